@@ -1,0 +1,77 @@
+//! HTTP dates in the one form that is sent today, `Thu, 01 Jan 2026 00:00:00 GMT` (IMF-fixdate, RFC 9110, section
+//! 5.6.7). The two obsolete forms are not read. No clock, no 64-bit division.
+
+use crate::time::UnixSeconds;
+
+const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+
+/// Reads a date from 1970 on; `None` for anything else. The name of the day is not checked.
+#[must_use]
+pub fn parse(text: &str) -> Option<UnixSeconds> {
+    let [_, _, _, b',', b' ', day @ .., b' ', b'G', b'M', b'T'] = text.trim_ascii().as_bytes() else { return None };
+    let [d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', i1, i2, b':', s1, s2] = *day else {
+        return None;
+    };
+    let month = MONTHS.chunks(3).position(|name| name == [m1, m2, m3])? as u32;
+    let year = number(&[y1, y2, y3, y4]).filter(|year| *year >= 1970)?;
+    let day = number(&[d1, d2]).filter(|day| (1..=31).contains(day))?;
+    let hour = number(&[h1, h2]).filter(|hour| *hour < 24)?;
+    let minute = number(&[i1, i2]).filter(|minute| *minute < 60)?;
+    // A leap second is written as 60.
+    let second = number(&[s1, s2]).filter(|second| *second <= 60)?;
+    let of_day = hour.wrapping_mul(3600).wrapping_add(minute.wrapping_mul(60)).wrapping_add(second);
+    let days = days_since_1970(year, month, day);
+    Some(UnixSeconds::new(u64::from(days).wrapping_mul(86_400)).plus(u64::from(of_day)))
+}
+
+/// `month` counts from 0. The year is taken to begin in March, so that the leap day comes last.
+fn days_since_1970(year: u32, month: u32, day: u32) -> u32 {
+    let (year, month) =
+        if month < 2 { (year.wrapping_sub(1), month.wrapping_add(10)) } else { (year, month.wrapping_sub(2)) };
+    let leap_days = (year / 4).wrapping_sub(year / 100).wrapping_add(year / 400);
+    let before_month = month.wrapping_mul(153).wrapping_add(2) / 5;
+    // 719,469 days lie between 1 March of the year 0 and 1 January 1970, one more for days that count from 1.
+    year.wrapping_mul(365).wrapping_add(leap_days).wrapping_add(before_month).wrapping_add(day).wrapping_sub(719_469)
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |number: u32, digit| {
+        digit.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0'))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read() {
+        for (text, seconds) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+            ("Tue, 29 Feb 2000 12:00:00 GMT", 951_825_600),
+            ("Thu, 01 Jan 2026 00:00:00 GMT", 1_767_225_600),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
+            ("Thu, 31 Dec 2099 23:59:59 GMT", 4_102_444_799),
+        ] {
+            assert_eq!(parse(text), Some(UnixSeconds::new(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for text in [
+            "",
+            "1767225600",
+            "Thu, 01 Jan 2026 00:00:00",
+            "Thu, 01 Foo 2026 00:00:00 GMT",
+            "Thu, 00 Jan 2026 00:00:00 GMT",
+            "Thu, 01 Jan 1969 00:00:00 GMT",
+            "Thu, 01 Jan 2026 24:00:00 GMT",
+            "Thu, 01 Jan 2026 00:6x:00 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The device API over HTTP (Azure IoT DPS REST reference): method, target, body, and the reading of replies.
+//!
+//! These are the pieces for a program with an HTTP library; [`wire`] has whole messages for one without. Retry hints
+//! and dates are read here, so that the machine never sees a header.
+
+pub mod date;
+pub mod wire;
+
+use crate::message::{Body, Call, LinkError, Reply, Request};
+use crate::schema;
+use crate::text::Text;
+use crate::time::{Millis, UnixSeconds};
+
+/// The API version that is asked for unless the caller names another.
+pub const DEFAULT_API_VERSION: &str = "2021-06-01";
+/// The port of HTTPS (RFC 9110, section 4.2.2).
+pub const DEFAULT_PORT: u16 = 443;
+/// A longer hint counts as none.
+const HINT_MAX_SECONDS: u64 = 86_400;
+
+/// The method of a call.
+#[must_use]
+pub fn method(call: &Call<'_>) -> &'static str {
+    match call {
+        Call::Register { .. } => "PUT",
+        Call::Status { .. } => "GET",
+        Call::Lookup => "POST",
+    }
+}
+
+/// Writes the request target: path and query.
+pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &str) {
+    text.push_byte(b'/');
+    text.push_percent(request.identity.id_scope.as_str());
+    text.push("/registrations/");
+    text.push_percent(request.identity.registration_id.as_str());
+    match request.call {
+        Call::Register { .. } => text.push("/register"),
+        Call::Status { operation_id } => {
+            text.push("/operations/");
+            text.push_percent(operation_id);
+        }
+        Call::Lookup => {}
+    }
+    text.push("?api-version=");
+    text.push_percent(api_version);
+}
+
+/// Writes the body; nothing for a call that has none.
+pub fn write_body(text: &mut Text<'_>, request: &Request<'_>) {
+    match request.call {
+        Call::Register { payload } => schema::write_registration(text, request.identity.registration_id, payload),
+        Call::Lookup => schema::write_registration(text, request.identity.registration_id, None),
+        Call::Status { .. } => {}
+    }
+}
+
+/// What of a reply's head matters; header values as they came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'h> {
+    /// The status.
+    pub status: u16,
+    /// The value of `Retry-After`.
+    pub retry_after: Option<&'h str>,
+    /// The value of `Date`.
+    pub date: Option<&'h str>,
+}
+
+/// Reads a reply. The body is unescaped where it stands.
+///
+/// # Errors
+/// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is no final answer of an
+/// API (1xx, 3xx: a proxy or captive portal). An error status with an unreadable body is still a reply.
+pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+    let date = head.date.and_then(date::parse);
+    let body = match (head.status, schema::read_body(body)) {
+        (200..=299, Ok(body)) | (400..=599, Ok(body)) => body,
+        (400..=599, Err(_)) => Body::default(),
+        _ => return Err(LinkError::InvalidReply),
+    };
+    Ok(Reply { status: head.status, retry_after: head.retry_after.and_then(|hint| parse_hint(hint, date)), date, body })
+}
+
+/// A hint in seconds, or a date measured against the same reply's `Date`; absurd ones count as none.
+fn parse_hint(hint: &str, date: Option<UnixSeconds>) -> Option<Millis> {
+    let hint = hint.trim_ascii();
+    let seconds = match parse_seconds(hint) {
+        Some(seconds) => seconds,
+        None => u64::try_from(date?.seconds_until(date::parse(hint)?)).ok()?,
+    };
+    (seconds <= HINT_MAX_SECONDS).then(|| Millis::from_secs(seconds as u32))
+}
+
+fn parse_seconds(digits: &str) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(
+        digits.bytes().fold(0, |number: u64, digit| {
+            number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')))
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_seconds_or_dates_and_never_absurd() {
+        let date = date::parse("Thu, 01 Jan 2026 00:00:00 GMT");
+        for (hint, expected) in [
+            ("0", Some(0)),
+            (" 3 ", Some(3)),
+            ("86400", Some(86_400)),
+            ("86401", None),
+            ("99999999999999999999", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+            ("Thu, 01 Jan 2026 00:00:07 GMT", Some(7)),
+            ("Thu, 01 Jan 2026 00:00:00 GMT", Some(0)),
+            ("Wed, 31 Dec 2025 23:59:59 GMT", None),
+            ("Sat, 03 Jan 2026 00:00:00 GMT", None),
+        ] {
+            assert_eq!(parse_hint(hint, date), expected.map(Millis::from_secs), "{hint:?}");
+        }
+        assert_eq!(parse_hint("Thu, 01 Jan 2026 00:00:07 GMT", None), None, "the device's clock is never asked");
+    }
+
+    #[test]
+    fn what_is_no_answer_of_the_service_is_refused() {
+        let read = |status, body: &[u8; 6]| {
+            read_reply(Head { status, ..Head::default() }, &mut body.clone()).map(|reply| reply.status)
+        };
+        assert_eq!(read(200, b"<html>"), Err(LinkError::InvalidReply));
+        assert_eq!(read(302, b"{}    "), Err(LinkError::InvalidReply));
+        assert_eq!(read(503, b"<html>"), Ok(503));
+    }
+}

@@ -1,0 +1,10 @@
+//! What a key is used for: deriving a device's key from its group's, and signing tokens.
+//!
+//! Pure functions over bytes; who holds the key is decided elsewhere ([`Signer`](crate::Signer)).
+
+pub mod derive;
+pub mod hmac;
+pub mod sas;
+
+pub use derive::{GroupDeriver, derive_device_key};
+pub use sas::{Resource, SasToken};

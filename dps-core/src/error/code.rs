@@ -1,0 +1,209 @@
+//! The numbered catalogue of failures.
+//!
+//! Numbers and names are a promise to C, Python and scripts: never changed, never used again.
+
+/// Who has to act on a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// A call out of order: the program has to change.
+    Misuse,
+    /// A value that can never work: the configuration has to change.
+    Configuration,
+    /// Something on this device: signer, file, buffer, clock, or the caller who cancelled.
+    Local,
+    /// The service answered, and said no.
+    Service,
+    /// Nothing usable came back: DNS, TCP, TLS, proxy, protocol, time-out.
+    Link,
+}
+
+impl Family {
+    /// The family's name in JSON, C and Python.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Misuse => "misuse",
+            Self::Configuration => "configuration",
+            Self::Local => "local",
+            Self::Service => "service",
+            Self::Link => "link",
+        }
+    }
+}
+
+macro_rules! catalogue {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $text:literal;)+) => {
+        /// What went wrong, with a number and a name that never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ $variant = $number,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in JSON, Python and the documents.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// One sentence for people.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+catalogue! {
+    /// A call that does not fit the machine's state.
+    Misuse = 1001, "misuse", "a call came in the wrong order and changed nothing";
+
+    /// The id scope is not one.
+    InvalidIdScope = 2001, "invalid-id-scope", "the id scope cannot be used";
+    /// The registration id breaks the service's rule.
+    InvalidRegistrationId = 2002, "invalid-registration-id", "the registration id cannot be used";
+    /// The endpoint is no host name.
+    InvalidEndpoint = 2003, "invalid-endpoint", "the endpoint cannot be used";
+    /// The key is none.
+    InvalidKey = 2004, "invalid-key", "the key cannot be used";
+    /// The payload is no JSON object.
+    InvalidPayload = 2005, "invalid-payload", "the payload cannot be used";
+    /// The storage or an output buffer is too small.
+    StorageTooSmall = 2006, "storage-too-small", "a buffer is too small";
+    /// The exported operation is unreadable.
+    OperationUnreadable = 2007, "operation-unreadable", "the saved operation cannot be read";
+    /// The exported operation belongs to another identity.
+    OperationMismatch = 2008, "operation-mismatch", "the saved operation belongs to another endpoint, id scope or registration id";
+    /// The transport cannot do what was asked.
+    UnsupportedByTransport = 2009, "unsupported-by-transport", "the transport cannot do what was asked";
+    /// A trusted certificate is unreadable.
+    InvalidCertificate = 2010, "invalid-certificate", "a certificate to trust cannot be read";
+    /// An option or a combination of options cannot be used.
+    InvalidOption = 2011, "invalid-option", "an option cannot be used";
+
+    /// A token is needed and nobody set the clock.
+    ClockNeeded = 3001, "clock-needed", "the time is not known, and a token cannot be made without it";
+    /// The signer failed.
+    SignerFailed = 3002, "signer-failed", "the signer failed";
+    /// The signer gave no answer in time.
+    SignerTimeout = 3003, "signer-timeout", "the signer gave no answer in time";
+    /// The assignment does not fit the storage.
+    AssignmentTooLarge = 3004, "assignment-too-large", "the assignment does not fit the storage; the operation can be exported and read again";
+    /// The reply does not fit the buffer.
+    ReplyTooLarge = 3005, "reply-too-large", "the reply does not fit the buffer";
+    /// The request does not fit the buffer.
+    RequestTooLarge = 3006, "request-too-large", "the request does not fit the buffer";
+    /// The caller cancelled.
+    Cancelled = 3007, "cancelled", "the registration was cancelled";
+    /// A file cannot be read or written.
+    File = 3008, "file", "a file cannot be read or written";
+    /// Something failed inside this program.
+    Internal = 3009, "internal", "something failed inside this program";
+
+    /// 401, or refused credentials over MQTT.
+    Unauthorized = 4001, "unauthorized", "the service refused the credential";
+    /// 403.
+    Forbidden = 4002, "forbidden", "the service forbids it";
+    /// 404 on a registration or a lookup.
+    NotFound = 4003, "not-found", "the service does not know the registration";
+    /// 400.
+    BadRequest = 4004, "bad-request", "the service found the request wrong";
+    /// 405.
+    MethodNotAllowed = 4005, "method-not-allowed", "the service does not offer this call";
+    /// 415.
+    UnsupportedMediaType = 4006, "unsupported-media-type", "the service does not take this content type";
+    /// 408 until the deadline.
+    RequestTimeout = 4007, "request-timeout", "the service gave up waiting for the request";
+    /// 409 until the deadline.
+    Conflict = 4008, "conflict", "another change of the same registration was under way";
+    /// 429 until the deadline.
+    Throttled = 4009, "throttled", "the service is throttling";
+    /// 5xx until the deadline.
+    ServiceUnavailable = 4010, "service-unavailable", "the service is in trouble";
+    /// The operation ended with `failed`.
+    RegistrationFailed = 4011, "registration-failed", "the service could not assign the device to a hub";
+    /// The operation ended with `disabled`.
+    EnrollmentDisabled = 4012, "enrollment-disabled", "the enrollment is disabled";
+    /// A status that this version does not know.
+    UnexpectedStatus = 4013, "unexpected-status", "the service answered with a status that is not known here";
+    /// The service was still assigning when the deadline came.
+    DeadlineExceeded = 4014, "deadline-exceeded", "the service was still assigning when the time was up";
+
+    /// The host name cannot be resolved.
+    Dns = 5001, "dns", "the host name cannot be resolved";
+    /// The connection was refused or the network cannot be reached.
+    Connect = 5002, "connect", "no connection can be made";
+    /// The connection ended in the middle.
+    ConnectionCut = 5003, "connection-cut", "the connection was cut";
+    /// No answer came in time.
+    Timeout = 5004, "timeout", "no answer came in time";
+    /// The certificate's issuer is not trusted.
+    UnknownCa = 5005, "unknown-ca", "the server's certificate is from an authority that is not trusted here";
+    /// The certificate names another host.
+    NameMismatch = 5006, "name-mismatch", "the server's certificate is for another name";
+    /// The certificate is expired or not valid yet.
+    CertificateExpired = 5007, "certificate-expired", "the server's certificate is not valid at this time";
+    /// TLS failed in another way.
+    Tls = 5008, "tls", "no secure connection can be made";
+    /// The proxy refused.
+    ProxyRefused = 5009, "proxy-refused", "the proxy refused";
+    /// The proxy cannot be reached.
+    ProxyUnreachable = 5010, "proxy-unreachable", "the proxy cannot be reached";
+    /// What came back is no reply of the service.
+    InvalidReply = 5011, "invalid-reply", "what came back is not a reply of the service";
+    /// The MQTT server refused the protocol or the client id (CONNACK 1, 2).
+    MqttRefused = 5012, "mqtt-refused", "the server refused the MQTT connection";
+    /// The MQTT server refused the subscription.
+    SubscribeRefused = 5013, "subscribe-refused", "the server refused the subscription";
+}
+
+impl ErrorCode {
+    /// The stable number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        match self.number() / 1000 {
+            1 => Family::Misuse,
+            2 => Family::Configuration,
+            3 => Family::Local,
+            4 => Family::Service,
+            _ => Family::Link,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_in_order() {
+        for pair in ErrorCode::ALL.windows(2) {
+            let [first, second] = pair else { unreachable!() };
+            assert!(first.number() < second.number());
+        }
+        for (index, code) in ErrorCode::ALL.iter().enumerate() {
+            assert!(ErrorCode::ALL.iter().skip(index + 1).all(|other| other.name() != code.name()));
+        }
+    }
+
+    #[test]
+    fn the_number_tells_the_family() {
+        assert_eq!(ErrorCode::Misuse.family(), Family::Misuse);
+        assert_eq!(ErrorCode::InvalidKey.family(), Family::Configuration);
+        assert_eq!(ErrorCode::Cancelled.family(), Family::Local);
+        assert_eq!(ErrorCode::Throttled.family(), Family::Service);
+        assert_eq!(ErrorCode::Tls.family(), Family::Link);
+    }
+}

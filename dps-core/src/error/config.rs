@@ -1,0 +1,144 @@
+//! Values that can never work, found before any I/O.
+//!
+//! Each says what was wrong and where; none repeats a secret.
+
+use thiserror::Error;
+
+use crate::error::ErrorCode;
+use crate::text::TooSmall;
+
+/// A value that can never work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The id scope is not one.
+    #[error("the id scope cannot be used: {0}; it is on the service's overview page and looks like 0ne00A1B2C3")]
+    IdScope(IdProblem),
+    /// The registration id breaks the service's rule.
+    #[error(
+        "the registration id cannot be used: {0}; it is 1 to 128 letters, digits and - . _ : and ends with a letter, digit or -"
+    )]
+    RegistrationId(IdProblem),
+    /// The endpoint is no host name, with or without a port.
+    #[error("the endpoint cannot be used: {0}; give HOST, HOST:PORT or https://HOST")]
+    Endpoint(IdProblem),
+    /// The key is none.
+    #[error("the key cannot be used: {0}")]
+    Key(KeyProblem),
+    /// The custom payload is no JSON object, or too large.
+    #[error("the payload cannot be used: {0}")]
+    Payload(PayloadProblem),
+    /// The storage or an output buffer is too small.
+    #[error(transparent)]
+    Storage(#[from] TooSmall),
+    /// The exported operation is unreadable.
+    #[error("the saved operation cannot be read; remove it to register afresh")]
+    OperationUnreadable,
+    /// The exported operation belongs to another endpoint, id scope or registration id.
+    #[error("the saved operation belongs to another endpoint, id scope or registration id")]
+    OperationMismatch,
+    /// The transport cannot do what was asked, such as a lookup over MQTT.
+    #[error("this transport cannot look up a registration; use HTTPS")]
+    UnsupportedByTransport,
+}
+
+impl ConfigError {
+    /// The code in the catalogue.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::IdScope(_) => ErrorCode::InvalidIdScope,
+            Self::RegistrationId(_) => ErrorCode::InvalidRegistrationId,
+            Self::Endpoint(_) => ErrorCode::InvalidEndpoint,
+            Self::Key(_) => ErrorCode::InvalidKey,
+            Self::Payload(_) => ErrorCode::InvalidPayload,
+            Self::Storage(_) => ErrorCode::StorageTooSmall,
+            Self::OperationUnreadable => ErrorCode::OperationUnreadable,
+            Self::OperationMismatch => ErrorCode::OperationMismatch,
+            Self::UnsupportedByTransport => ErrorCode::UnsupportedByTransport,
+        }
+    }
+}
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum IdProblem {
+    /// Nothing was given.
+    #[error("it is empty")]
+    Empty,
+    /// It is longer than the service takes.
+    #[error("it has {length} characters; at most {most} are taken")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The most that is taken, in bytes.
+        most: usize,
+    },
+    /// A character stands where it may not.
+    #[error("the character at offset {offset} may not stand there")]
+    Character {
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
+    /// The port is none.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+}
+
+/// What is wrong with a custom payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PayloadProblem {
+    /// It is JSON, but no object: the service takes nothing else.
+    #[error("it is not a JSON object, such as {{\"key\": \"value\"}}")]
+    NotAnObject,
+    /// It is no JSON.
+    #[error("it is not JSON: something is wrong at offset {offset}")]
+    NotJson {
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
+    /// It is larger than the service takes.
+    #[error("it has {length} bytes; at most {most} are taken")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The most that is taken, in bytes.
+        most: usize,
+    },
+}
+
+/// What is wrong with a key. No part of the key is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum KeyProblem {
+    /// Nothing was given.
+    #[error("it is empty")]
+    Empty,
+    /// A character that is no base64 digit stands at this byte offset.
+    #[error("it is not base64: the character at offset {offset} does not belong there")]
+    NotBase64 {
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
+    /// The base64 text breaks off.
+    #[error("it is not base64: the text is cut off or wrongly padded")]
+    Truncated,
+    /// The key has a length that the service does not take.
+    #[error("it has {length} bytes; a symmetric key has 16 to 64")]
+    Length {
+        /// The decoded length in bytes.
+        length: usize,
+    },
+    /// A PEM file was given.
+    #[error(
+        "it looks like a PEM file; a symmetric key is one line of base64, the enrollment's primary or secondary key"
+    )]
+    LooksLikePem,
+    /// A connection string was given.
+    #[error("it looks like a connection string; give only the key, the text after SharedAccessKey=")]
+    LooksLikeConnectionString,
+    /// Text of only hex digits was given.
+    #[error("it looks like hex; a symmetric key is given as base64")]
+    LooksLikeHex,
+}

@@ -1,0 +1,248 @@
+//! What to look at first, ranked by what is known on this device.
+//!
+//! One answer of the service has many causes; hints name the likely ones in order and never pretend to know.
+
+/// A likely cause and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The service's clock is ahead of this device's: tokens expire before they are used.
+    ClockBehind,
+    /// The service's clock is behind this device's.
+    ClockAhead,
+    /// The transport carries no time: check the clock by other means.
+    CheckClock,
+    /// No time is known: set it.
+    SetClock,
+    /// The key has neither 32 nor 64 bytes.
+    KeyLength,
+    /// Upper-case letters in the id change a derived key.
+    UpperCaseId,
+    /// The group's key was given where a device's key belongs.
+    GroupKeyAsDeviceKey,
+    /// A device's key was given where the group's key belongs.
+    DeviceKeyAsGroupKey,
+    /// The key belongs to another enrollment, or was regenerated.
+    WrongKey,
+    /// The id scope belongs to another service.
+    WrongIdScope,
+    /// There is no enrollment for this id.
+    NoEnrollment,
+    /// The enrollment is disabled.
+    EnableEnrollment,
+    /// No hub is linked, or the linked hub's access was revoked.
+    CheckLinkedHubs,
+    /// The allocation webhook failed.
+    CheckWebhook,
+    /// Too many requests at once: wait, and spread the fleet's start.
+    SpreadStart,
+    /// Give it more time.
+    RaiseTimeout,
+    /// The service is in trouble: use the cached hub meanwhile.
+    UseCachedHub,
+    /// The host name is misspelt, or there is no DNS here.
+    CheckDns,
+    /// Nothing listens there, or a firewall is in the way.
+    CheckNetwork,
+    /// A proxy is needed, or is in the way.
+    CheckProxy,
+    /// The proxy's user name or password is wrong.
+    CheckProxyCredentials,
+    /// The server's authority must be added to the trusted roots.
+    TrustCa,
+    /// The endpoint's name differs from the certificate's.
+    CheckEndpoint,
+    /// A larger buffer is needed.
+    EnlargeBuffer,
+    /// The payload or an option is not taken by the service.
+    CheckRequest,
+    /// Keep the tracking id: the service's support finds the request by it.
+    KeepTrackingId,
+    /// This version does not know the answer: a newer one may.
+    Update,
+    /// The signing device failed: look at it.
+    CheckSigner,
+}
+
+impl Hint {
+    /// Every hint.
+    pub const ALL: &'static [Self] = &[
+        Self::ClockBehind,
+        Self::ClockAhead,
+        Self::CheckClock,
+        Self::SetClock,
+        Self::KeyLength,
+        Self::UpperCaseId,
+        Self::GroupKeyAsDeviceKey,
+        Self::DeviceKeyAsGroupKey,
+        Self::WrongKey,
+        Self::WrongIdScope,
+        Self::NoEnrollment,
+        Self::EnableEnrollment,
+        Self::CheckLinkedHubs,
+        Self::CheckWebhook,
+        Self::SpreadStart,
+        Self::RaiseTimeout,
+        Self::UseCachedHub,
+        Self::CheckDns,
+        Self::CheckNetwork,
+        Self::CheckProxy,
+        Self::CheckProxyCredentials,
+        Self::TrustCa,
+        Self::CheckEndpoint,
+        Self::EnlargeBuffer,
+        Self::CheckRequest,
+        Self::KeepTrackingId,
+        Self::Update,
+        Self::CheckSigner,
+    ];
+
+    /// The hint's name in JSON, C and Python.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.entry().0
+    }
+
+    /// One sentence for people: what may be wrong and what to do.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        self.entry().1
+    }
+
+    const fn entry(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ClockBehind => (
+                "clock-behind",
+                "this device's clock is behind the service's, so its tokens are expired when they arrive: set the clock",
+            ),
+            Self::ClockAhead => ("clock-ahead", "this device's clock is ahead of the service's: set the clock"),
+            Self::CheckClock => (
+                "check-clock",
+                "this transport carries no time; if the clock is more than a few minutes behind, tokens arrive expired: compare it with a known one",
+            ),
+            Self::SetClock => ("set-clock", "set the time from an RTC, NTP or the hub before registering"),
+            Self::KeyLength => (
+                "key-length",
+                "the key has neither 32 nor 64 bytes, as derived and generated keys have: it may be cut off",
+            ),
+            Self::UpperCaseId => (
+                "upper-case-id",
+                "the registration id has upper-case letters; a derived key depends on letter case: derive it from the same spelling",
+            ),
+            Self::GroupKeyAsDeviceKey => (
+                "group-key-as-device-key",
+                "a group's key does not work for a device as it is: derive the device's key from it",
+            ),
+            Self::DeviceKeyAsGroupKey => (
+                "device-key-as-group-key",
+                "the key was used as a group's; if it is a device's or an individual enrollment's, give it as such",
+            ),
+            Self::WrongKey => (
+                "wrong-key",
+                "the key is of another enrollment, or was regenerated: compare it with the enrollment's primary and secondary key",
+            ),
+            Self::WrongIdScope => {
+                ("wrong-id-scope", "the id scope is of another service: compare it with the service's overview page")
+            }
+            Self::NoEnrollment => {
+                ("no-enrollment", "there is no enrollment for this registration id: create one, or check the spelling")
+            }
+            Self::EnableEnrollment => ("enable-enrollment", "enable the enrollment, or its group, at the service"),
+            Self::CheckLinkedHubs => {
+                ("check-linked-hubs", "link a hub to the service, and renew the link if the hub's keys changed")
+            }
+            Self::CheckWebhook => ("check-webhook", "the custom allocation webhook failed: look at its log"),
+            Self::SpreadStart => {
+                ("spread-start", "too many requests at once: wait as told, and let a fleet start at random times")
+            }
+            Self::RaiseTimeout => ("raise-timeout", "allow more time"),
+            Self::UseCachedHub => {
+                ("use-cached-hub", "the service is in trouble: connect to the hub of the last assignment meanwhile")
+            }
+            Self::CheckDns => ("check-dns", "check the endpoint's spelling and this device's name server"),
+            Self::CheckNetwork => (
+                "check-network",
+                "check that the endpoint listens and that no firewall is in the way (443 for HTTPS and WebSocket, 8883 for MQTT)",
+            ),
+            Self::CheckProxy => {
+                ("check-proxy", "a proxy may be needed here, or one may be answering in the service's place")
+            }
+            Self::CheckProxyCredentials => ("check-proxy-credentials", "check the proxy's user name and password"),
+            Self::TrustCa => (
+                "trust-ca",
+                "if this server is yours, trust its certificate authority; otherwise somebody is between you and the service",
+            ),
+            Self::CheckEndpoint => ("check-endpoint", "give the endpoint by a name that its certificate bears"),
+            Self::EnlargeBuffer => ("enlarge-buffer", "give a larger buffer"),
+            Self::CheckRequest => {
+                ("check-request", "check the payload and the options against what the enrollment expects")
+            }
+            Self::KeepTrackingId => {
+                ("keep-tracking-id", "keep the tracking id: the service's support finds the request by it")
+            }
+            Self::Update => ("update", "a newer version of this library may know the answer"),
+            Self::CheckSigner => ("check-signer", "look at the signing device or key store"),
+        }
+    }
+}
+
+/// Up to six hints, the likeliest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints([Option<Hint>; 6]);
+
+impl Hints {
+    /// No hints.
+    pub const NONE: Self = Self([None; 6]);
+
+    /// Adds a hint behind the others, unless it is there or all places are taken.
+    #[must_use]
+    pub fn with(mut self, hint: Hint) -> Self {
+        if !self.contains(hint)
+            && let Some(free) = self.0.iter_mut().find(|place| place.is_none())
+        {
+            *free = Some(hint);
+        }
+        self
+    }
+
+    /// Whether the hint is among them.
+    #[must_use]
+    pub fn contains(&self, hint: Hint) -> bool {
+        self.0.contains(&Some(hint))
+    }
+
+    /// The likeliest.
+    #[must_use]
+    pub fn first(&self) -> Option<Hint> {
+        self.iter().next()
+    }
+
+    /// All of them, the likeliest first.
+    pub fn iter(&self) -> impl Iterator<Item = Hint> + '_ {
+        self.0.iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_hint_is_listed() {
+        for (index, hint) in Hint::ALL.iter().enumerate() {
+            assert!(Hint::ALL.iter().skip(index + 1).all(|other| other.name() != hint.name()), "{}", hint.name());
+        }
+        // The last variant closes the list: a new one that is not listed changes this number.
+        assert_eq!(Hint::ALL.len(), Hint::CheckSigner as usize + 1);
+    }
+
+    #[test]
+    fn hints_keep_their_order_and_are_bounded() {
+        let mut hints = Hints::NONE;
+        for hint in Hint::ALL.iter().chain(Hint::ALL) {
+            hints = hints.with(*hint);
+        }
+        assert_eq!(hints.iter().count(), 6);
+        assert_eq!(hints.first(), Some(Hint::ClockBehind));
+    }
+}

@@ -1,0 +1,35 @@
+//! What can go wrong, in one catalogue: codes with stable numbers, families, verdicts and hints.
+//!
+//! The enum here is the source; the numbered table for C, Python and the documents is generated from it. A leaf: it
+//! knows nothing of keys, requests or links.
+
+mod advice;
+mod code;
+mod config;
+mod hint;
+
+pub use advice::KeyEvidence;
+pub(crate) use advice::{Evidence, rank};
+pub use code::{ErrorCode, Family};
+pub use config::{ConfigError, IdProblem, KeyProblem, PayloadProblem};
+pub use hint::{Hint, Hints};
+
+use thiserror::Error;
+
+use crate::time::Millis;
+
+/// Whether, and when, it makes sense to try the same again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Trying again unchanged will fail again: something outside this device must change first.
+    Never,
+    /// Trying again after this long may work.
+    After(Millis),
+    /// It can work once the caller changes what it passed in: a configuration value, a buffer, the clock.
+    Reconfigure,
+}
+
+/// A call that does not fit the machine's state. It changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no such answer is awaited: its id is another, or nothing is pending; the call changed nothing")]
+pub struct Misuse;

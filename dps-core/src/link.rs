@@ -1,0 +1,185 @@
+//! The three things a platform provides (link, timer, signer) and the one loop over them.
+//!
+//! The loop races every answer against the machine's deadline, so that a link that never answers, or ignores
+//! `respond_by`, cannot hold it. No executor, no heap; futures are `Send` where the platform's own are.
+
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
+
+use crate::attestation::Attestation;
+pub use crate::message::{LinkError, SignError};
+use crate::message::{Reply, Request};
+use crate::registration::{Action, Operation, Registration};
+use crate::secret::Signature;
+use crate::time::{Instant, Millis};
+
+/// How long a link may take to say goodbye.
+const CLOSE_LIMIT: Millis = Millis::from_secs(2);
+
+/// Carries requests to the service and replies back.
+#[allow(
+    async_fn_in_trait,
+    reason = "the futures are Send where the concrete link's are, as embassy needs them not to be"
+)]
+pub trait Link {
+    /// Sends one request and reads its reply into `buffer`.
+    ///
+    /// The future may be dropped at any await: take the connection out of the link first and put it back only on
+    /// success, so that a dropped future has closed the socket.
+    ///
+    /// # Errors
+    /// [`LinkError`] for everything that is no reply; a refusal by the service is a reply.
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError>;
+
+    /// Keeps the connection alive while there is nothing to do before `until`. May return early; must be safe to
+    /// drop at any await. Does nothing by default.
+    async fn idle(&mut self, until: Instant) {
+        let _ = until;
+    }
+
+    /// Ends the connection in good order. Does nothing by default.
+    async fn close(&mut self) {}
+}
+
+/// A clock that never goes back, and a way to wait on it.
+#[allow(async_fn_in_trait, reason = "as for Link")]
+pub trait Timer {
+    /// The moment now.
+    fn now(&self) -> Instant;
+
+    /// Waits until `at`; returns at once when it has passed.
+    async fn sleep_until(&self, at: Instant);
+}
+
+/// Holds the device's key, or knows who does: memory, a file, a PKCS#11 token, a TPM, a secure element.
+#[allow(async_fn_in_trait, reason = "as for Link")]
+pub trait Signer {
+    /// HMAC-SHA256 of `to_sign` under the device's key.
+    ///
+    /// # Errors
+    /// [`SignError`]; the registration ends with it.
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError>;
+}
+
+impl Signer for crate::secret::Key {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
+        Ok(crate::secret::Key::sign(self, to_sign))
+    }
+}
+
+/// What the loop is about to do.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// A token is being signed.
+    Signing,
+    /// A request is being sent.
+    Sending(Request<'a>),
+    /// Nothing happens before `until`. `operation` is what a restart can go on from, once there is one.
+    Waiting {
+        /// When the loop goes on.
+        until: Instant,
+        /// What to store so that a restarted device resumes instead of registering again.
+        operation: Option<Operation<'a>>,
+    },
+}
+
+/// Is told what the loop is about to do. `()` ignores it; a closure will do.
+pub trait Observer {
+    /// Called before each signature, request and wait.
+    fn observe(&mut self, now: Instant, progress: Progress<'_>);
+}
+
+impl Observer for () {
+    fn observe(&mut self, _now: Instant, _progress: Progress<'_>) {}
+}
+
+impl<F: FnMut(Instant, Progress<'_>)> Observer for F {
+    fn observe(&mut self, now: Instant, progress: Progress<'_>) {
+        self(now, progress);
+    }
+}
+
+/// Drives a registration to its end; read [`Registration::outcome`] then. A custom payload of the outcome stands in
+/// `buffer`, which has to hold the largest reply.
+///
+/// Dropping the future stops at any await; the machine can be driven on later, with this or another link.
+pub async fn drive<A, L, T, S, O>(
+    registration: &mut Registration<'_, A>,
+    link: &mut L,
+    timer: &T,
+    signer: &mut S,
+    observer: &mut O,
+    buffer: &mut [u8],
+) where
+    A: Attestation,
+    L: Link,
+    T: Timer,
+    S: Signer,
+    O: Observer,
+{
+    registration.abandon();
+    loop {
+        let now = timer.now();
+        match registration.poll(now) {
+            Action::Finished => break,
+            Action::Sign { id, to_sign, respond_by } => {
+                observer.observe(now, Progress::Signing);
+                let answer = within(timer, respond_by, signer.sign(to_sign)).await;
+                let now = timer.now();
+                // Without an answer the machine finds the time-out by itself at the next poll; with one the id is
+                // the pending one by construction, so that it cannot be refused.
+                let _ = match answer {
+                    Some(Ok(signature)) => registration.handle_signature(now, id, &signature),
+                    Some(Err(error)) => registration.handle_sign_error(now, id, error),
+                    None => Ok(()),
+                };
+            }
+            Action::Send(request) => {
+                observer.observe(now, Progress::Sending(request));
+                let id = request.id;
+                let answer = within(timer, request.respond_by, link.exchange(&request, buffer)).await;
+                let now = timer.now();
+                let _ = match answer {
+                    Some(Ok(reply)) => registration.handle_reply(now, id, &reply),
+                    Some(Err(error)) => registration.handle_link_error(now, id, error),
+                    None => Ok(()),
+                };
+            }
+            Action::Wait { until } => {
+                observer.observe(now, Progress::Waiting { until, operation: registration.operation() });
+                wait(timer, link, until).await;
+            }
+        }
+    }
+    let until = timer.now().after(CLOSE_LIMIT);
+    let _ = within(timer, until, link.close()).await;
+}
+
+/// Waits until `until` while the link keeps its connection alive.
+async fn wait<T: Timer, L: Link>(timer: &T, link: &mut L, until: Instant) {
+    let mut idle = pin!(link.idle(until));
+    let mut timeout = pin!(timer.sleep_until(until));
+    let mut idling = true;
+    poll_fn(|context| {
+        if idling && idle.as_mut().poll(context).is_ready() {
+            idling = false;
+        }
+        timeout.as_mut().poll(context)
+    })
+    .await;
+}
+
+/// The future's output, or `None` when `limit` comes first.
+async fn within<T: Timer, F: Future>(timer: &T, limit: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut timeout = pin!(timer.sleep_until(limit));
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        timeout.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}

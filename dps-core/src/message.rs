@@ -1,0 +1,308 @@
+//! Requests and replies as values, before any codec touches them.
+//!
+//! The machine makes a [`Request`] and reads a [`Reply`]; it knows neither JSON, headers nor topics, and this file
+//! knows neither a codec nor the machine.
+
+use core::fmt;
+use core::ops::Range;
+
+use thiserror::Error;
+
+use crate::error::{ConfigError, PayloadProblem};
+use crate::ids::Identity;
+use crate::schema::json;
+use crate::time::{Instant, Millis, UnixSeconds};
+
+/// The largest message the service takes, in bytes (Azure IoT DPS documentation, "Quotas and limits": 96 KB).
+pub const MESSAGE_MAX: usize = 96 * 1024;
+
+/// Names one pending question to a link or a signer; answers carry it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(u32);
+
+impl RequestId {
+    /// The id with this number, as received back over the wire.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number; it counts up from 1 within one machine.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// One request to the service.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// Goes back with the answer.
+    pub id: RequestId,
+    /// What is asked.
+    pub call: Call<'a>,
+    /// Who asks whom.
+    pub identity: Identity<'a>,
+    /// What proves it; none where TLS does.
+    pub authorization: Option<Authorization<'a>>,
+    /// After this moment the machine counts the request as unanswered.
+    pub respond_by: Instant,
+}
+
+/// What is asked of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Call<'a> {
+    /// Register the device.
+    Register {
+        /// What the allocation webhook is to see.
+        payload: Option<Payload<'a>>,
+    },
+    /// Ask how a registration is getting on.
+    Status {
+        /// The id that the register call was answered with.
+        operation_id: &'a str,
+    },
+    /// Ask for the device's record without registering. HTTPS only.
+    Lookup,
+}
+
+/// A token, and which one it is.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Authorization<'a> {
+    /// `SharedAccessSignature sr=…`, a secret until it expires.
+    pub token: &'a str,
+    /// Counts up with every new token: a link whose connection was made with an older one makes a new connection.
+    pub generation: u32,
+}
+
+impl fmt::Debug for Authorization<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Authorization<'a> {
+    /// The token with its generation.
+    #[must_use]
+    pub const fn new(token: &'a str, generation: u32) -> Self {
+        Self { token, generation }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// A request by hand, for a link's own tests; the machine makes them otherwise.
+    #[must_use]
+    pub const fn new(
+        id: RequestId,
+        call: Call<'a>,
+        identity: Identity<'a>,
+        authorization: Option<Authorization<'a>>,
+        respond_by: Instant,
+    ) -> Self {
+        Self { id, call, identity, authorization, respond_by }
+    }
+}
+
+/// A custom payload: one JSON object, passed on as it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Payload<'a>(&'a str);
+
+impl<'a> Payload<'a> {
+    /// Takes a JSON object.
+    ///
+    /// # Errors
+    /// [`ConfigError::Payload`] when it is no JSON, no object, or larger than [`MESSAGE_MAX`] less what the message
+    /// needs around it.
+    pub fn new(text: &'a str) -> Result<Self, ConfigError> {
+        const MOST: usize = MESSAGE_MAX - 256;
+        let text = text.trim_ascii();
+        if text.len() > MOST {
+            return Err(ConfigError::Payload(PayloadProblem::TooLong { length: text.len(), most: MOST }));
+        }
+        if let Err(offset) = json::check(text.as_bytes()) {
+            return Err(ConfigError::Payload(PayloadProblem::NotJson { offset }));
+        }
+        if !text.starts_with('{') {
+            return Err(ConfigError::Payload(PayloadProblem::NotAnObject));
+        }
+        Ok(Self(text))
+    }
+
+    /// The JSON text, without blanks around it.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.0.len())
+    }
+}
+
+/// One reply of the service, read by a codec. Texts point into the reply buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reply<'b> {
+    /// The HTTP status, or the number in the MQTT reply topic.
+    pub status: u16,
+    /// The service's hint when to come back. Codecs leave out what cannot be one (negative, over a day).
+    pub retry_after: Option<Millis>,
+    /// The service's clock, where the transport carries it.
+    pub date: Option<UnixSeconds>,
+    /// What the body said.
+    pub body: Body<'b>,
+}
+
+/// What a reply's body said; members that were absent, null or of another type are `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Body<'b> {
+    /// Names the operation to poll.
+    pub operation_id: Option<&'b str>,
+    /// How far the registration is: the operation's status, or the record's.
+    pub status: Option<Status>,
+    /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+    pub substatus: Option<&'b str>,
+    /// The hub's host name.
+    pub assigned_hub: Option<&'b str>,
+    /// The device id at the hub.
+    pub device_id: Option<&'b str>,
+    /// The service's six-digit code.
+    pub error_code: Option<u32>,
+    /// The service's words about an error.
+    pub message: Option<&'b str>,
+    /// By which the service's support finds the request.
+    pub tracking_id: Option<&'b str>,
+    /// When the service noted the error, ISO 8601.
+    pub timestamp: Option<&'b str>,
+    /// Where the custom payload's JSON text stands in the reply buffer.
+    pub payload: Option<Range<usize>>,
+}
+
+/// How far a registration is (Azure IoT DPS REST reference, `EnrollmentStatus`; an open list).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// Not registered yet.
+    Unassigned,
+    /// Under way.
+    Assigning,
+    /// Done: hub and device id are known.
+    Assigned,
+    /// The service could not do it.
+    Failed,
+    /// The enrollment is disabled.
+    Disabled,
+    /// A word that this version does not know.
+    Unknown,
+}
+
+impl Status {
+    /// Reads the service's word; letter case does not matter.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        for status in [Self::Unassigned, Self::Assigning, Self::Assigned, Self::Failed, Self::Disabled] {
+            if word.eq_ignore_ascii_case(status.as_str()) {
+                return status;
+            }
+        }
+        Self::Unknown
+    }
+
+    /// The service's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unassigned => "unassigned",
+            Self::Assigning => "assigning",
+            Self::Assigned => "assigned",
+            Self::Failed => "failed",
+            Self::Disabled => "disabled",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Reply<'_> {
+    /// A reply with a status and nothing else, to be filled in.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
+/// Why a link has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The host name cannot be resolved.
+    #[error("the host name cannot be resolved")]
+    Dns,
+    /// The connection was refused, or the network cannot be reached.
+    #[error("no connection can be made")]
+    Connect,
+    /// The connection ended in the middle.
+    #[error("the connection was cut")]
+    Cut,
+    /// No answer came in time.
+    #[error("no answer came in time")]
+    Timeout,
+    /// The certificate's issuer is not trusted.
+    #[error("the server's certificate is from an authority that is not trusted here")]
+    UnknownCa,
+    /// The certificate names another host.
+    #[error("the server's certificate is for another name")]
+    NameMismatch,
+    /// The certificate is expired or not valid yet.
+    #[error("the server's certificate is not valid at this time")]
+    CertificateExpired,
+    /// TLS failed in another way.
+    #[error("no secure connection can be made")]
+    Tls,
+    /// The proxy answered with a refusal; its HTTP status where it is known.
+    #[error("the proxy refused")]
+    ProxyRefused {
+        /// The proxy's HTTP status.
+        status: Option<u16>,
+    },
+    /// The proxy cannot be reached.
+    #[error("the proxy cannot be reached")]
+    ProxyUnreachable,
+    /// What came back is no reply of the service.
+    #[error("what came back is not a reply of the service")]
+    InvalidReply,
+    /// The reply does not fit the buffer; its size in bytes where it is known.
+    #[error("the reply does not fit the buffer")]
+    ReplyTooLarge {
+        /// The size that would do, in bytes.
+        needed: Option<usize>,
+    },
+    /// The request does not fit the link's buffer.
+    #[error("the request does not fit the buffer")]
+    RequestTooLarge {
+        /// The size that would do, in bytes.
+        needed: usize,
+    },
+    /// The link cannot make this call, such as a lookup over MQTT.
+    #[error("the transport cannot do what was asked")]
+    Unsupported,
+    /// The MQTT server refused the connection with this CONNACK code (MQTT 3.1.1, section 3.2.2.3).
+    #[error("the server refused the MQTT connection with code {code}")]
+    MqttRefused {
+        /// The return code, 1 to 5.
+        code: u8,
+    },
+    /// The MQTT server refused the subscription.
+    #[error("the server refused the subscription")]
+    SubscribeRefused,
+}
+
+/// Why a signer has no signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the signer failed")]
+pub struct SignError;

@@ -1,0 +1,93 @@
+//! What the machine asks of its driver, and what a restarted device goes on from.
+
+use crate::error::ConfigError;
+use crate::ids::{Endpoint, IdScope, Identity, RegistrationId};
+use crate::message::{Request, RequestId};
+use crate::text::{Text, TooSmall};
+use crate::time::Instant;
+
+/// The next thing to do. [`Action::Sign`] and [`Action::Send`] are given once; until they are answered, polling gives
+/// [`Action::Wait`].
+#[derive(Debug)]
+#[must_use = "an action that is not carried out is given only once"]
+#[non_exhaustive]
+pub enum Action<'a> {
+    /// HMAC-SHA256 these bytes with the device's key; answer with
+    /// [`handle_signature`](crate::Registration::handle_signature) or
+    /// [`handle_sign_error`](crate::Registration::handle_sign_error).
+    Sign {
+        /// Goes back with the answer.
+        id: RequestId,
+        /// What to sign.
+        to_sign: &'a [u8],
+        /// After this moment the machine counts it as unanswered.
+        respond_by: Instant,
+    },
+    /// Send one request; answer with [`handle_reply`](crate::Registration::handle_reply) or
+    /// [`handle_link_error`](crate::Registration::handle_link_error).
+    Send(Request<'a>),
+    /// There is nothing to do before `until`, unless an answer comes; poll again then.
+    Wait {
+        /// The moment to poll at.
+        until: Instant,
+    },
+    /// It is over; read [`outcome`](crate::Registration::outcome).
+    Finished,
+}
+
+/// An operation under way, bound to the names it belongs to: what to store so that a restarted device asks on instead
+/// of registering again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation<'a> {
+    pub(super) identity: Identity<'a>,
+    pub(super) id: &'a str,
+}
+
+const MAGIC: &str = "dps-operation/1";
+
+impl<'a> Operation<'a> {
+    /// Reads what [`Operation::write`] wrote; a line feed after it does no harm.
+    ///
+    /// # Errors
+    /// [`ConfigError::OperationUnreadable`] when it is anything else.
+    pub fn parse(text: &'a str) -> Result<Self, ConfigError> {
+        let mut words = text.trim_ascii().split(' ');
+        let mut next = || words.next().ok_or(ConfigError::OperationUnreadable);
+        if next()? != MAGIC {
+            return Err(ConfigError::OperationUnreadable);
+        }
+        let unreadable = |_| ConfigError::OperationUnreadable;
+        let identity = Identity {
+            endpoint: Endpoint::new(next()?).map_err(unreadable)?,
+            id_scope: IdScope::new(next()?).map_err(unreadable)?,
+            registration_id: RegistrationId::new(next()?).map_err(unreadable)?,
+        };
+        let id = next()?;
+        if id.is_empty() || words.next().is_some() {
+            return Err(ConfigError::OperationUnreadable);
+        }
+        Ok(Self { identity, id })
+    }
+
+    /// Writes one line: a mark of the format, endpoint, id scope, registration id, operation id. No secret is in it.
+    ///
+    /// # Errors
+    /// [`TooSmall`] with the size that would do.
+    pub fn write<'o>(&self, out: &'o mut [u8]) -> Result<&'o str, TooSmall> {
+        let mut text = Text::new(out);
+        text.push(MAGIC);
+        text.push_byte(b' ');
+        self.identity.endpoint.write(&mut text);
+        for word in [self.identity.id_scope.as_str(), self.identity.registration_id.as_str(), self.id] {
+            text.push_byte(b' ');
+            text.push(word);
+        }
+        text.finish()
+    }
+
+    /// The service's id of the operation.
+    #[must_use]
+    pub const fn id(&self) -> &'a str {
+        self.id
+    }
+}

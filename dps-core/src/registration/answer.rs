@@ -1,0 +1,234 @@
+//! What a reply, or the lack of one, leads to: on to the next question, a wait, or the end.
+//!
+//! Driven by the JSON `status` rather than the number around it, since a 200 can carry a failure and, in old API
+//! versions, an assignment still under way.
+
+use super::retry::{self, Retry};
+use super::state::{Ask, Cause, End, RecordEnd, Step};
+use super::{Registration, UnixSeconds};
+use crate::attestation::Attestation;
+use crate::error::{ErrorCode, Misuse, Verdict};
+use crate::message::{LinkError, Reply, RequestId, Status};
+use crate::time::{Instant, Millis, WallAnchor};
+
+/// Clocks that differ by less are taken to agree.
+const SKEW_SECONDS: u64 = 300;
+
+impl<A: Attestation> Registration<'_, A> {
+    /// Takes the reply to the request with this id.
+    ///
+    /// # Errors
+    /// [`Misuse`] when no reply with this id is awaited.
+    pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
+        let ask = self.asked(id)?;
+        if let (None, Some(unix)) = (self.wall, reply.date) {
+            self.wall = Some(WallAnchor { at: now, unix });
+        }
+        match (reply.status, ask) {
+            (..=299, Ask::Lookup) => self.record(now, reply),
+            (..=299, _) => self.operation_status(now, ask, reply),
+            _ => self.refusal(now, ask, reply),
+        }
+        Ok(())
+    }
+
+    /// Takes word that there will be no reply to the request with this id.
+    ///
+    /// # Errors
+    /// [`Misuse`] when no reply with this id is awaited.
+    pub fn handle_link_error(&mut self, now: Instant, id: RequestId, error: LinkError) -> Result<(), Misuse> {
+        let ask = self.asked(id)?;
+        let (code, retry) = retry::of_link(error);
+        let mut cause = Cause::new(code);
+        match error {
+            LinkError::ProxyRefused { status } => cause.http_status = status,
+            LinkError::ReplyTooLarge { needed } => cause.needed = needed,
+            LinkError::RequestTooLarge { needed } => cause.needed = Some(needed),
+            _ => {}
+        }
+        self.follow(now, ask, cause, retry, None);
+        Ok(())
+    }
+
+    fn asked(&self, answered: RequestId) -> Result<Ask, Misuse> {
+        match self.step {
+            Step::Asked { ask, id, .. } if id == answered => Ok(ask),
+            _ => Err(Misuse),
+        }
+    }
+
+    /// A good reply to a registration or a poll.
+    fn operation_status(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
+        match reply.body.status {
+            Some(Status::Assigning) => self.assigning(now, ask, reply),
+            Some(Status::Assigned) => self.assigned(now, ask, reply),
+            Some(Status::Failed) => self.refused(now, ErrorCode::RegistrationFailed, reply),
+            Some(Status::Disabled) => self.refused(now, ErrorCode::EnrollmentDisabled, reply),
+            Some(Status::Unassigned | Status::Unknown) => self.refused(now, ErrorCode::UnexpectedStatus, reply),
+            None => self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None),
+        }
+    }
+
+    fn assigning(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
+        let is_id = |id: &&str| id.bytes().all(|byte| byte.is_ascii_graphic());
+        let known = match reply.body.operation_id {
+            Some(id) if is_id(&id) => self.storage.operation.replace(id),
+            Some(_) => false,
+            None => !self.storage.operation.is_empty(),
+        };
+        if !known {
+            return self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None);
+        }
+        self.attempt = 0;
+        self.cause = None;
+        let hint = reply.retry_after;
+        let wait = hint.unwrap_or(self.config.poll_interval).max(self.config.minimum_spacing);
+        let verdict = Verdict::After(hint.unwrap_or(wait));
+        self.wait(now, Ask::Status, wait, Cause::new(ErrorCode::DeadlineExceeded), verdict);
+    }
+
+    fn assigned(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
+        let (Some(hub), Some(device)) = (reply.body.assigned_hub, reply.body.device_id) else {
+            return self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None);
+        };
+        if let Some(id) = reply.body.operation_id {
+            self.storage.operation.replace(id);
+        }
+        let substatus = reply.body.substatus.unwrap_or("");
+        let texts = &mut self.storage.texts;
+        texts.wipe();
+        if let (Some(hub), Some(device)) = (texts.push(hub), texts.push(device)) {
+            let substatus = texts.push_cut(substatus);
+            self.finish(End::Assigned { hub, device, substatus, payload: reply.body.payload.clone() });
+        } else {
+            let lacking = hub.len().saturating_add(device.len()).saturating_sub(texts.size());
+            let needed = super::storage_size(&self.identity).saturating_add(lacking);
+            texts.wipe();
+            self.fail(
+                Cause { needed: Some(needed), ..Cause::new(ErrorCode::AssignmentTooLarge) },
+                Verdict::Reconfigure,
+            );
+        }
+    }
+
+    /// A good reply to a lookup.
+    fn record(&mut self, now: Instant, reply: &Reply<'_>) {
+        let body = &reply.body;
+        let Some(status) = body.status else {
+            return self.try_later(now, Ask::Lookup, Cause::new(ErrorCode::InvalidReply), None);
+        };
+        let texts = &mut self.storage.texts;
+        texts.wipe();
+        let record = RecordEnd {
+            status,
+            hub: body.assigned_hub.and_then(|text| texts.push_cut(text)),
+            device: body.device_id.and_then(|text| texts.push_cut(text)),
+            substatus: body.substatus.and_then(|text| texts.push_cut(text)),
+            error_code: body.error_code,
+            message: body.message.and_then(|text| texts.push_cut(text)),
+            payload: body.payload.clone(),
+        };
+        self.finish(End::Record(record));
+    }
+
+    /// A final refusal inside a good reply.
+    fn refused(&mut self, now: Instant, code: ErrorCode, reply: &Reply<'_>) {
+        let cause = self.cause_of(now, code, reply);
+        self.fail(cause, Verdict::Never);
+    }
+
+    /// A reply with an error status.
+    fn refusal(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
+        if reply.status == 404 && ask == Ask::Status && !self.restarted {
+            self.restarted = true;
+            self.storage.operation.wipe();
+            self.step = Step::Ready(Ask::Register);
+            return;
+        }
+        if reply.status == 401 && self.correct_clock(now, ask, reply) {
+            return;
+        }
+        let (code, retry) = retry::of_status(reply.status);
+        let cause = self.cause_of(now, code, reply);
+        self.follow(now, ask, cause, retry, reply.retry_after);
+    }
+
+    /// Takes the service's time over, once, where the policy allows it and the clocks are far apart.
+    fn correct_clock(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) -> bool {
+        let (true, false, Some(unix), Some(_)) =
+            (self.config.correct_clock, self.corrected, reply.date, self.skew(now, reply.date))
+        else {
+            return false;
+        };
+        self.corrected = true;
+        self.wall = Some(WallAnchor { at: now, unix });
+        self.token = None;
+        self.step = Step::Ready(ask);
+        true
+    }
+
+    /// Seconds that the clock here is behind the service's, where far.
+    fn skew(&self, now: Instant, date: Option<UnixSeconds>) -> Option<i64> {
+        let skew = self.wall?.unix_at(now).seconds_until(date?);
+        (skew.unsigned_abs() > SKEW_SECONDS).then_some(skew)
+    }
+
+    fn cause_of(&mut self, now: Instant, code: ErrorCode, reply: &Reply<'_>) -> Cause {
+        let texts = &mut self.storage.texts;
+        texts.wipe();
+        let mut keep = |text: Option<&str>| text.and_then(|text| texts.push_cut(text));
+        // The longest comes last: it is the one that may be cut.
+        let tracking_id = keep(reply.body.tracking_id);
+        let timestamp = keep(reply.body.timestamp);
+        let message = keep(reply.body.message);
+        Cause {
+            code,
+            http_status: Some(reply.status),
+            error_code: reply.body.error_code,
+            tracking_id,
+            message,
+            timestamp,
+            clock_skew: self.skew(now, reply.date),
+            time_known: reply.date.is_some(),
+            needed: None,
+        }
+    }
+
+    fn follow(&mut self, now: Instant, ask: Ask, cause: Cause, retry: Retry, hint: Option<Millis>) {
+        match retry {
+            Retry::Later => self.try_later(now, ask, cause, hint),
+            Retry::Never => self.fail(cause, Verdict::Never),
+            Retry::Reconfigure => self.fail(cause, Verdict::Reconfigure),
+        }
+    }
+
+    /// Waits as the hint says and up to a fifth more, or backs off exponentially with full jitter.
+    pub(super) fn try_later(&mut self, now: Instant, ask: Ask, cause: Cause, hint: Option<Millis>) {
+        let (wait, verdict) = match hint {
+            Some(hint) => {
+                // A hint is a day at most, so that it fits 32 bits.
+                let fifth = Millis::new(u64::from(hint.get() as u32 / 5));
+                (hint.saturating_add(self.jitter.up_to(fifth)), hint)
+            }
+            None => {
+                let doubled = self.config.backoff_first.get().checked_shl(u32::from(self.attempt)).unwrap_or(u64::MAX);
+                let bound = Millis::new(doubled).min(self.config.backoff_cap);
+                (self.jitter.up_to(bound), bound)
+            }
+        };
+        // Twenty doublings are past every cap; a shift that drops bits must not come back small.
+        self.attempt = self.attempt.saturating_add(1).min(20);
+        self.cause = Some(cause);
+        self.wait(now, ask, wait, cause, Verdict::After(verdict));
+    }
+
+    /// Waits, or fails now when the wait would pass the deadline.
+    fn wait(&mut self, now: Instant, ask: Ask, wait: Millis, cause: Cause, verdict: Verdict) {
+        let until = now.after(wait);
+        if self.deadline.is_some_and(|deadline| until > deadline) {
+            self.fail(cause, verdict);
+        } else {
+            self.step = Step::Waiting { ask, until };
+        }
+    }
+}

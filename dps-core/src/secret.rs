@@ -1,0 +1,206 @@
+//! Keys and signatures: wiped when dropped, never shown, never compared with `==`.
+//!
+//! A key is read here, from text or bytes, and says what is wrong with it without repeating any of it.
+
+use core::fmt;
+
+use zeroize::Zeroize;
+
+use crate::credentials::hmac;
+use crate::error::{ConfigError, KeyProblem};
+use crate::text::{self, Base64Error, Text, TooSmall};
+
+/// The shortest symmetric key, in bytes (Azure IoT DPS documentation, "Symmetric key attestation").
+pub const KEY_MIN: usize = 16;
+/// The longest symmetric key, in bytes; the service makes them this long.
+pub const KEY_MAX: usize = 64;
+/// The longest base64 text of a key, padding included.
+pub const KEY_TEXT_MAX: usize = 88;
+
+/// A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
+pub struct Key {
+    bytes: [u8; KEY_MAX],
+    len: u8,
+}
+
+impl Key {
+    /// Reads a key as the service shows it: base64, padding optional.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] when it is not base64, decodes to fewer than 16 or more than 64 bytes, or looks like
+    /// something else that is often pasted in its place (PEM, a connection string, hex).
+    pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
+        if let Some(problem) = mistaken_for_a_key(text) {
+            return Err(ConfigError::Key(problem));
+        }
+        let mut bytes = [0; KEY_MAX];
+        let decoded = text::decode_base64(text, &mut bytes);
+        let key = match decoded {
+            Ok(len) => Self::from_bytes(bytes.get(..len).unwrap_or(&[])),
+            Err(Base64Error::Digit(offset)) => Err(ConfigError::Key(KeyProblem::NotBase64 { offset })),
+            Err(Base64Error::Length) => Err(ConfigError::Key(KeyProblem::Truncated)),
+            Err(Base64Error::TooLong(length)) => Err(ConfigError::Key(KeyProblem::Length { length })),
+        };
+        bytes.zeroize();
+        key
+    }
+
+    /// Takes a key's raw bytes.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] when there are fewer than 16 or more than 64.
+    pub fn from_bytes(raw: &[u8]) -> Result<Self, ConfigError> {
+        let wrong = ConfigError::Key(KeyProblem::Length { length: raw.len() });
+        if raw.len() < KEY_MIN {
+            return Err(wrong);
+        }
+        let mut key = Self { bytes: [0; KEY_MAX], len: raw.len() as u8 };
+        let Some(room) = key.bytes.get_mut(..raw.len()) else { return Err(wrong) };
+        for (to, from) in room.iter_mut().zip(raw) {
+            *to = *from;
+        }
+        Ok(key)
+    }
+
+    /// A key from an HMAC-SHA256, whose 32 bytes are always a good length.
+    pub(crate) fn from_digest(digest: &[u8; 32]) -> Self {
+        let mut key = Self { bytes: [0; KEY_MAX], len: 32 };
+        for (to, from) in key.bytes.iter_mut().zip(digest) {
+            *to = *from;
+        }
+        key
+    }
+
+    /// HMAC-SHA256 of `message` under this key.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature::new(hmac::sha256(self.expose(), message))
+    }
+
+    /// Writes the key as base64 into `out`; [`KEY_TEXT_MAX`] bytes always do.
+    ///
+    /// The text is as secret as the key: wipe `out` after use.
+    ///
+    /// # Errors
+    /// [`TooSmall`] with the size that would do.
+    pub fn write_base64<'o>(&self, out: &'o mut [u8]) -> Result<&'o str, TooSmall> {
+        let mut text = Text::new(out);
+        text.push_base64(self.expose());
+        text.finish()
+    }
+
+    /// The key's bytes. Named so that every use can be found.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// The key's length in bytes, which is no secret: a device key derived from a group key has 32, keys made by the
+    /// service 64.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        usize::from(self.len)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({} bytes)", self.len)
+    }
+}
+
+/// An HMAC-SHA256 of 32 bytes. It lets its bearer in until the token expires, so it is kept like a key.
+pub struct Signature([u8; 32]);
+
+impl Signature {
+    /// Takes the 32 bytes a signer gave.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The signature's bytes. Named so that every use can be found.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl Drop for Signature {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signature(redacted)")
+    }
+}
+
+/// Recognises what people paste where a key belongs.
+fn mistaken_for_a_key(text: &str) -> Option<KeyProblem> {
+    let contains = |needle: &str| {
+        text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+    };
+    if text.is_empty() {
+        Some(KeyProblem::Empty)
+    } else if contains("-----BEGIN") {
+        Some(KeyProblem::LooksLikePem)
+    } else if contains("HostName=") || contains("SharedAccessKey=") || contains("SharedAccessSignature") {
+        Some(KeyProblem::LooksLikeConnectionString)
+    } else if text.len() >= 32 && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Some(KeyProblem::LooksLikeHex)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use base64::prelude::*;
+    use std::format;
+
+    fn problem(text: &str) -> KeyProblem {
+        match Key::from_base64(text) {
+            Err(ConfigError::Key(problem)) => problem,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_named_for_what_it_is() {
+        assert_eq!(problem(""), KeyProblem::Empty);
+        assert_eq!(problem("-----BEGIN PRIVATE KEY-----\nMIIE"), KeyProblem::LooksLikePem);
+        assert_eq!(problem("HostName=h.test;SharedAccessKey=AAAA"), KeyProblem::LooksLikeConnectionString);
+        assert_eq!(problem(&"0f".repeat(32)), KeyProblem::LooksLikeHex);
+        assert_eq!(problem("AAAAAAAAAAAAAAAAAAAAAAAA\n"), KeyProblem::NotBase64 { offset: 24 });
+        assert_eq!(problem(&BASE64_STANDARD.encode([1; 15])), KeyProblem::Length { length: 15 });
+        assert_eq!(problem(&BASE64_STANDARD.encode([1; 65])), KeyProblem::Length { length: 65 });
+        assert_eq!(problem(&BASE64_STANDARD.encode([1; 900])), KeyProblem::Length { length: 900 });
+    }
+
+    #[test]
+    fn padding_is_optional_and_every_length_in_range_is_taken() {
+        for length in KEY_MIN..=KEY_MAX {
+            let padded = BASE64_STANDARD.encode(std::vec![7; length]);
+            for text in [padded.as_str(), padded.trim_end_matches('=')] {
+                assert_eq!(Key::from_base64(text).unwrap().expose(), std::vec![7; length]);
+            }
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let key = Key::from_bytes(b"0123456789abcdef").unwrap();
+        assert_eq!(format!("{key:?} {:?}", key.sign(b"x")), "Key(16 bytes) Signature(redacted)");
+    }
+}
