@@ -77,8 +77,8 @@ struct Token {
     signed: bool,
 }
 
-impl<'m, A: Attestation> Registration<'m, A> {
-    /// A machine that registers the device. `storage` must have [`storage_size`] bytes or more; it is wiped when the
+impl<'m> Registration<'m, SymmetricKey> {
+    /// A machine that registers the device with a symmetric key. `storage` must have [`storage_size`] bytes or more; it is wiped when the
     /// machine is dropped.
     ///
     /// # Errors
@@ -118,7 +118,9 @@ impl<'m, A: Attestation> Registration<'m, A> {
             Err(ConfigError::OperationUnreadable)
         }
     }
+}
 
+impl<'m, A: Attestation> Registration<'m, A> {
     fn with_first_ask(
         identity: Identity<'m>,
         config: Config,
