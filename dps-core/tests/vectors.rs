@@ -1,0 +1,163 @@
+//! The data in `vectors/`, through the core's own types.
+
+use dps_core::credentials::{GroupDeriver, Resource, SasToken, derive_device_key, hmac};
+use dps_core::error::{ConfigError, IdProblem, KeyProblem};
+use dps_core::{Endpoint, IdScope, Identity, Key, RegistrationId, Signature, UnixSeconds};
+
+use base64::prelude::*;
+use serde_json::Value;
+
+fn data(name: &str) -> Value {
+    let path = format!("{}/../vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn text<'v>(entry: &'v Value, member: &str) -> &'v str {
+    entry[member].as_str().unwrap_or_else(|| panic!("{member} of {entry}"))
+}
+
+fn entries<'v>(data: &'v Value, list: &str) -> &'v Vec<Value> {
+    let entries = data[list].as_array().unwrap();
+    assert!(!entries.is_empty());
+    entries
+}
+
+fn hmac_text(key: &str, message: &str) -> String {
+    BASE64_STANDARD.encode(hmac::sha256(&BASE64_STANDARD.decode(key).unwrap(), message.as_bytes()))
+}
+
+fn key_text(key: &Key) -> String {
+    let mut text = [0; dps_core::secret::KEY_TEXT_MAX];
+    key.write_base64(&mut text).unwrap().into()
+}
+
+#[test]
+fn derived_keys() {
+    let data = data("keys");
+    for entry in entries(&data, "positive") {
+        let (group, id, expected) = (text(entry, "groupKey"), text(entry, "registrationId"), text(entry, "deviceKey"));
+        match text(entry, "layer") {
+            "key" => {
+                let (group, id) = (Key::from_base64(group).unwrap(), RegistrationId::new(id).unwrap());
+                assert_eq!(key_text(&derive_device_key(&group, id)), expected, "{entry}");
+                assert_eq!(GroupDeriver::new(&group).write_base64(id, &mut [0; 44]).unwrap(), expected, "{entry}");
+            }
+            "hmac" => {
+                assert!(Key::from_base64(group).is_err(), "{entry}");
+                assert_eq!(hmac_text(group, id), expected, "{entry}");
+            }
+            layer => panic!("unknown layer {layer}"),
+        }
+    }
+}
+
+#[test]
+fn mistakes_give_other_keys() {
+    let data = data("keys");
+    for entry in entries(&data, "negative") {
+        let (group, message, wrong) = (text(entry, "groupKey"), text(entry, "message"), text(entry, "mustNotBe"));
+        let mistaken = if entry["keyAsText"] == true {
+            BASE64_STANDARD.encode(hmac::sha256(group.as_bytes(), message.as_bytes()))
+        } else {
+            assert!(RegistrationId::new(message).is_err(), "{entry}");
+            hmac_text(group, message)
+        };
+        assert_eq!(mistaken, wrong, "the vector itself is off: {entry}");
+        let right = derive_device_key(
+            &Key::from_base64(group).unwrap(),
+            RegistrationId::new(text(entry, "registrationId")).unwrap(),
+        );
+        assert_ne!(key_text(&right), wrong, "{entry}");
+    }
+}
+
+#[test]
+fn tokens_and_signatures() {
+    let data = data("tokens");
+    for entry in entries(&data, "signatures") {
+        let (key, sr, se) = (text(entry, "key"), text(entry, "sr"), entry["se"].as_u64().unwrap());
+        assert_eq!(hmac_text(key, &format!("{sr}\n{se}")), text(entry, "signature"), "{entry}");
+        match text(entry, "layer") {
+            "token" => assert_token(entry, key, sr, se),
+            "signature" | "hmac" => assert!(entry.get("token").is_none(), "{entry}"),
+            layer => panic!("unknown layer {layer}"),
+        }
+    }
+    for entry in entries(&data, "hmac") {
+        assert_eq!(hmac_text(text(entry, "key"), text(entry, "message")), text(entry, "signature"), "{entry}");
+    }
+}
+
+fn assert_token(entry: &Value, key: &str, sr: &str, se: u64) {
+    let names = &entry["resource"];
+    let resource = if names.get("registrationId").is_some() {
+        Resource::Registration(Identity {
+            endpoint: Endpoint::GLOBAL,
+            id_scope: IdScope::new(text(names, "idScope")).unwrap(),
+            registration_id: RegistrationId::new(text(names, "registrationId")).unwrap(),
+        })
+    } else if names.get("hub").is_some() {
+        Resource::HubDevice { hub: text(names, "hub"), device_id: text(names, "deviceId") }
+    } else {
+        Resource::Service { host: text(names, "service"), policy: text(names, "policy") }
+    };
+    let mut buffer = vec![0; resource.token_max()];
+    let token = SasToken::prepare(resource, UnixSeconds::new(se), &mut buffer).unwrap();
+    assert_eq!(token.to_sign(), format!("{sr}\n{se}").as_bytes(), "{entry}");
+    let signature = Key::from_base64(key).unwrap().sign(token.to_sign());
+    assert_eq!(token.finish(&signature).unwrap(), text(entry, "token"), "{entry}");
+}
+
+/// No key was published with these, so that only the text around the signature can be compared.
+#[test]
+fn token_format_of_another_client() {
+    let data = data("tokens");
+    for entry in entries(&data, "format") {
+        let sr = text(entry, "sr");
+        assert_eq!(text(entry, "stringToSign"), format!("{sr}\n{}", entry["se"]));
+        let identity = Identity {
+            endpoint: Endpoint::GLOBAL,
+            id_scope: IdScope::new("0neFEEDC0DE").unwrap(),
+            registration_id: RegistrationId::new("myRegistrationId").unwrap(),
+        };
+        let resource = Resource::Registration(identity);
+        let mut buffer = vec![0; resource.token_max()];
+        let token = SasToken::prepare(resource, UnixSeconds::new(entry["se"].as_u64().unwrap()), &mut buffer).unwrap();
+        let signature = BASE64_STANDARD_NO_PAD.decode(text(entry, "signature")).unwrap();
+        let ours = token.finish(&Signature::new(signature.try_into().unwrap())).unwrap();
+        // That client writes lower-case escapes in `sr`, leaves the padding out and names no key.
+        assert_eq!(
+            ours.replace("%2Fregistrations%2F", "%2fregistrations%2f").replace("%3D&", "&"),
+            format!("{}&skn=registration", text(entry, "token"))
+        );
+    }
+}
+
+#[test]
+fn what_is_refused_is_named() {
+    let data = data("refused");
+    for entry in entries(&data, "keys") {
+        let problem = match Key::from_base64(text(entry, "text")).err() {
+            Some(ConfigError::Key(problem)) => match problem {
+                KeyProblem::Empty => "empty",
+                KeyProblem::NotBase64 { .. } => "not-base64",
+                KeyProblem::Truncated => "truncated",
+                KeyProblem::Length { .. } => "length",
+                KeyProblem::LooksLikePem => "pem",
+                KeyProblem::LooksLikeConnectionString => "connection-string",
+                KeyProblem::LooksLikeHex => "hex",
+            },
+            other => panic!("{entry}: {other:?}"),
+        };
+        assert_eq!(problem, text(entry, "problem"), "{entry}");
+    }
+    for entry in entries(&data, "registrationIds") {
+        let problem = match RegistrationId::new(text(entry, "text")).err() {
+            Some(ConfigError::RegistrationId(IdProblem::Empty)) => "empty",
+            Some(ConfigError::RegistrationId(IdProblem::TooLong { .. })) => "too-long",
+            Some(ConfigError::RegistrationId(IdProblem::Character { .. })) => "character",
+            other => panic!("{entry}: {other:?}"),
+        };
+        assert_eq!(problem, text(entry, "problem"), "{entry}");
+    }
+}
