@@ -1,0 +1,118 @@
+//! A machine with its key at hand, so that a test speaks only of requests, replies and time.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use dps_core::message::{Body, Call, RequestId, Status};
+use dps_core::{Action, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Key, Outcome, Registration};
+use dps_core::{RegistrationId, Reply, UnixSeconds, Verdict, WallAnchor};
+
+/// 2026-01-01T00:00:00Z.
+pub const NOW: UnixSeconds = UnixSeconds::new(1_767_225_600);
+
+pub fn identity() -> Identity<'static> {
+    Identity {
+        endpoint: Endpoint::new("dps.test").unwrap(),
+        id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
+        registration_id: RegistrationId::new("dev-01").unwrap(),
+    }
+}
+
+pub fn key() -> Key {
+    Key::from_bytes(&[7; 32]).unwrap()
+}
+
+pub fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+/// A configuration whose clock is right, with a deadline of 120 s.
+pub fn config() -> Config {
+    Config::new().wall_anchor(WallAnchor { at: at(0), unix: NOW })
+}
+
+/// Which request was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Register,
+    Status(String),
+    Lookup,
+}
+
+/// What a machine does when it is polled; signatures are answered on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Did {
+    Send { id: RequestId, sent: Sent, generation: u32, respond_by: u64 },
+    Wait(u64),
+    Finish,
+}
+
+pub fn step(machine: &mut Registration<'_>, millis: u64) -> Did {
+    let now = at(millis);
+    let (sign_id, signature) = match machine.poll(now) {
+        Action::Sign { id, to_sign, .. } => (id, key().sign(to_sign)),
+        other => return did(other),
+    };
+    machine.handle_signature(now, sign_id, &signature).unwrap();
+    did(machine.poll(now))
+}
+
+fn did(action: Action<'_>) -> Did {
+    match action {
+        Action::Send(request) => Did::Send {
+            id: request.id,
+            sent: match request.call {
+                Call::Register { .. } => Sent::Register,
+                Call::Status { operation_id } => Sent::Status(operation_id.into()),
+                Call::Lookup => Sent::Lookup,
+                _ => panic!("unknown call"),
+            },
+            generation: request.authorization.unwrap().generation,
+            respond_by: request.respond_by.as_millis(),
+        },
+        Action::Wait { until } => Did::Wait(until.as_millis()),
+        Action::Finished => Did::Finish,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Steps to the next request and gives its id and kind.
+pub fn sent(machine: &mut Registration<'_>, millis: u64) -> (RequestId, Sent) {
+    match step(machine, millis) {
+        Did::Send { id, sent, .. } => (id, sent),
+        other => panic!("at {millis} ms: {other:?}"),
+    }
+}
+
+pub fn assigning(hint: Option<u32>) -> Reply<'static> {
+    let mut reply = Reply::new(202);
+    reply.retry_after = hint.map(dps_core::Millis::from_secs);
+    reply.body.status = Some(Status::Assigning);
+    reply.body.operation_id = Some("5.op.1");
+    reply
+}
+
+pub fn assigned() -> Reply<'static> {
+    let mut reply = Reply::new(200);
+    reply.body.status = Some(Status::Assigned);
+    reply.body.assigned_hub = Some("hub-a.test");
+    reply.body.device_id = Some("dev-01");
+    reply.body.substatus = Some("initialAssignment");
+    reply
+}
+
+pub fn error(status: u16, hint: Option<u32>) -> Reply<'static> {
+    let mut reply = Reply::new(status);
+    reply.retry_after = hint.map(dps_core::Millis::from_secs);
+    let body: &mut Body<'_> = &mut reply.body;
+    body.error_code = Some(u32::from(status) * 1000 + 2);
+    body.tracking_id = Some("6f1e0f0a-0000-4000-8000-000000000001");
+    body.message = Some("the service's words");
+    reply
+}
+
+pub fn failure(machine: &Registration<'_>) -> (ErrorCode, Verdict) {
+    match machine.outcome() {
+        Some(Outcome::Failed(failure)) => (failure.code, failure.verdict),
+        other => panic!("{other:?}"),
+    }
+}

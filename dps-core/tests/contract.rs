@@ -1,0 +1,575 @@
+//! The machine's promises to its driver: what it asks for, what it refuses, and what it never does.
+
+mod common;
+
+use common::{Did, NOW, Sent, assigned, assigning, at, config, error, failure, identity, key, sent, step};
+use dps_core::error::Hint;
+use dps_core::message::{LinkError, RequestId, SignError, Status};
+use dps_core::{Action, Config, ErrorCode, Instant, Millis, Misuse, Operation, Outcome, Payload, Registration};
+use dps_core::{Reply, Signature, UnixSeconds, Verdict, WallAnchor};
+use proptest::prelude::*;
+
+#[test]
+fn an_action_is_given_once_and_then_waited_for() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let Action::Sign { id, respond_by, .. } = machine.poll(at(0)) else { panic!() };
+    for _ in 0..3 {
+        assert!(matches!(machine.poll(at(5)), Action::Wait { until } if until == respond_by));
+    }
+    machine.handle_signature(at(5), id, &Signature::new([1; 32])).unwrap();
+    let Action::Send(request) = machine.poll(at(5)) else { panic!() };
+    let respond_by = request.respond_by;
+    for _ in 0..3 {
+        assert!(matches!(machine.poll(at(6)), Action::Wait { until } if until == respond_by));
+    }
+}
+
+#[test]
+fn the_token_is_the_one_that_was_signed() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let Action::Sign { id, to_sign, .. } = machine.poll(at(0)) else { panic!() };
+    // One hour from now.
+    assert_eq!(to_sign, b"0ne00A1B2C3%2Fregistrations%2Fdev-01\n1767229200");
+    let signature = key().sign(to_sign);
+    machine.handle_signature(at(0), id, &signature).unwrap();
+    let Action::Send(request) = machine.poll(at(0)) else { panic!() };
+    let authorization = request.authorization.unwrap();
+    assert!(authorization.token.starts_with("SharedAccessSignature sr=0ne00A1B2C3%2Fregistrations%2Fdev-01&sig="));
+    assert!(authorization.token.ends_with("&se=1767229200&skn=registration"));
+    assert!(!format!("{request:?}").contains("SharedAccessSignature"));
+}
+
+#[test]
+fn without_a_clock_nothing_is_signed_or_sent() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), Config::new(), &mut storage).unwrap();
+    assert!(matches!(machine.poll(at(0)), Action::Finished));
+    assert_eq!(failure(&machine), (ErrorCode::ClockNeeded, Verdict::Reconfigure));
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!(failure.hints().first(), Some(Hint::SetClock));
+}
+
+#[test]
+fn a_token_is_renewed_before_it_can_expire_under_a_request() {
+    let mut storage = [0; 1024];
+    // The life given is shorter than what the next requests need.
+    let short = config().token_life(Millis::from_secs(95)).deadline(Millis::from_secs(600));
+    let mut machine = Registration::new(identity(), short, &mut storage).unwrap();
+    let generation = |did| match did {
+        Did::Send { id, generation, .. } => (id, generation),
+        other => panic!("{other:?}"),
+    };
+    let (id, first) = generation(step(&mut machine, 0));
+    machine.handle_reply(at(0), id, &assigning(Some(5))).unwrap();
+    let (id, second) = generation(step(&mut machine, 5000));
+    assert_eq!(second, first, "95 s are enough for 35 s and a margin of 60 s");
+    machine.handle_reply(at(5000), id, &assigning(Some(1))).unwrap();
+    let (_, third) = generation(step(&mut machine, 6000));
+    assert_eq!(third, first + 1);
+}
+
+#[test]
+fn a_signer_that_fails_or_is_silent_ends_it() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let Action::Sign { id, .. } = machine.poll(at(0)) else { panic!() };
+    machine.handle_sign_error(at(1), id, SignError).unwrap();
+    assert_eq!(failure(&machine), (ErrorCode::SignerFailed, Verdict::Never));
+
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let Action::Sign { respond_by, .. } = machine.poll(at(0)) else { panic!() };
+    assert!(matches!(machine.poll(respond_by), Action::Finished));
+    assert_eq!(failure(&machine), (ErrorCode::SignerTimeout, Verdict::Never));
+}
+
+#[test]
+fn misuse_is_refused_and_changes_nothing() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let other = RequestId::new(id.get() + 1);
+    assert_eq!(machine.handle_reply(at(1), other, &assigned()), Err(Misuse));
+    assert_eq!(machine.handle_link_error(at(1), other, LinkError::Dns), Err(Misuse));
+    assert_eq!(machine.handle_signature(at(1), id, &Signature::new([0; 32])), Err(Misuse));
+    assert_eq!(machine.handle_sign_error(at(1), id, SignError), Err(Misuse));
+    assert!(machine.outcome().is_none());
+    machine.handle_reply(at(1), id, &assigned()).unwrap();
+    assert_eq!(machine.handle_reply(at(1), id, &error(401, None)), Err(Misuse), "an answer counts once");
+    assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))));
+}
+
+#[test]
+fn what_is_abandoned_is_asked_again_under_a_new_id() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    assert!(matches!(machine.poll(at(0)), Action::Sign { .. }));
+    machine.abandon();
+    let (first, _) = sent(&mut machine, 1);
+    machine.abandon();
+    let (second, kind) = sent(&mut machine, 2);
+    assert_eq!(kind, Sent::Register);
+    assert_ne!(first, second);
+    assert_eq!(machine.handle_reply(at(3), first, &assigned()), Err(Misuse), "a late answer to the lost request");
+    machine.handle_reply(at(3), second, &assigned()).unwrap();
+    assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))));
+}
+
+#[test]
+fn cancelling_ends_it_and_leaves_the_operation() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(3))).unwrap();
+    machine.cancel();
+    assert_eq!(step(&mut machine, 1), Did::Finish);
+    assert_eq!(failure(&machine).0, ErrorCode::Cancelled);
+    assert_eq!(machine.operation().unwrap().id(), "5.op.1");
+}
+
+#[test]
+fn an_operation_survives_a_restart() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(3))).unwrap();
+    let mut line = [0; 512];
+    let line = machine.operation().unwrap().write(&mut line).unwrap().to_owned() + "\n";
+    assert_eq!(line, "dps-operation/1 dps.test 0ne00A1B2C3 dev-01 5.op.1\n");
+
+    let mut storage = [0; 1024];
+    let operation = Operation::parse(&line).unwrap();
+    let mut resumed = Registration::resume(identity(), config(), &mut storage, &operation).unwrap();
+    let (id, kind) = sent(&mut resumed, 0);
+    assert_eq!(kind, Sent::Status("5.op.1".into()));
+    resumed.handle_reply(at(1), id, &assigned()).unwrap();
+    assert!(matches!(resumed.outcome(), Some(Outcome::Assigned(_))));
+}
+
+#[test]
+fn an_operation_of_another_device_is_refused() {
+    for line in [
+        "dps-operation/1 dps.test 0ne00A1B2C3 dev-02 5.op.1",
+        "dps-operation/1 other.test 0ne00A1B2C3 dev-01 5.op.1",
+        "dps-operation/1 dps.test 0ne00FFFFFF dev-01 5.op.1",
+    ] {
+        let mut storage = [0; 1024];
+        let operation = Operation::parse(line).unwrap();
+        let refused = Registration::resume(identity(), config(), &mut storage, &operation).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::OperationMismatch);
+    }
+    for line in
+        ["", "dps-operation/2 a b c d", "dps-operation/1 dps.test 0ne00A1B2C3 dev-01", "dps-operation/1 a b c d e"]
+    {
+        assert_eq!(Operation::parse(line).unwrap_err().code(), ErrorCode::OperationUnreadable, "{line:?}");
+    }
+}
+
+#[test]
+fn a_forgotten_operation_registers_afresh_once() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &error(404, None)).unwrap();
+    let (id, kind) = sent(&mut machine, 0);
+    assert_eq!(kind, Sent::Register);
+    machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &error(404, None)).unwrap();
+    assert_eq!(failure(&machine), (ErrorCode::NotFound, Verdict::Never));
+}
+
+#[test]
+fn a_poll_that_names_no_operation_keeps_the_known_one() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut nameless = assigning(Some(0));
+    nameless.body.operation_id = None;
+    machine.handle_reply(at(0), id, &nameless).unwrap();
+    assert_eq!(sent(&mut machine, 0).1, Sent::Status("5.op.1".into()));
+}
+
+#[test]
+fn each_status_has_its_verdict() {
+    for (status, code) in [
+        (400, ErrorCode::BadRequest),
+        (401, ErrorCode::Unauthorized),
+        (403, ErrorCode::Forbidden),
+        (404, ErrorCode::NotFound),
+        (405, ErrorCode::MethodNotAllowed),
+        (415, ErrorCode::UnsupportedMediaType),
+        (418, ErrorCode::UnexpectedStatus),
+    ] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        machine.handle_reply(at(0), id, &error(status, Some(1))).unwrap();
+        assert_eq!(failure(&machine), (code, Verdict::Never), "{status}");
+    }
+    for status in [408, 409, 429, 500, 502, 503, 504] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        machine.handle_reply(at(0), id, &error(status, Some(1))).unwrap();
+        assert!(matches!(step(&mut machine, 0), Did::Wait(_)), "{status}");
+    }
+}
+
+#[test]
+fn each_link_error_has_its_verdict() {
+    let after = |error| {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config().seed(3), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        machine.handle_link_error(at(0), id, error).unwrap();
+        machine.outcome().is_some().then(|| failure(&machine))
+    };
+    for error in [
+        LinkError::Dns,
+        LinkError::Connect,
+        LinkError::Cut,
+        LinkError::Timeout,
+        LinkError::InvalidReply,
+        LinkError::ProxyUnreachable,
+        LinkError::MqttRefused { code: 3 },
+    ] {
+        assert_eq!(after(error), None, "{error:?} is tried again");
+    }
+    for (error, code) in [
+        (LinkError::UnknownCa, ErrorCode::UnknownCa),
+        (LinkError::NameMismatch, ErrorCode::NameMismatch),
+        (LinkError::CertificateExpired, ErrorCode::CertificateExpired),
+        (LinkError::Tls, ErrorCode::Tls),
+        (LinkError::ProxyRefused { status: Some(407) }, ErrorCode::ProxyRefused),
+        (LinkError::MqttRefused { code: 1 }, ErrorCode::MqttRefused),
+        (LinkError::MqttRefused { code: 2 }, ErrorCode::MqttRefused),
+        (LinkError::MqttRefused { code: 4 }, ErrorCode::Unauthorized),
+        (LinkError::MqttRefused { code: 5 }, ErrorCode::Unauthorized),
+        (LinkError::SubscribeRefused, ErrorCode::SubscribeRefused),
+    ] {
+        assert_eq!(after(error), Some((code, Verdict::Never)), "{error:?}");
+    }
+    for (error, code) in [
+        (LinkError::ReplyTooLarge { needed: Some(99_000) }, ErrorCode::ReplyTooLarge),
+        (LinkError::RequestTooLarge { needed: 900 }, ErrorCode::RequestTooLarge),
+        (LinkError::Unsupported, ErrorCode::UnsupportedByTransport),
+    ] {
+        assert_eq!(after(error), Some((code, Verdict::Reconfigure)), "{error:?}");
+    }
+}
+
+#[test]
+fn failed_and_disabled_are_final_although_they_come_with_200() {
+    for (status, code) in [
+        (Status::Failed, ErrorCode::RegistrationFailed),
+        (Status::Disabled, ErrorCode::EnrollmentDisabled),
+        (Status::Unassigned, ErrorCode::UnexpectedStatus),
+        (Status::Unknown, ErrorCode::UnexpectedStatus),
+    ] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        let mut reply = Reply::new(200);
+        reply.body.status = Some(status);
+        reply.body.error_code = Some(400_208);
+        reply.body.message = Some("no hub");
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        assert_eq!(failure(&machine), (code, Verdict::Never));
+        let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+        assert_eq!((failure.error_code, failure.message), (Some(400_208), Some("no hub")));
+    }
+}
+
+#[test]
+fn a_200_that_still_says_assigning_is_waited_out() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut reply = assigning(None);
+    reply.status = 200;
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    assert_eq!(step(&mut machine, 0), Did::Wait(2000));
+}
+
+#[test]
+fn a_clock_that_is_behind_is_named() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut reply = error(401, None);
+    reply.date = Some(NOW.plus(7200));
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!((failure.code, failure.clock_skew), (ErrorCode::Unauthorized, Some(7200)));
+    assert_eq!(failure.hints().first(), Some(Hint::ClockBehind));
+}
+
+#[test]
+fn a_clock_that_is_behind_is_corrected_once_where_allowed() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config().correct_clock(true), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut reply = error(401, None);
+    reply.date = Some(NOW.plus(7200));
+    machine.handle_reply(at(1000), id, &reply).unwrap();
+    let Action::Sign { id, to_sign, .. } = machine.poll(at(2000)) else { panic!() };
+    let expected = format!("0ne00A1B2C3%2Fregistrations%2Fdev-01\n{}", NOW.get() + 7200 + 1 + 3600);
+    assert_eq!(to_sign, expected.as_bytes());
+    machine.handle_signature(at(2000), id, &Signature::new([1; 32])).unwrap();
+    let (id, kind) = sent(&mut machine, 2000);
+    assert_eq!(kind, Sent::Register);
+    reply.date = Some(UnixSeconds::new(NOW.get() + 90_000));
+    machine.handle_reply(at(2000), id, &reply).unwrap();
+    assert_eq!(failure(&machine).0, ErrorCode::Unauthorized, "once is enough");
+}
+
+#[test]
+fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
+    let names = identity();
+    let needed = dps_core::registration::storage_size(&names);
+    let hub = "h".repeat(250) + ".test";
+    let mut storage = vec![0; needed];
+    let mut machine = Registration::new(names, config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut reply = assigned();
+    reply.body.assigned_hub = Some(&hub);
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!((failure.code, failure.verdict), (ErrorCode::AssignmentTooLarge, Verdict::Reconfigure));
+    let (more, mut line) = (failure.needed.unwrap(), [0; 512]);
+    let line = machine.operation().unwrap().write(&mut line).unwrap().to_owned();
+    drop(machine);
+
+    let mut storage = vec![0; more];
+    let operation = Operation::parse(&line).unwrap();
+    let mut machine = Registration::resume(names, config(), &mut storage, &operation).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!() };
+    assert_eq!(assignment.assigned_hub, hub);
+}
+
+#[test]
+fn storage_is_asked_for_to_the_byte_and_wiped_at_the_end() {
+    let needed = dps_core::registration::storage_size(&identity());
+    let mut storage = vec![0xAA; needed - 1];
+    let refused = Registration::new(identity(), config(), &mut storage).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::StorageTooSmall);
+    assert!(refused.to_string().contains(&needed.to_string()), "{refused}");
+
+    let mut storage = vec![0xAA; needed];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigned()).unwrap();
+    drop(machine);
+    assert!(storage.iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_long_message_is_cut_between_characters() {
+    let mut storage = vec![0; dps_core::registration::storage_size(&identity())];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let long = "é".repeat(400);
+    let mut reply = error(400, None);
+    reply.body.message = Some(&long);
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    let kept = failure.message.unwrap();
+    assert!(kept.len() > 150 && long.starts_with(kept));
+    assert_eq!(failure.tracking_id, Some("6f1e0f0a-0000-4000-8000-000000000001"));
+}
+
+#[test]
+fn a_lookup_tells_the_record_and_never_registers() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::lookup(identity(), config(), &mut storage).unwrap();
+    let (id, kind) = sent(&mut machine, 0);
+    assert_eq!(kind, Sent::Lookup);
+    machine.handle_reply(at(0), id, &error(503, Some(1))).unwrap();
+    let Did::Wait(until) = step(&mut machine, 0) else { panic!() };
+    let (id, kind) = sent(&mut machine, until);
+    assert_eq!(kind, Sent::Lookup);
+    let mut reply = assigned();
+    reply.body.status = Some(Status::Disabled);
+    machine.handle_reply(at(until), id, &reply).unwrap();
+    let Some(Outcome::Record(record)) = machine.outcome() else { panic!() };
+    assert_eq!((record.status, record.assigned_hub), (Status::Disabled, Some("hub-a.test")));
+}
+
+#[test]
+fn a_payload_is_an_object() {
+    assert_eq!(Payload::new(" {\"a\": [1, {}]}\n").unwrap().as_str(), "{\"a\": [1, {}]}");
+    for text in ["", "\"text\"", "[1]", "null", "7", "{", "{\"a\":}", "{} {}", "{'a':1}"] {
+        assert_eq!(Payload::new(text).unwrap_err().code(), ErrorCode::InvalidPayload, "{text:?}");
+    }
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+    assert_eq!(Payload::new(&long).unwrap_err().code(), ErrorCode::InvalidPayload);
+}
+
+/// One input to the machine, sensible or not.
+#[derive(Clone, Copy, Debug)]
+enum Input {
+    Poll,
+    Pass(u64),
+    Sign { right_id: bool },
+    SignError { right_id: bool },
+    Reply { right_id: bool, kind: u8, hint: Option<u32> },
+    LinkError { right_id: bool, kind: u8 },
+    Abandon,
+    Anchor(u64),
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let usually = prop::bool::weighted(0.9);
+    prop_oneof![
+        6 => Just(Input::Poll),
+        3 => (0..40_000_u64).prop_map(Input::Pass),
+        4 => usually.prop_map(|right_id| Input::Sign { right_id }),
+        1 => any::<bool>().prop_map(|right_id| Input::SignError { right_id }),
+        5 => (usually, 0..12_u8, prop::option::of(0..90_000_u32))
+            .prop_map(|(right_id, kind, hint)| Input::Reply { right_id, kind, hint }),
+        3 => (usually, 0..8_u8).prop_map(|(right_id, kind)| Input::LinkError { right_id, kind }),
+        1 => Just(Input::Abandon),
+        1 => any::<u64>().prop_map(Input::Anchor),
+    ]
+}
+
+fn reply(kind: u8, hint: Option<u32>) -> Reply<'static> {
+    let mut reply = match kind {
+        0..=4 => assigning(hint),
+        5 => assigned(),
+        6 => error(429, hint),
+        7 => error(503, hint),
+        8 => error(404, hint),
+        9 => error(401, hint),
+        10 => Reply::new(200),
+        _ => Reply::new(302),
+    };
+    reply.date = (kind % 2 == 0).then(|| NOW.plus(u64::from(hint.unwrap_or(0))));
+    reply
+}
+
+fn link_error(kind: u8) -> LinkError {
+    match kind {
+        0 => LinkError::Dns,
+        1 => LinkError::Cut,
+        2 => LinkError::Timeout,
+        3 => LinkError::InvalidReply,
+        4 => LinkError::MqttRefused { code: 3 },
+        5 => LinkError::UnknownCa,
+        6 => LinkError::ReplyTooLarge { needed: None },
+        _ => LinkError::Connect,
+    }
+}
+
+/// What the driver knows to be pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pending {
+    Nothing,
+    Signature(RequestId),
+    Reply(RequestId),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Any sequence of inputs: no panic, one question in flight, no wait past the deadline, misuse changes nothing.
+    #[test]
+    fn any_sequence_of_calls_keeps_the_promises(inputs in prop::collection::vec(input(), 0..60), seed in any::<u32>()) {
+        let mut storage = [0; 1024];
+        let policy = config().seed(seed).correct_clock(seed % 2 == 0);
+        let mut machine = Registration::new(identity(), policy, &mut storage).unwrap();
+        let (mut now, mut pending, mut deadline) = (0_u64, Pending::Nothing, None);
+        let mut overdue = Instant::from_millis(u64::MAX);
+        for input in inputs {
+            match input {
+                Input::Poll => {
+                    let limit = *deadline.get_or_insert(now + 120_000);
+                    let was_overdue = at(now) >= overdue;
+                    match machine.poll(at(now)) {
+                        Action::Sign { id, respond_by, .. } => {
+                            prop_assert!(pending == Pending::Nothing, "a signature while {pending:?}");
+                            prop_assert!(respond_by.as_millis() <= limit);
+                            (pending, overdue) = (Pending::Signature(id), respond_by);
+                        }
+                        Action::Send(request) => {
+                            prop_assert!(pending == Pending::Nothing || was_overdue, "a request while {pending:?}");
+                            prop_assert!(request.respond_by.as_millis() <= limit && now < limit);
+                            prop_assert!(!request.authorization.unwrap().token.is_empty());
+                            (pending, overdue) = (Pending::Reply(request.id), request.respond_by);
+                        }
+                        Action::Wait { until } => {
+                            prop_assert!(until.as_millis() > now && until.as_millis() <= limit, "{until:?} of {limit}");
+                            if was_overdue {
+                                pending = Pending::Nothing;
+                            }
+                        }
+                        Action::Finished => {
+                            prop_assert!(machine.outcome().is_some());
+                            pending = Pending::Nothing;
+                        }
+                        _ => prop_assert!(false, "unknown action"),
+                    }
+                }
+                Input::Pass(millis) => now += millis,
+                Input::Sign { right_id } => {
+                    let (id, awaited) = answer_to(pending, right_id, true);
+                    let taken = machine.handle_signature(at(now), id, &Signature::new([9; 32]));
+                    prop_assert_eq!(taken.is_ok(), awaited);
+                    if awaited { pending = Pending::Nothing; }
+                }
+                Input::SignError { right_id } => {
+                    let (id, awaited) = answer_to(pending, right_id, true);
+                    prop_assert_eq!(machine.handle_sign_error(at(now), id, SignError).is_ok(), awaited);
+                    if awaited { pending = Pending::Nothing; }
+                }
+                Input::Reply { right_id, kind, hint } => {
+                    let (id, awaited) = answer_to(pending, right_id, false);
+                    prop_assert_eq!(machine.handle_reply(at(now), id, &reply(kind, hint)).is_ok(), awaited);
+                    if awaited { pending = Pending::Nothing; }
+                }
+                Input::LinkError { right_id, kind } => {
+                    let (id, awaited) = answer_to(pending, right_id, false);
+                    prop_assert_eq!(machine.handle_link_error(at(now), id, link_error(kind)).is_ok(), awaited);
+                    if awaited { pending = Pending::Nothing; }
+                }
+                Input::Abandon => {
+                    machine.abandon();
+                    pending = Pending::Nothing;
+                }
+                Input::Anchor(unix) => machine.set_wall_anchor(WallAnchor { at: at(now), unix: UnixSeconds::new(unix) }),
+            }
+        }
+        // Whatever was done to it, a driver can still bring it to an end in time.
+        machine.abandon();
+        let start = now;
+        while machine.outcome().is_none() {
+            match step(&mut machine, now) {
+                Did::Send { respond_by, .. } => now = respond_by,
+                Did::Wait(until) => now = until,
+                Did::Finish => {}
+            }
+        }
+        prop_assert!(now <= start.max(deadline.unwrap_or(start + 120_000)));
+    }
+}
+
+/// The id to answer with, and whether the machine awaits that answer.
+fn answer_to(pending: Pending, right_id: bool, signature: bool) -> (RequestId, bool) {
+    let (id, kind_fits) = match pending {
+        Pending::Nothing => (RequestId::new(1), false),
+        Pending::Signature(id) => (id, signature),
+        Pending::Reply(id) => (id, !signature),
+    };
+    if right_id { (id, kind_fits) } else { (RequestId::new(id.get().wrapping_add(77)), false) }
+}
