@@ -54,7 +54,7 @@ pub mod time;
 pub use config::Config;
 pub use error::{ConfigError, ErrorCode, Family, Hint, Misuse, Verdict};
 pub use ids::{Endpoint, IdScope, Identity, RegistrationId};
-pub use link::{Link, LinkError, Observer, Signer, Timer, drive};
+pub use link::{Link, LinkError, Observer, Progress, SignError, Signer, Timer, drive};
 pub use message::{Payload, Reply, Request};
 pub use outcome::{Assignment, Failure, Outcome, Record};
 pub use registration::{Action, Operation, Registration};

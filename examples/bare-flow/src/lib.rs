@@ -1,0 +1,113 @@
+//! A whole registration over recorded replies: derive the device's key, sign, register, wait, poll, be assigned; and
+//! one that is refused. Shows how firmware with a scheduler of its own asks the machine what to do next, and joins it
+//! to the HTTP codec.
+//!
+//! The replies are a recording so that the example needs no network; everything else is what a device runs. The loop
+//! over `async` links is the other way to drive the machine, shown by the embassy example.
+#![no_std]
+
+use core::hint::black_box;
+
+use dps_core::codec::http::wire;
+use dps_core::credentials::derive_device_key;
+use dps_core::{
+    Action, Config, ConfigError, Endpoint, Hint, IdScope, Identity, Instant, Key, LinkError, Misuse, Outcome, Payload,
+    Registration, RegistrationId, Reply, Request, UnixSeconds, WallAnchor,
+};
+
+const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+const REGISTRATION_ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+const ASSIGNING: &str = "HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 42\r\n\r\n\
+    {\"operationId\":\"5.0\",\"status\":\"assigning\"}";
+const ASSIGNED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+    8c\r\n{\"operationId\":\"5.0\",\"status\":\"assigned\",\"registrationState\":{\"assignedHub\":\"hub-a.test\",\
+    \"deviceId\":\"sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6\"}}\r\n0\r\n\r\n";
+const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\nDate: Thu, 01 Jan 2026 02:00:00 GMT\r\nContent-Length: 45\r\n\r\n\
+    {\"errorCode\":401002,\"message\":\"Unauthorized\"}";
+
+/// What [`run`] found out, for the firmware to print.
+pub struct Report {
+    /// Whether the device was assigned to the hub of the recording, after the wait that was asked for.
+    pub assigned: bool,
+    /// Whether the refusal was explained by the clock, which is two hours behind in the recording.
+    pub refusal_explained: bool,
+}
+
+/// Runs both registrations.
+///
+/// # Errors
+/// None with the values above; firmware reads them from its own flash and has to look.
+pub fn run() -> Result<Report, ConfigError> {
+    let group_key = Key::from_base64(black_box(GROUP_KEY))?;
+    let registration_id = RegistrationId::new(black_box(REGISTRATION_ID))?;
+    let identity =
+        Identity { endpoint: Endpoint::GLOBAL, id_scope: IdScope::new(black_box("0ne00A1B2C3"))?, registration_id };
+    let device_key = derive_device_key(&group_key, registration_id);
+    Ok(Report {
+        assigned: assigned(identity, &device_key)?,
+        refusal_explained: refusal_explained(identity, &device_key)?,
+    })
+}
+
+fn assigned(identity: Identity<'_>, key: &Key) -> Result<bool, ConfigError> {
+    let mut storage = [0; 1024];
+    let payload = Payload::new(black_box("{\"line\":7}"))?;
+    let mut registration = Registration::new(identity, config(), &mut storage)?.with_payload(payload);
+    let end = play(&mut registration, key, &[ASSIGNING, ASSIGNED]);
+    let hub = match registration.outcome() {
+        Some(Outcome::Assigned(assignment)) => assignment.assigned_hub,
+        _ => "",
+    };
+    Ok(hub == "hub-a.test" && end == Ok(Instant::from_millis(3000)))
+}
+
+fn refusal_explained(identity: Identity<'_>, key: &Key) -> Result<bool, ConfigError> {
+    let mut storage = [0; 1024];
+    let mut registration = Registration::new(identity, config(), &mut storage)?;
+    let end = play(&mut registration, key, &[REFUSED]);
+    Ok(match registration.outcome() {
+        Some(Outcome::Failed(failure)) => end.is_ok() && failure.hints().first() == Some(Hint::ClockBehind),
+        _ => false,
+    })
+}
+
+fn config() -> Config {
+    let anchor = WallAnchor { at: Instant::from_millis(0), unix: UnixSeconds::new(1_767_225_600) };
+    Config::new().wall_anchor(anchor).seed(black_box(1))
+}
+
+/// Does what the machine asks for until it is finished, and gives the time that has passed then.
+fn play(registration: &mut Registration<'_>, key: &Key, replies: &[&str]) -> Result<Instant, Misuse> {
+    let mut buffer = [0; 2048];
+    let mut replies = black_box(replies).iter();
+    // A clock that jumps to whatever is waited for; firmware reads its hardware timer and sleeps.
+    let mut now = Instant::from_millis(0);
+    loop {
+        match registration.poll(now) {
+            Action::Sign { id, to_sign, .. } => {
+                let signature = key.sign(to_sign);
+                registration.handle_signature(now, id, &signature)?;
+            }
+            Action::Send(request) => {
+                let id = request.id;
+                match exchange(&request, replies.next().copied().unwrap_or(""), &mut buffer) {
+                    Ok(reply) => registration.handle_reply(now, id, &reply)?,
+                    Err(error) => registration.handle_link_error(now, id, error)?,
+                }
+            }
+            Action::Wait { until } => now = until,
+            _ => return Ok(now),
+        }
+    }
+}
+
+/// Writes the request as a socket would take it, and reads the recorded reply as a socket would give it.
+fn exchange<'b>(request: &Request<'_>, reply: &str, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+    let sent = wire::write_request(request, "2021-06-01", "bare-flow", buffer)
+        .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
+    black_box(buffer.get(..sent));
+    let received = buffer.get_mut(..reply.len()).ok_or(LinkError::ReplyTooLarge { needed: Some(reply.len()) })?;
+    received.copy_from_slice(reply.as_bytes());
+    let layout = wire::scan(received, reply.len(), true)?.ok_or(LinkError::Cut)?;
+    layout.read(received)
+}
