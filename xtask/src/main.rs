@@ -1,3 +1,113 @@
-//! Not written yet.
+//! Every repository task: `cargo xtask NAME`. `cargo xtask` lists them, `cargo xtask test` runs all checks.
+//!
+//! One file a task; this one only finds the task by its name. Tasks read and build the project, they are no part of it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
-fn main() {}
+mod bare;
+mod cargo_checks;
+mod core_deps;
+mod documents;
+mod errors;
+mod image;
+mod layers;
+mod run;
+mod setup;
+mod tidy;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use run::Outcome;
+
+/// A task: its name, what it does, and how.
+struct Task {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Outcome,
+}
+
+/// The checks that `test` runs, the quick ones first.
+const CHECKS: &[Task] = &[
+    Task { name: "fmt", about: "formatting of every crate", run: cargo_checks::fmt },
+    Task { name: "layers", about: "which room may use which, between crates and inside dps-core", run: layers::check },
+    Task {
+        name: "core-deps",
+        about: "the dependencies of dps-core are those that were decided",
+        run: core_deps::check,
+    },
+    Task { name: "documents", about: "paths, links and commands in the documents exist", run: documents::check },
+    Task { name: "tidy", about: "file lengths, file headers, words that do not belong here", run: tidy::check },
+    Task { name: "errors", about: "the error catalogue on paper is the one in the code", run: errors::check },
+    Task {
+        name: "clippy",
+        about: "lints, warnings are errors, every provider and feature set",
+        run: cargo_checks::clippy,
+    },
+    Task { name: "unit", about: "all tests but the documentation's", run: cargo_checks::unit },
+    Task { name: "doctest", about: "examples in the documentation", run: cargo_checks::doctest },
+    Task { name: "doc", about: "documentation builds without warnings", run: cargo_checks::doc },
+    Task { name: "deny", about: "licences, duplicate and banned crates, sources", run: cargo_checks::deny },
+    Task {
+        name: "bare",
+        about: "firmware images: no panic, no allocator; run in QEMU; the embassy loop compiles",
+        run: bare::check,
+    },
+    Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
+];
+
+const OTHERS: &[Task] = &[
+    Task { name: "setup", about: "install what the checks need", run: setup::install },
+    Task { name: "test", about: "install what is missing, then run every check", run: test },
+    Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [name] = arguments.as_slice() else {
+        list();
+        return if arguments.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    };
+    let Some(task) = OTHERS.iter().chain(CHECKS).find(|task| task.name == name) else {
+        eprintln!("xtask: there is no task `{name}`");
+        list();
+        return ExitCode::from(2);
+    };
+    match (task.run)() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask {name}: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    println!("cargo xtask NAME, where NAME is one of\n");
+    for task in OTHERS.iter().chain(CHECKS) {
+        println!("  {:<13} {}", task.name, task.about);
+    }
+}
+
+/// The names of all tasks, for the check of the documents.
+fn names() -> impl Iterator<Item = &'static str> {
+    OTHERS.iter().chain(CHECKS).map(|task| task.name)
+}
+
+/// Runs every check, goes on after a failure, and ends with the count.
+fn test() -> Outcome {
+    setup::install()?;
+    let mut failed = Vec::new();
+    for task in CHECKS {
+        println!("\n== {}: {}", task.name, task.about);
+        let start = Instant::now();
+        match (task.run)() {
+            Ok(()) => println!("== {} passed in {:.0} s", task.name, start.elapsed().as_secs_f32()),
+            Err(problem) => {
+                println!("== {} FAILED: {problem}\n   alone: cargo xtask {}", task.name, task.name);
+                failed.push(task.name);
+            }
+        }
+    }
+    println!("\nchecks: {} passed, {} failed", CHECKS.len() - failed.len(), failed.len());
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}

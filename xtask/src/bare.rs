@@ -1,0 +1,82 @@
+//! Builds the firmware examples, looks into the images and runs them in QEMU.
+//!
+//! On the stable toolchain with the target's prebuilt library where that can be had; the note printed says how it was
+//! built. The core is never rebuilt to abort at once: then no panic would show, and the check could not fail.
+
+use std::path::{Path, PathBuf};
+
+use crate::image::Image;
+use crate::run::{Outcome, command, exists, run, target_dir};
+use crate::setup::{Bare, TARGETS, bare};
+
+const FLOW: &str = "examples/bare-flow/Cargo.toml";
+const EMBASSY: &str = "examples/embassy/Cargo.toml";
+/// Makes `sha2` small instead of quick.
+const COMPACT: &str = "--cfg sha2_backend=\"soft\" --cfg sha2_backend_soft=\"compact\"";
+
+pub(crate) fn check() -> Outcome {
+    let way = bare()?;
+    println!(
+        "{}",
+        match way {
+            Bare::Prebuilt => "built by the toolchain in use, with the target's prebuilt library",
+            Bare::Debian { .. } =>
+                "built by Debian's compiler, the library along with it (no prebuilt one can be had here)",
+        }
+    );
+    println!("{:<23} {:<8} {:>7} {:>5}", "whole HTTP registration", "sha2", "flash", "RAM");
+    for target in TARGETS {
+        for (name, flags) in [("plain", ""), ("compact", COMPACT)] {
+            let image = build(&way, target, flags, &[])?;
+            let found = Image::read(&image)?;
+            if !found.unwanted().is_empty() {
+                return Err(format!("{target}, {name}: the image holds {}", found.unwanted().join(", ")));
+            }
+            println!("{target:<23} {name:<8} {:>7} {:>5}", found.flash, found.ram);
+            emulate(&image)?;
+        }
+    }
+    let control = Image::read(&build(&way, TARGETS[0], "", &["--features", "control"])?)?;
+    if !control.panics() {
+        return Err("the image with a panic on purpose shows none: the check is blind".into());
+    }
+    compile(&way, EMBASSY, TARGETS[0], "", &["--lib"])
+}
+
+/// The image of the flow example.
+fn build(way: &Bare, target: &str, flags: &str, more: &[&str]) -> Result<PathBuf, String> {
+    let mut arguments = vec!["--bin", "bare-flow"];
+    arguments.extend(more);
+    compile(way, FLOW, target, flags, &arguments)?;
+    Ok(out_dir().join(target).join("release").join("bare-flow"))
+}
+
+fn out_dir() -> PathBuf {
+    target_dir().join("bare")
+}
+
+fn compile(way: &Bare, manifest: &str, target: &str, flags: &str, more: &[&str]) -> Outcome {
+    let arguments = ["build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target", target];
+    let mut cargo = match way {
+        Bare::Prebuilt => crate::run::cargo(arguments),
+        Bare::Debian { cargo, rustc } => {
+            let mut debian = command(cargo, arguments);
+            let linker = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
+            debian.arg("-Zbuild-std=core").env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
+            debian.env(linker, "arm-none-eabi-ld").env_remove("RUSTUP_TOOLCHAIN");
+            debian
+        }
+    };
+    run(cargo.args(more).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", out_dir()))
+}
+
+/// Runs the image on a Cortex-M4 board; its exit status is the result. An image for Cortex-M0 runs there too.
+fn emulate(image: &Path) -> Outcome {
+    if !exists("qemu-system-arm") {
+        return Err("qemu-system-arm is missing; `cargo xtask setup` installs it".into());
+    }
+    let board = ["-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"];
+    let semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel"];
+    // `timeout` ends an image that hangs.
+    run(command("timeout", ["60", "qemu-system-arm"].iter().chain(&board).chain(&semihosting)).arg(image))
+}

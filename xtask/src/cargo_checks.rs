@@ -1,0 +1,53 @@
+//! The checks that are one or a few cargo commands.
+
+use crate::run::{Outcome, cargo, exists, run};
+
+/// The bare-metal examples stand outside the workspace.
+pub(crate) const OUTSIDE: [&str; 2] = ["examples/bare-flow/Cargo.toml", "examples/embassy/Cargo.toml"];
+
+pub(crate) fn fmt() -> Outcome {
+    run(&mut cargo(["fmt", "--all", "--check"]))?;
+    for manifest in OUTSIDE {
+        run(&mut cargo(["fmt", "--manifest-path", manifest, "--check"]))?;
+    }
+    Ok(())
+}
+
+/// The workspace as it is built by default, then what only other features compile.
+pub(crate) fn clippy() -> Outcome {
+    let warnings_are_errors = ["--", "-D", "warnings"];
+    let lint = |arguments: &[&str]| {
+        let all = ["clippy", "--locked", "--all-targets"].iter().chain(arguments).chain(&warnings_are_errors);
+        run(&mut cargo(all))
+    };
+    lint(&["--workspace"])?;
+    lint(&["-p", "dps-emulator", "--no-default-features"])?;
+    lint(&["-p", "dps-emulator", "--no-default-features", "--features", "server,ring"])?;
+    lint(&["-p", "dps-client", "--no-default-features", "--features", "http,ring"])?;
+    lint(&["--workspace", "--all-features"])
+}
+
+pub(crate) fn unit() -> Outcome {
+    if exists("cargo-nextest") {
+        run(&mut cargo(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"]))
+    } else {
+        run(&mut cargo(["test", "--locked", "--workspace", "--all-targets", "--no-fail-fast"]))
+    }
+}
+
+pub(crate) fn doctest() -> Outcome {
+    run(&mut cargo(["test", "--locked", "--workspace", "--doc"]))
+}
+
+pub(crate) fn doc() -> Outcome {
+    run(cargo(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Advisories need a database from outside; they are configured in `deny.toml` and checked where it can be reached.
+pub(crate) fn deny() -> Outcome {
+    run(&mut cargo(["deny", "--all-features", "check", "licenses", "bans", "sources"]))
+}
+
+pub(crate) fn demo() -> Outcome {
+    run(&mut cargo(["run", "--locked", "--quiet", "-p", "dps-cli", "--", "demo"]))
+}

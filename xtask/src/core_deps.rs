@@ -1,0 +1,70 @@
+//! What `dps-core` may depend on: decided once, since every device pays for it.
+
+use serde_json::Value;
+
+use crate::run::{Outcome, cargo, output, report};
+
+const ALLOWED: [&str; 4] = ["hmac", "sha2", "thiserror", "zeroize"];
+
+/// The workspace as cargo sees it.
+pub(crate) fn metadata() -> Result<Value, String> {
+    let text = output(&mut cargo(["metadata", "--format-version", "1", "--no-deps", "--locked"]))?;
+    serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+/// The dependencies of a member that get linked, with the default features each asks for.
+pub(crate) fn dependencies<'v>(metadata: &'v Value, member: &str) -> Vec<&'v Value> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let package = packages.filter(|package| package["name"] == member);
+    package
+        .flat_map(|package| package["dependencies"].as_array())
+        .flatten()
+        .filter(|dep| dep["kind"].is_null())
+        .collect()
+}
+
+pub(crate) fn check() -> Outcome {
+    let metadata = metadata()?;
+    let found = dependencies(&metadata, "dps-core");
+    let mut problems = problems(&found);
+    let package = metadata["packages"].as_array().into_iter().flatten().find(|package| package["name"] == "dps-core");
+    if package.is_none_or(|package| package["features"].as_object().is_none_or(|features| !features.is_empty())) {
+        problems.push("dps-core has cargo features; limits are data there".into());
+    }
+    report(&problems)
+}
+
+fn problems(found: &[&Value]) -> Vec<String> {
+    let name = |dep: &Value| dep["name"].as_str().unwrap_or_default().to_owned();
+    let mut problems = Vec::new();
+    for dep in found {
+        if !ALLOWED.contains(&name(dep).as_str()) {
+            problems.push(format!("dps-core depends on {}", name(dep)));
+        }
+        if dep["uses_default_features"] != false {
+            problems.push(format!("dps-core takes the default features of {}", name(dep)));
+        }
+    }
+    for allowed in ALLOWED {
+        if !found.iter().any(|dep| name(dep) == allowed) {
+            problems.push(format!("dps-core no longer depends on {allowed}: say so in ARCHITECTURE.md and here"));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_dependency_and_default_features_are_found() {
+        let good = |name| serde_json::json!({ "name": name, "uses_default_features": false });
+        let decided: Vec<Value> = ALLOWED.into_iter().map(good).collect();
+        assert_eq!(problems(&decided.iter().collect::<Vec<_>>()), Vec::<String>::new());
+        let log = good("log");
+        assert_eq!(problems(&decided.iter().chain([&log]).collect::<Vec<_>>()).len(), 1);
+        let fat = serde_json::json!({ "name": "hmac", "uses_default_features": true });
+        assert_eq!(problems(&decided.iter().skip(1).chain([&fat]).collect::<Vec<_>>()).len(), 1);
+    }
+}

@@ -1,0 +1,75 @@
+//! Runs other programs and says which one failed. Knows no task.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Done, or what went wrong in one line.
+pub(crate) type Outcome = Result<(), String>;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Where builds go: as cargo itself decides it.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The cargo that runs this task, in the repository's root.
+pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
+}
+
+/// A program in the repository's root.
+pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs it with its output on the terminal.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    let status = command.status().map_err(|error| format!("cannot run {}: {error}", shown(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}", shown(command))) }
+}
+
+/// Runs it and gives what it printed on stdout; what it printed on stderr goes into the error.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("cannot run {}: {error}", shown(command)))?;
+    if output.status.success() {
+        return String::from_utf8(output.stdout).map_err(|error| format!("`{}`: {error}", shown(command)));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`{}` ended with {}:\n{said}", shown(command), output.status))
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a program can be found.
+pub(crate) fn exists(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// A file of the repository as text.
+pub(crate) fn read(path: impl AsRef<Path>) -> Result<String, String> {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The files that git tracks, as paths from the root.
+pub(crate) fn tracked() -> Result<Vec<String>, String> {
+    let listed = output(&mut command("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+    let there = |path: &&str| !path.is_empty() && root().join(path).is_file();
+    Ok(listed.split('\0').filter(there).map(str::to_owned).collect())
+}
+
+/// All problems in one error, one a line.
+pub(crate) fn report(problems: &[String]) -> Outcome {
+    if problems.is_empty() { Ok(()) } else { Err(format!("{} found\n  {}", problems.len(), problems.join("\n  "))) }
+}
