@@ -1,1 +1,49 @@
-//! Not written yet.
+#![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "server"),
+    doc = "A local Azure IoT DPS as a value: `(now, request) -> reply`. The README shows it with its HTTPS front."
+)]
+
+mod admin;
+mod assign;
+mod auth;
+mod counters;
+mod date;
+mod device;
+mod encoding;
+mod enrollment;
+mod fault;
+mod http;
+mod hubs;
+mod ids;
+mod keys;
+mod now;
+mod operations;
+mod options;
+mod problem;
+mod random;
+mod records;
+mod service;
+mod throttle;
+mod token;
+mod wire;
+
+pub use auth::Caller;
+pub use counters::{Counters, Refusal, RefusalReason};
+pub use device::Reply;
+pub use enrollment::{
+    AllocationPolicy, Attestation, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin,
+    ProvisioningStatus, ReprovisionPolicy, Settings, TwinProperties,
+};
+pub use fault::{At, Fault, RetryAfter, Scope, TransportFault};
+pub use http::{HttpReply, HttpRequest};
+pub use hubs::{HubDevice, Twin};
+pub use ids::{ID_MAX, IdError};
+pub use keys::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
+pub use now::Now;
+pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
+pub use problem::Problem;
+pub use records::Record;
+pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
+pub use throttle::Limits;
+pub use wire::{BODY_MAX, Status, Substatus};

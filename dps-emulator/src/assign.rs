@@ -1,0 +1,132 @@
+//! From a register that was let in to its end: assigned, failed or disabled; and what it does to the hubs.
+
+use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
+use crate::hubs::{HubDevice, Hubs, Twin};
+use crate::keys::SymmetricKey;
+use crate::now::Now;
+use crate::operations::Assigning;
+use crate::options::UnchangedSubstatus;
+use crate::problem::{NO_HUB, NOT_FOUND};
+use crate::records::{Place, Record, Source};
+use crate::service::Service;
+use crate::wire::{Status, Substatus};
+
+/// What an assignment takes from its enrollment.
+struct Plan {
+    enabled: bool,
+    hub: Option<String>,
+    reprovision: ReprovisionPolicy,
+    device_id: Option<String>,
+    iot_edge: bool,
+    twin: Twin,
+    keys: [SymmetricKey; 2],
+}
+
+impl Service {
+    /// Makes every assignment whose time has come. Every request does this first; code that only looks at the state
+    /// may call it.
+    pub fn advance(&mut self, now: Now) {
+        while let Some(assigning) = self.operations.take_due(now.monotonic_ms) {
+            self.conclude(now, assigning);
+        }
+        self.operations.forget_older(now.monotonic_ms);
+    }
+
+    fn conclude(&mut self, now: Now, assigning: Assigning) {
+        let plan = self.plan(&assigning);
+        let etag = self.random.etag();
+        let Some(record) = self.records.get_mut(&assigning.registration) else { return };
+        match plan {
+            None => fail(record, NOT_FOUND, "The enrollment was deleted while the device was being assigned."),
+            Some(plan) if !plan.enabled => record.status = Status::Disabled,
+            Some(plan) => assign(record, &mut self.hubs, plan, self.options.unchanged, assigning.sticky),
+        }
+        record.payload = assigning.payload.filter(|_| self.options.echo_payload);
+        record.updated_ms = now.unix_ms;
+        record.etag = etag;
+        self.operations.finish(&assigning.operation_id, record.state());
+    }
+
+    fn plan(&self, assigning: &Assigning) -> Option<Plan> {
+        let (settings, device_id) = match &assigning.source {
+            Source::Individual => {
+                let individual = self.individuals.get(assigning.registration.as_str())?;
+                (&individual.settings, individual.device_id.clone())
+            }
+            Source::Group(id) => (&self.groups.get(id)?.settings, None),
+        };
+        let twin = settings.initial_twin.clone().unwrap_or_default();
+        Some(Plan {
+            enabled: settings.is_enabled(),
+            hub: self.allocate(settings, assigning.registration.as_str()),
+            reprovision: settings.reprovision_policy.unwrap_or_default(),
+            device_id,
+            iot_edge: settings.capabilities.unwrap_or_default().iot_edge,
+            twin: Twin {
+                tags: twin.tags.unwrap_or_default(),
+                desired: twin.properties.and_then(|properties| properties.desired).unwrap_or_default(),
+            },
+            keys: self.device_keys(&assigning.source, &assigning.spelled)?,
+        })
+    }
+
+    fn allocate(&self, settings: &Settings, registration: &str) -> Option<String> {
+        let hub = match settings.allocation_policy.unwrap_or_default() {
+            AllocationPolicy::Static => self.hubs.linked_named(settings.static_hub()?),
+            _ => self.hubs.hashed(registration, settings.iot_hubs.as_deref().unwrap_or_default()),
+        };
+        hub.map(Into::into)
+    }
+}
+
+fn fail(record: &mut Record, code: u32, message: &str) {
+    record.status = Status::Failed;
+    record.failure = Some((code, message.into()));
+}
+
+fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: UnchangedSubstatus, sticky: bool) {
+    let old = record.place.clone();
+    let stays = sticky || !plan.reprovision.update_hub_assignment;
+    let hub = match &old {
+        Some(place) if stays => Some(place.hub.clone()),
+        _ => plan.hub.clone(),
+    };
+    let Some(hub) = hub else {
+        return fail(record, NO_HUB, "None of the hubs that the enrollment may use is linked to this service.");
+    };
+    let moved = old.as_ref().is_some_and(|place| !place.hub.eq_ignore_ascii_case(&hub));
+    record.substatus = match (moved, &old) {
+        (false, None) => Substatus::InitialAssignment,
+        (false, Some(_)) if unchanged == UnchangedSubstatus::Reprovisioned => {
+            Substatus::ReprovisionedToInitialAssignment
+        }
+        (false, Some(_)) => record.substatus,
+        (true, _) if record.first_hub.as_ref() == Some(&hub) => Substatus::ReprovisionedToInitialAssignment,
+        (true, _) if plan.reprovision.migrate_device_data => Substatus::DeviceDataMigrated,
+        (true, _) => Substatus::DeviceDataReset,
+    };
+    // A device id is settled by the first assignment: to change it, the record has to be deleted first.
+    let device_id = match &old {
+        Some(place) => place.device_id.clone(),
+        None => plan.device_id.clone().unwrap_or_else(|| record.registration_id.clone()),
+    };
+    let left = old.filter(|_| moved).and_then(|place| hubs.remove_device(&place.hub, &place.device_id));
+    enter(hubs, &hub, &device_id, plan, left);
+    record.first_hub.get_or_insert_with(|| hub.clone());
+    record.place = Some(Place { hub, device_id });
+    record.status = Status::Assigned;
+    record.failure = None;
+}
+
+/// Makes the device's entry in its hub, or renews the keys of the one that is there.
+fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<HubDevice>) {
+    if let Some(device) = hubs.device_mut(hub, device_id) {
+        device.keys = plan.keys;
+        return;
+    }
+    let (twin, iot_edge) = match left {
+        Some(device) if plan.reprovision.migrate_device_data => (device.twin, device.iot_edge),
+        _ => (plan.twin, plan.iot_edge),
+    };
+    hubs.put_device(HubDevice { hub: hub.into(), device_id: device_id.into(), iot_edge, twin, keys: plan.keys });
+}

@@ -1,0 +1,98 @@
+//! What a test asks after the fact: how often the service was called, and why it said no.
+
+use std::collections::VecDeque;
+
+/// How many refusals are remembered.
+const REFUSALS_MAX: usize = 100;
+
+/// Requests since the service began, or since the last [`reset`](crate::Service::reset_counters).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Registers that arrived, whatever became of them.
+    pub registers: u64,
+    /// Polls that arrived.
+    pub polls: u64,
+    /// Lookups that arrived.
+    pub lookups: u64,
+    /// Admin calls that arrived.
+    pub admin: u64,
+    /// Requests refused with 4xx, those below included.
+    pub rejected: u64,
+    /// Requests refused with 401.
+    pub unauthorized: u64,
+    /// Requests refused with 429, by rate or on command.
+    pub throttled: u64,
+    /// Registers refused with 409.
+    pub conflicts: u64,
+    /// Requests answered with 5xx.
+    pub server_errors: u64,
+    /// Faults that were met.
+    pub faults: u64,
+}
+
+impl Counters {
+    pub(crate) fn refused(&mut self, status: u16) {
+        match status {
+            500.. => self.server_errors += 1,
+            401 => self.unauthorized += 1,
+            409 => self.conflicts += 1,
+            429 => self.throttled += 1,
+            _ => {}
+        }
+        self.rejected += u64::from((400..500).contains(&status));
+    }
+}
+
+/// Why a credential was refused: what the service never tells the one who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// No credential was sent.
+    NoToken,
+    /// What was sent is no SAS token.
+    Malformed,
+    /// The path names another id scope.
+    WrongIdScope,
+    /// The token is for another resource than the path.
+    WrongResource,
+    /// `skn` is there and is not the name that it must be.
+    WrongKeyName,
+    /// Neither an individual enrollment of this id nor any group.
+    UnknownRegistration,
+    /// No key of the enrollment, or of any group, gives this signature.
+    BadSignature,
+    /// Signed with the group key itself, where the device's derived key belongs.
+    GroupKeyUsed,
+    /// Expired on the service's clock.
+    Expired {
+        /// How long ago, in milliseconds.
+        for_ms: u64,
+    },
+}
+
+/// One refused credential. Holds nothing of the credential itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The registration id as it was sent; empty for an admin call.
+    pub registration_id: String,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// The latest refusals, oldest first.
+#[derive(Default)]
+pub(crate) struct Refusals(VecDeque<Refusal>);
+
+impl Refusals {
+    pub(crate) fn note(&mut self, registration_id: &str, reason: RefusalReason) {
+        if self.0.len() == REFUSALS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(Refusal { registration_id: registration_id.chars().take(128).collect(), reason });
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Refusal> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,192 @@
+//! The three calls of a device: faults first, then the credential, then the rate, then the work.
+
+use super::reply::{Reply, Success};
+use crate::auth::{Caller, Expiry};
+use crate::fault::{At, Fault, TransportFault};
+use crate::ids::{self, FoldedId};
+use crate::now::Now;
+use crate::operations::Assigning;
+use crate::problem::{CONCURRENT, CSR_NOT_CONFIGURED, Problem};
+use crate::records::{Record, Source};
+use crate::service::Service;
+use crate::wire::{DeviceRegistration, Status, Substatus};
+
+/// Registrations that a service keeps (Azure documentation, "Service limits").
+const RECORDS_MAX: usize = 1_000_000;
+/// From this api version and before, a device keeps its hub whatever the policy says.
+const LAST_STICKY_VERSION: &str = "2018-04-01";
+
+impl Service {
+    /// Register: begins an assignment. `body` is a `DeviceRegistration`, or blank.
+    pub fn register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
+        self.counters.registers += 1;
+        self.device_call(now, At::Register, caller, |service| service.try_register(now, caller, body))
+    }
+
+    /// Operation status: how far an assignment is.
+    pub fn operation_status(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Reply {
+        self.counters.polls += 1;
+        self.device_call(now, At::Poll, caller, |service| service.try_poll(now, caller, operation_id))
+    }
+
+    /// Registration status lookup: the record, without registering. `body` as for register.
+    pub fn lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
+        self.counters.lookups += 1;
+        self.device_call(now, At::Lookup, caller, |service| service.try_lookup(now, caller, body))
+    }
+
+    fn device_call(
+        &mut self,
+        now: Now,
+        at: At,
+        caller: &Caller<'_>,
+        work: impl FnOnce(&mut Self) -> Result<Success, Problem>,
+    ) -> Reply {
+        self.advance(now);
+        let tracking_id = self.random.guid();
+        let registration = FoldedId::of(caller.registration_id);
+        let fault = self.faults.take(at, &registration);
+        self.counters.faults += u64::from(fault.is_some());
+        let outcome = match &fault {
+            Some(Fault::DropBefore) => return Reply::nothing(tracking_id, TransportFault::DropBefore),
+            Some(Fault::Throttle { retry_after }) => Err(Problem::throttled(*retry_after)),
+            Some(Fault::ServerError { status, retry_after }) => {
+                let code = u32::from((*status).clamp(400, 599)) * 1000 + 1;
+                Err(Problem { retry_after: *retry_after, ..Problem::new(code, "Failed on command.") })
+            }
+            Some(Fault::ForgetOperation) => {
+                self.operations.forget_all_of(&registration);
+                let outcome = work(self);
+                self.operations.forget_all_of(&registration);
+                outcome
+            }
+            _ => work(self),
+        };
+        let mut reply = match &outcome {
+            Ok(success) => Reply::of_success(success, self.options.hint, tracking_id),
+            Err(problem) => {
+                self.counters.refused(problem.status);
+                Reply::of_problem(problem, now, tracking_id)
+            }
+        };
+        match fault {
+            Some(Fault::Garbage) => reply.garble(),
+            Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
+            other => reply.fault = other.and_then(|fault| fault.for_transport()),
+        }
+        reply
+    }
+
+    fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
+        let source = self.admit(now, caller, Expiry::Checked)?;
+        self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
+        let body = read_body(caller, body)?;
+        let registration = FoldedId::of(caller.registration_id);
+        self.open_record(now, &registration, caller.registration_id, &source)?;
+        let operation_id = self.random.operation_id();
+        let assigning = Assigning {
+            operation_id: operation_id.clone(),
+            registration: registration.clone(),
+            spelled: caller.registration_id.into(),
+            source,
+            payload: body.payload,
+            sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
+        };
+        let wait_ms = if self.options.assign_at_once { 0 } else { self.options.assigning_ms };
+        let expires_ms = now.monotonic_ms + wait_ms + self.options.operation_life_ms;
+        self.operations.begin(now.monotonic_ms + wait_ms, expires_ms, assigning);
+        if self.options.assign_at_once {
+            self.advance(now);
+        }
+        let record = self.records.get(&registration).ok_or_else(|| unknown_operation(&operation_id))?;
+        Ok(Success::Operation { state: record.state(), id: operation_id, first: true })
+    }
+
+    /// The record of this registration, marked as being assigned.
+    fn open_record(&mut self, now: Now, id: &FoldedId, spelled: &str, source: &Source) -> Result<(), Problem> {
+        let window_ms = if self.options.assign_at_once { 0 } else { self.options.conflict_window_ms };
+        let busy_until_ms = now.monotonic_ms + window_ms;
+        let etag = self.random.etag();
+        if let Some(record) = self.records.get_mut(id) {
+            if now.monotonic_ms < record.busy_until_ms {
+                return Err(Problem::new(CONCURRENT, "Precondition failed."));
+            }
+            record.source = source.clone();
+            record.status = Status::Assigning;
+            record.updated_ms = now.unix_ms;
+            record.busy_until_ms = busy_until_ms;
+            record.etag = etag;
+            return Ok(());
+        }
+        if self.records.len() >= RECORDS_MAX {
+            return Err(Problem::bad_request(format!("A service keeps at most {RECORDS_MAX} registrations.")));
+        }
+        let record = Record {
+            registration_id: spelled.into(),
+            source: source.clone(),
+            status: Status::Assigning,
+            substatus: Substatus::InitialAssignment,
+            place: None,
+            first_hub: None,
+            failure: None,
+            payload: None,
+            created_ms: now.unix_ms,
+            updated_ms: now.unix_ms,
+            etag,
+            busy_until_ms,
+        };
+        self.records.insert(id.clone(), record);
+        Ok(())
+    }
+
+    fn try_poll(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Result<Success, Problem> {
+        let expiry = if self.options.check_expiry_on_poll { Expiry::Checked } else { Expiry::Ignored };
+        self.admit(now, caller, expiry)?;
+        let registration = FoldedId::of(caller.registration_id);
+        self.throttle.poll(now, &registration).map_err(|hint| Problem::throttled(Some(hint)))?;
+        let operation = self
+            .operations
+            .get(operation_id)
+            .filter(|operation| operation.registration == registration)
+            .ok_or_else(|| unknown_operation(operation_id))?;
+        let state = match (&operation.result, self.records.get(&registration)) {
+            (Some(result), _) => result.clone(),
+            (None, Some(record)) => {
+                // Another operation of this device may have ended already; this one has not.
+                Record { status: Status::Assigning, ..record.clone() }.state()
+            }
+            (None, None) => return Err(unknown_operation(operation_id)),
+        };
+        Ok(Success::Operation { id: operation_id.into(), state, first: false })
+    }
+
+    fn try_lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
+        self.admit(now, caller, Expiry::Checked)?;
+        self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
+        read_body(caller, body)?;
+        let record = self.records.get(&FoldedId::of(caller.registration_id));
+        let record = record.ok_or_else(|| Problem::not_found("registration", caller.registration_id))?;
+        Ok(Success::Record(record.state()))
+    }
+
+    fn admit(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, Problem> {
+        ids::check(caller.registration_id)
+            .map_err(|error| Problem::bad_request(format!("The registration id cannot be used: {error}.")))?;
+        self.authenticate(now, caller, expiry)
+    }
+}
+
+fn read_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Problem> {
+    let body = DeviceRegistration::parse(body)?;
+    if body.registration_id.as_ref().is_some_and(|id| !id.eq_ignore_ascii_case(caller.registration_id)) {
+        return Err(Problem::bad_request("'registrationId' in the body is not the one in the path."));
+    }
+    if body.has_csr() {
+        return Err(Problem::new(CSR_NOT_CONFIGURED, "Certificate issuance is not configured on the enrollment."));
+    }
+    Ok(body)
+}
+
+fn unknown_operation(operation_id: &str) -> Problem {
+    Problem::not_found("operation", operation_id)
+}

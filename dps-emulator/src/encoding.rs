@@ -1,0 +1,65 @@
+//! Base64 and percent-encoding, read the way the service reads them: tolerant of padding and letter case, nothing else.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text).ok()
+}
+
+/// Undoes `%xx` of either case and nothing else: a bare `+` stays a plus. `None` for a broken escape, or when what
+/// comes out is not UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        out.push(match byte {
+            b'%' => hex_digit(rest.next()?)? << 4 | hex_digit(rest.next()?)?,
+            plain => plain,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// The member of a query string, decoded; names compare without letter case.
+pub(crate) fn query_member(query: &str, name: &str) -> Option<String> {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .and_then(|(_, value)| percent_decode(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_escapes() {
+        assert_eq!(percent_decode("a%2Fb%2fc+d").as_deref(), Some("a/b/c+d"));
+        for broken in ["%", "%2", "%zz", "%+1", "%ff"] {
+            assert_eq!(percent_decode(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn base64_padding_is_optional() {
+        assert_eq!(decode_base64("AQ=="), Some(vec![1]));
+        assert_eq!(decode_base64("AQ"), Some(vec![1]));
+        assert_eq!(decode_base64("A_8="), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! Failures on command: which request meets one, how often, and what it is.
+//!
+//! Faults that are answers (429, 5xx, garbage, oversize) are made by the service; those that happen to a connection are
+//! handed to the front as a [`TransportFault`].
+
+use crate::date::http_date;
+use crate::ids::FoldedId;
+use crate::now::Now;
+
+/// A `Retry-After` hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// Whole seconds, as the service sends it.
+    Seconds(u32),
+    /// An HTTP-date so many seconds after (or before) the service's clock, which HTTP allows (RFC 9110, 10.2.3).
+    Date(i64),
+}
+
+impl RetryAfter {
+    /// The header's value.
+    #[must_use]
+    pub fn header_value(self, now: Now) -> String {
+        match self {
+            Self::Seconds(seconds) => seconds.to_string(),
+            Self::Date(offset) => http_date(now.unix_s().saturating_add_signed(offset)),
+        }
+    }
+}
+
+/// Whose requests a fault is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// Every device's.
+    All,
+    /// One registration's; letter case does not matter.
+    Registration(&'a str),
+}
+
+/// Which requests a fault is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// Register.
+    Register,
+    /// Operation status.
+    Poll,
+    /// Registration status lookup.
+    Lookup,
+    /// Any of the three.
+    Any,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// 429, with a hint or without; the request is not carried out.
+    Throttle {
+        /// The hint.
+        retry_after: Option<RetryAfter>,
+    },
+    /// This status with an error body; the request is not carried out. Meant for 5xx, takes any error status.
+    ServerError {
+        /// 400 to 599.
+        status: u16,
+        /// The hint.
+        retry_after: Option<RetryAfter>,
+    },
+    /// The connection ends before the request is carried out.
+    DropBefore,
+    /// The request is carried out, then the connection ends without an answer.
+    DropAfter,
+    /// The answer comes this much later.
+    Delay {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The right status, with a body that is not JSON.
+    Garbage,
+    /// Bytes that are not the protocol at all.
+    Noise,
+    /// The answer trickles, a byte at a time.
+    SlowBytes,
+    /// The answer names another request than the one asked (MQTT only: HTTP has no place for it).
+    WrongRequestId,
+    /// The operation is forgotten: a poll finds nothing. At register, the operation that it began.
+    ForgetOperation,
+    /// A right answer, filled up to this size by an unknown member.
+    OversizeReply {
+        /// Size of the body in bytes.
+        bytes: usize,
+    },
+    /// No answer ever; the connection stays open.
+    Silent,
+}
+
+/// What a front has to do with an answer, or instead of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransportFault {
+    /// Close without an answer. Nothing was carried out; the reply is empty.
+    DropBefore,
+    /// Close without an answer, though the request was carried out.
+    DropAfter,
+    /// Hold the answer back.
+    Delay {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Send bytes that are not the protocol.
+    Noise,
+    /// Send the answer a byte at a time.
+    SlowBytes,
+    /// Answer under another request id, where the protocol has one.
+    WrongRequestId,
+    /// Never answer, stay connected.
+    Silent,
+}
+
+impl Fault {
+    pub(crate) fn for_transport(&self) -> Option<TransportFault> {
+        Some(match self {
+            Self::DropBefore => TransportFault::DropBefore,
+            Self::DropAfter => TransportFault::DropAfter,
+            Self::Delay { ms } => TransportFault::Delay { ms: *ms },
+            Self::Noise => TransportFault::Noise,
+            Self::SlowBytes => TransportFault::SlowBytes,
+            Self::WrongRequestId => TransportFault::WrongRequestId,
+            Self::Silent => TransportFault::Silent,
+            _ => return None,
+        })
+    }
+}
+
+struct Planned {
+    registration: Option<FoldedId>,
+    at: At,
+    fault: Fault,
+    left: u32,
+}
+
+/// Planned faults, oldest first; each request meets at most one.
+#[derive(Default)]
+pub(crate) struct Faults {
+    planned: Vec<Planned>,
+}
+
+impl Faults {
+    pub(crate) fn plan(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
+        let registration = match scope {
+            Scope::All => None,
+            Scope::Registration(id) => Some(FoldedId::of(id)),
+        };
+        if times > 0 {
+            self.planned.push(Planned { registration, at, fault, left: times });
+        }
+    }
+
+    /// The fault that a request meets, counted off.
+    pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
+        let met = self.planned.iter().position(|planned| {
+            (planned.at == At::Any || planned.at == at)
+                && planned.registration.as_ref().is_none_or(|scoped| scoped == registration)
+        })?;
+        let planned = &mut self.planned[met];
+        planned.left -= 1;
+        let fault = planned.fault.clone();
+        if planned.left == 0 {
+            self.planned.remove(met);
+        }
+        Some(fault)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.planned.clear();
+    }
+
+    pub(crate) fn pending(&self) -> u64 {
+        self.planned.iter().map(|planned| u64::from(planned.left)).sum()
+    }
+}

@@ -1,0 +1,121 @@
+//! One request, start to end: route, protocol checks, the call, headers.
+
+use super::route::{DeviceCall, Route, route};
+use super::{HttpReply, HttpRequest};
+use crate::admin::AdminReply;
+use crate::auth::Caller;
+use crate::date::http_date;
+use crate::device::Reply;
+use crate::encoding::query_member;
+use crate::now::Now;
+use crate::problem::{MEDIA_TYPE, Problem, TOO_LARGE};
+use crate::service::Service;
+use crate::wire::BODY_MAX;
+
+impl Service {
+    /// Answers one HTTP request.
+    pub fn handle(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
+        self.advance(now);
+        let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
+        let route = match route(request.method, path) {
+            Ok(route) => route,
+            Err((problem, allow)) => {
+                let mut reply = self.refuse(now, &problem);
+                reply.headers.extend(allow.map(|methods| ("Allow", methods)));
+                return reply;
+            }
+        };
+        let api_version = match check_protocol(request, query) {
+            Ok(api_version) => api_version,
+            Err(problem) => return self.refuse(now, &problem),
+        };
+        match route {
+            Route::Device { id_scope, registration_id, call } => {
+                let caller = Caller {
+                    id_scope: &id_scope,
+                    registration_id: &registration_id,
+                    token: request.header("Authorization"),
+                    api_version: &api_version,
+                };
+                let reply = match &call {
+                    DeviceCall::Register => self.register(now, &caller, request.body),
+                    DeviceCall::Status { operation_id } => self.operation_status(now, &caller, operation_id),
+                    DeviceCall::Lookup => self.lookup(now, &caller, request.body),
+                };
+                self.device_reply(now, path, reply)
+            }
+            Route::Admin(call) => {
+                let decoded = crate::encoding::percent_decode(path).unwrap_or_default();
+                match self.admin(now, &decoded, &call, request) {
+                    Ok(reply) => self.admin_reply(now, reply),
+                    Err(problem) => self.refuse(now, &problem),
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: Now, problem: &Problem) -> HttpReply {
+        self.counters.refused(problem.status);
+        let tracking_id = self.random.guid();
+        http_reply(now, Reply::of_problem(problem, now, tracking_id))
+    }
+
+    fn device_reply(&self, now: Now, path: &str, reply: Reply) -> HttpReply {
+        // The service points at the register path from polls too.
+        let base = path.split_once("/operations/").map_or(path, |(base, _)| base).trim_end_matches("/register");
+        let location = (reply.status == 202).then(|| format!("https://{}{base}/register", self.host_name()));
+        let mut reply = http_reply(now, reply);
+        reply.headers.extend(location.map(|location| ("Location", location)));
+        reply
+    }
+
+    fn admin_reply(&mut self, now: Now, reply: AdminReply) -> HttpReply {
+        let mut headers = common_headers(now, self.random.guid(), !reply.body.is_empty());
+        headers.extend(reply.headers);
+        HttpReply { status: reply.status, headers, body: reply.body, fault: None }
+    }
+}
+
+fn common_headers(now: Now, tracking_id: String, has_body: bool) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("Date", http_date(now.unix_s())), ("x-ms-request-id", tracking_id)];
+    if has_body {
+        headers.push(("Content-Type", "application/json; charset=utf-8".into()));
+    }
+    headers
+}
+
+fn http_reply(now: Now, reply: Reply) -> HttpReply {
+    let mut headers = common_headers(now, reply.tracking_id, !reply.body.is_empty());
+    headers.extend(reply.error_code.map(|code| ("x-ms-error-code", code.to_string())));
+    headers.extend(reply.retry_after.map(|hint| ("Retry-After", hint.header_value(now))));
+    HttpReply { status: reply.status, headers, body: reply.body, fault: reply.fault }
+}
+
+/// What HTTP asks before any call is looked at; gives back the api version.
+fn check_protocol(request: &HttpRequest<'_>, query: &str) -> Result<String, Problem> {
+    if request.body.len() > BODY_MAX {
+        return Err(Problem::new(TOO_LARGE, format!("The body has more than {BODY_MAX} bytes.")));
+    }
+    let api_version = query_member(query, "api-version").filter(|version| !version.is_empty());
+    let api_version = api_version.ok_or_else(|| Problem::bad_request("The query lacks 'api-version'."))?;
+    if !is_api_version(&api_version) {
+        return Err(Problem::bad_request("'api-version' must be YYYY-MM-DD or YYYY-MM-DD-preview."));
+    }
+    let media_type = request.header("Content-Type").unwrap_or("application/json");
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !request.body.is_empty() && !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(MEDIA_TYPE, "The body must be application/json."));
+    }
+    Ok(api_version)
+}
+
+fn is_api_version(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some((date, suffix)) = bytes.split_at_checked(10) else { return false };
+    let in_range = |from: usize, range: std::ops::RangeInclusive<u32>| {
+        text.get(from..from + 2).and_then(|two| two.parse().ok()).is_some_and(|number: u32| range.contains(&number))
+    };
+    let shaped =
+        date.iter().enumerate().all(|(at, b)| if at == 4 || at == 7 { *b == b'-' } else { b.is_ascii_digit() });
+    shaped && in_range(5, 1..=12) && in_range(8, 1..=31) && (suffix.is_empty() || suffix == b"-preview")
+}

@@ -1,0 +1,109 @@
+//! Which call a method and a path ask for. Path words compare without letter case; every segment is percent-decoded.
+
+use crate::encoding::percent_decode;
+use crate::problem::{METHOD, NO_ROUTE, Problem};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Device { id_scope: String, registration_id: String, call: DeviceCall },
+    Admin(AdminCall),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum DeviceCall {
+    Register,
+    Status { operation_id: String },
+    Lookup,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collection {
+    Enrollments,
+    Groups,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AdminCall {
+    Get(Collection, String),
+    Put(Collection, String),
+    Delete(Collection, String),
+    AttestationMechanism(Collection, String),
+    Query(Collection),
+    Bulk(Collection),
+    GetRegistration(String),
+    DeleteRegistration(String),
+    QueryRegistrations { group: String },
+}
+
+/// The methods that a path takes, with the call that each asks for.
+type Calls = Vec<(&'static str, Route)>;
+
+pub(super) fn route(method: &str, path: &str) -> Result<Route, (Problem, Option<String>)> {
+    let segments = path.strip_prefix('/').unwrap_or(path).split('/').map(percent_decode).collect::<Option<Vec<_>>>();
+    let Some(segments) = segments else {
+        return Err((Problem::bad_request("The path has a broken percent escape."), None));
+    };
+    if segments.iter().any(String::is_empty) {
+        return Err((Problem::new(NO_ROUTE, "The path has an empty segment."), None));
+    }
+    let calls = calls(&segments);
+    if calls.is_empty() {
+        return Err((Problem::new(NO_ROUTE, "There is no such resource."), None));
+    }
+    let allowed = calls.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");
+    let wrong = || (Problem::new(METHOD, format!("This resource takes {allowed} only.")), Some(allowed.clone()));
+    calls.into_iter().find(|(known, _)| *known == method).map(|(_, route)| route).ok_or_else(wrong)
+}
+
+fn calls(segments: &[String]) -> Calls {
+    let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is = |word: &str, name: &str| word.eq_ignore_ascii_case(name);
+    match words.as_slice() {
+        [list, rest @ ..] if is(list, "enrollments") => collection_calls(Collection::Enrollments, rest),
+        [list, rest @ ..] if is(list, "enrollmentGroups") => collection_calls(Collection::Groups, rest),
+        [list, id] if is(list, "registrations") => vec![
+            ("GET", Route::Admin(AdminCall::GetRegistration((*id).into()))),
+            ("DELETE", Route::Admin(AdminCall::DeleteRegistration((*id).into()))),
+        ],
+        [list, group, last] if is(list, "registrations") && is(last, "query") => {
+            vec![("POST", Route::Admin(AdminCall::QueryRegistrations { group: (*group).into() }))]
+        }
+        [scope, list, id, rest @ ..] if is(list, "registrations") => device_calls(scope, id, rest),
+        _ => Vec::new(),
+    }
+}
+
+fn device_calls(id_scope: &str, registration_id: &str, rest: &[&str]) -> Calls {
+    let device = |call| Route::Device { id_scope: id_scope.into(), registration_id: registration_id.into(), call };
+    match rest {
+        [] => vec![("POST", device(DeviceCall::Lookup))],
+        [last] if last.eq_ignore_ascii_case("register") => vec![("PUT", device(DeviceCall::Register))],
+        [list, id] if list.eq_ignore_ascii_case("operations") => {
+            vec![("GET", device(DeviceCall::Status { operation_id: (*id).into() }))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn collection_calls(collection: Collection, rest: &[&str]) -> Calls {
+    let admin = Route::Admin;
+    match rest {
+        [] => vec![("POST", admin(AdminCall::Bulk(collection)))],
+        // An enrollment may be named "query": the method tells them apart.
+        [id] => {
+            let mut calls = vec![
+                ("GET", admin(AdminCall::Get(collection, (*id).into()))),
+                ("PUT", admin(AdminCall::Put(collection, (*id).into()))),
+                ("DELETE", admin(AdminCall::Delete(collection, (*id).into()))),
+            ];
+            if id.eq_ignore_ascii_case("query") {
+                calls.push(("POST", admin(AdminCall::Query(collection))));
+            }
+            calls
+        }
+        [id, last] if last.eq_ignore_ascii_case("attestationmechanism") => {
+            vec![("POST", admin(AdminCall::AttestationMechanism(collection, (*id).into())))]
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,169 @@
+//! Linked hubs, and the device entries that provisioning makes in them.
+
+use std::collections::BTreeMap;
+
+use hmac_sha256::Hash;
+use serde_json::{Map, Value};
+
+use crate::keys::SymmetricKey;
+use crate::now::Now;
+use crate::options::{OptionsError, check_host};
+use crate::token::Token;
+
+const HUBS_MAX: usize = 50;
+
+/// What the cloud keeps about a device, as far as provisioning sets it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Twin {
+    /// The tags.
+    pub tags: Map<String, Value>,
+    /// The desired properties.
+    pub desired: Map<String, Value>,
+}
+
+/// A device's entry in a hub.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HubDevice {
+    /// The hub's host name.
+    pub hub: String,
+    /// The device id; compared with letter case, as a hub does.
+    pub device_id: String,
+    /// Whether it is an IoT Edge device.
+    pub iot_edge: bool,
+    /// Its twin.
+    pub twin: Twin,
+    /// The keys that its hub tokens may be signed with.
+    pub keys: [SymmetricKey; 2],
+}
+
+impl HubDevice {
+    /// Whether the hub would let the device in with this SAS token: resource `{hub}/devices/{deviceId}`, no `skn`.
+    #[must_use]
+    pub fn accepts_token(&self, now: Now, token: &str) -> bool {
+        let Some(token) = Token::parse(token) else { return false };
+        let host_and_path = token.resource().split_once('/');
+        host_and_path.is_some_and(|(host, path)| {
+            host.eq_ignore_ascii_case(&self.hub) && path.strip_prefix("devices/") == Some(self.device_id.as_str())
+        }) && token.key_name().is_empty()
+            && token.expired_for_ms(now, 0).is_none()
+            && self.keys.iter().any(|key| token.signed_by(key))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LinkedHub {
+    host: String,
+    weight: u32,
+}
+
+/// All that is known of hubs. Devices stay in a hub that is unlinked.
+#[derive(Default)]
+pub(crate) struct Hubs {
+    linked: Vec<LinkedHub>,
+    devices: BTreeMap<(String, String), HubDevice>,
+}
+
+impl Hubs {
+    /// Links a hub, or sets the weight of one that is linked.
+    pub(crate) fn link(&mut self, host: &str, weight: u32) -> Result<(), OptionsError> {
+        check_host(host)?;
+        if !(1..=1000).contains(&weight) {
+            return Err(OptionsError::Weight { hub: host.into(), weight });
+        }
+        if let Some(hub) = self.linked.iter_mut().find(|hub| hub.host.eq_ignore_ascii_case(host)) {
+            hub.weight = weight;
+            return Ok(());
+        }
+        if self.linked.len() == HUBS_MAX {
+            return Err(OptionsError::TooManyHubs);
+        }
+        self.linked.push(LinkedHub { host: host.into(), weight });
+        Ok(())
+    }
+
+    pub(crate) fn unlink(&mut self, host: &str) -> bool {
+        let before = self.linked.len();
+        self.linked.retain(|hub| !hub.host.eq_ignore_ascii_case(host));
+        self.linked.len() < before
+    }
+
+    pub(crate) fn linked(&self) -> impl Iterator<Item = &str> {
+        self.linked.iter().map(|hub| hub.host.as_str())
+    }
+
+    pub(crate) fn linked_named(&self, host: &str) -> Option<&str> {
+        self.linked().find(|linked| linked.eq_ignore_ascii_case(host))
+    }
+
+    /// An even spread by weight among the linked hubs that `allowed` names (all of them, when it names none): weighted
+    /// rendezvous hashing, so that linking or unlinking a hub moves no more devices than it must.
+    pub(crate) fn hashed(&self, registration: &str, allowed: &[String]) -> Option<&str> {
+        let score = |hub: &LinkedHub| {
+            let digest = Hash::hash(format!("{}\n{registration}", hub.host.to_ascii_lowercase()).as_bytes());
+            let head = digest[..8].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+            // In (0, 1), never either end, so that the logarithm is finite and not zero.
+            let unit = ((head >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
+            f64::from(hub.weight) / -unit.ln()
+        };
+        self.linked
+            .iter()
+            .filter(|hub| allowed.is_empty() || allowed.iter().any(|name| name.eq_ignore_ascii_case(&hub.host)))
+            .max_by(|a, b| score(a).total_cmp(&score(b)))
+            .map(|hub| hub.host.as_str())
+    }
+
+    pub(crate) fn device(&self, hub: &str, device_id: &str) -> Option<&HubDevice> {
+        self.devices.get(&(hub.to_ascii_lowercase(), device_id.to_owned()))
+    }
+
+    pub(crate) fn device_mut(&mut self, hub: &str, device_id: &str) -> Option<&mut HubDevice> {
+        self.devices.get_mut(&(hub.to_ascii_lowercase(), device_id.to_owned()))
+    }
+
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &HubDevice> {
+        self.devices.values()
+    }
+
+    pub(crate) fn put_device(&mut self, device: HubDevice) {
+        self.devices.insert((device.hub.to_ascii_lowercase(), device.device_id.clone()), device);
+    }
+
+    pub(crate) fn remove_device(&mut self, hub: &str, device_id: &str) -> Option<HubDevice> {
+        self.devices.remove(&(hub.to_ascii_lowercase(), device_id.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_follows_the_weights_and_moves_little() {
+        let mut hubs = Hubs::default();
+        hubs.link("hub-a.test", 1).unwrap();
+        hubs.link("hub-b.test", 3).unwrap();
+        let ids: Vec<String> = (0..4000).map(|n| format!("dev-{n}")).collect();
+        let before: Vec<String> = ids.iter().map(|id| hubs.hashed(id, &[]).unwrap().to_owned()).collect();
+        let in_b = before.iter().filter(|hub| *hub == "hub-b.test").count();
+        assert!((2800..3200).contains(&in_b), "{in_b}");
+        hubs.link("hub-c.test", 4).unwrap();
+        for (id, old) in ids.iter().zip(&before) {
+            let new = hubs.hashed(id, &[]).unwrap();
+            assert!(new == old || new == "hub-c.test");
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        let mut hubs = Hubs::default();
+        assert!(matches!(hubs.link("a.test", 0), Err(OptionsError::Weight { .. })));
+        assert!(matches!(hubs.link("a/b", 1), Err(OptionsError::HostName(_))));
+        for n in 0..50 {
+            hubs.link(&format!("hub-{n}.test"), 1).unwrap();
+        }
+        assert_eq!(hubs.link("one-more.test", 1), Err(OptionsError::TooManyHubs));
+        assert_eq!(hubs.link("HUB-1.test", 7), Ok(()));
+        assert!(hubs.unlink("hub-1.TEST"));
+    }
+}

@@ -1,0 +1,317 @@
+//! The service as a value: its state, what code may set and ask, and nothing that speaks a protocol.
+//!
+//! Rules live in the modules beside it (`device`, `admin`, `assign`); this one only holds them together.
+
+use serde::{Deserialize, Serialize};
+
+use crate::counters::{Counters, Refusal, Refusals};
+use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
+use crate::fault::{At, Fault, Faults, Scope};
+use crate::hubs::{HubDevice, Hubs};
+use crate::ids::FoldedId;
+use crate::keys::SymmetricKey;
+use crate::now::Now;
+use crate::operations::Operations;
+use crate::options::{OptionsError, POLICY_NAME, ServiceOptions, check_host, check_id_scope};
+use crate::problem::Problem;
+use crate::random::Random;
+use crate::records::{Record, Records, Source};
+use crate::throttle::Throttle;
+
+/// The hub that is linked when the options name none.
+pub const DEFAULT_HUB: &str = "hub-a.test";
+
+/// A provisioning service: requests in, replies out, all time from the caller.
+pub struct Service {
+    pub(crate) options: ServiceOptions,
+    pub(crate) policy_key: SymmetricKey,
+    pub(crate) random: Random,
+    pub(crate) individuals: Table<IndividualEnrollment>,
+    pub(crate) groups: Table<EnrollmentGroup>,
+    pub(crate) records: Records,
+    pub(crate) operations: Operations,
+    pub(crate) hubs: Hubs,
+    pub(crate) throttle: Throttle,
+    pub(crate) faults: Faults,
+    pub(crate) counters: Counters,
+    pub(crate) refusals: Refusals,
+    pub(crate) revision: u64,
+}
+
+/// Enrollments as they are kept over a restart. Holds keys: store it where only its owner can read.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    enrollments: Vec<IndividualEnrollment>,
+    enrollment_groups: Vec<EnrollmentGroup>,
+}
+
+impl Service {
+    /// Makes a service without enrollments.
+    ///
+    /// # Errors
+    /// [`OptionsError`] names the option that cannot work.
+    pub fn new(options: ServiceOptions) -> Result<Self, OptionsError> {
+        check_id_scope(&options.id_scope)?;
+        options.host_names.iter().try_for_each(|host| check_host(host))?;
+        let mut hubs = Hubs::default();
+        match &options.hubs {
+            Some(named) => named.iter().try_for_each(|(host, weight)| hubs.link(host, *weight))?,
+            None => hubs.link(DEFAULT_HUB, 1)?,
+        }
+        let mut random = Random::new(*options.seed);
+        Ok(Self {
+            policy_key: options.policy_key.clone().unwrap_or_else(|| random.key()),
+            throttle: Throttle::new(options.limits),
+            options,
+            random,
+            hubs,
+            individuals: Table::default(),
+            groups: Table::default(),
+            records: Records::default(),
+            operations: Operations::default(),
+            faults: Faults::default(),
+            counters: Counters::default(),
+            refusals: Refusals::default(),
+            revision: 0,
+        })
+    }
+
+    /// The id scope.
+    #[must_use]
+    pub fn id_scope(&self) -> &str {
+        &self.options.id_scope
+    }
+
+    /// The host (and port) that it goes by.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        &self.options.host_names[0]
+    }
+
+    /// What an owner connects with: `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`.
+    #[must_use]
+    pub fn connection_string(&self) -> ConnectionString {
+        let key = self.policy_key.expose();
+        let text = format!("HostName={};SharedAccessKeyName={POLICY_NAME};SharedAccessKey={key}", self.host_name());
+        ConnectionString(text.into())
+    }
+
+    /// Creates or replaces an individual enrollment. What comes back holds its keys, generated if none were given.
+    ///
+    /// # Errors
+    /// [`Problem`] as the admin API answers it.
+    pub fn put_enrollment(
+        &mut self,
+        now: Now,
+        enrollment: IndividualEnrollment,
+    ) -> Result<IndividualEnrollment, Problem> {
+        self.put(now, enrollment, &Precondition::None)
+    }
+
+    /// Creates or replaces an enrollment group. What comes back holds its keys, generated if none were given.
+    ///
+    /// # Errors
+    /// [`Problem`] as the admin API answers it.
+    pub fn put_group(&mut self, now: Now, group: EnrollmentGroup) -> Result<EnrollmentGroup, Problem> {
+        self.put(now, group, &Precondition::None)
+    }
+
+    /// An individual enrollment, keys included.
+    #[must_use]
+    pub fn enrollment(&self, registration_id: &str) -> Option<&IndividualEnrollment> {
+        self.individuals.get(registration_id)
+    }
+
+    /// A group, keys included.
+    #[must_use]
+    pub fn group(&self, enrollment_group_id: &str) -> Option<&EnrollmentGroup> {
+        self.groups.get(enrollment_group_id)
+    }
+
+    /// Deletes an individual enrollment and its record. The device entry stays in its hub.
+    pub fn delete_enrollment(&mut self, registration_id: &str) -> bool {
+        self.delete::<IndividualEnrollment>(registration_id, &Precondition::None).is_ok()
+    }
+
+    /// Deletes a group and the records of its devices. The device entries stay in their hubs.
+    pub fn delete_group(&mut self, enrollment_group_id: &str) -> bool {
+        self.delete::<EnrollmentGroup>(enrollment_group_id, &Precondition::None).is_ok()
+    }
+
+    /// What is known of a device's registration.
+    #[must_use]
+    pub fn record(&self, registration_id: &str) -> Option<&Record> {
+        self.records.get(&FoldedId::of(registration_id))
+    }
+
+    /// Forgets a device's registration. The device entry stays in its hub.
+    pub fn delete_record(&mut self, registration_id: &str) -> bool {
+        let id = FoldedId::of(registration_id);
+        self.operations.cancel_all_of(&id);
+        self.records.remove(&id).is_some()
+    }
+
+    /// Links a hub with a weight of 1 to 1000, or changes the weight of one that is linked.
+    ///
+    /// # Errors
+    /// [`OptionsError`] for a host name or weight that cannot be, or a fifty-first hub.
+    pub fn link_hub(&mut self, host: &str, weight: u32) -> Result<(), OptionsError> {
+        self.hubs.link(host, weight)
+    }
+
+    /// Unlinks a hub; false if it was not linked. Its device entries stay.
+    pub fn unlink_hub(&mut self, host: &str) -> bool {
+        self.hubs.unlink(host)
+    }
+
+    /// The linked hubs.
+    pub fn linked_hubs(&self) -> impl Iterator<Item = &str> {
+        self.hubs.linked()
+    }
+
+    /// A device's entry in a hub.
+    #[must_use]
+    pub fn hub_device(&self, hub: &str, device_id: &str) -> Option<&HubDevice> {
+        self.hubs.device(hub, device_id)
+    }
+
+    /// A device's entry, to change its twin as a cloud application would.
+    pub fn hub_device_mut(&mut self, hub: &str, device_id: &str) -> Option<&mut HubDevice> {
+        self.hubs.device_mut(hub, device_id)
+    }
+
+    /// All device entries of all hubs.
+    pub fn hub_devices(&self) -> impl Iterator<Item = &HubDevice> {
+        self.hubs.devices()
+    }
+
+    /// Plans a fault for the next `times` requests that match; requests meet the one planned first, one each.
+    pub fn inject(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
+        self.faults.plan(scope, at, fault, times);
+    }
+
+    /// Takes back all planned faults.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// How many planned faults were not met yet.
+    #[must_use]
+    pub fn pending_faults(&self) -> u64 {
+        self.faults.pending()
+    }
+
+    /// How often the service was called.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Counts from zero again.
+    pub fn reset_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+
+    /// The latest hundred refused credentials, oldest first, with the reason that the reply kept to itself.
+    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+        self.refusals.iter()
+    }
+
+    /// Changes with every change of an enrollment: what a snapshot would hold differs only if this does.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The enrollments, to be kept over a restart.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            enrollments: self.individuals.iter().cloned().collect(),
+            enrollment_groups: self.groups.iter().cloned().collect(),
+        }
+    }
+
+    /// Takes back enrollments that were kept.
+    ///
+    /// # Errors
+    /// [`Problem`] names the first enrollment that cannot be used.
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), Problem> {
+        snapshot.enrollments.into_iter().try_for_each(|entry| self.individuals.restore(entry))?;
+        snapshot.enrollment_groups.into_iter().try_for_each(|entry| self.groups.restore(entry))
+    }
+
+    pub(crate) fn put<E: Kept>(&mut self, now: Now, entry: E, condition: &Precondition) -> Result<E, Problem> {
+        let (table, random) = E::table_mut(self);
+        let kept = table.put(now, entry, condition, random)?.clone();
+        self.revision += 1;
+        Ok(kept)
+    }
+
+    pub(crate) fn delete<E: Kept>(&mut self, id: &str, condition: &Precondition) -> Result<(), Problem> {
+        let deleted = E::table_mut(self).0.delete(id, condition)?;
+        self.revision += 1;
+        for record in deleted.records(&self.records) {
+            self.operations.cancel_all_of(&record);
+            self.records.remove(&record);
+        }
+        Ok(())
+    }
+}
+
+/// An entry's place in the service.
+pub(crate) trait Kept: Entry {
+    fn table(service: &Service) -> &Table<Self>;
+    fn table_mut(service: &mut Service) -> (&mut Table<Self>, &mut Random);
+    /// The records that go with it when it is deleted.
+    fn records(&self, records: &Records) -> Vec<FoldedId>;
+}
+
+impl Kept for IndividualEnrollment {
+    fn table(service: &Service) -> &Table<Self> {
+        &service.individuals
+    }
+
+    fn table_mut(service: &mut Service) -> (&mut Table<Self>, &mut Random) {
+        (&mut service.individuals, &mut service.random)
+    }
+
+    fn records(&self, records: &Records) -> Vec<FoldedId> {
+        let id = FoldedId::of(&self.registration_id);
+        let own = records.get(&id).is_some_and(|record| record.source == Source::Individual);
+        if own { vec![id] } else { Vec::new() }
+    }
+}
+
+impl Kept for EnrollmentGroup {
+    fn table(service: &Service) -> &Table<Self> {
+        &service.groups
+    }
+
+    fn table_mut(service: &mut Service) -> (&mut Table<Self>, &mut Random) {
+        (&mut service.groups, &mut service.random)
+    }
+
+    fn records(&self, records: &Records) -> Vec<FoldedId> {
+        records.ids_of_group(&self.enrollment_group_id)
+    }
+}
+
+/// A connection string: wiped when dropped, shown only by [`expose`](Self::expose).
+#[derive(Clone)]
+pub struct ConnectionString(zeroize::Zeroizing<String>);
+
+impl ConnectionString {
+    /// The text, which holds the policy key.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ConnectionString {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConnectionString(..)")
+    }
+}

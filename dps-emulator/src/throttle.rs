@@ -1,0 +1,99 @@
+//! The service's rates. Registers, polls and admin calls are counted apart; a refused request does not count.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::fault::RetryAfter;
+use crate::ids::FoldedId;
+use crate::now::Now;
+
+const MINUTE_MS: u64 = 60_000;
+const POLL_WINDOW_MS: u64 = 10_000;
+/// How many devices' polls are remembered before those outside of the window are swept out.
+const SWEEP_AT: usize = 4096;
+
+/// How often the service may be called; `None` lifts a limit.
+///
+/// The defaults are those that Azure publishes for DPS ("Service limits"). A lookup counts as a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Registrations a minute, all devices together; 1000.
+    pub registrations_per_minute: Option<u32>,
+    /// Polls in 10 seconds, for one device; 5.
+    pub polls_per_10_s: Option<u32>,
+    /// Admin calls a minute; 1000.
+    pub admin_per_minute: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { registrations_per_minute: Some(1000), polls_per_10_s: Some(5), admin_per_minute: Some(1000) }
+    }
+}
+
+impl Limits {
+    /// No limit at all, for load tests.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { registrations_per_minute: None, polls_per_10_s: None, admin_per_minute: None }
+    }
+}
+
+/// The times of the requests that were let through in the last window.
+#[derive(Default)]
+struct Window {
+    passed_ms: VecDeque<u64>,
+}
+
+impl Window {
+    fn pass(&mut self, now_ms: u64, window_ms: u64, limit: u32) -> Result<(), RetryAfter> {
+        while self.passed_ms.front().is_some_and(|first| first + window_ms <= now_ms) {
+            self.passed_ms.pop_front();
+        }
+        if self.passed_ms.len() < limit as usize {
+            self.passed_ms.push_back(now_ms);
+            return Ok(());
+        }
+        let free_ms = self.passed_ms.front().map_or(window_ms, |first| first + window_ms - now_ms);
+        Err(RetryAfter::Seconds(free_ms.div_ceil(1000) as u32))
+    }
+
+    fn is_over(&self, now_ms: u64, window_ms: u64) -> bool {
+        self.passed_ms.back().is_none_or(|last| last + window_ms <= now_ms)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Throttle {
+    limits: Limits,
+    registrations: Window,
+    admin: Window,
+    polls: BTreeMap<FoldedId, Window>,
+}
+
+impl Throttle {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    pub(crate) fn registration(&mut self, now: Now) -> Result<(), RetryAfter> {
+        match self.limits.registrations_per_minute {
+            Some(limit) => self.registrations.pass(now.monotonic_ms, MINUTE_MS, limit),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn admin(&mut self, now: Now) -> Result<(), RetryAfter> {
+        match self.limits.admin_per_minute {
+            Some(limit) => self.admin.pass(now.monotonic_ms, MINUTE_MS, limit),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn poll(&mut self, now: Now, registration: &FoldedId) -> Result<(), RetryAfter> {
+        let Some(limit) = self.limits.polls_per_10_s else { return Ok(()) };
+        if self.polls.len() >= SWEEP_AT {
+            self.polls.retain(|_, window| !window.is_over(now.monotonic_ms, POLL_WINDOW_MS));
+        }
+        self.polls.entry(registration.clone()).or_default().pass(now.monotonic_ms, POLL_WINDOW_MS, limit)
+    }
+}
