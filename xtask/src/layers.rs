@@ -16,7 +16,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-client", &["dps-core", "dps-net", "dps-http"]),
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
-    ("pair", &[]),
+    ("pair", &["dps-core", "dps-emulator"]),
     ("xtask", &["dps-core"]),
 ];
 

@@ -1,0 +1,218 @@
+//! The wire between the two: the core's own HTTP codec on the device's side, `httparse` and the emulator on the other,
+//! nothing but bytes between them. Latency, loss and the emulator's transport faults happen here.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use dps_core::codec::http::{DEFAULT_API_VERSION, wire};
+use dps_core::{Link, LinkError, Reply, Request};
+use dps_emulator::{HttpReply, HttpRequest, Now, Service, TransportFault};
+
+use crate::world::World;
+
+/// The service, shared between the links of a test and the test itself.
+pub type SharedService = Rc<RefCell<Service>>;
+
+/// What the network does to one exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weather {
+    /// Nothing.
+    #[default]
+    Fair,
+    /// The request is lost, and the connection with it.
+    RequestLost,
+    /// The reply is lost, and the connection with it: the service has done its part.
+    ReplyLost,
+    /// The request is swallowed without a word.
+    BlackHole,
+    /// The name cannot be resolved.
+    NoDns,
+    /// Nobody listens.
+    Refused,
+    /// The server shows a certificate from an authority that is not trusted.
+    UnknownCa,
+    /// The server shows another host's certificate.
+    NameMismatch,
+}
+
+/// A link over the wire to a service in the same world.
+pub struct PairLink {
+    /// The clock.
+    pub world: World,
+    /// The other side.
+    pub service: SharedService,
+    /// Milliseconds from one side to the other.
+    pub latency: u64,
+    /// What the network does, exchange by exchange; fair weather after the last.
+    pub weather: Vec<Weather>,
+    /// The wall clock of the service at the world's zero, in milliseconds since 1970.
+    pub service_epoch: u64,
+    /// What was sent, as method and target; no header, for those hold tokens.
+    pub sent: Vec<Sent>,
+    /// Whether a connection stands.
+    pub connected: bool,
+    /// How many connections were made.
+    pub connections: u32,
+}
+
+/// One request as the service saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When it left the device, in the world's milliseconds.
+    pub at: u64,
+    /// Such as `PUT /0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01`.
+    pub line: String,
+    /// The token that came with it, to tell one from another.
+    pub token: String,
+}
+
+impl PairLink {
+    /// A link with 20 ms latency and fair weather.
+    #[must_use]
+    pub fn new(world: &World, service: &SharedService) -> Self {
+        Self {
+            world: world.clone(),
+            service: Rc::clone(service),
+            latency: 20,
+            weather: Vec::new(),
+            service_epoch: SERVICE_EPOCH,
+            sent: Vec::new(),
+            connected: false,
+            connections: 0,
+        }
+    }
+
+    /// Says what the network does, exchange by exchange.
+    #[must_use]
+    pub fn weather(mut self, weather: &[Weather]) -> Self {
+        self.weather = weather.to_vec();
+        self
+    }
+
+    async fn carry(&mut self, bytes: &[u8], weather: Weather) -> Result<Vec<u8>, LinkError> {
+        match weather {
+            Weather::NoDns => return Err(LinkError::Dns),
+            Weather::Refused => return Err(LinkError::Connect),
+            Weather::UnknownCa => return Err(LinkError::UnknownCa),
+            Weather::NameMismatch => return Err(LinkError::NameMismatch),
+            Weather::BlackHole => self.world.wait(u64::MAX / 2).await,
+            _ => {}
+        }
+        self.world.wait(self.latency).await;
+        if weather == Weather::RequestLost {
+            return Err(LinkError::Cut);
+        }
+        let reply = self.serve(bytes);
+        match reply.fault {
+            Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(LinkError::Cut),
+            Some(TransportFault::Silent) => self.world.wait(u64::MAX / 2).await,
+            Some(TransportFault::Delay { ms }) => self.world.wait(ms).await,
+            Some(TransportFault::SlowBytes) => self.world.wait(reply.body.len() as u64 * 1000).await,
+            _ => {}
+        }
+        self.world.wait(self.latency).await;
+        match (weather, reply.fault) {
+            (Weather::ReplyLost, _) => Err(LinkError::Cut),
+            (_, Some(TransportFault::Noise)) => Ok(b"\x16\x03\x01 no HTTP\r\n\r\n".to_vec()),
+            _ => Ok(reply_bytes(&reply)),
+        }
+    }
+
+    /// The service's side: parses the bytes as any server would and asks the service.
+    fn serve(&mut self, bytes: &[u8]) -> HttpReply {
+        let now = Now { monotonic_ms: self.world.millis(), unix_ms: self.service_epoch + self.world.millis() };
+        let parsed = Parsed::read(bytes);
+        let headers: Vec<(&str, &str)> = parsed.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let request = HttpRequest {
+            method: &parsed.method,
+            path_and_query: &parsed.target,
+            headers: &headers,
+            body: &bytes[parsed.body_start..],
+        };
+        self.service.borrow_mut().handle(now, &request)
+    }
+}
+
+/// The service's wall clock at the world's zero: 2026-01-01.
+pub const SERVICE_EPOCH: u64 = 1_767_225_600_000;
+
+impl Link for PairLink {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let length = wire::write_request(request, DEFAULT_API_VERSION, "pair", buffer)
+            .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
+        let bytes = buffer[..length].to_vec();
+        self.sent.push(sent(self.world.millis(), &bytes));
+        let weather = if self.weather.is_empty() { Weather::Fair } else { self.weather.remove(0) };
+        // As a link should: the connection counts as gone until the reply is here.
+        self.connections += u32::from(!std::mem::take(&mut self.connected));
+        let received = self.carry(&bytes, weather).await?;
+        if received.len() > buffer.len() {
+            return Err(LinkError::ReplyTooLarge { needed: Some(received.len()) });
+        }
+        let capacity = buffer.len();
+        let filled = &mut buffer[..received.len()];
+        filled.copy_from_slice(&received);
+        let layout = wire::scan(filled, capacity, true)?.ok_or(LinkError::Cut)?;
+        self.connected = !layout.close;
+        layout.read(filled)
+    }
+
+    async fn close(&mut self) {
+        self.connected = false;
+    }
+}
+
+/// A request as a server parses it.
+struct Parsed {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body_start: usize,
+}
+
+impl Parsed {
+    fn read(bytes: &[u8]) -> Self {
+        let mut headers = [httparse::EMPTY_HEADER; 16];
+        let mut parsed = httparse::Request::new(&mut headers);
+        let status = parsed.parse(bytes).expect("the codec writes HTTP");
+        let httparse::Status::Complete(body_start) = status else { panic!("the codec writes whole heads") };
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).expect("headers are text");
+        let found = Self {
+            method: parsed.method.unwrap_or_default().to_owned(),
+            target: parsed.path.unwrap_or_default().to_owned(),
+            headers: parsed.headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect(),
+            body_start,
+        };
+        let length: usize = found.header("content-length").parse().unwrap_or_default();
+        assert_eq!(bytes.len() - body_start, length, "the body is as long as the head says");
+        found
+    }
+
+    fn header(&self, wanted: &str) -> &str {
+        let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+fn sent(at: u64, bytes: &[u8]) -> Sent {
+    let request = Parsed::read(bytes);
+    let token = request.header("authorization").to_owned();
+    Sent { at, line: format!("{} {}", request.method, request.target), token }
+}
+
+/// As a server would write it: chunked when the status is even, by length otherwise, so that both are tried.
+fn reply_bytes(reply: &HttpReply) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {} -\r\n", reply.status).into_bytes();
+    for (name, value) in &reply.headers {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    if reply.status.is_multiple_of(2) && !reply.body.is_empty() {
+        bytes.extend_from_slice(format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", reply.body.len()).as_bytes());
+        bytes.extend_from_slice(&reply.body);
+        bytes.extend_from_slice(b"\r\n0\r\n\r\n");
+    } else {
+        bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", reply.body.len()).as_bytes());
+        bytes.extend_from_slice(&reply.body);
+    }
+    bytes
+}

@@ -1,0 +1,90 @@
+//! A device that is stopped anywhere: the future dropped and driven on, or the power cut and a new machine made.
+
+use dps_core::link::Progress;
+use dps_core::{Config, ErrorCode, Instant, Operation, Registration, drive};
+use dps_emulator::{RetryAfter, ServiceOptions};
+use pair::{End, Scene, scene};
+
+fn slow() -> Scene {
+    Scene::with(ServiceOptions::new().hint(Some(RetryAfter::Seconds(2))).assigning_ms(5000))
+}
+
+#[test]
+fn a_machine_whose_future_was_dropped_at_any_await_is_driven_on() {
+    for jumps in 0.. {
+        let mut scene = slow();
+        let world = scene.world.clone();
+        let (mut storage, mut buffer) = ([0; 1024], [0; 4096]);
+        let mut machine = Registration::new(scene.identity, scene.config(), &mut storage).unwrap();
+        let mut first = scene.link();
+        let mut nobody = ();
+        let run = drive(&mut machine, &mut first, &world, &mut scene.key, &mut nobody, &mut buffer);
+        let finished = world.run_for(jumps, run).is_some();
+        let connected_then = first.connected;
+        if !finished {
+            // Another link, as after a change of network.
+            world.run(drive(&mut machine, &mut scene.link(), &world, &mut scene.key, &mut (), &mut buffer));
+        }
+        assert_eq!(scene::end(&machine, &buffer).hub(), Some("hub-a.test"), "dropped after {jumps} waits");
+        let registers = scene.service.borrow().counters().registers;
+        assert!(registers <= 2, "dropped after {jumps} waits: {registers} registers");
+        if finished {
+            assert!(jumps > 8, "the flow has more awaits than {jumps}");
+            assert!(!connected_then);
+            break;
+        }
+    }
+}
+
+/// Runs until the power is cut after so many waits; what the device had stored by then, if anything.
+fn run_until_power_cut(scene: &mut Scene, jumps: u32) -> Option<String> {
+    let world = scene.world.clone();
+    let (mut storage, mut buffer) = ([0; 1024], [0; 4096]);
+    let mut machine = Registration::new(scene.identity, scene.config(), &mut storage).unwrap();
+    let mut stored = None;
+    let mut store = |_: Instant, progress: Progress<'_>| {
+        if let Progress::Waiting { operation: Some(operation), .. } = progress {
+            stored = Some(operation.write(&mut [0; 512]).unwrap().to_owned());
+        }
+    };
+    let mut link = scene.link();
+    let run = drive(&mut machine, &mut link, &world, &mut scene.key, &mut store, &mut buffer);
+    assert!(world.run_for(jumps, run).is_none(), "the power is cut before the end");
+    stored
+}
+
+fn resume(scene: &mut Scene, stored: &str) -> End {
+    scene.go(&mut scene.link(), |identity, config, storage| {
+        Registration::resume(identity, config, storage, &Operation::parse(stored).unwrap()).unwrap()
+    })
+}
+
+#[test]
+fn a_restarted_device_asks_on_and_does_not_register_again() {
+    let mut scene = slow();
+    assert_eq!(run_until_power_cut(&mut scene, 1), None, "nothing to store before the service answered");
+    let mut scene = slow();
+    let stored = run_until_power_cut(&mut scene, 3).expect("the operation is known before the first wait");
+    scene.world.advance(60_000);
+    assert_eq!(resume(&mut scene, &stored).hub(), Some("hub-a.test"));
+    assert_eq!(scene.service.borrow().counters().registers, 1);
+}
+
+#[test]
+fn an_operation_that_the_service_forgot_is_registered_afresh() {
+    let mut scene = Scene::with(ServiceOptions::new().operation_life_ms(60_000));
+    let stored = run_until_power_cut(&mut scene, 3).unwrap();
+    scene.world.advance(3_600_000);
+    assert_eq!(resume(&mut scene, &stored).hub(), Some("hub-a.test"));
+    assert_eq!(scene.service.borrow().counters().registers, 2);
+}
+
+#[test]
+fn an_operation_of_another_device_is_refused_before_any_request() {
+    let mut scene = slow();
+    let stored = run_until_power_cut(&mut scene, 3).unwrap();
+    let other = Scene::identity(scene::ID_SCOPE, "dev-02");
+    let mut storage = [0; 1024];
+    let refused = Registration::resume(other, Config::new(), &mut storage, &Operation::parse(&stored).unwrap());
+    assert_eq!(refused.err().map(|error| error.code()), Some(ErrorCode::OperationMismatch));
+}
