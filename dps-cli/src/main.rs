@@ -1,3 +1,86 @@
-//! Not written yet.
+//! `dps`: device provisioning from the command line.
+//!
+//! Reads the command line, runs one command and ends with its exit code. What the commands do is in `commands`.
 
-fn main() {}
+mod args;
+mod bulk;
+mod commands;
+mod exit;
+mod failure;
+mod interrupt;
+mod key;
+mod logging;
+mod output;
+mod private_file;
+mod secret;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::Cli;
+use exit::Exit;
+use failure::{Failure, Result};
+use interrupt::Interrupts;
+use output::Output;
+
+fn main() -> ExitCode {
+    let (output, result) = match Cli::try_parse() {
+        Ok(cli) => {
+            let output = Output::new(cli.global.json);
+            (output, run_guarded(cli, output))
+        }
+        Err(error) => match answer_without_running(&error) {
+            Some(exit) => return exit,
+            None => (Output::new(asks_for_json()), Err(Failure::usage(plain_text(&error)))),
+        },
+    };
+    let exit = result.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        Exit::of(failure.code)
+    });
+    // A thread may still wait for a FIFO that nobody writes to: the program does not wait for it.
+    std::process::exit(exit as i32)
+}
+
+/// A panic has been reported on stderr by its hook; the exit code is ours.
+fn run_guarded(cli: Cli, output: Output) -> Result<Exit> {
+    catch_unwind(AssertUnwindSafe(|| run(cli, output)))
+        .unwrap_or_else(|_| Err(Failure::internal("a part of this program failed; please report what stands above")))
+}
+
+fn run(cli: Cli, output: Output) -> Result<Exit> {
+    logging::start(cli.global.verbose)?;
+    let internal = |error: std::io::Error| Failure::internal(format!("cannot start: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
+    let result = runtime.block_on(async {
+        let interrupts = Interrupts::listen().map_err(internal)?;
+        commands::run(cli, output, interrupts).await
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// Help and version are answers, not failures; a usage error for people is shown as the parser words it.
+fn answer_without_running(error: &clap::Error) -> Option<ExitCode> {
+    let is_answer = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !is_answer && asks_for_json() {
+        return None;
+    }
+    // A stream that is gone is nothing to fail for.
+    _ = error.print();
+    Some(if is_answer { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) })
+}
+
+/// Whether `--json` stands on a command line that could not be parsed.
+fn asks_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json")
+}
+
+/// The parser's words without its heading.
+fn plain_text(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
+}

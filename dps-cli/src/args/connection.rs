@@ -1,0 +1,50 @@
+//! Where the service is and how to reach it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::duration;
+
+/// Endpoint, trust, transport and deadline.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// Where the service answers: HOST[:PORT] or https://HOST[:PORT]. Default: the global endpoint
+    #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
+    pub(crate) endpoint: Option<String>,
+    /// Trust only the certificate authorities in this file, instead of the system's
+    #[arg(long, value_name = "PEM", conflicts_with = "add_ca_file")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this file as well as the system's
+    #[arg(long, value_name = "PEM")]
+    pub(crate) add_ca_file: Option<PathBuf>,
+    /// How to talk to the service
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
+    pub(crate) transport: TransportName,
+    /// How long the whole may take, such as 30s or 2m
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// The transports that have a name; not every version has every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportName {
+    /// HTTPS
+    Https,
+    /// MQTT over TLS; not in this version
+    Mqtt,
+    /// MQTT over WebSocket; not in this version
+    MqttWs,
+}
+
+impl TransportName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Mqtt => "mqtt",
+            Self::MqttWs => "mqtt-ws",
+        }
+    }
+}

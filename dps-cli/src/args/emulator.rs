@@ -1,0 +1,41 @@
+//! `dps emulator`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Where the local service listens and what it keeps.
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorArgs {
+    /// The address to listen on; beyond loopback, every machine that reaches it may try its credentials
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) listen: IpAddr,
+    /// A name or address that the certificate is to bear, besides localhost, 127.0.0.1 and ::1 (repeatable)
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
+    /// The port of the HTTPS front; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) https_port: u16,
+    /// The port of the MQTT front; not in this version
+    #[arg(long, value_name = "N")]
+    pub(crate) mqtt_port: Option<u16>,
+    /// The port of the MQTT over WebSocket front; not in this version
+    #[arg(long, value_name = "N")]
+    pub(crate) wss_port: Option<u16>,
+    /// Also write the certificate authority to this file
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_out: Option<PathBuf>,
+    /// Keep enrollments, certificate authority and policy key in this folder. Default: nothing is kept
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The id scope of the local service
+    #[arg(long, value_name = "S", visible_alias = "scope")]
+    pub(crate) id_scope: Option<String>,
+    /// The wait, in seconds, that the service asks of a device while it assigns a hub
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) retry_after: Option<u32>,
+    /// Answer a register call with the assignment at once
+    #[arg(long)]
+    pub(crate) assign_at_once: bool,
+}

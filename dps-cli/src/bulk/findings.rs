@@ -1,0 +1,102 @@
+//! What is wrong with the rows of a list: the first of them told one by one, all of them counted.
+
+use std::fmt;
+
+use dps_core::ConfigError;
+use serde::Serialize;
+
+use super::rows::RowProblem;
+use super::seen::Before;
+use crate::output::note;
+
+/// How many are told one by one.
+const LISTED: usize = 50;
+/// How much of an id is repeated in a message.
+const SHOWN: usize = 64;
+
+/// Counts and the first findings.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Findings {
+    /// Rows without an id that can be used.
+    pub(crate) invalid: u64,
+    /// Rows whose id was there before.
+    pub(crate) duplicates: u64,
+    /// Rows whose id was there before in another letter case.
+    pub(crate) case_duplicates: u64,
+    /// The first of them.
+    pub(crate) findings: Vec<Finding>,
+    /// How many more there are.
+    pub(crate) findings_omitted: u64,
+}
+
+/// One row that was not written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Finding {
+    line: u64,
+    kind: &'static str,
+    message: String,
+}
+
+impl Findings {
+    /// A row that has no id.
+    pub(crate) fn bad_row(&mut self, line: u64, problem: RowProblem) {
+        self.invalid += 1;
+        self.add(line, "invalid", problem);
+    }
+
+    /// An id that the service would refuse.
+    pub(crate) fn bad_id(&mut self, line: u64, id: &str, error: ConfigError) {
+        self.invalid += 1;
+        match error {
+            ConfigError::RegistrationId(problem) => self.add(line, "invalid", format_args!("{}: {problem}", shown(id))),
+            other => self.add(line, "invalid", other),
+        }
+    }
+
+    /// An id that was there before.
+    pub(crate) fn repeated(&mut self, line: u64, id: &str, before: Before) {
+        let id = shown(id);
+        match before {
+            Before::Same { line: first } => {
+                self.duplicates += 1;
+                self.add(line, "duplicate", format_args!("{id} is on line {first} already"));
+            }
+            Before::OtherCase { line: first } => {
+                self.case_duplicates += 1;
+                self.add(
+                    line,
+                    "case-duplicate",
+                    format_args!(
+                        "{id} differs only in letter case from line {first}: one device to the service, two keys"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// How many rows were not written.
+    pub(crate) fn total(&self) -> u64 {
+        self.invalid + self.duplicates + self.case_duplicates
+    }
+
+    fn add(&mut self, line: u64, kind: &'static str, message: impl fmt::Display) {
+        if self.findings.len() < LISTED {
+            note(format_args!("line {line}: {message}"));
+            self.findings.push(Finding { line, kind, message: message.to_string() });
+        } else {
+            self.findings_omitted += 1;
+        }
+    }
+}
+
+/// An id for people: control characters escaped, cut where it is too long.
+fn shown(id: &str) -> String {
+    let mut end = id.len().min(SHOWN);
+    while !id.is_char_boundary(end) {
+        end -= 1;
+    }
+    let rest = if end < id.len() { "…" } else { "" };
+    format!("{:?}{rest}", &id[..end])
+}

@@ -1,0 +1,218 @@
+//! The rows of a list of ids: one id a line, or delimited text with a header or without.
+//!
+//! Finds the column, joins quoted cells that span lines, and hands out one id at a time in constant memory. Whether
+//! an id is good is for others to say.
+
+use std::io::{self, BufRead};
+
+use super::cells::{self, Position};
+use super::lines::{Line, Lines};
+
+/// A quote that is still open after so many bytes was opened by mistake: the line is bad, and those after it are
+/// read for what they are.
+const RECORD_MAX: usize = 16 * 1024;
+/// Names of the column with the ids, the surest first; letter case, blanks, `_` and `-` do not matter.
+const ID_HEADERS: [&str; 6] = ["registrationid", "regid", "rid", "deviceid", "id", "device"];
+
+/// How the column is found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Layout {
+    /// The column, counted from 1, when it was named.
+    pub(crate) column: Option<usize>,
+    /// The first row is a header, whatever it says.
+    pub(crate) header: bool,
+}
+
+/// One row.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// The line it begins on, counted from 1.
+    pub(crate) line: u64,
+    /// The id, or why there is none to look at.
+    pub(crate) id: Result<String, RowProblem>,
+}
+
+/// Why a row has no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowProblem {
+    TooLong,
+    OpenQuote,
+    StrayQuote,
+    NoSuchColumn { column: usize, columns: usize },
+    NotText,
+}
+
+impl std::fmt::Display for RowProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "the line is longer than {} bytes", super::lines::LINE_MAX),
+            Self::OpenQuote => f.write_str("a quote is opened and never closed"),
+            Self::StrayQuote => f.write_str("something stands between a closing quote and the next column"),
+            Self::NoSuchColumn { column, columns } => write!(f, "there is no column {column}; the row has {columns}"),
+            Self::NotText => f.write_str("the id is no text in UTF-8"),
+        }
+    }
+}
+
+/// The rows of one list.
+pub(crate) struct Rows<R> {
+    lines: Lines<R>,
+    layout: Layout,
+    /// Delimiter and column, once the first row was seen.
+    found: Option<(u8, usize)>,
+    scratch: Vec<u8>,
+}
+
+impl<R: BufRead> Rows<R> {
+    pub(crate) fn new(input: R, layout: Layout) -> Self {
+        Self { lines: Lines::new(input), layout, found: None, scratch: Vec::new() }
+    }
+
+    /// How many bytes of the input are used up.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.lines.consumed()
+    }
+
+    /// The next row that is not blank.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Row>> {
+        loop {
+            let Some(line) = self.lines.next()? else { return Ok(None) };
+            if line.bytes.trim_ascii().is_empty() && !line.cut {
+                continue;
+            }
+            let delimiter = self.found.map_or_else(|| cells::delimiter_of(&line.bytes), |(delimiter, _)| delimiter);
+            let number = line.number;
+            let record = match self.complete(line, delimiter)? {
+                Ok(record) => record,
+                Err(problem) => return Ok(Some(Row { line: number, id: Err(problem) })),
+            };
+            let column = match self.found {
+                Some((_, column)) => column,
+                None => {
+                    let (column, is_header) = self.look_at_first(&record, delimiter);
+                    self.found = Some((delimiter, column));
+                    if is_header {
+                        continue;
+                    }
+                    column
+                }
+            };
+            return Ok(Some(Row { line: number, id: self.id_in(&record, delimiter, column) }));
+        }
+    }
+
+    /// Joins the lines of a record whose quotes go beyond its first line.
+    fn complete(&mut self, first: Line, delimiter: u8) -> io::Result<Result<Vec<u8>, RowProblem>> {
+        if first.cut {
+            return Ok(Err(RowProblem::TooLong));
+        }
+        let mut record = first.bytes;
+        let mut position = Position::Start.after_all(&record, delimiter);
+        let mut joined = Vec::new();
+        while position == Position::Quoted {
+            let next = if record.len() > RECORD_MAX { None } else { self.lines.next()? };
+            let Some(line) = next else {
+                self.lines.take_back(joined);
+                return Ok(Err(RowProblem::OpenQuote));
+            };
+            record.push(b'\n');
+            record.extend_from_slice(&line.bytes);
+            position = position.after_all(&line.bytes, delimiter);
+            joined.push(line);
+        }
+        if position == Position::Malformed {
+            self.lines.take_back(joined);
+            return Ok(Err(RowProblem::StrayQuote));
+        }
+        Ok(Ok(record))
+    }
+
+    /// The column of the ids, counted from 0, and whether the first record is a header.
+    fn look_at_first(&mut self, record: &[u8], delimiter: u8) -> (usize, bool) {
+        let mut best: Option<(usize, usize)> = None;
+        let wanted = self.layout.column.map(|column| column - 1);
+        cells::for_each(record, delimiter, &mut self.scratch, |index, cell| {
+            let rank = header_rank(cell).filter(|_| wanted.is_none_or(|wanted| wanted == index));
+            if let Some(rank) = rank
+                && best.is_none_or(|(best_rank, _)| rank < best_rank)
+            {
+                best = Some((rank, index));
+            }
+        });
+        let column = wanted.or(best.map(|(_, index)| index)).unwrap_or(0);
+        (column, self.layout.header || best.is_some())
+    }
+
+    fn id_in(&mut self, record: &[u8], delimiter: u8, column: usize) -> Result<String, RowProblem> {
+        let (mut id, mut columns) = (None, 0);
+        cells::for_each(record, delimiter, &mut self.scratch, |index, cell| {
+            columns = index + 1;
+            if index == column {
+                id = Some(String::from_utf8(cell.to_vec()).map_err(|_| RowProblem::NotText));
+            }
+        });
+        id.unwrap_or(Err(RowProblem::NoSuchColumn { column: column + 1, columns }))
+    }
+}
+
+fn header_rank(cell: &[u8]) -> Option<usize> {
+    let name: String = cell
+        .iter()
+        .filter(|byte| !matches!(byte, b' ' | b'_' | b'-'))
+        .map(|byte| char::from(byte.to_ascii_lowercase()))
+        .collect();
+    ID_HEADERS.iter().position(|header| *header == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows_with(input: &str, layout: Layout) -> Vec<(u64, Result<String, RowProblem>)> {
+        let mut rows = Rows::new(input.as_bytes(), layout);
+        std::iter::from_fn(|| rows.next().unwrap()).map(|row| (row.line, row.id)).collect()
+    }
+
+    fn ids(input: &str) -> Vec<(u64, String)> {
+        rows_with(input, Layout::default()).into_iter().map(|(line, id)| (line, id.unwrap())).collect()
+    }
+
+    fn expected(rows: &[(u64, &str)]) -> Vec<(u64, String)> {
+        rows.iter().map(|(line, id)| (*line, (*id).to_owned())).collect()
+    }
+
+    #[test]
+    fn plain_lists_and_tables_give_the_same_ids() {
+        let plain = expected(&[(1, "dev-1"), (2, "dev-2")]);
+        let behind_header = expected(&[(2, "dev-1"), (3, "dev-2")]);
+        assert_eq!(ids("dev-1\ndev-2\n"), plain);
+        assert_eq!(ids("dev-1,x\r\ndev-2,y"), plain);
+        assert_eq!(ids("registrationId\ndev-1\ndev-2\n"), behind_header);
+        assert_eq!(ids("\u{feff}Registration_ID,note\r\n\"dev-1\",\"a, b\"\r\n\"dev-2\",\r\n"), behind_header);
+        assert_eq!(ids("site;Device ID\nx;dev-1\ny;dev-2"), behind_header);
+        assert_eq!(ids("device id\tregistration id\nx\tdev-1\ny\tdev-2"), behind_header);
+        assert_eq!(ids("\n\ndev-1\n   \ndev-2"), expected(&[(3, "dev-1"), (5, "dev-2")]));
+    }
+
+    #[test]
+    fn a_cell_may_span_lines_and_a_lost_quote_costs_one_line() {
+        assert_eq!(ids("id,note\ndev-1,\"two\nlines\"\ndev-2,x"), expected(&[(2, "dev-1"), (4, "dev-2")]));
+        let rows = rows_with("id,note\ndev-1,\"lost\ndev-2,x\ndev-3,y\n", Layout::default());
+        assert_eq!(rows[0], (2, Err(RowProblem::OpenQuote)));
+        assert_eq!(rows[1], (3, Ok("dev-2".into())));
+        assert_eq!(rows[2], (4, Ok("dev-3".into())));
+        let rows = rows_with("\"dev-1\"x\ndev-2\n", Layout::default());
+        assert_eq!(rows, [(1, Err(RowProblem::StrayQuote)), (2, Ok("dev-2".into()))]);
+    }
+
+    #[test]
+    fn a_column_can_be_named_by_its_number() {
+        let layout = Layout { column: Some(2), header: false };
+        assert_eq!(
+            rows_with("a,dev-1\nb\n", layout),
+            [(1, Ok("dev-1".into())), (2, Err(RowProblem::NoSuchColumn { column: 2, columns: 1 })),]
+        );
+        let layout = Layout { column: Some(2), header: true };
+        assert_eq!(rows_with("site,serial\na,dev-1\n", layout), [(2, Ok("dev-1".into()))]);
+    }
+}

@@ -1,0 +1,170 @@
+//! `dps derive-key`: the key of one device, or of a list.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use dps_core::credentials::{GroupDeriver, derive_device_key};
+use dps_core::secret::KEY_TEXT_MAX;
+use dps_core::{ErrorCode, Key, RegistrationId};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::args::{DeriveKeyArgs, is_stdin};
+use crate::bulk::{self, Layout, ListFindings, Summary, Task};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::key::read_group_key;
+use crate::output::{Output, note};
+use crate::private_file::{self, Draft, WhenThere};
+
+/// Runs the command.
+pub(crate) fn run(args: &DeriveKeyArgs, output: Output) -> Result<Exit> {
+    match (&args.registration_id, &args.ids) {
+        (Some(id), None) => one(args, id, output),
+        (None, Some(ids)) => list(args, ids, output),
+        _ => Err(Failure::usage("give --registration-id R, or --ids FILE")),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OneKey<'a> {
+    registration_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<String>,
+}
+
+fn one(args: &DeriveKeyArgs, id: &str, output: Output) -> Result<Exit> {
+    let id = if args.lowercase { id.to_ascii_lowercase() } else { id.to_owned() };
+    let registration_id = RegistrationId::new(&id)?;
+    if let Some(out) = &args.out {
+        private_file::check_target(out, when_there(args))?;
+    }
+    let group_key = read_group_key(args.group_key_file.as_deref())?;
+    if registration_id.has_upper_case() {
+        warn_of_upper_case(1);
+    }
+    let key = derive_device_key(&group_key, registration_id);
+    match &args.out {
+        None => {
+            let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX]);
+            let text = key_text(&key, &mut buffer[..])?;
+            let result = OneKey { registration_id: &id, device_key: Some(text), out: None };
+            output.result(&result, |out| writeln!(out, "{text}"))?;
+        }
+        Some(out) => {
+            write_key(out, &key, args.raw, when_there(args))?;
+            let result = OneKey { registration_id: &id, device_key: None, out: Some(out.display().to_string()) };
+            output.result(&result, |_| Ok(()))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a key into a file: its raw bytes, or a line of base64.
+fn write_key(target: &Path, key: &Key, raw: bool, when_there: WhenThere) -> Result<()> {
+    if raw {
+        return private_file::write(target, key.expose(), when_there);
+    }
+    let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX + 1]);
+    let len = key_text(key, &mut buffer[..])?.len();
+    buffer[len] = b'\n';
+    private_file::write(target, &buffer[..=len], when_there)
+}
+
+fn key_text<'b>(key: &Key, buffer: &'b mut [u8]) -> Result<&'b str> {
+    key.write_base64(buffer).map_err(|error| Failure::internal(error.to_string()))
+}
+
+fn list(args: &DeriveKeyArgs, ids: &Path, output: Output) -> Result<Exit> {
+    let Some(out) = &args.out else { return Err(Failure::usage("--ids needs --out FILE")) };
+    private_file::check_target(out, when_there(args))?;
+    let deriver = GroupDeriver::new(&read_group_key(args.group_key_file.as_deref())?);
+    let (input, size) = open_list(ids)?;
+    let task = Task {
+        layout: Layout { column: args.column.map(usize::from), header: args.header },
+        lowercase: args.lowercase,
+        format: args.format,
+        size,
+    };
+    let mut draft = Draft::begin(out, when_there(args))?;
+    let summary = bulk::derive(&deriver, task, input, &mut draft)?;
+    if summary.rows == 0 {
+        return Err(Failure::option(format!("{} holds no registration id; nothing was written", ids.display())));
+    }
+    draft.finish()?;
+    report(args, out, &summary, output)?;
+    Ok(if summary.findings.total() == 0 { Exit::Done } else { Exit::Findings })
+}
+
+fn open_list(ids: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
+    if is_stdin(ids) {
+        return Ok((Box::new(BufReader::new(io::stdin())), None));
+    }
+    let file = File::open(ids).map_err(|error| Failure::file("read", ids, &error))?;
+    let metadata = file.metadata().map_err(|error| Failure::file("read", ids, &error))?;
+    if metadata.is_dir() {
+        return Err(Failure::new(ErrorCode::File, format!("cannot read {}: it is a folder", ids.display())));
+    }
+    let size = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(BufReader::with_capacity(64 * 1024, file)), size))
+}
+
+fn when_there(args: &DeriveKeyArgs) -> WhenThere {
+    if args.force { WhenThere::Replace } else { WhenThere::Refuse }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListReport<'a> {
+    out: String,
+    format: &'static str,
+    rows: u64,
+    written: u64,
+    upper_case: u64,
+    #[serde(flatten)]
+    findings: &'a ListFindings,
+}
+
+fn report(args: &DeriveKeyArgs, out: &Path, summary: &Summary, output: Output) -> Result<()> {
+    let findings = &summary.findings;
+    if findings.findings_omitted > 0 {
+        note(format_args!("… and {} more", findings.findings_omitted));
+    }
+    if summary.upper_case > 0 {
+        warn_of_upper_case(summary.upper_case);
+    }
+    let report = ListReport {
+        out: out.display().to_string(),
+        format: args.format.name(),
+        rows: summary.rows,
+        written: summary.written,
+        upper_case: summary.upper_case,
+        findings,
+    };
+    output.result(&report, |text| {
+        writeln!(text, "{} keys written to {}", summary.written, out.display())?;
+        if findings.total() > 0 {
+            writeln!(
+                text,
+                "{} rows not written: {} invalid, {} repeated, {} repeated in another letter case",
+                findings.total(),
+                findings.invalid,
+                findings.duplicates,
+                findings.case_duplicates
+            )?;
+        }
+        Ok(())
+    })
+}
+
+fn warn_of_upper_case(count: u64) {
+    let (ids, have) = if count == 1 { ("id", "has") } else { ("ids", "have") };
+    note(format_args!(
+        "warning: {count} {ids} {have} upper-case letters; the service compares ids without regard to case, but the \
+         key depends on it: use the same spelling on the device, or --lowercase here and there"
+    ));
+}

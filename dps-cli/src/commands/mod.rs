@@ -1,0 +1,43 @@
+//! One file a command: it reads its inputs, does the work through the crates beside this one, and prints.
+
+mod completions;
+mod derive_key;
+mod token;
+
+use tokio::task::spawn_blocking;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupts;
+use crate::output::Output;
+use crate::private_file;
+
+/// Runs the command line, until it is done or interrupted.
+pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) -> Result<Exit> {
+    if cli.command.stdin_inputs() > 1 {
+        return Err(Failure::usage("only one input can be read from stdin (-); give the others as files"));
+    }
+    let done = tokio::select! {
+        done = dispatch(cli.command, output) => Some(done),
+        () = interrupts.next() => None,
+    };
+    done.unwrap_or_else(|| {
+        private_file::abandon_unfinished();
+        Err(Failure::interrupted())
+    })
+}
+
+async fn dispatch(command: Command, output: Output) -> Result<Exit> {
+    match command {
+        Command::DeriveKey(args) => blocking(move || derive_key::run(&args, output)).await,
+        Command::Token(args) => blocking(move || token::run(&args, output)).await,
+        Command::Completions { shell } => completions::run(shell),
+        _ => Err(Failure::internal("not yet")),
+    }
+}
+
+/// Runs work that may block, such as reading from a FIFO, where it does not hold up an interruption.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("the work failed: {error}"))))
+}

@@ -1,0 +1,148 @@
+//! Which key a command signs with: a device's own, or one derived from a group's.
+//!
+//! Options come before the environment; two keys are never guessed between.
+
+use std::path::{Path, PathBuf};
+
+use dps_core::credentials::derive_device_key;
+use dps_core::{Key, RegistrationId};
+use zeroize::Zeroizing;
+
+use crate::args::KeyArgs;
+use crate::failure::{Failure, Result};
+use crate::secret::{self, SecretText};
+
+/// The environment variable with a device's key in base64.
+const DEVICE_VARIABLE: &str = "DPS_KEY";
+/// The environment variable with a group's key in base64.
+const GROUP_VARIABLE: &str = "DPS_GROUP_KEY";
+
+/// Where a key is, found out before anything is read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    File(PathBuf),
+    Variable(&'static str),
+}
+
+/// A key's base64 text that was found good.
+pub(crate) struct KeyText {
+    text: SecretText,
+    key: Key,
+}
+
+/// A key, and whose it is.
+pub(crate) enum DeviceOrGroup {
+    Device(KeyText),
+    Group(KeyText),
+}
+
+impl DeviceOrGroup {
+    /// Finds and reads the key that `args` or the environment names.
+    pub(crate) fn read(args: &KeyArgs) -> Result<Self> {
+        let choice = choose(
+            args.key_file.as_deref(),
+            args.group_key_file.as_deref(),
+            is_set(DEVICE_VARIABLE),
+            is_set(GROUP_VARIABLE),
+        )?;
+        Ok(match choice {
+            Choice::Device(source) => Self::Device(source.read("the device's key")?),
+            Choice::Group(source) => Self::Group(source.read("the group's key")?),
+        })
+    }
+
+    /// The device's own key.
+    pub(crate) fn device_key(&self, registration_id: RegistrationId<'_>) -> Result<Key> {
+        match self {
+            Self::Device(key) => Ok(Key::from_bytes(key.key.expose())?),
+            Self::Group(key) => Ok(derive_device_key(&key.key, registration_id)),
+        }
+    }
+}
+
+/// Reads a group's key for deriving.
+pub(crate) fn read_group_key(file: Option<&Path>) -> Result<Key> {
+    let source = match file {
+        Some(path) => KeySource::File(path.to_owned()),
+        None if is_set(GROUP_VARIABLE) => KeySource::Variable(GROUP_VARIABLE),
+        None => return Err(Failure::usage("a group's key is needed: --group-key-file FILE, or DPS_GROUP_KEY")),
+    };
+    Ok(source.read("the group's key")?.key)
+}
+
+/// Reads any symmetric key from a file.
+pub(crate) fn read_key_file(path: &Path, what: &str) -> Result<KeyText> {
+    KeySource::File(path.to_owned()).read(what)
+}
+
+impl KeyText {
+    /// The base64 text, as it was given.
+    pub(crate) fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+impl KeySource {
+    fn read(&self, what: &str) -> Result<KeyText> {
+        match self {
+            Self::File(path) => {
+                let text = secret::read(path, what)?;
+                let key = Key::from_base64(&text).map_err(secret::wrong_in(path))?;
+                Ok(KeyText { text, key })
+            }
+            Self::Variable(name) => {
+                let text = Zeroizing::new(std::env::var(name).map_err(|_| {
+                    Failure::new(dps_core::ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
+                })?);
+                let text = Zeroizing::new(text.trim_ascii().to_owned());
+                let key = Key::from_base64(&text).map_err(|error| Failure::from(error).in_source(name))?;
+                Ok(KeyText { text, key })
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    Device(KeySource),
+    Group(KeySource),
+}
+
+fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_set: bool) -> Result<Choice> {
+    match (device, group) {
+        (Some(path), None) => Ok(Choice::Device(KeySource::File(path.to_owned()))),
+        (None, Some(path)) => Ok(Choice::Group(KeySource::File(path.to_owned()))),
+        (Some(_), Some(_)) => Err(Failure::usage("give --key-file or --group-key-file, not both")),
+        (None, None) => match (device_set, group_set) {
+            (true, false) => Ok(Choice::Device(KeySource::Variable(DEVICE_VARIABLE))),
+            (false, true) => Ok(Choice::Group(KeySource::Variable(GROUP_VARIABLE))),
+            (true, true) => Err(Failure::usage("DPS_KEY and DPS_GROUP_KEY are both set: give only one")),
+            (false, false) => Err(Failure::usage(
+                "a key is needed: --key-file FILE with the device's, or --group-key-file FILE with the group's \
+                 (- reads stdin), or DPS_KEY or DPS_GROUP_KEY in the environment",
+            )),
+        },
+    }
+}
+
+/// An empty variable counts as none.
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_comes_before_the_environment_and_two_keys_are_one_too_many() {
+        let file = Path::new("key");
+        let from_file = || KeySource::File(file.to_owned());
+        assert_eq!(choose(Some(file), None, true, true).unwrap(), Choice::Device(from_file()));
+        assert_eq!(choose(None, Some(file), true, false).unwrap(), Choice::Group(from_file()));
+        let variable = Choice::Device(KeySource::Variable("DPS_KEY"));
+        assert_eq!(choose(None, None, true, false).unwrap(), variable);
+        assert!(choose(None, None, true, true).is_err());
+        assert!(choose(None, None, false, false).is_err());
+    }
+}
