@@ -60,3 +60,8 @@ pub use outcome::{Assignment, Failure, Outcome, Record};
 pub use registration::{Action, Operation, Registration};
 pub use secret::{Key, Signature};
 pub use time::{Instant, Millis, UnixSeconds, WallAnchor};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -455,7 +455,7 @@ fn reply(kind: u8, hint: Option<u32>) -> Reply<'static> {
         10 => Reply::new(200),
         _ => Reply::new(302),
     };
-    reply.date = (kind % 2 == 0).then(|| NOW.plus(u64::from(hint.unwrap_or(0))));
+    reply.date = kind.is_multiple_of(2).then(|| NOW.plus(u64::from(hint.unwrap_or(0))));
     reply
 }
 
