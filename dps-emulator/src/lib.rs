@@ -23,6 +23,8 @@ mod options;
 mod problem;
 mod random;
 mod records;
+#[cfg(feature = "server")]
+pub mod server;
 mod service;
 mod throttle;
 mod token;
@@ -44,6 +46,8 @@ pub use now::Now;
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use problem::Problem;
 pub use records::Record;
+#[cfg(feature = "server")]
+pub use server::{Emulator, EmulatorOptions, StartError, StateError};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use wire::{BODY_MAX, Status, Substatus};

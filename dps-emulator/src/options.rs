@@ -25,7 +25,7 @@ pub struct ServiceOptions {
     pub(crate) id_scope: String,
     pub(crate) host_names: Vec<String>,
     pub(crate) policy_key: Option<SymmetricKey>,
-    pub(crate) seed: Zeroizing<[u8; 32]>,
+    pub(crate) seed: Option<Zeroizing<[u8; 32]>>,
     pub(crate) hubs: Option<Vec<(String, u32)>>,
     pub(crate) hint: Option<RetryAfter>,
     pub(crate) assigning_ms: u64,
@@ -45,7 +45,7 @@ impl Default for ServiceOptions {
             id_scope: "0ne00A1B2C3".into(),
             host_names: vec!["dps.test".into()],
             policy_key: None,
-            seed: Zeroizing::new([0; 32]),
+            seed: None,
             hubs: None,
             hint: Some(RetryAfter::Seconds(1)),
             assigning_ms: 500,
@@ -96,17 +96,19 @@ impl ServiceOptions {
         self
     }
 
-    /// A small seed for reproducible tests: keys made from it can be guessed.
+    /// A small seed for reproducible tests: keys made from it can be guessed. Without any seed a pure service acts as
+    /// with seed 0, and the HTTPS front draws one from the operating system.
     #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed[..8].copy_from_slice(&seed.to_be_bytes());
-        self
+    pub fn seed(self, seed: u64) -> Self {
+        let mut wide = [0; 32];
+        wide[24..].copy_from_slice(&seed.to_be_bytes());
+        self.entropy(wide)
     }
 
     /// A full seed, for keys that cannot be guessed.
     #[must_use]
     pub fn entropy(mut self, seed: [u8; 32]) -> Self {
-        *self.seed = seed;
+        self.seed = Some(Zeroizing::new(seed));
         self
     }
 

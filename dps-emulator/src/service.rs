@@ -59,7 +59,7 @@ impl Service {
             Some(named) => named.iter().try_for_each(|(host, weight)| hubs.link(host, *weight))?,
             None => hubs.link(DEFAULT_HUB, 1)?,
         }
-        let mut random = Random::new(*options.seed);
+        let mut random = Random::new(options.seed.as_deref().copied().unwrap_or_default());
         Ok(Self {
             policy_key: options.policy_key.clone().unwrap_or_else(|| random.key()),
             throttle: Throttle::new(options.limits),

@@ -54,7 +54,7 @@ impl Service {
         }
     }
 
-    fn refuse(&mut self, now: Now, problem: &Problem) -> HttpReply {
+    pub(crate) fn refuse(&mut self, now: Now, problem: &Problem) -> HttpReply {
         self.counters.refused(problem.status);
         let tracking_id = self.random.guid();
         http_reply(now, Reply::of_problem(problem, now, tracking_id))

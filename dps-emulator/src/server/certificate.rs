@@ -1,0 +1,131 @@
+//! A CA of our own and the server's certificate under it. Short-lived, so that one left in a trust store soon is nothing.
+//!
+//! Dates follow the machine's clock, never the service's: a skewed service must still be reachable.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, date_time_ymd,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::error::StartError;
+
+const DAY_S: u64 = 86_400;
+const AUTHORITY_DAYS: u64 = 90;
+const SERVER_DAYS: u64 = 30;
+/// For devices whose clock is a little behind.
+const BACKDATED_S: u64 = DAY_S;
+
+/// The CA, as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Authority {
+    common_name: String,
+    not_after_unix_s: u64,
+    certificate_pem: String,
+    key_pem: Zeroizing<String>,
+}
+
+impl Authority {
+    /// The name tells one CA from the next, for clients that look issuers up by name.
+    pub(super) fn generate(now_s: u64, random: &[u8]) -> Result<Self, StartError> {
+        let suffix: String = random.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let common_name = format!("dps-emulator CA {suffix}");
+        let not_after_unix_s = now_s + AUTHORITY_DAYS * DAY_S;
+        let key = KeyPair::generate().map_err(failed)?;
+        let mut params = authority_params(&common_name);
+        set_validity(&mut params, now_s, not_after_unix_s);
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        Ok(Self {
+            common_name,
+            not_after_unix_s,
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem().into(),
+        })
+    }
+
+    pub(super) fn pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Whether it has at least a day left.
+    pub(super) fn is_fresh(&self, now_s: u64) -> bool {
+        now_s + DAY_S < self.not_after_unix_s
+    }
+
+    /// Whether certificate and key can be read and belong together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
+            .map_err(|_| "certificatePem is no certificate".to_owned())?;
+        let key = self.key().map_err(|_| "keyPem is no key".to_owned())?;
+        let public = key.public_key_raw();
+        let together = certificate.windows(public.len()).any(|window| window == public);
+        together.then_some(()).ok_or_else(|| "the key is not the certificate's".into())
+    }
+
+    fn key(&self) -> Result<KeyPair, rcgen::Error> {
+        KeyPair::from_pem(&self.key_pem)
+    }
+
+    /// TLS for these names.
+    pub(super) fn server_config(&self, names: &[String], now_s: u64) -> Result<ServerConfig, StartError> {
+        let authority = authority_params(&self.common_name);
+        let issuer = Issuer::from_params(&authority, self.key().map_err(failed)?);
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "dps-emulator");
+        params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        set_validity(&mut params, now_s, (now_s + SERVER_DAYS * DAY_S).min(self.not_after_unix_s));
+        let key = KeyPair::generate().map_err(failed)?;
+        let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(super::provider())
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .map_err(failed)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+fn authority_params(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn alternative_name(name: &str) -> Result<SanType, StartError> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let wrong = || StartError::HostName(name.into());
+    if !name.split('.').all(is_label) {
+        return Err(wrong());
+    }
+    name.try_into().map(SanType::DnsName).map_err(|_| wrong())
+}
+
+fn set_validity(params: &mut CertificateParams, now_s: u64, end_s: u64) {
+    let date = |unix_s| date_time_ymd(1970, 1, 1) + Duration::from_secs(unix_s);
+    params.not_before = date(now_s.saturating_sub(BACKDATED_S));
+    params.not_after = date(end_s);
+}
+
+fn failed(error: impl std::fmt::Display) -> StartError {
+    StartError::Certificate(error.to_string())
+}

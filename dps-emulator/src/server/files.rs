@@ -1,0 +1,121 @@
+//! Files that nobody else may read, written whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::error::StateError;
+
+/// A folder that one process at a time uses.
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Held for as long as the folder is in use; the lock goes with it.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder (0700) if it is not there, and locks it.
+    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
+        let cannot = |source| StateError::Folder { path: path.to_owned(), source };
+        make(path).map_err(cannot)?;
+        refuse_exposed(path)?;
+        let lock = private().truncate(false).write(true).create(true).open(path.join("lock")).map_err(cannot)?;
+        match try_lock(&lock) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(StateError::InUse(path.to_owned())),
+            Err(error) => Err(cannot(error)),
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The file's content; `None` if there is no such file.
+    pub(super) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        let path = self.path(name);
+        match fs::read(&path) {
+            Ok(content) => Ok(Some(Zeroizing::new(content))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StateError::Read { path, source }),
+        }
+    }
+
+    /// Replaces the file (0600): a temporary one is written, made durable and moved over it.
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
+        let (path, temporary) = (self.path(name), self.path(&format!("{name}.new")));
+        let written = (|| {
+            // Left behind by a crash: ours, since the folder is locked.
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = private().write(true).create_new(true).open(&temporary)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            sync_folder(&self.path)
+        })();
+        written.map_err(|source| StateError::Write { path, source })
+    }
+}
+
+#[cfg(unix)]
+fn make(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(unix)]
+fn refuse_exposed(path: &Path) -> Result<(), StateError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::metadata(path).map_err(|source| StateError::Folder { path: path.to_owned(), source })?;
+    if metadata.permissions().mode() & 0o022 != 0 { Err(StateError::Exposed(path.to_owned())) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_: &Path) -> Result<(), StateError> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
+}
+
+#[cfg(unix)]
+fn try_lock(file: &File) -> io::Result<()> {
+    use rustix::fs::{FlockOperation, flock};
+    Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
+}
+
+#[cfg(not(unix))]
+fn try_lock(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes the rename itself durable.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}

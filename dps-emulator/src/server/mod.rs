@@ -1,0 +1,54 @@
+//! The HTTPS front: sockets, TLS, the machine's clock and a folder around the pure service.
+//!
+//! Rules of the service have no place here; this only carries bytes to [`Service::handle`] and back.
+
+mod certificate;
+mod clock;
+mod connection;
+mod emulator;
+mod error;
+mod exchange;
+mod faulty_io;
+mod files;
+mod listener;
+mod options;
+mod saver;
+mod state;
+
+pub use emulator::Emulator;
+pub use error::{StartError, StateError};
+pub use options::EmulatorOptions;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::crypto::CryptoProvider;
+
+use crate::service::Service;
+use clock::Clock;
+use saver::Saver;
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+compile_error!("feature `server` of dps-emulator needs a crypto provider: enable `aws-lc-rs` or `ring`");
+
+/// The provider of TLS: aws-lc-rs where both are compiled in. Never installed process-wide.
+fn provider() -> Arc<CryptoProvider> {
+    #[cfg(feature = "aws-lc-rs")]
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    let provider = rustls::crypto::ring::default_provider();
+    Arc::new(provider)
+}
+
+/// What every connection shares.
+struct Shared {
+    service: Mutex<Service>,
+    clock: Clock,
+    saver: Option<Saver>,
+}
+
+impl Shared {
+    /// A panic in a caller's closure leaves the service whole enough to go on with: each change is one call.
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,107 @@
+//! What an emulator can be told when it is started.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use crate::fault::RetryAfter;
+use crate::options::ServiceOptions;
+
+/// Options of an [`Emulator`](super::Emulator); everything has a default.
+#[derive(Clone)]
+pub struct EmulatorOptions {
+    pub(super) listen: IpAddr,
+    pub(super) https_port: u16,
+    pub(super) host_names: Vec<String>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) clock_offset_ms: i64,
+    pub(super) service: ServiceOptions,
+}
+
+impl Default for EmulatorOptions {
+    fn default() -> Self {
+        Self {
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            https_port: 0,
+            host_names: Vec::new(),
+            state_dir: None,
+            clock_offset_ms: 0,
+            service: ServiceOptions::new(),
+        }
+    }
+}
+
+impl EmulatorOptions {
+    /// Loopback, any free port, nothing kept, and the defaults of [`ServiceOptions`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The address to listen on. Default `127.0.0.1`: an emulator is no server for a network that is not trusted.
+    #[must_use]
+    pub fn listen(mut self, address: IpAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// The port; 0, the default, takes any that is free.
+    #[must_use]
+    pub fn https_port(mut self, port: u16) -> Self {
+        self.https_port = port;
+        self
+    }
+
+    /// A host name or IP address that the certificate is to be for, beside `localhost`, `127.0.0.1` and `::1`.
+    /// Repeatable; the first one given is the one that the endpoint and the connection string name.
+    #[must_use]
+    pub fn host_name(mut self, name: impl Into<String>) -> Self {
+        self.host_names.push(name.into());
+        self
+    }
+
+    /// The id scope. Default `0ne00A1B2C3`.
+    #[must_use]
+    pub fn id_scope(self, id_scope: impl Into<String>) -> Self {
+        self.service(|service| service.id_scope(id_scope))
+    }
+
+    /// A folder that keeps enrollments, the CA and the policy key over a restart; made if it is not there.
+    #[must_use]
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// How far the service's wall clock is ahead of the machine's, in milliseconds; negative for behind.
+    #[must_use]
+    pub fn clock_offset_ms(mut self, offset_ms: i64) -> Self {
+        self.clock_offset_ms = offset_ms;
+        self
+    }
+
+    /// The hint that is given while assigning, in seconds. Default 1.
+    #[must_use]
+    pub fn default_retry_after_s(self, seconds: u32) -> Self {
+        self.service(|service| service.hint(Some(RetryAfter::Seconds(seconds))))
+    }
+
+    /// Register answers with the final state, and no poll is needed.
+    #[must_use]
+    pub fn assign_at_once(self, at_once: bool) -> Self {
+        self.service(|service| service.assign_at_once(at_once))
+    }
+
+    /// Links a hub with a weight of 1 to 1000; repeatable. The first call replaces the default `hub-a.test`.
+    #[must_use]
+    pub fn hub(self, host: impl Into<String>, weight: u32) -> Self {
+        self.service(|service| service.hub(host, weight))
+    }
+
+    /// Every other option of the service. Host names, and the policy key where a state folder has one, are set by the
+    /// emulator.
+    #[must_use]
+    pub fn service(mut self, change: impl FnOnce(ServiceOptions) -> ServiceOptions) -> Self {
+        self.service = change(self.service);
+        self
+    }
+}
