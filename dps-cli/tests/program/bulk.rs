@@ -1,0 +1,194 @@
+//! The keys of a list of devices.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use super::run::{DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, dps, finish, mode_of, send};
+
+struct List {
+    folder: Folder,
+}
+
+impl List {
+    fn of(content: impl AsRef<[u8]>) -> Self {
+        let folder = Folder::new();
+        folder.write("group.key", GROUP_KEY);
+        folder.write("ids", content);
+        Self { folder }
+    }
+
+    fn derive(&self, words: &[&str]) -> Finished {
+        self.command(words).run()
+    }
+
+    fn command(&self, words: &[&str]) -> std::process::Command {
+        let (key, ids, out) = (self.folder.file("group.key"), self.folder.file("ids"), self.folder.file("out"));
+        let mut command = dps(["derive-key", "--group-key-file", &key, "--ids", &ids, "--out", &out]);
+        command.args(words);
+        command
+    }
+
+    fn out(&self) -> String {
+        self.folder.read("out")
+    }
+
+    /// The ids of the CSV output, in its order.
+    fn ids(&self) -> Vec<String> {
+        let out = self.out();
+        let mut lines = out.lines();
+        assert_eq!(lines.next(), Some("registration_id,device_key"));
+        lines.map(|line| line.split_once(',').unwrap().0.to_owned()).collect()
+    }
+
+    fn left_behind(&self) -> Vec<std::path::PathBuf> {
+        self.folder
+            .names()
+            .into_iter()
+            .filter(|name| name.to_str() != Some("group.key") && name.to_str() != Some("ids"))
+            .collect()
+    }
+}
+
+#[test]
+fn a_hundred_thousand_ids_with_one_bad_row() {
+    let mut ids = String::new();
+    for number in 1..=100_000 {
+        match number {
+            70_007 => ids.push_str("dev 70007\n"),
+            99_999 => ids.push_str(&format!("{DEVICE_ID}\n")),
+            _ => ids.push_str(&format!("dev-{number}\n")),
+        }
+    }
+    let list = List::of(&ids);
+    let done = list.derive(&["--json"]).code(10);
+    let summary = done.json();
+    assert_eq!(summary["rows"], 100_000);
+    assert_eq!(summary["written"], 99_999);
+    assert_eq!(summary["invalid"], 1);
+    assert_eq!(summary["findings"][0]["line"], 70_007);
+    assert_eq!(done.stderr.lines().count(), 1);
+    assert!(done.stderr.starts_with("line 70007: \"dev 70007\": the character at offset 3"), "{}", done.stderr);
+
+    let expected: Vec<_> = ids.lines().filter(|id| !id.contains(' ')).collect();
+    assert_eq!(list.ids(), expected, "the order of the input is kept");
+    assert!(list.out().contains(&format!("\n{DEVICE_ID},{DEVICE_KEY}\n")));
+    assert_eq!(mode_of(list.folder.file("out")), 0o600);
+    assert_eq!(list.left_behind(), [std::path::Path::new("out")]);
+}
+
+#[test]
+fn marks_line_ends_quotes_and_headers_are_understood() {
+    let expected = ["dev-1", "dev-2"];
+    for content in [
+        "dev-1\ndev-2\n",
+        "dev-1\r\ndev-2",
+        "\u{feff}registrationId\r\ndev-1\r\ndev-2\r\n",
+        "\u{feff}\"registration_id\",\"note\"\r\n\"dev-1\",\"a \"\"b\"\", c\"\r\n\"dev-2\",\r\n",
+        "site;Registration ID\nx;dev-1\ny;dev-2\n",
+        "\n\ndev-1\n\ndev-2\n\n",
+    ] {
+        let list = List::of(content);
+        let done = list.derive(&[]).code(0);
+        assert_eq!(list.ids(), expected, "{content:?}");
+        assert_eq!(done.stderr, "", "{content:?}");
+    }
+    let list = List::of("serial,device\nx,dev-1\ny,dev-2\n");
+    list.derive(&["--column", "2"]).code(0);
+    assert_eq!(list.ids(), expected);
+}
+
+#[test]
+fn json_lines_hold_one_object_a_device() {
+    let list = List::of(format!("{DEVICE_ID}\n"));
+    list.derive(&["--format", "jsonl"]).code(0);
+    let expected = format!("{{\"registrationId\":\"{DEVICE_ID}\",\"deviceKey\":\"{DEVICE_KEY}\"}}\n");
+    assert_eq!(list.out(), expected);
+}
+
+#[test]
+fn repetitions_and_other_spellings_are_findings() {
+    let list = List::of("dev-1\nDEV-1\ndev-2\ndev-1\ndev-3\n");
+    let done = list.derive(&["--json"]).code(10);
+    let summary = done.json();
+    assert_eq!((&summary["duplicates"], &summary["caseDuplicates"]), (&1.into(), &1.into()));
+    assert_eq!(list.ids(), ["dev-1", "dev-2", "dev-3"]);
+    assert!(done.stderr.contains("line 2: \"DEV-1\" differs only in letter case from line 1"), "{}", done.stderr);
+    assert!(done.stderr.contains("line 4: \"dev-1\" is on line 1 already"), "{}", done.stderr);
+}
+
+#[test]
+fn upper_case_is_warned_of_once_and_lowered_on_request() {
+    let list = List::of("Dev-1\nDev-2\ndev-3\n");
+    let done = list.derive(&[]).code(0);
+    assert_eq!(list.ids(), ["Dev-1", "Dev-2", "dev-3"]);
+    assert!(done.stderr.starts_with("warning: 2 ids have upper-case letters"), "{}", done.stderr);
+    assert_eq!(done.stderr.lines().count(), 1);
+
+    let list = List::of("Dev-1\ndev-2\n");
+    let done = list.derive(&["--lowercase"]).code(0);
+    assert_eq!((list.ids(), done.stderr.as_str()), (vec!["dev-1".to_owned(), "dev-2".to_owned()], ""));
+}
+
+#[test]
+fn many_findings_are_counted_and_not_all_listed() {
+    let list = List::of("bad id\n".repeat(1000) + "dev-1\n");
+    let done = list.derive(&["--json"]).code(10);
+    let summary = done.json();
+    assert_eq!(summary["invalid"], 1000);
+    let listed = summary["findings"].as_array().unwrap().len();
+    assert!(listed < 100);
+    assert_eq!(summary["findingsOmitted"], 1000 - listed);
+    assert!(done.stderr.contains(&format!("and {} more", 1000 - listed)));
+}
+
+#[test]
+fn an_existing_file_is_kept_unless_forced() {
+    let list = List::of("dev-1\n");
+    list.folder.write("out", "mine");
+    let done = list.derive(&[]).code(7);
+    assert!(done.stderr.contains("there already"), "{}", done.stderr);
+    assert_eq!(list.out(), "mine");
+    list.derive(&["--force"]).code(0);
+    assert_eq!(list.ids(), ["dev-1"]);
+}
+
+#[test]
+fn a_list_without_ids_writes_nothing() {
+    for content in ["", "\n\n", "registrationId\n"] {
+        let list = List::of(content);
+        let error = list.derive(&["--json"]).code(3).error();
+        assert!(error["message"].as_str().unwrap().contains("no registration id"));
+        assert_eq!(list.left_behind(), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn ids_can_come_from_stdin() {
+    let list = List::of("");
+    let (key, out) = (list.folder.file("group.key"), list.folder.file("out"));
+    let line = ["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out];
+    dps(line).run_with_input(b"dev-1\ndev-2\n").code(0);
+    assert_eq!(list.ids(), ["dev-1", "dev-2"]);
+}
+
+#[test]
+fn an_interruption_leaves_nothing() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let list = List::of("");
+        let (key, out) = (list.folder.file("group.key"), list.folder.file("out"));
+        let line = ["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out];
+        let mut child = dps(line).stdin(Stdio::piped()).start();
+        let mut stdin = child.stdin.take().unwrap();
+        // More than a pipe holds: once it is all written, the program is reading and its file is begun.
+        let ids: String = (0..20_000).map(|number| format!("dev-{number}\n")).collect();
+        stdin.write_all(ids.as_bytes()).unwrap();
+        assert_eq!(list.left_behind().len(), 1);
+        send(&child, signal);
+        let done = finish(child);
+        assert_eq!((done.code, done.stderr.trim_end()), (130, "error: interrupted"));
+        assert_eq!(list.left_behind(), Vec::<std::path::PathBuf>::new());
+        drop(stdin);
+    }
+}

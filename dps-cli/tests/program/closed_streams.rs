@@ -1,0 +1,36 @@
+//! A reader that went away is no reason to fail; a full disk is.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+
+use super::run::{GROUP_KEY, Run, dps, finish};
+
+#[test]
+fn a_closed_stdout_is_no_panic() {
+    for line in [&["derive-key", "--rid", "a"][..], &["completions", "bash"], &["--help"]] {
+        let mut child = dps(line.iter().copied()).env("DPS_GROUP_KEY", GROUP_KEY).start();
+        drop(child.stdout.take());
+        let done = finish(child).code(0);
+        assert_eq!(done.stderr, "");
+    }
+}
+
+#[test]
+fn a_closed_stderr_is_no_panic() {
+    let mut child = dps(["derive-key", "--rid", "a b"]).start();
+    drop(child.stderr.take());
+    finish(child).code(3);
+}
+
+#[test]
+fn a_full_disk_is_a_local_failure() {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = dps(["derive-key", "--rid", "a"])
+        .env("DPS_GROUP_KEY", GROUP_KEY)
+        .stdout(Stdio::from(full))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let done = finish(output).code(7);
+    assert!(done.stderr.contains("stdout"), "{}", done.stderr);
+}

@@ -1,0 +1,59 @@
+//! The command line itself: help, usage errors in both forms, completions, logging options.
+
+use super::run::{Run, dps, dps_line};
+
+const COMMANDS: [&str; 9] =
+    ["demo", "derive-key", "token", "register", "lookup", "emulator", "enrollment", "enrollment-group", "completions"];
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let help = dps(["--help"]).run().code(0).stdout;
+    for command in COMMANDS {
+        assert!(help.contains(command), "{command} is not in the help");
+        let own = dps([command, "--help"]).run().code(0).stdout;
+        assert!(own.contains("Usage: dps"), "{own}");
+    }
+    assert!(help.contains("Exit codes"));
+    assert!(dps(["--version"]).run().code(0).stdout.starts_with("dps "));
+}
+
+#[test]
+fn a_usage_error_has_the_asked_for_form() {
+    let done = dps_line("register --scope 0ne1", &[]).run().code(2);
+    assert_eq!(done.stdout, "");
+    assert!(done.stderr.contains("--registration-id"), "{}", done.stderr);
+    let done = dps_line("register --scope 0ne1 --json", &[]).run().code(2);
+    let error = done.error();
+    assert_eq!((error["code"].as_u64(), error["family"].as_str()), (Some(1001), Some("misuse")));
+    assert!(error["message"].as_str().unwrap().contains("--registration-id"));
+    dps::<'_>([]).run().code(2);
+    dps(["--json"]).run().code(2).error();
+}
+
+#[test]
+fn a_key_as_an_argument_is_not_an_option() {
+    for name in ["--key", "--group-key"] {
+        let done = dps_line("token --scope 0ne1 --rid a", &[&format!("{name}=c2VjcmV0")]).run().code(2);
+        assert!(done.stderr.contains("-file"), "{}", done.stderr);
+        assert!(!done.stderr.contains("c2VjcmV0"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = dps(["completions", shell]).run().code(0).stdout;
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    dps(["completions", "sh"]).run().code(2);
+}
+
+#[test]
+fn logging_is_asked_for_by_option_or_environment() {
+    let line = ["derive-key", "--rid", "a"];
+    dps(line).env("DPS_LOG", "trace").env("DPS_GROUP_KEY", super::run::GROUP_KEY).run().code(0);
+    let done = dps(line).env("DPS_LOG", "loud=very").run().code(3);
+    assert!(done.stderr.contains("DPS_LOG"), "{}", done.stderr);
+}

@@ -1,0 +1,82 @@
+//! How keys come in: files, FIFOs, stdin and the environment; never twice from one stream, never shown.
+
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::run::{DEVICE_ID, DEVICE_KEY, Folder, GROUP_KEY, Run, dps, dps_line, finish, set_mode};
+
+#[test]
+fn a_key_can_come_from_stdin_or_the_environment() {
+    let line = ["derive-key", "--group-key-file", "-", "--rid", DEVICE_ID];
+    let done = dps(line).run_with_input(format!("{GROUP_KEY}\n").as_bytes()).code(0);
+    assert_eq!(done.stdout.trim_end(), DEVICE_KEY);
+    let done = dps(["derive-key", "--rid", DEVICE_ID]).env("DPS_GROUP_KEY", GROUP_KEY).run().code(0);
+    assert_eq!(done.stdout.trim_end(), DEVICE_KEY);
+}
+
+#[test]
+fn a_key_can_come_through_a_fifo() {
+    let folder = Folder::new();
+    let fifo = folder.file("key.fifo");
+    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let child = dps(["derive-key", "--group-key-file", &fifo, "--rid", DEVICE_ID]).start();
+    std::fs::write(&fifo, GROUP_KEY).unwrap();
+    assert_eq!(finish(child).code(0).stdout.trim_end(), DEVICE_KEY);
+}
+
+#[test]
+fn one_stream_cannot_give_two_inputs() {
+    for line in [
+        "derive-key --group-key-file - --ids - --out keys",
+        "register --scope 0ne1 --rid a --key-file - --payload-file -",
+        "enrollment create --rid a --connection-string-file - --primary-key-file - --secondary-key-file k",
+    ] {
+        let done = dps_line(line, &["--json"]).run().code(2);
+        assert!(done.error()["message"].as_str().unwrap().contains("stdin"), "{line}");
+    }
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_of_and_used() {
+    let folder = Folder::new();
+    let key = folder.write("group.key", GROUP_KEY);
+    let line = ["derive-key", "--group-key-file", &key, "--rid", DEVICE_ID];
+    for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
+        set_mode(Path::new(&key), mode);
+        let done = dps(line).run().code(0);
+        assert_eq!(done.stdout.trim_end(), DEVICE_KEY);
+        assert_eq!(done.stderr.contains("warning"), warned, "{mode:o}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn an_endless_input_is_not_read_to_its_end() {
+    let error = dps_line("derive-key --group-key-file /dev/zero --rid a --json", &[]).run().code(3).error();
+    assert!(error["message"].as_str().unwrap().contains("more than 4096 bytes"));
+}
+
+#[test]
+fn two_keys_are_one_too_many() {
+    let folder = Folder::new();
+    let key = folder.write("key", GROUP_KEY);
+    dps(["token", "--scope", "0ne1", "--rid", "a", "--key-file", &key, "--group-key-file", &key]).run().code(2);
+    let done =
+        dps(["token", "--scope", "0ne1", "--rid", "a"]).env("DPS_KEY", GROUP_KEY).env("DPS_GROUP_KEY", GROUP_KEY).run();
+    assert!(done.code(2).stderr.contains("both"));
+    dps(["token", "--scope", "0ne1", "--rid", "a"]).run().code(2);
+    // An option is said on purpose; the environment may be left over.
+    let line = ["token", "--scope", "0ne1", "--rid", "a", "--key-file", &key];
+    dps(line).env("DPS_GROUP_KEY", "no key").run().code(0);
+}
+
+#[test]
+fn a_refused_key_is_not_repeated() {
+    let secret = "c2VjcmV0LXRoYXQtaXMtbm8ga2V5!!";
+    let folder = Folder::new();
+    let key = folder.write("key", secret);
+    for words in [&["--json"][..], &["-vvv"]] {
+        let done = dps(["derive-key", "--group-key-file", &key, "--rid", "a"]).args(words).run().code(3);
+        assert!(!done.stdout.contains(secret) && !done.stderr.contains(secret));
+    }
+}

@@ -1,0 +1,43 @@
+//! `dps token`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::run::{DEVICE_ID, DEVICE_KEY, GROUP_KEY, Run, dps, dps_line};
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn the_token_has_the_services_form_and_its_life() {
+    let before = now();
+    let line = ["token", "--id-scope", "0ne00A1B2C3", "--registration-id", DEVICE_ID, "--ttl", "90s", "--json"];
+    let done = dps(line).env("DPS_KEY", DEVICE_KEY).run().code(0);
+    let result = done.json();
+    let token = result["token"].as_str().unwrap();
+    let expires = result["expiresAtUnix"].as_u64().unwrap();
+    assert!(token.starts_with(&format!("SharedAccessSignature sr=0ne00A1B2C3%2Fregistrations%2F{DEVICE_ID}&sig=")));
+    assert!(token.ends_with(&format!("&se={expires}&skn=registration")), "{token}");
+    assert!((before + 90..=now() + 90).contains(&expires));
+}
+
+#[test]
+fn a_group_key_signs_as_the_device() {
+    // Two runs may fall into two seconds: compare tokens that expire in the same one.
+    let token = |name: &str, key: &str| {
+        let line = dps_line("token --scope 0ne1 --ttl 1d --json --rid", &[DEVICE_ID]).env(name, key).run().code(0);
+        (line.json()["expiresAtUnix"].as_u64().unwrap(), line.json()["token"].as_str().unwrap().to_owned())
+    };
+    let pair = (0..10)
+        .map(|_| (token("DPS_KEY", DEVICE_KEY), token("DPS_GROUP_KEY", GROUP_KEY)))
+        .find(|(device, group)| device.0 == group.0)
+        .expect("the clock ran past every pair");
+    assert_eq!(pair.0, pair.1);
+}
+
+#[test]
+fn names_are_checked_first() {
+    let error = dps_line("token --scope a/b --rid x --key-file /nowhere --json", &[]).run().code(3).error();
+    assert_eq!(error["name"], "invalid-id-scope");
+    dps_line("token --scope 0ne1 --rid x --key-file /nowhere --ttl 90", &[]).run().code(2);
+}
