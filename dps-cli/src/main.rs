@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod failure;
 mod interrupt;
+mod invocation;
 mod key;
 mod logging;
 mod output;

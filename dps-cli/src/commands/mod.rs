@@ -2,6 +2,7 @@
 
 mod completions;
 mod derive_key;
+mod emulator;
 mod token;
 
 use tokio::task::spawn_blocking;
@@ -18,14 +19,17 @@ pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) ->
     if cli.command.stdin_inputs() > 1 {
         return Err(Failure::usage("only one input can be read from stdin (-); give the others as files"));
     }
-    let done = tokio::select! {
-        done = dispatch(cli.command, output) => Some(done),
-        () = interrupts.next() => None,
-    };
-    done.unwrap_or_else(|| {
-        private_file::abandon_unfinished();
-        Err(Failure::interrupted())
-    })
+    // The emulator ends in its own time; everything else ends at once.
+    if let Command::Emulator(args) = cli.command {
+        return emulator::run(args, output, &mut interrupts).await;
+    }
+    tokio::select! {
+        done = dispatch(cli.command, output) => done,
+        () = interrupts.next() => {
+            private_file::abandon_unfinished();
+            Err(Failure::interrupted())
+        }
+    }
 }
 
 async fn dispatch(command: Command, output: Output) -> Result<Exit> {

@@ -1,0 +1,156 @@
+//! `dps emulator`: a local provisioning service until Ctrl-C.
+//!
+//! What the service does is the emulator crate's; this starts it, says where it is, and ends it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use dps_core::ErrorCode;
+use dps_emulator::{Emulator, EmulatorOptions, StartError};
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::args::EmulatorArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupts;
+use crate::invocation::{Quoted, program};
+use crate::output::Output;
+use crate::private_file::{self, WhenThere};
+
+const CA_FILE: &str = "ca.pem";
+const CONNECTION_STRING_FILE: &str = "connection-string";
+
+/// Runs the command.
+pub(crate) async fn run(args: EmulatorArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
+    refuse_other_fronts(&args)?;
+    let folder = Folder::of(args.state.as_deref())?;
+    let started = tokio::select! {
+        started = Emulator::start(options(&args)) => started,
+        () = interrupts.next() => return Err(Failure::interrupted()),
+    };
+    let emulator = started.map_err(start_failure)?;
+    let ready = Ready::write_files(&emulator, &folder, args.ca_out.as_deref())?;
+    output.result(&ready, |out| ready.show(out))?;
+    interrupts.next().await;
+    emulator.shutdown().await;
+    Ok(Exit::Done)
+}
+
+/// Why an emulator did not start, in the terms of the catalogue.
+pub(crate) fn start_failure(error: StartError) -> Failure {
+    let code = match &error {
+        StartError::Options(_) | StartError::HostName(_) | StartError::Listen { .. } => ErrorCode::InvalidOption,
+        StartError::State(_) => ErrorCode::File,
+        _ => ErrorCode::Internal,
+    };
+    Failure::new(code, error.to_string())
+}
+
+fn refuse_other_fronts(args: &EmulatorArgs) -> Result<()> {
+    for (option, front, port) in
+        [("--mqtt-port", "MQTT", args.mqtt_port), ("--wss-port", "MQTT over WebSocket", args.wss_port)]
+    {
+        if port.is_some() {
+            return Err(Failure::option(format!(
+                "{option} cannot be used: this version has no {front} front, only HTTPS; leave the option out"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn options(args: &EmulatorArgs) -> EmulatorOptions {
+    let mut options = EmulatorOptions::new().listen(args.listen).https_port(args.https_port);
+    for host in &args.hosts {
+        options = options.host_name(host);
+    }
+    if let Some(id_scope) = &args.id_scope {
+        options = options.id_scope(id_scope);
+    }
+    if let Some(state) = &args.state {
+        options = options.state_dir(state);
+    }
+    if let Some(seconds) = args.retry_after {
+        options = options.default_retry_after_s(seconds);
+    }
+    options.assign_at_once(args.assign_at_once)
+}
+
+/// Where the files for clients stand: the state folder, or a private one that goes with the program.
+enum Folder {
+    Kept(PathBuf),
+    Temporary(TempDir),
+}
+
+impl Folder {
+    fn of(state: Option<&Path>) -> Result<Self> {
+        match state {
+            Some(state) => Ok(Self::Kept(state.to_owned())),
+            None => tempfile::Builder::new()
+                .prefix("dps-emulator-")
+                .tempdir()
+                .map(Self::Temporary)
+                .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error)),
+        }
+    }
+
+    /// The absolute path, so that it is right from every other folder too.
+    fn path(&self) -> Result<PathBuf> {
+        let path = match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        };
+        path.canonicalize().map_err(|error| Failure::file("use", path, &error))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    id_scope: String,
+    endpoints: Endpoints,
+    ca_file: PathBuf,
+    connection_string_file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Endpoints {
+    https: String,
+}
+
+impl Ready {
+    fn write_files(emulator: &Emulator, folder: &Folder, ca_out: Option<&Path>) -> Result<Self> {
+        let folder = folder.path()?;
+        let (ca_file, connection_string_file) = (folder.join(CA_FILE), folder.join(CONNECTION_STRING_FILE));
+        private_file::write(&ca_file, emulator.ca_pem().as_bytes(), WhenThere::Replace)?;
+        let connection_string = emulator.connection_string();
+        private_file::write(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
+        if let Some(ca_out) = ca_out {
+            std::fs::write(ca_out, emulator.ca_pem()).map_err(|error| Failure::file("write", ca_out, &error))?;
+        }
+        let endpoints = Endpoints { https: emulator.endpoint() };
+        Ok(Self { id_scope: emulator.id_scope(), endpoints, ca_file, connection_string_file })
+    }
+
+    fn show(&self, out: &mut dyn Write) -> io::Result<()> {
+        let dps = program();
+        let (ca, owner) = (Quoted::path(&self.ca_file), Quoted::path(&self.connection_string_file));
+        let key = Quoted::path(&self.ca_file.with_file_name("line-1.key"));
+        let (id_scope, https) = (&self.id_scope, &self.endpoints.https);
+        writeln!(out, "A local provisioning service is ready; Ctrl-C ends it.")?;
+        writeln!(out, "  id scope           {id_scope}")?;
+        writeln!(out, "  https              {https}")?;
+        writeln!(out, "  ca file            {ca}")?;
+        writeln!(out, "  connection string  {owner}")?;
+        writeln!(out, "Try in another terminal, an enrollment group and a device of it:")?;
+        writeln!(
+            out,
+            "  {dps} enrollment-group create --group-id line-1 --connection-string-file {owner} --ca-file {ca} --key-out {key}"
+        )?;
+        writeln!(
+            out,
+            "  {dps} register --id-scope {id_scope} --registration-id dev-01 --group-key-file {key} --endpoint {https} --ca-file {ca}"
+        )
+    }
+}

@@ -1,0 +1,46 @@
+//! How this program was started, so that a command shown to the user works when it is pasted.
+
+use std::fmt;
+use std::path::Path;
+
+/// The words that start this program, as in `cargo run -p dps-cli --` or `dps`.
+pub(crate) fn program() -> String {
+    // Set by cargo for what it runs.
+    if std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME")) {
+        return format!("cargo run -p {} --", env!("CARGO_PKG_NAME"));
+    }
+    let called = std::env::args_os().next().unwrap_or_else(|| "dps".into());
+    Quoted::path(Path::new(&called)).to_string()
+}
+
+/// A word as a POSIX shell reads it back.
+pub(crate) struct Quoted(String);
+
+impl Quoted {
+    pub(crate) fn path(path: &Path) -> Self {
+        Self(path.display().to_string())
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:,@+=".contains(c);
+        if !self.0.is_empty() && self.0.chars().all(plain) {
+            f.write_str(&self.0)
+        } else {
+            write!(f, "'{}'", self.0.replace('\'', r"'\''"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_path_back() {
+        for (path, quoted) in [("/tmp/a-b.pem", "/tmp/a-b.pem"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
+            assert_eq!(Quoted::path(Path::new(path)).to_string(), quoted);
+        }
+    }
+}
