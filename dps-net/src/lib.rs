@@ -1,1 +1,27 @@
-//! Not written yet.
+//! What the links of the SDK share: one TLS configuration, and what an error of the network means.
+//!
+//! It opens no connection by itself and speaks no protocol. Verification of the server is always on; the crypto
+//! provider is passed explicitly and never installed for the process.
+//!
+//! ```
+//! use dps_net::{Roots, client_config};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
+//! # let pem = issued.cert.pem();
+//! let roots = Roots::replace_pem(pem.as_bytes())?;
+//! let config = client_config(&roots)?;
+//! assert!(config.alpn_protocols.is_empty());
+//! # Ok(()) }
+//! ```
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
+
+mod classify;
+mod roots;
+mod tls;
+
+pub use classify::{Classified, classify};
+pub use roots::{Roots, RootsError};
+pub use tls::{TlsError, client_config, crypto_provider};
