@@ -2,6 +2,8 @@
 //!
 //! An admin call is answered only after what it changed is on disk.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
@@ -19,6 +21,7 @@ struct Saved {
 }
 
 pub(super) struct Saver {
+    path: PathBuf,
     wanted: watch::Sender<u64>,
     saved: watch::Receiver<Saved>,
 }
@@ -28,7 +31,10 @@ impl Saver {
     pub(super) fn new(state: State) -> (Self, SaverTask) {
         let (wanted, wanted_here) = watch::channel(0);
         let (saved_here, saved) = watch::channel(Saved::default());
-        (Self { wanted, saved }, SaverTask { state: Arc::new(state), wanted: wanted_here, saved: saved_here })
+        (
+            Self { path: state.enrollments_path(), wanted, saved },
+            SaverTask { state: Arc::new(state), wanted: wanted_here, saved: saved_here },
+        )
     }
 
     /// Asks for this revision to be written, without waiting.
@@ -44,9 +50,13 @@ impl Saver {
     pub(super) async fn save(&self, revision: u64) -> Result<(), Arc<StateError>> {
         self.request(revision);
         let mut saved = self.saved.clone();
-        // The task ends only with the emulator, and then nobody is left to answer.
-        let Ok(saved) = saved.wait_for(|saved| saved.revision >= revision).await else { return Ok(()) };
-        saved.error.clone().map_or(Ok(()), Err)
+        match saved.wait_for(|saved| saved.revision >= revision).await {
+            Ok(saved) => saved.error.clone().map_or(Ok(()), Err),
+            Err(_) => {
+                let source = io::Error::other("nothing is kept any more: the emulator is ending");
+                Err(Arc::new(StateError::Write { path: self.path.clone(), source }))
+            }
+        }
     }
 }
 

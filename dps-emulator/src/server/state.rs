@@ -2,6 +2,8 @@
 //!
 //! A file that is there and cannot be understood stops the start: nothing is replaced that an owner may want back.
 
+use std::path::{Path, PathBuf};
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -36,7 +38,7 @@ struct Enrollments {
 }
 
 impl State {
-    pub(super) fn open(path: &std::path::Path) -> Result<Self, StateError> {
+    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
         Folder::open(path).map(Self)
     }
 
@@ -78,6 +80,10 @@ impl State {
             }
             kept => Ok(kept.map(|kept| kept.snapshot)),
         }
+    }
+
+    pub(super) fn enrollments_path(&self) -> PathBuf {
+        self.0.path(ENROLLMENTS)
     }
 
     /// For an enrollment that reads as JSON and still cannot be used.
