@@ -1,1 +1,26 @@
-//! Not written yet.
+//! The device API over HTTPS: a link for `dps-core` on reqwest.
+//!
+//! It carries requests and replies, one connection a registration. When to ask again, and what an answer means, is the
+//! machine's business; nothing is retried or redirected here.
+//!
+//! ```
+//! use dps_http::{HttpLink, HttpOptions};
+//! use dps_net::{Roots, client_config};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
+//! # let pem = issued.cert.pem();
+//! let tls = client_config(&Roots::replace_pem(pem.as_bytes())?)?;
+//! let link = HttpLink::new(tls, HttpOptions::default())?;
+//! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
+//! # let _ = link;
+//! # Ok(()) }
+//! ```
+
+mod error;
+mod link;
+mod options;
+mod request;
+
+pub use link::HttpLink;
+pub use options::{HttpOptions, OptionError};

@@ -8,6 +8,8 @@ use std::io;
 use dps_core::LinkError;
 use rustls::CertificateError;
 
+use crate::dns::DnsError;
+
 /// The longest detail, in bytes.
 const DETAIL_MAX: usize = 300;
 
@@ -49,6 +51,9 @@ fn inner<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
 }
 
 fn one(cause: &(dyn Error + 'static)) -> Option<LinkError> {
+    if cause.is::<DnsError>() {
+        return Some(LinkError::Dns);
+    }
     if let Some(error) = cause.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));
     }

@@ -19,9 +19,11 @@
 compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
 
 mod classify;
+mod dns;
 mod roots;
 mod tls;
 
 pub use classify::{Classified, classify};
+pub use dns::{DnsError, resolve};
 pub use roots::{Roots, RootsError};
 pub use tls::{TlsError, client_config, crypto_provider};

@@ -1,0 +1,163 @@
+//! The link: one HTTP/1.1 connection for a whole registration.
+//!
+//! The client is taken out while a request is under way and put back only with a whole reply in hand, so that a
+//! dropped future, or a failure, has closed the connection.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dps_core::codec::http::{Head, read_reply};
+use dps_core::message::Call;
+use dps_core::{Link, LinkError, Reply, Request};
+use dps_net::Classified;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, Response, redirect, retry};
+use rustls::ClientConfig;
+use tracing::debug;
+
+use crate::error::of_reqwest;
+use crate::options::{HttpOptions, OptionError};
+use crate::request;
+
+/// Registers over HTTPS. Needs a tokio runtime with I/O and time.
+pub struct HttpLink {
+    tls: Arc<ClientConfig>,
+    options: HttpOptions,
+    client: Option<Client>,
+    last_error: Option<Classified>,
+}
+
+impl HttpLink {
+    /// A link without a connection yet.
+    ///
+    /// # Errors
+    /// [`OptionError`] when an option cannot work.
+    pub fn new(tls: Arc<ClientConfig>, options: HttpOptions) -> Result<Self, OptionError> {
+        options.check()?;
+        let client = make_client(&tls, &options).map_err(|error| OptionError::Client(error.to_string()))?;
+        Ok(Self { tls, options, client: Some(client), last_error: None })
+    }
+
+    /// What was behind the last [`LinkError`], in words for a person; holds no secret and no URL.
+    #[must_use]
+    pub fn last_error_detail(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|found| found.detail.as_str())
+    }
+
+    async fn ask<'b>(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<(Client, Reply<'b>), Classified> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => make_client(&self.tls, &self.options).map_err(of_reqwest)?,
+        };
+        let ready = request::build(&client, request, &self.options.api_version).map_err(unexplained)?;
+        let response = ready.send().await.map_err(of_reqwest)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let length = read_body(response, buffer).await?;
+        let head = Head { status, retry_after: text(&headers, &RETRY_AFTER), date: text(&headers, &DATE) };
+        let body = buffer.get_mut(..length).unwrap_or_default();
+        Ok((client, read_reply(head, body).map_err(unexplained)?))
+    }
+}
+
+impl Link for HttpLink {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let start = Instant::now();
+        let call = call_name(&request.call);
+        self.last_error = None;
+        match self.ask(request, buffer).await {
+            Ok((client, reply)) => {
+                self.client = Some(client);
+                let retry_after_ms = reply.retry_after.map(dps_core::Millis::get);
+                let tracking_id = reply.body.tracking_id;
+                debug!(call, status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
+                Ok(reply)
+            }
+            Err(found) => {
+                debug!(call, error = %found.error, detail = %found.detail, elapsed = ?start.elapsed(), "no reply");
+                let error = found.error;
+                self.last_error = Some(found);
+                Err(error)
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.client = None;
+    }
+}
+
+impl std::fmt::Debug for HttpLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpLink")
+            .field("options", &self.options)
+            .field("last_error", &self.last_error)
+            .finish_non_exhaustive()
+    }
+}
+
+fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqwest::Error> {
+    ClientBuilder::new()
+        .tls_backend_preconfigured(tls.clone())
+        .no_proxy()
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .user_agent(&options.user_agent)
+        .dns_resolver(PlatformResolver)
+        .pool_max_idle_per_host(1)
+        // Waits between polls are the service's to choose; the connection is kept over all of them.
+        .pool_idle_timeout(None)
+        .build()
+}
+
+/// Reads the body into the caller's buffer and gives its length.
+async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, Classified> {
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let too_large = unexplained(LinkError::ReplyTooLarge { needed: announced });
+    if announced.is_some_and(|length| length > buffer.len()) {
+        return Err(too_large);
+    }
+    let mut filled = 0;
+    while let Some(chunk) = response.chunk().await.map_err(of_reqwest)? {
+        let Some(space) = buffer.get_mut(filled..filled + chunk.len()) else { return Err(too_large) };
+        space.copy_from_slice(&chunk);
+        filled += chunk.len();
+    }
+    Ok(filled)
+}
+
+fn unexplained(error: LinkError) -> Classified {
+    Classified { error, detail: error.to_string() }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn call_name(call: &Call<'_>) -> &'static str {
+    match call {
+        Call::Register { .. } => "register",
+        Call::Status { .. } => "status",
+        Call::Lookup => "lookup",
+        _ => "other",
+    }
+}
+
+/// Asks the platform, and fails with an error that can be told from others.
+struct PlatformResolver;
+
+impl Resolve for PlatformResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = dps_net::resolve(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
