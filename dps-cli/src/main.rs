@@ -2,6 +2,7 @@
 //!
 //! Reads the command line, runs one command and ends with its exit code. What the commands do is in `commands`.
 
+mod admin;
 mod args;
 mod bulk;
 mod commands;
@@ -14,6 +15,7 @@ mod logging;
 mod output;
 mod private_file;
 mod secret;
+mod trust;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 mod completions;
 mod derive_key;
 mod emulator;
+mod enrollment;
 mod token;
 
 use tokio::task::spawn_blocking;
@@ -13,6 +14,8 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupts;
 use crate::output::Output;
 use crate::private_file;
+
+pub(crate) use token::unix_now;
 
 /// Runs the command line, until it is done or interrupted.
 pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) -> Result<Exit> {
@@ -37,6 +40,8 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::DeriveKey(args) => blocking(move || derive_key::run(&args, output)).await,
         Command::Token(args) => blocking(move || token::run(&args, output)).await,
         Command::Completions { shell } => completions::run(shell),
+        Command::Enrollment(command) => enrollment::run_individual(command, output).await,
+        Command::EnrollmentGroup(command) => enrollment::run_group(command, output).await,
         _ => Err(Failure::internal("not yet")),
     }
 }

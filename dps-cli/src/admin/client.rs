@@ -1,0 +1,196 @@
+//! The service's admin API over HTTPS: one signed call at a time, within one deadline, answers bounded.
+//!
+//! Knows paths and headers, not what an enrollment is.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dps_core::credentials::{Resource, SasToken};
+use dps_core::message::LinkError;
+use dps_core::text::{Text, percent_len};
+use dps_core::{Endpoint, ErrorCode, UnixSeconds};
+use dps_net::Roots;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Response, Url};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
+
+use super::connection_string::ConnectionString;
+use super::refusal;
+use crate::commands::unix_now;
+use crate::failure::{Failure, Result};
+
+const API_VERSION: &str = "2021-10-01";
+const HTTPS_PORT: u16 = 443;
+const PAGE: &str = "100";
+const CONTINUATION: &str = "x-ms-continuation";
+/// The longest answer taken, in bytes: a page of a hundred enrollments, each near its limit.
+const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// How long a token is good for beyond the deadline of the calls, in seconds.
+const TOKEN_MARGIN: u64 = 300;
+
+/// A connection to the admin API.
+pub(crate) struct AdminClient {
+    http: Client,
+    host: String,
+    port: u16,
+    owner: ConnectionString,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+/// What is sent with a call.
+pub(crate) enum Body<'a> {
+    Nothing,
+    /// JSON that may hold keys.
+    Json(&'a Zeroizing<Vec<u8>>),
+}
+
+impl AdminClient {
+    /// Prepares the connection; `endpoint` is where to connect when that is not the owner's host.
+    pub(crate) async fn connect(
+        owner: ConnectionString,
+        endpoint: Option<&str>,
+        roots: &Roots,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let deadline = Instant::now() + timeout;
+        let endpoint = Endpoint::new(endpoint.unwrap_or(&owner.host))?;
+        let (host, port) = (endpoint.host().to_owned(), endpoint.port_or(HTTPS_PORT));
+        let addresses = in_time(deadline, resolve(&host, port)).await?;
+        let tls = dps_net::client_config(roots)
+            .map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()))?;
+        let http = Client::builder()
+            .tls_backend_preconfigured((*tls).clone())
+            .https_only(true)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .resolve_to_addrs(&host, &addresses)
+            .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::internal(format!("no HTTP client: {}", error.without_url())))?;
+        Ok(Self { http, host, port, owner, timeout, deadline })
+    }
+
+    /// One call; its answer is JSON, or nothing.
+    pub(crate) async fn call(&self, method: Method, path: &[&str], body: Body<'_>) -> Result<Value> {
+        self.exchange(method, path, body, None).await.map(|(value, _)| value)
+    }
+
+    /// One page of a list, and what asks for the next.
+    pub(crate) async fn page(
+        &self,
+        path: &[&str],
+        body: Body<'_>,
+        continuation: Option<&HeaderValue>,
+    ) -> Result<(Vec<Value>, Option<HeaderValue>)> {
+        let (value, next) = self.exchange(Method::POST, path, body, Some(continuation)).await?;
+        match value {
+            Value::Array(items) => Ok((items, next)),
+            _ => Err(no_answer_of_the_service()),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Body<'_>,
+        page: Option<Option<&HeaderValue>>,
+    ) -> Result<(Value, Option<HeaderValue>)> {
+        tracing::debug!(%method, path = path.join("/"), "asking the service");
+        let mut request = self
+            .http
+            .request(method, self.url(path)?)
+            .header(AUTHORIZATION, self.authorization()?)
+            .header(ACCEPT, "application/json");
+        if let Body::Json(json) = body {
+            request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(json.to_vec());
+        }
+        if let Some(continuation) = page {
+            request = request.header("x-ms-max-item-count", PAGE);
+            if let Some(continuation) = continuation {
+                request = request.header(CONTINUATION, continuation);
+            }
+        }
+        in_time(self.deadline, async {
+            let response = request.send().await.map_err(link_failure)?;
+            let next = response.headers().get(CONTINUATION).filter(|next| !next.is_empty()).cloned();
+            read_answer(response).await.map(|value| (value, next))
+        })
+        .await
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url> {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let path: Vec<String> = path.iter().map(|segment| percent(segment)).collect();
+        let text = format!("https://{host}:{}/{}?api-version={API_VERSION}", self.port, path.join("/"));
+        Url::parse(&text).map_err(|error| Failure::internal(format!("no URL: {error}")))
+    }
+
+    /// A token for the whole service, good for as long as this program may take.
+    fn authorization(&self) -> Result<HeaderValue> {
+        let resource = Resource::Service { host: &self.owner.host, policy: &self.owner.policy };
+        let expiry = UnixSeconds::new(unix_now()?).plus(self.timeout.as_secs().saturating_add(TOKEN_MARGIN));
+        let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
+        let internal = |error: dps_core::text::TooSmall| Failure::internal(error.to_string());
+        let unsigned = SasToken::prepare(resource, expiry, &mut buffer).map_err(internal)?;
+        let signature = self.owner.key.sign(unsigned.to_sign());
+        let token = unsigned.finish(&signature).map_err(internal)?;
+        let mut value = HeaderValue::from_str(token).map_err(|_| Failure::internal("the token is no header"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    let addresses: Vec<_> = found.map_err(|error| refusal::of_link(LinkError::Dns, &error.to_string()))?.collect();
+    if addresses.is_empty() { Err(refusal::of_link(LinkError::Dns, "no address")) } else { Ok(addresses) }
+}
+
+async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(refusal::of_link(LinkError::Timeout, "")))
+}
+
+async fn read_answer(mut response: Response) -> Result<Value> {
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(link_failure)? {
+        if body.len() + chunk.len() > ANSWER_MAX {
+            return Err(refusal::of_link(LinkError::InvalidReply, "the answer is too long"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    match status {
+        204 => Ok(Value::Null),
+        200..=299 => serde_json::from_slice(&body).map_err(|_| no_answer_of_the_service()),
+        _ => Err(refusal::of_answer(status, retry_after, &body)),
+    }
+}
+
+fn seconds(header: &HeaderValue) -> Option<Duration> {
+    header.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn link_failure(error: reqwest::Error) -> Failure {
+    match dps_net::classify(&error) {
+        Some(found) => refusal::of_link(found.error, &found.detail),
+        None if error.is_connect() => refusal::of_link(LinkError::Connect, ""),
+        None => no_answer_of_the_service(),
+    }
+}
+
+fn no_answer_of_the_service() -> Failure {
+    refusal::of_link(LinkError::InvalidReply, "")
+}
+
+fn percent(segment: &str) -> String {
+    let mut buffer = vec![0; percent_len(segment)];
+    let mut text = Text::new(&mut buffer);
+    text.push_percent(segment);
+    text.finish().map(str::to_owned).unwrap_or_default()
+}

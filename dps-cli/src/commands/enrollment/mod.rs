@@ -1,0 +1,162 @@
+//! `dps enrollment` and `dps enrollment-group`: the same four words for both, over the service's admin API.
+
+mod definition;
+mod show;
+
+use std::path::Path;
+
+use dps_core::{Endpoint, ErrorCode, RegistrationId};
+use serde_json::{Map, Value, json};
+
+use super::blocking;
+use crate::admin::{AdminClient, ConnectionString, Kind, take_keys};
+use crate::args::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::private_file::{self, WhenThere};
+use crate::{secret, trust};
+
+/// Runs `dps enrollment …`.
+pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -> Result<Exit> {
+    let kind = Kind::Individual;
+    match command {
+        EnrollmentCommand::Create(args) => {
+            let id = args.name.registration_id;
+            create(kind, &id, args.device_id, args.create, args.admin, output).await
+        }
+        EnrollmentCommand::Show { name, admin } => show(kind, &name.registration_id, admin, output).await,
+        EnrollmentCommand::List { admin } => list(kind, admin, output).await,
+        EnrollmentCommand::Delete { name, admin } => delete(kind, &name.registration_id, admin, output).await,
+    }
+}
+
+/// Runs `dps enrollment-group …`.
+pub(crate) async fn run_group(command: GroupCommand, output: Output) -> Result<Exit> {
+    let kind = Kind::Group;
+    match command {
+        GroupCommand::Create { name, create: args, admin } => {
+            create(kind, &name.group_id, None, args, admin, output).await
+        }
+        GroupCommand::Show { name, admin } => show(kind, &name.group_id, admin, output).await,
+        GroupCommand::List { admin } => list(kind, admin, output).await,
+        GroupCommand::Delete { name, admin } => delete(kind, &name.group_id, admin, output).await,
+    }
+}
+
+async fn create(
+    kind: Kind,
+    id: &str,
+    device_id: Option<String>,
+    args: CreateArgs,
+    admin: AdminArgs,
+    output: Output,
+) -> Result<Exit> {
+    check_id(kind, id)?;
+    let (show_keys, replace, key_out) = (admin.show_keys, args.replace, args.key_out.clone());
+    if let Some(key_out) = &key_out {
+        private_file::check_target(key_out, WhenThere::Refuse)?;
+    }
+    let own_id = id.to_owned();
+    let definition = blocking(move || definition::definition(kind, &own_id, device_id.as_deref(), &args)).await?;
+    let client = connect(admin).await?;
+    if !replace && client.find(kind, id).await?.is_some() {
+        return Err(already_there(kind, id));
+    }
+    let mut made = client.put(kind, id, &definition).await?;
+    let keys = take_keys(&mut made);
+    if let Some(key_out) = key_out {
+        write_key(&key_out, keys.as_ref())?;
+    }
+    show::enrollment(kind, with_keys(made, keys, show_keys), None, output)
+}
+
+async fn show(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<Exit> {
+    check_id(kind, id)?;
+    let show_keys = admin.show_keys;
+    let client = connect(admin).await?;
+    let mut enrollment = client.get(kind, id).await?;
+    take_keys(&mut enrollment);
+    if show_keys {
+        let mut attestation = json!({ "attestation": client.attestation(kind, id).await? });
+        enrollment = with_keys(enrollment, take_keys(&mut attestation), true);
+    }
+    let registrations = match kind {
+        Kind::Group => Some(client.registrations(id).await?),
+        Kind::Individual => None,
+    };
+    show::enrollment(kind, enrollment, registrations, output)
+}
+
+async fn list(kind: Kind, admin: AdminArgs, output: Output) -> Result<Exit> {
+    let show_keys = admin.show_keys;
+    let client = connect(admin).await?;
+    let mut enrollments = client.list(kind).await?;
+    for enrollment in &mut enrollments {
+        take_keys(enrollment);
+        let id = enrollment.get(kind.id_member()).and_then(Value::as_str).map(str::to_owned);
+        if let Some(id) = id.filter(|_| show_keys) {
+            let mut attestation = json!({ "attestation": client.attestation(kind, &id).await? });
+            *enrollment = with_keys(enrollment.take(), take_keys(&mut attestation), true);
+        }
+    }
+    show::list(kind, enrollments, output)
+}
+
+async fn delete(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<Exit> {
+    check_id(kind, id)?;
+    connect(admin).await?.delete(kind, id).await?;
+    let mut result = json!({ "deleted": true });
+    result[kind.id_member()] = id.into();
+    output.result(&result, |out| writeln!(out, "{} {id} deleted", kind.name()))?;
+    Ok(Exit::Done)
+}
+
+/// Everything that can be wrong on this side is found before the first byte is sent.
+async fn connect(args: AdminArgs) -> Result<AdminClient> {
+    if let Some(endpoint) = &args.endpoint {
+        Endpoint::new(endpoint)?;
+    }
+    let (owner, roots, args) = blocking(move || {
+        let path: &Path = &args.connection_string_file;
+        let text = secret::read(path, "the service's connection string")?;
+        let owner = ConnectionString::parse(&text).map_err(|failure| failure.in_source(path.display()))?;
+        let roots = trust::roots(args.ca_file.as_deref(), args.add_ca_file.as_deref())?;
+        Ok((owner, roots, args))
+    })
+    .await?;
+    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, args.timeout).await
+}
+
+/// Group ids follow the rule of registration ids (Azure IoT DPS REST reference).
+fn check_id(kind: Kind, id: &str) -> Result<()> {
+    match (RegistrationId::new(id), kind) {
+        (Ok(_), _) => Ok(()),
+        (Err(error), Kind::Individual) => Err(error.into()),
+        (Err(error), Kind::Group) => {
+            Err(Failure::option(error.to_string().replacen("the registration id", "the enrollment group's id", 1)))
+        }
+    }
+}
+
+fn already_there(kind: Kind, id: &str) -> Failure {
+    Failure::new(
+        ErrorCode::Conflict,
+        format!("there is an {} {id} already and it was left as it is; delete it first, or say --replace", kind.name()),
+    )
+}
+
+fn write_key(target: &Path, keys: Option<&Map<String, Value>>) -> Result<()> {
+    let key = keys.and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
+    let Some(key) = key else {
+        return Err(Failure::internal("the enrollment was made, but the service did not answer with its keys"));
+    };
+    private_file::write(target, key.as_bytes(), WhenThere::Refuse)
+}
+
+fn with_keys(mut enrollment: Value, keys: Option<Map<String, Value>>, show: bool) -> Value {
+    if let (Some(keys), true) = (keys, show) {
+        enrollment["attestation"]["symmetricKey"] = Value::Object(keys);
+    }
+    enrollment
+}

@@ -1,0 +1,122 @@
+//! Enrollments for people and for scripts.
+//!
+//! Scripts get what the service said; people get the lines that matter, in one order.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use crate::admin::{Kind, Registrations};
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::output::Output;
+
+/// Prints one enrollment, with the registrations of its devices where it is a group.
+pub(super) fn enrollment(
+    kind: Kind,
+    enrollment: Value,
+    registrations: Option<Registrations>,
+    output: Output,
+) -> Result<Exit> {
+    let mut result = Map::new();
+    result.insert(kind.member().into(), enrollment);
+    if let Some(registrations) = registrations {
+        result.insert("registrations".into(), registrations.items.into());
+        result.insert("moreRegistrations".into(), registrations.more.into());
+    }
+    output.result(&result, |out| {
+        one(kind, &result[kind.member()], out)?;
+        let registrations = result.get("registrations").and_then(Value::as_array);
+        for state in registrations.into_iter().flatten() {
+            registration(state, out)?;
+        }
+        if result.get("moreRegistrations") == Some(&json!(true)) {
+            writeln!(out, "  … and more registrations")?;
+        }
+        Ok(())
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Prints a list, one line an enrollment.
+pub(super) fn list(kind: Kind, enrollments: Vec<Value>, output: Output) -> Result<Exit> {
+    let mut result = Map::new();
+    result.insert(format!("{}s", kind.member()), enrollments.into());
+    output.result(&result, |out| {
+        for enrollment in result.values().filter_map(Value::as_array).flatten() {
+            let edge = if is_edge(enrollment) { "  edge-enabled" } else { "" };
+            let id = text(enrollment, kind.id_member()).unwrap_or("?");
+            let status = text(enrollment, "provisioningStatus").unwrap_or("enabled");
+            writeln!(out, "{id}  {status}{edge}")?;
+            keys(enrollment, out)?;
+        }
+        Ok(())
+    })?;
+    Ok(Exit::Done)
+}
+
+fn one(kind: Kind, enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} {}", kind.name(), text(enrollment, kind.id_member()).unwrap_or("?"))?;
+    let mut line = |name: &str, value: &str| writeln!(out, "  {name:<14} {value}");
+    line("status", text(enrollment, "provisioningStatus").unwrap_or("enabled"))?;
+    if let Some(device_id) = text(enrollment, "deviceId") {
+        line("device id", device_id)?;
+    }
+    line("edge-enabled", if is_edge(enrollment) { "yes" } else { "no" })?;
+    if let Some(twin) = enrollment.get("initialTwin") {
+        line("initial twin", &twin.to_string())?;
+    }
+    if let Some(policy) = text(enrollment, "allocationPolicy") {
+        let hubs = enrollment.get("iotHubs").and_then(Value::as_array);
+        let hubs: Vec<&str> = hubs.into_iter().flatten().filter_map(Value::as_str).collect();
+        line("allocation", &format!("{policy} {}", hubs.join(", ")))?;
+    }
+    for (name, member) in [("created", "createdDateTimeUtc"), ("updated", "lastUpdatedDateTimeUtc"), ("etag", "etag")] {
+        if let Some(value) = text(enrollment, member) {
+            line(name, value)?;
+        }
+    }
+    keys(enrollment, out)?;
+    match enrollment.get("registrationState") {
+        Some(state) if state.is_object() => registration(state, out),
+        _ => Ok(()),
+    }
+}
+
+fn keys(enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let Some(keys) = enrollment.pointer("/attestation/symmetricKey") else { return Ok(()) };
+    for (name, member) in [("primary key", "primaryKey"), ("secondary key", "secondaryKey")] {
+        if let Some(key) = text(keys, member) {
+            writeln!(out, "  {name:<14} {key}")?;
+        }
+    }
+    Ok(())
+}
+
+/// One registration in one line, as the service has it on record.
+pub(crate) fn registration(state: &Value, out: &mut dyn Write) -> io::Result<()> {
+    write!(
+        out,
+        "  registration   {} {}",
+        text(state, "registrationId").unwrap_or("?"),
+        text(state, "status").unwrap_or("unknown")
+    )?;
+    if let (Some(hub), Some(device_id)) = (text(state, "assignedHub"), text(state, "deviceId")) {
+        write!(out, ": hub {hub}, device id {device_id}")?;
+    }
+    if let Some(message) = text(state, "errorMessage") {
+        write!(out, ": {message}")?;
+    }
+    if let Some(time) = text(state, "lastUpdatedDateTimeUtc") {
+        write!(out, ", {time}")?;
+    }
+    writeln!(out)
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> Option<&'v str> {
+    value.get(member).and_then(Value::as_str)
+}
+
+fn is_edge(enrollment: &Value) -> bool {
+    enrollment.pointer("/capabilities/iotEdge").and_then(Value::as_bool).unwrap_or(false)
+}
