@@ -1,0 +1,87 @@
+//! The service's rates: what they count, what they leave alone, when they let go.
+
+mod common;
+
+use common::{KEY, OTHER_KEY, World, operation_id, refused};
+use dps_emulator::{IndividualEnrollment, Limits, ServiceOptions};
+
+fn world(limits: Limits) -> World {
+    let mut world = World::new(ServiceOptions::new().limits(limits).conflict_window_ms(0));
+    world.enroll(IndividualEnrollment::new("dev-01").primary_key(common::key(KEY)));
+    world.enroll(IndividualEnrollment::new("dev-02").primary_key(common::key(OTHER_KEY)));
+    world
+}
+
+#[test]
+fn five_polls_in_ten_seconds_for_each_device() {
+    let mut world = world(Limits::default());
+    let operation = operation_id(&world.register("dev-01", KEY));
+    let other = operation_id(&world.register("dev-02", OTHER_KEY));
+    for _ in 0..5 {
+        assert_ne!(world.poll("dev-01", KEY, &operation).status, 429);
+        world.wait(1000);
+    }
+    let reply = world.poll("DEV-01", KEY, &operation);
+    assert_eq!(refused(&reply).0, 429);
+    assert_eq!(reply.header("Retry-After"), Some("5"));
+    // Another device, and registers of the same, go on.
+    assert_eq!(world.poll("dev-02", OTHER_KEY, &other).status, 200);
+    assert_eq!(world.register("dev-01", KEY).status, 202);
+    world.wait(4999);
+    assert_eq!(world.poll("dev-01", KEY, &operation).status, 429);
+    world.wait(1);
+    assert_eq!(world.poll("dev-01", KEY, &operation).status, 200);
+    assert_eq!(world.service.counters().throttled, 2);
+}
+
+#[test]
+fn a_thousand_registrations_a_minute_lookups_included() {
+    let mut world = world(Limits::default());
+    for n in 0..1000 {
+        let reply = if n % 2 == 0 { world.register("dev-01", KEY) } else { world.lookup("dev-01", KEY) };
+        assert!(reply.status < 300, "{n}");
+    }
+    for reply in [world.register("dev-02", OTHER_KEY), world.lookup("dev-01", KEY)] {
+        assert_eq!(refused(&reply).0, 429);
+        assert_eq!(reply.header("Retry-After"), Some("60"));
+    }
+    assert_eq!(world.admin("GET", "/registrations/dev-01", "").status, 200);
+    world.wait(60_000);
+    assert_eq!(world.register("dev-02", OTHER_KEY).status, 202);
+}
+
+#[test]
+fn strangers_use_up_nobodys_rate() {
+    let mut world =
+        world(Limits { registrations_per_minute: Some(2), polls_per_10_s: Some(1), admin_per_minute: None });
+    let operation = operation_id(&world.register("dev-01", KEY));
+    for _ in 0..10 {
+        assert_eq!(world.register("dev-01", OTHER_KEY).status, 401);
+        assert_eq!(world.poll("dev-01", OTHER_KEY, &operation).status, 401);
+    }
+    assert_eq!(world.register("dev-01", KEY).status, 202);
+    assert_eq!(world.register("dev-01", KEY).status, 429);
+    assert_eq!(world.poll("dev-01", KEY, &operation).status, 202);
+}
+
+#[test]
+fn admin_calls_have_a_rate_of_their_own() {
+    let mut world = world(Limits { admin_per_minute: Some(3), ..Limits::default() });
+    for _ in 0..3 {
+        assert_eq!(world.admin("GET", "/enrollments/dev-01", "").status, 200);
+    }
+    let reply = world.admin("GET", "/enrollments/dev-01", "");
+    assert_eq!(refused(&reply).0, 429);
+    assert_eq!(reply.header("Retry-After"), Some("60"));
+    assert_eq!(world.register("dev-01", KEY).status, 202);
+}
+
+#[test]
+fn no_limit_at_all() {
+    let mut world = world(Limits::none());
+    let operation = operation_id(&world.register("dev-01", KEY));
+    for _ in 0..1500 {
+        assert_eq!(world.register("dev-01", KEY).status, 202);
+        assert_eq!(world.poll("dev-01", KEY, &operation).status, 202);
+    }
+}
