@@ -115,9 +115,10 @@ impl Emulator {
     pub fn with_service<R>(&self, change: impl FnOnce(&mut Service) -> R) -> R {
         let mut service = self.shared.service();
         service.advance(self.shared.clock.now());
+        let before = service.revision();
         let result = change(&mut service);
-        if let Some(saver) = &self.shared.saver {
-            saver.request(service.revision());
+        if let Some(saver) = self.shared.saver.as_ref().filter(|_| service.revision() != before) {
+            saver.request();
         }
         result
     }
@@ -127,19 +128,24 @@ impl Emulator {
     /// # Errors
     /// [`StateError::Write`] when they could not be written.
     pub async fn flush(&self) -> Result<(), Arc<StateError>> {
-        let revision = self.shared.service().revision();
         match &self.shared.saver {
-            Some(saver) if revision > 0 => saver.save(revision).await,
-            _ => Ok(()),
+            Some(saver) => saver.save().await,
+            None => Ok(()),
         }
     }
 
-    /// Ends it: no new connections, two seconds for what is being answered, then everything is closed.
+    /// Ends it: no new connections, two seconds for what is being answered, then everything is closed, and the
+    /// state folder is written and free.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         let _ = (&mut self.listener).await;
         // Its error was logged, and given to whoever made the change.
         let _ = self.flush().await;
+        if let Some(saver) = self.saver.take() {
+            // Awaited, so that the folder is free for the next one.
+            saver.abort();
+            let _ = saver.await;
+        }
     }
 }
 

@@ -66,13 +66,14 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
 
 /// Asks the service; a change of enrollments is on disk before its answer leaves.
 async fn answer(shared: &Shared, request: &HttpRequest<'_>) -> HttpReply {
-    let (reply, before, after) = {
+    let (reply, changed) = {
         let mut service = shared.service();
         let before = service.revision();
-        (service.handle(shared.clock.now(), request), before, service.revision())
+        let reply = service.handle(shared.clock.now(), request);
+        (reply, service.revision() != before)
     };
-    let Some(saver) = shared.saver.as_ref().filter(|_| after != before) else { return reply };
-    match saver.save(after).await {
+    let Some(saver) = shared.saver.as_ref().filter(|_| changed) else { return reply };
+    match saver.save().await {
         Ok(()) => reply,
         Err(error) => {
             let problem = Problem::new(500_000, format!("The change is in memory and was not kept: {error}."));

@@ -13,44 +13,43 @@ use super::Shared;
 use super::error::StateError;
 use super::state::State;
 
-/// Up to which revision was written, and whether that went well.
+/// Up to which request was written, and whether that went well.
 #[derive(Clone, Default)]
 struct Saved {
-    revision: u64,
+    request: u64,
     error: Option<Arc<StateError>>,
 }
 
 pub(super) struct Saver {
     path: PathBuf,
-    wanted: watch::Sender<u64>,
+    requests: watch::Sender<u64>,
     saved: watch::Receiver<Saved>,
 }
 
 impl Saver {
     /// The saver, and what has to run beside it once the service is shared.
     pub(super) fn new(state: State) -> (Self, SaverTask) {
-        let (wanted, wanted_here) = watch::channel(0);
+        let (requests, requests_here) = watch::channel(0);
         let (saved_here, saved) = watch::channel(Saved::default());
-        (
-            Self { path: state.enrollments_path(), wanted, saved },
-            SaverTask { state: Arc::new(state), wanted: wanted_here, saved: saved_here },
-        )
+        let saver = Self { path: state.enrollments_path(), requests, saved };
+        (saver, SaverTask { state: Arc::new(state), requests: requests_here, saved: saved_here })
     }
 
-    /// Asks for this revision to be written, without waiting.
-    pub(super) fn request(&self, revision: u64) {
-        self.wanted.send_if_modified(|wanted| {
-            let newer = revision > *wanted;
-            *wanted = revision.max(*wanted);
-            newer
+    /// Asks for the service to be written as it is now or later, without waiting; gives the number of the request.
+    pub(super) fn request(&self) -> u64 {
+        let mut number = 0;
+        self.requests.send_modify(|requests| {
+            *requests += 1;
+            number = *requests;
         });
+        number
     }
 
-    /// Waits until this revision, or a later one, is on disk.
-    pub(super) async fn save(&self, revision: u64) -> Result<(), Arc<StateError>> {
-        self.request(revision);
+    /// The same, and waits until it is on disk.
+    pub(super) async fn save(&self) -> Result<(), Arc<StateError>> {
+        let request = self.request();
         let mut saved = self.saved.clone();
-        match saved.wait_for(|saved| saved.revision >= revision).await {
+        match saved.wait_for(|saved| saved.request >= request).await {
             Ok(saved) => saved.error.clone().map_or(Ok(()), Err),
             Err(_) => {
                 let source = io::Error::other("nothing is kept any more: the emulator is ending");
@@ -62,7 +61,7 @@ impl Saver {
 
 pub(super) struct SaverTask {
     state: Arc<State>,
-    wanted: watch::Receiver<u64>,
+    requests: watch::Receiver<u64>,
     saved: watch::Sender<Saved>,
 }
 
@@ -72,12 +71,11 @@ impl SaverTask {
     }
 
     async fn run(mut self, shared: Weak<Shared>) {
-        while self.wanted.changed().await.is_ok() {
+        while self.requests.changed().await.is_ok() {
+            // Seen before the state is read: a later change belongs to a later request.
+            let request = *self.requests.borrow_and_update();
             let Some(shared) = shared.upgrade() else { return };
-            let (revision, snapshot) = {
-                let service = shared.service();
-                (service.revision(), service.snapshot())
-            };
+            let snapshot = shared.service().snapshot();
             drop(shared);
             let state = Arc::clone(&self.state);
             let written = tokio::task::spawn_blocking(move || state.keep_enrollments(snapshot)).await;
@@ -89,7 +87,7 @@ impl SaverTask {
                 }
                 Err(_) => return,
             };
-            self.saved.send_replace(Saved { revision, error });
+            self.saved.send_replace(Saved { request, error });
         }
     }
 }

@@ -1,0 +1,236 @@
+//! The HTTPS front over real sockets: the whole way, faults as a client meets them, bounds, shutdown.
+
+#![cfg(feature = "server")]
+
+mod client;
+mod common;
+
+use std::time::{Duration, Instant};
+
+use client::{Client, Site, send_on};
+use common::{KEY, SCOPE, device_token};
+use dps_emulator::{At, Emulator, EmulatorOptions, Fault, IndividualEnrollment, Scope, StartError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(30);
+
+async fn at_once() -> (Site, String) {
+    let site = Site::start(EmulatorOptions::new().assign_at_once(true)).await;
+    let key = site.enroll("dev-01").await;
+    (site, key)
+}
+
+fn inject(site: &Site, fault: Fault) {
+    site.emulator.with_service(|service| service.inject(Scope::Registration("dev-01"), At::Any, fault, 1));
+}
+
+#[tokio::test]
+async fn create_register_poll() {
+    let site = Site::start(EmulatorOptions::new().service(|service| service.assigning_ms(0))).await;
+    let key = site.enroll("dev-01").await;
+    let first = site.register("dev-01", &key).await.unwrap();
+    assert_eq!((first.status, first.header("retry-after")), (202, Some("1")));
+    assert!(first.header("location").unwrap().starts_with(&format!("https://{}/", site.emulator.endpoint())));
+    assert!(first.header("date").unwrap().ends_with(" GMT"));
+    let operation = first.json()["operationId"].as_str().unwrap().to_owned();
+    let last = site.poll("dev-01", &key, &operation).await.unwrap();
+    assert_eq!(last.json()["registrationState"]["assignedHub"], "hub-a.test");
+    let record = site.admin("GET", "/registrations/dev-01", "").await;
+    assert_eq!(record.json()["status"], "assigned");
+    let counters = site.emulator.with_service(|service| service.counters());
+    assert_eq!((counters.registers, counters.polls, counters.admin), (1, 1, 2));
+    site.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests() {
+    let (site, key) = at_once().await;
+    let token = device_token(&key, "dev-01", site.emulator.now().unix_s() + 60);
+    let mut sender = site.client.connect().await.unwrap();
+    let path = format!("/{SCOPE}/registrations/dev-01/register?api-version=2021-06-01");
+    for _ in 0..5 {
+        assert_eq!(send_on(&mut sender, "PUT", &path, &token, "{}").await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn names_in_the_certificate() {
+    let options = EmulatorOptions::new().host_name("dps-on-my-desk.test").host_name("192.0.2.7");
+    let emulator = Emulator::start(options).await.unwrap();
+    let client = Client::of(&emulator);
+    for name in ["localhost", "127.0.0.1", "::1", "dps-on-my-desk.test", "192.0.2.7"] {
+        client.tls(name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert!(client.tls("elsewhere.test").await.is_err());
+    assert_eq!(emulator.endpoint(), format!("dps-on-my-desk.test:{}", emulator.https_addr().port()));
+    assert!(emulator.https_addr().ip().is_loopback());
+}
+
+#[tokio::test]
+async fn another_ca_is_not_trusted() {
+    let one = Emulator::start(EmulatorOptions::new()).await.unwrap();
+    let other = Emulator::start(EmulatorOptions::new()).await.unwrap();
+    let confused = Client::new(one.https_addr(), other.ca_pem());
+    let error = confused.tls("localhost").await.unwrap_err().to_string();
+    assert!(error.contains("certificate"), "{error}");
+    assert_ne!(one.connection_string().expose(), other.connection_string().expose());
+}
+
+#[tokio::test]
+async fn dropped_connections() {
+    let (site, key) = at_once().await;
+    inject(&site, Fault::DropBefore);
+    assert!(site.register("dev-01", &key).await.is_err());
+    assert!(site.emulator.with_service(|service| service.record("dev-01").is_none()));
+    inject(&site, Fault::DropAfter);
+    assert!(site.register("dev-01", &key).await.is_err());
+    assert!(site.emulator.with_service(|service| service.record("dev-01").is_some()));
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn garbage_noise_and_too_much() {
+    let (site, key) = at_once().await;
+    inject(&site, Fault::Garbage);
+    let garbage = site.register("dev-01", &key).await.unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&garbage.body).is_err());
+    inject(&site, Fault::Noise);
+    assert!(site.register("dev-01", &key).await.is_err());
+    inject(&site, Fault::OversizeReply { bytes: 97 * 1024 });
+    assert_eq!(site.register("dev-01", &key).await.unwrap().body.len(), 97 * 1024);
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+}
+
+/// Sends a register by hand, so that the connection can be watched byte for byte.
+async fn raw_register(site: &Site, key: &str) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+    let mut stream = site.client.tls("localhost").await.unwrap();
+    let token = device_token(key, "dev-01", site.emulator.now().unix_s() + 60);
+    let head = format!(
+        "PUT /{SCOPE}/registrations/dev-01/register?api-version=2021-06-01 HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: {token}\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn slow_bytes_come_one_by_one() {
+    let (site, key) = at_once().await;
+    inject(&site, Fault::SlowBytes);
+    let mut stream = raw_register(&site, &key).await;
+    let (mut reads, mut seen, mut room) = (0, Vec::new(), [0; 4096]);
+    while seen.len() < 20 {
+        let got = timeout(LONG, stream.read(&mut room)).await.unwrap().unwrap();
+        assert!(got > 0);
+        seen.extend_from_slice(&room[..got]);
+        reads += 1;
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 200 OK"));
+    assert!(reads >= 5, "{reads} reads for {} bytes", seen.len());
+}
+
+#[tokio::test]
+async fn delayed_and_silent() {
+    let (site, key) = at_once().await;
+    inject(&site, Fault::Delay { ms: 300 });
+    let began = Instant::now();
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+    assert!(began.elapsed() >= Duration::from_millis(300));
+
+    inject(&site, Fault::Silent);
+    let mut stream = raw_register(&site, &key).await;
+    let answer = timeout(Duration::from_millis(300), stream.read_u8()).await;
+    assert!(answer.is_err(), "neither an answer nor an end");
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn too_large_a_body_is_answered() {
+    let (site, key) = at_once().await;
+    let token = device_token(&key, "dev-01", site.emulator.now().unix_s() + 60);
+    let path = format!("/{SCOPE}/registrations/dev-01/register?api-version=2021-06-01");
+    for size in [97 * 1024, 600 * 1024] {
+        let answer = site.client.send("PUT", &path, &token, &" ".repeat(size)).await.unwrap();
+        assert_eq!(answer.status, 413);
+    }
+}
+
+#[tokio::test]
+async fn a_skewed_clock_shows_in_the_date() {
+    let site = Site::start(EmulatorOptions::new().assign_at_once(true).clock_offset_ms(2 * 3600 * 1000)).await;
+    let now = site.emulator.now();
+    site.emulator.with_service(|service| {
+        service.put_enrollment(now, IndividualEnrollment::new("dev-01").primary_key(common::key(KEY))).unwrap();
+    });
+    let device_s = now.unix_s() - 2 * 3600;
+    let path = format!("/{SCOPE}/registrations/dev-01/register?api-version=2021-06-01");
+    let behind = device_token(KEY, "dev-01", device_s + 3600);
+    assert_eq!(site.client.send("PUT", &path, &behind, "").await.unwrap().status, 401);
+    site.emulator.set_clock_offset_ms(0);
+    assert_eq!(site.client.send("PUT", &path, &behind, "").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn plain_text_gets_nothing() {
+    let (site, _) = at_once().await;
+    let mut tcp = tokio::net::TcpStream::connect(site.emulator.https_addr()).await.unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut got = Vec::new();
+    let _ = timeout(LONG, tcp.read_to_end(&mut got)).await.unwrap();
+    assert!(!got.starts_with(b"HTTP"));
+}
+
+#[tokio::test]
+async fn shutdown_ends_idle_and_hanging_connections() {
+    let (site, key) = at_once().await;
+    inject(&site, Fault::Silent);
+    let mut hanging = raw_register(&site, &key).await;
+    let mut idle = site.client.tls("localhost").await.unwrap();
+    let unfinished = tokio::net::TcpStream::connect(site.emulator.https_addr()).await.unwrap();
+    // The silent request has arrived once the service has counted it.
+    while site.emulator.with_service(|service| service.counters().registers) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let address = site.emulator.https_addr();
+    timeout(LONG, site.emulator.shutdown()).await.expect("bounded");
+    for stream in [&mut hanging, &mut idle] {
+        let end = timeout(LONG, stream.read(&mut [0; 16])).await.unwrap();
+        assert!(matches!(end, Ok(0) | Err(_)));
+    }
+    drop(unfinished);
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn dropping_it_frees_the_port() {
+    let emulator = Emulator::start(EmulatorOptions::new()).await.unwrap();
+    let port = emulator.https_addr().port();
+    let taken = Emulator::start(EmulatorOptions::new().https_port(port)).await.unwrap_err();
+    assert!(matches!(taken, StartError::Listen { .. }), "{taken}");
+    assert!(taken.to_string().contains(&port.to_string()), "{taken}");
+    drop(emulator);
+    let again = async {
+        loop {
+            match Emulator::start(EmulatorOptions::new().https_port(port)).await {
+                Ok(emulator) => return emulator,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    assert_eq!(timeout(LONG, again).await.unwrap().https_addr().port(), port);
+}
+
+#[tokio::test]
+async fn options_that_cannot_work() {
+    for (options, part) in [
+        (EmulatorOptions::new().host_name("two words"), "two words"),
+        (EmulatorOptions::new().host_name("host:443"), "host:443"),
+        (EmulatorOptions::new().host_name("*.test"), "*.test"),
+        (EmulatorOptions::new().id_scope("0ne/x"), "0ne/x"),
+        (EmulatorOptions::new().listen("192.0.2.1".parse().unwrap()), "192.0.2.1"),
+    ] {
+        let error = Emulator::start(options).await.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
