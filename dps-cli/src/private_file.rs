@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use crate::failure::{Failure, Result};
 
@@ -89,6 +89,18 @@ pub(crate) fn write(target: &Path, bytes: &[u8], when_there: WhenThere) -> Resul
     let mut draft = Draft::begin(target, when_there)?;
     draft.write_all(bytes).map_err(|error| Failure::file("write", target, &error))?;
     draft.finish()
+}
+
+/// A folder for its owner alone, gone when it is dropped.
+pub(crate) fn temporary_folder() -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("dps-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o700));
+    }
+    builder.tempdir().map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))
 }
 
 /// Removes what is unfinished and lets nothing new begin: the program is about to end.

@@ -24,7 +24,8 @@ pub(crate) fn of_answer(status: u16, retry_after: Option<Duration>, body: &[u8])
     let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
     let code = code_of(status);
     let words = body.message.as_deref().unwrap_or("no reason given");
-    let mut message = format!("{}: {words} (status {status}", code.text());
+    let what = if code == ErrorCode::NotFound { "the service does not know it" } else { code.text() };
+    let mut message = format!("{what}: {words} (status {status}");
     if let Some(error_code) = body.error_code {
         message.push_str(&format!(", code {error_code}"));
     }

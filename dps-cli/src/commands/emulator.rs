@@ -87,11 +87,7 @@ impl Folder {
     fn of(state: Option<&Path>) -> Result<Self> {
         match state {
             Some(state) => Ok(Self::Kept(state.to_owned())),
-            None => tempfile::Builder::new()
-                .prefix("dps-emulator-")
-                .tempdir()
-                .map(Self::Temporary)
-                .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error)),
+            None => private_file::temporary_folder().map(Self::Temporary),
         }
     }
 

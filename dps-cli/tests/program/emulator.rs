@@ -1,0 +1,102 @@
+//! `dps emulator`: its ready line, its files, its end.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Child;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::run::{Finished, Folder, Run, dps, dps_line, finish, mode_of, send};
+
+/// Starts the program and waits for its ready line.
+pub(crate) fn start(words: &[&str]) -> (Child, Value) {
+    let mut child = dps(["emulator", "--json"]).args(words).start();
+    // Unbuffered beyond the line, so that the rest stays for whoever waits for the program.
+    let mut line = String::new();
+    BufReader::with_capacity(1, child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, serde_json::from_str(&line).expect("no ready line"))
+}
+
+pub(crate) fn stop(child: Child, signal: Signal) -> Finished {
+    send(&child, signal);
+    finish(child)
+}
+
+fn path<'v>(ready: &'v Value, member: &str) -> &'v str {
+    ready[member].as_str().unwrap()
+}
+
+#[test]
+fn the_ready_line_names_what_a_client_needs_and_it_all_goes_at_the_end() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (child, ready) = start(&[]);
+        assert_eq!(ready["idScope"], "0ne00A1B2C3");
+        let endpoint = ready["endpoints"]["https"].as_str().unwrap();
+        assert!(endpoint.starts_with("localhost:"));
+        let (ca, owner) = (path(&ready, "caFile"), path(&ready, "connectionStringFile"));
+        assert_eq!((mode_of(ca), mode_of(owner)), (0o600, 0o600));
+        assert_eq!(mode_of(Path::new(ca).parent().unwrap()), 0o700);
+
+        dps(["enrollment", "list", "--connection-string-file", owner, "--ca-file", ca]).run().code(0);
+        let done = stop(child, signal).code(0);
+        assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", ""));
+        assert!(!Path::new(ca).exists() && !Path::new(owner).exists());
+    }
+}
+
+#[test]
+fn a_state_folder_keeps_enrollments_and_trust() {
+    let folder = Folder::new();
+    let (state, copy) = (folder.file("state"), folder.file("copy.pem"));
+    let options = ["--state", &state, "--ca-out", &copy, "--id-scope", "0neTEST", "--host", "dps.test"];
+    let (child, ready) = start(&options);
+    let (ca, owner) = (path(&ready, "caFile").to_owned(), path(&ready, "connectionStringFile").to_owned());
+    assert_eq!(ready["idScope"], "0neTEST");
+    assert!(ready["endpoints"]["https"].as_str().unwrap().starts_with("dps.test:"));
+    assert_eq!(folder.read("copy.pem"), std::fs::read_to_string(&ca).unwrap());
+    assert_eq!(mode_of(&state), 0o700);
+    let port = ready["endpoints"]["https"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let endpoint = format!("localhost:{port}");
+    let line = ["--connection-string-file", &owner, "--ca-file", &ca, "--endpoint", &endpoint, "--json"];
+    dps(["enrollment-group", "create", "--group-id", "line-1"]).args(line).run().code(0);
+
+    let second = dps(["emulator", "--state", &state, "--json"]).run().code(7);
+    assert!(second.error()["message"].as_str().unwrap().contains("in use"));
+    stop(child, Signal::TERM).code(0);
+
+    let trusted = std::fs::read_to_string(&ca).unwrap();
+    let (child, ready) = start(&["--state", &state]);
+    assert_eq!(std::fs::read_to_string(path(&ready, "caFile")).unwrap(), trusted);
+    let line = ["--connection-string-file", &owner, "--ca-file", &ca, "--json"];
+    let list = dps(["enrollment-group", "list"]).args(line).run().code(0).json();
+    assert_eq!(list["enrollmentGroups"][0]["enrollmentGroupId"], "line-1");
+    stop(child, Signal::TERM).code(0);
+}
+
+#[test]
+fn fronts_that_this_version_lacks_are_named() {
+    for option in ["--mqtt-port", "--wss-port"] {
+        let error = dps_line("emulator --json", &[option, "0"]).run().code(3).error();
+        assert!(error["message"].as_str().unwrap().contains(option));
+    }
+}
+
+#[test]
+fn a_taken_port_and_a_bad_name_are_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let error = dps(["emulator", "--https-port", &port, "--json"]).run().code(3).error();
+    assert!(error["message"].as_str().unwrap().contains(&port));
+    dps(["emulator", "--host", "not a name"]).run().code(3);
+    dps(["emulator", "--listen", "somewhere"]).run().code(2);
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_it() {
+    let (mut child, ready) = start(&[]);
+    drop(child.stdout.take());
+    let (ca, owner) = (path(&ready, "caFile"), path(&ready, "connectionStringFile"));
+    dps(["enrollment", "list", "--connection-string-file", owner, "--ca-file", ca]).run().code(0);
+    stop(child, Signal::TERM).code(0);
+}

@@ -1,0 +1,65 @@
+//! A local service inside the test, for the program to talk to, and what the program has to be told about it.
+
+use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
+use tokio::runtime::{Builder, Runtime};
+
+use super::run::{Folder, dps};
+
+/// A running service with a folder of the files that a command line names.
+pub(crate) struct Service {
+    // Before the runtime: it is stopped inside of it.
+    emulator: Emulator,
+    runtime: Runtime,
+    pub(crate) folder: Folder,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::with(|options| options)
+    }
+
+    pub(crate) fn with(change: impl FnOnce(EmulatorOptions) -> EmulatorOptions) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let emulator = runtime.block_on(Emulator::start(change(EmulatorOptions::new()))).unwrap();
+        let folder = Folder::new();
+        folder.write("ca.pem", emulator.ca_pem());
+        folder.write("owner", emulator.connection_string().expose());
+        Self { emulator, runtime, folder }
+    }
+
+    pub(crate) fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+
+    /// Changes the service.
+    pub(crate) fn set<R>(&self, change: impl FnOnce(&mut dps_emulator::Service) -> R) -> R {
+        let _inside = self.runtime.enter();
+        self.emulator.with_service(change)
+    }
+
+    /// Enrolls a group and writes its primary key into the file `group.key`.
+    pub(crate) fn enroll_group(&self, group: EnrollmentGroup) -> String {
+        let now = self.emulator.now();
+        let made = self.set(|service| service.put_group(now, group)).unwrap();
+        self.folder.write("group.key", made.settings.attestation.primary.unwrap().expose())
+    }
+
+    /// Enrolls one device and writes its primary key into the file `device.key`.
+    pub(crate) fn enroll(&self, enrollment: IndividualEnrollment) -> String {
+        let now = self.emulator.now();
+        let made = self.set(|service| service.put_enrollment(now, enrollment)).unwrap();
+        self.folder.write("device.key", made.settings.attestation.primary.unwrap().expose())
+    }
+
+    /// A command line for the service's owner.
+    pub(crate) fn as_owner(&self, line: &str, words: &[&str]) -> std::process::Command {
+        let mut command = dps(line.split_whitespace().chain(words.iter().copied()));
+        command.args([
+            "--connection-string-file",
+            &self.folder.file("owner"),
+            "--ca-file",
+            &self.folder.file("ca.pem"),
+        ]);
+        command
+    }
+}
