@@ -1,1 +1,64 @@
-//! Not written yet.
+//! Provision a device through Azure IoT Hub Device Provisioning Service: register it, learn its hub, connect there.
+//!
+//! ```no_run
+//! use dps_client::{ProvisioningClient, SymmetricKey};
+//!
+//! # async fn example() -> Result<(), dps_client::DpsError> {
+//! let client = ProvisioningClient::builder()
+//!     .id_scope("0ne00A1B2C3")
+//!     .registration_id("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")
+//!     .symmetric_key(SymmetricKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")?)
+//!     .build()?;
+//! let assignment = client.register().await?;
+//! println!("{} at {}", assignment.device_id(), assignment.hub());
+//! # Ok(()) }
+//! ```
+//!
+//! Everything that can never work is an error of [`ProvisioningClientBuilder::build`], before any network I/O. A
+//! registration ends by its deadline; dropping its future ends it at once and closes the connection. What failed, why,
+//! and what to do about it is in [`DpsError`].
+//!
+//! What a device says and when is decided in [`core`]; this crate adds what an application on an operating system
+//! wants: key sources, a clock, owned results, files.
+
+pub use dps_core as core;
+pub use dps_core::{ErrorCode, Family, Hint, Verdict};
+pub use dps_net::{Roots, RootsError};
+
+mod assignment;
+mod blocking;
+mod builder;
+mod client;
+mod error;
+mod hub;
+mod key;
+mod link;
+mod progress;
+mod secret_text;
+mod signer;
+mod store;
+mod timer;
+
+pub use assignment::{Assignment, RegistrationRecord};
+pub use blocking::BlockingClient;
+pub use builder::{ProvisioningClientBuilder, Transport};
+pub use client::ProvisioningClient;
+pub use error::DpsError;
+pub use hub::{HubCredentials, HubPassword};
+pub use key::{GroupKey, SymmetricKey};
+pub use link::SendLink;
+pub use progress::{Progress, ResumeToken};
+pub use secret_text::SecretText;
+pub use signer::{BlockingSigner, SendSigner};
+pub use store::{AssignmentStore, Loaded, StoreLock, StoredAssignment};
+pub use timer::TokioTimer;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// The project's README too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ProjectReadme;

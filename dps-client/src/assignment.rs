@@ -1,0 +1,179 @@
+//! What a registration or a lookup found out, owned.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::client::{Clock, ProvisioningClient};
+use crate::hub::HubCredentials;
+use crate::key;
+use crate::secret_text::SecretText;
+use crate::signer::Credential;
+use crate::store::StoredAssignment;
+
+/// The hub that the device belongs to, and its name there.
+#[derive(Clone)]
+pub struct Assignment {
+    hub: String,
+    device_id: String,
+    id_scope: String,
+    registration_id: String,
+    substatus: Option<String>,
+    operation_id: Option<String>,
+    payload: Option<String>,
+    elapsed: Duration,
+    credential: Credential,
+    clock: Clock,
+}
+
+impl Assignment {
+    pub(crate) fn new(
+        client: &ProvisioningClient,
+        found: &dps_core::Assignment<'_>,
+        buffer: &[u8],
+        elapsed: Duration,
+    ) -> Self {
+        Self {
+            hub: found.assigned_hub.to_owned(),
+            device_id: found.device_id.to_owned(),
+            id_scope: client.id_scope.clone(),
+            registration_id: client.registration_id.clone(),
+            substatus: found.substatus.map(str::to_owned),
+            operation_id: found.operation_id.map(str::to_owned),
+            payload: payload_text(buffer, found.payload.clone()),
+            elapsed,
+            credential: client.credential.clone(),
+            clock: client.clock.clone(),
+        }
+    }
+
+    /// The hub's host name.
+    #[must_use]
+    pub fn hub(&self) -> &str {
+        &self.hub
+    }
+
+    /// The device id at the hub; case-sensitive there.
+    #[must_use]
+    pub fn device_id(&self) -> &str {
+        &self.device_id
+    }
+
+    /// The registration id, as the client was given it.
+    #[must_use]
+    pub fn registration_id(&self) -> &str {
+        &self.registration_id
+    }
+
+    /// The service's word for how far the registration is: `assigned`.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        dps_core::message::Status::Assigned.as_str()
+    }
+
+    /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+    #[must_use]
+    pub fn substatus(&self) -> Option<&str> {
+        self.substatus.as_deref()
+    }
+
+    /// The operation that made it; none when the service assigned at once.
+    #[must_use]
+    pub fn operation_id(&self) -> Option<&str> {
+        self.operation_id.as_deref()
+    }
+
+    /// What the service's allocation webhook gave the device: a JSON object.
+    #[must_use]
+    pub fn payload_json(&self) -> Option<&str> {
+        self.payload.as_deref()
+    }
+
+    /// How long the registration took.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// `HostName=…;DeviceId=…;SharedAccessKey=…`, a secret; `None` when a signer holds the key.
+    #[must_use]
+    pub fn connection_string(&self) -> Option<SecretText> {
+        let Credential::Key(device_key) = &self.credential else { return None };
+        let device_key = key::to_base64(device_key);
+        let text = Zeroizing::new(format!(
+            "HostName={};DeviceId={};SharedAccessKey={}",
+            self.hub,
+            self.device_id,
+            device_key.expose()
+        ));
+        Some(SecretText::new(text))
+    }
+
+    /// What the device signs in to its hub with: client id, user name, and a password that renews itself.
+    #[must_use]
+    pub fn hub_credentials(&self) -> HubCredentials {
+        HubCredentials::new(self.hub.clone(), self.device_id.clone(), self.credential.clone(), self.clock.clone())
+    }
+
+    /// What is worth keeping over a restart; no secret is in it.
+    #[must_use]
+    pub fn to_stored(&self) -> StoredAssignment {
+        StoredAssignment {
+            id_scope: self.id_scope.clone(),
+            registration_id: self.registration_id.clone(),
+            hub: self.hub.clone(),
+            device_id: self.device_id.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assignment")
+            .field("hub", &self.hub)
+            .field("device_id", &self.device_id)
+            .field("substatus", &self.substatus)
+            .field("operation_id", &self.operation_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the service has on record for a registration id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistrationRecord {
+    /// How far the registration is.
+    pub status: dps_core::message::Status,
+    /// The hub's host name, when assigned.
+    pub hub: Option<String>,
+    /// The device id at the hub, when assigned.
+    pub device_id: Option<String>,
+    /// How the assignment came about.
+    pub substatus: Option<String>,
+    /// The service's six-digit code, when failed.
+    pub error_code: Option<u32>,
+    /// The service's words, when failed.
+    pub message: Option<String>,
+    /// What the service's allocation webhook gave the device: a JSON object.
+    pub payload_json: Option<String>,
+}
+
+impl RegistrationRecord {
+    pub(crate) fn new(record: &dps_core::Record<'_>, buffer: &[u8]) -> Self {
+        Self {
+            status: record.status,
+            hub: record.assigned_hub.map(str::to_owned),
+            device_id: record.device_id.map(str::to_owned),
+            substatus: record.substatus.map(str::to_owned),
+            error_code: record.error_code,
+            message: record.message.map(str::to_owned),
+            payload_json: payload_text(buffer, record.payload.clone()),
+        }
+    }
+}
+
+fn payload_text(buffer: &[u8], range: Option<Range<usize>>) -> Option<String> {
+    let bytes = buffer.get(range?)?;
+    String::from_utf8(bytes.to_vec()).ok()
+}

@@ -1,0 +1,364 @@
+//! The options of a client. Every value is checked in [`ProvisioningClientBuilder::build`], before any network I/O.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use dps_core::error::KeyEvidence;
+use dps_core::message::MESSAGE_MAX;
+use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
+use dps_net::Roots;
+
+use crate::client::{Clock, ProvisioningClient, Watcher};
+use crate::error::DpsError;
+use crate::key::{GroupKey, SymmetricKey};
+use crate::link::{OwnLink, SendLink};
+use crate::progress::{Progress, ResumeToken};
+use crate::signer::{Credential, SendSigner};
+
+/// Over what to talk to the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTPS, port 443.
+    #[default]
+    Https,
+}
+
+enum Source {
+    Key(SymmetricKey),
+    Group(GroupKey),
+    KeyFile(PathBuf),
+    GroupKeyFile(PathBuf),
+    Own(Credential),
+}
+
+/// Makes a [`ProvisioningClient`]. Needed are an id scope, a registration id and one credential.
+#[must_use]
+pub struct ProvisioningClientBuilder {
+    id_scope: Option<String>,
+    registration_id: Option<String>,
+    source: Option<Source>,
+    second_source: bool,
+    endpoint: Option<String>,
+    roots: Roots,
+    transport: Transport,
+    own_link: Option<OwnLink>,
+    api_version: Option<String>,
+    user_agent: Option<String>,
+    timeout: Duration,
+    request_timeout: Duration,
+    poll_interval: Duration,
+    minimum_spacing: Duration,
+    token_life: Option<Duration>,
+    correct_clock: bool,
+    seed: Option<u32>,
+    clock: Clock,
+    payload: Option<String>,
+    reply_limit: usize,
+    resume: Option<String>,
+    watcher: Option<Watcher>,
+}
+
+impl Default for ProvisioningClientBuilder {
+    fn default() -> Self {
+        Self {
+            id_scope: None,
+            registration_id: None,
+            source: None,
+            second_source: false,
+            endpoint: None,
+            roots: Roots::platform(),
+            transport: Transport::default(),
+            own_link: None,
+            api_version: None,
+            user_agent: None,
+            timeout: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(30),
+            poll_interval: Duration::from_secs(2),
+            minimum_spacing: Duration::ZERO,
+            token_life: None,
+            correct_clock: false,
+            seed: None,
+            clock: Arc::new(|| Some(SystemTime::now())),
+            payload: None,
+            reply_limit: MESSAGE_MAX,
+            resume: None,
+            watcher: None,
+        }
+    }
+}
+
+impl ProvisioningClientBuilder {
+    /// The id scope of the service, such as `0ne00A1B2C3`.
+    pub fn id_scope(mut self, id_scope: impl Into<String>) -> Self {
+        self.id_scope = Some(id_scope.into());
+        self
+    }
+
+    /// The device's registration id: 1 to 128 letters, digits and `- . _ :`. Spell it the same everywhere: the service
+    /// ignores letter case, derived keys do not.
+    pub fn registration_id(mut self, registration_id: impl Into<String>) -> Self {
+        self.registration_id = Some(registration_id.into());
+        self
+    }
+
+    /// The device's own key.
+    pub fn symmetric_key(self, key: SymmetricKey) -> Self {
+        self.source(Source::Key(key))
+    }
+
+    /// The group's key, from which the device's is derived. For factories and tests: see [`GroupKey`].
+    pub fn group_key(self, key: GroupKey) -> Self {
+        self.source(Source::Group(key))
+    }
+
+    /// A file with the device's own key as base64.
+    pub fn key_file(self, path: impl AsRef<Path>) -> Self {
+        self.source(Source::KeyFile(path.as_ref().to_owned()))
+    }
+
+    /// A file with the group's key as base64.
+    pub fn group_key_file(self, path: impl AsRef<Path>) -> Self {
+        self.source(Source::GroupKeyFile(path.as_ref().to_owned()))
+    }
+
+    /// A signer that holds the device's key; [`BlockingSigner`](crate::BlockingSigner) takes one that blocks.
+    pub fn signer(self, signer: impl SendSigner + 'static) -> Self {
+        self.source(Source::Own(Credential::Own(Arc::new(tokio::sync::Mutex::new(Box::new(signer))))))
+    }
+
+    fn source(mut self, source: Source) -> Self {
+        self.second_source |= self.source.is_some();
+        self.source = Some(source);
+        self
+    }
+
+    /// Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// The authorities to trust. Default: the platform's.
+    pub fn roots(mut self, roots: Roots) -> Self {
+        self.roots = roots;
+        self
+    }
+
+    /// Over what to talk. Default: HTTPS.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// A link of the application's own, instead of a transport. One registration uses it at a time.
+    pub fn link(mut self, link: impl SendLink + 'static) -> Self {
+        self.own_link = Some(OwnLink::new(link));
+        self
+    }
+
+    /// The API version. Default: 2021-06-01.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
+    }
+
+    /// What to tell the service as `User-Agent`.
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = Some(agent.into());
+        self
+    }
+
+    /// How long a registration may take in all. Default: 2 minutes.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long one request or one signature may take. Default: 30 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// The wait between polls when the service gives no hint. Default: 2 s.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// The least wait between polls when the service says "at once". Default: none.
+    pub fn minimum_spacing(mut self, spacing: Duration) -> Self {
+        self.minimum_spacing = spacing;
+        self
+    }
+
+    /// The life of tokens for the provisioning service. Default: an hour, or the timeout and ten minutes when that is
+    /// longer.
+    pub fn token_life(mut self, life: Duration) -> Self {
+        self.token_life = Some(life);
+        self
+    }
+
+    /// Whether to sign once more with the service's time when it refuses a token and this device's clock is far off.
+    /// Default: no; the error names the skew instead.
+    pub fn correct_clock(mut self, correct: bool) -> Self {
+        self.correct_clock = correct;
+        self
+    }
+
+    /// The seed of the jitter, for flows that can be repeated. Default: random.
+    pub fn seed(mut self, seed: u32) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Another clock than the system's; `None` says that the time is not known.
+    pub fn clock(mut self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// A JSON object for the service's allocation webhook.
+    pub fn payload_json(mut self, payload: impl Into<String>) -> Self {
+        self.payload = Some(payload.into());
+        self
+    }
+
+    /// The largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
+    pub fn reply_limit(mut self, bytes: usize) -> Self {
+        self.reply_limit = bytes;
+        self
+    }
+
+    /// Goes on from an operation that an earlier run began; a forgotten one is registered afresh.
+    pub fn resume(mut self, token: &ResumeToken) -> Self {
+        self.resume = Some(token.as_str().to_owned());
+        self
+    }
+
+    /// Is told what the registration is about to do, from the task that runs it. Must not block.
+    pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.watcher = Some(Arc::new(Mutex::new(watcher)));
+        self
+    }
+
+    /// Checks every value and makes the client. Key files and the platform's authorities are read here; nothing is
+    /// sent.
+    ///
+    /// # Errors
+    /// [`DpsError`] of the family `configuration`, or `local` when a file cannot be read.
+    pub fn build(self) -> Result<ProvisioningClient, DpsError> {
+        let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
+        let id_scope = self.id_scope.ok_or_else(|| missing("the id scope"))?;
+        let registration_id = self.registration_id.ok_or_else(|| missing("the registration id"))?;
+        let endpoint = self.endpoint.unwrap_or_else(|| Endpoint::GLOBAL.host().to_owned());
+        IdScope::new(&id_scope)?;
+        RegistrationId::new(&registration_id)?;
+        Endpoint::new(&endpoint)?;
+        self.payload.as_deref().map(Payload::new).transpose()?;
+        self.resume.as_deref().map(Operation::parse).transpose()?;
+        if self.second_source {
+            return Err(DpsError::config(ErrorCode::InvalidOption, "give one credential, not two".into()));
+        }
+        let source = self.source.ok_or_else(|| missing("a credential (a key, a group key or a signer)"))?;
+        let (credential, evidence) = credential(source, &registration_id)?;
+        for (name, duration) in [("timeout", self.timeout), ("request timeout", self.request_timeout)] {
+            if duration.is_zero() {
+                return Err(DpsError::config(ErrorCode::InvalidOption, format!("the {name} cannot be zero")));
+            }
+        }
+        let mut config = Config::new()
+            .deadline(millis(self.timeout))
+            .request_timeout(millis(self.request_timeout))
+            .poll_interval(millis(self.poll_interval))
+            .minimum_spacing(millis(self.minimum_spacing))
+            .correct_clock(self.correct_clock)
+            .seed(self.seed.unwrap_or_else(|| fastrand::u32(..)))
+            .key_evidence(evidence);
+        if let Some(life) = self.token_life {
+            config = config.token_life(millis(life));
+        }
+        let transport = match self.own_link {
+            Some(link) => crate::client::Carrier::Own(link),
+            None => carrier(self.transport, &self.roots, self.api_version, self.user_agent)?,
+        };
+        Ok(ProvisioningClient {
+            id_scope,
+            registration_id,
+            endpoint,
+            credential,
+            config,
+            carrier: transport,
+            payload: self.payload,
+            resume: self.resume,
+            reply_limit: self.reply_limit,
+            clock: self.clock,
+            watcher: self.watcher,
+        })
+    }
+}
+
+fn credential(source: Source, registration_id: &str) -> Result<(Credential, KeyEvidence), DpsError> {
+    let of_key = |key: SymmetricKey| {
+        let evidence = KeyEvidence { length: Some(key.0.length()), derived_here: false };
+        (Credential::Key(Arc::new(key.0)), evidence)
+    };
+    let of_group = |group: GroupKey| {
+        let key = group.derive(registration_id)?;
+        Ok::<_, DpsError>((Credential::Key(Arc::new(key.0)), group.evidence()))
+    };
+    match source {
+        Source::Key(key) => Ok(of_key(key)),
+        Source::KeyFile(path) => Ok(of_key(SymmetricKey::from_file(path)?)),
+        Source::Group(group) => of_group(group),
+        Source::GroupKeyFile(path) => of_group(GroupKey::from_file(path)?),
+        Source::Own(credential) => Ok((credential, KeyEvidence::default())),
+    }
+}
+
+#[cfg(feature = "http")]
+fn carrier(
+    transport: Transport,
+    roots: &Roots,
+    api_version: Option<String>,
+    user_agent: Option<String>,
+) -> Result<crate::client::Carrier, DpsError> {
+    let Transport::Https = transport;
+    let tls = dps_net::client_config(roots)
+        .map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))?;
+    let agent = user_agent.unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned());
+    let mut options = dps_http::HttpOptions::default().user_agent(agent);
+    if let Some(version) = api_version {
+        options = options.api_version(version);
+    }
+    // Making a link checks the options; the first registration makes another.
+    dps_http::HttpLink::new(Arc::clone(&tls), options.clone()).map_err(invalid_option)?;
+    Ok(crate::client::Carrier::Http { tls, options })
+}
+
+#[cfg(not(feature = "http"))]
+fn carrier(_: Transport, _: &Roots, _: Option<String>, _: Option<String>) -> Result<crate::client::Carrier, DpsError> {
+    let message = "this build has no transport: turn on the feature `http`, or give a link".to_owned();
+    Err(DpsError::config(ErrorCode::InvalidOption, message))
+}
+
+#[cfg(feature = "http")]
+pub(crate) fn invalid_option(error: dps_http::OptionError) -> DpsError {
+    DpsError::config(ErrorCode::InvalidOption, error.to_string())
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl std::fmt::Debug for ProvisioningClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProvisioningClientBuilder")
+            .field("id_scope", &self.id_scope)
+            .field("registration_id", &self.registration_id)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}

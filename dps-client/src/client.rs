@@ -1,0 +1,218 @@
+//! One device's client: drives the machine over a link with tokio's clock, and owns what comes out.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dps_core::registration::storage_size;
+use dps_core::{
+    Config, ConfigError, Endpoint, ErrorCode, IdScope, Identity, Instant, Operation, Outcome, Payload, Registration,
+    RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive,
+};
+use tracing::{debug, info};
+
+use crate::assignment::{Assignment, RegistrationRecord};
+use crate::blocking::BlockingClient;
+use crate::builder::ProvisioningClientBuilder;
+use crate::error::DpsError;
+use crate::link::{ClientLink, OwnLink};
+use crate::progress::Progress;
+use crate::signer::Credential;
+use crate::timer::TokioTimer;
+
+pub(crate) type Clock = Arc<dyn Fn() -> Option<SystemTime> + Send + Sync>;
+pub(crate) type Watcher = Arc<Mutex<dyn FnMut(Progress) + Send>>;
+
+/// Room beyond the least, so that long hub names and the service's messages are kept whole.
+const TEXT_ROOM: usize = 1024;
+
+/// Over what a client talks.
+#[derive(Clone, Debug)]
+pub(crate) enum Carrier {
+    #[cfg(feature = "http")]
+    Http {
+        tls: Arc<rustls::ClientConfig>,
+        options: dps_http::HttpOptions,
+    },
+    Own(OwnLink),
+}
+
+impl Carrier {
+    async fn link(&self) -> Result<ClientLink, DpsError> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http { tls, options } => {
+                let link = dps_http::HttpLink::new(Arc::clone(tls), options.clone());
+                Ok(ClientLink::Http(link.map_err(crate::builder::invalid_option)?))
+            }
+            Self::Own(link) => Ok(link.lend().await),
+        }
+    }
+}
+
+/// A device that can be registered. Cheap to keep; each registration opens a connection of its own.
+pub struct ProvisioningClient {
+    pub(crate) id_scope: String,
+    pub(crate) registration_id: String,
+    pub(crate) endpoint: String,
+    pub(crate) credential: Credential,
+    pub(crate) config: Config,
+    pub(crate) carrier: Carrier,
+    pub(crate) payload: Option<String>,
+    pub(crate) resume: Option<String>,
+    pub(crate) reply_limit: usize,
+    pub(crate) clock: Clock,
+    pub(crate) watcher: Option<Watcher>,
+}
+
+/// What a machine is made for.
+#[derive(Clone, Copy, Debug)]
+enum Purpose {
+    Register,
+    Lookup,
+}
+
+/// The outcome of a machine, owned.
+enum Finished {
+    Assigned(Assignment),
+    Record(RegistrationRecord),
+}
+
+impl ProvisioningClient {
+    /// Starts with the defaults.
+    pub fn builder() -> ProvisioningClientBuilder {
+        ProvisioningClientBuilder::default()
+    }
+
+    /// Registers the device and waits for its assignment. Ends by the timeout; dropping the future ends it at once.
+    ///
+    /// Needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// [`DpsError`]: what failed, whether to try again, and the likely causes.
+    pub async fn register(&self) -> Result<Assignment, DpsError> {
+        match self.run(Purpose::Register).await? {
+            Finished::Assigned(assignment) => Ok(assignment),
+            Finished::Record(_) => Err(internal("a registration ended as a lookup")),
+        }
+    }
+
+    /// Asks for the device's record without registering it. Counts against the service's rate, and is not billed.
+    ///
+    /// # Errors
+    /// As [`ProvisioningClient::register`]; `not-found` when the device never registered.
+    pub async fn lookup(&self) -> Result<RegistrationRecord, DpsError> {
+        match self.run(Purpose::Lookup).await? {
+            Finished::Record(record) => Ok(record),
+            Finished::Assigned(_) => Err(internal("a lookup ended as a registration")),
+        }
+    }
+
+    /// The same for programs without a runtime: each call runs one of its own on this thread.
+    #[must_use]
+    pub fn blocking(&self) -> BlockingClient<'_> {
+        BlockingClient::new(self)
+    }
+
+    /// The registration id.
+    #[must_use]
+    pub fn registration_id(&self) -> &str {
+        &self.registration_id
+    }
+
+    fn identity(&self) -> Result<Identity<'_>, ConfigError> {
+        Ok(Identity {
+            endpoint: Endpoint::new(&self.endpoint)?,
+            id_scope: IdScope::new(&self.id_scope)?,
+            registration_id: RegistrationId::new(&self.registration_id)?,
+        })
+    }
+
+    async fn run(&self, purpose: Purpose) -> Result<Finished, DpsError> {
+        let identity = self.identity()?;
+        let mut storage = vec![0; storage_size(&identity) + TEXT_ROOM];
+        let mut buffer = vec![0; self.reply_limit];
+        let mut link = self.carrier.link().await?;
+        let timer = TokioTimer::start();
+        let mut machine = self.machine(purpose, identity, &mut storage, &timer)?;
+        let mut credential = self.credential.clone();
+        let mut watch = |now: Instant, progress: dps_core::Progress<'_>| self.watch(now, &progress);
+        info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
+        drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer).await;
+        self.finished(&machine, &buffer, &link, &timer)
+    }
+
+    fn machine<'m>(
+        &'m self,
+        purpose: Purpose,
+        identity: Identity<'m>,
+        storage: &'m mut [u8],
+        timer: &TokioTimer,
+    ) -> Result<Registration<'m>, ConfigError> {
+        let config = self.wall_anchor(timer).map_or(self.config, |anchor| self.config.wall_anchor(anchor));
+        if let Purpose::Lookup = purpose {
+            return Registration::lookup(identity, config, storage);
+        }
+        let machine = match &self.resume {
+            Some(text) => Registration::resume(identity, config, storage, &Operation::parse(text)?)?,
+            None => Registration::new(identity, config, storage)?,
+        };
+        Ok(match &self.payload {
+            Some(payload) => machine.with_payload(Payload::new(payload)?),
+            None => machine,
+        })
+    }
+
+    fn wall_anchor(&self, timer: &TokioTimer) -> Option<WallAnchor> {
+        let since = (self.clock)()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(WallAnchor { at: timer.now(), unix: UnixSeconds::new(since.as_secs()) })
+    }
+
+    fn watch(&self, now: Instant, progress: &dps_core::Progress<'_>) {
+        let Some(progress) = Progress::of(now, progress) else { return };
+        debug!(?progress, "progress");
+        if let Some(watcher) = &self.watcher {
+            (watcher.lock().unwrap_or_else(PoisonError::into_inner))(progress);
+        }
+    }
+
+    fn finished(
+        &self,
+        machine: &Registration<'_>,
+        buffer: &[u8],
+        link: &ClientLink,
+        timer: &TokioTimer,
+    ) -> Result<Finished, DpsError> {
+        let elapsed = timer.elapsed();
+        let failed = match machine.outcome() {
+            Some(Outcome::Assigned(assignment)) => {
+                let assignment = Assignment::new(self, &assignment, buffer, elapsed);
+                info!(hub = assignment.hub(), device_id = assignment.device_id(), ?elapsed, "assigned");
+                return Ok(Finished::Assigned(assignment));
+            }
+            Some(Outcome::Record(record)) => {
+                info!(status = record.status.as_str(), ?elapsed, "record");
+                return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
+            }
+            Some(Outcome::Failed(failure)) => DpsError::of_failure(&failure, link.last_error_detail()),
+            _ => internal("the registration has no outcome"),
+        };
+        info!(error = %failed, name = failed.name(), ?elapsed, "failed");
+        Err(failed)
+    }
+}
+
+fn internal(what: &str) -> DpsError {
+    DpsError::new(ErrorCode::Internal, Verdict::Never, what.to_owned())
+}
+
+impl fmt::Debug for ProvisioningClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvisioningClient")
+            .field("endpoint", &self.endpoint)
+            .field("id_scope", &self.id_scope)
+            .field("registration_id", &self.registration_id)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! The one error of this crate: what failed, whether to try again, and what to look at first.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Verdict};
+
+/// Why there is no assignment.
+///
+/// [`Display`](fmt::Display) is one line that can be acted on; the accessors have the parts. No secret is in any of it.
+#[derive(Debug)]
+pub struct DpsError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    code: ErrorCode,
+    verdict: Verdict,
+    http_status: Option<u16>,
+    error_code: Option<u32>,
+    tracking_id: Option<String>,
+    timestamp: Option<String>,
+    message: String,
+    hints: Vec<Hint>,
+    clock_skew: Option<i64>,
+    needed: Option<usize>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl DpsError {
+    pub(crate) fn new(code: ErrorCode, verdict: Verdict, message: String) -> Self {
+        Self(Box::new(Inner {
+            code,
+            verdict,
+            http_status: None,
+            error_code: None,
+            tracking_id: None,
+            timestamp: None,
+            message,
+            hints: Vec::new(),
+            clock_skew: None,
+            needed: None,
+            source: None,
+        }))
+    }
+
+    /// A value that can never work.
+    pub(crate) fn config(code: ErrorCode, message: String) -> Self {
+        Self::new(code, Verdict::Reconfigure, message)
+    }
+
+    pub(crate) fn file(path: &Path, what: &str, error: io::Error) -> Self {
+        let mut failed =
+            Self::new(ErrorCode::File, Verdict::Reconfigure, format!("{} {what}: {error}", path.display()));
+        failed.0.source = Some(Box::new(error));
+        failed
+    }
+
+    /// Why a registration failed; `detail` is what the link knows beyond it.
+    pub(crate) fn of_failure(failure: &Failure<'_>, detail: Option<String>) -> Self {
+        let of_link = failure.code.family() == Family::Link;
+        let words = failure.message.map(str::to_owned).or_else(|| detail.filter(|_| of_link));
+        let message = match words.filter(|words| !words.is_empty()) {
+            Some(words) => format!("{}: {words}", failure.code.text()),
+            None => failure.code.text().to_owned(),
+        };
+        let mut failed = Self::new(failure.code, failure.verdict, message);
+        failed.0.http_status = failure.http_status;
+        failed.0.error_code = failure.error_code;
+        failed.0.tracking_id = failure.tracking_id.map(Into::into);
+        failed.0.timestamp = failure.timestamp.map(Into::into);
+        failed.0.hints = failure.hints().iter().collect();
+        failed.0.clock_skew = failure.clock_skew;
+        failed.0.needed = failure.needed;
+        failed
+    }
+
+    /// The entry in the error catalogue; its number and name never change.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The catalogue's number, such as 4001.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.0.code.number()
+    }
+
+    /// The catalogue's name, such as `unauthorized`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.code.name()
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.0.code.family()
+    }
+
+    /// Whether, and when, trying again makes sense.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.0.verdict
+    }
+
+    /// How long to wait before trying again, where that makes sense.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0.verdict {
+            Verdict::After(wait) => Some(Duration::from_millis(Millis::get(wait))),
+            _ => None,
+        }
+    }
+
+    /// The service's HTTP status.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        self.0.http_status
+    }
+
+    /// The service's six-digit code.
+    #[must_use]
+    pub fn error_code(&self) -> Option<u32> {
+        self.0.error_code
+    }
+
+    /// By which the service's support finds the request.
+    #[must_use]
+    pub fn tracking_id(&self) -> Option<&str> {
+        self.0.tracking_id.as_deref()
+    }
+
+    /// When the service noted the error, ISO 8601.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<&str> {
+        self.0.timestamp.as_deref()
+    }
+
+    /// The likely causes, the likeliest first.
+    #[must_use]
+    pub fn hints(&self) -> &[Hint] {
+        &self.0.hints
+    }
+
+    /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
+    #[must_use]
+    pub fn clock_skew_seconds(&self) -> Option<i64> {
+        self.0.clock_skew
+    }
+
+    /// The size in bytes that would have done, where something was too small.
+    #[must_use]
+    pub fn needed_bytes(&self) -> Option<usize> {
+        self.0.needed
+    }
+
+    /// What went wrong, in a sentence; without numbers and hints.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl fmt::Display for DpsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        f.write_str(&inner.message)?;
+        let facts = [
+            inner.http_status.map(|status| format!("status {status}")),
+            inner.error_code.map(|code| format!("code {code}")),
+            inner.tracking_id.as_ref().map(|id| format!("tracking id {id}")),
+            inner.clock_skew.map(skew),
+        ];
+        let facts: Vec<String> = facts.into_iter().flatten().collect();
+        if !facts.is_empty() {
+            write!(f, " ({})", facts.join(", "))?;
+        }
+        match inner.hints.first() {
+            Some(hint) => write!(f, "; {}", hint.text()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn skew(seconds: i64) -> String {
+    let (amount, side) = (seconds.unsigned_abs(), if seconds > 0 { "behind" } else { "ahead of" });
+    format!("this device's clock is {amount} s {side} the service's")
+}
+
+impl Error for DpsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+impl From<ConfigError> for DpsError {
+    fn from(error: ConfigError) -> Self {
+        Self::config(error.code(), error.to_string())
+    }
+}

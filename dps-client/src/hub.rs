@@ -1,0 +1,133 @@
+//! Signing in to the hub with the credential that provisioned the device (Azure IoT Hub documentation, "Communicate
+//! with an IoT hub using the MQTT protocol" and "Control access with shared access signatures").
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dps_core::credentials::{Resource, SasToken};
+use dps_core::{ErrorCode, Hint, Signer, UnixSeconds, Verdict};
+use zeroize::Zeroizing;
+
+use crate::client::Clock;
+use crate::error::DpsError;
+use crate::secret_text::SecretText;
+use crate::signer::Credential;
+
+const API_VERSION: &str = "2021-04-12";
+/// The life of a password unless another is asked for.
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// MQTT client id, user name and password of the device at its hub.
+///
+/// ```no_run
+/// # async fn example(assignment: dps_client::Assignment) -> Result<(), dps_client::DpsError> {
+/// let mut credentials = assignment.hub_credentials();
+/// let password = credentials.password().await?; // at each connection; signed anew when four fifths of its life are over
+/// println!("connect to {} as {}", assignment.hub(), credentials.user_name());
+/// # let _ = password.expose(); Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HubCredentials {
+    hub: String,
+    device_id: String,
+    life: Duration,
+    credential: Credential,
+    clock: ClockHandle,
+    current: Option<HubPassword>,
+}
+
+/// A SAS token for the hub, and when it ends.
+#[derive(Clone, Debug)]
+pub struct HubPassword {
+    token: SecretText,
+    signed_at: SystemTime,
+    expires_at: SystemTime,
+}
+
+impl HubPassword {
+    /// The token's text. Named so that every use can be found.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.token.expose()
+    }
+
+    /// When the hub stops taking it; reconnect with a new one before.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+
+    /// Whether more than a fifth of its life is left.
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        let life = self.expires_at.duration_since(self.signed_at).unwrap_or_default();
+        // A clock that was set back makes it fresh for longer, never for ever: it is signed anew as soon as it is too long.
+        self.expires_at.duration_since(now).is_ok_and(|left| left > life / 5 && left <= life)
+    }
+}
+
+impl HubCredentials {
+    pub(crate) fn new(hub: String, device_id: String, credential: Credential, clock: Clock) -> Self {
+        Self { hub, device_id, life: LIFE, credential, clock: ClockHandle(clock), current: None }
+    }
+
+    /// Another life of passwords than an hour.
+    #[must_use]
+    pub fn password_life(mut self, life: Duration) -> Self {
+        self.life = life;
+        self.current = None;
+        self
+    }
+
+    /// The MQTT client id: the device id.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.device_id
+    }
+
+    /// The MQTT user name.
+    #[must_use]
+    pub fn user_name(&self) -> String {
+        format!("{}/{}/?api-version={API_VERSION}", self.hub, self.device_id)
+    }
+
+    /// The MQTT password, or the `Authorization` header over HTTPS. Signed anew when four fifths of its life are over.
+    ///
+    /// # Errors
+    /// `clock-needed` when the time is not known, `signer-failed` when the signer fails.
+    pub async fn password(&mut self) -> Result<&HubPassword, DpsError> {
+        let now = (self.clock.0)().filter(|now| *now > UNIX_EPOCH).ok_or_else(|| {
+            DpsError::new(ErrorCode::ClockNeeded, Verdict::Reconfigure, Hint::SetClock.text().to_owned())
+        })?;
+        let password = match self.current.take() {
+            Some(current) if current.is_fresh(now) => current,
+            _ => self.sign(now).await?,
+        };
+        Ok(self.current.insert(password))
+    }
+
+    async fn sign(&mut self, now: SystemTime) -> Result<HubPassword, DpsError> {
+        let expires_at = now + self.life;
+        let seconds = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let resource = Resource::HubDevice { hub: &self.hub, device_id: &self.device_id };
+        let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
+        let token = SasToken::prepare(resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
+        let signature = self.credential.sign(token.to_sign()).await.map_err(|_| {
+            DpsError::new(ErrorCode::SignerFailed, Verdict::Never, ErrorCode::SignerFailed.text().to_owned())
+        })?;
+        let text = Zeroizing::new(token.finish(&signature).map_err(too_small)?.to_owned());
+        Ok(HubPassword { token: SecretText::new(text), signed_at: now, expires_at })
+    }
+}
+
+fn too_small(short: dps_core::text::TooSmall) -> DpsError {
+    DpsError::new(ErrorCode::Internal, Verdict::Never, short.to_string())
+}
+
+/// A clock that has nothing to show.
+#[derive(Clone)]
+struct ClockHandle(Clock);
+
+impl std::fmt::Debug for ClockHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock(..)")
+    }
+}

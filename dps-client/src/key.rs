@@ -1,0 +1,135 @@
+//! Where a symmetric key comes from: text, a file, or a group's key.
+//!
+//! A key is read once and checked before any network I/O. What is wrong with it is said without repeating any of it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use dps_core::credentials::derive_device_key;
+use dps_core::error::KeyEvidence;
+use dps_core::{ConfigError, ErrorCode, Key, RegistrationId};
+use zeroize::Zeroizing;
+
+use crate::error::DpsError;
+use crate::secret_text::SecretText;
+
+/// No key file is longer, in bytes.
+const FILE_MAX: u64 = 4096;
+
+/// A device's own key: an individual enrollment's, or one derived from a group's.
+pub struct SymmetricKey(pub(crate) Key);
+
+impl SymmetricKey {
+    /// Reads base64 of 16 to 64 bytes; padding is optional, blanks around it do no harm.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`], which names PEM, connection strings and hex where they are given instead.
+    pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
+        Key::from_base64(text.trim()).map(Self)
+    }
+
+    /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] for any other length.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ConfigError> {
+        Key::from_bytes(bytes).map(Self)
+    }
+
+    /// Reads a file of base64 text; a line break after it does no harm.
+    ///
+    /// # Errors
+    /// [`DpsError`] with the file's name when it cannot be read, is longer than 4 KiB, or holds no key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DpsError> {
+        read_key(path.as_ref()).map(Self)
+    }
+
+    /// The key as base64.
+    #[must_use]
+    pub fn to_base64(&self) -> SecretText {
+        to_base64(&self.0)
+    }
+}
+
+/// An enrollment group's key, which makes every device key of the group.
+///
+/// For factories and tests. On a device it lets whoever takes that device apart be every device of the group: derive
+/// the device's key elsewhere and give the device only that.
+pub struct GroupKey(Key);
+
+impl GroupKey {
+    /// Reads base64 of 16 to 64 bytes; padding is optional, blanks around it do no harm.
+    ///
+    /// # Errors
+    /// As [`SymmetricKey::from_base64`].
+    pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
+        Key::from_base64(text.trim()).map(Self)
+    }
+
+    /// Reads a file of base64 text; a line break after it does no harm.
+    ///
+    /// # Errors
+    /// As [`SymmetricKey::from_file`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DpsError> {
+        read_key(path.as_ref()).map(Self)
+    }
+
+    /// The key of one device: base64(HMAC-SHA256(group key, registration id)) (Azure IoT DPS documentation, "Symmetric
+    /// key attestation"). The id is used exactly as it is spelled.
+    ///
+    /// ```
+    /// let group = dps_client::GroupKey::from_base64(
+    ///     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==",
+    /// )?;
+    /// let device = group.derive("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?;
+    /// assert_eq!(device.to_base64().expose(), "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
+    /// # Ok::<(), dps_client::core::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::RegistrationId`] when the id breaks the service's rule.
+    pub fn derive(&self, registration_id: &str) -> Result<SymmetricKey, ConfigError> {
+        Ok(SymmetricKey(derive_device_key(&self.0, RegistrationId::new(registration_id)?)))
+    }
+
+    /// What may be said of a key that was derived from this one.
+    pub(crate) fn evidence(&self) -> KeyEvidence {
+        KeyEvidence { length: Some(self.0.length()), derived_here: true }
+    }
+}
+
+impl fmt::Debug for SymmetricKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SymmetricKey({} bytes)", self.0.length())
+    }
+}
+
+impl fmt::Debug for GroupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GroupKey({} bytes)", self.0.length())
+    }
+}
+
+pub(crate) fn to_base64(key: &Key) -> SecretText {
+    let mut buffer = Zeroizing::new([0; dps_core::secret::KEY_TEXT_MAX]);
+    // The buffer holds the longest key there is.
+    let text = key.write_base64(buffer.as_mut_slice()).unwrap_or_default();
+    SecretText::new(Zeroizing::new(text.to_owned()))
+}
+
+fn read_key(path: &Path) -> Result<Key, DpsError> {
+    let unreadable = |error| DpsError::file(path, "cannot be read", error);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize + 1));
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let wrong = |why: &dyn fmt::Display| DpsError::config(ErrorCode::InvalidKey, format!("{}: {why}", path.display()));
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(wrong(&"it is longer than 4 KiB, which no key is; give a file with only the key"));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        wrong(&"it is not text; a key file holds base64 (a file of raw key bytes, as IoT Edge has them, is read by from_bytes)")
+    })?;
+    Key::from_base64(text.trim_start_matches('\u{feff}').trim()).map_err(|error| wrong(&error))
+}

@@ -1,0 +1,129 @@
+//! Over what a registration goes: HTTPS, or a link of the application's own.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use dps_core::{Instant, Link, LinkError, Reply, Request};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// A link whose work can move between threads; write `async fn` to implement it. What it has to keep to is said at
+/// [`dps_core::Link`].
+pub trait SendLink: Send {
+    /// As [`dps_core::Link::exchange`].
+    ///
+    /// # Errors
+    /// [`LinkError`] for everything that is no reply.
+    fn exchange<'b>(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> impl Future<Output = Result<Reply<'b>, LinkError>> + Send;
+
+    /// As [`dps_core::Link::idle`].
+    fn idle(&mut self, until: Instant) -> impl Future<Output = ()> + Send {
+        let _ = until;
+        std::future::ready(())
+    }
+
+    /// As [`dps_core::Link::close`].
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+}
+
+type Boxed<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
+/// A [`SendLink`] behind a pointer.
+pub(crate) trait DynLink: Send {
+    fn exchange_boxed<'f, 'b: 'f>(
+        &'f mut self,
+        request: &'f Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Boxed<'f, Result<Reply<'b>, LinkError>>;
+    fn idle_boxed(&mut self, until: Instant) -> Boxed<'_, ()>;
+    fn close_boxed(&mut self) -> Boxed<'_, ()>;
+}
+
+impl<L: SendLink> DynLink for L {
+    fn exchange_boxed<'f, 'b: 'f>(
+        &'f mut self,
+        request: &'f Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Boxed<'f, Result<Reply<'b>, LinkError>> {
+        Box::pin(self.exchange(request, buffer))
+    }
+
+    fn idle_boxed(&mut self, until: Instant) -> Boxed<'_, ()> {
+        Box::pin(self.idle(until))
+    }
+
+    fn close_boxed(&mut self) -> Boxed<'_, ()> {
+        Box::pin(self.close())
+    }
+}
+
+/// The application's own link, lent to one registration at a time.
+#[derive(Clone)]
+pub(crate) struct OwnLink(Arc<Mutex<Box<dyn DynLink>>>);
+
+impl OwnLink {
+    pub(crate) fn new(link: impl SendLink + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::new(link))))
+    }
+
+    pub(crate) async fn lend(&self) -> ClientLink {
+        ClientLink::Own(Arc::clone(&self.0).lock_owned().await)
+    }
+}
+
+impl fmt::Debug for OwnLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnLink(..)")
+    }
+}
+
+/// The link of one registration.
+pub(crate) enum ClientLink {
+    #[cfg(feature = "http")]
+    Http(dps_http::HttpLink),
+    Own(OwnedMutexGuard<Box<dyn DynLink>>),
+}
+
+impl ClientLink {
+    /// What was behind the last link error, in words.
+    pub(crate) fn last_error_detail(&self) -> Option<String> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.last_error_detail().map(str::to_owned),
+            Self::Own(_) => None,
+        }
+    }
+}
+
+impl Link for ClientLink {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.exchange(request, buffer).await,
+            Self::Own(link) => link.exchange_boxed(request, buffer).await,
+        }
+    }
+
+    async fn idle(&mut self, until: Instant) {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.idle(until).await,
+            Self::Own(link) => link.idle_boxed(until).await,
+        }
+    }
+
+    async fn close(&mut self) {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.close().await,
+            Self::Own(link) => link.close_boxed().await,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Who signs: a key in memory, or a signer of the application's own (a token, a secure element, a service).
+//!
+//! A signer that blocks gets a thread of its own, so that a stuck device holds up neither a deadline nor the runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+
+use dps_core::message::SignError;
+use dps_core::{Key, Signature, Signer};
+use tokio::sync::{Mutex, oneshot};
+use zeroize::Zeroizing;
+
+/// A signer whose work can move between threads; write `async fn sign` to implement it.
+pub trait SendSigner: Send {
+    /// HMAC-SHA256 of `to_sign` under the device's key.
+    ///
+    /// # Errors
+    /// [`SignError`]; the registration ends with it.
+    fn sign(&mut self, to_sign: &[u8]) -> impl Future<Output = Result<Signature, SignError>> + Send;
+}
+
+type Signing<'s> = Pin<Box<dyn Future<Output = Result<Signature, SignError>> + Send + 's>>;
+
+/// A [`SendSigner`] behind a pointer.
+pub(crate) trait DynSigner: Send {
+    fn sign_boxed<'s>(&'s mut self, to_sign: &'s [u8]) -> Signing<'s>;
+}
+
+impl<S: SendSigner> DynSigner for S {
+    fn sign_boxed<'s>(&'s mut self, to_sign: &'s [u8]) -> Signing<'s> {
+        Box::pin(self.sign(to_sign))
+    }
+}
+
+/// The device's credential, shared by registrations and hub credentials.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    Key(Arc<Key>),
+    Own(Arc<Mutex<Box<dyn DynSigner>>>),
+}
+
+impl Signer for Credential {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
+        match self {
+            Self::Key(key) => Ok(key.sign(to_sign)),
+            Self::Own(signer) => signer.lock().await.sign_boxed(to_sign).await,
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key(..)",
+            Self::Own(_) => "Signer(..)",
+        })
+    }
+}
+
+struct Job {
+    to_sign: Zeroizing<Vec<u8>>,
+    answer: oneshot::Sender<Result<Signature, SignError>>,
+}
+
+/// A signer that blocks, on a thread of its own. The thread ends with it, once it is done with what it is doing.
+///
+/// ```
+/// use dps_client::BlockingSigner;
+/// use dps_client::core::{Key, Signature};
+///
+/// let key = Key::from_bytes(b"0123456789abcdef")?; // a token's session, say
+/// let signer = BlockingSigner::new(move |to_sign: &[u8]| Ok::<Signature, std::io::Error>(key.sign(to_sign)))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct BlockingSigner(mpsc::Sender<Job>);
+
+impl BlockingSigner {
+    /// Starts the thread. What an error of `sign` says is logged under the target `dps_client`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn new<E: fmt::Display>(
+        mut sign: impl FnMut(&[u8]) -> Result<Signature, E> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        std::thread::Builder::new().name("dps-signer".into()).spawn(move || {
+            for job in queue {
+                let signature = sign(&job.to_sign).map_err(|error| {
+                    tracing::warn!(%error, "the signer failed");
+                    SignError
+                });
+                // Nobody waits any more when the registration was dropped.
+                let _ = job.answer.send(signature);
+            }
+        })?;
+        Ok(Self(jobs))
+    }
+}
+
+impl SendSigner for BlockingSigner {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Job { to_sign: Zeroizing::new(to_sign.to_vec()), answer }).map_err(|_| SignError)?;
+        answered.await.map_err(|_| SignError)?
+    }
+}
+
+impl fmt::Debug for BlockingSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlockingSigner(..)")
+    }
+}
