@@ -191,6 +191,17 @@ impl ServiceOptions {
     }
 }
 
+impl std::fmt::Debug for ServiceOptions {
+    /// Without the policy key and the seed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceOptions")
+            .field("id_scope", &self.id_scope)
+            .field("host_names", &self.host_names)
+            .field("hubs", &self.hubs)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An option that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {

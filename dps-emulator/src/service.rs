@@ -298,6 +298,12 @@ impl Kept for EnrollmentGroup {
     }
 }
 
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("id_scope", &self.options.id_scope).finish_non_exhaustive()
+    }
+}
+
 /// A connection string: wiped when dropped, shown only by [`expose`](Self::expose).
 #[derive(Clone)]
 pub struct ConnectionString(zeroize::Zeroizing<String>);

@@ -46,19 +46,20 @@ struct Window {
 
 impl Window {
     fn pass(&mut self, now_ms: u64, window_ms: u64, limit: u32) -> Result<(), RetryAfter> {
-        while self.passed_ms.front().is_some_and(|first| first + window_ms <= now_ms) {
+        while self.passed_ms.front().is_some_and(|first| first.saturating_add(window_ms) <= now_ms) {
             self.passed_ms.pop_front();
         }
         if self.passed_ms.len() < limit as usize {
             self.passed_ms.push_back(now_ms);
             return Ok(());
         }
-        let free_ms = self.passed_ms.front().map_or(window_ms, |first| first + window_ms - now_ms);
+        let free_ms =
+            self.passed_ms.front().map_or(window_ms, |first| first.saturating_add(window_ms).saturating_sub(now_ms));
         Err(RetryAfter::Seconds(free_ms.div_ceil(1000) as u32))
     }
 
     fn is_over(&self, now_ms: u64, window_ms: u64) -> bool {
-        self.passed_ms.back().is_none_or(|last| last + window_ms <= now_ms)
+        self.passed_ms.back().is_none_or(|last| last.saturating_add(window_ms) <= now_ms)
     }
 }
 

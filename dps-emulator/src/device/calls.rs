@@ -93,8 +93,9 @@ impl Service {
             sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
         };
         let wait_ms = if self.options.assign_at_once { 0 } else { self.options.assigning_ms };
-        let expires_ms = now.monotonic_ms + wait_ms + self.options.operation_life_ms;
-        self.operations.begin(now.monotonic_ms + wait_ms, expires_ms, assigning);
+        let due_ms = now.monotonic_ms.saturating_add(wait_ms);
+        let expires_ms = due_ms.saturating_add(self.options.operation_life_ms);
+        self.operations.begin(due_ms, expires_ms, assigning);
         if self.options.assign_at_once {
             self.advance(now);
         }
@@ -105,7 +106,7 @@ impl Service {
     /// The record of this registration, marked as being assigned.
     fn open_record(&mut self, now: Now, id: &FoldedId, spelled: &str, source: &Source) -> Result<(), Problem> {
         let window_ms = if self.options.assign_at_once { 0 } else { self.options.conflict_window_ms };
-        let busy_until_ms = now.monotonic_ms + window_ms;
+        let busy_until_ms = now.monotonic_ms.saturating_add(window_ms);
         let etag = self.random.etag();
         if let Some(record) = self.records.get_mut(id) {
             if now.monotonic_ms < record.busy_until_ms {

@@ -23,6 +23,7 @@ use crate::service::{ConnectionString, Service};
 pub struct Emulator {
     shared: Arc<Shared>,
     address: SocketAddr,
+    id_scope: String,
     ca_pem: String,
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
@@ -51,6 +52,7 @@ impl Emulator {
         let socket = TcpListener::bind(wanted).await.map_err(listen_failed)?;
         let address = socket.local_addr().map_err(listen_failed)?;
         let service = make_service(&options, seed, address.port(), state.as_ref())?;
+        let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared { service: service.into(), clock: Clock::new(options.clock_offset_ms), saver });
         let (stop, stopped) = watch::channel(false);
@@ -62,6 +64,7 @@ impl Emulator {
                 Arc::clone(&shared),
                 stopped,
             )),
+            id_scope,
             ca_pem: authority.pem().to_owned(),
             shared,
             address,
@@ -89,8 +92,8 @@ impl Emulator {
 
     /// The id scope.
     #[must_use]
-    pub fn id_scope(&self) -> String {
-        self.shared.service().id_scope().to_owned()
+    pub fn id_scope(&self) -> &str {
+        &self.id_scope
     }
 
     /// What a service client connects with. Holds the policy key.

@@ -7,7 +7,7 @@ use crate::fault::RetryAfter;
 use crate::options::ServiceOptions;
 
 /// Options of an [`Emulator`](super::Emulator); everything has a default.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct EmulatorOptions {
     pub(super) listen: IpAddr,
     pub(super) https_port: u16,
