@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use dps_client::DpsError;
 use dps_core::{ConfigError, ErrorCode, Hint, Verdict};
 
 /// A failure as the user sees it.
@@ -84,4 +85,31 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(error.code(), error.to_string())
     }
+}
+
+impl From<DpsError> for Failure {
+    fn from(error: DpsError) -> Self {
+        let facts = [
+            error.http_status().map(|status| format!("status {status}")),
+            error.error_code().map(|code| format!("code {code}")),
+            error.clock_skew_seconds().map(skew),
+        ];
+        let facts: Vec<String> = facts.into_iter().flatten().collect();
+        let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
+        Self {
+            code: error.code(),
+            message: format!("{}{facts}", error.message()),
+            verdict: error.verdict(),
+            http_status: error.http_status(),
+            error_code: error.error_code(),
+            tracking_id: error.tracking_id().map(str::to_owned),
+            retry_after: error.retry_after(),
+            hints: error.hints().to_vec(),
+        }
+    }
+}
+
+fn skew(seconds: i64) -> String {
+    let side = if seconds > 0 { "behind" } else { "ahead of" };
+    format!("this device's clock is {} s {side} the service's", seconds.unsigned_abs())
 }

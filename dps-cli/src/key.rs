@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey};
 use dps_core::credentials::derive_device_key;
 use dps_core::{Key, RegistrationId};
 use zeroize::Zeroizing;
@@ -48,6 +49,14 @@ impl DeviceOrGroup {
         Ok(match choice {
             Choice::Device(source) => Self::Device(source.read("the device's key")?),
             Choice::Group(source) => Self::Group(source.read("the group's key")?),
+        })
+    }
+
+    /// The key for a client.
+    pub(crate) fn give_to(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder> {
+        Ok(match self {
+            Self::Device(key) => builder.symmetric_key(SymmetricKey::from_base64(key.expose())?),
+            Self::Group(key) => builder.group_key(GroupKey::from_base64(key.expose())?),
         })
     }
 

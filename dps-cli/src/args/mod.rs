@@ -17,10 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use bulk::{DeriveKeyArgs, RowFormat};
 pub(crate) use connection::{ConnectionArgs, TransportName};
 pub(crate) use emulator::EmulatorArgs;
-pub(crate) use enrollment::{
-    AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, GroupName, IndividualCreateArgs, IndividualName,
-    Reprovision,
-};
+pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
 pub(crate) use identity::{IdentityArgs, KeyArgs};
 
 use duration::duration;

@@ -126,7 +126,7 @@ impl Ready {
             std::fs::write(ca_out, emulator.ca_pem()).map_err(|error| Failure::file("write", ca_out, &error))?;
         }
         let endpoints = Endpoints { https: emulator.endpoint() };
-        Ok(Self { id_scope: emulator.id_scope(), endpoints, ca_file, connection_string_file })
+        Ok(Self { id_scope: emulator.id_scope().to_owned(), endpoints, ca_file, connection_string_file })
     }
 
     fn show(&self, out: &mut dyn Write) -> io::Result<()> {

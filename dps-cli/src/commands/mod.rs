@@ -1,9 +1,14 @@
 //! One file a command: it reads its inputs, does the work through the crates beside this one, and prints.
 
 mod completions;
+mod demo;
 mod derive_key;
+mod device;
 mod emulator;
 mod enrollment;
+mod lookup;
+mod register;
+mod resume;
 mod token;
 
 use tokio::task::spawn_blocking;
@@ -42,7 +47,10 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Completions { shell } => completions::run(shell),
         Command::Enrollment(command) => enrollment::run_individual(command, output).await,
         Command::EnrollmentGroup(command) => enrollment::run_group(command, output).await,
-        _ => Err(Failure::internal("not yet")),
+        Command::Register(args) => register::run(args, output).await,
+        Command::Lookup(args) => lookup::run(args, output).await,
+        Command::Demo => demo::run(output).await,
+        Command::Emulator(_) => Err(Failure::internal("the emulator is run elsewhere")),
     }
 }
 

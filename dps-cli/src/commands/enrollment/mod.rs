@@ -3,6 +3,8 @@
 mod definition;
 mod show;
 
+pub(crate) use show::registration;
+
 use std::path::Path;
 
 use dps_core::{Endpoint, ErrorCode, RegistrationId};

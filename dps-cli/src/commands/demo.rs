@@ -1,0 +1,139 @@
+//! `dps demo`: a whole registration, service included, in a few seconds and without leaving anything behind.
+//!
+//! Nothing is staged: the enrollment goes through the admin API, the registration over HTTPS with real TLS.
+
+use std::time::Duration;
+
+use dps_client::{Assignment, GroupKey, ProvisioningClient, Roots};
+use dps_core::ErrorCode;
+use dps_emulator::{Emulator, EmulatorOptions};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::emulator::start_failure;
+use crate::admin::{AdminClient, ConnectionString, Kind, take_keys};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::invocation::program;
+use crate::output::Output;
+
+/// The device of the service's own documentation.
+const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+const GROUP: &str = "demo-line";
+/// More than enough on loopback.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    id_scope: String,
+    registration_id: &'static str,
+    enrollment_group_id: &'static str,
+    assigned_hub: String,
+    device_id: String,
+    /// The registration as the enrollment group's owner sees it.
+    registration: Value,
+    next_command: String,
+}
+
+/// Runs the command.
+pub(crate) async fn run(output: Output) -> Result<Exit> {
+    let emulator = Emulator::start(EmulatorOptions::new()).await.map_err(start_failure)?;
+    let shown = show(&emulator, output).await;
+    emulator.shutdown().await;
+    let shown = shown?;
+    output.result(&shown, |out| {
+        writeln!(out, "\nDone; nothing of it is left. Next, a service that stays and says what to try against it:")?;
+        writeln!(out, "  {}", shown.next_command)
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn show(emulator: &Emulator, output: Output) -> Result<Shown> {
+    let id_scope = emulator.id_scope().to_owned();
+    output.text(|out| {
+        writeln!(out, "1. A provisioning service is started inside this program.")?;
+        writeln!(out, "     https://{}, id scope {id_scope}", emulator.endpoint())
+    })?;
+    let roots = roots(emulator)?;
+    let owner = ConnectionString::parse(emulator.connection_string().expose())?;
+    let admin = AdminClient::connect(owner, None, &roots, TIMEOUT).await?;
+
+    let group_key = enroll(&admin, output).await?;
+    let assignment = register(emulator, roots, &group_key, output).await?;
+    let registration = look(&admin, output).await?;
+    Ok(Shown {
+        id_scope,
+        registration_id: DEVICE,
+        enrollment_group_id: GROUP,
+        assigned_hub: assignment.hub().to_owned(),
+        device_id: assignment.device_id().to_owned(),
+        registration,
+        next_command: format!("{} emulator", program()),
+    })
+}
+
+fn roots(emulator: &Emulator) -> Result<Roots> {
+    Roots::replace_pem(emulator.ca_pem().as_bytes())
+        .map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()))
+}
+
+/// Creates the group as an owner does, and gives the key that the service made for it.
+async fn enroll(admin: &AdminClient, output: Output) -> Result<GroupKey> {
+    let tags = json!({ "site": "demo", "line": 1 });
+    let group = json!({
+        "enrollmentGroupId": GROUP,
+        "attestation": { "type": "symmetricKey" },
+        "capabilities": { "iotEdge": true },
+        "initialTwin": { "tags": tags },
+    });
+    let mut made = admin.put(Kind::Group, GROUP, &group).await?;
+    let keys = take_keys(&mut made);
+    let key = keys.as_ref().and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
+    let key = GroupKey::from_base64(key.unwrap_or_default())?;
+    output.text(|out| {
+        writeln!(out, "2. Its owner creates the enrollment group {GROUP} over the admin API.")?;
+        writeln!(out, "     edge-enabled {}, twin tags {tags}", made["capabilities"]["iotEdge"])
+    })?;
+    Ok(key)
+}
+
+async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, output: Output) -> Result<Assignment> {
+    let device_key = group_key.derive(DEVICE)?;
+    output.text(|out| {
+        writeln!(out, "3. The factory derives the device's own key from the group's key; it is not shown.")?;
+        writeln!(out, "     {DEVICE}")?;
+        writeln!(out, "4. The device registers over HTTPS.")
+    })?;
+    let client = ProvisioningClient::builder()
+        .id_scope(emulator.id_scope())
+        .registration_id(DEVICE)
+        .symmetric_key(device_key)
+        .endpoint(emulator.endpoint())
+        .roots(roots)
+        .timeout(TIMEOUT)
+        .build()?;
+    let assignment = client.register().await?;
+    output.text(|out| {
+        writeln!(
+            out,
+            "     {} after {} ms: hub {}, device id {}",
+            assignment.status(),
+            assignment.elapsed().as_millis(),
+            assignment.hub(),
+            assignment.device_id()
+        )
+    })?;
+    Ok(assignment)
+}
+
+async fn look(admin: &AdminClient, output: Output) -> Result<Value> {
+    let registrations = admin.registrations(GROUP).await?;
+    let registration = registrations.items.into_iter().find(|state| state["registrationId"] == DEVICE);
+    let registration = registration.ok_or_else(|| Failure::internal("the group has no registration of the device"))?;
+    output.text(|out| {
+        writeln!(out, "5. The owner looks at the enrollment group: the device is there.")?;
+        super::enrollment::registration(&registration, out)
+    })?;
+    Ok(registration)
+}

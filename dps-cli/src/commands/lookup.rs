@@ -1,0 +1,64 @@
+//! `dps lookup`: what the service has on record for a device, without registering it.
+
+use dps_client::RegistrationRecord;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::register::raw_json;
+use super::{blocking, device};
+use crate::args::LookupArgs;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::output::Output;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found<'a> {
+    status: &'a str,
+    substatus: Option<&'a str>,
+    assigned_hub: Option<&'a str>,
+    device_id: Option<&'a str>,
+    registration_id: &'a str,
+    error_code: Option<u32>,
+    error_message: Option<&'a str>,
+    payload: Option<&'a RawValue>,
+}
+
+/// Runs the command. A record that says "failed" or "disabled" was found all the same.
+pub(crate) async fn run(args: LookupArgs, output: Output) -> Result<Exit> {
+    let registration_id = args.identity.registration_id.clone();
+    let builder = blocking(move || device::begin(&args.identity, &args.connection)).await?;
+    let record = builder.build()?.lookup().await?;
+    report(&registration_id, &record, output)
+}
+
+fn report(registration_id: &str, record: &RegistrationRecord, output: Output) -> Result<Exit> {
+    let found = Found {
+        status: record.status.as_str(),
+        substatus: record.substatus.as_deref(),
+        assigned_hub: record.hub.as_deref(),
+        device_id: record.device_id.as_deref(),
+        registration_id,
+        error_code: record.error_code,
+        error_message: record.message.as_deref(),
+        payload: raw_json(record.payload_json.as_deref())?,
+    };
+    output.result(&found, |out| {
+        writeln!(out, "{registration_id} {}", found.status)?;
+        for (name, value) in [
+            ("hub", found.assigned_hub),
+            ("device id", found.device_id),
+            ("substatus", found.substatus),
+            ("error", found.error_message),
+        ] {
+            if let Some(value) = value {
+                writeln!(out, "  {name:<10} {value}")?;
+            }
+        }
+        match found.payload {
+            Some(payload) => writeln!(out, "  payload    {payload}"),
+            None => Ok(()),
+        }
+    })?;
+    Ok(Exit::Done)
+}

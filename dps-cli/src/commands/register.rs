@@ -1,0 +1,142 @@
+//! `dps register`: registers one device and prints where it belongs.
+
+use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dps_client::{Assignment, Progress, ProvisioningClientBuilder, SecretText};
+use dps_core::ErrorCode;
+use dps_core::message::{MESSAGE_MAX, Payload};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::resume::ResumeFile;
+use super::{blocking, device};
+use crate::args::{RegisterArgs, is_stdin};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::output::{Output, note};
+
+type SharedResume = Arc<Mutex<ResumeFile>>;
+
+/// Runs the command.
+pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
+    let with_secret = args.connection_string;
+    let (builder, resume) = blocking(move || prepare(args)).await?;
+    let builder = watch(builder, resume.clone(), !output.is_json() && io::stderr().is_terminal());
+    let registered = builder.build()?.register().await.map_err(Failure::from);
+    if let Some(resume) = resume {
+        let resume = resume.lock().unwrap_or_else(PoisonError::into_inner);
+        match &registered {
+            Err(failure) if !ResumeFile::is_over(failure) => {}
+            _ => resume.remove(),
+        }
+    }
+    report(&registered?, with_secret, output)
+}
+
+fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<SharedResume>)> {
+    let mut builder = device::begin(&args.identity, &args.connection)?.correct_clock(args.correct_clock);
+    if let Some(path) = &args.payload_file {
+        builder = builder.payload_json(read_payload(path)?);
+    }
+    let resume = args.resume.map(ResumeFile::open).transpose()?;
+    if let Some(token) = resume.as_ref().and_then(ResumeFile::token) {
+        builder = builder.resume(&token);
+    }
+    Ok((builder, resume.map(|file| Arc::new(Mutex::new(file)))))
+}
+
+fn watch(builder: ProvisioningClientBuilder, resume: Option<SharedResume>, talk: bool) -> ProvisioningClientBuilder {
+    builder.on_progress(move |progress| {
+        if let Progress::Waiting { wait, resume: token } = progress {
+            if talk && wait >= Duration::from_secs(1) {
+                note(format_args!("waiting {} s", wait.as_secs_f32().round()));
+            }
+            if let (Some(resume), Some(token)) = (&resume, token) {
+                resume.lock().unwrap_or_else(PoisonError::into_inner).keep(token);
+            }
+        }
+    })
+}
+
+fn read_payload(path: &Path) -> Result<String> {
+    let most = MESSAGE_MAX as u64 + 1;
+    let mut text = String::new();
+    let read = if is_stdin(path) {
+        io::stdin().lock().take(most).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
+    };
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(Failure::new(ErrorCode::InvalidPayload, format!("{} is no text in UTF-8", path.display())));
+        }
+        other => other.map_err(|error| Failure::file("read", path, &error))?,
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    Payload::new(text).map_err(|error| Failure::from(error).in_source(path.display()))?;
+    Ok(text.to_owned())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Registered<'a> {
+    status: &'a str,
+    substatus: Option<&'a str>,
+    assigned_hub: &'a str,
+    device_id: &'a str,
+    registration_id: &'a str,
+    operation_id: Option<&'a str>,
+    payload: Option<&'a RawValue>,
+    elapsed_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_string: Option<&'a str>,
+}
+
+fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<Exit> {
+    let payload = raw_json(assignment.payload_json())?;
+    let connection_string = if with_secret { Some(connection_string(assignment)?) } else { None };
+    let result = Registered {
+        status: assignment.status(),
+        substatus: assignment.substatus(),
+        assigned_hub: assignment.hub(),
+        device_id: assignment.device_id(),
+        registration_id: assignment.registration_id(),
+        operation_id: assignment.operation_id(),
+        payload,
+        elapsed_ms: u64::try_from(assignment.elapsed().as_millis()).unwrap_or(u64::MAX),
+        connection_string: connection_string.as_ref().map(SecretText::expose),
+    };
+    output.result(&result, |out| show(&result, out))?;
+    Ok(Exit::Done)
+}
+
+fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{} {}", result.registration_id, result.status)?;
+    writeln!(out, "  hub        {}", result.assigned_hub)?;
+    writeln!(out, "  device id  {}", result.device_id)?;
+    if let Some(substatus) = result.substatus {
+        writeln!(out, "  substatus  {substatus}")?;
+    }
+    if let Some(payload) = result.payload {
+        writeln!(out, "  payload    {payload}")?;
+    }
+    writeln!(out, "  took       {} ms", result.elapsed_ms)?;
+    match result.connection_string {
+        Some(text) => writeln!(out, "{text}"),
+        None => Ok(()),
+    }
+}
+
+fn connection_string(assignment: &Assignment) -> Result<SecretText> {
+    let none = "there is no connection string: the key is not in this program's hands";
+    assignment.connection_string().ok_or_else(|| Failure::option(none))
+}
+
+/// JSON text of the service, passed on as it is.
+pub(super) fn raw_json(text: Option<&str>) -> Result<Option<&RawValue>> {
+    let parsed = text.map(serde_json::from_str).transpose();
+    parsed.map_err(|_| Failure::new(ErrorCode::InvalidReply, "the service's payload is no JSON"))
+}
