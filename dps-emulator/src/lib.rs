@@ -1,8 +1,9 @@
+//! A local Azure IoT DPS: the pure service as a value, `(now, request) -> reply`, and with feature `server` an HTTPS
+//! front around it. It shares no code with the device side, so that no mistake is made twice and missed.
+//!
+//! Begin at [`Service`] for tests under virtual time, or at `Emulator` for real sockets.
+#![cfg_attr(feature = "server", doc = "")]
 #![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
-#![cfg_attr(
-    not(feature = "server"),
-    doc = "A local Azure IoT DPS as a value: `(now, request) -> reply`. The README shows it with its HTTPS front."
-)]
 
 mod admin;
 mod assign;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Site, send_on};
 use common::{KEY, SCOPE, device_token};
-use dps_emulator::{At, Emulator, EmulatorOptions, Fault, IndividualEnrollment, Scope, StartError};
+use dps_emulator::{At, Emulator, EmulatorOptions, EnrollmentGroup, Fault, IndividualEnrollment, Scope, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -52,6 +52,30 @@ async fn one_connection_carries_many_requests() {
     for _ in 0..5 {
         assert_eq!(send_on(&mut sender, "PUT", &path, &token, "{}").await.unwrap().status, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_devices_at_the_same_time() {
+    let site =
+        std::sync::Arc::new(Site::start(EmulatorOptions::new().service(|service| service.assigning_ms(0))).await);
+    let now = site.emulator.now();
+    let group = site.emulator.with_service(|service| service.put_group(now, EnrollmentGroup::new("line-1"))).unwrap();
+    let group_key = group.settings.attestation.primary.unwrap();
+    let devices: Vec<_> = (0..100)
+        .map(|n| {
+            let (site, id) = (std::sync::Arc::clone(&site), format!("dev-{n}"));
+            let key = group_key.derive(&id);
+            tokio::spawn(async move {
+                let first = site.register(&id, key.expose()).await.unwrap().json();
+                let last = site.poll(&id, key.expose(), first["operationId"].as_str().unwrap()).await.unwrap().json();
+                assert_eq!(last["registrationState"]["deviceId"], id);
+            })
+        })
+        .collect();
+    for device in devices {
+        device.await.unwrap();
+    }
+    assert_eq!(site.emulator.with_service(|service| service.hub_devices().count()), 100);
 }
 
 #[tokio::test]
