@@ -1,0 +1,113 @@
+//! A running service with enrollments, and clients that trust it.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dps_client::core::{ErrorCode, Hint};
+use dps_client::{DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, Roots, SymmetricKey};
+use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+pub const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+pub const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+pub const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+
+/// A service that assigns without making anyone wait. The individual enrollment is `dev-01`, the group `line-7`.
+pub async fn service() -> Emulator {
+    service_with(EmulatorOptions::new()).await
+}
+
+pub async fn service_with(options: EmulatorOptions) -> Emulator {
+    let emulator = Emulator::start(options.default_retry_after_s(0).service(|service| service.assigning_ms(0))).await;
+    let emulator = emulator.unwrap();
+    let key = |text| dps_emulator::SymmetricKey::from_base64(text).unwrap();
+    let now = emulator.now();
+    emulator.with_service(|service| {
+        service.put_enrollment(now, IndividualEnrollment::new("dev-01").primary_key(key(DEVICE_KEY))).unwrap();
+        service.put_group(now, EnrollmentGroup::new("line-7").primary_key(key(GROUP_KEY))).unwrap();
+    });
+    emulator
+}
+
+/// A builder for `dev-01` that lacks only its credential.
+pub fn builder(emulator: &Emulator) -> ProvisioningClientBuilder {
+    ProvisioningClient::builder()
+        .id_scope(emulator.id_scope())
+        .registration_id("dev-01")
+        .endpoint(emulator.endpoint())
+        .roots(Roots::replace_pem(emulator.ca_pem().as_bytes()).unwrap())
+        .timeout(Duration::from_secs(20))
+        .seed(1)
+}
+
+pub fn device_key() -> SymmetricKey {
+    SymmetricKey::from_base64(DEVICE_KEY).unwrap()
+}
+
+pub fn group_key() -> GroupKey {
+    GroupKey::from_base64(GROUP_KEY).unwrap()
+}
+
+/// Which error it is, and its likeliest cause.
+pub fn what(error: &DpsError) -> (ErrorCode, Option<Hint>) {
+    (error.code(), error.hints().first().copied())
+}
+
+/// Stands between client and service and counts connections.
+pub struct Counted {
+    pub port: u16,
+    accepted: Arc<AtomicUsize>,
+    open: watch::Receiver<usize>,
+}
+
+impl Counted {
+    pub async fn before(emulator: &Emulator) -> Self {
+        Self::listening_on("127.0.0.1", emulator).await
+    }
+
+    pub async fn listening_on(address: &str, emulator: &Emulator) -> Self {
+        let to = emulator.https_addr().port();
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (opened, open) = watch::channel(0);
+        let counter = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                opened.send_modify(|open| *open += 1);
+                let closed = opened.clone();
+                tokio::spawn(async move {
+                    if let Ok(mut to) = TcpStream::connect(("127.0.0.1", to)).await {
+                        let _ = copy_bidirectional(&mut from, &mut to).await;
+                    }
+                    closed.send_modify(|open| *open -= 1);
+                });
+            }
+        });
+        Self { port, accepted, open }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Waits until every connection is closed; the caller brings the time limit.
+    pub async fn all_closed(&mut self) {
+        self.open.wait_for(|open| *open == 0).await.unwrap();
+    }
+
+    /// Waits until a connection is open.
+    pub async fn one_open(&mut self) {
+        self.open.wait_for(|open| *open > 0).await.unwrap();
+    }
+}

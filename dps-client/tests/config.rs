@@ -1,0 +1,117 @@
+//! Values that can never work are errors of `build`: what is wrong, where, what to do, and nothing was sent.
+
+use std::time::Duration;
+
+use dps_client::core::{ErrorCode, Family, Verdict};
+use dps_client::{DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, Roots, SymmetricKey};
+
+const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+
+fn good() -> ProvisioningClientBuilder {
+    let ca = rcgen::generate_simple_self_signed(vec!["dps.test".into()]).unwrap().cert.pem();
+    ProvisioningClient::builder()
+        .id_scope("0ne00A1B2C3")
+        .registration_id("dev-01")
+        .roots(Roots::replace_pem(ca.as_bytes()).unwrap())
+}
+
+fn with_key() -> ProvisioningClientBuilder {
+    good().symmetric_key(SymmetricKey::from_base64(KEY).unwrap())
+}
+
+#[track_caller]
+fn refused(builder: ProvisioningClientBuilder, code: ErrorCode, says: &str) -> DpsError {
+    let error = builder.build().unwrap_err();
+    assert_eq!((error.code(), error.verdict()), (code, Verdict::Reconfigure), "{error}");
+    assert!(error.to_string().contains(says), "{error}");
+    error
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named() {
+    with_key().build().unwrap();
+    let builder = ProvisioningClient::builder;
+    refused(builder(), ErrorCode::InvalidOption, "the id scope is missing");
+    refused(builder().id_scope("0ne00A1B2C3"), ErrorCode::InvalidOption, "the registration id is missing");
+    refused(good(), ErrorCode::InvalidOption, "a credential");
+    refused(with_key().group_key(GroupKey::from_base64(KEY).unwrap()), ErrorCode::InvalidOption, "not two");
+    refused(with_key().id_scope("0ne/x"), ErrorCode::InvalidIdScope, "offset 3");
+    refused(with_key().registration_id("a b"), ErrorCode::InvalidRegistrationId, "offset 1");
+    refused(with_key().registration_id("a".repeat(129)), ErrorCode::InvalidRegistrationId, "129 characters");
+    refused(with_key().endpoint("http://dps.test"), ErrorCode::InvalidEndpoint, "https://HOST");
+    refused(with_key().endpoint("dps.test:99999"), ErrorCode::InvalidEndpoint, "1 to 65535");
+    refused(with_key().payload_json("[1]"), ErrorCode::InvalidPayload, "not a JSON object");
+    refused(with_key().payload_json("{\"a\":"), ErrorCode::InvalidPayload, "not JSON");
+    refused(with_key().api_version("latest"), ErrorCode::InvalidOption, "2021-06-01");
+    refused(with_key().user_agent("a\nb"), ErrorCode::InvalidOption, "user agent");
+    refused(with_key().timeout(Duration::ZERO), ErrorCode::InvalidOption, "timeout");
+    let family = refused(with_key().endpoint(""), ErrorCode::InvalidEndpoint, "empty").family();
+    assert_eq!(family, Family::Configuration);
+}
+
+#[test]
+fn what_is_no_key_is_named_by_what_it_looks_like() {
+    let hex = "8f".repeat(32);
+    let table = [
+        ("-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----", "PEM"),
+        ("HostName=h.test;DeviceId=d;SharedAccessKey=Jsm0lyGp", "connection string"),
+        (hex.as_str(), "hex"),
+        ("AAAAAAAAAAAAAAAAAAAA", "15 bytes"),
+        ("Jsm0 lyGp jaVY", "offset 4"),
+    ];
+    for (text, says) in table {
+        let error = SymmetricKey::from_base64(text).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!(GroupKey::from_base64(text).unwrap_err().to_string(), error);
+        assert!(!error.contains(&text[..8]), "the text itself is not repeated: {error}");
+    }
+    assert!(SymmetricKey::from_base64(KEY.trim_end_matches('=')).is_ok(), "padding is optional");
+    assert!(SymmetricKey::from_bytes(&[1; 65]).unwrap_err().to_string().contains("65 bytes"));
+}
+
+#[test]
+fn key_files_are_read_with_what_editors_add_and_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    for (name, text) in [("plain", KEY.to_owned()), ("crlf", format!("{KEY}\r\n")), ("bom", format!("\u{feff}{KEY}\n"))]
+    {
+        let path = file(name, text.as_bytes());
+        good().key_file(&path).build().unwrap();
+        good().group_key_file(&path).build().unwrap();
+    }
+    for (name, bytes, says) in [
+        ("empty.key", &b"\n"[..], "empty"),
+        ("long.key", &[b'A'; 5000], "4 KiB"),
+        ("raw.key", &[0xff; 32], "not text"),
+        ("pem.key", b"-----BEGIN X-----", "PEM"),
+    ] {
+        let path = file(name, bytes);
+        let error = refused(good().key_file(&path), ErrorCode::InvalidKey, says);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    let error = good().key_file(folder.path().join("gone")).build().unwrap_err();
+    assert_eq!((error.code(), error.family()), (ErrorCode::File, Family::Local));
+    assert!(error.to_string().contains("gone"), "{error}");
+}
+
+#[test]
+fn a_blocking_call_inside_a_runtime_is_an_error_and_no_panic() {
+    let client = with_key().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(async { client.blocking().register().unwrap_err() });
+    assert_eq!(error.code(), ErrorCode::Misuse);
+    assert!(error.to_string().contains("register().await"), "{error}");
+}
+
+#[test]
+fn futures_move_between_threads() {
+    fn sends<T: Send>(_: &T) {}
+    let client = with_key().build().unwrap();
+    sends(&client.register());
+    sends(&client.lookup());
+    sends(&client);
+}

@@ -1,0 +1,151 @@
+//! What the network does to a registration, over real sockets: each ends in its family, with its cause, in time.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Counted, builder, device_key, service, what};
+use dps_client::core::{ErrorCode, Family, Hint, Verdict};
+use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Roots};
+use dps_emulator::{At, Emulator, Fault, Scope};
+use tokio::net::TcpListener;
+
+const SHORT: Duration = Duration::from_millis(800);
+
+/// Registers with a short deadline and gives the error; the deadline itself is checked with room for a busy machine.
+async fn fails(builder: ProvisioningClientBuilder) -> DpsError {
+    let client: ProvisioningClient = builder.symmetric_key(device_key()).timeout(SHORT).build().unwrap();
+    let ended = tokio::time::timeout(SHORT * 20, client.register()).await;
+    ended.expect("it ends by its deadline").unwrap_err()
+}
+
+#[tokio::test]
+async fn an_authority_that_is_not_trusted() {
+    let emulator = service().await;
+    let other = service().await;
+    let error = fails(builder(&emulator).roots(Roots::replace_pem(other.ca_pem().as_bytes()).unwrap())).await;
+    assert_eq!(what(&error), (ErrorCode::UnknownCa, Some(Hint::TrustCa)));
+    assert_eq!((error.family(), error.verdict()), (Family::Link, Verdict::Never));
+    assert_eq!(emulator.with_service(|service| service.counters()).registers, 0, "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name() {
+    let emulator = service().await;
+    // 127.0.0.2 is this machine too, and not in the certificate.
+    let counted = Counted::listening_on("127.0.0.2", &emulator).await;
+    let error = fails(builder(&emulator).endpoint(format!("127.0.0.2:{}", counted.port))).await;
+    assert_eq!(what(&error), (ErrorCode::NameMismatch, Some(Hint::CheckEndpoint)));
+    assert_eq!(error.verdict(), Verdict::Never);
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_resolved() {
+    let emulator = service().await;
+    let error = fails(builder(&emulator).endpoint("no-such-host.invalid")).await;
+    assert_eq!(what(&error), (ErrorCode::Dns, Some(Hint::CheckDns)));
+    assert!(error.message().contains("no-such-host.invalid"), "{error}");
+    assert!(matches!(error.verdict(), Verdict::After(_)));
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let emulator = service().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = fails(builder(&emulator).endpoint(format!("127.0.0.1:{port}"))).await;
+    assert_eq!(what(&error), (ErrorCode::Connect, Some(Hint::CheckNetwork)));
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing() {
+    let emulator = service().await;
+    // It takes the connection and never speaks, not even TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let error = fails(builder(&emulator).endpoint(endpoint)).await;
+    assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
+    // It takes the request and never answers.
+    emulator.with_service(|service| service.inject(Scope::All, At::Any, Fault::Silent, u32::MAX));
+    let error = fails(builder(&emulator)).await;
+    assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_the_protocol() {
+    let table = [
+        (Fault::Garbage, ErrorCode::InvalidReply),
+        (Fault::Noise, ErrorCode::InvalidReply),
+        (Fault::DropBefore, ErrorCode::ConnectionCut),
+        (Fault::DropAfter, ErrorCode::ConnectionCut),
+        (Fault::SlowBytes, ErrorCode::Timeout),
+        (Fault::ServerError { status: 503, retry_after: None }, ErrorCode::ServiceUnavailable),
+    ];
+    for (fault, code) in table {
+        let emulator = service().await;
+        emulator.with_service(|service| service.inject(Scope::All, At::Any, fault.clone(), u32::MAX));
+        let error = fails(builder(&emulator)).await;
+        assert_eq!(error.code(), code, "{fault:?}: {error}");
+        assert!(error.retry_after().is_some(), "{fault:?}: trying later may work");
+        // And once only: it is got over.
+        let emulator = service().await;
+        emulator.with_service(|service| service.inject(Scope::All, At::Register, fault.clone(), 1));
+        let client = builder(&emulator).symmetric_key(device_key()).request_timeout(Duration::from_millis(700));
+        assert_eq!(client.build().unwrap().register().await.unwrap().hub(), "hub-a.test", "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_of_97_kilobytes_is_refused_and_a_small_limit_too() {
+    let emulator = service().await;
+    let oversize = Fault::OversizeReply { bytes: 97 * 1024 };
+    emulator.with_service(|service| service.inject(Scope::All, At::Any, oversize, u32::MAX));
+    let error = fails(builder(&emulator)).await;
+    assert_eq!(what(&error), (ErrorCode::ReplyTooLarge, Some(Hint::EnlargeBuffer)));
+    assert_eq!((error.family(), error.verdict()), (Family::Local, Verdict::Reconfigure));
+
+    let emulator = service().await;
+    let error = fails(builder(&emulator).reply_limit(64)).await;
+    assert_eq!(error.code(), ErrorCode::ReplyTooLarge);
+    assert!(error.needed_bytes().is_none_or(|needed| needed > 64), "{error}");
+}
+
+async fn hold(fault: Fault) -> (Emulator, Counted) {
+    let emulator = service().await;
+    emulator.with_service(|service| service.inject(Scope::All, At::Any, fault, u32::MAX));
+    let counted = Counted::before(&emulator).await;
+    (emulator, counted)
+}
+
+#[tokio::test]
+async fn a_dropped_future_has_closed_its_connection() {
+    for fault in [Fault::Silent, Fault::SlowBytes] {
+        let (emulator, mut counted) = hold(fault.clone()).await;
+        let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
+        tokio::select! {
+            _ = client.register() => panic!("nothing answers"),
+            () = async {
+                counted.one_open().await;
+                // The request has arrived: the service has counted it.
+                while emulator.with_service(|service| service.counters()).registers == 0 {
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+        let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
+        assert!(closed.is_ok(), "{fault:?}: the connection outlives its future");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_open_after_an_end() {
+    let emulator = service().await;
+    let mut counted = Counted::before(&emulator).await;
+    let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
+    client.register().await.unwrap();
+    client.register().await.unwrap();
+    assert_eq!(counted.accepted(), 2, "one connection a registration");
+    let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
+    assert!(closed.is_ok());
+}

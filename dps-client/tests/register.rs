@@ -1,0 +1,237 @@
+//! Registrations over real TLS against the local service: what works, and what the service refuses.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
+use dps_client::core::{ErrorCode, Family, Hint, Key, Signature, Verdict};
+use dps_client::{BlockingSigner, Progress, ProvisioningClient, SendSigner, SymmetricKey};
+use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
+
+const TWO_HOURS: Duration = Duration::from_secs(7200);
+
+#[tokio::test]
+async fn an_individual_enrollment_over_one_connection() {
+    let emulator = service().await;
+    let counted = Counted::before(&emulator).await;
+    let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
+    let assignment = client.register().await.unwrap();
+    assert_eq!((assignment.hub(), assignment.device_id()), ("hub-a.test", "dev-01"));
+    assert_eq!(assignment.status(), "assigned");
+    assert_eq!(assignment.substatus(), Some("initialAssignment"));
+    assert!(assignment.operation_id().is_some());
+    assert_eq!(counted.accepted(), 1, "register and polls share a connection");
+    let counters = emulator.with_service(|service| service.counters());
+    assert_eq!((counters.registers, counters.polls), (1, 1));
+}
+
+#[tokio::test]
+async fn a_group_key_and_a_derived_key() {
+    let emulator = service().await;
+    let of_group = || builder(&emulator).registration_id(GROUP_DEVICE);
+    let derived = group_key().derive(GROUP_DEVICE).unwrap();
+    for client in [of_group().group_key(group_key()).build(), of_group().symmetric_key(derived).build()] {
+        let assignment = client.unwrap().register().await.unwrap();
+        assert_eq!(assignment.device_id(), GROUP_DEVICE);
+        let connection = assignment.connection_string().unwrap();
+        assert!(connection.expose().ends_with("SharedAccessKey=Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="));
+        assert_eq!(format!("{connection:?}"), "SecretText(..)");
+    }
+}
+
+struct SlowSigner(Key);
+
+impl SendSigner for SlowSigner {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, dps_client::core::link::SignError> {
+        tokio::task::yield_now().await;
+        Ok(self.0.sign(to_sign))
+    }
+}
+
+#[tokio::test]
+async fn signers_of_the_applications_own() {
+    let emulator = service().await;
+    let key = || Key::from_base64(common::DEVICE_KEY).unwrap();
+    let held = key();
+    let blocking = BlockingSigner::new(move |to_sign: &[u8]| Ok::<_, std::io::Error>(held.sign(to_sign))).unwrap();
+    for client in [builder(&emulator).signer(SlowSigner(key())), builder(&emulator).signer(blocking)] {
+        let assignment = client.build().unwrap().register().await.unwrap();
+        assert_eq!(assignment.hub(), "hub-a.test");
+        assert!(assignment.connection_string().is_none(), "the key is not here to be written down");
+        let mut credentials = assignment.hub_credentials();
+        assert!(credentials.password().await.unwrap().expose().starts_with("SharedAccessSignature sr=hub-a.test"));
+    }
+    let broken = BlockingSigner::new(|_: &[u8]| Err::<Signature, _>("the token was pulled out")).unwrap();
+    let error = builder(&emulator).signer(broken).build().unwrap().register().await.unwrap_err();
+    assert_eq!((error.code(), error.family()), (ErrorCode::SignerFailed, Family::Local));
+}
+
+#[tokio::test]
+async fn a_signer_that_hangs_is_given_up_on() {
+    let emulator = service().await;
+    let (_never, wait) = std::sync::mpsc::channel::<()>();
+    let stuck = BlockingSigner::new(move |_: &[u8]| wait.recv().map(|()| unreachable!())).unwrap();
+    let client = builder(&emulator).signer(stuck).request_timeout(Duration::from_millis(50)).build().unwrap();
+    let error = client.register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::SignerTimeout, Some(Hint::CheckSigner)));
+}
+
+#[tokio::test]
+async fn refused_credentials_name_their_likely_causes() {
+    let emulator = service().await;
+    let wrong = || SymmetricKey::from_bytes(&[9; 32]).unwrap();
+    let group_as_device = SymmetricKey::from_base64(common::GROUP_KEY).unwrap();
+    let table = [
+        ("wrong key", builder(&emulator).symmetric_key(wrong()), Hint::WrongKey),
+        ("wrong scope", builder(&emulator).id_scope("0ne99999999").symmetric_key(device_key()), Hint::WrongKey),
+        ("unknown id", builder(&emulator).registration_id("dev-02").symmetric_key(device_key()), Hint::WrongKey),
+        (
+            "group key",
+            builder(&emulator).registration_id("dev-02").symmetric_key(group_as_device),
+            Hint::GroupKeyAsDeviceKey,
+        ),
+        ("upper case", builder(&emulator).registration_id("DEV-02").symmetric_key(wrong()), Hint::UpperCaseId),
+        ("odd length", builder(&emulator).symmetric_key(SymmetricKey::from_bytes(&[9; 20]).unwrap()), Hint::KeyLength),
+    ];
+    for (case, client, hint) in table {
+        let error = client.build().unwrap().register().await.unwrap_err();
+        assert_eq!(what(&error), (ErrorCode::Unauthorized, Some(hint)), "{case}");
+        assert_eq!((error.family(), error.verdict()), (Family::Service, Verdict::Never), "{case}");
+        assert_eq!((error.http_status(), error.error_code()), (Some(401), Some(401_002)), "{case}");
+        assert!(error.tracking_id().is_some_and(|id| error.to_string().contains(id)), "{case}: {error}");
+        assert!(error.to_string().contains(hint.text()), "{case}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn disabled_unlinked_and_throttled() {
+    let emulator = service().await;
+    let client = |emulator| builder(emulator).symmetric_key(device_key()).build().unwrap();
+    let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+    let now = emulator.now();
+    let disabled = IndividualEnrollment::new("dev-01").primary_key(key).enabled(false);
+    emulator.with_service(|service| service.put_enrollment(now, disabled).unwrap());
+    let error = client(&emulator).register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::EnrollmentDisabled, Some(Hint::EnableEnrollment)));
+
+    let emulator = service().await;
+    emulator.with_service(|service| service.unlink_hub("hub-a.test"));
+    let error = client(&emulator).register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::RegistrationFailed, Some(Hint::CheckLinkedHubs)));
+    assert!(error.error_code().is_some() && error.verdict() == Verdict::Never, "{error}");
+
+    let emulator = service().await;
+    let busy = Fault::Throttle { retry_after: Some(RetryAfter::Seconds(3600)) };
+    emulator.with_service(|service| service.inject(Scope::All, At::Any, busy, u32::MAX));
+    let error = client(&emulator).register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::Throttled, Some(Hint::SpreadStart)));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert!(error.tracking_id().is_some());
+}
+
+#[tokio::test]
+async fn a_clock_two_hours_off() {
+    // The service two hours ahead of the device is a device two hours behind.
+    let ahead = i64::try_from(TWO_HOURS.as_millis()).unwrap();
+    let emulator = service_with(EmulatorOptions::new().clock_offset_ms(ahead)).await;
+    let error = builder(&emulator).symmetric_key(device_key()).build().unwrap().register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::Unauthorized, Some(Hint::ClockBehind)));
+    let skew = error.clock_skew_seconds().unwrap();
+    assert!((7190..7210).contains(&skew), "{skew}");
+    assert!(error.to_string().contains("s behind the service's"), "{error}");
+
+    let correcting = builder(&emulator).symmetric_key(device_key()).correct_clock(true).build().unwrap();
+    assert_eq!(correcting.register().await.unwrap().hub(), "hub-a.test");
+
+    let emulator = service().await;
+    let early = || Some(SystemTime::now() + TWO_HOURS);
+    let client = builder(&emulator).symmetric_key(device_key()).clock(early).build().unwrap();
+    assert_eq!(client.register().await.unwrap().hub(), "hub-a.test");
+
+    let none = builder(&emulator).symmetric_key(device_key()).clock(|| None).build().unwrap();
+    assert_eq!(what(&none.register().await.unwrap_err()), (ErrorCode::ClockNeeded, Some(Hint::SetClock)));
+}
+
+#[tokio::test]
+async fn a_payload_there_and_back() {
+    let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
+    let client = builder(&emulator).symmetric_key(device_key()).payload_json(r#"{"line":"7 ü"}"#).build().unwrap();
+    assert_eq!(client.register().await.unwrap().payload_json(), Some(r#"{"line":"7 ü"}"#));
+}
+
+#[tokio::test]
+async fn a_lookup_registers_nothing() {
+    let emulator = service().await;
+    let client = builder(&emulator).symmetric_key(device_key()).build().unwrap();
+    let error = client.lookup().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::NotFound, Some(Hint::NoEnrollment)));
+    client.register().await.unwrap();
+    let record = client.lookup().await.unwrap();
+    assert_eq!((record.status.as_str(), record.hub.as_deref()), ("assigned", Some("hub-a.test")));
+    assert_eq!(emulator.with_service(|service| service.counters()).registers, 1);
+}
+
+#[tokio::test]
+async fn a_stopped_registration_is_resumed_by_its_token() {
+    let emulator = dps_emulator::Emulator::start(EmulatorOptions::new().default_retry_after_s(60)).await.unwrap();
+    let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+    let now = emulator.now();
+    emulator.with_service(|service| {
+        service.put_enrollment(now, IndividualEnrollment::new("dev-01").primary_key(key)).unwrap();
+    });
+    let seen = Arc::new(Mutex::new(None));
+    let (told, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    let store = Arc::clone(&seen);
+    let client = builder(&emulator)
+        .symmetric_key(device_key())
+        .timeout(Duration::from_secs(300))
+        .on_progress(move |progress| {
+            if let Progress::Waiting { resume: Some(token), .. } = progress {
+                *store.lock().unwrap() = Some(token.to_string());
+                let _ = told.send(());
+            }
+        })
+        .build()
+        .unwrap();
+    // Stopped as soon as there is something to go on from: the service asked for a minute.
+    tokio::select! {
+        _ = client.register() => panic!("it waits for a minute"),
+        _ = waiting.recv() => {}
+    }
+    let token = seen.lock().unwrap().take().unwrap().parse().unwrap();
+    // By now the assignment is made; a resumed device learns it at its first poll. The service needs half a second for
+    // it and would otherwise ask for another minute.
+    while emulator.with_service(|service| service.record("dev-01").map(|record| record.status()))
+        != Some(dps_emulator::Status::Assigned)
+    {
+        tokio::task::yield_now().await;
+    }
+    let resumed = builder(&emulator).symmetric_key(device_key()).resume(&token).build().unwrap();
+    assert_eq!(resumed.register().await.unwrap().hub(), "hub-a.test");
+    assert_eq!(emulator.with_service(|service| service.counters()).registers, 1);
+    let other = builder(&emulator).registration_id("dev-02").symmetric_key(device_key()).resume(&token);
+    let error = other.build().unwrap().register().await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::OperationMismatch);
+}
+
+#[test]
+fn the_blocking_twin_registers_without_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let emulator = runtime.block_on(service());
+    let client: ProvisioningClient = builder(&emulator).symmetric_key(device_key()).build().unwrap();
+    assert_eq!(client.blocking().register().unwrap().hub(), "hub-a.test");
+    assert_eq!(client.blocking().lookup().unwrap().hub.as_deref(), Some("hub-a.test"));
+}
+
+#[tokio::test]
+async fn one_client_registers_often_and_at_the_same_time() {
+    let emulator = service().await;
+    let client = Arc::new(builder(&emulator).symmetric_key(device_key()).build().unwrap());
+    let one = client.register().await.unwrap();
+    let (two, three) = tokio::join!(client.register(), client.register());
+    for assignment in [one, two.unwrap(), three.unwrap()] {
+        assert_eq!(assignment.hub(), "hub-a.test");
+    }
+}

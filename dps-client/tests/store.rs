@@ -1,0 +1,91 @@
+//! The assignment store: whole or not at all, nobody else's business, and never lost to a damaged file.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use dps_client::core::ErrorCode;
+use dps_client::{AssignmentStore, Loaded, StoredAssignment};
+
+fn assignment(hub: &str) -> StoredAssignment {
+    StoredAssignment {
+        id_scope: "0ne00A1B2C3".into(),
+        registration_id: "dev-01".into(),
+        hub: hub.into(),
+        device_id: "dev-01".into(),
+    }
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_was_saved_is_loaded_and_only_its_owner_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = AssignmentStore::new(folder.path().join("a.json"));
+    let lock = store.lock().unwrap();
+    for hub in ["hub-a.test", "hub-b.test"] {
+        store.save(&lock, &assignment(hub)).unwrap();
+        assert_eq!(store.load(&lock).unwrap(), Loaded::Found(assignment(hub)));
+    }
+    let mode = fs::metadata(folder.path().join("a.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(names(folder.path()), ["a.json", "a.json.lock"], "nothing is left behind");
+    store.clear(&lock).unwrap();
+    store.clear(&lock).unwrap();
+    assert_eq!(store.load(&lock).unwrap(), Loaded::Nothing);
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    let store = AssignmentStore::new(&path);
+    let lock = store.lock().unwrap();
+    let good = serde_json::json!({ "version": 2, "idScope": "s", "registrationId": "r", "hub": "h", "deviceId": "d" });
+    for damaged in [String::new(), "{".into(), "[]".into(), good.to_string(), "x".repeat(20_000)] {
+        fs::write(&path, &damaged).unwrap();
+        let Loaded::SetAside { path: aside, problem } = store.load(&lock).unwrap() else { panic!("{damaged:.20}") };
+        assert!(!problem.is_empty());
+        assert_eq!(fs::read_to_string(&aside).unwrap(), damaged, "nothing is lost");
+        assert_eq!(store.load(&lock).unwrap(), Loaded::Nothing);
+        store.save(&lock, &assignment("hub-a.test")).unwrap();
+    }
+}
+
+#[test]
+fn links_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, target) = (folder.path().join("a.json"), folder.path().join("target"));
+    fs::write(&target, "precious").unwrap();
+    symlink(&target, &path).unwrap();
+    let store = AssignmentStore::new(&path);
+    let lock = store.lock().unwrap();
+    assert_eq!(store.load(&lock).unwrap_err().code(), ErrorCode::File);
+    assert_eq!(store.save(&lock, &assignment("hub-a.test")).unwrap_err().code(), ErrorCode::File);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+}
+
+#[test]
+fn a_second_holder_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = AssignmentStore::new(folder.path().join("a.json"));
+    let lock = store.lock().unwrap();
+    let error = store.lock().unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(lock);
+    store.lock().unwrap();
+}
+
+#[test]
+fn a_folder_that_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = AssignmentStore::new(folder.path().join("gone/a.json"));
+    let error = store.lock().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::File);
+    assert!(error.to_string().contains("gone"), "{error}");
+}
