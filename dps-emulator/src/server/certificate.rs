@@ -35,9 +35,8 @@ pub(super) struct Authority {
 
 impl Authority {
     /// The name tells one CA from the next, for clients that look issuers up by name.
-    pub(super) fn generate(now_s: u64, random: &[u8]) -> Result<Self, StartError> {
-        let suffix: String = random.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        let common_name = format!("dps-emulator CA {suffix}");
+    pub(super) fn generate(now_s: u64, suffix: [u8; 4]) -> Result<Self, StartError> {
+        let common_name = format!("dps-emulator CA {:08x}", u32::from_be_bytes(suffix));
         let not_after_unix_s = now_s + AUTHORITY_DAYS * DAY_S;
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = authority_params(&common_name);

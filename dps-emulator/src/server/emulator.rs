@@ -39,12 +39,13 @@ impl Emulator {
         for name in &options.host_names {
             check_host(name).map_err(|_| StartError::HostName(name.clone()))?;
         }
-        let seed = random_seed()?;
+        // Two draws, since the CA's name is there for everyone to see.
+        let (seed, ca_suffix) = (random_bytes::<32>()?, random_bytes::<4>()?);
         let state = options.state_dir.as_deref().map(State::open).transpose()?;
         let now_s = machine_unix_ms() / 1000;
         let authority = match &state {
-            Some(state) => state.authority(now_s, &seed)?,
-            None => Authority::generate(now_s, &seed)?,
+            Some(state) => state.authority(now_s, ca_suffix)?,
+            None => Authority::generate(now_s, ca_suffix)?,
         };
         let tls = authority.server_config(&certificate_names(&options), now_s)?;
         let wanted = SocketAddr::new(options.listen, options.https_port);
@@ -168,10 +169,10 @@ impl std::fmt::Debug for Emulator {
     }
 }
 
-fn random_seed() -> Result<[u8; 32], StartError> {
-    let mut seed = [0; 32];
-    super::provider().secure_random.fill(&mut seed).map_err(|_| StartError::Random)?;
-    Ok(seed)
+fn random_bytes<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
+    super::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
+    Ok(bytes)
 }
 
 fn certificate_names(options: &EmulatorOptions) -> Vec<String> {

@@ -43,7 +43,7 @@ impl State {
     }
 
     /// The CA that is kept, or a new one when there is none yet or its time is nearly over.
-    pub(super) fn authority(&self, now_s: u64, random: &[u8]) -> Result<Authority, StartError> {
+    pub(super) fn authority(&self, now_s: u64, suffix: [u8; 4]) -> Result<Authority, StartError> {
         let kept: Option<Authority> = self.read(AUTHORITY)?;
         if let Some(kept) = &kept {
             kept.check().map_err(|what| self.damaged(AUTHORITY, what))?;
@@ -51,7 +51,7 @@ impl State {
         let authority = match kept.filter(|kept| kept.is_fresh(now_s)) {
             Some(kept) => kept,
             None => {
-                let made = Authority::generate(now_s, random)?;
+                let made = Authority::generate(now_s, suffix)?;
                 self.write(AUTHORITY, &made)?;
                 made
             }
