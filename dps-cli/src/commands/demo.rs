@@ -93,7 +93,11 @@ async fn enroll(admin: &AdminClient, output: Output) -> Result<GroupKey> {
     let key = GroupKey::from_base64(key.unwrap_or_default())?;
     output.text(|out| {
         writeln!(out, "2. Its owner creates the enrollment group {GROUP} over the admin API.")?;
-        writeln!(out, "     edge-enabled {}, twin tags {tags}", made["capabilities"]["iotEdge"])
+        writeln!(
+            out,
+            "     {}, twin tags {tags}",
+            if made["capabilities"]["iotEdge"] == true { "edge-enabled" } else { "not edge-enabled" }
+        )
     })?;
     Ok(key)
 }
@@ -133,7 +137,7 @@ async fn look(admin: &AdminClient, output: Output) -> Result<Value> {
     let registration = registration.ok_or_else(|| Failure::internal("the group has no registration of the device"))?;
     output.text(|out| {
         writeln!(out, "5. The owner looks at the enrollment group: the device is there.")?;
-        super::enrollment::registration(&registration, out)
+        writeln!(out, "     {}", super::enrollment::registration_line(&registration))
     })?;
     Ok(registration)
 }

@@ -136,8 +136,9 @@ fn an_owner_with_the_wrong_key_is_refused_by_the_service() {
 #[test]
 fn a_service_that_is_not_trusted_or_not_there_is_a_failure_of_the_link() {
     let service = Service::start();
-    let owner = service.folder.file("owner");
-    let line = ["enrollment", "list", "--connection-string-file", &owner, "--json"];
+    let other = Service::start();
+    let (owner, other_ca) = (service.folder.file("owner"), other.folder.file("ca.pem"));
+    let line = ["enrollment", "list", "--connection-string-file", &owner, "--ca-file", &other_ca, "--json"];
     assert_eq!(dps(line).run().code(5).error()["name"], "unknown-ca");
     let error = service.as_owner("enrollment list --endpoint nowhere.invalid --json", &[]).run().code(5).error();
     assert_eq!((&error["name"], &error["hints"][0]), (&"dns".into(), &"check-dns".into()));

@@ -3,9 +3,13 @@
 mod bulk;
 mod closed_streams;
 mod command_line;
+mod demo;
 mod derive_key;
 mod emulator;
 mod enrollment;
+mod failures;
+mod interrupted;
+mod register;
 mod run;
 mod secrets;
 mod service;

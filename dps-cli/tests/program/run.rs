@@ -17,7 +17,16 @@ pub(crate) const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc
 pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dps"));
     command.args(args).stdin(Stdio::null());
-    for name in ["DPS_KEY", "DPS_GROUP_KEY", "DPS_LOG", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    for name in [
+        "DPS_KEY",
+        "DPS_GROUP_KEY",
+        "DPS_LOG",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "CARGO_PKG_NAME",
+    ] {
         command.env_remove(name);
     }
     command

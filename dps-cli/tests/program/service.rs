@@ -62,4 +62,21 @@ impl Service {
         ]);
         command
     }
+
+    /// A command line for a device of this service, without its key.
+    pub(crate) fn as_device(&self, line: &str, id: &str, words: &[&str]) -> std::process::Command {
+        let mut command = dps(line.split_whitespace());
+        command.args(["--registration-id", id]).args(words);
+        let given = |option| words.contains(&option);
+        for (option, value) in [
+            ("--id-scope", self.emulator.id_scope()),
+            ("--endpoint", &self.emulator.endpoint()),
+            ("--ca-file", &self.folder.file("ca.pem")),
+        ] {
+            if !given(option) && !(option == "--ca-file" && given("--add-ca-file")) {
+                command.args([option, value]);
+            }
+        }
+        command
+    }
 }

@@ -3,7 +3,7 @@
 mod definition;
 mod show;
 
-pub(crate) use show::registration;
+pub(crate) use show::registration_line;
 
 use std::path::Path;
 

@@ -93,24 +93,24 @@ fn keys(enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+fn registration(state: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "  {:<14} {}", "registration", registration_line(state))
+}
+
 /// One registration in one line, as the service has it on record.
-pub(crate) fn registration(state: &Value, out: &mut dyn Write) -> io::Result<()> {
-    write!(
-        out,
-        "  registration   {} {}",
-        text(state, "registrationId").unwrap_or("?"),
-        text(state, "status").unwrap_or("unknown")
-    )?;
+pub(crate) fn registration_line(state: &Value) -> String {
+    let mut line =
+        format!("{} {}", text(state, "registrationId").unwrap_or("?"), text(state, "status").unwrap_or("unknown"));
     if let (Some(hub), Some(device_id)) = (text(state, "assignedHub"), text(state, "deviceId")) {
-        write!(out, ": hub {hub}, device id {device_id}")?;
+        line.push_str(&format!(": hub {hub}, device id {device_id}"));
     }
     if let Some(message) = text(state, "errorMessage") {
-        write!(out, ": {message}")?;
+        line.push_str(&format!(": {message}"));
     }
     if let Some(time) = text(state, "lastUpdatedDateTimeUtc") {
-        write!(out, ", {time}")?;
+        line.push_str(&format!(", {time}"));
     }
-    writeln!(out)
+    line
 }
 
 fn text<'v>(value: &'v Value, member: &str) -> Option<&'v str> {

@@ -1,0 +1,222 @@
+//! Each way to fail ends in its family, verdict, hints, tracking id and exit code, within its deadline.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use dps_emulator::{At, EnrollmentGroup, Fault, IndividualEnrollment, RetryAfter, Scope};
+use serde_json::Value;
+
+use super::run::{DEVICE_KEY, Finished, GROUP_KEY, Run};
+use super::service::Service;
+
+const HOUR_MS: i64 = 3_600_000;
+/// Far more than any of these may take, far less than a wait that nobody asked for.
+const GUARD: Duration = Duration::from_secs(25);
+
+/// What a failure has to say.
+struct Expected {
+    exit: i32,
+    name: &'static str,
+    family: &'static str,
+    verdict: &'static str,
+    /// The likeliest cause.
+    hint: &'static str,
+}
+
+impl Expected {
+    #[track_caller]
+    fn check(&self, done: Finished) -> Value {
+        let error = done.code(self.exit).error();
+        let (name, family, verdict) = (&error["name"], &error["family"], &error["verdict"]);
+        assert_eq!((name, family, verdict), (&self.name.into(), &self.family.into(), &self.verdict.into()), "{error}");
+        assert_eq!(error["hints"][0], self.hint, "{error}");
+        error
+    }
+}
+
+const UNAUTHORIZED: Expected =
+    Expected { exit: 4, name: "unauthorized", family: "service", verdict: "never", hint: "wrong-key" };
+
+fn hints(error: &Value) -> Vec<&str> {
+    error["hints"].as_array().unwrap().iter().map(|hint| hint.as_str().unwrap()).collect()
+}
+
+#[track_caller]
+fn refused_by_service(expected: &Expected, done: Finished) -> Value {
+    let error = expected.check(done);
+    assert_eq!((&error["httpStatus"], &error["errorCode"]), (&401.into(), &401_002.into()));
+    assert_eq!(error["trackingId"].as_str().unwrap().len(), 36, "{error}");
+    assert_eq!(error["retryAfterMs"], Value::Null);
+    error
+}
+
+fn register(service: &Service, id: &str, words: &[&str]) -> Finished {
+    let started = Instant::now();
+    let done = service.as_device("register --json", id, words).run();
+    assert!(started.elapsed() < GUARD, "{:?}", started.elapsed());
+    done
+}
+
+#[test]
+fn credentials_that_the_service_refuses() {
+    let service = Service::start();
+    let group_key = service.enroll_group(EnrollmentGroup::new("line-1"));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let wrong_key = service.folder.write("wrong.key", DEVICE_KEY);
+
+    refused_by_service(&UNAUTHORIZED, register(&service, "dev-01", &["--key-file", &wrong_key]));
+    let wrong_scope = register(&service, "dev-01", &["--key-file", &key, "--id-scope", "0neFFFFFFFF"]);
+    let expected = Expected { hint: "group-key-as-device-key", ..UNAUTHORIZED };
+    assert!(hints(&refused_by_service(&expected, wrong_scope)).contains(&"wrong-id-scope"));
+    let unknown_id = register(&service, "dev-99", &["--key-file", &wrong_key]);
+    assert!(hints(&refused_by_service(&UNAUTHORIZED, unknown_id)).contains(&"no-enrollment"));
+    refused_by_service(&expected, register(&service, "dev-02", &["--key-file", &group_key]));
+    let upper = Expected { hint: "upper-case-id", ..UNAUTHORIZED };
+    refused_by_service(&upper, register(&service, "DEV-02", &["--key-file", &wrong_key]));
+    let short = service.folder.write("short.key", "AAECAwQFBgcICQoLDA0ODw==");
+    let short_key = Expected { hint: "key-length", ..UNAUTHORIZED };
+    refused_by_service(&short_key, register(&service, "dev-01", &["--key-file", &short]));
+}
+
+#[test]
+fn a_refusal_for_people_says_what_to_look_at() {
+    let service = Service::start();
+    let wrong_key = service.folder.write("wrong.key", DEVICE_KEY);
+    let done = service.as_device("register", "dev-01", &["--key-file", &wrong_key]).run().code(4);
+    assert_eq!(done.stdout, "");
+    for words in ["status 401", "code 401002", "tracking id: ", "hint: ", "unchanged"] {
+        assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn enrollments_that_let_nobody_in() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01").enabled(false));
+    let disabled = Expected { name: "enrollment-disabled", hint: "enable-enrollment", ..UNAUTHORIZED };
+    disabled.check(register(&service, "dev-01", &["--key-file", &key]));
+
+    let key = service.enroll(IndividualEnrollment::new("dev-02"));
+    assert!(service.set(|service| service.unlink_hub("hub-a.test")));
+    let failed = Expected { name: "registration-failed", hint: "check-linked-hubs", ..UNAUTHORIZED };
+    let error = failed.check(register(&service, "dev-02", &["--key-file", &key]));
+    assert_eq!(error["errorCode"], 400_208);
+}
+
+#[test]
+fn clocks_that_differ() {
+    // The service's clock is ahead: tokens of ours have expired when they arrive.
+    let service = Service::with(|options| options.clock_offset_ms(2 * HOUR_MS));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let behind = Expected { hint: "clock-behind", ..UNAUTHORIZED };
+    let error = refused_by_service(&behind, register(&service, "dev-01", &["--key-file", &key]));
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("behind the service's")
+            && (message.contains(" 7200 s") || message.contains(" 7199 s") || message.contains(" 7201 s")),
+        "{message}"
+    );
+    register(&service, "dev-01", &["--key-file", &key, "--correct-clock"]).code(0);
+
+    let service = Service::with(|options| options.clock_offset_ms(-2 * HOUR_MS));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    register(&service, "dev-01", &["--key-file", &key]).code(0);
+}
+
+#[test]
+fn a_service_that_asks_to_wait_longer_than_there_is_time() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let throttle = Fault::Throttle { retry_after: Some(RetryAfter::Seconds(3600)) };
+    let throttled = Expected { exit: 6, name: "throttled", family: "service", verdict: "after", hint: "spread-start" };
+    for at in [At::Register, At::Poll] {
+        service.set(|service| service.inject(Scope::All, at, throttle.clone(), 1));
+        let error = throttled.check(register(&service, "dev-01", &["--key-file", &key, "--timeout", "20s"]));
+        assert_eq!((&error["retryAfterMs"], &error["httpStatus"]), (&3_600_000.into(), &429.into()));
+        assert!(error["trackingId"].is_string());
+    }
+    let service = Service::with(|options| options.default_retry_after_s(3600));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let late = Expected { name: "deadline-exceeded", hint: "raise-timeout", ..throttled };
+    let error = late.check(register(&service, "dev-01", &["--key-file", &key, "--timeout", "20s"]));
+    assert_eq!(error["retryAfterMs"], 3_600_000);
+}
+
+#[test]
+fn a_service_in_trouble() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let trouble = Fault::ServerError { status: 503, retry_after: Some(RetryAfter::Seconds(3600)) };
+    service.set(|service| service.inject(Scope::All, At::Register, trouble, 1));
+    let expected = Expected { name: "service-unavailable", verdict: "after", hint: "use-cached-hub", ..UNAUTHORIZED };
+    expected.check(register(&service, "dev-01", &["--key-file", &key, "--timeout", "20s"]));
+}
+
+#[test]
+fn servers_that_are_not_to_be_trusted() {
+    let (service, other) = (Service::start(), Service::start());
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let other_ca = other.folder.file("ca.pem");
+    let expected = Expected { exit: 5, name: "unknown-ca", family: "link", verdict: "never", hint: "trust-ca" };
+    let error = expected.check(register(&service, "dev-01", &["--key-file", &key, "--ca-file", &other_ca]));
+    assert_eq!((&error["httpStatus"], &error["trackingId"]), (&Value::Null, &Value::Null));
+    assert_eq!(service.set(|service| service.counters().registers), 0);
+}
+
+#[test]
+fn servers_that_are_not_there() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let with_endpoint =
+        |endpoint: &str| register(&service, "dev-01", &["--key-file", &key, "--endpoint", endpoint, "--timeout", "2s"]);
+    let link = Expected { exit: 5, name: "connect", family: "link", verdict: "after", hint: "check-network" };
+    link.check(with_endpoint(&closed));
+    let dns = Expected { name: "dns", hint: "check-dns", ..link };
+    dns.check(with_endpoint("nowhere.invalid"));
+}
+
+#[test]
+fn servers_that_say_nothing_or_nonsense() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let with_fault = |fault: Fault| {
+        service.set(|service| {
+            service.clear_faults();
+            service.inject(Scope::All, At::Any, fault, 1000);
+        });
+        register(&service, "dev-01", &["--key-file", &key, "--timeout", "2s"])
+    };
+    let link = Expected { exit: 5, name: "timeout", family: "link", verdict: "after", hint: "check-network" };
+    link.check(with_fault(Fault::Silent));
+    Expected { name: "connection-cut", ..link }.check(with_fault(Fault::DropBefore));
+    let garbage = Expected { name: "invalid-reply", hint: "check-proxy", ..link };
+    garbage.check(with_fault(Fault::Garbage));
+    garbage.check(with_fault(Fault::Noise));
+    let large =
+        Expected { exit: 7, name: "reply-too-large", family: "local", verdict: "reconfigure", hint: "enlarge-buffer" };
+    large.check(with_fault(Fault::OversizeReply { bytes: 97 * 1024 }));
+
+    // Not even TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = silent.local_addr().unwrap().to_string();
+    link.check(register(&service, "dev-01", &["--key-file", &key, "--endpoint", &endpoint, "--timeout", "1s"]));
+}
+
+#[test]
+fn no_log_shows_a_key_or_a_signature() {
+    let service = Service::start();
+    let group_key = service.enroll_group(EnrollmentGroup::new("line-1"));
+    let wrong = service.folder.write("wrong.key", GROUP_KEY);
+    let secret = service.folder.read("group.key");
+    for (key, code) in [(&group_key, 0), (&wrong, 4)] {
+        let mut command = service.as_device("register -vvv", "dev-01", &["--group-key-file", key]);
+        let done = command.env("DPS_LOG", "trace").run().code(code);
+        assert!(done.stderr.contains("TRACE") || done.stderr.contains("DEBUG"), "nothing was logged");
+        for text in [&done.stdout, &done.stderr] {
+            for part in [&secret[..40], &GROUP_KEY[..40], "sig=", "SharedAccessSignature", "sr="] {
+                assert!(!text.contains(part), "{part} was shown");
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `dps register` and `dps lookup` against a local service.
+
+use dps_emulator::{EnrollmentGroup, IndividualEnrollment, ServiceOptions};
+use serde_json::json;
+
+use super::run::{DEVICE_ID, GROUP_KEY, Run, dps_line, mode_of};
+use super::service::Service;
+
+#[test]
+fn a_device_of_a_group_registers_and_is_on_record() {
+    let service = Service::start();
+    let key = service.enroll_group(EnrollmentGroup::new("line-1").iot_edge(true));
+    let files = ["--group-key-file", &key, "--json"];
+
+    let error = service.as_device("lookup", DEVICE_ID, &files).run().code(4).error();
+    assert_eq!(error["name"], "not-found");
+
+    let done = service.as_device("register", DEVICE_ID, &files).run().code(0);
+    let result = done.json();
+    let mut members: Vec<_> = result.as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    let expected =
+        ["assignedHub", "deviceId", "elapsedMs", "operationId", "payload", "registrationId", "status", "substatus"];
+    assert_eq!(members, expected);
+    assert_eq!((&result["status"], &result["substatus"]), (&"assigned".into(), &"initialAssignment".into()));
+    assert_eq!((&result["assignedHub"], &result["deviceId"]), (&"hub-a.test".into(), &DEVICE_ID.into()));
+    assert_eq!((&result["registrationId"], &result["payload"]), (&DEVICE_ID.into(), &json!(null)));
+    assert!(!result["operationId"].as_str().unwrap().is_empty() && result["elapsedMs"].as_u64().unwrap() > 0);
+    assert_eq!(done.stderr, "");
+    assert!(service.set(|service| service.hub_device("hub-a.test", DEVICE_ID).unwrap().iot_edge));
+
+    let record = service.as_device("lookup", DEVICE_ID, &files).run().code(0).json();
+    assert_eq!((&record["status"], &record["assignedHub"]), (&"assigned".into(), &"hub-a.test".into()));
+    let people = service.as_device("lookup", DEVICE_ID, &files[..2]).run().code(0).stdout;
+    assert!(people.contains("assigned") && people.contains("hub-a.test"), "{people}");
+
+    let group = service.as_owner("enrollment-group show --group-id line-1 --json", &[]).run().code(0).json();
+    assert_eq!(group["registrations"][0]["deviceId"], DEVICE_ID);
+}
+
+#[test]
+fn the_connection_string_is_printed_on_request_alone() {
+    let service = Service::with(|options| options.assign_at_once(true));
+    let key = service.enroll(IndividualEnrollment::new("dev-01").device_id("machine-7"));
+    let expected =
+        format!("HostName=hub-a.test;DeviceId=machine-7;SharedAccessKey={}", service.folder.read("device.key"));
+
+    let plain = service.as_device("register", "dev-01", &["--key-file", &key]).run().code(0);
+    assert!(!plain.stdout.contains("SharedAccessKey") && plain.stdout.contains("machine-7"), "{}", plain.stdout);
+    let asked = service.as_device("register --connection-string", "dev-01", &["--key-file", &key]).run().code(0);
+    assert_eq!(asked.stdout.lines().last(), Some(expected.as_str()));
+    let json = service.as_device("register --connection-string --json", "dev-01", &["--key-file", &key]);
+    assert_eq!({ json }.run().code(0).json()["connectionString"], expected);
+}
+
+#[test]
+fn a_payload_goes_out_and_comes_back() {
+    let service = Service::with(|options| options.service(|service: ServiceOptions| service.echo_payload(true)));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let payload =
+        service.folder.write("payload.json", "\u{feff}{ \"model\": \"m1\", \"big\": 12345678901234567890123 }\n");
+    let files = ["--key-file", &key, "--payload-file", &payload, "--json"];
+    let result = service.as_device("register", "dev-01", &files).run().code(0);
+    assert!(result.stdout.contains("12345678901234567890123"), "{}", result.stdout);
+    assert_eq!(result.json()["payload"]["model"], "m1");
+
+    for text in ["[1]", "\"text\"", "{", ""] {
+        service.folder.write("payload.json", text);
+        let error = service.as_device("register", "dev-01", &files).run().code(3).error();
+        assert_eq!(error["name"], "invalid-payload", "{text}");
+    }
+    assert_eq!(service.set(|service| service.counters().registers), 1);
+}
+
+#[test]
+fn an_operation_that_ran_out_of_time_is_resumed() {
+    let slow = |service: ServiceOptions| service.assigning_ms(2_500);
+    let service = Service::with(|options| options.service(slow));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let resume = service.folder.file("operation");
+    let files = ["--key-file", &key, "--resume", &resume, "--json"];
+
+    let error = service.as_device("register --timeout 1500ms", "dev-01", &files).run().code(6).error();
+    assert_eq!((&error["name"], &error["verdict"]), (&"deadline-exceeded".into(), &"after".into()));
+    assert_eq!(mode_of(&resume), 0o600);
+    assert!(!service.folder.read("operation").contains(service.folder.read("device.key").as_str()));
+
+    let other = service.as_device("register", "dev-02", &files).run().code(3).error();
+    assert_eq!(other["name"], "operation-mismatch");
+
+    service.as_device("register", "dev-01", &files).run().code(0);
+    assert_eq!(service.set(|service| service.counters().registers), 1, "it registered anew");
+    assert!(!std::path::Path::new(&resume).exists());
+
+    service.folder.write("operation", "not an operation");
+    let error = service.as_device("register", "dev-01", &files).run().code(3).error();
+    assert_eq!(error["name"], "operation-unreadable");
+    assert_eq!(service.folder.read("operation"), "not an operation");
+}
+
+#[test]
+fn roots_are_replaced_or_added() {
+    let service = Service::with(|options| options.assign_at_once(true));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let ca = service.folder.file("ca.pem");
+    let added = ["--key-file", &key, "--add-ca-file", &ca];
+    service.as_device("register", "dev-01", &added).run().code(0);
+    let https = format!("https://{}", service.emulator().endpoint());
+    service.as_device("register", "dev-01", &["--key-file", &key, "--endpoint", &https]).run().code(0);
+
+    service
+        .as_device("register", "dev-01", &["--key-file", &key, "--add-ca-file", &ca, "--ca-file", &ca])
+        .run()
+        .code(2);
+    for (wrong, word) in [(key.as_str(), "no PEM"), ("/dev/null", "empty")] {
+        let error = service.as_device("register --json", "dev-01", &["--key-file", &key, "--ca-file", wrong]).run();
+        let error = error.code(3).error();
+        assert!(error["message"].as_str().unwrap().contains(word), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_sent() {
+    for (words, name) in [
+        (&["--endpoint", "http://localhost:1"][..], "invalid-endpoint"),
+        (&["--endpoint", "localhost:99999"], "invalid-endpoint"),
+        (&["--transport", "mqtt"], "invalid-option"),
+        (&["--transport", "mqtt-ws"], "invalid-option"),
+    ] {
+        for command in ["register", "lookup"] {
+            let mut line = dps_line(command, &["--scope", "0ne1", "--rid", "a", "--json"]);
+            let error = line.args(words).env("DPS_GROUP_KEY", GROUP_KEY).run().code(3).error();
+            assert_eq!(error["name"], name);
+            if name == "invalid-option" {
+                assert!(error["message"].as_str().unwrap().contains("only https"), "{error}");
+            }
+        }
+    }
+    dps_line("register --scope 0ne1 --rid a --transport carrier-pigeon", &[]).run().code(2);
+    dps_line("register --scope 0ne1 --rid a --timeout 0s", &[]).run().code(2);
+}
