@@ -70,7 +70,7 @@ fn seen(text: &str, secrets: &[Vec<u8>]) -> Vec<String> {
 fn the_search_finds_what_it_looks_for() {
     let secret = STANDARD.decode(DEVICE_KEY).unwrap();
     for form in forms(&secret) {
-        assert_eq!(seen(&format!("<{form}>"), std::slice::from_ref(&secret)).is_empty(), false, "{form}");
+        assert!(!seen(&format!("<{form}>"), std::slice::from_ref(&secret)).is_empty(), "{form}");
     }
     assert!(seen("SharedAccessSignature(..)", &[secret]).is_empty());
 }

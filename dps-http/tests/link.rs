@@ -1,0 +1,196 @@
+//! The link against a server that sends exactly what the test says, byte for byte, over real TLS.
+
+use std::sync::Arc;
+
+use dps_core::message::{Authorization, Call, LinkError, Payload, RequestId, Status};
+use dps_core::{Endpoint, IdScope, Identity, Instant, Link, Millis, RegistrationId, Request};
+use dps_http::{HttpLink, HttpOptions};
+use dps_net::{Roots, client_config, crypto_provider};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+const ASSIGNING: &str = "HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 42\r\n\r\n\
+    {\"operationId\":\"5.0\",\"status\":\"assigning\"}";
+
+/// What the server does with one request.
+#[derive(Clone)]
+enum Do {
+    /// Sends this and keeps the connection.
+    Answer(&'static str),
+    /// Sends this and closes the connection.
+    AnswerAndClose(&'static str),
+}
+
+struct Server {
+    endpoint: String,
+    ca: String,
+    /// Each request as it arrived, with the number of its connection.
+    requests: mpsc::UnboundedReceiver<(usize, String)>,
+}
+
+/// A server that goes through `script`, one step a request, on as many connections as it takes.
+async fn server(script: Vec<Do>) -> Server {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let (seen, requests) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let mut steps = script.into_iter();
+        for connection in 1.. {
+            let Ok((tcp, _)) = listener.accept().await else { return };
+            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+            while let Some(request) = read_request(&mut stream).await {
+                let _ = seen.send((connection, request));
+                match steps.next() {
+                    Some(Do::Answer(text)) => stream.write_all(text.as_bytes()).await.unwrap(),
+                    Some(Do::AnswerAndClose(text)) => {
+                        stream.write_all(text.as_bytes()).await.unwrap();
+                        let _ = stream.shutdown().await;
+                        break;
+                    }
+                    None => return,
+                }
+            }
+        }
+    });
+    Server { endpoint, ca: made.cert.pem(), requests }
+}
+
+/// Head and body of one request, or `None` when the client has closed.
+async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length =
+            head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+            return Some(text);
+        }
+    }
+}
+
+impl Server {
+    fn link(&self) -> HttpLink {
+        let tls = client_config(&Roots::replace_pem(self.ca.as_bytes()).unwrap()).unwrap();
+        HttpLink::new(tls, HttpOptions::default().user_agent("test/1")).unwrap()
+    }
+
+    fn request<'a>(&'a self, call: Call<'a>) -> Request<'a> {
+        let identity = Identity {
+            endpoint: Endpoint::new(&self.endpoint).unwrap(),
+            id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
+            registration_id: RegistrationId::new("dev:01").unwrap(),
+        };
+        let token = Some(Authorization::new("SharedAccessSignature sr=x", 1));
+        Request::new(RequestId::new(1), call, identity, token, Instant::from_millis(30_000))
+    }
+}
+
+async fn error_of(reply: &'static str) -> LinkError {
+    let server = server(vec![Do::AnswerAndClose(reply)]).await;
+    let mut buffer = [0; 1024];
+    let mut link = server.link();
+    let error = link.exchange(&server.request(Call::Register { payload: None }), &mut buffer).await.unwrap_err();
+    assert!(link.last_error_detail().is_some_and(|detail| !detail.is_empty()), "{error}");
+    error
+}
+
+#[tokio::test]
+async fn requests_are_as_the_service_wants_them() {
+    let mut server = server(vec![Do::Answer(ASSIGNING); 3]).await;
+    let mut link = server.link();
+    let payload = Payload::new(r#"{"line":7}"#).unwrap();
+    let calls = [Call::Register { payload: Some(payload) }, Call::Status { operation_id: "5.0/x" }, Call::Lookup];
+    for call in calls {
+        let mut buffer = [0; 1024];
+        let reply = link.exchange(&server.request(call), &mut buffer).await.unwrap();
+        assert_eq!((reply.status, reply.retry_after), (202, Some(Millis::from_secs(3))));
+        assert_eq!((reply.body.operation_id, reply.body.status), (Some("5.0"), Some(Status::Assigning)));
+    }
+    let path = "/0ne00A1B2C3/registrations/dev%3A01";
+    let expected = [
+        (
+            format!("PUT {path}/register?api-version=2021-06-01 HTTP/1.1"),
+            r#"{"registrationId":"dev:01","payload":{"line":7}}"#,
+        ),
+        (format!("GET {path}/operations/5.0%2Fx?api-version=2021-06-01 HTTP/1.1"), ""),
+        (format!("POST {path}?api-version=2021-06-01 HTTP/1.1"), r#"{"registrationId":"dev:01"}"#),
+    ];
+    for (line, body) in expected {
+        let (connection, request) = server.requests.recv().await.unwrap();
+        assert_eq!(connection, 1, "one connection for all");
+        let (head, sent) = request.split_once("\r\n\r\n").unwrap();
+        assert_eq!((head.lines().next().unwrap(), sent), (line.as_str(), body));
+        let head = head.to_lowercase();
+        assert!(head.contains("\r\nauthorization: sharedaccesssignature sr=x"), "{head}");
+        assert!(head.contains("\r\nuser-agent: test/1") && head.contains("\r\naccept: application/json"), "{head}");
+        assert_eq!(head.contains("\r\ncontent-type: application/json; charset=utf-8"), !body.is_empty(), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_between_polls_is_replaced() {
+    let mut server = server(vec![Do::AnswerAndClose(ASSIGNING), Do::Answer(ASSIGNING)]).await;
+    let mut link = server.link();
+    let mut buffer = [0; 1024];
+    link.exchange(&server.request(Call::Register { payload: None }), &mut buffer).await.unwrap();
+    // A close that crosses the next request shows as a cut, which the machine tries again.
+    let status = server.request(Call::Status { operation_id: "5.0" });
+    let replied = match link.exchange(&status, &mut buffer).await {
+        Err(LinkError::Cut) => link.exchange(&status, &mut [0; 1024]).await.map(|reply| reply.status),
+        other => other.map(|reply| reply.status),
+    };
+    assert_eq!(replied, Ok(202));
+    assert_eq!(server.requests.recv().await.unwrap().0, 1);
+    assert_eq!(server.requests.recv().await.unwrap().0, 2);
+}
+
+#[tokio::test]
+async fn what_is_no_reply_of_the_service_is_told_apart() {
+    let table = [
+        ("", LinkError::Cut),
+        ("HTTP/1.1 202 Acc", LinkError::Cut),
+        ("HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n{\"operationId\":", LinkError::Cut),
+        ("HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{\"op", LinkError::Cut),
+        ("SSH-2.0-OpenSSH_9\r\n\r\n", LinkError::InvalidReply),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", LinkError::InvalidReply),
+        ("HTTP/1.1 302 Found\r\nLocation: https://portal.test/\r\nContent-Length: 0\r\n\r\n", LinkError::InvalidReply),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{", LinkError::ReplyTooLarge { needed: Some(5000) }),
+    ];
+    for (reply, expected) in table {
+        assert_eq!(error_of(reply).await, expected, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_end_stops_at_the_buffer() {
+    let chunk = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
+    let long: &'static str = Box::leak(format!("{chunk}{}\r\n400\r\n{}", "x".repeat(1024), "x".repeat(1024)).into());
+    assert_eq!(error_of(long).await, LinkError::ReplyTooLarge { needed: None });
+}
+
+#[tokio::test]
+async fn an_error_with_a_page_of_html_is_still_an_answer() {
+    let page = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 6\r\n\r\n<html>";
+    let server = server(vec![Do::Answer(page)]).await;
+    let mut buffer = [0; 64];
+    let request = server.request(Call::Register { payload: None });
+    let mut link = server.link();
+    let reply = link.exchange(&request, &mut buffer).await.unwrap();
+    assert_eq!((reply.status, reply.retry_after), (503, Some(Millis::from_secs(7))));
+}
