@@ -73,7 +73,8 @@ impl Service {
             ("--endpoint", &self.emulator.endpoint()),
             ("--ca-file", &self.folder.file("ca.pem")),
         ] {
-            if !given(option) && !(option == "--ca-file" && given("--add-ca-file")) {
+            let other_roots = option == "--ca-file" && given("--add-ca-file");
+            if !given(option) && !other_roots {
                 command.args([option, value]);
             }
         }
