@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::client::{Clock, ProvisioningClient};
+use crate::clock::Clock;
 use crate::hub::HubCredentials;
 use crate::key;
 use crate::secret_text::SecretText;
@@ -15,39 +15,19 @@ use crate::store::StoredAssignment;
 /// The hub that the device belongs to, and its name there.
 #[derive(Clone)]
 pub struct Assignment {
-    hub: String,
-    device_id: String,
-    id_scope: String,
-    registration_id: String,
-    substatus: Option<String>,
-    operation_id: Option<String>,
-    payload: Option<String>,
-    elapsed: Duration,
-    credential: Credential,
-    clock: Clock,
+    pub(crate) hub: String,
+    pub(crate) device_id: String,
+    pub(crate) id_scope: String,
+    pub(crate) registration_id: String,
+    pub(crate) substatus: Option<String>,
+    pub(crate) operation_id: Option<String>,
+    pub(crate) payload: Option<String>,
+    pub(crate) elapsed: Duration,
+    pub(crate) credential: Credential,
+    pub(crate) clock: Clock,
 }
 
 impl Assignment {
-    pub(crate) fn new(
-        client: &ProvisioningClient,
-        found: &dps_core::Assignment<'_>,
-        buffer: &[u8],
-        elapsed: Duration,
-    ) -> Self {
-        Self {
-            hub: found.assigned_hub.to_owned(),
-            device_id: found.device_id.to_owned(),
-            id_scope: client.id_scope.clone(),
-            registration_id: client.registration_id.clone(),
-            substatus: found.substatus.map(str::to_owned),
-            operation_id: found.operation_id.map(str::to_owned),
-            payload: payload_text(buffer, found.payload.clone()),
-            elapsed,
-            credential: client.credential.clone(),
-            clock: client.clock.clone(),
-        }
-    }
-
     /// The hub's host name.
     #[must_use]
     pub fn hub(&self) -> &str {
@@ -173,7 +153,7 @@ impl RegistrationRecord {
     }
 }
 
-fn payload_text(buffer: &[u8], range: Option<Range<usize>>) -> Option<String> {
+pub(crate) fn payload_text(buffer: &[u8], range: Option<Range<usize>>) -> Option<String> {
     let bytes = buffer.get(range?)?;
     String::from_utf8(bytes.to_vec()).ok()
 }

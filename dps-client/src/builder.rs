@@ -9,21 +9,14 @@ use dps_core::message::MESSAGE_MAX;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
 use dps_net::Roots;
 
-use crate::client::{Clock, ProvisioningClient, Watcher};
+use crate::carrier::{Carrier, Transport};
+use crate::client::{ProvisioningClient, Watcher};
+use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::key::{GroupKey, SymmetricKey};
 use crate::link::{OwnLink, SendLink};
 use crate::progress::{Progress, ResumeToken};
 use crate::signer::{Credential, SendSigner};
-
-/// Over what to talk to the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Transport {
-    /// HTTPS, port 443.
-    #[default]
-    Https,
-}
 
 enum Source {
     Key(SymmetricKey),
@@ -80,7 +73,7 @@ impl Default for ProvisioningClientBuilder {
             token_life: None,
             correct_clock: false,
             seed: None,
-            clock: Arc::new(|| Some(SystemTime::now())),
+            clock: Clock::system(),
             payload: None,
             reply_limit: MESSAGE_MAX,
             resume: None,
@@ -216,7 +209,7 @@ impl ProvisioningClientBuilder {
 
     /// Another clock than the system's; `None` says that the time is not known.
     pub fn clock(mut self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Clock::new(clock);
         self
     }
 
@@ -280,9 +273,9 @@ impl ProvisioningClientBuilder {
         if let Some(life) = self.token_life {
             config = config.token_life(millis(life));
         }
-        let transport = match self.own_link {
-            Some(link) => crate::client::Carrier::Own(link),
-            None => carrier(self.transport, &self.roots, self.api_version, self.user_agent)?,
+        let carrier = match self.own_link {
+            Some(link) => Carrier::Own(link),
+            None => Carrier::new(self.transport, &self.roots, self.api_version, self.user_agent)?,
         };
         Ok(ProvisioningClient {
             id_scope,
@@ -290,7 +283,7 @@ impl ProvisioningClientBuilder {
             endpoint,
             credential,
             config,
-            carrier: transport,
+            carrier,
             payload: self.payload,
             resume: self.resume,
             reply_limit: self.reply_limit,
@@ -316,37 +309,6 @@ fn credential(source: Source, registration_id: &str) -> Result<(Credential, KeyE
         Source::GroupKeyFile(path) => of_group(GroupKey::from_file(path)?),
         Source::Own(credential) => Ok((credential, KeyEvidence::default())),
     }
-}
-
-#[cfg(feature = "http")]
-fn carrier(
-    transport: Transport,
-    roots: &Roots,
-    api_version: Option<String>,
-    user_agent: Option<String>,
-) -> Result<crate::client::Carrier, DpsError> {
-    let Transport::Https = transport;
-    let tls = dps_net::client_config(roots)
-        .map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))?;
-    let agent = user_agent.unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned());
-    let mut options = dps_http::HttpOptions::default().user_agent(agent);
-    if let Some(version) = api_version {
-        options = options.api_version(version);
-    }
-    // Making a link checks the options; the first registration makes another.
-    dps_http::HttpLink::new(Arc::clone(&tls), options.clone()).map_err(invalid_option)?;
-    Ok(crate::client::Carrier::Http { tls, options })
-}
-
-#[cfg(not(feature = "http"))]
-fn carrier(_: Transport, _: &Roots, _: Option<String>, _: Option<String>) -> Result<crate::client::Carrier, DpsError> {
-    let message = "this build has no transport: turn on the feature `http`, or give a link".to_owned();
-    Err(DpsError::config(ErrorCode::InvalidOption, message))
-}
-
-#[cfg(feature = "http")]
-pub(crate) fn invalid_option(error: dps_http::OptionError) -> DpsError {
-    DpsError::config(ErrorCode::InvalidOption, error.to_string())
 }
 
 fn millis(duration: Duration) -> Millis {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use dps_core::registration::storage_size;
 use dps_core::{
@@ -11,44 +11,21 @@ use dps_core::{
 };
 use tracing::{debug, info};
 
-use crate::assignment::{Assignment, RegistrationRecord};
+use crate::assignment::{Assignment, RegistrationRecord, payload_text};
 use crate::blocking::BlockingClient;
 use crate::builder::ProvisioningClientBuilder;
+use crate::carrier::Carrier;
+use crate::clock::Clock;
 use crate::error::DpsError;
-use crate::link::{ClientLink, OwnLink};
+use crate::link::ClientLink;
 use crate::progress::Progress;
 use crate::signer::Credential;
 use crate::timer::TokioTimer;
 
-pub(crate) type Clock = Arc<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 pub(crate) type Watcher = Arc<Mutex<dyn FnMut(Progress) + Send>>;
 
 /// Room beyond the least, so that long hub names and the service's messages are kept whole.
 const TEXT_ROOM: usize = 1024;
-
-/// Over what a client talks.
-#[derive(Clone, Debug)]
-pub(crate) enum Carrier {
-    #[cfg(feature = "http")]
-    Http {
-        tls: Arc<rustls::ClientConfig>,
-        options: dps_http::HttpOptions,
-    },
-    Own(OwnLink),
-}
-
-impl Carrier {
-    async fn link(&self) -> Result<ClientLink, DpsError> {
-        match self {
-            #[cfg(feature = "http")]
-            Self::Http { tls, options } => {
-                let link = dps_http::HttpLink::new(Arc::clone(tls), options.clone());
-                Ok(ClientLink::Http(link.map_err(crate::builder::invalid_option)?))
-            }
-            Self::Own(link) => Ok(link.lend().await),
-        }
-    }
-}
 
 /// A device that can be registered. Cheap to keep; each registration opens a connection of its own.
 pub struct ProvisioningClient {
@@ -164,7 +141,7 @@ impl ProvisioningClient {
     }
 
     fn wall_anchor(&self, timer: &TokioTimer) -> Option<WallAnchor> {
-        let since = (self.clock)()?.duration_since(UNIX_EPOCH).ok()?;
+        let since = self.clock.now()?.duration_since(UNIX_EPOCH).ok()?;
         Some(WallAnchor { at: timer.now(), unix: UnixSeconds::new(since.as_secs()) })
     }
 
@@ -186,7 +163,18 @@ impl ProvisioningClient {
         let elapsed = timer.elapsed();
         let failed = match machine.outcome() {
             Some(Outcome::Assigned(assignment)) => {
-                let assignment = Assignment::new(self, &assignment, buffer, elapsed);
+                let assignment = Assignment {
+                    hub: assignment.assigned_hub.to_owned(),
+                    device_id: assignment.device_id.to_owned(),
+                    id_scope: self.id_scope.clone(),
+                    registration_id: self.registration_id.clone(),
+                    substatus: assignment.substatus.map(str::to_owned),
+                    operation_id: assignment.operation_id.map(str::to_owned),
+                    payload: payload_text(buffer, assignment.payload),
+                    elapsed,
+                    credential: self.credential.clone(),
+                    clock: self.clock.clone(),
+                };
                 info!(hub = assignment.hub(), device_id = assignment.device_id(), ?elapsed, "assigned");
                 return Ok(Finished::Assigned(assignment));
             }

@@ -7,7 +7,7 @@ use dps_core::credentials::{Resource, SasToken};
 use dps_core::{ErrorCode, Hint, Signer, UnixSeconds, Verdict};
 use zeroize::Zeroizing;
 
-use crate::client::Clock;
+use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::secret_text::SecretText;
 use crate::signer::Credential;
@@ -32,7 +32,7 @@ pub struct HubCredentials {
     device_id: String,
     life: Duration,
     credential: Credential,
-    clock: ClockHandle,
+    clock: Clock,
     current: Option<HubPassword>,
 }
 
@@ -67,7 +67,7 @@ impl HubPassword {
 
 impl HubCredentials {
     pub(crate) fn new(hub: String, device_id: String, credential: Credential, clock: Clock) -> Self {
-        Self { hub, device_id, life: LIFE, credential, clock: ClockHandle(clock), current: None }
+        Self { hub, device_id, life: LIFE, credential, clock, current: None }
     }
 
     /// Another life of passwords than an hour.
@@ -95,7 +95,7 @@ impl HubCredentials {
     /// # Errors
     /// `clock-needed` when the time is not known, `signer-failed` when the signer fails.
     pub async fn password(&mut self) -> Result<&HubPassword, DpsError> {
-        let now = (self.clock.0)().filter(|now| *now > UNIX_EPOCH).ok_or_else(|| {
+        let now = self.clock.now().ok_or_else(|| {
             DpsError::new(ErrorCode::ClockNeeded, Verdict::Reconfigure, Hint::SetClock.text().to_owned())
         })?;
         let password = match self.current.take() {
@@ -121,14 +121,4 @@ impl HubCredentials {
 
 fn too_small(short: dps_core::text::TooSmall) -> DpsError {
     DpsError::new(ErrorCode::Internal, Verdict::Never, short.to_string())
-}
-
-/// A clock that has nothing to show.
-#[derive(Clone)]
-struct ClockHandle(Clock);
-
-impl std::fmt::Debug for ClockHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock(..)")
-    }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
-use dps_client::core::{ErrorCode, Family, Hint, Key, Signature, Verdict};
-use dps_client::{BlockingSigner, Progress, ProvisioningClient, SendSigner, SymmetricKey};
+use dps_client::core::codec::http;
+use dps_client::core::message::Call;
+use dps_client::core::{ErrorCode, Family, Hint, Key, LinkError, Reply, Request, SignError, Signature, Verdict};
+use dps_client::{BlockingSigner, Progress, ProvisioningClient, SendLink, SendSigner, SymmetricKey};
 use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
 
 const TWO_HOURS: Duration = Duration::from_secs(7200);
@@ -44,7 +46,7 @@ async fn a_group_key_and_a_derived_key() {
 struct SlowSigner(Key);
 
 impl SendSigner for SlowSigner {
-    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, dps_client::core::link::SignError> {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
         tokio::task::yield_now().await;
         Ok(self.0.sign(to_sign))
     }
@@ -152,6 +154,36 @@ async fn a_clock_two_hours_off() {
 
     let none = builder(&emulator).symmetric_key(device_key()).clock(|| None).build().unwrap();
     assert_eq!(what(&none.register().await.unwrap_err()), (ErrorCode::ClockNeeded, Some(Hint::SetClock)));
+}
+
+/// A link of the application's own: a modem's HTTP stack, say. It answers from memory.
+struct Modem;
+
+impl SendLink for Modem {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let (status, text) = match request.call {
+            Call::Register { .. } => (202, r#"{"operationId":"5.0","status":"assigning"}"#),
+            _ => (200, r#"{"status":"assigned","registrationState":{"assignedHub":"hub-m.test","deviceId":"m"}}"#),
+        };
+        let body = &mut buffer[..text.len()];
+        body.copy_from_slice(text.as_bytes());
+        http::read_reply(http::Head { status, ..http::Head::default() }, body)
+    }
+}
+
+#[tokio::test]
+async fn a_link_of_the_applications_own() {
+    let client = ProvisioningClient::builder()
+        .id_scope("0ne00A1B2C3")
+        .registration_id("dev-01")
+        .symmetric_key(device_key())
+        .poll_interval(Duration::from_millis(1))
+        .link(Modem)
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.register().await.unwrap().hub(), "hub-m.test");
+    }
 }
 
 #[tokio::test]
