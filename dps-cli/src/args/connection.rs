@@ -11,7 +11,7 @@ use super::duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// Where the service answers: HOST[:PORT] or https://HOST[:PORT]. Default: the global endpoint
+    /// Where the service answers: HOST, HOST:PORT or https://HOST:PORT. Default: the global endpoint
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
     /// Trust only the certificate authorities in this file, instead of the system's

@@ -149,7 +149,7 @@ pub(crate) struct AdminArgs {
     /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) connection_string_file: PathBuf,
-    /// Connect here instead of to the connection string's host: HOST[:PORT] or https://HOST[:PORT]
+    /// Connect here instead of to the connection string's host: HOST, HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
     /// Trust only the certificate authorities in this file, instead of the system's

@@ -1,6 +1,6 @@
 //! Which ids were there before, letter case aside, in bounded memory.
 //!
-//! Keeps 16 bytes an id (about 36 MB for a million, table included) instead of the ids: a 64-bit hash under a random
+//! Keeps 16 bytes an id (a table of about 36 MB for a million) instead of the ids: a 64-bit hash under a random
 //! key. That two different ids of a million share one has a chance of about 3 in 100 million.
 
 use std::collections::HashMap;

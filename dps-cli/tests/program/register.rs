@@ -72,13 +72,13 @@ fn a_payload_goes_out_and_comes_back() {
 
 #[test]
 fn an_operation_that_ran_out_of_time_is_resumed() {
-    let slow = |service: ServiceOptions| service.assigning_ms(2_500);
+    let slow = |service: ServiceOptions| service.assigning_ms(5_000);
     let service = Service::with(|options| options.service(slow));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let resume = service.folder.file("operation");
     let files = ["--key-file", &key, "--resume", &resume, "--json"];
 
-    let error = service.as_device("register --timeout 1500ms", "dev-01", &files).run().code(6).error();
+    let error = service.as_device("register --timeout 3500ms", "dev-01", &files).run().code(6).error();
     assert_eq!((&error["name"], &error["verdict"]), (&"deadline-exceeded".into(), &"after".into()));
     assert_eq!(mode_of(&resume), 0o600);
     assert!(!service.folder.read("operation").contains(service.folder.read("device.key").as_str()));
