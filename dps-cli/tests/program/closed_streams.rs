@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::process::Stdio;
 
-use super::run::{GROUP_KEY, Run, dps, finish};
+use super::run::{Finished, GROUP_KEY, Run, dps, finish};
 
 #[test]
 fn a_closed_stdout_is_no_panic() {
@@ -25,12 +25,8 @@ fn a_closed_stderr_is_no_panic() {
 #[test]
 fn a_full_disk_is_a_local_failure() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = dps(["derive-key", "--rid", "a"])
-        .env("DPS_GROUP_KEY", GROUP_KEY)
-        .stdout(Stdio::from(full))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let done = finish(output).code(7);
+    let mut command = dps(["derive-key", "--rid", "a"]);
+    command.env("DPS_GROUP_KEY", GROUP_KEY).stdout(Stdio::from(full)).stderr(Stdio::piped());
+    let done = Finished::of(command.output().unwrap()).code(7);
     assert!(done.stderr.contains("stdout"), "{}", done.stderr);
 }

@@ -2,15 +2,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Child;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::run::{Finished, Folder, Run, dps, dps_line, finish, mode_of, send};
+use super::run::{Finished, Folder, Run, Running, dps, dps_line, finish, mode_of, send};
 
 /// Starts the program and waits for its ready line.
-pub(crate) fn start(words: &[&str]) -> (Child, Value) {
+pub(crate) fn start(words: &[&str]) -> (Running, Value) {
     let mut child = dps(["emulator", "--json"]).args(words).start();
     // Unbuffered beyond the line, so that the rest stays for whoever waits for the program.
     let mut line = String::new();
@@ -18,7 +17,7 @@ pub(crate) fn start(words: &[&str]) -> (Child, Value) {
     (child, serde_json::from_str(&line).expect("no ready line"))
 }
 
-pub(crate) fn stop(child: Child, signal: Signal) -> Finished {
+pub(crate) fn stop(child: Running, signal: Signal) -> Finished {
     send(&child, signal);
     finish(child)
 }

@@ -1,6 +1,7 @@
 //! Runs the built program in an environment of its own and looks at what came out.
 
 use std::io::Write as _;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -94,10 +95,36 @@ impl Finished {
     }
 }
 
+/// A program that was started; a test that fails leaves none behind.
+pub(crate) struct Running(Option<Child>);
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
 pub(crate) trait Run {
     fn run(&mut self) -> Finished;
     fn run_with_input(&mut self, input: &[u8]) -> Finished;
-    fn start(&mut self) -> Child;
+    fn start(&mut self) -> Running;
 }
 
 impl Run for Command {
@@ -111,11 +138,11 @@ impl Run for Command {
         // A program that needs less than all of it closes the pipe.
         _ = stdin.write_all(input);
         drop(stdin);
-        Finished::of(child.wait_with_output().unwrap())
+        finish(child)
     }
 
-    fn start(&mut self) -> Child {
-        self.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    fn start(&mut self) -> Running {
+        Running(Some(self.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 }
 
@@ -172,8 +199,8 @@ pub(crate) fn send(child: &Child, signal: rustix::process::Signal) {
 }
 
 /// Waits for a program that was started and takes what it left.
-pub(crate) fn finish(child: Child) -> Finished {
-    Finished::of(child.wait_with_output().unwrap())
+pub(crate) fn finish(mut running: Running) -> Finished {
+    Finished::of(running.0.take().unwrap().wait_with_output().unwrap())
 }
 
 /// A data file of `vectors/`.
