@@ -182,7 +182,9 @@ impl ProvisioningClient {
                 info!(status = record.status.as_str(), ?elapsed, "record");
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
             }
-            Some(Outcome::Failed(failure)) => DpsError::of_failure(&failure, link.last_error_detail()),
+            Some(Outcome::Failed(failure)) => {
+                DpsError::of_failure(&failure, link.last_error_detail(), machine.operation().as_ref())
+            }
             _ => internal("the registration has no outcome"),
         };
         info!(error = %failed, name = failed.name(), ?elapsed, "failed");

@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Verdict};
+use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, Verdict};
+
+use crate::progress::ResumeToken;
 
 /// Why there is no assignment.
 ///
@@ -26,6 +28,7 @@ struct Inner {
     hints: Vec<Hint>,
     clock_skew: Option<i64>,
     needed: Option<usize>,
+    resume: Option<ResumeToken>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -42,6 +45,7 @@ impl DpsError {
             hints: Vec::new(),
             clock_skew: None,
             needed: None,
+            resume: None,
             source: None,
         }))
     }
@@ -58,8 +62,8 @@ impl DpsError {
         failed
     }
 
-    /// Why a registration failed; `detail` is what the link knows beyond it.
-    pub(crate) fn of_failure(failure: &Failure<'_>, detail: Option<String>) -> Self {
+    /// Why a registration failed; `detail` is what the link knows beyond it, `operation` what is under way.
+    pub(crate) fn of_failure(failure: &Failure<'_>, detail: Option<String>, operation: Option<&Operation<'_>>) -> Self {
         let of_link = failure.code.family() == Family::Link;
         let words = failure.message.map(str::to_owned).or_else(|| detail.filter(|_| of_link));
         let message = match words.filter(|words| !words.is_empty()) {
@@ -74,6 +78,8 @@ impl DpsError {
         failed.0.hints = failure.hints().iter().collect();
         failed.0.clock_skew = failure.clock_skew;
         failed.0.needed = failure.needed;
+        let refused = failure.code.family() == Family::Service && failure.verdict == Verdict::Never;
+        failed.0.resume = operation.filter(|_| !refused).and_then(ResumeToken::of);
         failed
     }
 
@@ -156,6 +162,12 @@ impl DpsError {
     #[must_use]
     pub fn needed_bytes(&self) -> Option<usize> {
         self.0.needed
+    }
+
+    /// What to go on from later, where the service had begun an operation and has not refused it.
+    #[must_use]
+    pub fn resume_token(&self) -> Option<&ResumeToken> {
+        self.0.resume.as_ref()
     }
 
     /// What went wrong, in a sentence; without numbers and hints.

@@ -243,6 +243,13 @@ async fn a_stopped_registration_is_resumed_by_its_token() {
     let resumed = builder(&emulator).symmetric_key(device_key()).resume(&token).build().unwrap();
     assert_eq!(resumed.register().await.unwrap().hub(), "hub-a.test");
     assert_eq!(emulator.with_service(|service| service.counters()).registers, 1);
+
+    // A hint beyond the deadline ends it before any wait: the error has what to go on from.
+    let hasty = builder(&emulator).symmetric_key(device_key()).timeout(Duration::from_secs(10)).build().unwrap();
+    let error = hasty.register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::DeadlineExceeded, Some(Hint::RaiseTimeout)));
+    assert!(error.resume_token().is_some() && error.retry_after() == Some(Duration::from_secs(60)));
+
     let other = builder(&emulator).registration_id("dev-02").symmetric_key(device_key()).resume(&token);
     let error = other.build().unwrap().register().await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::OperationMismatch);

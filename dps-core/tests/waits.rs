@@ -191,3 +191,25 @@ fn a_whole_registration_takes_the_waits_asked_for_and_no_more() {
     assert_eq!((assignment.assigned_hub, assignment.device_id), ("hub-a.test", "dev-01"));
     assert_eq!((assignment.substatus, assignment.operation_id), (Some("initialAssignment"), Some("5.op.1")));
 }
+
+#[test]
+fn a_request_that_the_deadline_cuts_short_leaves_the_last_cause() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config().deadline(Millis::from_secs(5)), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &error(503, Some(1))).unwrap();
+    let Did::Wait(next) = step(&mut machine, 0) else { panic!() };
+    sent(&mut machine, next);
+    assert_eq!(step(&mut machine, 5000), Did::Finish);
+    assert_eq!(failure(&machine).0, ErrorCode::ServiceUnavailable, "it had less time than a request may take");
+
+    // Requests that had their whole time are time-outs, the last one too.
+    let mut storage = [0; 1024];
+    let patient = config().deadline(Millis::from_secs(60)).request_timeout(Millis::from_secs(30));
+    let mut machine = Registration::new(identity(), patient, &mut storage).unwrap();
+    sent(&mut machine, 0);
+    let Did::Wait(next) = step(&mut machine, 30_000) else { panic!() };
+    sent(&mut machine, next);
+    assert_eq!(step(&mut machine, 60_000), Did::Finish);
+    assert_eq!(failure(&machine).0, ErrorCode::Timeout);
+}

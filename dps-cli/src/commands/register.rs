@@ -25,13 +25,9 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
     let with_secret = args.connection_string;
     let (builder, resume) = blocking(move || prepare(args)).await?;
     let builder = watch(builder, resume.clone(), !output.is_json() && io::stderr().is_terminal());
-    let registered = builder.build()?.register().await.map_err(Failure::from);
+    let registered = builder.build()?.register().await;
     if let Some(resume) = resume {
-        let resume = resume.lock().unwrap_or_else(PoisonError::into_inner);
-        match &registered {
-            Err(failure) if !ResumeFile::is_over(failure) => {}
-            _ => resume.remove(),
-        }
+        resume.lock().unwrap_or_else(PoisonError::into_inner).settle(&registered);
     }
     report(&registered?, with_secret, output)
 }

@@ -5,8 +5,8 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use dps_client::ResumeToken;
-use dps_core::{ErrorCode, Family, Verdict};
+use dps_client::{Assignment, DpsError, ResumeToken};
+use dps_core::{ErrorCode, Family};
 
 use crate::failure::{Failure, Result};
 use crate::output::note;
@@ -54,19 +54,27 @@ impl ResumeFile {
         }
     }
 
+    /// After the end: keeps what there is to go on from, and removes what the service is done with.
+    pub(super) fn settle(&mut self, ended: &std::result::Result<Assignment, DpsError>) {
+        match ended {
+            Ok(_) => self.remove(),
+            Err(error) => match error.resume_token() {
+                Some(token) => self.keep(token.clone()),
+                None if error.family() == Family::Service => self.remove(),
+                // The service was not asked about it.
+                None => {}
+            },
+        }
+    }
+
     /// The operation is over: there is nothing to go on from.
-    pub(super) fn remove(&self) {
+    fn remove(&self) {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 note(format_args!("warning: cannot remove {}: {error}", self.path.display()));
             }
             _ => {}
         }
-    }
-
-    /// Whether a failure is the service's last word on the operation.
-    pub(super) fn is_over(failure: &Failure) -> bool {
-        failure.code.family() == Family::Service && !matches!(failure.verdict, Verdict::After(_))
     }
 }
 

@@ -190,7 +190,12 @@ impl<'m, A: Attestation> Registration<'m, A> {
     fn end_overdue_step(&mut self, now: Instant) {
         match self.step {
             Step::Signing { by, .. } if now >= by => self.fail(Cause::new(ErrorCode::SignerTimeout), Verdict::Never),
-            Step::Asked { ask, by, .. } if now >= by => self.try_later(now, ask, Cause::new(ErrorCode::Timeout), None),
+            Step::Asked { ask, by, .. } if now >= by => {
+                // A request that the deadline cut short says less than what went wrong before it.
+                let cut_short = self.deadline.is_some_and(|deadline| by >= deadline);
+                let cause = self.cause.filter(|_| cut_short).unwrap_or(Cause::new(ErrorCode::Timeout));
+                self.try_later(now, ask, cause, None);
+            }
             _ => {}
         }
     }
