@@ -97,6 +97,17 @@ fn an_operation_that_ran_out_of_time_is_resumed() {
 }
 
 #[test]
+fn a_hint_beyond_the_deadline_leaves_an_operation_to_resume() {
+    let service = Service::with(|options| options.default_retry_after_s(3600));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let resume = service.folder.file("operation");
+    let files = ["--key-file", &key, "--resume", &resume, "--json"];
+    let error = service.as_device("register --timeout 20s", "dev-01", &files).run().code(6).error();
+    assert_eq!((&error["name"], &error["retryAfterMs"]), (&"deadline-exceeded".into(), &3_600_000.into()));
+    assert_eq!(mode_of(&resume), 0o600);
+}
+
+#[test]
 fn roots_are_replaced_or_added() {
     let service = Service::with(|options| options.assign_at_once(true));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
