@@ -5,14 +5,15 @@ use std::path::Path;
 use dps_core::ErrorCode;
 use dps_net::{Roots, RootsError};
 
+use crate::args::TrustArgs;
 use crate::failure::{Failure, Result};
 
 /// The largest file of certificates taken, in bytes.
 const MOST: u64 = 1024 * 1024;
 
 /// Reads the roots that the options name.
-pub(crate) fn roots(replace: Option<&Path>, add: Option<&Path>) -> Result<Roots> {
-    match (replace, add) {
+pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
+    match (args.ca_file.as_deref(), args.add_ca_file.as_deref()) {
         (None, None) => Ok(Roots::platform()),
         (Some(path), None) => read(path, Roots::replace_pem),
         (None, Some(path)) => read(path, Roots::add_pem),

@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dps_core::credentials::{Resource, SasToken};
+use dps_core::credentials::Resource;
 use dps_core::message::LinkError;
 use dps_core::text::{Text, percent_len};
-use dps_core::{Endpoint, ErrorCode, UnixSeconds};
+use dps_core::{Endpoint, ErrorCode};
 use dps_net::Roots;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use super::connection_string::ConnectionString;
 use super::refusal;
-use crate::commands::unix_now;
 use crate::failure::{Failure, Result};
+use crate::sas;
 
 const API_VERSION: &str = "2021-10-01";
 const HTTPS_PORT: u16 = 443;
@@ -27,8 +27,8 @@ const PAGE: &str = "100";
 const CONTINUATION: &str = "x-ms-continuation";
 /// The longest answer taken, in bytes: a page of a hundred enrollments, each near its limit.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// How long a token is good for beyond the deadline of the calls, in seconds.
-const TOKEN_MARGIN: u64 = 300;
+/// How long a token is good for beyond the deadline of the calls.
+const TOKEN_MARGIN: Duration = Duration::from_secs(300);
 
 /// A connection to the admin API.
 pub(crate) struct AdminClient {
@@ -133,22 +133,18 @@ impl AdminClient {
     /// A token for the whole service, good for as long as this program may take.
     fn authorization(&self) -> Result<HeaderValue> {
         let resource = Resource::Service { host: &self.owner.host, policy: &self.owner.policy };
-        let expiry = UnixSeconds::new(unix_now()?).plus(self.timeout.as_secs().saturating_add(TOKEN_MARGIN));
-        let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-        let internal = |error: dps_core::text::TooSmall| Failure::internal(error.to_string());
-        let unsigned = SasToken::prepare(resource, expiry, &mut buffer).map_err(internal)?;
-        let signature = self.owner.key.sign(unsigned.to_sign());
-        let token = unsigned.finish(&signature).map_err(internal)?;
-        let mut value = HeaderValue::from_str(token).map_err(|_| Failure::internal("the token is no header"))?;
+        let life = self.timeout.saturating_add(TOKEN_MARGIN);
+        let token = sas::token(resource, &self.owner.key, life)?;
+        let mut value = HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is no header"))?;
         value.set_sensitive(true);
         Ok(value)
     }
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-    let found = tokio::net::lookup_host((host, port)).await;
-    let addresses: Vec<_> = found.map_err(|error| refusal::of_link(LinkError::Dns, &error.to_string()))?.collect();
-    if addresses.is_empty() { Err(refusal::of_link(LinkError::Dns, "no address")) } else { Ok(addresses) }
+    let found = dps_net::resolve(host).await;
+    let addresses = found.map_err(|error| refusal::of_link(LinkError::Dns, &error.to_string()))?;
+    Ok(addresses.into_iter().map(|address| SocketAddr::new(address.ip(), port)).collect())
 }
 
 async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -14,18 +14,25 @@ pub(crate) struct ConnectionArgs {
     /// Where the service answers: HOST, HOST:PORT or https://HOST:PORT. Default: the global endpoint
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
-    /// Trust only the certificate authorities in this file, instead of the system's
-    #[arg(long, value_name = "PEM", conflicts_with = "add_ca_file")]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Trust the certificate authorities in this file as well as the system's
-    #[arg(long, value_name = "PEM")]
-    pub(crate) add_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// How to talk to the service
     #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
     pub(crate) transport: TransportName,
     /// How long the whole may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
+}
+
+/// Which certificate authorities to trust.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Trust only the certificate authorities in this file, instead of the system's
+    #[arg(long, value_name = "PEM", conflicts_with = "add_ca_file")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this file as well as the system's
+    #[arg(long, value_name = "PEM")]
+    pub(crate) add_ca_file: Option<PathBuf>,
 }
 
 /// The transports that have a name; not every version has every one.

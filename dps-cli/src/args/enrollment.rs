@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::connection::TrustArgs;
 use super::{duration, is_stdin};
 
 /// `dps enrollment …`.
@@ -152,12 +153,8 @@ pub(crate) struct AdminArgs {
     /// Connect here instead of to the connection string's host: HOST, HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
-    /// Trust only the certificate authorities in this file, instead of the system's
-    #[arg(long, value_name = "PEM", conflicts_with = "add_ca_file")]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Trust the certificate authorities in this file as well as the system's
-    #[arg(long, value_name = "PEM")]
-    pub(crate) add_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// How long the whole may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -150,7 +150,7 @@ fn report(args: &DeriveKeyArgs, out: &Path, summary: &Summary, output: Output) -
         if findings.total() > 0 {
             writeln!(
                 text,
-                "{} rows not written: {} invalid, {} repeated, {} repeated in another letter case",
+                "rows not written: {} ({} invalid, {} repeated, {} repeated in another letter case)",
                 findings.total(),
                 findings.invalid,
                 findings.duplicates,

@@ -14,7 +14,7 @@ use crate::trust;
 pub(super) fn begin(identity: &IdentityArgs, connection: &ConnectionArgs) -> Result<ProvisioningClientBuilder> {
     check(identity, connection)?;
     let key = DeviceOrGroup::read(&identity.key)?;
-    let roots: Roots = trust::roots(connection.ca_file.as_deref(), connection.add_ca_file.as_deref())?;
+    let roots: Roots = trust::roots(&connection.trust)?;
     let mut builder = ProvisioningClient::builder()
         .id_scope(identity.id_scope.as_str())
         .registration_id(identity.registration_id.as_str())

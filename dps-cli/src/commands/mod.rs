@@ -20,8 +20,6 @@ use crate::interrupt::Interrupts;
 use crate::output::Output;
 use crate::private_file;
 
-pub(crate) use token::unix_now;
-
 /// Runs the command line, until it is done or interrupted.
 pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) -> Result<Exit> {
     if cli.command.stdin_inputs() > 1 {

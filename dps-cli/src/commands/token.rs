@@ -1,17 +1,15 @@
 //! `dps token`: the SAS token with which a device registers. It is as secret as a key until it expires.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use dps_core::credentials::{Resource, SasToken};
-use dps_core::{Endpoint, ErrorCode, IdScope, Identity, RegistrationId, UnixSeconds};
+use dps_core::credentials::Resource;
+use dps_core::{Endpoint, IdScope, Identity, RegistrationId};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::args::TokenArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::key::DeviceOrGroup;
 use crate::output::Output;
+use crate::sas;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,28 +26,15 @@ pub(crate) fn run(args: &TokenArgs, output: Output) -> Result<Exit> {
     let registration_id = RegistrationId::new(&args.identity.registration_id)?;
     let key = DeviceOrGroup::read(&args.identity.key)?.device_key(registration_id)?;
 
-    let expiry = UnixSeconds::new(unix_now()?).plus(args.ttl.as_secs().max(1));
     let resource = Resource::Registration(Identity { endpoint: Endpoint::GLOBAL, id_scope, registration_id });
-    let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-    let internal = |error: dps_core::text::TooSmall| Failure::internal(error.to_string());
-    let unsigned = SasToken::prepare(resource, expiry, &mut buffer).map_err(internal)?;
-    let signature = key.sign(unsigned.to_sign());
-    let token = unsigned.finish(&signature).map_err(internal)?;
+    let token = sas::token(resource, &key, args.ttl)?;
 
     let result = Token {
-        token,
+        token: &token.text,
         id_scope: id_scope.as_str(),
         registration_id: registration_id.as_str(),
-        expires_at_unix: expiry.get(),
+        expires_at_unix: token.expiry.get(),
     };
-    output.result(&result, |out| writeln!(out, "{token}"))?;
+    output.result(&result, |out| writeln!(out, "{}", result.token))?;
     Ok(Exit::Done)
-}
-
-/// Whole seconds since 1970.
-pub(crate) fn unix_now() -> Result<u64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since
-        .map(|since| since.as_secs())
-        .map_err(|_| Failure::new(ErrorCode::ClockNeeded, "the clock of this machine is before 1970: set it"))
 }

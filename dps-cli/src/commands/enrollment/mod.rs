@@ -123,7 +123,7 @@ async fn connect(args: AdminArgs) -> Result<AdminClient> {
         let path: &Path = &args.connection_string_file;
         let text = secret::read(path, "the service's connection string")?;
         let owner = ConnectionString::parse(&text).map_err(|failure| failure.in_source(path.display()))?;
-        let roots = trust::roots(args.ca_file.as_deref(), args.add_ca_file.as_deref())?;
+        let roots = trust::roots(&args.trust)?;
         Ok((owner, roots, args))
     })
     .await?;
