@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["attestation", "config", "credentials", "error", "ids", "message", "outcome", "secret", "text", "time"],
     ),
     ("schema", &["ids", "message", "schema::json", "text"]),
-    ("codec", &["message", "schema", "text", "time"]),
+    ("codec", &["ids", "message", "schema", "text", "time"]),
     ("link", &["attestation", "message", "registration", "secret", "time"]),
 ];
 

@@ -1,3 +1,42 @@
 //! How requests and replies look on the wire; one codec a transport. Bytes in, bytes out: no sockets.
 
 pub mod http;
+pub mod mqtt;
+
+use crate::message::{Body, LinkError, Reply};
+use crate::schema;
+use crate::time::{Millis, UnixSeconds};
+
+/// A longer hint counts as none.
+const HINT_MAX_SECONDS: u64 = 86_400;
+
+/// A reply from its parts, the same over every transport. The body is unescaped where it stands.
+fn read_reply(
+    status: u16,
+    retry_after: Option<Millis>,
+    date: Option<UnixSeconds>,
+    body: &mut [u8],
+) -> Result<Reply<'_>, LinkError> {
+    let body = match (status, schema::read_body(body)) {
+        (200..=299, Ok(body)) | (400..=599, Ok(body)) => body,
+        (400..=599, Err(_)) => Body::default(),
+        _ => return Err(LinkError::InvalidReply),
+    };
+    Ok(Reply { status, retry_after, date, body })
+}
+
+/// A hint of so many seconds, unless it is absurd.
+fn hint(seconds: u64) -> Option<Millis> {
+    (seconds <= HINT_MAX_SECONDS).then(|| Millis::from_secs(seconds as u32))
+}
+
+fn parse_seconds(digits: &str) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(
+        digits.bytes().fold(0, |number: u64, digit| {
+            number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')))
+        }),
+    )
+}

@@ -6,7 +6,8 @@
 pub mod date;
 pub mod wire;
 
-use crate::message::{Body, Call, LinkError, Reply, Request};
+use crate::codec;
+use crate::message::{Call, LinkError, Reply, Request};
 use crate::schema;
 use crate::text::Text;
 use crate::time::{Millis, UnixSeconds};
@@ -15,8 +16,6 @@ use crate::time::{Millis, UnixSeconds};
 pub const DEFAULT_API_VERSION: &str = "2021-06-01";
 /// The port of HTTPS (RFC 9110, section 4.2.2).
 pub const DEFAULT_PORT: u16 = 443;
-/// A longer hint counts as none.
-const HINT_MAX_SECONDS: u64 = 86_400;
 
 /// The method of a call.
 #[must_use]
@@ -73,33 +72,18 @@ pub struct Head<'h> {
 /// API (1xx, 3xx: a proxy or captive portal). An error status with an unreadable body is still a reply.
 pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
     let date = head.date.and_then(date::parse);
-    let body = match (head.status, schema::read_body(body)) {
-        (200..=299, Ok(body)) | (400..=599, Ok(body)) => body,
-        (400..=599, Err(_)) => Body::default(),
-        _ => return Err(LinkError::InvalidReply),
-    };
-    Ok(Reply { status: head.status, retry_after: head.retry_after.and_then(|hint| parse_hint(hint, date)), date, body })
+    let retry_after = head.retry_after.and_then(|hint| parse_hint(hint, date));
+    codec::read_reply(head.status, retry_after, date, body)
 }
 
 /// A hint in seconds, or a date measured against the same reply's `Date`; absurd ones count as none.
 fn parse_hint(hint: &str, date: Option<UnixSeconds>) -> Option<Millis> {
     let hint = hint.trim_ascii();
-    let seconds = match parse_seconds(hint) {
+    let seconds = match codec::parse_seconds(hint) {
         Some(seconds) => seconds,
         None => u64::try_from(date?.seconds_until(date::parse(hint)?)).ok()?,
     };
-    (seconds <= HINT_MAX_SECONDS).then(|| Millis::from_secs(seconds as u32))
-}
-
-fn parse_seconds(digits: &str) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(
-        digits.bytes().fold(0, |number: u64, digit| {
-            number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')))
-        }),
-    )
+    codec::hint(seconds)
 }
 
 #[cfg(test)]

@@ -1,0 +1,205 @@
+//! The device API over MQTT 3.1.1 (Azure IoT DPS documentation, "Communicate with DPS using the MQTT protocol"): what
+//! goes into CONNECT, the topics, and the reading of replies.
+//!
+//! Packets are the business of an MQTT library; this file knows user names, topics and payloads. A password is the
+//! token as it is, a client id the registration id.
+
+use crate::codec;
+use crate::ids::Identity;
+use crate::message::{Call, LinkError, Reply, Request, RequestId};
+use crate::schema;
+use crate::text::Text;
+
+/// The API version that is asked for unless the caller names another.
+pub const DEFAULT_API_VERSION: &str = "2019-03-31";
+/// The port of MQTT over TLS.
+pub const DEFAULT_PORT: u16 = 8883;
+/// The port of MQTT over WebSocket, which is that of HTTPS.
+pub const WEBSOCKET_PORT: u16 = 443;
+/// Where a WebSocket is opened.
+pub const WEBSOCKET_PATH: &str = "/$iothub/websocket";
+/// The subprotocol to ask for (MQTT 3.1.1, section 6).
+pub const WEBSOCKET_PROTOCOL: &str = "mqtt";
+/// What to subscribe to before the first request.
+pub const SUBSCRIBE_FILTER: &str = "$dps/registrations/res/#";
+
+const REPLY_PREFIX: &str = "$dps/registrations/res/";
+
+/// Writes the user name of CONNECT. An empty `user_agent` is left out.
+pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version: &str, user_agent: &str) {
+    // The service takes scope and id as they are, and only the rest encoded.
+    text.push(identity.id_scope.as_str());
+    text.push("/registrations/");
+    text.push(identity.registration_id.as_str());
+    text.push("/api-version=");
+    text.push_percent(api_version);
+    if !user_agent.is_empty() {
+        text.push("&ClientVersion=");
+        text.push_percent(user_agent);
+    }
+}
+
+/// Writes the topic to publish a request to. A lookup has none: a link answers [`LinkError::Unsupported`] to it.
+pub fn write_topic(text: &mut Text<'_>, request: &Request<'_>) {
+    let name = match request.call {
+        Call::Register { .. } => "PUT/iotdps-register",
+        Call::Status { .. } => "GET/iotdps-get-operationstatus",
+        Call::Lookup => return,
+    };
+    text.push("$dps/registrations/");
+    text.push(name);
+    text.push("/?$rid=");
+    text.push_decimal(u64::from(request.id.get()));
+    if let Call::Status { operation_id } = request.call {
+        text.push("&operationId=");
+        text.push(operation_id);
+    }
+}
+
+/// Writes the payload to publish; nothing for a poll.
+pub fn write_payload(text: &mut Text<'_>, request: &Request<'_>) {
+    if let Call::Register { payload } = request.call {
+        schema::write_registration(text, request.identity.registration_id, payload);
+    }
+}
+
+/// What the topic of a reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic<'t> {
+    /// The status, as HTTP's.
+    pub status: u16,
+    /// The request that is answered, as it was sent.
+    pub request_id: Option<&'t str>,
+    /// The hint when to come back, in seconds.
+    pub retry_after: Option<&'t str>,
+}
+
+impl Topic<'_> {
+    /// Whether this request is answered.
+    #[must_use]
+    pub fn answers(&self, id: RequestId) -> bool {
+        self.request_id.and_then(codec::parse_seconds) == Some(u64::from(id.get()))
+    }
+}
+
+/// Takes the topic of a reply apart; its properties may stand in any order. `None` for every other topic.
+#[must_use]
+pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
+    let (status, properties) = topic.strip_prefix(REPLY_PREFIX)?.split_once('/')?;
+    let properties = properties.strip_prefix('?')?;
+    let status = match status.as_bytes() {
+        [b'1'..=b'5', _, _] => u16::try_from(codec::parse_seconds(status)?).ok()?,
+        _ => return None,
+    };
+    let mut parsed = Topic { status, request_id: None, retry_after: None };
+    for property in properties.split('&') {
+        match property.split_once('=') {
+            Some(("$rid", value)) => parsed.request_id = Some(value),
+            Some(("retry-after", value)) => parsed.retry_after = Some(value),
+            _ => {}
+        }
+    }
+    Some(parsed)
+}
+
+/// Reads a reply. The payload is unescaped where it stands. MQTT carries no date.
+///
+/// # Errors
+/// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is none of an API. An error
+/// status with an unreadable payload is still a reply.
+pub fn read_reply<'b>(topic: &Topic<'_>, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+    let retry_after = topic.retry_after.map(str::trim_ascii).and_then(codec::parse_seconds).and_then(codec::hint);
+    codec::read_reply(topic.status, retry_after, None, payload)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::String;
+
+    use super::*;
+    use crate::ids::{Endpoint, IdScope, RegistrationId};
+    use crate::message::{Payload, Status};
+    use crate::time::{Instant, Millis};
+
+    fn identity() -> Identity<'static> {
+        Identity {
+            endpoint: Endpoint::GLOBAL,
+            id_scope: IdScope::new("0neFEEDC0DE").unwrap(),
+            registration_id: RegistrationId::new("myRegistrationId").unwrap(),
+        }
+    }
+
+    fn written(write: impl FnOnce(&mut Text<'_>)) -> String {
+        let mut buffer = [0; 512];
+        let mut text = Text::new(&mut buffer);
+        write(&mut text);
+        text.finish().unwrap().into()
+    }
+
+    fn request(call: Call<'_>) -> Request<'_> {
+        Request::new(RequestId::new(7), call, identity(), None, Instant::from_millis(0))
+    }
+
+    #[test]
+    fn user_names_are_as_other_clients_send_them() {
+        let plain = written(|text| write_user_name(text, &identity(), "2019-03-31", ""));
+        assert_eq!(plain, "0neFEEDC0DE/registrations/myRegistrationId/api-version=2019-03-31");
+        let named = written(|text| write_user_name(text, &identity(), "2019-03-31", "c/1.2.3"));
+        assert_eq!(named, "0neFEEDC0DE/registrations/myRegistrationId/api-version=2019-03-31&ClientVersion=c%2F1.2.3");
+    }
+
+    #[test]
+    fn requests_have_their_topics_and_payloads() {
+        let payload = Payload::new("{\"a\":1}").unwrap();
+        let register = request(Call::Register { payload: Some(payload) });
+        assert_eq!(written(|text| write_topic(text, &register)), "$dps/registrations/PUT/iotdps-register/?$rid=7");
+        let body = "{\"registrationId\":\"myRegistrationId\",\"payload\":{\"a\":1}}";
+        assert_eq!(written(|text| write_payload(text, &register)), body);
+
+        let status = request(Call::Status { operation_id: "5.31.b-1" });
+        let topic = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=7&operationId=5.31.b-1";
+        assert_eq!(written(|text| write_topic(text, &status)), topic);
+        assert_eq!(written(|text| write_payload(text, &status)), "");
+        assert_eq!(written(|text| write_topic(text, &request(Call::Lookup))), "");
+    }
+
+    #[test]
+    fn reply_topics_are_read_in_any_order_and_others_left_alone() {
+        let topic = parse_topic("$dps/registrations/res/202/?$rid=7&retry-after=3").unwrap();
+        assert_eq!(topic, Topic { status: 202, request_id: Some("7"), retry_after: Some("3") });
+        assert!(topic.answers(RequestId::new(7)) && !topic.answers(RequestId::new(8)));
+        assert_eq!(parse_topic("$dps/registrations/res/202/?retry-after=3&x=y&$rid=7"), Some(topic));
+        let bare = parse_topic("$dps/registrations/res/401/?$rid=1").unwrap();
+        assert_eq!((bare.status, bare.retry_after), (401, None));
+        for other in [
+            "$dps/registrations/res/",
+            "$dps/registrations/res/202",
+            "$dps/registrations/res/202/$rid=1",
+            "$dps/registrations/res/20/?$rid=1",
+            "$dps/registrations/res/2x2/?$rid=1",
+            "$dps/registrations/res/999/?$rid=1",
+            "$iothub/twin/res/200/?$rid=1",
+            "",
+        ] {
+            assert_eq!(parse_topic(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn replies_are_read_with_hints_that_are_not_absurd() {
+        for (hint, expected) in
+            [("3", Some(3)), ("0", Some(0)), ("86401", None), ("-1", None), ("soon", None), ("", None)]
+        {
+            let topic = Topic { status: 202, request_id: Some("1"), retry_after: Some(hint) };
+            let mut payload = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\"}";
+            let reply = read_reply(&topic, &mut payload).unwrap();
+            assert_eq!((reply.retry_after, reply.date), (expected.map(Millis::from_secs), None), "{hint}");
+            assert_eq!((reply.body.operation_id, reply.body.status), (Some("5.0"), Some(Status::Assigning)));
+        }
+        let bare = Topic { status: 200, request_id: None, retry_after: None };
+        assert_eq!(read_reply(&bare, &mut []), Err(LinkError::InvalidReply));
+        let refused = Topic { status: 401, ..bare };
+        assert_eq!(read_reply(&refused, &mut []).map(|reply| reply.status), Ok(401));
+    }
+}
