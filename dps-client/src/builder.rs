@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use dps_core::error::KeyEvidence;
 use dps_core::message::MESSAGE_MAX;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
-use dps_net::Roots;
+use dps_net::{ProxyChoice, Roots};
 
 use crate::carrier::{Carrier, Transport};
 use crate::client::{ProvisioningClient, Watcher};
@@ -36,6 +36,7 @@ pub struct ProvisioningClientBuilder {
     endpoint: Option<String>,
     roots: Roots,
     transport: Transport,
+    proxy: ProxyChoice,
     own_link: Option<OwnLink>,
     api_version: Option<String>,
     user_agent: Option<String>,
@@ -63,6 +64,7 @@ impl Default for ProvisioningClientBuilder {
             endpoint: None,
             roots: Roots::platform(),
             transport: Transport::default(),
+            proxy: ProxyChoice::default(),
             own_link: None,
             api_version: None,
             user_agent: None,
@@ -142,6 +144,13 @@ impl ProvisioningClientBuilder {
     /// Over what to talk. Default: HTTPS.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// The proxy on the way. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or
+    /// `no_proxy` names the host).
+    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -275,7 +284,12 @@ impl ProvisioningClientBuilder {
         }
         let carrier = match self.own_link {
             Some(link) => Carrier::Own(link),
-            None => Carrier::new(self.transport, &self.roots, self.api_version, self.user_agent)?,
+            None => {
+                let host = Endpoint::new(&endpoint)?.host().to_owned();
+                let proxy = self.proxy.for_host(&host);
+                let proxy = proxy.map_err(|error| DpsError::config(ErrorCode::InvalidOption, error.to_string()))?;
+                Carrier::new(self.transport, &self.roots, proxy, self.api_version, self.user_agent)?
+            }
         };
         Ok(ProvisioningClient {
             id_scope,

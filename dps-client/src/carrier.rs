@@ -1,7 +1,7 @@
 //! Over what a client talks to the service; makes a link for each registration.
 
 use dps_core::ErrorCode;
-use dps_net::Roots;
+use dps_net::{Proxy, Roots};
 
 use crate::error::DpsError;
 use crate::link::{ClientLink, OwnLink};
@@ -31,14 +31,18 @@ impl Carrier {
     pub(crate) fn new(
         transport: Transport,
         roots: &Roots,
+        proxy: Option<Proxy>,
         api_version: Option<String>,
         user_agent: Option<String>,
     ) -> Result<Self, DpsError> {
         let Transport::Https = transport;
         let tls = dps_net::client_config(roots)
             .map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))?;
+        if let Some(proxy) = &proxy {
+            tracing::info!(%proxy, "there is a proxy on the way");
+        }
         let agent = user_agent.unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned());
-        let mut options = dps_http::HttpOptions::default().user_agent(agent);
+        let mut options = dps_http::HttpOptions::default().user_agent(agent).proxy(proxy);
         if let Some(version) = api_version {
             options = options.api_version(version);
         }

@@ -23,7 +23,7 @@
 
 pub use dps_core as core;
 pub use dps_core::{ErrorCode, Family, Hint, Verdict};
-pub use dps_net::{Roots, RootsError};
+pub use dps_net::{Proxy, ProxyChoice, ProxyError, Roots, RootsError};
 
 mod assignment;
 mod blocking;

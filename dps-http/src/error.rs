@@ -3,7 +3,11 @@
 use std::error::Error as _;
 
 use dps_core::LinkError;
-use dps_net::{Classified, classify};
+use dps_net::{Classified, Proxy, classify};
+
+/// What the HTTP library says of a proxy that answered 407, and of one that answered anything else but 200.
+const AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
+const UNSUCCESSFUL: &str = "unsuccessful";
 
 /// Finds the cause. URLs hold the id scope and the registration id, and are left out.
 pub(crate) fn of_reqwest(error: reqwest::Error) -> Classified {
@@ -12,6 +16,21 @@ pub(crate) fn of_reqwest(error: reqwest::Error) -> Classified {
         return found;
     }
     Classified { error: kind(&error), detail: deepest(&error) }
+}
+
+/// What a failure to connect means when there is a proxy on the way. The library keeps no status of a refusal but 407.
+pub(crate) fn through_proxy(proxy: &Proxy, found: Classified) -> Classified {
+    let error = match found.error {
+        LinkError::Dns | LinkError::Connect if found.detail.ends_with(AUTHORIZATION_REQUIRED) => {
+            LinkError::ProxyRefused { status: Some(407) }
+        }
+        LinkError::Dns | LinkError::Connect if found.detail.ends_with(UNSUCCESSFUL) => {
+            LinkError::ProxyRefused { status: None }
+        }
+        LinkError::Dns | LinkError::Connect | LinkError::Cut => LinkError::ProxyUnreachable,
+        other => other,
+    };
+    Classified { error, detail: format!("proxy {proxy}: {}", found.detail) }
 }
 
 fn kind(error: &reqwest::Error) -> LinkError {

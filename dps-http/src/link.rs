@@ -9,14 +9,14 @@ use std::time::Instant;
 use dps_core::codec::http::{Head, read_reply};
 use dps_core::message::Call;
 use dps_core::{Link, LinkError, Reply, Request};
-use dps_net::Classified;
+use dps_net::{Classified, Proxy};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
 use tracing::debug;
 
-use crate::error::of_reqwest;
+use crate::error::{of_reqwest, through_proxy};
 use crate::options::{HttpOptions, OptionError};
 use crate::request;
 
@@ -45,6 +45,16 @@ impl HttpLink {
         self.last_error.as_ref().map(|found| found.detail.as_str())
     }
 
+    /// With a proxy on the way, what cannot be connected to is the proxy.
+    fn of_send(&self, error: reqwest::Error) -> Classified {
+        let to_connect = error.is_connect();
+        let found = of_reqwest(error);
+        match &self.options.proxy {
+            Some(proxy) if to_connect => through_proxy(proxy, found),
+            _ => found,
+        }
+    }
+
     async fn ask<'b>(
         &mut self,
         request: &Request<'_>,
@@ -55,7 +65,7 @@ impl HttpLink {
             None => make_client(&self.tls, &self.options).map_err(of_reqwest)?,
         };
         let ready = request::build(&client, request, &self.options.api_version).map_err(unexplained)?;
-        let response = ready.send().await.map_err(of_reqwest)?;
+        let response = ready.send().await.map_err(|error| self.of_send(error))?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let length = read_body(response, buffer).await?;
@@ -102,9 +112,12 @@ impl std::fmt::Debug for HttpLink {
 }
 
 fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqwest::Error> {
-    ClientBuilder::new()
-        .tls_backend_preconfigured(tls.clone())
-        .no_proxy()
+    let builder = ClientBuilder::new().tls_backend_preconfigured(tls.clone()).no_proxy();
+    let builder = match &options.proxy {
+        Some(proxy) => builder.proxy(library_proxy(proxy)?),
+        None => builder,
+    };
+    builder
         .http1_only()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
@@ -115,6 +128,14 @@ fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqw
         // Waits between polls are the service's to choose; the connection is kept over all of them.
         .pool_idle_timeout(None)
         .build()
+}
+
+fn library_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
+    let library = reqwest::Proxy::all(format!("http://{proxy}"))?;
+    Ok(match proxy.credentials() {
+        Some((user, password)) => library.basic_auth(user, password),
+        None => library,
+    })
 }
 
 /// Reads the body into the caller's buffer and gives its length.

@@ -1,6 +1,7 @@
 //! What can be chosen about HTTP, checked before anything is sent.
 
 use dps_core::codec::http::DEFAULT_API_VERSION;
+use dps_net::Proxy;
 use reqwest::header::HeaderValue;
 use thiserror::Error;
 
@@ -9,6 +10,7 @@ use thiserror::Error;
 pub struct HttpOptions {
     pub(crate) api_version: String,
     pub(crate) user_agent: String,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 /// An option that cannot work.
@@ -30,7 +32,7 @@ impl Default for HttpOptions {
     /// API version 2021-06-01, and this crate's name as the user agent.
     fn default() -> Self {
         let user_agent = concat!("dps-http/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent }
+        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent, proxy: None }
     }
 }
 
@@ -46,6 +48,13 @@ impl HttpOptions {
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = agent.into();
+        self
+    }
+
+    /// The proxy on the way; none by default, whatever the environment says.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Option<Proxy>) -> Self {
+        self.proxy = proxy;
         self
     }
 

@@ -1,6 +1,6 @@
 //! What the links of the SDK share: one TLS configuration, and what an error of the network means.
 //!
-//! It opens no connection by itself and speaks no protocol. Verification of the server is always on; the crypto
+//! It dials, through a proxy where there is one, and speaks no protocol inside TLS. Verification of the server is always on; the crypto
 //! provider is passed explicitly and never installed for the process.
 //!
 //! ```
@@ -19,11 +19,15 @@
 compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
 
 mod classify;
+mod dial;
 mod dns;
+mod proxy;
 mod roots;
 mod tls;
 
 pub use classify::{Classified, classify};
+pub use dial::{Dialer, TlsStream};
 pub use dns::{DnsError, resolve};
+pub use proxy::{Proxy, ProxyChoice, ProxyError};
 pub use roots::{Roots, RootsError};
 pub use tls::{TlsError, client_config, crypto_provider};

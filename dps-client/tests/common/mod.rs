@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dps_client::core::{ErrorCode, Hint};
-use dps_client::{DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, Roots, SymmetricKey};
+use dps_client::{DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey};
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -42,6 +42,7 @@ pub fn builder(emulator: &Emulator) -> ProvisioningClientBuilder {
         .endpoint(emulator.endpoint())
         .roots(Roots::replace_pem(emulator.ca_pem().as_bytes()).unwrap())
         .timeout(Duration::from_secs(20))
+        .proxy(ProxyChoice::Direct)
         .seed(1)
 }
 

@@ -1,0 +1,259 @@
+//! Which HTTP proxy is on the way to a host: one that was named, the environment's, or none.
+//!
+//! A password is wiped when dropped and never shown. What is said to a proxy is in `dial`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+/// The port of a proxy that names none, as `curl` has it.
+const DEFAULT_PORT: u16 = 1080;
+
+/// An HTTP proxy that opens tunnels with CONNECT (RFC 9110, section 9.3.6), with Basic credentials or without.
+#[derive(Clone)]
+pub struct Proxy {
+    host: String,
+    port: u16,
+    user: Option<String>,
+    password: Option<Zeroizing<String>>,
+}
+
+/// A proxy that cannot be used. Nothing of a password is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// It is no URL.
+    #[error("the proxy cannot be used: it is no URL; give http://HOST:PORT or http://USER@HOST:PORT")]
+    NoUrl,
+    /// It is of another kind.
+    #[error("the proxy cannot be used: only proxies that are spoken to over http:// are supported")]
+    Scheme,
+    /// The user name or password is no text.
+    #[error("the proxy cannot be used: its user name or password is no text in UTF-8")]
+    Credentials,
+    /// A password without a name.
+    #[error("the proxy's password has no user name; give http://USER@HOST:PORT")]
+    NoUser,
+}
+
+impl Proxy {
+    /// Reads `http://[USER[:PASSWORD]@]HOST[:PORT]`, or `HOST:PORT`; user name and password may be percent-encoded.
+    ///
+    /// # Errors
+    /// [`ProxyError`] when it is no such URL.
+    pub fn parse(text: &str) -> Result<Self, ProxyError> {
+        let text = text.trim();
+        let whole = if text.contains("://") {
+            Zeroizing::new(text.to_owned())
+        } else {
+            Zeroizing::new(format!("http://{text}"))
+        };
+        let url = Url::parse(&whole).map_err(|_| ProxyError::NoUrl)?;
+        if url.scheme() != "http" {
+            return Err(ProxyError::Scheme);
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return Err(ProxyError::NoUrl);
+        }
+        let host = match url.host().ok_or(ProxyError::NoUrl)? {
+            Host::Domain(name) => name.to_owned(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        // `url` leaves out the port that is http's own, though it was named.
+        let named_80 = whole.trim_end_matches('/').ends_with(":80");
+        let port = url.port().unwrap_or(if named_80 { 80 } else { DEFAULT_PORT });
+        let decode = |part: &str| {
+            let text = percent_decode_str(part).decode_utf8().map_err(|_| ProxyError::Credentials)?;
+            Ok::<_, ProxyError>(text.into_owned())
+        };
+        let user = if url.username().is_empty() { None } else { Some(decode(url.username())?) };
+        let password = url.password().map(decode).transpose()?.map(Zeroizing::new);
+        if password.is_some() && user.is_none() {
+            return Err(ProxyError::NoUser);
+        }
+        Ok(Self { host, port, user, password })
+    }
+
+    /// The same with another password, for one that is not kept in a URL.
+    ///
+    /// # Errors
+    /// [`ProxyError::NoUser`] when there is no user name for it.
+    pub fn with_password(mut self, password: &str) -> Result<Self, ProxyError> {
+        if self.user.is_none() {
+            return Err(ProxyError::NoUser);
+        }
+        self.password = Some(Zeroizing::new(password.to_owned()));
+        Ok(self)
+    }
+
+    /// The proxy's host name or address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The proxy's port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// User name and password, for a library that speaks to the proxy by itself.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        let user = self.user.as_deref()?;
+        Some((user, self.password.as_ref().map_or("", |password| password)))
+    }
+
+    /// The value of `Proxy-Authorization` (RFC 7617).
+    pub(crate) fn authorization(&self) -> Option<Zeroizing<String>> {
+        let (user, password) = self.credentials()?;
+        let pair = Zeroizing::new(format!("{user}:{password}"));
+        Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))
+    }
+}
+
+impl fmt::Display for Proxy {
+    /// `HOST:PORT`, without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("at", &self.to_string()).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// How the proxy for a host is found.
+#[derive(Clone, Debug, Default)]
+pub enum ProxyChoice {
+    /// `HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or `no_proxy` names the host.
+    #[default]
+    Environment,
+    /// This one, for every host.
+    Fixed(Proxy),
+    /// None.
+    Direct,
+}
+
+impl ProxyChoice {
+    /// The proxy on the way to `host`.
+    ///
+    /// # Errors
+    /// [`ProxyError`] when the environment names one that cannot be used.
+    pub fn for_host(&self, host: &str) -> Result<Option<Proxy>, ProxyError> {
+        match self {
+            Self::Direct => Ok(None),
+            Self::Fixed(proxy) => Ok(Some(proxy.clone())),
+            Self::Environment => from_environment(host, |name| std::env::var(name).ok()),
+        }
+    }
+}
+
+fn from_environment(host: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, ProxyError> {
+    let first = |names: [&str; 2]| names.into_iter().filter_map(&variable).find(|value| !value.trim().is_empty());
+    let Some(url) = first(["HTTPS_PROXY", "https_proxy"]).map(Zeroizing::new) else { return Ok(None) };
+    if first(["NO_PROXY", "no_proxy"]).is_some_and(|list| is_excepted(host, &list)) {
+        return Ok(None);
+    }
+    Proxy::parse(&url).map(Some)
+}
+
+/// Whether a list such as `localhost, .example.com, 10.0.0.1` names the host. A name stands for itself and what is
+/// below it, `*` for every host.
+fn is_excepted(host: &str, list: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let address: Option<IpAddr> = host.parse().ok();
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+        let entry = entry.to_ascii_lowercase();
+        if entry == "*" {
+            return true;
+        }
+        if let Some(address) = address {
+            return entry.trim_matches(['[', ']']).parse() == Ok(address);
+        }
+        let name = entry.trim_start_matches("*.").trim_start_matches('.').trim_end_matches('.');
+        host == name || host.strip_suffix(name).is_some_and(|front| front.ends_with('.'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_with_what_people_write() {
+        for (text, shown, credentials) in [
+            ("http://proxy.test:3128", "proxy.test:3128", None),
+            ("proxy.test:3128", "proxy.test:3128", None),
+            ("http://proxy.test", "proxy.test:1080", None),
+            ("http://proxy.test:80/", "proxy.test:80", None),
+            ("http://[::1]:8080", "[::1]:8080", None),
+            ("http://me@proxy.test:8080", "proxy.test:8080", Some(("me", ""))),
+            ("http://me%40corp:p%3Aw@proxy.test:8080", "proxy.test:8080", Some(("me@corp", "p:w"))),
+        ] {
+            let proxy = Proxy::parse(text).unwrap();
+            assert_eq!((proxy.to_string().as_str(), proxy.credentials()), (shown, credentials), "{text}");
+        }
+        for (text, error) in [
+            ("", ProxyError::NoUrl),
+            ("http://", ProxyError::NoUrl),
+            ("http://proxy.test/path", ProxyError::NoUrl),
+            ("https://proxy.test", ProxyError::Scheme),
+            ("socks5://proxy.test", ProxyError::Scheme),
+            ("http://%FF@proxy.test", ProxyError::Credentials),
+        ] {
+            assert_eq!(Proxy::parse(text).unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_taken_apart_from_the_url_and_never_shown() {
+        let proxy = Proxy::parse("http://me@proxy.test:1").unwrap().with_password("open sesame").unwrap();
+        assert_eq!(proxy.authorization().unwrap().as_str(), "Basic bWU6b3BlbiBzZXNhbWU=");
+        assert!(!format!("{proxy:?} {proxy}").contains("sesame"));
+        assert_eq!(Proxy::parse("proxy.test:1").unwrap().with_password("x").unwrap_err(), ProxyError::NoUser);
+    }
+
+    #[test]
+    fn the_environment_names_a_proxy_and_its_exceptions() {
+        let of = |host: &str, variables: &[(&str, &str)]| {
+            let variable =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            from_environment(host, variable).map(|proxy| proxy.map(|proxy| proxy.to_string()))
+        };
+        let upper = ("HTTPS_PROXY", "http://a.test:1");
+        assert_eq!(of("dps.test", &[]), Ok(None));
+        assert_eq!(of("dps.test", &[upper, ("https_proxy", "http://b.test:1")]), Ok(Some("a.test:1".into())));
+        assert_eq!(of("dps.test", &[("HTTPS_PROXY", " "), ("https_proxy", "b.test:1")]), Ok(Some("b.test:1".into())));
+        assert_eq!(of("dps.test", &[("HTTPS_PROXY", "ftp://b.test")]), Err(ProxyError::Scheme));
+        for (host, list, direct) in [
+            ("localhost", "localhost,10.0.0.1", true),
+            ("10.0.0.1", "localhost, 10.0.0.1", true),
+            ("::1", "[::1]", true),
+            ("a.dps.test", ".dps.test", true),
+            ("dps.test", ".DPS.test", true),
+            ("a.dps.test", "*.dps.test", true),
+            ("notdps.test", "dps.test", false),
+            ("10.0.0.10", "10.0.0.1", false),
+            ("dps.test", "", false),
+            ("dps.test", "other.test,*", true),
+        ] {
+            assert_eq!(of(host, &[upper, ("NO_PROXY", list)]) == Ok(None), direct, "{host} in {list:?}");
+            assert_eq!(of(host, &[upper, ("no_proxy", list)]) == Ok(None), direct, "{host} in {list:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Dialling over real sockets: straight, through a proxy that wants a password, and through proxies that refuse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dps_core::LinkError;
+use dps_net::{Classified, Dialer, Proxy, Roots, client_config, crypto_provider};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A TLS server on loopback that greets.
+struct Server {
+    port: u16,
+    ca: String,
+}
+
+async fn server() -> Server {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        while let Ok((tcp, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(tcp).await {
+                let _ = stream.write_all(b"hello").await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    Server { port, ca: made.cert.pem() }
+}
+
+/// What the proxy does.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Tunnels for whoever sends these credentials.
+    Wants(&'static str),
+    /// Sends this.
+    Says(&'static str),
+    /// Never answers.
+    Hangs,
+}
+
+async fn proxy(manner: Manner) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, manner));
+        }
+    });
+    port
+}
+
+async fn serve(stream: TcpStream, manner: Manner) {
+    let mut stream = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let target = lines[0].strip_prefix("CONNECT ").unwrap().strip_suffix(" HTTP/1.1").unwrap().to_owned();
+    let answer = match manner {
+        Manner::Wants(credentials) if lines.contains(&format!("Proxy-Authorization: {credentials}")) => {
+            let mut to = TcpStream::connect(target.replace("localhost", "127.0.0.1")).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();
+            let _ = copy_bidirectional(&mut stream, &mut to).await;
+            return;
+        }
+        Manner::Wants(_) => "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n",
+        Manner::Says(text) => text,
+        Manner::Hangs => return std::future::pending().await,
+    };
+    let _ = stream.write_all(answer.as_bytes()).await;
+}
+
+fn dialer(server: &Server, proxy: Option<Proxy>) -> Dialer {
+    Dialer::new(client_config(&Roots::replace_pem(server.ca.as_bytes()).unwrap()).unwrap(), proxy)
+}
+
+async fn through(manner: Manner, user: &str) -> Result<String, Classified> {
+    let server = server().await;
+    let proxy = Proxy::parse(&format!("http://{user}127.0.0.1:{}", proxy(manner).await)).unwrap();
+    let mut stream = dialer(&server, Some(proxy)).dial("localhost", server.port).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    Ok(text)
+}
+
+#[tokio::test]
+async fn straight_and_through_a_proxy_with_a_password() {
+    let server = server().await;
+    let mut stream = dialer(&server, None).dial("localhost", server.port).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hello");
+    // me:secret
+    assert_eq!(through(Manner::Wants("Basic bWU6c2VjcmV0"), "me:secret@").await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_told_with_its_status() {
+    let table = [
+        (Manner::Wants("Basic bWU6c2VjcmV0"), Some(407)),
+        (Manner::Says("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\n<html>"), Some(403)),
+        (Manner::Says("HTTP/1.0 502 Bad Gateway\r\n\r\n"), Some(502)),
+        (Manner::Says("SSH-2.0-x\r\n\r\n"), None),
+    ];
+    for (manner, status) in table {
+        let refused = through(manner, "me:wrong@").await.unwrap_err();
+        assert_eq!(refused.error, LinkError::ProxyRefused { status }, "{refused:?}");
+        assert!(refused.detail.contains("proxy 127.0.0.1:") && !refused.detail.contains("wrong"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_hangs_up_or_hangs() {
+    let server = server().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = dialer(&server, Some(Proxy::parse(&closed.to_string()).unwrap()));
+    assert_eq!(gone.dial("localhost", server.port).await.unwrap_err().error, LinkError::ProxyUnreachable);
+    let cut = through(Manner::Says("HTTP/1.1 200"), "").await.unwrap_err();
+    assert_eq!(cut.error, LinkError::ProxyUnreachable);
+    let hanging = tokio::time::timeout(Duration::from_millis(200), through(Manner::Hangs, "")).await;
+    assert!(hanging.is_err(), "the caller's deadline ends it");
+}
+
+#[tokio::test]
+async fn errors_of_every_step_have_their_names() {
+    let (server, other) = (server().await, server().await);
+    let dial =
+        |dialer: Dialer, host: &'static str, port| async move { dialer.dial(host, port).await.unwrap_err().error };
+    assert_eq!(dial(dialer(&server, None), "no-such-host.invalid", 1).await, LinkError::Dns);
+    assert_eq!(dial(dialer(&server, None), "not a host", 1).await, LinkError::NameMismatch);
+    assert_eq!(dial(dialer(&other, None), "localhost", server.port).await, LinkError::UnknownCa);
+    assert_eq!(dial(dialer(&server, None), "127.0.0.1", server.port).await, LinkError::NameMismatch);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    assert_eq!(dial(dialer(&server, None), "127.0.0.1", closed).await, LinkError::Connect);
+}
