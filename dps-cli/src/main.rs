@@ -14,6 +14,7 @@ mod key;
 mod logging;
 mod output;
 mod private_file;
+mod proxy;
 mod sas;
 mod secret;
 mod trust;

@@ -9,7 +9,7 @@ use dps_core::credentials::Resource;
 use dps_core::message::LinkError;
 use dps_core::text::{Text, percent_len};
 use dps_core::{Endpoint, ErrorCode};
-use dps_net::Roots;
+use dps_net::{Proxy, ProxyChoice, Roots};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::connection_string::ConnectionString;
 use super::refusal;
 use crate::failure::{Failure, Result};
+use crate::proxy::unusable;
 use crate::sas;
 
 const API_VERSION: &str = "2021-10-01";
@@ -53,24 +54,28 @@ impl AdminClient {
         owner: ConnectionString,
         endpoint: Option<&str>,
         roots: &Roots,
+        proxy: &ProxyChoice,
         timeout: Duration,
     ) -> Result<Self> {
         let deadline = Instant::now() + timeout;
         let endpoint = Endpoint::new(endpoint.unwrap_or(&owner.host))?;
         let (host, port) = (endpoint.host().to_owned(), endpoint.port_or(HTTPS_PORT));
-        let addresses = in_time(deadline, resolve(&host, port)).await?;
+        let proxy = proxy.for_host(&host).map_err(unusable)?;
         let tls = dps_net::client_config(roots)
             .map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()))?;
-        let http = Client::builder()
+        let mut http = Client::builder()
             .tls_backend_preconfigured((*tls).clone())
             .https_only(true)
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .resolve_to_addrs(&host, &addresses)
-            .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::internal(format!("no HTTP client: {}", error.without_url())))?;
+            .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")));
+        http = match &proxy {
+            Some(proxy) => http.proxy(library_proxy(proxy).map_err(|error| no_client(&error))?),
+            // Resolved here, for an error that can be told from others; with a proxy on the way it is the proxy's to do.
+            None => http.resolve_to_addrs(&host, &in_time(deadline, resolve(&host, port)).await?),
+        };
+        let http = http.build().map_err(|error| no_client(&error))?;
         Ok(Self { http, host, port, owner, timeout, deadline })
     }
 
@@ -139,6 +144,18 @@ impl AdminClient {
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+fn library_proxy(proxy: &Proxy) -> std::result::Result<reqwest::Proxy, reqwest::Error> {
+    let library = reqwest::Proxy::all(format!("http://{proxy}"))?;
+    Ok(match proxy.credentials() {
+        Some((user, password)) => library.basic_auth(user, password),
+        None => library,
+    })
+}
+
+fn no_client(error: &reqwest::Error) -> Failure {
+    Failure::internal(format!("no HTTP client can be made: {error}"))
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {

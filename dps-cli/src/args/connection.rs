@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::duration;
+use super::{duration, is_stdin};
 
 /// Endpoint, trust, transport and deadline.
 #[derive(Debug, Args)]
@@ -16,6 +16,8 @@ pub(crate) struct ConnectionArgs {
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
     /// How to talk to the service
     #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
     pub(crate) transport: TransportName,
@@ -33,6 +35,24 @@ pub(crate) struct TrustArgs {
     /// Trust the certificate authorities in this file as well as the system's
     #[arg(long, value_name = "PEM")]
     pub(crate) add_ca_file: Option<PathBuf>,
+}
+
+/// The proxy on the way.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// An HTTP proxy to go through. Default: HTTPS_PROXY or https_proxy, unless NO_PROXY names the host
+    #[arg(long, value_name = "http://[USER@]HOST[:PORT]")]
+    pub(crate) proxy: Option<String>,
+    /// A file with the proxy's password (- for stdin)
+    #[arg(long, value_name = "FILE|-", requires = "proxy")]
+    pub(crate) proxy_password_file: Option<PathBuf>,
+}
+
+impl ProxyArgs {
+    /// How many of these inputs are to be read from stdin.
+    pub(super) fn stdin_inputs(&self) -> usize {
+        usize::from(self.proxy_password_file.as_deref().is_some_and(is_stdin))
+    }
 }
 
 /// The transports that have a name; not every version has every one.

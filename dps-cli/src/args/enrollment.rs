@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::connection::TrustArgs;
+use super::connection::{ProxyArgs, TrustArgs};
 use super::{duration, is_stdin};
 
 /// `dps enrollment …`.
@@ -155,6 +155,8 @@ pub(crate) struct AdminArgs {
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
     /// How long the whole may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -165,7 +167,7 @@ pub(crate) struct AdminArgs {
 
 impl AdminArgs {
     fn stdin_inputs(&self) -> usize {
-        usize::from(is_stdin(&self.connection_string_file))
+        usize::from(is_stdin(&self.connection_string_file)) + self.proxy.stdin_inputs()
     }
 }
 

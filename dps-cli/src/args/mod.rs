@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bulk::{DeriveKeyArgs, RowFormat};
-pub(crate) use connection::{ConnectionArgs, TransportName, TrustArgs};
+pub(crate) use connection::{ConnectionArgs, ProxyArgs, TransportName, TrustArgs};
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
 pub(crate) use identity::{IdentityArgs, KeyArgs};
@@ -122,8 +122,10 @@ impl Command {
         match self {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
             Self::Token(args) => args.identity.key.stdin_inputs(),
-            Self::Register(args) => args.identity.key.stdin_inputs() + from_stdin(&args.payload_file),
-            Self::Lookup(args) => args.identity.key.stdin_inputs(),
+            Self::Register(args) => {
+                args.identity.key.stdin_inputs() + args.connection.proxy.stdin_inputs() + from_stdin(&args.payload_file)
+            }
+            Self::Lookup(args) => args.identity.key.stdin_inputs() + args.connection.proxy.stdin_inputs(),
             Self::Enrollment(command) => command.stdin_inputs(),
             Self::EnrollmentGroup(command) => command.stdin_inputs(),
             Self::Demo | Self::Emulator(_) | Self::Completions { .. } => 0,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dps_client::{Assignment, GroupKey, ProvisioningClient, Roots};
+use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, Roots};
 use dps_core::ErrorCode;
 use dps_emulator::{Emulator, EmulatorOptions};
 use serde::Serialize;
@@ -57,7 +57,7 @@ async fn show(emulator: &Emulator, output: Output) -> Result<Shown> {
     })?;
     let roots = roots(emulator)?;
     let owner = ConnectionString::parse(emulator.connection_string().expose())?;
-    let admin = AdminClient::connect(owner, None, &roots, TIMEOUT).await?;
+    let admin = AdminClient::connect(owner, None, &roots, &ProxyChoice::Direct, TIMEOUT).await?;
 
     let group_key = enroll(&admin, output).await?;
     let assignment = register(emulator, roots, &group_key, output).await?;
@@ -115,6 +115,7 @@ async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, outpu
         .symmetric_key(device_key)
         .endpoint(emulator.endpoint())
         .roots(roots)
+        .proxy(ProxyChoice::Direct)
         .timeout(TIMEOUT)
         .build()?;
     let assignment = client.register().await?;

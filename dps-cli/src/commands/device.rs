@@ -8,7 +8,7 @@ use dps_core::{Endpoint, IdScope, RegistrationId};
 use crate::args::{ConnectionArgs, IdentityArgs, TransportName};
 use crate::failure::{Failure, Result};
 use crate::key::DeviceOrGroup;
-use crate::trust;
+use crate::{proxy, trust};
 
 /// Checks the names and the transport, reads key and certificates, and begins a client. Blocks while it reads.
 pub(super) fn begin(identity: &IdentityArgs, connection: &ConnectionArgs) -> Result<ProvisioningClientBuilder> {
@@ -20,6 +20,7 @@ pub(super) fn begin(identity: &IdentityArgs, connection: &ConnectionArgs) -> Res
         .registration_id(identity.registration_id.as_str())
         .roots(roots)
         .timeout(connection.timeout)
+        .proxy(proxy::choice(&connection.proxy)?)
         .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")));
     if let Some(endpoint) = &connection.endpoint {
         builder = builder.endpoint(endpoint.as_str());

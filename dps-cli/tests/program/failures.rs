@@ -220,3 +220,38 @@ fn no_log_shows_a_key_or_a_signature() {
         }
     }
 }
+
+#[test]
+fn proxies_that_do_not_let_anybody_through() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let expected =
+        Expected { exit: 5, name: "proxy-unreachable", family: "link", verdict: "after", hint: "check-proxy" };
+    let given =
+        |words: &[&str]| register(&service, "dev-01", &[&["--key-file", &key, "--timeout", "1s"], words].concat());
+    expected.check(given(&["--proxy", &closed]));
+
+    let password = service.folder.write("proxy.password", "open sesame\n");
+    expected.check(given(&["--proxy", &format!("http://me@{closed}"), "--proxy-password-file", &password]));
+    for (words, name) in [
+        (&["--proxy", "http://me:open-sesame@localhost:1"][..], "invalid-option"),
+        (&["--proxy", "socks5://localhost:1"], "invalid-option"),
+        (&["--proxy", "http://localhost:1", "--proxy-password-file", &password], "invalid-option"),
+    ] {
+        let error = given(words).code(3).error();
+        assert_eq!(error["name"], name, "{error}");
+        assert!(!error.to_string().contains("open"), "{error}");
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_and_its_exceptions() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let command = || service.as_device("register --json --timeout 3s", "dev-01", &["--key-file", &key]);
+    let error = command().env("HTTPS_PROXY", &closed).run().code(5).error();
+    assert_eq!(error["name"], "proxy-unreachable");
+    command().env("HTTPS_PROXY", &closed).env("NO_PROXY", "example.test, localhost").run().code(0);
+}

@@ -26,6 +26,8 @@ pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         "https_proxy",
         "ALL_PROXY",
         "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
         "CARGO_PKG_NAME",
     ] {
         command.env_remove(name);

@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::private_file::{self, WhenThere};
-use crate::{secret, trust};
+use crate::{proxy, secret, trust};
 
 /// Runs `dps enrollment …`.
 pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -> Result<Exit> {
@@ -119,15 +119,15 @@ async fn connect(args: AdminArgs) -> Result<AdminClient> {
     if let Some(endpoint) = &args.endpoint {
         Endpoint::new(endpoint)?;
     }
-    let (owner, roots, args) = blocking(move || {
+    let (owner, roots, proxy, args) = blocking(move || {
         let path: &Path = &args.connection_string_file;
         let text = secret::read(path, "the service's connection string")?;
         let owner = ConnectionString::parse(&text).map_err(|failure| failure.in_source(path.display()))?;
         let roots = trust::roots(&args.trust)?;
-        Ok((owner, roots, args))
+        Ok((owner, roots, proxy::choice(&args.proxy)?, args))
     })
     .await?;
-    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, args.timeout).await
+    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, args.timeout).await
 }
 
 /// Group ids follow the rule of registration ids (Azure IoT DPS REST reference).

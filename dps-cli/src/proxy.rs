@@ -1,0 +1,27 @@
+//! The proxy on the way to the service: from the options, or else the environment's.
+
+use dps_client::{Proxy, ProxyChoice, ProxyError};
+
+use crate::args::ProxyArgs;
+use crate::failure::{Failure, Result};
+use crate::secret;
+
+/// What the options choose. Blocks while it reads the password.
+pub(crate) fn choice(args: &ProxyArgs) -> Result<ProxyChoice> {
+    let Some(url) = &args.proxy else { return Ok(ProxyChoice::Environment) };
+    let proxy = Proxy::parse(url).map_err(unusable)?;
+    if proxy.credentials().is_some_and(|(_, password)| !password.is_empty()) {
+        let reason = "--proxy: a password on the command line can be seen by others on this machine; \
+                      leave it out there and give --proxy-password-file FILE";
+        return Err(Failure::option(reason));
+    }
+    Ok(ProxyChoice::Fixed(match &args.proxy_password_file {
+        Some(path) => proxy.with_password(&secret::read(path, "the proxy's password")?).map_err(unusable)?,
+        None => proxy,
+    }))
+}
+
+/// A proxy that cannot be used, in the terms of the catalogue.
+pub(crate) fn unusable(error: ProxyError) -> Failure {
+    Failure::option(error.to_string())
+}
