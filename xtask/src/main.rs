@@ -9,6 +9,7 @@ mod core_deps;
 mod documents;
 mod errors;
 mod image;
+mod interop;
 mod layers;
 mod run;
 mod setup;
@@ -52,6 +53,7 @@ const CHECKS: &[Task] = &[
         about: "firmware images: no panic, no allocator; run in QEMU; the embassy loop compiles",
         run: bare::check,
     },
+    Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
 
