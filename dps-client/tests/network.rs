@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use common::{Counted, builder, device_key, service, what};
@@ -135,6 +138,46 @@ async fn a_dropped_future_has_closed_its_connection() {
         }
         let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
         assert!(closed.is_ok(), "{fault:?}: the connection outlives its future");
+    }
+}
+
+/// Polls a future so many times, then drops it; `None` when it was not done by then.
+async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = times;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => {
+                // Polled again when there is reason to, and once more after the last, to be dropped.
+                if left == 0 {
+                    context.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_future_dropped_at_any_await_has_closed_its_connection() {
+    let emulator = service().await;
+    let mut counted = Counted::before(&emulator).await;
+    for times in 1.. {
+        let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
+        let ended = poll_times(client.register(), times).await;
+        let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
+        assert!(closed.is_ok(), "dropped after {times} polls: the connection outlives its future");
+        if let Some(ended) = ended {
+            assert_eq!(ended.unwrap().hub(), "hub-a.test");
+            assert!(times > 5, "a registration waits more often than {times} times");
+            break;
+        }
     }
 }
 
