@@ -59,22 +59,12 @@ impl HttpOptions {
     }
 
     pub(crate) fn check(&self) -> Result<(), OptionError> {
-        if !is_version(&self.api_version) {
+        if !dps_net::is_api_version(&self.api_version) {
             return Err(OptionError::ApiVersion(self.api_version.clone()));
         }
         let sendable = HeaderValue::from_str(&self.user_agent).is_ok_and(|value| value.to_str().is_ok());
         if sendable { Ok(()) } else { Err(OptionError::UserAgent) }
     }
-}
-
-/// `YYYY-MM-DD`, or the same with `-preview`.
-fn is_version(text: &str) -> bool {
-    let date = text.strip_suffix("-preview").unwrap_or(text);
-    let shaped = date.bytes().enumerate().all(|(at, byte)| match at {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
-    shaped && date.len() == 10
 }
 
 #[cfg(test)]

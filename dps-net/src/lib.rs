@@ -24,6 +24,7 @@ mod dns;
 mod proxy;
 mod roots;
 mod tls;
+mod version;
 
 pub use classify::{Classified, classify};
 pub use dial::{Dialer, TlsStream};
@@ -31,3 +32,4 @@ pub use dns::{DnsError, resolve};
 pub use proxy::{Proxy, ProxyChoice, ProxyError};
 pub use roots::{Roots, RootsError};
 pub use tls::{TlsError, client_config, crypto_provider};
+pub use version::is_api_version;

@@ -13,6 +13,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-core", &[]),
     ("dps-net", &["dps-core"]),
     ("dps-http", &["dps-core", "dps-net"]),
+    ("dps-mqtt", &["dps-core", "dps-net"]),
     ("dps-client", &["dps-core", "dps-net", "dps-http"]),
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),

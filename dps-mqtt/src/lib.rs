@@ -1,0 +1,28 @@
+//! The device API over MQTT 3.1.1, on TLS or WebSocket: a link for `dps-core`.
+//!
+//! It carries requests and replies, one connection a registration. When to ask again, and what an answer means, is the
+//! machine's business; nothing is retried here. rumqttc's packets are used, its event loop is not (see the README).
+//!
+//! ```
+//! use dps_mqtt::{Framing, MqttLink, MqttOptions};
+//! use dps_net::{Dialer, Roots, client_config};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
+//! # let pem = issued.cert.pem();
+//! let dialer = Dialer::new(client_config(&Roots::replace_pem(pem.as_bytes())?)?, None);
+//! let link = MqttLink::new(dialer, MqttOptions::default().framing(Framing::WebSocket))?;
+//! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
+//! # let _ = link;
+//! # Ok(()) }
+//! ```
+
+mod connection;
+mod error;
+mod link;
+mod options;
+mod session;
+mod stream;
+
+pub use link::MqttLink;
+pub use options::{Framing, MqttOptions, OptionError};

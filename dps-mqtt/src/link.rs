@@ -1,0 +1,118 @@
+//! The link: one MQTT connection for a whole registration.
+//!
+//! The session is taken out while a request is under way and put back only with a whole reply in hand, so that a
+//! dropped future, or a failure, has closed the connection.
+
+use std::fmt;
+use std::time::Duration;
+
+use dps_core::message::Call;
+use dps_core::{Instant, Link, LinkError, Millis, Reply, Request};
+use dps_net::{Classified, Dialer};
+use tracing::debug;
+
+use crate::error::found;
+use crate::options::{MqttOptions, OptionError};
+use crate::session::{Session, generation};
+
+/// How long an old connection may take to say goodbye before a new one is made.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Registers over MQTT. Needs a tokio runtime with I/O and time.
+pub struct MqttLink {
+    dialer: Dialer,
+    options: MqttOptions,
+    session: Option<Session>,
+    last_error: Option<Classified>,
+}
+
+impl MqttLink {
+    /// A link without a connection yet.
+    ///
+    /// # Errors
+    /// [`OptionError`] when an option cannot work.
+    pub fn new(dialer: Dialer, options: MqttOptions) -> Result<Self, OptionError> {
+        options.check()?;
+        Ok(Self { dialer, options, session: None, last_error: None })
+    }
+
+    /// What was behind the last [`LinkError`], in words for a person; holds no secret.
+    #[must_use]
+    pub fn last_error_detail(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|found| found.detail.as_str())
+    }
+
+    async fn ask<'b>(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<(Session, Reply<'b>), Classified> {
+        if let Call::Lookup = request.call {
+            return Err(found(LinkError::Unsupported, "the service has no lookup over MQTT; use HTTPS"));
+        }
+        let mut session = match self.session.take() {
+            Some(session) if session.generation == generation(request) => {
+                let mut session = session;
+                session.queue_request(request)?;
+                session
+            }
+            old => {
+                if let Some(old) = old {
+                    let _ = tokio::time::timeout(GOODBYE_LIMIT, old.connection.close()).await;
+                }
+                let mut session = Session::open(&self.dialer, &self.options, request).await?;
+                if !self.options.pipelined {
+                    session.queue_request(request)?;
+                }
+                session
+            }
+        };
+        session.connection.flush().await?;
+        let reply = session.reply(request, buffer).await?;
+        Ok((session, reply))
+    }
+}
+
+impl Link for MqttLink {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let start = std::time::Instant::now();
+        self.last_error = None;
+        match self.ask(request, buffer).await {
+            Ok((session, reply)) => {
+                self.session = Some(session);
+                let retry_after_ms = reply.retry_after.map(Millis::get);
+                let tracking_id = reply.body.tracking_id;
+                debug!(status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
+                Ok(reply)
+            }
+            Err(found) => {
+                debug!(error = %found.error, detail = %found.detail, elapsed = ?start.elapsed(), "no reply");
+                let error = found.error;
+                self.last_error = Some(found);
+                Err(error)
+            }
+        }
+    }
+
+    async fn idle(&mut self, _until: Instant) {
+        let Some(session) = &mut self.session else { return };
+        let broken = session.idle().await;
+        debug!(detail = %broken.detail, "the connection broke while waiting; the next request makes another");
+        self.session = None;
+    }
+
+    async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.connection.close().await;
+        }
+    }
+}
+
+impl fmt::Debug for MqttLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MqttLink")
+            .field("options", &self.options)
+            .field("last_error", &self.last_error)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! The conversation with the service over one connection: CONNECT, SUBSCRIBE, then a publish and its reply for each
+//! request. Made with one token; a new token needs a new session.
+
+use dps_core::codec::mqtt::{self, SUBSCRIBE_FILTER, Topic};
+use dps_core::text::Text;
+use dps_core::{LinkError, Reply, Request};
+use dps_net::{Classified, Dialer};
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeReasonCode};
+use tracing::{debug, trace};
+
+use crate::connection::Connection;
+use crate::error::found;
+use crate::options::MqttOptions;
+use crate::stream::Stream;
+
+/// A connection that is subscribed to the service's replies.
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    /// The generation of the token that it was made with.
+    pub(crate) generation: Option<u32>,
+}
+
+impl Session {
+    /// Dials and says who is there. When pipelined, `request` is on its way when this returns.
+    pub(crate) async fn open(
+        dialer: &Dialer,
+        options: &MqttOptions,
+        request: &Request<'_>,
+    ) -> Result<Self, Classified> {
+        let endpoint = request.identity.endpoint;
+        let tls = dialer.dial(endpoint.host(), endpoint.port_or(options.framing.default_port())).await?;
+        let authority = written(|text| endpoint.write(text))?;
+        let stream = Stream::open(options.framing, tls, &authority, options.packet_cap).await?;
+        let connection = Connection::new(stream, options.packet_cap, options.keep_alive);
+        let mut session = Self { connection, generation: generation(request) };
+        session.connection.queue(&connect(options, request)?)?;
+        let mut subscribe = Subscribe::new(SUBSCRIBE_FILTER, QoS::AtLeastOnce);
+        subscribe.pkid = session.connection.next_packet_id();
+        let subscribe = Packet::Subscribe(subscribe);
+        if options.pipelined {
+            session.connection.queue(&subscribe)?;
+            session.queue_request(request)?;
+        }
+        session.connection.flush().await?;
+        session.connected().await?;
+        if !options.pipelined {
+            session.connection.queue(&subscribe)?;
+        }
+        session.subscribed().await?;
+        Ok(session)
+    }
+
+    async fn connected(&mut self) -> Result<(), Classified> {
+        let Packet::ConnAck(ack) = self.connection.next().await? else {
+            return Err(found(LinkError::InvalidReply, "the server's first packet is no CONNACK"));
+        };
+        let code = match ack.code {
+            ConnectReturnCode::Success => return Ok(()),
+            ConnectReturnCode::RefusedProtocolVersion => 1,
+            ConnectReturnCode::BadClientId => 2,
+            ConnectReturnCode::ServiceUnavailable => 3,
+            ConnectReturnCode::BadUserNamePassword => 4,
+            ConnectReturnCode::NotAuthorized => 5,
+        };
+        Err(found(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
+    }
+
+    async fn subscribed(&mut self) -> Result<(), Classified> {
+        loop {
+            if let Packet::SubAck(ack) = self.connection.next().await? {
+                let granted = !ack.return_codes.is_empty()
+                    && ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                let refused = || found(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
+                return granted.then_some(()).ok_or_else(refused);
+            }
+        }
+    }
+
+    /// Puts the request behind what waits to be sent.
+    pub(crate) fn queue_request(&mut self, request: &Request<'_>) -> Result<(), Classified> {
+        let topic = written(|text| mqtt::write_topic(text, request))?;
+        let payload = written(|text| mqtt::write_payload(text, request))?;
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
+        publish.pkid = self.connection.next_packet_id();
+        self.connection.queue(&Packet::Publish(publish))
+    }
+
+    /// Waits for the reply to the request. Others are passed over.
+    pub(crate) async fn reply<'b>(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<Reply<'b>, Classified> {
+        loop {
+            let Packet::Publish(publish) = self.connection.next().await? else { continue };
+            let Some(topic) = mqtt::parse_topic(&publish.topic).filter(|topic| topic.answers(request.id)) else {
+                debug!(topic = publish.topic, "a publish that answers nothing");
+                continue;
+            };
+            // The acknowledgement that the reply asks for.
+            self.connection.flush().await?;
+            return read(&topic, &publish.payload, buffer);
+        }
+    }
+
+    /// Keeps the connection alive until it breaks or this is dropped.
+    pub(crate) async fn idle(&mut self) -> Classified {
+        loop {
+            match self.connection.next().await {
+                Ok(_) => trace!("a packet while nothing is asked"),
+                Err(broken) => return broken,
+            }
+        }
+    }
+}
+
+/// The token that a request comes with.
+pub(crate) fn generation(request: &Request<'_>) -> Option<u32> {
+    request.authorization.map(|authorization| authorization.generation)
+}
+
+fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Packet, Classified> {
+    let identity = request.identity;
+    let user = written(|text| mqtt::write_user_name(text, &identity, &options.api_version, &options.user_agent))?;
+    let mut connect = Connect::new(identity.registration_id.as_str());
+    connect.keep_alive = u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX);
+    connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token));
+    Ok(Packet::Connect(connect))
+}
+
+fn read<'b>(topic: &Topic<'_>, payload: &[u8], buffer: &'b mut [u8]) -> Result<Reply<'b>, Classified> {
+    let needed = Some(payload.len());
+    let too_large = || found(LinkError::ReplyTooLarge { needed }, format!("a reply of {} bytes", payload.len()));
+    let space = buffer.get_mut(..payload.len()).ok_or_else(too_large)?;
+    space.copy_from_slice(payload);
+    mqtt::read_reply(topic, space).map_err(|error| found(error, error.to_string()))
+}
+
+/// Writes twice: once for the size, once for the text.
+fn written(write: impl Fn(&mut Text<'_>)) -> Result<String, Classified> {
+    let mut measure = Text::new(&mut []);
+    write(&mut measure);
+    let mut bytes = vec![0; measure.len()];
+    let mut text = Text::new(&mut bytes);
+    write(&mut text);
+    let too_small = |short: dps_core::text::TooSmall| {
+        found(LinkError::RequestTooLarge { needed: short.needed }, "the request does not fit")
+    };
+    text.finish().map(str::to_owned).map_err(too_small)
+}

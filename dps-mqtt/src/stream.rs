@@ -1,0 +1,112 @@
+//! Bytes of MQTT over TLS, or in the binary messages of a WebSocket over TLS. Packets and messages need not line up.
+//!
+//! Every future here can be dropped and asked for again without a byte lost.
+
+use std::pin::Pin;
+
+use bytes::{Buf, BytesMut};
+use dps_core::LinkError;
+use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
+use dps_net::{Classified, TlsStream};
+use futures_util::{Sink, SinkExt, StreamExt};
+use std::future::poll_fn;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::error::{found, of_io, of_websocket};
+use crate::options::Framing;
+
+/// How much is read at once, in bytes.
+const READ_SIZE: usize = 4096;
+
+/// Where bytes go and come from.
+pub(crate) enum Stream {
+    Tcp(Box<TlsStream>),
+    WebSocket(Box<WebSocketStream<TlsStream>>),
+}
+
+impl Stream {
+    /// Begins to talk inside TLS. `authority` is the host, with its port where that is not the usual one.
+    pub(crate) async fn open(
+        framing: Framing,
+        tls: TlsStream,
+        authority: &str,
+        cap: usize,
+    ) -> Result<Self, Classified> {
+        if framing == Framing::Tcp {
+            return Ok(Self::Tcp(Box::new(tls)));
+        }
+        let no_uri = |_| found(LinkError::Unsupported, "the endpoint makes no URI");
+        let uri: Uri = format!("wss://{authority}{WEBSOCKET_PATH}").parse().map_err(no_uri)?;
+        let request = ClientRequestBuilder::new(uri).with_sub_protocol(WEBSOCKET_PROTOCOL);
+        let request = request.into_client_request().map_err(of_websocket)?;
+        let config = WebSocketConfig::default().max_message_size(Some(cap)).max_frame_size(Some(cap));
+        // The library checks that the answer names the subprotocol that was asked for.
+        let (stream, _) = client_async_with_config(request, tls, Some(config)).await.map_err(of_websocket)?;
+        Ok(Self::WebSocket(Box::new(stream)))
+    }
+
+    /// Waits for more bytes and puts them behind those that are there.
+    pub(crate) async fn read(&mut self, into: &mut BytesMut) -> Result<(), Classified> {
+        match self {
+            Self::Tcp(stream) => {
+                into.reserve(READ_SIZE);
+                match stream.read_buf(into).await {
+                    Ok(0) => Err(found(LinkError::Cut, "the server closed the connection")),
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(of_io(&error)),
+                }
+            }
+            Self::WebSocket(stream) => match stream.next().await {
+                Some(Ok(Message::Binary(bytes))) => {
+                    into.extend_from_slice(&bytes);
+                    Ok(())
+                }
+                // The library answers pings by itself.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+                Some(Ok(Message::Close(_))) | None => Err(found(LinkError::Cut, "the server closed the WebSocket")),
+                Some(Ok(_)) => Err(found(LinkError::InvalidReply, "the server sent text over the WebSocket")),
+                Some(Err(error)) => Err(of_websocket(error)),
+            },
+        }
+    }
+
+    /// Sends all of `bytes`, which is empty afterwards and wiped, for tokens go through it.
+    pub(crate) async fn write(&mut self, bytes: &mut BytesMut) -> Result<(), Classified> {
+        match self {
+            Self::Tcp(stream) => {
+                while bytes.has_remaining() {
+                    let written = stream.write(bytes).await.map_err(|error| of_io(&error))?;
+                    bytes[..written].fill(0);
+                    bytes.advance(written);
+                }
+                stream.flush().await.map_err(|error| of_io(&error))
+            }
+            Self::WebSocket(stream) => {
+                if bytes.has_remaining() {
+                    let mut sink = Pin::new(&mut **stream);
+                    poll_fn(|context| sink.as_mut().poll_ready(context)).await.map_err(of_websocket)?;
+                    // From here on the message is the library's to send, whether or not this future is dropped.
+                    sink.as_mut().start_send(Message::Binary(bytes.split().freeze())).map_err(of_websocket)?;
+                }
+                stream.flush().await.map_err(of_websocket)
+            }
+        }
+    }
+
+    /// Says goodbye: a WebSocket's close, and TLS's close_notify.
+    pub(crate) async fn close(&mut self) {
+        // What goes wrong now was over anyway.
+        match self {
+            Self::Tcp(stream) => drop(stream.shutdown().await),
+            Self::WebSocket(stream) => {
+                let _ = (**stream).close(None).await;
+                let _ = stream.get_mut().shutdown().await;
+            }
+        }
+    }
+}
