@@ -9,7 +9,7 @@ use dps_core::message::MESSAGE_MAX;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
 use dps_net::{ProxyChoice, Roots};
 
-use crate::carrier::{Carrier, Transport};
+use crate::carrier::{Carrier, Choices, Transport};
 use crate::client::{ProvisioningClient, Watcher};
 use crate::clock::Clock;
 use crate::error::DpsError;
@@ -160,13 +160,13 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// The API version. Default: 2021-06-01.
+    /// The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = Some(version.into());
         self
     }
 
-    /// What to tell the service as `User-Agent`.
+    /// What to tell the service as `User-Agent`, or `ClientVersion` over MQTT.
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = Some(agent.into());
         self
@@ -288,7 +288,13 @@ impl ProvisioningClientBuilder {
                 let host = Endpoint::new(&endpoint)?.host().to_owned();
                 let proxy = self.proxy.for_host(&host);
                 let proxy = proxy.map_err(|error| DpsError::config(ErrorCode::InvalidOption, error.to_string()))?;
-                Carrier::new(self.transport, &self.roots, proxy, self.api_version, self.user_agent)?
+                Carrier::new(Choices {
+                    transport: self.transport,
+                    roots: self.roots,
+                    proxy,
+                    api_version: self.api_version,
+                    user_agent: self.user_agent,
+                })?
             }
         };
         Ok(ProvisioningClient {

@@ -10,9 +10,13 @@ use crate::link::{ClientLink, OwnLink};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
-    /// HTTPS, port 443.
+    /// HTTPS, port 443. The one that can look up a registration, and that learns the service's time.
     #[default]
     Https,
+    /// MQTT over TLS, port 8883.
+    Mqtt,
+    /// MQTT over WebSocket, port 443.
+    MqttWebSocket,
 }
 
 /// What links are made of.
@@ -23,38 +27,73 @@ pub(crate) enum Carrier {
         tls: std::sync::Arc<rustls::ClientConfig>,
         options: dps_http::HttpOptions,
     },
+    #[cfg(feature = "mqtt")]
+    Mqtt {
+        dialer: dps_net::Dialer,
+        options: dps_mqtt::MqttOptions,
+    },
     Own(OwnLink),
 }
 
+/// What can be chosen about a carrier.
+#[cfg_attr(
+    not(any(feature = "http", feature = "mqtt")),
+    allow(dead_code, reason = "a build without a transport reads none of it")
+)]
+pub(crate) struct Choices {
+    pub(crate) transport: Transport,
+    pub(crate) roots: Roots,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) api_version: Option<String>,
+    pub(crate) user_agent: Option<String>,
+}
+
 impl Carrier {
-    #[cfg(feature = "http")]
-    pub(crate) fn new(
-        transport: Transport,
-        roots: &Roots,
-        proxy: Option<Proxy>,
-        api_version: Option<String>,
-        user_agent: Option<String>,
-    ) -> Result<Self, DpsError> {
-        let Transport::Https = transport;
-        let tls = dps_net::client_config(roots)
-            .map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))?;
-        if let Some(proxy) = &proxy {
+    /// Checks what was chosen. Links check their options when they are made; each registration makes its own.
+    pub(crate) fn new(choices: Choices) -> Result<Self, DpsError> {
+        if let Some(proxy) = &choices.proxy {
             tracing::info!(%proxy, "there is a proxy on the way");
         }
-        let agent = user_agent.unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned());
-        let mut options = dps_http::HttpOptions::default().user_agent(agent).proxy(proxy);
-        if let Some(version) = api_version {
+        match choices.transport {
+            Transport::Https => Self::http(choices),
+            Transport::Mqtt | Transport::MqttWebSocket => Self::mqtt(choices),
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn http(choices: Choices) -> Result<Self, DpsError> {
+        let tls = tls(&choices.roots)?;
+        let mut options = dps_http::HttpOptions::default().user_agent(choices.agent()).proxy(choices.proxy);
+        if let Some(version) = choices.api_version {
             options = options.api_version(version);
         }
-        // Making a link checks the options; each registration makes its own.
-        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid_option)?;
+        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
         Ok(Self::Http { tls, options })
     }
 
+    #[cfg(feature = "mqtt")]
+    fn mqtt(choices: Choices) -> Result<Self, DpsError> {
+        let framing = match choices.transport {
+            Transport::MqttWebSocket => dps_mqtt::Framing::WebSocket,
+            _ => dps_mqtt::Framing::Tcp,
+        };
+        let mut options = dps_mqtt::MqttOptions::default().framing(framing).user_agent(choices.agent());
+        if let Some(version) = choices.api_version {
+            options = options.api_version(version);
+        }
+        let dialer = dps_net::Dialer::new(tls(&choices.roots)?, choices.proxy);
+        dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(invalid)?;
+        Ok(Self::Mqtt { dialer, options })
+    }
+
     #[cfg(not(feature = "http"))]
-    pub(crate) fn new(_: Transport, _: &Roots, _: Option<String>, _: Option<String>) -> Result<Self, DpsError> {
-        let message = "this build has no transport: turn on the feature `http`, or give a link".to_owned();
-        Err(DpsError::config(ErrorCode::InvalidOption, message))
+    fn http(_: Choices) -> Result<Self, DpsError> {
+        Err(invalid("this build has no HTTPS: turn on the feature `http`, or choose another transport"))
+    }
+
+    #[cfg(not(feature = "mqtt"))]
+    fn mqtt(_: Choices) -> Result<Self, DpsError> {
+        Err(invalid("this build has no MQTT: turn on the feature `mqtt`, or choose another transport"))
     }
 
     /// A link for one registration.
@@ -63,14 +102,39 @@ impl Carrier {
             #[cfg(feature = "http")]
             Self::Http { tls, options } => {
                 let link = dps_http::HttpLink::new(tls.clone(), options.clone());
-                Ok(ClientLink::Http(link.map_err(invalid_option)?))
+                Ok(ClientLink::Http(link.map_err(invalid)?))
+            }
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt { dialer, options } => {
+                let link = dps_mqtt::MqttLink::new(dialer.clone(), options.clone());
+                Ok(ClientLink::Mqtt(Box::new(link.map_err(invalid)?)))
             }
             Self::Own(link) => Ok(link.lend().await),
         }
     }
+
+    /// Whether a registration can be looked up over it.
+    pub(crate) fn can_look_up(&self) -> bool {
+        match self {
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt { .. } => false,
+            _ => true,
+        }
+    }
 }
 
-#[cfg(feature = "http")]
-fn invalid_option(error: dps_http::OptionError) -> DpsError {
-    DpsError::config(ErrorCode::InvalidOption, error.to_string())
+impl Choices {
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    fn agent(&self) -> String {
+        self.user_agent.clone().unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned())
+    }
+}
+
+#[cfg(any(feature = "http", feature = "mqtt"))]
+fn tls(roots: &Roots) -> Result<std::sync::Arc<rustls::ClientConfig>, DpsError> {
+    dps_net::client_config(roots).map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))
+}
+
+fn invalid(problem: impl std::fmt::Display) -> DpsError {
+    DpsError::config(ErrorCode::InvalidOption, problem.to_string())
 }

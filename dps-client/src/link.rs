@@ -1,4 +1,4 @@
-//! Over what a registration goes: HTTPS, or a link of the application's own.
+//! Over what a registration goes: HTTPS, MQTT, or a link of the application's own.
 
 use std::fmt;
 use std::future::Future;
@@ -88,6 +88,8 @@ impl fmt::Debug for OwnLink {
 pub(crate) enum ClientLink {
     #[cfg(feature = "http")]
     Http(dps_http::HttpLink),
+    #[cfg(feature = "mqtt")]
+    Mqtt(Box<dps_mqtt::MqttLink>),
     Own(OwnedMutexGuard<Box<dyn DynLink>>),
 }
 
@@ -97,6 +99,8 @@ impl ClientLink {
         match self {
             #[cfg(feature = "http")]
             Self::Http(link) => link.last_error_detail().map(str::to_owned),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.last_error_detail().map(str::to_owned),
             Self::Own(_) => None,
         }
     }
@@ -107,6 +111,8 @@ impl Link for ClientLink {
         match self {
             #[cfg(feature = "http")]
             Self::Http(link) => link.exchange(request, buffer).await,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.exchange(request, buffer).await,
             Self::Own(link) => link.exchange_boxed(request, buffer).await,
         }
     }
@@ -115,6 +121,8 @@ impl Link for ClientLink {
         match self {
             #[cfg(feature = "http")]
             Self::Http(link) => link.idle(until).await,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.idle(until).await,
             Self::Own(link) => link.idle_boxed(until).await,
         }
     }
@@ -123,6 +131,8 @@ impl Link for ClientLink {
         match self {
             #[cfg(feature = "http")]
             Self::Http(link) => link.close().await,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.close().await,
             Self::Own(link) => link.close_boxed().await,
         }
     }

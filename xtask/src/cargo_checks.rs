@@ -23,7 +23,9 @@ pub(crate) fn clippy() -> Outcome {
     lint(&["--workspace"])?;
     lint(&["-p", "dps-emulator", "--no-default-features"])?;
     lint(&["-p", "dps-emulator", "--no-default-features", "--features", "server,ring"])?;
-    lint(&["-p", "dps-client", "--no-default-features", "--features", "http,ring"])?;
+    lint(&["-p", "dps-client", "--no-default-features", "--features", "http,mqtt,ring"])?;
+    run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "mqtt,ring"]))?;
+    run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "http,ring"]))?;
     lint(&["--workspace", "--all-features"])
 }
 

@@ -14,7 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-net", &["dps-core"]),
     ("dps-http", &["dps-core", "dps-net"]),
     ("dps-mqtt", &["dps-core", "dps-net"]),
-    ("dps-client", &["dps-core", "dps-net", "dps-http"]),
+    ("dps-client", &["dps-core", "dps-net", "dps-http", "dps-mqtt"]),
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
     ("pair", &["dps-core", "dps-emulator"]),
