@@ -44,6 +44,37 @@ impl Service {
         })
     }
 
+    /// What is looked at when a device connects over MQTT: by default only whether the token is one for this device and
+    /// has not expired; signature and enrollment are looked at when it registers, as at the service. Gives the CONNACK
+    /// code of a refusal.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn check_connect(&mut self, now: Now, caller: &Caller<'_>) -> Result<(), u8> {
+        const BAD_CREDENTIALS: u8 = 4;
+        const NOT_AUTHORIZED: u8 = 5;
+        let refused = if self.options.strict_at_connect {
+            self.verify_device(now, caller, Expiry::Checked).err()
+        } else {
+            self.verify_shape(now, caller).err()
+        };
+        let Some(reason) = refused else { return Ok(()) };
+        self.refusals.note(caller.registration_id, reason);
+        let malformed = matches!(reason, RefusalReason::NoToken | RefusalReason::Malformed);
+        Err(if malformed { BAD_CREDENTIALS } else { NOT_AUTHORIZED })
+    }
+
+    #[cfg(feature = "mqtt")]
+    fn verify_shape(&self, now: Now, caller: &Caller<'_>) -> Result<(), RefusalReason> {
+        let token = caller.token.ok_or(RefusalReason::NoToken)?;
+        let token = Token::parse(token).ok_or(RefusalReason::Malformed)?;
+        if !token.is_for_registration(caller.id_scope, caller.registration_id) {
+            return Err(RefusalReason::WrongResource);
+        }
+        match token.expired_for_ms(now, self.options.clock_skew_ms) {
+            Some(for_ms) => Err(RefusalReason::Expired { for_ms }),
+            None => Ok(()),
+        }
+    }
+
     fn verify_device(&self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, RefusalReason> {
         let text = caller.token.ok_or(RefusalReason::NoToken)?;
         let token = Token::parse(text).ok_or(RefusalReason::Malformed)?;

@@ -15,6 +15,8 @@ pub struct Counters {
     pub polls: u64,
     /// Lookups that arrived.
     pub lookups: u64,
+    /// MQTT connections that said CONNECT.
+    pub connects: u64,
     /// Admin calls that arrived.
     pub admin: u64,
     /// Requests refused with 4xx, those below included.

@@ -45,7 +45,11 @@ pub enum At {
     Poll,
     /// Registration status lookup.
     Lookup,
-    /// Any of the three.
+    /// CONNECT; MQTT only.
+    Connect,
+    /// SUBSCRIBE; MQTT only.
+    Subscribe,
+    /// Any of register, operation status and lookup.
     Any,
 }
 
@@ -91,6 +95,15 @@ pub enum Fault {
     },
     /// No answer ever; the connection stays open.
     Silent,
+    /// CONNACK with this code, at CONNECT (MQTT 3.1.1, section 3.2.2.3).
+    RefuseConnect {
+        /// 1 to 5.
+        code: u8,
+    },
+    /// SUBACK with a failure, at SUBSCRIBE.
+    RefuseSubscribe,
+    /// No PINGREQ is ever answered on a connection that meets this at CONNECT.
+    NoPing,
 }
 
 /// What a front has to do with an answer, or instead of one.
@@ -158,8 +171,8 @@ impl Faults {
     /// The fault that a request meets, counted off.
     pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
         let met = self.planned.iter().position(|planned| {
-            (planned.at == At::Any || planned.at == at)
-                && planned.registration.as_ref().is_none_or(|scoped| scoped == registration)
+            let any = planned.at == At::Any && !matches!(at, At::Connect | At::Subscribe);
+            (any || planned.at == at) && planned.registration.as_ref().is_none_or(|scoped| scoped == registration)
         })?;
         let planned = &mut self.planned[met];
         planned.left -= 1;

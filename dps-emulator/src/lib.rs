@@ -18,6 +18,8 @@ mod http;
 mod hubs;
 mod ids;
 mod keys;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 mod now;
 mod operations;
 mod options;

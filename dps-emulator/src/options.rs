@@ -34,6 +34,8 @@ pub struct ServiceOptions {
     pub(crate) operation_life_ms: u64,
     pub(crate) clock_skew_ms: u64,
     pub(crate) check_expiry_on_poll: bool,
+    #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "only MQTT has a CONNECT"))]
+    pub(crate) strict_at_connect: bool,
     pub(crate) echo_payload: bool,
     pub(crate) unchanged: UnchangedSubstatus,
     pub(crate) limits: Limits,
@@ -54,6 +56,7 @@ impl Default for ServiceOptions {
             operation_life_ms: 10 * 60_000,
             clock_skew_ms: 0,
             check_expiry_on_poll: false,
+            strict_at_connect: false,
             echo_payload: false,
             unchanged: UnchangedSubstatus::default(),
             limits: Limits::default(),
@@ -166,6 +169,14 @@ impl ServiceOptions {
     #[must_use]
     pub fn check_expiry_on_poll(mut self, check: bool) -> Self {
         self.check_expiry_on_poll = check;
+        self
+    }
+
+    /// Refuses bad credentials at MQTT's CONNECT. Off by default: the service accepts the connection and refuses the
+    /// register call.
+    #[must_use]
+    pub fn strict_at_connect(mut self, strict: bool) -> Self {
+        self.strict_at_connect = strict;
         self
     }
 

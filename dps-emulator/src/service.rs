@@ -191,6 +191,14 @@ impl Service {
         self.faults.plan(scope, at, fault, times);
     }
 
+    /// The fault that a request meets, counted off.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn take_fault(&mut self, at: At, registration_id: &str) -> Option<Fault> {
+        let fault = self.faults.take(at, &FoldedId::of(registration_id));
+        self.counters.faults += u64::from(fault.is_some());
+        fault
+    }
+
     /// Takes back all planned faults.
     pub fn clear_faults(&mut self) {
         self.faults.clear();

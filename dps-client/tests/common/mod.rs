@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dps_client::core::{ErrorCode, Hint};
-use dps_client::{DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey};
+use dps_client::{
+    DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport,
+};
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +25,8 @@ pub async fn service() -> Emulator {
 }
 
 pub async fn service_with(options: EmulatorOptions) -> Emulator {
-    let emulator = Emulator::start(options.default_retry_after_s(0).service(|service| service.assigning_ms(0))).await;
+    let options = options.mqtt_port(0).wss_port(0).default_retry_after_s(0).service(|service| service.assigning_ms(0));
+    let emulator = Emulator::start(options).await;
     let emulator = emulator.unwrap();
     let key = |text| dps_emulator::SymmetricKey::from_base64(text).unwrap();
     let now = emulator.now();
@@ -44,6 +47,16 @@ pub fn builder(emulator: &Emulator) -> ProvisioningClientBuilder {
         .timeout(Duration::from_secs(20))
         .proxy(ProxyChoice::Direct)
         .seed(1)
+}
+
+/// The same over another transport.
+pub fn builder_over(transport: Transport, emulator: &Emulator) -> ProvisioningClientBuilder {
+    let endpoint = match transport {
+        Transport::Mqtt => emulator.mqtt_endpoint().unwrap(),
+        Transport::MqttWebSocket => emulator.wss_endpoint().unwrap(),
+        _ => emulator.endpoint(),
+    };
+    builder(emulator).transport(transport).endpoint(endpoint)
 }
 
 pub fn device_key() -> SymmetricKey {
@@ -72,7 +85,10 @@ impl Counted {
     }
 
     pub async fn listening_on(address: &str, emulator: &Emulator) -> Self {
-        let to = emulator.https_addr().port();
+        Self::to_port(address, emulator.https_addr().port()).await
+    }
+
+    pub async fn to_port(address: &str, to: u16) -> Self {
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let accepted = Arc::new(AtomicUsize::new(0));

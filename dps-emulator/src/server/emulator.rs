@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Authority;
 use super::clock::{Clock, machine_unix_ms};
+use super::doors::Doors;
 use super::error::{StartError, StateError};
 use super::options::EmulatorOptions;
 use super::saver::{Saver, SaverTask};
@@ -19,14 +19,16 @@ use crate::now::Now;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
 
-/// A provisioning service that listens on HTTPS, until it is shut down or dropped.
+/// A provisioning service that listens on HTTPS, and on MQTT where it is told to, until it is shut down or dropped.
 pub struct Emulator {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    https: SocketAddr,
+    mqtt: Option<SocketAddr>,
+    wss: Option<SocketAddr>,
     id_scope: String,
     ca_pem: String,
     stop: watch::Sender<bool>,
-    listener: JoinHandle<()>,
+    listeners: Vec<JoinHandle<()>>,
     saver: Option<JoinHandle<()>>,
 }
 
@@ -48,35 +50,63 @@ impl Emulator {
             None => Authority::generate(now_s, ca_suffix)?,
         };
         let tls = authority.server_config(&certificate_names(&options), now_s)?;
-        let wanted = SocketAddr::new(options.listen, options.https_port);
-        let listen_failed = |source| StartError::Listen { address: wanted, source };
-        let socket = TcpListener::bind(wanted).await.map_err(listen_failed)?;
-        let address = socket.local_addr().map_err(listen_failed)?;
-        let service = make_service(&options, seed, address.port(), state.as_ref())?;
+        let doors = Doors::open(&options).await?;
+        let service = make_service(&options, seed, doors.https.port(), state.as_ref())?;
         let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared { service: service.into(), clock: Clock::new(options.clock_offset_ms), saver });
         let (stop, stopped) = watch::channel(false);
+        let tls = TlsAcceptor::from(Arc::new(tls));
+        let listen = |(socket, front)| {
+            tokio::spawn(listener::run(socket, tls.clone(), front, Arc::clone(&shared), stopped.clone()))
+        };
         Ok(Self {
             saver: saver_task.map(|task: SaverTask| task.spawn(Arc::downgrade(&shared))),
-            listener: tokio::spawn(listener::run(
-                socket,
-                TlsAcceptor::from(Arc::new(tls)),
-                Arc::clone(&shared),
-                stopped,
-            )),
+            listeners: doors.sockets.into_iter().map(listen).collect(),
             id_scope,
             ca_pem: authority.pem().to_owned(),
+            https: doors.https,
+            mqtt: doors.mqtt,
+            wss: doors.wss,
             shared,
-            address,
             stop,
         })
     }
 
-    /// Where it listens.
+    /// Where it listens for HTTPS.
     #[must_use]
     pub fn https_addr(&self) -> SocketAddr {
-        self.address
+        self.https
+    }
+
+    /// Where it listens for MQTT over TLS, if it does.
+    #[must_use]
+    pub fn mqtt_addr(&self) -> Option<SocketAddr> {
+        self.mqtt
+    }
+
+    /// Where it listens for MQTT over WebSocket, if it does; the same as for HTTPS where the port is shared.
+    #[must_use]
+    pub fn wss_addr(&self) -> Option<SocketAddr> {
+        self.wss
+    }
+
+    /// `host:port` of MQTT over TLS, if there is one.
+    #[must_use]
+    pub fn mqtt_endpoint(&self) -> Option<String> {
+        self.mqtt.map(|address| self.endpoint_at(address.port()))
+    }
+
+    /// `host:port` of MQTT over WebSocket, if there is one.
+    #[must_use]
+    pub fn wss_endpoint(&self) -> Option<String> {
+        self.wss.map(|address| self.endpoint_at(address.port()))
+    }
+
+    fn endpoint_at(&self, port: u16) -> String {
+        let https = self.endpoint();
+        let host = https.rsplit_once(':').map_or(https.as_str(), |(host, _)| host);
+        format!("{host}:{port}")
     }
 
     /// `host:port`, as a device or a service client is given it.
@@ -142,7 +172,9 @@ impl Emulator {
     /// state folder is written and free.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        let _ = (&mut self.listener).await;
+        for listener in &mut self.listeners {
+            let _ = listener.await;
+        }
         // Its error was logged, and given to whoever made the change.
         let _ = self.flush().await;
         if let Some(saver) = self.saver.take() {
@@ -156,7 +188,9 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        self.listener.abort();
+        for listener in &self.listeners {
+            listener.abort();
+        }
         if let Some(saver) = &self.saver {
             saver.abort();
         }
@@ -165,7 +199,11 @@ impl Drop for Emulator {
 
 impl std::fmt::Debug for Emulator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Emulator").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Emulator")
+            .field("https", &self.https)
+            .field("mqtt", &self.mqtt)
+            .field("wss", &self.wss)
+            .finish_non_exhaustive()
     }
 }
 

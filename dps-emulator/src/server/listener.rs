@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::Shared;
-use super::connection;
+use super::connection::{self, Front};
 
 const CONNECTIONS_MAX: usize = 1024;
 /// How long requests that are being answered get to end.
@@ -17,12 +17,18 @@ const GRACE: Duration = Duration::from_secs(2);
 /// After a failed accept, which mostly means that descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) async fn run(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+pub(super) async fn run(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    front: Front,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     let mut stopped = stop.clone();
     tokio::select! {
         _ = stopped.wait_for(|stop| *stop) => {}
-        () = accept(&listener, &tls, &shared, &stop, &mut connections) => {}
+        () = accept(&listener, &tls, front, &shared, &stop, &mut connections) => {}
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
@@ -34,6 +40,7 @@ pub(super) async fn run(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Sha
 async fn accept(
     listener: &TcpListener,
     tls: &TlsAcceptor,
+    front: Front,
     shared: &Arc<Shared>,
     stop: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
@@ -50,7 +57,7 @@ async fn accept(
                 continue;
             }
         };
-        let served = connection::serve(tcp, tls.clone(), Arc::clone(shared), stop.clone());
+        let served = connection::serve(tcp, tls.clone(), front, Arc::clone(shared), stop.clone());
         connections.spawn(async move {
             served.await;
             drop(permit);

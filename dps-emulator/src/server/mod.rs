@@ -1,17 +1,21 @@
-//! The HTTPS front: sockets, TLS, the machine's clock and a folder around the pure service.
+//! The fronts, HTTPS, MQTT and MQTT over WebSocket: sockets, TLS, the machine's clock and a folder around the pure service.
 //!
-//! Rules of the service have no place here; this only carries bytes to [`Service::handle`] and back.
+//! Rules of the service have no place here; this only carries bytes to the service and back.
 
 mod certificate;
 mod clock;
 mod connection;
+mod doors;
 mod emulator;
 mod error;
 mod exchange;
 mod faulty_io;
 mod files;
+mod http_front;
 mod listener;
+mod mqtt_front;
 mod options;
+mod rewound;
 mod saver;
 mod state;
 

@@ -11,6 +11,8 @@ use crate::options::ServiceOptions;
 pub struct EmulatorOptions {
     pub(super) listen: IpAddr,
     pub(super) https_port: u16,
+    pub(super) mqtt_port: Option<u16>,
+    pub(super) wss_port: Option<u16>,
     pub(super) host_names: Vec<String>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) clock_offset_ms: i64,
@@ -22,6 +24,8 @@ impl Default for EmulatorOptions {
         Self {
             listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
             https_port: 0,
+            mqtt_port: None,
+            wss_port: None,
             host_names: Vec::new(),
             state_dir: None,
             clock_offset_ms: 0,
@@ -44,10 +48,25 @@ impl EmulatorOptions {
         self
     }
 
-    /// The port; 0, the default, takes any that is free.
+    /// The port of HTTPS; 0, the default, takes any that is free.
     #[must_use]
     pub fn https_port(mut self, port: u16) -> Self {
         self.https_port = port;
+        self
+    }
+
+    /// Listens for MQTT over TLS on this port too; 0 takes any that is free. Off by default.
+    #[must_use]
+    pub fn mqtt_port(mut self, port: u16) -> Self {
+        self.mqtt_port = Some(port);
+        self
+    }
+
+    /// Listens for MQTT over WebSocket on this port too; 0 takes any that is free, the port of HTTPS is shared with it.
+    /// Off by default.
+    #[must_use]
+    pub fn wss_port(mut self, port: u16) -> Self {
+        self.wss_port = Some(port);
         self
     }
 

@@ -1,0 +1,303 @@
+//! One MQTT connection, from CONNECT to its end.
+//!
+//! Replies go out at the quality that was granted; session-present is always 0, for the service keeps no sessions.
+
+use mqtt_protocol_core::mqtt::common::Cursor;
+use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
+use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Qos, v3_1_1};
+use mqtt_protocol_core::mqtt::result_code::{ConnectReturnCode, SubackReturnCode};
+use mqtt_protocol_core::mqtt::{Connection, Version, role};
+
+use super::topic::{self, Call, REPLY_FILTER};
+use super::user_name;
+use crate::BODY_MAX;
+use crate::auth::Caller;
+use crate::device::Reply;
+use crate::fault::{At, Fault, TransportFault};
+use crate::now::Now;
+use crate::service::Service;
+
+/// No packet is larger, in bytes: the largest body, its topic, and some.
+const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
+/// Where the protocol level stands in a CONNECT whose length fits one byte (MQTT 3.1.1, section 3.1.2).
+const LEVEL_AT: usize = 8;
+
+/// What the front has to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Wait so many milliseconds before the next effect.
+    Pause(u64),
+    /// Send these bytes one at a time.
+    Trickle(Vec<u8>),
+    /// Close the connection.
+    Close,
+}
+
+/// One connection of one device.
+pub struct Session {
+    connection: Connection<role::Server>,
+    /// Who is there, once CONNECT was accepted.
+    device: Option<Device>,
+    /// At what quality replies were asked for, once they were.
+    granted: Option<Qos>,
+    keep_alive_s: u16,
+    answers_pings: bool,
+    begun: bool,
+}
+
+struct Device {
+    id_scope: String,
+    registration_id: String,
+    api_version: String,
+    token: String,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// A connection on which nothing was said.
+    #[must_use]
+    pub fn new() -> Self {
+        let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
+        let mut connection = Connection::with_options(Version::V3_1_1, options);
+        connection.set_auto_pub_response(true);
+        Self { connection, device: None, granted: None, keep_alive_s: 0, answers_pings: true, begun: false }
+    }
+
+    /// After how many milliseconds of silence the connection is given up: one and a half times the keep-alive (MQTT
+    /// 3.1.1, section 3.1.2.10). `None` while no keep-alive was asked for.
+    #[must_use]
+    pub fn silence_limit_ms(&self) -> Option<u64> {
+        (self.keep_alive_s > 0).then_some(u64::from(self.keep_alive_s) * 1500)
+    }
+
+    /// Whether CONNECT was accepted.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Takes bytes as they arrive, whole packets or not.
+    pub fn receive(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !std::mem::replace(&mut self.begun, true) && is_other_version(bytes) {
+            effects.push(Effect::Send(connack(ConnectReturnCode::UnacceptableProtocolVersion)));
+            effects.push(Effect::Close);
+            return effects;
+        }
+        let mut cursor = Cursor::new(bytes);
+        while (cursor.position() as usize) < bytes.len() {
+            for event in self.connection.recv(&mut cursor) {
+                match event {
+                    Event::NotifyPacketReceived(packet) => self.packet(service, now, &packet, &mut effects),
+                    Event::RequestSendPacket { packet, .. } => {
+                        effects.push(Effect::Send(packet.to_continuous_buffer()))
+                    }
+                    Event::RequestClose | Event::NotifyError(_) => effects.push(Effect::Close),
+                    _ => {}
+                }
+                if effects.contains(&Effect::Close) {
+                    return effects;
+                }
+            }
+        }
+        effects
+    }
+
+    fn packet(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
+        match packet {
+            Packet::V3_1_1Connect(connect) => self.connect(service, now, connect, effects),
+            Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, subscribe, effects),
+            Packet::V3_1_1Publish(publish) => self.publish(service, now, publish, effects),
+            Packet::V3_1_1Pingreq(_) if self.answers_pings => self.send(v3_1_1::Pingresp::new().into(), effects),
+            Packet::V3_1_1Unsubscribe(_) | Packet::V3_1_1Disconnect(_) => effects.push(Effect::Close),
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, service: &mut Service, now: Now, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
+        service.counters.connects += 1;
+        let refusal = match self.admit(service, now, connect) {
+            Ok(fault) => match fault {
+                Some(Fault::RefuseConnect { code }) => Some(return_code(code)),
+                Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
+                Some(Fault::Silent) => return,
+                Some(Fault::NoPing) => {
+                    self.answers_pings = false;
+                    None
+                }
+                _ => None,
+            },
+            Err(code) => Some(code),
+        };
+        let Some(code) = refusal else {
+            self.keep_alive_s = connect.keep_alive();
+            let accepted = v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
+            return match accepted.build() {
+                Ok(connack) => self.send(connack.into(), effects),
+                Err(_) => effects.push(Effect::Close),
+            };
+        };
+        self.device = None;
+        service.counters.refused(401);
+        effects.push(Effect::Send(connack(code)));
+        effects.push(Effect::Close);
+    }
+
+    /// The shape of CONNECT, and what the service wants of it. Gives the fault that is planned for it.
+    fn admit(
+        &mut self,
+        service: &mut Service,
+        now: Now,
+        connect: &v3_1_1::Connect,
+    ) -> Result<Option<Fault>, ConnectReturnCode> {
+        if connect.client_id().is_empty() {
+            return Err(ConnectReturnCode::IdentifierRejected);
+        }
+        let user = connect.user_name().and_then(user_name::parse).ok_or(ConnectReturnCode::NotAuthorized)?;
+        let token = connect.password().and_then(|password| std::str::from_utf8(password).ok());
+        let token = token.ok_or(ConnectReturnCode::BadUserNameOrPassword)?;
+        if connect.client_id() != user.registration_id {
+            return Err(ConnectReturnCode::NotAuthorized);
+        }
+        let device = Device {
+            id_scope: user.id_scope.into(),
+            registration_id: user.registration_id.into(),
+            api_version: user.api_version.into(),
+            token: token.into(),
+        };
+        service.check_connect(now, &device.caller()).map_err(return_code)?;
+        let fault = service.take_fault(At::Connect, &device.registration_id);
+        self.device = Some(device);
+        Ok(fault)
+    }
+
+    fn subscribe(&mut self, service: &mut Service, subscribe: &v3_1_1::Subscribe, effects: &mut Vec<Effect>) {
+        let Some(device) = &self.device else { return effects.push(Effect::Close) };
+        let fault = service.take_fault(At::Subscribe, &device.registration_id);
+        match fault {
+            Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
+            Some(Fault::Silent) => return,
+            _ => {}
+        }
+        let codes = subscribe.entries().iter().map(|entry| {
+            if entry.topic_filter() != REPLY_FILTER || fault == Some(Fault::RefuseSubscribe) {
+                return SubackReturnCode::Failure;
+            }
+            match entry.sub_opts().qos() {
+                Qos::AtMostOnce => {
+                    self.granted = Some(Qos::AtMostOnce);
+                    SubackReturnCode::SuccessMaximumQos0
+                }
+                // Quality 2 is granted as 1.
+                _ => {
+                    self.granted = Some(Qos::AtLeastOnce);
+                    SubackReturnCode::SuccessMaximumQos1
+                }
+            }
+        });
+        let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes.collect()).build();
+        match suback {
+            Ok(suback) => self.send(suback.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    fn publish(&mut self, service: &mut Service, now: Now, publish: &v3_1_1::Publish, effects: &mut Vec<Effect>) {
+        let (Some(device), Some((call, request_id))) = (&self.device, topic::parse(publish.topic_name())) else {
+            return effects.push(Effect::Close);
+        };
+        if publish.retain() || publish.qos() == Qos::ExactlyOnce {
+            return effects.push(Effect::Close);
+        }
+        let reply = match call {
+            Call::Register => service.register(now, &device.caller(), publish.payload().as_slice()),
+            Call::Status { operation_id } => service.operation_status(now, &device.caller(), operation_id),
+        };
+        self.reply(&reply, request_id, effects);
+    }
+
+    fn reply(&mut self, reply: &Reply, request_id: &str, effects: &mut Vec<Effect>) {
+        match reply.fault {
+            Some(TransportFault::DropBefore | TransportFault::DropAfter) => return effects.push(Effect::Close),
+            Some(TransportFault::Silent) => return,
+            // A CONNECT is nothing that a server sends.
+            Some(TransportFault::Noise) => return effects.push(Effect::Send(vec![0x10, 3, 0xff, 0xff, 0xff])),
+            Some(TransportFault::Delay { ms }) => effects.push(Effect::Pause(ms)),
+            _ => {}
+        }
+        let wrong = reply.fault == Some(TransportFault::WrongRequestId);
+        let request_id = if wrong { format!("{request_id}0") } else { request_id.to_owned() };
+        // Who did not subscribe hears nothing.
+        let Some(granted) = self.granted else { return };
+        let mut publish = v3_1_1::Publish::builder().qos(granted).payload(reply.body.clone());
+        if granted != Qos::AtMostOnce {
+            let Ok(id) = self.connection.acquire_packet_id() else { return effects.push(Effect::Close) };
+            publish = publish.packet_id(id);
+        }
+        let topic = topic::reply(reply.status, &request_id, reply.retry_after);
+        let Ok(publish) = publish.topic_name(topic).and_then(|publish| publish.build()) else {
+            return effects.push(Effect::Close);
+        };
+        let before = effects.len();
+        self.send(publish.into(), effects);
+        if reply.fault == Some(TransportFault::SlowBytes) {
+            for effect in &mut effects[before..] {
+                if let Effect::Send(bytes) = effect {
+                    *effect = Effect::Trickle(std::mem::take(bytes));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) {
+        for event in self.connection.send(packet) {
+            match event {
+                Event::RequestSendPacket { packet, .. } => effects.push(Effect::Send(packet.to_continuous_buffer())),
+                Event::RequestClose | Event::NotifyError(_) => effects.push(Effect::Close),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Device {
+    fn caller(&self) -> Caller<'_> {
+        Caller {
+            id_scope: &self.id_scope,
+            registration_id: &self.registration_id,
+            token: Some(&self.token),
+            api_version: &self.api_version,
+        }
+    }
+}
+
+/// Whether the first bytes are a CONNECT of another version than 3.1.1.
+fn is_other_version(bytes: &[u8]) -> bool {
+    // The remaining length of a CONNECT with a token takes two bytes.
+    let length_bytes = bytes.iter().skip(1).take(4).take_while(|byte| *byte & 0x80 != 0).count();
+    let level = bytes.get(LEVEL_AT + length_bytes);
+    bytes.first() == Some(&0x10) && level.is_some_and(|level| *level != 4)
+}
+
+/// A refusal's bytes: fixed header, session-present 0, code (MQTT 3.1.1, section 3.2).
+fn connack(code: ConnectReturnCode) -> Vec<u8> {
+    vec![0x20, 2, 0, code as u8]
+}
+
+fn return_code(code: u8) -> ConnectReturnCode {
+    match code {
+        1 => ConnectReturnCode::UnacceptableProtocolVersion,
+        2 => ConnectReturnCode::IdentifierRejected,
+        3 => ConnectReturnCode::ServerUnavailable,
+        4 => ConnectReturnCode::BadUserNameOrPassword,
+        _ => ConnectReturnCode::NotAuthorized,
+    }
+}
