@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{Counted, builder, device_key, service, what};
+use common::{Counted, builder, builder_over, device_key, service, what};
 use dps_client::core::{ErrorCode, Family, Hint, Verdict};
-use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Roots};
+use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Roots, Transport};
 use dps_emulator::{At, Emulator, Fault, Scope};
 use tokio::net::TcpListener;
 
@@ -166,17 +166,25 @@ async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
 
 #[tokio::test]
 async fn a_future_dropped_at_any_await_has_closed_its_connection() {
-    let emulator = service().await;
-    let mut counted = Counted::before(&emulator).await;
-    for times in 1.. {
-        let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
-        let ended = poll_times(client.register(), times).await;
-        let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
-        assert!(closed.is_ok(), "dropped after {times} polls: the connection outlives its future");
-        if let Some(ended) = ended {
-            assert_eq!(ended.unwrap().hub(), "hub-a.test");
-            assert!(times > 5, "a registration waits more often than {times} times");
-            break;
+    for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
+        let emulator = service().await;
+        let port = match transport {
+            Transport::Mqtt => emulator.mqtt_addr().unwrap().port(),
+            Transport::MqttWebSocket => emulator.wss_addr().unwrap().port(),
+            _ => emulator.https_addr().port(),
+        };
+        let mut counted = Counted::to_port("127.0.0.1", port).await;
+        for times in 1.. {
+            let over = builder_over(transport, &emulator).endpoint(counted.endpoint());
+            let client = over.symmetric_key(device_key()).build().unwrap();
+            let ended = poll_times(client.register(), times).await;
+            let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
+            assert!(closed.is_ok(), "{transport:?}, dropped after {times} polls: the connection outlives its future");
+            if let Some(ended) = ended {
+                assert_eq!(ended.unwrap().hub(), "hub-a.test");
+                assert!(times > 5, "a registration waits more often than {times} times");
+                break;
+            }
         }
     }
 }

@@ -4,9 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{builder, device_key, service, what};
+use common::{builder_over, device_key, service, what};
 use dps_client::core::{ErrorCode, Family, Hint, Verdict};
-use dps_client::{DpsError, Proxy, ProxyChoice};
+use dps_client::{DpsError, Proxy, ProxyChoice, Transport};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -61,9 +61,12 @@ async fn serve(stream: TcpStream, manner: Manner) {
     let _ = stream.write_all(refusal.as_bytes()).await;
 }
 
-async fn through(proxy: ProxyChoice) -> Result<(), DpsError> {
+const ALL: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
+
+async fn through(transport: Transport, proxy: ProxyChoice) -> Result<(), DpsError> {
     let emulator = service().await;
-    let client = builder(&emulator).symmetric_key(device_key()).timeout(Duration::from_secs(2)).proxy(proxy);
+    let client =
+        builder_over(transport, &emulator).symmetric_key(device_key()).timeout(Duration::from_secs(2)).proxy(proxy);
     client.build().unwrap().register().await.map(|assignment| assert_eq!(assignment.hub(), "hub-a.test"))
 }
 
@@ -74,25 +77,35 @@ async fn at(manner: Manner, password: &str) -> ProxyChoice {
 
 #[tokio::test]
 async fn the_right_password_opens_the_way() {
-    through(at(Manner::WantsPassword, "open sesame").await).await.unwrap();
+    for transport in ALL {
+        through(transport, at(Manner::WantsPassword, "open sesame").await).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_named_and_not_repeated() {
-    let error = through(at(Manner::WantsPassword, "open barley").await).await.unwrap_err();
-    assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::CheckProxyCredentials)));
-    assert_eq!((error.family(), error.verdict(), error.http_status()), (Family::Link, Verdict::Never, Some(407)));
-    assert!(!format!("{error} {error:?}").contains("barley"));
+    for transport in ALL {
+        let error = through(transport, at(Manner::WantsPassword, "open barley").await).await.unwrap_err();
+        assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::CheckProxyCredentials)), "{transport:?}");
+        assert_eq!((error.family(), error.verdict(), error.http_status()), (Family::Link, Verdict::Never, Some(407)));
+        assert!(!format!("{error} {error:?}").contains("barley"));
+    }
 }
 
 #[tokio::test]
 async fn a_proxy_that_forbids_hangs_or_is_not_there() {
-    let error = through(at(Manner::Forbids, "open sesame").await).await.unwrap_err();
-    assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::CheckProxy)));
-    let error = through(at(Manner::Hangs, "open sesame").await).await.unwrap_err();
-    assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = through(ProxyChoice::Fixed(Proxy::parse(&closed.to_string()).unwrap())).await.unwrap_err();
-    assert_eq!(what(&error), (ErrorCode::ProxyUnreachable, Some(Hint::CheckProxy)));
-    assert!(error.message().contains(&closed.to_string()), "{error}");
+    for transport in ALL {
+        let error = through(transport, at(Manner::Forbids, "open sesame").await).await.unwrap_err();
+        assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::CheckProxy)), "{transport:?}");
+        // The HTTP library keeps no status but 407.
+        let kept = if transport == Transport::Https { None } else { Some(403) };
+        assert_eq!(error.http_status(), kept);
+        let error = through(transport, at(Manner::Hangs, "open sesame").await).await.unwrap_err();
+        assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link), "{transport:?}");
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error =
+            through(transport, ProxyChoice::Fixed(Proxy::parse(&closed.to_string()).unwrap())).await.unwrap_err();
+        assert_eq!(what(&error), (ErrorCode::ProxyUnreachable, Some(Hint::CheckProxy)), "{transport:?}");
+        assert!(error.message().contains(&closed.to_string()), "{error}");
+    }
 }

@@ -44,7 +44,12 @@ impl Stream {
         let uri: Uri = format!("wss://{authority}{WEBSOCKET_PATH}").parse().map_err(no_uri)?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(WEBSOCKET_PROTOCOL);
         let request = request.into_client_request().map_err(of_websocket)?;
-        let config = WebSocketConfig::default().max_message_size(Some(cap)).max_frame_size(Some(cap));
+        // Messages are small; the library's own buffers hold a quarter of a megabyte.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_SIZE)
+            .write_buffer_size(0)
+            .max_message_size(Some(cap))
+            .max_frame_size(Some(cap));
         // The library checks that the answer names the subprotocol that was asked for.
         let (stream, _) = client_async_with_config(request, tls, Some(config)).await.map_err(of_websocket)?;
         Ok(Self::WebSocket(Box::new(stream)))

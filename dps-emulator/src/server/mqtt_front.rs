@@ -23,6 +23,8 @@ use crate::mqtt::{Effect, Session};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// No message of a WebSocket is larger, in bytes.
 const MESSAGE_MAX: usize = 256 * 1024;
+/// How much is read at once, in bytes.
+const READ_SIZE: usize = 4096;
 const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// What carries the bytes.
@@ -40,7 +42,11 @@ pub(super) async fn serve_websocket(
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
-    let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_SIZE)
+        .write_buffer_size(0)
+        .max_message_size(Some(MESSAGE_MAX))
+        .max_frame_size(Some(MESSAGE_MAX));
     let accepted = accept_hdr_async_with_config(stream, choose_subprotocol, Some(config));
     match tokio::time::timeout(PATIENCE, accepted).await {
         Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), &shared, stop).await,
@@ -94,7 +100,7 @@ impl Wire {
     async fn receive(&mut self) -> Option<Bytes> {
         match self {
             Self::Tls(stream) => {
-                let mut bytes = Vec::with_capacity(4096);
+                let mut bytes = Vec::with_capacity(READ_SIZE);
                 match stream.read_buf(&mut bytes).await {
                     Ok(0) | Err(_) => None,
                     Ok(_) => Some(bytes.into()),
