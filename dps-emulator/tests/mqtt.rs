@@ -1,0 +1,267 @@
+//! The MQTT shape of the service, byte by byte under virtual time: packets are made and read by hand.
+#![cfg(feature = "mqtt")]
+
+mod common;
+
+use common::{KEY, OTHER_KEY, SCOPE, World, device_token, key};
+use dps_emulator::mqtt::{Effect, Session};
+use dps_emulator::{At, Fault, IndividualEnrollment, RetryAfter, Scope, ServiceOptions};
+
+const FILTER: &str = "$dps/registrations/res/#";
+const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=";
+
+/// One device's connection.
+struct Device {
+    world: World,
+    session: Session,
+}
+
+/// What CONNECT says.
+struct Hello {
+    level: u8,
+    client_id: String,
+    user: String,
+    password: Option<String>,
+}
+
+fn text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    let mut left = body.len();
+    loop {
+        let more = u8::from(left > 127) << 7;
+        packet.push((left % 128) as u8 | more);
+        left /= 128;
+        if more == 0 {
+            break;
+        }
+    }
+    packet.extend_from_slice(body);
+    packet
+}
+
+fn publish(first: u8, topic: &str, payload: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    text(&mut body, topic);
+    if first & 0x06 != 0 {
+        body.extend_from_slice(&[0, 7]);
+    }
+    body.extend_from_slice(payload);
+    packet(first, &body)
+}
+
+fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
+    let mut body = vec![0, 1];
+    text(&mut body, filter);
+    body.push(qos);
+    packet(0x82, &body)
+}
+
+impl Hello {
+    fn of(world: &World, id: &str, signed_with: &str) -> Self {
+        Self {
+            level: 4,
+            client_id: id.into(),
+            user: format!("{SCOPE}/registrations/{id}/api-version=2019-03-31&ClientVersion=test%2F1"),
+            password: Some(device_token(signed_with, id, world.device_s() + 3600)),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        text(&mut body, "MQTT");
+        body.push(self.level);
+        body.push(if self.password.is_some() { 0xc2 } else { 0x82 });
+        body.extend_from_slice(&[0, 60]);
+        text(&mut body, &self.client_id);
+        text(&mut body, &self.user);
+        if let Some(password) = &self.password {
+            text(&mut body, password);
+        }
+        packet(0x10, &body)
+    }
+}
+
+/// A PUBLISH of the service, read by hand: quality, topic, payload.
+fn published(effects: &[Effect]) -> (u8, String, String) {
+    let bytes = effects.iter().find_map(|effect| match effect {
+        Effect::Send(bytes) if bytes[0] >> 4 == 3 => Some(bytes),
+        _ => None,
+    });
+    let bytes = bytes.unwrap_or_else(|| panic!("no PUBLISH in {effects:?}"));
+    let head = 1 + bytes[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
+    let length = usize::from(u16::from_be_bytes([bytes[head], bytes[head + 1]]));
+    let topic = String::from_utf8(bytes[head + 2..head + 2 + length].to_vec()).unwrap();
+    let quality = bytes[0] >> 1 & 3;
+    assert_eq!(bytes[0] & 1, 0, "never retained");
+    let payload = head + 2 + length + if quality > 0 { 2 } else { 0 };
+    (quality, topic, String::from_utf8_lossy(&bytes[payload..]).into_owned())
+}
+
+impl Device {
+    fn new(options: ServiceOptions) -> Self {
+        let mut world = World::new(options);
+        world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)));
+        Self { world, session: Session::new() }
+    }
+
+    fn says(&mut self, bytes: &[u8]) -> Vec<Effect> {
+        let now = self.world.now();
+        self.session.receive(&mut self.world.service, now, bytes)
+    }
+
+    fn connects(&mut self, change: impl FnOnce(&mut Hello)) -> Vec<Effect> {
+        let mut hello = Hello::of(&self.world, "dev-01", KEY);
+        change(&mut hello);
+        self.says(&hello.bytes())
+    }
+
+    /// Connected and subscribed.
+    fn ready(options: ServiceOptions, qos: u8) -> Self {
+        let mut device = Self::new(options);
+        assert_eq!(device.connects(|_| {}), [Effect::Send(vec![0x20, 2, 0, 0])], "session-present is 0");
+        assert_eq!(device.says(&subscribe(FILTER, qos)), [Effect::Send(vec![0x90, 3, 0, 1, qos.min(1)])]);
+        device
+    }
+}
+
+fn refused(code: u8) -> Vec<Effect> {
+    vec![Effect::Send(vec![0x20, 2, 0, code]), Effect::Close]
+}
+
+#[test]
+fn a_whole_registration() {
+    let mut device = Device::ready(ServiceOptions::new().hint(Some(RetryAfter::Seconds(3))), 1);
+    let body = br#"{"registrationId":"dev-01"}"#;
+    let effects = device.says(&publish(0x32, &format!("{REGISTER}a-b"), body));
+    assert_eq!(effects[0], Effect::Send(vec![0x40, 2, 0, 7]), "quality 1 is acknowledged");
+    let (quality, topic, payload) = published(&effects);
+    assert_eq!((quality, topic.as_str()), (1, "$dps/registrations/res/202/?$rid=a-b&retry-after=3"));
+    let reply: serde_json::Value = serde_json::from_str(&payload).unwrap();
+    assert_eq!(reply["status"], "assigning");
+    device.world.wait(3000);
+    let operation = reply["operationId"].as_str().unwrap();
+    let poll = format!("$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId={operation}");
+    let (_, topic, payload) = published(&device.says(&publish(0x30, &poll, b" ")));
+    assert_eq!(topic, "$dps/registrations/res/200/?$rid=2");
+    assert!(payload.contains("hub-a.test") && payload.contains(r#""status":"assigned""#), "{payload}");
+    assert_eq!(device.says(&[0xc0, 0]), [Effect::Send(vec![0xd0, 0])], "PINGREQ is answered");
+    assert_eq!(device.says(&[0xe0, 0]), [Effect::Close]);
+}
+
+#[test]
+fn bytes_in_any_portions() {
+    let mut device = Device::new(ServiceOptions::new());
+    let hello = Hello::of(&device.world, "dev-01", KEY).bytes();
+    let all = [hello, subscribe(FILTER, 0), publish(0x30, &format!("{REGISTER}1"), b"")].concat();
+    let mut effects = Vec::new();
+    // The version is looked at in the first bytes, which a client sends together.
+    for piece in [&all[..20]].into_iter().chain(all[20..].chunks(1)) {
+        effects.extend(device.says(piece));
+    }
+    let (quality, topic, _) = published(&effects);
+    assert_eq!(quality, 0, "as it was granted");
+    assert!(topic.starts_with("$dps/registrations/res/202/?$rid=1"), "{topic}");
+}
+
+#[test]
+fn every_clients_payload_is_taken() {
+    for payload in ["", " ", "{}", r#"{"payload":null,"registrationId":"dev-01"}"#, r#"{"registrationId" : "dev-01"}"#]
+    {
+        let mut device = Device::ready(ServiceOptions::new(), 1);
+        let (_, topic, _) = published(&device.says(&publish(0x30, &format!("{REGISTER}1"), payload.as_bytes())));
+        assert!(topic.contains("/res/202/"), "{payload}: {topic}");
+    }
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    let other = br#"{"registrationId":"dev-02"}"#;
+    let (_, topic, _) = published(&device.says(&publish(0x30, &format!("{REGISTER}1"), other)));
+    assert_eq!(topic, "$dps/registrations/res/400/?$rid=1");
+}
+
+#[test]
+fn a_bad_signature_is_told_by_topic_or_by_connack() {
+    let wrong = |device: &Device| Hello::of(&device.world, "dev-01", OTHER_KEY).bytes();
+    let mut device = Device::new(ServiceOptions::new());
+    let hello = wrong(&device);
+    assert_eq!(device.says(&hello), [Effect::Send(vec![0x20, 2, 0, 0])]);
+    device.says(&subscribe(FILTER, 1));
+    let (_, topic, payload) = published(&device.says(&publish(0x30, &format!("{REGISTER}1"), b"")));
+    assert_eq!(topic, "$dps/registrations/res/401/?$rid=1");
+    assert!(payload.contains("401002"), "{payload}");
+
+    let mut device = Device::new(ServiceOptions::new().strict_at_connect(true));
+    let hello = wrong(&device);
+    assert_eq!(device.says(&hello), refused(5));
+}
+
+#[test]
+fn what_connect_gets_wrong_has_its_code() {
+    let connects = |change: fn(&mut Hello)| Device::new(ServiceOptions::new()).connects(change);
+    assert_eq!(connects(|hello| hello.level = 3), refused(1));
+    assert_eq!(connects(|hello| hello.level = 5), refused(1));
+    assert_eq!(connects(|hello| hello.client_id = String::new()), refused(2));
+    assert_eq!(connects(|hello| hello.password = None), refused(4));
+    assert_eq!(connects(|hello| hello.password = Some("secret".into())), refused(4));
+    assert_eq!(connects(|hello| hello.client_id = "dev-02".into()), refused(5));
+    assert_eq!(connects(|hello| hello.user = "dev-01".into()), refused(5));
+    let mut device = Device::new(ServiceOptions::new());
+    let expired = device_token(KEY, "dev-01", device.world.device_s() - 1);
+    assert_eq!(device.connects(|hello| hello.password = Some(expired)), refused(5));
+    let other = device_token(KEY, "dev-02", device.world.device_s() + 60);
+    let mut device = Device::new(ServiceOptions::new());
+    assert_eq!(device.connects(|hello| hello.password = Some(other)), refused(5), "a token for another device");
+}
+
+#[test]
+fn it_is_no_broker() {
+    let ready = || Device::ready(ServiceOptions::new(), 1);
+    assert_eq!(ready().says(&subscribe("#", 1)), [Effect::Send(vec![0x90, 3, 0, 1, 0x80])]);
+    assert_eq!(ready().says(&publish(0x30, "devices/dev-01/messages/events/", b"x")), [Effect::Close]);
+    assert_eq!(ready().says(&publish(0x31, &format!("{REGISTER}1"), b"")), [Effect::Close], "retain");
+    assert!(ready().says(&publish(0x34, &format!("{REGISTER}1"), b"")).contains(&Effect::Close), "quality 2");
+    assert_eq!(Device::new(ServiceOptions::new()).says(&subscribe(FILTER, 1)), [Effect::Close], "before CONNECT");
+    let page = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100));
+    assert_eq!(ready().says(page.as_bytes()).last(), Some(&Effect::Close));
+    let mut deaf = Device::new(ServiceOptions::new());
+    deaf.connects(|_| {});
+    assert_eq!(deaf.says(&publish(0x30, &format!("{REGISTER}1"), b"")), [], "who did not subscribe hears nothing");
+}
+
+#[test]
+fn faults_on_command() {
+    let with = |at, fault| {
+        let mut device = Device::new(ServiceOptions::new());
+        device.world.service.inject(Scope::Registration("DEV-01"), at, fault, 1);
+        device
+    };
+    for code in 1..=5 {
+        assert_eq!(with(At::Connect, Fault::RefuseConnect { code }).connects(|_| {}), refused(code));
+    }
+    assert_eq!(with(At::Connect, Fault::DropBefore).connects(|_| {}), [Effect::Close]);
+    assert_eq!(with(At::Connect, Fault::Silent).connects(|_| {}), []);
+    let mut device = with(At::Connect, Fault::NoPing);
+    device.connects(|_| {});
+    assert_eq!(device.says(&[0xc0, 0]), [], "pings stay unanswered");
+    let mut device = with(At::Subscribe, Fault::RefuseSubscribe);
+    device.connects(|_| {});
+    assert_eq!(device.says(&subscribe(FILTER, 1)), [Effect::Send(vec![0x90, 3, 0, 1, 0x80])]);
+
+    let register = |fault| {
+        let mut device = Device::ready(ServiceOptions::new(), 0);
+        device.world.service.inject(Scope::All, At::Register, fault, 1);
+        device.says(&publish(0x30, &format!("{REGISTER}5"), b""))
+    };
+    assert_eq!(register(Fault::DropAfter), [Effect::Close]);
+    assert_eq!(register(Fault::Silent), []);
+    assert_eq!(register(Fault::Delay { ms: 70 })[0], Effect::Pause(70));
+    assert!(matches!(register(Fault::SlowBytes)[..], [Effect::Trickle(_)]));
+    let (_, topic, _) = published(&register(Fault::WrongRequestId));
+    assert!(topic.contains("$rid=50"), "{topic}");
+    let throttle = Fault::Throttle { retry_after: Some(RetryAfter::Date(7)) };
+    let (_, topic, _) = published(&register(throttle));
+    assert_eq!(topic, "$dps/registrations/res/429/?$rid=5&retry-after=7", "a topic has no place for a date");
+}
