@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use dps_client::Transport;
 
 use super::{duration, is_stdin};
 
@@ -55,23 +56,23 @@ impl ProxyArgs {
     }
 }
 
-/// The transports that have a name; not every version has every one.
+/// The transports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportName {
-    /// HTTPS
+    /// HTTPS, port 443
     Https,
-    /// MQTT over TLS; not in this version
+    /// MQTT over TLS, port 8883
     Mqtt,
-    /// MQTT over WebSocket; not in this version
+    /// MQTT over WebSocket, port 443
     MqttWs,
 }
 
 impl TransportName {
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::Https => "https",
-            Self::Mqtt => "mqtt",
-            Self::MqttWs => "mqtt-ws",
+            Self::Https => Transport::Https,
+            Self::Mqtt => Transport::Mqtt,
+            Self::MqttWs => Transport::MqttWebSocket,
         }
     }
 }

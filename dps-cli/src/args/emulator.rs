@@ -17,12 +17,12 @@ pub(crate) struct EmulatorArgs {
     /// The port of the HTTPS front; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) https_port: u16,
-    /// The port of the MQTT front; not in this version
-    #[arg(long, value_name = "N")]
-    pub(crate) mqtt_port: Option<u16>,
-    /// The port of the MQTT over WebSocket front; not in this version
-    #[arg(long, value_name = "N")]
-    pub(crate) wss_port: Option<u16>,
+    /// The port of the MQTT front; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) mqtt_port: u16,
+    /// The port of the MQTT over WebSocket front; 0 takes a free one, and that of HTTPS can be shared
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) wss_port: u16,
     /// Also write the certificate authority to this file
     #[arg(long, value_name = "PEM")]
     pub(crate) ca_out: Option<PathBuf>,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bulk::{DeriveKeyArgs, RowFormat};
-pub(crate) use connection::{ConnectionArgs, ProxyArgs, TransportName, TrustArgs};
+pub(crate) use connection::{ConnectionArgs, ProxyArgs, TrustArgs};
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
 pub(crate) use identity::{IdentityArgs, KeyArgs};

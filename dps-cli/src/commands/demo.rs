@@ -1,10 +1,10 @@
 //! `dps demo`: a whole registration, service included, in a few seconds and without leaving anything behind.
 //!
-//! Nothing is staged: the enrollment goes through the admin API, the registration over HTTPS with real TLS.
+//! Nothing is staged: the enrollment goes through the admin API, the registrations over real TLS.
 
 use std::time::Duration;
 
-use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, Roots};
+use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, Roots, Transport};
 use dps_core::ErrorCode;
 use dps_emulator::{Emulator, EmulatorOptions};
 use serde::Serialize;
@@ -38,7 +38,7 @@ struct Shown {
 
 /// Runs the command.
 pub(crate) async fn run(output: Output) -> Result<Exit> {
-    let emulator = Emulator::start(EmulatorOptions::new()).await.map_err(start_failure)?;
+    let emulator = Emulator::start(EmulatorOptions::new().mqtt_port(0).wss_port(0)).await.map_err(start_failure)?;
     let shown = show(&emulator, output).await;
     emulator.shutdown().await;
     let shown = shown?;
@@ -103,33 +103,46 @@ async fn enroll(admin: &AdminClient, output: Output) -> Result<GroupKey> {
 }
 
 async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, output: Output) -> Result<Assignment> {
-    let device_key = group_key.derive(DEVICE)?;
     output.text(|out| {
         writeln!(out, "3. The factory derives the device's own key from the group's key; it is not shown.")?;
         writeln!(out, "     {DEVICE}")?;
-        writeln!(out, "4. The device registers over HTTPS.")
+        writeln!(out, "4. The device registers, over each transport there is.")
     })?;
-    let client = ProvisioningClient::builder()
-        .id_scope(emulator.id_scope())
-        .registration_id(DEVICE)
-        .symmetric_key(device_key)
-        .endpoint(emulator.endpoint())
-        .roots(roots)
-        .proxy(ProxyChoice::Direct)
-        .timeout(TIMEOUT)
-        .build()?;
-    let assignment = client.register().await?;
-    output.text(|out| {
-        writeln!(
-            out,
-            "     {} after {} ms: hub {}, device id {}",
-            assignment.status(),
-            assignment.elapsed().as_millis(),
-            assignment.hub(),
-            assignment.device_id()
-        )
-    })?;
-    Ok(assignment)
+    let mut last = None;
+    for (name, transport, endpoint) in doors(emulator) {
+        let client = ProvisioningClient::builder()
+            .id_scope(emulator.id_scope())
+            .registration_id(DEVICE)
+            .symmetric_key(group_key.derive(DEVICE)?)
+            .endpoint(endpoint)
+            .roots(roots.clone())
+            .transport(transport)
+            .proxy(ProxyChoice::Direct)
+            .timeout(TIMEOUT)
+            .build()?;
+        let assignment = client.register().await?;
+        output.text(|out| {
+            writeln!(
+                out,
+                "     {name:<20} {} after {} ms: hub {}, device id {}",
+                assignment.status(),
+                assignment.elapsed().as_millis(),
+                assignment.hub(),
+                assignment.device_id()
+            )
+        })?;
+        last = Some(assignment);
+    }
+    last.ok_or_else(|| Failure::internal("the emulator listens nowhere"))
+}
+
+/// Every front: its name, its transport, where it is.
+fn doors(emulator: &Emulator) -> Vec<(&'static str, Transport, String)> {
+    let https = ("HTTPS", Transport::Https, Some(emulator.endpoint()));
+    let mqtt = ("MQTT", Transport::Mqtt, emulator.mqtt_endpoint());
+    let websocket = ("MQTT over WebSocket", Transport::MqttWebSocket, emulator.wss_endpoint());
+    let doors = [https, mqtt, websocket].into_iter();
+    doors.filter_map(|(name, transport, endpoint)| Some((name, transport, endpoint?))).collect()
 }
 
 async fn look(admin: &AdminClient, output: Output) -> Result<Value> {

@@ -5,12 +5,12 @@
 use dps_client::{ProvisioningClient, ProvisioningClientBuilder, Roots};
 use dps_core::{Endpoint, IdScope, RegistrationId};
 
-use crate::args::{ConnectionArgs, IdentityArgs, TransportName};
-use crate::failure::{Failure, Result};
+use crate::args::{ConnectionArgs, IdentityArgs};
+use crate::failure::Result;
 use crate::key::DeviceOrGroup;
 use crate::{proxy, trust};
 
-/// Checks the names and the transport, reads key and certificates, and begins a client. Blocks while it reads.
+/// Checks the names, reads key and certificates, and begins a client. Blocks while it reads.
 pub(super) fn begin(identity: &IdentityArgs, connection: &ConnectionArgs) -> Result<ProvisioningClientBuilder> {
     check(identity, connection)?;
     let key = DeviceOrGroup::read(&identity.key)?;
@@ -20,6 +20,7 @@ pub(super) fn begin(identity: &IdentityArgs, connection: &ConnectionArgs) -> Res
         .registration_id(identity.registration_id.as_str())
         .roots(roots)
         .timeout(connection.timeout)
+        .transport(connection.transport.transport())
         .proxy(proxy::choice(&connection.proxy)?)
         .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")));
     if let Some(endpoint) = &connection.endpoint {
@@ -34,11 +35,5 @@ fn check(identity: &IdentityArgs, connection: &ConnectionArgs) -> Result<()> {
     if let Some(endpoint) = &connection.endpoint {
         Endpoint::new(endpoint)?;
     }
-    match connection.transport {
-        TransportName::Https => Ok(()),
-        other => Err(Failure::option(format!(
-            "--transport {} cannot be used: only https is in this version; leave the option out",
-            other.name()
-        ))),
-    }
+    Ok(())
 }

@@ -23,7 +23,6 @@ const CONNECTION_STRING_FILE: &str = "connection-string";
 
 /// Runs the command.
 pub(crate) async fn run(args: EmulatorArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
-    refuse_other_fronts(&args)?;
     let folder = Folder::of(args.state.as_deref())?;
     let started = tokio::select! {
         started = Emulator::start(options(&args)) => started,
@@ -47,21 +46,12 @@ pub(crate) fn start_failure(error: StartError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
-fn refuse_other_fronts(args: &EmulatorArgs) -> Result<()> {
-    for (option, front, port) in
-        [("--mqtt-port", "MQTT", args.mqtt_port), ("--wss-port", "MQTT over WebSocket", args.wss_port)]
-    {
-        if port.is_some() {
-            return Err(Failure::option(format!(
-                "{option} cannot be used: this version has no {front} front, only HTTPS; leave the option out"
-            )));
-        }
-    }
-    Ok(())
-}
-
 fn options(args: &EmulatorArgs) -> EmulatorOptions {
-    let mut options = EmulatorOptions::new().listen(args.listen).https_port(args.https_port);
+    let mut options = EmulatorOptions::new()
+        .listen(args.listen)
+        .https_port(args.https_port)
+        .mqtt_port(args.mqtt_port)
+        .wss_port(args.wss_port);
     for host in &args.hosts {
         options = options.host_name(host);
     }
@@ -113,6 +103,8 @@ struct Ready {
 #[derive(Serialize)]
 struct Endpoints {
     https: String,
+    mqtt: Option<String>,
+    wss: Option<String>,
 }
 
 impl Ready {
@@ -125,7 +117,8 @@ impl Ready {
         if let Some(ca_out) = ca_out {
             std::fs::write(ca_out, emulator.ca_pem()).map_err(|error| Failure::file("write", ca_out, &error))?;
         }
-        let endpoints = Endpoints { https: emulator.endpoint() };
+        let endpoints =
+            Endpoints { https: emulator.endpoint(), mqtt: emulator.mqtt_endpoint(), wss: emulator.wss_endpoint() };
         Ok(Self { id_scope: emulator.id_scope().to_owned(), endpoints, ca_file, connection_string_file })
     }
 
@@ -137,6 +130,11 @@ impl Ready {
         writeln!(out, "A local provisioning service is ready; Ctrl-C ends it.")?;
         writeln!(out, "  id scope           {id_scope}")?;
         writeln!(out, "  https              {https}")?;
+        for (name, endpoint) in [("mqtt", &self.endpoints.mqtt), ("mqtt-ws", &self.endpoints.wss)] {
+            if let Some(endpoint) = endpoint {
+                writeln!(out, "  {name:<18} {endpoint}")?;
+            }
+        }
         writeln!(out, "  ca file            {ca}")?;
         writeln!(out, "  connection string  {owner}")?;
         writeln!(out, "Try in another terminal, an enrollment group and a device of it:")?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::run::{Finished, Folder, Run, Running, dps, dps_line, finish, mode_of, send};
+use super::run::{Finished, Folder, Run, Running, dps, finish, mode_of, send};
 
 /// Starts the program and waits for its ready line.
 pub(crate) fn start(words: &[&str]) -> (Running, Value) {
@@ -74,11 +74,16 @@ fn a_state_folder_keeps_enrollments_and_trust() {
 }
 
 #[test]
-fn fronts_that_this_version_lacks_are_named() {
-    for option in ["--mqtt-port", "--wss-port"] {
-        let error = dps_line("emulator --json", &[option, "0"]).run().code(3).error();
-        assert!(error["message"].as_str().unwrap().contains(option));
+fn every_front_is_there_and_two_may_share_a_port() {
+    let (child, ready) = start(&[]);
+    for front in ["https", "mqtt", "wss"] {
+        assert!(ready["endpoints"][front].as_str().unwrap().starts_with("localhost:"), "{front}");
     }
+    stop(child, Signal::TERM).code(0);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (child, ready) = start(&["--https-port", &free, "--wss-port", &free]);
+    assert_eq!(ready["endpoints"]["https"], ready["endpoints"]["wss"]);
+    stop(child, Signal::TERM).code(0);
 }
 
 #[test]
