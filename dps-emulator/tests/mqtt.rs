@@ -232,6 +232,16 @@ fn it_is_no_broker() {
 }
 
 #[test]
+fn a_client_may_unsubscribe_before_it_goes() {
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    let mut body = vec![0, 9];
+    text(&mut body, FILTER);
+    assert_eq!(device.says(&packet(0xa2, &body)), [Effect::Send(vec![0xb0, 2, 0, 9])]);
+    assert_eq!(device.says(&publish(0x30, &format!("{REGISTER}1"), b"")), [], "and hears nothing more");
+    assert_eq!(device.says(&[0xe0, 0]), [Effect::Close]);
+}
+
+#[test]
 fn faults_on_command() {
     let with = |at, fault| {
         let mut device = Device::new(ServiceOptions::new());

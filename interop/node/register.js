@@ -1,5 +1,5 @@
 // Registers one device with the published Node.js client and prints its hub and device id as JSON.
-// Arguments: transport (http), host, id scope, registration id. The device's key comes in DPS_KEY.
+// Arguments: transport (http, mqtt or mqtt-ws), host, id scope, registration id. The device's key comes in DPS_KEY.
 'use strict';
 
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
@@ -7,6 +7,8 @@ const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key
 
 const TRANSPORTS = {
   http: () => new (require('azure-iot-provisioning-device-http').Http)(),
+  mqtt: () => new (require('azure-iot-provisioning-device-mqtt').Mqtt)(),
+  'mqtt-ws': () => new (require('azure-iot-provisioning-device-mqtt').MqttWs)(),
 };
 
 const [transport, host, idScope, registrationId] = process.argv.slice(2);

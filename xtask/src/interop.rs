@@ -13,26 +13,40 @@ use serde_json::Value;
 use crate::run::{Outcome, cargo, command, exists, output, root, run, target_dir};
 
 /// The ports that the clients know.
-const PORTS: [u16; 1] = [443];
+const PORTS: [u16; 2] = [443, 8883];
 const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
 /// A client and its transport.
 struct Peer {
+    language: Language,
     package: &'static str,
     transport: &'static str,
 }
 
-const PEERS: [Peer; 1] = [Peer { package: "azure-iot-provisioning-device-http", transport: "http" }];
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Node,
+    Python,
+}
+
+const PEERS: [Peer; 5] = [
+    Peer { language: Language::Node, package: "azure-iot-provisioning-device-http", transport: "http" },
+    Peer { language: Language::Node, package: "azure-iot-provisioning-device-mqtt", transport: "mqtt" },
+    Peer { language: Language::Node, package: "azure-iot-provisioning-device-mqtt", transport: "mqtt-ws" },
+    Peer { language: Language::Python, package: "azure-iot-device", transport: "mqtt" },
+    Peer { language: Language::Python, package: "azure-iot-device", transport: "mqtt-ws" },
+];
 
 pub(crate) fn check() -> Outcome {
-    let no_node = (!exists("npm")).then(|| "npm is missing; install Node.js".to_owned());
-    if let Some(reason) = no_node.or_else(ports_are_missing) {
+    let missing = ["npm", "python3"].into_iter().find(|program| !exists(program));
+    if let Some(reason) = missing.map(|program| format!("{program} is missing")).or_else(ports_are_missing) {
         println!("skipped: {reason}");
         return Ok(());
     }
     let folder = target_dir().join("interop");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     install_node(&folder)?;
+    install_python(&folder)?;
     run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-cli"]))?;
     let service = Emulator::start(&folder)?;
     let enrollments = [("individual", "dev-01", service.enroll()?), ("group", GROUP_DEVICE, service.enroll_group()?)];
@@ -69,11 +83,34 @@ fn install_node(folder: &Path) -> Outcome {
     run(command("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]).current_dir(folder))
 }
 
+fn install_python(folder: &Path) -> Outcome {
+    let venv = folder.join("venv");
+    if !python(folder).exists() {
+        run(command("python3", ["-m", "venv"]).arg(venv))?;
+    }
+    let install =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "interop/python/requirements.txt"];
+    run(&mut command(python(folder), install))
+}
+
+fn python(folder: &Path) -> PathBuf {
+    folder.join("venv/bin/python")
+}
+
 /// The version that is pinned.
 fn version(peer: &Peer) -> Result<String, String> {
-    let text = crate::run::read("interop/node/package.json")?;
-    let package: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    Ok(package["dependencies"][peer.package].as_str().unwrap_or_default().to_owned())
+    match peer.language {
+        Language::Node => {
+            let text = crate::run::read("interop/node/package.json")?;
+            let package: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            Ok(package["dependencies"][peer.package].as_str().unwrap_or_default().to_owned())
+        }
+        Language::Python => {
+            let text = crate::run::read("interop/python/requirements.txt")?;
+            let pinned = text.lines().find_map(|line| line.strip_prefix(peer.package)?.strip_prefix("=="));
+            Ok(pinned.unwrap_or_default().to_owned())
+        }
+    }
 }
 
 /// A running `dps emulator`; it ends with this value.
@@ -93,7 +130,7 @@ impl Emulator {
         let _ = std::fs::remove_dir_all(&state);
         let program = target_dir().join("debug/dps");
         let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
-        let ports = ["--https-port", "443"];
+        let ports = ["--https-port", "443", "--wss-port", "443", "--mqtt-port", "8883"];
         let mut process = command(&program, ["emulator", "--json", "--state"])
             .arg(&state)
             .args(ports)
@@ -141,9 +178,12 @@ impl Emulator {
 
     /// Registers with a client and gives what it says.
     fn register(&self, peer: &Peer, folder: &Path, id: &str, key: &str) -> Result<String, String> {
-        let mut client = command("node", [folder.join("register.js")]);
+        let mut client = match peer.language {
+            Language::Node => command("node", [folder.join("register.js")]),
+            Language::Python => command(python(folder), ["interop/python/register.py"]),
+        };
         client.args([peer.transport, "localhost", &self.id_scope, id]).env("DPS_KEY", key);
-        client.env("NODE_EXTRA_CA_CERTS", &self.ca);
+        client.env("NODE_EXTRA_CA_CERTS", &self.ca).env("SSL_CERT_FILE", &self.ca);
         let said = output(&mut limited(&client))?;
         let last = said.lines().last().unwrap_or_default();
         let result: Value = serde_json::from_str(last).map_err(|_| format!("it said {last}"))?;

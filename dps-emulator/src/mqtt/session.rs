@@ -117,7 +117,8 @@ impl Session {
             Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, subscribe, effects),
             Packet::V3_1_1Publish(publish) => self.publish(service, now, publish, effects),
             Packet::V3_1_1Pingreq(_) if self.answers_pings => self.send(v3_1_1::Pingresp::new().into(), effects),
-            Packet::V3_1_1Unsubscribe(_) | Packet::V3_1_1Disconnect(_) => effects.push(Effect::Close),
+            Packet::V3_1_1Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, effects),
+            Packet::V3_1_1Disconnect(_) => effects.push(Effect::Close),
             _ => {}
         }
     }
@@ -206,6 +207,17 @@ impl Session {
         let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes.collect()).build();
         match suback {
             Ok(suback) => self.send(suback.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    /// Some clients take leave of the topic before they disconnect.
+    fn unsubscribe(&mut self, unsubscribe: &v3_1_1::Unsubscribe, effects: &mut Vec<Effect>) {
+        if unsubscribe.entries().iter().any(|filter| filter.as_str() == REPLY_FILTER) {
+            self.granted = None;
+        }
+        match v3_1_1::Unsuback::builder().packet_id(unsubscribe.packet_id()).build() {
+            Ok(unsuback) => self.send(unsuback.into(), effects),
             Err(_) => effects.push(Effect::Close),
         }
     }
