@@ -34,9 +34,10 @@ pub struct ProvisioningClientBuilder {
     source: Option<Source>,
     second_source: bool,
     endpoint: Option<String>,
-    roots: Roots,
-    transport: Transport,
-    proxy: ProxyChoice,
+    roots: Option<Roots>,
+    transport: Option<Transport>,
+    pipelined: bool,
+    proxy: Option<ProxyChoice>,
     own_link: Option<OwnLink>,
     api_version: Option<String>,
     user_agent: Option<String>,
@@ -62,9 +63,10 @@ impl Default for ProvisioningClientBuilder {
             source: None,
             second_source: false,
             endpoint: None,
-            roots: Roots::platform(),
-            transport: Transport::default(),
-            proxy: ProxyChoice::default(),
+            roots: None,
+            transport: None,
+            pipelined: false,
+            proxy: None,
             own_link: None,
             api_version: None,
             user_agent: None,
@@ -137,24 +139,32 @@ impl ProvisioningClientBuilder {
 
     /// The authorities to trust. Default: the platform's.
     pub fn roots(mut self, roots: Roots) -> Self {
-        self.roots = roots;
+        self.roots = Some(roots);
         self
     }
 
     /// Over what to talk. Default: HTTPS.
     pub fn transport(mut self, transport: Transport) -> Self {
-        self.transport = transport;
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Over MQTT, sends CONNECT, SUBSCRIBE and the registration in one flight, without waiting for the answers in
+    /// between. Saves two round trips; MQTT 3.1.1 allows it (section 3.1.4), the service does not promise it. Default: no.
+    pub fn pipelined(mut self, pipelined: bool) -> Self {
+        self.pipelined = pipelined;
         self
     }
 
     /// The proxy on the way. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or
     /// `no_proxy` names the host).
     pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
-        self.proxy = proxy;
+        self.proxy = Some(proxy);
         self
     }
 
-    /// A link of the application's own, instead of a transport. One registration uses it at a time.
+    /// A link of the application's own, instead of a transport. One registration uses it at a time. What only a
+    /// transport can heed (`transport`, `pipelined`, `roots`, `proxy`, `api_version`, `user_agent`) is refused beside it.
     pub fn link(mut self, link: impl SendLink + 'static) -> Self {
         self.own_link = Some(OwnLink::new(link));
         self
@@ -251,11 +261,11 @@ impl ProvisioningClientBuilder {
     ///
     /// # Errors
     /// [`DpsError`] of the family `configuration`, or `local` when a file cannot be read.
-    pub fn build(self) -> Result<ProvisioningClient, DpsError> {
+    pub fn build(mut self) -> Result<ProvisioningClient, DpsError> {
         let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
-        let id_scope = self.id_scope.ok_or_else(|| missing("the id scope"))?;
-        let registration_id = self.registration_id.ok_or_else(|| missing("the registration id"))?;
-        let endpoint = self.endpoint.unwrap_or_else(|| Endpoint::GLOBAL.host().to_owned());
+        let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
+        let registration_id = self.registration_id.take().ok_or_else(|| missing("the registration id"))?;
+        let endpoint = self.endpoint.take().unwrap_or_else(|| Endpoint::GLOBAL.host().to_owned());
         IdScope::new(&id_scope)?;
         RegistrationId::new(&registration_id)?;
         Endpoint::new(&endpoint)?;
@@ -264,7 +274,7 @@ impl ProvisioningClientBuilder {
         if self.second_source {
             return Err(DpsError::config(ErrorCode::InvalidOption, "give one credential, not two".into()));
         }
-        let source = self.source.ok_or_else(|| missing("a credential (a key, a group key or a signer)"))?;
+        let source = self.source.take().ok_or_else(|| missing("a credential (a key, a group key or a signer)"))?;
         let (credential, evidence) = credential(source, &registration_id)?;
         for (name, duration) in [("timeout", self.timeout), ("request timeout", self.request_timeout)] {
             if duration.is_zero() {
@@ -282,34 +292,51 @@ impl ProvisioningClientBuilder {
         if let Some(life) = self.token_life {
             config = config.token_life(millis(life));
         }
-        let carrier = match self.own_link {
-            Some(link) => Carrier::Own(link),
-            None => {
-                let host = Endpoint::new(&endpoint)?.host().to_owned();
-                let proxy = self.proxy.for_host(&host);
-                let proxy = proxy.map_err(|error| DpsError::config(ErrorCode::InvalidOption, error.to_string()))?;
-                Carrier::new(Choices {
-                    transport: self.transport,
-                    roots: self.roots,
-                    proxy,
-                    api_version: self.api_version,
-                    user_agent: self.user_agent,
-                })?
-            }
-        };
         Ok(ProvisioningClient {
+            carrier: self.carrier(&endpoint)?,
             id_scope,
             registration_id,
             endpoint,
             credential,
             config,
-            carrier,
             payload: self.payload,
             resume: self.resume,
             reply_limit: self.reply_limit,
             clock: self.clock,
             watcher: self.watcher,
         })
+    }
+
+    fn carrier(&mut self, endpoint: &str) -> Result<Carrier, DpsError> {
+        let invalid = |message: String| DpsError::config(ErrorCode::InvalidOption, message);
+        if let Some(link) = self.own_link.take() {
+            return match self.for_transports_only() {
+                Some(option) => Err(invalid(format!("a link of one's own cannot heed the option `{option}`"))),
+                None => Ok(Carrier::Own(link)),
+            };
+        }
+        let proxy = self.proxy.take().unwrap_or_default().for_host(Endpoint::new(endpoint)?.host());
+        Carrier::new(Choices {
+            transport: self.transport.unwrap_or_default(),
+            pipelined: self.pipelined,
+            roots: self.roots.take().unwrap_or_else(Roots::platform),
+            proxy: proxy.map_err(|error| invalid(error.to_string()))?,
+            api_version: self.api_version.take(),
+            user_agent: self.user_agent.take(),
+        })
+    }
+
+    /// An option that was set and that nothing but a transport heeds.
+    fn for_transports_only(&self) -> Option<&'static str> {
+        let set = [
+            ("transport", self.transport.is_some()),
+            ("pipelined", self.pipelined),
+            ("roots", self.roots.is_some()),
+            ("proxy", self.proxy.is_some()),
+            ("api_version", self.api_version.is_some()),
+            ("user_agent", self.user_agent.is_some()),
+        ];
+        set.into_iter().find_map(|(option, set)| set.then_some(option))
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) enum Carrier {
 )]
 pub(crate) struct Choices {
     pub(crate) transport: Transport,
+    pub(crate) pipelined: bool,
     pub(crate) roots: Roots,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) api_version: Option<String>,
@@ -62,6 +63,9 @@ impl Carrier {
 
     #[cfg(feature = "http")]
     fn http(choices: Choices) -> Result<Self, DpsError> {
+        if choices.pipelined {
+            return Err(invalid("only MQTT can be pipelined: choose it as the transport, or leave the option out"));
+        }
         let tls = tls(&choices.roots)?;
         let mut options = dps_http::HttpOptions::default().user_agent(choices.agent()).proxy(choices.proxy);
         if let Some(version) = choices.api_version {
@@ -77,7 +81,8 @@ impl Carrier {
             Transport::MqttWebSocket => dps_mqtt::Framing::WebSocket,
             _ => dps_mqtt::Framing::Tcp,
         };
-        let mut options = dps_mqtt::MqttOptions::default().framing(framing).user_agent(choices.agent());
+        let mut options =
+            dps_mqtt::MqttOptions::default().framing(framing).pipelined(choices.pipelined).user_agent(choices.agent());
         if let Some(version) = choices.api_version {
             options = options.api_version(version);
         }

@@ -45,6 +45,17 @@ async fn individual_and_group_over_one_connection() {
 }
 
 #[tokio::test]
+async fn everything_in_one_flight_where_asked_for() {
+    for transport in BOTH {
+        let emulator = service().await;
+        let client = builder_over(transport, &emulator).pipelined(true).symmetric_key(device_key());
+        assert_eq!(client.build().unwrap().register().await.unwrap().device_id(), "dev-01", "{transport:?}");
+        let counters = emulator.with_service(|service| service.counters());
+        assert_eq!((counters.connects, counters.registers, counters.polls), (1, 1, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_payload_there_and_back() {
     for transport in BOTH {
         let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;

@@ -9,7 +9,7 @@ use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, ser
 use dps_client::core::codec::http;
 use dps_client::core::message::Call;
 use dps_client::core::{ErrorCode, Family, Hint, Key, LinkError, Reply, Request, SignError, Signature, Verdict};
-use dps_client::{BlockingSigner, Progress, ProvisioningClient, SendLink, SendSigner, SymmetricKey};
+use dps_client::{BlockingSigner, Progress, ProvisioningClient, Roots, SendLink, SendSigner, SymmetricKey, Transport};
 use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
 
 const TWO_HOURS: Duration = Duration::from_secs(7200);
@@ -173,16 +173,26 @@ impl SendLink for Modem {
 
 #[tokio::test]
 async fn a_link_of_the_applications_own() {
-    let client = ProvisioningClient::builder()
-        .id_scope("0ne00A1B2C3")
-        .registration_id("dev-01")
-        .symmetric_key(device_key())
-        .poll_interval(Duration::from_millis(1))
-        .link(Modem)
-        .build()
-        .unwrap();
+    let builder = || {
+        ProvisioningClient::builder()
+            .id_scope("0ne00A1B2C3")
+            .registration_id("dev-01")
+            .symmetric_key(device_key())
+            .poll_interval(Duration::from_millis(1))
+            .link(Modem)
+    };
+    let client = builder().build().unwrap();
     for _ in 0..2 {
         assert_eq!(client.register().await.unwrap().hub(), "hub-m.test");
+    }
+    for (with_option, name) in [
+        (builder().transport(Transport::Mqtt), "transport"),
+        (builder().api_version("2021-06-01"), "api_version"),
+        (builder().roots(Roots::platform()), "roots"),
+    ] {
+        let error = with_option.build().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidOption);
+        assert!(error.to_string().contains(name), "{error}");
     }
 }
 

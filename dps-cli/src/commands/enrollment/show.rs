@@ -69,7 +69,7 @@ fn one(kind: Kind, enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
     if let Some(policy) = text(enrollment, "allocationPolicy") {
         let hubs = enrollment.get("iotHubs").and_then(Value::as_array);
         let hubs: Vec<&str> = hubs.into_iter().flatten().filter_map(Value::as_str).collect();
-        line("allocation", &format!("{policy} {}", hubs.join(", ")))?;
+        line("allocation", format!("{policy} {}", hubs.join(", ")).trim_end())?;
     }
     for (name, member) in [("created", "createdDateTimeUtc"), ("updated", "lastUpdatedDateTimeUtc"), ("etag", "etag")] {
         if let Some(value) = text(enrollment, member) {
