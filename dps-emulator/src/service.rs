@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counters::{Counters, Refusal, Refusals};
 use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
-use crate::fault::{At, Fault, Faults, Scope};
+use crate::fault::{At, Fault, FaultPlan, Faults, Scope};
 use crate::hubs::{HubDevice, Hubs};
 use crate::ids::FoldedId;
 use crate::keys::SymmetricKey;
@@ -189,6 +189,11 @@ impl Service {
     /// Plans a fault for the next `times` requests that match; requests meet the one planned first, one each.
     pub fn inject(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
         self.faults.plan(scope, at, fault, times);
+    }
+
+    /// Plans a fault as it is written in JSON.
+    pub fn inject_plan(&mut self, plan: &FaultPlan) {
+        self.faults.add(plan.clone());
     }
 
     /// The fault that a request meets, counted off.

@@ -3,8 +3,15 @@
 //! Faults that are answers (429, 5xx, garbage, oversize) are made by the service; those that happen to a connection are
 //! handed to the front as a [`TransportFault`].
 
+mod kind;
+mod members;
+mod plan;
+mod queue;
+
+pub use plan::{FaultPlan, PlanError};
+pub(crate) use queue::Faults;
+
 use crate::date::http_date;
-use crate::ids::FoldedId;
 use crate::now::Now;
 
 /// A `Retry-After` hint.
@@ -51,6 +58,23 @@ pub enum At {
     Subscribe,
     /// Any of register, operation status and lookup.
     Any,
+}
+
+impl At {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Register, Self::Poll, Self::Lookup, Self::Connect, Self::Subscribe, Self::Any];
+
+    /// As plans name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Poll => "poll",
+            Self::Lookup => "lookup",
+            Self::Connect => "connect",
+            Self::Subscribe => "subscribe",
+            Self::Any => "any",
+        }
+    }
 }
 
 /// What goes wrong.
@@ -141,53 +165,5 @@ impl Fault {
             Self::Silent => TransportFault::Silent,
             _ => return None,
         })
-    }
-}
-
-struct Planned {
-    registration: Option<FoldedId>,
-    at: At,
-    fault: Fault,
-    left: u32,
-}
-
-/// Planned faults, oldest first; each request meets at most one.
-#[derive(Default)]
-pub(crate) struct Faults {
-    planned: Vec<Planned>,
-}
-
-impl Faults {
-    pub(crate) fn plan(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
-        let registration = match scope {
-            Scope::All => None,
-            Scope::Registration(id) => Some(FoldedId::of(id)),
-        };
-        if times > 0 {
-            self.planned.push(Planned { registration, at, fault, left: times });
-        }
-    }
-
-    /// The fault that a request meets, counted off.
-    pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
-        let met = self.planned.iter().position(|planned| {
-            let any = planned.at == At::Any && !matches!(at, At::Connect | At::Subscribe);
-            (any || planned.at == at) && planned.registration.as_ref().is_none_or(|scoped| scoped == registration)
-        })?;
-        let planned = &mut self.planned[met];
-        planned.left -= 1;
-        let fault = planned.fault.clone();
-        if planned.left == 0 {
-            self.planned.remove(met);
-        }
-        Some(fault)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.planned.clear();
-    }
-
-    pub(crate) fn pending(&self) -> u64 {
-        self.planned.iter().map(|planned| u64::from(planned.left)).sum()
     }
 }
