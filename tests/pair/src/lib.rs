@@ -5,9 +5,13 @@
 #![allow(clippy::expect_used, reason = "a broken test setting should stop the test")]
 
 pub mod link;
+pub mod mqtt_link;
 pub mod scene;
+pub mod weather;
 pub mod world;
 
-pub use link::{PairLink, Sent, SharedService, Weather};
+pub use link::PairLink;
+pub use mqtt_link::MqttPairLink;
 pub use scene::{End, Scene};
-pub use world::World;
+pub use weather::Weather;
+pub use world::{Sent, SharedService, World};

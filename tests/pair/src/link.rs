@@ -1,39 +1,14 @@
 //! The wire between the two: the core's own HTTP codec on the device's side, `httparse` and the emulator on the other,
 //! nothing but bytes between them. Latency, loss and the emulator's transport faults happen here.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use dps_core::codec::http::{DEFAULT_API_VERSION, wire};
 use dps_core::{Link, LinkError, Reply, Request};
-use dps_emulator::{HttpReply, HttpRequest, Now, Service, TransportFault};
+use dps_emulator::{HttpReply, HttpRequest, TransportFault};
 
-use crate::world::World;
-
-/// The service, shared between the links of a test and the test itself.
-pub type SharedService = Rc<RefCell<Service>>;
-
-/// What the network does to one exchange.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weather {
-    /// Nothing.
-    #[default]
-    Fair,
-    /// The request is lost, and the connection with it.
-    RequestLost,
-    /// The reply is lost, and the connection with it: the service has done its part.
-    ReplyLost,
-    /// The request is swallowed without a word.
-    BlackHole,
-    /// The name cannot be resolved.
-    NoDns,
-    /// Nobody listens.
-    Refused,
-    /// The server shows a certificate from an authority that is not trusted.
-    UnknownCa,
-    /// The server shows another host's certificate.
-    NameMismatch,
-}
+use crate::weather::Weather;
+use crate::world::{SERVICE_EPOCH, Sent, SharedService, World};
 
 /// A link over the wire to a service in the same world.
 pub struct PairLink {
@@ -53,17 +28,6 @@ pub struct PairLink {
     pub connected: bool,
     /// How many connections were made.
     pub connections: u32,
-}
-
-/// One request as the service saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// When it left the device, in the world's milliseconds.
-    pub at: u64,
-    /// Such as `PUT /0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01`.
-    pub line: String,
-    /// The token that came with it, to tell one from another.
-    pub token: String,
 }
 
 impl PairLink {
@@ -90,14 +54,7 @@ impl PairLink {
     }
 
     async fn carry(&mut self, bytes: &[u8], weather: Weather) -> Result<Vec<u8>, LinkError> {
-        match weather {
-            Weather::NoDns => return Err(LinkError::Dns),
-            Weather::Refused => return Err(LinkError::Connect),
-            Weather::UnknownCa => return Err(LinkError::UnknownCa),
-            Weather::NameMismatch => return Err(LinkError::NameMismatch),
-            Weather::BlackHole => self.world.wait(u64::MAX / 2).await,
-            _ => {}
-        }
+        weather.before(&self.world).await?;
         self.world.wait(self.latency).await;
         if weather == Weather::RequestLost {
             return Err(LinkError::Cut);
@@ -105,9 +62,9 @@ impl PairLink {
         let reply = self.serve(bytes);
         match reply.fault {
             Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(LinkError::Cut),
-            Some(TransportFault::Silent) => self.world.wait(u64::MAX / 2).await,
+            Some(TransportFault::Silent) => self.world.for_ever().await,
             Some(TransportFault::Delay { ms }) => self.world.wait(ms).await,
-            Some(TransportFault::SlowBytes) => self.world.wait(reply.body.len() as u64 * 1000).await,
+            Some(TransportFault::SlowBytes) => self.world.trickle(reply_bytes(&reply).len()).await,
             _ => {}
         }
         self.world.wait(self.latency).await;
@@ -120,7 +77,7 @@ impl PairLink {
 
     /// The service's side: parses the bytes as any server would and asks the service.
     fn serve(&mut self, bytes: &[u8]) -> HttpReply {
-        let now = Now { monotonic_ms: self.world.millis(), unix_ms: self.service_epoch + self.world.millis() };
+        let now = self.world.now_at(self.service_epoch);
         let parsed = Parsed::read(bytes);
         let headers: Vec<(&str, &str)> = parsed.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let request = HttpRequest {
@@ -133,16 +90,13 @@ impl PairLink {
     }
 }
 
-/// The service's wall clock at the world's zero: 2026-01-01.
-pub const SERVICE_EPOCH: u64 = 1_767_225_600_000;
-
 impl Link for PairLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
         let length = wire::write_request(request, DEFAULT_API_VERSION, "pair", buffer)
             .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
         let bytes = buffer[..length].to_vec();
         self.sent.push(sent(self.world.millis(), &bytes));
-        let weather = if self.weather.is_empty() { Weather::Fair } else { self.weather.remove(0) };
+        let weather = Weather::next(&mut self.weather);
         // As a link should: the connection counts as gone until the reply is here.
         self.connections += u32::from(!std::mem::take(&mut self.connected));
         let received = self.carry(&bytes, weather).await?;

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use dps_core::{
-    Config, Endpoint, ErrorCode, Hint, IdScope, Identity, Instant, Key, Outcome, Registration, RegistrationId,
+    Config, Endpoint, ErrorCode, Hint, IdScope, Identity, Instant, Key, Link, Outcome, Registration, RegistrationId,
     UnixSeconds, Verdict, WallAnchor, drive,
 };
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
 
-use crate::link::{PairLink, SERVICE_EPOCH, SharedService};
-use crate::world::World;
+use crate::link::PairLink;
+use crate::mqtt_link::MqttPairLink;
+use crate::world::{SERVICE_EPOCH, SharedService, World};
 
 /// The device's key of the individual enrollment.
 pub const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
@@ -37,6 +38,8 @@ pub struct Scene {
     pub clock_ahead: Option<i64>,
     /// Milliseconds from one side to the other.
     pub latency: u64,
+    /// The size of the reply buffer, in bytes.
+    pub reply_limit: usize,
 }
 
 /// How a registration ended.
@@ -107,7 +110,7 @@ impl Scene {
     pub fn with(options: ServiceOptions) -> Self {
         let world = World::new();
         let mut service = Service::new(options.id_scope(ID_SCOPE)).expect("the options are good");
-        let now = Now { monotonic_ms: world.millis(), unix_ms: SERVICE_EPOCH + world.millis() };
+        let now = world.now_at(SERVICE_EPOCH);
         let key = |text| SymmetricKey::from_base64(text).expect("a key");
         let device =
             IndividualEnrollment::new("dev-01").primary_key(key(DEVICE_KEY)).secondary_key(key(SECOND_DEVICE_KEY));
@@ -121,6 +124,7 @@ impl Scene {
             config: Config::new(),
             clock_ahead: Some(0),
             latency: 20,
+            reply_limit: 4096,
         }
     }
 
@@ -140,7 +144,7 @@ impl Scene {
     /// Both clocks as the service sees them now.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now { monotonic_ms: self.world.millis(), unix_ms: SERVICE_EPOCH + self.world.millis() }
+        self.world.now_at(SERVICE_EPOCH)
     }
 
     /// The policy with the device's clock.
@@ -155,10 +159,16 @@ impl Scene {
         }
     }
 
-    /// A link of this device to its service.
+    /// A link of this device to its service, over HTTP.
     #[must_use]
     pub fn link(&self) -> PairLink {
         PairLink { latency: self.latency, ..PairLink::new(&self.world, &self.service) }
+    }
+
+    /// A link of this device to its service, over MQTT.
+    #[must_use]
+    pub fn mqtt_link(&self) -> MqttPairLink {
+        MqttPairLink::new(&self.world, &self.service, self.latency)
     }
 
     /// Registers over a fresh link in fair weather.
@@ -168,7 +178,7 @@ impl Scene {
     }
 
     /// Registers over this link.
-    pub fn register_over(&mut self, link: &mut PairLink) -> End {
+    pub fn register_over<L: Link>(&mut self, link: &mut L) -> End {
         self.go(link, |identity, config, storage| {
             Registration::new(identity, config, storage).expect("it is large enough")
         })
@@ -178,12 +188,13 @@ impl Scene {
     ///
     /// # Panics
     /// When the machine has no outcome then.
-    pub fn go<F>(&mut self, link: &mut PairLink, machine: F) -> End
+    pub fn go<L, F>(&mut self, link: &mut L, machine: F) -> End
     where
+        L: Link,
         F: for<'m> FnOnce(Identity<'m>, Config, &'m mut [u8]) -> Registration<'m>,
     {
         let mut storage = [0; 1024];
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; self.reply_limit];
         let mut registration = machine(self.identity, self.config(), &mut storage);
         let world = self.world.clone();
         self.world.run(drive(&mut registration, link, &world, &mut self.key, &mut (), &mut buffer));

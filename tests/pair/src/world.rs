@@ -9,6 +9,27 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use dps_core::{Instant, Timer};
+use dps_emulator::{Now, Service};
+
+/// The service, shared between the links of a test and the test itself.
+pub type SharedService = Rc<RefCell<Service>>;
+
+/// The service's wall clock at the world's zero: 2026-01-01.
+pub const SERVICE_EPOCH: u64 = 1_767_225_600_000;
+
+/// A byte in so many milliseconds, where a fault lets bytes trickle.
+const BYTE_MS: u64 = 20;
+
+/// One request as it left the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When, in the world's milliseconds.
+    pub at: u64,
+    /// Such as `PUT /0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01`, or an MQTT topic.
+    pub line: String,
+    /// The token that came with it, to tell one from another.
+    pub token: String,
+}
 
 /// The one clock of a test; clones show the same time.
 #[derive(Clone, Default)]
@@ -42,7 +63,23 @@ impl World {
         self.wait_until(self.millis() + millis).await;
     }
 
-    async fn wait_until(&self, at: u64) {
+    /// Waits for what never comes.
+    pub(crate) async fn for_ever(&self) {
+        self.wait(u64::MAX / 2).await;
+    }
+
+    /// Waits for so many bytes that trickle.
+    pub(crate) async fn trickle(&self, bytes: usize) {
+        self.wait(bytes as u64 * BYTE_MS).await;
+    }
+
+    /// Both clocks of a service whose wall clock showed `epoch` at the world's zero.
+    #[must_use]
+    pub fn now_at(&self, epoch: u64) -> Now {
+        Now { monotonic_ms: self.millis(), unix_ms: epoch + self.millis() }
+    }
+
+    pub(crate) async fn wait_until(&self, at: u64) {
         poll_fn(|_| {
             if self.now.get() >= at {
                 return Poll::Ready(());

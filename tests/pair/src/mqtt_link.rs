@@ -1,0 +1,248 @@
+//! The wire between the two over MQTT: the core's codec and rumqttc's packets on the device's side, the emulator's pure
+//! session on the other, nothing but bytes between them.
+//!
+//! It talks as the link over sockets does: one connection for a registration, pings while it is quiet, a new
+//! connection for a new token. Latency, loss and the emulator's transport faults happen here.
+
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use dps_core::codec::mqtt::{self, DEFAULT_API_VERSION, SUBSCRIBE_FILTER};
+use dps_core::message::Call;
+use dps_core::text::Text;
+use dps_core::{Instant, Link, LinkError, Reply, Request};
+use dps_emulator::mqtt::{Effect, Session};
+use rumqttc::mqttbytes::v4::{Connect, Packet, PubAck, Publish, Subscribe, SubscribeReasonCode};
+use rumqttc::mqttbytes::{Error as PacketError, QoS};
+
+use crate::weather::Weather;
+use crate::world::{SERVICE_EPOCH, Sent, SharedService, World};
+
+/// No packet is larger, in bytes.
+const PACKET_CAP: usize = 256 * 1024;
+
+/// A link over MQTT to a service in the same world.
+pub struct MqttPairLink {
+    world: World,
+    service: SharedService,
+    latency: u64,
+    /// What the network does, exchange by exchange; fair weather after the last.
+    pub weather: Vec<Weather>,
+    /// The keep-alive, in seconds.
+    pub keep_alive: u16,
+    /// What was published, by its topic.
+    pub sent: Vec<Sent>,
+    connection: Option<Connection>,
+}
+
+impl MqttPairLink {
+    /// A link with a keep-alive of a minute, in fair weather.
+    #[must_use]
+    pub fn new(world: &World, service: &SharedService, latency: u64) -> Self {
+        Self {
+            world: world.clone(),
+            service: Rc::clone(service),
+            latency,
+            weather: Vec::new(),
+            keep_alive: 60,
+            sent: Vec::new(),
+            connection: None,
+        }
+    }
+
+    /// Says what the network does, exchange by exchange.
+    #[must_use]
+    pub fn weather(mut self, weather: &[Weather]) -> Self {
+        self.weather = weather.to_vec();
+        self
+    }
+
+    /// Whether a connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// CONNECT and SUBSCRIBE.
+    async fn open(&self, request: &Request<'_>) -> Result<Connection, LinkError> {
+        let mut connection = Connection {
+            world: self.world.clone(),
+            service: Rc::clone(&self.service),
+            latency: self.latency,
+            session: Session::new(),
+            arrived: BytesMut::new(),
+            ended: false,
+            patience: u64::from(self.keep_alive) * 500,
+            last_sent: self.world.millis(),
+            pinged: None,
+            generation: request.authorization.map(|authorization| authorization.generation),
+        };
+        let mut connect = Connect::new(request.identity.registration_id.as_str());
+        connect.keep_alive = self.keep_alive;
+        let user = written(|text| mqtt::write_user_name(text, &request.identity, DEFAULT_API_VERSION, "pair"))?;
+        connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token));
+        connection.send(&Packet::Connect(connect)).await?;
+        match connection.next().await? {
+            Packet::ConnAck(ack) if ack.code as u8 == 0 => {}
+            Packet::ConnAck(ack) => return Err(LinkError::MqttRefused { code: ack.code as u8 }),
+            _ => return Err(LinkError::InvalidReply),
+        }
+        let mut subscribe = Subscribe::new(SUBSCRIBE_FILTER, QoS::AtLeastOnce);
+        subscribe.pkid = 1;
+        connection.send(&Packet::Subscribe(subscribe)).await?;
+        match connection.next().await? {
+            Packet::SubAck(ack) if ack.return_codes.contains(&SubscribeReasonCode::Failure) => {
+                Err(LinkError::SubscribeRefused)
+            }
+            Packet::SubAck(_) => Ok(connection),
+            _ => Err(LinkError::InvalidReply),
+        }
+    }
+}
+
+impl Link for MqttPairLink {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        if let Call::Lookup = request.call {
+            return Err(LinkError::Unsupported);
+        }
+        let weather = Weather::next(&mut self.weather);
+        weather.before(&self.world).await?;
+        let generation = request.authorization.map(|authorization| authorization.generation);
+        let token = request.authorization.map_or("", |authorization| authorization.token).to_owned();
+        // As a link should: the connection counts as gone until the reply is here.
+        let old = self.connection.take();
+        let mut connection = match old.filter(|connection| connection.generation == generation) {
+            Some(connection) => connection,
+            None => self.open(request).await?,
+        };
+        let topic = written(|text| mqtt::write_topic(text, request))?;
+        self.sent.push(Sent { at: self.world.millis(), line: topic.clone(), token });
+        if weather == Weather::RequestLost {
+            self.world.wait(self.latency).await;
+            return Err(LinkError::Cut);
+        }
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, written(|text| mqtt::write_payload(text, request))?);
+        publish.pkid = 2;
+        connection.send(&Packet::Publish(publish)).await?;
+        if weather == Weather::ReplyLost {
+            return Err(LinkError::Cut);
+        }
+        let reply = connection.reply(request, buffer).await?;
+        self.connection = Some(connection);
+        Ok(reply)
+    }
+
+    async fn idle(&mut self, _until: Instant) {
+        let Some(connection) = &mut self.connection else { return };
+        while connection.next().await.is_ok() {}
+        self.connection = None;
+    }
+
+    async fn close(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.say(&Packet::Disconnect);
+            assert!(connection.ended, "the service takes leave too");
+        }
+    }
+}
+
+/// One connection: what has arrived at the device and was not read yet, and the service's session.
+struct Connection {
+    world: World,
+    service: SharedService,
+    latency: u64,
+    session: Session,
+    arrived: BytesMut,
+    ended: bool,
+    /// Half the keep-alive in milliseconds: how long it may be quiet, and how long a ping may stay unanswered.
+    patience: u64,
+    last_sent: u64,
+    pinged: Option<u64>,
+    /// Of the token that it was made with.
+    generation: Option<u32>,
+}
+
+impl Connection {
+    /// A packet there, and what the service has to say to it back here.
+    async fn send(&mut self, packet: &Packet) -> Result<(), LinkError> {
+        if self.ended {
+            return Err(LinkError::Cut);
+        }
+        self.last_sent = self.world.millis();
+        self.world.wait(self.latency).await;
+        for effect in self.say(packet) {
+            match effect {
+                Effect::Send(bytes) => self.arrived.extend_from_slice(&bytes),
+                Effect::Pause(ms) => self.world.wait(ms).await,
+                Effect::Trickle(bytes) => {
+                    self.world.trickle(bytes.len()).await;
+                    self.arrived.extend_from_slice(&bytes);
+                }
+                other => assert_eq!(other, Effect::Close),
+            }
+        }
+        self.world.wait(self.latency).await;
+        Ok(())
+    }
+
+    /// A packet that nothing is waited for after.
+    fn say(&mut self, packet: &Packet) -> Vec<Effect> {
+        let mut bytes = BytesMut::new();
+        packet.write(&mut bytes, PACKET_CAP).expect("the packet can be written");
+        let now = self.world.now_at(SERVICE_EPOCH);
+        let effects = self.session.receive(&mut self.service.borrow_mut(), now, &bytes);
+        self.ended |= effects.contains(&Effect::Close);
+        effects
+    }
+
+    /// The next packet that means something. Can be dropped and asked for again.
+    async fn next(&mut self) -> Result<Packet, LinkError> {
+        loop {
+            match Packet::read(&mut self.arrived, PACKET_CAP) {
+                Ok(Packet::PingResp) => self.pinged = None,
+                Ok(packet) => return Ok(packet),
+                Err(PacketError::InsufficientBytes(_)) if self.ended => return Err(LinkError::Cut),
+                Err(PacketError::InsufficientBytes(_)) => self.ping().await?,
+                Err(PacketError::PayloadSizeLimitExceeded(size)) => {
+                    return Err(LinkError::ReplyTooLarge { needed: Some(size) });
+                }
+                Err(_) => return Err(LinkError::InvalidReply),
+            }
+        }
+    }
+
+    /// It is quiet: a ping when it has been so for long, and the end when that one stays unanswered.
+    async fn ping(&mut self) -> Result<(), LinkError> {
+        self.world.wait_until(self.pinged.unwrap_or(self.last_sent) + self.patience).await;
+        if self.pinged.is_some() {
+            return Err(LinkError::Cut);
+        }
+        self.pinged = Some(self.world.millis());
+        self.send(&Packet::PingReq).await
+    }
+
+    /// The reply to this request; others are passed over.
+    async fn reply<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        loop {
+            let Packet::Publish(publish) = self.next().await? else { continue };
+            if publish.pkid != 0 {
+                self.say(&Packet::PubAck(PubAck::new(publish.pkid)));
+            }
+            let topic = mqtt::parse_topic(&publish.topic).filter(|topic| topic.answers(request.id));
+            let Some(topic) = topic else { continue };
+            let needed = Some(publish.payload.len());
+            let space = buffer.get_mut(..publish.payload.len()).ok_or(LinkError::ReplyTooLarge { needed })?;
+            space.copy_from_slice(&publish.payload);
+            return mqtt::read_reply(&topic, space);
+        }
+    }
+}
+
+/// A text of the codec.
+fn written(write: impl FnOnce(&mut Text<'_>)) -> Result<String, LinkError> {
+    let mut bytes = vec![0; PACKET_CAP];
+    let mut text = Text::new(&mut bytes);
+    write(&mut text);
+    let text = text.finish().map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
+    Ok(text.to_owned())
+}
