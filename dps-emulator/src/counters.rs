@@ -1,12 +1,20 @@
-//! What a test asks after the fact: how often the service was called, and why it said no.
+//! What a test asks after the fact: how often the service was called, overall and by one device, and why it said no.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use crate::fault::At;
+use crate::ids::{self, FoldedId};
 
 /// How many refusals are remembered.
 const REFUSALS_MAX: usize = 100;
+/// How many registration ids are counted apart; anybody can send any number of them.
+const COUNTED_APART_MAX: usize = 100_000;
 
 /// Requests since the service began, or since the last [`reset`](crate::Service::reset_counters).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Counters {
     /// Registers that arrived, whatever became of them.
@@ -17,6 +25,8 @@ pub struct Counters {
     pub lookups: u64,
     /// MQTT connections that said CONNECT.
     pub connects: u64,
+    /// SUBSCRIBEs that arrived.
+    pub subscribes: u64,
     /// Admin calls that arrived.
     pub admin: u64,
     /// Requests refused with 4xx, those below included.
@@ -34,7 +44,18 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn refused(&mut self, status: u16) {
+    fn arrived(&mut self, at: At) {
+        match at {
+            At::Register => self.registers += 1,
+            At::Poll => self.polls += 1,
+            At::Lookup => self.lookups += 1,
+            At::Connect => self.connects += 1,
+            At::Subscribe => self.subscribes += 1,
+            At::Any => {}
+        }
+    }
+
+    fn refused(&mut self, status: u16) {
         match status {
             500.. => self.server_errors += 1,
             401 => self.unauthorized += 1,
@@ -43,6 +64,50 @@ impl Counters {
             _ => {}
         }
         self.rejected += u64::from((400..500).contains(&status));
+    }
+}
+
+/// The counters of the service and of each registration id that was seen.
+#[derive(Default)]
+pub(crate) struct Tally {
+    overall: Counters,
+    apart: BTreeMap<FoldedId, Counters>,
+}
+
+impl Tally {
+    pub(crate) fn overall(&self) -> Counters {
+        self.overall
+    }
+
+    pub(crate) fn of(&self, registration: &FoldedId) -> Counters {
+        self.apart.get(registration).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn arrived(&mut self, at: At, registration: &FoldedId) {
+        self.count(Some(registration), |counters| counters.arrived(at));
+    }
+
+    pub(crate) fn admin_call(&mut self) {
+        self.overall.admin += 1;
+    }
+
+    pub(crate) fn met_fault(&mut self, registration: &FoldedId) {
+        self.count(Some(registration), |counters| counters.faults += 1);
+    }
+
+    /// A request refused with this status; whose, where that is known.
+    pub(crate) fn refused(&mut self, status: u16, registration: Option<&FoldedId>) {
+        self.count(registration, |counters| counters.refused(status));
+    }
+
+    fn count(&mut self, registration: Option<&FoldedId>, count: impl Fn(&mut Counters)) {
+        count(&mut self.overall);
+        let Some(registration) = registration.filter(|id| ids::check(id.as_str()).is_ok()) else { return };
+        if let Some(apart) = self.apart.get_mut(registration) {
+            count(apart);
+        } else if self.apart.len() < COUNTED_APART_MAX {
+            count(self.apart.entry(registration.clone()).or_default());
+        }
     }
 }
 

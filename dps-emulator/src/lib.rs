@@ -8,6 +8,7 @@
 mod admin;
 mod assign;
 mod auth;
+mod control;
 mod counters;
 mod date;
 mod device;
@@ -40,7 +41,7 @@ pub use enrollment::{
     AllocationPolicy, Attestation, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin,
     ProvisioningStatus, ReprovisionPolicy, Settings, TwinProperties,
 };
-pub use fault::{At, Fault, FaultPlan, PlanError, RetryAfter, Scope, TransportFault};
+pub use fault::{At, Fault, FaultPlan, PlanError, PlannedFault, RetryAfter, Scope, TransportFault};
 pub use http::{HttpReply, HttpRequest};
 pub use hubs::{HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};

@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counters::{Counters, Refusal, Refusals};
+use crate::counters::{Counters, Refusal, Refusals, Tally};
 use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
-use crate::fault::{At, Fault, FaultPlan, Faults, Scope};
+use crate::fault::{At, Fault, FaultPlan, Faults, PlannedFault, Scope};
 use crate::hubs::{HubDevice, Hubs};
 use crate::ids::FoldedId;
 use crate::keys::SymmetricKey;
@@ -33,7 +33,7 @@ pub struct Service {
     pub(crate) hubs: Hubs,
     pub(crate) throttle: Throttle,
     pub(crate) faults: Faults,
-    pub(crate) counters: Counters,
+    pub(crate) tally: Tally,
     pub(crate) refusals: Refusals,
     pub(crate) revision: u64,
 }
@@ -71,7 +71,7 @@ impl Service {
             records: Records::default(),
             operations: Operations::default(),
             faults: Faults::default(),
-            counters: Counters::default(),
+            tally: Tally::default(),
             refusals: Refusals::default(),
             revision: 0,
         })
@@ -197,33 +197,49 @@ impl Service {
     }
 
     /// The fault that a request meets, counted off.
-    #[cfg(feature = "mqtt")]
-    pub(crate) fn take_fault(&mut self, at: At, registration_id: &str) -> Option<Fault> {
-        let fault = self.faults.take(at, &FoldedId::of(registration_id));
-        self.counters.faults += u64::from(fault.is_some());
-        fault
+    pub(crate) fn take_fault(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
+        let fault = self.faults.take(at, registration)?;
+        self.tally.met_fault(registration);
+        Some(fault)
     }
 
-    /// Takes back all planned faults.
-    pub fn clear_faults(&mut self) {
-        self.faults.clear();
+    /// Takes back all planned faults; gives how many plans there were.
+    pub fn clear_faults(&mut self) -> usize {
+        self.faults.clear(|_| true)
+    }
+
+    /// Takes back the faults planned for one registration; gives how many plans there were. Those for every device stay.
+    pub fn clear_faults_of(&mut self, registration_id: &str) -> usize {
+        self.faults.clear(|plan| plan.is_for(&FoldedId::of(registration_id)))
+    }
+
+    /// The planned faults of which some are left, in the order in which requests meet them.
+    pub fn planned_faults(&self) -> impl Iterator<Item = &PlannedFault> {
+        self.faults.iter()
     }
 
     /// How many planned faults were not met yet.
     #[must_use]
     pub fn pending_faults(&self) -> u64 {
-        self.faults.pending()
+        self.faults.iter().map(|planned| u64::from(planned.left)).sum()
     }
 
     /// How often the service was called.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        self.tally.overall()
+    }
+
+    /// How often one registration id called, in any letter case, whether or not it could prove who it is. The first
+    /// 100 000 ids are counted so.
+    #[must_use]
+    pub fn counters_of(&self, registration_id: &str) -> Counters {
+        self.tally.of(&FoldedId::of(registration_id))
     }
 
     /// Counts from zero again.
     pub fn reset_counters(&mut self) {
-        self.counters = Counters::default();
+        self.tally = Tally::default();
     }
 
     /// The latest hundred refused credentials, oldest first, with the reason that the reply kept to itself.

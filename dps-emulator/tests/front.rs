@@ -114,6 +114,29 @@ async fn dropped_connections() {
 }
 
 #[tokio::test]
+async fn faults_planned_over_the_wire() {
+    let (site, key) = at_once().await;
+    let plan = r#"{"registrationId":"dev-01","kind":"throttle","at":"register","retryAfter":7}"#;
+    let refused = site.client.send("POST", "/emulator/faults", "", plan).await.unwrap();
+    assert_eq!((refused.status, refused.json()["errorCode"].as_u64()), (401, Some(401_002)));
+    assert_eq!(site.as_owner("POST", "/emulator/faults", plan).await.status, 200);
+
+    let throttled = site.register("dev-01", &key).await.unwrap();
+    assert_eq!((throttled.status, throttled.header("retry-after")), (429, Some("7")));
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+
+    site.as_owner("POST", "/emulator/faults", r#"[{"kind":"drop-before","times":9}]"#).await;
+    assert!(site.register("dev-01", &key).await.is_err());
+    let listed = site.as_owner("GET", "/emulator/faults", "").await.json();
+    assert_eq!((&listed["faults"][0]["kind"], &listed["faults"][0]["left"]), (&"drop-before".into(), &8.into()));
+    assert_eq!(site.as_owner("DELETE", "/emulator/faults", "").await.json()["cleared"], 1);
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+
+    let counters = site.as_owner("GET", "/emulator/counters?registrationId=dev-01", "").await.json();
+    assert_eq!((&counters["registers"], &counters["faults"]), (&4.into(), &2.into()));
+}
+
+#[tokio::test]
 async fn garbage_noise_and_too_much() {
     let (site, key) = at_once().await;
     inject(&site, Fault::Garbage);

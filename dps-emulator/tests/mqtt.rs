@@ -275,3 +275,17 @@ fn faults_on_command() {
     let (_, topic, _) = published(&register(throttle));
     assert_eq!(topic, "$dps/registrations/res/429/?$rid=5&retry-after=7", "a topic has no place for a date");
 }
+
+#[test]
+fn what_arrives_is_counted_for_the_device_too() {
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    device.says(&publish(0x30, &format!("{REGISTER}1"), b""));
+    let counted = |counters: dps_emulator::Counters| (counters.connects, counters.subscribes, counters.registers);
+    assert_eq!(counted(device.world.service.counters()), (1, 1, 1));
+    assert_eq!(counted(device.world.service.counters_of("DEV-01")), (1, 1, 1));
+
+    let mut device = Device::new(ServiceOptions::new());
+    device.connects(|hello| hello.password = None);
+    assert_eq!(counted(device.world.service.counters_of("dev-01")), (1, 0, 0));
+    assert_eq!(device.world.service.counters_of("dev-01").unauthorized, 1);
+}

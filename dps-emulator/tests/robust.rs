@@ -6,7 +6,7 @@ use common::{KEY, World};
 use dps_emulator::Now;
 use proptest::prelude::*;
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/0ne00A1B2C3/registrations/dev-01/register",
     "/0ne00A1B2C3/registrations/dev-01/operations/5.x",
     "/0ne00A1B2C3/registrations/dev-01",
@@ -15,6 +15,7 @@ const PATHS: [&str; 8] = [
     "/enrollmentGroups/query",
     "/registrations/dev-01",
     "/registrations/line-1/query",
+    "/emulator/faults",
 ];
 
 fn path() -> impl Strategy<Value = String> {

@@ -24,7 +24,7 @@ pub(crate) struct AdminReply {
 }
 
 impl AdminReply {
-    fn ok(body: &impl Serialize) -> Self {
+    pub(crate) fn ok(body: &impl Serialize) -> Self {
         Self { status: 200, headers: Vec::new(), body: to_json(body) }
     }
 
@@ -41,7 +41,7 @@ impl Service {
         call: &AdminCall,
         request: &HttpRequest<'_>,
     ) -> Result<AdminReply, Problem> {
-        self.counters.admin += 1;
+        self.tally.admin_call();
         self.authorize_owner(now, request.header("Authorization"), path)?;
         self.throttle.admin(now).map_err(|hint| Problem::throttled(Some(hint)))?;
         match call {

@@ -19,19 +19,16 @@ const LAST_STICKY_VERSION: &str = "2018-04-01";
 impl Service {
     /// Register: begins an assignment. `body` is a `DeviceRegistration`, or blank.
     pub fn register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
-        self.counters.registers += 1;
         self.device_call(now, At::Register, caller, |service| service.try_register(now, caller, body))
     }
 
     /// Operation status: how far an assignment is.
     pub fn operation_status(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Reply {
-        self.counters.polls += 1;
         self.device_call(now, At::Poll, caller, |service| service.try_poll(now, caller, operation_id))
     }
 
     /// Registration status lookup: the record, without registering. `body` as for register.
     pub fn lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
-        self.counters.lookups += 1;
         self.device_call(now, At::Lookup, caller, |service| service.try_lookup(now, caller, body))
     }
 
@@ -45,8 +42,8 @@ impl Service {
         self.advance(now);
         let tracking_id = self.random.guid();
         let registration = FoldedId::of(caller.registration_id);
-        let fault = self.faults.take(at, &registration);
-        self.counters.faults += u64::from(fault.is_some());
+        self.tally.arrived(at, &registration);
+        let fault = self.take_fault(at, &registration);
         let outcome = match &fault {
             Some(Fault::DropBefore) => return Reply::nothing(tracking_id, TransportFault::DropBefore),
             Some(Fault::Throttle { retry_after }) => Err(Problem::throttled(*retry_after)),
@@ -65,7 +62,7 @@ impl Service {
         let mut reply = match &outcome {
             Ok(success) => Reply::of_success(success, self.options.hint, tracking_id),
             Err(problem) => {
-                self.counters.refused(problem.status);
+                self.tally.refused(problem.status, Some(&registration));
                 Reply::of_problem(problem, now, tracking_id)
             }
         };

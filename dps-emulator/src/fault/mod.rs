@@ -10,6 +10,7 @@ mod queue;
 
 pub use plan::{FaultPlan, PlanError};
 pub(crate) use queue::Faults;
+pub use queue::PlannedFault;
 
 use crate::date::http_date;
 use crate::now::Now;

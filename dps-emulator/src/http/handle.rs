@@ -6,7 +6,7 @@ use crate::admin::AdminReply;
 use crate::auth::Caller;
 use crate::date::http_date;
 use crate::device::Reply;
-use crate::encoding::query_member;
+use crate::encoding::{percent_decode, query_member};
 use crate::now::Now;
 use crate::problem::{MEDIA_TYPE, Problem, TOO_LARGE};
 use crate::service::Service;
@@ -17,20 +17,12 @@ impl Service {
     pub fn handle(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
         self.advance(now);
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
-        let route = match route(request.method, path) {
-            Ok(route) => route,
-            Err((problem, allow)) => {
-                let mut reply = self.refuse(now, &problem);
-                reply.headers.extend(allow.map(|methods| ("Allow", methods)));
-                return reply;
-            }
-        };
-        let api_version = match check_protocol(request, query) {
-            Ok(api_version) => api_version,
-            Err(problem) => return self.refuse(now, &problem),
-        };
-        match route {
-            Route::Device { id_scope, registration_id, call } => {
+        match route(request.method, path) {
+            Ok(Route::Device { id_scope, registration_id, call }) => {
+                let api_version = match check_protocol(request, query) {
+                    Ok(api_version) => api_version,
+                    Err(problem) => return self.refuse(now, &problem),
+                };
                 let caller = Caller {
                     id_scope: &id_scope,
                     registration_id: &registration_id,
@@ -44,18 +36,36 @@ impl Service {
                 };
                 self.device_reply(now, path, reply)
             }
-            Route::Admin(call) => {
-                let decoded = crate::encoding::percent_decode(path).unwrap_or_default();
-                match self.admin(now, &decoded, &call, request) {
+            Ok(Route::Admin(call)) => {
+                let decoded = percent_decode(path).unwrap_or_default();
+                let answered = check_protocol(request, query).and_then(|_| self.admin(now, &decoded, &call, request));
+                match answered {
                     Ok(reply) => self.admin_reply(now, reply),
                     Err(problem) => self.refuse(now, &problem),
                 }
+            }
+            Ok(Route::Control(call)) => {
+                let answered = check_body(request).and_then(|()| self.control(now, path, query, &call, request));
+                match answered {
+                    Ok(reply) => self.admin_reply(now, reply),
+                    // Not the service's, and so not counted.
+                    Err(problem) => self.problem_reply(now, &problem),
+                }
+            }
+            Err((problem, allow)) => {
+                let mut reply = self.refuse(now, &problem);
+                reply.headers.extend(allow.map(|methods| ("Allow", methods)));
+                reply
             }
         }
     }
 
     pub(crate) fn refuse(&mut self, now: Now, problem: &Problem) -> HttpReply {
-        self.counters.refused(problem.status);
+        self.tally.refused(problem.status, None);
+        self.problem_reply(now, problem)
+    }
+
+    fn problem_reply(&mut self, now: Now, problem: &Problem) -> HttpReply {
         let tracking_id = self.random.guid();
         http_reply(now, Reply::of_problem(problem, now, tracking_id))
     }
@@ -91,22 +101,27 @@ fn http_reply(now: Now, reply: Reply) -> HttpReply {
     HttpReply { status: reply.status, headers, body: reply.body, fault: reply.fault }
 }
 
-/// What HTTP asks before any call is looked at; gives back the api version.
+/// What the service asks before any call is looked at; gives back the api version.
 fn check_protocol(request: &HttpRequest<'_>, query: &str) -> Result<String, Problem> {
-    if request.body.len() > BODY_MAX {
-        return Err(Problem::new(TOO_LARGE, format!("The body has more than {BODY_MAX} bytes.")));
-    }
+    check_body(request)?;
     let api_version = query_member(query, "api-version").filter(|version| !version.is_empty());
     let api_version = api_version.ok_or_else(|| Problem::bad_request("The query lacks 'api-version'."))?;
     if !is_api_version(&api_version) {
         return Err(Problem::bad_request("'api-version' must be YYYY-MM-DD or YYYY-MM-DD-preview."));
+    }
+    Ok(api_version)
+}
+
+fn check_body(request: &HttpRequest<'_>) -> Result<(), Problem> {
+    if request.body.len() > BODY_MAX {
+        return Err(Problem::new(TOO_LARGE, format!("The body has more than {BODY_MAX} bytes.")));
     }
     let media_type = request.header("Content-Type").unwrap_or("application/json");
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if !request.body.is_empty() && !essence.eq_ignore_ascii_case("application/json") {
         return Err(Problem::new(MEDIA_TYPE, "The body must be application/json."));
     }
-    Ok(api_version)
+    Ok(())
 }
 
 fn is_api_version(text: &str) -> bool {

@@ -5,7 +5,7 @@
 mod handle;
 mod route;
 
-pub(crate) use route::{AdminCall, Collection};
+pub(crate) use route::{AdminCall, Collection, ControlCall};
 
 use crate::fault::TransportFault;
 

@@ -5,8 +5,14 @@ use crate::problem::{METHOD, NO_ROUTE, Problem};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    Device { id_scope: String, registration_id: String, call: DeviceCall },
+    Device {
+        id_scope: String,
+        registration_id: String,
+        call: DeviceCall,
+    },
     Admin(AdminCall),
+    /// Not the service's: the emulator's own.
+    Control(ControlCall),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +39,14 @@ pub(crate) enum AdminCall {
     GetRegistration(String),
     DeleteRegistration(String),
     QueryRegistrations { group: String },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ControlCall {
+    PlanFaults,
+    ListFaults,
+    ClearFaults,
+    Counters,
 }
 
 /// The methods that a path takes, with the call that each asks for.
@@ -68,7 +82,21 @@ fn calls(segments: &[String]) -> Calls {
         [list, group, last] if is(list, "registrations") && is(last, "query") => {
             vec![("POST", Route::Admin(AdminCall::QueryRegistrations { group: (*group).into() }))]
         }
+        [ours, last] if is(ours, "emulator") => control_calls(last),
         [scope, list, id, rest @ ..] if is(list, "registrations") => device_calls(scope, id, rest),
+        _ => Vec::new(),
+    }
+}
+
+fn control_calls(what: &str) -> Calls {
+    let control = Route::Control;
+    match what.to_ascii_lowercase().as_str() {
+        "faults" => vec![
+            ("POST", control(ControlCall::PlanFaults)),
+            ("GET", control(ControlCall::ListFaults)),
+            ("DELETE", control(ControlCall::ClearFaults)),
+        ],
+        "counters" => vec![("GET", control(ControlCall::Counters))],
         _ => Vec::new(),
     }
 }

@@ -14,6 +14,7 @@ use crate::BODY_MAX;
 use crate::auth::Caller;
 use crate::device::Reply;
 use crate::fault::{At, Fault, TransportFault};
+use crate::ids::FoldedId;
 use crate::now::Now;
 use crate::service::Service;
 
@@ -124,7 +125,8 @@ impl Session {
     }
 
     fn connect(&mut self, service: &mut Service, now: Now, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
-        service.counters.connects += 1;
+        let registration = FoldedId::of(connect.client_id());
+        service.tally.arrived(At::Connect, &registration);
         let refusal = match self.admit(service, now, connect) {
             Ok(fault) => match fault {
                 Some(Fault::RefuseConnect { code }) => Some(return_code(code)),
@@ -147,7 +149,7 @@ impl Session {
             };
         };
         self.device = None;
-        service.counters.refused(401);
+        service.tally.refused(401, Some(&registration));
         effects.push(Effect::Send(connack(code)));
         effects.push(Effect::Close);
     }
@@ -175,14 +177,16 @@ impl Session {
             token: token.into(),
         };
         service.check_connect(now, &device.caller()).map_err(return_code)?;
-        let fault = service.take_fault(At::Connect, &device.registration_id);
+        let fault = service.take_fault(At::Connect, &FoldedId::of(&device.registration_id));
         self.device = Some(device);
         Ok(fault)
     }
 
     fn subscribe(&mut self, service: &mut Service, subscribe: &v3_1_1::Subscribe, effects: &mut Vec<Effect>) {
         let Some(device) = &self.device else { return effects.push(Effect::Close) };
-        let fault = service.take_fault(At::Subscribe, &device.registration_id);
+        let registration = FoldedId::of(&device.registration_id);
+        service.tally.arrived(At::Subscribe, &registration);
+        let fault = service.take_fault(At::Subscribe, &registration);
         match fault {
             Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
             Some(Fault::Silent) => return,

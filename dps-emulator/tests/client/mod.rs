@@ -121,6 +121,10 @@ impl Site {
     }
 
     pub async fn admin(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.as_owner(method, &format!("{path}?api-version=2021-10-01"), body).await
+    }
+
+    pub async fn as_owner(&self, method: &str, path: &str, body: &str) -> Answer {
         let connection = self.emulator.connection_string();
         let part = |name: &str| {
             let found = connection.expose().split(';').find_map(|part| part.strip_prefix(name));
@@ -128,7 +132,7 @@ impl Site {
         };
         let sr = crate::common::encode(&part("HostName="));
         let token = crate::common::token(&part("SharedAccessKey="), &sr, self.end_s(), "&skn=provisioningserviceowner");
-        self.client.send(method, &format!("{path}?api-version=2021-10-01"), &token, body).await.unwrap()
+        self.client.send(method, path, &token, body).await.unwrap()
     }
 
     pub async fn enroll(&self, id: &str) -> String {

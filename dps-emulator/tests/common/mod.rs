@@ -117,14 +117,17 @@ impl World {
     }
 
     pub fn admin_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpReply {
+        self.as_owner(method, &format!("{path}?api-version=2021-10-01"), headers, body)
+    }
+
+    pub fn as_owner(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpReply {
         let connection = self.service.connection_string();
         let policy_key = connection.expose().split_once("SharedAccessKey=").unwrap().1.to_owned();
         let host = self.service.host_name().to_owned();
         let token = token(&policy_key, &encode(&host), self.device_s() + 3600, "&skn=provisioningserviceowner");
-        let path = format!("{path}?api-version=2021-10-01");
         let mut all = vec![("Authorization", token.as_str()), ("Content-Type", "application/json")];
         all.extend(headers);
-        self.send(method, &path, &all, body.as_bytes())
+        self.send(method, path, &all, body.as_bytes())
     }
 
     pub fn admin(&mut self, method: &str, path: &str, body: &str) -> HttpReply {

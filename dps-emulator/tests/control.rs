@@ -1,0 +1,180 @@
+//! The emulator's own calls: faults planned, listed and taken back, and counters, by whoever has the policy key.
+
+mod common;
+
+use common::{KEY, OTHER_KEY, World, json, key, refused};
+use dps_emulator::{At, Fault, HttpReply, IndividualEnrollment, Limits, Scope, ServiceOptions};
+use serde_json::{Value, json};
+
+const FAULTS: &str = "/emulator/faults";
+const COUNTERS: &str = "/emulator/counters";
+
+fn two_devices() -> World {
+    let mut world = World::with_device();
+    world.enroll(IndividualEnrollment::new("dev-02").primary_key(key(OTHER_KEY)));
+    world
+}
+
+fn call(world: &mut World, method: &str, path: &str, body: &Value) -> HttpReply {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    world.as_owner(method, path, &[], &body)
+}
+
+#[track_caller]
+fn done(reply: &HttpReply) -> Value {
+    assert_eq!((reply.status, reply.fault), (200, None), "{}", String::from_utf8_lossy(&reply.body));
+    json(reply)
+}
+
+#[test]
+fn faults_are_planned_met_and_listed_with_what_is_left() {
+    let mut world = two_devices();
+    assert_eq!(done(&call(&mut world, "GET", FAULTS, &Value::Null)), json!({ "faults": [] }));
+    let one = json!({ "registrationId": "Dev-01", "at": "register", "kind": "throttle", "retryAfter": 7, "times": 2 });
+    let planned = done(&call(&mut world, "POST", FAULTS, &one));
+    assert_eq!(planned["faults"][0]["left"], 2);
+    let two = json!([{ "kind": "drop-after" }, { "kind": "server-error", "at": "poll", "status": 503 }]);
+    assert_eq!(done(&call(&mut world, "POST", FAULTS, &two))["faults"].as_array().unwrap().len(), 2);
+
+    let reply = world.register("dev-01", KEY);
+    assert_eq!((reply.status, reply.header("Retry-After")), (429, Some("7")));
+    let listed = done(&call(&mut world, "GET", "/Emulator/Faults?api-version=2021-10-01", &Value::Null));
+    assert_eq!(
+        listed,
+        json!({ "faults": [
+            { "registrationId": "Dev-01", "at": "register", "kind": "throttle", "retryAfter": 7, "times": 2, "left": 1 },
+            { "at": "any", "kind": "drop-after", "times": 1, "left": 1 },
+            { "at": "poll", "kind": "server-error", "status": 503, "times": 1, "left": 1 },
+        ] })
+    );
+    assert_eq!(world.register("dev-01", KEY).status, 429);
+    assert_eq!(world.service.planned_faults().count(), 2, "what was met often enough is gone");
+}
+
+#[test]
+fn faults_that_code_plans_are_listed_too() {
+    let mut world = two_devices();
+    world.service.inject(Scope::Registration("dev-01"), At::Any, Fault::Delay { ms: 5 }, u32::MAX);
+    let listed = done(&call(&mut world, "GET", FAULTS, &Value::Null));
+    assert_eq!(listed["faults"][0]["times"], u32::MAX);
+    assert_eq!((&listed["faults"][0]["kind"], &listed["faults"][0]["ms"]), (&"delay".into(), &5.into()));
+}
+
+#[test]
+fn faults_are_taken_back_all_or_one_devices() {
+    let mut world = two_devices();
+    let for_both = json!([{ "kind": "garbage", "registrationId": "dev-01", "times": 5 },
+        { "kind": "garbage", "registrationId": "dev-02" }, { "kind": "garbage" }]);
+    done(&call(&mut world, "POST", FAULTS, &for_both));
+    let path = format!("{FAULTS}?registrationId=DEV%2D01");
+    assert_eq!(done(&call(&mut world, "DELETE", &path, &Value::Null)), json!({ "cleared": 1 }));
+    assert_eq!(done(&call(&mut world, "DELETE", &path, &Value::Null)), json!({ "cleared": 0 }));
+    assert_eq!(world.service.pending_faults(), 2);
+    assert_eq!(done(&call(&mut world, "DELETE", FAULTS, &Value::Null)), json!({ "cleared": 2 }));
+    assert_eq!(world.register("dev-02", OTHER_KEY).status, 202);
+}
+
+#[test]
+fn a_broken_query_does_not_stand_for_every_device() {
+    let mut world = two_devices();
+    done(&call(&mut world, "POST", FAULTS, &json!({ "kind": "garbage" })));
+    for query in
+        ["registration=dev-01", "registrationId=", "registrationId", "registrationId=%zz", "registrationId=a+b"]
+    {
+        for (method, path) in [("DELETE", FAULTS), ("GET", COUNTERS)] {
+            assert_eq!(refused(&call(&mut world, method, &format!("{path}?{query}"), &Value::Null)).0, 400, "{query}");
+        }
+    }
+    assert_eq!(world.service.pending_faults(), 1);
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_whole() {
+    let mut world = two_devices();
+    let good = json!({ "kind": "silent" });
+    for (body, words) in [
+        (json!({ "kind": "silent", "at": "Poll" }), "The fault cannot be planned: 'at' must be one of"),
+        (json!([good, { "kind": "delay" }]), "Fault 2 cannot be planned: 'ms' is missing"),
+        (json!([good, 7]), "Fault 2 must be a JSON object"),
+        (json!("silent"), "The body must be one fault"),
+        (Value::from(vec![good.clone(); 1001]), "at most 1000 can be"),
+        (Value::Null, "The body is not JSON"),
+    ] {
+        let reply = call(&mut world, "POST", FAULTS, &body);
+        assert_eq!(refused(&reply).0, 400);
+        assert!(json(&reply)["message"].as_str().unwrap().contains(words), "{}", json(&reply));
+        assert_eq!(world.service.pending_faults(), 0, "{words}");
+    }
+    done(&call(&mut world, "POST", FAULTS, &Value::from(vec![good.clone(); 1000])));
+    assert_eq!(refused(&call(&mut world, "POST", FAULTS, &good)).0, 400);
+}
+
+#[test]
+fn only_the_policy_key_opens_it() {
+    let mut world = two_devices();
+    done(&call(&mut world, "POST", FAULTS, &json!({ "kind": "silent" })));
+    let device = common::device_token(KEY, "dev-01", world.device_s() + 3600);
+    let stranger = common::token(KEY, "localhost", world.device_s() + 3600, "&skn=provisioningserviceowner");
+    for headers in [vec![], vec![("Authorization", device.as_str())], vec![("Authorization", stranger.as_str())]] {
+        for (method, path, body) in [
+            ("GET", FAULTS, ""),
+            ("POST", FAULTS, r#"{"kind":"silent"}"#),
+            ("DELETE", FAULTS, ""),
+            ("GET", COUNTERS, ""),
+        ] {
+            let reply = world.send(method, path, &headers, body.as_bytes());
+            assert_eq!(refused(&reply), (401, 401_002), "{method} {path}");
+        }
+    }
+    assert_eq!(world.service.pending_faults(), 1);
+}
+
+#[test]
+fn other_methods_and_paths_are_not_there() {
+    let mut world = two_devices();
+    let reply = call(&mut world, "PUT", FAULTS, &json!({}));
+    assert_eq!((reply.status, reply.header("Allow")), (405, Some("POST, GET, DELETE")));
+    assert_eq!(call(&mut world, "POST", COUNTERS, &json!({})).status, 405);
+    assert_eq!(call(&mut world, "GET", "/emulator", &Value::Null).status, 404);
+    assert_eq!(call(&mut world, "GET", "/emulator/faults/1", &Value::Null).status, 404);
+}
+
+#[test]
+fn counters_overall_and_of_one_device() {
+    let mut world = two_devices();
+    done(&call(&mut world, "POST", FAULTS, &json!({ "kind": "throttle", "registrationId": "dev-02" })));
+    assert_eq!(world.register("dev-02", OTHER_KEY).status, 429);
+    world.provision("Dev-01", KEY);
+    world.lookup("dev-01", KEY);
+    world.register("dev-01", OTHER_KEY);
+    world.admin("GET", "/enrollments/dev-01", "");
+
+    let all = done(&call(&mut world, "GET", COUNTERS, &Value::Null));
+    assert_eq!(
+        all,
+        json!({ "registers": 3, "polls": 1, "lookups": 1, "connects": 0, "subscribes": 0, "admin": 1, "rejected": 2,
+            "unauthorized": 1, "throttled": 1, "conflicts": 0, "serverErrors": 0, "faults": 1 })
+    );
+    let one = done(&call(&mut world, "GET", &format!("{COUNTERS}?registrationId=DEV-01"), &Value::Null));
+    assert_eq!(
+        one,
+        json!({ "registrationId": "DEV-01", "registers": 2, "polls": 1, "lookups": 1, "connects": 0, "subscribes": 0,
+            "admin": 0, "rejected": 1, "unauthorized": 1, "throttled": 0, "conflicts": 0, "serverErrors": 0, "faults": 0 })
+    );
+    assert_eq!((world.service.counters_of("dev-02").throttled, world.service.counters_of("dev-02").faults), (1, 1));
+    assert_eq!(world.service.counters_of("dev-03"), Default::default());
+    world.service.reset_counters();
+    assert_eq!(world.service.counters_of("dev-01"), Default::default());
+}
+
+#[test]
+fn it_is_not_the_services_and_has_no_rate() {
+    let limits = Limits { admin_per_minute: Some(1), ..Limits::default() };
+    let mut world = World::new(ServiceOptions::new().limits(limits));
+    for _ in 0..5 {
+        done(&call(&mut world, "GET", FAULTS, &Value::Null));
+        assert_eq!(call(&mut world, "POST", FAULTS, &json!({})).status, 400);
+        assert_eq!(world.send("GET", FAULTS, &[], b"").status, 401);
+    }
+    assert_eq!(world.service.counters(), Default::default());
+}
