@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use thiserror::Error;
 
-use crate::error::{ConfigError, PayloadProblem};
+use crate::error::{ConfigError, ErrorCode, PayloadProblem};
 use crate::ids::Identity;
 use crate::schema::json;
 use crate::time::{Instant, Millis, UnixSeconds};
@@ -300,6 +300,33 @@ pub enum LinkError {
     /// The MQTT server refused the subscription.
     #[error("the server refused the subscription")]
     SubscribeRefused,
+}
+
+impl LinkError {
+    /// The entry in the error catalogue.
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Dns => ErrorCode::Dns,
+            Self::Connect => ErrorCode::Connect,
+            Self::Cut => ErrorCode::ConnectionCut,
+            Self::Timeout => ErrorCode::Timeout,
+            Self::UnknownCa => ErrorCode::UnknownCa,
+            Self::NameMismatch => ErrorCode::NameMismatch,
+            Self::CertificateExpired => ErrorCode::CertificateExpired,
+            Self::Tls => ErrorCode::Tls,
+            Self::ProxyRefused { .. } => ErrorCode::ProxyRefused,
+            Self::ProxyUnreachable => ErrorCode::ProxyUnreachable,
+            Self::InvalidReply => ErrorCode::InvalidReply,
+            Self::ReplyTooLarge { .. } => ErrorCode::ReplyTooLarge,
+            Self::RequestTooLarge { .. } => ErrorCode::RequestTooLarge,
+            Self::Unsupported => ErrorCode::UnsupportedByTransport,
+            Self::MqttRefused { code: 3 } => ErrorCode::ServiceUnavailable,
+            Self::MqttRefused { code: 4 | 5 } => ErrorCode::Unauthorized,
+            Self::MqttRefused { .. } => ErrorCode::MqttRefused,
+            Self::SubscribeRefused => ErrorCode::SubscribeRefused,
+        }
+    }
 }
 
 /// Why a signer has no signature.

@@ -47,15 +47,19 @@ impl Dialer {
     /// # Errors
     /// [`Classified`]: what it means to a registration, and in words what was behind it.
     pub async fn dial(&self, host: &str, port: u16) -> Result<TlsStream, Classified> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| found(LinkError::NameMismatch, format!("{host}: {error}")))?;
+        let name = server_name(host)?;
         let stream = match &self.proxy {
-            Some(proxy) => tunnel(proxy, host, port).await?,
+            Some(proxy) => open_tunnel(proxy, host, port).await?,
             None => connect(host, port).await?,
         };
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         connector.connect(name, stream).await.map_err(|error| of_io(&error, LinkError::Tls))
     }
+}
+
+/// The name that the certificate has to bear.
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, Classified> {
+    ServerName::try_from(host.to_owned()).map_err(|error| found(LinkError::NameMismatch, format!("{host}: {error}")))
 }
 
 /// Tries one address after the other.
@@ -79,8 +83,11 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Classified> {
     Err(failed)
 }
 
-/// Asks the proxy for a tunnel (RFC 9110, section 9.3.6).
-async fn tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Classified> {
+/// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6).
+///
+/// # Errors
+/// [`Classified`] with `ProxyUnreachable`, or `ProxyRefused` and the status that the proxy answered with.
+pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Classified> {
     let unreachable =
         |failed: Classified| found(LinkError::ProxyUnreachable, format!("proxy {proxy}: {}", failed.detail));
     let mut stream = connect(proxy.host(), proxy.port()).await.map_err(unreachable)?;
@@ -118,7 +125,7 @@ async fn read_status(stream: &mut TcpStream) -> io::Result<Option<u16>> {
     Ok(response.parse(&head).ok().and(response.code))
 }
 
-fn of_io(error: &io::Error, otherwise: LinkError) -> Classified {
+pub(crate) fn of_io(error: &io::Error, otherwise: LinkError) -> Classified {
     classify(error).unwrap_or_else(|| found(otherwise, error.to_string()))
 }
 

@@ -21,15 +21,19 @@ compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or
 mod classify;
 mod dial;
 mod dns;
+mod inspect;
 mod proxy;
+mod proxy_choice;
 mod roots;
 mod tls;
 mod version;
 
 pub use classify::{Classified, classify};
-pub use dial::{Dialer, TlsStream};
+pub use dial::{Dialer, TlsStream, open_tunnel};
 pub use dns::{DnsError, resolve};
-pub use proxy::{Proxy, ProxyChoice, ProxyError};
+pub use inspect::{Inspection, inspect};
+pub use proxy::{Proxy, ProxyError};
+pub use proxy_choice::{ChosenProxy, ProxyChoice, ProxyReason};
 pub use roots::{Roots, RootsError};
-pub use tls::{TlsError, client_config, crypto_provider};
+pub use tls::{TlsError, client_config, crypto_provider, platform_root_count};
 pub use version::is_api_version;

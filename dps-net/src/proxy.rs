@@ -1,9 +1,9 @@
-//! Which HTTP proxy is on the way to a host: one that was named, the environment's, or none.
+//! An HTTP proxy: its address and its credentials, read from a URL.
 //!
-//! A password is wiped when dropped and never shown. What is said to a proxy is in `dial`.
+//! A password is wiped when dropped and never shown. Which proxy is on the way is found in `proxy_choice`; what is said
+//! to it is in `dial`.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -137,59 +137,6 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// How the proxy for a host is found.
-#[derive(Clone, Debug, Default)]
-pub enum ProxyChoice {
-    /// `HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or `no_proxy` names the host.
-    #[default]
-    Environment,
-    /// This one, for every host.
-    Fixed(Proxy),
-    /// None.
-    Direct,
-}
-
-impl ProxyChoice {
-    /// The proxy on the way to `host`.
-    ///
-    /// # Errors
-    /// [`ProxyError`] when the environment names one that cannot be used.
-    pub fn for_host(&self, host: &str) -> Result<Option<Proxy>, ProxyError> {
-        match self {
-            Self::Direct => Ok(None),
-            Self::Fixed(proxy) => Ok(Some(proxy.clone())),
-            Self::Environment => from_environment(host, |name| std::env::var(name).ok()),
-        }
-    }
-}
-
-fn from_environment(host: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, ProxyError> {
-    let first = |names: [&str; 2]| names.into_iter().filter_map(&variable).find(|value| !value.trim().is_empty());
-    let Some(url) = first(["HTTPS_PROXY", "https_proxy"]).map(Zeroizing::new) else { return Ok(None) };
-    if first(["NO_PROXY", "no_proxy"]).is_some_and(|list| is_excepted(host, &list)) {
-        return Ok(None);
-    }
-    Proxy::parse(&url).map(Some)
-}
-
-/// Whether a list such as `localhost, .example.com, 10.0.0.1` names the host. A name stands for itself and what is
-/// below it, `*` for every host.
-fn is_excepted(host: &str, list: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let address: Option<IpAddr> = host.parse().ok();
-    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
-        let entry = entry.to_ascii_lowercase();
-        if entry == "*" {
-            return true;
-        }
-        if let Some(address) = address {
-            return entry.trim_matches(['[', ']']).parse() == Ok(address);
-        }
-        let name = entry.trim_start_matches("*.").trim_start_matches('.').trim_end_matches('.');
-        host == name || host.strip_suffix(name).is_some_and(|front| front.ends_with('.'))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,34 +173,5 @@ mod tests {
         assert_eq!(proxy.authorization().unwrap().as_str(), "Basic bWU6b3BlbiBzZXNhbWU=");
         assert!(!format!("{proxy:?} {proxy}").contains("sesame"));
         assert_eq!(Proxy::parse("proxy.test:1").unwrap().with_password("x").unwrap_err(), ProxyError::NoUser);
-    }
-
-    #[test]
-    fn the_environment_names_a_proxy_and_its_exceptions() {
-        let of = |host: &str, variables: &[(&str, &str)]| {
-            let variable =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            from_environment(host, variable).map(|proxy| proxy.map(|proxy| proxy.to_string()))
-        };
-        let upper = ("HTTPS_PROXY", "http://a.test:1");
-        assert_eq!(of("dps.test", &[]), Ok(None));
-        assert_eq!(of("dps.test", &[upper, ("https_proxy", "http://b.test:1")]), Ok(Some("a.test:1".into())));
-        assert_eq!(of("dps.test", &[("HTTPS_PROXY", " "), ("https_proxy", "b.test:1")]), Ok(Some("b.test:1".into())));
-        assert_eq!(of("dps.test", &[("HTTPS_PROXY", "ftp://b.test")]), Err(ProxyError::Scheme));
-        for (host, list, direct) in [
-            ("localhost", "localhost,10.0.0.1", true),
-            ("10.0.0.1", "localhost, 10.0.0.1", true),
-            ("::1", "[::1]", true),
-            ("a.dps.test", ".dps.test", true),
-            ("dps.test", ".DPS.test", true),
-            ("a.dps.test", "*.dps.test", true),
-            ("notdps.test", "dps.test", false),
-            ("10.0.0.10", "10.0.0.1", false),
-            ("dps.test", "", false),
-            ("dps.test", "other.test,*", true),
-        ] {
-            assert_eq!(of(host, &[upper, ("NO_PROXY", list)]) == Ok(None), direct, "{host} in {list:?}");
-            assert_eq!(of(host, &[upper, ("no_proxy", list)]) == Ok(None), direct, "{host} in {list:?}");
-        }
     }
 }

@@ -59,8 +59,14 @@ impl Roots {
     }
 
     /// Whether the platform's authorities are trusted.
-    pub(crate) fn trusts_platform(&self) -> bool {
+    #[must_use]
+    pub fn trusts_platform(&self) -> bool {
         self.platform
+    }
+
+    /// The authorities that were given, besides the platform's or instead of them, as DER.
+    pub fn given(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(AsRef::as_ref)
     }
 
     /// The authorities that were given.

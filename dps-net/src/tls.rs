@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
@@ -39,19 +41,39 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// [`TlsError`] when the platform's authorities cannot be used.
 pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = crypto_provider();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Setup)?;
+    config_with(verifier(roots)?)
+}
+
+/// How many authorities the platform trusts; `None` where only the platform itself knows.
+#[must_use]
+pub fn platform_root_count() -> Option<usize> {
+    #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
+    let count = Some(rustls_native_certs::load_native_certs().certs.len());
+    #[cfg(not(all(unix, not(target_vendor = "apple"), not(target_os = "android"))))]
+    let count = None;
+    count
+}
+
+/// Judges a server's certificate by these roots.
+pub(crate) fn verifier(roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let extra = roots.certificates().iter().cloned();
-    let config = if roots.trusts_platform() {
-        let verifier = Verifier::new_with_extra_roots(extra, provider).map_err(TlsError::PlatformRoots)?;
-        // rustls calls every verifier but its own dangerous; this one asks the platform.
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
-    } else {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(extra);
-        builder.with_root_certificates(store).with_no_client_auth()
-    };
+    if roots.trusts_platform() {
+        let verifier = Verifier::new_with_extra_roots(extra, crypto_provider()).map_err(TlsError::PlatformRoots)?;
+        return Ok(Arc::new(verifier));
+    }
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(extra);
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), crypto_provider()).build();
+    Ok(verifier.map_err(|error| TlsError::Setup(rustls::Error::General(error.to_string())))?)
+}
+
+pub(crate) fn config_with(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {
+    let config = ClientConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?
+        // rustls calls every verifier that is handed over dangerous; these are its own and the platform's.
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     Ok(Arc::new(config))
 }

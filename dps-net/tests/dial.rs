@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dps_core::LinkError;
-use dps_net::{Classified, Dialer, Proxy, Roots, client_config, crypto_provider};
+use dps_net::{Classified, Dialer, Proxy, Roots, client_config, crypto_provider, inspect, open_tunnel};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 struct Server {
     port: u16,
     ca: String,
+    certificate: Vec<u8>,
 }
 
 async fn server() -> Server {
@@ -37,7 +38,7 @@ async fn server() -> Server {
             }
         }
     });
-    Server { port, ca: made.cert.pem() }
+    Server { port, ca: made.cert.pem(), certificate: made.cert.der().to_vec() }
 }
 
 /// What the proxy does.
@@ -152,4 +153,36 @@ async fn errors_of_every_step_have_their_names() {
     assert_eq!(dial(dialer(&server, None), "127.0.0.1", server.port).await, LinkError::NameMismatch);
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     assert_eq!(dial(dialer(&server, None), "127.0.0.1", closed).await, LinkError::Connect);
+}
+
+#[tokio::test]
+async fn what_a_server_presents_is_seen_whether_it_is_trusted_or_not() {
+    let (server, other) = (server().await, server().await);
+    let roots = |server: &Server| Roots::replace_pem(server.ca.as_bytes()).unwrap();
+    for (host, roots, expected) in [
+        ("localhost", roots(&server), None),
+        ("localhost", roots(&other), Some(LinkError::UnknownCa)),
+        ("dps.test", roots(&server), Some(LinkError::NameMismatch)),
+    ] {
+        let stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+        let inspection = inspect(stream, host, &roots).await.unwrap();
+        assert_eq!(inspection.presented, std::slice::from_ref(&server.certificate));
+        assert_eq!(inspection.version.clone().err().map(|found| found.error), expected, "{inspection:?}");
+        assert!(expected.is_some() || inspection.version == Ok("TLSv1_3"), "{inspection:?}");
+    }
+    let no_tls = proxy(Manner::Says("no TLS at all")).await;
+    let mut stream = TcpStream::connect(("127.0.0.1", no_tls)).await.unwrap();
+    stream.write_all(b"CONNECT a:1 HTTP/1.1\r\n\r\n").await.unwrap();
+    let inspection = inspect(stream, "localhost", &roots(&server)).await.unwrap();
+    assert!(inspection.presented.is_empty() && inspection.version.is_err(), "{inspection:?}");
+}
+
+#[tokio::test]
+async fn a_tunnel_alone_leads_to_the_server() {
+    let server = server().await;
+    let proxy =
+        Proxy::parse(&format!("http://me:secret@127.0.0.1:{}", proxy(Manner::Wants("Basic bWU6c2VjcmV0")).await));
+    let stream = open_tunnel(&proxy.unwrap(), "localhost", server.port).await.unwrap();
+    let inspection = inspect(stream, "localhost", &Roots::replace_pem(server.ca.as_bytes()).unwrap()).await.unwrap();
+    assert!(inspection.version.is_ok());
 }

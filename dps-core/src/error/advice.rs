@@ -68,6 +68,15 @@ pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
     }
 }
 
+impl ErrorCode {
+    /// The likely causes where nothing but the code is known, the likeliest first. A failure of a registration ranks
+    /// them by what this device knows besides: [`Failure::hints`](crate::Failure::hints).
+    #[must_use]
+    pub fn hints(self) -> Hints {
+        rank(self, &Evidence::default())
+    }
+}
+
 /// Every cause of a refused credential looks alike on the wire; what this device knows puts them in order.
 fn unauthorized(evidence: &Evidence) -> Hints {
     let mut hints = Hints::NONE;

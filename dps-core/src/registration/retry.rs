@@ -33,24 +33,24 @@ pub(super) fn of_status(status: u16) -> (ErrorCode, Retry) {
 
 /// The code for an error of the link, and whether to try again.
 pub(super) fn of_link(error: LinkError) -> (ErrorCode, Retry) {
-    match error {
-        LinkError::Dns => (ErrorCode::Dns, Retry::Later),
-        LinkError::Connect => (ErrorCode::Connect, Retry::Later),
-        LinkError::Cut => (ErrorCode::ConnectionCut, Retry::Later),
-        LinkError::Timeout => (ErrorCode::Timeout, Retry::Later),
-        LinkError::InvalidReply => (ErrorCode::InvalidReply, Retry::Later),
-        LinkError::ProxyUnreachable => (ErrorCode::ProxyUnreachable, Retry::Later),
-        LinkError::UnknownCa => (ErrorCode::UnknownCa, Retry::Never),
-        LinkError::NameMismatch => (ErrorCode::NameMismatch, Retry::Never),
-        LinkError::CertificateExpired => (ErrorCode::CertificateExpired, Retry::Never),
-        LinkError::Tls => (ErrorCode::Tls, Retry::Never),
-        LinkError::ProxyRefused { .. } => (ErrorCode::ProxyRefused, Retry::Never),
-        LinkError::SubscribeRefused => (ErrorCode::SubscribeRefused, Retry::Never),
-        LinkError::MqttRefused { code: 3 } => (ErrorCode::ServiceUnavailable, Retry::Later),
-        LinkError::MqttRefused { code: 4 | 5 } => (ErrorCode::Unauthorized, Retry::Never),
-        LinkError::MqttRefused { .. } => (ErrorCode::MqttRefused, Retry::Never),
-        LinkError::ReplyTooLarge { .. } => (ErrorCode::ReplyTooLarge, Retry::Reconfigure),
-        LinkError::RequestTooLarge { .. } => (ErrorCode::RequestTooLarge, Retry::Reconfigure),
-        LinkError::Unsupported => (ErrorCode::UnsupportedByTransport, Retry::Reconfigure),
-    }
+    let retry = match error {
+        LinkError::Dns
+        | LinkError::Connect
+        | LinkError::Cut
+        | LinkError::Timeout
+        | LinkError::InvalidReply
+        | LinkError::ProxyUnreachable
+        | LinkError::MqttRefused { code: 3 } => Retry::Later,
+        LinkError::UnknownCa
+        | LinkError::NameMismatch
+        | LinkError::CertificateExpired
+        | LinkError::Tls
+        | LinkError::ProxyRefused { .. }
+        | LinkError::SubscribeRefused
+        | LinkError::MqttRefused { .. } => Retry::Never,
+        LinkError::ReplyTooLarge { .. } | LinkError::RequestTooLarge { .. } | LinkError::Unsupported => {
+            Retry::Reconfigure
+        }
+    };
+    (error.code(), retry)
 }

@@ -1,0 +1,103 @@
+//! A TLS handshake for its own sake: what the server presented, and what the verifier of every link says of it.
+//!
+//! The certificates are kept when they are refused; nothing is sent inside of TLS.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dps_core::LinkError;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::classify::Classified;
+use crate::dial::{of_io, server_name};
+use crate::roots::Roots;
+use crate::tls::{TlsError, config_with, verifier};
+
+/// What came of a handshake.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The certificates that the server presented, as DER, its own first. Empty when it did not come so far.
+    pub presented: Vec<Vec<u8>>,
+    /// The version that was agreed on, such as `TLSv1_3`, or why there is no connection.
+    pub version: Result<&'static str, Classified>,
+}
+
+/// Shakes hands over `stream` as a link to `host` would, and takes leave.
+///
+/// # Errors
+/// [`TlsError`] when the roots cannot be used.
+pub async fn inspect(stream: TcpStream, host: &str, roots: &Roots) -> Result<Inspection, TlsError> {
+    let witness = Arc::new(Witness { inner: verifier(roots)?, presented: Mutex::default() });
+    let connector = TlsConnector::from(config_with(witness.clone())?);
+    let version = match server_name(host) {
+        Ok(name) => shake_hands(&connector, name, stream).await,
+        Err(no_name) => Err(no_name),
+    };
+    let presented = std::mem::take(&mut *witness.presented.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Inspection { presented, version })
+}
+
+async fn shake_hands(
+    connector: &TlsConnector,
+    name: ServerName<'static>,
+    stream: TcpStream,
+) -> Result<&'static str, Classified> {
+    let mut stream = connector.connect(name, stream).await.map_err(|error| of_io(&error, LinkError::Tls))?;
+    let version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
+    // What goes wrong now was over anyway.
+    let _ = stream.shutdown().await;
+    Ok(version)
+}
+
+/// Remembers what it is shown, and leaves the judgement to another.
+#[derive(Debug)]
+struct Witness {
+    inner: Arc<dyn ServerCertVerifier>,
+    presented: Mutex<Vec<Vec<u8>>>,
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let presented = std::iter::once(end_entity).chain(intermediates).map(|certificate| certificate.to_vec());
+        *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = presented.collect();
+        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.inner.root_hint_subjects()
+    }
+}
