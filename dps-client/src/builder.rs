@@ -299,6 +299,7 @@ impl ProvisioningClientBuilder {
             endpoint,
             credential,
             config,
+            request_timeout: self.request_timeout,
             payload: self.payload,
             resume: self.resume,
             reply_limit: self.reply_limit,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use dps_core::registration::storage_size;
 use dps_core::{
@@ -34,6 +34,7 @@ pub struct ProvisioningClient {
     pub(crate) endpoint: String,
     pub(crate) credential: Credential,
     pub(crate) config: Config,
+    pub(crate) request_timeout: Duration,
     pub(crate) carrier: Carrier,
     pub(crate) payload: Option<String>,
     pub(crate) resume: Option<String>,
@@ -101,7 +102,7 @@ impl ProvisioningClient {
         &self.registration_id
     }
 
-    fn identity(&self) -> Result<Identity<'_>, ConfigError> {
+    pub(crate) fn identity(&self) -> Result<Identity<'_>, ConfigError> {
         Ok(Identity {
             endpoint: Endpoint::new(&self.endpoint)?,
             id_scope: IdScope::new(&self.id_scope)?,

@@ -1,16 +1,15 @@
 //! Signing in to the hub with the credential that provisioned the device (Azure IoT Hub documentation, "Communicate
 //! with an IoT hub using the MQTT protocol" and "Control access with shared access signatures").
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use dps_core::credentials::{Resource, SasToken};
-use dps_core::{ErrorCode, Hint, Signer, UnixSeconds, Verdict};
-use zeroize::Zeroizing;
+use dps_core::credentials::Resource;
 
 use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::secret_text::SecretText;
 use crate::signer::Credential;
+use crate::token;
 
 const API_VERSION: &str = "2021-04-12";
 /// The life of a password unless another is asked for.
@@ -95,9 +94,7 @@ impl HubCredentials {
     /// # Errors
     /// `clock-needed` when the time is not known, `signer-failed` when the signer fails.
     pub async fn password(&mut self) -> Result<&HubPassword, DpsError> {
-        let now = self.clock.now().ok_or_else(|| {
-            DpsError::new(ErrorCode::ClockNeeded, Verdict::Reconfigure, Hint::SetClock.text().to_owned())
-        })?;
+        let now = token::now(&self.clock)?;
         let password = match self.current.take() {
             Some(current) if current.is_fresh(now) => current,
             _ => self.sign(now).await?,
@@ -107,18 +104,8 @@ impl HubCredentials {
 
     async fn sign(&mut self, now: SystemTime) -> Result<HubPassword, DpsError> {
         let expires_at = now + self.life;
-        let seconds = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let resource = Resource::HubDevice { hub: &self.hub, device_id: &self.device_id };
-        let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-        let token = SasToken::prepare(resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
-        let signature = self.credential.sign(token.to_sign()).await.map_err(|_| {
-            DpsError::new(ErrorCode::SignerFailed, Verdict::Never, ErrorCode::SignerFailed.text().to_owned())
-        })?;
-        let text = Zeroizing::new(token.finish(&signature).map_err(too_small)?.to_owned());
-        Ok(HubPassword { token: SecretText::new(text), signed_at: now, expires_at })
+        let token = token::sign(&mut self.credential, resource, expires_at).await?;
+        Ok(HubPassword { token, signed_at: now, expires_at })
     }
-}
-
-fn too_small(short: dps_core::text::TooSmall) -> DpsError {
-    DpsError::new(ErrorCode::Internal, Verdict::Never, short.to_string())
 }

@@ -94,6 +94,20 @@ pub(crate) enum ClientLink {
 }
 
 impl ClientLink {
+    /// Tries the request's credential without registering: sends the request, which is a lookup, or signs in where there
+    /// are none and gives no reply.
+    pub(crate) async fn probe<'b>(
+        &mut self,
+        lookup: &Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Reply<'b>>, LinkError> {
+        match self {
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.sign_in(lookup).await.map(|()| None),
+            _ => self.exchange(lookup, buffer).await.map(Some),
+        }
+    }
+
     /// What was behind the last link error, in words.
     pub(crate) fn last_error_detail(&self) -> Option<String> {
         match self {

@@ -112,10 +112,10 @@ async fn sessions_and_failures_show_no_secret() {
             }
             Err(error) => note(format!("{error} {error:?} wrong: {wrong}")),
         }
-        note(format!("{client:?}"));
+        note(format!("{client:?} {:?}", client.probe().await));
         secrets.extend(signatures.lock().unwrap().iter().cloned());
     }
-    assert_eq!(secrets.len(), 3 + 1 + 1 + 1, "two registrations and a hub password were signed");
+    assert_eq!(secrets.len(), 3 + 2 + 1 + 2, "two registrations, two probes and a hub password were signed");
 
     let of_group = builder(&emulator).registration_id(GROUP_DEVICE).group_key(group_key());
     note(format!("{of_group:?}"));

@@ -120,6 +120,9 @@ impl Service {
 
     /// The spellings that a derived key may come from: as received, in lower case, and as first registered.
     fn spellings(&self, registration_id: &str) -> Vec<String> {
+        if self.options.derive_as_sent {
+            return vec![registration_id.to_owned()];
+        }
         let folded = FoldedId::of(registration_id);
         let first = self.records.get(&folded).map(|record| record.registration_id.clone());
         let mut spellings = vec![registration_id.to_owned(), folded.as_str().to_owned()];

@@ -36,6 +36,7 @@ pub struct ServiceOptions {
     pub(crate) check_expiry_on_poll: bool,
     #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "only MQTT has a CONNECT"))]
     pub(crate) strict_at_connect: bool,
+    pub(crate) derive_as_sent: bool,
     pub(crate) echo_payload: bool,
     pub(crate) unchanged: UnchangedSubstatus,
     pub(crate) limits: Limits,
@@ -57,6 +58,7 @@ impl Default for ServiceOptions {
             clock_skew_ms: 0,
             check_expiry_on_poll: false,
             strict_at_connect: false,
+            derive_as_sent: false,
             echo_payload: false,
             unchanged: UnchangedSubstatus::default(),
             limits: Limits::default(),
@@ -177,6 +179,14 @@ impl ServiceOptions {
     #[must_use]
     pub fn strict_at_connect(mut self, strict: bool) -> Self {
         self.strict_at_connect = strict;
+        self
+    }
+
+    /// Derives a group's device keys from the registration id exactly as it was sent. Off by default: its lower-case
+    /// form and the spelling that registered first are tried too, since it is not documented which the service takes.
+    #[must_use]
+    pub fn derive_as_sent(mut self, as_sent: bool) -> Self {
+        self.derive_as_sent = as_sent;
         self
     }
 

@@ -79,6 +79,18 @@ fn letter_case_of_ids_and_of_derivation() {
 }
 
 #[test]
+fn letter_case_of_a_service_that_derives_from_the_id_as_sent() {
+    let mut world = World::new(ServiceOptions::new().derive_as_sent(true));
+    let now = world.now();
+    world.service.put_group(now, line()).unwrap();
+    assert_eq!(refused(&world.register("DEV-1", &derived(GROUP_KEY, "dev-1"))), (401, 401_002));
+    assert_eq!(world.register("DEV-1", &derived(GROUP_KEY, "DEV-1")).status, 202);
+    world.wait(1000);
+    assert_eq!(refused(&world.register("dev-1", &derived(GROUP_KEY, "DEV-1"))), (401, 401_002));
+    assert_eq!(world.register("dev-1", &derived(GROUP_KEY, "dev-1")).status, 202);
+}
+
+#[test]
 fn an_individual_enrollment_rules_the_group_out() {
     let mut world = world_with([line()]);
     world.enroll(IndividualEnrollment::new(ID).primary_key(key(OTHER_KEY)));

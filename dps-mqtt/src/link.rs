@@ -42,6 +42,32 @@ impl MqttLink {
         self.last_error.as_ref().map(|found| found.detail.as_str())
     }
 
+    /// Connects and subscribes with the request's credential, and takes leave. The request itself is not sent, so that
+    /// nothing is registered.
+    ///
+    /// The service may accept a connection whose credential it refuses later, at the register call.
+    ///
+    /// # Errors
+    /// [`LinkError`]; `MqttRefused` with the code of CONNACK.
+    pub async fn sign_in(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
+        self.last_error = None;
+        let options = self.options.clone().pipelined(false);
+        match Session::open(&self.dialer, &options, request).await {
+            Ok(session) => {
+                let _ = tokio::time::timeout(GOODBYE_LIMIT, session.connection.close()).await;
+                Ok(())
+            }
+            Err(found) => Err(self.note(found)),
+        }
+    }
+
+    /// Keeps what is behind an error for a person to see.
+    fn note(&mut self, found: Classified) -> LinkError {
+        let error = found.error;
+        self.last_error = Some(found);
+        error
+    }
+
     async fn ask<'b>(
         &mut self,
         request: &Request<'_>,
@@ -87,9 +113,7 @@ impl Link for MqttLink {
             }
             Err(found) => {
                 debug!(error = %found.error, detail = %found.detail, elapsed = ?start.elapsed(), "no reply");
-                let error = found.error;
-                self.last_error = Some(found);
-                Err(error)
+                Err(self.note(found))
             }
         }
     }

@@ -207,6 +207,20 @@ async fn a_lookup_is_refused_without_a_connection() {
 }
 
 #[tokio::test]
+async fn signing_in_asks_for_nothing_and_takes_leave() {
+    for framing in BOTH {
+        let refusal = vec![Step::Receive(CONNECT), Step::Send(connack(5))];
+        let mut server = server(framing, vec![welcome(), refusal]).await;
+        // Not even with everything in one flight.
+        let mut link = server.link(server.options().pipelined(true));
+        link.sign_in(&server.request(1, 1, Call::Lookup)).await.unwrap();
+        assert_eq!(server.until_end().await, (vec![CONNECT, SUBSCRIBE, DISCONNECT], true), "{framing:?}");
+        let refused = link.sign_in(&server.register(2)).await.unwrap_err();
+        assert_eq!((refused, link.last_error_detail()), (LinkError::MqttRefused { code: 5 }, Some("CONNACK 5")));
+    }
+}
+
+#[tokio::test]
 async fn the_connection_is_kept_alive_while_nothing_is_asked() {
     for framing in BOTH {
         let script = steps(&[

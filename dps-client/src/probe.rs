@@ -1,0 +1,131 @@
+//! One question to the service, for who wants to know why a registration fails: does it take this credential?
+//!
+//! It never registers and never tries again. What comes back are facts; what they mean is for the caller to say.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dps_core::credentials::Resource;
+use dps_core::link::Link as _;
+use dps_core::message::{Authorization, Call, RequestId};
+use dps_core::{LinkError, Millis, Reply, Request, Timer as _};
+
+use crate::assignment::RegistrationRecord;
+use crate::client::ProvisioningClient;
+use crate::error::DpsError;
+use crate::timer::TokioTimer;
+use crate::token;
+
+/// How long the token is good for.
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// How long a link may take to say goodbye.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What came of a [`ProvisioningClient::probe`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Probe {
+    /// The service answered the lookup, with a record or a refusal.
+    Answered(Answer),
+    /// The MQTT server accepted CONNECT and SUBSCRIBE. It may still refuse the credential when the device registers.
+    SignedIn,
+    /// Nothing usable came back, or the MQTT server refused CONNECT.
+    NoAnswer {
+        /// What kind of failure it was.
+        error: LinkError,
+        /// What was behind it, in words for a person; empty where there are none.
+        detail: String,
+    },
+}
+
+/// The service's answer to a lookup, as it came.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status: 200 with a record, 401 for a refused credential, 404 where the service has no record, 429 when
+    /// it throttles.
+    pub http_status: u16,
+    /// The service's clock, to the second.
+    pub service_time: Option<SystemTime>,
+    /// When the service asks to come back.
+    pub retry_after: Option<Duration>,
+    /// The service's six-digit code.
+    pub error_code: Option<u32>,
+    /// By which the service's support finds the request.
+    pub tracking_id: Option<String>,
+    /// The service's words about an error.
+    pub message: Option<String>,
+    /// What the service has on record, without the custom payload; none when it answered with anything else.
+    pub record: Option<RegistrationRecord>,
+}
+
+impl ProvisioningClient {
+    /// Asks the service once whether it takes the credential, without registering: over HTTPS by a lookup, over MQTT by
+    /// CONNECT and SUBSCRIBE. Nothing is tried again; ends by the request timeout. Dropping the future ends it at once.
+    ///
+    /// ```no_run
+    /// # async fn example(client: dps_client::ProvisioningClient) -> Result<(), dps_client::DpsError> {
+    /// use dps_client::Probe;
+    /// match client.probe().await? {
+    ///     Probe::Answered(answer) => println!("the service answered {}", answer.http_status),
+    ///     Probe::SignedIn => println!("the service took CONNECT"),
+    ///     Probe::NoAnswer { error, detail } => println!("no answer: {error}: {detail}"),
+    ///     _ => {}
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `clock-needed` and `signer-failed`; whatever the network or the service did is a [`Probe`].
+    pub async fn probe(&self) -> Result<Probe, DpsError> {
+        match tokio::time::timeout(self.request_timeout, self.ask_once()).await {
+            Ok(probe) => probe,
+            Err(_) => Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: String::new() }),
+        }
+    }
+
+    async fn ask_once(&self) -> Result<Probe, DpsError> {
+        let identity = self.identity()?;
+        let expires_at = token::now(&self.clock)? + TOKEN_LIFE;
+        let mut credential = self.credential.clone();
+        let token = token::sign(&mut credential, Resource::Registration(identity), expires_at).await?;
+        let authorization = Some(Authorization::new(token.expose(), 1));
+        // The time limit is this call's own; links go by it no more than by the machine's.
+        let respond_by = TokioTimer::start().now();
+        let request = Request::new(RequestId::new(1), Call::Lookup, identity, authorization, respond_by);
+        let mut link = self.carrier.link().await?;
+        let mut buffer = vec![0; self.reply_limit];
+        let probe = match link.probe(&request, &mut buffer).await {
+            Ok(Some(reply)) => Probe::Answered(Answer::of(&reply)),
+            Ok(None) => Probe::SignedIn,
+            Err(error) => Probe::NoAnswer { error, detail: link.last_error_detail().unwrap_or_default() },
+        };
+        let _ = tokio::time::timeout(GOODBYE_LIMIT, link.close()).await;
+        tracing::info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?probe, "probed");
+        Ok(probe)
+    }
+}
+
+impl Answer {
+    fn of(reply: &Reply<'_>) -> Self {
+        let body = &reply.body;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let record = body.status.filter(|_| reply.status < 300).map(|status| RegistrationRecord {
+            status,
+            hub: owned(body.assigned_hub),
+            device_id: owned(body.device_id),
+            substatus: owned(body.substatus),
+            error_code: body.error_code,
+            message: owned(body.message),
+            payload_json: None,
+        });
+        Self {
+            http_status: reply.status,
+            service_time: reply.date.and_then(|date| UNIX_EPOCH.checked_add(Duration::from_secs(date.get()))),
+            retry_after: reply.retry_after.map(|wait| Duration::from_millis(Millis::get(wait))),
+            error_code: body.error_code,
+            tracking_id: owned(body.tracking_id),
+            message: owned(body.message),
+            record,
+        }
+    }
+}
