@@ -70,6 +70,7 @@ impl<'b> Text<'b> {
     }
 
     /// Writes one byte.
+    #[inline(never)]
     pub fn push_byte(&mut self, byte: u8) {
         if let Some(slot) = self.buffer.get_mut(self.len) {
             *slot = byte;
@@ -92,20 +93,17 @@ impl<'b> Text<'b> {
 
     /// Writes a number in decimal.
     pub fn push_decimal(&mut self, number: u64) {
-        let mut rest = number;
-        let mut started = false;
-        for power in POWERS_OF_TEN {
-            let mut digit = b'0';
-            while let Some(less) = rest.checked_sub(power) {
-                rest = less;
-                digit = digit.saturating_add(1);
-            }
-            started |= digit != b'0';
-            if started {
-                self.push_byte(digit);
+        let mut limbs = [(number >> 48) as u16, (number >> 32) as u16, (number >> 16) as u16, number as u16];
+        let mut digits = [0_u8; 20];
+        let mut length = 0_usize;
+        for place in digits.iter_mut().rev() {
+            *place = b'0' | divide_by_ten(&mut limbs);
+            length = length.saturating_add(1);
+            if limbs == [0; 4] {
+                break;
             }
         }
-        self.push_byte(b'0'.saturating_add(rest as u8));
+        self.push_bytes(digits.get(digits.len().saturating_sub(length)..).unwrap_or(&[]));
     }
 
     /// Writes bytes as base64 with padding (RFC 4648, section 4).
@@ -142,30 +140,27 @@ impl<'b> Text<'b> {
     }
 }
 
-const POWERS_OF_TEN: [u64; 19] = [
-    10_000_000_000_000_000_000,
-    1_000_000_000_000_000_000,
-    100_000_000_000_000_000,
-    10_000_000_000_000_000,
-    1_000_000_000_000_000,
-    100_000_000_000_000,
-    10_000_000_000_000,
-    1_000_000_000_000,
-    100_000_000_000,
-    10_000_000_000,
-    1_000_000_000,
-    100_000_000,
-    10_000_000,
-    1_000_000,
-    100_000,
-    10_000,
-    1_000,
-    100,
-    10,
-];
+/// Long division by ten, the highest limb first, with the remainder for a result. In 32-bit steps: a Cortex-M divides
+/// no 64-bit numbers by itself, and the routine for it is most of a kilobyte.
+fn divide_by_ten(limbs: &mut [u16; 4]) -> u8 {
+    let mut rest = 0_u32;
+    for limb in limbs {
+        let part = (rest << 16) | u32::from(*limb);
+        *limb = (part / 10) as u16;
+        rest = part % 10;
+    }
+    rest as u8
+}
 
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// What stands before and after the first such byte, an ASCII one; `core`'s own search by character is several times
+/// the size in firmware.
+pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|found| found == byte)?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
 /// The length of `text` once percent-encoded.

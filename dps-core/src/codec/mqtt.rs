@@ -8,7 +8,7 @@ use crate::codec;
 use crate::ids::Identity;
 use crate::message::{Call, LinkError, Reply, Request, RequestId};
 use crate::schema;
-use crate::text::Text;
+use crate::text::{Text, split_once};
 
 /// The API version that is asked for unless the caller names another.
 pub const DEFAULT_API_VERSION: &str = "2019-03-31";
@@ -85,19 +85,21 @@ impl Topic<'_> {
 /// Takes the topic of a reply apart; its properties may stand in any order. `None` for every other topic.
 #[must_use]
 pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
-    let (status, properties) = topic.strip_prefix(REPLY_PREFIX)?.split_once('/')?;
-    let properties = properties.strip_prefix('?')?;
+    let (status, properties) = split_once(topic.strip_prefix(REPLY_PREFIX)?, b'/')?;
+    let mut rest = properties.strip_prefix("?")?;
     let status = match status.as_bytes() {
         [b'1'..=b'5', _, _] => u16::try_from(codec::parse_seconds(status)?).ok()?,
         _ => return None,
     };
     let mut parsed = Topic { status, request_id: None, retry_after: None };
-    for property in properties.split('&') {
-        match property.split_once('=') {
+    while !rest.is_empty() {
+        let (property, others) = split_once(rest, b'&').unwrap_or((rest, ""));
+        match split_once(property, b'=') {
             Some(("$rid", value)) => parsed.request_id = Some(value),
             Some(("retry-after", value)) => parsed.retry_after = Some(value),
             _ => {}
         }
+        rest = others;
     }
     Some(parsed)
 }

@@ -65,6 +65,7 @@ pub(super) struct Cause {
 }
 
 impl Cause {
+    #[inline(never)]
     pub(super) const fn new(code: ErrorCode) -> Self {
         Self {
             code,

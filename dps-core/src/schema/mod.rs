@@ -37,80 +37,108 @@ pub fn read_body(bytes: &mut [u8]) -> Result<Body<'_>, NotABody> {
         return Err(NotABody);
     }
     let mut found = Found::default();
-    json::read_object(bytes, |reader, key| found.member(reader, key)).map_err(|_| NotABody)?;
+    json::read_object(bytes, &mut |reader, key| found.member(reader, key, Level::Top)).map_err(|_| NotABody)?;
     Ok(found.body(bytes))
 }
 
-/// Where the known members stand.
-#[derive(Default)]
-struct Found {
-    operation_id: Option<Span>,
-    status: Option<Span>,
-    record_status: Option<Span>,
-    substatus: Option<Span>,
-    assigned_hub: Option<Span>,
-    device_id: Option<Span>,
-    error_code: Option<u32>,
-    message: Option<Span>,
-    tracking_id: Option<Span>,
-    timestamp: Option<Span>,
-    payload: Option<Span>,
+/// Where a member stands: at the top, inside the registration state, or at either (a bare registration state has at
+/// the top what else stands inside one).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Top,
+    State,
+    Either,
 }
 
+/// The members that are read, each with a place in [`Found`].
+#[derive(Clone, Copy)]
+enum Member {
+    OperationId,
+    Status,
+    RecordStatus,
+    Substatus,
+    AssignedHub,
+    DeviceId,
+    ErrorCode,
+    Code,
+    ErrorMessage,
+    Message,
+    TrackingId,
+    Timestamp,
+    Payload,
+}
+
+/// A table rather than a `match`: in firmware it is half the size.
+const MEMBERS: [(&[u8], Level, Member); COUNT] = [
+    (b"operationId", Level::Top, Member::OperationId),
+    (b"status", Level::Top, Member::Status),
+    (b"status", Level::State, Member::RecordStatus),
+    (b"substatus", Level::Either, Member::Substatus),
+    (b"assignedHub", Level::Either, Member::AssignedHub),
+    (b"deviceId", Level::Either, Member::DeviceId),
+    (b"errorCode", Level::Either, Member::ErrorCode),
+    (b"code", Level::Either, Member::Code),
+    (b"errorMessage", Level::Either, Member::ErrorMessage),
+    (b"message", Level::Either, Member::Message),
+    (b"trackingId", Level::Top, Member::TrackingId),
+    (b"timestampUtc", Level::Top, Member::Timestamp),
+    (b"payload", Level::Either, Member::Payload),
+];
+const COUNT: usize = Member::Payload as usize + 1;
+
+/// Where the known members stand; an empty span is none.
+#[derive(Default)]
+struct Found([Span; COUNT]);
+
 impl Found {
-    fn member(&mut self, reader: &mut Reader<'_>, key: Span) -> Result<(), JsonError> {
-        match reader.bytes(key) {
-            b"operationId" => self.operation_id = reader.string()?,
-            b"status" => self.status = reader.string()?,
-            b"trackingId" => self.tracking_id = reader.string()?,
-            b"timestampUtc" => self.timestamp = reader.string()?,
-            b"registrationState" if reader.next_is_object() => {
-                reader.members(|reader, key| self.state_member(reader, key))?
-            }
-            _ => self.shared_member(reader, key)?,
+    fn member(&mut self, reader: &mut Reader<'_>, key: Span, level: Level) -> Result<(), JsonError> {
+        let is_object = reader.next_is(b'{');
+        let name = reader.bytes(key);
+        if level == Level::Top && name == b"registrationState" && is_object {
+            return reader.members(&mut |reader, key| self.member(reader, key, Level::State));
         }
-        Ok(())
-    }
-
-    fn state_member(&mut self, reader: &mut Reader<'_>, key: Span) -> Result<(), JsonError> {
-        match reader.bytes(key) {
-            b"status" => self.record_status = reader.string()?,
-            _ => self.shared_member(reader, key)?,
-        }
-        Ok(())
-    }
-
-    /// What stands inside the registration state, or at the top where that comes bare.
-    fn shared_member(&mut self, reader: &mut Reader<'_>, key: Span) -> Result<(), JsonError> {
-        match reader.bytes(key) {
-            b"assignedHub" => self.assigned_hub = reader.string()?,
-            b"deviceId" => self.device_id = reader.string()?,
-            b"substatus" => self.substatus = reader.string()?,
-            b"errorCode" | b"code" => self.error_code = reader.number()?.or(self.error_code),
-            b"errorMessage" | b"message" => self.message = reader.string()?.or(self.message),
-            b"payload" => self.payload = Some(reader.skip()?).filter(|span| reader.bytes(*span) != b"null"),
-            _ => {}
+        let is_it = |row: &&(&[u8], Level, Member)| row.0 == name && (row.1 == level || row.1 == Level::Either);
+        let Some(&(_, _, member)) = MEMBERS.iter().find(is_it) else { return Ok(()) };
+        let span = match member {
+            Member::ErrorCode | Member::Code | Member::Payload => reader.skip()?,
+            _ => reader.string()?.unwrap_or_default(),
+        };
+        if let Some(place) = self.0.get_mut(member as usize) {
+            *place = span;
         }
         Ok(())
     }
 
     fn body<'b>(&self, bytes: &'b [u8]) -> Body<'b> {
-        let text = |span: Option<Span>| {
-            let found = bytes.get(span?.start..span?.end)?;
-            core::str::from_utf8(found).ok().filter(|text| !text.is_empty())
-        };
-        let status = text(self.status).or_else(|| text(self.record_status));
+        let span = |member: Member| self.0.get(member as usize).filter(|span| span.end > span.start);
+        let raw = |member| span(member).and_then(|span| bytes.get(span.start..span.end));
+        let text = |member| raw(member).and_then(|found| core::str::from_utf8(found).ok());
+        let number = |member| raw(member).and_then(json::number);
         Body {
-            operation_id: text(self.operation_id),
-            status: status.map(Status::from_word),
-            substatus: text(self.substatus),
-            assigned_hub: text(self.assigned_hub),
-            device_id: text(self.device_id),
-            error_code: self.error_code,
-            message: text(self.message),
-            tracking_id: text(self.tracking_id),
-            timestamp: text(self.timestamp),
-            payload: self.payload.map(|span| span.start..span.end),
+            operation_id: text(Member::OperationId),
+            status: text(Member::Status).or_else(|| text(Member::RecordStatus)).map(Status::from_word),
+            substatus: text(Member::Substatus),
+            assigned_hub: text(Member::AssignedHub),
+            device_id: text(Member::DeviceId),
+            error_code: number(Member::ErrorCode).or_else(|| number(Member::Code)),
+            message: text(Member::ErrorMessage).or_else(|| text(Member::Message)),
+            tracking_id: text(Member::TrackingId),
+            timestamp: text(Member::Timestamp),
+            payload: span(Member::Payload)
+                .filter(|_| raw(Member::Payload) != Some(b"null"))
+                .map(|span| span.start..span.end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_has_its_own_place() {
+        for (index, (_, _, member)) in MEMBERS.iter().enumerate() {
+            assert_eq!(*member as usize, index);
         }
     }
 }
