@@ -70,7 +70,6 @@ impl<'b> Text<'b> {
     }
 
     /// Writes one byte.
-    #[inline(never)]
     pub fn push_byte(&mut self, byte: u8) {
         if let Some(slot) = self.buffer.get_mut(self.len) {
             *slot = byte;

@@ -65,6 +65,7 @@ pub(super) struct Cause {
 }
 
 impl Cause {
+    // Out of line: it is made in a dozen places, and each copy would cost firmware 30 bytes.
     #[inline(never)]
     pub(super) const fn new(code: ErrorCode) -> Self {
         Self {
