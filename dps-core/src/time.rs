@@ -5,9 +5,9 @@
 
 use core::time::Duration;
 
-/// A length of time in milliseconds.
+/// A length of time in milliseconds, at most 49 days; a longer one counts as that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Millis(u64);
+pub struct Millis(u32);
 
 impl Millis {
     /// No time at all.
@@ -16,19 +16,19 @@ impl Millis {
     /// `millis` milliseconds.
     #[must_use]
     pub const fn new(millis: u64) -> Self {
-        Self(millis)
+        Self(if millis > u32::MAX as u64 { u32::MAX } else { millis as u32 })
     }
 
     /// `seconds` seconds.
     #[must_use]
     pub const fn from_secs(seconds: u32) -> Self {
-        Self((seconds as u64).saturating_mul(1000))
+        Self(seconds.saturating_mul(1000))
     }
 
     /// The number of milliseconds.
     #[must_use]
     pub const fn get(self) -> u64 {
-        self.0
+        self.0 as u64
     }
 
     /// The sum, or the longest time that can be told.
@@ -37,23 +37,38 @@ impl Millis {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// Whole seconds, rounded up; the largest `u32` when there are more.
+    /// A fifth of it.
+    #[must_use]
+    pub(crate) const fn fifth(self) -> Self {
+        Self(self.0 / 5)
+    }
+
+    /// Twice as long, so many times over.
+    #[must_use]
+    pub(crate) fn doubled(self, times: u8) -> Self {
+        let mut doubled = self;
+        for _ in 0..times.min(32) {
+            doubled = doubled.saturating_add(doubled);
+        }
+        doubled
+    }
+
+    /// Whole seconds, rounded up.
     #[must_use]
     pub const fn secs_rounded_up(self) -> u32 {
-        let rounded = whole_seconds(self.0.saturating_add(999));
-        if rounded > u32::MAX as u64 { u32::MAX } else { rounded as u32 }
+        self.0.div_ceil(1000)
     }
 }
 
 impl From<Duration> for Millis {
     fn from(duration: Duration) -> Self {
-        Self(duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis())))
+        Self::new(duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis())))
     }
 }
 
 impl From<Millis> for Duration {
     fn from(millis: Millis) -> Self {
-        Self::from_millis(millis.0)
+        Self::from_millis(millis.get())
     }
 }
 
@@ -77,13 +92,13 @@ impl Instant {
     /// The moment `wait` later, or the last that can be told.
     #[must_use]
     pub const fn after(self, wait: Millis) -> Self {
-        Self(self.0.saturating_add(wait.0))
+        Self(self.0.saturating_add(wait.get()))
     }
 
     /// How long it is from `earlier` to here; zero when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Millis {
-        Millis(self.0.saturating_sub(earlier.0))
+        Millis::new(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -134,7 +149,7 @@ impl WallAnchor {
     /// The wall time at `now`; moments before the anchor count as the anchor.
     #[must_use]
     pub const fn unix_at(self, now: Instant) -> UnixSeconds {
-        self.unix.plus(whole_seconds(now.since(self.at).0))
+        self.unix.plus(whole_seconds(now.0.saturating_sub(self.at.0)))
     }
 }
 

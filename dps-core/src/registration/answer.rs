@@ -205,19 +205,13 @@ impl<A: Attestation> Registration<'_, A> {
     /// Waits as the hint says and up to a fifth more, or backs off exponentially with full jitter.
     pub(super) fn try_later(&mut self, now: Instant, ask: Ask, cause: Cause, hint: Option<Millis>) {
         let (wait, verdict) = match hint {
-            Some(hint) => {
-                // A hint is a day at most, so that it fits 32 bits.
-                let fifth = Millis::new(u64::from(hint.get() as u32 / 5));
-                (hint.saturating_add(self.jitter.up_to(fifth)), hint)
-            }
+            Some(hint) => (hint.saturating_add(self.jitter.up_to(hint.fifth())), hint),
             None => {
-                let doubled = self.config.backoff_first.get().checked_shl(u32::from(self.attempt)).unwrap_or(u64::MAX);
-                let bound = Millis::new(doubled).min(self.config.backoff_cap);
+                let bound = self.config.backoff_first.doubled(self.attempt).min(self.config.backoff_cap);
                 (self.jitter.up_to(bound), bound)
             }
         };
-        // Twenty doublings are past every cap; a shift that drops bits must not come back small.
-        self.attempt = self.attempt.saturating_add(1).min(20);
+        self.attempt = self.attempt.saturating_add(1);
         self.cause = Some(cause);
         self.wait(now, ask, wait, cause, Verdict::After(verdict));
     }

@@ -31,8 +31,7 @@ impl Jitter {
 
     /// A length of time from zero to `most`, all equally likely.
     pub(super) fn up_to(&mut self, most: Millis) -> Millis {
-        let most = most.get().min(u64::from(u32::MAX));
-        Millis::new(most.saturating_add(1).saturating_mul(u64::from(self.next())) >> 32)
+        Millis::new(most.get().saturating_add(1).saturating_mul(u64::from(self.next())) >> 32)
     }
 }
 
