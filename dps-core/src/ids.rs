@@ -6,7 +6,7 @@
 use core::fmt;
 
 use crate::error::{ConfigError, IdProblem};
-use crate::text::Text;
+use crate::text::{Text, parse_decimal};
 
 /// The longest registration id, in bytes (Azure IoT DPS documentation, "Terminology": 128 characters).
 pub const REGISTRATION_ID_MAX: usize = 128;
@@ -229,17 +229,7 @@ fn is_host_byte(byte: u8) -> bool {
 }
 
 fn parse_port(digits: &str) -> Option<u16> {
-    if digits.is_empty() || digits.len() > 5 {
-        return None;
-    }
-    let mut port: u32 = 0;
-    for digit in digits.bytes() {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        port = port.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0')));
-    }
-    u16::try_from(port).ok().filter(|&port| port != 0)
+    parse_decimal(digits.as_bytes()).and_then(|port| u16::try_from(port).ok()).filter(|&port| port != 0)
 }
 
 #[cfg(test)]

@@ -155,6 +155,13 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
+/// The number that decimal digits are, if it is one that fits.
+pub(crate) fn parse_decimal(digits: &[u8]) -> Option<u32> {
+    let value = |byte: u8| byte.is_ascii_digit().then(|| u32::from(byte.wrapping_sub(b'0')));
+    let (first, rest) = digits.split_first()?;
+    rest.iter().try_fold(value(*first)?, |number, byte| number.checked_mul(10)?.checked_add(value(*byte)?))
+}
+
 /// What stands before and after the first such byte, an ASCII one; `core`'s own search by character is several times
 /// the size in firmware.
 pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {

@@ -8,7 +8,7 @@ use crate::schema;
 use crate::time::{Millis, UnixSeconds};
 
 /// A longer hint counts as none.
-const HINT_MAX_SECONDS: u64 = 86_400;
+const HINT_MAX_SECONDS: u32 = 86_400;
 
 /// A reply from its parts, the same over every transport. The body is unescaped where it stands.
 fn read_reply(
@@ -26,17 +26,6 @@ fn read_reply(
 }
 
 /// A hint of so many seconds, unless it is absurd.
-fn hint(seconds: u64) -> Option<Millis> {
-    (seconds <= HINT_MAX_SECONDS).then(|| Millis::from_secs(seconds as u32))
-}
-
-fn parse_seconds(digits: &str) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(
-        digits.bytes().fold(0, |number: u64, digit| {
-            number.saturating_mul(10).saturating_add(u64::from(digit.wrapping_sub(b'0')))
-        }),
-    )
+fn hint(seconds: u32) -> Option<Millis> {
+    (seconds <= HINT_MAX_SECONDS).then(|| Millis::from_secs(seconds))
 }

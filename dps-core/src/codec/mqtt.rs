@@ -8,7 +8,7 @@ use crate::codec;
 use crate::ids::Identity;
 use crate::message::{Call, LinkError, Reply, Request, RequestId};
 use crate::schema;
-use crate::text::{Text, split_once};
+use crate::text::{Text, parse_decimal, split_once};
 
 /// The API version that is asked for unless the caller names another.
 pub const DEFAULT_API_VERSION: &str = "2019-03-31";
@@ -78,7 +78,7 @@ impl Topic<'_> {
     /// Whether this request is answered.
     #[must_use]
     pub fn answers(&self, id: RequestId) -> bool {
-        self.request_id.and_then(codec::parse_seconds) == Some(u64::from(id.get()))
+        self.request_id.and_then(|text| parse_decimal(text.as_bytes())) == Some(id.get())
     }
 }
 
@@ -87,10 +87,8 @@ impl Topic<'_> {
 pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
     let (status, properties) = split_once(topic.strip_prefix(REPLY_PREFIX)?, b'/')?;
     let mut rest = properties.strip_prefix("?")?;
-    let status = match status.as_bytes() {
-        [b'1'..=b'5', _, _] => u16::try_from(codec::parse_seconds(status)?).ok()?,
-        _ => return None,
-    };
+    let status =
+        parse_decimal(status.as_bytes()).filter(|number| (100..600).contains(number) && status.len() == 3)? as u16;
     let mut parsed = Topic { status, request_id: None, retry_after: None };
     while !rest.is_empty() {
         let (property, others) = split_once(rest, b'&').unwrap_or((rest, ""));
@@ -110,7 +108,8 @@ pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is none of an API. An error
 /// status with an unreadable payload is still a reply.
 pub fn read_reply<'b>(topic: &Topic<'_>, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-    let retry_after = topic.retry_after.map(str::trim_ascii).and_then(codec::parse_seconds).and_then(codec::hint);
+    let retry_after =
+        topic.retry_after.and_then(|hint| parse_decimal(hint.trim_ascii().as_bytes())).and_then(codec::hint);
     codec::read_reply(topic.status, retry_after, None, payload)
 }
 

@@ -42,17 +42,6 @@ pub fn read_object(text: &mut [u8], member: OnMember<'_>) -> Result<(), JsonErro
 /// What is called for each member; by reference, so that firmware has the loop around it once.
 pub type OnMember<'c> = &'c mut dyn FnMut(&mut Reader<'_>, Span) -> Result<(), JsonError>;
 
-/// The whole number that a value's text is, if it is one that fits.
-#[must_use]
-pub fn number(text: &[u8]) -> Option<u32> {
-    let (first, rest) = text.split_first()?;
-    rest.iter().try_fold(digit(*first)?, |number, byte| number.checked_mul(10)?.checked_add(digit(*byte)?))
-}
-
-fn digit(byte: u8) -> Option<u32> {
-    byte.is_ascii_digit().then(|| u32::from(byte.wrapping_sub(b'0')))
-}
-
 /// Reads values and unescapes strings in place.
 #[derive(Debug)]
 pub struct Reader<'t> {

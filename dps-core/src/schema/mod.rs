@@ -8,7 +8,7 @@ pub mod json;
 use crate::ids::RegistrationId;
 use crate::message::{Body, Payload, Status};
 use crate::schema::json::{JsonError, Reader, Span};
-use crate::text::Text;
+use crate::text::{Text, parse_decimal};
 
 /// The body is no JSON object in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Found {
         let span = |member: Member| self.0.get(member as usize).filter(|span| span.end > span.start);
         let raw = |member| span(member).and_then(|span| bytes.get(span.start..span.end));
         let text = |member| raw(member).and_then(|found| core::str::from_utf8(found).ok());
-        let number = |member| raw(member).and_then(json::number);
+        let number = |member| raw(member).and_then(parse_decimal);
         Body {
             operation_id: text(Member::OperationId),
             status: text(Member::Status).or_else(|| text(Member::RecordStatus)).map(Status::from_word),

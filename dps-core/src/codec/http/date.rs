@@ -1,6 +1,7 @@
 //! HTTP dates in the one form that is sent today, `Thu, 01 Jan 2026 00:00:00 GMT` (IMF-fixdate, RFC 9110, section
 //! 5.6.7). The two obsolete forms are not read. No clock, no 64-bit division.
 
+use crate::text::parse_decimal;
 use crate::time::UnixSeconds;
 
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -13,12 +14,12 @@ pub fn parse(text: &str) -> Option<UnixSeconds> {
         return None;
     };
     let month = MONTHS.chunks(3).position(|name| name == [m1, m2, m3])? as u32;
-    let year = number(&[y1, y2, y3, y4]).filter(|year| *year >= 1970)?;
-    let day = number(&[d1, d2]).filter(|day| (1..=31).contains(day))?;
-    let hour = number(&[h1, h2]).filter(|hour| *hour < 24)?;
-    let minute = number(&[i1, i2]).filter(|minute| *minute < 60)?;
+    let year = parse_decimal(&[y1, y2, y3, y4]).filter(|year| *year >= 1970)?;
+    let day = parse_decimal(&[d1, d2]).filter(|day| (1..=31).contains(day))?;
+    let hour = parse_decimal(&[h1, h2]).filter(|hour| *hour < 24)?;
+    let minute = parse_decimal(&[i1, i2]).filter(|minute| *minute < 60)?;
     // A leap second is written as 60.
-    let second = number(&[s1, s2]).filter(|second| *second <= 60)?;
+    let second = parse_decimal(&[s1, s2]).filter(|second| *second <= 60)?;
     let of_day = hour.wrapping_mul(3600).wrapping_add(minute.wrapping_mul(60)).wrapping_add(second);
     let days = days_since_1970(year, month, day);
     Some(UnixSeconds::new(u64::from(days).wrapping_mul(86_400)).plus(u64::from(of_day)))
@@ -32,12 +33,6 @@ fn days_since_1970(year: u32, month: u32, day: u32) -> u32 {
     let before_month = month.wrapping_mul(153).wrapping_add(2) / 5;
     // 719,469 days lie between 1 March of the year 0 and 1 January 1970, one more for days that count from 1.
     year.wrapping_mul(365).wrapping_add(leap_days).wrapping_add(before_month).wrapping_add(day).wrapping_sub(719_469)
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |number: u32, digit| {
-        digit.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0'))))
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub mod wire;
 use crate::codec;
 use crate::message::{Call, LinkError, Reply, Request};
 use crate::schema;
-use crate::text::Text;
+use crate::text::{Text, parse_decimal};
 use crate::time::{Millis, UnixSeconds};
 
 /// The API version that is asked for unless the caller names another.
@@ -79,9 +79,9 @@ pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, L
 /// A hint in seconds, or a date measured against the same reply's `Date`; absurd ones count as none.
 fn parse_hint(hint: &str, date: Option<UnixSeconds>) -> Option<Millis> {
     let hint = hint.trim_ascii();
-    let seconds = match codec::parse_seconds(hint) {
+    let seconds = match parse_decimal(hint.as_bytes()) {
         Some(seconds) => seconds,
-        None => u64::try_from(date?.seconds_until(date::parse(hint)?)).ok()?,
+        None => u32::try_from(date?.seconds_until(date::parse(hint)?)).ok()?,
     };
     codec::hint(seconds)
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::codec::http::{self, Head};
 use crate::message::{LinkError, Reply, Request};
-use crate::text::{Text, TooSmall};
+use crate::text::{Text, TooSmall, parse_decimal};
 
 /// Writes a request, head and body, and gives its length. The bytes hold a token: wipe them after sending.
 ///
@@ -201,7 +201,7 @@ fn header(
     let value = rest.get(1..).unwrap_or(&[]);
     let start = line.end.saturating_sub(value.len());
     if name.eq_ignore_ascii_case(b"content-length") {
-        let parsed = decimal(value.trim_ascii()).ok_or(LinkError::InvalidReply)?;
+        let parsed = parse_decimal(value.trim_ascii()).ok_or(LinkError::InvalidReply)? as usize;
         if length.is_some_and(|earlier| earlier != parsed) {
             return Err(LinkError::InvalidReply);
         }
@@ -219,15 +219,6 @@ fn header(
         layout.close |= value.trim_ascii().eq_ignore_ascii_case(b"close");
     }
     Ok(())
-}
-
-fn decimal(digits: &[u8]) -> Option<usize> {
-    if digits.is_empty() || digits.len() > 9 {
-        return None;
-    }
-    digits.iter().try_fold(0, |number: usize, digit| {
-        digit.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(usize::from(digit & 15)))
-    })
 }
 
 /// Goes from line to line; each ends with LF, and a CR before it does not count.
