@@ -143,7 +143,10 @@ fn numbers_keep_to_their_ranges() {
     }
     for (offset, taken) in [(315_360_000_i64, true), (-315_360_000, true), (315_360_001, false), (i64::MIN, false)] {
         let value = json!({ "kind": "throttle", "retryAfter": { "dateOffset": offset } });
-        assert_eq!(serde_json::from_value::<FaultPlan>(value).is_ok(), taken, "{offset}");
+        match serde_json::from_value::<FaultPlan>(value) {
+            Ok(_) => assert!(taken, "{offset}"),
+            Err(error) => assert!(!taken && error.to_string().contains("at most 315360000 seconds"), "{error}"),
+        }
     }
 }
 

@@ -81,7 +81,22 @@ impl AdminClient {
 
     /// One call; its answer is JSON, or nothing.
     pub(crate) async fn call(&self, method: Method, path: &[&str], body: Body<'_>) -> Result<Value> {
-        self.exchange(method, path, body, None).await.map(|(value, _)| value)
+        self.call_about(method, path, None, body).await
+    }
+
+    /// The same, about one registration where one is named.
+    pub(super) async fn call_about(
+        &self,
+        method: Method,
+        path: &[&str],
+        registration_id: Option<&str>,
+        body: Body<'_>,
+    ) -> Result<Value> {
+        let mut url = self.url(path)?;
+        if let Some(id) = registration_id {
+            url.query_pairs_mut().append_pair("registrationId", id);
+        }
+        self.exchange(method, url, body, None).await.map(|(value, _)| value)
     }
 
     /// One page of a list, and what asks for the next.
@@ -91,7 +106,7 @@ impl AdminClient {
         body: Body<'_>,
         continuation: Option<&HeaderValue>,
     ) -> Result<(Vec<Value>, Option<HeaderValue>)> {
-        let (value, next) = self.exchange(Method::POST, path, body, Some(continuation)).await?;
+        let (value, next) = self.exchange(Method::POST, self.url(path)?, body, Some(continuation)).await?;
         match value {
             Value::Array(items) => Ok((items, next)),
             _ => Err(no_answer_of_the_service()),
@@ -101,14 +116,14 @@ impl AdminClient {
     async fn exchange(
         &self,
         method: Method,
-        path: &[&str],
+        url: Url,
         body: Body<'_>,
         page: Option<Option<&HeaderValue>>,
     ) -> Result<(Value, Option<HeaderValue>)> {
-        tracing::debug!(%method, path = path.join("/"), "asking the service");
+        tracing::debug!(%method, path = url.path(), "asking the service");
         let mut request = self
             .http
-            .request(method, self.url(path)?)
+            .request(method, url)
             .header(AUTHORIZATION, self.authorization()?)
             .header(ACCEPT, "application/json");
         if let Body::Json(json) = body {

@@ -4,11 +4,13 @@
 
 mod client;
 mod connection_string;
+mod emulator;
 mod kind;
 mod refusal;
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -93,6 +95,6 @@ pub(crate) fn take_keys(enrollment: &mut Value) -> Option<Map<String, Value>> {
     }
 }
 
-fn to_json(value: &Value) -> Result<Zeroizing<Vec<u8>>> {
+fn to_json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
     serde_json::to_vec(value).map(Zeroizing::new).map_err(|error| Failure::internal(error.to_string()))
 }

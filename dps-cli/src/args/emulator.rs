@@ -1,13 +1,51 @@
-//! `dps emulator`.
+//! `dps emulator`: to run one, or to speak to one that is running.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Parser, Subcommand};
 
-/// Where the local service listens and what it keeps.
+use super::fault::FaultCommand;
+use super::owner::OwnerArgs;
+
+/// `dps emulator`, alone or with a word of its own.
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorArgs {
+    #[command(flatten)]
+    pub(crate) run: EmulatorRunArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<EmulatorCommand>,
+}
+
+/// What can be asked of an emulator that is running.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EmulatorCommand {
+    /// Plan failures of an emulator that is running, list them, take them back
+    #[command(subcommand)]
+    Fault(FaultCommand),
+    /// Show how often an emulator that is running was called
+    Counters {
+        /// Count the calls of this device alone
+        #[arg(long, value_name = "R", visible_alias = "rid")]
+        registration_id: Option<String>,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+}
+
+impl EmulatorArgs {
+    pub(super) fn stdin_inputs(&self) -> usize {
+        match &self.command {
+            None => 0,
+            Some(EmulatorCommand::Fault(command)) => command.stdin_inputs(),
+            Some(EmulatorCommand::Counters { owner, .. }) => owner.stdin_inputs(),
+        }
+    }
+}
+
+/// Where the local service listens and what it keeps.
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct EmulatorRunArgs {
     /// The address to listen on; beyond loopback, every machine that reaches it may try its credentials
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) listen: IpAddr,
@@ -38,4 +76,17 @@ pub(crate) struct EmulatorArgs {
     /// Answer a register call with the assignment at once
     #[arg(long)]
     pub(crate) assign_at_once: bool,
+}
+
+impl EmulatorRunArgs {
+    /// Whether any of them says something else than its default. The parser's own rule for this would take `--json` for
+    /// one of them.
+    pub(crate) fn is_given(&self) -> bool {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            run: EmulatorRunArgs,
+        }
+        Defaults::try_parse_from(["emulator"]).is_ok_and(|defaults| defaults.run != *self)
+    }
 }

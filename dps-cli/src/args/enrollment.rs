@@ -1,12 +1,11 @@
 //! `dps enrollment` and `dps enrollment-group`: the same four words for both.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::connection::{ProxyArgs, TrustArgs};
-use super::{duration, is_stdin};
+use super::is_stdin;
+use super::owner::OwnerArgs;
 
 /// `dps enrollment …`.
 #[derive(Debug, Subcommand)]
@@ -143,32 +142,15 @@ pub(crate) enum Reprovision {
     Never,
 }
 
-/// How to reach the service's side that manages enrollments.
+/// How to reach the service's side that manages enrollments, and what to show of them.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct AdminArgs {
-    /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin)
-    #[arg(long, value_name = "FILE|-")]
-    pub(crate) connection_string_file: PathBuf,
-    /// Connect here instead of to the connection string's host: HOST, HOST:PORT or https://HOST:PORT
-    #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
-    pub(crate) endpoint: Option<String>,
     #[command(flatten)]
-    pub(crate) trust: TrustArgs,
-    #[command(flatten)]
-    pub(crate) proxy: ProxyArgs,
-    /// How long the whole may take, such as 30s or 2m
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
-    pub(crate) timeout: Duration,
+    pub(crate) owner: OwnerArgs,
     /// Print the symmetric keys too
     #[arg(long)]
     pub(crate) show_keys: bool,
-}
-
-impl AdminArgs {
-    fn stdin_inputs(&self) -> usize {
-        usize::from(is_stdin(&self.connection_string_file)) + self.proxy.stdin_inputs()
-    }
 }
 
 impl CreateArgs {
@@ -180,8 +162,8 @@ impl CreateArgs {
 impl EnrollmentCommand {
     pub(super) fn stdin_inputs(&self) -> usize {
         match self {
-            Self::Create(args) => args.create.stdin_inputs() + args.admin.stdin_inputs(),
-            Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.stdin_inputs(),
+            Self::Create(args) => args.create.stdin_inputs() + args.admin.owner.stdin_inputs(),
+            Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.owner.stdin_inputs(),
         }
     }
 }
@@ -189,8 +171,8 @@ impl EnrollmentCommand {
 impl GroupCommand {
     pub(super) fn stdin_inputs(&self) -> usize {
         match self {
-            Self::Create { create, admin, .. } => create.stdin_inputs() + admin.stdin_inputs(),
-            Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.stdin_inputs(),
+            Self::Create { create, admin, .. } => create.stdin_inputs() + admin.owner.stdin_inputs(),
+            Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.owner.stdin_inputs(),
         }
     }
 }

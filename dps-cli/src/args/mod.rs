@@ -7,7 +7,9 @@ mod connection;
 mod duration;
 mod emulator;
 mod enrollment;
+mod fault;
 mod identity;
+mod owner;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -16,9 +18,11 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bulk::{DeriveKeyArgs, RowFormat};
 pub(crate) use connection::{ConnectionArgs, ProxyArgs, TrustArgs};
-pub(crate) use emulator::EmulatorArgs;
+pub(crate) use emulator::{EmulatorArgs, EmulatorCommand, EmulatorRunArgs};
 pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
+pub(crate) use fault::{FaultAddArgs, FaultCommand};
 pub(crate) use identity::{IdentityArgs, KeyArgs};
+pub(crate) use owner::OwnerArgs;
 
 use duration::duration;
 
@@ -60,7 +64,7 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Print what the service has on record for a device, without registering it
     Lookup(LookupArgs),
-    /// Run a local provisioning service until Ctrl-C
+    /// Run a local provisioning service until Ctrl-C, or make one that is running fail on command
     Emulator(EmulatorArgs),
     /// Create, show, list and delete individual enrollments
     #[command(subcommand)]
@@ -128,7 +132,8 @@ impl Command {
             Self::Lookup(args) => args.identity.key.stdin_inputs() + args.connection.proxy.stdin_inputs(),
             Self::Enrollment(command) => command.stdin_inputs(),
             Self::EnrollmentGroup(command) => command.stdin_inputs(),
-            Self::Demo | Self::Emulator(_) | Self::Completions { .. } => 0,
+            Self::Emulator(args) => args.stdin_inputs(),
+            Self::Demo | Self::Completions { .. } => 0,
         }
     }
 }

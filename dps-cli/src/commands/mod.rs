@@ -7,13 +7,14 @@ mod device;
 mod emulator;
 mod enrollment;
 mod lookup;
+mod owner;
 mod register;
 mod resume;
 mod token;
 
 use tokio::task::spawn_blocking;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, EmulatorArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupts;
@@ -26,11 +27,20 @@ pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) ->
         return Err(Failure::usage("only one input can be read from stdin (-); give the others as files"));
     }
     // The emulator ends in its own time; everything else ends at once.
-    if let Command::Emulator(args) = cli.command {
-        return emulator::run(args, output, &mut interrupts).await;
-    }
+    let command = match cli.command {
+        Command::Emulator(EmulatorArgs { run, command: None }) => {
+            return emulator::run(run, output, &mut interrupts).await;
+        }
+        Command::Emulator(EmulatorArgs { run, .. }) if run.is_given() => {
+            return Err(Failure::usage(
+                "options of an emulator that is to be run do not go with 'fault' and 'counters', which speak to one that \
+                 is running",
+            ));
+        }
+        other => other,
+    };
     tokio::select! {
-        done = dispatch(cli.command, output) => done,
+        done = dispatch(command, output) => done,
         () = interrupts.next() => {
             private_file::abandon_unfinished();
             Err(Failure::interrupted())
@@ -48,7 +58,10 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Register(args) => register::run(args, output).await,
         Command::Lookup(args) => lookup::run(args, output).await,
         Command::Demo => demo::run(output).await,
-        Command::Emulator(_) => Err(Failure::internal("the emulator is run elsewhere")),
+        Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control(command, output).await,
+        Command::Emulator(EmulatorArgs { command: None, .. }) => {
+            Err(Failure::internal("the emulator is run elsewhere"))
+        }
     }
 }
 

@@ -124,9 +124,7 @@ fn what_cannot_work_is_refused_before_anything_is_sent() {
 #[test]
 fn an_owner_with_the_wrong_key_is_refused_by_the_service() {
     let service = Service::start();
-    let endpoint = service.emulator().endpoint();
-    let text = format!("HostName={endpoint};SharedAccessKeyName=provisioningserviceowner;SharedAccessKey={GROUP_KEY}");
-    service.folder.write("owner", text);
+    service.forge_owner();
     let error = service.as_owner("enrollment list --json", &[]).run().code(4).error();
     assert_eq!((&error["name"], &error["httpStatus"]), (&"unauthorized".into(), &401.into()));
     assert!(error["trackingId"].is_string());

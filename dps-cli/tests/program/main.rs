@@ -8,6 +8,7 @@ mod derive_key;
 mod emulator;
 mod enrollment;
 mod failures;
+mod faults;
 mod interrupted;
 mod register;
 mod run;

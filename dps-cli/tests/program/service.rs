@@ -3,7 +3,7 @@
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::runtime::{Builder, Runtime};
 
-use super::run::{Folder, dps};
+use super::run::{Folder, GROUP_KEY, dps};
 
 /// A running service with a folder of the files that a command line names.
 pub(crate) struct Service {
@@ -49,6 +49,13 @@ impl Service {
         let now = self.emulator.now();
         let made = self.set(|service| service.put_enrollment(now, enrollment)).unwrap();
         self.folder.write("device.key", made.settings.attestation.primary.unwrap().expose())
+    }
+
+    /// Puts another key in place of the policy's into the file `owner`.
+    pub(crate) fn forge_owner(&self) {
+        let endpoint = self.emulator.endpoint();
+        let policy = "SharedAccessKeyName=provisioningserviceowner";
+        self.folder.write("owner", format!("HostName={endpoint};{policy};SharedAccessKey={GROUP_KEY}"));
     }
 
     /// A command line for the service's owner.

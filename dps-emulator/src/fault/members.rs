@@ -31,7 +31,7 @@ const DELAY_MAX_MS: u64 = 24 * 3600 * 1000;
 /// Far beyond what any client takes; the whole body is held in memory.
 const OVERSIZE_MAX: usize = 16 * 1024 * 1024;
 /// Ten years, so that the date keeps its four-digit year.
-const DATE_OFFSET_MAX: i64 = 10 * 365 * 24 * 3600;
+const DATE_OFFSET_MAX: u64 = 10 * 365 * 24 * 3600;
 
 /// A plan's object.
 pub(super) struct Members(pub(super) Map<String, Value>);
@@ -101,17 +101,17 @@ impl Members {
 
     pub(super) fn retry_after(&self) -> Result<Option<RetryAfter>, PlanError> {
         let Some(value) = self.0.get(RETRY_AFTER) else { return Ok(None) };
-        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok()).map(RetryAfter::Seconds);
         let offset = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(DATE_OFFSET));
-        let offset =
-            offset.and_then(Value::as_i64).filter(|offset| (-DATE_OFFSET_MAX..=DATE_OFFSET_MAX).contains(offset));
-        let taken = || {
-            let (seconds, offset) = (u32::MAX, DATE_OFFSET_MAX);
-            format!(
-                "whole seconds from 0 to {seconds}, or a date as {{\"{DATE_OFFSET}\": SECONDS}} from -{offset} to {offset}"
-            )
-        };
-        seconds.or(offset.map(RetryAfter::Date)).map(Some).ok_or_else(|| must_be(RETRY_AFTER, taken()))
+        if let Some(offset) = offset.and_then(Value::as_i64) {
+            if offset.unsigned_abs() > DATE_OFFSET_MAX {
+                let problem = format!("may be dated at most {DATE_OFFSET_MAX} seconds from the service's clock");
+                return Err(PlanError::new(RETRY_AFTER, problem));
+            }
+            return Ok(Some(RetryAfter::Date(offset)));
+        }
+        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        let taken = || format!("whole seconds from 0 to {}, or a date as {{\"{DATE_OFFSET}\": SECONDS}}", u32::MAX);
+        seconds.map(|seconds| Some(RetryAfter::Seconds(seconds))).ok_or_else(|| must_be(RETRY_AFTER, taken()))
     }
 
     fn number<T>(&self, member: &'static str, range: RangeInclusive<T>) -> Result<T, PlanError>

@@ -7,17 +7,17 @@ pub(crate) use show::registration_line;
 
 use std::path::Path;
 
-use dps_core::{Endpoint, ErrorCode, RegistrationId};
+use dps_core::{ErrorCode, RegistrationId};
 use serde_json::{Map, Value, json};
 
 use super::blocking;
-use crate::admin::{AdminClient, ConnectionString, Kind, take_keys};
+use super::owner::connect;
+use crate::admin::{Kind, take_keys};
 use crate::args::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::private_file::{self, WhenThere};
-use crate::{proxy, secret, trust};
 
 /// Runs `dps enrollment …`.
 pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -> Result<Exit> {
@@ -61,7 +61,7 @@ async fn create(
     }
     let own_id = id.to_owned();
     let definition = blocking(move || definition::definition(kind, &own_id, device_id.as_deref(), &args)).await?;
-    let client = connect(admin).await?;
+    let client = connect(admin.owner).await?;
     if !replace && client.find(kind, id).await?.is_some() {
         return Err(already_there(kind, id));
     }
@@ -76,7 +76,7 @@ async fn create(
 async fn show(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<Exit> {
     check_id(kind, id)?;
     let show_keys = admin.show_keys;
-    let client = connect(admin).await?;
+    let client = connect(admin.owner).await?;
     let mut enrollment = client.get(kind, id).await?;
     take_keys(&mut enrollment);
     if show_keys {
@@ -92,7 +92,7 @@ async fn show(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<
 
 async fn list(kind: Kind, admin: AdminArgs, output: Output) -> Result<Exit> {
     let show_keys = admin.show_keys;
-    let client = connect(admin).await?;
+    let client = connect(admin.owner).await?;
     let mut enrollments = client.list(kind).await?;
     for enrollment in &mut enrollments {
         take_keys(enrollment);
@@ -107,27 +107,11 @@ async fn list(kind: Kind, admin: AdminArgs, output: Output) -> Result<Exit> {
 
 async fn delete(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<Exit> {
     check_id(kind, id)?;
-    connect(admin).await?.delete(kind, id).await?;
+    connect(admin.owner).await?.delete(kind, id).await?;
     let mut result = json!({ "deleted": true });
     result[kind.id_member()] = id.into();
     output.result(&result, |out| writeln!(out, "{} {id} deleted", kind.name()))?;
     Ok(Exit::Done)
-}
-
-/// Everything that can be wrong on this side is found before the first byte is sent.
-async fn connect(args: AdminArgs) -> Result<AdminClient> {
-    if let Some(endpoint) = &args.endpoint {
-        Endpoint::new(endpoint)?;
-    }
-    let (owner, roots, proxy, args) = blocking(move || {
-        let path: &Path = &args.connection_string_file;
-        let text = secret::read(path, "the service's connection string")?;
-        let owner = ConnectionString::parse(&text).map_err(|failure| failure.in_source(path.display()))?;
-        let roots = trust::roots(&args.trust)?;
-        Ok((owner, roots, proxy::choice(&args.proxy)?, args))
-    })
-    .await?;
-    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, args.timeout).await
 }
 
 /// Group ids follow the rule of registration ids (Azure IoT DPS REST reference).

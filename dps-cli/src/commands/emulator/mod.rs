@@ -2,6 +2,10 @@
 //!
 //! What the service does is the emulator crate's; this starts it, says where it is, and ends it.
 
+mod control;
+
+pub(super) use control::run as control;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +14,7 @@ use dps_emulator::{Emulator, EmulatorOptions, StartError};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::args::EmulatorArgs;
+use crate::args::EmulatorRunArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupts;
@@ -22,7 +26,7 @@ const CA_FILE: &str = "ca.pem";
 const CONNECTION_STRING_FILE: &str = "connection-string";
 
 /// Runs the command.
-pub(crate) async fn run(args: EmulatorArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
+pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
     let folder = Folder::of(args.state.as_deref())?;
     let started = tokio::select! {
         started = Emulator::start(options(&args)) => started,
@@ -46,7 +50,7 @@ pub(crate) fn start_failure(error: StartError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
-fn options(args: &EmulatorArgs) -> EmulatorOptions {
+fn options(args: &EmulatorRunArgs) -> EmulatorOptions {
     let mut options = EmulatorOptions::new()
         .listen(args.listen)
         .https_port(args.https_port)
@@ -145,6 +149,7 @@ impl Ready {
         writeln!(
             out,
             "  {dps} register --id-scope {id_scope} --registration-id dev-01 --group-key-file {key} --endpoint {https} --ca-file {ca}"
-        )
+        )?;
+        writeln!(out, "It fails on command: see {dps} emulator fault add --help")
     }
 }

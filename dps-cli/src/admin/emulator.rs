@@ -1,0 +1,56 @@
+//! The emulator's own calls, which no real service has. Answers go through as the emulator gives them.
+
+use dps_emulator::FaultPlan;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::{AdminClient, Body};
+use super::to_json;
+use crate::failure::{Failure, Result};
+
+const FAULTS: &[&str] = &["emulator", "faults"];
+const COUNTERS: &[&str] = &["emulator", "counters"];
+
+impl AdminClient {
+    /// Plans a fault; answers with what was planned, as a list.
+    pub(crate) async fn plan_fault(&self, plan: &FaultPlan) -> Result<Value> {
+        let body = to_json(plan)?;
+        self.call(Method::POST, FAULTS, Body::Json(&body)).await.map_err(of_emulator)
+    }
+
+    /// The planned faults, with how many of each are left.
+    pub(crate) async fn planned_faults(&self) -> Result<Value> {
+        self.call(Method::GET, FAULTS, Body::Nothing).await.map_err(of_emulator)
+    }
+
+    /// Takes planned faults back, all or one registration's; answers with how many.
+    pub(crate) async fn clear_faults(&self, registration_id: Option<&str>) -> Result<Value> {
+        self.call_about(Method::DELETE, FAULTS, registration_id, Body::Nothing).await.map_err(of_emulator)
+    }
+
+    /// How often the emulator was called, by everybody or in the name of one registration.
+    pub(crate) async fn counters(&self, registration_id: Option<&str>) -> Result<Value> {
+        self.call_about(Method::GET, COUNTERS, registration_id, Body::Nothing).await.map_err(of_emulator)
+    }
+}
+
+/// A service that does not know these paths is none that can be told to fail.
+fn of_emulator(mut failure: Failure) -> Failure {
+    if failure.http_status == Some(404) {
+        failure.message = format!("only the emulator has faults and counters, and this is none: {}", failure.message);
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::refusal;
+    use super::*;
+
+    #[test]
+    fn a_service_without_faults_is_told_apart() {
+        let message = |status| of_emulator(refusal::of_answer(status, None, b"")).message;
+        assert!(message(404).starts_with("only the emulator has faults and counters"));
+        assert!(!message(401).contains("emulator"));
+    }
+}

@@ -1,0 +1,27 @@
+//! What every command of a service's owner begins with.
+
+use std::path::Path;
+
+use dps_core::Endpoint;
+
+use super::blocking;
+use crate::admin::{AdminClient, ConnectionString};
+use crate::args::OwnerArgs;
+use crate::failure::Result;
+use crate::{proxy, secret, trust};
+
+/// Prepares the connection. Everything that can be wrong on this side is found before the first byte is sent.
+pub(super) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
+    if let Some(endpoint) = &args.endpoint {
+        Endpoint::new(endpoint)?;
+    }
+    let (owner, roots, proxy, args) = blocking(move || {
+        let path: &Path = &args.connection_string_file;
+        let text = secret::read(path, "the service's connection string")?;
+        let owner = ConnectionString::parse(&text).map_err(|failure| failure.in_source(path.display()))?;
+        let roots = trust::roots(&args.trust)?;
+        Ok((owner, roots, proxy::choice(&args.proxy)?, args))
+    })
+    .await?;
+    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, args.timeout).await
+}
