@@ -163,3 +163,20 @@ impl Refusals {
         self.0.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_take_up_a_bounded_memory() {
+        let mut tally = Tally::default();
+        tally.arrived(At::Register, &FoldedId::of("no id: a blank"));
+        for number in 0..=COUNTED_APART_MAX {
+            tally.arrived(At::Register, &FoldedId::of(&format!("dev-{number}")));
+        }
+        tally.arrived(At::Poll, &FoldedId::of("DEV-0"));
+        assert_eq!((tally.apart.len(), tally.overall().registers), (COUNTED_APART_MAX, COUNTED_APART_MAX as u64 + 2));
+        assert_eq!((tally.of(&FoldedId::of("dev-0")).registers, tally.of(&FoldedId::of("dev-0")).polls), (1, 1));
+    }
+}
