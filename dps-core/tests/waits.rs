@@ -95,6 +95,28 @@ fn failures_without_a_hint_back_off_with_full_jitter() {
 }
 
 #[test]
+fn a_throttling_hint_of_zero_backs_off_as_if_there_were_none() {
+    for status in [429, 503] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (mut now, mut requests) = (0, 0);
+        loop {
+            match step(&mut machine, now) {
+                Did::Send { id, .. } => {
+                    requests += 1;
+                    assert!(requests <= 60, "{status} is asked for again and again within {now} ms");
+                    machine.handle_reply(at(now), id, &error(status, Some(0))).unwrap();
+                }
+                Did::Wait(until) => now = until,
+                Did::Finish => break,
+            }
+        }
+        assert!(requests >= 4, "{requests} requests in two minutes of {status}");
+        assert!(matches!(failure(&machine), (_, Verdict::After(wait)) if wait > Millis::ZERO));
+    }
+}
+
+#[test]
 fn a_good_reply_ends_the_back_off() {
     let mut storage = [0; 1024];
     let patient = config().deadline(Millis::from_secs(86_400));

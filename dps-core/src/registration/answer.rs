@@ -202,9 +202,10 @@ impl<A: Attestation> Registration<'_, A> {
         }
     }
 
-    /// Waits as the hint says and up to a fifth more, or backs off exponentially with full jitter.
+    /// Waits as the hint says and up to a fifth more, or backs off exponentially with full jitter. "At once" is no hint
+    /// here: whoever took it at its word would ask without end.
     pub(super) fn try_later(&mut self, now: Instant, ask: Ask, cause: Cause, hint: Option<Millis>) {
-        let (wait, verdict) = match hint {
+        let (wait, verdict) = match hint.filter(|hint| *hint > Millis::ZERO) {
             Some(hint) => (hint.saturating_add(self.jitter.up_to(hint.fifth())), hint),
             None => {
                 let bound = self.config.backoff_first.doubled(self.attempt).min(self.config.backoff_cap);
