@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a broken test setting should stop the test")]
 
 pub mod link;
+pub mod matrix;
 pub mod mqtt_link;
 pub mod scene;
 pub mod weather;

@@ -1,0 +1,219 @@
+//! The fault matrix of `vectors/faults.json`: each fault, and how a client has to take it.
+//!
+//! Reads the rows and says what came of one; what it means for a client is in the file. Run in virtual time by
+//! [`rehearse`], and over sockets by a crate beside this one.
+
+mod ending;
+mod rehearsal;
+
+use std::time::Duration;
+
+use dps_emulator::{Counters, Fault, FaultPlan, RetryAfter, ServiceOptions};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use ending::{Ending, Ran, Requests};
+pub use rehearsal::rehearse;
+
+/// The registration id of the device that every row is about.
+pub const DEVICE: &str = "dev-01";
+
+/// One fault, with everything that a client and the service need to meet it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Names it for ever.
+    pub id: String,
+    /// One sentence.
+    pub about: String,
+    /// What the client is asked to do.
+    pub call: Call,
+    /// Over what it can happen.
+    pub transports: Vec<Transport>,
+    /// What the service is told to do wrong.
+    pub plans: Vec<FaultPlan>,
+    /// The client's settings.
+    pub client: ClientSettings,
+    service: ServiceSettings,
+    expect: Ending,
+}
+
+/// What the client is asked to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Call {
+    /// Register.
+    #[default]
+    Register,
+    /// Look up the record of a device that registered before.
+    Lookup,
+}
+
+/// Over what client and service talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// HTTPS.
+    Https,
+    /// MQTT over TLS.
+    Mqtt,
+    /// MQTT over WebSocket.
+    MqttWs,
+}
+
+/// The client's settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientSettings {
+    /// Of the jitter, so that waits are the same everywhere.
+    pub seed: u32,
+    deadline_ms: u32,
+    request_timeout_ms: u32,
+    poll_interval_ms: u32,
+    /// MQTT's.
+    pub keep_alive_seconds: u16,
+    /// The largest reply that is taken, in bytes.
+    pub reply_limit_bytes: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ServiceSettings {
+    assigning_ms: u64,
+    retry_after: Value,
+}
+
+/// The file as it stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "about")]
+    _about: String,
+    defaults: Settings,
+    faults: Vec<WrittenRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRow {
+    id: String,
+    about: String,
+    #[serde(default)]
+    call: Call,
+    transports: Vec<Transport>,
+    plans: Vec<FaultPlan>,
+    #[serde(default)]
+    client: Value,
+    #[serde(default)]
+    service: Value,
+    expect: Ending,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    client: Value,
+    service: Value,
+}
+
+/// Every row of the file.
+///
+/// # Panics
+/// When the file is not as its README says.
+#[must_use]
+pub fn rows() -> Vec<Row> {
+    let file: File = serde_json::from_str(include_str!("../../../../vectors/faults.json")).expect("the file is good");
+    file.faults.into_iter().map(|row| Row::of(row, &file.defaults)).collect()
+}
+
+impl Row {
+    fn of(row: WrittenRow, defaults: &Settings) -> Self {
+        let settings = |own: Value, all: &Value| {
+            let mut all = all.as_object().cloned().unwrap_or_default();
+            all.extend(own.as_object().cloned().unwrap_or_default());
+            Value::Object(all)
+        };
+        let good = "the settings are good";
+        Self {
+            client: serde_json::from_value(settings(row.client, &defaults.client)).expect(good),
+            service: serde_json::from_value(settings(row.service, &defaults.service)).expect(good),
+            id: row.id,
+            about: row.about,
+            call: row.call,
+            transports: row.transports,
+            plans: row.plans,
+            expect: row.expect,
+        }
+    }
+
+    /// How it ends over this transport. Only MQTT counts connections.
+    #[must_use]
+    pub fn expected(&self, transport: Transport) -> Ending {
+        let mut ending = self.expect.clone();
+        if transport == Transport::Https {
+            ending.requests.connect = 0;
+        }
+        ending
+    }
+
+    /// The service's options.
+    #[must_use]
+    pub fn service(&self, options: ServiceOptions) -> ServiceOptions {
+        options.assigning_ms(self.service.assigning_ms).hint(hint(&self.service.retry_after))
+    }
+}
+
+/// A hint has the same form as in a fault.
+fn hint(value: &Value) -> Option<RetryAfter> {
+    if value.is_null() {
+        return None;
+    }
+    let plan: FaultPlan =
+        serde_json::from_value(json!({ "kind": "throttle", "retryAfter": value })).expect("the hint is good");
+    match plan.fault() {
+        Fault::Throttle { retry_after } => *retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+impl Transport {
+    /// As the file names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Mqtt => "mqtt",
+            Self::MqttWs => "mqtt-ws",
+        }
+    }
+}
+
+impl ClientSettings {
+    /// How long it may take in all.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms.into())
+    }
+
+    /// How long one request may take.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms.into())
+    }
+
+    /// The wait between polls when the service gives no hint.
+    #[must_use]
+    pub fn poll_interval(&self) -> Duration {
+        Duration::from_millis(self.poll_interval_ms.into())
+    }
+}
+
+impl From<Counters> for Requests {
+    fn from(counters: Counters) -> Self {
+        Self {
+            register: counters.registers,
+            poll: counters.polls,
+            lookup: counters.lookups,
+            connect: counters.connects,
+        }
+    }
+}

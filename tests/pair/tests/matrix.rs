@@ -1,0 +1,119 @@
+//! The fault matrix in virtual time, and whether the table leaves anything out.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dps_emulator::FaultPlan;
+use pair::matrix::{Call, Ran, Row, Transport, rehearse, rows};
+use serde_json::{Map, Value};
+
+/// Every row over every transport, over a fast network, a usual and a slow one: none stands on an edge.
+#[test]
+fn every_fault_ends_as_the_table_says_and_by_its_deadline() {
+    let mut problems = Vec::new();
+    let mut runs = 0;
+    for row in rows() {
+        for transport in &row.transports {
+            for latency in [0, 5, 100] {
+                let ran = rehearse(&row, *transport, latency);
+                runs += 1;
+                if let Some(problem) = ran.problem(&row, *transport, Duration::ZERO) {
+                    problems.push(format!("{} over {} at {latency} ms: {problem}", row.id, transport.name()));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{} of {runs}:\n{}", problems.len(), problems.join("\n"));
+}
+
+#[test]
+fn another_end_or_a_late_one_is_a_problem() {
+    let rows = rows();
+    let row = &rows[0];
+    let over = row.transports[0];
+    let ran = rehearse(row, over, 5);
+    assert_eq!(ran.problem(row, over, Duration::ZERO), None);
+    let late = Ran { took: row.client.deadline() + Duration::from_millis(1), ..ran.clone() };
+    assert!(
+        late.problem(row, over, Duration::ZERO).is_some() && late.problem(row, over, Duration::from_secs(1)).is_none()
+    );
+    let mut other = ran;
+    other.ending.requests.poll += 1;
+    assert!(other.problem(row, over, Duration::ZERO).is_some());
+}
+
+#[test]
+fn ids_are_unique_and_rows_are_explained() {
+    let rows = rows();
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids.len(), rows.len());
+    for row in &rows {
+        assert!(row.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{}", row.id);
+        assert!(row.about.ends_with('.') && !row.transports.is_empty(), "{}", row.id);
+    }
+}
+
+#[test]
+fn errors_and_hints_are_those_of_the_catalogue() {
+    let catalogue: Value = serde_json::from_str(include_str!("../../../vectors/errors.json")).unwrap();
+    let listed = |list: &str, wanted: &dyn Fn(&Value) -> bool| catalogue[list].as_array().unwrap().iter().any(wanted);
+    for row in rows() {
+        let ending = row.expected(row.transports[0]);
+        let (error, number, hint) = ending.names();
+        let known =
+            |entry: &Value| entry["name"].as_str() == error && entry["number"].as_u64() == number.map(u64::from);
+        assert_eq!(listed("errors", &known), !ending.recovers, "{}: {ending}", row.id);
+        let known = |entry: &Value| entry["name"].as_str() == hint;
+        assert_eq!(listed("hints", &known), !ending.recovers, "{}: {ending}", row.id);
+    }
+}
+
+/// Each kind of fault, at each point of the conversation where it can happen, over each transport that has that point.
+#[test]
+fn nothing_is_left_out() {
+    let rows = rows();
+    let mut missing = Vec::new();
+    for (kind, meaning) in FaultPlan::kinds() {
+        for place in FaultPlan::places().filter(|place| *place != "any" && is_possible(&rows, kind, place)) {
+            for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWs] {
+                let https = transport == Transport::Https;
+                let never = match place {
+                    "connect" | "subscribe" => https,
+                    "lookup" => !https,
+                    _ => https && meaning.starts_with("MQTT:"),
+                };
+                let met = |row: &Row| {
+                    row.transports.contains(&transport) && row.plans.iter().any(|plan| is(plan, kind, place))
+                };
+                if !never && !rows.iter().any(met) {
+                    missing.push(format!("{kind} at {place} over {}", transport.name()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Whether a plan of this kind can be made for this place: one that stands in the table, moved there.
+fn is_possible(rows: &[Row], kind: &str, place: &str) -> bool {
+    let mut plans = rows.iter().flat_map(|row| &row.plans);
+    let plan = plans.find(|plan| member(plan, "kind") == kind).unwrap_or_else(|| panic!("there is no {kind}"));
+    let mut object = Map::from(plan.clone());
+    object.insert("at".into(), place.into());
+    FaultPlan::try_from(object).is_ok()
+}
+
+fn is(plan: &FaultPlan, kind: &str, place: &str) -> bool {
+    member(plan, "kind") == kind && member(plan, "at") == place
+}
+
+fn member(plan: &FaultPlan, name: &str) -> Value {
+    Map::from(plan.clone()).remove(name).unwrap_or_default()
+}
+
+#[test]
+fn only_https_looks_up() {
+    for row in rows().iter().filter(|row| row.call == Call::Lookup) {
+        assert_eq!(row.transports, [Transport::Https], "{}", row.id);
+    }
+}
