@@ -53,3 +53,8 @@ pub(crate) fn deny() -> Outcome {
 pub(crate) fn demo() -> Outcome {
     run(&mut cargo(["run", "--locked", "--quiet", "-p", "dps-cli", "--", "demo"]))
 }
+
+/// The tests hold the same table; this prints it.
+pub(crate) fn faults() -> Outcome {
+    run(&mut cargo(["run", "--locked", "--quiet", "-p", "faults"]))
+}

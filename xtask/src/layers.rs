@@ -18,6 +18,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
     ("pair", &["dps-core", "dps-emulator"]),
+    ("faults", &["dps-client", "dps-emulator", "dps-mqtt", "dps-net", "pair"]),
     ("xtask", &["dps-core"]),
 ];
 

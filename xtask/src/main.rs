@@ -60,6 +60,11 @@ const CHECKS: &[Task] = &[
 const OTHERS: &[Task] = &[
     Task { name: "setup", about: "install what the checks need", run: setup::install },
     Task { name: "test", about: "install what is missing, then run every check", run: test },
+    Task {
+        name: "faults",
+        about: "print the fault matrix: fault, transport, expected, got; the tests check the same",
+        run: cargo_checks::faults,
+    },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
 ];
 

@@ -1,0 +1,80 @@
+//! The matrix as it came out, a line a fault and transport, for people.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pair::matrix::{Ran, Row, Transport};
+
+/// Beyond the deadline over sockets: for a busy machine, and for taking leave.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// One row over one transport.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The fault.
+    pub row: Arc<Row>,
+    /// Over what.
+    pub transport: Transport,
+    /// What came of it over sockets.
+    pub sockets: Ran,
+    /// What came of it in virtual time.
+    pub rehearsed: Ran,
+}
+
+/// Every row over every transport.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// In the order of the file.
+    pub lines: Vec<Line>,
+}
+
+impl Line {
+    /// What is wrong, if anything.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let sockets = self.sockets.problem(&self.row, self.transport, GRACE);
+        let rehearsed = self.rehearsed.problem(&self.row, self.transport, Duration::ZERO);
+        let rehearsed = rehearsed.map(|problem| format!("in virtual time {problem}"));
+        let problem = sockets.or(rehearsed)?;
+        Some(format!("{} over {}: {problem}", self.row.id, self.transport.name()))
+    }
+}
+
+impl Report {
+    /// What is wrong, line by line.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.lines.iter().filter_map(Line::problem).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = self.lines.iter().map(|line| line.row.id.len()).max().unwrap_or_default();
+        let ends = self.lines.iter().map(|line| line.row.expected(line.transport).to_string().len()).max();
+        let ends = ends.unwrap_or_default();
+        writeln!(
+            f,
+            "{:<ids$}  {:<9}  {:<ends$}  {:<8}  {:>7}  {:>7}",
+            "fault", "transport", "expected", "got", "time", "virtual"
+        )?;
+        for Line { row, transport, sockets, rehearsed } in &self.lines {
+            let expected = row.expected(*transport).to_string();
+            let got = sockets.ending.to_string();
+            let got = if got == expected { "the same" } else { &got };
+            let (took, virtually) = (sockets.took.as_secs_f32(), rehearsed.took.as_secs_f32());
+            writeln!(
+                f,
+                "{:<ids$}  {:<9}  {expected:<ends$}  {got:<8}  {took:>5.2} s  {virtually:>5.2} s",
+                row.id,
+                transport.name()
+            )?;
+        }
+        let problems = self.problems();
+        for problem in &problems {
+            writeln!(f, "DIFFERS: {problem}")?;
+        }
+        write!(f, "{} agree, {} differ", self.lines.len() - problems.len(), problems.len())
+    }
+}
