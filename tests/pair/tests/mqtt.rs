@@ -5,7 +5,7 @@ use dps_core::error::Hint;
 use dps_core::{ErrorCode, Key, Millis, Payload, Registration, RegistrationId, Verdict};
 use dps_emulator::{At, Fault, RetryAfter, Scope, ServiceOptions};
 use pair::scene::{GROUP_KEY, ID_SCOPE};
-use pair::{End, MqttPairLink, Scene, Weather};
+use pair::{End, MqttPairLink, Scene};
 
 const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
@@ -92,26 +92,6 @@ fn a_server_that_answers_no_ping_is_left_and_the_next_poll_connects_again() {
     assert_eq!((connects(&scene), scene.service.borrow().counters().registers), (2, 1));
     // The wait is not cut short by it: only CONNECT and SUBSCRIBE come before the poll.
     assert_eq!(gaps(&link), [100_040 + 80]);
-}
-
-#[test]
-fn bad_weather_has_its_names_over_mqtt_too() {
-    let table = [
-        (Weather::NoDns, ErrorCode::Dns),
-        (Weather::Refused, ErrorCode::Connect),
-        (Weather::BlackHole, ErrorCode::Timeout),
-        (Weather::RequestLost, ErrorCode::ConnectionCut),
-        (Weather::ReplyLost, ErrorCode::ConnectionCut),
-        (Weather::UnknownCa, ErrorCode::UnknownCa),
-        (Weather::NameMismatch, ErrorCode::NameMismatch),
-    ];
-    for (weather, code) in table {
-        let mut scene = Scene::new();
-        let start = scene.world.millis();
-        let end = scene.register_over(&mut scene.mqtt_link().weather(&[weather; 1000]));
-        assert_eq!(end.code(), Some(code), "{weather:?}: {end:?}");
-        assert!(scene.world.millis() - start <= 120_000, "{weather:?}");
-    }
 }
 
 #[test]

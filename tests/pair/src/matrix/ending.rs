@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use dps_core::{ErrorCode, Hint, Verdict};
+use dps_emulator::Counters;
 use serde::Deserialize;
 
 use super::{Row, Transport};
@@ -76,6 +77,17 @@ impl Ending {
     #[must_use]
     pub fn names(&self) -> (Option<&str>, Option<u16>, Option<&str>) {
         (self.error.as_deref(), self.number, self.hint.as_deref())
+    }
+}
+
+impl From<Counters> for Requests {
+    fn from(counters: Counters) -> Self {
+        Self {
+            register: counters.registers,
+            poll: counters.polls,
+            lookup: counters.lookups,
+            connect: counters.connects,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod rehearsal;
 
 use std::time::Duration;
 
-use dps_emulator::{Counters, Fault, FaultPlan, RetryAfter, ServiceOptions};
+use dps_emulator::{Fault, FaultPlan, RetryAfter, ServiceOptions};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -84,10 +84,7 @@ struct ServiceSettings {
 
 /// The file as it stands.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct File {
-    #[serde(rename = "about")]
-    _about: String,
     defaults: Settings,
     faults: Vec<WrittenRow>,
 }
@@ -204,16 +201,5 @@ impl ClientSettings {
     #[must_use]
     pub fn poll_interval(&self) -> Duration {
         Duration::from_millis(self.poll_interval_ms.into())
-    }
-}
-
-impl From<Counters> for Requests {
-    fn from(counters: Counters) -> Self {
-        Self {
-            register: counters.registers,
-            poll: counters.polls,
-            lookup: counters.lookups,
-            connect: counters.connects,
-        }
     }
 }
