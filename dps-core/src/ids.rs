@@ -6,7 +6,7 @@
 use core::fmt;
 
 use crate::error::{ConfigError, IdProblem};
-use crate::text::{Text, parse_decimal};
+use crate::text::{Text, parse_decimal, split_once};
 
 /// The longest registration id, in bytes (Azure IoT DPS documentation, "Terminology": 128 characters).
 pub const REGISTRATION_ID_MAX: usize = 128;
@@ -101,7 +101,7 @@ impl<'a> Endpoint<'a> {
     pub fn new(text: &'a str) -> Result<Self, ConfigError> {
         let skipped = if starts_with_https(text) { "https://".len() } else { 0 };
         let rest = text.get(skipped..).unwrap_or("");
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let rest = rest.strip_suffix("/").unwrap_or(rest);
         let (host, port) = split_port(rest);
         check_length(host, HOST_MAX).map_err(ConfigError::Endpoint)?;
         if let Some(offset) = host.bytes().position(|byte| !is_host_byte(byte)) {
@@ -128,7 +128,7 @@ impl<'a> Endpoint<'a> {
 
     /// Writes `HOST` or `HOST:PORT`, an IPv6 address in brackets.
     pub fn write(self, text: &mut Text<'_>) {
-        let brackets = self.host.contains(':');
+        let brackets = self.host.bytes().any(|byte| byte == b':');
         if brackets {
             text.push_byte(b'[');
         }
@@ -214,11 +214,11 @@ fn starts_with_https(text: &str) -> bool {
 
 /// Splits the port off; brackets around an IPv6 address are dropped, one without brackets has no port.
 fn split_port(text: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return if rest.is_empty() { (host, None) } else { (host, Some(rest.strip_prefix(':').unwrap_or("-"))) };
+    if let Some((host, rest)) = text.strip_prefix("[").and_then(|rest| split_once(rest, b']')) {
+        return if rest.is_empty() { (host, None) } else { (host, Some(rest.strip_prefix(":").unwrap_or("-"))) };
     }
-    match text.split_once(':') {
-        Some((_, port)) if port.contains(':') => (text, None),
+    match split_once(text, b':') {
+        Some((_, port)) if port.bytes().any(|byte| byte == b':') => (text, None),
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     }

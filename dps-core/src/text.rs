@@ -202,6 +202,17 @@ fn base64_digit(six_bits: u32) -> u8 {
     digit as u8
 }
 
+/// The parts of a text between the places where `byte`, an ASCII character, stands.
+pub(crate) fn split(text: &str, byte: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let (part, behind) = split_once(text, byte).map_or((text, None), |(part, behind)| (part, Some(behind)));
+        rest = behind;
+        Some(part)
+    })
+}
+
 /// Why text is not base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Base64Error {
@@ -308,6 +319,14 @@ mod tests {
     fn decimal_covers_the_whole_range() {
         for number in [0, 7, 10, 99, 100, 1_767_225_600, u64::from(u32::MAX) + 1, u64::MAX] {
             assert_eq!(written(|text| text.push_decimal(number)), number.to_string());
+        }
+    }
+
+    #[test]
+    fn text_is_split_as_the_standard_library_splits_it() {
+        for text in ["", "a", "a&b", "&", "&&", "a&", "&a", "é&ü&b"] {
+            assert_eq!(split(text, b'&').collect::<Vec<_>>(), text.split('&').collect::<Vec<_>>(), "{text:?}");
+            assert_eq!(split_once(text, b'&'), text.split_once('&'), "{text:?}");
         }
     }
 

@@ -25,6 +25,20 @@ fn an_action_is_given_once_and_then_waited_for() {
 }
 
 #[test]
+fn the_pending_request_can_be_asked_for_until_it_is_answered() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    assert!(machine.request().is_none());
+    let (id, _) = sent(&mut machine, 0);
+    let token = machine.request().map(|request| (request.id, request.authorization.map(|held| held.token.to_owned())));
+    assert!(
+        matches!(token, Some((pending, Some(text))) if pending == id && text.starts_with("SharedAccessSignature "))
+    );
+    machine.handle_reply(at(0), id, &assigned()).unwrap();
+    assert!(machine.request().is_none());
+}
+
+#[test]
 fn the_token_is_the_one_that_was_signed() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();

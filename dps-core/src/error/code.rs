@@ -63,6 +63,8 @@ macro_rules! catalogue {
 catalogue! {
     /// A call that does not fit the machine's state.
     Misuse = 1001, "misuse", "a call came in the wrong order and changed nothing";
+    /// An argument that no state allows; only the bindings can be given one.
+    InvalidArgument = 1002, "invalid-argument", "an argument cannot be used, such as a null pointer where memory is needed";
 
     /// The id scope is not one.
     InvalidIdScope = 2001, "invalid-id-scope", "the id scope cannot be used";

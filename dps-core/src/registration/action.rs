@@ -3,7 +3,7 @@
 use crate::error::ConfigError;
 use crate::ids::{Endpoint, IdScope, Identity, RegistrationId};
 use crate::message::{Request, RequestId};
-use crate::text::{Text, TooSmall};
+use crate::text::{self, Text, TooSmall};
 use crate::time::Instant;
 
 /// The next thing to do. [`Action::Sign`] and [`Action::Send`] are given once; until they are answered, polling gives
@@ -51,7 +51,7 @@ impl<'a> Operation<'a> {
     /// # Errors
     /// [`ConfigError::OperationUnreadable`] when it is anything else.
     pub fn parse(text: &'a str) -> Result<Self, ConfigError> {
-        let mut words = text.trim_ascii().split(' ');
+        let mut words = text::split(text.trim_ascii(), b' ');
         let mut next = || words.next().ok_or(ConfigError::OperationUnreadable);
         if next()? != MAGIC {
             return Err(ConfigError::OperationUnreadable);
@@ -75,14 +75,19 @@ impl<'a> Operation<'a> {
     /// [`TooSmall`] with the size that would do.
     pub fn write<'o>(&self, out: &'o mut [u8]) -> Result<&'o str, TooSmall> {
         let mut text = Text::new(out);
+        self.write_to(&mut text);
+        text.finish()
+    }
+
+    /// Writes the same into text of the caller's.
+    pub fn write_to(&self, text: &mut Text<'_>) {
         text.push(MAGIC);
         text.push_byte(b' ');
-        self.identity.endpoint.write(&mut text);
+        self.identity.endpoint.write(text);
         for word in [self.identity.id_scope.as_str(), self.identity.registration_id.as_str(), self.id] {
             text.push_byte(b' ');
             text.push(word);
         }
-        text.finish()
     }
 
     /// The service's id of the operation.

@@ -224,13 +224,17 @@ impl<'m, A: Attestation> Registration<'m, A> {
             }
         }
         self.step = Step::Asked { ask, id, by };
+        Action::Send(self.request_of(ask, id, by))
+    }
+
+    fn request_of(&self, ask: Ask, id: RequestId, by: Instant) -> Request<'_> {
         let call = match ask {
             Ask::Register => Call::Register { payload: self.payload },
             Ask::Status => Call::Status { operation_id: self.storage.operation.text() },
             Ask::Lookup => Call::Lookup,
         };
         let authorization = A::SIGNS.then(|| Authorization::new(self.storage.token.text(), self.generation));
-        Action::Send(Request::new(id, call, self.identity, authorization, by))
+        Request::new(id, call, self.identity, authorization, by)
     }
 
     fn ask_for_signature(&mut self, ask: Ask, id: RequestId, by: Instant, expiry: UnixSeconds) -> Action<'_> {
@@ -291,6 +295,15 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn cancel(&mut self) {
         if !matches!(self.step, Step::Finished) {
             self.fail(Cause::new(ErrorCode::Cancelled), Verdict::After(Millis::ZERO));
+        }
+    }
+
+    /// The request whose reply is awaited, for a driver that writes it in several steps.
+    #[must_use]
+    pub fn request(&self) -> Option<Request<'_>> {
+        match self.step {
+            Step::Asked { ask, id, by } => Some(self.request_of(ask, id, by)),
+            _ => None,
         }
     }
 

@@ -17,16 +17,22 @@ pub fn write_request(
     user_agent: &str,
     out: &mut [u8],
 ) -> Result<usize, TooSmall> {
+    let mut text = Text::new(out);
+    write_request_to(&mut text, request, api_version, user_agent);
+    text.finish_len()
+}
+
+/// Writes the same into text of the caller's.
+pub fn write_request_to(text: &mut Text<'_>, request: &Request<'_>, api_version: &str, user_agent: &str) {
     let mut body = Text::new(&mut []);
     http::write_body(&mut body, request);
     let body_length = body.len();
 
-    let mut text = Text::new(out);
     text.push(http::method(&request.call));
     text.push_byte(b' ');
-    http::write_target(&mut text, request, api_version);
+    http::write_target(text, request, api_version);
     text.push(" HTTP/1.1\r\nHost: ");
-    request.identity.endpoint.write(&mut text);
+    request.identity.endpoint.write(text);
     text.push("\r\nUser-Agent: ");
     text.push(user_agent);
     text.push("\r\nAccept: application/json\r\n");
@@ -41,8 +47,7 @@ pub fn write_request(
         text.push("\r\n");
     }
     text.push("\r\n");
-    http::write_body(&mut text, request);
-    text.finish_len()
+    http::write_body(text, request);
 }
 
 /// Where the parts of a complete reply stand in the buffer it was read into.
