@@ -4,6 +4,7 @@
 //! built. The core is never rebuilt to abort at once: then no panic would show, and the check could not fail.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::image::Image;
 use crate::run::{Outcome, command, exists, run, target_dir};
@@ -12,7 +13,7 @@ use crate::setup::{Bare, TARGETS, bare};
 const FLOW: &str = "examples/bare-flow/Cargo.toml";
 const EMBASSY: &str = "examples/embassy/Cargo.toml";
 /// Makes `sha2` small instead of quick.
-const COMPACT: &str = "--cfg sha2_backend=\"soft\" --cfg sha2_backend_soft=\"compact\"";
+pub(crate) const COMPACT: &str = "--cfg sha2_backend=\"soft\" --cfg sha2_backend_soft=\"compact\"";
 
 pub(crate) fn check() -> Outcome {
     let way = bare()?;
@@ -57,26 +58,23 @@ fn out_dir() -> PathBuf {
 
 fn compile(way: &Bare, manifest: &str, target: &str, flags: &str, more: &[&str]) -> Outcome {
     let arguments = ["build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target", target];
-    let mut cargo = match way {
-        Bare::Prebuilt => crate::run::cargo(arguments),
-        Bare::Debian { cargo, rustc } => {
-            let mut debian = command(cargo, arguments);
-            let linker = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
-            debian.arg("-Zbuild-std=core").env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
-            debian.env(linker, "arm-none-eabi-ld").env_remove("RUSTUP_TOOLCHAIN");
-            debian
-        }
-    };
+    let mut cargo = way.cargo(&arguments);
     run(cargo.args(more).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", out_dir()))
 }
 
 /// Runs the image on a Cortex-M4 board; its exit status is the result. An image for Cortex-M0 runs there too.
 fn emulate(image: &Path) -> Outcome {
+    run(&mut qemu(image)?)
+}
+
+/// QEMU with an image on a Cortex-M4 board; `timeout` ends an image that hangs.
+pub(crate) fn qemu(image: &Path) -> Result<Command, String> {
     if !exists("qemu-system-arm") {
         return Err("qemu-system-arm is missing; `cargo xtask setup` installs it".into());
     }
     let board = ["-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"];
     let semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel"];
-    // `timeout` ends an image that hangs.
-    run(command("timeout", ["60", "qemu-system-arm"].iter().chain(&board).chain(&semihosting)).arg(image))
+    let mut qemu = command("timeout", ["60", "qemu-system-arm"].iter().chain(&board).chain(&semihosting));
+    qemu.arg(image);
+    Ok(qemu)
 }

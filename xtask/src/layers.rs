@@ -17,6 +17,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-client", &["dps-core", "dps-net", "dps-http", "dps-mqtt"]),
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
+    ("dps-c", &["dps-core"]),
+    ("dps-c-header", &["dps-core"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("faults", &["dps-client", "dps-emulator", "dps-mqtt", "dps-net", "pair"]),
     ("xtask", &["dps-core"]),

@@ -4,15 +4,18 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
 mod bare;
+mod c_image;
 mod cargo_checks;
 mod core_deps;
 mod documents;
 mod errors;
+mod header;
 mod image;
 mod interop;
 mod layers;
 mod run;
 mod setup;
+mod sizes;
 mod tidy;
 
 use std::process::ExitCode;
@@ -53,6 +56,12 @@ const CHECKS: &[Task] = &[
         about: "firmware images: no panic, no allocator; run in QEMU; the embassy loop compiles",
         run: bare::check,
     },
+    Task { name: "header", about: "the C header is what the C library's source says", run: header::check },
+    Task {
+        name: "sizes",
+        about: "flash, RAM and stack of C firmware within budget; its table is true",
+        run: sizes::check,
+    },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
@@ -66,6 +75,8 @@ const OTHERS: &[Task] = &[
         run: cargo_checks::faults,
     },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
+    Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },
+    Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
 ];
 
 fn main() -> ExitCode {

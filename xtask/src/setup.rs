@@ -1,8 +1,9 @@
-//! Installs what the checks need and the machine lacks: cargo-deny, QEMU, and a way to build for bare metal.
+//! Installs what the checks need and the machine lacks: cargo-deny, QEMU, and ways to build for bare metal.
 //!
 //! Only package managers that are there already are asked: cargo, rustup, apt-get.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
 
@@ -17,6 +18,68 @@ pub(crate) enum Bare {
     Debian { cargo: PathBuf, rustc: PathBuf },
 }
 
+impl Bare {
+    /// Its cargo; with Debian's the library is built along.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        match self {
+            Self::Prebuilt => cargo(arguments),
+            Self::Debian { cargo, rustc } => {
+                let mut debian = debian_cargo(cargo, rustc, arguments);
+                debian.arg("-Zbuild-std=core");
+                debian
+            }
+        }
+    }
+}
+
+/// How to build with core built along, by options that stable does not have.
+pub(crate) enum Rebuild {
+    /// The nightly toolchain, with the library's source.
+    Nightly,
+    /// Debian's compiler, told to take unstable options.
+    Debian { cargo: PathBuf, rustc: PathBuf },
+}
+
+impl Rebuild {
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        match self {
+            Self::Nightly => command("rustup", ["run", "nightly", "cargo"].iter().chain(arguments)),
+            Self::Debian { cargo, rustc } => debian_cargo(cargo, rustc, arguments),
+        }
+    }
+}
+
+fn debian_cargo(cargo: &Path, rustc: &Path, arguments: &[&str]) -> Command {
+    let mut debian = command(cargo, arguments);
+    debian.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
+    for target in TARGETS {
+        let linker = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
+        debian.env(linker, "arm-none-eabi-ld");
+    }
+    debian
+}
+
+/// The best way to build core along that is installed.
+pub(crate) fn rebuild() -> Result<Rebuild, String> {
+    if nightly_installed() {
+        return Ok(Rebuild::Nightly);
+    }
+    match debian() {
+        Some(Bare::Debian { cargo, rustc }) => Ok(Rebuild::Debian { cargo, rustc }),
+        _ => Err("no way to build core along; `cargo xtask setup` gets one".into()),
+    }
+}
+
+fn nightly_installed() -> bool {
+    let sysroot = output(&mut command("rustup", ["run", "nightly", "rustc", "--print", "sysroot"]));
+    sysroot.is_ok_and(|folder| Path::new(folder.trim()).join("lib/rustlib/src/rust/library/core").is_dir())
+}
+
+fn add_nightly() -> bool {
+    let install = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"];
+    exists("rustup") && run(&mut command("rustup", install)).is_ok()
+}
+
 pub(crate) fn install() -> Outcome {
     if !exists("cargo-deny") {
         install_cargo_deny()?;
@@ -25,7 +88,11 @@ pub(crate) fn install() -> Outcome {
     if !exists("qemu-system-arm") {
         packages.push("qemu-system-arm");
     }
-    if !targets_installed() && !add_targets() && debian().is_none() {
+    if !exists("arm-none-eabi-gcc") {
+        packages.push("gcc-arm-none-eabi");
+    }
+    let lacking = (!targets_installed() && !add_targets()) || (!nightly_installed() && !add_nightly());
+    if lacking && debian().is_none() {
         packages.extend(["rustc-web", "cargo-web", "rust-web-src", "binutils-arm-none-eabi"]);
     }
     if packages.is_empty() { Ok(()) } else { apt_get(&packages) }

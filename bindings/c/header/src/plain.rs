@@ -1,0 +1,87 @@
+//! Makes what cbindgen writes plainer to read: one language linkage for the whole header, enumerations of one fixed width
+//! in every dialect, short comments on one line.
+
+/// The same declarations, to be read by people.
+pub(crate) fn tidied(text: &str) -> String {
+    let mut plain = Plain { out: Vec::new(), lines: text.lines().peekable() };
+    plain.run();
+    plain.out.join("\n")
+}
+
+struct Plain<'t> {
+    out: Vec<String>,
+    lines: std::iter::Peekable<std::str::Lines<'t>>,
+}
+
+impl Plain<'_> {
+    fn run(&mut self) {
+        while let Some(line) = self.lines.next() {
+            match line.trim() {
+                "#ifdef __cplusplus" | "#ifndef __cplusplus" => self.skip_conditional(),
+                "/**" => self.comment(line),
+                _ if line.starts_with("enum ") => self.enumeration(line),
+                "" if self.out.last().is_none_or(String::is_empty) => {}
+                _ => self.out.push(without_struct(line)),
+            }
+        }
+    }
+
+    /// What only tells C from C++.
+    fn skip_conditional(&mut self) {
+        let mut depth = 1;
+        while depth > 0
+            && let Some(line) = self.lines.next()
+        {
+            depth += i32::from(line.starts_with("#if")) - i32::from(line.starts_with("#endif"));
+        }
+    }
+
+    fn comment(&mut self, opening: &str) {
+        let indent = &opening[..opening.len() - opening.trim_start().len()];
+        let first = self.lines.next().unwrap_or_default();
+        if self.lines.peek().is_some_and(|next| next.trim() == "*/") {
+            self.lines.next();
+            self.out.push(format!("{indent}/** {} */", first.trim().trim_start_matches("* ")));
+        } else {
+            self.out.extend([opening.to_owned(), first.to_owned()]);
+        }
+    }
+
+    /// `enum name` with its width for C++ becomes an integer type and constants.
+    fn enumeration(&mut self, opening: &str) {
+        let name = opening.trim_start_matches("enum ");
+        let mut width = "int";
+        for line in self.lines.by_ref() {
+            match line.trim() {
+                "{" => break,
+                other => width = other.strip_prefix(": ").unwrap_or(width),
+            }
+        }
+        self.out.extend([format!("typedef {width} {name};"), "enum {".to_owned()]);
+    }
+}
+
+/// Types are known by their short names.
+fn without_struct(line: &str) -> String {
+    if line.starts_with("typedef struct") { line.to_owned() } else { line.replace("struct dps_", "dps_") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_enumeration_has_one_width_in_every_dialect() {
+        let text = "/**\n * Who.\n */\nenum dps_family\n#if defined(__cplusplus)\n  : uint32_t\n#endif\n {\n    /**\n     \
+                    * None.\n     */\n    DPS_NONE = 0,\n};\n#ifndef __cplusplus\n#if X\ntypedef enum dps_family \
+                    dps_family;\n#endif\n#endif // __cplusplus\n";
+        let expected = "/** Who. */\ntypedef uint32_t dps_family;\nenum {\n    /** None. */\n    DPS_NONE = 0,\n};";
+        assert_eq!(tidied(text), expected);
+    }
+
+    #[test]
+    fn long_comments_stay_and_short_names_do() {
+        let text = "/**\n * One.\n *\n * Two.\n */\nvoid f(const struct dps_key *key);\n\n\nint g;";
+        assert_eq!(tidied(text), "/**\n * One.\n *\n * Two.\n */\nvoid f(const dps_key *key);\n\nint g;");
+    }
+}

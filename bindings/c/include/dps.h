@@ -1,0 +1,848 @@
+/* dps.h: device provisioning for Azure IoT Hub. */
+#ifndef DPS_H
+#define DPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if UINTPTR_MAX == 0xFFFFFFFFu
+#define DPS_POINTERS_OF_32_BITS
+#else
+#define DPS_POINTERS_OF_64_BITS
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+
+/* Memory --------------------------------------------------------------------- */
+
+/**
+ * Bytes to read: `len` bytes at `ptr`. Text needs no NUL at its end. `ptr` may be null when `len` is 0.
+ *
+ * A span that the library gives points into memory of the caller's or into constants; each comment says for how long.
+ * To print one: `printf("%.*s", (int)span.len, span.ptr)`.
+ */
+typedef struct dps_span {
+    /** The first byte. */
+    const char *ptr;
+    /** How many there are. */
+    size_t len;
+} dps_span;
+
+/** Memory to write to: `len` bytes at `ptr`. `ptr` may be null when `len` is 0. */
+typedef struct dps_buffer {
+    /** The first byte. */
+    void *ptr;
+    /** How many there are. */
+    size_t len;
+} dps_buffer;
+
+/** The span of a text that ends with a NUL, which is left out. Null gives the empty span. Lives as long as the text. */
+dps_span dps_span_of(const char *text);
+
+/* Results -------------------------------------------------------------------- */
+
+/** Who has to act on a failure. */
+typedef uint32_t dps_family;
+enum {
+    /** The number is none of the catalogue's. */
+    DPS_FAMILY_NONE = 0,
+    /** The program: a call or an argument that no state allows. */
+    DPS_FAMILY_MISUSE = 1,
+    /** The configuration: a value that can never work. */
+    DPS_FAMILY_CONFIGURATION = 2,
+    /** This device: signer, file, buffer, clock, or who cancelled. */
+    DPS_FAMILY_LOCAL = 3,
+    /** The service answered, and said no. */
+    DPS_FAMILY_SERVICE = 4,
+    /** The way to the service: nothing usable came back. */
+    DPS_FAMILY_LINK = 5,
+};
+
+/** Whether, and when, it makes sense to try the same again. */
+typedef uint32_t dps_verdict;
+enum {
+    /** The same will fail again: something outside the device must change first. */
+    DPS_VERDICT_NEVER = 0,
+    /** It may work after `retry_after_ms`. */
+    DPS_VERDICT_AFTER = 1,
+    /** It can work once the caller changes what it passed in: a value, a buffer, the clock. */
+    DPS_VERDICT_RECONFIGURE = 2,
+};
+
+/**
+ * `DPS_OK`, or a number of the error catalogue (`docs/errors.md`), as `DPS_ERROR_*` names them. Numbers are never
+ * changed and never used again; a newer library may give new ones.
+ */
+typedef int32_t dps_result;
+enum {
+    /** It worked. */
+    DPS_OK = 0,
+    /** A call came in the wrong order and changed nothing. */
+    DPS_ERROR_MISUSE = 1001,
+    /** An argument cannot be used, such as a null pointer where memory is needed. */
+    DPS_ERROR_INVALID_ARGUMENT = 1002,
+    /** The id scope cannot be used. */
+    DPS_ERROR_INVALID_ID_SCOPE = 2001,
+    /** The registration id cannot be used. */
+    DPS_ERROR_INVALID_REGISTRATION_ID = 2002,
+    /** The endpoint cannot be used. */
+    DPS_ERROR_INVALID_ENDPOINT = 2003,
+    /** The key cannot be used. */
+    DPS_ERROR_INVALID_KEY = 2004,
+    /** The payload cannot be used. */
+    DPS_ERROR_INVALID_PAYLOAD = 2005,
+    /** A buffer is too small. */
+    DPS_ERROR_STORAGE_TOO_SMALL = 2006,
+    /** The saved operation cannot be read. */
+    DPS_ERROR_OPERATION_UNREADABLE = 2007,
+    /** The saved operation belongs to another endpoint, id scope or registration id. */
+    DPS_ERROR_OPERATION_MISMATCH = 2008,
+    /** The transport cannot do what was asked. */
+    DPS_ERROR_UNSUPPORTED_BY_TRANSPORT = 2009,
+    /** A certificate to trust cannot be read. */
+    DPS_ERROR_INVALID_CERTIFICATE = 2010,
+    /** An option cannot be used. */
+    DPS_ERROR_INVALID_OPTION = 2011,
+    /** The time is not known, and a token cannot be made without it. */
+    DPS_ERROR_CLOCK_NEEDED = 3001,
+    /** The signer failed. */
+    DPS_ERROR_SIGNER_FAILED = 3002,
+    /** The signer gave no answer in time. */
+    DPS_ERROR_SIGNER_TIMEOUT = 3003,
+    /** The assignment does not fit the storage; the operation can be exported and read again. */
+    DPS_ERROR_ASSIGNMENT_TOO_LARGE = 3004,
+    /** The reply does not fit the buffer. */
+    DPS_ERROR_REPLY_TOO_LARGE = 3005,
+    /** The request does not fit the buffer. */
+    DPS_ERROR_REQUEST_TOO_LARGE = 3006,
+    /** The registration was cancelled. */
+    DPS_ERROR_CANCELLED = 3007,
+    /** A file cannot be read or written. */
+    DPS_ERROR_FILE = 3008,
+    /** Something failed inside this program. */
+    DPS_ERROR_INTERNAL = 3009,
+    /** The service refused the credential. */
+    DPS_ERROR_UNAUTHORIZED = 4001,
+    /** The service forbids it. */
+    DPS_ERROR_FORBIDDEN = 4002,
+    /** The service does not know the registration. */
+    DPS_ERROR_NOT_FOUND = 4003,
+    /** The service found the request wrong. */
+    DPS_ERROR_BAD_REQUEST = 4004,
+    /** The service does not offer this call. */
+    DPS_ERROR_METHOD_NOT_ALLOWED = 4005,
+    /** The service does not take this content type. */
+    DPS_ERROR_UNSUPPORTED_MEDIA_TYPE = 4006,
+    /** The service gave up waiting for the request. */
+    DPS_ERROR_REQUEST_TIMEOUT = 4007,
+    /** Another change of the same registration was under way. */
+    DPS_ERROR_CONFLICT = 4008,
+    /** The service is throttling. */
+    DPS_ERROR_THROTTLED = 4009,
+    /** The service is in trouble. */
+    DPS_ERROR_SERVICE_UNAVAILABLE = 4010,
+    /** The service could not assign the device to a hub. */
+    DPS_ERROR_REGISTRATION_FAILED = 4011,
+    /** The enrollment is disabled. */
+    DPS_ERROR_ENROLLMENT_DISABLED = 4012,
+    /** The service answered with a status that is not known here. */
+    DPS_ERROR_UNEXPECTED_STATUS = 4013,
+    /** The service was still assigning when the time was up. */
+    DPS_ERROR_DEADLINE_EXCEEDED = 4014,
+    /** The host name cannot be resolved. */
+    DPS_ERROR_DNS = 5001,
+    /** No connection can be made. */
+    DPS_ERROR_CONNECT = 5002,
+    /** The connection was cut. */
+    DPS_ERROR_CONNECTION_CUT = 5003,
+    /** No answer came in time. */
+    DPS_ERROR_TIMEOUT = 5004,
+    /** The server's certificate is from an authority that is not trusted here. */
+    DPS_ERROR_UNKNOWN_CA = 5005,
+    /** The server's certificate is for another name. */
+    DPS_ERROR_NAME_MISMATCH = 5006,
+    /** The server's certificate is not valid at this time. */
+    DPS_ERROR_CERTIFICATE_EXPIRED = 5007,
+    /** No secure connection can be made. */
+    DPS_ERROR_TLS = 5008,
+    /** The proxy refused. */
+    DPS_ERROR_PROXY_REFUSED = 5009,
+    /** The proxy cannot be reached. */
+    DPS_ERROR_PROXY_UNREACHABLE = 5010,
+    /** What came back is not a reply of the service. */
+    DPS_ERROR_INVALID_REPLY = 5011,
+    /** The server refused the MQTT connection. */
+    DPS_ERROR_MQTT_REFUSED = 5012,
+    /** The server refused the subscription. */
+    DPS_ERROR_SUBSCRIBE_REFUSED = 5013,
+};
+
+/** The name of a result, such as `unauthorized`; empty for a number that is not known. A constant. */
+dps_span dps_result_name(int32_t result);
+
+/** A sentence for people; empty for a number that is not known. A constant. Firmware that never calls it links no text. */
+dps_span dps_result_text(int32_t result);
+
+/** Who has to act. */
+dps_family dps_result_family(int32_t result);
+
+/* Keys ----------------------------------------------------------------------- */
+
+/** The size of a `dps_key`, in words of 8 bytes. */
+#define DPS_KEY_WORDS 10
+
+/** A buffer that holds the base64 text of any key and its NUL, in bytes. */
+#define DPS_KEY_TEXT_SIZE 89
+
+/** The size of a signature, in bytes. */
+#define DPS_SIGNATURE_SIZE 32
+
+/**
+ * A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
+ *
+ * Opaque, in the caller's memory; may not be copied or moved. It holds a secret: wipe it with `dps_key_wipe`.
+ */
+typedef struct dps_key {
+    /** Not for reading. */
+    uint64_t opaque[DPS_KEY_WORDS];
+} dps_key;
+
+/** An HMAC-SHA256. A secret: it lets its bearer in until the token that it is for expires. */
+typedef struct dps_signature {
+    /** The signature. */
+    uint8_t bytes[DPS_SIGNATURE_SIZE];
+} dps_signature;
+
+/**
+ * Reads a key as the service shows it: base64, padding optional, nothing before or behind it.
+ *
+ * Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
+ * `DPS_ERROR_INVALID_ARGUMENT`. Then `key` is unchanged.
+ */
+dps_result dps_key_from_base64(dps_key *key,
+                               dps_span base64);
+
+/**
+ * Takes a key's bytes as they are.
+ *
+ * Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
+ * is unchanged.
+ */
+dps_result dps_key_from_bytes(dps_key *key,
+                              dps_span raw);
+
+/**
+ * Derives the key of one device from its enrollment group's. The registration id is used exactly as it is spelled.
+ *
+ * For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+ *
+ * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_MISUSE` when `group` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Then `device` is unchanged. `device` may not be `group`.
+ */
+dps_result dps_key_derive(const dps_key *group,
+                          dps_span registration_id,
+                          dps_key *device);
+
+/**
+ * HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
+ *
+ * Gives `DPS_ERROR_MISUSE` when `key` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_key_sign(const dps_key *key,
+                        dps_span message,
+                        dps_signature *signature);
+
+/**
+ * Writes the key as base64, with a NUL behind it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` always does.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_MISUSE` when `key` was not
+ * made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_key_write_base64(const dps_key *key,
+                                dps_buffer out,
+                                size_t *length);
+
+/** Wipes a key; from then on it is none. Null, and memory that holds no key, do no harm. */
+void dps_key_wipe(dps_key *key);
+
+/* Tokens by hand ------------------------------------------------------------- */
+
+/** Who a token is for. */
+typedef uint32_t dps_sas_audience;
+enum {
+    /** The provisioning service: `authority` is the id scope, `device` the registration id. */
+    DPS_SAS_REGISTRATION = 1,
+    /** A hub: `authority` is its host name, `device` the device id. */
+    DPS_SAS_HUB_DEVICE = 2,
+};
+
+/** What a token is for, and when it ends. */
+typedef struct dps_sas {
+    /** A `dps_sas_audience`. */
+    uint32_t audience;
+    /** Who is to let the bearer in: an id scope, or a hub's host name. */
+    dps_span authority;
+    /** Who bears it: a registration id, or a device id. */
+    dps_span device;
+    /** When it ends, in seconds since 1970-01-01T00:00:00Z. */
+    uint64_t expires_unix_s;
+} dps_sas;
+
+/**
+ * Lays out what has to be signed for a token, in `out`, and says where it stands. Sign those bytes with the device's
+ * key and pass the same arguments to `dps_sas_finish`. `to_sign` holds until `out` is used otherwise.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`; `DPS_ERROR_INVALID_ID_SCOPE`,
+ * `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown audience.
+ */
+dps_result dps_sas_prepare(const dps_sas *sas,
+                           dps_buffer out,
+                           dps_span *to_sign,
+                           size_t *needed);
+
+/**
+ * Makes the token, in `out`, from the signature over what `dps_sas_prepare` laid out. The text is a secret until it
+ * expires, and holds until `out` is used otherwise.
+ *
+ * Gives the same as `dps_sas_prepare`.
+ */
+dps_result dps_sas_finish(const dps_sas *sas,
+                          const dps_signature *signature,
+                          dps_buffer out,
+                          dps_span *token,
+                          size_t *needed);
+
+/* The configuration of a registration ---------------------------------------- */
+
+/**
+ * What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
+ * `registration_id`. Whatever is 0 or empty means the default.
+ *
+ * The struct itself is only read by the `dps_registration_init` functions. What its spans point to must stay as it is
+ * until `dps_registration_clear`.
+ */
+typedef struct dps_config {
+    /** Where the service answers: `HOST` or `HOST:PORT`. Default: the global endpoint. */
+    dps_span endpoint;
+    /** The id scope, such as `0ne00A1B2C3`. */
+    dps_span id_scope;
+    /** The registration id: 1 to 128 letters, digits and `- . _ :`. */
+    dps_span registration_id;
+    /** A JSON object for the service's allocation webhook. Default: none. */
+    dps_span payload;
+    /** How long the whole registration may take, from the first poll. Default: 120,000. */
+    uint32_t deadline_ms;
+    /** How long one request or one signature may take. Default: 30,000. */
+    uint32_t request_timeout_ms;
+    /** The wait between polls when the service gives no hint. Default: 2,000. */
+    uint32_t poll_interval_ms;
+    /** The least wait between polls when the service says "at once". Default: none. */
+    uint32_t minimum_spacing_ms;
+    /** The life of a token. Default: an hour, or the deadline and ten minutes when that is longer. */
+    uint32_t token_life_s;
+    /** Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one. */
+    uint32_t seed;
+    /** For hints: how many bytes the key has. Default: not known. */
+    uint32_t key_length;
+    /** For hints: whether the device's key was derived on this device from its group's. */
+    bool key_derived_here;
+    /**
+     * Whether to sign once more with the service's time when it refuses a token and this device's clock is far off
+     * (HTTPS only). Default: no; the failure names the skew instead.
+     */
+    bool correct_clock;
+} dps_config;
+
+/**
+ * Fills in the defaults.
+ *
+ * Gives `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_config_default(dps_config *config);
+
+/**
+ * The least storage, in bytes, for a registration under these names.
+ *
+ * Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
+ * `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_storage_size(const dps_config *config,
+                                         size_t *size);
+
+/* What a registration asks for ----------------------------------------------- */
+
+/** What is to be done. */
+typedef uint32_t dps_action_kind;
+enum {
+    /**
+     * Sign `to_sign` by HMAC-SHA256 with the device's key; answer with `dps_registration_handle_signature` or
+     * `dps_registration_handle_sign_error`.
+     */
+    DPS_ACTION_SIGN = 1,
+    /**
+     * Send the request; answer with `dps_registration_handle_mqtt`, `dps_registration_handle_http` or
+     * `dps_registration_handle_link_error`.
+     */
+    DPS_ACTION_SEND = 2,
+    /** Nothing to do before `until_ms`, unless an answer comes; poll again then. */
+    DPS_ACTION_WAIT = 3,
+    /** It is over: read `dps_registration_outcome`. */
+    DPS_ACTION_FINISHED = 4,
+};
+
+/** What is asked of the service. */
+typedef uint32_t dps_call;
+enum {
+    /** Nothing. */
+    DPS_CALL_NONE = 0,
+    /** To register the device. */
+    DPS_CALL_REGISTER = 1,
+    /** How a registration is getting on. */
+    DPS_CALL_STATUS = 2,
+    /** The device's record, without registering it. */
+    DPS_CALL_LOOKUP = 3,
+};
+
+/**
+ * The next thing to do. `DPS_ACTION_SIGN` and `DPS_ACTION_SEND` are given once; until they are answered, polling gives
+ * `DPS_ACTION_WAIT`. Spans hold until the next call on the registration that takes it as not const.
+ */
+typedef struct dps_action {
+    /** Which of the others hold. */
+    dps_action_kind kind;
+    /** `SIGN`, `SEND`: goes back with the answer. */
+    uint32_t id;
+    /** `SIGN`, `SEND`: after this it counts as unanswered. `WAIT`: when to poll again. */
+    uint64_t until_ms;
+    /** `SIGN`: the bytes to sign. */
+    dps_span to_sign;
+    /** `SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. */
+    dps_span token;
+    /** `SEND`: counts up with every new token. A connection made with an older one has to be made anew. */
+    uint32_t token_generation;
+    /** `SEND`: what is asked. */
+    dps_call call;
+} dps_action;
+
+/* A registration ------------------------------------------------------------- */
+
+#if defined(DPS_POINTERS_OF_32_BITS)
+/** The size of a `dps_registration`, in words of 8 bytes. */
+#define DPS_REGISTRATION_WORDS 64
+#endif
+
+#if defined(DPS_POINTERS_OF_64_BITS)
+/** The size of a `dps_registration`, in words of 8 bytes. */
+#define DPS_REGISTRATION_WORDS 96
+#endif
+
+/**
+ * Storage, in bytes, that does for any id scope and registration id. `dps_registration_storage_size` tells the least
+ * for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be kept.
+ */
+#define DPS_STORAGE_SIZE 1280
+
+/**
+ * One device's registration, from the first request to the outcome.
+ *
+ * Opaque, in the caller's memory; may not be copied or moved. Made by one of the `dps_registration_init` functions; not
+ * for use by two threads at once. It has no clock, opens no socket and holds no key: time, bytes and signatures come in.
+ */
+typedef struct dps_registration {
+    /** Not for reading. */
+    uint64_t opaque[DPS_REGISTRATION_WORDS];
+} dps_registration;
+
+/**
+ * Makes a machine that registers the device with a symmetric key. `storage` is the machine's until
+ * `dps_registration_clear`, and wiped then.
+ *
+ * Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
+ * `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
+ * `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` is unchanged.
+ */
+dps_result dps_registration_init(dps_registration *registration,
+                                 const dps_config *config,
+                                 dps_buffer storage);
+
+/** As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only. */
+dps_result dps_registration_init_lookup(dps_registration *registration,
+                                        const dps_config *config,
+                                        dps_buffer storage);
+
+/**
+ * As `dps_registration_init`, for a machine that goes on from an operation which `dps_registration_write_operation`
+ * saved. If the service has forgotten it, the device is registered afresh. `operation` is only read here.
+ *
+ * Gives also `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another endpoint,
+ * id scope or registration id.
+ */
+dps_result dps_registration_init_resumed(dps_registration *registration,
+                                         const dps_config *config,
+                                         dps_buffer storage,
+                                         dps_span operation);
+
+/**
+ * Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
+ * MQTT none can be made without.
+ *
+ * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_set_time(dps_registration *registration,
+                                     uint64_t now_ms,
+                                     uint64_t unix_s);
+
+/**
+ * The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
+ *
+ * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_poll(dps_registration *registration,
+                                 uint64_t now_ms,
+                                 dps_action *action);
+
+/**
+ * Takes the signature that was asked for under `id`.
+ *
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id or `registration` was not made;
+ * `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_handle_signature(dps_registration *registration,
+                                             uint64_t now_ms,
+                                             uint32_t id,
+                                             const dps_signature *signature);
+
+/**
+ * Takes word that there will be no signature; the registration ends with it.
+ *
+ * Gives the same as `dps_registration_handle_signature`.
+ */
+dps_result dps_registration_handle_sign_error(dps_registration *registration,
+                                              uint64_t now_ms,
+                                              uint32_t id);
+
+/**
+ * Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.
+ *
+ * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_abandon(dps_registration *registration);
+
+/**
+ * Ends the registration now, unless it is over; its outcome is `DPS_ERROR_CANCELLED`.
+ *
+ * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_cancel(dps_registration *registration);
+
+/**
+ * Writes the operation under way, with a NUL behind it: one line without a secret. Store it, and a restarted device
+ * goes on from it by `dps_registration_init_resumed`.
+ *
+ * Gives `DPS_ERROR_MISUSE` when there is none, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`, with the
+ * size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_write_operation(const dps_registration *registration,
+                                            dps_buffer out,
+                                            size_t *length);
+
+/**
+ * Ends the use of a registration and wipes its storage, which is the caller's again, as are the texts it was given.
+ * Null, and memory that holds no registration, do no harm.
+ */
+void dps_registration_clear(dps_registration *registration);
+
+/* Failures of the link ------------------------------------------------------- */
+
+/**
+ * Takes word that there will be no reply to the request under `id`. `error` is what went wrong: a `DPS_ERROR_*` of the
+ * link, such as `DPS_ERROR_CONNECTION_CUT`; the machine decides whether to try again. `detail` is the return code of
+ * CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do with
+ * `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
+ *
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+ * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link gives.
+ */
+dps_result dps_registration_handle_link_error(dps_registration *registration,
+                                              uint64_t now_ms,
+                                              uint32_t id,
+                                              int32_t error,
+                                              uint32_t detail);
+
+/* The outcome ---------------------------------------------------------------- */
+
+/** How far a registration is. */
+typedef uint32_t dps_status;
+enum {
+    /** A word that this version does not know. */
+    DPS_STATUS_UNKNOWN = 0,
+    /** Not registered yet. */
+    DPS_STATUS_UNASSIGNED = 1,
+    /** Under way. */
+    DPS_STATUS_ASSIGNING = 2,
+    /** Done: hub and device id are known. */
+    DPS_STATUS_ASSIGNED = 3,
+    /** The service could not do it. */
+    DPS_STATUS_FAILED = 4,
+    /** The enrollment is disabled. */
+    DPS_STATUS_DISABLED = 5,
+};
+
+/**
+ * What a registration or a lookup found out. Spans hold until the next call on the registration that takes it as not
+ * const; what there is not is empty.
+ */
+typedef struct dps_outcome {
+    /** How far it is; always `DPS_STATUS_ASSIGNED` unless it was a lookup. */
+    dps_status status;
+    /** The service's six-digit code, when a lookup found a failure; else 0. */
+    uint32_t service_code;
+    /** The hub's host name. */
+    dps_span assigned_hub;
+    /** The device id at the hub; case-sensitive there. */
+    dps_span device_id;
+    /** How the assignment came about, such as `initialAssignment`. An open list; only to inform. */
+    dps_span substatus;
+    /** The operation that made it; empty when the service assigned at once. */
+    dps_span operation_id;
+    /** The service's words, when a lookup found a failure. */
+    dps_span message;
+    /** Where the custom payload, a JSON object, begins in the buffer that the last reply was handed over in. */
+    size_t payload_offset;
+    /** Its length in bytes; 0 when there is none. */
+    size_t payload_length;
+} dps_outcome;
+
+/**
+ * Why a registration failed, and what to do. Spans hold until the next call on the registration that takes it as not
+ * const; what there is not is empty, or 0.
+ */
+typedef struct dps_failure {
+    /** What went wrong: a `DPS_ERROR_*`. */
+    dps_result result;
+    /** Whether to try again. */
+    dps_verdict verdict;
+    /** With `DPS_VERDICT_AFTER`: how long to wait first. */
+    uint64_t retry_after_ms;
+    /** The service's HTTP status, the number in MQTT's topic, or the proxy's status. */
+    uint32_t http_status;
+    /** The service's six-digit code. */
+    uint32_t service_code;
+    /** By which the service's support finds the request. */
+    dps_span tracking_id;
+    /** The service's words, cut to what fits the storage. */
+    dps_span message;
+    /** When the service noted the error, ISO 8601. */
+    dps_span timestamp;
+    /** Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far. */
+    int64_t clock_skew_s;
+    /** The size in bytes that would have done, where a buffer was too small. */
+    size_t needed;
+} dps_failure;
+
+/** A likely cause of a failure. Constants. */
+typedef struct dps_hint {
+    /** Its name, such as `clock-behind`. */
+    dps_span name;
+    /** What may be wrong and what to do, in a sentence. */
+    dps_span text;
+} dps_hint;
+
+/**
+ * How it ended. Gives `DPS_OK` and fills in `outcome` when the device has a hub, or a lookup found its record.
+ *
+ * Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
+ * `DPS_ERROR_MISUSE` when it is not over or was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_outcome(const dps_registration *registration,
+                                    dps_outcome *outcome);
+
+/**
+ * Why it failed.
+ *
+ * Gives `DPS_ERROR_MISUSE` when it has not failed, or was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_failure(const dps_registration *registration,
+                                    dps_failure *failure);
+
+/**
+ * The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
+ *
+ * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed, or was not
+ * made.
+ */
+dps_result dps_registration_hint(const dps_registration *registration,
+                                 size_t index,
+                                 dps_hint *hint);
+
+/* MQTT ----------------------------------------------------------------------- */
+
+/** The port of MQTT over TLS. */
+#define DPS_MQTT_PORT 8883
+
+/** A buffer that holds any user name with its NUL, when `user_agent` has up to 64 bytes. */
+#define DPS_MQTT_USER_NAME_SIZE 456
+
+/** A buffer that holds any topic with its NUL. */
+#define DPS_MQTT_TOPIC_SIZE 208
+
+/**
+ * A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of that
+ * and 12.
+ */
+#define DPS_MQTT_PAYLOAD_SIZE 152
+
+/**
+ * Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
+ * the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request.
+ *
+ * Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
+ * with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_mqtt_write_user_name(const dps_registration *registration,
+                                    dps_span user_agent,
+                                    dps_buffer out,
+                                    size_t *length);
+
+/**
+ * Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
+ *
+ * Gives `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT does not have; otherwise the same as
+ * `dps_mqtt_write_user_name`.
+ */
+dps_result dps_mqtt_write_topic(const dps_registration *registration,
+                                dps_buffer out,
+                                size_t *length);
+
+/**
+ * Writes the payload to publish, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+ *
+ * Gives the same as `dps_mqtt_write_user_name`.
+ */
+dps_result dps_mqtt_write_payload(const dps_registration *registration,
+                                  dps_buffer out,
+                                  size_t *length);
+
+/**
+ * Takes a message that was received: the reply to the pending request, if its topic says so. `payload` is changed where
+ * it stands; the custom payload of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+ *
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (pass it over), or when
+ * `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_registration_handle_mqtt(dps_registration *registration,
+                                        uint64_t now_ms,
+                                        dps_span topic,
+                                        dps_buffer payload);
+
+/** What to subscribe to before the first request. */
+#define DPS_MQTT_SUBSCRIBE_FILTER "$dps/registrations/res/#"
+
+/* HTTP ----------------------------------------------------------------------- */
+
+/** The port of HTTPS. */
+#define DPS_HTTPS_PORT 443
+
+/** A buffer that holds any target with its NUL, when the operation id has up to 128 bytes. */
+#define DPS_HTTP_TARGET_SIZE 960
+
+/** A buffer that holds any body with its NUL, when the configuration has no payload; else add the length of that and 12. */
+#define DPS_HTTP_BODY_SIZE 160
+
+/**
+ * A buffer that holds any whole request with its NUL, when `user_agent` has up to 64 bytes and the configuration has no
+ * payload; else add the length of that and 20.
+ */
+#define DPS_HTTP_REQUEST_SIZE 2304
+
+/** What of a reply's head matters. Spans hold the values of headers as they came; empty without the header. */
+typedef struct dps_http_head {
+    /** The status, 100 to 599. */
+    uint32_t status;
+    /** The value of `Retry-After`. */
+    dps_span retry_after;
+    /** The value of `Date`. From it the machine learns the time, if nobody has set it. */
+    dps_span date;
+} dps_http_head;
+
+/** How far a reply has come. */
+typedef struct dps_http_progress {
+    /** Whether the reply is all there, and was handed over; else read more. */
+    bool complete;
+    /** When complete: whether this connection can carry no other request. */
+    bool close;
+} dps_http_progress;
+
+/** The method of the request that is to be sent, such as `PUT`; empty when there is none. A constant. */
+dps_span dps_http_method(const dps_registration *registration);
+
+/**
+ * Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the
+ * token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
+ *
+ * Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
+ * with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_http_write_target(const dps_registration *registration,
+                                 dps_buffer out,
+                                 size_t *length);
+
+/**
+ * Writes the body of the request, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+ *
+ * Gives the same as `dps_http_write_target`.
+ */
+dps_result dps_http_write_body(const dps_registration *registration,
+                               dps_buffer out,
+                               size_t *length);
+
+/**
+ * Writes the whole request, head and body, with a NUL behind it that is no part of it. It holds the token: wipe it
+ * after sending.
+ *
+ * Gives the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` is no header's value.
+ */
+dps_result dps_http_write_request(const dps_registration *registration,
+                                  dps_span user_agent,
+                                  dps_buffer out,
+                                  size_t *length);
+
+/**
+ * Takes the reply to the request under `id` from an HTTP library. `body` is changed where it stands; the custom payload
+ * of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+ *
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+ * `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
+ */
+dps_result dps_registration_handle_http(dps_registration *registration,
+                                        uint64_t now_ms,
+                                        uint32_t id,
+                                        const dps_http_head *head,
+                                        dps_buffer body);
+
+/**
+ * Takes what has come so far of the reply to the request under `id`: `received` bytes at the start of `buffer`. `ended`
+ * says that the server has closed the connection and nothing more will come. While `progress->complete` is false, read
+ * more behind those bytes and call again; then the machine has taken the reply, or the reason why it cannot be read.
+ * `buffer` is changed then; the custom payload of the outcome stays in it.
+ *
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+ * `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
+ */
+dps_result dps_registration_receive_http(dps_registration *registration,
+                                         uint64_t now_ms,
+                                         uint32_t id,
+                                         dps_buffer buffer,
+                                         size_t received,
+                                         bool ended,
+                                         dps_http_progress *progress);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

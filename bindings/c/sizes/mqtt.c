@@ -1,0 +1,39 @@
+/* A whole registration over MQTT; the packets are somebody else's. */
+#include "registration.h"
+
+static struct {
+    char user_name[128], topic[128], payload[96], reply[256];
+} memory;
+
+const uint32_t row_caller_bytes = REGISTRATION_BYTES + sizeof memory;
+
+static const struct {
+    dps_span topic, body;
+} replies[] = {
+    {ROW_TEXT("$dps/registrations/res/202/?$rid=2&retry-after=3"), ROW_TEXT(BODY_ASSIGNING)},
+    {ROW_TEXT("$dps/registrations/res/200/?$rid=3"), ROW_TEXT(BODY_ASSIGNED)},
+    {ROW_TEXT("$dps/registrations/res/401/?$rid=2"), ROW_TEXT(BODY_REFUSED)},
+};
+
+int registration_exchange(dps_registration *registration, const dps_action *action, uint64_t now_ms, unsigned turn,
+                          const char **reply)
+{
+    size_t length;
+    (void)action;
+    if (turn >= sizeof replies / sizeof *replies ||
+        dps_mqtt_write_user_name(registration, ROW_SPAN("row/1"), ROW_BUFFER(memory.user_name), &length) != DPS_OK ||
+        dps_mqtt_write_topic(registration, ROW_BUFFER(memory.topic), &length) != DPS_OK ||
+        dps_mqtt_write_payload(registration, ROW_BUFFER(memory.payload), &length) != DPS_OK)
+        return 1;
+    const dps_span body = replies[turn].body;
+    for (size_t at = 0; at < body.len; at++)
+        memory.reply[at] = body.ptr[at];
+    *reply = memory.reply;
+    const dps_buffer received = {memory.reply, body.len};
+    return dps_registration_handle_mqtt(registration, now_ms, replies[turn].topic, received) == DPS_OK ? 0 : 1;
+}
+
+int row(void)
+{
+    return registration_run();
+}

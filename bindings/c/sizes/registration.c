@@ -1,0 +1,109 @@
+/* The loop of firmware around the machine. */
+#include "registration.h"
+
+static struct {
+    dps_key group, device;
+    dps_signature signature;
+    dps_registration registration;
+    uint8_t storage[768];
+} memory;
+
+_Static_assert(sizeof memory == REGISTRATION_BYTES, "what is stated is what is taken");
+
+static int is(dps_span found, const char *expected, size_t length)
+{
+    if (found.len != length)
+        return 0;
+    for (size_t at = 0; at < length; at++)
+        if (found.ptr[at] != expected[at])
+            return 0;
+    return 1;
+}
+
+#define IS(found, literal) is(found, literal, sizeof literal - 1)
+
+/* Does what the machine asks for until it is over; 0 when every answer was taken. */
+static int play(unsigned turn, uint64_t *now_ms, const char **reply)
+{
+    for (;;) {
+        dps_action action;
+        if (dps_registration_poll(&memory.registration, *now_ms, &action) != DPS_OK)
+            return 10;
+        switch (action.kind) {
+        case DPS_ACTION_SIGN:
+            if (dps_key_sign(&memory.device, action.to_sign, &memory.signature) != DPS_OK ||
+                dps_registration_handle_signature(&memory.registration, *now_ms, action.id, &memory.signature) != DPS_OK)
+                return 11;
+            break;
+        case DPS_ACTION_SEND:
+            if (registration_exchange(&memory.registration, &action, *now_ms, turn++, reply) != 0 &&
+                dps_registration_handle_link_error(&memory.registration, *now_ms, action.id, DPS_ERROR_CONNECTION_CUT,
+                                                   0) != DPS_OK)
+                return 12;
+            break;
+        case DPS_ACTION_WAIT:
+            *now_ms = action.until_ms;
+            break;
+        default:
+            return 0;
+        }
+    }
+}
+
+static int begin(uint64_t now_ms)
+{
+    dps_config config;
+    if (dps_config_default(&config) != DPS_OK)
+        return 1;
+    config.id_scope = ROW_SPAN(ROW_ID_SCOPE);
+    config.registration_id = ROW_SPAN(ROW_REGISTRATION_ID);
+    config.payload = ROW_SPAN("{\"line\":7}");
+    if (dps_registration_init(&memory.registration, &config, ROW_BUFFER(memory.storage)) != DPS_OK)
+        return 2;
+    return dps_registration_set_time(&memory.registration, now_ms, ROW_UNIX_S) == DPS_OK ? 0 : 3;
+}
+
+static int assigned(void)
+{
+    uint64_t now_ms = 1000;
+    dps_outcome outcome;
+    const char *reply = 0;
+    int status = begin(now_ms);
+    if (status == 0)
+        status = play(0, &now_ms, &reply);
+    if (status == 0 && dps_registration_outcome(&memory.registration, &outcome) != DPS_OK)
+        status = 20;
+    if (status == 0 && !(now_ms == 4000 && IS(outcome.assigned_hub, "hub-a.test") &&
+                         IS(outcome.device_id, ROW_REGISTRATION_ID) && IS(outcome.substatus, "initialAssignment")))
+        status = 21;
+    if (status == 0 && !IS(((dps_span){reply + outcome.payload_offset, outcome.payload_length}), "{\"line\":7}"))
+        status = 22;
+    dps_registration_clear(&memory.registration);
+    return status;
+}
+
+static int refused(void)
+{
+    uint64_t now_ms = 1000;
+    dps_failure failure;
+    const char *reply = 0;
+    int status = begin(now_ms);
+    if (status == 0)
+        status = play(2, &now_ms, &reply);
+    if (status == 0 && dps_registration_failure(&memory.registration, &failure) != DPS_OK)
+        status = 30;
+    if (status == 0 && !(failure.result == DPS_ERROR_UNAUTHORIZED && failure.service_code == 401002 &&
+                         failure.verdict == DPS_VERDICT_NEVER && IS(failure.tracking_id, "9f-1")))
+        status = 31;
+    dps_registration_clear(&memory.registration);
+    return status;
+}
+
+int registration_run(void)
+{
+    if (dps_key_from_base64(&memory.group, ROW_SPAN(ROW_GROUP_KEY)) != DPS_OK ||
+        dps_key_derive(&memory.group, ROW_SPAN(ROW_REGISTRATION_ID), &memory.device) != DPS_OK)
+        return 40;
+    const int status = assigned();
+    return status == 0 ? refused() : status;
+}

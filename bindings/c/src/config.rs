@@ -1,0 +1,134 @@
+//! What to register, and how patiently: the machine's policy as C fills it in.
+
+use dps_core::error::KeyEvidence;
+use dps_core::registration::storage_size;
+use dps_core::{Config, Endpoint, IdScope, Identity, Millis, Payload, RegistrationId};
+
+use crate::memory::{dps_span, input, output, text};
+use crate::result::{Outcome, done, dps_result};
+
+/// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
+/// `registration_id`. Whatever is 0 or empty means the default.
+///
+/// The struct itself is only read by the `dps_registration_init` functions. What its spans point to must stay as it is
+/// until `dps_registration_clear`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_config {
+    /// Where the service answers: `HOST` or `HOST:PORT`. Default: the global endpoint.
+    pub endpoint: dps_span,
+    /// The id scope, such as `0ne00A1B2C3`.
+    pub id_scope: dps_span,
+    /// The registration id: 1 to 128 letters, digits and `- . _ :`.
+    pub registration_id: dps_span,
+    /// A JSON object for the service's allocation webhook. Default: none.
+    pub payload: dps_span,
+    /// How long the whole registration may take, from the first poll. Default: 120,000.
+    pub deadline_ms: u32,
+    /// How long one request or one signature may take. Default: 30,000.
+    pub request_timeout_ms: u32,
+    /// The wait between polls when the service gives no hint. Default: 2,000.
+    pub poll_interval_ms: u32,
+    /// The least wait between polls when the service says "at once". Default: none.
+    pub minimum_spacing_ms: u32,
+    /// The life of a token. Default: an hour, or the deadline and ten minutes when that is longer.
+    pub token_life_s: u32,
+    /// Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one.
+    pub seed: u32,
+    /// For hints: how many bytes the key has. Default: not known.
+    pub key_length: u32,
+    /// For hints: whether the device's key was derived on this device from its group's.
+    pub key_derived_here: bool,
+    /// Whether to sign once more with the service's time when it refuses a token and this device's clock is far off
+    /// (HTTPS only). Default: no; the failure names the skew instead.
+    pub correct_clock: bool,
+}
+
+/// Fills in the defaults.
+///
+/// Gives `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_config_default(config: *mut dps_config) -> dps_result {
+    // SAFETY: as the caller promises.
+    let place = unsafe { output(config) };
+    done(place.map(|config| {
+        config.write(dps_config {
+            endpoint: dps_span::EMPTY,
+            id_scope: dps_span::EMPTY,
+            registration_id: dps_span::EMPTY,
+            payload: dps_span::EMPTY,
+            deadline_ms: 0,
+            request_timeout_ms: 0,
+            poll_interval_ms: 0,
+            minimum_spacing_ms: 0,
+            token_life_s: 0,
+            seed: 0,
+            key_length: 0,
+            key_derived_here: false,
+            correct_clock: false,
+        });
+    }))
+}
+
+/// The least storage, in bytes, for a registration under these names.
+///
+/// Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
+/// `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_storage_size(config: *const dps_config, size: *mut usize) -> dps_result {
+    let tell = || {
+        // SAFETY: as the caller promises.
+        let (config, size) = unsafe { (input(config)?, output(size)?) };
+        // SAFETY: as above.
+        size.write(storage_size(&unsafe { config.identity()? }));
+        Ok(())
+    };
+    done(tell())
+}
+
+impl dps_config {
+    /// # Safety
+    /// The spans are as the caller promised for `'a`.
+    pub(crate) unsafe fn identity<'a>(&self) -> Outcome<Identity<'a>> {
+        // SAFETY: promised on.
+        let (endpoint, id_scope, registration_id) =
+            unsafe { (text(self.endpoint)?, text(self.id_scope)?, text(self.registration_id)?) };
+        Ok(Identity {
+            endpoint: if endpoint.is_empty() { Endpoint::GLOBAL } else { Endpoint::new(endpoint)? },
+            id_scope: IdScope::new(id_scope)?,
+            registration_id: RegistrationId::new(registration_id)?,
+        })
+    }
+
+    /// # Safety
+    /// As [`dps_config::identity`].
+    pub(crate) unsafe fn payload<'a>(&self) -> Outcome<Option<Payload<'a>>> {
+        // SAFETY: promised on.
+        let payload = unsafe { text(self.payload)? };
+        if payload.is_empty() { Ok(None) } else { Ok(Some(Payload::new(payload)?)) }
+    }
+
+    pub(crate) fn policy(&self) -> Config {
+        let mut config = Config::new().seed(self.seed).correct_clock(self.correct_clock).key_evidence(KeyEvidence {
+            length: (self.key_length > 0).then_some(self.key_length as usize),
+            derived_here: self.key_derived_here,
+        });
+        let millis = |ms: u32| Millis::new(u64::from(ms));
+        if self.deadline_ms > 0 {
+            config = config.deadline(millis(self.deadline_ms));
+        }
+        if self.request_timeout_ms > 0 {
+            config = config.request_timeout(millis(self.request_timeout_ms));
+        }
+        if self.poll_interval_ms > 0 {
+            config = config.poll_interval(millis(self.poll_interval_ms));
+        }
+        if self.minimum_spacing_ms > 0 {
+            config = config.minimum_spacing(millis(self.minimum_spacing_ms));
+        }
+        if self.token_life_s > 0 {
+            config = config.token_life(Millis::from_secs(self.token_life_s));
+        }
+        config
+    }
+}

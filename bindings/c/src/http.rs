@@ -1,0 +1,182 @@
+//! HTTP/1.1 around the machine: the parts of a request for firmware with an HTTP library, whole messages for one
+//! without, and the reading of replies. TLS and sockets are the firmware's.
+
+use dps_core::codec::http::{self, wire};
+use dps_core::message::RequestId;
+use dps_core::{Misuse, Registration};
+
+use crate::memory::{buffer, dps_buffer, dps_span, input, output, text, value_mut, write_text};
+use crate::registration::{dps_registration, hand_over, pending};
+use crate::result::{Refused, done, dps_result};
+
+/// The port of HTTPS.
+pub const DPS_HTTPS_PORT: u16 = 443;
+/// A buffer that holds any target with its NUL, when the operation id has up to 128 bytes.
+pub const DPS_HTTP_TARGET_SIZE: usize = 960;
+/// A buffer that holds any body with its NUL, when the configuration has no payload; else add the length of that and 12.
+pub const DPS_HTTP_BODY_SIZE: usize = 160;
+/// A buffer that holds any whole request with its NUL, when `user_agent` has up to 64 bytes and the configuration has no
+/// payload; else add the length of that and 20.
+pub const DPS_HTTP_REQUEST_SIZE: usize = 2304;
+
+/// What of a reply's head matters. Spans hold the values of headers as they came; empty without the header.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_http_head {
+    /// The status, 100 to 599.
+    pub status: u32,
+    /// The value of `Retry-After`.
+    pub retry_after: dps_span,
+    /// The value of `Date`. From it the machine learns the time, if nobody has set it.
+    pub date: dps_span,
+}
+
+/// How far a reply has come.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_http_progress {
+    /// Whether the reply is all there, and was handed over; else read more.
+    pub complete: bool,
+    /// When complete: whether this connection can carry no other request.
+    pub close: bool,
+}
+
+/// The method of the request that is to be sent, such as `PUT`; empty when there is none. A constant.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { pending(registration) }.map_or(dps_span::EMPTY, |request| dps_span::of(http::method(&request.call)))
+}
+
+/// Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the
+/// token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
+///
+/// Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
+/// with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_http_write_target(
+    registration: *const dps_registration,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
+        write_text(out, length, &|text| http::write_target(text, &request, http::DEFAULT_API_VERSION))
+    };
+    done(write())
+}
+
+/// Writes the body of the request, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+///
+/// Gives the same as `dps_http_write_target`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_http_write_body(
+    registration: *const dps_registration,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
+        write_text(out, length, &|text| http::write_body(text, &request))
+    };
+    done(write())
+}
+
+/// Writes the whole request, head and body, with a NUL behind it that is no part of it. It holds the token: wipe it
+/// after sending.
+///
+/// Gives the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` is no header's value.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_http_write_request(
+    registration: *const dps_registration,
+    user_agent: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (request, user_agent) = unsafe { (pending(registration)?, text(user_agent)?) };
+        // SAFETY: as the caller promises.
+        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
+        if user_agent.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+            return Err(Refused::ARGUMENT);
+        }
+        write_text(out, length, &|text| wire::write_request_to(text, &request, http::DEFAULT_API_VERSION, user_agent))
+    };
+    done(write())
+}
+
+/// Takes the reply to the request under `id` from an HTTP library. `body` is changed where it stands; the custom payload
+/// of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+///
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+/// `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_handle_http(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+    head: *const dps_http_head,
+    body: dps_buffer,
+) -> dps_result {
+    let handle = || {
+        // SAFETY: as the caller promises.
+        let (machine, head, body) = unsafe { (value_mut(registration)?, input(head)?, buffer(body)?) };
+        // SAFETY: as the caller promises.
+        let (retry_after, date) = unsafe { (text(head.retry_after)?, text(head.date)?) };
+        let status = u16::try_from(head.status).ok().filter(|status| (100..600).contains(status));
+        let head = http::Head {
+            status: status.ok_or(Refused::ARGUMENT)?,
+            retry_after: Some(retry_after).filter(|value| !value.is_empty()),
+            date: Some(date).filter(|value| !value.is_empty()),
+        };
+        awaited(machine, id)?;
+        Ok(hand_over(machine, now_ms, RequestId::new(id), http::read_reply(head, body))?)
+    };
+    done(handle())
+}
+
+/// Takes what has come so far of the reply to the request under `id`: `received` bytes at the start of `buffer`. `ended`
+/// says that the server has closed the connection and nothing more will come. While `progress->complete` is false, read
+/// more behind those bytes and call again; then the machine has taken the reply, or the reason why it cannot be read.
+/// `buffer` is changed then; the custom payload of the outcome stays in it.
+///
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+/// `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_receive_http(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+    buffer: dps_buffer,
+    received: usize,
+    ended: bool,
+    progress: *mut dps_http_progress,
+) -> dps_result {
+    let receive = || {
+        // SAFETY: as the caller promises.
+        let (machine, buffer, progress) =
+            unsafe { (value_mut(registration)?, crate::memory::buffer(buffer)?, output(progress)?) };
+        awaited(machine, id)?;
+        let capacity = buffer.len();
+        let bytes = buffer.get_mut(..received).ok_or(Refused::ARGUMENT)?;
+        let (close, reply) = match wire::scan(bytes, capacity, ended) {
+            Ok(None) => {
+                progress.write(dps_http_progress { complete: false, close: false });
+                return Ok(());
+            }
+            Ok(Some(layout)) => (layout.close, layout.read(bytes)),
+            Err(error) => (true, Err(error)),
+        };
+        progress.write(dps_http_progress { complete: true, close: close || reply.is_err() });
+        Ok(hand_over(machine, now_ms, RequestId::new(id), reply)?)
+    };
+    done(receive())
+}
+
+/// Whether the reply to this request is awaited: nothing is read, or unescaped in its place, otherwise.
+fn awaited(machine: &Registration<'_>, id: u32) -> Result<(), Misuse> {
+    machine.request().filter(|request| request.id.get() == id).map(|_| ()).ok_or(Misuse)
+}

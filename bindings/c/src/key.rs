@@ -1,0 +1,140 @@
+//! Symmetric keys in the caller's memory: read, derive, sign, wipe.
+
+use dps_core::credentials::derive_device_key;
+use dps_core::secret::{KEY_TEXT_MAX, Signature};
+use dps_core::{Key, RegistrationId};
+
+use crate::memory::{
+    Object, buffer, bytes, clear, dps_buffer, dps_span, input, output, text, vacant, value, write_text,
+};
+use crate::result::{done, dps_result};
+
+/// The size of a `dps_key`, in words of 8 bytes.
+pub const DPS_KEY_WORDS: usize = 10;
+/// A buffer that holds the base64 text of any key and its NUL, in bytes.
+pub const DPS_KEY_TEXT_SIZE: usize = 89;
+/// The size of a signature, in bytes.
+pub const DPS_SIGNATURE_SIZE: usize = 32;
+
+const _: () = assert!(DPS_KEY_TEXT_SIZE == KEY_TEXT_MAX + 1);
+
+/// A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
+///
+/// Opaque, in the caller's memory; may not be copied or moved. It holds a secret: wipe it with `dps_key_wipe`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct dps_key {
+    /// Not for reading.
+    opaque: [u64; DPS_KEY_WORDS],
+}
+
+/// An HMAC-SHA256. A secret: it lets its bearer in until the token that it is for expires.
+#[repr(C)]
+pub struct dps_signature {
+    /// The signature.
+    pub bytes: [u8; DPS_SIGNATURE_SIZE],
+}
+
+impl Object for dps_key {
+    type Value = Key;
+    const MARK: usize = 0x6B65_7901;
+}
+
+/// Reads a key as the service shows it: base64, padding optional, nothing before or behind it.
+///
+/// Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
+/// `DPS_ERROR_INVALID_ARGUMENT`. Then `key` is unchanged.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span) -> dps_result {
+    let read = || {
+        // SAFETY: as the caller promises.
+        let (key, base64) = unsafe { (vacant(key)?, text(base64)?) };
+        key.put(Key::from_base64(base64)?);
+        Ok(())
+    };
+    done(read())
+}
+
+/// Takes a key's bytes as they are.
+///
+/// Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
+/// is unchanged.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) -> dps_result {
+    let take = || {
+        // SAFETY: as the caller promises.
+        let (key, raw) = unsafe { (vacant(key)?, bytes(raw)?) };
+        key.put(Key::from_bytes(raw)?);
+        Ok(())
+    };
+    done(take())
+}
+
+/// Derives the key of one device from its enrollment group's. The registration id is used exactly as it is spelled.
+///
+/// For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+///
+/// Gives `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_MISUSE` when `group` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Then `device` is unchanged. `device` may not be `group`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_derive(
+    group: *const dps_key,
+    registration_id: dps_span,
+    device: *mut dps_key,
+) -> dps_result {
+    let derive = || {
+        // SAFETY: as the caller promises.
+        let (group, registration_id, device) = unsafe { (value(group)?, text(registration_id)?, vacant(device)?) };
+        device.put(derive_device_key(group, RegistrationId::new(registration_id)?));
+        Ok(())
+    };
+    done(derive())
+}
+
+/// HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
+///
+/// Gives `DPS_ERROR_MISUSE` when `key` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_sign(
+    key: *const dps_key,
+    message: dps_span,
+    signature: *mut dps_signature,
+) -> dps_result {
+    let sign = || {
+        // SAFETY: as the caller promises.
+        let (key, message, signature) = unsafe { (value(key)?, bytes(message)?, output(signature)?) };
+        signature.write(dps_signature { bytes: *key.sign(message).expose() });
+        Ok(())
+    };
+    done(sign())
+}
+
+/// Writes the key as base64, with a NUL behind it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` always does.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_MISUSE` when `key` was not
+/// made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_write_base64(key: *const dps_key, out: dps_buffer, length: *mut usize) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (key, out, length) = unsafe { (value(key)?, buffer(out)?, output(length)?) };
+        write_text(out, length, &|text| text.push_base64(key.expose()))
+    };
+    done(write())
+}
+
+/// Wipes a key; from then on it is none. Null, and memory that holds no key, do no harm.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_wipe(key: *mut dps_key) {
+    // SAFETY: as the caller promises.
+    unsafe { clear(key) }
+}
+
+impl dps_signature {
+    /// # Safety
+    /// The caller filled it in.
+    pub(crate) unsafe fn read(signature: *const Self) -> crate::result::Outcome<Signature> {
+        // SAFETY: promised on.
+        unsafe { input(signature).map(|signature| Signature::new(signature.bytes)) }
+    }
+}

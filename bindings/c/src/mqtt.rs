@@ -1,0 +1,104 @@
+//! MQTT 3.1.1 around the machine: what goes into CONNECT and PUBLISH, and the reading of replies. Packets are the
+//! business of the firmware's MQTT library.
+
+use dps_core::ErrorCode;
+use dps_core::codec::mqtt;
+use dps_core::message::Call;
+
+use crate::memory::{buffer, dps_buffer, dps_span, output, text, value_mut, write_text};
+use crate::registration::{dps_registration, hand_over, pending};
+use crate::result::{Refused, done, dps_result};
+
+/// The port of MQTT over TLS.
+pub const DPS_MQTT_PORT: u16 = 8883;
+/// A buffer that holds any user name with its NUL, when `user_agent` has up to 64 bytes.
+pub const DPS_MQTT_USER_NAME_SIZE: usize = 456;
+/// A buffer that holds any topic with its NUL.
+pub const DPS_MQTT_TOPIC_SIZE: usize = 208;
+/// A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of that
+/// and 12.
+pub const DPS_MQTT_PAYLOAD_SIZE: usize = 152;
+
+/// Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
+/// the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request.
+///
+/// Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
+/// with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_mqtt_write_user_name(
+    registration: *const dps_registration,
+    user_agent: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (request, user_agent) = unsafe { (pending(registration)?, text(user_agent)?) };
+        // SAFETY: as the caller promises.
+        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
+        write_text(out, length, &|text| {
+            mqtt::write_user_name(text, &request.identity, mqtt::DEFAULT_API_VERSION, user_agent);
+        })
+    };
+    done(write())
+}
+
+/// Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
+///
+/// Gives `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT does not have; otherwise the same as
+/// `dps_mqtt_write_user_name`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_mqtt_write_topic(
+    registration: *const dps_registration,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
+        if request.call == Call::Lookup {
+            return Err(Refused(ErrorCode::UnsupportedByTransport));
+        }
+        write_text(out, length, &|text| mqtt::write_topic(text, &request))
+    };
+    done(write())
+}
+
+/// Writes the payload to publish, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+///
+/// Gives the same as `dps_mqtt_write_user_name`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_mqtt_write_payload(
+    registration: *const dps_registration,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
+        write_text(out, length, &|text| mqtt::write_payload(text, &request))
+    };
+    done(write())
+}
+
+/// Takes a message that was received: the reply to the pending request, if its topic says so. `payload` is changed where
+/// it stands; the custom payload of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+///
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (pass it over), or when
+/// `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_handle_mqtt(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    topic: dps_span,
+    payload: dps_buffer,
+) -> dps_result {
+    let handle = || {
+        // SAFETY: as the caller promises.
+        let (machine, topic, payload) = unsafe { (value_mut(registration)?, text(topic)?, buffer(payload)?) };
+        let topic = mqtt::parse_topic(topic).ok_or(Refused::MISUSE)?;
+        let id = machine.request().map(|request| request.id).filter(|id| topic.answers(*id)).ok_or(Refused::MISUSE)?;
+        Ok(hand_over(machine, now_ms, id, mqtt::read_reply(&topic, payload))?)
+    };
+    done(handle())
+}

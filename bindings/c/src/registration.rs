@@ -1,0 +1,252 @@
+//! The machine in the caller's memory: made from a configuration, polled, answered.
+
+use dps_core::message::{LinkError, Reply, Request, RequestId, SignError};
+use dps_core::{Config, ConfigError, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor};
+
+use crate::action::dps_action;
+use crate::config::dps_config;
+use crate::key::dps_signature;
+use crate::memory::{
+    Object, buffer, clear, dps_buffer, dps_span, input, output, text, vacant, value, value_mut, write_text,
+};
+use crate::result::{Outcome, Refused, done, dps_result};
+
+/// The size of a `dps_registration`, in words of 8 bytes.
+#[cfg(target_pointer_width = "32")]
+pub const DPS_REGISTRATION_WORDS: usize = 64;
+/// The size of a `dps_registration`, in words of 8 bytes.
+#[cfg(target_pointer_width = "64")]
+pub const DPS_REGISTRATION_WORDS: usize = 96;
+/// Storage, in bytes, that does for any id scope and registration id. `dps_registration_storage_size` tells the least
+/// for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be kept.
+pub const DPS_STORAGE_SIZE: usize = 1280;
+
+/// One device's registration, from the first request to the outcome.
+///
+/// Opaque, in the caller's memory; may not be copied or moved. Made by one of the `dps_registration_init` functions; not
+/// for use by two threads at once. It has no clock, opens no socket and holds no key: time, bytes and signatures come in.
+#[repr(C)]
+#[derive(Debug)]
+pub struct dps_registration {
+    /// Not for reading.
+    opaque: [u64; DPS_REGISTRATION_WORDS],
+}
+
+impl Object for dps_registration {
+    type Value = Registration<'static>;
+    const MARK: usize = 0x7265_6702;
+}
+
+/// Makes a machine that registers the device with a symmetric key. `storage` is the machine's until
+/// `dps_registration_clear`, and wiped then.
+///
+/// Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
+/// `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
+/// `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` is unchanged.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { init(registration, config, storage, Registration::new) })
+}
+
+/// As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_lookup(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { init(registration, config, storage, Registration::lookup) })
+}
+
+/// As `dps_registration_init`, for a machine that goes on from an operation which `dps_registration_write_operation`
+/// saved. If the service has forgotten it, the device is registered afresh. `operation` is only read here.
+///
+/// Gives also `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another endpoint,
+/// id scope or registration id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_resumed(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+    operation: dps_span,
+) -> dps_result {
+    let resume = || {
+        // SAFETY: as the caller promises.
+        let operation = Operation::parse(unsafe { text(operation)? })?;
+        // SAFETY: as the caller promises.
+        unsafe {
+            init(registration, config, storage, |identity, config, storage| {
+                Registration::resume(identity, config, storage, &operation)
+            })
+        }
+    };
+    done(resume())
+}
+
+/// # Safety
+/// As the caller of the exported functions promises.
+unsafe fn init(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+    make: impl FnOnce(Identity<'static>, Config, &'static mut [u8]) -> Result<Registration<'static>, ConfigError>,
+) -> Outcome<()> {
+    // SAFETY: promised on.
+    let (place, config, storage) = unsafe { (vacant(registration)?, input(config)?, buffer(storage)?) };
+    // SAFETY: promised on.
+    let (identity, payload) = unsafe { (config.identity()?, config.payload()?) };
+    let machine = make(identity, config.policy(), storage)?;
+    place.put(match payload {
+        Some(payload) => machine.with_payload(payload),
+        None => machine,
+    });
+    Ok(())
+}
+
+/// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
+/// MQTT none can be made without.
+///
+/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_set_time(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    unix_s: u64,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    let machine = unsafe { value_mut(registration) };
+    done(machine.map(|machine| {
+        machine.set_wall_anchor(WallAnchor { at: Instant::from_millis(now_ms), unix: UnixSeconds::new(unix_s) });
+    }))
+}
+
+/// The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
+///
+/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_poll(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    action: *mut dps_action,
+) -> dps_result {
+    let poll = || {
+        // SAFETY: as the caller promises.
+        let (machine, action) = unsafe { (value_mut(registration)?, output(action)?) };
+        dps_action::write(action, machine.poll(Instant::from_millis(now_ms)));
+        Ok(())
+    };
+    done(poll())
+}
+
+/// Takes the signature that was asked for under `id`.
+///
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id or `registration` was not made;
+/// `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_handle_signature(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+    signature: *const dps_signature,
+) -> dps_result {
+    let handle = || {
+        // SAFETY: as the caller promises.
+        let (machine, signature) = unsafe { (value_mut(registration)?, dps_signature::read(signature)?) };
+        Ok(machine.handle_signature(Instant::from_millis(now_ms), RequestId::new(id), &signature)?)
+    };
+    done(handle())
+}
+
+/// Takes word that there will be no signature; the registration ends with it.
+///
+/// Gives the same as `dps_registration_handle_signature`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_handle_sign_error(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+) -> dps_result {
+    let handle = || {
+        // SAFETY: as the caller promises.
+        let machine = unsafe { value_mut(registration)? };
+        Ok(machine.handle_sign_error(Instant::from_millis(now_ms), RequestId::new(id), SignError)?)
+    };
+    done(handle())
+}
+
+/// Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.
+///
+/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_abandon(registration: *mut dps_registration) -> dps_result {
+    // SAFETY: as the caller promises.
+    let machine = unsafe { value_mut(registration) };
+    done(machine.map(Registration::abandon))
+}
+
+/// Ends the registration now, unless it is over; its outcome is `DPS_ERROR_CANCELLED`.
+///
+/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_cancel(registration: *mut dps_registration) -> dps_result {
+    // SAFETY: as the caller promises.
+    let machine = unsafe { value_mut(registration) };
+    done(machine.map(Registration::cancel))
+}
+
+/// Writes the operation under way, with a NUL behind it: one line without a secret. Store it, and a restarted device
+/// goes on from it by `dps_registration_init_resumed`.
+///
+/// Gives `DPS_ERROR_MISUSE` when there is none, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`, with the
+/// size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_write_operation(
+    registration: *const dps_registration,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let write = || {
+        // SAFETY: as the caller promises.
+        let (machine, out, length) = unsafe { (value(registration)?, buffer(out)?, output(length)?) };
+        let operation = machine.operation().ok_or(Refused::MISUSE)?;
+        write_text(out, length, &|text| operation.write_to(text))
+    };
+    done(write())
+}
+
+/// Ends the use of a registration and wipes its storage, which is the caller's again, as are the texts it was given.
+/// Null, and memory that holds no registration, do no harm.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_clear(registration: *mut dps_registration) {
+    // SAFETY: as the caller promises.
+    unsafe { clear(registration) }
+}
+
+/// The request whose reply is awaited.
+///
+/// # Safety
+/// As the caller of the exported functions promises.
+pub(crate) unsafe fn pending<'a>(registration: *const dps_registration) -> Outcome<Request<'a>> {
+    // SAFETY: promised on.
+    unsafe { value(registration)? }.request().ok_or(Refused::MISUSE)
+}
+
+/// Takes a reply that a codec has read, or the reason why it could not.
+pub(crate) fn hand_over(
+    machine: &mut Registration<'_>,
+    now_ms: u64,
+    id: RequestId,
+    reply: Result<Reply<'_>, LinkError>,
+) -> Result<(), Misuse> {
+    let now = Instant::from_millis(now_ms);
+    match reply {
+        Ok(reply) => machine.handle_reply(now, id, &reply),
+        Err(error) => machine.handle_link_error(now, id, error),
+    }
+}

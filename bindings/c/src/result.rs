@@ -1,0 +1,120 @@
+//! Results: numbers of the catalogue that all languages share, and what they mean.
+//!
+//! The names of the numbers in C are written into the header from `dps-core`; here they are plain numbers.
+
+use core::mem::MaybeUninit;
+
+use dps_core::text::TooSmall;
+use dps_core::{ConfigError, ErrorCode, Family, Misuse};
+
+use crate::memory::dps_span;
+
+/// `DPS_OK`, or a number of the error catalogue (`docs/errors.md`), as `DPS_ERROR_*` names them. Numbers are never
+/// changed and never used again; a newer library may give new ones.
+pub type dps_result = i32;
+
+/// It worked.
+pub(crate) const DPS_OK: dps_result = 0;
+
+/// Who has to act on a failure.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dps_family {
+    /// The number is none of the catalogue's.
+    DPS_FAMILY_NONE = 0,
+    /// The program: a call or an argument that no state allows.
+    DPS_FAMILY_MISUSE = 1,
+    /// The configuration: a value that can never work.
+    DPS_FAMILY_CONFIGURATION = 2,
+    /// This device: signer, file, buffer, clock, or who cancelled.
+    DPS_FAMILY_LOCAL = 3,
+    /// The service answered, and said no.
+    DPS_FAMILY_SERVICE = 4,
+    /// The way to the service: nothing usable came back.
+    DPS_FAMILY_LINK = 5,
+}
+
+/// Whether, and when, it makes sense to try the same again.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dps_verdict {
+    /// The same will fail again: something outside the device must change first.
+    DPS_VERDICT_NEVER = 0,
+    /// It may work after `retry_after_ms`.
+    DPS_VERDICT_AFTER = 1,
+    /// It can work once the caller changes what it passed in: a value, a buffer, the clock.
+    DPS_VERDICT_RECONFIGURE = 2,
+}
+
+/// The name of a result, such as `unauthorized`; empty for a number that is not known. A constant.
+#[unsafe(no_mangle)]
+pub extern "C" fn dps_result_name(result: i32) -> dps_span {
+    dps_span::of_option(code(result).map(ErrorCode::name))
+}
+
+/// A sentence for people; empty for a number that is not known. A constant. Firmware that never calls it links no text.
+#[unsafe(no_mangle)]
+pub extern "C" fn dps_result_text(result: i32) -> dps_span {
+    dps_span::of_option(code(result).map(ErrorCode::text))
+}
+
+/// Who has to act.
+#[unsafe(no_mangle)]
+pub extern "C" fn dps_result_family(result: i32) -> dps_family {
+    match code(result).map(ErrorCode::family) {
+        None => dps_family::DPS_FAMILY_NONE,
+        Some(Family::Misuse) => dps_family::DPS_FAMILY_MISUSE,
+        Some(Family::Configuration) => dps_family::DPS_FAMILY_CONFIGURATION,
+        Some(Family::Local) => dps_family::DPS_FAMILY_LOCAL,
+        Some(Family::Service) => dps_family::DPS_FAMILY_SERVICE,
+        Some(Family::Link) => dps_family::DPS_FAMILY_LINK,
+    }
+}
+
+fn code(result: dps_result) -> Option<ErrorCode> {
+    ErrorCode::ALL.iter().copied().find(|code| number(*code) == result)
+}
+
+pub(crate) const fn number(code: ErrorCode) -> dps_result {
+    code.number() as dps_result
+}
+
+/// Why a call did not do what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) ErrorCode);
+
+pub(crate) type Outcome<T> = Result<T, Refused>;
+
+impl Refused {
+    pub(crate) const ARGUMENT: Self = Self(ErrorCode::InvalidArgument);
+    pub(crate) const MISUSE: Self = Self(ErrorCode::Misuse);
+    pub(crate) const TOO_SMALL: Self = Self(ErrorCode::StorageTooSmall);
+}
+
+impl From<ConfigError> for Refused {
+    fn from(error: ConfigError) -> Self {
+        Self(error.code())
+    }
+}
+
+impl From<Misuse> for Refused {
+    fn from(_: Misuse) -> Self {
+        Self::MISUSE
+    }
+}
+
+/// The number for how a call ended.
+pub(crate) fn done(outcome: Outcome<()>) -> dps_result {
+    match outcome {
+        Ok(()) => DPS_OK,
+        Err(Refused(code)) => number(code),
+    }
+}
+
+/// Says how much would do, where a buffer is too small.
+pub(crate) fn told<T>(outcome: Result<T, TooSmall>, needed: &mut MaybeUninit<usize>) -> Outcome<T> {
+    outcome.map_err(|short| {
+        needed.write(short.needed);
+        Refused::TOO_SMALL
+    })
+}

@@ -1,0 +1,13 @@
+/* The board as the examples see it. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdint.h>
+
+/* Prints text that ends with a NUL. */
+void board_print(const char *text);
+
+/* Ends the program; 0 says that all went well. */
+_Noreturn void board_exit(int status);
+
+#endif
