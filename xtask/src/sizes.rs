@@ -24,7 +24,7 @@ const ROWS: [(&str, &[&str]); 4] = [
 
 /// The most flash, in bytes, on a Cortex-M4 for each row: built by stable, and with core rebuilt. To be lowered whenever
 /// the library gets smaller.
-const FLASH_MOST: [(u64, u64); 4] = [(5_200, 5_200), (7_600, 7_600), (24_000, 24_000), (27_000, 27_000)];
+const FLASH_MOST: [(u64, u64); 4] = [(5_100, 5_100), (7_300, 7_300), (21_500, 21_500), (24_500, 24_500)];
 /// The most stack, in bytes.
 const STACK_MOST: u64 = 1_500;
 /// The table is out of date when a figure is off by more than this share of it, in hundredths.
