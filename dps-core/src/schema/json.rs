@@ -68,6 +68,8 @@ impl Reader<'_> {
         loop {
             let key = self.text_value()?;
             self.cursor.expect(self.text, b':')?;
+            // Looking at what stands next passes over blanks, and is no reading.
+            self.cursor.next(self.text);
             let before = self.cursor.at;
             member(self, key)?;
             if self.cursor.at == before {

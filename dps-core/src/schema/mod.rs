@@ -133,12 +133,23 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     #[test]
     fn every_member_has_its_own_place() {
         for (index, (_, _, member)) in MEMBERS.iter().enumerate() {
             assert_eq!(*member as usize, index);
+        }
+    }
+
+    #[test]
+    fn blanks_around_members_that_are_not_read_change_nothing() {
+        let mut spaced = *b"{ \"unknown\" : 1 , \"operationId\" : \"5.0\" , \"registrationState\" : { \"x\" : [ ] , \"deviceId\" : \"d\" } }";
+        let body = read_body(&mut spaced).unwrap();
+        assert_eq!((body.operation_id, body.device_id), (Some("5.0"), Some("d")));
+        for broken in ["{\"unknown\": }", "{\"registrationState\": {\"x\": }}"] {
+            assert_eq!(read_body(&mut std::vec::Vec::from(broken)), Err(NotABody), "{broken}");
         }
     }
 }
