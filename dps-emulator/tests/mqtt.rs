@@ -159,13 +159,25 @@ fn bytes_in_any_portions() {
     let hello = Hello::of(&device.world, "dev-01", KEY).bytes();
     let all = [hello, subscribe(FILTER, 0), publish(0x30, &format!("{REGISTER}1"), b"")].concat();
     let mut effects = Vec::new();
-    // The version is looked at in the first bytes, which a client sends together.
-    for piece in [&all[..20]].into_iter().chain(all[20..].chunks(1)) {
+    for piece in all.chunks(1) {
         effects.extend(device.says(piece));
     }
     let (quality, topic, _) = published(&effects);
     assert_eq!(quality, 0, "as it was granted");
     assert!(topic.starts_with("$dps/registrations/res/202/?$rid=1"), "{topic}");
+}
+
+#[test]
+fn another_version_is_refused_in_any_portions() {
+    let mut device = Device::new(ServiceOptions::new());
+    let mut hello = Hello::of(&device.world, "dev-01", KEY);
+    hello.level = 5;
+    let effects: Vec<Effect> = hello.bytes()[..10].chunks(1).flat_map(|piece| device.says(piece)).collect();
+    assert_eq!(effects, refused(1));
+    // Too short to name a version: broken, and not waited for.
+    let mut device = Device::new(ServiceOptions::new());
+    assert_eq!(device.says(&[0x10]), []);
+    assert_eq!(device.says(&[2, 0, 0]).last(), Some(&Effect::Close));
 }
 
 #[test]

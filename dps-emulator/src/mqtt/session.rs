@@ -20,8 +20,8 @@ use crate::service::Service;
 
 /// No packet is larger, in bytes: the largest body, its topic, and some.
 const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
-/// Where the protocol level stands in a CONNECT whose length fits one byte (MQTT 3.1.1, section 3.1.2).
-const LEVEL_AT: usize = 8;
+/// Where the protocol level stands in the variable header of CONNECT (MQTT 3.1.1, section 3.1.2).
+const LEVEL_AT: usize = 6;
 
 /// What the front has to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub struct Session {
     granted: Option<Qos>,
     keep_alive_s: u16,
     answers_pings: bool,
-    begun: bool,
+    /// The first bytes, until they tell the protocol's version.
+    head: Option<Vec<u8>>,
 }
 
 struct Device {
@@ -69,7 +70,7 @@ impl Session {
         let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
         let mut connection = Connection::with_options(Version::V3_1_1, options);
         connection.set_auto_pub_response(true);
-        Self { connection, device: None, granted: None, keep_alive_s: 0, answers_pings: true, begun: false }
+        Self { connection, device: None, granted: None, keep_alive_s: 0, answers_pings: true, head: Some(Vec::new()) }
     }
 
     /// After how many milliseconds of silence the connection is given up: one and a half times the keep-alive (MQTT
@@ -87,12 +88,22 @@ impl Session {
 
     /// Takes bytes as they arrive, whole packets or not.
     pub fn receive(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if !std::mem::replace(&mut self.begun, true) && is_other_version(bytes) {
-            effects.push(Effect::Send(connack(ConnectReturnCode::UnacceptableProtocolVersion)));
-            effects.push(Effect::Close);
-            return effects;
+        let Some(mut head) = self.head.take() else { return self.read(service, now, bytes) };
+        head.extend_from_slice(bytes);
+        match is_other_version(&head) {
+            Some(true) => {
+                vec![Effect::Send(connack(ConnectReturnCode::UnacceptableProtocolVersion)), Effect::Close]
+            }
+            Some(false) => self.read(service, now, &head),
+            None => {
+                self.head = Some(head);
+                Vec::new()
+            }
         }
+    }
+
+    fn read(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
+        let mut effects = Vec::new();
         let mut cursor = Cursor::new(bytes);
         while (cursor.position() as usize) < bytes.len() {
             for event in self.connection.recv(&mut cursor) {
@@ -295,12 +306,19 @@ impl Device {
     }
 }
 
-/// Whether the first bytes are a CONNECT of another version than 3.1.1.
-fn is_other_version(bytes: &[u8]) -> bool {
-    // The remaining length of a CONNECT with a token takes two bytes.
-    let length_bytes = bytes.iter().skip(1).take(4).take_while(|byte| *byte & 0x80 != 0).count();
-    let level = bytes.get(LEVEL_AT + length_bytes);
-    bytes.first() == Some(&0x10) && level.is_some_and(|level| *level != 4)
+/// Whether a connection begins with a CONNECT of another version than 3.1.1; `None` while too little of it is there.
+fn is_other_version(bytes: &[u8]) -> Option<bool> {
+    let (first, rest) = bytes.split_first()?;
+    let length_more = rest.iter().take(4).take_while(|byte| **byte & 0x80 != 0).count();
+    if *first != 0x10 || length_more == 4 {
+        return Some(false);
+    }
+    let (length, body) = rest.split_at_checked(length_more + 1)?;
+    let length = length.iter().rev().fold(0_usize, |length, byte| length << 7 | usize::from(byte & 0x7f));
+    if length <= LEVEL_AT {
+        return Some(false);
+    }
+    body.get(LEVEL_AT).map(|level| *level != 4)
 }
 
 /// A refusal's bytes: fixed header, session-present 0, code (MQTT 3.1.1, section 3.2).
