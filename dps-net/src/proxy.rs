@@ -58,7 +58,7 @@ impl Proxy {
         if url.scheme() != "http" {
             return Err(ProxyError::Scheme);
         }
-        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(ProxyError::NoUrl);
         }
         let host = match url.host().ok_or(ProxyError::NoUrl)? {
@@ -66,9 +66,7 @@ impl Proxy {
             Host::Ipv4(address) => address.to_string(),
             Host::Ipv6(address) => address.to_string(),
         };
-        // `url` leaves out the port that is http's own, though it was named.
-        let named_80 = whole.trim_end_matches('/').ends_with(":80");
-        let port = url.port().unwrap_or(if named_80 { 80 } else { DEFAULT_PORT });
+        let port = url.port().or_else(|| port_80(&whole)).unwrap_or(DEFAULT_PORT);
         let decode = |part: &str| {
             let text = percent_decode_str(part).decode_utf8().map_err(|_| ProxyError::Credentials)?;
             Ok::<_, ProxyError>(text.into_owned())
@@ -137,6 +135,12 @@ impl fmt::Debug for Proxy {
     }
 }
 
+/// `url` leaves out a port that is the scheme's own, though it was named: under https it tells http's.
+fn port_80(url: &str) -> Option<u16> {
+    let (_, rest) = url.split_once("://")?;
+    Url::parse(&Zeroizing::new(format!("https://{rest}"))).ok()?.port()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +152,8 @@ mod tests {
             ("proxy.test:3128", "proxy.test:3128", None),
             ("http://proxy.test", "proxy.test:1080", None),
             ("http://proxy.test:80/", "proxy.test:80", None),
+            ("http://proxy.test:080", "proxy.test:80", None),
+            ("proxy.test:443", "proxy.test:443", None),
             ("http://[::1]:8080", "[::1]:8080", None),
             ("http://me@proxy.test:8080", "proxy.test:8080", Some(("me", ""))),
             ("http://me%40corp:p%3Aw@proxy.test:8080", "proxy.test:8080", Some(("me@corp", "p:w"))),
@@ -159,6 +165,7 @@ mod tests {
             ("", ProxyError::NoUrl),
             ("http://", ProxyError::NoUrl),
             ("http://proxy.test/path", ProxyError::NoUrl),
+            ("http://proxy.test:80#part", ProxyError::NoUrl),
             ("https://proxy.test", ProxyError::Scheme),
             ("socks5://proxy.test", ProxyError::Scheme),
             ("http://%FF@proxy.test", ProxyError::Credentials),
