@@ -81,7 +81,8 @@ impl Config {
         self
     }
 
-    /// The life of a token. Default: one hour, or the deadline and ten minutes when that is longer.
+    /// The life of a token. Default: one hour, or the deadline and ten minutes when that is longer. It is never less than
+    /// a signature and a request may take and a minute more, for the token has to outlive its request.
     #[must_use]
     pub const fn token_life(mut self, life: Millis) -> Self {
         self.token_life = Some(life);

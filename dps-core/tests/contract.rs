@@ -68,19 +68,29 @@ fn without_a_clock_nothing_is_signed_or_sent() {
 fn a_token_is_renewed_before_it_can_expire_under_a_request() {
     let mut storage = [0; 1024];
     // The life given is shorter than what the next requests need.
-    let short = config().token_life(Millis::from_secs(95)).deadline(Millis::from_secs(600));
+    let short = config().token_life(Millis::from_secs(125)).deadline(Millis::from_secs(600));
     let mut machine = Registration::new(identity(), short, &mut storage).unwrap();
     let generation = |did| match did {
         Did::Send { id, generation, .. } => (id, generation),
         other => panic!("{other:?}"),
     };
     let (id, first) = generation(step(&mut machine, 0));
-    machine.handle_reply(at(0), id, &assigning(Some(5))).unwrap();
-    let (id, second) = generation(step(&mut machine, 5000));
-    assert_eq!(second, first, "95 s are enough for 35 s and a margin of 60 s");
-    machine.handle_reply(at(5000), id, &assigning(Some(1))).unwrap();
-    let (_, third) = generation(step(&mut machine, 6000));
+    machine.handle_reply(at(0), id, &assigning(Some(35))).unwrap();
+    let (id, second) = generation(step(&mut machine, 35_000));
+    assert_eq!(second, first, "125 s are enough for 65 s and a margin of 60 s");
+    machine.handle_reply(at(35_000), id, &assigning(Some(1))).unwrap();
+    let (_, third) = generation(step(&mut machine, 36_000));
     assert_eq!(third, first + 1);
+}
+
+#[test]
+fn a_slow_signature_is_good_for_a_request_however_short_the_life_of_a_token() {
+    let mut storage = [0; 1024];
+    let short = config().token_life(Millis::from_secs(1)).request_timeout(Millis::from_secs(30));
+    let mut machine = Registration::new(identity(), short, &mut storage).unwrap();
+    let Action::Sign { id, .. } = machine.poll(at(0)) else { panic!() };
+    machine.handle_signature(at(29_999), id, &Signature::new([1; 32])).unwrap();
+    assert!(matches!(machine.poll(at(29_999)), Action::Send(_)));
 }
 
 #[test]

@@ -218,8 +218,11 @@ impl<'m, A: Attestation> Registration<'m, A> {
             };
             let needed_until = wall.unix_at(by).plus(TOKEN_MARGIN_SECONDS);
             if !self.token.is_some_and(|token| token.signed && token.expiry >= needed_until) {
-                // A short life must not make the machine ask for signatures without end.
-                let expiry = wall.unix_at(now).plus(self.config.token_seconds()).max(needed_until);
+                // A short life must not make the machine ask for signatures without end: one that comes as late as it
+                // may is still good for a request.
+                let latest = by.after(self.config.request_timeout).min(deadline);
+                let least = wall.unix_at(latest).plus(TOKEN_MARGIN_SECONDS);
+                let expiry = wall.unix_at(now).plus(self.config.token_seconds()).max(least);
                 return self.ask_for_signature(ask, id, by, expiry);
             }
         }
