@@ -183,10 +183,28 @@ fn an_operation_of_another_device_is_refused() {
         let refused = Registration::resume(identity(), config(), &mut storage, &operation).unwrap_err();
         assert_eq!(refused.code(), ErrorCode::OperationMismatch);
     }
-    for line in
-        ["", "dps-operation/2 a b c d", "dps-operation/1 dps.test 0ne00A1B2C3 dev-01", "dps-operation/1 a b c d e"]
-    {
+    for line in [
+        "",
+        "dps-operation/2 a b c d",
+        "dps-operation/1 dps.test 0ne00A1B2C3 dev-01",
+        "dps-operation/1 a b c d e",
+        "dps-operation/1 dps.test 0ne00A1B2C3 dev-01 5.op\n1",
+        "dps-operation/1 dps.test 0ne00A1B2C3 dev-01 5.öp",
+    ] {
         assert_eq!(Operation::parse(line).unwrap_err().code(), ErrorCode::OperationUnreadable, "{line:?}");
+    }
+}
+
+#[test]
+fn an_operation_id_that_cannot_be_stored_as_a_word_is_not_kept() {
+    for strange in ["5 op", "5.op\n", "5.öp"] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        let mut reply = assigned();
+        reply.body.operation_id = Some(strange);
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))) && machine.operation().is_none());
     }
 }
 

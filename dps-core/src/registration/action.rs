@@ -63,7 +63,7 @@ impl<'a> Operation<'a> {
             registration_id: RegistrationId::new(next()?).map_err(unreadable)?,
         };
         let id = next()?;
-        if id.is_empty() || words.next().is_some() {
+        if !is_operation_id(id) || words.next().is_some() {
             return Err(ConfigError::OperationUnreadable);
         }
         Ok(Self { identity, id })
@@ -95,4 +95,9 @@ impl<'a> Operation<'a> {
     pub const fn id(&self) -> &'a str {
         self.id
     }
+}
+
+/// Whether it can be one: opaque, but it goes into a path and a topic.
+pub(super) fn is_operation_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -3,6 +3,7 @@
 //! Driven by the JSON `status` rather than the number around it, since a 200 can carry a failure and, in old API
 //! versions, an assignment still under way.
 
+use super::action::is_operation_id;
 use super::retry::{self, Retry};
 use super::state::{Ask, Cause, End, RecordEnd, Step};
 use super::{Registration, UnixSeconds};
@@ -70,9 +71,8 @@ impl<A: Attestation> Registration<'_, A> {
     }
 
     fn assigning(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
-        let is_id = |id: &&str| id.bytes().all(|byte| byte.is_ascii_graphic());
         let known = match reply.body.operation_id {
-            Some(id) if is_id(&id) => self.storage.operation.replace(id),
+            Some(id) if is_operation_id(id) => self.storage.operation.replace(id),
             Some(_) => false,
             None => !self.storage.operation.is_empty(),
         };
@@ -91,7 +91,7 @@ impl<A: Attestation> Registration<'_, A> {
         let (Some(hub), Some(device)) = (reply.body.assigned_hub, reply.body.device_id) else {
             return self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None);
         };
-        if let Some(id) = reply.body.operation_id {
+        if let Some(id) = reply.body.operation_id.filter(|id| is_operation_id(id)) {
             self.storage.operation.replace(id);
         }
         let substatus = reply.body.substatus.unwrap_or("");
