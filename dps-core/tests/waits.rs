@@ -66,6 +66,22 @@ fn a_throttling_hint_is_kept_with_up_to_a_fifth_more() {
 }
 
 #[test]
+fn a_hint_is_kept_although_the_reply_lacks_the_rest() {
+    let (mut nameless, mut homeless) = (assigning(Some(10)), assigned());
+    nameless.body.operation_id = None;
+    homeless.body.assigned_hub = None;
+    homeless.retry_after = Some(Millis::from_secs(10));
+    let mut silent = Reply::new(200);
+    silent.retry_after = Some(Millis::from_secs(10));
+    for reply in [nameless, homeless, silent] {
+        match wait_after(config(), &reply, false) {
+            Did::Wait(until) => assert!((11_000..=13_000).contains(&until), "{until}: {reply:?}"),
+            other => panic!("{other:?}: {reply:?}"),
+        }
+    }
+}
+
+#[test]
 fn failures_without_a_hint_back_off_with_full_jitter() {
     let patient = config().deadline(Millis::from_secs(86_400));
     for seed in 0..50 {

@@ -66,7 +66,7 @@ impl<A: Attestation> Registration<'_, A> {
             Some(Status::Failed) => self.refused(now, ErrorCode::RegistrationFailed, reply),
             Some(Status::Disabled) => self.refused(now, ErrorCode::EnrollmentDisabled, reply),
             Some(Status::Unassigned | Status::Unknown) => self.refused(now, ErrorCode::UnexpectedStatus, reply),
-            None => self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None),
+            None => self.incomplete(now, ask, reply),
         }
     }
 
@@ -77,7 +77,7 @@ impl<A: Attestation> Registration<'_, A> {
             None => !self.storage.operation.is_empty(),
         };
         if !known {
-            return self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None);
+            return self.incomplete(now, ask, reply);
         }
         self.attempt = 0;
         self.cause = None;
@@ -89,7 +89,7 @@ impl<A: Attestation> Registration<'_, A> {
 
     fn assigned(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
         let (Some(hub), Some(device)) = (reply.body.assigned_hub, reply.body.device_id) else {
-            return self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), None);
+            return self.incomplete(now, ask, reply);
         };
         if let Some(id) = reply.body.operation_id.filter(|id| is_operation_id(id)) {
             self.storage.operation.replace(id);
@@ -115,7 +115,7 @@ impl<A: Attestation> Registration<'_, A> {
     fn record(&mut self, now: Instant, reply: &Reply<'_>) {
         let body = &reply.body;
         let Some(status) = body.status else {
-            return self.try_later(now, Ask::Lookup, Cause::new(ErrorCode::InvalidReply), None);
+            return self.incomplete(now, Ask::Lookup, reply);
         };
         let texts = &mut self.storage.texts;
         texts.wipe();
@@ -129,6 +129,11 @@ impl<A: Attestation> Registration<'_, A> {
             payload: body.payload.clone(),
         };
         self.finish(End::Record(record));
+    }
+
+    /// A good reply that lacks what it has to say.
+    fn incomplete(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
+        self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), reply.retry_after);
     }
 
     /// A final refusal inside a good reply.
