@@ -109,7 +109,8 @@ impl From<DpsError> for Failure {
     }
 }
 
-fn skew(seconds: i64) -> String {
+/// How far this device's clock is behind the service's (ahead where negative), in words.
+pub(crate) fn skew(seconds: i64) -> String {
     let side = if seconds > 0 { "behind" } else { "ahead of" };
     format!("this device's clock is {} s {side} the service's", seconds.unsigned_abs())
 }

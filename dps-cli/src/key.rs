@@ -2,6 +2,7 @@
 //!
 //! Options come before the environment; two keys are never guessed between.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey};
@@ -9,7 +10,7 @@ use dps_core::credentials::derive_device_key;
 use dps_core::{Key, RegistrationId};
 use zeroize::Zeroizing;
 
-use crate::args::KeyArgs;
+use crate::args::{KeyArgs, is_stdin};
 use crate::failure::{Failure, Result};
 use crate::secret::{self, SecretText};
 
@@ -37,19 +38,47 @@ pub(crate) enum DeviceOrGroup {
     Group(KeyText),
 }
 
-impl DeviceOrGroup {
-    /// Finds and reads the key that `args` or the environment names.
-    pub(crate) fn read(args: &KeyArgs) -> Result<Self> {
-        let choice = choose(
+/// Whose key a command is to use, and where it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeyChoice {
+    Device(KeySource),
+    Group(KeySource),
+}
+
+/// Reads the text of a secret from a file; the second argument names it.
+type Reader = fn(&Path, &str) -> Result<SecretText>;
+
+impl KeyChoice {
+    /// What `args` or the environment names.
+    pub(crate) fn of(args: &KeyArgs) -> Result<Self> {
+        choose(
             args.key_file.as_deref(),
             args.group_key_file.as_deref(),
             is_set(DEVICE_VARIABLE),
             is_set(GROUP_VARIABLE),
-        )?;
-        Ok(match choice {
-            Choice::Device(source) => Self::Device(source.read("the device's key")?),
-            Choice::Group(source) => Self::Group(source.read("the group's key")?),
+        )
+    }
+
+    /// Reads the key in a given way.
+    pub(crate) fn read_by(&self, reader: Reader) -> Result<DeviceOrGroup> {
+        Ok(match self {
+            Self::Device(source) => DeviceOrGroup::Device(source.read("the device's key", reader)?),
+            Self::Group(source) => DeviceOrGroup::Group(source.read("the group's key", reader)?),
         })
+    }
+
+    /// Where the key is.
+    pub(crate) fn source(&self) -> &KeySource {
+        match self {
+            Self::Device(source) | Self::Group(source) => source,
+        }
+    }
+}
+
+impl DeviceOrGroup {
+    /// Finds and reads the key that `args` or the environment names.
+    pub(crate) fn read(args: &KeyArgs) -> Result<Self> {
+        KeyChoice::of(args)?.read_by(secret::read)
     }
 
     /// The key for a client.
@@ -67,6 +96,21 @@ impl DeviceOrGroup {
             Self::Group(key) => Ok(derive_device_key(&key.key, registration_id)),
         }
     }
+
+    /// What the device's own key would be if the key were not what it was given as.
+    pub(crate) fn mistaken_key(&self, registration_id: RegistrationId<'_>) -> Result<Key> {
+        match self {
+            Self::Device(key) => Ok(derive_device_key(&key.key, registration_id)),
+            Self::Group(key) => Ok(Key::from_bytes(key.key.expose())?),
+        }
+    }
+
+    /// The length in bytes of the key that was given.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Device(key) | Self::Group(key) => key.key.length(),
+        }
+    }
 }
 
 /// Reads a group's key for deriving.
@@ -76,12 +120,12 @@ pub(crate) fn read_group_key(file: Option<&Path>) -> Result<Key> {
         None if is_set(GROUP_VARIABLE) => KeySource::Variable(GROUP_VARIABLE),
         None => return Err(Failure::usage("a group's key is needed: --group-key-file FILE, or DPS_GROUP_KEY")),
     };
-    Ok(source.read("the group's key")?.key)
+    Ok(source.read("the group's key", secret::read)?.key)
 }
 
 /// Reads any symmetric key from a file.
 pub(crate) fn read_key_file(path: &Path, what: &str) -> Result<KeyText> {
-    KeySource::File(path.to_owned()).read(what)
+    KeySource::File(path.to_owned()).read(what, secret::read)
 }
 
 impl KeyText {
@@ -91,11 +135,21 @@ impl KeyText {
     }
 }
 
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) if is_stdin(path) => f.write_str("stdin"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
 impl KeySource {
-    fn read(&self, what: &str) -> Result<KeyText> {
+    fn read(&self, what: &str, reader: Reader) -> Result<KeyText> {
         match self {
             Self::File(path) => {
-                let text = secret::read(path, what)?;
+                let text = reader(path, what)?;
                 let key = Key::from_base64(&text).map_err(secret::wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
@@ -111,20 +165,14 @@ impl KeySource {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Choice {
-    Device(KeySource),
-    Group(KeySource),
-}
-
-fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_set: bool) -> Result<Choice> {
+fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_set: bool) -> Result<KeyChoice> {
     match (device, group) {
-        (Some(path), None) => Ok(Choice::Device(KeySource::File(path.to_owned()))),
-        (None, Some(path)) => Ok(Choice::Group(KeySource::File(path.to_owned()))),
+        (Some(path), None) => Ok(KeyChoice::Device(KeySource::File(path.to_owned()))),
+        (None, Some(path)) => Ok(KeyChoice::Group(KeySource::File(path.to_owned()))),
         (Some(_), Some(_)) => Err(Failure::usage("give --key-file or --group-key-file, not both")),
         (None, None) => match (device_set, group_set) {
-            (true, false) => Ok(Choice::Device(KeySource::Variable(DEVICE_VARIABLE))),
-            (false, true) => Ok(Choice::Group(KeySource::Variable(GROUP_VARIABLE))),
+            (true, false) => Ok(KeyChoice::Device(KeySource::Variable(DEVICE_VARIABLE))),
+            (false, true) => Ok(KeyChoice::Group(KeySource::Variable(GROUP_VARIABLE))),
             (true, true) => Err(Failure::usage("DPS_KEY and DPS_GROUP_KEY are both set: give only one")),
             (false, false) => Err(Failure::usage(
                 "a key is needed: --key-file FILE with the device's, or --group-key-file FILE with the group's \
@@ -147,9 +195,9 @@ mod tests {
     fn an_option_comes_before_the_environment_and_two_keys_are_one_too_many() {
         let file = Path::new("key");
         let from_file = || KeySource::File(file.to_owned());
-        assert_eq!(choose(Some(file), None, true, true).unwrap(), Choice::Device(from_file()));
-        assert_eq!(choose(None, Some(file), true, false).unwrap(), Choice::Group(from_file()));
-        let variable = Choice::Device(KeySource::Variable("DPS_KEY"));
+        assert_eq!(choose(Some(file), None, true, true).unwrap(), KeyChoice::Device(from_file()));
+        assert_eq!(choose(None, Some(file), true, false).unwrap(), KeyChoice::Group(from_file()));
+        let variable = KeyChoice::Device(KeySource::Variable("DPS_KEY"));
         assert_eq!(choose(None, None, true, false).unwrap(), variable);
         assert!(choose(None, None, true, true).is_err());
         assert!(choose(None, None, false, false).is_err());

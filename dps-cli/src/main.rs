@@ -5,7 +5,9 @@
 mod admin;
 mod args;
 mod bulk;
+mod check;
 mod commands;
+mod connection;
 mod exit;
 mod failure;
 mod interrupt;

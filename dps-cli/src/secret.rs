@@ -2,7 +2,7 @@
 //!
 //! It bounds what it reads, wipes it, and says what is wrong with a file without repeating any of it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
@@ -20,8 +20,22 @@ const MOST: usize = 4096;
 pub(crate) type SecretText = Zeroizing<String>;
 
 /// Reads a secret from `path`, or from stdin for `-`. Blanks and line ends around it, and a byte order mark, are not
-/// part of it. `what` names it in messages, as in "the device's key".
+/// part of it. `what` names it in messages, as in "the device's key". A file that others can read is warned of.
 pub(crate) fn read(path: &Path, what: &str) -> Result<SecretText> {
+    if !is_stdin(path)
+        && let Ok(metadata) = std::fs::metadata(path)
+        && let Some(mode) = mode_open_to_others(&metadata)
+    {
+        note(format_args!(
+            "warning: {} can be read by others (mode {mode:04o}); make it yours alone with chmod 600",
+            path.display()
+        ));
+    }
+    read_unwarned(path, what)
+}
+
+/// The same for who looks at the file's mode apart.
+pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretText> {
     let (bytes, source) = if is_stdin(path) {
         let stdin = io::stdin();
         if stdin.is_terminal() {
@@ -30,7 +44,6 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<SecretText> {
         (read_bounded(stdin.lock()), "stdin".to_owned())
     } else {
         let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
-        warn_when_readable_by_others(&file, path);
         (read_bounded(file), path.display().to_string())
     };
     let bytes = bytes.map_err(|error| Failure::new(ErrorCode::File, format!("cannot read {source}: {error}")))?;
@@ -92,24 +105,20 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
+/// The permissions of a regular file that others than its owner have some of.
 #[cfg(unix)]
-fn warn_when_readable_by_others(file: &File, path: &Path) {
+pub(crate) fn mode_open_to_others(metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::MetadataExt as _;
     const GROUP_AND_OTHERS: u32 = 0o077;
-    if let Ok(metadata) = file.metadata()
-        && metadata.is_file()
-        && metadata.mode() & GROUP_AND_OTHERS != 0
-    {
-        note(format_args!(
-            "warning: {} can be read by others (mode {:04o}); make it yours alone with chmod 600",
-            path.display(),
-            metadata.mode() & 0o7777
-        ));
-    }
+    let open = metadata.is_file() && metadata.mode() & GROUP_AND_OTHERS != 0;
+    open.then_some(metadata.mode() & 0o7777)
 }
 
+/// This system has no such permissions.
 #[cfg(not(unix))]
-fn warn_when_readable_by_others(_file: &File, _path: &Path) {}
+pub(crate) fn mode_open_to_others(_metadata: &Metadata) -> Option<u32> {
+    None
+}
 
 #[cfg(test)]
 mod tests {

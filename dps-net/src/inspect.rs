@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dps_core::LinkError;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, ProtocolVersion, SignatureScheme};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -23,7 +23,7 @@ use crate::tls::{TlsError, config_with, verifier};
 pub struct Inspection {
     /// The certificates that the server presented, as DER, its own first. Empty when it did not come so far.
     pub presented: Vec<Vec<u8>>,
-    /// The version that was agreed on, such as `TLSv1_3`, or why there is no connection.
+    /// The version that was agreed on, such as `TLS 1.3`, or why there is no connection.
     pub version: Result<&'static str, Classified>,
 }
 
@@ -48,7 +48,11 @@ async fn shake_hands(
     stream: TcpStream,
 ) -> Result<&'static str, Classified> {
     let mut stream = connector.connect(name, stream).await.map_err(|error| of_io(&error, LinkError::Tls))?;
-    let version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
+    let version = match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS",
+    };
     // What goes wrong now was over anyway.
     let _ = stream.shutdown().await;
     Ok(version)

@@ -68,6 +68,15 @@ pub(crate) enum TransportName {
 }
 
 impl TransportName {
+    /// The word on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Mqtt => "mqtt",
+            Self::MqttWs => "mqtt-ws",
+        }
+    }
+
     pub(crate) fn transport(self) -> Transport {
         match self {
             Self::Https => Transport::Https,

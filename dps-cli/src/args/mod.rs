@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bulk::{DeriveKeyArgs, RowFormat};
-pub(crate) use connection::{ConnectionArgs, ProxyArgs, TrustArgs};
+pub(crate) use connection::{ConnectionArgs, ProxyArgs, TransportName, TrustArgs};
 pub(crate) use emulator::{EmulatorArgs, EmulatorCommand, EmulatorRunArgs};
 pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
 pub(crate) use fault::{FaultAddArgs, FaultCommand};
@@ -63,7 +63,9 @@ pub(crate) enum Command {
     /// Register a device and print the hub that it is assigned to
     Register(RegisterArgs),
     /// Print what the service has on record for a device, without registering it
-    Lookup(LookupArgs),
+    Lookup(DeviceArgs),
+    /// Find out what keeps a device from registering, without registering it
+    Check(DeviceArgs),
     /// Run a local provisioning service until Ctrl-C, or make one that is running fail on command
     Emulator(EmulatorArgs),
     /// Create, show, list and delete individual enrollments
@@ -89,13 +91,20 @@ pub(crate) struct TokenArgs {
     pub(crate) ttl: std::time::Duration,
 }
 
-/// `dps register`.
+/// Who the device is and how it reaches the service: what `dps lookup` and `dps check` need.
 #[derive(Debug, Args)]
-pub(crate) struct RegisterArgs {
+pub(crate) struct DeviceArgs {
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+/// `dps register`.
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// A file with one JSON object for the allocation webhook (- for stdin)
     #[arg(long, value_name = "JSON")]
     pub(crate) payload_file: Option<PathBuf>,
@@ -110,13 +119,10 @@ pub(crate) struct RegisterArgs {
     pub(crate) correct_clock: bool,
 }
 
-/// `dps lookup`.
-#[derive(Debug, Args)]
-pub(crate) struct LookupArgs {
-    #[command(flatten)]
-    pub(crate) identity: IdentityArgs,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
+impl DeviceArgs {
+    fn stdin_inputs(&self) -> usize {
+        self.identity.key.stdin_inputs() + self.connection.proxy.stdin_inputs()
+    }
 }
 
 impl Command {
@@ -126,10 +132,8 @@ impl Command {
         match self {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
             Self::Token(args) => args.identity.key.stdin_inputs(),
-            Self::Register(args) => {
-                args.identity.key.stdin_inputs() + args.connection.proxy.stdin_inputs() + from_stdin(&args.payload_file)
-            }
-            Self::Lookup(args) => args.identity.key.stdin_inputs() + args.connection.proxy.stdin_inputs(),
+            Self::Register(args) => args.device.stdin_inputs() + from_stdin(&args.payload_file),
+            Self::Lookup(args) | Self::Check(args) => args.stdin_inputs(),
             Self::Enrollment(command) => command.stdin_inputs(),
             Self::EnrollmentGroup(command) => command.stdin_inputs(),
             Self::Emulator(args) => args.stdin_inputs(),
@@ -160,8 +164,8 @@ mod tests {
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         assert_eq!(cli.command.stdin_inputs(), 2);
         let Command::Register(args) = cli.command else { panic!("not register") };
-        assert_eq!(args.identity.id_scope, "0ne1");
-        assert_eq!(args.connection.endpoint.as_deref(), Some("localhost:1"));
-        assert_eq!(args.connection.timeout.as_secs(), 120);
+        assert_eq!(args.device.identity.id_scope, "0ne1");
+        assert_eq!(args.device.connection.endpoint.as_deref(), Some("localhost:1"));
+        assert_eq!(args.device.connection.timeout.as_secs(), 120);
     }
 }

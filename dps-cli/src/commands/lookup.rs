@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::register::raw_json;
 use super::{blocking, device};
-use crate::args::LookupArgs;
+use crate::args::DeviceArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::output::Output;
@@ -25,9 +25,9 @@ struct Found<'a> {
 }
 
 /// Runs the command. A record that says "failed" or "disabled" was found all the same.
-pub(crate) async fn run(args: LookupArgs, output: Output) -> Result<Exit> {
+pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
     let registration_id = args.identity.registration_id.clone();
-    let builder = blocking(move || device::begin(&args.identity, &args.connection)).await?;
+    let builder = blocking(move || device::begin(&args)).await?;
     let record = builder.build()?.lookup().await?;
     report(&registration_id, &record, output)
 }

@@ -1,5 +1,6 @@
 //! One file a command: it reads its inputs, does the work through the crates beside this one, and prints.
 
+mod check;
 mod completions;
 mod demo;
 mod derive_key;
@@ -57,6 +58,7 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::EnrollmentGroup(command) => enrollment::run_group(command, output).await,
         Command::Register(args) => register::run(args, output).await,
         Command::Lookup(args) => lookup::run(args, output).await,
+        Command::Check(args) => check::run(args, output).await,
         Command::Demo => demo::run(output).await,
         Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control(command, output).await,
         Command::Emulator(EmulatorArgs { command: None, .. }) => {

@@ -1,6 +1,8 @@
 //! The program as its users meet it: the built binary, its streams, its files and its exit codes.
 
 mod bulk;
+mod check;
+mod check_faults;
 mod closed_streams;
 mod command_line;
 mod demo;
@@ -10,6 +12,8 @@ mod enrollment;
 mod failures;
 mod faults;
 mod interrupted;
+#[path = "../../../dps-net/tests/proxy_server/mod.rs"]
+mod proxy_server;
 mod register;
 mod run;
 mod secrets;

@@ -24,6 +24,8 @@ pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         "DPS_LOG",
         "HTTPS_PROXY",
         "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
         "ALL_PROXY",
         "all_proxy",
         "NO_PROXY",

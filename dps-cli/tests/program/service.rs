@@ -3,6 +3,7 @@
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::runtime::{Builder, Runtime};
 
+use super::proxy_server::{Manner, proxy};
 use super::run::{Folder, GROUP_KEY, dps};
 
 /// A running service with a folder of the files that a command line names.
@@ -35,6 +36,11 @@ impl Service {
     pub(crate) fn set<R>(&self, change: impl FnOnce(&mut dps_emulator::Service) -> R) -> R {
         let _inside = self.runtime.enter();
         self.emulator.with_service(change)
+    }
+
+    /// Starts a proxy beside the service and gives its address.
+    pub(crate) fn start_proxy(&self, manner: Manner) -> String {
+        format!("127.0.0.1:{}", self.runtime.block_on(proxy(manner)))
     }
 
     /// Enrolls a group and writes its primary key into the file `group.key`.

@@ -1,0 +1,74 @@
+//! Asks the service as this device, or as it might have been meant. Asks only: nothing is ever registered.
+
+use std::time::{Duration, SystemTime};
+
+use dps_client::{Probe, SymmetricKey};
+use dps_core::message::LinkError;
+use dps_core::{Key, RegistrationId};
+
+use super::budget::Budget;
+use crate::connection::Connection;
+use crate::failure::Result;
+
+/// The service as this device asks it.
+pub(super) struct Asker<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) id_scope: &'a str,
+    pub(super) budget: &'a Budget,
+}
+
+/// What the service thinks of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was let in. Over MQTT it may still be refused when the device registers.
+    Accepted,
+    Refused,
+    /// It did not come so far.
+    Unknown,
+}
+
+impl Asker<'_> {
+    /// Asks with a key, by a clock that is so many seconds ahead of this device's.
+    pub(super) async fn ask(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Probe> {
+        let limit = self.budget.step();
+        if limit.is_zero() {
+            let detail = "the time of --timeout was up".to_owned();
+            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail });
+        }
+        let clock = move || {
+            let offset = Duration::from_secs(ahead.unsigned_abs());
+            let now = SystemTime::now();
+            if ahead < 0 { now.checked_sub(offset) } else { now.checked_add(offset) }
+        };
+        let client = self
+            .connection
+            .builder()
+            .id_scope(self.id_scope)
+            .registration_id(id.as_str())
+            .symmetric_key(SymmetricKey::from_bytes(key.expose())?)
+            .request_timeout(limit)
+            .clock(clock)
+            .build()?;
+        Ok(client.probe().await?)
+    }
+
+    /// Whether the service takes a credential.
+    pub(super) async fn verdict(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Verdict> {
+        self.ask(id, key, ahead).await.map(|probe| verdict(&probe))
+    }
+}
+
+/// What an answer says of the credential. A service that has no record of the device does not refuse its credential.
+pub(super) fn verdict(probe: &Probe) -> Verdict {
+    match probe {
+        Probe::SignedIn => Verdict::Accepted,
+        Probe::Answered(answer) => match answer.http_status {
+            200..=299 if answer.record.is_some() => Verdict::Accepted,
+            404 if answer.error_code.is_some() || answer.tracking_id.is_some() => Verdict::Accepted,
+            401 => Verdict::Refused,
+            _ => Verdict::Unknown,
+        },
+        Probe::NoAnswer { error: LinkError::MqttRefused { code: 4 | 5 }, .. } => Verdict::Refused,
+        _ => Verdict::Unknown,
+    }
+}

@@ -1,0 +1,234 @@
+//! What the checks found, and which of it is the cause. Knows nothing of how it was found out.
+
+use std::collections::BTreeMap;
+
+use dps_core::ErrorCode;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing is wrong there.
+    Ok,
+    /// It does not keep the device from registering, and should be mended.
+    Warning,
+    /// It keeps the device from registering.
+    Error,
+    /// It could not be found out.
+    Skipped,
+}
+
+/// The checks, in the order in which a fault in one explains faults in those that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CheckId {
+    Key,
+    KeyFile,
+    RegistrationId,
+    IdScope,
+    Proxy,
+    Dns,
+    Tcp,
+    Clock,
+    Tls,
+    Service,
+    Throttling,
+    Authentication,
+    Registration,
+}
+
+/// One check: what was looked at, what was seen, what to do.
+#[derive(Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) id: CheckId,
+    pub(crate) outcome: Outcome,
+    /// What was found, in one sentence; of a skipped check, why it was.
+    pub(crate) summary: String,
+    /// What was seen.
+    pub(crate) evidence: Vec<String>,
+    /// What to do, the likeliest remedy first.
+    pub(crate) advice: Vec<String>,
+    /// What was seen, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) facts: Option<Value>,
+}
+
+/// Every check that was made.
+#[derive(Debug, Default)]
+pub(crate) struct Checks(BTreeMap<CheckId, Check>);
+
+/// The checks, and the cause.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// The check that explains why the device cannot register, or else the first that found something.
+    pub(crate) cause: Option<CheckId>,
+    /// The cause in one sentence.
+    pub(crate) headline: String,
+    pub(crate) checks: Vec<Check>,
+}
+
+impl Outcome {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl CheckId {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::KeyFile => "key-file",
+            Self::RegistrationId => "registration-id",
+            Self::IdScope => "id-scope",
+            Self::Proxy => "proxy",
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Clock => "clock",
+            Self::Tls => "tls",
+            Self::Service => "service",
+            Self::Throttling => "throttling",
+            Self::Authentication => "authentication",
+            Self::Registration => "registration",
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Serialize for CheckId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Check {
+    fn new(id: CheckId, outcome: Outcome, summary: impl Into<String>) -> Self {
+        Self { id, outcome, summary: summary.into(), evidence: Vec::new(), advice: Vec::new(), facts: None }
+    }
+
+    pub(crate) fn ok(id: CheckId, summary: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Ok, summary)
+    }
+
+    pub(crate) fn warning(id: CheckId, summary: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Warning, summary)
+    }
+
+    pub(crate) fn error(id: CheckId, summary: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Error, summary)
+    }
+
+    pub(crate) fn skipped(id: CheckId, why: impl Into<String>) -> Self {
+        Self::new(id, Outcome::Skipped, why)
+    }
+
+    pub(crate) fn is_ok(&self) -> bool {
+        self.outcome == Outcome::Ok
+    }
+
+    /// Adds something that was seen; nothing when it is empty.
+    pub(crate) fn seen(mut self, evidence: impl Into<String>) -> Self {
+        let evidence = evidence.into();
+        if !evidence.is_empty() {
+            self.evidence.push(evidence);
+        }
+        self
+    }
+
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice.push(advice.into());
+        self
+    }
+
+    /// Advises what the catalogue has to say to a failure.
+    pub(crate) fn advise_for(mut self, code: ErrorCode) -> Self {
+        self.advice.extend(code.hints().iter().map(|hint| hint.text().to_owned()));
+        self
+    }
+
+    pub(crate) fn facts(mut self, facts: Value) -> Self {
+        self.facts = Some(facts);
+        self
+    }
+}
+
+impl Checks {
+    /// Takes a check down.
+    pub(crate) fn add(&mut self, check: Check) {
+        self.0.insert(check.id, check);
+    }
+
+    pub(crate) fn add_all(&mut self, checks: impl IntoIterator<Item = Check>) {
+        self.0.extend(checks.into_iter().map(|check| (check.id, check)));
+    }
+
+    /// Finds a check worse than it was taken down, in the light of what came later. What it said before stays as
+    /// something that was seen.
+    pub(crate) fn worsen(&mut self, worse: Check) {
+        let before = self.0.remove(&worse.id);
+        let worse = before.into_iter().fold(worse, |mut worse, before| {
+            worse.evidence.splice(0..0, std::iter::once(before.summary).chain(before.evidence));
+            worse.facts = worse.facts.or(before.facts);
+            worse
+        });
+        self.add(worse);
+    }
+}
+
+impl Report {
+    /// Names the cause: the first error, since one explains those that follow; without any, the first warning.
+    pub(crate) fn of(checks: Checks) -> Self {
+        let checks: Vec<Check> = checks.0.into_values().collect();
+        let first = |outcome: Outcome| checks.iter().find(|check| check.outcome == outcome);
+        let found = first(Outcome::Error).or_else(|| first(Outcome::Warning));
+        let (cause, headline) = match found {
+            Some(check) => (Some(check.id), check.summary.clone()),
+            None => (None, "nothing was found that would keep the device from registering".to_owned()),
+        };
+        Self { cause, headline, checks }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(found: &[(CheckId, Outcome)]) -> Option<CheckId> {
+        let mut checks = Checks::default();
+        checks.add_all(found.iter().map(|(id, outcome)| Check::new(*id, *outcome, id.name())));
+        let report = Report::of(checks);
+        assert!(report.checks.is_sorted_by_key(|check| check.id), "{report:?}");
+        assert!(report.cause.is_none_or(|id| report.headline == id.name()));
+        report.cause
+    }
+
+    #[test]
+    fn an_error_comes_before_a_warning_and_an_earlier_check_before_a_later_one() {
+        use CheckId::{Authentication, Clock, KeyFile, Registration, Tls};
+        use Outcome::{Error, Ok, Skipped, Warning};
+        assert_eq!(cause(&[]), None);
+        assert_eq!(cause(&[(KeyFile, Ok), (Registration, Skipped)]), None);
+        assert_eq!(cause(&[(Tls, Warning), (KeyFile, Warning)]), Some(KeyFile));
+        assert_eq!(cause(&[(KeyFile, Warning), (Authentication, Error)]), Some(Authentication));
+        assert_eq!(cause(&[(Authentication, Error), (Clock, Error), (Tls, Ok)]), Some(Clock));
+    }
+
+    #[test]
+    fn what_is_found_worse_keeps_what_was_seen() {
+        let mut checks = Checks::default();
+        checks.add(Check::ok(CheckId::Key, "64 bytes").seen("from a file"));
+        checks.worsen(Check::error(CheckId::Key, "a group's").seen("derived, it is accepted"));
+        let report = Report::of(checks);
+        assert_eq!(report.checks[0].evidence, ["64 bytes", "from a file", "derived, it is accepted"]);
+        assert_eq!((report.cause, report.headline.as_str()), (Some(CheckId::Key), "a group's"));
+    }
+}

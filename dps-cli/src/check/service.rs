@@ -1,0 +1,129 @@
+//! What the answer says of the service itself: whether it is one, its clock, and whether it throttles.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dps_client::{Answer, Probe};
+use dps_core::message::LinkError;
+use dps_core::{ErrorCode, Hint};
+use serde_json::json;
+
+use super::asker::{Verdict, verdict};
+use super::report::{Check, CheckId};
+use crate::failure::skew;
+
+/// Clocks that differ by less are taken to agree, in seconds.
+pub(super) const SKEW: i64 = 300;
+
+/// Whether what answers is the service, and well.
+pub(super) fn service(probe: &Probe) -> Check {
+    let id = CheckId::Service;
+    match probe {
+        Probe::SignedIn => Check::ok(id, "the MQTT server accepted CONNECT and SUBSCRIBE"),
+        Probe::NoAnswer { error: LinkError::MqttRefused { code }, .. } if verdict(probe) == Verdict::Refused => {
+            Check::ok(id, format!("the MQTT server answered CONNECT with code {code}"))
+        }
+        Probe::NoAnswer { error, detail } => {
+            let code = error.code();
+            let check = Check::error(id, code.text()).seen(detail.clone()).advise_for(code);
+            check.facts(json!({ "error": code.name() }))
+        }
+        Probe::Answered(answer) => of_answer(answer, verdict(probe)),
+        _ => Check::skipped(id, "this version does not know such an answer"),
+    }
+}
+
+fn of_answer(answer: &Answer, verdict: Verdict) -> Check {
+    let id = CheckId::Service;
+    let status = answer.http_status;
+    let code = match status {
+        _ if verdict != Verdict::Unknown => None,
+        429 => None,
+        // A record or an error of the service would have been readable.
+        ..=299 | 404 => Some(ErrorCode::InvalidReply),
+        400 => Some(ErrorCode::BadRequest),
+        403 => Some(ErrorCode::Forbidden),
+        405 => Some(ErrorCode::MethodNotAllowed),
+        408 => Some(ErrorCode::RequestTimeout),
+        409 => Some(ErrorCode::Conflict),
+        415 => Some(ErrorCode::UnsupportedMediaType),
+        500.. => Some(ErrorCode::ServiceUnavailable),
+        _ => Some(ErrorCode::UnexpectedStatus),
+    };
+    let check = match code {
+        None => Check::ok(id, format!("it answers, with status {status}")),
+        Some(code) => Check::error(id, format!("{} (status {status})", code.text())).advise_for(code),
+    };
+    // What it says of the credential, and of its rate, is told where those are judged.
+    let words = if matches!(status, 401 | 429) { String::new() } else { words(answer) };
+    check.seen(words).facts(facts(answer))
+}
+
+/// What the service itself said about a refusal.
+pub(super) fn words(answer: &Answer) -> String {
+    let parts = [
+        answer.message.clone(),
+        answer.error_code.map(|code| format!("code {code}")),
+        answer.tracking_id.as_ref().map(|id| format!("tracking id {id}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn facts(answer: &Answer) -> serde_json::Value {
+    json!({
+        "httpStatus": answer.http_status,
+        "errorCode": answer.error_code,
+        "trackingId": answer.tracking_id,
+    })
+}
+
+/// Seconds that the service's clock is ahead of this device's.
+pub(super) fn ahead(probe: &Probe) -> Option<i64> {
+    let Probe::Answered(answer) = probe else { return None };
+    let unix =
+        |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
+    Some(unix(answer.service_time?)? - unix(SystemTime::now())?)
+}
+
+/// This device's clock against the service's.
+pub(super) fn clock(probe: &Probe) -> Check {
+    let id = CheckId::Clock;
+    let Some(ahead) = ahead(probe) else {
+        let why = match probe {
+            Probe::SignedIn | Probe::NoAnswer { error: LinkError::MqttRefused { .. }, .. } => "MQTT tells no time",
+            _ => "the service told no time",
+        };
+        return Check::skipped(id, why)
+            .advise("compare the output of date -u with a clock you trust, or check over https");
+    };
+    let summary = skew(ahead);
+    let check =
+        if ahead.abs() <= SKEW { Check::ok(id, summary) } else { Check::warning(id, summary).advise(SET_CLOCK) };
+    check.facts(json!({ "behindSeconds": ahead }))
+}
+
+pub(super) const SET_CLOCK: &str = "set this device's clock, and keep it with NTP";
+
+/// Whether the service asks to come back later.
+pub(super) fn throttling(probe: &Probe) -> Check {
+    let id = CheckId::Throttling;
+    match probe {
+        Probe::Answered(answer) if answer.http_status == 429 => {
+            let seconds = answer.retry_after.map(|wait| wait.as_secs_f64().ceil());
+            let summary = match seconds {
+                Some(seconds) => format!("the service throttles: it asks to come back in {seconds} s"),
+                None => "the service throttles, and does not say for how long".to_owned(),
+            };
+            let check = Check::error(id, summary).seen(words(answer)).advise_for(ErrorCode::Throttled);
+            check.facts(json!({ "retryAfterMs": answer.retry_after.map(|wait| wait.as_millis() as u64) }))
+        }
+        Probe::Answered(_) => Check::ok(id, "the service does not throttle now"),
+        Probe::SignedIn => Check::skipped(id, "over MQTT it shows only when the device registers"),
+        _ => Check::skipped(id, "the service did not answer"),
+    }
+}
+
+/// What to look at when a credential is refused and nothing explains it, the likeliest first.
+pub(super) fn unexplained(probe: &Probe) -> impl Iterator<Item = Hint> {
+    let clock = matches!(probe, Probe::NoAnswer { .. }).then_some(Hint::CheckClock);
+    [Hint::WrongKey, Hint::WrongIdScope, Hint::NoEnrollment].into_iter().chain(clock)
+}

@@ -1,0 +1,137 @@
+//! The handshake: what the server presented, what is trusted here, and what of it does not fit.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dps_client::Roots;
+use dps_core::{ErrorCode, LinkError};
+use dps_net::{Classified, Inspection, inspect, platform_root_count};
+use serde::Serialize;
+use serde_json::json;
+use tokio::net::TcpStream;
+
+use super::budget::{Budget, Late};
+use super::certificate::{self, Certificate};
+use super::report::{Check, CheckId};
+use crate::connection::Connection;
+
+const ID: CheckId = CheckId::Tls;
+/// How many authorities are named; of more only the number is told.
+const NAMED: usize = 3;
+
+/// Shakes hands over the connection that was made. Gives a fault of the clock too, where that is what it comes to.
+pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: &Budget) -> (Check, Option<Check>) {
+    let inspection = match budget.bounded(inspect(stream, connection.host(), &connection.roots)).await {
+        Ok(Ok(inspection)) => inspection,
+        Ok(Err(error)) => {
+            let check = Check::error(ID, error.to_string());
+            return (check.advise("install the system's authorities, or name them with --ca-file"), None);
+        }
+        Err(late) => return (silent(late, connection), None),
+    };
+    let presented: Vec<Certificate> = inspection.presented.iter().map(|der| Certificate::of(der)).collect();
+    let (check, clock) = judge(&inspection, &presented, connection);
+    let check = presented.iter().enumerate().fold(check, |check, (index, certificate)| {
+        let [first, second] = certificate.lines();
+        check.seen(format!("presented {}: {first}", index + 1)).seen(second)
+    });
+    let trust = Trust::of(&connection.roots);
+    let facts = json!({
+        "version": inspection.version.as_ref().ok(),
+        "error": inspection.version.as_ref().err().map(|found| found.error.code().name()),
+        "presented": presented,
+        "trusted": trust,
+        "clock": certificate::now(),
+    });
+    (check.seen(format!("trusted: {}", trust.words())).facts(facts), clock)
+}
+
+fn silent(late: Late, connection: &Connection) -> Check {
+    let (host, port) = (connection.host(), connection.port());
+    Check::error(ID, format!("port {port} of {host} takes the connection and says nothing"))
+        .seen(format!("TLS handshake: {late}"))
+        .advise(format!("check that the service is what listens on port {port} of {host}"))
+        .advise_for(ErrorCode::Timeout)
+}
+
+fn judge(inspection: &Inspection, presented: &[Certificate], connection: &Connection) -> (Check, Option<Check>) {
+    let host = connection.host();
+    let found = match &inspection.version {
+        Ok(version) => return (Check::ok(ID, format!("{version}, and the certificate of {host} is trusted")), None),
+        Err(found) => found,
+    };
+    let own = presented.first().and_then(|certificate| certificate.content.as_ref());
+    let summary = match (found.error, own) {
+        (LinkError::NameMismatch, Some(own)) if !own.names.is_empty() => {
+            format!("the server's certificate is for {} and not for {host}", own.names.join(", "))
+        }
+        (error, _) => error.code().text().to_owned(),
+    };
+    let check = Check::error(ID, summary).seen(found.detail.clone()).advise_for(found.error.code());
+    let clock = own.and_then(|own| clock_before(found, own.valid_from, &own.not_before));
+    (check, clock)
+}
+
+/// A certificate that is not valid yet says more of the clock than of the certificate.
+fn clock_before(found: &Classified, valid_from: i64, not_before: &str) -> Option<Check> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let early = found.error == LinkError::CertificateExpired && i64::try_from(now).is_ok_and(|now| now < valid_from);
+    let summary = "this device's clock is behind: the server's certificate is not valid yet by it";
+    early.then(|| {
+        Check::error(CheckId::Clock, summary)
+            .seen(format!("the clock here: {}; valid from {not_before}", certificate::now()))
+            .advise("set the clock, and keep it with NTP")
+    })
+}
+
+/// Whom this device trusts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Trust {
+    /// Whether the authorities of this system.
+    platform: bool,
+    /// How many those are, where that is known.
+    platform_count: Option<usize>,
+    /// The authorities that were given.
+    given: Vec<Certificate>,
+}
+
+impl Trust {
+    fn of(roots: &Roots) -> Self {
+        let platform = roots.trusts_platform();
+        Self {
+            platform,
+            platform_count: platform.then(platform_root_count).flatten(),
+            given: roots.given().map(Certificate::of).collect(),
+        }
+    }
+
+    fn words(&self) -> String {
+        let given = if self.given.len() <= NAMED {
+            self.given.iter().map(Certificate::subject).collect::<Vec<_>>().join("; ")
+        } else {
+            format!("{} authorities", self.given.len())
+        };
+        let count = self.platform_count.map(|count| format!("{count} ")).unwrap_or_default();
+        match (self.platform, self.given.is_empty()) {
+            (true, true) => format!("the {count}authorities of this system"),
+            (true, false) => format!("the {count}authorities of this system, and from --add-ca-file {given}"),
+            (false, _) => format!("instead of this system's authorities, from --ca-file {given}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_valid_yet_is_a_matter_of_the_clock() {
+        let found = |error| Classified { error, detail: String::new() };
+        let (expired, future) = (found(LinkError::CertificateExpired), i64::MAX);
+        let clock = clock_before(&expired, future, "some day").unwrap();
+        assert_eq!(clock.id, CheckId::Clock);
+        assert!(!clock.is_ok() && clock.evidence[0].contains("some day"), "{clock:?}");
+        assert!(clock_before(&expired, 0, "1970").is_none(), "it has expired");
+        assert!(clock_before(&found(LinkError::UnknownCa), future, "some day").is_none());
+    }
+}

@@ -1,0 +1,73 @@
+//! Where the service is and how it is reached, from the words of the command line. Files are read, nothing is sent.
+
+use std::time::Duration;
+
+use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots};
+use dps_core::Endpoint;
+use dps_core::codec::{http, mqtt};
+
+use crate::args::{ConnectionArgs, TransportName};
+use crate::failure::Result;
+use crate::{proxy, trust};
+
+/// The way to the service.
+pub(crate) struct Connection {
+    named: String,
+    pub(crate) roots: Roots,
+    pub(crate) proxy: ProxyChoice,
+    pub(crate) transport: TransportName,
+    pub(crate) timeout: Duration,
+}
+
+impl Connection {
+    /// Checks the endpoint, then reads certificates and the proxy's password. Blocks while it reads.
+    pub(crate) fn read(args: &ConnectionArgs) -> Result<Self> {
+        let endpoint = match &args.endpoint {
+            Some(text) => Endpoint::new(text)?,
+            None => Endpoint::GLOBAL,
+        };
+        Ok(Self {
+            named: endpoint.to_string(),
+            roots: trust::roots(&args.trust)?,
+            proxy: proxy::choice(&args.proxy)?,
+            transport: args.transport,
+            timeout: args.timeout,
+        })
+    }
+
+    /// A client that goes this way, without an identity yet.
+    pub(crate) fn builder(&self) -> ProvisioningClientBuilder {
+        ProvisioningClient::builder()
+            .endpoint(self.named.as_str())
+            .roots(self.roots.clone())
+            .proxy(self.proxy.clone())
+            .transport(self.transport.transport())
+            .timeout(self.timeout)
+            .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// The service's host name or address.
+    pub(crate) fn host(&self) -> &str {
+        self.parsed().host()
+    }
+
+    /// The port that the transport dials.
+    pub(crate) fn port(&self) -> u16 {
+        self.parsed().port_or(match self.transport {
+            TransportName::Https => http::DEFAULT_PORT,
+            TransportName::Mqtt => mqtt::DEFAULT_PORT,
+            TransportName::MqttWs => mqtt::WEBSOCKET_PORT,
+        })
+    }
+
+    /// Host and port, as a client connects to them.
+    pub(crate) fn endpoint(&self) -> String {
+        let host = self.host();
+        if host.contains(':') { format!("[{host}]:{}", self.port()) } else { format!("{host}:{}", self.port()) }
+    }
+
+    fn parsed(&self) -> Endpoint<'_> {
+        // It was written by an endpoint that had been parsed.
+        Endpoint::new(&self.named).unwrap_or(Endpoint::GLOBAL)
+    }
+}

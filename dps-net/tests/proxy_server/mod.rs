@@ -1,0 +1,66 @@
+//! An HTTP proxy on loopback that opens tunnels, or does not. Other crates' tests take it by its path.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the proxy does.
+#[derive(Clone, Copy)]
+pub enum Manner {
+    /// Tunnels for everybody.
+    Opens,
+    /// Tunnels for whoever sends these credentials, and answers 407 to others.
+    Wants(&'static str),
+    /// Sends this.
+    Says(&'static str),
+    /// Never answers.
+    Hangs,
+}
+
+/// What a refusal looks like.
+pub const FORBIDDEN: Manner = Manner::Says("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\n<html>");
+
+/// Starts one and gives its port. Whatever host is asked for, the way leads to its port on loopback.
+pub async fn proxy(manner: Manner) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, manner));
+        }
+    });
+    port
+}
+
+async fn serve(stream: TcpStream, manner: Manner) {
+    let mut stream = BufReader::new(stream);
+    let mut lines: Vec<String> = Vec::new();
+    while lines.last().is_none_or(|line| !line.is_empty()) {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let is_authorization = |name: &str| name.eq_ignore_ascii_case("Proxy-Authorization");
+    let mut headers = lines.iter().filter_map(|line| line.split_once(": "));
+    let mut knows = |credentials: &str| headers.any(|(name, value)| is_authorization(name) && value == credentials);
+    let answer = match manner {
+        Manner::Wants(credentials) if !knows(credentials) => {
+            "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+        }
+        Manner::Opens | Manner::Wants(_) => {
+            let port = lines[0].strip_suffix(" HTTP/1.1").and_then(|line| line.rsplit(':').next()).unwrap();
+            let mut to = TcpStream::connect((Ipv4Addr::LOCALHOST, port.parse().unwrap())).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();
+            let _ = copy_bidirectional(&mut stream, &mut to).await;
+            return;
+        }
+        Manner::Says(text) => text,
+        Manner::Hangs => return std::future::pending().await,
+    };
+    let _ = stream.write_all(answer.as_bytes()).await;
+}
