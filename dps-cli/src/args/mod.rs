@@ -65,6 +65,7 @@ pub(crate) enum Command {
     /// Print what the service has on record for a device, without registering it
     Lookup(DeviceArgs),
     /// Find out what keeps a device from registering, without registering it
+    #[command(after_help = "Exit codes: 0 nothing was found, 10 anything was found, warnings included")]
     Check(DeviceArgs),
     /// Run a local provisioning service until Ctrl-C, or make one that is running fail on command
     Emulator(EmulatorArgs),

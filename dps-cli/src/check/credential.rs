@@ -71,44 +71,50 @@ struct Inquiry<'a, 'b> {
 
 async fn refused(asker: &Asker<'_>, credential: Credential<'_>, probe: &Probe, checks: &mut Checks) -> Result<()> {
     let mut inquiry = Inquiry { asker, credential, ahead: 0, tried: Vec::new() };
-    let explained = inquiry.explain(probe, checks).await?;
-    let summary = match explained {
-        Some(cause) => format!("the service refuses the credential, which {} explains", cause.name()),
+    let refusal = match inquiry.explain(probe).await? {
+        Some(cause) => {
+            let refusal =
+                Check::error(ID, format!("the service refuses the credential, which {} explains", cause.id.name()));
+            checks.worsen(cause);
+            refusal
+        }
         None => {
-            "the service refuses the credential: key, id scope and registration id do not belong together".to_owned()
+            suspect(std::mem::take(&mut inquiry.credential.suspects), checks);
+            let summary =
+                "the service refuses the credential: key, id scope and registration id do not belong together";
+            likely(probe).fold(Check::error(ID, summary), |check, hint| check.advise(hint.text()))
         }
     };
-    let mut check = Check::error(ID, summary);
-    if let Probe::Answered(answer) = probe {
-        check = check.seen(service::words(answer));
-    }
-    check = inquiry.tried.into_iter().fold(check, Check::seen);
-    if explained.is_none() {
-        check = service::unexplained(probe).fold(check, |check, hint| check.advise(hint.text()));
-    }
-    checks.add(check);
+    let words = if let Probe::Answered(answer) = probe { service::words(answer) } else { String::new() };
+    checks.add(inquiry.tried.into_iter().fold(refusal.seen(words), Check::seen));
     checks.add(Check::skipped(CheckId::Registration, "the service refuses the credential"));
     Ok(())
 }
 
+/// The first of what looks unusual is the likeliest cause; the others are mentioned.
+fn suspect(suspects: Vec<Suspect>, checks: &mut Checks) {
+    for (index, Suspect { id, summary, advice }) in suspects.into_iter().enumerate() {
+        let check = if index == 0 { Check::error(id, summary) } else { Check::warning(id, summary) };
+        checks.worsen(check.advise(advice));
+    }
+}
+
+/// What to look at when nothing explains a refusal, the likeliest first.
+fn likely(probe: &Probe) -> impl Iterator<Item = Hint> {
+    let time_unknown = service::ahead(probe).is_none().then_some(Hint::CheckClock);
+    [Hint::WrongKey, Hint::WrongIdScope, Hint::NoEnrollment].into_iter().chain(time_unknown)
+}
+
 impl Inquiry<'_, '_> {
-    /// Finds the check that explains the refusal, and takes down there what was found.
-    async fn explain(&mut self, probe: &Probe, checks: &mut Checks) -> Result<Option<CheckId>> {
-        let explanation = match self.clock(probe).await? {
-            Some(clock) => Some(clock),
-            None => match self.mix_up().await? {
-                Some(mix_up) => Some(mix_up),
-                None => match self.spelling().await? {
-                    Some(spelling) => Some(spelling),
-                    None => self.suspicion(checks),
-                },
-            },
-        };
-        let cause = explanation.as_ref().map(|check| check.id);
-        if let Some(check) = explanation {
-            checks.worsen(check);
+    /// The check that explains the refusal, where one is found by asking.
+    async fn explain(&mut self, probe: &Probe) -> Result<Option<Check>> {
+        if let Some(clock) = self.clock(probe).await? {
+            return Ok(Some(clock));
         }
-        Ok(cause)
+        match self.mix_up().await? {
+            Some(mix_up) => Ok(Some(mix_up)),
+            None => self.spelling().await,
+        }
     }
 
     /// A clock that is far behind makes tokens that are expired when they arrive.
@@ -120,7 +126,8 @@ impl Inquiry<'_, '_> {
         if !self.accepts("with the service's time", id, &key).await? {
             return Ok(None);
         }
-        let check = Check::error(CheckId::Clock, format!("{}: its tokens are expired when they arrive", skew(ahead)));
+        let why = if ahead > 0 { "its tokens are expired when they arrive" } else { "its tokens are not taken" };
+        let check = Check::error(CheckId::Clock, format!("{}: {why}", skew(ahead)));
         Ok(Some(check.seen("with the service's time the same key is accepted").advise(SET_CLOCK)))
     }
 
@@ -159,16 +166,6 @@ impl Inquiry<'_, '_> {
             }
         }
         Ok(None)
-    }
-
-    /// The first of what looks unusual is the likeliest cause; the others are mentioned.
-    fn suspicion(&mut self, checks: &mut Checks) -> Option<Check> {
-        let mut suspects = std::mem::take(&mut self.credential.suspects).into_iter();
-        let first = suspects.next().map(|first| Check::error(first.id, first.summary).advise(first.advice));
-        for other in suspects {
-            checks.worsen(Check::warning(other.id, other.summary).advise(other.advice));
-        }
-        first
     }
 
     async fn accepts(&mut self, attempt: &str, id: RegistrationId<'_>, key: &Key) -> Result<bool> {

@@ -82,35 +82,41 @@ struct Attempt {
 
 /// Tries every address; gives the first that answers, and whether all of them said no at once.
 async fn connect(connection: &Connection, addresses: Vec<IpAddr>, budget: &Budget) -> (Check, Option<TcpStream>, bool) {
-    let (id, host, port) = (CheckId::Tcp, connection.host(), connection.port());
+    let (host, port) = (connection.host(), connection.port());
     if addresses.is_empty() {
-        return (Check::skipped(id, "there is no address to connect to"), None, false);
+        return (Check::skipped(CheckId::Tcp, "there is no address to connect to"), None, false);
     }
     let limit = budget.step().min(ADDRESS);
     let attempts = try_all(addresses.into_iter().map(|address| SocketAddr::new(address, port)), limit).await;
-    let kind = |attempt: &Attempt| attempt.result.as_ref().err().map(io::Error::kind);
-    let timed_out = attempts.iter().filter(|attempt| kind(attempt) == Some(io::ErrorKind::TimedOut)).count();
-    let refused = attempts.iter().all(|attempt| kind(attempt) == Some(io::ErrorKind::ConnectionRefused));
-    let connected = attempts.iter().any(|attempt| attempt.result.is_ok());
-    let check = if !connected {
-        let summary = if refused {
-            format!("nothing listens on port {port} of {host}")
-        } else if timed_out == attempts.len() {
-            format!("port {port} of {host} does not answer")
-        } else {
-            format!("no connection to port {port} of {host} can be made")
-        };
-        Check::error(id, summary).advise_for(ErrorCode::Connect)
-    } else if timed_out > 0 {
-        Check::warning(id, format!("some addresses of {host} do not answer on port {port}: clients may wait on them"))
-            .advise("have the name server leave out addresses that cannot be reached from here")
-    } else {
-        Check::ok(id, format!("port {port} of {host} answers"))
-    };
-    let check = attempts.iter().fold(check, |check, attempt| check.seen(attempt.words()));
+    let refused = attempts.iter().all(|attempt| attempt.failed_by(io::ErrorKind::ConnectionRefused));
+    let check =
+        attempts.iter().fold(judge(&attempts, refused, host, port), |check, attempt| check.seen(attempt.words()));
     let facts = json!({ "attempts": attempts.iter().map(Attempt::facts).collect::<Vec<_>>() });
     let stream = attempts.into_iter().find_map(|attempt| attempt.result.ok());
     (check.facts(facts), stream, refused)
+}
+
+fn judge(attempts: &[Attempt], refused: bool, host: &str, port: u16) -> Check {
+    let silent = attempts.iter().filter(|attempt| attempt.failed_by(io::ErrorKind::TimedOut)).count();
+    let id = CheckId::Tcp;
+    if attempts.iter().any(|attempt| attempt.result.is_ok()) {
+        return match silent {
+            0 => Check::ok(id, format!("port {port} of {host} answers")),
+            _ => Check::warning(
+                id,
+                format!("some addresses of {host} do not answer on port {port}: clients wait on them"),
+            )
+            .advise("have the name server leave out addresses that cannot be reached from here"),
+        };
+    }
+    let summary = if refused {
+        format!("nothing listens on port {port} of {host}")
+    } else if silent == attempts.len() {
+        format!("port {port} of {host} does not answer")
+    } else {
+        format!("no connection to port {port} of {host} can be made")
+    };
+    Check::error(id, summary).advise_for(ErrorCode::Connect)
 }
 
 /// All at once, in the order of the addresses.
@@ -130,11 +136,15 @@ async fn try_all(addresses: impl Iterator<Item = SocketAddr>, limit: Duration) -
 }
 
 impl Attempt {
+    fn failed_by(&self, kind: io::ErrorKind) -> bool {
+        self.result.as_ref().is_err_and(|error| error.kind() == kind)
+    }
+
     fn words(&self) -> String {
         let (address, ms) = (self.address, self.took.as_millis());
         match &self.result {
             Ok(_) => format!("{address}: connected in {ms} ms"),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => format!("{address}: no answer within {ms} ms"),
+            Err(_) if self.failed_by(io::ErrorKind::TimedOut) => format!("{address}: no answer within {ms} ms"),
             Err(error) => format!("{address}: {error}"),
         }
     }

@@ -3,8 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::{Answer, Probe};
+use dps_core::ErrorCode;
 use dps_core::message::LinkError;
-use dps_core::{ErrorCode, Hint};
 use serde_json::json;
 
 use super::asker::{Verdict, verdict};
@@ -95,9 +95,12 @@ pub(super) fn clock(probe: &Probe) -> Check {
         return Check::skipped(id, why)
             .advise("compare the output of date -u with a clock you trust, or check over https");
     };
-    let summary = skew(ahead);
-    let check =
-        if ahead.abs() <= SKEW { Check::ok(id, summary) } else { Check::warning(id, summary).advise(SET_CLOCK) };
+    let check = if ahead.abs() <= SKEW {
+        let within = ahead.unsigned_abs().max(1);
+        Check::ok(id, format!("this device's clock agrees with the service's within {within} s"))
+    } else {
+        Check::warning(id, skew(ahead)).advise(SET_CLOCK)
+    };
     check.facts(json!({ "behindSeconds": ahead }))
 }
 
@@ -120,10 +123,4 @@ pub(super) fn throttling(probe: &Probe) -> Check {
         Probe::SignedIn => Check::skipped(id, "over MQTT it shows only when the device registers"),
         _ => Check::skipped(id, "the service did not answer"),
     }
-}
-
-/// What to look at when a credential is refused and nothing explains it, the likeliest first.
-pub(super) fn unexplained(probe: &Probe) -> impl Iterator<Item = Hint> {
-    let clock = matches!(probe, Probe::NoAnswer { .. }).then_some(Hint::CheckClock);
-    [Hint::WrongKey, Hint::WrongIdScope, Hint::NoEnrollment].into_iter().chain(clock)
 }

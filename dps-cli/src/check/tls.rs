@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::budget::{Budget, Late};
 use super::certificate::{self, Certificate};
 use super::report::{Check, CheckId};
+use super::service::SET_CLOCK;
 use crate::connection::Connection;
 
 const ID: CheckId = CheckId::Tls;
@@ -79,7 +80,7 @@ fn clock_before(found: &Classified, valid_from: i64, not_before: &str) -> Option
     early.then(|| {
         Check::error(CheckId::Clock, summary)
             .seen(format!("the clock here: {}; valid from {not_before}", certificate::now()))
-            .advise("set the clock, and keep it with NTP")
+            .advise(SET_CLOCK)
     })
 }
 
