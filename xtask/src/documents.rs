@@ -54,7 +54,7 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a code span is meant as a path of the repository: one word that begins with a top-level folder, or a file at the top.
 fn is_path(span: &str) -> bool {
-    const FOLDERS: [&str; 15] = [
+    const FOLDERS: [&str; 16] = [
         "dps-core/",
         "dps-net/",
         "dps-http/",
@@ -70,6 +70,7 @@ fn is_path(span: &str) -> bool {
         "interop/",
         "dps-mqtt/",
         "bindings/",
+        "fuzz/",
     ];
     let plain = !span.contains([' ', '*', '<', '{', '…']);
     let top = span.ends_with(".md") || ["Cargo.toml", "deny.toml", "rustfmt.toml"].contains(&span);

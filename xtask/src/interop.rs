@@ -1,7 +1,7 @@
 //! Published clients of other makers against the emulator, in the versions that `interop` pins.
 //!
 //! Their ports are fixed and they verify host names, so that this needs the ports themselves, and what the clients run
-//! on. Where that cannot be had it says so and how to get it, and is no failure.
+//! on. Where that cannot be had it says so and how to get it.
 
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpListener;
@@ -38,11 +38,6 @@ const PEERS: [Peer; 5] = [
 ];
 
 pub(crate) fn check() -> Outcome {
-    let missing = ["npm", "python3"].into_iter().find(|program| !exists(program));
-    if let Some(reason) = missing.map(|program| format!("{program} is missing")).or_else(ports_are_missing) {
-        println!("skipped: {reason}");
-        return Ok(());
-    }
     let folder = target_dir().join("interop");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     install_node(&folder)?;
@@ -62,6 +57,12 @@ pub(crate) fn check() -> Outcome {
         }
     }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} registrations failed")) }
+}
+
+/// Why it cannot be done here, and what to do about it.
+pub(crate) fn missing() -> Option<String> {
+    let program = ["npm", "python3"].into_iter().find(|program| !exists(program));
+    program.map(|program| format!("{program} is missing")).or_else(ports_are_missing)
 }
 
 /// Why the ports cannot be had, and what to do about it.

@@ -9,6 +9,7 @@ mod cargo_checks;
 mod core_deps;
 mod documents;
 mod errors;
+mod fuzz;
 mod header;
 mod image;
 mod interop;
@@ -62,6 +63,7 @@ const CHECKS: &[Task] = &[
         about: "flash, RAM and stack of C firmware within budget; its table is true",
         run: sizes::check,
     },
+    Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
@@ -79,18 +81,33 @@ const OTHERS: &[Task] = &[
     Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
 ];
 
+/// Tasks that take what stands behind their names ([`run::arguments`]).
+const TAKE_ARGUMENTS: [&str; 1] = ["fuzz"];
+
+/// Why a check cannot be made on this machine, and what to do about it.
+fn missing(check: &str) -> Option<String> {
+    match check {
+        "fuzz" => fuzz::missing(),
+        "interop" => interop::missing(),
+        _ => None,
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name] = arguments.as_slice() else {
+    let Some(name) = std::env::args().nth(1) else {
         list();
-        return if arguments.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        return ExitCode::SUCCESS;
     };
     let Some(task) = OTHERS.iter().chain(CHECKS).find(|task| task.name == name) else {
         eprintln!("xtask: there is no task `{name}`");
         list();
         return ExitCode::from(2);
     };
-    match (task.run)() {
+    if !run::arguments().is_empty() && !TAKE_ARGUMENTS.contains(&task.name) {
+        eprintln!("xtask {name}: it takes nothing behind its name");
+        return ExitCode::from(2);
+    }
+    match missing(&name).map_or_else(task.run, Err) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("xtask {name}: {problem}");
@@ -111,12 +128,17 @@ fn names() -> impl Iterator<Item = &'static str> {
     OTHERS.iter().chain(CHECKS).map(|task| task.name)
 }
 
-/// Runs every check, goes on after a failure, and ends with the count.
+/// Runs every check that can be made here, goes on after a failure, and ends with the count.
 fn test() -> Outcome {
     setup::install()?;
-    let mut failed = Vec::new();
+    let (mut failed, mut skipped) = (Vec::new(), Vec::new());
     for task in CHECKS {
         println!("\n== {}: {}", task.name, task.about);
+        if let Some(reason) = missing(task.name) {
+            println!("== {} SKIPPED: {reason}", task.name);
+            skipped.push(task.name);
+            continue;
+        }
         let start = Instant::now();
         match (task.run)() {
             Ok(()) => println!("== {} passed in {:.0} s", task.name, start.elapsed().as_secs_f32()),
@@ -126,6 +148,8 @@ fn test() -> Outcome {
             }
         }
     }
-    println!("\nchecks: {} passed, {} failed", CHECKS.len() - failed.len(), failed.len());
+    let passed = CHECKS.len() - failed.len() - skipped.len();
+    println!("\nchecks: {passed} passed, {} failed, {} skipped", failed.len(), skipped.len());
+    skipped.iter().for_each(|name| println!("  skipped: {name}, see above"));
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }

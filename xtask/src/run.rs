@@ -17,6 +17,11 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// What stands behind the task's name on the command line.
+pub(crate) fn arguments() -> Vec<String> {
+    std::env::args().skip(2).collect()
+}
+
 /// The cargo that runs this task, in the repository's root.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)

@@ -1,4 +1,5 @@
-//! Installs what the checks need and the machine lacks: cargo-deny, QEMU, and ways to build for bare metal.
+//! Installs what the checks need and the machine lacks: cargo-deny, cargo-fuzz, QEMU, and ways to build for bare
+//! metal.
 //!
 //! Only package managers that are there already are asked: cargo, rustup, apt-get.
 
@@ -70,6 +71,11 @@ pub(crate) fn rebuild() -> Result<Rebuild, String> {
     }
 }
 
+/// Whether there is a nightly compiler, with the library's source or without.
+pub(crate) fn has_nightly() -> bool {
+    output(&mut command("rustup", ["run", "nightly", "rustc", "--version"])).is_ok()
+}
+
 fn nightly_installed() -> bool {
     let sysroot = output(&mut command("rustup", ["run", "nightly", "rustc", "--print", "sysroot"]));
     sysroot.is_ok_and(|folder| Path::new(folder.trim()).join("lib/rustlib/src/rust/library/core").is_dir())
@@ -82,7 +88,7 @@ fn add_nightly() -> bool {
 
 pub(crate) fn install() -> Outcome {
     if !exists("cargo-deny") {
-        install_cargo_deny()?;
+        cargo_install("cargo-deny", "^0.20")?;
     }
     let mut packages = Vec::new();
     if !exists("qemu-system-arm") {
@@ -95,7 +101,13 @@ pub(crate) fn install() -> Outcome {
     if lacking && debian().is_none() {
         packages.extend(["rustc-web", "cargo-web", "rust-web-src", "binutils-arm-none-eabi"]);
     }
-    if packages.is_empty() { Ok(()) } else { apt_get(&packages) }
+    if !packages.is_empty() {
+        apt_get(&packages)?;
+    }
+    if (has_nightly() || add_nightly()) && !exists("cargo-fuzz") {
+        cargo_install("cargo-fuzz", "^0.13")?;
+    }
+    Ok(())
 }
 
 /// The best way to build for bare metal that is installed.
@@ -130,9 +142,9 @@ fn debian() -> Option<Bare> {
     Some(Bare::Debian { cargo: installed("cargo-web", "bin/cargo")?, rustc: installed("rustc-web", "bin/rustc")? })
 }
 
-/// With a cheap profile: it runs for seconds, and would else build for a quarter of an hour.
-fn install_cargo_deny() -> Outcome {
-    run(cargo(["install", "--locked", "cargo-deny", "--version", "^0.20"])
+/// With a cheap profile: such a tool runs for seconds, and would else build for a quarter of an hour.
+pub(crate) fn cargo_install(name: &str, version: &str) -> Outcome {
+    run(cargo(["install", "--locked", name, "--version", version])
         .env("CARGO_TARGET_DIR", target_dir().join("tools"))
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")

@@ -1,0 +1,41 @@
+//! The program's reader of id lists: the same rows whatever the pieces, in the order of their lines.
+#![no_main]
+
+use std::io::{BufRead, BufReader};
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+
+// The program is no library.
+#[allow(dead_code, reason = "the program uses what this target does not")]
+#[path = "../../dps-cli/src/bulk"]
+mod bulk {
+    mod cells;
+    mod lines;
+    pub mod rows;
+}
+
+use bulk::rows::{Layout, Row, Rows};
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    column: Option<u8>,
+    header: bool,
+    piece: u8,
+    list: &'a [u8],
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let column = input.column.map(|column| usize::from(column).max(1));
+    let layout = Layout { column, header: input.header };
+    let rows = read(input.list, layout);
+    assert_eq!(read(BufReader::with_capacity(usize::from(input.piece).max(1), input.list), layout), rows);
+    let lines = input.list.split(|byte| *byte == b'\n').count() as u64;
+    assert!(rows.iter().all(|row| (1..=lines).contains(&row.line)));
+    assert!(rows.windows(2).all(|pair| pair[0].line < pair[1].line));
+});
+
+fn read(list: impl BufRead, layout: Layout) -> Vec<Row> {
+    let mut rows = Rows::new(list, layout);
+    std::iter::from_fn(|| rows.next().unwrap()).collect()
+}

@@ -1,0 +1,164 @@
+//! The core's JSON reader against `serde_json`: what is JSON, and what the body of a reply says.
+#![no_main]
+
+use std::collections::HashMap;
+use std::fmt;
+
+use dps_core::message::{Body, Status};
+use dps_core::schema::json::{self, DEPTH_MAX};
+use dps_core::schema::read_body;
+use libfuzzer_sys::fuzz_target;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+fuzz_target!(|data: &[u8]| {
+    let valid = json::check(data).map_err(|offset| assert!(offset <= data.len())).is_ok();
+    let mut buffer = data.to_vec();
+    let body = read_body(&mut buffer);
+    // The core bounds the nesting, `serde_json` does not when it passes over values.
+    if nesting(data) > DEPTH_MAX {
+        return;
+    }
+    assert_eq!(valid, serde_json::from_slice::<IgnoredAny>(data).is_ok());
+    let text = std::str::from_utf8(data).ok();
+    let is_object = data.trim_ascii_start().starts_with(b"{");
+    assert_eq!(body.is_ok(), valid && is_object && text.is_some());
+    if let (Ok(body), Some(Some(expected))) = (body, text.map(Said::by)) {
+        let payload = body.payload.clone();
+        let mut said = Said::of(&body);
+        said.payload = payload.map(|range| String::from_utf8(buffer[range].to_vec()).unwrap());
+        assert_eq!(said, expected);
+    }
+});
+
+/// How deep brackets are open; those in strings are counted too, which only makes it larger.
+fn nesting(data: &[u8]) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in data {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
+/// What a body says, owned.
+#[derive(Debug, PartialEq)]
+struct Said {
+    operation_id: Option<String>,
+    status: Option<Status>,
+    substatus: Option<String>,
+    assigned_hub: Option<String>,
+    device_id: Option<String>,
+    error_code: Option<u32>,
+    message: Option<String>,
+    tracking_id: Option<String>,
+    timestamp: Option<String>,
+    payload: Option<String>,
+}
+
+impl Said {
+    /// All but the payload, which stands in the buffer.
+    fn of(body: &Body<'_>) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            operation_id: owned(body.operation_id),
+            status: body.status,
+            substatus: owned(body.substatus),
+            assigned_hub: owned(body.assigned_hub),
+            device_id: owned(body.device_id),
+            error_code: body.error_code,
+            message: owned(body.message),
+            tracking_id: owned(body.tracking_id),
+            timestamp: owned(body.timestamp),
+            payload: None,
+        }
+    }
+
+    /// As `serde_json` reads it; `None` where a string holds half a surrogate pair, which it refuses and the core
+    /// replaces.
+    fn by(text: &str) -> Option<Self> {
+        let last = Last::of(text)?;
+        let status = last.string("status")?.or(last.string("registrationState/status")?);
+        Some(Self {
+            operation_id: last.string("operationId")?,
+            status: status.map(|word| Status::from_word(&word)),
+            substatus: last.string("substatus")?,
+            assigned_hub: last.string("assignedHub")?,
+            device_id: last.string("deviceId")?,
+            error_code: last.number("errorCode").or(last.number("code")),
+            message: last.string("errorMessage")?.or(last.string("message")?),
+            tracking_id: last.string("trackingId")?,
+            timestamp: last.string("timestampUtc")?,
+            payload: last.raw("payload").filter(|raw| *raw != "null").map(str::to_owned),
+        })
+    }
+}
+
+/// The last value of each member that is read. What stands inside the registration state counts as if it stood at the
+/// top, but for what has another meaning there, or none.
+struct Last(HashMap<String, Box<RawValue>>);
+
+impl Last {
+    fn of(text: &str) -> Option<Self> {
+        let mut last = HashMap::new();
+        for (key, value) in members(text)?.into_iter().filter(|(key, _)| !key.contains('/')) {
+            if key != "registrationState" || !value.get().starts_with('{') {
+                last.insert(key, value);
+                continue;
+            }
+            for (key, value) in members(value.get())? {
+                let own = ["status", "operationId", "trackingId", "timestampUtc"].contains(&key.as_str());
+                last.insert(if own { format!("registrationState/{key}") } else { key }, value);
+            }
+        }
+        Some(Self(last))
+    }
+
+    fn raw(&self, member: &str) -> Option<&str> {
+        self.0.get(member).map(|value| value.get())
+    }
+
+    fn number(&self, member: &str) -> Option<u32> {
+        serde_json::from_str(self.raw(member)?).ok()
+    }
+
+    /// The string that a member is, if it is one and not empty; `None` when it is one that cannot be decoded.
+    fn string(&self, member: &str) -> Option<Option<String>> {
+        let Some(raw) = self.raw(member).filter(|raw| raw.starts_with('"')) else { return Some(None) };
+        let string: String = serde_json::from_str(raw).ok()?;
+        Some(Some(string).filter(|string| !string.is_empty()))
+    }
+}
+
+fn members(text: &str) -> Option<Vec<(String, Box<RawValue>)>> {
+    serde_json::from_str::<Members>(text).ok().map(|members| members.0)
+}
+
+/// An object's members in the order in which they stand, equal names included.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}

@@ -1,0 +1,169 @@
+//! Fuzzes the targets of `fuzz` for some seconds each and prints what came of it.
+//!
+//! The corpus in the repository is where every run begins, and only read: what a run adds is kept beside the builds.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::run::{Outcome, arguments, command, exists, report, root, run, target_dir};
+use crate::setup::has_nightly;
+
+/// How long each target runs when nothing else is said: enough to see that it works.
+const SECONDS: u32 = 10;
+/// An input that takes longer, in seconds, counts as a hang.
+const INPUT_SECONDS: u32 = 10;
+
+pub(crate) fn check() -> Outcome {
+    let targets = targets()?;
+    let options = Options::parse(&arguments(), &targets)?;
+    run(&mut cargo_fuzz("build", &[]))?;
+    println!("{:<14} {:>11} {:>9} {:>7}  result", "target", "executions", "coverage", "inputs");
+    let mut problems = Vec::new();
+    for target in targets.iter().filter(|target| options.target.as_ref().is_none_or(|chosen| chosen == *target)) {
+        let found = fuzz(target, options.seconds)?;
+        let result = if found.problem.is_none() { "nothing found" } else { "FAILED" };
+        println!("{target:<14} {:>11} {:>9} {:>7}  {result}", found.executions, found.coverage, found.inputs);
+        problems.extend(found.problem.map(|problem| format!("{target}: {problem}")));
+    }
+    report(&problems)
+}
+
+/// Why nothing can be fuzzed here, and what to do about it.
+pub(crate) fn missing() -> Option<String> {
+    if !has_nightly() {
+        return Some(
+            "fuzzing needs a nightly compiler; get one by: rustup toolchain install nightly --profile minimal".into(),
+        );
+    }
+    (!exists("cargo-fuzz")).then(|| "cargo-fuzz is missing; `cargo xtask setup` installs it".into())
+}
+
+/// What stands behind the task's name.
+#[derive(Debug, PartialEq)]
+struct Options {
+    seconds: u32,
+    target: Option<String>,
+}
+
+impl Options {
+    fn parse(words: &[String], targets: &[String]) -> Result<Self, String> {
+        let mut options = Self { seconds: SECONDS, target: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if word == "--seconds" {
+                let seconds = words.next().and_then(|word| word.parse().ok()).filter(|seconds| *seconds > 0);
+                options.seconds = seconds.ok_or("--seconds wants a whole number of at least 1")?;
+            } else if targets.contains(word) {
+                options.target = Some(word.clone());
+            } else {
+                let known = targets.join(", ");
+                return Err(format!("`{word}` is no target; usage: fuzz [--seconds N] [TARGET], one of {known}"));
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// The targets, one a file.
+fn targets() -> Result<Vec<String>, String> {
+    let folder = root().join("fuzz/fuzz_targets");
+    let files = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let name = |path: PathBuf| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+    let mut targets: Vec<String> = files.filter_map(|file| name(file.ok()?.path())).collect();
+    targets.sort();
+    Ok(targets)
+}
+
+fn cargo_fuzz(verb: &str, more: &[&str]) -> Command {
+    let mut fuzz = command("rustup", ["run", "nightly", "cargo", "fuzz", verb, "--fuzz-dir", "fuzz", "--target-dir"]);
+    fuzz.arg(target_dir().join("fuzz")).args(more);
+    fuzz
+}
+
+/// What a run came to.
+#[derive(Debug, Default, PartialEq)]
+struct Found {
+    executions: u64,
+    /// Edges of the program that were reached.
+    coverage: u64,
+    /// Inputs that are kept, for each reached something new.
+    inputs: u64,
+    problem: Option<String>,
+}
+
+fn fuzz(target: &str, seconds: u32) -> Result<Found, String> {
+    let kept = target_dir().join("fuzz/corpus").join(target);
+    std::fs::create_dir_all(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+    let mut fuzz = cargo_fuzz("run", &[target]);
+    fuzz.arg(kept).arg(root().join("fuzz/corpus").join(target));
+    fuzz.args(["--", "-print_final_stats=1"]);
+    fuzz.args([format!("-max_total_time={seconds}"), format!("-timeout={INPUT_SECONDS}")]);
+    let run = fuzz.stdout(Stdio::null()).output().map_err(|error| format!("cargo fuzz: {error}"))?;
+    let said = String::from_utf8_lossy(&run.stderr);
+    Ok(Found { problem: (!run.status.success()).then(|| what_happened(&said)), ..Found::read(&said) })
+}
+
+impl Found {
+    /// From what libFuzzer says: progress lines such as `#4096 pulse cov: 52 ft: 60 corp: 12/80b …`, figures at the end.
+    fn read(said: &str) -> Self {
+        let progress = |name: &str| {
+            let last = said.lines().rev().find_map(|line| line.strip_prefix('#')?.split_once(name));
+            let number = last.and_then(|(_, rest)| rest.trim_start().split([' ', '/']).next());
+            number.and_then(|number| number.parse().ok()).unwrap_or_default()
+        };
+        let executions = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+        Self {
+            executions: executions.and_then(|number| number.trim().parse().ok()).unwrap_or_default(),
+            coverage: progress(" cov:"),
+            inputs: progress(" corp:"),
+            problem: None,
+        }
+    }
+}
+
+/// The panic or libFuzzer's own words, and the command that repeats it.
+fn what_happened(said: &str) -> String {
+    let telling = |line: &&str| {
+        let signs = ["panicked at", "SUMMARY:", "ERROR:", "cargo fuzz run"];
+        line.starts_with("error") || signs.iter().any(|sign| line.contains(sign))
+    };
+    let mut lines = Vec::new();
+    let mut all = said.lines();
+    while let Some(line) = all.next() {
+        if telling(&line) {
+            lines.push(line.trim());
+        }
+        // The message stands below the place.
+        lines.extend(line.contains("panicked at").then(|| all.next()).flatten());
+    }
+    lines.join("\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_and_wrong_ones_named() {
+        let parse = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            Options::parse(&words, &["json".into(), "token".into()])
+        };
+        assert_eq!(parse(&[]), Ok(Options { seconds: SECONDS, target: None }));
+        assert_eq!(parse(&["--seconds", "600", "json"]), Ok(Options { seconds: 600, target: Some("json".into()) }));
+        for wrong in [&["--seconds"][..], &["--seconds", "0"], &["--seconds", "x"], &["jsn"]] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn figures_and_failures_are_found_in_what_libfuzzer_says() {
+        let said = "INFO: Seed: 1\n#2\tINITED cov: 3 ft: 3 corp: 1/1b\n#512\tpulse  cov: 52 ft: 60 corp: 12/80b lim: 4\n\
+                    thread '<unnamed>' panicked at fuzz_targets/json.rs:25:5:\nassertion failed\nstack\n\
+                    SUMMARY: libFuzzer: deadly signal\nstat::number_of_executed_units: 600\n";
+        assert_eq!(Found::read(said), Found { executions: 600, coverage: 52, inputs: 12, problem: None });
+        let problem = what_happened(said);
+        assert!(problem.contains("json.rs:25:5") && problem.contains("assertion failed"), "{problem}");
+        assert!(problem.contains("deadly signal") && !problem.contains("stack"), "{problem}");
+    }
+}
