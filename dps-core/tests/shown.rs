@@ -4,8 +4,10 @@ mod common;
 
 use common::{assigned, at, config, error, identity, key, sent};
 use dps_core::credentials::{GroupDeriver, Resource, SasToken};
+use dps_core::error::{ConfigError, Hint, IdProblem, KeyProblem, PayloadProblem};
 use dps_core::message::Authorization;
-use dps_core::{Endpoint, IdScope, Outcome, Payload, Registration, RegistrationId, Signature, UnixSeconds};
+use dps_core::text::TooSmall;
+use dps_core::{Endpoint, ErrorCode, IdScope, Outcome, Payload, Registration, RegistrationId, Signature, UnixSeconds};
 
 #[test]
 fn names_are_shown_as_they_were_given() {
@@ -24,6 +26,43 @@ fn the_longest_endpoint_can_be_shown() {
 fn a_port_that_was_named_comes_before_the_transports_own() {
     assert_eq!(Endpoint::new("dps.test").unwrap().port_or(8883), 8883);
     assert_eq!(Endpoint::new("dps.test:1443").unwrap().port_or(8883), 1443);
+}
+
+#[test]
+fn every_code_and_hint_has_words_of_its_own() {
+    let codes = ErrorCode::ALL.iter().map(|code| code.text());
+    let hints = Hint::ALL.iter().flat_map(|hint| [hint.name(), hint.text()]);
+    let mut words: Vec<&str> = codes.chain(hints).collect();
+    words.sort_unstable();
+    assert!(words.windows(2).all(|pair| pair[0] != pair[1]), "{words:?}");
+    assert!(words[0].len() > 5, "{}", words[0]);
+}
+
+#[test]
+fn codes_are_grouped_by_who_has_to_act() {
+    let families = ErrorCode::ALL.iter().map(|code| (code.number() / 1000, code.family().name()));
+    let mut families: Vec<_> = families.collect();
+    families.dedup();
+    let expected = [(1, "misuse"), (2, "configuration"), (3, "local"), (4, "service"), (5, "link")];
+    assert_eq!(families, expected);
+}
+
+#[test]
+fn what_cannot_be_configured_has_its_code() {
+    let problem = IdProblem::Empty;
+    for (error, code) in [
+        (ConfigError::IdScope(problem), ErrorCode::InvalidIdScope),
+        (ConfigError::RegistrationId(problem), ErrorCode::InvalidRegistrationId),
+        (ConfigError::Endpoint(problem), ErrorCode::InvalidEndpoint),
+        (ConfigError::Key(KeyProblem::Empty), ErrorCode::InvalidKey),
+        (ConfigError::Payload(PayloadProblem::NotAnObject), ErrorCode::InvalidPayload),
+        (ConfigError::Storage(TooSmall { needed: 1 }), ErrorCode::StorageTooSmall),
+        (ConfigError::OperationUnreadable, ErrorCode::OperationUnreadable),
+        (ConfigError::OperationMismatch, ErrorCode::OperationMismatch),
+        (ConfigError::UnsupportedByTransport, ErrorCode::UnsupportedByTransport),
+    ] {
+        assert_eq!(error.code(), code, "{error}");
+    }
 }
 
 #[test]
