@@ -19,6 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
     ("dps-c", &["dps-core"]),
     ("dps-c-header", &["dps-core"]),
+    ("dps-examples", &["dps-client", "dps-emulator", "dps-net"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("faults", &["dps-client", "dps-emulator", "dps-mqtt", "dps-net", "pair"]),
     ("xtask", &["dps-core"]),

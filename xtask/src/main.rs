@@ -8,8 +8,10 @@ mod c_image;
 mod cargo_checks;
 mod core_deps;
 mod documents;
+mod emulator;
 mod errors;
 mod fuzz;
+mod examples;
 mod header;
 mod image;
 mod interop;
@@ -64,6 +66,7 @@ const CHECKS: &[Task] = &[
         run: sizes::check,
     },
     Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
+    Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
