@@ -59,6 +59,7 @@ fn is_path(span: &str) -> bool {
         "dps-net/",
         "dps-http/",
         "dps-client/",
+        "dps-edge/",
         "dps-emulator/",
         "dps-cli/",
         "tests/",
