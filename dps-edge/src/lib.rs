@@ -6,6 +6,7 @@
 
 pub use dps_client as client;
 
+mod backup;
 mod convert;
 mod edit;
 mod files;
@@ -13,9 +14,11 @@ mod finding;
 mod model;
 mod place;
 pub mod policy;
+mod provisioner;
 mod read;
 mod schema;
 mod secret;
+mod setup;
 mod toml_text;
 mod toml_tree;
 mod tree;
@@ -26,6 +29,7 @@ mod windows;
 mod yaml_layout;
 mod yaml_tree;
 
+pub use backup::{Backup, BackupStore, HubPlace};
 pub use convert::{ConvertError, Converted, convert};
 pub use edit::{EditError, is_secret, set};
 pub use finding::{Finding, Problem, Severity};
@@ -34,8 +38,10 @@ pub use model::{
     Source, Tpm, X509Identity,
 };
 pub use place::Place;
+pub use provisioner::{Note, Origin, Plan, ProvisionError, Provisioned, Provisioner};
 pub use read::{Reading, read};
 pub use secret::Secret;
+pub use setup::SetupError;
 pub use uri::Pkcs11Uri;
 pub use version::{EdgeVersion, Format, UnknownVersion};
 pub use view::Keys;
