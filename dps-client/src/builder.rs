@@ -37,6 +37,7 @@ pub struct ProvisioningClientBuilder {
     roots: Option<Roots>,
     transport: Option<Transport>,
     pipelined: bool,
+    keep_alive: Option<Duration>,
     proxy: Option<ProxyChoice>,
     own_link: Option<OwnLink>,
     api_version: Option<String>,
@@ -66,6 +67,7 @@ impl Default for ProvisioningClientBuilder {
             roots: None,
             transport: None,
             pipelined: false,
+            keep_alive: None,
             proxy: None,
             own_link: None,
             api_version: None,
@@ -156,6 +158,12 @@ impl ProvisioningClientBuilder {
         self
     }
 
+    /// MQTT's keep-alive, in whole seconds up to 65,535: how soon a connection that went silent is noticed. Default: 60 s.
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.keep_alive = Some(keep_alive);
+        self
+    }
+
     /// The proxy on the way. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or
     /// `no_proxy` names the host).
     pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
@@ -164,7 +172,7 @@ impl ProvisioningClientBuilder {
     }
 
     /// A link of the application's own, instead of a transport. One registration uses it at a time. What only a
-    /// transport can heed (`transport`, `pipelined`, `roots`, `proxy`, `api_version`, `user_agent`) is refused beside it.
+    /// transport can heed (`transport`, `pipelined`, `keep_alive`, `roots`, `proxy`, `api_version`, `user_agent`) is refused beside it.
     pub fn link(mut self, link: impl SendLink + 'static) -> Self {
         self.own_link = Some(OwnLink::new(link));
         self
@@ -320,6 +328,7 @@ impl ProvisioningClientBuilder {
         Carrier::new(Choices {
             transport: self.transport.unwrap_or_default(),
             pipelined: self.pipelined,
+            keep_alive: self.keep_alive,
             roots: self.roots.take().unwrap_or_else(Roots::platform),
             proxy: proxy.map_err(|error| invalid(error.to_string()))?,
             api_version: self.api_version.take(),
@@ -332,6 +341,7 @@ impl ProvisioningClientBuilder {
         let set = [
             ("transport", self.transport.is_some()),
             ("pipelined", self.pipelined),
+            ("keep_alive", self.keep_alive.is_some()),
             ("roots", self.roots.is_some()),
             ("proxy", self.proxy.is_some()),
             ("api_version", self.api_version.is_some()),

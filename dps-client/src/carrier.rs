@@ -43,6 +43,7 @@ pub(crate) enum Carrier {
 pub(crate) struct Choices {
     pub(crate) transport: Transport,
     pub(crate) pipelined: bool,
+    pub(crate) keep_alive: Option<std::time::Duration>,
     pub(crate) roots: Roots,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) api_version: Option<String>,
@@ -66,6 +67,9 @@ impl Carrier {
         if choices.pipelined {
             return Err(invalid("only MQTT can be pipelined: choose it as the transport, or leave the option out"));
         }
+        if choices.keep_alive.is_some() {
+            return Err(invalid("only MQTT has a keep-alive: choose it as the transport, or leave the option out"));
+        }
         let tls = tls(&choices.roots)?;
         let mut options = dps_http::HttpOptions::default().user_agent(choices.agent()).proxy(choices.proxy);
         if let Some(version) = choices.api_version {
@@ -85,6 +89,9 @@ impl Carrier {
             dps_mqtt::MqttOptions::default().framing(framing).pipelined(choices.pipelined).user_agent(choices.agent());
         if let Some(version) = choices.api_version {
             options = options.api_version(version);
+        }
+        if let Some(keep_alive) = choices.keep_alive {
+            options = options.keep_alive(keep_alive);
         }
         let dialer = dps_net::Dialer::new(tls(&choices.roots)?, choices.proxy);
         dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(invalid)?;

@@ -18,9 +18,6 @@
 //! registration ends by its deadline; dropping its future ends it at once and closes the connection. What failed, why,
 //! and what to do about it is in [`DpsError`].
 //!
-//! The folder `examples` of the repository has a small program for each use: a key in a secure element, a network stack of
-//! the application's own, going on after a restart, the cached hub first.
-//!
 //! What a device says and when is decided in [`core`]; this crate adds what an application on an operating system
 //! wants: key sources, a clock, owned results, files.
 
@@ -38,7 +35,6 @@ mod error;
 mod hub;
 mod key;
 mod link;
-mod private_file;
 mod probe;
 mod progress;
 mod secret_text;
@@ -56,14 +52,11 @@ pub use error::DpsError;
 pub use hub::{HubCredentials, HubPassword};
 pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
-#[doc(hidden)]
-pub use private_file::WritePoint;
-pub use private_file::{Ownership, PrivateFile, StoreLock};
 pub use probe::{Answer, Probe};
 pub use progress::{Progress, ResumeToken};
 pub use secret_text::SecretText;
 pub use signer::{BlockingSigner, SendSigner};
-pub use store::{AssignmentStore, Loaded, StoredAssignment};
+pub use store::{AssignmentStore, Loaded, StoreLock, StoredAssignment};
 pub use timer::TokioTimer;
 
 /// The README's examples compile.

@@ -46,6 +46,7 @@ fn what_is_missing_or_wrong_is_named() {
     refused(with_key().user_agent("a\nb"), ErrorCode::InvalidOption, "user agent");
     refused(with_key().timeout(Duration::ZERO), ErrorCode::InvalidOption, "timeout");
     refused(with_key().pipelined(true), ErrorCode::InvalidOption, "only MQTT");
+    refused(with_key().keep_alive(Duration::from_secs(10)), ErrorCode::InvalidOption, "only MQTT");
     let family = refused(with_key().endpoint(""), ErrorCode::InvalidEndpoint, "empty").family();
     assert_eq!(family, Family::Configuration);
 }
