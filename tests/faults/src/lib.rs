@@ -1,19 +1,56 @@
 //! The fault matrix over real sockets: every row over every transport, a client of the product against an emulator of
-//! its own, many at a time. Rows, expectations and the comparison are those of virtual time.
+//! its own, many at a time; or another client that a program is. Rows, expectations and the comparison are those of virtual time.
 
+mod ours;
+mod program;
 mod report;
 mod sockets;
 
 use std::sync::Arc;
 
-use pair::matrix::{Row, Transport, rehearse, rows};
+use dps_client::core::{ErrorCode, Hint, Verdict};
+use dps_emulator::Emulator;
+use pair::matrix::{Call, Row, Transport, rehearse, rows};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use report::{Line, Report};
 
+/// Who has to take the faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// The Rust client, in this process.
+    Ours,
+    /// A program in another language, run once a call.
+    Program(std::path::PathBuf),
+}
+
+/// How a call failed: the error, its verdict and first hint.
+type Failure = (ErrorCode, Verdict, Option<Hint>);
+
+impl Client {
+    async fn ask(&self, row: &Row, transport: Transport, emulator: &Emulator, call: Call) -> Result<(), Failure> {
+        match self {
+            Self::Ours => ours::ask(row, transport, emulator, call).await,
+            Self::Program(program) => program::ask(program, row, transport, emulator, call).await,
+        }
+    }
+}
+
+/// Where an emulator takes devices over a transport.
+fn endpoint(transport: Transport, emulator: &Emulator) -> String {
+    let endpoint = match transport {
+        Transport::Https => Some(emulator.endpoint()),
+        Transport::Mqtt => emulator.mqtt_endpoint(),
+        Transport::MqttWs => emulator.wss_endpoint(),
+    };
+    endpoint.expect("it speaks this")
+}
+
 /// So many rows at a time: most of a row is waiting, and too many handshakes at once would make others wait.
 const AT_ONCE: usize = 32;
+/// So many where each starts a program.
+const PROGRAMS_AT_ONCE: usize = 8;
 /// From one side to the other in virtual time, in milliseconds.
 const LATENCY: u64 = 1;
 
@@ -21,15 +58,16 @@ const LATENCY: u64 = 1;
 ///
 /// # Panics
 /// When an emulator cannot be started, or a client cannot be made.
-pub async fn run() -> Report {
-    let (mut running, room) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
-    let mut number = 0;
+pub async fn run(client: Client) -> Report {
+    let at_once = if client == Client::Ours { AT_ONCE } else { PROGRAMS_AT_ONCE };
+    let (mut running, room) = (JoinSet::new(), Arc::new(Semaphore::new(at_once)));
+    let (mut number, client) = (0, Arc::new(client));
     for row in rows().into_iter().map(Arc::new) {
         for transport in row.transports.clone() {
-            let (row, room) = (Arc::clone(&row), Arc::clone(&room));
+            let (row, room, client) = (Arc::clone(&row), Arc::clone(&room), Arc::clone(&client));
             running.spawn(async move {
                 let _place = room.acquire_owned().await;
-                (number, line(row, transport).await)
+                (number, line(&client, row, transport).await)
             });
             number += 1;
         }
@@ -39,8 +77,8 @@ pub async fn run() -> Report {
     Report { lines: lines.into_iter().map(|(_, line)| line).collect() }
 }
 
-async fn line(row: Arc<Row>, transport: Transport) -> Line {
-    let sockets = sockets::run(&row, transport).await;
+async fn line(client: &Client, row: Arc<Row>, transport: Transport) -> Line {
+    let sockets = sockets::run(client, &row, transport).await;
     let rehearsed = rehearse(&row, transport, LATENCY);
     Line { row, transport, sockets, rehearsed }
 }

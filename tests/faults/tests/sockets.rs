@@ -2,7 +2,7 @@
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_ends_over_sockets_as_the_table_says_and_by_its_deadline() {
-    let report = faults::run().await;
+    let report = faults::run(faults::Client::Ours).await;
     assert!(report.lines.len() >= 40);
     let problems = report.problems();
     assert!(problems.is_empty(), "{} differ:\n{}", problems.len(), problems.join("\n"));
