@@ -25,6 +25,7 @@ pub(crate) fn clippy() -> Outcome {
     lint(&["-p", "dps-emulator", "--no-default-features"])?;
     lint(&["-p", "dps-emulator", "--no-default-features", "--features", "server,ring"])?;
     lint(&["-p", "dps-client", "--no-default-features", "--features", "http,mqtt,ring"])?;
+    lint(&["-p", "dps-c", "--no-default-features"])?;
     run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "mqtt,ring"]))?;
     run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "http,ring"]))?;
     lint(&["--workspace", "--all-features"])
@@ -58,10 +59,4 @@ pub(crate) fn demo() -> Outcome {
 /// The tests hold the same table; this prints it.
 pub(crate) fn faults() -> Outcome {
     run(&mut cargo(["run", "--locked", "--quiet", "-p", "faults"]))
-}
-
-/// The tests hold the same expectations; this writes what comes out, to be looked at in the diff.
-pub(crate) fn write_golden() -> Outcome {
-    let mut test = cargo(["test", "--locked", "--quiet", "-p", "dps-edge", "--test", "golden"]);
-    run(test.env("DPS_WRITE_GOLDEN", "1"))
 }

@@ -15,14 +15,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-http", &["dps-core", "dps-net"]),
     ("dps-mqtt", &["dps-core", "dps-net"]),
     ("dps-client", &["dps-core", "dps-net", "dps-http", "dps-mqtt"]),
-    ("dps-edge", &["dps-client", "dps-core"]),
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
-    ("dps-c", &["dps-core"]),
+    ("dps-c", &["dps-client", "dps-core"]),
+    ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
-    ("dps-examples", &["dps-client", "dps-emulator", "dps-net"]),
     ("pair", &["dps-core", "dps-emulator"]),
-    ("faults", &["dps-client", "dps-emulator", "dps-mqtt", "dps-net", "pair"]),
+    ("faults", &["dps-client", "dps-emulator", "pair"]),
     ("xtask", &["dps-core"]),
 ];
 

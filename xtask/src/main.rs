@@ -4,13 +4,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
 mod bare;
+mod c;
 mod c_image;
+mod c_vectors;
 mod cargo_checks;
 mod core_deps;
 mod documents;
-mod emulator;
 mod errors;
-mod examples;
 mod fuzz;
 mod header;
 mod image;
@@ -61,12 +61,16 @@ const CHECKS: &[Task] = &[
     },
     Task { name: "header", about: "the C header is what the C library's source says", run: header::check },
     Task {
+        name: "c",
+        about: "the C library: header in every dialect, tests under sanitizers and valgrind, faults",
+        run: c::check,
+    },
+    Task {
         name: "sizes",
         about: "flash, RAM and stack of C firmware within budget; its table is true",
         run: sizes::check,
     },
     Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
-    Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
@@ -80,11 +84,6 @@ const OTHERS: &[Task] = &[
         run: cargo_checks::faults,
     },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
-    Task {
-        name: "write-golden",
-        about: "write the expectations in dps-edge/tests/golden anew",
-        run: cargo_checks::write_golden,
-    },
     Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },
     Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
 ];

@@ -94,8 +94,11 @@ pub(crate) fn install() -> Outcome {
     if !exists("qemu-system-arm") {
         packages.push("qemu-system-arm");
     }
-    if !exists("arm-none-eabi-gcc") {
-        packages.push("gcc-arm-none-eabi");
+    for (program, package) in [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("clang", "clang"), ("valgrind", "valgrind")]
+    {
+        if !exists(program) {
+            packages.push(package);
+        }
     }
     let lacking = (!targets_installed() && !add_targets()) || (!nightly_installed() && !add_nightly());
     if lacking && debian().is_none() {

@@ -1,4 +1,49 @@
-/* dps.h: device provisioning for Azure IoT Hub. */
+/*
+ * dps.h: device provisioning for Azure IoT Hub.
+ *
+ * A device knows its id scope, its registration id and a symmetric key. Azure IoT Hub Device Provisioning Service tells it
+ * which hub it belongs to. There are two ways to ask:
+ *
+ * - dps_client_register, on an operating system: one blocking call. Needs DPS_HOSTED, which pkg-config defines.
+ * - dps_registration, anywhere: a machine in memory of yours. It says what to do next (sign these bytes, send this
+ *   request, wait until then); you do it, over whatever network and with whatever clock you have, and hand the answer
+ *   over. It takes no heap, thread, callback, global variable or clock, and cannot panic.
+ *
+ * The machine's loop, with the error handling left out:
+ *
+ *     dps_registration_init(&registration, &config, storage);
+ *     for (;;) {
+ *         dps_registration_poll(&registration, now_ms(), &action);
+ *         switch (action.kind) {
+ *         case DPS_ACTION_SIGN:      // a secure element does as well
+ *             dps_key_sign(&key, action.to_sign, &signature);
+ *             dps_registration_handle_signature(&registration, now_ms(), action.id, &signature);
+ *             break;
+ *         case DPS_ACTION_SEND:      // connect where needed; publish what dps_mqtt_write_topic and _payload write
+ *             ...                    // dps_registration_handle_mqtt with what comes back, or _handle_link_error
+ *             break;
+ *         case DPS_ACTION_WAIT:
+ *             sleep_until_ms(action.until_ms);
+ *             break;
+ *         default:
+ *             return dps_registration_outcome(&registration, &outcome);
+ *         }
+ *     }
+ *
+ * What holds for every function:
+ *
+ * - The result is DPS_OK, or a number of the catalogue. dps_result_text has the sentence for it.
+ * - Outputs are written on success only. The one exception are the outputs `length` and `needed`, which say how much would
+ *   do when the result is DPS_ERROR_STORAGE_TOO_SMALL; nothing else is written then.
+ * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
+ *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
+ *   with anything else that is passed.
+ * - Text is given with its length and needs no NUL at its end. What the library writes into a buffer as text has a NUL
+ *   behind it, which `length` does not count.
+ * - Names carry their units: _ms are milliseconds, _s seconds. `now_ms` is time on a clock that never goes back, since any
+ *   origin, such as power-on; `unix_s` is seconds since 1970-01-01T00:00:00Z.
+ * - Different objects may be used by different threads at the same time, one object by one thread at a time.
+ */
 #ifndef DPS_H
 #define DPS_H
 
@@ -16,6 +61,19 @@
 extern "C" {
 #endif
 
+/** The version of this header. */
+#define DPS_VERSION "0.1.0"
+#define DPS_VERSION_MAJOR 0
+#define DPS_VERSION_MINOR 1
+#define DPS_VERSION_PATCH 0
+
+/* Version -------------------------------------------------------------------- */
+
+/**
+ * The version of the library that is linked, such as `0.1.0`; `DPS_VERSION` is that of the header. Ends with a NUL. A
+ * constant.
+ */
+const char *dps_version(void);
 
 /* Memory --------------------------------------------------------------------- */
 
@@ -284,7 +342,7 @@ enum {
 typedef struct dps_sas {
     /** A `dps_sas_audience`. */
     uint32_t audience;
-    /** Who is to let the bearer in: an id scope, or a hub's host name. */
+    /** Who is to let the bearer in: an id scope, or a hub's host name. ASCII, as is the next. */
     dps_span authority;
     /** Who bears it: a registration id, or a device id. */
     dps_span device;
@@ -840,6 +898,237 @@ dps_result dps_registration_receive_http(dps_registration *registration,
                                          size_t received,
                                          bool ended,
                                          dps_http_progress *progress);
+
+#ifdef DPS_HOSTED
+
+/* Hosted: cancelling --------------------------------------------------------- */
+
+/** Ends the calls that it was given to. May be used by any number of threads and calls at once. */
+typedef struct dps_cancel_token dps_cancel_token;
+
+/** A new token. Freed with `dps_cancel_token_free`. */
+dps_cancel_token *dps_cancel_token_new(void);
+
+/**
+ * Ends every call that has this token, now and later: they close their connection and give `DPS_ERROR_CANCELLED`.
+ * Callable from any thread, though not from a signal handler; a second time, and null, do no harm.
+ */
+void dps_cancel_token_cancel(const dps_cancel_token *token);
+
+/** Frees a token. Calls that were begun with it go on, and can no longer be cancelled by it. Null does no harm. */
+void dps_cancel_token_free(dps_cancel_token *token);
+
+/* Hosted: the log ------------------------------------------------------------ */
+
+/** How much is logged. */
+typedef uint32_t dps_log_level;
+enum {
+    /** What went wrong. */
+    DPS_LOG_ERROR = 1,
+    /** What may have. */
+    DPS_LOG_WARN = 2,
+    /** Start and end. */
+    DPS_LOG_INFO = 3,
+    /** Each step. */
+    DPS_LOG_DEBUG = 4,
+    /** Everything. */
+    DPS_LOG_TRACE = 5,
+};
+
+/**
+ * Is told what a call does, on the thread that made the call, before the call returns. `level` is a `dps_log_level`,
+ * `target` the part that speaks; both texts end with a NUL and live until the function returns. It must return, and may
+ * not call `longjmp`. No secret is in any of it.
+ */
+typedef void (*dps_log_function)(void *context,
+                                 uint32_t level,
+                                 const char *target,
+                                 const char *message);
+
+/* Hosted: the configuration of a call ---------------------------------------- */
+
+/** Over what to talk to the service. */
+typedef uint32_t dps_transport;
+enum {
+    /** HTTPS, port 443. The one that can look up a registration, and that learns the service's time. */
+    DPS_TRANSPORT_HTTPS = 0,
+    /** MQTT over TLS, port 8883. */
+    DPS_TRANSPORT_MQTT = 1,
+    /** MQTT over WebSocket, port 443. */
+    DPS_TRANSPORT_MQTT_WEBSOCKET = 2,
+};
+
+/**
+ * What to register, with what, over what. `dps_client_config_default` fills it with defaults; set at least `id_scope`,
+ * `registration_id` and one of the four credentials. Whatever is 0, false, empty or null means the default.
+ *
+ * The struct and what it points to is only read, and only until the call returns.
+ */
+typedef struct dps_client_config {
+    /** Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint. */
+    dps_span endpoint;
+    /** The id scope, such as `0ne00A1B2C3`. */
+    dps_span id_scope;
+    /** The registration id: 1 to 128 letters, digits and `- . _ :`. */
+    dps_span registration_id;
+    /** The device's own key as base64: a secret. One of four. */
+    dps_span device_key;
+    /** A file with the device's own key as base64. One of four. */
+    dps_span device_key_file;
+    /** The enrollment group's key as base64, from which the device's is derived. For factories and tests. One of four. */
+    dps_span group_key;
+    /** A file with the enrollment group's key as base64. One of four. */
+    dps_span group_key_file;
+    /** A `dps_transport`. Default: HTTPS. */
+    uint32_t transport;
+    /** How long the whole may take. Default: 120,000. */
+    uint32_t timeout_ms;
+    /** How long one request or one signature may take. Default: 30,000. */
+    uint32_t request_timeout_ms;
+    /** The wait between polls when the service gives no hint. Default: 2,000. */
+    uint32_t poll_interval_ms;
+    /** The least wait between polls when the service says "at once". Default: none. */
+    uint32_t minimum_spacing_ms;
+    /** The life of a token for the service. Default: an hour, or the timeout and ten minutes when that is longer. */
+    uint32_t token_life_s;
+    /** MQTT's keep-alive. Default: 60. */
+    uint32_t keep_alive_s;
+    /** Seeds the jitter of waits, for flows that can be repeated. Default: random. */
+    uint32_t seed;
+    /** The largest reply that is taken, in bytes. Default: 98,304, the service's own limit. */
+    size_t reply_limit;
+    /** Certificates to trust instead of the system's, as PEM text. */
+    dps_span ca_pem;
+    /** A file with certificates to trust instead of the system's. */
+    dps_span ca_file;
+    /** Whether `ca_pem` or `ca_file` is trusted as well as the system's, not instead. */
+    bool ca_added;
+    /** Whether to go without a proxy, whatever the environment says. */
+    bool no_proxy;
+    /** Over MQTT: whether to send CONNECT, SUBSCRIBE and the registration in one flight, which saves two round trips. */
+    bool pipelined;
+    /** Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off. */
+    bool correct_clock;
+    /** `http://[USER@]HOST[:PORT]`. Default: `HTTPS_PROXY`, unless `NO_PROXY` names the host. */
+    dps_span proxy;
+    /** The proxy's password: a secret. */
+    dps_span proxy_password;
+    /** The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT. */
+    dps_span api_version;
+    /** What to tell the service as `User-Agent`, or `ClientVersion` over MQTT. */
+    dps_span user_agent;
+    /** A JSON object for the service's allocation webhook. */
+    dps_span payload;
+    /** What `dps_error_resume_token` or `dps_registration_write_operation` gave earlier, to go on from there. */
+    dps_span resume;
+    /** Ends the call from another thread. */
+    const dps_cancel_token *cancel;
+    /** Is told what the call does. */
+    dps_log_function log;
+    /** Passed to `log` as it is. */
+    void *log_context;
+    /** The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`. */
+    uint32_t log_level;
+} dps_client_config;
+
+/**
+ * Fills in the defaults.
+ *
+ * Gives `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+dps_result dps_client_config_default(dps_client_config *config);
+
+/* Hosted: assignments -------------------------------------------------------- */
+
+/**
+ * The hub that a device belongs to, or what the service has on record. Freed with `dps_assignment_free`; all texts end
+ * with a NUL, are never null, and live as long. What there is not is empty.
+ */
+typedef struct dps_assignment dps_assignment;
+
+/** How far the registration is: `DPS_STATUS_ASSIGNED`, unless it was a lookup that found another. */
+dps_status dps_assignment_status(const dps_assignment *assignment);
+
+/** The hub's host name. */
+const char *dps_assignment_hub(const dps_assignment *assignment);
+
+/** The device id at the hub; case-sensitive there. */
+const char *dps_assignment_device_id(const dps_assignment *assignment);
+
+/** How the assignment came about, such as `initialAssignment`. An open list; only to inform. */
+const char *dps_assignment_substatus(const dps_assignment *assignment);
+
+/** The operation that made it; empty when the service assigned at once. */
+const char *dps_assignment_operation_id(const dps_assignment *assignment);
+
+/** What the service's allocation webhook gave the device: a JSON object, or empty. */
+const char *dps_assignment_payload(const dps_assignment *assignment);
+
+/** `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup. */
+const char *dps_assignment_connection_string(const dps_assignment *assignment);
+
+/** Frees an assignment. Null does no harm. */
+void dps_assignment_free(dps_assignment *assignment);
+
+/* Hosted: errors ------------------------------------------------------------- */
+
+/** Why a call failed. Freed with `dps_error_free`; what it gives lives as long. */
+typedef struct dps_error dps_error;
+
+/**
+ * One line that can be acted on: what went wrong, the facts, the likeliest cause. Ends with a NUL, never null. No secret
+ * is in it.
+ */
+const char *dps_error_text(const dps_error *error);
+
+/**
+ * The facts, one by one. `message` is what went wrong, without numbers and hints.
+ *
+ * Gives `DPS_ERROR_INVALID_ARGUMENT` when a pointer is null.
+ */
+dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
+
+/**
+ * The likely causes, the likeliest at `index` 0.
+ *
+ * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last, or when a pointer is null.
+ */
+dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
+
+/**
+ * What to give as `resume` later, so that the device goes on from the operation that the service had begun. Ends with a
+ * NUL, never null; empty when there is nothing to go on from. No secret is in it.
+ */
+const char *dps_error_resume_token(const dps_error *error);
+
+/** Frees an error. Null does no harm. */
+void dps_error_free(dps_error *error);
+
+/* Hosted: the calls ---------------------------------------------------------- */
+
+/**
+ * Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.
+ *
+ * Gives `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`; else the reason, and sets `*error`, to
+ * be freed with `dps_error_free`, unless `error` is null. The other is left unchanged. Any number of the catalogue is
+ * possible; `DPS_ERROR_INVALID_ARGUMENT` when `config` or `assignment` is null, without an error.
+ */
+dps_result dps_client_register(const dps_client_config *config,
+                               dps_assignment **assignment,
+                               dps_error **error);
+
+/**
+ * Asks what the service has on record for a device, without registering it, and blocks until the answer. HTTPS only.
+ * The record is given as an assignment whose status may be another than `DPS_STATUS_ASSIGNED`; its hub and device id
+ * are empty then.
+ *
+ * Gives the same as `dps_client_register`; `DPS_ERROR_NOT_FOUND` when the device never registered.
+ */
+dps_result dps_client_lookup(const dps_client_config *config,
+                             dps_assignment **assignment,
+                             dps_error **error);
+
+#endif
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,9 @@
 
 use dps_core::error::KeyEvidence;
 use dps_core::registration::storage_size;
-use dps_core::{Config, Endpoint, IdScope, Identity, Millis, Payload, RegistrationId};
+use dps_core::{Config, Endpoint, ErrorCode, IdScope, Identity, Millis, Payload, RegistrationId};
 
-use crate::memory::{dps_span, input, output, text};
+use crate::memory::{ascii, dps_span, input, output, text};
 use crate::result::{Outcome, done, dps_result};
 
 /// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
@@ -91,8 +91,13 @@ impl dps_config {
     /// The spans are as the caller promised for `'a`.
     pub(crate) unsafe fn identity<'a>(&self) -> Outcome<Identity<'a>> {
         // SAFETY: promised on.
-        let (endpoint, id_scope, registration_id) =
-            unsafe { (text(self.endpoint)?, text(self.id_scope)?, text(self.registration_id)?) };
+        let (endpoint, id_scope, registration_id) = unsafe {
+            (
+                ascii(self.endpoint, ErrorCode::InvalidEndpoint)?,
+                ascii(self.id_scope, ErrorCode::InvalidIdScope)?,
+                ascii(self.registration_id, ErrorCode::InvalidRegistrationId)?,
+            )
+        };
         Ok(Identity {
             endpoint: if endpoint.is_empty() { Endpoint::GLOBAL } else { Endpoint::new(endpoint)? },
             id_scope: IdScope::new(id_scope)?,

@@ -3,9 +3,9 @@
 
 use dps_core::codec::http::{self, wire};
 use dps_core::message::RequestId;
-use dps_core::{Misuse, Registration};
+use dps_core::{ErrorCode, Misuse, Registration};
 
-use crate::memory::{buffer, dps_buffer, dps_span, input, output, text, value_mut, write_text};
+use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, input, output, value_mut, write_text};
 use crate::registration::{dps_registration, hand_over, pending};
 use crate::result::{Refused, done, dps_result};
 
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn dps_http_write_request(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, user_agent) = unsafe { (pending(registration)?, text(user_agent)?) };
+        let (request, user_agent) = unsafe { (pending(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
         // SAFETY: as the caller promises.
         let (out, length) = unsafe { (buffer(out)?, output(length)?) };
         if user_agent.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
@@ -125,13 +125,12 @@ pub unsafe extern "C" fn dps_registration_handle_http(
         // SAFETY: as the caller promises.
         let (machine, head, body) = unsafe { (value_mut(registration)?, input(head)?, buffer(body)?) };
         // SAFETY: as the caller promises.
-        let (retry_after, date) = unsafe { (text(head.retry_after)?, text(head.date)?) };
+        let (retry_after, date) = unsafe { (bytes(head.retry_after)?, bytes(head.date)?) };
+        // A header that is no text is as good as none.
+        let value = |bytes| core::str::from_utf8(bytes).ok().filter(|value: &&str| !value.is_empty());
         let status = u16::try_from(head.status).ok().filter(|status| (100..600).contains(status));
-        let head = http::Head {
-            status: status.ok_or(Refused::ARGUMENT)?,
-            retry_after: Some(retry_after).filter(|value| !value.is_empty()),
-            date: Some(date).filter(|value| !value.is_empty()),
-        };
+        let status = status.ok_or(Refused::ARGUMENT)?;
+        let head = http::Head { status, retry_after: value(retry_after), date: value(date) };
         awaited(machine, id)?;
         Ok(hand_over(machine, now_ms, RequestId::new(id), http::read_reply(head, body))?)
     };

@@ -2,10 +2,10 @@
 
 use dps_core::credentials::derive_device_key;
 use dps_core::secret::{KEY_TEXT_MAX, Signature};
-use dps_core::{Key, RegistrationId};
+use dps_core::{ErrorCode, Key, RegistrationId};
 
 use crate::memory::{
-    Object, buffer, bytes, clear, dps_buffer, dps_span, input, output, text, vacant, value, write_text,
+    Object, ascii, buffer, bytes, clear, dps_buffer, dps_span, input, output, vacant, value, write_text,
 };
 use crate::result::{done, dps_result};
 
@@ -48,7 +48,7 @@ impl Object for dps_key {
 pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span) -> dps_result {
     let read = || {
         // SAFETY: as the caller promises.
-        let (key, base64) = unsafe { (vacant(key)?, text(base64)?) };
+        let (key, base64) = unsafe { (vacant(key)?, ascii(base64, ErrorCode::InvalidKey)?) };
         key.put(Key::from_base64(base64)?);
         Ok(())
     };
@@ -84,7 +84,8 @@ pub unsafe extern "C" fn dps_key_derive(
 ) -> dps_result {
     let derive = || {
         // SAFETY: as the caller promises.
-        let (group, registration_id, device) = unsafe { (value(group)?, text(registration_id)?, vacant(device)?) };
+        let (group, registration_id, device) =
+            unsafe { (value(group)?, ascii(registration_id, ErrorCode::InvalidRegistrationId)?, vacant(device)?) };
         device.put(derive_device_key(group, RegistrationId::new(registration_id)?));
         Ok(())
     };

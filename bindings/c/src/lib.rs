@@ -12,6 +12,8 @@
 
 pub mod action;
 pub mod config;
+#[cfg(all(feature = "hosted", not(target_os = "none")))]
+pub mod hosted;
 pub mod http;
 pub mod key;
 pub mod link;
@@ -21,6 +23,7 @@ pub mod outcome;
 pub mod registration;
 pub mod result;
 pub mod sas;
+pub mod version;
 
 /// A static library for bare metal must say what a panic does. None can be reached in what the project links, so that
 /// the linker never asks for `dps_panic`.

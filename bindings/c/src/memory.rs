@@ -7,6 +7,7 @@
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
 
+use dps_core::ErrorCode;
 use dps_core::text::Text;
 
 use crate::result::{Outcome, Refused};
@@ -85,6 +86,21 @@ pub(crate) unsafe fn text<'a>(span: dps_span) -> Outcome<&'a str> {
     // SAFETY: promised on.
     let bytes = unsafe { bytes(span)? };
     core::str::from_utf8(bytes).map_err(|_| Refused::ARGUMENT)
+}
+
+/// The text of a span that can only be ASCII; `otherwise` is what is wrong with any other. Smaller in firmware than
+/// [`text`].
+///
+/// # Safety
+/// As [`bytes`].
+pub(crate) unsafe fn ascii<'a>(span: dps_span, otherwise: ErrorCode) -> Outcome<&'a str> {
+    // SAFETY: promised on.
+    let bytes = unsafe { bytes(span)? };
+    if !bytes.is_ascii() {
+        return Err(Refused(otherwise));
+    }
+    // SAFETY: ASCII is UTF-8.
+    Ok(unsafe { core::str::from_utf8_unchecked(bytes) })
 }
 
 /// The memory of a buffer.

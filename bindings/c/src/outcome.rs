@@ -1,7 +1,7 @@
 //! How a registration ended, as C reads it.
 
 use dps_core::message::Status;
-use dps_core::{Failure, Outcome as Ended, Verdict};
+use dps_core::{ErrorCode, Failure, Hint, Outcome as Ended, Verdict};
 
 use crate::memory::{dps_span, output, value};
 use crate::registration::dps_registration;
@@ -87,6 +87,35 @@ pub struct dps_hint {
     pub text: dps_span,
 }
 
+impl dps_failure {
+    /// A failure of which nothing more is known.
+    pub(crate) fn new(code: ErrorCode, verdict: Verdict) -> Self {
+        let (verdict, retry_after_ms) = match verdict {
+            Verdict::Never => (dps_verdict::DPS_VERDICT_NEVER, 0),
+            Verdict::After(wait) => (dps_verdict::DPS_VERDICT_AFTER, wait.get()),
+            Verdict::Reconfigure => (dps_verdict::DPS_VERDICT_RECONFIGURE, 0),
+        };
+        Self {
+            result: number(code),
+            verdict,
+            retry_after_ms,
+            http_status: 0,
+            service_code: 0,
+            tracking_id: dps_span::EMPTY,
+            message: dps_span::EMPTY,
+            timestamp: dps_span::EMPTY,
+            clock_skew_s: 0,
+            needed: 0,
+        }
+    }
+}
+
+impl dps_hint {
+    pub(crate) fn of(hint: Hint) -> Self {
+        Self { name: dps_span::of(hint.name()), text: dps_span::of(hint.text()) }
+    }
+}
+
 /// How it ended. Gives `DPS_OK` and fills in `outcome` when the device has a hub, or a lookup found its record.
 ///
 /// Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
@@ -130,7 +159,7 @@ pub unsafe extern "C" fn dps_registration_outcome(
     done(tell())
 }
 
-fn status(status: Status) -> dps_status {
+pub(crate) fn status(status: Status) -> dps_status {
     match status {
         Status::Unassigned => dps_status::DPS_STATUS_UNASSIGNED,
         Status::Assigning => dps_status::DPS_STATUS_ASSIGNING,
@@ -152,15 +181,7 @@ pub unsafe extern "C" fn dps_registration_failure(
     let tell = || {
         // SAFETY: as the caller promises.
         let (found, place) = unsafe { (failed(registration)?, output(failure)?) };
-        let (verdict, retry_after_ms) = match found.verdict {
-            Verdict::Never => (dps_verdict::DPS_VERDICT_NEVER, 0),
-            Verdict::After(wait) => (dps_verdict::DPS_VERDICT_AFTER, wait.get()),
-            Verdict::Reconfigure => (dps_verdict::DPS_VERDICT_RECONFIGURE, 0),
-        };
         place.write(dps_failure {
-            result: number(found.code),
-            verdict,
-            retry_after_ms,
             http_status: found.http_status.map_or(0, u32::from),
             service_code: found.error_code.unwrap_or(0),
             tracking_id: dps_span::of_option(found.tracking_id),
@@ -168,6 +189,7 @@ pub unsafe extern "C" fn dps_registration_failure(
             timestamp: dps_span::of_option(found.timestamp),
             clock_skew_s: found.clock_skew.unwrap_or(0),
             needed: found.needed.unwrap_or(0),
+            ..dps_failure::new(found.code, found.verdict)
         });
         Ok(())
     };
@@ -188,7 +210,7 @@ pub unsafe extern "C" fn dps_registration_hint(
         // SAFETY: as the caller promises.
         let (found, place) = unsafe { (failed(registration)?, output(hint)?) };
         let hint = found.hints().iter().nth(index).ok_or(Refused::ARGUMENT)?;
-        place.write(dps_hint { name: dps_span::of(hint.name()), text: dps_span::of(hint.text()) });
+        place.write(dps_hint::of(hint));
         Ok(())
     };
     done(tell())

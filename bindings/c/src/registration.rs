@@ -1,13 +1,15 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
 use dps_core::message::{LinkError, Reply, Request, RequestId, SignError};
-use dps_core::{Config, ConfigError, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor};
+use dps_core::{
+    Config, ConfigError, ErrorCode, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor,
+};
 
 use crate::action::dps_action;
 use crate::config::dps_config;
 use crate::key::dps_signature;
 use crate::memory::{
-    Object, buffer, clear, dps_buffer, dps_span, input, output, text, vacant, value, value_mut, write_text,
+    Object, ascii, buffer, clear, dps_buffer, dps_span, input, output, vacant, value, value_mut, write_text,
 };
 use crate::result::{Outcome, Refused, done, dps_result};
 
@@ -78,7 +80,7 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
 ) -> dps_result {
     let resume = || {
         // SAFETY: as the caller promises.
-        let operation = Operation::parse(unsafe { text(operation)? })?;
+        let operation = Operation::parse(unsafe { ascii(operation, ErrorCode::OperationUnreadable)? })?;
         // SAFETY: as the caller promises.
         unsafe {
             init(registration, config, storage, |identity, config, storage| {

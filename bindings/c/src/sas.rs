@@ -3,10 +3,10 @@
 use core::mem::MaybeUninit;
 
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::{Endpoint, IdScope, Identity, RegistrationId, UnixSeconds};
+use dps_core::{Endpoint, ErrorCode, IdScope, Identity, RegistrationId, UnixSeconds};
 
 use crate::key::dps_signature;
-use crate::memory::{buffer, dps_buffer, dps_span, input, output, text};
+use crate::memory::{ascii, buffer, dps_buffer, dps_span, input, output};
 use crate::result::{Outcome, Refused, done, dps_result, told};
 
 /// Who a token is for.
@@ -25,7 +25,7 @@ pub enum dps_sas_audience {
 pub struct dps_sas {
     /// A `dps_sas_audience`.
     pub audience: u32,
-    /// Who is to let the bearer in: an id scope, or a hub's host name.
+    /// Who is to let the bearer in: an id scope, or a hub's host name. ASCII, as is the next.
     pub authority: dps_span,
     /// Who bears it: a registration id, or a device id.
     pub device: dps_span,
@@ -90,7 +90,9 @@ impl dps_sas {
     /// The spans are as the caller promised for `'a`.
     unsafe fn token<'a>(&self, out: &'a mut [u8], needed: &mut MaybeUninit<usize>) -> Outcome<SasToken<'a, 'a>> {
         // SAFETY: promised on.
-        let (authority, device) = unsafe { (text(self.authority)?, text(self.device)?) };
+        let (authority, device) = unsafe {
+            (ascii(self.authority, ErrorCode::InvalidArgument)?, ascii(self.device, ErrorCode::InvalidArgument)?)
+        };
         let resource = match self.audience {
             REGISTRATION => Resource::Registration(Identity {
                 endpoint: Endpoint::GLOBAL,

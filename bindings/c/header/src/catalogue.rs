@@ -21,6 +21,16 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// The version, which is the workspace's.
+pub(crate) fn versions() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("\n/** The version of this header. */\n#define DPS_VERSION \"{version}\"\n");
+    for (name, number) in ["MAJOR", "MINOR", "PATCH"].into_iter().zip(version.split('.')) {
+        let _ = writeln!(text, "#define DPS_VERSION_{name} {number}");
+    }
+    text
+}
+
 /// The words of MQTT.
 pub(crate) fn mqtt() -> String {
     format!(

@@ -13,8 +13,9 @@ use std::process::ExitCode;
 
 use section::Section;
 
-/// The parts of the header after the numbers, in the order of reading.
-const SECTIONS: &[Section] = &[
+/// What every target has, in the order of reading.
+const EVERYWHERE: &[Section] = &[
+    Section { title: "Version", file: "version.rs", include: &[] },
     Section { title: "Memory", file: "memory.rs", include: &["dps_buffer"] },
     Section { title: "Results", file: "result.rs", include: &["dps_result", "dps_verdict"] },
     Section { title: "Keys", file: "key.rs", include: &[] },
@@ -26,6 +27,16 @@ const SECTIONS: &[Section] = &[
     Section { title: "The outcome", file: "outcome.rs", include: &[] },
     Section { title: "MQTT", file: "mqtt.rs", include: &[] },
     Section { title: "HTTP", file: "http.rs", include: &[] },
+];
+
+/// What an operating system adds.
+const HOSTED: &[Section] = &[
+    Section { title: "Hosted: cancelling", file: "hosted/cancel.rs", include: &[] },
+    Section { title: "Hosted: the log", file: "hosted/log.rs", include: &["dps_log_level", "dps_log_function"] },
+    Section { title: "Hosted: the configuration of a call", file: "hosted/config.rs", include: &["dps_transport"] },
+    Section { title: "Hosted: assignments", file: "hosted/assignment.rs", include: &[] },
+    Section { title: "Hosted: errors", file: "hosted/error.rs", include: &[] },
+    Section { title: "Hosted: the calls", file: "hosted/client.rs", include: &[] },
 ];
 
 /// Behind the type of results come their numbers.
@@ -47,12 +58,18 @@ fn main() -> ExitCode {
 fn header() -> Result<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let mut text = include_str!("opening.h").to_owned();
-    for section in SECTIONS {
+    text.push_str(&catalogue::versions());
+    for section in EVERYWHERE {
         text.push_str(&section.write(&source)?.replace(RESULT, &format!("{RESULT}{}", catalogue::results())));
         if section.title == "MQTT" {
             text.push_str(&catalogue::mqtt());
         }
     }
+    text.push_str("\n#ifdef DPS_HOSTED\n");
+    for section in HOSTED {
+        text.push_str(&section.write(&source)?);
+    }
+    text.push_str("\n#endif\n");
     text.push_str(include_str!("closing.h"));
     Ok(text)
 }

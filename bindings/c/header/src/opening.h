@@ -1,4 +1,49 @@
-/* dps.h: device provisioning for Azure IoT Hub. */
+/*
+ * dps.h: device provisioning for Azure IoT Hub.
+ *
+ * A device knows its id scope, its registration id and a symmetric key. Azure IoT Hub Device Provisioning Service tells it
+ * which hub it belongs to. There are two ways to ask:
+ *
+ * - dps_client_register, on an operating system: one blocking call. Needs DPS_HOSTED, which pkg-config defines.
+ * - dps_registration, anywhere: a machine in memory of yours. It says what to do next (sign these bytes, send this
+ *   request, wait until then); you do it, over whatever network and with whatever clock you have, and hand the answer
+ *   over. It takes no heap, thread, callback, global variable or clock, and cannot panic.
+ *
+ * The machine's loop, with the error handling left out:
+ *
+ *     dps_registration_init(&registration, &config, storage);
+ *     for (;;) {
+ *         dps_registration_poll(&registration, now_ms(), &action);
+ *         switch (action.kind) {
+ *         case DPS_ACTION_SIGN:      // a secure element does as well
+ *             dps_key_sign(&key, action.to_sign, &signature);
+ *             dps_registration_handle_signature(&registration, now_ms(), action.id, &signature);
+ *             break;
+ *         case DPS_ACTION_SEND:      // connect where needed; publish what dps_mqtt_write_topic and _payload write
+ *             ...                    // dps_registration_handle_mqtt with what comes back, or _handle_link_error
+ *             break;
+ *         case DPS_ACTION_WAIT:
+ *             sleep_until_ms(action.until_ms);
+ *             break;
+ *         default:
+ *             return dps_registration_outcome(&registration, &outcome);
+ *         }
+ *     }
+ *
+ * What holds for every function:
+ *
+ * - The result is DPS_OK, or a number of the catalogue. dps_result_text has the sentence for it.
+ * - Outputs are written on success only. The one exception are the outputs `length` and `needed`, which say how much would
+ *   do when the result is DPS_ERROR_STORAGE_TOO_SMALL; nothing else is written then.
+ * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
+ *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
+ *   with anything else that is passed.
+ * - Text is given with its length and needs no NUL at its end. What the library writes into a buffer as text has a NUL
+ *   behind it, which `length` does not count.
+ * - Names carry their units: _ms are milliseconds, _s seconds. `now_ms` is time on a clock that never goes back, since any
+ *   origin, such as power-on; `unix_s` is seconds since 1970-01-01T00:00:00Z.
+ * - Different objects may be used by different threads at the same time, one object by one thread at a time.
+ */
 #ifndef DPS_H
 #define DPS_H
 
@@ -15,4 +60,3 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-

@@ -1,0 +1,125 @@
+//! What a registration found out, on the heap.
+
+use core::ffi::c_char;
+use std::ffi::CString;
+
+use dps_client::{Assignment, RegistrationRecord};
+use zeroize::Zeroize;
+
+use crate::outcome::{self, dps_status};
+
+/// The hub that a device belongs to, or what the service has on record. Freed with `dps_assignment_free`; all texts end
+/// with a NUL, are never null, and live as long. What there is not is empty.
+pub struct dps_assignment {
+    status: dps_status,
+    hub: CString,
+    device_id: CString,
+    substatus: CString,
+    operation_id: CString,
+    payload: CString,
+    connection_string: CString,
+}
+
+impl dps_assignment {
+    pub(crate) fn of_assignment(found: &Assignment) -> Self {
+        let connection_string = found.connection_string();
+        Self {
+            status: dps_status::DPS_STATUS_ASSIGNED,
+            hub: c_text(Some(found.hub())),
+            device_id: c_text(Some(found.device_id())),
+            substatus: c_text(found.substatus()),
+            operation_id: c_text(found.operation_id()),
+            payload: c_text(found.payload_json()),
+            connection_string: c_text(connection_string.as_ref().map(|secret| secret.expose())),
+        }
+    }
+
+    pub(crate) fn of_record(found: &RegistrationRecord) -> Self {
+        Self {
+            status: outcome::status(found.status),
+            hub: c_text(found.hub.as_deref()),
+            device_id: c_text(found.device_id.as_deref()),
+            substatus: c_text(found.substatus.as_deref()),
+            operation_id: CString::default(),
+            payload: c_text(found.payload_json.as_deref()),
+            connection_string: CString::default(),
+        }
+    }
+}
+
+impl Drop for dps_assignment {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.connection_string).zeroize();
+    }
+}
+
+/// The text up to its first NUL, where C would end it.
+pub(crate) fn c_text(text: Option<&str>) -> CString {
+    let text = text.unwrap_or_default();
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+/// # Safety
+/// It is null, or what a call of this library gave and nobody has freed yet.
+unsafe fn text_of(assignment: *const dps_assignment, choose: fn(&dps_assignment) -> &CString) -> *const c_char {
+    // SAFETY: promised on.
+    unsafe { assignment.as_ref() }.map_or(c"".as_ptr(), |assignment| choose(assignment).as_ptr())
+}
+
+/// How far the registration is: `DPS_STATUS_ASSIGNED`, unless it was a lookup that found another.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_status(assignment: *const dps_assignment) -> dps_status {
+    // SAFETY: as the caller promises.
+    unsafe { assignment.as_ref() }.map_or(dps_status::DPS_STATUS_UNKNOWN, |assignment| assignment.status)
+}
+
+/// The hub's host name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_hub(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.hub) }
+}
+
+/// The device id at the hub; case-sensitive there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_device_id(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.device_id) }
+}
+
+/// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_substatus(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.substatus) }
+}
+
+/// The operation that made it; empty when the service assigned at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_operation_id(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.operation_id) }
+}
+
+/// What the service's allocation webhook gave the device: a JSON object, or empty.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.payload) }
+}
+
+/// `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.connection_string) }
+}
+
+/// Frees an assignment. Null does no harm.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_free(assignment: *mut dps_assignment) {
+    if !assignment.is_null() {
+        // SAFETY: it came from `Box::into_raw`, and the caller frees it once.
+        drop(unsafe { Box::from_raw(assignment) });
+    }
+}

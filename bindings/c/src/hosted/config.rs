@@ -1,0 +1,138 @@
+//! What a blocking call is told: the options of `dps-client`, as a C struct.
+
+use core::ffi::c_void;
+
+use crate::hosted::cancel::dps_cancel_token;
+use crate::hosted::log::dps_log_function;
+use crate::memory::{dps_span, output};
+use crate::result::{done, dps_result};
+
+/// Over what to talk to the service.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dps_transport {
+    /// HTTPS, port 443. The one that can look up a registration, and that learns the service's time.
+    DPS_TRANSPORT_HTTPS = 0,
+    /// MQTT over TLS, port 8883.
+    DPS_TRANSPORT_MQTT = 1,
+    /// MQTT over WebSocket, port 443.
+    DPS_TRANSPORT_MQTT_WEBSOCKET = 2,
+}
+
+/// What to register, with what, over what. `dps_client_config_default` fills it with defaults; set at least `id_scope`,
+/// `registration_id` and one of the four credentials. Whatever is 0, false, empty or null means the default.
+///
+/// The struct and what it points to is only read, and only until the call returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_client_config {
+    /// Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint.
+    pub endpoint: dps_span,
+    /// The id scope, such as `0ne00A1B2C3`.
+    pub id_scope: dps_span,
+    /// The registration id: 1 to 128 letters, digits and `- . _ :`.
+    pub registration_id: dps_span,
+    /// The device's own key as base64: a secret. One of four.
+    pub device_key: dps_span,
+    /// A file with the device's own key as base64. One of four.
+    pub device_key_file: dps_span,
+    /// The enrollment group's key as base64, from which the device's is derived. For factories and tests. One of four.
+    pub group_key: dps_span,
+    /// A file with the enrollment group's key as base64. One of four.
+    pub group_key_file: dps_span,
+    /// A `dps_transport`. Default: HTTPS.
+    pub transport: u32,
+    /// How long the whole may take. Default: 120,000.
+    pub timeout_ms: u32,
+    /// How long one request or one signature may take. Default: 30,000.
+    pub request_timeout_ms: u32,
+    /// The wait between polls when the service gives no hint. Default: 2,000.
+    pub poll_interval_ms: u32,
+    /// The least wait between polls when the service says "at once". Default: none.
+    pub minimum_spacing_ms: u32,
+    /// The life of a token for the service. Default: an hour, or the timeout and ten minutes when that is longer.
+    pub token_life_s: u32,
+    /// MQTT's keep-alive. Default: 60.
+    pub keep_alive_s: u32,
+    /// Seeds the jitter of waits, for flows that can be repeated. Default: random.
+    pub seed: u32,
+    /// The largest reply that is taken, in bytes. Default: 98,304, the service's own limit.
+    pub reply_limit: usize,
+    /// Certificates to trust instead of the system's, as PEM text.
+    pub ca_pem: dps_span,
+    /// A file with certificates to trust instead of the system's.
+    pub ca_file: dps_span,
+    /// Whether `ca_pem` or `ca_file` is trusted as well as the system's, not instead.
+    pub ca_added: bool,
+    /// Whether to go without a proxy, whatever the environment says.
+    pub no_proxy: bool,
+    /// Over MQTT: whether to send CONNECT, SUBSCRIBE and the registration in one flight, which saves two round trips.
+    pub pipelined: bool,
+    /// Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off.
+    pub correct_clock: bool,
+    /// `http://[USER@]HOST[:PORT]`. Default: `HTTPS_PROXY`, unless `NO_PROXY` names the host.
+    pub proxy: dps_span,
+    /// The proxy's password: a secret.
+    pub proxy_password: dps_span,
+    /// The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
+    pub api_version: dps_span,
+    /// What to tell the service as `User-Agent`, or `ClientVersion` over MQTT.
+    pub user_agent: dps_span,
+    /// A JSON object for the service's allocation webhook.
+    pub payload: dps_span,
+    /// What `dps_error_resume_token` or `dps_registration_write_operation` gave earlier, to go on from there.
+    pub resume: dps_span,
+    /// Ends the call from another thread.
+    pub cancel: *const dps_cancel_token,
+    /// Is told what the call does.
+    pub log: dps_log_function,
+    /// Passed to `log` as it is.
+    pub log_context: *mut c_void,
+    /// The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`.
+    pub log_level: u32,
+}
+
+/// Fills in the defaults.
+///
+/// Gives `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_client_config_default(config: *mut dps_client_config) -> dps_result {
+    // SAFETY: as the caller promises.
+    let place = unsafe { output(config) };
+    done(place.map(|config| {
+        config.write(dps_client_config {
+            endpoint: dps_span::EMPTY,
+            id_scope: dps_span::EMPTY,
+            registration_id: dps_span::EMPTY,
+            device_key: dps_span::EMPTY,
+            device_key_file: dps_span::EMPTY,
+            group_key: dps_span::EMPTY,
+            group_key_file: dps_span::EMPTY,
+            transport: 0,
+            timeout_ms: 0,
+            request_timeout_ms: 0,
+            poll_interval_ms: 0,
+            minimum_spacing_ms: 0,
+            token_life_s: 0,
+            keep_alive_s: 0,
+            seed: 0,
+            reply_limit: 0,
+            ca_pem: dps_span::EMPTY,
+            ca_file: dps_span::EMPTY,
+            ca_added: false,
+            no_proxy: false,
+            pipelined: false,
+            correct_clock: false,
+            proxy: dps_span::EMPTY,
+            proxy_password: dps_span::EMPTY,
+            api_version: dps_span::EMPTY,
+            user_agent: dps_span::EMPTY,
+            payload: dps_span::EMPTY,
+            resume: dps_span::EMPTY,
+            cancel: core::ptr::null(),
+            log: None,
+            log_context: core::ptr::null_mut(),
+            log_level: 0,
+        });
+    }))
+}

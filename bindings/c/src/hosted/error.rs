@@ -1,0 +1,132 @@
+//! Why there is no assignment, on the heap: the sentence, the facts and the hints.
+
+use core::ffi::c_char;
+use std::ffi::CString;
+
+use dps_client::{DpsError, ErrorCode, Hint, Verdict};
+
+use crate::hosted::assignment::c_text;
+use crate::memory::{dps_span, output};
+use crate::outcome::{dps_failure, dps_hint};
+use crate::result::{Refused, done, dps_result};
+
+/// Why a call failed. Freed with `dps_error_free`; what it gives lives as long.
+pub struct dps_error {
+    text: CString,
+    code: ErrorCode,
+    verdict: Verdict,
+    http_status: Option<u16>,
+    service_code: Option<u32>,
+    tracking_id: String,
+    message: String,
+    timestamp: String,
+    clock_skew_s: Option<i64>,
+    needed: Option<usize>,
+    hints: Vec<Hint>,
+    resume: CString,
+}
+
+impl dps_error {
+    /// Something that the client knows nothing of.
+    pub(crate) fn new(code: ErrorCode, verdict: Verdict, text: &str) -> Box<Self> {
+        Box::new(Self {
+            text: c_text(Some(text)),
+            code,
+            verdict,
+            http_status: None,
+            service_code: None,
+            tracking_id: String::new(),
+            message: text.to_owned(),
+            timestamp: String::new(),
+            clock_skew_s: None,
+            needed: None,
+            hints: Vec::new(),
+            resume: CString::default(),
+        })
+    }
+
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+}
+
+impl From<DpsError> for Box<dps_error> {
+    fn from(error: DpsError) -> Self {
+        Self::new(dps_error {
+            text: c_text(Some(&error.to_string())),
+            code: error.code(),
+            verdict: error.verdict(),
+            http_status: error.http_status(),
+            service_code: error.error_code(),
+            tracking_id: error.tracking_id().unwrap_or_default().to_owned(),
+            message: error.message().to_owned(),
+            timestamp: error.timestamp().unwrap_or_default().to_owned(),
+            clock_skew_s: error.clock_skew_seconds(),
+            needed: error.needed_bytes(),
+            hints: error.hints().to_vec(),
+            resume: c_text(error.resume_token().map(dps_client::ResumeToken::as_str)),
+        })
+    }
+}
+
+/// One line that can be acted on: what went wrong, the facts, the likeliest cause. Ends with a NUL, never null. No secret
+/// is in it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_error_text(error: *const dps_error) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.text.as_ptr())
+}
+
+/// The facts, one by one. `message` is what went wrong, without numbers and hints.
+///
+/// Gives `DPS_ERROR_INVALID_ARGUMENT` when a pointer is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mut dps_failure) -> dps_result {
+    let tell = || {
+        // SAFETY: as the caller promises.
+        let (error, failure) = unsafe { (error.as_ref().ok_or(Refused::ARGUMENT)?, output(failure)?) };
+        failure.write(dps_failure {
+            http_status: error.http_status.map_or(0, u32::from),
+            service_code: error.service_code.unwrap_or(0),
+            tracking_id: dps_span::of(&error.tracking_id),
+            message: dps_span::of(&error.message),
+            timestamp: dps_span::of(&error.timestamp),
+            clock_skew_s: error.clock_skew_s.unwrap_or(0),
+            needed: error.needed.unwrap_or(0),
+            ..dps_failure::new(error.code, error.verdict)
+        });
+        Ok(())
+    };
+    done(tell())
+}
+
+/// The likely causes, the likeliest at `index` 0.
+///
+/// Gives `DPS_ERROR_INVALID_ARGUMENT` past the last, or when a pointer is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_error_hint(error: *const dps_error, index: usize, hint: *mut dps_hint) -> dps_result {
+    let tell = || {
+        // SAFETY: as the caller promises.
+        let (error, place) = unsafe { (error.as_ref().ok_or(Refused::ARGUMENT)?, output(hint)?) };
+        place.write(dps_hint::of(*error.hints.get(index).ok_or(Refused::ARGUMENT)?));
+        Ok(())
+    };
+    done(tell())
+}
+
+/// What to give as `resume` later, so that the device goes on from the operation that the service had begun. Ends with a
+/// NUL, never null; empty when there is nothing to go on from. No secret is in it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_error_resume_token(error: *const dps_error) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.resume.as_ptr())
+}
+
+/// Frees an error. Null does no harm.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_error_free(error: *mut dps_error) {
+    if !error.is_null() {
+        // SAFETY: it came from `Box::into_raw`, and the caller frees it once.
+        drop(unsafe { Box::from_raw(error) });
+    }
+}

@@ -1,0 +1,164 @@
+//! From the C configuration to a client of `dps-client`, which checks every value.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read as _;
+use std::time::Duration;
+
+use dps_client::{
+    DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy, ProxyChoice,
+    ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict,
+};
+
+use crate::hosted::config::{dps_client_config, dps_transport};
+use crate::hosted::error::dps_error;
+use crate::memory::{bytes, dps_span, text};
+
+/// The largest file of certificates that is taken, in bytes.
+const CA_FILE_MOST: u64 = 1024 * 1024;
+
+// What C writes into a field of an enum's values need not be one of them.
+const HTTPS: u32 = dps_transport::DPS_TRANSPORT_HTTPS as u32;
+const MQTT: u32 = dps_transport::DPS_TRANSPORT_MQTT as u32;
+const MQTT_WEBSOCKET: u32 = dps_transport::DPS_TRANSPORT_MQTT_WEBSOCKET as u32;
+
+type Told<T> = Result<T, Box<dps_error>>;
+
+fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
+    dps_error::new(code, Verdict::Reconfigure, &message.to_string())
+}
+
+/// The text of an option; `None` when it is not given.
+///
+/// # Safety
+/// The span is as the caller promised for `'a`.
+unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
+    // SAFETY: promised on.
+    let text = unsafe { text(span) }.map_err(|problem| refused(problem.0, format!("{name} is no text in UTF-8")))?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+impl dps_client_config {
+    /// Makes the client.
+    ///
+    /// # Safety
+    /// What the configuration points to is as the caller promised.
+    pub(crate) unsafe fn client(&self) -> Told<ProvisioningClient> {
+        let builder = self.numbers(ProvisioningClient::builder())?;
+        // SAFETY: promised on.
+        let (builder, roots, proxy) = unsafe { (self.texts(builder)?, self.roots()?, self.proxy()?) };
+        builder.roots(roots).proxy(proxy).build().map_err(Box::from)
+    }
+
+    fn numbers(&self, builder: Builder) -> Told<Builder> {
+        let transport = match self.transport {
+            HTTPS => Transport::Https,
+            MQTT => Transport::Mqtt,
+            MQTT_WEBSOCKET => Transport::MqttWebSocket,
+            other => return Err(refused(ErrorCode::InvalidOption, format!("there is no transport {other}"))),
+        };
+        let mut builder = builder.transport(transport).pipelined(self.pipelined).correct_clock(self.correct_clock);
+        let millis = |ms: u32| Duration::from_millis(ms.into());
+        let seconds = |s: u32| Duration::from_secs(s.into());
+        type Setter = fn(Builder, Duration) -> Builder;
+        let durations: [(Duration, Setter); 6] = [
+            (millis(self.timeout_ms), Builder::timeout),
+            (millis(self.request_timeout_ms), Builder::request_timeout),
+            (millis(self.poll_interval_ms), Builder::poll_interval),
+            (millis(self.minimum_spacing_ms), Builder::minimum_spacing),
+            (seconds(self.token_life_s), Builder::token_life),
+            (seconds(self.keep_alive_s), Builder::keep_alive),
+        ];
+        for (duration, set) in durations.into_iter().filter(|(duration, _)| !duration.is_zero()) {
+            builder = set(builder, duration);
+        }
+        if self.seed > 0 {
+            builder = builder.seed(self.seed);
+        }
+        if self.reply_limit > 0 {
+            builder = builder.reply_limit(self.reply_limit);
+        }
+        Ok(builder)
+    }
+
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    unsafe fn texts(&self, mut builder: Builder) -> Told<Builder> {
+        // SAFETY: promised on.
+        let given = |name, span| unsafe { option(name, span) };
+        type Setter = fn(Builder, String) -> Builder;
+        let plain: [(&str, dps_span, Setter); 8] = [
+            ("endpoint", self.endpoint, Builder::endpoint),
+            ("id_scope", self.id_scope, Builder::id_scope),
+            ("registration_id", self.registration_id, Builder::registration_id),
+            ("api_version", self.api_version, Builder::api_version),
+            ("user_agent", self.user_agent, Builder::user_agent),
+            ("payload", self.payload, Builder::payload_json),
+            ("device_key_file", self.device_key_file, Builder::key_file),
+            ("group_key_file", self.group_key_file, Builder::group_key_file),
+        ];
+        for (name, span, set) in plain {
+            if let Some(text) = given(name, span)? {
+                builder = set(builder, text.to_owned());
+            }
+        }
+        let unusable = |error| -> Box<dps_error> { Box::from(DpsError::from(error)) };
+        if let Some(key) = given("device_key", self.device_key)? {
+            builder = builder.symmetric_key(SymmetricKey::from_base64(key).map_err(unusable)?);
+        }
+        if let Some(key) = given("group_key", self.group_key)? {
+            builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
+        }
+        if let Some(resume) = given("resume", self.resume)? {
+            builder = builder.resume(&resume.parse::<ResumeToken>().map_err(unusable)?);
+        }
+        Ok(builder)
+    }
+
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    unsafe fn roots(&self) -> Told<Roots> {
+        let parse = |what: &str, pem: &[u8]| {
+            let roots = if self.ca_added { Roots::add_pem(pem) } else { Roots::replace_pem(pem) };
+            roots.map_err(|error| refused(ErrorCode::InvalidCertificate, format!("{what}: {error}")))
+        };
+        // SAFETY: promised on.
+        let pem = unsafe { bytes(self.ca_pem) }.map_err(|problem| refused(problem.0, "ca_pem points nowhere"))?;
+        // SAFETY: promised on.
+        match (pem, unsafe { option("ca_file", self.ca_file)? }) {
+            ([], None) => Ok(Roots::platform()),
+            ([], Some(path)) => {
+                let mut pem = Vec::new();
+                File::open(path)
+                    .and_then(|file| file.take(CA_FILE_MOST).read_to_end(&mut pem))
+                    .map_err(|error| refused(ErrorCode::File, format!("{path} cannot be read: {error}")))?;
+                parse(path, &pem)
+            }
+            (pem, None) => parse("ca_pem", pem),
+            _ => Err(refused(ErrorCode::InvalidOption, "give ca_pem or ca_file, not both")),
+        }
+    }
+
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    unsafe fn proxy(&self) -> Told<ProxyChoice> {
+        // SAFETY: promised on.
+        let (url, password) = unsafe { (option("proxy", self.proxy)?, option("proxy_password", self.proxy_password)?) };
+        let unusable = |error: ProxyError| refused(ErrorCode::InvalidOption, error);
+        match (url, password) {
+            (None, None) if self.no_proxy => Ok(ProxyChoice::Direct),
+            (None, None) => Ok(ProxyChoice::Environment),
+            (None, Some(_)) => Err(refused(ErrorCode::InvalidOption, "proxy_password is given without a proxy")),
+            (Some(_), _) if self.no_proxy => {
+                Err(refused(ErrorCode::InvalidOption, "give a proxy or no_proxy, not both"))
+            }
+            (Some(url), password) => {
+                let proxy = Proxy::parse(url).map_err(unusable)?;
+                Ok(ProxyChoice::Fixed(match password {
+                    Some(password) => proxy.with_password(password).map_err(unusable)?,
+                    None => proxy,
+                }))
+            }
+        }
+    }
+}

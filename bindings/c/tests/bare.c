@@ -1,0 +1,32 @@
+/* The tests that need nothing but the library. */
+#include <stdio.h>
+
+#include "check.h"
+#include "vectors_run.h"
+
+unsigned checks_done, checks_failed;
+
+#define TESTS(test)                                                                               \
+    test(pointers_of_spans) test(pointers_of_keys) test(pointers_of_tokens) test(pointers_of_registrations) \
+    test(pointers_of_codecs) test(buffers_that_are_too_small) test(storage_that_is_too_small)     \
+    test(tokens_that_find_no_room) test(a_registration_over_mqtt) test(a_refusal_over_http)       \
+    test(a_connection_that_ends_too_early) test(a_lookup) test(an_operation_that_is_resumed)      \
+    test(answers_that_nobody_asked_for) test(objects_that_are_none)                               \
+    test(failures_of_the_link_and_the_signer) test(values_that_can_never_work)
+
+#define DECLARE(name) void name(void);
+TESTS(DECLARE)
+
+#define RUN(name) name();
+
+int main(void)
+{
+    unsigned vectors;
+    const char *const failed = vectors_run(&vectors);
+    if (failed != NULL)
+        fprintf(stderr, "vectors: %s fail\n", failed);
+    CHECK(failed == NULL && vectors > 80);
+    TESTS(RUN)
+    printf("bare: %u vectors, %u checks, %u failed\n", vectors, checks_done, checks_failed);
+    return checks_failed == 0 ? 0 : 1;
+}

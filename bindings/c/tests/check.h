@@ -1,0 +1,33 @@
+/* A runner of a few lines: groups of checks, each told by its place. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+
+extern unsigned checks_done, checks_failed;
+
+#define CHECK(condition)                                                                          \
+    do {                                                                                          \
+        checks_done++;                                                                            \
+        if (!(condition)) {                                                                       \
+            checks_failed++;                                                                      \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);               \
+        }                                                                                         \
+    } while (0)
+
+/* As CHECK, for a result: says which it was. */
+#define GIVES(expected, call)                                                                     \
+    do {                                                                                          \
+        const dps_result found = (call);                                                          \
+        checks_done++;                                                                            \
+        if (found != (expected)) {                                                                \
+            checks_failed++;                                                                      \
+            fprintf(stderr, "%s:%d: %s gives %d, not %s\n", __FILE__, __LINE__, #call, (int)found, #expected); \
+        }                                                                                         \
+    } while (0)
+
+#define BUFFER(array) ((dps_buffer){(array), sizeof(array)})
+#define NO_BUFFER(size) ((dps_buffer){NULL, (size)})
+#define NO_SPAN(size) ((dps_span){NULL, (size)})
+
+#endif

@@ -1,0 +1,483 @@
+/* The blocking calls against a service. Where it is comes by the environment, from the program that runs this. */
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "check.h"
+#include "scene.h"
+
+unsigned checks_done, checks_failed;
+
+static dps_span env(const char *name)
+{
+    const char *const value = getenv(name);
+    if (value == NULL) {
+        fprintf(stderr, "%s is not set: `cargo xtask c` runs this program\n", name);
+        exit(2);
+    }
+    return dps_span_of(value);
+}
+
+static dps_client_config begin(const char *id)
+{
+    dps_client_config config;
+    GIVES(DPS_OK, dps_client_config_default(&config));
+    config.endpoint = env("DPS_TEST_HTTPS");
+    config.id_scope = env("DPS_TEST_ID_SCOPE");
+    config.ca_file = env("DPS_TEST_CA_FILE");
+    config.registration_id = dps_span_of(id);
+    config.no_proxy = true;
+    config.timeout_ms = 60000;
+    return config;
+}
+
+/* A device of the group that the service knows. */
+static dps_client_config group_device(const char *id)
+{
+    dps_client_config config = begin(id);
+    config.group_key = dps_span_of(GROUP_KEY);
+    return config;
+}
+
+static void over(dps_client_config *config, dps_transport transport)
+{
+    static const char *const endpoints[] = {"DPS_TEST_HTTPS", "DPS_TEST_MQTT", "DPS_TEST_WSS"};
+    config->transport = transport;
+    config->endpoint = env(endpoints[transport]);
+}
+
+/* Registers and expects a result; gives the error, if there is one. */
+static dps_error *ends(dps_result expected, const dps_client_config *config)
+{
+    dps_assignment *assignment = NULL;
+    dps_error *error = NULL;
+    const dps_result found = dps_client_register(config, &assignment, &error);
+    CHECK(found == expected);
+    if (found != expected)
+        fprintf(stderr, "  it gives %d: %s\n", (int)found, dps_error_text(error));
+    CHECK((found == DPS_OK) == (assignment != NULL) && (found == DPS_OK) == (error == NULL));
+    dps_assignment_free(assignment);
+    return error;
+}
+
+static void is_assigned(const dps_client_config *config, const char *id)
+{
+    dps_assignment *assignment = NULL;
+    dps_error *error = NULL;
+    GIVES(DPS_OK, dps_client_register(config, &assignment, &error));
+    CHECK(error == NULL && assignment != NULL);
+    if (error != NULL)
+        fprintf(stderr, "  %s\n", dps_error_text(error));
+    CHECK(dps_assignment_status(assignment) == DPS_STATUS_ASSIGNED);
+    CHECK(strcmp(dps_assignment_hub(assignment), "hub-a.test") == 0);
+    CHECK(strcmp(dps_assignment_device_id(assignment), id) == 0);
+    CHECK(strcmp(dps_assignment_substatus(assignment), "initialAssignment") == 0 ||
+          strcmp(dps_assignment_substatus(assignment), "deviceDataMigrated") == 0);
+    CHECK(strncmp(dps_assignment_connection_string(assignment), "HostName=hub-a.test;DeviceId=", 29) == 0);
+    CHECK(strcmp(dps_assignment_payload(assignment), "") == 0);
+    dps_assignment_free(assignment);
+    dps_error_free(error);
+}
+
+static void every_credential_over_every_transport(void)
+{
+    for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
+        dps_client_config config = begin(DEVICE);
+        over(&config, transport);
+        config.device_key = dps_span_of(DEVICE_KEY);
+        is_assigned(&config, DEVICE);
+        config.device_key = NO_SPAN(0);
+        config.device_key_file = env("DPS_TEST_DEVICE_KEY_FILE");
+        is_assigned(&config, DEVICE);
+        config = group_device("c-01");
+        over(&config, transport);
+        is_assigned(&config, "c-01");
+        config.group_key = NO_SPAN(0);
+        config.group_key_file = env("DPS_TEST_GROUP_KEY_FILE");
+        config.pipelined = transport != DPS_TRANSPORT_HTTPS;
+        is_assigned(&config, "c-01");
+    }
+}
+
+static char *read_text(dps_span path)
+{
+    char *const text = calloc(1, 65536);
+    FILE *const file = fopen(path.ptr, "rb");
+    CHECK(file != NULL && fread(text, 1, 65535, file) > 0);
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
+static void authorities_as_text(void)
+{
+    dps_client_config config = group_device("c-02");
+    char *const pem = read_text(config.ca_file);
+    config.ca_file = NO_SPAN(0);
+    config.ca_pem = dps_span_of(pem);
+    is_assigned(&config, "c-02");
+    config.ca_pem = NO_SPAN(0);
+    config.ca_added = true;
+    config.ca_file = env("DPS_TEST_CA_FILE");
+    is_assigned(&config, "c-02");
+    free(pem);
+    config.ca_file = NO_SPAN(0);
+    dps_error *const error = ends(DPS_ERROR_UNKNOWN_CA, &config);
+    dps_hint hint;
+    GIVES(DPS_OK, dps_error_hint(error, 0, &hint));
+    CHECK(span_is(hint.name, "trust-ca"));
+    dps_error_free(error);
+}
+
+static void null_for_every_pointer(void)
+{
+    dps_client_config config = group_device("c-03");
+    dps_assignment *assignment = NULL;
+    dps_error *error = NULL;
+    dps_failure failure;
+    dps_hint hint;
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_config_default(NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(NULL, &assignment, &error));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(&config, NULL, &error));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_lookup(NULL, &assignment, &error));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_lookup(&config, NULL, NULL));
+    CHECK(assignment == NULL && error == NULL);
+    CHECK(dps_assignment_status(NULL) == DPS_STATUS_UNKNOWN);
+    CHECK(*dps_assignment_hub(NULL) == 0 && *dps_assignment_device_id(NULL) == 0);
+    CHECK(*dps_assignment_substatus(NULL) == 0 && *dps_assignment_operation_id(NULL) == 0);
+    CHECK(*dps_assignment_payload(NULL) == 0 && *dps_assignment_connection_string(NULL) == 0);
+    CHECK(*dps_error_text(NULL) == 0 && *dps_error_resume_token(NULL) == 0);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_failure(NULL, &failure));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(NULL, 0, &hint));
+    dps_assignment_free(NULL);
+    dps_error_free(NULL);
+    dps_cancel_token_cancel(NULL);
+    dps_cancel_token_free(NULL);
+
+    /* The error may be left out. */
+    config.group_key = NO_SPAN(0);
+    GIVES(DPS_ERROR_INVALID_OPTION, dps_client_register(&config, &assignment, NULL));
+    error = ends(DPS_ERROR_INVALID_OPTION, &config);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_failure(error, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(error, 0, NULL));
+    dps_error_free(error);
+
+    /* Every span that points nowhere is named. */
+    dps_span *const spans[] = {
+        &config.endpoint,  &config.id_scope,       &config.registration_id, &config.device_key, &config.device_key_file,
+        &config.group_key, &config.group_key_file, &config.ca_file,         &config.ca_pem,     &config.proxy,
+        &config.proxy_password, &config.api_version, &config.user_agent, &config.payload, &config.resume,
+    };
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        const dps_span kept = *spans[i];
+        *spans[i] = NO_SPAN(3);
+        dps_error_free(ends(DPS_ERROR_INVALID_ARGUMENT, &config));
+        *spans[i] = kept;
+    }
+}
+
+static void options_that_can_never_work(void)
+{
+    dps_client_config config = group_device("c-04");
+    config.device_key = dps_span_of(DEVICE_KEY);
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    config = group_device("c-04");
+    config.group_key = dps_span_of("HostName=hub-a.test;SharedAccessKey=x");
+    dps_error *error = ends(DPS_ERROR_INVALID_KEY, &config);
+    CHECK(strstr(dps_error_text(error), "connection string") != NULL);
+    dps_error_free(error);
+    config = group_device("not an id");
+    dps_error_free(ends(DPS_ERROR_INVALID_REGISTRATION_ID, &config));
+    config = begin("c-04");
+    config.device_key_file = dps_span_of("no/such/file");
+    error = ends(DPS_ERROR_FILE, &config);
+    CHECK(strstr(dps_error_text(error), "no/such/file") != NULL);
+    dps_error_free(error);
+    config = group_device("c-04");
+    config.ca_file = dps_span_of("no/such/file");
+    dps_error_free(ends(DPS_ERROR_FILE, &config));
+    config.ca_file = env("DPS_TEST_GROUP_KEY_FILE");
+    dps_error_free(ends(DPS_ERROR_INVALID_CERTIFICATE, &config));
+    config.ca_pem = dps_span_of("-----BEGIN CERTIFICATE-----");
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    config = group_device("c-04");
+    config.transport = 9;
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    config = group_device("c-04");
+    config.keep_alive_s = 10;
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    config = group_device("c-04");
+    config.proxy = dps_span_of("http://proxy.test:1");
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    config.no_proxy = false;
+    config.proxy = dps_span_of("socks5://proxy.test:1");
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    config.proxy = NO_SPAN(0);
+    config.proxy_password = dps_span_of("open sesame");
+    error = ends(DPS_ERROR_INVALID_OPTION, &config);
+    CHECK(strstr(dps_error_text(error), "sesame") == NULL);
+    dps_error_free(error);
+    config = group_device("c-04");
+    config.payload = dps_span_of("[]");
+    dps_error_free(ends(DPS_ERROR_INVALID_PAYLOAD, &config));
+    config = group_device("c-04");
+    config.resume = dps_span_of("nonsense");
+    dps_error_free(ends(DPS_ERROR_OPERATION_UNREADABLE, &config));
+}
+
+static void a_wrong_key(void)
+{
+    dps_client_config config = begin(DEVICE);
+    config.device_key = dps_span_of("MDEyMzQ1Njc4OWFiY2RlZg==");
+    dps_error *const error = ends(DPS_ERROR_UNAUTHORIZED, &config);
+    dps_failure failure;
+    dps_hint hint;
+    GIVES(DPS_OK, dps_error_failure(error, &failure));
+    CHECK(failure.result == DPS_ERROR_UNAUTHORIZED && failure.verdict == DPS_VERDICT_NEVER);
+    CHECK(failure.http_status == 401 && failure.service_code / 1000 == 401 && failure.tracking_id.len > 0);
+    GIVES(DPS_OK, dps_error_hint(error, 0, &hint));
+    CHECK(span_is(hint.name, "key-length"));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(error, 50, &hint));
+    CHECK(strstr(dps_error_text(error), "MDEyMz") == NULL && *dps_error_resume_token(error) == 0);
+    dps_error_free(error);
+}
+
+static void a_lookup(void)
+{
+    dps_client_config config = group_device("c-05");
+    dps_assignment *assignment = NULL;
+    dps_error *error = NULL;
+    GIVES(DPS_ERROR_NOT_FOUND, dps_client_lookup(&config, &assignment, &error));
+    CHECK(assignment == NULL);
+    dps_error_free(error);
+    is_assigned(&config, "c-05");
+    GIVES(DPS_OK, dps_client_lookup(&config, &assignment, NULL));
+    CHECK(dps_assignment_status(assignment) == DPS_STATUS_ASSIGNED);
+    CHECK(strcmp(dps_assignment_hub(assignment), "hub-a.test") == 0 && *dps_assignment_connection_string(assignment) == 0);
+    dps_assignment_free(assignment);
+    over(&config, DPS_TRANSPORT_MQTT);
+    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_client_lookup(&config, &assignment, NULL));
+}
+
+static void a_service_that_says_nothing(void)
+{
+    dps_client_config config = group_device("c-06");
+    config.endpoint = env("DPS_TEST_SILENT");
+    config.timeout_ms = 300;
+    dps_error *const error = ends(DPS_ERROR_TIMEOUT, &config);
+    dps_failure failure;
+    GIVES(DPS_OK, dps_error_failure(error, &failure));
+    CHECK(failure.verdict == DPS_VERDICT_AFTER);
+    dps_error_free(error);
+}
+
+struct call {
+    dps_client_config config;
+    dps_result result;
+    pthread_t thread;
+};
+
+static void *run_call(void *argument)
+{
+    struct call *const call = argument;
+    dps_assignment *assignment = NULL;
+    call->result = dps_client_register(&call->config, &assignment, NULL);
+    if ((call->result == DPS_OK) != (assignment != NULL))
+        call->result = -1;
+    dps_assignment_free(assignment);
+    return NULL;
+}
+
+static void start(struct call *call)
+{
+    CHECK(pthread_create(&call->thread, NULL, run_call, call) == 0);
+}
+
+static dps_result end(struct call *call)
+{
+    pthread_join(call->thread, NULL);
+    return call->result;
+}
+
+static void cancelling(void)
+{
+    dps_client_config config = group_device("c-07");
+    config.endpoint = env("DPS_TEST_SILENT");
+    dps_cancel_token *const token = dps_cancel_token_new();
+    config.cancel = token;
+    struct call calls[3] = {{.config = config}, {.config = config}, {.config = config}};
+    for (int i = 0; i < 3; i++)
+        start(&calls[i]);
+    dps_cancel_token_cancel(token);
+    dps_cancel_token_cancel(token);
+    for (int i = 0; i < 3; i++)
+        CHECK(end(&calls[i]) == DPS_ERROR_CANCELLED);
+    /* Once cancelled, nothing begins any more. */
+    dps_error *const error = ends(DPS_ERROR_CANCELLED, &config);
+    dps_failure failure;
+    GIVES(DPS_OK, dps_error_failure(error, &failure));
+    CHECK(failure.verdict == DPS_VERDICT_AFTER && failure.retry_after_ms == 0);
+    dps_error_free(error);
+    dps_cancel_token_free(token);
+}
+
+/* Cancelled earlier and later, so that every step of a call is met; where the call was quicker it is assigned. */
+static void cancelling_at_any_moment(void)
+{
+    static const int rounds = 120;
+    int cancelled = 0;
+    for (int round = 0; round < rounds; round++) {
+        dps_client_config config = group_device("c-08");
+        over(&config, (dps_transport)(round % 3));
+        dps_cancel_token *const token = dps_cancel_token_new();
+        config.cancel = token;
+        struct call call = {.config = config};
+        start(&call);
+        nanosleep(&(struct timespec){0, round * 300000L}, NULL);
+        dps_cancel_token_cancel(token);
+        const dps_result result = end(&call);
+        CHECK(result == DPS_OK || result == DPS_ERROR_CANCELLED);
+        cancelled += result == DPS_ERROR_CANCELLED;
+        dps_cancel_token_free(token);
+    }
+    CHECK(cancelled > 0);
+}
+
+/* What the log said. */
+struct heard {
+    pthread_t thread;
+    unsigned lines;
+    bool elsewhere, secret, foreign;
+};
+
+static void hear(void *context, uint32_t level, const char *target, const char *message)
+{
+    struct heard *const heard = context;
+    heard->lines++;
+    heard->elsewhere |= !pthread_equal(heard->thread, pthread_self());
+    heard->foreign |= strncmp(target, "dps_", 4) != 0 || level < DPS_LOG_ERROR || level > DPS_LOG_TRACE;
+    heard->secret |= strstr(message, DEVICE_KEY) != NULL || strstr(message, "SharedAccess") != NULL;
+}
+
+static void the_log(void)
+{
+    struct heard heard = {.thread = pthread_self()};
+    dps_client_config config = begin(DEVICE);
+    config.device_key = dps_span_of(DEVICE_KEY);
+    config.log = hear;
+    config.log_context = &heard;
+    is_assigned(&config, DEVICE);
+    const unsigned at_info = heard.lines;
+    config.log_level = DPS_LOG_TRACE;
+    for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
+        over(&config, transport);
+        is_assigned(&config, DEVICE);
+    }
+    config.registration_id = dps_span_of("c-09");
+    dps_error_free(ends(DPS_ERROR_UNAUTHORIZED, &config));
+    CHECK(at_info >= 2 && heard.lines > 4 * at_info);
+    CHECK(!heard.elsewhere && !heard.secret && !heard.foreign);
+}
+
+static unsigned open_files(void)
+{
+    unsigned count = 0;
+    DIR *const folder = opendir("/proc/self/fd");
+    while (folder != NULL && readdir(folder) != NULL)
+        count++;
+    if (folder != NULL)
+        closedir(folder);
+    return count;
+}
+
+static bool sigpipe_is(int (*read)(sigset_t *))
+{
+    sigset_t set;
+    sigemptyset(&set);
+    return read(&set) == 0 && sigismember(&set, SIGPIPE) == 1;
+}
+
+static int blocked(sigset_t *set)
+{
+    return pthread_sigmask(SIG_BLOCK, NULL, set);
+}
+
+/* A call holds SIGPIPE back, which would end the program, and leaves everything as it was. */
+static void signals(void)
+{
+    dps_client_config config = group_device("c-10");
+    sigset_t set;
+    int taken = 0;
+    is_assigned(&config, "c-10");
+    CHECK(!sigpipe_is(blocked) && !sigpipe_is(sigpending));
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0 && raise(SIGPIPE) == 0);
+    is_assigned(&config, "c-10");
+    CHECK(sigpipe_is(blocked) && sigpipe_is(sigpending));
+    CHECK(sigwait(&set, &taken) == 0 && pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
+}
+
+enum { THOUSAND = 1000, AT_ONCE = 8 };
+static atomic_uint next_device, assigned_devices;
+
+static void *register_devices(void *unused)
+{
+    (void)unused;
+    for (unsigned i; (i = atomic_fetch_add(&next_device, 1)) < THOUSAND;) {
+        char id[16];
+        snprintf(id, sizeof id, "thousand-%u", i);
+        dps_client_config config = group_device(id);
+        over(&config, (dps_transport)(i % 3));
+        dps_assignment *assignment = NULL;
+        if (dps_client_register(&config, &assignment, NULL) == DPS_OK &&
+            strcmp(dps_assignment_device_id(assignment), id) == 0)
+            atomic_fetch_add(&assigned_devices, 1);
+        dps_assignment_free(assignment);
+    }
+    return NULL;
+}
+
+static void a_thousand_registrations(void)
+{
+    pthread_t threads[AT_ONCE];
+    const unsigned before = open_files();
+    for (int i = 0; i < AT_ONCE; i++)
+        CHECK(pthread_create(&threads[i], NULL, register_devices, NULL) == 0);
+    for (int i = 0; i < AT_ONCE; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(assigned_devices == THOUSAND);
+    CHECK(open_files() == before);
+}
+
+static void *run_all(void *unused)
+{
+    (void)unused;
+    every_credential_over_every_transport();
+    authorities_as_text();
+    null_for_every_pointer();
+    options_that_can_never_work();
+    a_wrong_key();
+    a_lookup();
+    a_service_that_says_nothing();
+    cancelling();
+    cancelling_at_any_moment();
+    the_log();
+    signals();
+    a_thousand_registrations();
+    return NULL;
+}
+
+/* On a thread of its own, at whose end everything must be freed. */
+int main(void)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, run_all, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    printf("hosted: %u registrations at a stretch, %u checks, %u failed\n", (unsigned)THOUSAND, checks_done, checks_failed);
+    return checks_failed == 0 ? 0 : 1;
+}

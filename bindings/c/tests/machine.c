@@ -1,0 +1,334 @@
+/* The machine from C: whole flows, calls in the wrong order, objects that are none. */
+#include "check.h"
+#include "scene.h"
+#include "vectors.h"
+
+static scene memory;
+static char reply[1024];
+
+static dps_buffer said(const char *text)
+{
+    const size_t length = strlen(text);
+    memcpy(reply, text, length);
+    return (dps_buffer){reply, length};
+}
+
+static const char assigning[] = "{\"operationId\":\"5.abc\",\"status\":\"assigning\"}";
+static const char assigned[] = "{\"operationId\":\"5.abc\",\"status\":\"assigned\",\"registrationState\":{"
+                               "\"assignedHub\":\"hub\\u002da.test\",\"deviceId\":\"" DEVICE "\","
+                               "\"substatus\":\"initialAssignment\",\"payload\":{\"line\":7}}}";
+
+/* Answers over MQTT; the request's number is that of the action. */
+static dps_result answer(uint64_t now_ms, unsigned status, uint32_t id, const char *more, const char *body)
+{
+    char topic[128];
+    snprintf(topic, sizeof topic, "$dps/registrations/res/%u/?$rid=%u%s", status, (unsigned)id, more);
+    return dps_registration_handle_mqtt(&memory.registration, now_ms, dps_span_of(topic), said(body));
+}
+
+void a_registration_over_mqtt(void)
+{
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    dps_outcome outcome;
+    scene_begin(&memory);
+    CHECK(scene_until_send(&memory, 0, &action));
+    CHECK(action.call == DPS_CALL_REGISTER && action.token_generation == 1 && action.until_ms == 30000);
+    CHECK(action.token.len > 25 && strncmp(action.token.ptr, "SharedAccessSignature sr=", 25) == 0);
+    GIVES(DPS_ERROR_MISUSE, dps_registration_outcome(registration, &outcome));
+
+    GIVES(DPS_OK, answer(0, 202, action.id, "&retry-after=3", assigning));
+    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_WAIT && action.until_ms == 3000);
+    GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
+    CHECK(action.kind == DPS_ACTION_SEND && action.call == DPS_CALL_STATUS);
+    GIVES(DPS_OK, answer(3000, 200, action.id, "", assigned));
+    GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
+    CHECK(action.kind == DPS_ACTION_FINISHED);
+
+    GIVES(DPS_OK, dps_registration_outcome(registration, &outcome));
+    CHECK(outcome.status == DPS_STATUS_ASSIGNED && span_is(outcome.assigned_hub, "hub-a.test"));
+    CHECK(span_is(outcome.device_id, DEVICE) && span_is(outcome.substatus, "initialAssignment"));
+    CHECK(span_is(outcome.operation_id, "5.abc"));
+    CHECK(span_is((dps_span){reply + outcome.payload_offset, outcome.payload_length}, "{\"line\":7}"));
+    dps_failure failure;
+    GIVES(DPS_ERROR_MISUSE, dps_registration_failure(registration, &failure));
+
+    dps_registration_clear(registration);
+    for (size_t at = 0; at < sizeof memory.storage; at++)
+        if (memory.storage[at] != 0) {
+            CHECK(!"the storage is wiped");
+            break;
+        }
+    GIVES(DPS_ERROR_MISUSE, dps_registration_poll(registration, 3000, &action));
+    dps_registration_clear(registration);
+}
+
+void a_refusal_over_http(void)
+{
+    static const char refusal[] = "HTTP/1.1 401 Unauthorized\r\nDate: Thu, 01 Jan 2026 02:00:00 GMT\r\n"
+                                  "Content-Length: 65\r\n\r\n"
+                                  "{\"errorCode\":401002,\"trackingId\":\"9f-1\",\"message\":\"Unauthorized\"}";
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    dps_http_progress progress;
+    dps_failure failure;
+    dps_hint hint;
+    dps_outcome outcome;
+    scene_begin(&memory);
+    CHECK(scene_until_send(&memory, 0, &action));
+    CHECK(span_is(dps_http_method(registration), "PUT"));
+    const size_t whole = strlen(refusal);
+    memcpy(reply, refusal, whole);
+    for (size_t received = 0; received < whole; received++) {
+        GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, BUFFER(reply), received, false, &progress));
+        CHECK(!progress.complete);
+    }
+    GIVES(DPS_ERROR_MISUSE,
+          dps_registration_receive_http(registration, 0, action.id + 1, BUFFER(reply), whole, false, &progress));
+    GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, BUFFER(reply), whole, false, &progress));
+    CHECK(progress.complete && !progress.close);
+
+    GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_outcome(registration, &outcome));
+    GIVES(DPS_OK, dps_registration_failure(registration, &failure));
+    CHECK(failure.result == DPS_ERROR_UNAUTHORIZED && failure.verdict == DPS_VERDICT_NEVER);
+    CHECK(failure.http_status == 401 && failure.service_code == 401002 && failure.clock_skew_s == 7200);
+    CHECK(span_is(failure.tracking_id, "9f-1") && span_is(failure.message, "Unauthorized"));
+    GIVES(DPS_OK, dps_registration_hint(registration, 0, &hint));
+    CHECK(span_is(hint.name, "clock-behind") && hint.text.len > 20);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 99, &hint));
+    CHECK(dps_result_family(failure.result) == DPS_FAMILY_SERVICE);
+    dps_registration_clear(registration);
+}
+
+void a_connection_that_ends_too_early(void)
+{
+    dps_action action;
+    dps_http_progress progress;
+    scene_begin(&memory);
+    CHECK(scene_until_send(&memory, 0, &action));
+    memcpy(reply, "HTTP/1.1 200 OK\r\n", 17);
+    GIVES(DPS_OK, dps_registration_receive_http(&memory.registration, 0, action.id, BUFFER(reply), 17, true, &progress));
+    CHECK(progress.complete && progress.close);
+    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_WAIT);
+    dps_registration_clear(&memory.registration);
+}
+
+void a_lookup(void)
+{
+    static const char record[] = "{\"registrationId\":\"" DEVICE "\",\"status\":\"disabled\",\"errorCode\":401003}";
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    dps_outcome outcome;
+    size_t length;
+    const dps_http_head head = {200, dps_span_of(""), dps_span_of("no date")};
+    scene_begin(&memory);
+    dps_registration_clear(registration);
+    GIVES(DPS_OK, dps_registration_init_lookup(registration, &memory.config, BUFFER(memory.storage)));
+    GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+    CHECK(scene_until_send(&memory, 0, &action) && action.call == DPS_CALL_LOOKUP);
+    CHECK(span_is(dps_http_method(registration), "POST"));
+    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, BUFFER(reply), &length));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_http(registration, 0, action.id + 1, &head, said(record)));
+    GIVES(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(record)));
+    GIVES(DPS_OK, dps_registration_outcome(registration, &outcome));
+    CHECK(outcome.status == DPS_STATUS_DISABLED && outcome.service_code == 401003 && outcome.assigned_hub.len == 0);
+    dps_registration_clear(registration);
+}
+
+void an_operation_that_is_resumed(void)
+{
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    char operation[256];
+    size_t length = 0;
+    scene_begin(&memory);
+    GIVES(DPS_ERROR_MISUSE, dps_registration_write_operation(registration, BUFFER(operation), &length));
+    CHECK(scene_until_send(&memory, 0, &action));
+    GIVES(DPS_OK, answer(0, 202, action.id, "", assigning));
+    GIVES(DPS_OK, dps_registration_write_operation(registration, BUFFER(operation), &length));
+    dps_registration_clear(registration);
+
+    const dps_span saved = {operation, length};
+    GIVES(DPS_OK, dps_registration_init_resumed(registration, &memory.config, BUFFER(memory.storage), saved));
+    GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+    CHECK(scene_until_send(&memory, 0, &action) && action.call == DPS_CALL_STATUS);
+    dps_registration_clear(registration);
+    memory.config.registration_id = dps_span_of("another");
+    GIVES(DPS_ERROR_OPERATION_MISMATCH,
+          dps_registration_init_resumed(registration, &memory.config, BUFFER(memory.storage), saved));
+}
+
+void answers_that_nobody_asked_for(void)
+{
+    dps_registration *const registration = &memory.registration;
+    const dps_signature signature = {{0}};
+    dps_action action, again;
+    char text[256];
+    size_t length;
+    scene_begin(&memory);
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, 1, &signature));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_sign_error(registration, 0, 1));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_DNS, 0));
+    GIVES(DPS_ERROR_MISUSE, answer(0, 200, 1, "", assigned));
+    GIVES(DPS_ERROR_MISUSE, dps_mqtt_write_topic(registration, BUFFER(text), &length));
+    GIVES(DPS_ERROR_MISUSE, dps_http_write_target(registration, BUFFER(text), &length));
+    CHECK(dps_http_method(registration).len == 0);
+
+    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_SIGN);
+    GIVES(DPS_OK, dps_registration_poll(registration, 0, &again));
+    CHECK(again.kind == DPS_ACTION_WAIT && again.until_ms == action.until_ms);
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, action.id + 1, &signature));
+    GIVES(DPS_OK, dps_registration_handle_signature(registration, 0, action.id, &signature));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, action.id, &signature));
+    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_SEND);
+    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_mqtt(registration, 0, dps_span_of("hello"), said(assigned)));
+    GIVES(DPS_ERROR_MISUSE, answer(0, 200, action.id + 1, "", assigned));
+    GIVES(DPS_OK, dps_registration_abandon(registration));
+    GIVES(DPS_ERROR_MISUSE, answer(0, 200, action.id, "", assigned));
+    GIVES(DPS_OK, dps_registration_poll(registration, 0, &again));
+    CHECK(again.kind == DPS_ACTION_SEND && again.id != action.id);
+    GIVES(DPS_OK, dps_registration_cancel(registration));
+    GIVES(DPS_OK, dps_registration_cancel(registration));
+    dps_outcome outcome;
+    GIVES(DPS_ERROR_CANCELLED, dps_registration_outcome(registration, &outcome));
+    GIVES(DPS_ERROR_MISUSE, answer(0, 200, again.id, "", assigned));
+    dps_registration_clear(registration);
+}
+
+void objects_that_are_none(void)
+{
+    static dps_registration never, copy;
+    static dps_key no_key, key_copy;
+    dps_action action;
+    dps_outcome outcome;
+    dps_signature signature;
+    char text[DPS_KEY_TEXT_SIZE];
+    size_t length;
+    GIVES(DPS_ERROR_MISUSE, dps_registration_poll(&never, 0, &action));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_set_time(&never, 0, UNIX_S));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_abandon(&never));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_cancel(&never));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_outcome(&never, &outcome));
+    dps_registration_clear(&never);
+    GIVES(DPS_ERROR_MISUSE, dps_key_sign(&no_key, dps_span_of("x"), &signature));
+    GIVES(DPS_ERROR_MISUSE, dps_key_write_base64(&no_key, BUFFER(text), &length));
+    dps_key_wipe(&no_key);
+
+    /* A copy is not the object: two would use the same storage. */
+    scene_begin(&memory);
+    memcpy(&copy, &memory.registration, sizeof copy);
+    GIVES(DPS_ERROR_MISUSE, dps_registration_poll(&copy, 0, &action));
+    dps_registration_clear(&copy);
+    memcpy(&key_copy, &memory.key, sizeof key_copy);
+    GIVES(DPS_ERROR_MISUSE, dps_key_sign(&key_copy, dps_span_of("x"), &signature));
+    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    dps_registration_clear(&memory.registration);
+    dps_key_wipe(&memory.key);
+    GIVES(DPS_ERROR_MISUSE, dps_key_sign(&memory.key, dps_span_of("x"), &signature));
+}
+
+/* Every hint of a failure is one of the catalogue. */
+static void hints_are_known(void)
+{
+    dps_hint hint;
+    size_t index = 0;
+    for (; dps_registration_hint(&memory.registration, index, &hint) == DPS_OK; index++) {
+        bool known = false;
+        for (size_t at = 0; at < sizeof vectors_hint / sizeof *vectors_hint; at++)
+            known |= span_is(hint.name, vectors_hint[at].name) && span_is(hint.text, vectors_hint[at].text);
+        CHECK(known);
+    }
+    CHECK(index > 0);
+}
+
+void failures_of_the_link_and_the_signer(void)
+{
+    static const struct {
+        dps_result error;
+        uint32_t detail;
+        bool retried;
+        dps_result outcome;
+    } cases[] = {
+        {DPS_ERROR_DNS, 0, true, DPS_OK},
+        {DPS_ERROR_CONNECT, 0, true, DPS_OK},
+        {DPS_ERROR_CONNECTION_CUT, 0, true, DPS_OK},
+        {DPS_ERROR_TIMEOUT, 0, true, DPS_OK},
+        {DPS_ERROR_INVALID_REPLY, 0, true, DPS_OK},
+        {DPS_ERROR_PROXY_UNREACHABLE, 0, true, DPS_OK},
+        {DPS_ERROR_MQTT_REFUSED, 3, true, DPS_OK},
+        {DPS_ERROR_MQTT_REFUSED, 2, false, DPS_ERROR_MQTT_REFUSED},
+        {DPS_ERROR_MQTT_REFUSED, 5, false, DPS_ERROR_UNAUTHORIZED},
+        {DPS_ERROR_SUBSCRIBE_REFUSED, 0, false, DPS_ERROR_SUBSCRIBE_REFUSED},
+        {DPS_ERROR_UNKNOWN_CA, 0, false, DPS_ERROR_UNKNOWN_CA},
+        {DPS_ERROR_NAME_MISMATCH, 0, false, DPS_ERROR_NAME_MISMATCH},
+        {DPS_ERROR_CERTIFICATE_EXPIRED, 0, false, DPS_ERROR_CERTIFICATE_EXPIRED},
+        {DPS_ERROR_TLS, 0, false, DPS_ERROR_TLS},
+        {DPS_ERROR_PROXY_REFUSED, 407, false, DPS_ERROR_PROXY_REFUSED},
+        {DPS_ERROR_REPLY_TOO_LARGE, 5000, false, DPS_ERROR_REPLY_TOO_LARGE},
+        {DPS_ERROR_REQUEST_TOO_LARGE, 700, false, DPS_ERROR_REQUEST_TOO_LARGE},
+        {DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, 0, false, DPS_ERROR_UNSUPPORTED_BY_TRANSPORT},
+    };
+    dps_action action;
+    dps_outcome outcome;
+    dps_failure failure;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scene_begin(&memory);
+        CHECK(scene_until_send(&memory, 0, &action));
+        GIVES(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, cases[i].error, cases[i].detail));
+        GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+        CHECK((action.kind == DPS_ACTION_WAIT) == cases[i].retried);
+        if (!cases[i].retried) {
+            GIVES(cases[i].outcome, dps_registration_outcome(&memory.registration, &outcome));
+            GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
+            CHECK(failure.result == cases[i].outcome);
+            if (cases[i].error != DPS_ERROR_UNSUPPORTED_BY_TRANSPORT)
+                hints_are_known();
+            CHECK(cases[i].error != DPS_ERROR_PROXY_REFUSED || failure.http_status == 407);
+            CHECK(cases[i].error != DPS_ERROR_REPLY_TOO_LARGE || failure.needed == 5000);
+            CHECK(cases[i].error != DPS_ERROR_REQUEST_TOO_LARGE || failure.needed == 700);
+        }
+        dps_registration_clear(&memory.registration);
+    }
+    scene_begin(&memory);
+    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    GIVES(DPS_OK, dps_registration_handle_sign_error(&memory.registration, 0, action.id));
+    GIVES(DPS_ERROR_SIGNER_FAILED, dps_registration_outcome(&memory.registration, &outcome));
+    dps_registration_clear(&memory.registration);
+}
+
+void values_that_can_never_work(void)
+{
+    dps_registration other;
+    scene_begin(&memory);
+    dps_registration_clear(&memory.registration);
+    const dps_config good = memory.config;
+    dps_config config = good;
+    const dps_buffer storage = BUFFER(memory.storage);
+    config.id_scope = dps_span_of("0ne/1");
+    GIVES(DPS_ERROR_INVALID_ID_SCOPE, dps_registration_init(&other, &config, storage));
+    config = good;
+    config.registration_id = dps_span_of("ends-with.");
+    GIVES(DPS_ERROR_INVALID_REGISTRATION_ID, dps_registration_init(&other, &config, storage));
+    config = good;
+    config.endpoint = dps_span_of("http://dps.test");
+    GIVES(DPS_ERROR_INVALID_ENDPOINT, dps_registration_init(&other, &config, storage));
+    config = good;
+    config.payload = dps_span_of("[1]");
+    GIVES(DPS_ERROR_INVALID_PAYLOAD, dps_registration_init(&other, &config, storage));
+    config.payload = dps_span_of("{\"name\":\"ger\303\244t\"}");
+    GIVES(DPS_OK, dps_registration_init(&other, &config, storage));
+    dps_registration_clear(&other);
+
+    /* Without the time there is no token. */
+    dps_action action;
+    dps_outcome outcome;
+    GIVES(DPS_OK, dps_registration_init(&other, &good, storage));
+    GIVES(DPS_OK, dps_registration_poll(&other, 0, &action));
+    CHECK(action.kind == DPS_ACTION_FINISHED);
+    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_outcome(&other, &outcome));
+    dps_registration_clear(&other);
+}

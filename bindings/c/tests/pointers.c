@@ -1,0 +1,318 @@
+/* Every pointer of every function, as null and misaligned; buffers that are too small; nothing is written then. */
+#include "check.h"
+#include "scene.h"
+
+/* An object at an address that no object may have. */
+#define ASKEW(type, memory) ((type *)(void *)((unsigned char *)(memory) + 1))
+
+/* Of every kind, for calls that must fail on something else. */
+static struct {
+    scene scene;
+    unsigned char spare[4096];
+    uint64_t askew[200];
+} memory;
+
+void pointers_of_spans(void)
+{
+    CHECK(dps_span_of(NULL).len == 0);
+    CHECK(dps_span_of("").len == 0);
+    CHECK(span_is(dps_span_of("abc"), "abc"));
+    CHECK(strcmp(dps_version(), DPS_VERSION) == 0);
+}
+
+void pointers_of_keys(void)
+{
+    dps_key key, device;
+    dps_signature signature;
+    char text[DPS_KEY_TEXT_SIZE];
+    size_t length = 0;
+    const dps_span base64 = dps_span_of(DEVICE_KEY), id = dps_span_of(DEVICE);
+    GIVES(DPS_OK, dps_key_from_base64(&key, base64));
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(NULL, base64));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(ASKEW(dps_key, memory.askew), base64));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(&key, NO_SPAN(1)));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(&key, ((dps_span){DEVICE_KEY, SIZE_MAX})));
+    GIVES(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, NO_SPAN(0)));
+    GIVES(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, dps_span_of("ger\303\244t")));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(NULL, base64));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(ASKEW(dps_key, memory.askew), base64));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(&key, NO_SPAN(16)));
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(NULL, id, &device));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, NO_SPAN(1), &device));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, id, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, id, ASKEW(dps_key, memory.askew)));
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(NULL, id, &signature));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, NO_SPAN(1), &signature));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, id, NULL));
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(NULL, BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, NO_BUFFER(sizeof text), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, BUFFER(text), NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, BUFFER(text), ASKEW(size_t, memory.askew)));
+    dps_key_wipe(NULL);
+
+    /* None of the failures changed the key. */
+    GIVES(DPS_OK, dps_key_write_base64(&key, BUFFER(text), &length));
+    CHECK(strcmp(text, DEVICE_KEY) == 0 && length == strlen(DEVICE_KEY));
+    dps_key_wipe(&key);
+}
+
+void pointers_of_tokens(void)
+{
+    dps_sas sas = {DPS_SAS_REGISTRATION, dps_span_of(ID_SCOPE), dps_span_of(DEVICE), UNIX_S};
+    dps_signature signature = {{0}};
+    dps_span span;
+    size_t needed;
+    const dps_buffer out = BUFFER(memory.spare);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(NULL, out, &span, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, NO_BUFFER(512), &span, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, NULL, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(NULL, &signature, out, &span, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, NULL, out, &span, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, &signature, NO_BUFFER(512), &span, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, &signature, out, NULL, &needed));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, &signature, out, &span, NULL));
+    sas.audience = 7;
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
+    sas.audience = DPS_SAS_REGISTRATION;
+    sas.authority = NO_SPAN(3);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
+    sas.authority = dps_span_of("");
+    GIVES(DPS_ERROR_INVALID_ID_SCOPE, dps_sas_prepare(&sas, out, &span, &needed));
+}
+
+void pointers_of_registrations(void)
+{
+    scene *const scene = &memory.scene;
+    dps_registration *const registration = &scene->registration;
+    dps_action action;
+    dps_outcome outcome;
+    dps_failure failure;
+    dps_hint hint;
+    size_t size;
+    scene_begin(scene);
+    dps_config config = scene->config;
+    const dps_buffer storage = BUFFER(memory.spare);
+    dps_registration other;
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_config_default(NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_storage_size(NULL, &size));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_storage_size(&config, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(NULL, &config, storage));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(ASKEW(dps_registration, memory.askew), &config, storage));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, NULL, storage));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, &config, NO_BUFFER(4096)));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_lookup(NULL, &config, storage));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_lookup(&other, NULL, storage));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_resumed(&other, &config, storage, NO_SPAN(8)));
+    GIVES(DPS_ERROR_OPERATION_UNREADABLE, dps_registration_init_resumed(&other, &config, storage, dps_span_of("x")));
+
+    dps_span *const spans[] = {&config.endpoint, &config.id_scope, &config.registration_id, &config.payload};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        const dps_span kept = *spans[i];
+        *spans[i] = NO_SPAN(5);
+        GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, &config, storage));
+        *spans[i] = kept;
+    }
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_set_time(NULL, 0, UNIX_S));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(NULL, 0, &action));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(ASKEW(dps_registration, memory.askew), 0, &action));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(registration, 0, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_signature(NULL, 0, 1, &(dps_signature){{0}}));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_signature(registration, 0, 1, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_sign_error(NULL, 0, 1));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(NULL, 0, 1, DPS_ERROR_DNS, 0));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_OK, 0));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_THROTTLED, 0));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_MQTT_REFUSED, 999));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_abandon(NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_cancel(NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(NULL, storage, &size));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, NO_BUFFER(9), &size));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, storage, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_outcome(NULL, &outcome));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_outcome(registration, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_failure(NULL, &failure));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(NULL, 0, &hint));
+    dps_registration_clear(NULL);
+    GIVES(DPS_OK, dps_registration_cancel(registration));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_failure(registration, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 0, NULL));
+    dps_registration_clear(registration);
+}
+
+void pointers_of_codecs(void)
+{
+    scene *const scene = &memory.scene;
+    dps_registration *const registration = &scene->registration;
+    dps_action action;
+    size_t length;
+    dps_http_progress progress;
+    const dps_buffer out = BUFFER(memory.spare);
+    const dps_span none = NO_SPAN(0);
+    scene_begin(scene);
+    CHECK(scene_until_send(scene, 0, &action));
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(NULL, none, out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, NO_SPAN(1), out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, none, NO_BUFFER(99), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, none, out, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(NULL, out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(registration, NO_BUFFER(99), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(registration, out, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(NULL, out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(registration, NO_BUFFER(99), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(registration, out, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(NULL, 0, none, out));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(registration, 0, NO_SPAN(9), out));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(registration, 0, none, NO_BUFFER(9)));
+
+    CHECK(dps_http_method(NULL).len == 0);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(NULL, out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(registration, NO_BUFFER(99), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(registration, out, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(NULL, out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(registration, NO_BUFFER(99), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(registration, out, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(NULL, none, out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, NO_SPAN(1), out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, dps_span_of("a\r\nb"), out, &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, NO_BUFFER(99), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, out, NULL));
+
+    dps_http_head head = {200, none, none};
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(NULL, 0, action.id, &head, out));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, NULL, out));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, NO_BUFFER(9)));
+    head.date = NO_SPAN(4);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, out));
+    head.date = none;
+    head.status = 99;
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, out));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_receive_http(NULL, 0, action.id, out, 0, false, &progress));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT,
+          dps_registration_receive_http(registration, 0, action.id, NO_BUFFER(9), 0, false, &progress));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_receive_http(registration, 0, action.id, out, 0, false, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT,
+          dps_registration_receive_http(registration, 0, action.id, out, out.len + 1, false, &progress));
+    dps_registration_clear(registration);
+}
+
+/* Calls `write` with a buffer of every size that is too small: told the same size each time, nothing written. */
+#define EVERY_SIZE_BELOW_IS_TOO_SMALL(size, call)                                                 \
+    do {                                                                                          \
+        for (size_t room = 0; room < (size); room++) {                                            \
+            const dps_buffer out = {memory.spare, room};                                          \
+            size_t length = 0;                                                                    \
+            memset(memory.spare, UNTOUCHED, sizeof memory.spare);                                 \
+            GIVES(DPS_ERROR_STORAGE_TOO_SMALL, call);                                             \
+            CHECK(length == (size) && is_untouched(memory.spare, sizeof memory.spare));           \
+        }                                                                                         \
+        const dps_buffer out = {memory.spare, (size)};                                            \
+        size_t length = 0;                                                                        \
+        memset(memory.spare, UNTOUCHED, sizeof memory.spare);                                     \
+        GIVES(DPS_OK, call);                                                                      \
+        CHECK(length == (size) - 1 && memory.spare[length] == 0);                                 \
+        CHECK(is_untouched(memory.spare + (size), sizeof memory.spare - (size)));                 \
+    } while (0)
+
+void buffers_that_are_too_small(void)
+{
+    scene *const scene = &memory.scene;
+    dps_registration *const registration = &scene->registration;
+    dps_action action;
+    const dps_span agent = dps_span_of("test/1");
+    scene_begin(scene);
+    CHECK(scene_until_send(scene, 0, &action));
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof DEVICE_KEY, dps_key_write_base64(&scene->key, out, &length));
+    const char user[] = ID_SCOPE "/registrations/" DEVICE "/api-version=2019-03-31&ClientVersion=test%2F1";
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof user, dps_mqtt_write_user_name(registration, agent, out, &length));
+    CHECK(strcmp((char *)memory.spare, user) == 0);
+    const char topic[] = "$dps/registrations/PUT/iotdps-register/?$rid=2";
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof topic, dps_mqtt_write_topic(registration, out, &length));
+    CHECK(strcmp((char *)memory.spare, topic) == 0);
+    const char payload[] = "{\"registrationId\":\"" DEVICE "\"}";
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof payload, dps_mqtt_write_payload(registration, out, &length));
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof payload, dps_http_write_body(registration, out, &length));
+    CHECK(strcmp((char *)memory.spare, payload) == 0);
+    const char target[] = "/" ID_SCOPE "/registrations/" DEVICE "/register?api-version=2021-06-01";
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof target, dps_http_write_target(registration, out, &length));
+    CHECK(strcmp((char *)memory.spare, target) == 0);
+
+    size_t whole = 0;
+    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_http_write_request(registration, agent, NO_BUFFER(0), &whole));
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(whole, dps_http_write_request(registration, agent, out, &length));
+    CHECK(strncmp((char *)memory.spare, "PUT /" ID_SCOPE "/registrations/", strlen("PUT /" ID_SCOPE)) == 0);
+
+    char reply[] = "{\"operationId\":\"5.abc\",\"status\":\"assigning\"}";
+    GIVES(DPS_OK, dps_registration_handle_mqtt(registration, 0, dps_span_of("$dps/registrations/res/202/?$rid=2"),
+                                               ((dps_buffer){reply, sizeof reply - 1})));
+    const char operation[] = "dps-operation/1 global.azure-devices-provisioning.net " ID_SCOPE " " DEVICE " 5.abc";
+    EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof operation, dps_registration_write_operation(registration, out, &length));
+    CHECK(strcmp((char *)memory.spare, operation) == 0);
+    dps_registration_clear(registration);
+}
+
+void storage_that_is_too_small(void)
+{
+    scene *const scene = &memory.scene;
+    size_t needed = 0;
+    scene_begin(scene);
+    dps_registration_clear(&scene->registration);
+    GIVES(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
+    memset(&scene->registration, UNTOUCHED, sizeof scene->registration);
+    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_registration_init(&scene->registration, &scene->config,
+                                                              ((dps_buffer){scene->storage, needed - 1})));
+    CHECK(is_untouched(&scene->registration, sizeof scene->registration));
+    GIVES(DPS_OK,
+          dps_registration_init(&scene->registration, &scene->config, ((dps_buffer){scene->storage, needed})));
+    dps_registration_clear(&scene->registration);
+
+    /* DPS_STORAGE_SIZE does for the longest names there are. */
+    char scope[64], id[128];
+    memset(scope, '-', sizeof scope);
+    memset(id, ':', sizeof id);
+    id[0] = 'a';
+    id[127] = 'z';
+    scene->config.id_scope = (dps_span){scope, sizeof scope};
+    scene->config.registration_id = (dps_span){id, sizeof id};
+    GIVES(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
+    CHECK(needed <= DPS_STORAGE_SIZE);
+    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, BUFFER(scene->storage)));
+    GIVES(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
+    GIVES(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
+    dps_action action;
+    size_t length;
+    char agent[64], out[DPS_HTTP_REQUEST_SIZE];
+    memset(agent, 'a', sizeof agent);
+    const dps_span longest = {agent, sizeof agent};
+    CHECK(scene_until_send(scene, 0, &action));
+    GIVES(DPS_OK, dps_mqtt_write_user_name(&scene->registration, longest, ((dps_buffer){out, DPS_MQTT_USER_NAME_SIZE}), &length));
+    GIVES(DPS_OK, dps_mqtt_write_topic(&scene->registration, ((dps_buffer){out, DPS_MQTT_TOPIC_SIZE}), &length));
+    GIVES(DPS_OK, dps_mqtt_write_payload(&scene->registration, ((dps_buffer){out, DPS_MQTT_PAYLOAD_SIZE}), &length));
+    GIVES(DPS_OK, dps_http_write_target(&scene->registration, ((dps_buffer){out, DPS_HTTP_TARGET_SIZE}), &length));
+    GIVES(DPS_OK, dps_http_write_body(&scene->registration, ((dps_buffer){out, DPS_HTTP_BODY_SIZE}), &length));
+    GIVES(DPS_OK, dps_http_write_request(&scene->registration, longest, BUFFER(out), &length));
+    dps_registration_clear(&scene->registration);
+}
+
+void tokens_that_find_no_room(void)
+{
+    const dps_sas sas = {DPS_SAS_HUB_DEVICE, dps_span_of("hub-a.test"), dps_span_of("dev-01"), UNIX_S};
+    const dps_signature signature = {{0}};
+    dps_span span = {NULL, 77};
+    size_t needed = 0;
+    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, NO_BUFFER(0), &span, &needed));
+    CHECK(needed > 0 && span.len == 77);
+    memset(memory.spare, UNTOUCHED, sizeof memory.spare);
+    const dps_buffer short_by_one = {memory.spare, needed - 1};
+    size_t again = 0;
+    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_finish(&sas, &signature, short_by_one, &span, &again));
+    CHECK(again == needed && span.len == 77 && is_untouched(memory.spare, sizeof memory.spare));
+    GIVES(DPS_OK, dps_sas_finish(&sas, &signature, ((dps_buffer){memory.spare, needed}), &span, &again));
+}

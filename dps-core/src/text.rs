@@ -1,0 +1,379 @@
+//! Text into fixed buffers: a bounded writer, percent-encoding, decimal numbers and base64.
+//!
+//! Writing never fails half way: the writer counts on when the buffer is full, so that the caller learns how much
+//! room it takes. Nothing here panics or divides 64-bit numbers.
+
+use thiserror::Error;
+
+/// The buffer is too small for what was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the buffer is too small: {needed} bytes are needed")]
+pub struct TooSmall {
+    /// The size, in bytes, that would do.
+    pub needed: usize,
+}
+
+/// A writer into a buffer of fixed size.
+///
+/// ```
+/// use dps_core::text::Text;
+/// let mut buffer = [0; 16];
+/// let mut text = Text::new(&mut buffer);
+/// text.push("id=");
+/// text.push_percent("a/b");
+/// assert_eq!(text.finish()?, "id=a%2Fb");
+/// # Ok::<(), dps_core::text::TooSmall>(())
+/// ```
+#[derive(Debug)]
+pub struct Text<'b> {
+    buffer: &'b mut [u8],
+    len: usize,
+}
+
+impl<'b> Text<'b> {
+    /// A writer at the start of `buffer`.
+    pub fn new(buffer: &'b mut [u8]) -> Self {
+        Self { buffer, len: 0 }
+    }
+
+    /// A writer that goes on after the first `len` bytes of `buffer`.
+    pub fn after(buffer: &'b mut [u8], len: usize) -> Self {
+        Self { buffer, len }
+    }
+
+    /// Bytes written so far, counting those that found no room.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Writes bytes as they are.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(room) = self.buffer.get_mut(self.len..end) {
+            for (to, from) in room.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+        }
+        self.len = end;
+    }
+
+    /// Writes text as it is.
+    pub fn push(&mut self, text: &str) {
+        self.push_bytes(text.as_bytes());
+    }
+
+    /// Writes one byte.
+    pub fn push_byte(&mut self, byte: u8) {
+        if let Some(slot) = self.buffer.get_mut(self.len) {
+            *slot = byte;
+        }
+        self.len = self.len.saturating_add(1);
+    }
+
+    /// Writes `text` with everything outside the unreserved set of RFC 3986 as `%` and two upper-case hex digits.
+    pub fn push_percent(&mut self, text: &str) {
+        for byte in text.bytes() {
+            if is_unreserved(byte) {
+                self.push_byte(byte);
+            } else {
+                self.push_byte(b'%');
+                self.push_byte(hex_digit(byte >> 4));
+                self.push_byte(hex_digit(byte & 15));
+            }
+        }
+    }
+
+    /// Writes a number in decimal.
+    pub fn push_decimal(&mut self, number: u64) {
+        let mut limbs = [(number >> 48) as u16, (number >> 32) as u16, (number >> 16) as u16, number as u16];
+        let mut digits = [0_u8; 20];
+        let mut length = 0_usize;
+        for place in digits.iter_mut().rev() {
+            *place = b'0' | divide_by_ten(&mut limbs);
+            length = length.saturating_add(1);
+            if limbs == [0; 4] {
+                break;
+            }
+        }
+        self.push_bytes(digits.get(digits.len().saturating_sub(length)..).unwrap_or(&[]));
+    }
+
+    /// Writes bytes as base64 with padding (RFC 4648, section 4).
+    pub fn push_base64(&mut self, bytes: &[u8]) {
+        push_base64_with(bytes, &mut |digit| self.push_byte(digit));
+    }
+
+    /// Writes bytes as base64 and that percent-encoded, as a signature stands in a token.
+    pub fn push_base64_percent(&mut self, bytes: &[u8]) {
+        push_base64_with(bytes, &mut |digit| match digit {
+            b'+' => self.push("%2B"),
+            b'/' => self.push("%2F"),
+            b'=' => self.push("%3D"),
+            other => self.push_byte(other),
+        });
+    }
+
+    /// The text, if it found room.
+    ///
+    /// # Errors
+    /// [`TooSmall`] with the size that would do.
+    pub fn finish(self) -> Result<&'b str, TooSmall> {
+        let needed = self.len;
+        let written: &'b [u8] = self.buffer;
+        written.get(..needed).and_then(|bytes| core::str::from_utf8(bytes).ok()).ok_or(TooSmall { needed })
+    }
+
+    /// How many bytes were written, if they found room.
+    ///
+    /// # Errors
+    /// [`TooSmall`] with the size that would do.
+    pub fn finish_len(self) -> Result<usize, TooSmall> {
+        if self.len <= self.buffer.len() { Ok(self.len) } else { Err(TooSmall { needed: self.len }) }
+    }
+}
+
+/// Long division by ten, the highest limb first, with the remainder for a result. In 32-bit steps: a Cortex-M divides
+/// no 64-bit numbers by itself, and the routine for it is most of a kilobyte.
+fn divide_by_ten(limbs: &mut [u16; 4]) -> u8 {
+    let mut rest = 0_u32;
+    for limb in limbs {
+        let part = (rest << 16) | u32::from(*limb);
+        *limb = (part / 10) as u16;
+        rest = part % 10;
+    }
+    rest as u8
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The number that decimal digits are, if it is one that fits.
+pub(crate) fn parse_decimal(digits: &[u8]) -> Option<u32> {
+    let value = |byte: u8| byte.is_ascii_digit().then(|| u32::from(byte.wrapping_sub(b'0')));
+    let (first, rest) = digits.split_first()?;
+    rest.iter().try_fold(value(*first)?, |number, byte| number.checked_mul(10)?.checked_add(value(*byte)?))
+}
+
+/// What stands before and after the first such byte, an ASCII one; `core`'s own search by character is several times
+/// the size in firmware.
+pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|found| found == byte)?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
+}
+
+/// The length of `text` once percent-encoded.
+#[must_use]
+pub fn percent_len(text: &str) -> usize {
+    text.bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).fold(0, usize::saturating_add)
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0'.wrapping_add(nibble) } else { b'A'.wrapping_sub(10).wrapping_add(nibble) }
+}
+
+fn push_base64_with(bytes: &[u8], push: &mut impl FnMut(u8)) {
+    for chunk in bytes.chunks(3) {
+        let mut group = chunk.iter();
+        let mut next = || group.next().copied().unwrap_or(0);
+        let word = u32::from_be_bytes([0, next(), next(), next()]);
+        push(base64_digit(word >> 18));
+        push(base64_digit(word >> 12));
+        push(if chunk.len() > 1 { base64_digit(word >> 6) } else { b'=' });
+        push(if chunk.len() > 2 { base64_digit(word) } else { b'=' });
+    }
+}
+
+/// The digit for the low six bits, by arithmetic: a table look-up would leave a trace of the key in the cache.
+fn base64_digit(six_bits: u32) -> u8 {
+    let value = (six_bits & 63) as i16;
+    let mut digit = value.wrapping_add(65);
+    digit = digit.wrapping_add(if value > 25 { 6 } else { 0 });
+    digit = digit.wrapping_sub(if value > 51 { 75 } else { 0 });
+    digit = digit.wrapping_sub(if value > 61 { 15 } else { 0 });
+    digit = digit.wrapping_add(if value > 62 { 3 } else { 0 });
+    digit as u8
+}
+
+/// The parts of a text between the places where `byte`, an ASCII character, stands.
+pub(crate) fn split(text: &str, byte: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let (part, behind) = split_once(text, byte).map_or((text, None), |(part, behind)| (part, Some(behind)));
+        rest = behind;
+        Some(part)
+    })
+}
+
+/// Why text is not base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Base64Error {
+    /// A character that is no base64 digit stands at this byte offset.
+    #[error("the character at offset {0} is not a base64 digit")]
+    Digit(usize),
+    /// The text breaks off: one digit alone carries no byte, or the padding is wrong.
+    #[error("the text is cut off or wrongly padded")]
+    Length,
+    /// The decoded bytes do not fit.
+    #[error("the decoded text is too long: {0} bytes")]
+    TooLong(usize),
+}
+
+/// Decodes base64 (RFC 4648, section 4) into `out` and gives the number of bytes. Padding may be missing.
+///
+/// # Errors
+/// [`Base64Error`] with the place of the first wrong character, or with the size that would do.
+pub fn decode_base64(text: &str, out: &mut [u8]) -> Result<usize, Base64Error> {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len().saturating_sub(digits.len());
+    if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) || digits.len() % 4 == 1 {
+        // A wrong character says more than a wrong length.
+        first_wrong_digit(digits)?;
+        return Err(Base64Error::Length);
+    }
+    let (mut word, mut bits, mut len) = (0_u32, 0_u32, 0_usize);
+    for (offset, byte) in digits.bytes().enumerate() {
+        let value = base64_value(byte).ok_or(Base64Error::Digit(offset))?;
+        word = (word << 6) | u32::from(value);
+        bits = bits.saturating_add(6);
+        if bits >= 8 {
+            bits = bits.saturating_sub(8);
+            if let Some(slot) = out.get_mut(len) {
+                *slot = (word >> bits) as u8;
+            }
+            len = len.saturating_add(1);
+        }
+    }
+    if len <= out.len() { Ok(len) } else { Err(Base64Error::TooLong(len)) }
+}
+
+fn first_wrong_digit(digits: &str) -> Result<(), Base64Error> {
+    match digits.bytes().position(|byte| base64_value(byte).is_none()) {
+        Some(offset) => Err(Base64Error::Digit(offset)),
+        None => Ok(()),
+    }
+}
+
+fn base64_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte.wrapping_sub(b'A')),
+        b'a'..=b'z' => Some(byte.wrapping_sub(b'a').wrapping_add(26)),
+        b'0'..=b'9' => Some(byte.wrapping_sub(b'0').wrapping_add(52)),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use base64::Engine as _;
+    use base64::alphabet::STANDARD;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+    use std::vec;
+    use std::vec::Vec;
+
+    fn written(write: impl FnOnce(&mut Text<'_>)) -> String {
+        let mut buffer = [0; 512];
+        let mut text = Text::new(&mut buffer);
+        write(&mut text);
+        text.finish().unwrap().into()
+    }
+
+    /// As the service's own runtime reads a key: the spare low bits of the last digit do not matter.
+    fn oracle(padding: DecodePaddingMode) -> GeneralPurpose {
+        let config =
+            GeneralPurposeConfig::new().with_decode_padding_mode(padding).with_decode_allow_trailing_bits(true);
+        GeneralPurpose::new(&STANDARD, config)
+    }
+
+    /// Padding is there as it should be, or not at all.
+    fn decoded_by_oracle(text: &str) -> Option<Vec<u8>> {
+        let modes = [DecodePaddingMode::RequireCanonical, DecodePaddingMode::RequireNone];
+        modes.into_iter().find_map(|mode| oracle(mode).decode(text).ok())
+    }
+
+    #[test]
+    fn a_full_buffer_says_how_much_is_needed_and_keeps_counting() {
+        let mut buffer = [0; 4];
+        let mut text = Text::new(&mut buffer);
+        text.push("abc");
+        text.push("de");
+        text.push_decimal(7);
+        assert_eq!(text.finish(), Err(TooSmall { needed: 6 }));
+    }
+
+    #[test]
+    fn decimal_covers_the_whole_range() {
+        for number in [0, 7, 10, 99, 100, 1_767_225_600, u64::from(u32::MAX) + 1, u64::MAX] {
+            assert_eq!(written(|text| text.push_decimal(number)), number.to_string());
+        }
+    }
+
+    #[test]
+    fn text_is_split_as_the_standard_library_splits_it() {
+        for text in ["", "a", "a&b", "&", "&&", "a&", "&a", "é&ü&b"] {
+            assert_eq!(split(text, b'&').collect::<Vec<_>>(), text.split('&').collect::<Vec<_>>(), "{text:?}");
+            assert_eq!(split_once(text, b'&'), text.split_once('&'), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_base64_is_named_with_its_place() {
+        let mut out = [0; 64];
+        assert_eq!(decode_base64("QUJD\n", &mut out), Err(Base64Error::Digit(4)));
+        assert_eq!(decode_base64("QU D", &mut out), Err(Base64Error::Digit(2)));
+        assert_eq!(decode_base64("QUJDR", &mut out), Err(Base64Error::Length));
+        assert_eq!(decode_base64("QUI===", &mut out), Err(Base64Error::Length));
+        assert_eq!(decode_base64("QUJDREVG", &mut [0; 4]), Err(Base64Error::TooLong(6)));
+    }
+
+    proptest! {
+        #[test]
+        fn base64_is_what_the_base64_crate_says(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            let expected = oracle(DecodePaddingMode::RequireCanonical).encode(&bytes);
+            prop_assert_eq!(&written(|text| text.push_base64(&bytes)), &expected);
+            let mut out = vec![0; bytes.len()];
+            prop_assert_eq!(decode_base64(&expected, &mut out), Ok(bytes.len()));
+            prop_assert_eq!(&out, &bytes);
+            let mut out = vec![0; bytes.len()];
+            prop_assert_eq!(decode_base64(expected.trim_end_matches('='), &mut out), Ok(bytes.len()));
+            prop_assert_eq!(&out, &bytes);
+        }
+
+        #[test]
+        fn base64_accepts_and_refuses_what_the_base64_crate_does(text in "[A-Za-z0-9+/ =-]{0,24}") {
+            let mut out = [0; 32];
+            let ours = decode_base64(&text, &mut out);
+            let theirs = decoded_by_oracle(&text);
+            prop_assert_eq!(ours.ok().map(|len| out.get(..len).unwrap()), theirs.as_deref(), "{:?}", text);
+        }
+
+        #[test]
+        fn percent_encoding_is_what_the_percent_encoding_crate_says(input in "\\PC{0,40}") {
+            const KEEP: percent_encoding::AsciiSet =
+                percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+            let expected = percent_encoding::utf8_percent_encode(&input, &KEEP).to_string();
+            prop_assert_eq!(percent_len(&input), expected.len());
+            prop_assert_eq!(written(|text| text.push_percent(&input)), expected);
+        }
+
+        #[test]
+        fn a_signature_is_encoded_twice(bytes in any::<[u8; 32]>()) {
+            let base64 = written(|text| text.push_base64(&bytes));
+            prop_assert_eq!(written(|text| text.push_base64_percent(&bytes)), written(|text| text.push_percent(&base64)));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Runs a program beside a service: `c-service PROGRAM [ARGUMENT...]`. Where the service is, the program finds in its
+//! environment. It ends with the program's status.
+//!
+//! The service assigns at once and has no limits, so that a thousand registrations are no fault. The tests of the C
+//! library are such a program.
+#![allow(clippy::print_stderr, reason = "a program for the terminal")]
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Limits, SymmetricKey};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+/// The group that any device can register in.
+const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+/// The device with an enrollment of its own.
+const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("c-service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let program = arguments.next().ok_or("give the program to run")?;
+    let emulator = service().await?;
+    let folder = tempfile::tempdir()?;
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let mut command = Command::new(program);
+    command.args(arguments).kill_on_drop(true);
+    command.env("DPS_TEST_HTTPS", emulator.endpoint());
+    command.env("DPS_TEST_MQTT", emulator.mqtt_endpoint().ok_or("it speaks MQTT")?);
+    command.env("DPS_TEST_WSS", emulator.wss_endpoint().ok_or("it speaks MQTT over WebSocket")?);
+    command.env("DPS_TEST_ID_SCOPE", emulator.id_scope());
+    command.env("DPS_TEST_SILENT", format!("localhost:{}", silent.local_addr()?.port()));
+    for (name, file, text) in [
+        ("DPS_TEST_CA_FILE", "ca.pem", emulator.ca_pem()),
+        ("DPS_TEST_DEVICE_KEY_FILE", "device.key", DEVICE_KEY),
+        ("DPS_TEST_GROUP_KEY_FILE", "group.key", GROUP_KEY),
+    ] {
+        command.env(name, written(folder.path(), file, text)?);
+    }
+    // Connections to the silent port are taken by the system and never answered.
+    let status = command.status().await?;
+    emulator.shutdown().await;
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+async fn service() -> Result<Emulator, Box<dyn Error>> {
+    let options = EmulatorOptions::new().mqtt_port(0).wss_port(0).assign_at_once(true);
+    let emulator = Emulator::start(options.service(|service| service.limits(Limits::none()))).await?;
+    let (now, group, device) =
+        (emulator.now(), SymmetricKey::from_base64(GROUP_KEY)?, SymmetricKey::from_base64(DEVICE_KEY)?);
+    emulator.with_service(|service| {
+        service.put_group(now, EnrollmentGroup::new("line-7").primary_key(group))?;
+        service.put_enrollment(now, IndividualEnrollment::new(DEVICE).primary_key(device)).map(drop)
+    })?;
+    Ok(emulator)
+}
+
+fn written(folder: &Path, name: &str, text: &str) -> std::io::Result<std::path::PathBuf> {
+    let path = folder.join(name);
+    std::fs::write(&path, text)?;
+    Ok(path)
+}

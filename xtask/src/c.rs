@@ -1,0 +1,139 @@
+//! The C library on this machine: its header in every dialect, its tests under sanitizers and valgrind, the fault matrix.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
+
+/// What a program that is linked with the static library needs from the system.
+pub(crate) const SYSTEM_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
+/// No warning in C of ours.
+const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+const TESTS: &str = "bindings/c/tests";
+
+pub(crate) fn check() -> Outcome {
+    let missing: Vec<&str> =
+        ["gcc", "g++", "clang", "clang++", "valgrind"].into_iter().filter(|p| !exists(p)).collect();
+    if !missing.is_empty() {
+        return Err(format!("{} missing; `cargo xtask setup` installs them", missing.join(", ")));
+    }
+    header_in_every_dialect()?;
+    let folder = crate::c_vectors::write(target_dir().join("c"))?;
+    run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-c", "-p", "c-service", "-p", "faults"]))?;
+    sanitizers_are_there(&folder)?;
+    let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS)?;
+    sanitized.run(&[])?;
+    let plain = Tests::build(&folder, "plain", &[])?;
+    plain.run(&[
+        "valgrind",
+        "--quiet",
+        "--error-exitcode=9",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite,indirect,possible",
+    ])?;
+    faults(&folder)
+}
+
+/// Each on its own, so that a failure says which.
+fn header_in_every_dialect() -> Outcome {
+    let dialects = [
+        ("gcc", ["-std=c99", "-xc"]),
+        ("gcc", ["-std=c11", "-xc"]),
+        ("g++", ["-std=c++17", "-xc++"]),
+        ("clang", ["-std=c99", "-xc"]),
+        ("clang", ["-std=c11", "-xc"]),
+        ("clang++", ["-std=c++17", "-xc++"]),
+    ];
+    for (compiler, dialect) in dialects {
+        for flavour in ["-DDPS_HOSTED", "-UDPS_HOSTED"] {
+            let mut compile = command(compiler, WARNINGS);
+            run(compile.args(dialect).args([flavour, "-fsyntax-only", "bindings/c/include/dps.h"]))?;
+        }
+    }
+    println!("dps.h is C99, C11 and C++17 for gcc and clang, hosted and bare, without a warning");
+    Ok(())
+}
+
+/// Where the debug build of the library is.
+fn library() -> PathBuf {
+    target_dir().join("debug").join("libdps.a")
+}
+
+/// Compiles a program; with sources of the tests' folder.
+fn compile(folder: &Path, name: &str, sources: &[&str], flags: &[&str], libraries: &[&str]) -> Result<PathBuf, String> {
+    let program = folder.join(name);
+    let mut gcc = command("gcc", WARNINGS);
+    gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-g", "-Ibindings/c/include", "-I"]).arg(folder);
+    gcc.args(flags).args(sources.iter().map(|source| format!("{TESTS}/{source}")));
+    gcc.arg("-o").arg(&program);
+    if !libraries.is_empty() {
+        gcc.arg(library()).args(libraries);
+    }
+    run(&mut gcc)?;
+    Ok(program)
+}
+
+/// Programs that do wrong must be caught, or a clean run would mean nothing.
+fn sanitizers_are_there(folder: &Path) -> Outcome {
+    let control = compile(folder, "control", &["control.c"], &SANITIZERS, &[])?;
+    for (wrong, report) in [("overflow", "runtime error: signed integer overflow"), ("heap", "heap-buffer-overflow")] {
+        let caught = output(&mut command(&control, [wrong]));
+        if !caught.as_ref().is_err_and(|said| said.contains(report)) {
+            return Err(format!("a program that does wrong ({wrong}) is not caught: {caught:?}"));
+        }
+    }
+    println!("a heap overflow and a signed overflow on purpose are caught");
+    Ok(())
+}
+
+/// The two programs of tests.
+struct Tests {
+    bare: PathBuf,
+    hosted: PathBuf,
+}
+
+impl Tests {
+    fn build(folder: &Path, kind: &str, flags: &[&str]) -> Result<Self, String> {
+        let libraries: Vec<&str> = SYSTEM_LIBRARIES.split(' ').collect();
+        let bare = ["bare.c", "pointers.c", "machine.c", "scene.c", "vectors_run.c"];
+        let tests = Self {
+            bare: compile(folder, &format!("bare-{kind}"), &bare, flags, &libraries)?,
+            hosted: compile(folder, &format!("hosted-{kind}"), &["hosted.c"], flags, &libraries)?,
+        };
+        for program in [&tests.bare, &tests.hosted] {
+            let symbols = output(command("nm", ["-a"]).arg(program))?;
+            let present = ["__asan_init", "__ubsan_handle"].map(|name| symbols.contains(name));
+            if present != [!flags.is_empty(); 2] {
+                return Err(format!("{}: sanitizers present: {present:?}", program.display()));
+            }
+        }
+        Ok(tests)
+    }
+
+    /// Under another program, or by themselves.
+    fn run(&self, under: &[&str]) -> Outcome {
+        println!(
+            "{}",
+            if under.is_empty() { "under AddressSanitizer and UndefinedBehaviorSanitizer:" } else { under[0] }
+        );
+        let whole = |program: &Path| {
+            let words = under.iter().map(PathBuf::from).chain([program.to_owned()]);
+            words.collect::<Vec<_>>()
+        };
+        let bare = whole(&self.bare);
+        run(&mut command(&bare[0], &bare[1..]))?;
+        run(command(target_dir().join("debug/c-service"), whole(&self.hosted)).env("ASAN_OPTIONS", "detect_leaks=1"))
+    }
+}
+
+/// Every row of the fault matrix, taken by a C program.
+fn faults(folder: &Path) -> Outcome {
+    let libraries: Vec<&str> = SYSTEM_LIBRARIES.split(' ').collect();
+    let client = compile(folder, "fault-client", &["fault_client.c"], &[], &libraries)?;
+    println!("the fault matrix, taken by a C program:");
+    let mut matrix: Command = command(target_dir().join("debug/faults"), [&client]);
+    let said = output(&mut matrix)?;
+    println!("{}", said.lines().last().unwrap_or_default());
+    Ok(())
+}
