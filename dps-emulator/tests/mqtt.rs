@@ -181,6 +181,20 @@ fn another_version_is_refused_in_any_portions() {
 }
 
 #[test]
+fn a_packet_identifier_of_0_ends_the_connection() {
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    let mut register = publish(0x32, &format!("{REGISTER}1"), b"");
+    let id = register.len() - 1;
+    assert_eq!(register[id], 7);
+    register[id] = 0;
+    assert_eq!(device.says(&register), [Effect::Close]);
+    assert_eq!(device.world.service.counters().registers, 0);
+    // In PUBREL too.
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    assert_eq!(device.says(&[0x62, 2, 0, 0]), [Effect::Close]);
+}
+
+#[test]
 fn every_clients_payload_is_taken() {
     for payload in ["", " ", "{}", r#"{"payload":null,"registrationId":"dev-01"}"#, r#"{"registrationId" : "dev-01"}"#]
     {

@@ -68,8 +68,7 @@ impl Session {
     #[must_use]
     pub fn new() -> Self {
         let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
-        let mut connection = Connection::with_options(Version::V3_1_1, options);
-        connection.set_auto_pub_response(true);
+        let connection = Connection::with_options(Version::V3_1_1, options);
         Self { connection, device: None, granted: None, keep_alive_s: 0, answers_pings: true, head: Some(Vec::new()) }
     }
 
@@ -238,12 +237,19 @@ impl Session {
     }
 
     fn publish(&mut self, service: &mut Service, now: Now, publish: &v3_1_1::Publish, effects: &mut Vec<Effect>) {
-        let (Some(device), Some((call, request_id))) = (&self.device, topic::parse(publish.topic_name())) else {
-            return effects.push(Effect::Close);
-        };
         if publish.retain() || publish.qos() == Qos::ExactlyOnce {
             return effects.push(Effect::Close);
         }
+        // Acknowledged here and not by the library, which panics over an identifier of 0.
+        if let Some(id) = publish.packet_id() {
+            match v3_1_1::Puback::builder().packet_id(id).build() {
+                Ok(puback) => self.send(puback.into(), effects),
+                Err(_) => return effects.push(Effect::Close),
+            }
+        }
+        let (Some(device), Some((call, request_id))) = (&self.device, topic::parse(publish.topic_name())) else {
+            return effects.push(Effect::Close);
+        };
         let reply = match call {
             Call::Register => service.register(now, &device.caller(), publish.payload().as_slice()),
             Call::Status { operation_id } => service.operation_status(now, &device.caller(), operation_id),
