@@ -67,6 +67,9 @@ impl Proxy {
             Host::Ipv6(address) => address.to_string(),
         };
         let port = url.port().or_else(|| port_80(&whole)).unwrap_or(DEFAULT_PORT);
+        if port == 0 {
+            return Err(ProxyError::NoUrl);
+        }
         let decode = |part: &str| {
             let text = percent_decode_str(part).decode_utf8().map_err(|_| ProxyError::Credentials)?;
             Ok::<_, ProxyError>(text.into_owned())
@@ -166,6 +169,7 @@ mod tests {
             ("http://", ProxyError::NoUrl),
             ("http://proxy.test/path", ProxyError::NoUrl),
             ("http://proxy.test:80#part", ProxyError::NoUrl),
+            ("http://proxy.test:0", ProxyError::NoUrl),
             ("https://proxy.test", ProxyError::Scheme),
             ("socks5://proxy.test", ProxyError::Scheme),
             ("http://%FF@proxy.test", ProxyError::Credentials),
