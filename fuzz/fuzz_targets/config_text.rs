@@ -112,11 +112,13 @@ fn proxy_url(text: &str) {
     let again = Proxy::parse(&proxy.to_string()).unwrap();
     assert_eq!((again.host(), again.port()), (proxy.host(), proxy.port()));
     // The port that was named, or that of a proxy that names none.
-    let authority = text.trim().trim_end_matches(['/', '\\']).rsplit('@').next().unwrap_or_default();
+    let rest = text.trim().rsplit("://").next().unwrap_or_default();
+    let authority = rest.split(['/', '\\']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
     let named = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    if authority.bytes().all(|byte| byte.is_ascii_graphic()) && !authority.ends_with(']') {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) && !authority.ends_with(']') {
         assert_eq!(proxy.port(), named.unwrap_or(1080), "{text:?}");
     }
+    assert_ne!(proxy.port(), 0, "{text:?}");
     if let Some((user, password)) = proxy.credentials() {
         let shown = format!("{proxy} {proxy:?}");
         assert!(
