@@ -37,6 +37,7 @@ fn days_since_1970(year: u32, month: u32, day: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     #[test]
@@ -54,6 +55,23 @@ mod tests {
     }
 
     #[test]
+    fn every_day_follows_the_one_before() {
+        const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let mut seconds = 0;
+        for year in 1970..2500_u32 {
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+            for (name, length) in NAMES.into_iter().zip(lengths) {
+                for day in 1..=length {
+                    let text = std::format!("Mon, {day:02} {name} {year} 00:00:00 GMT");
+                    assert_eq!(parse(&text), Some(UnixSeconds::new(seconds)), "{text}");
+                    seconds += 86_400;
+                }
+            }
+        }
+    }
+
+    #[test]
     fn anything_else_is_none() {
         for text in [
             "",
@@ -62,7 +80,10 @@ mod tests {
             "Thu, 01 Foo 2026 00:00:00 GMT",
             "Thu, 00 Jan 2026 00:00:00 GMT",
             "Thu, 01 Jan 1969 00:00:00 GMT",
+            "Thu, 32 Jan 2026 00:00:00 GMT",
             "Thu, 01 Jan 2026 24:00:00 GMT",
+            "Thu, 01 Jan 2026 00:60:00 GMT",
+            "Thu, 01 Jan 2026 00:00:61 GMT",
             "Thu, 01 Jan 2026 00:6x:00 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT",
         ] {

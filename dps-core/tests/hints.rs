@@ -1,0 +1,121 @@
+//! What a failure advises: the likely causes in order, by what the device knows.
+
+mod common;
+
+use common::{NOW, at, config, error, identity, sent};
+use dps_core::error::{Hint, KeyEvidence};
+use dps_core::message::{LinkError, Reply, Status};
+use dps_core::{Config, ErrorCode, Identity, Outcome, Registration, RegistrationId, UnixSeconds};
+
+fn names(hints: impl Iterator<Item = Hint>) -> String {
+    hints.map(Hint::name).collect::<Vec<_>>().join(" ")
+}
+
+/// The hints of a registration that the reply ended.
+fn hints_after(identity: Identity<'_>, config: Config, reply: &Reply<'_>) -> String {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity, config, &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, reply).unwrap();
+    match machine.outcome() {
+        Some(Outcome::Failed(failure)) => names(failure.hints().iter()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_failure_that_a_user_can_mend_has_its_advice() {
+    let expected = [
+        ("clock-needed", "set-clock"),
+        ("signer-failed", "check-signer"),
+        ("signer-timeout", "check-signer"),
+        ("assignment-too-large", "enlarge-buffer"),
+        ("reply-too-large", "enlarge-buffer"),
+        ("request-too-large", "enlarge-buffer"),
+        ("unauthorized", "group-key-as-device-key wrong-key wrong-id-scope no-enrollment check-clock"),
+        ("forbidden", "check-proxy keep-tracking-id"),
+        ("not-found", "no-enrollment wrong-id-scope"),
+        ("bad-request", "check-request keep-tracking-id"),
+        ("method-not-allowed", "check-request keep-tracking-id"),
+        ("unsupported-media-type", "check-request keep-tracking-id"),
+        ("request-timeout", "use-cached-hub keep-tracking-id"),
+        ("conflict", "keep-tracking-id"),
+        ("throttled", "spread-start raise-timeout"),
+        ("service-unavailable", "use-cached-hub keep-tracking-id"),
+        ("registration-failed", "check-linked-hubs check-webhook"),
+        ("enrollment-disabled", "enable-enrollment"),
+        ("unexpected-status", "update check-proxy"),
+        ("deadline-exceeded", "raise-timeout"),
+        ("dns", "check-dns check-proxy"),
+        ("connect", "check-network check-proxy"),
+        ("connection-cut", "check-network check-proxy"),
+        ("timeout", "check-network check-proxy"),
+        ("unknown-ca", "trust-ca check-proxy"),
+        ("name-mismatch", "check-endpoint check-proxy"),
+        ("certificate-expired", "check-clock"),
+        ("tls", "trust-ca check-proxy"),
+        ("proxy-refused", "check-proxy check-proxy-credentials"),
+        ("proxy-unreachable", "check-proxy"),
+        ("invalid-reply", "check-proxy check-endpoint"),
+        ("mqtt-refused", "check-endpoint update"),
+        ("subscribe-refused", "check-endpoint update"),
+    ];
+    let advised = ErrorCode::ALL.iter().map(|code| (code.name(), names(code.hints().iter())));
+    let advised: Vec<_> = advised.filter(|(_, hints)| !hints.is_empty()).collect();
+    assert_eq!(advised, expected.map(|(name, hints)| (name, hints.to_owned())));
+}
+
+#[test]
+fn what_the_device_knows_of_its_key_and_id_comes_first() {
+    let with = |length, derived_here| config().key_evidence(KeyEvidence { length, derived_here });
+    let refused = error(401, None);
+    let tail = "wrong-id-scope no-enrollment check-clock";
+    for (length, derived_here, first) in [
+        (None, false, "group-key-as-device-key wrong-key"),
+        (Some(32), false, "wrong-key group-key-as-device-key"),
+        (Some(64), false, "group-key-as-device-key wrong-key"),
+        (Some(32), true, "device-key-as-group-key wrong-key"),
+        (Some(64), true, "wrong-key device-key-as-group-key"),
+        (Some(40), false, "key-length group-key-as-device-key wrong-key"),
+    ] {
+        let hints = hints_after(identity(), with(length, derived_here), &refused);
+        assert_eq!(hints, format!("{first} {tail}"), "{length:?} {derived_here}");
+    }
+    let upper = Identity { registration_id: RegistrationId::new("Dev-01").unwrap(), ..identity() };
+    let hints = hints_after(upper, with(Some(32), false), &refused);
+    assert_eq!(hints, format!("upper-case-id wrong-key group-key-as-device-key {tail}"));
+}
+
+#[test]
+fn a_clock_that_is_behind_comes_first_and_one_ahead_last() {
+    let refused_at = |unix: u64| {
+        let mut refused = error(401, None);
+        refused.date = Some(UnixSeconds::new(unix));
+        hints_after(identity(), config(), &refused)
+    };
+    let others = "group-key-as-device-key wrong-key wrong-id-scope no-enrollment";
+    assert_eq!(refused_at(NOW.get() + 301), format!("clock-behind {others}"));
+    assert_eq!(refused_at(NOW.get() - 301), format!("{others} clock-ahead"));
+    // Near enough, and known to be.
+    assert_eq!(refused_at(NOW.get() + 300), others);
+    assert_eq!(refused_at(NOW.get() - 300), others);
+}
+
+#[test]
+fn the_services_code_and_the_proxys_status_sharpen_the_advice() {
+    let mut failed = Reply::new(200);
+    failed.body.status = Some(Status::Failed);
+    failed.body.error_code = Some(400_207);
+    assert_eq!(hints_after(identity(), config(), &failed), "check-webhook");
+    failed.body.error_code = Some(400_208);
+    assert_eq!(hints_after(identity(), config(), &failed), "check-linked-hubs check-webhook");
+
+    for (status, expected) in [(407, "check-proxy-credentials"), (403, "check-proxy check-proxy-credentials")] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        machine.handle_link_error(at(0), id, LinkError::ProxyRefused { status: Some(status) }).unwrap();
+        let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+        assert_eq!((failure.http_status, names(failure.hints().iter()).as_str()), (Some(status), expected));
+    }
+}

@@ -1,0 +1,125 @@
+//! Exactly as much as is allowed, and one more: sizes, times and numbers at their bounds.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{NOW, assigning, at, config, identity, sent};
+use dps_core::codec::http::wire::scan;
+use dps_core::credentials::{Resource, SasToken};
+use dps_core::error::{ConfigError, PayloadProblem};
+use dps_core::message::{LinkError, MESSAGE_MAX, Reply};
+use dps_core::text::{Text, TooSmall};
+use dps_core::{Action, Instant, Millis, Outcome, Payload, Registration, Signature, UnixSeconds, WallAnchor};
+
+#[test]
+fn the_longest_token_fits_where_it_was_told_to_and_wastes_next_to_nothing() {
+    let resource = Resource::Registration(identity());
+    let mut buffer = vec![0; resource.token_max()];
+    let short = SasToken::prepare(resource, UnixSeconds::new(u64::MAX), &mut buffer[1..]).map(|_| ());
+    assert_eq!(short, Err(TooSmall { needed: resource.token_max() }));
+    let token = SasToken::prepare(resource, UnixSeconds::new(u64::MAX), &mut buffer).unwrap();
+    // Every digit of this signature but the last needs an escape; that one never does.
+    let token = token.finish(&Signature::new([0xFF; 32])).unwrap();
+    assert!(token.contains("%2F%2F8%3D&se=18446744073709551615&skn=registration"), "{token}");
+    assert_eq!(token.len() + 2, resource.token_max());
+}
+
+#[test]
+fn a_payload_may_be_as_large_as_a_message_leaves_room_for() {
+    let of_length = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
+    let most = MESSAGE_MAX - 256;
+    assert_eq!(MESSAGE_MAX, 98_304);
+    assert_eq!(Payload::new(&of_length(most)).map(|payload| payload.as_str().len()), Ok(most));
+    let refused = ConfigError::Payload(PayloadProblem::TooLong { length: most + 1, most });
+    assert_eq!(Payload::new(&of_length(most + 1)), Err(refused));
+}
+
+#[test]
+fn a_reply_may_fill_the_buffer_to_the_last_byte() {
+    let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let (head, size) = (&reply[..reply.len() - 2], reply.len());
+    assert_eq!(scan(head, size, false), Ok(None));
+    assert_eq!(scan(head, size - 1, false), Err(LinkError::ReplyTooLarge { needed: Some(size) }));
+    assert!(scan(reply, size, false).unwrap().is_some());
+    // The head alone, not yet whole.
+    let part = &reply[..20];
+    assert_eq!(scan(part, 21, false), Ok(None));
+    assert_eq!(scan(part, 20, false), Err(LinkError::ReplyTooLarge { needed: None }));
+}
+
+#[test]
+fn a_chunk_may_have_seven_digits_and_no_more() {
+    let chunked = |size: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n");
+    let scanned = |size: &str| scan(chunked(size).as_bytes(), 4096, false);
+    assert_eq!(scanned("fffffff"), Ok(None));
+    for wrong in ["10000000", "", ";x", "5 x", "-5"] {
+        assert_eq!(scanned(wrong), Err(LinkError::InvalidReply), "{wrong:?}");
+    }
+    assert_eq!(scanned("5 ; x=y"), Ok(None));
+}
+
+#[test]
+fn lengths_of_time_are_converted_and_bounded() {
+    assert_eq!(Millis::from(Duration::from_millis(1_234_567)), Millis::new(1_234_567));
+    assert_eq!(Duration::from(Millis::new(1_234_567)), Duration::from_millis(1_234_567));
+    assert_eq!(Millis::from(Duration::MAX), Millis::new(u64::MAX));
+    assert_eq!((Millis::new(0).secs_rounded_up(), Millis::new(1000).secs_rounded_up()), (0, 1));
+    assert_eq!(Millis::new(1001).secs_rounded_up(), 2);
+    assert_eq!(at(7_000).since(at(4_000)), Millis::from_secs(3));
+    assert_eq!(at(4_000).since(at(7_000)), Millis::ZERO);
+    assert_eq!(at(u64::MAX).after(Millis::new(1)), at(u64::MAX));
+}
+
+#[test]
+fn writing_counts_on_from_where_it_was_told() {
+    let mut buffer = *b"head      ";
+    assert!(Text::new(&mut buffer).is_empty());
+    let mut text = Text::after(&mut buffer, 4);
+    text.push("-tail");
+    assert!(!text.is_empty() && text.len() == 9);
+    assert_eq!(text.finish_len(), Ok(9));
+    assert_eq!(&buffer, b"head-tail ");
+    let mut exact = [0; 3];
+    let mut text = Text::new(&mut exact);
+    text.push("abc");
+    assert_eq!(text.finish_len(), Ok(3));
+}
+
+#[test]
+fn a_wait_may_end_with_the_deadline_and_no_later() {
+    for (hint, goes_on) in [(120, true), (121, false)] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        machine.handle_reply(at(0), id, &assigning(Some(hint))).unwrap();
+        assert_eq!(machine.outcome().is_none(), goes_on, "{hint}");
+    }
+}
+
+#[test]
+fn the_clock_can_be_set_later() {
+    let anchor = |seconds: u64| WallAnchor { at: Instant::from_millis(0), unix: UnixSeconds::new(seconds) };
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), dps_core::Config::new(), &mut storage).unwrap();
+    assert_eq!(machine.wall_anchor(), None);
+    machine.set_wall_anchor(anchor(NOW.get() + 60));
+    assert_eq!(machine.wall_anchor(), Some(anchor(NOW.get() + 60)));
+    let Action::Sign { to_sign, .. } = machine.poll(at(0)) else { panic!() };
+    assert!(to_sign.ends_with(b"\n1767229260"), "an hour from what was set");
+}
+
+#[test]
+fn what_was_kept_of_a_refusal_is_told_whole() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut reply = Reply::new(400);
+    reply.body.message = Some("m");
+    reply.body.tracking_id = Some("t");
+    reply.body.timestamp = Some("2026-01-01T00:00:00Z");
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    let told = (failure.message, failure.tracking_id, failure.timestamp, failure.http_status);
+    assert_eq!(told, (Some("m"), Some("t"), Some("2026-01-01T00:00:00Z"), Some(400)));
+}

@@ -1,0 +1,99 @@
+//! What people and programs read of the core's values: names, failures, and nothing of a secret.
+
+mod common;
+
+use common::{assigned, at, config, error, identity, key, sent};
+use dps_core::credentials::{GroupDeriver, Resource, SasToken};
+use dps_core::error::{ConfigError, Hint, IdProblem, KeyProblem, PayloadProblem};
+use dps_core::message::Authorization;
+use dps_core::text::TooSmall;
+use dps_core::{Endpoint, ErrorCode, IdScope, Outcome, Payload, Registration, RegistrationId, Signature, UnixSeconds};
+
+#[test]
+fn names_are_shown_as_they_were_given() {
+    let (scope, id) = (IdScope::new("0ne00A1B2C3").unwrap(), RegistrationId::new("Dev-01").unwrap());
+    assert_eq!(format!("{scope} {scope:?} {id} {id:?}"), "0ne00A1B2C3 0ne00A1B2C3 Dev-01 Dev-01");
+    assert!(id.has_upper_case() && !RegistrationId::new("dev-01").unwrap().has_upper_case());
+}
+
+#[test]
+fn the_longest_endpoint_can_be_shown() {
+    let longest = format!("[{}]:65535", "::".repeat(126) + ":");
+    assert_eq!(Endpoint::new(&longest).unwrap().to_string(), longest);
+}
+
+#[test]
+fn a_port_that_was_named_comes_before_the_transports_own() {
+    assert_eq!(Endpoint::new("dps.test").unwrap().port_or(8883), 8883);
+    assert_eq!(Endpoint::new("dps.test:1443").unwrap().port_or(8883), 1443);
+}
+
+#[test]
+fn every_code_and_hint_has_words_of_its_own() {
+    let codes = ErrorCode::ALL.iter().map(|code| code.text());
+    let hints = Hint::ALL.iter().flat_map(|hint| [hint.name(), hint.text()]);
+    let mut words: Vec<&str> = codes.chain(hints).collect();
+    words.sort_unstable();
+    assert!(words.windows(2).all(|pair| pair[0] != pair[1]), "{words:?}");
+    assert!(words[0].len() > 5, "{}", words[0]);
+}
+
+#[test]
+fn codes_are_grouped_by_who_has_to_act() {
+    let families = ErrorCode::ALL.iter().map(|code| (code.number() / 1000, code.family().name()));
+    let mut families: Vec<_> = families.collect();
+    families.dedup();
+    let expected = [(1, "misuse"), (2, "configuration"), (3, "local"), (4, "service"), (5, "link")];
+    assert_eq!(families, expected);
+}
+
+#[test]
+fn what_cannot_be_configured_has_its_code() {
+    let problem = IdProblem::Empty;
+    for (error, code) in [
+        (ConfigError::IdScope(problem), ErrorCode::InvalidIdScope),
+        (ConfigError::RegistrationId(problem), ErrorCode::InvalidRegistrationId),
+        (ConfigError::Endpoint(problem), ErrorCode::InvalidEndpoint),
+        (ConfigError::Key(KeyProblem::Empty), ErrorCode::InvalidKey),
+        (ConfigError::Payload(PayloadProblem::NotAnObject), ErrorCode::InvalidPayload),
+        (ConfigError::Storage(TooSmall { needed: 1 }), ErrorCode::StorageTooSmall),
+        (ConfigError::OperationUnreadable, ErrorCode::OperationUnreadable),
+        (ConfigError::OperationMismatch, ErrorCode::OperationMismatch),
+        (ConfigError::UnsupportedByTransport, ErrorCode::UnsupportedByTransport),
+    ] {
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
+
+#[test]
+fn a_failure_reads_as_a_sentence_with_the_services_words() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &error(403, None)).unwrap();
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!(failure.to_string(), "the service forbids it: the service's words (status 403, code 403002)");
+    let shown = format!("{failure:?}");
+    assert!(shown.contains("Forbidden") && shown.contains("403002") && shown.contains("Never"), "{shown}");
+}
+
+#[test]
+fn what_holds_a_secret_shows_what_it_is_and_nothing_of_it() {
+    let authorization = Authorization::new("SharedAccessSignature sr=x&sig=secret", 7);
+    assert_eq!(format!("{authorization:?}"), "Authorization { generation: 7, .. }");
+    assert_eq!(format!("{:?}", Payload::new("{\"a\":1}").unwrap()), "Payload(7 bytes)");
+    assert_eq!(format!("{:?} {:?}", key(), Signature::new([7; 32])), "Key(32 bytes) Signature(redacted)");
+    assert!(format!("{:?}", GroupDeriver::new(&key())).contains("redacted"));
+    let mut buffer = [0; 256];
+    let token = SasToken::prepare(Resource::Registration(identity()), UnixSeconds::new(99), &mut buffer).unwrap();
+    let shown = format!("{token:?}");
+    assert!(shown.starts_with("SasToken") && shown.contains("99") && !shown.contains("sr="), "{shown}");
+
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let shown = format!("{machine:?}");
+    assert!(shown.contains("dev-01") && shown.contains("Asked") && !shown.contains("sig="), "{shown}");
+    machine.handle_reply(at(0), id, &assigned()).unwrap();
+    assert!(format!("{machine:?}").contains("Finished"));
+}
