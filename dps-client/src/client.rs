@@ -17,9 +17,11 @@ use crate::builder::ProvisioningClientBuilder;
 use crate::carrier::Carrier;
 use crate::clock::Clock;
 use crate::error::DpsError;
+use crate::hub::HubCredentials;
 use crate::link::ClientLink;
 use crate::progress::Progress;
 use crate::signer::Credential;
+use crate::store::StoredAssignment;
 use crate::timer::TokioTimer;
 
 pub(crate) type Watcher = Arc<Mutex<dyn FnMut(Progress) + Send>>;
@@ -94,6 +96,15 @@ impl ProvisioningClient {
     #[must_use]
     pub fn blocking(&self) -> BlockingClient<'_> {
         BlockingClient::new(self)
+    }
+
+    /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before
+    /// it registers again. `None` when the assignment was made in another id scope or for another registration id.
+    #[must_use]
+    pub fn hub_credentials(&self, stored: &StoredAssignment) -> Option<HubCredentials> {
+        let own = stored.id_scope == self.id_scope && stored.registration_id == self.registration_id;
+        let StoredAssignment { hub, device_id, .. } = stored.clone();
+        own.then(|| HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone()))
     }
 
     /// The registration id.

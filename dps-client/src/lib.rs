@@ -18,6 +18,9 @@
 //! registration ends by its deadline; dropping its future ends it at once and closes the connection. What failed, why,
 //! and what to do about it is in [`DpsError`].
 //!
+//! The folder `examples` of the repository has a small program for each use: a key in a secure element, a network stack of
+//! the application's own, going on after a restart, the cached hub first.
+//!
 //! What a device says and when is decided in [`core`]; this crate adds what an application on an operating system
 //! wants: key sources, a clock, owned results, files.
 

@@ -39,3 +39,26 @@ async fn the_password_is_kept_while_fresh_and_renewed_before_it_ends() {
     let mut short = credentials.password_life(Duration::from_secs(60));
     assert_eq!(short.password().await.unwrap().expires_at(), start + Duration::from_secs(70));
 }
+
+#[tokio::test]
+async fn a_stored_assignment_signs_in_its_own_device_and_no_other() {
+    let emulator = service().await;
+    let client = builder(&emulator).symmetric_key(device_key()).build().unwrap();
+    let stored = client.register().await.unwrap().to_stored();
+
+    let restarted = builder(&emulator).symmetric_key(device_key()).build().unwrap();
+    let mut credentials = restarted.hub_credentials(&stored).unwrap();
+    assert_eq!(credentials.user_name(), "hub-a.test/dev-01/?api-version=2021-04-12");
+    let token = credentials.password().await.unwrap().expose().to_owned();
+    let now = emulator.now();
+    let let_in = emulator.with_service(|service| {
+        service.hub_device("hub-a.test", "dev-01").is_some_and(|device| device.accepts_token(now, &token))
+    });
+    assert!(let_in, "the hub takes the restarted device's password");
+    assert_eq!(emulator.with_service(|service| service.counters()).registers, 1);
+
+    let other = builder(&emulator).registration_id("dev-02").symmetric_key(device_key()).build().unwrap();
+    assert!(other.hub_credentials(&stored).is_none());
+    let elsewhere = builder(&emulator).id_scope("0ne99999999").symmetric_key(device_key()).build().unwrap();
+    assert!(elsewhere.hub_credentials(&stored).is_none());
+}

@@ -24,9 +24,8 @@ impl Random {
 
     fn hex(&mut self, digits: usize) -> String {
         let block = self.block();
-        let mut text: String = block.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.truncate(digits);
-        text
+        let nibbles = block.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        nibbles.take(digits).filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
     }
 
     /// A GUID in its usual form.

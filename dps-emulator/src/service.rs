@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counters::{Counters, Refusal, Refusals, Tally};
 use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
-use crate::fault::{At, Fault, FaultPlan, Faults, PlannedFault, Scope};
+use crate::fault::{At, Fault, FaultPlan, Faults, PlannedFault, RetryAfter, Scope};
 use crate::hubs::{HubDevice, Hubs};
 use crate::ids::FoldedId;
 use crate::keys::SymmetricKey;
@@ -222,6 +222,13 @@ impl Service {
     #[must_use]
     pub fn pending_faults(&self) -> u64 {
         self.faults.iter().map(|planned| u64::from(planned.left)).sum()
+    }
+
+    /// The hint that a register or lookup would be refused with now, by its rate; `None` when it would be let in. Asking
+    /// does not count. For simulations of more devices than are worth a whole request each.
+    #[must_use]
+    pub fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
+        self.throttle.registration_wait(now)
     }
 
     /// How often the service was called.

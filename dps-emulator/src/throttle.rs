@@ -46,16 +46,31 @@ struct Window {
 
 impl Window {
     fn pass(&mut self, now_ms: u64, window_ms: u64, limit: u32) -> Result<(), RetryAfter> {
-        while self.passed_ms.front().is_some_and(|first| first.saturating_add(window_ms) <= now_ms) {
-            self.passed_ms.pop_front();
+        let over = self.over(now_ms, window_ms);
+        self.passed_ms.drain(..over);
+        match self.wait(now_ms, window_ms, limit) {
+            Some(hint) => Err(hint),
+            None => {
+                self.passed_ms.push_back(now_ms);
+                Ok(())
+            }
         }
-        if self.passed_ms.len() < limit as usize {
-            self.passed_ms.push_back(now_ms);
-            return Ok(());
+    }
+
+    /// When the next request will be let through; `None` when it would be now.
+    fn wait(&self, now_ms: u64, window_ms: u64, limit: u32) -> Option<RetryAfter> {
+        let over = self.over(now_ms, window_ms);
+        if self.passed_ms.len() - over < limit as usize {
+            return None;
         }
-        let free_ms =
-            self.passed_ms.front().map_or(window_ms, |first| first.saturating_add(window_ms).saturating_sub(now_ms));
-        Err(RetryAfter::Seconds(free_ms.div_ceil(1000) as u32))
+        let first = self.passed_ms.get(over);
+        let free_ms = first.map_or(window_ms, |first| first.saturating_add(window_ms).saturating_sub(now_ms));
+        Some(RetryAfter::Seconds(free_ms.div_ceil(1000) as u32))
+    }
+
+    /// How many of the times have left the window.
+    fn over(&self, now_ms: u64, window_ms: u64) -> usize {
+        self.passed_ms.partition_point(|passed| passed.saturating_add(window_ms) <= now_ms)
     }
 
     fn is_over(&self, now_ms: u64, window_ms: u64) -> bool {
@@ -81,6 +96,11 @@ impl Throttle {
             Some(limit) => self.registrations.pass(now.monotonic_ms, MINUTE_MS, limit),
             None => Ok(()),
         }
+    }
+
+    /// What [`registration`](Self::registration) would answer, without counting.
+    pub(crate) fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
+        self.registrations.wait(now.monotonic_ms, MINUTE_MS, self.limits.registrations_per_minute?)
     }
 
     pub(crate) fn admin(&mut self, now: Now) -> Result<(), RetryAfter> {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{KEY, OTHER_KEY, World, operation_id, refused};
-use dps_emulator::{IndividualEnrollment, Limits, ServiceOptions};
+use dps_emulator::{IndividualEnrollment, Limits, RetryAfter, ServiceOptions};
 
 fn world(limits: Limits) -> World {
     let mut world = World::new(ServiceOptions::new().limits(limits).conflict_window_ms(0));
@@ -45,8 +45,15 @@ fn a_thousand_registrations_a_minute_lookups_included() {
         assert_eq!(refused(&reply).0, 429);
         assert_eq!(reply.header("Retry-After"), Some("60"));
     }
+    assert_eq!(world.service.registration_wait(world.now()), Some(RetryAfter::Seconds(60)));
     assert_eq!(world.admin("GET", "/registrations/dev-01", "").status, 200);
-    world.wait(60_000);
+    world.wait(59_999);
+    assert_eq!(world.service.registration_wait(world.now()), Some(RetryAfter::Seconds(1)));
+    assert_eq!(world.register("dev-02", OTHER_KEY).status, 429);
+    world.wait(1);
+    for _ in 0..1001 {
+        assert_eq!(world.service.registration_wait(world.now()), None, "asking does not count");
+    }
     assert_eq!(world.register("dev-02", OTHER_KEY).status, 202);
 }
 

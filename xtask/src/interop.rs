@@ -3,14 +3,14 @@
 //! Their ports are fixed and they verify host names, so that this needs the ports themselves, and what the clients run
 //! on. Where that cannot be had it says so and how to get it.
 
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::run::{Outcome, cargo, command, exists, output, root, run, target_dir};
+use crate::emulator::Emulator;
+use crate::run::{Outcome, command, exists, limited, output, read, root, run, target_dir};
 
 /// The ports that the clients know.
 const PORTS: [u16; 2] = [443, 8883];
@@ -42,14 +42,15 @@ pub(crate) fn check() -> Outcome {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     install_node(&folder)?;
     install_python(&folder)?;
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-cli"]))?;
-    let service = Emulator::start(&folder)?;
-    let enrollments = [("individual", "dev-01", service.enroll()?), ("group", GROUP_DEVICE, service.enroll_group()?)];
+    let service = Emulator::start(&folder, &["--https-port", "443", "--wss-port", "443", "--mqtt-port", "8883"])?;
+    let individual = service.enroll("dev-01")?;
+    let key = read(&individual)?.trim().to_owned();
+    let enrollments = [("individual", "dev-01", key), ("group", GROUP_DEVICE, service.enroll_group(GROUP_DEVICE)?)];
     println!("{:<36} {:<8} {:<8} {:<11} result", "client", "version", "over", "attestation");
     let mut failed = 0;
     for peer in &PEERS {
         for (attestation, id, key) in &enrollments {
-            let result = service.register(peer, &folder, id, key);
+            let result = register(&service, peer, &folder, id, key);
             failed += usize::from(result.is_err());
             let version = version(peer)?;
             let result = result.unwrap_or_else(|problem| format!("FAILED: {problem}"));
@@ -102,113 +103,32 @@ fn python(folder: &Path) -> PathBuf {
 fn version(peer: &Peer) -> Result<String, String> {
     match peer.language {
         Language::Node => {
-            let text = crate::run::read("interop/node/package.json")?;
+            let text = read("interop/node/package.json")?;
             let package: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
             Ok(package["dependencies"][peer.package].as_str().unwrap_or_default().to_owned())
         }
         Language::Python => {
-            let text = crate::run::read("interop/python/requirements.txt")?;
+            let text = read("interop/python/requirements.txt")?;
             let pinned = text.lines().find_map(|line| line.strip_prefix(peer.package)?.strip_prefix("=="));
             Ok(pinned.unwrap_or_default().to_owned())
         }
     }
 }
 
-/// A running `dps emulator`; it ends with this value.
-struct Emulator {
-    process: Child,
-    program: PathBuf,
-    folder: PathBuf,
-    id_scope: String,
-    ca: String,
-    owner: String,
-}
-
-impl Emulator {
-    fn start(folder: &Path) -> Result<Self, String> {
-        let state = folder.join("state");
-        // Of an earlier run: its enrollments would be in the way.
-        let _ = std::fs::remove_dir_all(&state);
-        let program = target_dir().join("debug/dps");
-        let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
-        let ports = ["--https-port", "443", "--wss-port", "443", "--mqtt-port", "8883"];
-        let mut process = command(&program, ["emulator", "--json", "--state"])
-            .arg(&state)
-            .args(ports)
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
-        let mut line = String::new();
-        let read = process.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
-        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
-        let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
-        let (id_scope, ca, owner) = (text("idScope"), text("caFile"), text("connectionStringFile"));
-        let emulator = Self { process, program, folder: folder.to_owned(), id_scope, ca, owner };
-        if emulator.id_scope.is_empty() {
-            return Err(format!("the emulator did not start: {line} {read:?}"));
-        }
-        Ok(emulator)
+/// Registers with a client and gives what it says.
+fn register(service: &Emulator, peer: &Peer, folder: &Path, id: &str, key: &str) -> Result<String, String> {
+    let mut client = match peer.language {
+        Language::Node => command("node", [folder.join("register.js")]),
+        Language::Python => command(python(folder), ["interop/python/register.py"]),
+    };
+    client.args([peer.transport, "localhost", &service.id_scope, id]).env("DPS_KEY", key);
+    client.env("NODE_EXTRA_CA_CERTS", &service.ca).env("SSL_CERT_FILE", &service.ca);
+    let said = output(&mut limited(&client))?;
+    let last = said.lines().last().unwrap_or_default();
+    let result: Value = serde_json::from_str(last).map_err(|_| format!("it said {last}"))?;
+    let (hub, device) = (result["assignedHub"].as_str(), result["deviceId"].as_str());
+    match (hub, device) {
+        (Some(hub), Some(device)) if device == id => Ok(format!("assigned to {hub}")),
+        _ => Err(format!("it said {last}")),
     }
-
-    /// An individual enrollment; gives its key.
-    fn enroll(&self) -> Result<String, String> {
-        let key = self.new_file("device.key");
-        self.dps(&["enrollment", "create", "--registration-id", "dev-01"], &key)?;
-        crate::run::read(&key).map(|text| text.trim().to_owned())
-    }
-
-    /// A group; gives the key of one of its devices.
-    fn enroll_group(&self) -> Result<String, String> {
-        let key = self.new_file("group.key");
-        self.dps(&["enrollment-group", "create", "--group-id", "line-7"], &key)?;
-        let derive = ["derive-key", "--registration-id", GROUP_DEVICE, "--group-key-file"];
-        output(command(&self.program, derive).arg(&key)).map(|text| text.trim().to_owned())
-    }
-
-    fn new_file(&self, name: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        let _ = std::fs::remove_file(&path);
-        path
-    }
-
-    fn dps(&self, words: &[&str], key_out: &Path) -> Outcome {
-        let mut dps = command(&self.program, words);
-        dps.args(["--connection-string-file", &self.owner, "--ca-file", &self.ca, "--key-out"]).arg(key_out);
-        output(&mut dps).map(|_| ())
-    }
-
-    /// Registers with a client and gives what it says.
-    fn register(&self, peer: &Peer, folder: &Path, id: &str, key: &str) -> Result<String, String> {
-        let mut client = match peer.language {
-            Language::Node => command("node", [folder.join("register.js")]),
-            Language::Python => command(python(folder), ["interop/python/register.py"]),
-        };
-        client.args([peer.transport, "localhost", &self.id_scope, id]).env("DPS_KEY", key);
-        client.env("NODE_EXTRA_CA_CERTS", &self.ca).env("SSL_CERT_FILE", &self.ca);
-        let said = output(&mut limited(&client))?;
-        let last = said.lines().last().unwrap_or_default();
-        let result: Value = serde_json::from_str(last).map_err(|_| format!("it said {last}"))?;
-        let (hub, device) = (result["assignedHub"].as_str(), result["deviceId"].as_str());
-        match (hub, device) {
-            (Some(hub), Some(device)) if device == id => Ok(format!("assigned to {hub}")),
-            _ => Err(format!("it said {last}")),
-        }
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The same under a time limit of a minute.
-fn limited(client: &Command) -> Command {
-    let mut limited = command("timeout", ["60"]);
-    limited.arg(client.get_program()).args(client.get_args());
-    for (name, value) in client.get_envs() {
-        limited.env(name, value.unwrap_or_default());
-    }
-    limited
 }

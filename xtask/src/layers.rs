@@ -20,6 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-c", &["dps-client", "dps-core"]),
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
+    ("dps-examples", &["dps-client", "dps-emulator", "dps-net"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("faults", &["dps-client", "dps-emulator", "pair"]),
     ("xtask", &["dps-core"]),

@@ -10,7 +10,9 @@ mod c_vectors;
 mod cargo_checks;
 mod core_deps;
 mod documents;
+mod emulator;
 mod errors;
+mod examples;
 mod fuzz;
 mod header;
 mod image;
@@ -71,6 +73,7 @@ const CHECKS: &[Task] = &[
         run: sizes::check,
     },
     Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
+    Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];

@@ -50,6 +50,19 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     Err(format!("`{}` ended with {}:\n{said}", shown(command), output.status))
 }
 
+/// The same under a time limit of a minute.
+pub(crate) fn limited(program: &Command) -> Command {
+    let mut limited = command("timeout", ["60"]);
+    limited.arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")

@@ -4,6 +4,7 @@
 //! either side, and no test; those are in `tests`.
 #![allow(clippy::expect_used, reason = "a broken test setting should stop the test")]
 
+mod due;
 pub mod link;
 pub mod matrix;
 pub mod mqtt_link;

@@ -1,6 +1,6 @@
 //! Virtual time: a clock that stands still while anything can go on, and jumps to the next moment somebody waits for.
 //!
-//! One task, no thread, no real clock. A future that waits for something that can never come is an error, not a hang.
+//! One thread, no real clock. A future that waits for something that can never come is an error, not a hang.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -30,6 +30,8 @@ pub struct Sent {
     /// The token that came with it, to tell one from another.
     pub token: String,
 }
+
+use crate::due::{Due, Waiting};
 
 /// The one clock of a test; clones show the same time.
 #[derive(Clone, Default)]
@@ -115,9 +117,33 @@ impl World {
                 return None;
             }
             left -= 1;
-            let next = self.waits.borrow().iter().copied().min();
-            self.now.set(next.expect("whatever is pending waits for a moment"));
+            self.now.set(self.next_wait());
         }
+    }
+
+    /// Runs many futures, each to its end, in the order of the moments that they wait for. Each is dropped when it ends.
+    ///
+    /// # Panics
+    /// When one of them waits for nothing.
+    pub fn run_all<F: Future<Output = ()>>(&self, futures: impl IntoIterator<Item = F>) {
+        let mut due = Due::new();
+        for (number, future) in futures.into_iter().enumerate() {
+            due.add(Waiting { until: self.millis(), number, who: Box::pin(future) });
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        while let Some(mut first) = due.take() {
+            self.now.set(first.until);
+            self.waits.borrow_mut().clear();
+            if first.who.as_mut().poll(&mut context).is_pending() {
+                due.add(Waiting { until: self.next_wait(), ..first });
+            }
+        }
+    }
+
+    /// The first moment that what was just polled waits for.
+    fn next_wait(&self) -> u64 {
+        let next = self.waits.borrow().iter().copied().min();
+        next.expect("whatever is pending waits for a moment")
     }
 }
 

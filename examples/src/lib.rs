@@ -1,0 +1,10 @@
+//! What every example needs and none is about: where the service is, who the device is, and how an error is told.
+//!
+//! Named by arguments or the environment, as for the program `dps`; a service of its own is started where none is named.
+
+pub mod hub;
+mod setting;
+mod told;
+
+pub use setting::Setting;
+pub use told::Told;

@@ -1,0 +1,138 @@
+//! Who registers where: as the caller says, or a device of a service that is started for the purpose.
+//!
+//! A key is never an argument, for other users of the machine can read those.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use dps_client::core::Endpoint;
+use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport};
+use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment};
+
+use crate::Told;
+
+/// The device of a service that is started for the purpose.
+pub(crate) const DEVICE: &str = "dev-01";
+
+/// Without arguments it starts a service of its own. The device's key comes from `--key-file`, or from `DPS_KEY`.
+#[derive(Parser)]
+struct Arguments {
+    /// The id scope of the service, such as 0ne00A1B2C3
+    #[arg(long, value_name = "S", env = "DPS_ID_SCOPE", requires = "registration_id")]
+    id_scope: Option<String>,
+    /// The device's registration id
+    #[arg(long, value_name = "R", env = "DPS_REGISTRATION_ID", requires = "id_scope")]
+    registration_id: Option<String>,
+    /// A file with the device's key in base64
+    #[arg(long, value_name = "FILE", env = "DPS_KEY_FILE", requires = "id_scope")]
+    key_file: Option<PathBuf>,
+    /// Where the service answers. Default: Azure's global endpoint
+    #[arg(long, value_name = "HOST[:PORT]", env = "DPS_ENDPOINT", requires = "id_scope")]
+    endpoint: Option<String>,
+    /// Trust only the certificate authorities in this file, instead of the system's
+    #[arg(long, value_name = "PEM", env = "DPS_CA_FILE", requires = "id_scope")]
+    ca_file: Option<PathBuf>,
+}
+
+/// The service and the device of an example.
+pub struct Setting {
+    arguments: Arguments,
+    local: Option<Emulator>,
+    key: Option<String>,
+}
+
+impl Setting {
+    /// Reads arguments and environment; starts a local service when they name none.
+    ///
+    /// # Errors
+    /// When the local service cannot be started.
+    pub async fn read() -> Result<Self, Told> {
+        let arguments = Arguments::parse();
+        if arguments.id_scope.is_some() {
+            return Ok(Self { arguments, local: None, key: std::env::var("DPS_KEY").ok() });
+        }
+        eprintln!("No service is named (--help says how), so that a local one is started.");
+        let options = EmulatorOptions::new().mqtt_port(0).service(|service| service.echo_payload(true));
+        let local = Emulator::start(options).await?;
+        let now = local.now();
+        let enrolled = local.with_service(|service| service.put_enrollment(now, IndividualEnrollment::new(DEVICE)))?;
+        let key = enrolled.settings.attestation.primary.map(|key| key.expose().to_owned());
+        Ok(Self { arguments, local: Some(local), key })
+    }
+
+    /// The id scope.
+    #[must_use]
+    pub fn id_scope(&self) -> &str {
+        let local = self.local.as_ref().map(Emulator::id_scope);
+        local.or(self.arguments.id_scope.as_deref()).unwrap_or_default()
+    }
+
+    /// The registration id.
+    #[must_use]
+    pub fn registration_id(&self) -> &str {
+        self.arguments.registration_id.as_deref().unwrap_or(DEVICE)
+    }
+
+    /// The device's key.
+    ///
+    /// # Errors
+    /// When there is none, or what is there is no key.
+    pub fn key(&self) -> Result<SymmetricKey, Told> {
+        match (&self.arguments.key_file, &self.key) {
+            (Some(file), _) => Ok(SymmetricKey::from_file(file)?),
+            (None, Some(text)) => Ok(SymmetricKey::from_base64(text)?),
+            (None, None) => Err("there is no key: give --key-file FILE, or the key itself in DPS_KEY".into()),
+        }
+    }
+
+    /// Where the service answers over this transport.
+    #[must_use]
+    pub fn endpoint(&self, transport: Transport) -> String {
+        match (&self.local, transport) {
+            (Some(local), Transport::Mqtt) => local.mqtt_endpoint().unwrap_or_default(),
+            (Some(local), _) => local.endpoint(),
+            (None, _) => self.arguments.endpoint.clone().unwrap_or_else(|| Endpoint::GLOBAL.host().to_owned()),
+        }
+    }
+
+    /// Whom to trust: the system's authorities, those of a file, or the local service's own.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no certificates.
+    pub fn roots(&self) -> Result<Roots, Told> {
+        match (&self.local, &self.arguments.ca_file) {
+            (Some(local), _) => Ok(Roots::replace_pem(local.ca_pem().as_bytes())?),
+            (None, Some(file)) => {
+                let pem = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                Ok(Roots::replace_pem(&pem)?)
+            }
+            (None, None) => Ok(Roots::platform()),
+        }
+    }
+
+    /// The proxy on the way: the environment's, but none to the local service.
+    #[must_use]
+    pub fn proxy(&self) -> ProxyChoice {
+        if self.local.is_some() { ProxyChoice::Direct } else { ProxyChoice::Environment }
+    }
+
+    /// A client with all of the above but a credential, as `register_https.rs` writes it out.
+    ///
+    /// # Errors
+    /// As [`Setting::roots`].
+    pub fn client(&self, transport: Transport) -> Result<ProvisioningClientBuilder, Told> {
+        Ok(ProvisioningClient::builder()
+            .id_scope(self.id_scope())
+            .registration_id(self.registration_id())
+            .endpoint(self.endpoint(transport))
+            .transport(transport)
+            .roots(self.roots()?)
+            .proxy(self.proxy()))
+    }
+
+    /// The local service, where that is the one.
+    #[must_use]
+    pub fn local(&self) -> Option<&Emulator> {
+        self.local.as_ref()
+    }
+}

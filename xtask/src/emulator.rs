@@ -1,0 +1,92 @@
+//! A `dps emulator` of its own process, for checks of programs that register.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::run::{Outcome, cargo, command, output, run, target_dir};
+
+/// A running `dps emulator`; it ends with this value.
+pub(crate) struct Emulator {
+    process: Child,
+    program: PathBuf,
+    folder: PathBuf,
+    pub(crate) id_scope: String,
+    pub(crate) https: String,
+    pub(crate) mqtt: String,
+    /// The file of its certificate authority.
+    pub(crate) ca: String,
+    owner: String,
+}
+
+impl Emulator {
+    /// Builds the program and starts it. `folder` is for its state and for keys.
+    pub(crate) fn start(folder: &Path, options: &[&str]) -> Result<Self, String> {
+        run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-cli"]))?;
+        let state = folder.join("state");
+        // Of an earlier run: its enrollments would be in the way.
+        let _ = std::fs::remove_dir_all(&state);
+        let program = target_dir().join("debug/dps");
+        let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
+        let mut process = command(&program, ["emulator", "--json", "--state"])
+            .arg(&state)
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        let mut line = String::new();
+        let read = process.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
+        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let emulator = Self {
+            process,
+            program,
+            folder: folder.to_owned(),
+            id_scope: text(&ready["idScope"]),
+            https: text(&ready["endpoints"]["https"]),
+            mqtt: text(&ready["endpoints"]["mqtt"]),
+            ca: text(&ready["caFile"]),
+            owner: text(&ready["connectionStringFile"]),
+        };
+        if emulator.id_scope.is_empty() {
+            return Err(format!("the emulator did not start: {line} {read:?}"));
+        }
+        Ok(emulator)
+    }
+
+    /// An individual enrollment; gives the file of its key.
+    pub(crate) fn enroll(&self, registration_id: &str) -> Result<PathBuf, String> {
+        let key = self.new_file("device.key");
+        self.dps(&["enrollment", "create", "--registration-id", registration_id], &key)?;
+        Ok(key)
+    }
+
+    /// A group; gives the key of one of its devices.
+    pub(crate) fn enroll_group(&self, registration_id: &str) -> Result<String, String> {
+        let key = self.new_file("group.key");
+        self.dps(&["enrollment-group", "create", "--group-id", "line-7"], &key)?;
+        let derive = ["derive-key", "--registration-id", registration_id, "--group-key-file"];
+        output(command(&self.program, derive).arg(&key)).map(|text| text.trim().to_owned())
+    }
+
+    fn new_file(&self, name: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    fn dps(&self, words: &[&str], key_out: &Path) -> Outcome {
+        let mut dps = command(&self.program, words);
+        dps.args(["--connection-string-file", &self.owner, "--ca-file", &self.ca, "--key-out"]).arg(key_out);
+        output(&mut dps).map(|_| ())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

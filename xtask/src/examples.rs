@@ -1,0 +1,95 @@
+//! Runs every example and compares what it prints with what its header says that it prints.
+//!
+//! As a newcomer does, with nothing named, and as a user does, with the service named in the environment.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::emulator::Emulator;
+use crate::run::{Outcome, cargo, command, limited, output, read, report, run, target_dir, tracked};
+
+const DEVICE: &str = "dev-01";
+/// What an example may be told by the environment.
+const VARIABLES: [&str; 7] = [
+    "DPS_ID_SCOPE",
+    "DPS_REGISTRATION_ID",
+    "DPS_KEY",
+    "DPS_KEY_FILE",
+    "DPS_ENDPOINT",
+    "DPS_CA_FILE",
+    "DPS_ASSIGNMENT_FILE",
+];
+/// These need what only the local service does: give a payload back, play the hub.
+const LOCAL_ONLY: [&str; 2] = ["custom-payload", "cached-hub"];
+
+pub(crate) fn check() -> Outcome {
+    run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-examples", "--examples"]))?;
+    let folder = target_dir().join("examples-check");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let service = Emulator::start(&folder, &[])?;
+    let key = service.enroll(DEVICE)?;
+    let mut problems = Vec::new();
+    for path in tracked()?.iter().filter(|path| is_example(path)) {
+        let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+        let expected =
+            printed(&read(path)?).ok_or_else(|| format!("{path} does not say in its header what it prints"))?;
+        let mut ways = vec![("alone", example(&name)?)];
+        if !LOCAL_ONLY.contains(&name.as_str()) {
+            ways.push(("with a service named", named(&name, &service, &key)?));
+        }
+        for (how, example) in ways {
+            match output(&mut limited(&example)) {
+                Ok(said) if said == expected => println!("{name:<15} {how}: as it says"),
+                Ok(said) => problems.push(format!("{path}, {how}, prints\n{said}where its header says\n{expected}")),
+                Err(problem) => problems.push(format!("{path}, {how}: {problem}")),
+            }
+        }
+    }
+    report(&problems)
+}
+
+fn is_example(path: &str) -> bool {
+    path.strip_prefix("examples/").is_some_and(|name| name.ends_with(".rs") && !name.contains('/'))
+}
+
+/// What a header's block of text holds.
+fn printed(source: &str) -> Option<String> {
+    let header =
+        source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let block: Vec<&str> =
+        header.skip_while(|line| *line != "```text").skip(1).take_while(|line| *line != "```").collect();
+    (!block.is_empty()).then(|| block.join("\n") + "\n")
+}
+
+/// The example without anything named.
+fn example(name: &str) -> Result<Command, String> {
+    let program = target_dir().join("debug/examples").join(name);
+    let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
+    let mut example = command(program, [] as [&str; 0]);
+    VARIABLES.iter().for_each(|variable| {
+        example.env_remove(variable);
+    });
+    Ok(example)
+}
+
+/// The example for a device of this service.
+fn named(name: &str, service: &Emulator, key: &Path) -> Result<Command, String> {
+    let endpoint = if name.contains("mqtt") { &service.mqtt } else { &service.https };
+    let mut example = example(name)?;
+    example.env("DPS_ID_SCOPE", &service.id_scope).env("DPS_REGISTRATION_ID", DEVICE).env("DPS_KEY_FILE", key);
+    example.env("DPS_ENDPOINT", endpoint).env("DPS_CA_FILE", &service.ca).env("NO_PROXY", "localhost");
+    Ok(example)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headers_block_is_what_is_printed() {
+        let source = "//! What it shows.\n//!\n//! ```text\n//! a\n//!   b\n//! ```\n\nuse x;\n//! ```text\n//! no\n";
+        assert_eq!(printed(source).as_deref(), Some("a\n  b\n"));
+        assert_eq!(printed("//! Nothing.\nfn main() {}\n"), None);
+        assert!(is_example("examples/resume.rs") && !is_example("examples/src/lib.rs") && !is_example("docs/a.rs"));
+    }
+}
