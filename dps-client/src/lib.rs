@@ -38,6 +38,7 @@ mod error;
 mod hub;
 mod key;
 mod link;
+mod private_file;
 mod probe;
 mod progress;
 mod secret_text;
@@ -55,11 +56,14 @@ pub use error::DpsError;
 pub use hub::{HubCredentials, HubPassword};
 pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
+#[doc(hidden)]
+pub use private_file::WritePoint;
+pub use private_file::{Ownership, PrivateFile, StoreLock};
 pub use probe::{Answer, Probe};
 pub use progress::{Progress, ResumeToken};
 pub use secret_text::SecretText;
 pub use signer::{BlockingSigner, SendSigner};
-pub use store::{AssignmentStore, Loaded, StoreLock, StoredAssignment};
+pub use store::{AssignmentStore, Loaded, StoredAssignment};
 pub use timer::TokioTimer;
 
 /// The README's examples compile.

@@ -3,13 +3,12 @@
 //!
 //! A file is written whole or not at all, readable by its owner only, and never through a link. No secret is in it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::DpsError;
+use crate::private_file::{Ownership, PrivateFile, StoreLock};
 
 const VERSION: u32 = 1;
 /// No stored assignment is longer, in bytes.
@@ -73,19 +72,13 @@ pub enum Loaded {
 /// ```
 #[derive(Clone, Debug)]
 pub struct AssignmentStore {
-    path: PathBuf,
-}
-
-/// Keeps other processes from the store until it is dropped.
-#[derive(Debug)]
-pub struct StoreLock {
-    _file: File,
+    file: PrivateFile,
 }
 
 impl AssignmentStore {
     /// A store in this file. The folder has to exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { file: PrivateFile::new(path) }
     }
 
     /// Locks the store for this process, or says that another has it. The lock is a file beside the store's, which
@@ -94,11 +87,7 @@ impl AssignmentStore {
     /// # Errors
     /// [`DpsError`] `file` when another process holds the lock, or it cannot be made.
     pub fn lock(&self) -> Result<StoreLock, DpsError> {
-        let path = self.beside("lock");
-        let file = open(OpenOptions::new().create(true).truncate(false).write(true), &path)
-            .map_err(|error| DpsError::file(&path, "cannot be opened", error))?;
-        lock_exclusively(&file).map_err(|error| DpsError::file(&path, "is held by another process", error))?;
-        Ok(StoreLock { _file: file })
+        self.file.lock()
     }
 
     /// Reads the stored assignment.
@@ -106,18 +95,14 @@ impl AssignmentStore {
     /// # Errors
     /// [`DpsError`] `file` when the file cannot be read, or is a link.
     pub fn load(&self, _lock: &StoreLock) -> Result<Loaded, DpsError> {
-        let mut text = Vec::new();
-        match open(OpenOptions::new().read(true), &self.path) {
-            Ok(file) => file
-                .take(FILE_MAX + 1)
-                .read_to_end(&mut text)
-                .map_err(|error| DpsError::file(&self.path, "cannot be read", error))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Nothing),
-            Err(error) => return Err(DpsError::file(&self.path, "cannot be opened", error)),
-        };
+        let Some(text) = self.file.read(FILE_MAX)? else { return Ok(Loaded::Nothing) };
         match parse(&text) {
             Ok(assignment) => Ok(Loaded::Found(assignment)),
-            Err(problem) => self.set_aside(problem),
+            Err(problem) => {
+                let path = self.file.set_aside()?;
+                tracing::warn!(path = %path.display(), problem, "a stored assignment cannot be used and was set aside");
+                Ok(Loaded::SetAside { path, problem })
+            }
         }
     }
 
@@ -127,10 +112,9 @@ impl AssignmentStore {
     /// [`DpsError`] `file` when it cannot be written.
     pub fn save(&self, _lock: &StoreLock, assignment: &StoredAssignment) -> Result<(), DpsError> {
         let document = Document { version: VERSION, assignment: assignment.clone() };
-        let written = serde_json::to_vec_pretty(&document).map_err(io::Error::other);
-        written
-            .and_then(|text| replace(&self.path, &text))
-            .map_err(|error| DpsError::file(&self.path, "cannot be written", error))
+        let text = serde_json::to_vec_pretty(&document)
+            .map_err(|error| DpsError::file(self.file.path(), "cannot be written", std::io::Error::other(error)))?;
+        self.file.replace(&text, Ownership::Private)
     }
 
     /// Forgets the stored assignment; nothing stored is no error.
@@ -138,28 +122,7 @@ impl AssignmentStore {
     /// # Errors
     /// [`DpsError`] `file` when it cannot be removed.
     pub fn clear(&self, _lock: &StoreLock) -> Result<(), DpsError> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(DpsError::file(&self.path, "cannot be removed", error))
-            }
-            _ => {
-                sync_folder(folder(&self.path)).map_err(|error| DpsError::file(&self.path, "cannot be removed", error))
-            }
-        }
-    }
-
-    fn set_aside(&self, problem: String) -> Result<Loaded, DpsError> {
-        let path = self.beside("corrupt");
-        fs::rename(&self.path, &path).map_err(|error| DpsError::file(&self.path, "cannot be set aside", error))?;
-        tracing::warn!(path = %path.display(), problem, "a stored assignment cannot be used and was set aside");
-        Ok(Loaded::SetAside { path, problem })
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".");
-        name.push(ending);
-        self.path.with_file_name(name)
+        self.file.remove()
     }
 }
 
@@ -172,54 +135,4 @@ fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
         VERSION => Ok(document.assignment),
         other => Err(format!("its version is {other}; this program reads version {VERSION}")),
     }
-}
-
-/// Writes beside the file and renames: readers see the old text or the new one.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    // Opened exclusively under a random name, readable by the owner only.
-    let mut file = tempfile::Builder::new().prefix(".assignment-").tempfile_in(folder(path))?;
-    file.write_all(text)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    sync_folder(folder(path))
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-#[cfg(unix)]
-fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    options.mode(0o600).custom_flags(no_follow).open(path)
-}
-
-#[cfg(unix)]
-fn lock_exclusively(file: &File) -> io::Result<()> {
-    Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?)
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.open(path)
-}
-
-/// Elsewhere the open file itself keeps others from writing it.
-#[cfg(not(unix))]
-fn lock_exclusively(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use dps_client::core::ErrorCode;
-use dps_client::{AssignmentStore, Loaded, StoredAssignment};
+use dps_client::{AssignmentStore, Loaded, Ownership, PrivateFile, StoredAssignment, WritePoint};
 
 fn assignment(hub: &str) -> StoredAssignment {
     StoredAssignment {
@@ -88,4 +88,44 @@ fn a_folder_that_is_missing_is_named() {
     let error = store.lock().unwrap_err();
     assert_eq!(error.code(), ErrorCode::File);
     assert!(error.to_string().contains("gone"), "{error}");
+}
+
+/// What a reader finds when the power goes at this point: a copy of the folder, with no destructor run.
+#[test]
+fn a_stop_at_any_point_of_writing_leaves_the_old_content_or_the_new() {
+    let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = PrivateFile::new(folder.path().join("a"));
+    for (content, before) in [(&b"the first"[..], None), (b"the second, which is longer", Some(&b"the first"[..]))] {
+        let mut points = Vec::new();
+        let mut look = |point| {
+            points.push(point);
+            let copy = crashed.path().join(format!("{}-{point:?}", content.len()));
+            fs::create_dir(&copy).unwrap();
+            for entry in fs::read_dir(folder.path()).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+            }
+            let found = PrivateFile::new(copy.join("a")).read(100).unwrap();
+            let found = found.as_deref().map(Vec::as_slice);
+            assert!(found == before || found == Some(content), "{point:?}: {found:?}");
+            assert_eq!(found == Some(content), matches!(point, WritePoint::Renamed | WritePoint::Done), "{point:?}");
+        };
+        file.replace_watched(content, Ownership::Private, &mut look).unwrap();
+        assert_eq!(points.len(), 7);
+    }
+    assert_eq!(names(folder.path()), ["a"]);
+}
+
+#[test]
+fn mode_and_owner_are_kept_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = PrivateFile::new(folder.path().join("a"));
+    let mode = || fs::metadata(file.path()).unwrap().permissions().mode() & 0o7777;
+    file.replace(b"1", Ownership::Kept).unwrap();
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    file.replace(b"2", Ownership::Kept).unwrap();
+    assert_eq!(mode(), 0o640);
+    file.replace(b"3", Ownership::Private).unwrap();
+    assert_eq!(mode(), 0o600);
 }

@@ -30,19 +30,18 @@ impl Key {
     /// [`ConfigError::Key`] when it is not base64, decodes to fewer than 16 or more than 64 bytes, or looks like
     /// something else that is often pasted in its place (PEM, a connection string, hex).
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        if let Some(problem) = mistaken_for_a_key(text) {
-            return Err(ConfigError::Key(problem));
-        }
-        let mut bytes = [0; KEY_MAX];
-        let decoded = text::decode_base64(text, &mut bytes);
-        let key = match decoded {
-            Ok(len) => Self::from_bytes(bytes.get(..len).unwrap_or(&[])),
-            Err(Base64Error::Digit(offset)) => Err(ConfigError::Key(KeyProblem::NotBase64 { offset })),
-            Err(Base64Error::Length) => Err(ConfigError::Key(KeyProblem::Truncated)),
-            Err(Base64Error::TooLong(length)) => Err(ConfigError::Key(KeyProblem::Length { length })),
+        let mut key = Self { bytes: [0; KEY_MAX], len: 0 };
+        let problem = match text::decode_base64(text, &mut key.bytes) {
+            Ok(_) if looks_like_hex(text) => KeyProblem::LooksLikeHex,
+            Ok(length) if length >= KEY_MIN => {
+                key.len = length as u8;
+                return Ok(key);
+            }
+            Ok(length) | Err(Base64Error::TooLong(length)) => KeyProblem::Length { length },
+            Err(Base64Error::Digit(offset)) => KeyProblem::NotBase64 { offset },
+            Err(Base64Error::Length) => KeyProblem::Truncated,
         };
-        bytes.zeroize();
-        key
+        Err(ConfigError::Key(mistaken_for_a_key(text).unwrap_or(problem)))
     }
 
     /// Takes a key's raw bytes.
@@ -105,7 +104,7 @@ impl Key {
 
 impl Drop for Key {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        self.bytes.as_mut_slice().zeroize();
     }
 }
 
@@ -134,7 +133,7 @@ impl Signature {
 
 impl Drop for Signature {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.as_mut_slice().zeroize();
     }
 }
 
@@ -144,7 +143,7 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Recognises what people paste where a key belongs.
+/// Recognises what people paste where a key belongs, in text that was found to be none.
 fn mistaken_for_a_key(text: &str) -> Option<KeyProblem> {
     let contains = |needle: &str| {
         text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
@@ -155,11 +154,16 @@ fn mistaken_for_a_key(text: &str) -> Option<KeyProblem> {
         Some(KeyProblem::LooksLikePem)
     } else if contains("HostName=") || contains("SharedAccessKey=") || contains("SharedAccessSignature") {
         Some(KeyProblem::LooksLikeConnectionString)
-    } else if text.len() >= 32 && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    } else if looks_like_hex(text) {
         Some(KeyProblem::LooksLikeHex)
     } else {
         None
     }
+}
+
+/// Hex digits are base64 as well, and of some other key.
+fn looks_like_hex(text: &str) -> bool {
+    text.len() >= 32 && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -181,7 +185,9 @@ mod tests {
         assert_eq!(problem(""), KeyProblem::Empty);
         assert_eq!(problem("-----BEGIN PRIVATE KEY-----\nMIIE"), KeyProblem::LooksLikePem);
         assert_eq!(problem("HostName=h.test;SharedAccessKey=AAAA"), KeyProblem::LooksLikeConnectionString);
-        assert_eq!(problem(&"0f".repeat(32)), KeyProblem::LooksLikeHex);
+        for length in [16, 31, 32, 64] {
+            assert_eq!(problem(&"0f".repeat(length)), KeyProblem::LooksLikeHex);
+        }
         assert_eq!(problem("AAAAAAAAAAAAAAAAAAAAAAAA\n"), KeyProblem::NotBase64 { offset: 24 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 15])), KeyProblem::Length { length: 15 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 65])), KeyProblem::Length { length: 65 });

@@ -40,7 +40,9 @@ fn derived_keys() {
             "key" => {
                 let (group, id) = (Key::from_base64(group).unwrap(), RegistrationId::new(id).unwrap());
                 assert_eq!(key_text(&derive_device_key(&group, id)), expected, "{entry}");
-                assert_eq!(GroupDeriver::new(&group).write_base64(id, &mut [0; 44]).unwrap(), expected, "{entry}");
+                let mut text = [0; 44];
+                GroupDeriver::new(&group).write_base64(id, &mut text);
+                assert_eq!(text, expected.as_bytes(), "{entry}");
             }
             "hmac" => {
                 assert!(Key::from_base64(group).is_err(), "{entry}");

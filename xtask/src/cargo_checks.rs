@@ -60,3 +60,9 @@ pub(crate) fn demo() -> Outcome {
 pub(crate) fn faults() -> Outcome {
     run(&mut cargo(["run", "--locked", "--quiet", "-p", "faults"]))
 }
+
+/// The tests hold the same expectations; this writes what comes out, to be looked at in the diff.
+pub(crate) fn write_golden() -> Outcome {
+    let mut test = cargo(["test", "--locked", "--quiet", "-p", "dps-edge", "--test", "golden"]);
+    run(test.env("DPS_WRITE_GOLDEN", "1"))
+}

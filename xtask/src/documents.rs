@@ -54,11 +54,12 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a code span is meant as a path of the repository: one word that begins with a top-level folder, or a file at the top.
 fn is_path(span: &str) -> bool {
-    const FOLDERS: [&str; 16] = [
+    const FOLDERS: &[&str] = &[
         "dps-core/",
         "dps-net/",
         "dps-http/",
         "dps-client/",
+        "dps-edge/",
         "dps-emulator/",
         "dps-cli/",
         "tests/",

@@ -15,6 +15,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-http", &["dps-core", "dps-net"]),
     ("dps-mqtt", &["dps-core", "dps-net"]),
     ("dps-client", &["dps-core", "dps-net", "dps-http", "dps-mqtt"]),
+    ("dps-edge", &["dps-client", "dps-core"]),
     ("dps-emulator", &[]),
     ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
     ("dps-c", &["dps-client", "dps-core"]),

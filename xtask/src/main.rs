@@ -87,6 +87,11 @@ const OTHERS: &[Task] = &[
         run: cargo_checks::faults,
     },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
+    Task {
+        name: "write-golden",
+        about: "write the expectations in dps-edge/tests/golden anew",
+        run: cargo_checks::write_golden,
+    },
     Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },
     Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
 ];

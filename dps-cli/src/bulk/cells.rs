@@ -59,6 +59,28 @@ pub(crate) fn for_each(record: &[u8], delimiter: u8, scratch: &mut Vec<u8>, mut 
     scratch.clear();
 }
 
+/// The content of the cell with this index, which may stand in `scratch`; or how many cells there are.
+pub(crate) fn nth<'c>(
+    record: &'c [u8],
+    delimiter: u8,
+    wanted: usize,
+    scratch: &'c mut Vec<u8>,
+) -> Result<&'c [u8], usize> {
+    if !record.contains(&b'"') {
+        let mut cells = record.split(|byte| *byte == delimiter);
+        return cells.nth(wanted).ok_or_else(|| record.split(|byte| *byte == delimiter).count());
+    }
+    let (mut found, mut count) = (None, 0);
+    for_each(record, delimiter, scratch, |index, cell| {
+        count = index + 1;
+        if index == wanted {
+            found = Some(cell.to_vec());
+        }
+    });
+    *scratch = found.ok_or(count)?;
+    Ok(scratch)
+}
+
 /// The delimiter of a list, told by its first record: the first comma, semicolon or tab outside quotes.
 pub(crate) fn delimiter_of(record: &[u8]) -> u8 {
     let mut quoted = false;
@@ -96,6 +118,14 @@ mod tests {
         assert_eq!(cells("\"two\nlines\";c"), ["two\nlines", "c"]);
         assert_eq!(cells("a\tb,c"), ["a", "b,c"]);
         assert_eq!(cells(r#"5" disk,c"#), [r#"5" disk"#, "c"]);
+    }
+
+    #[test]
+    fn one_cell_is_found_with_quotes_and_without() {
+        for record in ["a,b,c", r#""a",b,"c""#] {
+            let cell = |index| nth(record.as_bytes(), b',', index, &mut Vec::new()).map(<[u8]>::to_vec);
+            assert_eq!((cell(0), cell(2), cell(3)), (Ok(b"a".to_vec()), Ok(b"c".to_vec()), Err(3)));
+        }
     }
 
     #[test]

@@ -22,11 +22,13 @@ pub(crate) struct Lines<R> {
     read: u64,
     consumed: u64,
     taken_back: VecDeque<Line>,
+    /// Room of an earlier line, for the next.
+    spare: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input, read: 0, consumed: 0, taken_back: VecDeque::new() }
+        Self { input, read: 0, consumed: 0, taken_back: VecDeque::new(), spare: Vec::new() }
     }
 
     /// The next line.
@@ -44,13 +46,19 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// Takes the room of a line that is done with.
+    pub(crate) fn reuse(&mut self, bytes: Vec<u8>) {
+        self.spare = bytes;
+    }
+
     /// How many bytes of the input are used up.
     pub(crate) fn consumed(&self) -> u64 {
         self.consumed
     }
 
     fn read_line(&mut self) -> io::Result<Option<Line>> {
-        let (mut bytes, mut cut) = (Vec::new(), false);
+        let (mut bytes, mut cut) = (std::mem::take(&mut self.spare), false);
+        bytes.clear();
         let start = self.consumed;
         loop {
             let available = match self.input.fill_buf() {

@@ -1,8 +1,10 @@
 //! The keys of many devices: a list of ids in, a list of keys out, in constant memory and in the order of the input.
 //!
-//! Good rows are written whatever the others are; the others are told with their lines. Files and keys are opened by
-//! the command; this room only streams.
+//! One thread reads, as many as there are processors derive, one writes; a fixed number of batches goes round between
+//! them. Good rows are written whatever the others are; the others are told with their lines. Files and keys are
+//! opened by the command; this room only streams.
 
+mod batch;
 mod cells;
 mod findings;
 mod lines;
@@ -10,27 +12,26 @@ mod progress;
 mod rows;
 mod seen;
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
-use dps_core::RegistrationId;
 use dps_core::credentials::GroupDeriver;
-use dps_core::credentials::derive::DERIVED_TEXT;
-use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::args::RowFormat;
 use crate::failure::{Failure, Result};
+use batch::{Batch, Finished, Problem, Worker};
 use findings::Findings;
 use progress::Progress;
 use rows::Rows;
-use seen::Seen;
+use seen::{IdHasher, Seen};
 
 pub(crate) use findings::Findings as ListFindings;
 pub(crate) use rows::Layout;
 
-/// Keys are collected up to about this many bytes before they are written.
-const CHUNK: usize = 64 * 1024;
-/// More than one row of output has.
-const ROW_MAX: usize = 256;
+/// Batches for each deriving thread: one it works on, one that waits for it, one that is read or written meanwhile.
+const BATCHES: usize = 3;
 
 /// What is to be done with a list.
 #[derive(Clone, Copy)]
@@ -54,96 +55,183 @@ pub(crate) struct Summary {
     pub(crate) findings: Findings,
 }
 
+/// A batch on its way, or why the list cannot be read on.
+type Passed = io::Result<Batch>;
+
 /// Derives the key of every id in `input` and writes it to `output`.
 pub(crate) fn derive(
     deriver: &GroupDeriver,
     task: Task,
-    input: impl BufRead,
+    input: impl BufRead + Send,
     output: &mut impl Write,
 ) -> Result<Summary> {
-    let mut rows = Rows::new(input, task.layout);
-    let mut keys = KeyRows::new(deriver, task.format, output);
-    let mut progress = Progress::new(task.size);
-    let mut seen = Seen::default();
-    let mut summary = Summary::default();
-    keys.header()?;
-    while let Some(row) = rows.next().map_err(|error| failed("the list of ids cannot be read", &error))? {
-        summary.rows += 1;
-        progress.at(summary.rows, rows.consumed());
-        let mut id = match row.id {
-            Ok(id) => id,
-            Err(problem) => {
-                progress.clear();
-                summary.findings.bad_row(row.line, problem);
-                continue;
+    let worker = Worker {
+        deriver,
+        lowercase: task.lowercase,
+        format: task.format,
+        hasher: IdHasher::default(),
+        folded: String::new(),
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    // Whoever ends drops its channels, and so ends the others.
+    thread::scope(|scope| {
+        let (empty, empties) = channel();
+        for _ in 0..threads * BATCHES {
+            _ = empty.send(Batch::default());
+        }
+        let (mut to_workers, mut from_workers) = (Vec::new(), Vec::new());
+        for _ in 0..threads {
+            let (to_worker, tasks) = channel();
+            let (done, from_worker) = channel();
+            let worker = worker.clone();
+            scope.spawn(move || work(worker, &tasks, &done));
+            to_workers.push(to_worker);
+            from_workers.push(from_worker);
+        }
+        let rows = Rows::new(input, task.layout);
+        scope.spawn(move || read(rows, &empties, &to_workers));
+        write(task, &from_workers, &empty, output)
+    })
+}
+
+/// Reads the list into batches and deals them out in turn.
+fn read(mut rows: Rows<impl BufRead>, empties: &Receiver<Batch>, to_workers: &[Sender<Passed>]) {
+    for (to_worker, mut batch) in to_workers.iter().cycle().zip(empties) {
+        let passed = match batch.fill(&mut rows) {
+            Ok(true) => Ok(batch),
+            Ok(false) => return,
+            Err(error) => Err(error),
+        };
+        if to_worker.send(passed).is_err() {
+            return;
+        }
+    }
+}
+
+fn work(mut worker: Worker<'_>, tasks: &Receiver<Passed>, done: &Sender<Passed>) {
+    for mut passed in tasks {
+        if let Ok(batch) = &mut passed {
+            worker.work(batch);
+        }
+        if done.send(passed).is_err() {
+            return;
+        }
+    }
+}
+
+/// Collects the batches in the order in which they were dealt out, until one does not come: then all have been.
+fn write(
+    task: Task,
+    from_workers: &[Receiver<Passed>],
+    empty: &Sender<Batch>,
+    output: &mut impl Write,
+) -> Result<Summary> {
+    let mut sorter = Sorter { seen: Seen::default(), progress: Progress::new(task.size), summary: Summary::default() };
+    let mut put = |bytes: &[u8]| output.write_all(bytes).map_err(|error| failed("the keys cannot be written", &error));
+    if task.format == RowFormat::Csv {
+        put(b"registration_id,device_key\n")?;
+    }
+    for from_worker in from_workers.iter().cycle() {
+        let Ok(passed) = from_worker.recv() else { break };
+        let batch = passed.map_err(|error| failed("the list of ids cannot be read", &error))?;
+        // Good rows that follow each other are written at once.
+        let mut good = 0..0;
+        for row in batch.finished() {
+            if !sorter.is_good(&row) {
+                put(batch.output(good))?;
+                good = row.output.end..row.output.end;
             }
-        };
-        if task.lowercase {
-            id.make_ascii_lowercase();
+            good.end = row.output.end;
         }
-        let good = match RegistrationId::new(&id) {
-            Ok(good) => good,
-            Err(error) => {
-                progress.clear();
-                summary.findings.bad_id(row.line, &id, error);
-                continue;
-            }
-        };
-        if let Some(before) = seen.note(&id, row.line) {
-            progress.clear();
-            summary.findings.repeated(row.line, &id, before);
-            continue;
-        }
-        summary.upper_case += u64::from(good.has_upper_case());
-        keys.write(good)?;
-        summary.written += 1;
+        put(batch.output(good))?;
+        sorter.progress.at(sorter.summary.rows, batch.consumed);
+        _ = empty.send(batch);
     }
-    keys.finish()?;
-    Ok(summary)
+    Ok(sorter.summary)
 }
 
-/// Writes keys in chunks from a buffer that is wiped.
-struct KeyRows<'a, W> {
-    deriver: &'a GroupDeriver,
-    format: RowFormat,
-    output: &'a mut W,
-    chunk: Zeroizing<Vec<u8>>,
+/// Tells the rows that are to be written from the others, which it notes.
+struct Sorter {
+    seen: Seen,
+    progress: Progress,
+    summary: Summary,
 }
 
-impl<'a, W: Write> KeyRows<'a, W> {
-    fn new(deriver: &'a GroupDeriver, format: RowFormat, output: &'a mut W) -> Self {
-        Self { deriver, format, output, chunk: Zeroizing::new(Vec::with_capacity(CHUNK + ROW_MAX)) }
-    }
-
-    fn header(&mut self) -> Result<()> {
-        if self.format == RowFormat::Csv {
-            self.chunk.extend_from_slice(b"registration_id,device_key\n");
+impl Sorter {
+    fn is_good(&mut self, row: &Finished<'_>) -> bool {
+        self.summary.rows += 1;
+        match row.result {
+            Err(Problem::Row(problem)) => self.findings().bad_row(row.line, problem),
+            Err(Problem::Id(error)) => self.findings().bad_id(row.line, row.id, error),
+            Ok(derived) => match self.seen.note(derived.hash, row.line) {
+                Some(before) => self.findings().repeated(row.line, row.id, before),
+                None => {
+                    self.summary.written += 1;
+                    self.summary.upper_case += u64::from(derived.upper_case);
+                    return true;
+                }
+            },
         }
-        Ok(())
+        false
     }
 
-    /// An id holds nothing that either form would have to escape.
-    fn write(&mut self, id: RegistrationId<'_>) -> Result<()> {
-        let mut text = [0; DERIVED_TEXT];
-        let key = self.deriver.write_base64(id, &mut text).map_err(|error| Failure::internal(error.to_string()))?;
-        let pieces = match self.format {
-            RowFormat::Csv => [id.as_str(), ",", key, "\n", ""],
-            RowFormat::Jsonl => ["{\"registrationId\":\"", id.as_str(), "\",\"deviceKey\":\"", key, "\"}\n"],
-        };
-        for piece in pieces {
-            self.chunk.extend_from_slice(piece.as_bytes());
-        }
-        text.zeroize();
-        if self.chunk.len() >= CHUNK { self.finish() } else { Ok(()) }
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.output.write_all(&self.chunk).map_err(|error| failed("the keys cannot be written", &error))?;
-        self.chunk.clear();
-        Ok(())
+    /// Findings are told on the terminal, where the progress is drawn.
+    fn findings(&mut self) -> &mut Findings {
+        self.progress.clear();
+        &mut self.summary.findings
     }
 }
 
-fn failed(what: &str, error: &std::io::Error) -> Failure {
+fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(dps_core::ErrorCode::File, format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Read};
+
+    use dps_core::{ErrorCode, Key};
+
+    use super::*;
+
+    const TASK: Task =
+        Task { layout: Layout { column: None, header: false }, lowercase: false, format: RowFormat::Csv, size: None };
+
+    /// A disk that is full after so many bytes.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A list that cannot be read.
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
+    fn failure(input: impl Read + Send, mut output: impl Write) -> Failure {
+        let deriver = GroupDeriver::new(&Key::from_bytes(&[7; 64]).unwrap());
+        derive(&deriver, TASK, BufReader::new(input), &mut output).unwrap_err()
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_and_a_full_disk_end_it() {
+        let ids: String = (0..50_000).map(|number| format!("dev-{number}\n")).collect();
+        let broken = failure(ids.as_bytes().chain(Broken), Vec::new());
+        assert_eq!(broken.code, ErrorCode::File);
+        assert!(broken.message.starts_with("the list of ids cannot be read"), "{}", broken.message);
+        let full = failure(ids.as_bytes(), Disk(500_000));
+        assert!(full.message.starts_with("the keys cannot be written"), "{}", full.message);
+    }
 }

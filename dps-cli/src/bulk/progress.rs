@@ -22,9 +22,7 @@ impl Progress {
 
     /// Shows that `rows` rows and `bytes` bytes are done.
     pub(crate) fn at(&mut self, rows: u64, bytes: u64) {
-        // Asking the clock costs about as much as deriving a key.
-        if rows.is_multiple_of(256)
-            && let Some(last) = self.last
+        if let Some(last) = self.last
             && last.elapsed() >= EVERY
         {
             self.last = Some(Instant::now());

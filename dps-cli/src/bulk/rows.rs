@@ -4,6 +4,7 @@
 //! an id is good is for others to say.
 
 use std::io::{self, BufRead};
+use std::ops::Range;
 
 use super::cells::{self, Position};
 use super::lines::{Line, Lines};
@@ -28,8 +29,8 @@ pub(crate) struct Layout {
 pub(crate) struct Row {
     /// The line it begins on, counted from 1.
     pub(crate) line: u64,
-    /// The id, or why there is none to look at.
-    pub(crate) id: Result<String, RowProblem>,
+    /// Where the id stands among the ids, or why there is none to look at.
+    pub(crate) id: Result<Range<usize>, RowProblem>,
 }
 
 /// Why a row has no id.
@@ -73,8 +74,8 @@ impl<R: BufRead> Rows<R> {
         self.lines.consumed()
     }
 
-    /// The next row that is not blank.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Row>> {
+    /// The next row that is not blank; its id is put behind the others in `ids`.
+    pub(crate) fn next(&mut self, ids: &mut String) -> io::Result<Option<Row>> {
         loop {
             let Some(line) = self.lines.next()? else { return Ok(None) };
             if line.bytes.trim_ascii().is_empty() && !line.cut {
@@ -97,7 +98,9 @@ impl<R: BufRead> Rows<R> {
                     column
                 }
             };
-            return Ok(Some(Row { line: number, id: self.id_in(&record, delimiter, column) }));
+            let id = self.id_in(&record, delimiter, column, ids);
+            self.lines.reuse(record);
+            return Ok(Some(Row { line: number, id }));
         }
     }
 
@@ -107,6 +110,9 @@ impl<R: BufRead> Rows<R> {
             return Ok(Err(RowProblem::TooLong));
         }
         let mut record = first.bytes;
+        if !record.contains(&b'"') {
+            return Ok(Ok(record));
+        }
         let mut position = Position::Start.after_all(&record, delimiter);
         let mut joined = Vec::new();
         while position == Position::Quoted {
@@ -143,15 +149,19 @@ impl<R: BufRead> Rows<R> {
         (column, self.layout.header || best.is_some())
     }
 
-    fn id_in(&mut self, record: &[u8], delimiter: u8, column: usize) -> Result<String, RowProblem> {
-        let (mut id, mut columns) = (None, 0);
-        cells::for_each(record, delimiter, &mut self.scratch, |index, cell| {
-            columns = index + 1;
-            if index == column {
-                id = Some(String::from_utf8(cell.to_vec()).map_err(|_| RowProblem::NotText));
-            }
-        });
-        id.unwrap_or(Err(RowProblem::NoSuchColumn { column: column + 1, columns }))
+    fn id_in(
+        &mut self,
+        record: &[u8],
+        delimiter: u8,
+        column: usize,
+        ids: &mut String,
+    ) -> Result<Range<usize>, RowProblem> {
+        let cell = cells::nth(record, delimiter, column, &mut self.scratch)
+            .map_err(|columns| RowProblem::NoSuchColumn { column: column + 1, columns })?;
+        let id = std::str::from_utf8(cell).map_err(|_| RowProblem::NotText)?;
+        let start = ids.len();
+        ids.push_str(id);
+        Ok(start..ids.len())
     }
 }
 
@@ -169,8 +179,9 @@ mod tests {
     use super::*;
 
     fn rows_with(input: &str, layout: Layout) -> Vec<(u64, Result<String, RowProblem>)> {
-        let mut rows = Rows::new(input.as_bytes(), layout);
-        std::iter::from_fn(|| rows.next().unwrap()).map(|row| (row.line, row.id)).collect()
+        let (mut rows, mut ids) = (Rows::new(input.as_bytes(), layout), String::new());
+        let rows: Vec<Row> = std::iter::from_fn(|| rows.next(&mut ids).unwrap()).collect();
+        rows.into_iter().map(|row| (row.line, row.id.map(|place| ids[place].to_owned()))).collect()
     }
 
     fn ids(input: &str) -> Vec<(u64, String)> {

@@ -100,7 +100,7 @@ fn list(args: &DeriveKeyArgs, ids: &Path, output: Output) -> Result<Exit> {
     Ok(if summary.findings.total() == 0 { Exit::Done } else { Exit::Findings })
 }
 
-fn open_list(ids: &Path) -> Result<(Box<dyn BufRead>, Option<u64>)> {
+fn open_list(ids: &Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
     if is_stdin(ids) {
         return Ok((Box::new(BufReader::new(io::stdin())), None));
     }

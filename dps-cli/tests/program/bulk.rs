@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use dps_core::credentials::GroupDeriver;
+use dps_core::{Key, RegistrationId};
 use rustix::process::Signal;
 
 use super::run::{DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, dps, finish, mode_of, send};
@@ -52,12 +54,13 @@ impl List {
 }
 
 #[test]
-fn a_hundred_thousand_ids_with_one_bad_row() {
+fn a_hundred_thousand_ids_with_one_bad_and_one_repeated() {
     let mut ids = String::new();
     for number in 1..=100_000 {
         match number {
             70_007 => ids.push_str("dev 70007\n"),
             99_999 => ids.push_str(&format!("{DEVICE_ID}\n")),
+            100_000 => ids.push_str("DEV-1\n"),
             _ => ids.push_str(&format!("dev-{number}\n")),
         }
     }
@@ -65,14 +68,22 @@ fn a_hundred_thousand_ids_with_one_bad_row() {
     let done = list.derive(&["--json"]).code(10);
     let summary = done.json();
     assert_eq!(summary["rows"], 100_000);
-    assert_eq!(summary["written"], 99_999);
-    assert_eq!(summary["invalid"], 1);
+    assert_eq!(summary["written"], 99_998);
+    assert_eq!((&summary["invalid"], &summary["caseDuplicates"]), (&1.into(), &1.into()));
     assert_eq!(summary["findings"][0]["line"], 70_007);
-    assert_eq!(done.stderr.lines().count(), 1);
     assert!(done.stderr.starts_with("line 70007: \"dev 70007\": the character at offset 3"), "{}", done.stderr);
+    assert!(done.stderr.contains("line 100000: \"DEV-1\" differs only in letter case from line 1"), "{}", done.stderr);
+    assert_eq!(done.stderr.lines().count(), 2);
 
-    let expected: Vec<_> = ids.lines().filter(|id| !id.contains(' ')).collect();
+    let expected: Vec<_> = ids.lines().filter(|id| !id.contains(' ') && *id != "DEV-1").collect();
     assert_eq!(list.ids(), expected, "the order of the input is kept");
+    let deriver = GroupDeriver::new(&Key::from_base64(GROUP_KEY).unwrap());
+    for row in list.out().lines().skip(1) {
+        let (id, key) = row.split_once(',').unwrap();
+        let mut expected = [0; 44];
+        deriver.write_base64(RegistrationId::new(id).unwrap(), &mut expected);
+        assert_eq!(key.as_bytes(), expected, "{id}");
+    }
     assert!(list.out().contains(&format!("\n{DEVICE_ID},{DEVICE_KEY}\n")));
     assert_eq!(mode_of(list.folder.file("out")), 0o600);
     assert_eq!(list.left_behind(), [std::path::Path::new("out")]);

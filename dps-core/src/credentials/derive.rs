@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 use crate::credentials::hmac::PreparedKey;
 use crate::ids::RegistrationId;
 use crate::secret::{Key, Signature};
-use crate::text::{Text, TooSmall};
+use crate::text::Text;
 
 /// The length of a derived key's base64 text.
 pub const DERIVED_TEXT: usize = 44;
@@ -37,7 +37,7 @@ impl GroupDeriver {
     pub fn derive(&self, registration_id: RegistrationId<'_>) -> Key {
         let mut bytes = self.0.sha256(registration_id.as_str().as_bytes());
         let key = Key::from_digest(&bytes);
-        bytes.zeroize();
+        bytes.as_mut_slice().zeroize();
         key
     }
 
@@ -47,19 +47,10 @@ impl GroupDeriver {
         self.derive(registration_id).sign(message)
     }
 
-    /// Writes the base64 text of the device's key, [`DERIVED_TEXT`] bytes long, into `out`.
-    ///
-    /// # Errors
-    /// [`TooSmall`] with the size that would do.
-    pub fn write_base64<'o>(
-        &self,
-        registration_id: RegistrationId<'_>,
-        out: &'o mut [u8],
-    ) -> Result<&'o str, TooSmall> {
+    /// Writes the base64 text of the device's key into `out`: ASCII, and as secret as the key.
+    pub fn write_base64(&self, registration_id: RegistrationId<'_>, out: &mut [u8; DERIVED_TEXT]) {
         let mut bytes = self.0.sha256(registration_id.as_str().as_bytes());
-        let mut text = Text::new(out);
-        text.push_base64(&bytes);
-        bytes.zeroize();
-        text.finish()
+        Text::new(out).push_base64(&bytes);
+        bytes.as_mut_slice().zeroize();
     }
 }

@@ -1,0 +1,132 @@
+//! A few thousand rows on their way from the list to the output: read, then worked on by any one thread.
+//!
+//! A batch is used over and over, so that keys are written over and nothing is allocated for a row. The order of
+//! batches, and what was there in another one, is for others to know.
+
+use std::io::{self, BufRead};
+use std::ops::Range;
+
+use dps_core::credentials::GroupDeriver;
+use dps_core::credentials::derive::DERIVED_TEXT;
+use dps_core::{ConfigError, RegistrationId};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::rows::{Row, RowProblem, Rows};
+use super::seen::{IdHash, IdHasher};
+use crate::args::RowFormat;
+
+/// A batch is full with so many rows, or with so many bytes of ids.
+const ROWS: usize = 2048;
+const ID_BYTES: usize = 64 * 1024;
+
+/// Rows, and what became of them.
+#[derive(Default)]
+pub(super) struct Batch {
+    ids: String,
+    rows: Vec<Row>,
+    results: Vec<Result<Derived, Problem>>,
+    output: Zeroizing<Vec<u8>>,
+    /// How many bytes of the list are used up with it.
+    pub(super) consumed: u64,
+}
+
+/// A row with a key.
+#[derive(Clone, Copy)]
+pub(super) struct Derived {
+    pub(super) hash: IdHash,
+    pub(super) upper_case: bool,
+    /// Where it ends in the output.
+    end: usize,
+}
+
+/// Why a row has none.
+#[derive(Clone, Copy)]
+pub(super) enum Problem {
+    Row(RowProblem),
+    Id(ConfigError),
+}
+
+/// A row that was worked on.
+pub(super) struct Finished<'b> {
+    pub(super) line: u64,
+    /// As it was looked at; empty where there is none.
+    pub(super) id: &'b str,
+    pub(super) result: Result<Derived, Problem>,
+    /// Where its row of the output stands.
+    pub(super) output: Range<usize>,
+}
+
+/// What turns ids into keys; each thread has its own.
+#[derive(Clone)]
+pub(super) struct Worker<'a> {
+    pub(super) deriver: &'a GroupDeriver,
+    pub(super) lowercase: bool,
+    pub(super) format: RowFormat,
+    pub(super) hasher: IdHasher,
+    pub(super) folded: String,
+}
+
+impl Batch {
+    /// Reads the next rows; false at the end of the list.
+    pub(super) fn fill(&mut self, rows: &mut Rows<impl BufRead>) -> io::Result<bool> {
+        self.ids.clear();
+        self.rows.clear();
+        while self.rows.len() < ROWS && self.ids.len() < ID_BYTES {
+            let Some(row) = rows.next(&mut self.ids)? else { break };
+            self.rows.push(row);
+        }
+        self.consumed = rows.consumed();
+        Ok(!self.rows.is_empty())
+    }
+
+    /// A piece of the output.
+    pub(super) fn output(&self, place: Range<usize>) -> &[u8] {
+        &self.output[place]
+    }
+
+    /// The rows in the order of the list.
+    pub(super) fn finished(&self) -> impl Iterator<Item = Finished<'_>> {
+        let mut start = 0;
+        self.rows.iter().zip(&self.results).map(move |(row, &result)| {
+            let id = row.id.as_ref().map_or("", |place| &self.ids[place.clone()]);
+            let end = result.map_or(start, |derived| derived.end);
+            let output = std::mem::replace(&mut start, end)..end;
+            Finished { line: row.line, id, result, output }
+        })
+    }
+}
+
+impl Worker<'_> {
+    /// Derives the key of every row that has a good id.
+    pub(super) fn work(&mut self, batch: &mut Batch) {
+        if self.lowercase {
+            batch.ids.make_ascii_lowercase();
+        }
+        batch.output.clear();
+        batch.results.clear();
+        for row in &batch.rows {
+            let result = match &row.id {
+                Ok(place) => self.derive(&batch.ids[place.clone()], &mut batch.output).map_err(Problem::Id),
+                Err(problem) => Err(Problem::Row(*problem)),
+            };
+            batch.results.push(result);
+        }
+    }
+
+    fn derive(&mut self, id: &str, output: &mut Vec<u8>) -> Result<Derived, ConfigError> {
+        let good = RegistrationId::new(id)?;
+        let mut key = [0; DERIVED_TEXT];
+        self.deriver.write_base64(good, &mut key);
+        // An id holds nothing that either form would have to escape.
+        let (before, between, after) = match self.format {
+            RowFormat::Csv => ("", ",", "\n"),
+            RowFormat::Jsonl => ("{\"registrationId\":\"", "\",\"deviceKey\":\"", "\"}\n"),
+        };
+        for piece in [before.as_bytes(), id.as_bytes(), between.as_bytes(), &key, after.as_bytes()] {
+            output.extend_from_slice(piece);
+        }
+        key.as_mut_slice().zeroize();
+        let hash = self.hasher.hash(id, &mut self.folded);
+        Ok(Derived { hash, upper_case: good.has_upper_case(), end: output.len() })
+    }
+}

@@ -1,0 +1,203 @@
+//! The last assignment over a restart, in the form of each generation's daemon: `provisioning_backup.json` of 1.1 and
+//! `device_info` of 1.2 and later.
+//!
+//! Written whole or not at all. A backup that holds credentials, as external provisioning leaves it, is read and never
+//! written again, nor copied.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dps_client::{DpsError, Ownership, PrivateFile, StoreLock, WritePoint};
+use serde_json::{Value, json};
+use toml::de::{DeTable, DeValue};
+
+use crate::toml_text::quoted;
+use crate::version::Format;
+
+/// No backup is longer, in bytes.
+const FILE_MAX: u64 = 16 * 1024;
+/// What `device_info` holds when there is no hub.
+const UNPROVISIONED: &str = "unprovisioned";
+
+/// A hub, and the device's name there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubPlace {
+    /// The hub's host name.
+    pub hub: String,
+    /// The device id at the hub.
+    pub device_id: String,
+}
+
+impl HubPlace {
+    pub(crate) fn new(hub: &str, device_id: &str) -> Self {
+        Self { hub: hub.to_owned(), device_id: device_id.to_owned() }
+    }
+}
+
+/// What a backup says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backup {
+    /// There is none, or it says that there is no hub.
+    Nothing,
+    /// The last assignment.
+    Found {
+        /// Where the device belongs.
+        place: HubPlace,
+        /// Whether there are credentials in it, which are not ours to write.
+        holds_credentials: bool,
+    },
+    /// Something else, which is set aside when there is something to write.
+    Unusable(&'static str),
+}
+
+impl Backup {
+    /// The last assignment.
+    #[must_use]
+    pub fn place(&self) -> Option<&HubPlace> {
+        match self {
+            Self::Found { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
+/// One device's backup: a file of ours, or the daemon's own.
+#[derive(Debug)]
+pub struct BackupStore {
+    file: PrivateFile,
+    format: Format,
+    of_daemon: bool,
+}
+
+impl BackupStore {
+    /// In a folder of our own, below which each device has one: another id in the configuration finds no backup of this
+    /// one. Folders are made, for their owner alone, when there is something to write.
+    pub fn in_state_dir(folder: &Path, format: Format, id_scope: &str, registration_id: &str) -> Self {
+        let folder = folder.join(id_scope).join(registration_id.to_ascii_lowercase());
+        Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: false }
+    }
+
+    /// In the home folder of the daemon, `/var/lib/iotedge` or `/var/lib/aziot/identityd`. The file's owner is kept.
+    pub fn of_daemon(home: &Path, format: Format) -> Self {
+        let folder: PathBuf = if format == Format::Yaml { home.join("cache") } else { home.to_owned() };
+        Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: true }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Keeps other processes of ours from it. In the daemon's folder nothing is left behind, and so nothing is locked.
+    ///
+    /// # Errors
+    /// [`DpsError`] `file` when another process holds it, or it cannot be made.
+    pub fn lock(&self) -> Result<Option<StoreLock>, DpsError> {
+        if self.of_daemon {
+            return Ok(None);
+        }
+        // What is wrong with the folder is said by who opens a file in it.
+        let _ = self.file.path().parent().map(make_private_folder);
+        self.file.lock().map(Some)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`DpsError`] `file` when it cannot be read, or is a link.
+    pub fn load(&self) -> Result<Backup, DpsError> {
+        let Some(bytes) = self.file.read(FILE_MAX)? else { return Ok(Backup::Nothing) };
+        if bytes.len() as u64 > FILE_MAX {
+            return Ok(Backup::Unusable("it is longer than any backup"));
+        }
+        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(Backup::Unusable("it is no text")) };
+        Ok(match self.format {
+            Format::Yaml => of_json(text),
+            Format::Toml => of_device_info(text),
+        })
+    }
+
+    /// Writes it: the old backup or the new one is there afterwards, whatever happens. Gives where an unusable one is now.
+    ///
+    /// # Errors
+    /// [`DpsError`] `file` when it cannot be written.
+    pub fn save(&self, place: &HubPlace) -> Result<Option<PathBuf>, DpsError> {
+        self.save_watched(place, &mut |_| {})
+    }
+
+    /// The same, telling how far it is.
+    #[doc(hidden)]
+    pub fn save_watched(
+        &self,
+        place: &HubPlace,
+        watch: &mut dyn FnMut(WritePoint),
+    ) -> Result<Option<PathBuf>, DpsError> {
+        let aside = match self.load()? {
+            // Not ours to write, and what is in it is of use to the daemon alone.
+            Backup::Found { holds_credentials: true, .. } => return Ok(None),
+            Backup::Unusable(_) => Some(self.file.set_aside()?),
+            _ => None,
+        };
+        let text = match self.format {
+            Format::Yaml => json!({ "device_id": place.device_id, "hub_name": place.hub }).to_string(),
+            Format::Toml => device_info(place),
+        };
+        let ownership = if self.of_daemon { Ownership::Kept } else { Ownership::Private };
+        self.file.replace_watched(text.as_bytes(), ownership, watch)?;
+        Ok(aside)
+    }
+}
+
+const fn file_name(format: Format) -> &'static str {
+    match format {
+        Format::Yaml => "provisioning_backup.json",
+        Format::Toml => "device_info",
+    }
+}
+
+fn make_private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn of_json(text: &str) -> Backup {
+    let Ok(Value::Object(members)) = serde_json::from_str(text) else {
+        return Backup::Unusable("it is no JSON object");
+    };
+    let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let holds_credentials = members.get("credentials").is_some_and(|credentials| !credentials.is_null());
+    match (text("hub_name"), text("device_id")) {
+        (Some(hub), Some(device_id)) => Backup::Found { place: HubPlace::new(hub, device_id), holds_credentials },
+        _ => Backup::Unusable("it lacks hub_name or device_id"),
+    }
+}
+
+fn of_device_info(text: &str) -> Backup {
+    if text.trim() == UNPROVISIONED {
+        return Backup::Nothing;
+    }
+    let Ok(document) = DeTable::parse(text) else { return Backup::Unusable("it is no TOML") };
+    let text = |name: &str| match document.get_ref().get(name).map(|value| value.get_ref()) {
+        Some(DeValue::String(text)) if !text.is_empty() => Some(&**text),
+        _ => None,
+    };
+    match (text("hub_name"), text("device_id")) {
+        (Some(hub), Some(device_id)) => {
+            Backup::Found { place: HubPlace::new(hub, device_id), holds_credentials: false }
+        }
+        _ => Backup::Unusable("it lacks hub_name or device_id"),
+    }
+}
+
+/// Without a parent the device's gateway is its hub; with one there is no provisioning by the service.
+fn device_info(place: &HubPlace) -> String {
+    let (hub, device_id) = (quoted(&place.hub), quoted(&place.device_id));
+    format!("hub_name = {}\nlocal_gateway_hostname = {}\ndevice_id = {}\n", *hub, *hub, *device_id)
+}

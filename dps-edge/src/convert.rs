@@ -1,0 +1,231 @@
+//! `config.yaml` to `config.toml`: the provisioning part, with the flags migrated as `iotedge config import` does it.
+
+use zeroize::Zeroizing;
+
+use crate::finding::{Finding, Problem};
+use crate::model::{
+    Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Provisioning, Reprovisioning, Source,
+    X509Identity,
+};
+use crate::place::place_of;
+use crate::policy::Mode;
+use crate::read::{parse, read};
+use crate::secret::Secret;
+use crate::toml_text::quoted;
+use crate::tree::{Entries, find};
+use crate::version::{EdgeVersion, Format};
+
+/// The text for `config.toml`, and what the conversion changes or leaves out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Converted {
+    /// The new text; it may hold a key.
+    pub text: Secret,
+    /// What is worth knowing, with its place in the old text.
+    pub findings: Vec<Finding>,
+}
+
+/// Why there is nothing to convert to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// The provisioning part cannot be read; [`read`] says why.
+    Unreadable,
+    /// The new generation has no such source.
+    External,
+}
+
+impl std::fmt::Display for ConvertError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unreadable => "the provisioning part cannot be read; the lint says why",
+            Self::External => "IoT Edge 1.2 and later have no external provisioning: choose dps or manual first",
+        })
+    }
+}
+
+impl std::error::Error for ConvertError {}
+
+/// Converts a `config.yaml`.
+///
+/// ```
+/// let old = "provisioning:\n  source: \"dps\"\n  global_endpoint: \"https://global.azure-devices-provisioning.net\"\n  \
+///            scope_id: \"0ne00A1B2C3\"\n  attestation:\n    method: \"tpm\"\n    registration_id: \"dev-01\"\n  \
+///            dynamic_reprovisioning: true\n  always_reprovision_on_startup: false\n";
+/// let converted = dps_edge::convert(old)?;
+/// assert!(converted.text.expose().starts_with("auto_reprovisioning_mode = \"Dynamic\"\n"));
+/// assert!(converted.findings.is_empty());
+/// # Ok::<(), dps_edge::ConvertError>(())
+/// ```
+///
+/// # Errors
+/// [`ConvertError`] when it cannot be read, or there is no such thing in the new generation.
+pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
+    let reading = read(yaml, Format::Yaml, EdgeVersion::V1_1);
+    let provisioning = reading.provisioning.ok_or(ConvertError::Unreadable)?;
+    let (entries, _) = parse(yaml, Format::Yaml);
+    let text = Writer::default().file(&provisioning)?;
+    let mut findings = left_out(yaml, &entries);
+    findings.extend(changed_default(yaml, &entries, &provisioning));
+    findings.sort_by_key(|finding| finding.place);
+    Ok(Converted { text: Secret::new(&text), findings })
+}
+
+/// What the flags become: `dynamic` goes before `always`, and a flag that is left out counts as false.
+const fn mode(reprovisioning: Reprovisioning) -> Mode {
+    match reprovisioning {
+        Reprovisioning::Mode(Some(mode)) => mode,
+        Reprovisioning::Mode(None) => Mode::Dynamic,
+        Reprovisioning::Flags { dynamic: Some(true), .. } => Mode::Dynamic,
+        Reprovisioning::Flags { always_on_startup: Some(true), .. } => Mode::AlwaysOnStartup,
+        Reprovisioning::Flags { .. } => Mode::OnErrorOnly,
+    }
+}
+
+/// Where 1.1 took another default than its importer takes.
+fn changed_default(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Option<Finding> {
+    let of_dps = matches!(provisioning.source, Source::Dps(_));
+    let left_to_default = Reprovisioning::Flags { always_on_startup: None, dynamic: None };
+    let off = Reprovisioning::Flags { always_on_startup: None, dynamic: Some(false) };
+    let differs = of_dps && [left_to_default, off].contains(&provisioning.reprovisioning);
+    let at = find(entries, "provisioning").map_or(0, |entry| entry.at);
+    differs.then(|| Finding { place: place_of(yaml, at), problem: Problem::OldDefault })
+}
+
+fn left_out(yaml: &str, entries: &Entries) -> Vec<Finding> {
+    const CONVERTED: [&str; 3] = ["provisioning", "hostname", "parent_hostname"];
+    let converted = |name: &str| CONVERTED.contains(&name) || name == "certificates";
+    let mut places: Vec<usize> = entries.iter().filter(|entry| !converted(&entry.name)).map(|entry| entry.at).collect();
+    if let Some(crate::tree::Value::Table(certificates)) = find(entries, "certificates").map(|entry| &entry.node.value)
+    {
+        let others = certificates.entries.iter().filter(|entry| *entry.name != "trusted_ca_certs");
+        places.extend(others.map(|entry| entry.at));
+    }
+    places.into_iter().map(|at| Finding { place: place_of(yaml, at), problem: Problem::NotConverted }).collect()
+}
+
+/// Writes line by line.
+#[derive(Default)]
+struct Writer(Zeroizing<String>);
+
+impl Writer {
+    fn file(mut self, provisioning: &Provisioning) -> Result<Zeroizing<String>, ConvertError> {
+        self.0.reserve(8 * 1024);
+        self.optional("hostname", provisioning.hostname.as_deref());
+        self.optional("parent_hostname", provisioning.parent_hostname.as_deref());
+        self.optional("trust_bundle_cert", provisioning.trust_bundle.as_deref().map(file_uri).as_deref());
+        match &provisioning.source {
+            Source::Dps(dps) => {
+                self.text("auto_reprovisioning_mode", mode(provisioning.reprovisioning).name());
+                self.dps(dps);
+            }
+            Source::Manual(manual) => self.manual(manual),
+            Source::External { .. } => return Err(ConvertError::External),
+            Source::None => {
+                self.header("provisioning");
+                self.text("source", "none");
+            }
+        }
+        Ok(self.0)
+    }
+
+    fn dps(&mut self, dps: &Dps) {
+        self.header("provisioning");
+        self.text("source", "dps");
+        self.optional("global_endpoint", dps.global_endpoint.as_deref());
+        self.text("id_scope", &dps.id_scope);
+        self.header("provisioning.attestation");
+        match &dps.attestation {
+            Attestation::SymmetricKey { registration_id, key } => {
+                self.text("method", "symmetric_key");
+                self.text("registration_id", registration_id);
+                self.key("symmetric_key", key);
+            }
+            Attestation::X509 { registration_id, identity } => {
+                self.text("method", "x509");
+                self.optional("registration_id", registration_id.as_deref());
+                self.identity(identity);
+            }
+            Attestation::Tpm { registration_id } => {
+                self.text("method", "tpm");
+                self.text("registration_id", registration_id);
+            }
+        }
+    }
+
+    fn manual(&mut self, manual: &Manual) {
+        self.header("provisioning");
+        self.text("source", "manual");
+        self.text("iothub_hostname", &manual.hub);
+        self.text("device_id", &manual.device_id);
+        self.header("provisioning.authentication");
+        match &manual.credential {
+            ManualCredential::Key(key) => {
+                self.text("method", "sas");
+                self.key("device_id_pk", key);
+            }
+            ManualCredential::X509(identity) => {
+                self.text("method", "x509");
+                self.identity(identity);
+            }
+        }
+    }
+
+    fn identity(&mut self, identity: &X509Identity) {
+        match &identity.certificate {
+            Some(Certificate::Uri(uri)) => self.text("identity_cert", &file_uri(uri)),
+            Some(Certificate::Issued { method }) => {
+                self.line(&format!("identity_cert = {{ method = {} }}", &*quoted(method)));
+            }
+            None => {}
+        }
+        self.optional("identity_pk", identity.key.as_ref().map(|key| file_uri(key.expose())).as_deref());
+    }
+
+    /// The daemons take a table only, whatever it was read from.
+    fn key(&mut self, name: &str, key: &KeySource) {
+        let (member, text) = match key {
+            KeySource::Inline(key) => ("value", Secret::of_key(key)),
+            KeySource::File(path) => ("uri", Secret::new(&file_uri(&path.to_string_lossy()))),
+            KeySource::Pkcs11(uri) => ("uri", Secret::new(uri.expose())),
+        };
+        self.line(&key_table(name, member, text.expose()));
+    }
+
+    fn header(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.line("");
+        }
+        self.line(&format!("[{name}]"));
+    }
+
+    fn optional(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.line(&format!("{name} = {}", &*quoted(text)));
+    }
+
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+}
+
+/// A key as the daemons want it.
+fn key_table(name: &str, member: &str, text: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("{name} = {}", &*key_value(member, text)))
+}
+
+/// `{ value = "…" }` or `{ uri = "…" }`.
+pub(crate) fn key_value(member: &str, text: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!("{{ {member} = {} }}", &*quoted(text)))
+}
+
+/// 1.1 takes paths as well; later versions want URIs.
+fn file_uri(text: &str) -> String {
+    if text.starts_with('/') { format!("file://{text}") } else { text.to_owned() }
+}

@@ -1,0 +1,207 @@
+//! Changes one value in place: every other byte stays, with comments, order, line ends and byte order mark.
+//!
+//! What comes out is read again before it is given back: no other value may have changed, and no error may be new.
+
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use crate::convert::key_value;
+use crate::finding::{Problem, Severity};
+use crate::read::{parse, read};
+use crate::schema;
+use crate::secret::Secret;
+use crate::toml_text::quoted;
+use crate::tree::{Entries, Node, Value, find};
+use crate::version::{EdgeVersion, Format};
+
+/// Why a value was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The file cannot be read; the lint says where.
+    Broken,
+    /// There is no such key in the file.
+    NoSuchKey {
+        /// The key in the same table that was meant, where it can be told.
+        nearest: Option<&'static str>,
+    },
+    /// The key holds more than one value.
+    NotAScalar,
+    /// The value is written in a way that cannot be changed without touching more than itself: an anchor, an alias, a tag,
+    /// or a text over several lines.
+    Entangled,
+    /// The value has to be a number, or true or false.
+    WrongType {
+        /// What is wanted.
+        wanted: &'static str,
+    },
+    /// The daemons would refuse it.
+    Refused(Problem),
+}
+
+impl std::fmt::Display for EditError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken => f.write_str("the file cannot be read as it is; the lint says where"),
+            Self::NoSuchKey { nearest: Some(nearest) } => write!(f, "there is no such key; did you mean `{nearest}`?"),
+            Self::NoSuchKey { nearest: None } => f.write_str(
+                "there is no such key in the file; a value is changed only where there is one: add the line",
+            ),
+            Self::NotAScalar => f.write_str("the key holds a table or a list; name one value in it"),
+            Self::Entangled => f.write_str(
+                "the value is written over several lines or with an anchor, alias or tag; change it by hand",
+            ),
+            Self::WrongType { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::Refused(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for EditError {}
+
+/// Whether a value is a secret: such a value must not stand on a command line.
+#[must_use]
+pub fn is_secret(key: &str, value: &str) -> bool {
+    let last = key.rsplit('.').next().unwrap_or_default();
+    let names_key = ["symmetric_key", "device_id_pk", "value"].contains(&last);
+    let names_secret = last.ends_with("connection_string") || ["endorsement", "owner", "password"].contains(&last);
+    let is_location = value.starts_with("file:") || value.starts_with("pkcs11:");
+    names_secret || value.contains("pin-value") || (names_key && !is_location)
+}
+
+/// The text with one value changed. `key` is a path with dots, such as `provisioning.id_scope`.
+///
+/// In TOML a key (`provisioning.attestation.symmetric_key`) is written as the table that the daemons want, whatever
+/// stood there.
+///
+/// ```
+/// use dps_edge::{EdgeVersion, Format, set};
+///
+/// let text = "[provisioning]\r\nid_scope = '0ne0'  # ours\r\n";
+/// let set = set(text, Format::Toml, EdgeVersion::V1_5, "provisioning.id_scope", "0ne00A1B2C3")?;
+/// assert_eq!(set.expose(), "[provisioning]\r\nid_scope = '0ne00A1B2C3'  # ours\r\n");
+/// # Ok::<(), dps_edge::EditError>(())
+/// ```
+///
+/// # Errors
+/// [`EditError`]; the text is then to stay as it is.
+pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &str) -> Result<Secret, EditError> {
+    let (before, broken) = parse(text, format);
+    // Texts without quotes are the one mistake that a changed value can mend.
+    if broken.iter().any(|(_, problem)| *problem != Problem::Unquoted) {
+        return Err(EditError::Broken);
+    }
+    let path: Vec<&str> = key.split('.').collect();
+    let node = find_path(&before, &path)?;
+    let last = path.last().copied().unwrap_or_default();
+    let is_key_table = format == Format::Toml && ["symmetric_key", "device_id_pk"].contains(&last);
+    let (span, written) = if is_key_table {
+        key_replacement(text, node, value)?
+    } else {
+        (node.span.clone(), replacement(text, node, format, value)?)
+    };
+    let mut changed = Zeroizing::new(String::with_capacity(text.len() + written.len()));
+    changed.push_str(&text[..span.start]);
+    changed.push_str(&written);
+    changed.push_str(&text[span.end..]);
+    check(text, &changed, format, version, &path)?;
+    Ok(Secret::new(&changed))
+}
+
+fn find_path<'e>(entries: &'e Entries, path: &[&str]) -> Result<&'e Node, EditError> {
+    let (first, rest) = path.split_first().ok_or(EditError::NoSuchKey { nearest: None })?;
+    let Some(entry) = find(entries, first) else {
+        return Err(EditError::NoSuchKey { nearest: schema::nearest_of_all(first) });
+    };
+    match (&entry.node.value, rest.is_empty()) {
+        (_, true) => Ok(&entry.node),
+        (Value::Table(table), false) => find_path(&table.entries, rest),
+        (_, false) => Err(EditError::NoSuchKey { nearest: None }),
+    }
+}
+
+/// A scalar in the manner of the one that stands there.
+fn replacement(text: &str, node: &Node, format: Format, value: &str) -> Result<Zeroizing<String>, EditError> {
+    let old = text.get(node.span.clone()).ok_or(EditError::Entangled)?;
+    match &node.value {
+        Value::Table(_) | Value::Other => Err(EditError::NotAScalar),
+        Value::Number(_) if value.parse::<u32>().is_ok() => Ok(Zeroizing::new(value.to_owned())),
+        Value::Number(_) => Err(EditError::WrongType { wanted: "a whole number from 0 on" }),
+        Value::Boolean(_) => boolean(value),
+        Value::Plain(plain) if plain.parse::<bool>().is_ok() => boolean(value),
+        Value::Plain(plain) if **plain != *old => Err(EditError::Entangled),
+        Value::Text(_) | Value::Plain(_) => one_line(old, format, value),
+    }
+}
+
+fn boolean(value: &str) -> Result<Zeroizing<String>, EditError> {
+    match value {
+        "true" | "false" => Ok(Zeroizing::new(value.to_owned())),
+        _ => Err(EditError::WrongType { wanted: "true or false" }),
+    }
+}
+
+/// A text in the quotes of the old one, where they can hold it.
+fn one_line(old: &str, format: Format, value: &str) -> Result<Zeroizing<String>, EditError> {
+    let quote = old.chars().next().filter(|c| ['"', '\''].contains(c));
+    let several_lines = old.contains('\n') || ["\"\"\"", "'''"].iter().any(|quotes| old.starts_with(quotes));
+    let unknown = quote.is_none() && ["|", ">", "&", "!"].iter().any(|mark| old.starts_with(mark));
+    if several_lines && old.len() > 2 || unknown {
+        return Err(EditError::Entangled);
+    }
+    let plain = !value.chars().any(|c| c.is_control() || c == '\'');
+    let number =
+        quote.is_none() && format == Format::Yaml && value.parse::<u32>().is_ok() && old.parse::<u32>().is_ok();
+    Ok(match quote {
+        Some('\'') if plain => Zeroizing::new(format!("'{value}'")),
+        _ if number => Zeroizing::new(value.to_owned()),
+        // YAML's double quotes take the same escapes.
+        _ => quoted(value),
+    })
+}
+
+/// The whole table of a key, or the member of one that has a header of its own.
+fn key_replacement(text: &str, node: &Node, value: &str) -> Result<(Range<usize>, Zeroizing<String>), EditError> {
+    let is_uri = value.starts_with("file:") || value.starts_with("pkcs11:");
+    let member = if is_uri { "uri" } else { "value" };
+    match &node.value {
+        Value::Table(table) if !table.inline => {
+            let inner = find(&table.entries, member).ok_or(EditError::NoSuchKey { nearest: None })?;
+            Ok((inner.node.span.clone(), replacement(text, &inner.node, Format::Toml, value)?))
+        }
+        Value::Table(_) | Value::Text(_) if !text[node.span.clone()].contains('\n') => {
+            Ok((node.span.clone(), key_value(member, value)))
+        }
+        _ => Err(EditError::Entangled),
+    }
+}
+
+/// Whether the change did what it was to do, and nothing else.
+fn check(text: &str, changed: &str, format: Format, version: EdgeVersion, path: &[&str]) -> Result<(), EditError> {
+    let ((mut before, _), (mut after, _)) = (parse(text, format), parse(changed, format));
+    forget(&mut before, path);
+    forget(&mut after, path);
+    if before != after {
+        return Err(EditError::Entangled);
+    }
+    let errors = |text: &str| {
+        let findings = read(text, format, version).findings;
+        findings.into_iter().filter(|found| found.severity() == Severity::Error).collect::<Vec<_>>()
+    };
+    let known: Vec<Problem> = errors(text).into_iter().map(|finding| finding.problem).collect();
+    match errors(changed).into_iter().find(|finding| !known.contains(&finding.problem)) {
+        Some(new) => Err(EditError::Refused(new.problem)),
+        None => Ok(()),
+    }
+}
+
+/// Takes out what is meant to differ.
+fn forget(entries: &mut Entries, path: &[&str]) {
+    let Some((first, rest)) = path.split_first() else { return };
+    let Some(entry) = entries.iter_mut().find(|entry| *entry.name == *first) else { return };
+    match &mut entry.node.value {
+        Value::Table(table) if !rest.is_empty() => forget(&mut table.entries, rest),
+        value => *value = Value::Other,
+    }
+}

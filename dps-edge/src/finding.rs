@@ -1,0 +1,311 @@
+//! What is found in a file: which rule, where, and what to do about it.
+//!
+//! A finding cannot hold any of the file: it is made of names that this crate knows and of numbers.
+
+use std::fmt;
+
+use dps_core::ConfigError;
+use dps_core::error::KeyProblem;
+
+use crate::place::Place;
+use crate::version::{EdgeVersion, Format};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// It works, but hardly as it was meant.
+    Warning,
+    /// The daemons refuse it, or it cannot work.
+    Error,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One finding. [`Display`](fmt::Display) is `line:column: severity[id]: text`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub problem: Problem,
+}
+
+impl Finding {
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.problem.entry().1
+    }
+
+    /// The rule's name; it never changes.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        self.problem.entry().0
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { line, column } = self.place;
+        write!(f, "{line}:{column}: {}[{}]: {}", self.severity().name(), self.id(), self.problem)
+    }
+}
+
+/// What can be wrong. [`Display`](fmt::Display) says it, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The text is not what its form asks for.
+    Syntax(&'static str),
+    /// The file seems to be of the other form.
+    LooksLike(Format),
+    /// The version that was named reads the other form.
+    OtherFormat(EdgeVersion),
+    /// A text without quotes in TOML.
+    Unquoted,
+    /// A key that nobody knows.
+    UnknownKey,
+    /// A key that is nearly one that belongs here.
+    Misspelt {
+        /// The key that was meant.
+        nearest: &'static str,
+    },
+    /// A key that belongs to another table.
+    Misplaced {
+        /// Where it belongs.
+        belongs: &'static str,
+    },
+    /// A key of the other generation.
+    OtherGeneration {
+        /// The form that has it.
+        of: Format,
+        /// What takes its place here.
+        here: &'static str,
+    },
+    /// A key that the version does not know yet.
+    TooNew {
+        /// The first version that knows it.
+        since: EdgeVersion,
+    },
+    /// A key that has to be there and is not.
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// Where it belongs.
+        table: &'static str,
+    },
+    /// A value of another type.
+    WrongType {
+        /// What is wanted, as in "a text in quotes".
+        wanted: &'static str,
+    },
+    /// A word that is none of the few that are taken.
+    UnknownWord {
+        /// Those that are taken.
+        words: &'static [&'static str],
+        /// The one that was meant, where it can be told.
+        nearest: Option<&'static str>,
+    },
+    /// `symmetric_key = "…"`, which the daemons do not read.
+    BareKey,
+    /// Both `value` and `uri`.
+    ValueAndUri,
+    /// A text of the documentation or a template where a value belongs.
+    Placeholder,
+    /// Something else than a symmetric key.
+    NotAKey(KeyProblem),
+    /// An id, a scope or an endpoint that cannot be one.
+    BadValue(ConfigError),
+    /// An endpoint without `https://`.
+    NotHttps,
+    /// A registration id with upper-case letters.
+    UpperCaseId,
+    /// Not a URI of the kinds that are taken.
+    BadUri {
+        /// The kinds that are taken.
+        wanted: &'static str,
+    },
+    /// A connection string that lacks a part.
+    BadConnectionString,
+    /// A `pkcs11:` key and no library for it.
+    Pkcs11WithoutLibrary,
+    /// A time-out that the daemons of the version refuse.
+    TimeoutTooShort {
+        /// The least that they take, in seconds.
+        least: i64,
+        /// The version.
+        version: EdgeVersion,
+    },
+    /// Behind a parent the daemons do not use the provisioning service.
+    DpsBehindParent,
+    /// Manually provisioned devices have no mode.
+    ModeIgnored,
+    /// A source that is known and not handled here.
+    NotHandled {
+        /// The source.
+        source: &'static str,
+    },
+    /// Blanks before `provisioning:`.
+    IndentedSection,
+    /// Not two blanks deeper than the key above.
+    Indentation,
+    /// Base64 text in a key file, which is to hold raw bytes.
+    Base64InKeyFile,
+    /// A key file of a length that no key has.
+    KeyFileLength {
+        /// Its length in bytes; one more than the most that is read, when it is longer.
+        length: usize,
+    },
+    /// A key file that others can read.
+    KeyFileMode {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A key file that cannot be looked at from here.
+    KeyFileUnreadable,
+    /// A flag whose default the conversion changes.
+    OldDefault,
+    /// A part of the file that the conversion leaves out.
+    NotConverted,
+}
+
+impl Problem {
+    /// The rule's name and severity.
+    const fn entry(&self) -> (&'static str, Severity) {
+        use Severity::{Error, Note, Warning};
+        match self {
+            Self::Syntax(_) => ("syntax", Error),
+            Self::LooksLike(_) => ("looks-like", Error),
+            Self::OtherFormat(_) => ("other-format", Error),
+            Self::Unquoted => ("unquoted-value", Error),
+            Self::UnknownKey => ("unknown-key", Warning),
+            Self::Misspelt { .. } => ("misspelt-key", Error),
+            Self::Misplaced { .. } => ("misplaced-key", Error),
+            Self::OtherGeneration { .. } => ("other-generation", Error),
+            Self::TooNew { .. } => ("too-new-key", Error),
+            Self::Missing { .. } => ("missing-key", Error),
+            Self::WrongType { .. } => ("wrong-type", Error),
+            Self::UnknownWord { .. } => ("unknown-word", Error),
+            Self::BareKey => ("bare-symmetric-key", Error),
+            Self::ValueAndUri => ("value-and-uri", Error),
+            Self::Placeholder => ("placeholder", Error),
+            Self::NotAKey(_) => ("not-a-key", Error),
+            Self::BadValue(_) => ("bad-value", Error),
+            Self::NotHttps => ("not-https", Error),
+            Self::UpperCaseId => ("upper-case-id", Warning),
+            Self::BadUri { .. } => ("bad-uri", Error),
+            Self::BadConnectionString => ("bad-connection-string", Error),
+            Self::Pkcs11WithoutLibrary => ("pkcs11-without-library", Error),
+            Self::TimeoutTooShort { .. } => ("cloud-timeout", Error),
+            Self::DpsBehindParent => ("dps-behind-parent", Error),
+            Self::ModeIgnored => ("mode-ignored", Warning),
+            Self::NotHandled { .. } => ("not-handled", Warning),
+            Self::IndentedSection => ("indented-section", Error),
+            Self::Indentation => ("indentation", Warning),
+            Self::Base64InKeyFile => ("base64-key-file", Error),
+            Self::KeyFileLength { .. } => ("key-file-length", Error),
+            Self::KeyFileMode { .. } => ("key-file-mode", Warning),
+            Self::KeyFileUnreadable => ("key-file-unreadable", Warning),
+            Self::OldDefault => ("old-default", Warning),
+            Self::NotConverted => ("not-converted", Note),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Syntax(what) => f.write_str(what),
+            Self::LooksLike(format) => {
+                write!(f, "this looks like a {}: rename the file, or begin from the right template", format.file_name())
+            }
+            Self::OtherFormat(version) => {
+                write!(f, "IoT Edge {version} reads {}, not this file", version.format().file_name())
+            }
+            Self::Unquoted => f.write_str("TOML wants texts in quotes: write \"…\" around the value"),
+            Self::UnknownKey => f.write_str("no key of this name is known here; the daemons pass over it"),
+            Self::Misspelt { nearest } => write!(f, "no such key here; did you mean `{nearest}`?"),
+            Self::Misplaced { belongs } => write!(f, "this key belongs to {belongs}"),
+            Self::OtherGeneration { of, here } => {
+                write!(f, "this is a key of {}; here it is {here}", of.file_name())
+            }
+            Self::TooNew { since } => write!(f, "this key is known from IoT Edge {since} on"),
+            Self::Missing { key, table } => write!(f, "`{key}` is missing in {table}"),
+            Self::WrongType { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::UnknownWord { words, nearest } => unknown_word(f, words, nearest),
+            Self::BareKey => f.write_str(
+                "the daemons take a table only: write symmetric_key = { value = \"…\" }, or { uri = \"file:///…\" }",
+            ),
+            Self::ValueAndUri => f.write_str("give `value` or `uri`, not both"),
+            Self::Placeholder => f.write_str("a placeholder stands here: put the device's own value in its place"),
+            Self::NotAKey(problem) => write!(f, "this is no symmetric key: {problem}"),
+            Self::BadValue(problem) => problem.fmt(f),
+            Self::NotHttps => f.write_str("the endpoint has to begin with https://"),
+            Self::UpperCaseId => f.write_str(
+                "the registration id has upper-case letters: the service ignores letter case, a derived key does not",
+            ),
+            Self::BadUri { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::BadConnectionString => f.write_str(
+                "this is no device's connection string: HostName=…;DeviceId=…;SharedAccessKey=… is needed, with a key \
+                 in base64",
+            ),
+            Self::Pkcs11WithoutLibrary => {
+                f.write_str("a pkcs11: URI needs the library of the token: pkcs11_lib_path in [aziot_keys] is missing")
+            }
+            Self::TimeoutTooShort { least, version } => {
+                write!(f, "IoT Edge {version} refuses less than {least} s")
+            }
+            Self::DpsBehindParent => {
+                f.write_str("the daemons do not use DPS behind a parent: provision manually, or remove the parent")
+            }
+            Self::ModeIgnored => f.write_str("the mode is passed over where the source is manual"),
+            Self::NotHandled { source } => {
+                write!(f, "the source `{source}` is known, but nothing here acts on it")
+            }
+            Self::IndentedSection => f.write_str("no blank may stand before `provisioning:`"),
+            Self::Indentation => f.write_str("keys inside stand two blanks deeper than the key above"),
+            Self::Base64InKeyFile => f.write_str(
+                "the key file holds base64 text; the daemons take its bytes as they are: decode it (base64 -d)",
+            ),
+            Self::KeyFileLength { length } => {
+                let more = if length > crate::files::KEY_FILE_MAX { "more than " } else { "" };
+                let length = length.min(crate::files::KEY_FILE_MAX);
+                write!(f, "the key file has {more}{length} bytes; a symmetric key has 16 to 64")
+            }
+            Self::KeyFileMode { mode } => {
+                write!(f, "the key file can be read by others (mode {mode:04o}); chmod 600 makes it its owner's alone")
+            }
+            Self::KeyFileUnreadable => f.write_str("the key file cannot be read from here, so it was not looked at"),
+            Self::OldDefault => f.write_str(
+                "always_reprovision_on_startup is not set: 1.1 then registers at every start, the importer makes it \
+                 OnErrorOnly; set it to true before, or the mode to AlwaysOnStartup after, to keep what it does now",
+            ),
+            Self::NotConverted => f.write_str("no part of the provisioning, and not converted: carry it over by hand"),
+        }
+    }
+}
+
+fn unknown_word(f: &mut fmt::Formatter<'_>, words: &[&str], nearest: Option<&str>) -> fmt::Result {
+    f.write_str("one of ")?;
+    for (index, word) in words.iter().enumerate() {
+        write!(f, "{}\"{word}\"", if index == 0 { "" } else { ", " })?;
+    }
+    f.write_str(" is needed")?;
+    match nearest {
+        Some(nearest) => write!(f, "; did you mean \"{nearest}\"?"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,53 @@
+//! IoT Edge and the Device Provisioning Service: the provisioning part of `config.yaml` (1.1) and `config.toml` (1.2 to
+//! 1.5) as one model, and the decisions of a gateway that provisions itself.
+//!
+//! Reading is pure: [`read`] takes text and gives the model with everything that was found, each with its place and
+//! nothing of the file in it.
+
+pub use dps_client as client;
+
+mod backup;
+mod convert;
+mod edit;
+mod files;
+mod finding;
+mod model;
+mod place;
+pub mod policy;
+mod provisioner;
+mod read;
+mod schema;
+mod secret;
+mod setup;
+mod toml_text;
+mod toml_tree;
+mod tree;
+mod uri;
+mod version;
+mod view;
+mod windows;
+mod yaml_layout;
+mod yaml_tree;
+
+pub use backup::{Backup, BackupStore, HubPlace};
+pub use convert::{ConvertError, Converted, convert};
+pub use edit::{EditError, is_secret, set};
+pub use finding::{Finding, Problem, Severity};
+pub use model::{
+    Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Pkcs11Library, Provisioning, Reprovisioning,
+    Source, Tpm, X509Identity,
+};
+pub use place::Place;
+pub use provisioner::{Note, Origin, Plan, ProvisionError, Provisioned, Provisioner};
+pub use read::{Reading, read};
+pub use secret::Secret;
+pub use setup::SetupError;
+pub use uri::Pkcs11Uri;
+pub use version::{EdgeVersion, Format, UnknownVersion};
+pub use view::Keys;
+pub use windows::{NotForWindows, windows_commands};
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

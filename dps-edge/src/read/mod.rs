@@ -1,0 +1,130 @@
+//! From text to the model, with everything that is found on the way.
+//!
+//! Reads no file and asks nobody. What the daemons would refuse and can still be understood is an error and is in the
+//! model nevertheless.
+
+mod attestation;
+mod key;
+mod manual;
+mod provisioning;
+mod section;
+
+use std::path::{Path, PathBuf};
+
+use crate::finding::{Finding, Problem, Severity};
+use crate::model::Provisioning;
+use crate::place::{Place, place_of};
+use crate::tree::Entries;
+use crate::version::{EdgeVersion, Format};
+use crate::{schema, toml_tree, yaml_layout, yaml_tree};
+
+/// What a file says, and what is wrong with it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The provisioning part, where enough of it could be read.
+    pub provisioning: Option<Provisioning>,
+    /// What was found, in the order of its place.
+    pub findings: Vec<Finding>,
+    key_file: Option<(PathBuf, Place)>,
+}
+
+/// Reads a configuration as IoT Edge of this version does.
+///
+/// ```
+/// use dps_edge::{EdgeVersion, Format, read};
+///
+/// let text = "[provisioning]\nsource = \"dps\"\nscope_id = \"0ne00A1B2C3\"\n";
+/// let reading = read(text, Format::Toml, EdgeVersion::V1_5);
+/// let found: Vec<String> = reading.findings.iter().map(ToString::to_string).collect();
+/// assert!(found.iter().any(|line| line.starts_with("3:1: error[other-generation]: ")), "{found:?}");
+/// ```
+#[must_use]
+pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
+    let (entries, broken) = parse(text, format);
+    let mut reader = Reader { text, format, version, found: broken, key_file: None };
+    if version.format() != format {
+        reader.found(0, Problem::OtherFormat(version));
+        reader.version = format.newest_version();
+    }
+    let is_broken = !reader.found.is_empty();
+    if is_broken && Format::looks_like(text) != format {
+        // Each line would be an error of its own.
+        reader.found = vec![(0, Problem::LooksLike(Format::looks_like(text)))];
+        return reader.finish(None);
+    }
+    reader.found.extend(schema::check(&entries, format, reader.version));
+    if format == Format::Yaml {
+        reader.found.extend(yaml_layout::check(text, &entries));
+    }
+    let provisioning = reader.provisioning(&entries);
+    reader.finish(provisioning)
+}
+
+/// The text as a tree, as far as it can be read.
+pub(crate) fn parse(text: &str, format: Format) -> (Entries, Vec<(usize, Problem)>) {
+    match format {
+        Format::Yaml => yaml_tree::parse(text),
+        Format::Toml => toml_tree::parse(text),
+    }
+}
+
+impl Reading {
+    /// Whether the daemons would refuse the file, or it cannot work.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity() == Severity::Error)
+    }
+
+    /// Looks at the file that the key is in, where it is in one: its length, its permissions, and whether it holds text.
+    pub fn look_at_key_file(&mut self) {
+        if let Some((path, place)) = &self.key_file {
+            let place = *place;
+            self.findings.extend(crate::files::check(path).into_iter().map(|problem| Finding { place, problem }));
+            self.findings.sort_by_key(|finding| finding.place);
+        }
+    }
+
+    /// The file that the key is in, where it is in one.
+    #[must_use]
+    pub fn key_file(&self) -> Option<&Path> {
+        self.key_file.as_ref().map(|(path, _)| path.as_path())
+    }
+}
+
+/// Collects findings while the model is made.
+struct Reader<'t> {
+    text: &'t str,
+    format: Format,
+    version: EdgeVersion,
+    found: Vec<(usize, Problem)>,
+    key_file: Option<(PathBuf, usize)>,
+}
+
+impl Reader<'_> {
+    fn found(&mut self, at: usize, problem: Problem) {
+        self.found.push((at, problem));
+    }
+
+    fn finish(self, provisioning: Option<Provisioning>) -> Reading {
+        let text = self.text;
+        let mut findings: Vec<Finding> =
+            self.found.into_iter().map(|(at, problem)| Finding { place: place_of(text, at), problem }).collect();
+        without_consequences(&mut findings);
+        findings.sort_by_key(|finding| finding.place);
+        findings.dedup();
+        let key_file = self.key_file.map(|(path, at)| (path, place_of(text, at)));
+        Reading { provisioning, findings, key_file }
+    }
+}
+
+/// Takes out what is only said because a line could not be read.
+fn without_consequences(findings: &mut Vec<Finding>) {
+    let broken = |finding: &&Finding| matches!(finding.problem, Problem::Syntax(_));
+    let lines: Vec<usize> = findings.iter().filter(broken).map(|finding| finding.place.line).collect();
+    findings.retain(|finding| match finding.problem {
+        Problem::Missing { .. } => lines.is_empty(),
+        Problem::UnknownKey | Problem::Misspelt { .. } | Problem::Unquoted => !lines.contains(&finding.place.line),
+        _ => true,
+    });
+}

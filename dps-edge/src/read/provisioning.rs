@@ -1,0 +1,200 @@
+//! The whole: the section `provisioning`, and what stands beside it.
+
+use dps_core::{Endpoint, IdScope};
+
+use super::Reader;
+use super::section::{Found, Section};
+use crate::finding::Problem;
+use crate::model::{Dps, Pkcs11Library, Provisioning, Reprovisioning, Source, Tpm};
+use crate::policy::Mode;
+use crate::schema;
+use crate::secret::Secret;
+use crate::tree::{Entries, find};
+use crate::uri::{Pkcs11Uri, file_path};
+use crate::version::{EdgeVersion, Format};
+
+/// From this version on the daemons refuse shorter time-outs.
+const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::V1_4;
+const LEAST_TIMEOUT_S: i64 = 70;
+
+impl Reader<'_> {
+    pub(super) fn provisioning(&mut self, entries: &Entries) -> Option<Provisioning> {
+        let root = Section { entries, at: 0, label: schema::root(self.format).label };
+        let section = self.provisioning_section(root)?;
+        let pkcs11_library = self.pkcs11_library(root);
+        let source = self.source(section, pkcs11_library.is_some());
+        let provisioning = Provisioning {
+            format: self.format,
+            hostname: self.owned(root, "hostname"),
+            parent_hostname: self.parent(root, source.as_ref()),
+            reprovisioning: self.reprovisioning(root, section, source.as_ref()),
+            cloud_timeout_s: self.cloud_timeout(root),
+            cloud_retries: self.number(root, "cloud_retries").map(|found| found.value.unsigned_abs()),
+            trust_bundle: self.trust_bundle(root),
+            pkcs11_library,
+            tpm: self.tpm(root),
+            source: source?,
+        };
+        Some(provisioning)
+    }
+
+    fn provisioning_section<'e>(&mut self, root: Section<'e>) -> Option<Section<'e>> {
+        if find(root.entries, "provisioning").is_none() {
+            // Where it stands too deep, that was said already.
+            if !self.found.iter().any(|(_, problem)| *problem == Problem::IndentedSection) {
+                self.found(0, Problem::Missing { key: "provisioning", table: "the file" });
+            }
+            return None;
+        }
+        self.section(root, "provisioning", self.label("[provisioning]", "`provisioning:`"))
+    }
+
+    pub(super) fn label(&self, toml: &'static str, yaml: &'static str) -> &'static str {
+        if self.format == Format::Toml { toml } else { yaml }
+    }
+
+    fn source(&mut self, section: Section<'_>, has_library: bool) -> Option<Source> {
+        const WORDS_YAML: &[&str] = &["dps", "manual", "external"];
+        const WORDS_TOML: &[&str] = &["dps", "manual", "none"];
+        let words = if self.format == Format::Yaml { WORDS_YAML } else { WORDS_TOML };
+        let source = self.word(section, "source", words)?;
+        let at = section.get("source").map_or(section.at, |entry| entry.node.span.start);
+        match source {
+            "dps" => self.dps(section, has_library).map(Source::Dps),
+            "manual" => self.manual(section, has_library).map(Source::Manual),
+            "external" => {
+                self.found(at, Problem::NotHandled { source: "external" });
+                Some(Source::External { endpoint: self.owned(section, "endpoint") })
+            }
+            _ => {
+                self.found(at, Problem::NotHandled { source: "none" });
+                Some(Source::None)
+            }
+        }
+    }
+
+    fn dps(&mut self, section: Section<'_>, has_library: bool) -> Option<Dps> {
+        let global_endpoint = self.endpoint(section);
+        let id_scope = self.id_scope(section);
+        let payload = self.payload(section);
+        let attestation = self.attestation(section, has_library);
+        Some(Dps { global_endpoint, id_scope: id_scope?, payload, attestation: attestation? })
+    }
+
+    fn endpoint(&mut self, section: Section<'_>) -> Option<String> {
+        let Found { at, value } = self.required(section, "global_endpoint")?;
+        let is_https = value.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        if !is_https {
+            self.found(at, Problem::NotHttps);
+        }
+        match Endpoint::new(value) {
+            Ok(_) => Some(value.to_owned()),
+            Err(problem) => {
+                if is_https {
+                    self.found(at, Problem::BadValue(problem));
+                }
+                None
+            }
+        }
+    }
+
+    fn id_scope(&mut self, section: Section<'_>) -> Option<String> {
+        let name = if self.format == Format::Toml { "id_scope" } else { "scope_id" };
+        let Found { at, value } = self.required(section, name)?;
+        match IdScope::new(value) {
+            Ok(scope) => Some(scope.as_str().to_owned()),
+            Err(problem) => {
+                self.found(at, Problem::BadValue(problem));
+                None
+            }
+        }
+    }
+
+    fn payload(&mut self, section: Section<'_>) -> Option<std::path::PathBuf> {
+        let payload = self.section(section, "payload", "payload = { … } of [provisioning]")?;
+        let Found { at, value } = self.required(payload, "uri")?;
+        let path = file_path(value);
+        if path.is_none() {
+            self.found(at, Problem::BadUri { wanted: "a file URI, such as file:///etc/aziot/payload.json" });
+        }
+        path
+    }
+
+    fn parent(&mut self, root: Section<'_>, source: Option<&Source>) -> Option<String> {
+        let name = ["parent_hostname", "local_gateway_hostname"].into_iter().find(|name| root.get(name).is_some())?;
+        let parent = self.text(root, name)?;
+        if self.format == Format::Toml && matches!(source, Some(Source::Dps(_))) {
+            self.found(parent.at, Problem::DpsBehindParent);
+        }
+        Some(parent.value.to_owned())
+    }
+
+    fn reprovisioning(&mut self, root: Section<'_>, section: Section<'_>, source: Option<&Source>) -> Reprovisioning {
+        if self.format == Format::Yaml {
+            return Reprovisioning::Flags {
+                always_on_startup: self.boolean(section, "always_reprovision_on_startup"),
+                dynamic: self.boolean(section, "dynamic_reprovisioning"),
+            };
+        }
+        let Some(Found { at, value }) = self.text(root, "auto_reprovisioning_mode") else {
+            return Reprovisioning::Mode(None);
+        };
+        if matches!(source, Some(Source::Manual(_))) {
+            self.found(at, Problem::ModeIgnored);
+        }
+        Reprovisioning::Mode(self.one_of(at, value, Mode::NAMES).and_then(Mode::parse))
+    }
+
+    fn cloud_timeout(&mut self, root: Section<'_>) -> Option<u64> {
+        let Found { at, value } = self.number(root, "cloud_timeout_sec")?;
+        let least = if self.version >= LEAST_TIMEOUT_SINCE { LEAST_TIMEOUT_S } else { 1 };
+        if value < least {
+            self.found(at, Problem::TimeoutTooShort { least, version: self.version });
+        }
+        Some(value.unsigned_abs())
+    }
+
+    fn trust_bundle(&mut self, root: Section<'_>) -> Option<String> {
+        if self.format == Format::Toml {
+            return self.owned(root, "trust_bundle_cert");
+        }
+        let certificates = self.section(root, "certificates", "`certificates:`")?;
+        self.owned(certificates, "trusted_ca_certs")
+    }
+
+    fn pkcs11_library(&mut self, root: Section<'_>) -> Option<Pkcs11Library> {
+        if self.format == Format::Yaml || root.get("aziot_keys").is_none() {
+            return None;
+        }
+        let keys = self.section(root, "aziot_keys", "[aziot_keys]")?;
+        let slot = self.text(keys, "pkcs11_base_slot");
+        let base_slot = slot.and_then(|Found { at, value }| {
+            let uri = Pkcs11Uri::parse(value);
+            if uri.is_none() {
+                self.found(at, Problem::BadUri { wanted: "a pkcs11: URI" });
+            }
+            uri
+        });
+        Some(Pkcs11Library { path: self.owned(keys, "pkcs11_lib_path")?, base_slot })
+    }
+
+    fn tpm(&mut self, root: Section<'_>) -> Option<Tpm> {
+        if self.format == Format::Yaml || root.get("tpm").is_none() {
+            return None;
+        }
+        let tpm = self.section(root, "tpm", "[tpm]")?;
+        let hierarchies = self.section(tpm, "hierarchy_authorization", "[tpm.hierarchy_authorization]");
+        let mut secret = |name| Some(Secret::new(self.text(hierarchies?, name)?.value));
+        let (endorsement, owner) = (secret("endorsement"), secret("owner"));
+        Some(Tpm {
+            tcti: self.owned(tpm, "tcti"),
+            auth_key_index: self.number(tpm, "auth_key_index").map(|found| found.value.unsigned_abs()),
+            endorsement,
+            owner,
+        })
+    }
+
+    pub(super) fn owned(&mut self, section: Section<'_>, name: &str) -> Option<String> {
+        self.text(section, name).map(|found| found.value.to_owned())
+    }
+}

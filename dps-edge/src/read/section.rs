@@ -1,0 +1,151 @@
+//! One table of the file, asked for its members one by one.
+
+use super::Reader;
+use crate::finding::Problem;
+use crate::schema;
+use crate::tree::{Entries, Entry, Table, Value, find};
+use crate::version::Format;
+
+/// A table, and what it is called.
+#[derive(Clone, Copy)]
+pub(super) struct Section<'e> {
+    pub(super) entries: &'e Entries,
+    /// Where it begins, in bytes: what is missing is missing there.
+    pub(super) at: usize,
+    pub(super) label: &'static str,
+}
+
+/// A value and where it stands, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Found<T> {
+    pub(super) at: usize,
+    pub(super) value: T,
+}
+
+impl<'e> Section<'e> {
+    pub(super) fn get(&self, name: &str) -> Option<&'e Entry> {
+        find(self.entries, name)
+    }
+}
+
+impl Reader<'_> {
+    /// The table below a key, if it is there and is one.
+    pub(super) fn section<'e>(
+        &mut self,
+        parent: Section<'e>,
+        name: &'static str,
+        label: &'static str,
+    ) -> Option<Section<'e>> {
+        let entry = parent.get(name)?;
+        match &entry.node.value {
+            Value::Table(Table { entries, .. }) => {
+                let start = entry.node.span.start;
+                let has_header = self.format == Format::Toml && self.text[start..].starts_with('[');
+                Some(Section { entries, at: if has_header { start } else { entry.at }, label })
+            }
+            _ => {
+                self.found(entry.node.span.start, Problem::WrongType { wanted: "a table of keys" });
+                None
+            }
+        }
+    }
+
+    /// A text, if it is there. A placeholder counts as none.
+    pub(super) fn text<'e>(&mut self, section: Section<'e>, name: &str) -> Option<Found<&'e str>> {
+        let entry = section.get(name)?;
+        let at = entry.node.span.start;
+        match entry.node.value.as_text() {
+            Some(text) if is_placeholder(text) => {
+                self.found(at, Problem::Placeholder);
+                None
+            }
+            Some(text) => Some(Found { at, value: text }),
+            None => {
+                self.found(at, Problem::WrongType { wanted: "a text in quotes" });
+                None
+            }
+        }
+    }
+
+    /// A text that has to be there.
+    pub(super) fn required<'e>(&mut self, section: Section<'e>, name: &'static str) -> Option<Found<&'e str>> {
+        if section.get(name).is_none() {
+            self.found(section.at, Problem::Missing { key: name, table: section.label });
+        }
+        self.text(section, name)
+    }
+
+    /// One of a few words, which has to be there.
+    pub(super) fn word(
+        &mut self,
+        section: Section<'_>,
+        name: &'static str,
+        words: &'static [&'static str],
+    ) -> Option<&'static str> {
+        let Found { at, value } = self.required(section, name)?;
+        self.one_of(at, value, words)
+    }
+
+    pub(super) fn one_of(&mut self, at: usize, value: &str, words: &'static [&'static str]) -> Option<&'static str> {
+        let found = words.iter().find(|word| **word == value).copied();
+        if found.is_none() {
+            let nearest = schema::nearest(value, words.iter().copied());
+            self.found(at, Problem::UnknownWord { words, nearest });
+        }
+        found
+    }
+
+    /// A whole number from 0 on, if it is there.
+    pub(super) fn number(&mut self, section: Section<'_>, name: &str) -> Option<Found<i64>> {
+        let entry = section.get(name)?;
+        let at = entry.node.span.start;
+        match entry.node.value.as_number() {
+            Some(value) if value >= 0 => Some(Found { at, value }),
+            _ => {
+                self.found(at, Problem::WrongType { wanted: "a whole number from 0 on" });
+                None
+            }
+        }
+    }
+
+    /// True or false, if it is there.
+    pub(super) fn boolean(&mut self, section: Section<'_>, name: &str) -> Option<bool> {
+        let entry = section.get(name)?;
+        let boolean = entry.node.value.as_boolean(self.format == Format::Yaml);
+        if boolean.is_none() {
+            self.found(entry.node.span.start, Problem::WrongType { wanted: "true or false" });
+        }
+        boolean
+    }
+}
+
+/// What templates and documentation write where a value belongs.
+fn is_placeholder(text: &str) -> bool {
+    let in_marks = |open, close| text.starts_with(open) && text.ends_with(close);
+    let capital = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    in_marks('<', '>')
+        || in_marks('{', '}')
+        || text.starts_with("PASTE_YOUR_")
+        || capital && (text.ends_with("_HERE") || text.starts_with("PASTE_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_of_the_documentation_are_known() {
+        for text in [
+            "PASTE_YOUR_PRIMARY_KEY_OR_DERIVED_KEY_HERE",
+            "PASTE_YOUR_SCOPE_ID_HERE",
+            "SCOPE_ID_HERE",
+            "{scope_id}",
+            "<ADD DEVICE CONNECTION STRING HERE>",
+        ] {
+            assert!(is_placeholder(text), "{text}");
+        }
+        for text in ["0ne00A1B2C3", "dev-01", "", "SOMEWHERE", "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="] {
+            assert!(!is_placeholder(text), "{text}");
+        }
+    }
+}

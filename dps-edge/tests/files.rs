@@ -1,0 +1,82 @@
+//! A key in a file, as the daemons read it: raw bytes, for its owner alone.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use dps_edge::{EdgeVersion, Format, KeySource, Problem, read, windows_commands};
+
+fn config(uri: &str) -> String {
+    format!(
+        "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://global.azure-devices-provisioning.net\"\n\
+         id_scope = \"0ne00A1B2C3\"\n\n[provisioning.attestation]\nmethod = \"symmetric_key\"\n\
+         registration_id = \"dev-01\"\nsymmetric_key = {{ uri = \"{uri}\" }}\n"
+    )
+}
+
+fn found(content: &[u8], mode: u32) -> Vec<Problem> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("device.key");
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let mut reading = read(&config(&format!("file://{}", path.display())), Format::Toml, EdgeVersion::V1_5);
+    assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+    assert_eq!(reading.key_file(), Some(path.as_path()));
+    reading.look_at_key_file();
+    assert!(reading.findings.iter().all(|finding| (finding.place.line, finding.place.column) == (9, 25)));
+    reading.findings.iter().map(|finding| finding.problem).collect()
+}
+
+#[test]
+fn a_key_file_is_looked_at() {
+    let raw = [0x26; 32];
+    assert_eq!(found(&raw, 0o600), []);
+    assert_eq!(found(&raw, 0o400), []);
+    assert_eq!(found(&raw, 0o644), [Problem::KeyFileMode { mode: 0o644 }]);
+    for base64 in ["Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=", "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc\n"] {
+        assert_eq!(found(base64.as_bytes(), 0o600), [Problem::Base64InKeyFile]);
+    }
+    assert_eq!(found(b"", 0o600), [Problem::KeyFileLength { length: 0 }]);
+    assert_eq!(found(&[1; 65], 0o600), [Problem::KeyFileLength { length: 65 }]);
+    assert_eq!(found(&[1; 70_000], 0o600), [Problem::KeyFileLength { length: 4097 }]);
+}
+
+#[test]
+fn a_key_file_that_is_elsewhere_is_said_not_to_have_been_looked_at() {
+    let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_5);
+    reading.look_at_key_file();
+    let problems: Vec<Problem> = reading.findings.iter().map(|finding| finding.problem).collect();
+    assert_eq!(problems, [Problem::KeyFileUnreadable]);
+}
+
+#[test]
+fn the_windows_forms_read_the_key_from_a_file() {
+    let inline = config("x").replace("{ uri = \"x\" }", "{ value = \"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\" }");
+    let provisioning = read(&inline, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    let commands = windows_commands(&provisioning, "C:\\keys\\it's.key").unwrap();
+    assert_eq!(
+        commands.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect::<Vec<_>>(),
+        [
+            "$key = (Get-Content -Raw -LiteralPath 'C:\\keys\\it''s.key').Trim()",
+            "Provision-EflowVm -provisioningType DpsSymmetricKey -scopeId '0ne00A1B2C3' -registrationId 'dev-01' -symmKey $key",
+            ". {Invoke-WebRequest -useb https://aka.ms/iotedge-win} | Invoke-Expression; `",
+            "Initialize-IoTEdge -DpsSymmetricKey -ScopeId '0ne00A1B2C3' -RegistrationId 'dev-01' -SymmetricKey $key",
+            "Remove-Variable key",
+        ]
+    );
+    let of_file = read(&config("file:///var/device.key"), Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    assert!(windows_commands(&of_file, "device.key").unwrap().contains("ReadAllBytes"));
+    let elsewhere = inline.replace("global.azure-devices-provisioning.net", "mydps.azure-devices-provisioning.net");
+    let elsewhere = read(&elsewhere, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    let commands = windows_commands(&elsewhere, "device.key").unwrap();
+    assert!(commands.contains("-globalEndpoint 'https://mydps.azure-devices-provisioning.net'"), "{commands}");
+    let tpm = inline.replace("\"symmetric_key\"", "\"tpm\"");
+    assert!(windows_commands(&read(&tpm, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap(), "k").is_err());
+    let token = config("pkcs11:object=k") + "[aziot_keys]\npkcs11_lib_path = \"/usr/lib/p11.so\"\n";
+    let token = read(&token, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    assert!(matches!(
+        &token.dps().unwrap().attestation,
+        dps_edge::Attestation::SymmetricKey { key: KeySource::Pkcs11(_), .. }
+    ));
+    assert!(windows_commands(&token, "k").is_err());
+}

@@ -1,0 +1,114 @@
+//! Each folder of `golden` is one file as people write them, and what is to come of it: the model, the findings, and for
+//! `config.yaml` the conversion. `cargo xtask write-golden` writes the expectations anew, to be looked at in the diff.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dps_edge::{Converted, EdgeVersion, Finding, Format, Keys, Provisioning, convert, read};
+
+/// A file, and the version that it is read as.
+struct Case {
+    folder: PathBuf,
+    text: String,
+    format: Format,
+    version: EdgeVersion,
+}
+
+fn cases() -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut folders: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders.into_iter().map(case).collect()
+}
+
+fn case(folder: PathBuf) -> Case {
+    let (text, format) = match fs::read_to_string(folder.join("input.toml")) {
+        Ok(text) => (text, Format::Toml),
+        Err(_) => (fs::read_to_string(folder.join("input.yaml")).unwrap(), Format::Yaml),
+    };
+    let version = fs::read_to_string(folder.join("version")).ok().map(|version| version.trim().parse().unwrap());
+    Case { folder, text, format, version: version.unwrap_or(format.newest_version()) }
+}
+
+fn model(provisioning: Option<&Provisioning>) -> String {
+    let json = provisioning.map(|provisioning| provisioning.to_json(Keys::Hidden));
+    format!("{}\n", serde_json::to_string_pretty(&json).unwrap())
+}
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().fold(String::new(), |mut lines, finding| {
+        writeln!(lines, "{finding}").unwrap();
+        lines
+    })
+}
+
+fn conversion(converted: &Converted) -> String {
+    let findings = lines(&converted.findings);
+    let comments: String = findings.lines().map(|line| format!("# {line}\n")).collect();
+    format!("{comments}{}", converted.text.expose())
+}
+
+/// What is to stand in each file of the folder; none where there is to be no file.
+fn expectations(case: &Case) -> [(&'static str, Option<String>); 3] {
+    let reading = read(&case.text, case.format, case.version);
+    let converted = match case.format {
+        Format::Yaml => convert(&case.text).ok().as_ref().map(conversion),
+        Format::Toml => None,
+    };
+    [
+        ("model.json", Some(model(reading.provisioning.as_ref()))),
+        ("findings.txt", Some(lines(&reading.findings))),
+        ("converted.toml", converted),
+    ]
+}
+
+#[test]
+fn every_file_gives_its_model_its_findings_and_its_conversion() {
+    let cases = cases();
+    assert!(cases.len() >= 40, "{} cases", cases.len());
+    let write = std::env::var_os("DPS_WRITE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        for (name, expected) in expectations(case) {
+            let path = case.folder.join(name);
+            let there = fs::read_to_string(&path).ok();
+            if there == expected {
+                continue;
+            }
+            match (&expected, write) {
+                (Some(text), true) => fs::write(&path, text).unwrap(),
+                (None, true) => fs::remove_file(&path).unwrap(),
+                _ => wrong.push(format!("{}\n{}", path.display(), expected.unwrap_or_default())),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} expectations differ; this came out:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What is converted is what its daemons read, and says the same.
+#[test]
+fn a_conversion_is_read_without_errors_and_means_the_same() {
+    let mut converted_count = 0;
+    for case in cases() {
+        let Ok(converted) = convert(&case.text) else { continue };
+        if case.format == Format::Toml {
+            continue;
+        }
+        let (old, new) = (
+            read(&case.text, Format::Yaml, EdgeVersion::V1_1),
+            read(converted.text.expose(), Format::Toml, EdgeVersion::V1_5),
+        );
+        let errors_before = old.has_errors();
+        assert!(errors_before || !new.has_errors(), "{}: {:?}", case.folder.display(), new.findings);
+        let same = |reading: &dps_edge::Reading| {
+            let json = reading.provisioning.as_ref().unwrap().to_json(Keys::Shown);
+            // Paths become URIs.
+            format!("{} {} {}", json["dps"]["idScope"], json["dps"]["attestation"], json["manual"])
+                .replace("file://", "")
+        };
+        assert_eq!(same(&old), same(&new), "{}", case.folder.display());
+        converted_count += 1;
+    }
+    assert!(converted_count >= 12, "{converted_count} conversions");
+}

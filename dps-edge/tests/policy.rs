@@ -1,0 +1,137 @@
+//! The decision tables, row by row: every policy, with and without a backup, for everything that can happen.
+
+use std::time::Duration;
+
+use dps_edge::policy::Step::{
+    RegisterOrBackup, RegisterOrFail, RegisterOrKeep, ReportUntilRestart, StayWithHub, UseBackup,
+};
+use dps_edge::policy::{Event, HubWatch, Mode, Policy, Retry, Step, Verdict, decide};
+
+/// A policy, and what it does at the start with a backup, at the start without, when refused at the start, and when
+/// refused later. Unreachable hubs are the same for all.
+const TABLE: &[(Policy, [Step; 4])] = &[
+    (
+        Policy::V1_1 { always_on_startup: true, dynamic: false },
+        [RegisterOrBackup, RegisterOrFail, ReportUntilRestart, ReportUntilRestart],
+    ),
+    (
+        Policy::V1_1 { always_on_startup: false, dynamic: false },
+        [UseBackup, RegisterOrFail, ReportUntilRestart, ReportUntilRestart],
+    ),
+    (
+        Policy::V1_1 { always_on_startup: true, dynamic: true },
+        [RegisterOrBackup, RegisterOrFail, RegisterOrKeep, RegisterOrKeep],
+    ),
+    (
+        Policy::V1_1 { always_on_startup: false, dynamic: true },
+        [UseBackup, RegisterOrFail, RegisterOrKeep, RegisterOrKeep],
+    ),
+    (Policy::V1_2(Mode::Dynamic), [UseBackup, RegisterOrFail, RegisterOrKeep, RegisterOrKeep]),
+    (Policy::V1_2(Mode::AlwaysOnStartup), [RegisterOrBackup, RegisterOrFail, RegisterOrKeep, ReportUntilRestart]),
+    (Policy::V1_2(Mode::OnErrorOnly), [UseBackup, RegisterOrFail, RegisterOrKeep, ReportUntilRestart]),
+];
+
+#[test]
+fn every_row_is_as_documented() {
+    for (policy, [start, first_start, refused_at_start, refused_later]) in TABLE {
+        assert_eq!(decide(*policy, true, Event::Start), *start, "{policy:?}");
+        assert_eq!(decide(*policy, false, Event::Start), *first_start, "{policy:?}");
+        for has_backup in [false, true] {
+            assert_eq!(decide(*policy, has_backup, Event::RefusedAtStart), *refused_at_start, "{policy:?}");
+            assert_eq!(decide(*policy, has_backup, Event::RefusedLater), *refused_later, "{policy:?}");
+            let unreachable = decide(*policy, has_backup, Event::Unreachable);
+            assert_eq!(unreachable, StayWithHub, "{policy:?}");
+            assert!(!unreachable.registers(), "a network error never causes a registration");
+        }
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const RETRY: Retry = Retry { first: SECOND, longest: Duration::from_secs(60) };
+
+fn watch(mode: Mode, fresh: bool) -> HubWatch {
+    HubWatch::new(Policy::V1_2(mode), RETRY, fresh)
+}
+
+/// A wait may be up to a fifth longer.
+#[track_caller]
+fn about(wait: Duration, seconds: u32) {
+    let least = SECOND * seconds;
+    assert!((least..=least + least / 5).contains(&wait), "{wait:?} is not about {seconds} s");
+}
+
+fn registers_after(verdict: Verdict) -> Duration {
+    match verdict {
+        Verdict::Register { after } => after,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn tries_again_after(verdict: Verdict) -> Duration {
+    match verdict {
+        Verdict::TryHubAgain { after } => after,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_device_that_was_moved_registers_at_once_in_dynamic_mode() {
+    let mut hub = watch(Mode::Dynamic, false);
+    hub.connected();
+    assert_eq!(registers_after(hub.refused()), Duration::ZERO);
+    hub.assigned();
+    hub.connected();
+    assert_eq!(registers_after(hub.refused()), Duration::ZERO, "another move is another matter");
+}
+
+#[test]
+fn a_new_device_entry_is_given_a_moment_before_the_service_is_asked_again() {
+    let mut hub = watch(Mode::Dynamic, true);
+    for seconds in [1, 2, 4] {
+        about(tries_again_after(hub.refused()), seconds);
+    }
+    registers_after(hub.refused());
+}
+
+#[test]
+fn a_device_that_stays_disabled_backs_off() {
+    let mut hub = watch(Mode::Dynamic, false);
+    hub.connected();
+    let mut waits = Vec::new();
+    while waits.len() < 10 {
+        if let Verdict::Register { after } = hub.refused() {
+            waits.push(after);
+            // The service gives the same hub again, and the hub refuses it again.
+            hub.assigned();
+        }
+    }
+    assert_eq!(waits[0], Duration::ZERO);
+    for (wait, seconds) in waits[1..].iter().zip([1, 2, 4, 8, 16, 32, 60, 60, 60]) {
+        about(*wait, seconds);
+    }
+}
+
+#[test]
+fn on_error_only_asks_the_service_after_a_restart_and_not_before() {
+    let mut hub = watch(Mode::OnErrorOnly, false);
+    hub.connected();
+    for seconds in [1, 2, 4] {
+        let Verdict::NotBeforeRestart { try_hub_after } = hub.refused() else { panic!("the service is asked") };
+        about(try_hub_after, seconds);
+    }
+    let mut restarted = watch(Mode::OnErrorOnly, false);
+    assert_eq!(registers_after(restarted.refused()), Duration::ZERO);
+}
+
+#[test]
+fn a_hub_that_cannot_be_reached_is_tried_again_for_ever_and_nothing_else() {
+    for (policy, _) in TABLE {
+        let mut hub = HubWatch::new(*policy, RETRY, false);
+        let waits: Vec<Duration> = (0..100).map(|_| tries_again_after(hub.unreachable())).collect();
+        for (wait, seconds) in waits.iter().zip([1, 2, 4, 8, 16, 32, 60, 60]) {
+            about(*wait, seconds);
+        }
+        hub.connected();
+        about(tries_again_after(hub.unreachable()), 1);
+    }
+}

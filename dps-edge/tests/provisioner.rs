@@ -1,0 +1,241 @@
+//! A gateway against a local service: each row of the tables that a start can reach, and what becomes of its backup.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use dps_edge::client::core::Family;
+use dps_edge::client::{ProvisioningClient, ProxyChoice, Roots, WritePoint};
+use dps_edge::{
+    Backup, BackupStore, EdgeVersion, Format, Note, Origin, ProvisionError, Provisioner, Provisioning, read,
+};
+use dps_emulator::{AllocationPolicy, Emulator, EmulatorOptions, IndividualEnrollment, SymmetricKey};
+
+const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+
+/// The configuration of `dev-01` with this mode, or these flags.
+fn config(format: Format, reprovisioning: &str) -> Provisioning {
+    let text = match format {
+        Format::Toml => format!(
+            "{reprovisioning}\n[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://dps.test\"\n\
+             id_scope = \"0ne00A1B2C3\"\n[provisioning.attestation]\nmethod = \"symmetric_key\"\n\
+             registration_id = \"dev-01\"\nsymmetric_key = {{ value = \"{KEY}\" }}\n"
+        ),
+        Format::Yaml => format!(
+            "provisioning:\n  source: \"dps\"\n  global_endpoint: \"https://dps.test\"\n  scope_id: \"0ne00A1B2C3\"\n  \
+             attestation:\n    method: \"symmetric_key\"\n    registration_id: \"dev-01\"\n    symmetric_key: \"{KEY}\"\n\
+             {reprovisioning}"
+        ),
+    };
+    let version = if format == Format::Toml { EdgeVersion::V1_5 } else { EdgeVersion::V1_1 };
+    read(&text, format, version).provisioning.unwrap()
+}
+
+struct Site {
+    emulator: Emulator,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let options = EmulatorOptions::new().assign_at_once(true).hub("hub-a.test", 1).hub("hub-b.test", 1);
+        let site = Self { emulator: Emulator::start(options).await.unwrap(), folder: tempfile::tempdir().unwrap() };
+        site.point_to("hub-a.test");
+        site
+    }
+
+    fn point_to(&self, hub: &str) {
+        let now = self.emulator.now();
+        let enrollment = IndividualEnrollment::new("dev-01").primary_key(SymmetricKey::from_base64(KEY).unwrap());
+        let enrollment = enrollment.allocation(AllocationPolicy::Static, [hub]);
+        self.emulator.with_service(|service| service.put_enrollment(now, enrollment)).unwrap();
+    }
+
+    fn calls(&self) -> u64 {
+        self.emulator.with_service(|service| service.counters().registers)
+    }
+
+    fn gateway(&self, provisioning: &Provisioning, service_is_up: bool) -> Provisioner {
+        let store = BackupStore::in_state_dir(self.folder.path(), provisioning.format, "0ne00A1B2C3", "dev-01");
+        self.gateway_with(provisioning, service_is_up, store)
+    }
+
+    fn gateway_with(&self, provisioning: &Provisioning, service_is_up: bool, store: BackupStore) -> Provisioner {
+        let builder = ProvisioningClient::builder()
+            .roots(Roots::replace_pem(self.emulator.ca_pem().as_bytes()).unwrap())
+            .proxy(ProxyChoice::Direct)
+            .timeout(if service_is_up { Duration::from_secs(20) } else { Duration::from_millis(300) });
+        let endpoint = if service_is_up { self.emulator.endpoint() } else { closed_port() };
+        let client = provisioning.configure(builder).unwrap().endpoint(endpoint).build().unwrap();
+        Provisioner::new(client, "0ne00A1B2C3", provisioning.policy(), store)
+    }
+}
+
+fn closed_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn each_row_that_a_start_can_reach() {
+    for (format, reprovisioning, asks_with_backup) in [
+        (Format::Yaml, "", true),
+        (Format::Yaml, "  always_reprovision_on_startup: true\n", true),
+        (Format::Yaml, "  always_reprovision_on_startup: false\n", false),
+        (Format::Yaml, "  always_reprovision_on_startup: false\n  dynamic_reprovisioning: true\n", false),
+        (Format::Toml, "", false),
+        (Format::Toml, "auto_reprovisioning_mode = \"Dynamic\"", false),
+        (Format::Toml, "auto_reprovisioning_mode = \"AlwaysOnStartup\"", true),
+        (Format::Toml, "auto_reprovisioning_mode = \"OnErrorOnly\"", false),
+    ] {
+        let site = Site::start().await;
+        let config = config(format, reprovisioning);
+
+        // No backup and no service: an error that says both.
+        let error = site.gateway(&config, false).start().await.unwrap_err();
+        assert!(matches!(error, ProvisionError::NothingLeft { .. }), "{error}");
+        assert_eq!(error.cause().family(), Family::Link);
+        assert!(error.to_string().contains("no backup") && error.to_string().contains("service"), "{error}");
+
+        // No backup: the service is asked.
+        let first = site.gateway(&config, true).start().await.unwrap();
+        assert_eq!((first.origin, first.place.hub.as_str()), (Origin::New, "hub-a.test"));
+        assert_eq!((site.calls(), first.hub_changed()), (1, false));
+
+        // A backup: the service is asked by policy alone.
+        let second = site.gateway(&config, true).start().await.unwrap();
+        let (origin, calls) = if asks_with_backup { (Origin::Unchanged, 2) } else { (Origin::Backup, 1) };
+        assert_eq!((second.origin, site.calls()), (origin, calls), "{reprovisioning}");
+        assert_eq!(second.credentials.user_name(), "hub-a.test/dev-01/?api-version=2021-04-12");
+
+        // A backup and no service: the backup is used, and stays.
+        let mut gateway = site.gateway(&config, false);
+        let offline = gateway.start().await.unwrap();
+        assert_eq!((offline.origin, &offline.place), (Origin::Backup, &first.place));
+        let said = offline.notes.iter().any(|note| matches!(note, Note::ServiceFailed(_)));
+        assert_eq!(said, asks_with_backup, "{:?}", offline.notes);
+        assert_eq!(offline.notes.contains(&Note::BackupKept), asks_with_backup && format == Format::Toml);
+        assert_eq!(gateway.plan().unwrap().backup.place(), Some(&first.place));
+
+        // The hub turned the device away, and the service cannot be reached: the backup stays.
+        assert!(matches!(gateway.register().await, Err(ProvisionError::NotRegistered(_))));
+        assert_eq!(gateway.plan().unwrap().backup.place(), Some(&first.place));
+
+        // It was moved: the caller is told what changed.
+        site.point_to("hub-b.test");
+        let moved = site.gateway(&config, true).register().await.unwrap();
+        assert_eq!((moved.origin, moved.place.hub.as_str()), (Origin::New, "hub-b.test"));
+        assert_eq!((moved.hub_changed(), moved.device_id_changed()), (true, false));
+        assert_eq!(moved.previous.unwrap().hub, "hub-a.test");
+        site.emulator.shutdown().await;
+    }
+}
+
+#[test]
+fn another_registration_id_finds_no_backup_of_this_one() {
+    let folder = Path::new("state");
+    let store = |scope, id| BackupStore::in_state_dir(folder, Format::Toml, scope, id).path().to_owned();
+    assert_ne!(store("0ne1", "dev-01"), store("0ne1", "dev-02"));
+    assert_ne!(store("0ne1", "dev-01"), store("0ne2", "dev-01"));
+    assert_eq!(store("0ne1", "dev-01"), store("0ne1", "DEV-01"));
+}
+
+fn place(hub: &str) -> dps_edge::HubPlace {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("device_info"), format!("hub_name = \"{hub}\"\ndevice_id = \"dev-01\"\n")).unwrap();
+    BackupStore::of_daemon(folder.path(), Format::Toml).load().unwrap().place().unwrap().clone()
+}
+
+/// What a reader finds when the power goes: a copy of the folder at each point of writing.
+#[test]
+fn a_stop_at_any_point_leaves_the_old_backup_or_the_new() {
+    for format in [Format::Yaml, Format::Toml] {
+        let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let home = folder.path();
+        fs::create_dir(home.join("cache")).unwrap();
+        let store = BackupStore::of_daemon(home, format);
+        for (new, old) in [("hub-a.test", None), ("hub-b.test", Some("hub-a.test"))] {
+            let mut points = 0;
+            let mut look = |point: WritePoint| {
+                points += 1;
+                let copy = crashed.path().join(format!("{new}-{point:?}"));
+                for folder in ["", "cache"] {
+                    fs::create_dir_all(copy.join(folder)).unwrap();
+                    for entry in fs::read_dir(home.join(folder)).unwrap().map(Result::unwrap) {
+                        if entry.file_type().unwrap().is_file() {
+                            fs::copy(entry.path(), copy.join(folder).join(entry.file_name())).unwrap();
+                        }
+                    }
+                }
+                let found = BackupStore::of_daemon(&copy, format).load().unwrap();
+                let hub = found.place().map(|place| place.hub.as_str());
+                assert!(hub == old || hub == Some(new), "{point:?}: {found:?}");
+                assert!(!matches!(found, Backup::Unusable(_)), "{point:?}");
+            };
+            store.save_watched(&place(new), &mut look).unwrap();
+            assert_eq!(points, 7);
+        }
+    }
+}
+
+#[test]
+fn the_daemons_own_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    fs::create_dir(home.join("cache")).unwrap();
+    BackupStore::of_daemon(home, Format::Yaml).save(&place("hub-a.test")).unwrap();
+    BackupStore::of_daemon(home, Format::Toml).save(&place("hub-a.test")).unwrap();
+    let text = |name: &str| fs::read_to_string(home.join(name)).unwrap();
+    assert_eq!(text("cache/provisioning_backup.json"), r#"{"device_id":"dev-01","hub_name":"hub-a.test"}"#);
+    assert_eq!(
+        text("device_info"),
+        "hub_name = \"hub-a.test\"\nlocal_gateway_hostname = \"hub-a.test\"\ndevice_id = \"dev-01\"\n"
+    );
+    fs::write(home.join("device_info"), "unprovisioned").unwrap();
+    assert_eq!(BackupStore::of_daemon(home, Format::Toml).load().unwrap(), Backup::Nothing);
+    fs::set_permissions(home.join("device_info"), fs::Permissions::from_mode(0o640)).unwrap();
+    BackupStore::of_daemon(home, Format::Toml).save(&place("hub-b.test")).unwrap();
+    let metadata = fs::metadata(home.join("device_info")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640, "the mode is kept");
+    let mut names: Vec<_> = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["cache", "device_info"], "nothing else is left in the daemon's folder");
+}
+
+#[tokio::test]
+async fn a_backup_with_credentials_is_read_and_neither_written_nor_copied() {
+    let site = Site::start().await;
+    let home = site.folder.path();
+    fs::create_dir(home.join("cache")).unwrap();
+    let path = home.join("cache/provisioning_backup.json");
+    let foreign = r#"{"device_id":"dev-01","hub_name":"hub-x.test","credentials":{"auth_type":"symmetric-key","source":"payload","key":[1,2,3]}}"#;
+    fs::write(&path, foreign).unwrap();
+    let config = config(Format::Yaml, "");
+    let store = BackupStore::of_daemon(home, Format::Yaml);
+    let provisioned = site.gateway_with(&config, true, store).start().await.unwrap();
+    assert_eq!((provisioned.place.hub.as_str(), provisioned.notes), ("hub-a.test", vec![Note::BackupNotOurs]));
+    assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+    assert_eq!(fs::read_dir(home.join("cache")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn links_and_damaged_backups() {
+    let site = Site::start().await;
+    let home = site.folder.path();
+    let config = config(Format::Toml, "");
+    let gateway = || site.gateway_with(&config, true, BackupStore::of_daemon(home, Format::Toml));
+    fs::write(home.join("target"), "precious").unwrap();
+    symlink(home.join("target"), home.join("device_info")).unwrap();
+    assert!(matches!(gateway().start().await, Err(ProvisionError::File(_))));
+    assert_eq!((fs::read_to_string(home.join("target")).unwrap().as_str(), site.calls()), ("precious", 0));
+    fs::remove_file(home.join("device_info")).unwrap();
+
+    for damaged in ["", "hub_name = ", "hub_name = \"a\"\n", "\u{0}"] {
+        fs::write(home.join("device_info"), damaged).unwrap();
+        let provisioned = gateway().start().await.unwrap();
+        let [Note::SetAside(aside)] = provisioned.notes.as_slice() else { panic!("{:?}", provisioned.notes) };
+        assert_eq!(fs::read_to_string(aside).unwrap(), damaged, "nothing is lost");
+        assert_eq!(gateway().plan().unwrap().backup.place().unwrap().hub, "hub-a.test");
+    }
+}

@@ -1,0 +1,69 @@
+//! Files that break off, or have something of another file in them: read to the end without a panic, every place in the
+//! file, and never changed into something else than was asked.
+
+use std::fs;
+use std::path::Path;
+
+use dps_edge::{Format, convert, read, set};
+
+fn inputs() -> Vec<(String, Format)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut inputs = Vec::new();
+    for folder in fs::read_dir(root).unwrap() {
+        let folder = folder.unwrap().path();
+        for (name, format) in [("input.toml", Format::Toml), ("input.yaml", Format::Yaml)] {
+            inputs.extend(fs::read_to_string(folder.join(name)).ok().map(|text| (text, format)));
+        }
+    }
+    inputs
+}
+
+fn try_all(text: &str, format: Format) {
+    let lines = text.matches('\n').count() + 1;
+    let version = format.newest_version();
+    for finding in read(text, format, version).findings {
+        assert!((1..=lines).contains(&finding.place.line) && finding.place.column >= 1, "{finding}: {text}");
+    }
+    let _ = convert(text);
+    for key in ["provisioning.source", "provisioning.attestation.symmetric_key", "auto_reprovisioning_mode"] {
+        if let Ok(changed) = set(text, format, version, key, "dps") {
+            let differ = text.lines().zip(changed.expose().lines()).filter(|(old, new)| old != new).count();
+            assert!(differ <= 1 && changed.expose().lines().count() == text.lines().count(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn files_that_break_off() {
+    for (text, format) in inputs() {
+        for end in (0..text.len()).step_by(7).filter(|end| text.is_char_boundary(*end)) {
+            try_all(&text[..end], format);
+        }
+    }
+}
+
+#[test]
+fn files_with_something_else_in_them() {
+    const PIECES: [&str; 14] =
+        ["\"", "'", "{", "[", "]", "\n", "\t", ": ", "# ", "\u{feff}", "= \"\"\"", "- ", "&a *b !!c |\n", "\0"];
+    for (index, (text, format)) in inputs().into_iter().enumerate() {
+        for (number, piece) in PIECES.iter().enumerate() {
+            let at = text.len() * (number * 5 + index) / (PIECES.len() * 6 + 80);
+            let at = (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            try_all(&format!("{}{piece}{}", &text[..at], &text[at..]), format);
+            try_all(&text.replacen(": ", piece, number), format);
+            try_all(&text.replacen(" = ", piece, number), format);
+        }
+        try_all(&text, if format == Format::Toml { Format::Yaml } else { Format::Toml });
+    }
+}
+
+#[test]
+fn files_that_go_deep() {
+    for (open, format) in [("a: {", Format::Yaml), ("[", Format::Yaml), ("- ", Format::Yaml), ("a = {", Format::Toml)] {
+        try_all(&open.repeat(20_000), format);
+    }
+    let nested: String = (0..2000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    try_all(&nested, Format::Yaml);
+    try_all(&format!("{} = 1", "a.".repeat(20_000) + "a"), Format::Toml);
+}
