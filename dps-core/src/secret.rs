@@ -184,7 +184,9 @@ mod tests {
     fn what_is_no_key_is_named_for_what_it_is() {
         assert_eq!(problem(""), KeyProblem::Empty);
         assert_eq!(problem("-----BEGIN PRIVATE KEY-----\nMIIE"), KeyProblem::LooksLikePem);
-        assert_eq!(problem("HostName=h.test;SharedAccessKey=AAAA"), KeyProblem::LooksLikeConnectionString);
+        for part in ["HostName=h.test", "sharedaccesskey=AAAA", "SharedAccessSignature sr=x"] {
+            assert_eq!(problem(part), KeyProblem::LooksLikeConnectionString);
+        }
         for length in [16, 31, 32, 64] {
             assert_eq!(problem(&"0f".repeat(length)), KeyProblem::LooksLikeHex);
         }

@@ -82,6 +82,7 @@ fn what_holds_a_secret_shows_what_it_is_and_nothing_of_it() {
     let authorization = Authorization::new("SharedAccessSignature sr=x&sig=secret", 7);
     assert_eq!(format!("{authorization:?}"), "Authorization { generation: 7, .. }");
     assert_eq!(format!("{:?}", Payload::new("{\"a\":1}").unwrap()), "Payload(7 bytes)");
+    assert_eq!((key().length(), key().expose()), (32, &[7; 32][..]));
     assert_eq!(format!("{:?} {:?}", key(), Signature::new([7; 32])), "Key(32 bytes) Signature(redacted)");
     assert!(format!("{:?}", GroupDeriver::new(&key())).contains("redacted"));
     let mut buffer = [0; 256];

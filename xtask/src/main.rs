@@ -18,6 +18,7 @@ mod header;
 mod image;
 mod interop;
 mod layers;
+mod mutants;
 mod run;
 mod setup;
 mod sizes;
@@ -86,6 +87,11 @@ const OTHERS: &[Task] = &[
         about: "print the fault matrix: fault, transport, expected, got; the tests check the same",
         run: cargo_checks::faults,
     },
+    Task {
+        name: "mutants",
+        about: "whether the tests of dps-core notice each small change of it",
+        run: mutants::check,
+    },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
     Task {
         name: "write-golden",
@@ -97,7 +103,7 @@ const OTHERS: &[Task] = &[
 ];
 
 /// Tasks that take what stands behind their names ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 1] = ["fuzz"];
+const TAKE_ARGUMENTS: [&str; 2] = ["fuzz", "mutants"];
 
 /// Why a check cannot be made on this machine, and what to do about it.
 fn missing(check: &str) -> Option<String> {
