@@ -15,7 +15,7 @@ mod bulk {
     pub mod rows;
 }
 
-use bulk::rows::{Layout, Row, Rows};
+use bulk::rows::{Layout, Row, RowProblem, Rows};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -31,11 +31,12 @@ fuzz_target!(|input: Input<'_>| {
     let rows = read(input.list, layout);
     assert_eq!(read(BufReader::with_capacity(usize::from(input.piece).max(1), input.list), layout), rows);
     let lines = input.list.split(|byte| *byte == b'\n').count() as u64;
-    assert!(rows.iter().all(|row| (1..=lines).contains(&row.line)));
-    assert!(rows.windows(2).all(|pair| pair[0].line < pair[1].line));
+    assert!(rows.iter().all(|(line, _)| (1..=lines).contains(line)));
+    assert!(rows.windows(2).all(|pair| pair[0].0 < pair[1].0));
 });
 
-fn read(list: impl BufRead, layout: Layout) -> Vec<Row> {
-    let mut rows = Rows::new(list, layout);
-    std::iter::from_fn(|| rows.next().unwrap()).collect()
+fn read(list: impl BufRead, layout: Layout) -> Vec<(u64, Result<String, RowProblem>)> {
+    let (mut rows, mut ids) = (Rows::new(list, layout), String::new());
+    let rows: Vec<Row> = std::iter::from_fn(|| rows.next(&mut ids).unwrap()).collect();
+    rows.into_iter().map(|row| (row.line, row.id.map(|place| ids[place].to_owned()))).collect()
 }

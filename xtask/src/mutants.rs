@@ -23,6 +23,8 @@ pub(crate) fn check() -> Outcome {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut mutants = cargo(["mutants", "--package", "dps-core", "--minimum-test-timeout", "60", "--output"]);
     mutants.arg(&folder).args(arguments()).env("PROPTEST_CASES", PROPTEST_CASES);
+    // Nobody debugs a mutant, and most of its time goes into linking.
+    mutants.env("CARGO_PROFILE_DEV_DEBUG", "0");
     if exists("cargo-nextest") {
         mutants.args(["--test-tool", "nextest"]);
     }
