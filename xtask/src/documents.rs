@@ -72,6 +72,7 @@ fn is_path(span: &str) -> bool {
         "dps-mqtt/",
         "bindings/",
         "fuzz/",
+        "benches/",
     ];
     let plain = !span.contains([' ', '*', '<', '{', '…']);
     let top = span.ends_with(".md") || ["Cargo.toml", "deny.toml", "rustfmt.toml"].contains(&span);

@@ -16,6 +16,7 @@ pub(crate) struct Emulator {
     pub(crate) id_scope: String,
     pub(crate) https: String,
     pub(crate) mqtt: String,
+    pub(crate) wss: String,
     /// The file of its certificate authority.
     pub(crate) ca: String,
     owner: String,
@@ -25,12 +26,17 @@ impl Emulator {
     /// Builds the program and starts it. `folder` is for its state and for keys.
     pub(crate) fn start(folder: &Path, options: &[&str]) -> Result<Self, String> {
         run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-cli"]))?;
+        let program = target_dir().join("debug/dps");
+        let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
+        Self::start_built(&program, folder, options)
+    }
+
+    /// Starts a program that was built.
+    pub(crate) fn start_built(program: &Path, folder: &Path, options: &[&str]) -> Result<Self, String> {
         let state = folder.join("state");
         // Of an earlier run: its enrollments would be in the way.
         let _ = std::fs::remove_dir_all(&state);
-        let program = target_dir().join("debug/dps");
-        let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
-        let mut process = command(&program, ["emulator", "--json", "--state"])
+        let mut process = command(program, ["emulator", "--json", "--state"])
             .arg(&state)
             .args(options)
             .stdout(Stdio::piped())
@@ -42,11 +48,12 @@ impl Emulator {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let emulator = Self {
             process,
-            program,
+            program: program.to_owned(),
             folder: folder.to_owned(),
             id_scope: text(&ready["idScope"]),
             https: text(&ready["endpoints"]["https"]),
             mqtt: text(&ready["endpoints"]["mqtt"]),
+            wss: text(&ready["endpoints"]["wss"]),
             ca: text(&ready["caFile"]),
             owner: text(&ready["connectionStringFile"]),
         };

@@ -6,6 +6,7 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -17,10 +18,10 @@ const PORTS: [u16; 2] = [443, 8883];
 const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
 /// A client and its transport.
-struct Peer {
+pub(crate) struct Peer {
     language: Language,
-    package: &'static str,
-    transport: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) transport: &'static str,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ enum Language {
     Python,
 }
 
-const PEERS: [Peer; 5] = [
+pub(crate) const PEERS: [Peer; 5] = [
     Peer { language: Language::Node, package: "azure-iot-provisioning-device-http", transport: "http" },
     Peer { language: Language::Node, package: "azure-iot-provisioning-device-mqtt", transport: "mqtt" },
     Peer { language: Language::Node, package: "azure-iot-provisioning-device-mqtt", transport: "mqtt-ws" },
@@ -38,10 +39,7 @@ const PEERS: [Peer; 5] = [
 ];
 
 pub(crate) fn check() -> Outcome {
-    let folder = target_dir().join("interop");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    install_node(&folder)?;
-    install_python(&folder)?;
+    let folder = install()?;
     let service = Emulator::start(&folder, &["--https-port", "443", "--wss-port", "443", "--mqtt-port", "8883"])?;
     let individual = service.enroll("dev-01")?;
     let key = read(&individual)?.trim().to_owned();
@@ -77,6 +75,15 @@ fn ports_are_missing() -> Option<String> {
     })
 }
 
+/// Installs the clients and gives their folder.
+pub(crate) fn install() -> Result<PathBuf, String> {
+    let folder = target_dir().join("interop");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    install_node(&folder)?;
+    install_python(&folder)?;
+    Ok(folder)
+}
+
 fn install_node(folder: &Path) -> Outcome {
     for file in ["package.json", "register.js"] {
         let from = root().join("interop/node").join(file);
@@ -100,7 +107,7 @@ fn python(folder: &Path) -> PathBuf {
 }
 
 /// The version that is pinned.
-fn version(peer: &Peer) -> Result<String, String> {
+pub(crate) fn version(peer: &Peer) -> Result<String, String> {
     match peer.language {
         Language::Node => {
             let text = read("interop/node/package.json")?;
@@ -115,14 +122,20 @@ fn version(peer: &Peer) -> Result<String, String> {
     }
 }
 
-/// Registers with a client and gives what it says.
-fn register(service: &Emulator, peer: &Peer, folder: &Path, id: &str, key: &str) -> Result<String, String> {
+/// A client that registers; its key and the authority to trust are for the environment.
+pub(crate) fn client(peer: &Peer, folder: &Path, id_scope: &str, id: &str) -> Command {
     let mut client = match peer.language {
         Language::Node => command("node", [folder.join("register.js")]),
         Language::Python => command(python(folder), ["interop/python/register.py"]),
     };
-    client.args([peer.transport, "localhost", &service.id_scope, id]).env("DPS_KEY", key);
-    client.env("NODE_EXTRA_CA_CERTS", &service.ca).env("SSL_CERT_FILE", &service.ca);
+    client.args([peer.transport, "localhost", id_scope, id]);
+    client
+}
+
+/// Registers with a client and gives what it says.
+fn register(service: &Emulator, peer: &Peer, folder: &Path, id: &str, key: &str) -> Result<String, String> {
+    let mut client = client(peer, folder, &service.id_scope, id);
+    client.env("DPS_KEY", key).env("NODE_EXTRA_CA_CERTS", &service.ca).env("SSL_CERT_FILE", &service.ca);
     let said = output(&mut limited(&client))?;
     let last = said.lines().last().unwrap_or_default();
     let result: Value = serde_json::from_str(last).map_err(|_| format!("it said {last}"))?;

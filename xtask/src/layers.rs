@@ -22,6 +22,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
     ("dps-examples", &["dps-client", "dps-emulator", "dps-net"]),
+    ("dps-benches", &["dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("faults", &["dps-client", "dps-emulator", "pair"]),
     ("xtask", &["dps-core"]),

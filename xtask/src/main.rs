@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
 mod bare;
+mod benches;
 mod c;
 mod c_image;
 mod c_vectors;
@@ -19,6 +20,7 @@ mod image;
 mod interop;
 mod layers;
 mod mutants;
+mod registration;
 mod run;
 mod setup;
 mod sizes;
@@ -75,6 +77,7 @@ const CHECKS: &[Task] = &[
     },
     Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
     Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
+    Task { name: "benches", about: "every bench runs, once", run: benches::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
@@ -91,6 +94,17 @@ const OTHERS: &[Task] = &[
         name: "mutants",
         about: "whether the tests of dps-core notice each small change of it",
         run: mutants::check,
+    },
+    Task {
+        name: "bench-registration",
+        about: "what a registration costs, beside published clients",
+        run: registration::bench,
+    },
+    Task { name: "bench-bulk", about: "the keys of a million devices, beside the usual crates", run: benches::bulk },
+    Task {
+        name: "instructions",
+        about: "count instructions of each operation under valgrind",
+        run: benches::instructions,
     },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
     Task {
@@ -140,7 +154,7 @@ fn main() -> ExitCode {
 fn list() {
     println!("cargo xtask NAME, where NAME is one of\n");
     for task in OTHERS.iter().chain(CHECKS) {
-        println!("  {:<13} {}", task.name, task.about);
+        println!("  {:<18} {}", task.name, task.about);
     }
 }
 

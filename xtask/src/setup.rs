@@ -154,6 +154,11 @@ pub(crate) fn cargo_install(name: &str, version: &str) -> Outcome {
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"))
 }
 
+/// Only the instruction counts need it.
+pub(crate) fn install_valgrind() -> Outcome {
+    apt_get(&["valgrind"])
+}
+
 fn apt_get(packages: &[&str]) -> Outcome {
     if !exists("apt-get") {
         return Err(format!("install these and try again: {} (their names in Debian)", packages.join(", ")));

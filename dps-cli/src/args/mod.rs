@@ -118,6 +118,10 @@ pub(crate) struct RegisterArgs {
     /// When the service refuses a token and its clock is far from ours, sign once more with its time
     #[arg(long)]
     pub(crate) correct_clock: bool,
+    /// Over MQTT: send CONNECT, SUBSCRIBE and the registration in one flight. Saves two round trips; MQTT allows it,
+    /// the service does not promise it
+    #[arg(long)]
+    pub(crate) pipelined: bool,
 }
 
 impl DeviceArgs {

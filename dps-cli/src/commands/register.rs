@@ -33,7 +33,7 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
 }
 
 fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<SharedResume>)> {
-    let mut builder = device::begin(&args.device)?.correct_clock(args.correct_clock);
+    let mut builder = device::begin(&args.device)?.correct_clock(args.correct_clock).pipelined(args.pipelined);
     if let Some(path) = &args.payload_file {
         builder = builder.payload_json(read_payload(path)?);
     }

@@ -90,6 +90,11 @@ fn every_transport_leads_to_the_hub_and_tells_failures_alike() {
         assert_eq!((&error["name"], &error["httpStatus"]), (&"unauthorized".into(), &401.into()), "{transport}");
         assert_eq!(error["trackingId"].as_str().unwrap().len(), 36);
 
+        // In one flight over MQTT; HTTPS has none.
+        let pipelined = [&over[..], &[&key, "--pipelined"]].concat();
+        let code = if transport == "https" { 3 } else { 0 };
+        service.as_device("register", "dev-01", &pipelined).run().code(code);
+
         let looked = service.as_device("lookup", "dev-01", &[&over[..], &[&key]].concat()).run();
         if transport == "https" {
             looked.code(0);
