@@ -28,18 +28,31 @@ pub enum Base64Error {
 /// Hands the digits of `bytes`, and the padding, to `push`: eight or four at a time.
 pub(super) fn encode(bytes: &[u8], push: &mut impl FnMut(&[u8])) {
     let mut rest = bytes;
-    // Six bytes are used; eight are one load.
-    while let Some(eight) = rest.first_chunk() {
-        push(&digits(u64::from_be_bytes(*eight) >> 16));
-        rest = rest.get(6..).unwrap_or_default();
+    // Where a word has no room for eight digits, this would only be larger.
+    if cfg!(target_pointer_width = "64") {
+        // Six bytes are used; eight are one load.
+        while let Some(eight) = rest.first_chunk() {
+            push(&digits(u64::from_be_bytes(*eight) >> 16));
+            rest = rest.get(6..).unwrap_or_default();
+        }
     }
     for group in rest.chunks(3) {
         let byte = |index| group.get(index).copied().unwrap_or(0);
-        let bits = u32::from_be_bytes([0, byte(0), byte(1), byte(2)]);
-        let [.., a, b, c, d] = digits(bits.into());
-        let (c, d) = (if group.len() > 1 { c } else { b'=' }, if group.len() > 2 { d } else { b'=' });
-        push(&[a, b, c, d]);
+        let word = u32::from_be_bytes([0, byte(0), byte(1), byte(2)]);
+        let third = if group.len() > 1 { digit(word >> 6) } else { b'=' };
+        let fourth = if group.len() > 2 { digit(word) } else { b'=' };
+        push(&[digit(word >> 18), digit(word >> 12), third, fourth]);
     }
+}
+
+/// The digit of the low six bits.
+fn digit(bits: u32) -> u8 {
+    let value = (bits & 63) as u8;
+    let mut digit = value.wrapping_add(b'A');
+    digit = digit.wrapping_add(if value > 25 { 6 } else { 0 });
+    digit = digit.wrapping_sub(if value > 51 { 75 } else { 0 });
+    digit = digit.wrapping_sub(if value > 61 { 15 } else { 0 });
+    digit.wrapping_add(if value > 62 { 3 } else { 0 })
 }
 
 /// Decodes base64 (RFC 4648, section 4) into `out` and gives the number of bytes. Padding may be missing.
