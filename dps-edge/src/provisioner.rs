@@ -186,13 +186,13 @@ impl Provisioner {
         let _lock = self.store.lock().map_err(ProvisionError::File)?;
         let Plan { step, backup } = self.plan()?;
         match (step, backup.place().cloned()) {
-            (Step::UseBackup, Some(place)) => self.from_backup(place, Vec::new()),
+            (Step::UseBackup, Some(place)) => self.by_backup(place, Vec::new()),
             (_, place) => match (self.ask(&backup).await, place) {
                 (Ok(provisioned), _) => Ok(provisioned),
                 (Err(error), Some(place)) => {
                     let mut notes = vec![Note::ServiceFailed(error.to_string())];
                     notes.extend(matches!(self.policy, Policy::V1_2(_)).then_some(Note::BackupKept));
-                    self.from_backup(place, notes)
+                    self.by_backup(place, notes)
                 }
                 (Err(service), None) => Err(ProvisionError::NothingLeft { service, backup: absence(&backup) }),
             },
@@ -227,7 +227,7 @@ impl Provisioner {
         Ok(Provisioned { credentials: assignment.hub_credentials(), place, origin, previous, notes })
     }
 
-    fn from_backup(&self, place: HubPlace, notes: Vec<Note>) -> Result<Provisioned, ProvisionError> {
+    fn by_backup(&self, place: HubPlace, notes: Vec<Note>) -> Result<Provisioned, ProvisionError> {
         let stored = StoredAssignment {
             id_scope: self.id_scope.clone(),
             registration_id: self.client.registration_id().to_owned(),

@@ -17,7 +17,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-client", &["dps-core", "dps-net", "dps-http", "dps-mqtt"]),
     ("dps-edge", &["dps-client", "dps-core"]),
     ("dps-emulator", &[]),
-    ("dps-cli", &["dps-client", "dps-core", "dps-emulator", "dps-net"]),
+    ("dps-cli", &["dps-client", "dps-core", "dps-edge", "dps-emulator", "dps-net"]),
     ("dps-c", &["dps-client", "dps-core"]),
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),

@@ -5,6 +5,7 @@
 mod bulk;
 mod connection;
 mod duration;
+mod edge;
 mod emulator;
 mod enrollment;
 mod fault;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use bulk::{DeriveKeyArgs, RowFormat};
 pub(crate) use connection::{ConnectionArgs, ProxyArgs, TransportName, TrustArgs};
+pub(crate) use edge::{EdgeCommand, EdgeProvisionArgs};
 pub(crate) use emulator::{EmulatorArgs, EmulatorCommand, EmulatorRunArgs};
 pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
 pub(crate) use fault::{FaultAddArgs, FaultCommand};
@@ -75,6 +77,9 @@ pub(crate) enum Command {
     /// Create, show, list and delete enrollment groups
     #[command(subcommand)]
     EnrollmentGroup(GroupCommand),
+    /// Check, show, convert and change the configuration of an IoT Edge gateway, and provision by it
+    #[command(subcommand)]
+    Edge(EdgeCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -142,6 +147,7 @@ impl Command {
             Self::Enrollment(command) => command.stdin_inputs(),
             Self::EnrollmentGroup(command) => command.stdin_inputs(),
             Self::Emulator(args) => args.stdin_inputs(),
+            Self::Edge(command) => command.stdin_inputs(),
             Self::Demo | Self::Completions { .. } => 0,
         }
     }

@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod derive_key;
 mod device;
+mod edge;
 mod emulator;
 mod enrollment;
 mod lookup;
@@ -60,6 +61,7 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Lookup(args) => lookup::run(args, output).await,
         Command::Check(args) => check::run(args, output).await,
         Command::Demo => demo::run(output).await,
+        Command::Edge(command) => edge::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control(command, output).await,
         Command::Emulator(EmulatorArgs { command: None, .. }) => {
             Err(Failure::internal("the emulator is run elsewhere"))

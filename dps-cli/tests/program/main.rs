@@ -7,6 +7,7 @@ mod closed_streams;
 mod command_line;
 mod demo;
 mod derive_key;
+mod edge;
 mod emulator;
 mod enrollment;
 mod failures;

@@ -1,0 +1,240 @@
+//! `dps edge provision`: does what the gateway would do at its start, and says what has to be done there.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use dps_edge::policy::Step;
+use dps_edge::{
+    BackupStore, Format, HubPlace, ManualCredential, Plan, ProvisionError, Provisioned, Provisioner, Provisioning,
+    SetupError, Severity, Source,
+};
+use serde::Serialize;
+
+use super::{Config, blocking};
+use crate::args::EdgeProvisionArgs;
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::output::{Output, note};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    /// Whether the assignment is `new`, `unchanged`, from the `backup`, or written down (`manual`).
+    origin: &'static str,
+    assigned_hub: &'a str,
+    device_id: &'a str,
+    registration_id: Option<&'a str>,
+    hub_changed: bool,
+    device_id_changed: bool,
+    previous_hub: Option<&'a str>,
+    previous_device_id: Option<&'a str>,
+    backup_file: Option<&'a Path>,
+    notes: Vec<String>,
+    next: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Planned<'a> {
+    dry_run: bool,
+    would: &'static str,
+    backup_file: &'a Path,
+    backup_hub: Option<&'a str>,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: EdgeProvisionArgs, output: Output) -> Result<Exit> {
+    let dry_run = args.dry_run;
+    let (provisioning, provisioner) = blocking(move || prepare(args)).await?;
+    let (Some(mut provisioner), Some(dps)) = (provisioner, provisioning.dps()) else {
+        return manual(&provisioning, output);
+    };
+    if dry_run {
+        let plan = provisioner.plan().map_err(failure)?;
+        return planned(&plan, provisioner.store().path(), output);
+    }
+    let provisioned = provisioner.start().await.map_err(failure)?;
+    report(&provisioned, dps.attestation.registration_id(), &provisioning, provisioner.store().path(), output)
+}
+
+fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Provisioner>)> {
+    let config = Config::load(&args.config)?;
+    let reading = config.reading();
+    let errors = reading.findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    let provisioning = config.provisioning(reading)?;
+    if errors > 0 {
+        let path = args.config.display();
+        note(format_args!("warning: the daemons would refuse {path}: dps edge lint {path} says why"));
+    }
+    let Some(dps) = provisioning.dps() else { return Ok((provisioning, None)) };
+    let mut connection = args.connection;
+    connection.endpoint = connection.endpoint.or_else(|| dps.global_endpoint.clone());
+    let connection = Connection::read(&connection)?;
+    let builder = provisioning.configure(connection.builder()).map_err(setup)?.endpoint(connection.endpoint());
+    let store = store(args.state_dir, args.daemon_dir, &provisioning)?;
+    let (id_scope, policy) = (dps.id_scope.clone(), provisioning.policy());
+    let provisioner = Provisioner::new(builder.build()?, id_scope, policy, store);
+    Ok((provisioning, Some(provisioner)))
+}
+
+fn store(state: Option<PathBuf>, daemon: Option<PathBuf>, provisioning: &Provisioning) -> Result<BackupStore> {
+    if let Some(home) = daemon {
+        return Ok(BackupStore::of_daemon(&home, provisioning.format));
+    }
+    let folder = match state {
+        Some(folder) => folder,
+        None => default_state_dir()
+            .ok_or_else(|| Failure::usage("there is no home folder to keep a backup in: give --state-dir DIR"))?,
+    };
+    let (scope, id) = provisioning
+        .dps()
+        .and_then(|dps| Some((dps.id_scope.as_str(), dps.attestation.registration_id()?)))
+        .ok_or_else(|| Failure::option("the configuration names no registration id"))?;
+    Ok(BackupStore::in_state_dir(&folder, provisioning.format, scope, id))
+}
+
+/// XDG Base Directory Specification, "Environment variables".
+fn default_state_dir() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    state.or_else(|| folder("LOCALAPPDATA")).map(|state| state.join("dps-edge"))
+}
+
+fn setup(error: SetupError) -> Failure {
+    Failure::new(error.code, error.message)
+}
+
+/// The failure behind it, in the words of both.
+fn failure(error: ProvisionError) -> Failure {
+    let both = match &error {
+        ProvisionError::NothingLeft { backup, .. } => {
+            Some(format!("there is no backup to go by ({backup}), and the service gave no assignment: "))
+        }
+        _ => None,
+    };
+    let cause = match error {
+        ProvisionError::NothingLeft { service, .. } => service,
+        ProvisionError::NotRegistered(error) | ProvisionError::File(error) => error,
+        other => return Failure::internal(other.to_string()),
+    };
+    let mut failure = Failure::from(cause);
+    failure.message = format!("{}{}", both.unwrap_or_default(), failure.message);
+    failure
+}
+
+fn planned(plan: &Plan, backup_file: &Path, output: Output) -> Result<Exit> {
+    let would = match plan.step {
+        Step::UseBackup => "go to the hub of the backup, without asking the service",
+        Step::RegisterOrBackup => "ask the service, and use the backup if there is no answer",
+        _ => "ask the service; there is no backup to go by",
+    };
+    let backup_hub = plan.backup.place().map(|place| place.hub.as_str());
+    let shown = Planned { dry_run: true, would, backup_file, backup_hub };
+    output.result(&shown, |out| {
+        writeln!(out, "would {would}")?;
+        writeln!(out, "  backup     {} ({})", backup_file.display(), backup_hub.unwrap_or("none"))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn manual(provisioning: &Provisioning, output: Output) -> Result<Exit> {
+    let Source::Manual(manual) = &provisioning.source else {
+        return Err(Failure::option("the configuration's source is neither dps nor manual: nothing here acts on it"));
+    };
+    let with = match manual.credential {
+        ManualCredential::Key(_) => "a symmetric key",
+        _ => "a certificate",
+    };
+    let notes = vec![format!("provisioned manually, with {with}: the service is not asked")];
+    show(
+        &Shown {
+            origin: "manual",
+            assigned_hub: &manual.hub,
+            device_id: &manual.device_id,
+            registration_id: None,
+            hub_changed: false,
+            device_id_changed: false,
+            previous_hub: None,
+            previous_device_id: None,
+            backup_file: None,
+            notes,
+            next: next(provisioning.format),
+        },
+        output,
+    )
+}
+
+fn report(
+    provisioned: &Provisioned,
+    registration_id: Option<&str>,
+    provisioning: &Provisioning,
+    backup_file: &Path,
+    output: Output,
+) -> Result<Exit> {
+    let previous = |part: fn(&HubPlace) -> &String| provisioned.previous.as_ref().map(|place| part(place).as_str());
+    let shown = Shown {
+        origin: provisioned.origin.name(),
+        assigned_hub: &provisioned.place.hub,
+        device_id: &provisioned.place.device_id,
+        registration_id,
+        hub_changed: provisioned.hub_changed(),
+        device_id_changed: provisioned.device_id_changed(),
+        previous_hub: previous(|place| &place.hub),
+        previous_device_id: previous(|place| &place.device_id),
+        backup_file: Some(backup_file),
+        notes: provisioned.notes.iter().map(ToString::to_string).collect(),
+        next: next(provisioning.format),
+    };
+    show(&shown, output)
+}
+
+fn show(shown: &Shown<'_>, output: Output) -> Result<Exit> {
+    if !output.is_json() {
+        shown.notes.iter().for_each(|text| note(format_args!("note: {text}")));
+    }
+    output.result(shown, |out| write(out, shown))?;
+    Ok(Exit::Done)
+}
+
+fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
+    let how = match shown.origin {
+        "new" => "newly assigned",
+        "unchanged" => "assigned as before",
+        "backup" => "restored from the backup",
+        _ => "provisioned manually",
+    };
+    writeln!(out, "{how}")?;
+    for (name, now, before, changed) in [
+        ("hub", shown.assigned_hub, shown.previous_hub, shown.hub_changed),
+        ("device id", shown.device_id, shown.previous_device_id, shown.device_id_changed),
+    ] {
+        match before.filter(|_| changed) {
+            Some(before) => writeln!(out, "  {name:<10} {now} (was {before})")?,
+            None => writeln!(out, "  {name:<10} {now}")?,
+        }
+    }
+    if let Some(file) = shown.backup_file {
+        writeln!(out, "  backup     {}", file.display())?;
+    }
+    writeln!(out, "On the gateway, apply and verify:")?;
+    shown.next.iter().try_for_each(|command| writeln!(out, "  {command}"))
+}
+
+/// How a configuration is applied and verified on a gateway (Azure IoT Edge documentation).
+const fn next(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::Yaml => &[
+            "sudo systemctl restart iotedge",
+            "systemctl status iotedge",
+            "journalctl -u iotedge --no-pager --no-full",
+            "iotedge list",
+        ],
+        Format::Toml => &[
+            "sudo iotedge config apply",
+            "sudo iotedge system status",
+            "sudo iotedge system logs",
+            "sudo iotedge list",
+        ],
+    }
+}

@@ -1,0 +1,275 @@
+//! `dps edge`: an IoT Edge gateway's configuration, from the article's own files to an assigned hub.
+
+use std::path::Path;
+
+use dps_emulator::{AllocationPolicy, EnrollmentGroup, IndividualEnrollment};
+use serde_json::Value;
+
+use super::run::{DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, dps, dps_line, mode_of, set_mode};
+use super::service::Service;
+
+/// The file of the article for 1.2, as printed.
+const TOML: &str = r#"# DPS provisioning with symmetric key
+[provisioning]
+source = "dps"
+global_endpoint = "https://global.azure-devices-provisioning.net"
+id_scope = "PASTE_YOUR_SCOPE_ID_HERE"
+
+[provisioning.attestation]
+method = "symmetric_key"
+registration_id = "PASTE_YOUR_REGISTRATION_ID_HERE"
+
+symmetric_key = "PASTE_YOUR_PRIMARY_KEY_OR_DERIVED_KEY_HERE"
+"#;
+/// The file of the article for 1.1, as printed.
+const YAML: &str = r#"# DPS TPM provisioning configuration
+provisioning:
+  source: "dps"
+  global_endpoint: "https://global.azure-devices-provisioning.net"
+  scope_id: "PASTE_YOUR_SCOPE_ID_HERE"
+  attestation:
+    method: "symmetric_key"
+    registration_id: "PASTE_YOUR_REGISTRATION_ID_HERE"
+    symmetric_key: "PASTE_YOUR_PRIMARY_KEY_OR_DERIVED_KEY_HERE"
+#  always_reprovision_on_startup: true
+#  dynamic_reprovisioning: false
+"#;
+
+fn filled_in(article: &str, scope: &str, key: &str) -> String {
+    article
+        .replace("PASTE_YOUR_SCOPE_ID_HERE", scope)
+        .replace("PASTE_YOUR_REGISTRATION_ID_HERE", DEVICE_ID)
+        .replace("PASTE_YOUR_PRIMARY_KEY_OR_DERIVED_KEY_HERE", key)
+}
+
+/// A gateway of a service: its configuration, and where its backup is.
+struct Gateway<'s> {
+    service: &'s Service,
+    config: String,
+    state: String,
+}
+
+impl<'s> Gateway<'s> {
+    fn new(service: &'s Service, name: &str, config: &str) -> Self {
+        let config = service.folder.write(name, config);
+        Self { service, config, state: service.folder.file(&format!("{name}.state")) }
+    }
+
+    fn provision(&self, words: &[&str]) -> Finished {
+        self.provision_at(&self.service.emulator().endpoint(), words)
+    }
+
+    fn provision_at(&self, endpoint: &str, words: &[&str]) -> Finished {
+        let mut command = dps(["edge", "provision", "--json", "--config", &self.config, "--endpoint", endpoint]);
+        command.args(["--ca-file", &self.service.folder.file("ca.pem")]).args(words);
+        if !words.contains(&"--daemon-dir") {
+            command.args(["--state-dir", &self.state]);
+        }
+        command.run()
+    }
+}
+
+fn key(text: &str) -> dps_emulator::SymmetricKey {
+    dps_emulator::SymmetricKey::from_base64(text).unwrap()
+}
+
+#[test]
+fn the_articles_files_provision_and_the_enrollment_reads_assigned() {
+    for (name, article) in [("config.toml", TOML), ("config.yaml", YAML)] {
+        // An individual enrollment's own key, then one derived from a group's.
+        let service = Service::with(|options| options.assign_at_once(true));
+        let scope = service.emulator().id_scope().to_owned();
+        service.enroll(IndividualEnrollment::new(DEVICE_ID).device_id("gateway-7").iot_edge(true));
+        let own = service.folder.read("device.key");
+        let gateway = Gateway::new(&service, name, &filled_in(article, &scope, &own));
+        let done = gateway.provision(&[]).code(0).json();
+        assert_eq!((&done["origin"], &done["deviceId"]), (&"new".into(), &"gateway-7".into()));
+        let shown = service.as_owner("enrollment show --json --registration-id", &[DEVICE_ID]).run().code(0).json();
+        let state = &shown["enrollment"]["registrationState"];
+        assert_eq!((&state["status"], &state["deviceId"]), (&"assigned".into(), &"gateway-7".into()), "{shown}");
+
+        let service = Service::with(|options| options.assign_at_once(true));
+        service.enroll_group(EnrollmentGroup::new("line-1").primary_key(key(GROUP_KEY)).iot_edge(true));
+        let gateway = Gateway::new(&service, name, &filled_in(article, &scope, DEVICE_KEY));
+        let done = gateway.provision(&[]).code(0).json();
+        assert_eq!((&done["origin"], &done["assignedHub"]), (&"new".into(), &"hub-a.test".into()));
+        let shown = service.as_owner("enrollment-group show --json --group-id line-1", &[]).run().code(0).json();
+        assert_eq!(shown["registrations"][0]["deviceId"], DEVICE_ID, "{shown}");
+        assert_eq!(shown["registrations"][0]["status"], "assigned");
+    }
+}
+
+#[test]
+fn each_mode_at_a_start_with_and_without_the_service() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for (name, article, mode, asks) in [
+        ("config.toml", TOML, "", false),
+        ("config.toml", TOML, "auto_reprovisioning_mode = \"AlwaysOnStartup\"\n", true),
+        ("config.toml", TOML, "auto_reprovisioning_mode = \"OnErrorOnly\"\n", false),
+        ("config.yaml", YAML, "", true),
+        ("config.yaml", YAML, "  always_reprovision_on_startup: false\n", false),
+    ] {
+        let service = Service::with(|options| options.assign_at_once(true).hub("hub-a.test", 1).hub("hub-b.test", 1));
+        let pinned = |hub| {
+            let enrollment = IndividualEnrollment::new(DEVICE_ID).primary_key(key(DEVICE_KEY));
+            service.enroll(enrollment.allocation(AllocationPolicy::Static, [hub]))
+        };
+        pinned("hub-a.test");
+        let text = filled_in(article, service.emulator().id_scope(), DEVICE_KEY);
+        let text = if name == "config.toml" { mode.to_owned() + &text } else { text + mode };
+        let gateway = Gateway::new(&service, name, &text);
+        let calls = || service.set(|service| service.counters().registers);
+
+        let would = gateway.provision(&["--dry-run"]).code(0).json();
+        assert!(would["would"].as_str().unwrap().starts_with("ask"), "{would}");
+        assert!((calls(), Path::new(&gateway.state).exists()) == (0, false), "a dry run did something");
+        let error = gateway.provision_at(&closed, &["--timeout", "1s"]).code(5).error();
+        let message = error["message"].as_str().unwrap();
+        assert!(error["name"] == "connect" && message.contains("no backup") && message.contains("service"), "{error}");
+
+        let first = gateway.provision(&[]).code(0).json();
+        assert_eq!((&first["origin"], calls()), (&"new".into(), 1), "{first}");
+        let again = gateway.provision(&[]).code(0).json();
+        assert_eq!(again["origin"], if asks { "unchanged" } else { "backup" }, "{mode}");
+        assert_eq!(calls(), if asks { 2 } else { 1 });
+
+        let offline = gateway.provision_at(&closed, &["--timeout", "1s"]).code(0).json();
+        assert_eq!((&offline["origin"], &offline["assignedHub"]), (&"backup".into(), &"hub-a.test".into()));
+        assert_eq!(offline["notes"].as_array().unwrap().is_empty(), !asks, "{offline}");
+
+        pinned("hub-b.test");
+        let moved = gateway.provision(&[]).code(0).json();
+        assert_eq!(moved["assignedHub"], if asks { "hub-b.test" } else { "hub-a.test" });
+        assert_eq!((&moved["hubChanged"], &moved["deviceIdChanged"]), (&asks.into(), &false.into()));
+        assert_eq!(moved["previousHub"], "hub-a.test");
+        assert!(!moved["next"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_daemons_folder_is_used_on_request_alone() {
+    let service = Service::with(|options| options.assign_at_once(true));
+    service.enroll(IndividualEnrollment::new(DEVICE_ID).primary_key(key(DEVICE_KEY)));
+    let text = filled_in(TOML, service.emulator().id_scope(), DEVICE_KEY);
+    let gateway = Gateway::new(&service, "config.toml", &text);
+    let home = service.folder.file("identityd");
+    std::fs::create_dir(&home).unwrap();
+    gateway.provision(&["--daemon-dir", &home]).code(0);
+    let written = std::fs::read_to_string(Path::new(&home).join("device_info")).unwrap();
+    assert!(written.starts_with("hub_name = \"hub-a.test\"\n"), "{written}");
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
+    assert!(!Path::new(&gateway.state).exists());
+    let people = dps(["edge", "provision", "--config", &gateway.config, "--daemon-dir", &home]).run().code(0);
+    assert!(people.stdout.contains("restored from the backup") && people.stdout.contains("sudo iotedge config apply"));
+    assert!(people.stderr.contains("the daemons would refuse"), "{}", people.stderr);
+}
+
+#[test]
+fn lint_names_places_as_compilers_do() {
+    let folder = Folder::new();
+    let file = folder.write("config.toml", TOML);
+    let done = dps(["edge", "lint", &file]).run().code(10);
+    let ids: Vec<&str> = done.stdout.lines().filter_map(|line| line.split(['[', ']']).nth(1)).collect();
+    assert_eq!(ids, ["placeholder", "placeholder", "bare-symmetric-key", "placeholder"]);
+    assert!(done.stdout.starts_with(&format!("{file}:5:12: error[placeholder]: ")), "{}", done.stdout);
+    let json = dps(["edge", "lint", &file, "--json"]).run().code(10).json();
+    assert_eq!((&json["form"], &json["edgeVersion"]), (&"config.toml".into(), &"1.5".into()));
+    assert_eq!(json["findings"][2]["id"], "bare-symmetric-key");
+    assert_eq!((&json["findings"][2]["line"], &json["findings"][2]["column"]), (&11.into(), &17.into()));
+
+    let good = filled_in(TOML, "0ne00A1B2C3", DEVICE_KEY).replace(
+        &format!("symmetric_key = \"{DEVICE_KEY}\""),
+        &format!("symmetric_key = {{ value = \"{DEVICE_KEY}\" }}"),
+    );
+    let file = folder.write("config.toml", format!("cloud_timeout_sec = 10\n{good}"));
+    assert!(dps(["edge", "lint", &file]).run().code(10).stdout.contains("[cloud-timeout]"));
+    assert_eq!(dps(["edge", "lint", &file, "--edge-version", "1.3"]).run().code(0).stdout, "");
+    assert!(dps(["edge", "lint", &file, "--edge-version", "1.2"]).run().code(10).stdout.contains("[too-new-key]"));
+    dps(["edge", "lint", &file, "--edge-version", "9"]).run().code(2);
+    dps(["edge", "lint", &folder.file("gone")]).run().code(7);
+
+    let key_file = folder.write("device.key", DEVICE_KEY);
+    set_mode(Path::new(&key_file), 0o644);
+    let of_file = good.replace(&format!("value = \"{DEVICE_KEY}\""), &format!("uri = \"file://{key_file}\""));
+    let found = dps(["edge", "lint", &folder.write("config.toml", of_file)]).run().code(10).stdout;
+    assert!(found.contains("[base64-key-file]") && found.contains("[key-file-mode]"), "{found}");
+}
+
+#[test]
+fn convert_writes_a_private_file_and_says_what_changed() {
+    let folder = Folder::new();
+    let file = folder.write("config.yaml", filled_in(YAML, "0ne00A1B2C3", DEVICE_KEY));
+    let out = folder.file("config.toml");
+    let done = dps(["edge", "convert", &file, "--out", &out]).run().code(10);
+    assert!(done.stdout.contains(":2:1: warning[old-default]: "), "{}", done.stdout);
+    assert_eq!(mode_of(&out), 0o600);
+    assert!(dps(["edge", "convert", &file, "--out", &out]).run().code(7).stderr.contains("already"));
+    assert!(dps(["edge", "lint", &out]).run().code(0).stdout.is_empty());
+    assert!(dps(["edge", "convert", &out, "--out", &file, "--force"]).run().code(3).stderr.contains("already"));
+    let shown = dps(["edge", "show", &out, "--json"]).run().code(0).json();
+    assert_eq!((&shown["source"], &shown["reprovisioning"]["mode"]), (&"dps".into(), &"OnErrorOnly".into()));
+    let windows = dps(["edge", "windows", &out]).run().code(0).stdout;
+    assert!(windows.contains("Provision-EflowVm") && windows.contains("Initialize-IoTEdge"), "{windows}");
+}
+
+#[test]
+fn set_changes_one_line_and_keeps_the_mode() {
+    let folder = Folder::new();
+    let before = filled_in(TOML, "0ne00A1B2C3", DEVICE_KEY).replace('\n', "\r\n");
+    let file = folder.write("config.toml", &before);
+    set_mode(Path::new(&file), 0o640);
+    dps(["edge", "set", &file, "provisioning.id_scope", "0ne0"]).run().code(0);
+    let after = folder.read("config.toml");
+    let different: Vec<_> = before.lines().zip(after.lines()).filter(|(old, new)| old != new).collect();
+    assert_eq!(different, [("id_scope = \"0ne00A1B2C3\"", "id_scope = \"0ne0\"")]);
+    assert_eq!((after.len(), mode_of(&file)), (before.len() - 7, 0o640));
+
+    // A key comes by a file or stdin, and becomes the table that the daemons read.
+    let name = "provisioning.attestation.symmetric_key";
+    let refused = dps(["edge", "set", &file, name, GROUP_KEY]).run().code(2);
+    assert!(refused.stderr.contains("--value-file") && !refused.stderr.contains(GROUP_KEY));
+    dps(["edge", "set", &file, name, "-"]).run_with_input(GROUP_KEY.as_bytes()).code(0);
+    assert!(folder.read("config.toml").contains(&format!("symmetric_key = {{ value = \"{GROUP_KEY}\" }}\r\n")));
+    assert!(dps(["edge", "lint", &file]).run().code(0).stdout.is_empty());
+
+    let error = dps(["edge", "set", &file, "provisioning.id_scop", "x", "--json"]).run().code(3).error();
+    assert!(error["message"].as_str().unwrap().contains("did you mean `id_scope`"), "{error}");
+    let link = folder.file("link.toml");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    dps(["edge", "set", &link, "provisioning.id_scope", "0ne1"]).run().code(7);
+    assert!(!folder.read("config.toml").contains("0ne1"));
+}
+
+#[test]
+fn planted_keys_are_never_printed() {
+    let folder = Folder::new();
+    let good = filled_in(TOML, "0ne00A1B2C3", DEVICE_KEY);
+    let files = [
+        ("config.toml", good.clone()),
+        ("config.toml", good.replace("symmetric_key = \"", "symmetric_key = ")),
+        ("config.toml", good.replace(DEVICE_ID, DEVICE_KEY)),
+        ("config.toml", good.replace("id_scope = \"0ne00A1B2C3\"", DEVICE_KEY)),
+        ("config.toml", good.replace("\"dps\"", &format!("\"{DEVICE_KEY}"))),
+        ("config.toml", good.replace(DEVICE_KEY, &format!("HostName=h.test;SharedAccessKey={DEVICE_KEY}"))),
+        ("config.yaml", filled_in(YAML, "0ne00A1B2C3", DEVICE_KEY)),
+        ("config.yaml", filled_in(YAML, "0ne00A1B2C3", DEVICE_KEY).replace("symmetric_key: \"", "symmetric_key: '")),
+        ("config.yaml", filled_in(YAML, DEVICE_KEY, DEVICE_KEY).replace("  scope_id", "\tscope_id")),
+    ];
+    for (name, text) in files {
+        let file = folder.write(name, text);
+        let out = folder.file("out.toml");
+        for line in ["lint", "show", "windows", "convert --out OUT --force", "set FILE provisioning.source dpss"] {
+            let set = line.contains("FILE");
+            let line = format!("edge {}", line.replace("OUT", &out).replace(" FILE", &format!(" {file}")));
+            for words in [&[][..], &["--json"], &["-vvv"]] {
+                let mut command = dps_line(&line, words);
+                let done = if set { command.run() } else { command.arg(&file).run() };
+                let shown = done.stdout + &done.stderr;
+                assert!(!shown.contains(&DEVICE_KEY[..12]) && !shown.contains(&DEVICE_KEY[24..40]), "{line}: {shown}");
+            }
+        }
+    }
+    let file = folder.write("config.toml", good);
+    let shown = dps(["edge", "show", "--show-keys", "--json", &file]).run().code(0).json();
+    assert_eq!(shown["dps"]["attestation"]["key"]["value"], Value::from(DEVICE_KEY));
+}
