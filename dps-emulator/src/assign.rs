@@ -128,5 +128,6 @@ fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<H
         Some(device) if plan.reprovision.migrate_device_data => (device.twin, device.iot_edge),
         _ => (plan.twin, plan.iot_edge),
     };
-    hubs.put_device(HubDevice { hub: hub.into(), device_id: device_id.into(), iot_edge, twin, keys: plan.keys });
+    let (hub, device_id, keys) = (hub.into(), device_id.into(), plan.keys);
+    hubs.put_device(HubDevice { hub, device_id, iot_edge, twin, keys, enabled: true });
 }

@@ -11,6 +11,9 @@ use crate::options::{OptionsError, check_host};
 use crate::token::Token;
 
 const HUBS_MAX: usize = 50;
+/// How many devices are counted; anybody can send any number of names.
+#[cfg(feature = "mqtt")]
+const COUNTED_MAX: usize = 100_000;
 
 /// What the cloud keeps about a device, as far as provisioning sets it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,13 +38,29 @@ pub struct HubDevice {
     pub twin: Twin,
     /// The keys that its hub tokens may be signed with.
     pub keys: [SymmetricKey; 2],
+    /// Whether the hub lets it in. True when it is made.
+    pub enabled: bool,
+}
+
+/// What one device did at one hub. Stays when the device is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubCounters {
+    /// CONNECTs that were accepted.
+    pub connects: u64,
+    /// CONNECTs that were refused.
+    pub refused: u64,
+    /// Twins that were read.
+    pub twins: u64,
+    /// Messages of telemetry.
+    pub telemetry: u64,
 }
 
 impl HubDevice {
     /// Whether the hub would let the device in with this SAS token: resource `{hub}/devices/{deviceId}`, no `skn`.
     #[must_use]
     pub fn accepts_token(&self, now: Now, token: &str) -> bool {
-        let Some(token) = Token::parse(token) else { return false };
+        let Some(token) = Token::parse(token).filter(|_| self.enabled) else { return false };
         let host_and_path = token.resource().split_once('/');
         host_and_path.is_some_and(|(host, path)| {
             host.eq_ignore_ascii_case(&self.hub) && path.strip_prefix("devices/") == Some(self.device_id.as_str())
@@ -62,6 +81,7 @@ struct LinkedHub {
 pub(crate) struct Hubs {
     linked: Vec<LinkedHub>,
     devices: BTreeMap<(String, String), HubDevice>,
+    counters: BTreeMap<(String, String), HubCounters>,
 }
 
 impl Hubs {
@@ -127,6 +147,18 @@ impl Hubs {
 
     pub(crate) fn put_device(&mut self, device: HubDevice) {
         self.devices.insert((device.hub.to_ascii_lowercase(), device.device_id.clone()), device);
+    }
+
+    pub(crate) fn counters(&self, hub: &str, device_id: &str) -> HubCounters {
+        self.counters.get(&(hub.to_ascii_lowercase(), device_id.to_owned())).copied().unwrap_or_default()
+    }
+
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn count(&mut self, hub: &str, device_id: &str, count: impl FnOnce(&mut HubCounters)) {
+        let name = (hub.to_ascii_lowercase(), device_id.to_owned());
+        if self.counters.len() < COUNTED_MAX || self.counters.contains_key(&name) {
+            count(self.counters.entry(name).or_default());
+        }
     }
 
     pub(crate) fn remove_device(&mut self, hub: &str, device_id: &str) -> Option<HubDevice> {

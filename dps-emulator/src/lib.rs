@@ -43,7 +43,7 @@ pub use enrollment::{
 };
 pub use fault::{At, Fault, FaultPlan, PlanError, PlannedFault, RetryAfter, Scope, TransportFault};
 pub use http::{HttpReply, HttpRequest};
-pub use hubs::{HubDevice, Twin};
+pub use hubs::{HubCounters, HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};
 pub use keys::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
 pub use now::Now;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::counters::{Counters, Refusal, Refusals, Tally};
 use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
 use crate::fault::{At, Fault, FaultPlan, Faults, PlannedFault, RetryAfter, Scope};
-use crate::hubs::{HubDevice, Hubs};
+use crate::hubs::{HubCounters, HubDevice, Hubs};
 use crate::ids::FoldedId;
 use crate::keys::SymmetricKey;
 use crate::now::Now;
@@ -179,6 +179,17 @@ impl Service {
     /// A device's entry, to change its twin as a cloud application would.
     pub fn hub_device_mut(&mut self, hub: &str, device_id: &str) -> Option<&mut HubDevice> {
         self.hubs.device_mut(hub, device_id)
+    }
+
+    /// Deletes a device's entry from a hub, as its owner would; false if there was none. The registration stays.
+    pub fn delete_hub_device(&mut self, hub: &str, device_id: &str) -> bool {
+        self.hubs.remove_device(hub, device_id).is_some()
+    }
+
+    /// What a device did at a hub.
+    #[must_use]
+    pub fn hub_counters(&self, hub: &str, device_id: &str) -> HubCounters {
+        self.hubs.counters(hub, device_id)
     }
 
     /// All device entries of all hubs.

@@ -3,6 +3,7 @@
 //! One session a connection, whatever carries its bytes. Packets are `mqtt-protocol-core`'s, another implementation than
 //! any client's; what a topic or a user name means is here.
 
+mod hub;
 mod session;
 mod topic;
 mod user_name;

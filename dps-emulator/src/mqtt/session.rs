@@ -8,6 +8,7 @@ use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Qos, v3_1_1};
 use mqtt_protocol_core::mqtt::result_code::{ConnectReturnCode, SubackReturnCode};
 use mqtt_protocol_core::mqtt::{Connection, Version, role};
 
+use super::hub::{self, HubClient};
 use super::topic::{self, Call, REPLY_FILTER};
 use super::user_name;
 use crate::BODY_MAX;
@@ -42,6 +43,8 @@ pub struct Session {
     connection: Connection<role::Server>,
     /// Who is there, once CONNECT was accepted.
     device: Option<Device>,
+    /// The same, where it is a hub that was called for.
+    hub_client: Option<HubClient>,
     /// At what quality replies were asked for, once they were.
     granted: Option<Qos>,
     keep_alive_s: u16,
@@ -69,7 +72,15 @@ impl Session {
     pub fn new() -> Self {
         let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
         let connection = Connection::with_options(Version::V3_1_1, options);
-        Self { connection, device: None, granted: None, keep_alive_s: 0, answers_pings: true, head: Some(Vec::new()) }
+        Self {
+            connection,
+            device: None,
+            hub_client: None,
+            granted: None,
+            keep_alive_s: 0,
+            answers_pings: true,
+            head: Some(Vec::new()),
+        }
     }
 
     /// After how many milliseconds of silence the connection is given up: one and a half times the keep-alive (MQTT
@@ -82,7 +93,7 @@ impl Session {
     /// Whether CONNECT was accepted.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.device.is_some()
+        self.device.is_some() || self.hub_client.is_some()
     }
 
     /// Takes bytes as they arrive, whole packets or not.
@@ -123,6 +134,10 @@ impl Session {
     }
 
     fn packet(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
+        // A hub turns away who was deleted, disabled or moved, and whose token has expired.
+        if self.hub_client.as_ref().is_some_and(|client| !client.is_let_in(service, now)) {
+            return effects.push(Effect::Close);
+        }
         match packet {
             Packet::V3_1_1Connect(connect) => self.connect(service, now, connect, effects),
             Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, subscribe, effects),
@@ -135,6 +150,9 @@ impl Session {
     }
 
     fn connect(&mut self, service: &mut Service, now: Now, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
+        if let Some(client) = HubClient::called_for(connect) {
+            return self.connect_to_hub(service, now, connect, client, effects);
+        }
         let registration = FoldedId::of(connect.client_id());
         service.tally.arrived(At::Connect, &registration);
         let refusal = match self.admit(service, now, connect) {
@@ -150,17 +168,35 @@ impl Session {
             },
             Err(code) => Some(code),
         };
-        let Some(code) = refusal else {
-            self.keep_alive_s = connect.keep_alive();
-            let accepted = v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
-            return match accepted.build() {
-                Ok(connack) => self.send(connack.into(), effects),
-                Err(_) => effects.push(Effect::Close),
-            };
-        };
+        let Some(code) = refusal else { return self.accept(connect, effects) };
         self.device = None;
         service.tally.refused(401, Some(&registration));
         effects.push(Effect::Send(connack(code)));
+        effects.push(Effect::Close);
+    }
+
+    fn accept(&mut self, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
+        self.keep_alive_s = connect.keep_alive();
+        let accepted = v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
+        match accepted.build() {
+            Ok(connack) => self.send(connack.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    fn connect_to_hub(
+        &mut self,
+        service: &mut Service,
+        now: Now,
+        connect: &v3_1_1::Connect,
+        client: HubClient,
+        effects: &mut Vec<Effect>,
+    ) {
+        if client.connects(service, now, connect.client_id()) {
+            self.hub_client = Some(client);
+            return self.accept(connect, effects);
+        }
+        effects.push(Effect::Send(connack(ConnectReturnCode::NotAuthorized)));
         effects.push(Effect::Close);
     }
 
@@ -193,17 +229,26 @@ impl Session {
     }
 
     fn subscribe(&mut self, service: &mut Service, subscribe: &v3_1_1::Subscribe, effects: &mut Vec<Effect>) {
-        let Some(device) = &self.device else { return effects.push(Effect::Close) };
-        let registration = FoldedId::of(&device.registration_id);
-        service.tally.arrived(At::Subscribe, &registration);
-        let fault = service.take_fault(At::Subscribe, &registration);
+        let fault = match &self.device {
+            Some(device) => {
+                let registration = FoldedId::of(&device.registration_id);
+                service.tally.arrived(At::Subscribe, &registration);
+                service.take_fault(At::Subscribe, &registration)
+            }
+            None if self.hub_client.is_some() => None,
+            None => return effects.push(Effect::Close),
+        };
+        let is_taken = |filter: &str| match &self.hub_client {
+            Some(client) => client.takes_filter(filter),
+            None => filter == REPLY_FILTER,
+        };
         match fault {
             Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
             Some(Fault::Silent) => return,
             _ => {}
         }
         let codes = subscribe.entries().iter().map(|entry| {
-            if entry.topic_filter() != REPLY_FILTER || fault == Some(Fault::RefuseSubscribe) {
+            if !is_taken(entry.topic_filter()) || fault == Some(Fault::RefuseSubscribe) {
                 return SubackReturnCode::Failure;
             }
             match entry.sub_opts().qos() {
@@ -247,6 +292,13 @@ impl Session {
                 Err(_) => return effects.push(Effect::Close),
             }
         }
+        if let Some(client) = &self.hub_client {
+            return match client.publishes(service, publish.topic_name()) {
+                Some(hub::Reply::Nothing) => {}
+                Some(hub::Reply::Twin { topic, payload }) => self.send_publish(topic, payload, effects),
+                None => effects.push(Effect::Close),
+            };
+        }
         let (Some(device), Some((call, request_id))) = (&self.device, topic::parse(publish.topic_name())) else {
             return effects.push(Effect::Close);
         };
@@ -268,25 +320,29 @@ impl Session {
         }
         let wrong = reply.fault == Some(TransportFault::WrongRequestId);
         let request_id = if wrong { format!("{request_id}0") } else { request_id.to_owned() };
-        // Who did not subscribe hears nothing.
-        let Some(granted) = self.granted else { return };
-        let mut publish = v3_1_1::Publish::builder().qos(granted).payload(reply.body.clone());
-        if granted != Qos::AtMostOnce {
-            let Ok(id) = self.connection.acquire_packet_id() else { return effects.push(Effect::Close) };
-            publish = publish.packet_id(id);
-        }
         let topic = topic::reply(reply.status, &request_id, reply.retry_after);
-        let Ok(publish) = publish.topic_name(topic).and_then(|publish| publish.build()) else {
-            return effects.push(Effect::Close);
-        };
         let before = effects.len();
-        self.send(publish.into(), effects);
+        self.send_publish(topic, reply.body.clone(), effects);
         if reply.fault == Some(TransportFault::SlowBytes) {
             for effect in &mut effects[before..] {
                 if let Effect::Send(bytes) = effect {
                     *effect = Effect::Trickle(std::mem::take(bytes));
                 }
             }
+        }
+    }
+
+    /// Who did not subscribe hears nothing.
+    fn send_publish(&mut self, topic: String, payload: Vec<u8>, effects: &mut Vec<Effect>) {
+        let Some(granted) = self.granted else { return };
+        let mut publish = v3_1_1::Publish::builder().qos(granted).payload(payload);
+        if granted != Qos::AtMostOnce {
+            let Ok(id) = self.connection.acquire_packet_id() else { return effects.push(Effect::Close) };
+            publish = publish.packet_id(id);
+        }
+        match publish.topic_name(topic).and_then(|publish| publish.build()) {
+            Ok(publish) => self.send(publish.into(), effects),
+            Err(_) => effects.push(Effect::Close),
         }
     }
 

@@ -1,0 +1,152 @@
+//! The hub that a provisioned device signs in to, byte by byte under virtual time: who is let in, and until when.
+#![cfg(feature = "mqtt")]
+
+mod common;
+
+use common::{KEY, OTHER_KEY, World, encode, key, token};
+use dps_emulator::mqtt::{Effect, Session};
+use dps_emulator::{HubCounters, IndividualEnrollment, ServiceOptions};
+use serde_json::{Map, Value, json};
+
+fn text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    let (low, high) = (body.len() % 128, body.len() / 128);
+    packet.extend(if high > 0 { vec![low as u8 | 0x80, high as u8] } else { vec![low as u8] });
+    packet.extend_from_slice(body);
+    packet
+}
+
+fn subscribe(filter: &str) -> Vec<u8> {
+    let mut body = vec![0, 1];
+    text(&mut body, filter);
+    body.push(1);
+    packet(0x82, &body)
+}
+
+fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    text(&mut body, topic);
+    body.extend_from_slice(&[0, 7]);
+    body.extend_from_slice(payload);
+    packet(0x32, &body)
+}
+
+const PING: [u8; 2] = [0xc0, 0];
+const TELEMETRY: &str = "devices/gateway-7/messages/events/";
+const ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
+const NOT_AUTHORIZED: [u8; 4] = [0x20, 2, 0, 5];
+
+/// `gateway-7` at `hub-a.test`, as `dev-01` was assigned it.
+fn provisioned() -> World {
+    let mut world = World::new(ServiceOptions::new().hub("hub-a.test", 1).hub("hub-b.test", 1));
+    let tags = Map::from_iter([("site".to_owned(), Value::from("a"))]);
+    let enrollment = IndividualEnrollment::new("dev-01").device_id("gateway-7").primary_key(key(KEY));
+    let enrollment = enrollment.initial_twin(tags, Map::from_iter([("rate".to_owned(), Value::from(5))]));
+    world.enroll(enrollment.allocation(dps_emulator::AllocationPolicy::Static, ["hub-a.test"]));
+    assert_eq!(world.provision("dev-01", KEY).status, 200);
+    world
+}
+
+fn says(world: &mut World, session: &mut Session, bytes: &[u8]) -> Vec<Effect> {
+    let now = world.now();
+    session.receive(&mut world.service, now, bytes)
+}
+
+/// CONNECT with this key, and what the hub answers.
+fn connect(world: &mut World, hub: &str, signed_with: &str) -> (Session, Vec<u8>) {
+    let password = token(signed_with, &encode(&format!("{hub}/devices/gateway-7")), world.device_s() + 3600, "");
+    let mut body = Vec::new();
+    text(&mut body, "MQTT");
+    body.extend_from_slice(&[4, 0xc2, 0, 60]);
+    text(&mut body, "gateway-7");
+    text(&mut body, &format!("{hub}/gateway-7/?api-version=2021-04-12"));
+    text(&mut body, &password);
+    let mut session = Session::new();
+    let effects = says(world, &mut session, &packet(0x10, &body));
+    let Some(Effect::Send(answer)) = effects.first() else { panic!("{effects:?}") };
+    (session, answer.clone())
+}
+
+fn counters(world: &World, hub: &str) -> HubCounters {
+    world.service.hub_counters(hub, "gateway-7")
+}
+
+#[test]
+fn a_provisioned_device_signs_in_reads_its_twin_and_sends() {
+    let mut world = provisioned();
+    let (mut session, answer) = connect(&mut world, "hub-a.test", KEY);
+    assert!(session.is_connected() && answer == ACCEPTED);
+    let granted = says(&mut world, &mut session, &subscribe("$iothub/twin/res/#"));
+    assert_eq!(granted, [Effect::Send(vec![0x90, 3, 0, 1, 1])]);
+    let refused = says(&mut world, &mut session, &subscribe("$dps/registrations/res/#"));
+    assert_eq!(refused, [Effect::Send(vec![0x90, 3, 0, 1, 0x80])]);
+
+    let effects = says(&mut world, &mut session, &publish("$iothub/twin/GET/?$rid=42", b""));
+    let twin = effects.iter().find_map(|effect| match effect {
+        Effect::Send(bytes) if bytes[0] >> 4 == 3 => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    });
+    let twin = twin.unwrap();
+    assert!(twin.contains("$iothub/twin/res/200/?$rid=42"), "{twin}");
+    let body: Value = serde_json::from_str(&twin[twin.find('{').unwrap()..]).unwrap();
+    let expected =
+        json!({ "tags": { "site": "a" }, "desired": { "rate": 5, "$version": 1 }, "reported": { "$version": 1 } });
+    assert_eq!(body, expected);
+
+    for _ in 0..3 {
+        let acknowledged = says(&mut world, &mut session, &publish(TELEMETRY, b"{}"));
+        assert_eq!(acknowledged, [Effect::Send(vec![0x40, 2, 0, 7])]);
+    }
+    let seen = counters(&world, "hub-a.test");
+    assert_eq!((seen.connects, seen.refused, seen.twins, seen.telemetry), (1, 0, 1, 3));
+    assert_eq!(
+        says(&mut world, &mut session, &publish("devices/other/messages/events/", b"")).last(),
+        Some(&Effect::Close)
+    );
+}
+
+#[test]
+fn a_wrong_key_another_hub_and_an_expired_token_are_refused() {
+    let mut world = provisioned();
+    for (hub, signed_with) in [("hub-a.test", OTHER_KEY), ("hub-b.test", KEY), ("nowhere.test", KEY)] {
+        let (session, answer) = connect(&mut world, hub, signed_with);
+        assert!(!session.is_connected() && answer == NOT_AUTHORIZED, "{hub}");
+        assert_eq!(counters(&world, hub).refused, 1);
+    }
+    let (mut session, _) = connect(&mut world, "hub-a.test", KEY);
+    world.wait(3_600_000 + 1000);
+    assert_eq!(says(&mut world, &mut session, &PING), [Effect::Close], "the token has expired");
+}
+
+#[test]
+fn a_device_that_was_disabled_deleted_or_moved_is_turned_away() {
+    let disable: fn(&mut World) = |world| {
+        world.service.hub_device_mut("hub-a.test", "gateway-7").unwrap().enabled = false;
+    };
+    let delete: fn(&mut World) = |world| assert!(world.service.delete_hub_device("hub-a.test", "gateway-7"));
+    let move_it: fn(&mut World) = |world| {
+        let enrollment = IndividualEnrollment::new("dev-01").device_id("gateway-7").primary_key(key(KEY));
+        world.enroll(enrollment.allocation(dps_emulator::AllocationPolicy::Static, ["hub-b.test"]));
+        assert_eq!(world.provision("dev-01", KEY).status, 200);
+    };
+    for (turn_away, name, hub_after) in
+        [(disable, "disabled", None), (delete, "deleted", None), (move_it, "moved", Some("hub-b.test"))]
+    {
+        let mut world = provisioned();
+        let (mut session, answer) = connect(&mut world, "hub-a.test", KEY);
+        assert_eq!(answer, ACCEPTED);
+        assert_eq!(says(&mut world, &mut session, &PING), [Effect::Send(vec![0xd0, 0])]);
+        turn_away(&mut world);
+        assert_eq!(says(&mut world, &mut session, &publish(TELEMETRY, b"{}")).last(), Some(&Effect::Close), "{name}");
+        assert_eq!(counters(&world, "hub-a.test").telemetry, 0, "{name}");
+        assert_eq!(connect(&mut world, "hub-a.test", KEY).1, NOT_AUTHORIZED, "{name}");
+        if let Some(hub) = hub_after {
+            assert_eq!(connect(&mut world, hub, KEY).1, ACCEPTED);
+        }
+    }
+}
