@@ -25,6 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-benches", &["dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("faults", &["dps-client", "dps-emulator", "pair"]),
+    ("storm", &["dps-client", "dps-core", "dps-emulator", "pair"]),
     ("xtask", &["dps-core"]),
 ];
 

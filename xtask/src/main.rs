@@ -20,10 +20,12 @@ mod image;
 mod interop;
 mod layers;
 mod mutants;
+mod page;
 mod registration;
 mod run;
 mod setup;
 mod sizes;
+mod storm;
 mod tidy;
 
 use std::process::ExitCode;
@@ -105,6 +107,11 @@ const OTHERS: &[Task] = &[
         name: "instructions",
         about: "count instructions of each operation under valgrind",
         run: benches::instructions,
+    },
+    Task {
+        name: "storm",
+        about: "a million devices powered on at once; write docs/storm.svg and the README's tables anew",
+        run: storm::write,
     },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
     Task {

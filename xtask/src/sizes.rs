@@ -8,11 +8,14 @@ use std::path::Path;
 
 use crate::c_image::{Build, Core, M0_PLUS, M4, emulate, library, link, sources};
 use crate::image::Image;
-use crate::run::{Outcome, read, report, root};
+use crate::page::Place;
+use crate::run::{Outcome, report};
 
-const PAGE: &str = "bindings/c/README.md";
-const BEGIN: &str = "<!-- sizes: written by `cargo xtask write-sizes` -->\n";
-const END: &str = "<!-- end of sizes -->\n";
+const TABLE: Place = Place {
+    page: "bindings/c/README.md",
+    begin: "<!-- sizes: written by `cargo xtask write-sizes` -->\n",
+    end: "<!-- end of sizes -->\n",
+};
 
 /// What is measured: what it is called in the table, and its C sources.
 const ROWS: [(&str, &[&str]); 4] = [
@@ -45,16 +48,12 @@ pub(crate) fn check() -> Outcome {
     let measured = measure_all()?;
     print!("{}", table(&measured)?);
     let mut problems = over_budget(&measured);
-    problems.extend(out_of_date(&measured, parts(&read(PAGE)?)?.1));
+    problems.extend(out_of_date(&measured, &TABLE.read()?));
     report(&problems)
 }
 
 pub(crate) fn write() -> Outcome {
-    let page = read(PAGE)?;
-    let (before, _, after) = parts(&page)?;
-    let path = root().join(PAGE);
-    let page = [before, &table(&measure_all()?)?, after].concat();
-    std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display()))
+    TABLE.write(&table(&measure_all()?)?)
 }
 
 fn measure_all() -> Result<Vec<Measured>, String> {
@@ -144,14 +143,6 @@ fn grouped(number: u64) -> String {
     if number < 1000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1000), number % 1000) }
 }
 
-/// The page before the table, the table, and the page behind it.
-fn parts(page: &str) -> Result<(&str, &str, &str), String> {
-    let missing = || format!("{PAGE} has no place for the table");
-    let start = page.find(BEGIN).ok_or_else(missing)? + BEGIN.len();
-    let end = page.find(END).ok_or_else(missing)?;
-    Ok((&page[..start], page.get(start..end).ok_or_else(missing)?, &page[end..]))
-}
-
 /// Lines of the table that are no longer true.
 fn out_of_date(all: &[Measured], table: &str) -> Vec<String> {
     let mut problems = Vec::new();
@@ -162,7 +153,7 @@ fn out_of_date(all: &[Measured], table: &str) -> Vec<String> {
         let figures = [found.flash, found.static_ram, found.caller_ram, found.stack, 0];
         let near = |(stated, figure): (&u64, &u64)| stated.abs_diff(*figure) * 100 <= figure * DRIFT_MOST;
         if stated.len() != figures.len() || !stated.iter().zip(&figures).all(near) {
-            problems.push(format!("{PAGE} is out of date for {head}: `cargo xtask write-sizes` writes it"));
+            problems.push(format!("{} is out of date for {head}: `cargo xtask write-sizes` writes it", TABLE.page));
         }
     }
     problems
