@@ -181,7 +181,7 @@ fn another_version_is_refused_in_any_portions() {
 }
 
 #[test]
-fn a_packet_identifier_of_0_ends_the_connection() {
+fn what_no_client_may_publish_ends_the_connection_once() {
     let mut device = Device::ready(ServiceOptions::new(), 1);
     let mut register = publish(0x32, &format!("{REGISTER}1"), b"");
     let id = register.len() - 1;
@@ -192,6 +192,9 @@ fn a_packet_identifier_of_0_ends_the_connection() {
     // In PUBREL too.
     let mut device = Device::ready(ServiceOptions::new(), 1);
     assert_eq!(device.says(&[0x62, 2, 0, 0]), [Effect::Close]);
+    // A request before CONNECT.
+    let mut device = Device::new(ServiceOptions::new());
+    assert_eq!(device.says(&publish(0x32, &format!("{REGISTER}1"), b"")), [Effect::Close]);
 }
 
 #[test]
