@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, Verdict};
+use dps_net::{ProxyError, RootsError};
 
 use crate::progress::ResumeToken;
 
@@ -212,5 +213,17 @@ impl Error for DpsError {
 impl From<ConfigError> for DpsError {
     fn from(error: ConfigError) -> Self {
         Self::config(error.code(), error.to_string())
+    }
+}
+
+impl From<RootsError> for DpsError {
+    fn from(error: RootsError) -> Self {
+        Self::config(ErrorCode::InvalidCertificate, error.to_string())
+    }
+}
+
+impl From<ProxyError> for DpsError {
+    fn from(error: ProxyError) -> Self {
+        Self::config(ErrorCode::InvalidOption, error.to_string())
     }
 }

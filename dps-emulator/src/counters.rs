@@ -138,6 +138,24 @@ pub enum RefusalReason {
     },
 }
 
+impl RefusalReason {
+    /// The reason in a word, such as `bad-signature`, for programs in other languages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoToken => "no-token",
+            Self::Malformed => "malformed",
+            Self::WrongIdScope => "wrong-id-scope",
+            Self::WrongResource => "wrong-resource",
+            Self::WrongKeyName => "wrong-key-name",
+            Self::UnknownRegistration => "unknown-registration",
+            Self::BadSignature => "bad-signature",
+            Self::GroupKeyUsed => "group-key-used",
+            Self::Expired { .. } => "expired",
+        }
+    }
+}
+
 /// One refused credential. Holds nothing of the credential itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

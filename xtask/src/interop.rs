@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::emulator::Emulator;
 use crate::run::{Outcome, command, exists, limited, output, read, root, run, target_dir};
+use crate::venv::Venv;
 
 /// The ports that the clients know.
 const PORTS: [u16; 2] = [443, 8883];
@@ -93,13 +94,7 @@ fn install_node(folder: &Path) -> Outcome {
 }
 
 fn install_python(folder: &Path) -> Outcome {
-    let venv = folder.join("venv");
-    if !python(folder).exists() {
-        run(command("python3", ["-m", "venv"]).arg(venv))?;
-    }
-    let install =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "interop/python/requirements.txt"];
-    run(&mut command(python(folder), install))
+    Venv::at(&folder.join("venv"))?.install(["-r", "interop/python/requirements.txt"])
 }
 
 fn python(folder: &Path) -> PathBuf {

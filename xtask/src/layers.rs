@@ -21,6 +21,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-c", &["dps-client", "dps-core"]),
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
+    ("dps-python", &["dps-client", "dps-emulator"]),
     ("dps-examples", &["dps-client", "dps-emulator", "dps-net"]),
     ("dps-benches", &["dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),

@@ -21,12 +21,14 @@ mod interop;
 mod layers;
 mod mutants;
 mod page;
+mod python;
 mod registration;
 mod run;
 mod setup;
 mod sizes;
 mod storm;
 mod tidy;
+mod venv;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -80,6 +82,7 @@ const CHECKS: &[Task] = &[
     Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
     Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "benches", about: "every bench runs, once", run: benches::check },
+    Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
@@ -131,6 +134,7 @@ fn missing(check: &str) -> Option<String> {
     match check {
         "fuzz" => fuzz::missing(),
         "interop" => interop::missing(),
+        "python" => python::missing(),
         _ => None,
     }
 }

@@ -100,6 +100,9 @@ pub(crate) fn install() -> Outcome {
             packages.push(package);
         }
     }
+    if !exists("python3") {
+        packages.extend(["python3", "python3-venv"]);
+    }
     let lacking = (!targets_installed() && !add_targets()) || (!nightly_installed() && !add_nightly());
     if lacking && debian().is_none() {
         packages.extend(["rustc-web", "cargo-web", "rust-web-src", "binutils-arm-none-eabi"]);

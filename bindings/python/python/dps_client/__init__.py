@@ -1,0 +1,64 @@
+"""Azure IoT Hub Device Provisioning: register devices, derive their keys, test against a local service.
+
+>>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
+>>> derive_device_key(group, "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")
+'Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc='
+
+``dps_client.emulator`` is the local service, ``dps_client.errors`` the exceptions. Log records come under the logger
+``dps_client``; no key, token or signature is in them.
+"""
+
+from dps_client._client import AsyncProvisioningClient, ProvisioningClient
+from dps_client._native import (
+    Assignment,
+    Client,
+    DeviceKeys,
+    GroupKey,
+    HubCredentials,
+    HubPassword,
+    Progress,
+    RegistrationRecord,
+    Secret,
+    Signer,
+    SymmetricKey,
+    __version__,
+    derive_device_key,
+    derive_device_keys,
+    sas_token,
+)
+from dps_client.errors import (
+    ConfigurationError,
+    DpsError,
+    Hint,
+    LinkError,
+    LocalError,
+    MisuseError,
+    ServiceError,
+)
+
+__all__ = [
+    "Assignment",
+    "AsyncProvisioningClient",
+    "Client",
+    "ConfigurationError",
+    "DeviceKeys",
+    "DpsError",
+    "GroupKey",
+    "Hint",
+    "HubCredentials",
+    "HubPassword",
+    "LinkError",
+    "LocalError",
+    "MisuseError",
+    "Progress",
+    "ProvisioningClient",
+    "RegistrationRecord",
+    "Secret",
+    "ServiceError",
+    "Signer",
+    "SymmetricKey",
+    "__version__",
+    "derive_device_key",
+    "derive_device_keys",
+    "sas_token",
+]

@@ -1,0 +1,300 @@
+"""Handles on what the emulator lets in: a device, an individual enrollment, a group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from dps_client import _native
+from dps_client._native import GroupKey, Secret, Signer, SymmetricKey
+from dps_client.emulator._findings import Counters, HubDevice, Record, Refusal, finding, findings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Transport = Literal["https", "mqtt", "mqtt-ws"]
+"""Over what a device talks to the service."""
+
+FaultPlace = Literal["register", "poll", "lookup", "connect", "subscribe", "any"]
+"""Which requests meet a fault; "any" is any of the first three."""
+
+FaultKind = Literal[
+    "throttle",
+    "server-error",
+    "drop-before",
+    "drop-after",
+    "delay",
+    "garbage",
+    "noise",
+    "slow-bytes",
+    "wrong-request-id",
+    "forget-operation",
+    "oversize-reply",
+    "silent",
+    "refuse-connect",
+    "refuse-subscribe",
+    "no-ping",
+]
+"""What goes wrong."""
+
+RetryAfter = int | Mapping[Literal["dateOffset"], int]
+"""A hint when to come back: seconds, or {"dateOffset": seconds} for a date so far from the service's clock."""
+
+
+class FaultDetails(TypedDict, total=False):
+    """How a fault comes about. retry_after, status, ms, size and code belong to some kinds alone."""
+
+    at: FaultPlace
+    """Which requests meet it; by default any of register, poll and lookup."""
+    times: int
+    """How many requests meet it; 1 by default."""
+    retry_after: RetryAfter
+    """Of "throttle" and "server-error": the hint."""
+    status: int
+    """Of "server-error": 400 to 599."""
+    ms: int
+    """Of "delay": milliseconds."""
+    size: int
+    """Of "oversize-reply": the size of the body in bytes."""
+    code: int
+    """Of "refuse-connect": the CONNACK code, 1 to 5."""
+
+
+class ServiceKwargs(TypedDict):
+    """What a client of this package needs to know of a service."""
+
+    id_scope: str
+    endpoint: str
+    transport: Transport
+    ca_pem: str
+    proxy: Literal[False]
+
+
+class ClientKwargs(ServiceKwargs):
+    """The same with a device's own."""
+
+    registration_id: str
+    attestation: SymmetricKey | GroupKey | Signer
+
+
+class AzureServiceKwargs(TypedDict):
+    """What the published Python client (azure-iot-device) needs to know of a service."""
+
+    provisioning_host: str
+    id_scope: str
+    server_verification_cert: str
+    websockets: bool
+
+
+class AzureClientKwargs(AzureServiceKwargs):
+    """The same with a device's own. The key stands in it as plain text."""
+
+    registration_id: str
+    symmetric_key: str
+
+
+class Service:
+    """A running emulator as its handles see it: how to reach it, and its native half."""
+
+    def __init__(self, native: _native.Emulator, host: str, fixed_ports: bool) -> None:
+        """Asks the native half for what never changes."""
+        self.native = native
+        self.host = host
+        self.fixed_ports = fixed_ports
+        self.ports = dict(zip(("https", "mqtt", "mqtt-ws"), native.ports(), strict=True))
+        self.id_scope = native.id_scope()
+        self.ca_pem = native.ca_pem()
+
+    def client_kwargs(self, transport: Transport) -> ServiceKwargs:
+        """For a client of this package. What is on loopback is not reached through a proxy."""
+        endpoint = f"{self.host}:{self.ports[transport]}"
+        return ServiceKwargs(
+            id_scope=self.id_scope, endpoint=endpoint, transport=transport, ca_pem=self.ca_pem, proxy=False
+        )
+
+    def azure_client_kwargs(self, websockets: bool) -> AzureServiceKwargs:
+        """For the published client, which knows no other ports than the service's own."""
+        if not self.fixed_ports:
+            raise RuntimeError(
+                "the published client knows only the ports 443 and 8883: start the emulator with fixed_ports=True,"
+                " or run pytest with --dps-fixed-ports"
+            )
+        return AzureServiceKwargs(
+            provisioning_host=self.host,
+            id_scope=self.id_scope,
+            server_verification_cert=self.ca_pem,
+            websockets=websockets,
+        )
+
+    def inject(self, registration_id: str | None, kind: FaultKind, details: FaultDetails) -> None:
+        """Plans a fault in the emulator's own words; what cannot come to pass raises ValueError."""
+        names = {"retry_after": "retryAfter", "size": "bytes"}
+        members = {names.get(name, name): value for name, value in details.items()}
+        whose = {} if registration_id is None else {"registrationId": registration_id}
+        self.native.plan_fault(json.dumps({"kind": kind, **whose, **members}))
+
+
+class Device:
+    """A device that the emulator lets in: its id and key, the faults it meets, and what it did."""
+
+    def __init__(self, service: Service, registration_id: str, key: Secret) -> None:
+        """Made by Emulator.enroll and EnrollmentGroup.device."""
+        self._service = service
+        self._registration_id = registration_id
+        self._key = key
+
+    @property
+    def registration_id(self) -> str:
+        """The registration id."""
+        return self._registration_id
+
+    @property
+    def key(self) -> Secret:
+        """The device's own key, as base64."""
+        return self._key
+
+    @property
+    def id_scope(self) -> str:
+        """The id scope of the service."""
+        return self._service.id_scope
+
+    def client_kwargs(self, transport: Transport = "https") -> ClientKwargs:
+        """Keyword arguments that make a client of this package this device."""
+        return ClientKwargs(
+            **self._service.client_kwargs(transport),
+            registration_id=self._registration_id,
+            attestation=SymmetricKey(self._key),
+        )
+
+    def azure_client_kwargs(self, *, websockets: bool = False) -> AzureClientKwargs:
+        """Keyword arguments for ProvisioningDeviceClient.create_from_symmetric_key of azure-iot-device.
+
+        The key stands in them as plain text. Needs the fixed ports.
+        """
+        return AzureClientKwargs(
+            **self._service.azure_client_kwargs(websockets),
+            registration_id=self._registration_id,
+            symmetric_key=self._key.expose(),
+        )
+
+    def inject(self, kind: FaultKind, **details: Unpack[FaultDetails]) -> None:
+        """Plans a fault for this device's requests: see Emulator.inject."""
+        self._service.inject(self._registration_id, kind, details)
+
+    def clear_faults(self) -> int:
+        """Takes back the faults planned for this device; how many plans there were."""
+        return self._service.native.clear_faults(self._registration_id)
+
+    @property
+    def counters(self) -> Counters:
+        """How often this device called."""
+        return finding(Counters, self._service.native.counters(self._registration_id))
+
+    @property
+    def record(self) -> Record | None:
+        """What the service remembers of its registration; None before the first."""
+        text = self._service.native.record(self._registration_id)
+        return None if text is None else finding(Record, text)
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Why its credential was refused, of the emulator's latest hundred refusals, oldest first."""
+        everyone = findings(Refusal, self._service.native.refusals())
+        own = self._registration_id.lower()
+        return [refusal for refusal in everyone if refusal.registration_id.lower() == own]
+
+    @property
+    def hub_device(self) -> HubDevice | None:
+        """Its entry in the hub that it is assigned to; None before the first registration."""
+        record = self.record
+        if record is None or record.assigned_hub is None or record.device_id is None:
+            return None
+        text = self._service.native.hub_device(record.assigned_hub, record.device_id)
+        return None if text is None else finding(HubDevice, text)
+
+    def hub_accepts(self, token: str) -> bool:
+        """Whether the hub that it is assigned to would let it in with this SAS token."""
+        entry = self.hub_device
+        return entry is not None and self._service.native.hub_accepts(entry.hub, entry.device_id, token)
+
+    def forget(self) -> bool:
+        """Forgets its registration, as when the record is deleted at the service; whether there was one."""
+        return self._service.native.delete_record(self._registration_id)
+
+    def __repr__(self) -> str:
+        """Without the key."""
+        return f"{type(self).__name__}(registration_id={self._registration_id!r})"
+
+
+class Enrollment(Device):
+    """An individual enrollment, and so the one device of it."""
+
+    def __init__(self, service: Service, registration_id: str, key: Secret, secondary_key: Secret) -> None:
+        """Made by Emulator.enroll."""
+        super().__init__(service, registration_id, key)
+        self._secondary_key = secondary_key
+
+    @property
+    def secondary_key(self) -> Secret:
+        """The second key, for changing keys without a gap."""
+        return self._secondary_key
+
+    def disable(self) -> None:
+        """Shuts the device out: its registrations end as "disabled"."""
+        self._service.native.enable_enrollment(self._registration_id, False)
+
+    def enable(self) -> None:
+        """Lets the device in again."""
+        self._service.native.enable_enrollment(self._registration_id, True)
+
+    def remove(self) -> bool:
+        """Deletes the enrollment and its record; whether there was one."""
+        return self._service.native.delete_enrollment(self._registration_id)
+
+
+class EnrollmentGroup:
+    """An enrollment of every device that has a key derived from the group's."""
+
+    def __init__(self, service: Service, group_id: str, key: Secret, secondary_key: Secret) -> None:
+        """Made by Emulator.enroll_group."""
+        self._service = service
+        self._group_id = group_id
+        self._key = key
+        self._secondary_key = secondary_key
+
+    @property
+    def group_id(self) -> str:
+        """The group's id."""
+        return self._group_id
+
+    @property
+    def key(self) -> Secret:
+        """The group's key, as base64."""
+        return self._key
+
+    @property
+    def secondary_key(self) -> Secret:
+        """The second key, for changing keys without a gap."""
+        return self._secondary_key
+
+    def device(self, registration_id: str) -> Device:
+        """A device of the group, with the key that is derived for it."""
+        key = GroupKey(self._key).derive(registration_id).to_base64()
+        return Device(self._service, registration_id, key)
+
+    def disable(self) -> None:
+        """Shuts the group's devices out: their registrations end as "disabled"."""
+        self._service.native.enable_group(self._group_id, False)
+
+    def enable(self) -> None:
+        """Lets the group's devices in again."""
+        self._service.native.enable_group(self._group_id, True)
+
+    def remove(self) -> bool:
+        """Deletes the group and the records of its devices; whether there was one."""
+        return self._service.native.delete_group(self._group_id)
+
+    def __repr__(self) -> str:
+        """Without the keys."""
+        return f"EnrollmentGroup(group_id={self._group_id!r})"

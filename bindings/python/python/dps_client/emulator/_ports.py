@@ -1,0 +1,55 @@
+"""The ports that published clients know, which one process at a time can have on an address."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from typing import IO
+
+HTTPS_PORT = 443
+MQTT_PORT = 8883
+_ADDRESSES = 32
+
+
+class PortsUnavailable(OSError):
+    """The ports 443 and 8883 cannot be had; the text says why, and what to do."""
+
+
+def addresses() -> Iterator[str]:
+    """Loopback addresses to try: on Linux all of 127.0.0.0/8 is loopback, elsewhere one address."""
+    yield "127.0.0.1"
+    if sys.platform == "linux":
+        for last in range(2, _ADDRESSES + 1):
+            yield f"127.0.0.{last}"
+
+
+@contextlib.contextmanager
+def locked(address: str) -> Generator[bool]:
+    """Whether this process has the ports of an address to itself, among all that ask here."""
+    user = os.getuid() if hasattr(os, "getuid") else "all"
+    path = os.path.join(tempfile.gettempdir(), f"dps-emulator-{user}-{address}.lock")
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
+        yield _lock(file)
+
+
+if sys.platform == "win32":
+
+    def _lock(file: IO[str]) -> bool:
+        """Binding the ports is the only lock here."""
+        return True
+
+else:
+
+    def _lock(file: IO[str]) -> bool:
+        """The lock goes with the file, however the process ends."""
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

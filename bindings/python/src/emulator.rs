@@ -1,0 +1,379 @@
+//! The emulator in this process: sockets and threads of its own, driven from Python.
+//!
+//! Enrollments, faults and findings pass as JSON in the emulator's own words; `dps_client.emulator` makes objects of
+//! them. No thread that is attached to the interpreter waits for the service, so that neither waits for the other.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use dps_emulator::{
+    EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter, Service,
+    Settings, StartError,
+};
+use pyo3::exceptions::{PyKeyError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::duration::Seconds;
+use crate::logging;
+use crate::runtime::with_threads;
+use crate::secret::Secret;
+
+struct Running {
+    emulator: dps_emulator::Emulator,
+    runtime: Runtime,
+}
+
+/// A local provisioning service that verifies. dps_client.emulator.Emulator is its face.
+#[pyclass(frozen, module = "dps_client._native")]
+pub(crate) struct Emulator {
+    process: u32,
+    running: Mutex<Option<Running>>,
+}
+
+#[pymethods]
+impl Emulator {
+    #[new]
+    #[pyo3(signature = (
+        *, listen, host_name, https_port, mqtt_port, wss_port, id_scope, hubs, retry_after, assigning, assign_at_once,
+        rate_limits, echo_payload, derive_as_sent, strict_at_connect, check_expiry_on_poll, clock_offset_ms, seed,
+        state_dir,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
+    fn new(
+        py: Python<'_>,
+        listen: IpAddr,
+        host_name: Option<String>,
+        https_port: u16,
+        mqtt_port: u16,
+        wss_port: u16,
+        id_scope: Option<String>,
+        hubs: Vec<(String, u32)>,
+        retry_after: Hint,
+        assigning: Seconds,
+        assign_at_once: bool,
+        rate_limits: bool,
+        echo_payload: bool,
+        derive_as_sent: bool,
+        strict_at_connect: bool,
+        check_expiry_on_poll: bool,
+        clock_offset_ms: i64,
+        seed: Option<u64>,
+        state_dir: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        logging::refresh(py)?;
+        let assigning_ms = u64::try_from(assigning.0.as_millis()).unwrap_or(u64::MAX);
+        let mut options = EmulatorOptions::new()
+            .listen(listen)
+            .https_port(https_port)
+            .mqtt_port(mqtt_port)
+            .wss_port(wss_port)
+            .clock_offset_ms(clock_offset_ms)
+            .service(|service| {
+                let service = service
+                    .hint(retry_after.0)
+                    .assigning_ms(assigning_ms)
+                    .assign_at_once(assign_at_once)
+                    .limits(if rate_limits { Limits::default() } else { Limits::none() })
+                    .echo_payload(echo_payload)
+                    .derive_as_sent(derive_as_sent)
+                    .strict_at_connect(strict_at_connect)
+                    .check_expiry_on_poll(check_expiry_on_poll);
+                let service = hubs.into_iter().fold(service, |service, (host, weight)| service.hub(host, weight));
+                match seed {
+                    Some(seed) => service.seed(seed),
+                    None => service,
+                }
+            });
+        if let Some(name) = host_name {
+            options = options.host_name(name);
+        }
+        if let Some(id_scope) = id_scope {
+            options = options.id_scope(id_scope);
+        }
+        if let Some(path) = state_dir {
+            options = options.state_dir(path);
+        }
+        let runtime = with_threads("dps-emulator")?;
+        let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
+        match started {
+            Ok(emulator) => {
+                let running = Mutex::new(Some(Running { emulator, runtime }));
+                Ok(Self { process: std::process::id(), running })
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(not_started(&error))
+            }
+        }
+    }
+
+    /// Ends it and waits until its threads and descriptors are given back, two seconds at most.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_process()?;
+        py.detach(|| {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(Running { emulator, runtime }) = running {
+                runtime.block_on(emulator.shutdown());
+            }
+        });
+        Ok(())
+    }
+
+    /// The ports: HTTPS, MQTT, MQTT over WebSocket.
+    fn ports(&self, py: Python<'_>) -> PyResult<(u16, u16, u16)> {
+        self.with(py, |emulator| {
+            let port = |address: Option<std::net::SocketAddr>| address.map_or(0, |address| address.port());
+            (emulator.https_addr().port(), port(emulator.mqtt_addr()), port(emulator.wss_addr()))
+        })
+    }
+
+    /// The certificate that clients have to trust.
+    fn ca_pem(&self, py: Python<'_>) -> PyResult<String> {
+        self.with(py, |emulator| emulator.ca_pem().to_owned())
+    }
+
+    /// The id scope.
+    fn id_scope(&self, py: Python<'_>) -> PyResult<String> {
+        self.with(py, |emulator| emulator.id_scope().to_owned())
+    }
+
+    /// What a service client connects with.
+    fn connection_string(&self, py: Python<'_>) -> PyResult<Secret> {
+        self.with(py, |emulator| emulator.connection_string().expose().into())
+    }
+
+    /// Sets the service's wall clock apart from the machine's.
+    fn set_clock_offset_ms(&self, py: Python<'_>, offset_ms: i64) -> PyResult<()> {
+        self.with(py, |emulator| emulator.set_clock_offset_ms(offset_ms))
+    }
+
+    /// Creates or replaces an individual enrollment, in the service's own JSON; gives its two keys.
+    fn put_enrollment(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
+        let enrollment: IndividualEnrollment = parse(json)?;
+        let kept = self.service(py, |service, now| service.put_enrollment(now, enrollment))?;
+        keys(&kept.map_err(|problem| refused(&problem))?.settings)
+    }
+
+    /// Creates or replaces an enrollment group, in the service's own JSON; gives its two keys.
+    fn put_group(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
+        let group: EnrollmentGroup = parse(json)?;
+        let kept = self.service(py, |service, now| service.put_group(now, group))?;
+        keys(&kept.map_err(|problem| refused(&problem))?.settings)
+    }
+
+    /// Lets the device of an individual enrollment in, or not.
+    fn enable_enrollment(&self, py: Python<'_>, registration_id: &str, enabled: bool) -> PyResult<()> {
+        let changed = self.service(py, |service, now| {
+            let enrollment = service.enrollment(registration_id)?.clone().enabled(enabled);
+            Some(service.put_enrollment(now, enrollment).map(drop))
+        })?;
+        changed.ok_or_else(|| unknown(registration_id))?.map_err(|problem| refused(&problem))
+    }
+
+    /// Lets the devices of a group in, or not.
+    fn enable_group(&self, py: Python<'_>, group_id: &str, enabled: bool) -> PyResult<()> {
+        let changed = self.service(py, |service, now| {
+            let group = service.group(group_id)?.clone().enabled(enabled);
+            Some(service.put_group(now, group).map(drop))
+        })?;
+        changed.ok_or_else(|| unknown(group_id))?.map_err(|problem| refused(&problem))
+    }
+
+    /// Deletes an individual enrollment and its record; whether there was one.
+    fn delete_enrollment(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
+        self.service(py, |service, _| service.delete_enrollment(registration_id))
+    }
+
+    /// Deletes a group and the records of its devices; whether there was one.
+    fn delete_group(&self, py: Python<'_>, group_id: &str) -> PyResult<bool> {
+        self.service(py, |service, _| service.delete_group(group_id))
+    }
+
+    /// Forgets a device's registration; whether there was one.
+    fn delete_record(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
+        self.service(py, |service, _| service.delete_record(registration_id))
+    }
+
+    /// Links a hub, or changes its weight.
+    fn link_hub(&self, py: Python<'_>, host: &str, weight: u32) -> PyResult<()> {
+        let linked = self.service(py, |service, _| service.link_hub(host, weight))?;
+        linked.map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Unlinks a hub; whether it was linked.
+    fn unlink_hub(&self, py: Python<'_>, host: &str) -> PyResult<bool> {
+        self.service(py, |service, _| service.unlink_hub(host))
+    }
+
+    /// Plans a fault, in the emulator's own JSON.
+    fn plan_fault(&self, py: Python<'_>, json: &str) -> PyResult<()> {
+        let plan: FaultPlan = parse(json)?;
+        self.service(py, |service, _| service.inject_plan(&plan))
+    }
+
+    /// What is planned, oldest first, as JSON.
+    fn planned_faults(&self, py: Python<'_>) -> PyResult<String> {
+        self.service(py, |service, _| to_json(&service.planned_faults().collect::<Vec<_>>()))?
+    }
+
+    /// Takes back the faults of one registration, or all of them; how many plans there were.
+    fn clear_faults(&self, py: Python<'_>, registration_id: Option<&str>) -> PyResult<usize> {
+        self.service(py, |service, _| match registration_id {
+            Some(id) => service.clear_faults_of(id),
+            None => service.clear_faults(),
+        })
+    }
+
+    /// How often one registration called, or all together, as JSON.
+    fn counters(&self, py: Python<'_>, registration_id: Option<&str>) -> PyResult<String> {
+        self.service(py, |service, _| {
+            to_json(&registration_id.map_or_else(|| service.counters(), |id| service.counters_of(id)))
+        })?
+    }
+
+    /// Counts from zero again.
+    fn reset_counters(&self, py: Python<'_>) -> PyResult<()> {
+        self.service(py, |service, _| service.reset_counters())
+    }
+
+    /// The latest credentials that were refused, oldest first, as JSON.
+    fn refusals(&self, py: Python<'_>) -> PyResult<String> {
+        self.service(py, |service, _| to_json(&service.refusals().map(refusal).collect::<Vec<_>>()))?
+    }
+
+    /// What is known of a device's registration, as JSON; None when nothing is.
+    fn record(&self, py: Python<'_>, registration_id: &str) -> PyResult<Option<String>> {
+        self.service(py, |service, _| service.record(registration_id).map(|record| to_json(&record_json(record))))?
+            .transpose()
+    }
+
+    /// A device's entry in a hub, as JSON; None when there is none.
+    fn hub_device(&self, py: Python<'_>, hub: &str, device_id: &str) -> PyResult<Option<String>> {
+        let entry = self.service(py, |service, _| {
+            service.hub_device(hub, device_id).map(|device| {
+                to_json(&json!({
+                    "hub": device.hub, "deviceId": device.device_id, "iotEdge": device.iot_edge,
+                    "tags": device.twin.tags, "desired": device.twin.desired,
+                }))
+            })
+        })?;
+        entry.transpose()
+    }
+
+    /// Whether the hub would let the device in with this SAS token.
+    fn hub_accepts(&self, py: Python<'_>, hub: &str, device_id: &str, token: &str) -> PyResult<bool> {
+        self.service(py, |service, now| {
+            service.hub_device(hub, device_id).is_some_and(|device| device.accepts_token(now, token))
+        })
+    }
+}
+
+impl Emulator {
+    fn check_process(&self) -> PyResult<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err("this emulator runs in the process that started it: start another one here"))
+    }
+
+    fn with<T: Send>(&self, py: Python<'_>, ask: impl FnOnce(&dps_emulator::Emulator) -> T + Send) -> PyResult<T> {
+        self.check_process()?;
+        let answer = py.detach(|| {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.as_ref().map(|running| ask(&running.emulator))
+        });
+        answer.ok_or_else(|| PyRuntimeError::new_err("this emulator was stopped"))
+    }
+
+    fn service<T: Send>(&self, py: Python<'_>, ask: impl FnOnce(&mut Service, Now) -> T + Send) -> PyResult<T> {
+        self.with(py, |emulator| {
+            let now = emulator.now();
+            emulator.with_service(|service| ask(service, now))
+        })
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let Some(running) = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if self.process == std::process::id() {
+            drop(running.emulator);
+            // Waiting for its threads here could wait for ever: one may be waiting for the interpreter.
+            running.runtime.shutdown_background();
+        } else {
+            // Its threads were not forked along: it can be neither used nor ended here.
+            std::mem::forget(running);
+        }
+    }
+}
+
+/// The hint while assigning: seconds, `{"dateOffset": seconds}` for an HTTP-date, or none.
+struct Hint(Option<RetryAfter>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Hint {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_none() {
+            return Ok(Self(None));
+        }
+        if let Ok(date) = object.cast::<PyDict>()
+            && let Some(offset) = date.get_item("dateOffset")?.filter(|_| date.len() == 1)
+        {
+            return Ok(Self(Some(RetryAfter::Date(offset.extract()?))));
+        }
+        object.extract().map(|seconds| Self(Some(RetryAfter::Seconds(seconds)))).map_err(|_| {
+            PyTypeError::new_err("retry_after is whole seconds, {\"dateOffset\": seconds} for an HTTP-date, or None")
+        })
+    }
+}
+
+fn not_started(error: &StartError) -> PyErr {
+    match error {
+        StartError::Options(_) | StartError::HostName(_) => PyValueError::new_err(error.to_string()),
+        // With a number Python makes it a PermissionError and so on.
+        StartError::Listen { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
+        StartError::State(_) => PyOSError::new_err(error.to_string()),
+        _ => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> PyResult<T> {
+    serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
+    serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn keys(settings: &Settings) -> PyResult<(Secret, Secret)> {
+    let keys = &settings.attestation;
+    match (&keys.primary, &keys.secondary) {
+        (Some(primary), Some(secondary)) => Ok((primary.expose().into(), secondary.expose().into())),
+        _ => Err(PyRuntimeError::new_err("the enrollment has no keys")),
+    }
+}
+
+fn refused(problem: &Problem) -> PyErr {
+    PyValueError::new_err(problem.message.clone())
+}
+
+fn unknown(id: &str) -> PyErr {
+    PyKeyError::new_err(format!("there is no enrollment '{id}'"))
+}
+
+fn refusal(refusal: &dps_emulator::Refusal) -> Value {
+    json!({ "registrationId": refusal.registration_id, "reason": refusal.reason.name() })
+}
+
+fn record_json(record: &dps_emulator::Record) -> Value {
+    json!({
+        "registrationId": record.registration_id(), "status": record.status(), "substatus": record.substatus(),
+        "assignedHub": record.assigned_hub(), "deviceId": record.device_id(),
+        "enrollmentGroupId": record.enrollment_group_id(),
+    })
+}

@@ -1,0 +1,75 @@
+//! Failures as exceptions of `dps_client.errors`: one class a family, every fact of the catalogue an attribute.
+
+use dps_client::core::Hint;
+use dps_client::{DpsError, ErrorCode, Verdict};
+use dps_emulator::FaultPlan;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// The exception for a failure; `cause` is what a callable of the caller's raised, if one did.
+pub(crate) fn exception(py: Python<'_>, error: &DpsError, cause: Option<PyErr>) -> PyErr {
+    match make(py, error, "") {
+        Ok(made) => {
+            made.set_cause(py, cause);
+            made
+        }
+        Err(broken) => broken,
+    }
+}
+
+/// The exception for a value that can never work.
+pub(crate) fn configuration(py: Python<'_>, error: impl Into<DpsError>) -> PyErr {
+    exception(py, &error.into(), None)
+}
+
+/// The same for one of many values; `place` says which.
+pub(crate) fn configuration_at(py: Python<'_>, place: &str, error: impl Into<DpsError>) -> PyErr {
+    make(py, &error.into(), &format!("{place}: ")).unwrap_or_else(|broken| broken)
+}
+
+fn make(py: Python<'_>, error: &DpsError, place: &str) -> PyResult<PyErr> {
+    let facts = PyDict::new(py);
+    facts.set_item("code", error.number())?;
+    facts.set_item("name", error.name())?;
+    facts.set_item("family", error.family().name())?;
+    facts.set_item("message", format!("{place}{}", error.message()))?;
+    facts.set_item("verdict", verdict(error.verdict()))?;
+    facts.set_item("retry_after", error.retry_after())?;
+    facts.set_item("http_status", error.http_status())?;
+    facts.set_item("error_code", error.error_code())?;
+    facts.set_item("tracking_id", error.tracking_id())?;
+    facts.set_item("timestamp", error.timestamp())?;
+    facts.set_item("hints", error.hints().iter().map(|hint| (hint.name(), hint.text())).collect::<Vec<_>>())?;
+    facts.set_item("clock_skew_seconds", error.clock_skew_seconds())?;
+    facts.set_item("needed_bytes", error.needed_bytes())?;
+    facts.set_item("resume_token", error.resume_token().map(|token| token.as_str()))?;
+    let made =
+        py.import("dps_client.errors")?.getattr("from_native")?.call((format!("{place}{error}"),), Some(&facts))?;
+    Ok(PyErr::from_value(made))
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Never => "never",
+        Verdict::After(_) => "after",
+        Verdict::Reconfigure => "reconfigure",
+    }
+}
+
+/// Every error of the catalogue: number, name, family and text.
+#[pyfunction]
+pub(crate) fn error_catalogue() -> Vec<(u16, &'static str, &'static str, &'static str)> {
+    ErrorCode::ALL.iter().map(|code| (code.number(), code.name(), code.family().name(), code.text())).collect()
+}
+
+/// Every hint of the catalogue: name and text.
+#[pyfunction]
+pub(crate) fn hint_catalogue() -> Vec<(&'static str, &'static str)> {
+    Hint::ALL.iter().map(|hint| (hint.name(), hint.text())).collect()
+}
+
+/// Every kind of fault that the emulator knows: name and what it does.
+#[pyfunction]
+pub(crate) fn fault_kinds() -> Vec<(&'static str, &'static str)> {
+    FaultPlan::kinds().collect()
+}

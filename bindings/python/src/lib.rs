@@ -1,0 +1,60 @@
+//! The native half of the Python package `dps_client`: registration, keys and the emulator as Python objects.
+//!
+//! It only translates. What a device says and when, what a service answers, and what an error means is decided in the
+//! crates below; what can be written in Python as well, is.
+
+mod asyncio;
+mod attestation;
+mod call;
+mod client;
+mod derive;
+mod duration;
+mod emulator;
+mod errors;
+mod hub;
+mod id_source;
+mod ids;
+mod logging;
+mod progress;
+mod result;
+mod runtime;
+mod secret;
+mod signer;
+mod token;
+
+/// Everything that the package shows under its own name.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::attestation::{GroupKey, SymmetricKey};
+    #[pymodule_export]
+    use crate::client::Client;
+    #[pymodule_export]
+    use crate::derive::{DeviceKeys, derive_device_key, derive_device_keys};
+    #[pymodule_export]
+    use crate::emulator::Emulator;
+    #[pymodule_export]
+    use crate::errors::{error_catalogue, fault_kinds, hint_catalogue};
+    #[pymodule_export]
+    use crate::hub::{HubCredentials, HubPassword};
+    #[pymodule_export]
+    use crate::progress::Progress;
+    #[pymodule_export]
+    use crate::result::{Assignment, RegistrationRecord};
+    #[pymodule_export]
+    use crate::secret::Secret;
+    #[pymodule_export]
+    use crate::signer::Signer;
+    #[pymodule_export]
+    use crate::token::sas_token;
+
+    /// The version of the package and of all crates in it.
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's own name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn start() {
+        crate::logging::start();
+    }
+}

@@ -1,0 +1,161 @@
+//! What a registration or a lookup found out, as frozen Python objects.
+
+use std::time::Duration;
+
+use dps_client::core::message::Status;
+use pyo3::prelude::*;
+
+use crate::duration::Seconds;
+use crate::hub::HubCredentials;
+use crate::secret::Secret;
+
+/// The hub that the device belongs to, and its name there.
+#[pyclass(frozen, module = "dps_client")]
+pub(crate) struct Assignment(dps_client::Assignment);
+
+impl From<dps_client::Assignment> for Assignment {
+    fn from(assignment: dps_client::Assignment) -> Self {
+        Self(assignment)
+    }
+}
+
+#[pymethods]
+impl Assignment {
+    /// The hub's host name.
+    #[getter]
+    fn hub(&self) -> &str {
+        self.0.hub()
+    }
+
+    /// The device id at the hub; case-sensitive there.
+    #[getter]
+    fn device_id(&self) -> &str {
+        self.0.device_id()
+    }
+
+    /// The registration id, as the client was given it.
+    #[getter]
+    fn registration_id(&self) -> &str {
+        self.0.registration_id()
+    }
+
+    /// The service's word for how far the registration is: "assigned".
+    #[getter]
+    fn status(&self) -> &'static str {
+        self.0.status()
+    }
+
+    /// How the assignment came about, such as "initialAssignment". An open list; only to inform.
+    #[getter]
+    fn substatus(&self) -> Option<&str> {
+        self.0.substatus()
+    }
+
+    /// The operation that made it; None when the service assigned at once.
+    #[getter]
+    fn operation_id(&self) -> Option<&str> {
+        self.0.operation_id()
+    }
+
+    /// What the service's allocation webhook gave the device: a dict, or None. Made anew at each access.
+    #[getter]
+    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        from_json(py, self.0.payload_json())
+    }
+
+    /// How long the registration took.
+    #[getter]
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// "HostName=...;DeviceId=...;SharedAccessKey=..."; None when a Signer holds the key.
+    fn connection_string(&self) -> Option<Secret> {
+        self.0.connection_string().map(|text| text.expose().into())
+    }
+
+    /// What the device signs in to its hub with: client id, user name, and a password that renews itself.
+    ///
+    /// password_life is in seconds or a timedelta; an hour by default.
+    #[pyo3(signature = (*, password_life = None))]
+    fn hub_credentials(&self, password_life: Option<Seconds>) -> HubCredentials {
+        let credentials = self.0.hub_credentials();
+        HubCredentials::new(
+            self.0.hub(),
+            match password_life {
+                Some(Seconds(life)) => credentials.password_life(life),
+                None => credentials,
+            },
+        )
+    }
+
+    fn __repr__(&self) -> String {
+        let substatus = self.0.substatus().map_or_else(|| "None".to_owned(), |text| format!("'{text}'"));
+        let (hub, device_id) = (self.0.hub(), self.0.device_id());
+        format!("Assignment(hub='{hub}', device_id='{device_id}', substatus={substatus})")
+    }
+}
+
+/// What the service has on record for a registration id.
+#[pyclass(frozen, module = "dps_client")]
+pub(crate) struct RegistrationRecord(dps_client::RegistrationRecord);
+
+impl From<dps_client::RegistrationRecord> for RegistrationRecord {
+    fn from(record: dps_client::RegistrationRecord) -> Self {
+        Self(record)
+    }
+}
+
+#[pymethods]
+impl RegistrationRecord {
+    /// How far the registration is: "unassigned", "assigning", "assigned", "failed" or "disabled".
+    #[getter]
+    fn status(&self) -> &'static str {
+        Status::as_str(self.0.status)
+    }
+
+    /// The hub's host name, when assigned.
+    #[getter]
+    fn hub(&self) -> Option<&str> {
+        self.0.hub.as_deref()
+    }
+
+    /// The device id at the hub, when assigned.
+    #[getter]
+    fn device_id(&self) -> Option<&str> {
+        self.0.device_id.as_deref()
+    }
+
+    /// How the assignment came about. An open list; only to inform.
+    #[getter]
+    fn substatus(&self) -> Option<&str> {
+        self.0.substatus.as_deref()
+    }
+
+    /// The service's six-digit code, when failed.
+    #[getter]
+    fn error_code(&self) -> Option<u32> {
+        self.0.error_code
+    }
+
+    /// The service's words, when failed.
+    #[getter]
+    fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// What the service's allocation webhook gave the device: a dict, or None. Made anew at each access.
+    #[getter]
+    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        from_json(py, self.0.payload_json.as_deref())
+    }
+
+    fn __repr__(&self) -> String {
+        let hub = self.0.hub.as_ref().map_or_else(|| "None".to_owned(), |hub| format!("'{hub}'"));
+        format!("RegistrationRecord(status='{}', hub={hub})", self.status())
+    }
+}
+
+fn from_json<'py>(py: Python<'py>, text: Option<&str>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    text.map(|text| py.import("json")?.call_method1("loads", (text,))).transpose()
+}

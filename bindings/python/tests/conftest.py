@@ -1,0 +1,9 @@
+"""The emulator of these tests answers at once; each that is about waits has one of its own."""
+
+import pytest
+from dps_client.emulator import EmulatorOptions
+
+
+@pytest.fixture(scope="session")
+def dps_emulator_options() -> EmulatorOptions:
+    return {"rate_limits": False, "retry_after": 0, "assigning": 0}

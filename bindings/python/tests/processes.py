@@ -1,0 +1,38 @@
+"""What this process holds, and waiting for what others do, with a limit."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LIMIT = 20.0
+"""Far more than anything here takes; a busy machine is not a failure."""
+
+
+@dataclass(frozen=True)
+class Held:
+    descriptors: int
+    threads: int
+
+
+def held() -> Held:
+    return Held(len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")))
+
+
+def wait_until(true: Callable[[], bool]) -> bool:
+    until = time.monotonic() + LIMIT
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def gives_back(start: Held) -> bool:
+    """Whether the process holds no more than at the start, once what closes in the background is closed."""
+
+    def back() -> bool:
+        now = held()
+        return now.descriptors <= start.descriptors and now.threads <= start.threads
+
+    return wait_until(back)

@@ -1,0 +1,139 @@
+"""Keys in bulk: every kind of source, in order, with flat memory, and the right end when an id is wrong."""
+
+import itertools
+import resource
+import threading
+from collections.abc import Iterator
+
+import nanoarrow
+import pytest
+from dps_client import ConfigurationError, GroupKey, derive_device_key, derive_device_keys
+
+GROUP = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
+# Over the edges of several batches, and enough for more than one thread.
+MANY = 40_000
+IDS = [f"sn-{number:07}" for number in range(MANY)]
+
+
+def one_by_one(ids: list[str]) -> list[str]:
+    group = GroupKey(GROUP)
+    return [group.derive(device).to_base64().expose() for device in ids]
+
+
+class OnlyAnArray:
+    """Offers Arrow's C array interface and nothing else: no iteration, no length."""
+
+    def __init__(self, column: object) -> None:
+        self.column = column
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        answer: tuple[object, object] = self.column.__arrow_c_array__(requested_schema)  # type: ignore[attr-defined]
+        return answer
+
+
+def column(ids: list[str | None], schema: nanoarrow.Schema) -> OnlyAnArray:
+    return OnlyAnArray(nanoarrow.c_array(ids, schema))
+
+
+def test_keys_come_in_the_order_of_their_ids() -> None:
+    expected = one_by_one(IDS)
+    assert list(derive_device_keys(GROUP, IDS)) == expected
+    assert list(derive_device_keys(GroupKey(GROUP), tuple(IDS))) == expected
+    assert list(derive_device_keys(GROUP, (device for device in IDS))) == expected
+    assert list(derive_device_keys(GROUP, dict.fromkeys(IDS))) == expected
+    assert expected[0] == derive_device_key(GROUP, IDS[0])
+
+
+@pytest.mark.parametrize("schema", [nanoarrow.string(), nanoarrow.large_string(), nanoarrow.string_view()], ids=str)
+def test_a_column_of_arrow_is_taken_and_given(schema: nanoarrow.Schema) -> None:
+    ids: list[str | None] = [*IDS]
+    assert list(derive_device_keys(GROUP, column(ids, schema))) == one_by_one(IDS)
+    given = nanoarrow.Array(derive_device_keys(GROUP, column(ids, schema)))
+    assert given.to_pylist() == one_by_one(IDS)
+    assert given.schema.type == nanoarrow.Type.STRING
+
+
+def test_a_list_is_given_as_a_column_too() -> None:
+    assert nanoarrow.Array(derive_device_keys(GROUP, IDS)).to_pylist() == one_by_one(IDS)
+
+
+def test_keys_can_be_taken_once() -> None:
+    keys = derive_device_keys(GROUP, IDS[:3])
+    assert list(itertools.islice(keys, 2)) == one_by_one(IDS[:2])
+    assert len(list(keys)) <= 1
+    assert list(keys) == []
+    assert list(derive_device_keys(GROUP, [])) == []
+
+
+@pytest.mark.parametrize("at", [0, 1, 255, 256, 20_000, MANY - 1])
+def test_a_wrong_id_is_named_after_the_keys_before_it(at: int) -> None:
+    ids = [*IDS]
+    ids[at] = "no id"
+    before: list[str] = []
+    with pytest.raises(ConfigurationError, match=rf"ids\[{at}\]") as wrong:
+        before.extend(itertools.islice(derive_device_keys(GROUP, ids), MANY))
+    assert wrong.value.name == "invalid-registration-id"
+    keys: list[str] = []
+    with pytest.raises(ConfigurationError):
+        for key in derive_device_keys(GROUP, ids):
+            keys.append(key)
+    assert keys == one_by_one(ids[:at])
+
+
+def test_what_an_iterator_raises_comes_after_the_keys_before_it() -> None:
+    class Torn(Exception):
+        pass
+
+    def ids() -> Iterator[str]:
+        yield "a"
+        raise Torn
+
+    keys = iter(derive_device_keys(GROUP, ids()))
+    assert next(keys) == derive_device_key(GROUP, "a")
+    with pytest.raises(Torn):
+        next(keys)
+    assert list(keys) == []
+
+
+def test_what_is_no_list_of_ids_is_a_type_error() -> None:
+    for text in ("dev-01", b"dev-01"):
+        with pytest.raises(TypeError, match="one text"):
+            derive_device_keys(GROUP, text)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not int"):
+        list(derive_device_keys(GROUP, ["a", 5]))  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        derive_device_keys(GROUP, 5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="column of Int64"):
+        derive_device_keys(GROUP, OnlyAnArray(nanoarrow.c_array([1], nanoarrow.int64())))
+    with pytest.raises(ValueError, match=r"ids\[1\] is null"):
+        list(derive_device_keys(GROUP, column(["a", None], nanoarrow.string())))
+    with pytest.raises(UnicodeEncodeError):
+        list(derive_device_keys(GROUP, ["a", "\ud800"]))
+
+
+def test_a_stream_of_any_length_takes_no_more_memory() -> None:
+    def peak(count: int) -> int:
+        ids = (f"sn-{number:07}" for number in range(count))
+        assert sum(1 for _ in derive_device_keys(GROUP, ids)) == count
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    first = peak(100_000)
+    # As objects a million keys would take some 90 MiB.
+    assert peak(1_000_000) - first < 8 * 1024
+
+
+def test_other_threads_run_while_keys_are_derived() -> None:
+    over = threading.Event()
+
+    def derive() -> None:
+        for _ in nanoarrow.ArrayStream(derive_device_keys(GROUP, column([*IDS] * 5, nanoarrow.string()))):
+            pass
+        over.set()
+
+    thread = threading.Thread(target=derive)
+    thread.start()
+    turns = 0
+    while not over.wait(0):
+        turns += 1
+    thread.join()
+    assert turns > 10

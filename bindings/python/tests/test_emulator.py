@@ -1,0 +1,185 @@
+"""The emulator as a test harness drives it: enrollments, faults of one device, and what devices did."""
+
+import asyncio
+import socket
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dps_client import ProvisioningClient, ServiceError, SymmetricKey
+from dps_client.emulator import Emulator, Enrollment, HubDevice, PlannedFault, Record, Refusal, _ports
+
+KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
+
+
+def test_a_disabled_enrollment_lets_nobody_in(dps_enrollment: Enrollment) -> None:
+    client = ProvisioningClient(**dps_enrollment.client_kwargs())
+    dps_enrollment.disable()
+    with pytest.raises(ServiceError) as disabled:
+        client.register()
+    assert (disabled.value.name, disabled.value.verdict) == ("enrollment-disabled", "never")
+    dps_enrollment.enable()
+    assert client.register().hub == "hub-a.test"
+
+
+def test_a_disabled_group_lets_none_of_its_devices_in(dps_emulator: Emulator) -> None:
+    group = dps_emulator.enroll_group("line-9", enabled=False)
+    client = ProvisioningClient(**group.device("dev-01").client_kwargs())
+    with pytest.raises(ServiceError) as disabled:
+        client.register()
+    assert disabled.value.name == "enrollment-disabled"
+    group.enable()
+    assert client.register().hub == "hub-a.test"
+    assert group.remove() and not group.remove()
+    with pytest.raises(ServiceError, match="401"):
+        client.register()
+
+
+def test_faults_of_one_device_leave_others_alone(dps_emulator: Emulator, dps_enrollment: Enrollment) -> None:
+    other = dps_emulator.enroll("another")
+    dps_enrollment.inject("throttle", retry_after={"dateOffset": 7200}, times=2)
+    assert dps_emulator.planned_faults == [
+        PlannedFault(
+            kind="throttle",
+            at="any",
+            registration_id=dps_enrollment.registration_id,
+            times=2,
+            left=2,
+            details={"retryAfter": {"dateOffset": 7200}},
+        )
+    ]
+    assert ProvisioningClient(**other.client_kwargs()).register().hub == "hub-a.test"
+    with pytest.raises(ServiceError) as throttled:
+        ProvisioningClient(**dps_enrollment.client_kwargs()).register()
+    assert throttled.value.retry_after is not None and throttled.value.retry_after > timedelta(hours=1.9)
+    assert dps_emulator.planned_faults[0].left == 1
+    assert (dps_enrollment.clear_faults(), dps_emulator.clear_faults()) == (1, 0)
+
+
+def test_what_a_device_did_can_be_looked_at(dps_emulator: Emulator) -> None:
+    device = dps_emulator.enroll("press-1", device_id="Press-One", iot_edge=True, tags={"site": "a"}, desired={"n": 1})
+    assert (device.record, device.hub_device) == (None, None)
+    ProvisioningClient(**device.client_kwargs("mqtt")).register()
+    assert device.record == Record(
+        registration_id="press-1",
+        status="assigned",
+        substatus="initialAssignment",
+        assigned_hub="hub-a.test",
+        device_id="Press-One",
+        enrollment_group_id=None,
+    )
+    assert device.hub_device == HubDevice(
+        hub="hub-a.test", device_id="Press-One", iot_edge=True, tags={"site": "a"}, desired={"n": 1}
+    )
+    counters = device.counters
+    assert (counters.connects, counters.registers, counters.polls, counters.rejected) == (1, 1, 1, 0)
+    assert device.forget() and not device.forget()
+    assert device.record is None
+
+
+def test_why_a_credential_was_refused_can_be_looked_at(dps_enrollment: Enrollment) -> None:
+    kwargs = dps_enrollment.client_kwargs()
+    kwargs["attestation"] = SymmetricKey(KEY)
+    with pytest.raises(ServiceError):
+        ProvisioningClient(**kwargs).register()
+    assert dps_enrollment.refusals == [Refusal(registration_id=dps_enrollment.registration_id, reason="bad-signature")]
+
+
+def test_both_keys_let_a_device_in(dps_emulator: Emulator) -> None:
+    device = dps_emulator.enroll("two-keys", key=KEY)
+    assert device.key.expose() == KEY
+    kwargs = device.client_kwargs()
+    kwargs["attestation"] = SymmetricKey(device.secondary_key)
+    assert ProvisioningClient(**kwargs).register().hub == "hub-a.test"
+
+
+def test_hubs_are_linked_chosen_and_unlinked() -> None:
+    with Emulator(hubs={"hub-a.test": 1, "hub-b.test": 3}, assign_at_once=True) as emulator:
+        device = emulator.enroll("dev-01", hubs=["hub-b.test"])
+        assert ProvisioningClient(**device.client_kwargs()).register().hub == "hub-b.test"
+        emulator.link_hub("hub-c.test", 1000)
+        moved = emulator.enroll("dev-02", hubs=["hub-c.test"])
+        assert ProvisioningClient(**moved.client_kwargs()).register().hub == "hub-c.test"
+        assert emulator.unlink_hub("hub-c.test") and not emulator.unlink_hub("hub-c.test")
+        with pytest.raises(ValueError, match="weight"):
+            emulator.link_hub("hub-d.test", 0)
+
+
+def test_an_emulator_throttles_as_the_service_does_unless_told_otherwise() -> None:
+    def registers(emulator: Emulator, times: int) -> None:
+        client = ProvisioningClient(**emulator.enroll("dev-01").client_kwargs(), timeout=5)
+        for _ in range(times):
+            client.lookup() if emulator.counters.registers else client.register()
+
+    with Emulator(rate_limits=False, assign_at_once=True) as emulator:
+        registers(emulator, 20)
+        assert emulator.counters.throttled == 0
+        assert emulator.counters.lookups == 19
+        emulator.reset_counters()
+        assert emulator.counters.lookups == 0
+
+
+def test_a_state_folder_keeps_enrollments_and_the_authority(tmp_path: Path) -> None:
+    with Emulator(state_dir=tmp_path, assign_at_once=True) as first:
+        device = first.enroll("kept")
+        key, ca_pem, owner = device.key.expose(), first.ca_pem, first.connection_string.expose()
+    with Emulator(state_dir=tmp_path, assign_at_once=True) as second:
+        assert second.ca_pem == ca_pem
+        assert second.connection_string.expose().split(";")[1:] == owner.split(";")[1:]
+        client = ProvisioningClient(**second.client_kwargs(), registration_id="kept", attestation=SymmetricKey(key))
+        assert client.register().hub == "hub-a.test"
+        with pytest.raises(OSError, match="in use"):
+            Emulator(state_dir=tmp_path).start()
+
+
+def test_it_says_how_it_is_reached(dps_emulator: Emulator) -> None:
+    assert dps_emulator.host == "localhost"
+    assert Path(dps_emulator.ca_file).read_text() == dps_emulator.ca_pem
+    assert dps_emulator.id_scope == "0ne00A1B2C3"
+    for port in (dps_emulator.https_port, dps_emulator.mqtt_port, dps_emulator.wss_port):
+        socket.create_connection(("127.0.0.1", port)).close()
+    assert "SharedAccessKey" not in repr(dps_emulator) and "Secret" in repr(dps_emulator.connection_string)
+    kwargs = dps_emulator.client_kwargs("mqtt-ws")
+    assert kwargs["endpoint"] == f"localhost:{dps_emulator.wss_port}"
+
+
+def test_wrong_use_is_named() -> None:
+    emulator = Emulator()
+    with pytest.raises(RuntimeError, match="not started"):
+        emulator.enroll("dev-01")
+    with emulator:
+        with pytest.raises(RuntimeError, match="started already"):
+            emulator.start()
+        with pytest.raises(ValueError, match="registration"):
+            emulator.enroll("no id")
+        with pytest.raises(ValueError, match=r"base64|bytes"):
+            emulator.enroll("dev-01", key="short")
+        with pytest.raises(TypeError, match="colour"):
+            emulator.enroll("dev-01", colour="red")  # type: ignore[call-arg]
+        with pytest.raises(RuntimeError, match="fixed_ports=True"):
+            emulator.azure_client_kwargs()
+    emulator.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = emulator.host
+    with pytest.raises(TypeError, match="colour"):
+        Emulator(colour="red")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="no id scope"):
+        Emulator(id_scope="no scope").start()
+    with emulator:
+        assert emulator.host == "localhost"
+
+
+def test_it_can_be_started_inside_a_loop() -> None:
+    async def main() -> str:
+        with Emulator(assign_at_once=True) as emulator:
+            client = ProvisioningClient(**emulator.enroll("dev-01").client_kwargs())
+            return (await asyncio.to_thread(client.register)).hub
+
+    assert asyncio.run(main()) == "hub-a.test"
+
+
+def test_one_process_at_a_time_has_the_lock_of_an_address() -> None:
+    with _ports.locked("192.0.2.1") as first, _ports.locked("192.0.2.1") as second:
+        assert (first, second) == (True, False)
+    with _ports.locked("192.0.2.1") as again:
+        assert again

@@ -1,0 +1,163 @@
+"""Many registrations in one process, and processes that fork in the middle of things."""
+
+import asyncio
+import concurrent.futures
+import gc
+import multiprocessing
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+import pytest
+from dps_client import AsyncProvisioningClient, ProvisioningClient, ServiceError
+from dps_client.emulator import Emulator, Transport
+from processes import LIMIT, gives_back, held
+
+TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
+MANY = 500
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_five_hundred_registrations_at_once(dps_emulator: Emulator, transport: Transport) -> None:
+    group = dps_emulator.enroll_group(f"fleet-{transport}")
+    # A handshake of each at once on a small machine takes its time.
+    clients = [
+        AsyncProvisioningClient(**group.device(f"dev-{number:03}").client_kwargs(transport), timeout=300)
+        for number in range(MANY)
+    ]
+
+    async def all_of_them() -> set[str]:
+        assignments = await asyncio.gather(*(client.register() for client in clients))
+        return {assignment.device_id for assignment in assignments}
+
+    start = held()
+    assert asyncio.run(all_of_them()) == {f"dev-{number:03}" for number in range(MANY)}
+    assert gives_back(start), (start, held())
+    group.remove()
+
+
+def test_threads_share_a_client(dps_emulator: Emulator) -> None:
+    device = dps_emulator.enroll("shared")
+    client = ProvisioningClient(**device.client_kwargs(), timeout=60)
+    client.register()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        hubs = list(pool.map(lambda _: client.lookup().hub, range(40)))
+    assert hubs == ["hub-a.test"] * 40
+
+
+def test_a_started_and_stopped_emulator_leaves_nothing_behind() -> None:
+    start = held()
+    for _ in range(3):
+        with Emulator() as emulator:
+            file = emulator.ca_file
+            assert os.path.exists(file)
+        assert not os.path.exists(file)
+    assert gives_back(start), (start, held())
+
+
+def test_an_emulator_that_is_forgotten_leaves_nothing_behind() -> None:
+    start = held()
+    emulator = Emulator()
+    emulator.start()
+    with warnings.catch_warnings():
+        # Its folder says that nobody closed it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        del emulator
+        gc.collect()
+    assert gives_back(start), (start, held())
+
+
+def in_a_fork(job: Callable[[], None]) -> None:
+    """Runs a job in a child that is forked, which must end well within the limit."""
+    with warnings.catch_warnings():
+        # Python 3.12 warns of every fork with threads: that it goes well here is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = multiprocessing.get_context("fork").Process(target=job)
+        child.start()
+    child.join(LIMIT)
+    if child.is_alive():
+        child.kill()
+        child.join()
+        pytest.fail("the child hangs")
+    assert child.exitcode == 0
+
+
+def test_a_fork_after_first_use_registers(dps_emulator: Emulator) -> None:
+    first, second = (dps_emulator.enroll(name).client_kwargs() for name in ("parent", "child"))
+    assert ProvisioningClient(**first).register().hub == "hub-a.test"
+    assert asyncio.run(AsyncProvisioningClient(**first).register()).hub == "hub-a.test"
+
+    def job() -> None:
+        assert ProvisioningClient(**second).register().hub == "hub-a.test"
+        assert asyncio.run(AsyncProvisioningClient(**second).register()).hub == "hub-a.test"
+
+    in_a_fork(job)
+    assert ProvisioningClient(**first).register().hub == "hub-a.test"
+
+
+def test_a_fork_in_the_middle_of_a_call_registers(dps_emulator: Emulator) -> None:
+    waiting, second = dps_emulator.enroll("waiting"), dps_emulator.enroll("forked").client_kwargs()
+    waiting.inject("delay", ms=1500)
+
+    def job() -> None:
+        # The parent's loop still counts as running here: a thread has none.
+        import threading
+
+        failures: list[BaseException] = []
+
+        def register() -> None:
+            try:
+                assert asyncio.run(AsyncProvisioningClient(**second).register()).hub == "hub-a.test"
+            except BaseException as failure:
+                failures.append(failure)
+
+        thread = threading.Thread(target=register)
+        thread.start()
+        thread.join(LIMIT)
+        os._exit(0 if not failures and not thread.is_alive() else 1)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(AsyncProvisioningClient(**waiting.client_kwargs()).register())
+        while waiting.counters.registers == 0:
+            await asyncio.sleep(0.005)
+        in_a_fork(job)
+        assert (await task).hub == "hub-a.test"
+
+    asyncio.run(main())
+
+
+def test_a_forked_emulator_says_where_it_runs(dps_emulator: Emulator) -> None:
+    def job() -> None:
+        with pytest.raises(RuntimeError, match="start another one here"):
+            dps_emulator.enroll("a")
+        with Emulator(assign_at_once=True) as own:
+            assert ProvisioningClient(**own.enroll("a").client_kwargs()).register().hub == "hub-a.test"
+
+    in_a_fork(job)
+
+
+def test_exceptions_cross_processes(dps_emulator: Emulator) -> None:
+    kwargs = dps_emulator.client_kwargs()
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        failed = pool.submit(register_unknown, dict(kwargs)).exception(timeout=60)
+    assert isinstance(failed, ServiceError)
+    assert (failed.name, failed.http_status) == ("unauthorized", 401)
+
+
+def register_unknown(kwargs: dict[str, object]) -> None:
+    from dps_client import SymmetricKey
+
+    ProvisioningClient(**kwargs, registration_id="nobody", attestation=SymmetricKey("A" * 43)).register()  # type: ignore[arg-type]
+
+
+def test_importing_costs_little() -> None:
+    """Against the bare interpreter, best of several: neither a pool nor a module that is seldom needed is loaded."""
+    import subprocess
+
+    code = "import sys, time; t = time.perf_counter(); import dps_client; print(time.perf_counter() - t, *sys.modules)"
+    runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(5)]
+    best = min(float(run.stdout.split()[0]) for run in runs)
+    modules = runs[0].stdout.split()
+    assert not {"asyncio", "logging", "json", "dps_client.emulator", "pytest"} & set(modules)
+    assert best < 0.05, f"importing takes {best * 1000:.0f} ms"

@@ -1,0 +1,75 @@
+//! The Python package as its users have it: built and installed by pip into an environment of its own, then tested,
+//! typed, documented and measured.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{Outcome, exists, root, run, target_dir};
+use crate::venv::Venv;
+
+const FOLDER: &str = "bindings/python";
+/// The largest wheel, in bytes.
+const WHEEL_MOST: u64 = 8 * 1024 * 1024;
+/// How many times as fast as the idiomatic loop bulk derivation has to be.
+const RATIO_LEAST: &str = "10";
+
+pub(crate) fn check() -> Outcome {
+    let folder = target_dir().join("python");
+    let venv = Venv::at(&folder.join("venv"))?;
+    venv.install(["-r", "bindings/python/requirements.txt"])?;
+    let package = root().join(FOLDER);
+    venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &package])?;
+    let python = |words: &[&str]| run(venv.python(words).current_dir(&package));
+    let tool = |name: &str, words: &[&str]| run(&mut tool(&venv, name, words, &package));
+    tool("ruff", &["format", "--check", "."])?;
+    tool("ruff", &["check", "."])?;
+    python(&["-m", "mypy"])?;
+    tool("pyright", &[])?;
+    python(&["-m", "mypy.stubtest", "dps_client._native"])?;
+    python(&["-m", "pytest", "-q", "-p", "no:cacheprovider"])?;
+    suite_outside_the_tree(&venv, &folder.join("suite"))?;
+    python(&["bench/derive.py", "--least", RATIO_LEAST])?;
+    wheel(&venv, &package, &folder.join("wheel"))
+}
+
+/// Why it cannot be done here, and what to do about it.
+pub(crate) fn missing() -> Option<String> {
+    let lacks = !exists("python3");
+    lacks.then(|| "python3 is missing: `cargo xtask setup` installs it, with what makes virtual environments".into())
+}
+
+fn tool(venv: &Venv, name: &str, words: &[&str], folder: &Path) -> Command {
+    let mut command = crate::run::command(venv.program(name), words);
+    // pyright looks for the interpreter whose packages it is to know.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let bin = venv.program("python").parent().map(Path::to_path_buf).unwrap_or_default();
+    let paths: Vec<PathBuf> = std::iter::once(bin).chain(std::env::split_paths(&path)).collect();
+    command.current_dir(folder).env("PATH", std::env::join_paths(paths).unwrap_or(path));
+    command
+}
+
+/// The suite that a team copies, where nothing of the repository is near, alone and on four workers.
+fn suite_outside_the_tree(venv: &Venv, folder: &Path) -> Outcome {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let from = root().join(FOLDER).join("examples/device_suite");
+    for file in ["pytest.ini", "test_device.py", "test_published_client.py"] {
+        std::fs::copy(from.join(file), folder.join(file)).map_err(|error| format!("{file}: {error}"))?;
+    }
+    let suite = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--dps-fixed-ports"];
+    run(venv.python(suite).current_dir(folder))?;
+    run(venv.python(suite).args(["-n", "4"]).current_dir(folder))
+}
+
+/// The wheel for machines without Rust, and its size.
+fn wheel(venv: &Venv, package: &Path, folder: &Path) -> Outcome {
+    let _ = std::fs::remove_dir_all(folder);
+    run(venv.python(["-m", "maturin", "build", "--release", "--quiet", "--out"]).arg(folder).current_dir(package))?;
+    let listed = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let wheel =
+        listed.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "whl"));
+    let wheel = wheel.ok_or_else(|| format!("there is no wheel in {}", folder.display()))?;
+    let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
+    println!("{} has {:.1} MiB", wheel.display(), size as f64 / (1024.0 * 1024.0));
+    if size > WHEEL_MOST { Err(format!("the wheel has {size} bytes, {WHEEL_MOST} at most")) } else { Ok(()) }
+}

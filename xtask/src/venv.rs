@@ -1,0 +1,36 @@
+//! A Python environment of its own for a task, with pinned packages. Knows no task.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{Outcome, command, run};
+
+/// A virtual environment.
+pub(crate) struct Venv(PathBuf);
+
+impl Venv {
+    /// Makes it where it is not there yet.
+    pub(crate) fn at(folder: &Path) -> Result<Self, String> {
+        let venv = Self(folder.to_owned());
+        if !venv.program("python").exists() {
+            run(command("python3", ["-m", "venv"]).arg(folder))?;
+        }
+        Ok(venv)
+    }
+
+    /// A program in it.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.0.join("bin").join(name)
+    }
+
+    /// Its interpreter.
+    pub(crate) fn python<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        command(self.program("python"), arguments)
+    }
+
+    /// Has pip install what is named.
+    pub(crate) fn install<S: AsRef<OsStr>>(&self, what: impl IntoIterator<Item = S>) -> Outcome {
+        run(self.python(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(what))
+    }
+}
