@@ -282,7 +282,7 @@ impl Session {
     }
 
     fn publish(&mut self, service: &mut Service, now: Now, publish: &v3_1_1::Publish, effects: &mut Vec<Effect>) {
-        if self.device.is_none() || publish.retain() || publish.qos() == Qos::ExactlyOnce {
+        if !self.is_connected() || publish.retain() || publish.qos() == Qos::ExactlyOnce {
             return effects.push(Effect::Close);
         }
         // Acknowledged here and not by the library, which panics over an identifier of 0.
