@@ -10,6 +10,7 @@ pub(crate) const SYSTEM_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ld
 /// No warning in C of ours.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const TESTS: &str = "bindings/c/tests";
 
 pub(crate) fn check() -> Outcome {
@@ -24,6 +25,7 @@ pub(crate) fn check() -> Outcome {
     sanitizers_are_there(&folder)?;
     let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS)?;
     sanitized.run(&[])?;
+    examples(&folder)?;
     let plain = Tests::build(&folder, "plain", &[])?;
     plain.run(&[
         "valgrind",
@@ -125,6 +127,32 @@ impl Tests {
         run(&mut command(&bare[0], &bare[1..]))?;
         run(command(target_dir().join("debug/c-service"), whole(&self.hosted)).env("ASAN_OPTIONS", "detect_leaks=1"))
     }
+}
+
+/// The examples for programs on an operating system register a device.
+fn examples(folder: &Path) -> Outcome {
+    let own_stack = r#""$0" "$DPS_TEST_ID_SCOPE" "$1" "$DPS_TEST_DEVICE_KEY_FILE" localhost "${DPS_TEST_HTTPS#*:}" "$DPS_TEST_CA_FILE""#;
+    let blocking =
+        r#""$0" "$DPS_TEST_ID_SCOPE" "$1" "$DPS_TEST_DEVICE_KEY_FILE" "$DPS_TEST_HTTPS" "$DPS_TEST_CA_FILE""#;
+    let all: [(&str, &[&str], &str); 2] = [
+        ("posix_register", &["posix_register.c"], blocking),
+        ("posix_own_stack", &["posix_own_stack.c", "tls.c"], own_stack),
+    ];
+    for (name, sources, script) in all {
+        let program = folder.join(name);
+        let mut gcc = command("gcc", WARNINGS);
+        gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-Ibindings/c/include"]);
+        gcc.args(sources.iter().map(|source| format!("examples/c/{source}"))).arg(library());
+        gcc.args(SYSTEM_LIBRARIES.split(' ')).args(["-lssl", "-lcrypto", "-o"]).arg(&program);
+        run(&mut gcc)?;
+        let mut service = command(target_dir().join("debug/c-service"), ["sh", "-c", script]);
+        let said = output(service.arg(&program).arg(DEVICE))?;
+        if said.trim() != format!("{DEVICE} is assigned to hub-a.test") {
+            return Err(format!("{name} says: {said}"));
+        }
+        print!("{name}: {said}");
+    }
+    Ok(())
 }
 
 /// Every row of the fault matrix, taken by a C program.

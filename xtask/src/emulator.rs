@@ -85,8 +85,13 @@ impl Emulator {
     }
 
     fn dps(&self, words: &[&str], key_out: &Path) -> Outcome {
+        self.administer(&[words, &["--key-out", &key_out.to_string_lossy()]].concat())
+    }
+
+    /// Runs a command of `dps` that changes it.
+    pub(crate) fn administer(&self, words: &[&str]) -> Outcome {
         let mut dps = command(&self.program, words);
-        dps.args(["--connection-string-file", &self.owner, "--ca-file", &self.ca, "--key-out"]).arg(key_out);
+        dps.args(["--connection-string-file", &self.owner, "--ca-file", &self.ca]);
         output(&mut dps).map(|_| ())
     }
 }

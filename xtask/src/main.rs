@@ -14,6 +14,7 @@ mod documents;
 mod emulator;
 mod errors;
 mod examples;
+mod firmware;
 mod fuzz;
 mod header;
 mod image;
@@ -73,6 +74,11 @@ const CHECKS: &[Task] = &[
         name: "c",
         about: "the C library: header in every dialect, tests under sanitizers and valgrind, faults",
         run: c::check,
+    },
+    Task {
+        name: "firmware",
+        about: "C firmware in QEMU checks the vectors and registers at an emulator over its serial port",
+        run: firmware::check,
     },
     Task {
         name: "sizes",

@@ -94,6 +94,9 @@ pub(crate) fn install() -> Outcome {
     if !exists("qemu-system-arm") {
         packages.push("qemu-system-arm");
     }
+    if output(&mut command("pkg-config", ["--exists", "openssl"])).is_err() {
+        packages.extend(["pkg-config", "libssl-dev"]);
+    }
     for (program, package) in [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("clang", "clang"), ("valgrind", "valgrind")]
     {
         if !exists(program) {

@@ -31,6 +31,9 @@ void reset(void)
     board_exit(main());
 }
 
+/* Called every millisecond where the program has started the clock (clock.c). */
+void systick(void);
+
 static void fault(void)
 {
     board_print("fault\n");
@@ -38,10 +41,14 @@ static void fault(void)
 }
 
 /* What the hardware reads first: the stack's top, then what to call for the reset and the fourteen exceptions after it. */
+__attribute__((weak)) void systick(void)
+{
+}
+
 __attribute__((section(".vectors"), used)) static const struct {
     uint32_t *stack;
     void (*handlers[15])(void);
 } vectors = {
     stack_top,
-    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, fault},
+    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, systick},
 };

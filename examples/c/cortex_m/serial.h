@@ -1,0 +1,14 @@
+/* The board's first serial port. */
+#ifndef SERIAL_H
+#define SERIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+void serial_start(void);
+void serial_write(uint8_t byte);
+
+/* Whether a byte has come; if so it is in `*byte`. */
+bool serial_read(uint8_t *byte);
+
+#endif

@@ -1,0 +1,196 @@
+/* Registers a device over this program's own sockets and TLS: the machine says what to do, this does it.
+ *
+ *     posix_own_stack ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE
+ *
+ * HTTP/1.1 over one connection. Of the library it takes only what firmware has too: no heap, no thread. */
+#include <dps.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "tls.h"
+
+enum { REPLY_SIZE = 16 * 1024, READ_TIMEOUT_MS = 10000 };
+
+static struct {
+    const char *host, *port, *ca_file;
+    tls *connection;
+    dps_key key;
+    dps_registration registration;
+    unsigned char storage[DPS_STORAGE_SIZE];
+    char request[DPS_HTTP_REQUEST_SIZE], reply[REPLY_SIZE];
+} device;
+
+/* Milliseconds on a clock that never goes back. */
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void sleep_until_ms(uint64_t until_ms)
+{
+    const uint64_t now = now_ms();
+    if (until_ms > now) {
+        const uint64_t wait = until_ms - now;
+        nanosleep(&(struct timespec){(time_t)(wait / 1000), (long)(wait % 1000) * 1000000}, NULL);
+    }
+}
+
+static dps_result read_key(const char *path)
+{
+    char text[DPS_KEY_TEXT_SIZE + 2] = "";
+    FILE *const file = fopen(path, "r");
+    if (file == NULL)
+        return DPS_ERROR_FILE;
+    const size_t length = fread(text, 1, sizeof text, file);
+    fclose(file);
+    const dps_result result = dps_key_from_base64(&device.key, (dps_span){text, strcspn(text, "\r\n")});
+    memset(text, 0, length);
+    return result;
+}
+
+static dps_result sign(const dps_action *action)
+{
+    dps_signature signature;
+    if (dps_key_sign(&device.key, action->to_sign, &signature) != DPS_OK)
+        return dps_registration_handle_sign_error(&device.registration, now_ms(), action->id);
+    return dps_registration_handle_signature(&device.registration, now_ms(), action->id, &signature);
+}
+
+static void disconnect(void)
+{
+    tls_close(device.connection);
+    device.connection = NULL;
+}
+
+/* Sends the request; DPS_OK, or what went wrong. */
+static dps_result send_request(void)
+{
+    dps_result error = DPS_OK;
+    size_t length = 0;
+    if (device.connection == NULL)
+        device.connection = tls_open(device.host, device.port, device.ca_file, READ_TIMEOUT_MS, &error);
+    if (device.connection == NULL)
+        return error;
+    const dps_buffer out = {device.request, sizeof device.request};
+    if (dps_http_write_request(&device.registration, dps_span_of("posix-own-stack/1"), out, &length) != DPS_OK)
+        return DPS_ERROR_REQUEST_TOO_LARGE;
+    const int sent = tls_write(device.connection, device.request, length);
+    memset(device.request, 0, sizeof device.request);
+    return sent == 0 ? DPS_OK : DPS_ERROR_CONNECTION_CUT;
+}
+
+/* Sends the request and hands the reply over, piece by piece, or the reason why there is none. */
+static dps_result exchange(const dps_action *action)
+{
+    const dps_result sent = send_request();
+    if (sent != DPS_OK) {
+        disconnect();
+        return dps_registration_handle_link_error(&device.registration, now_ms(), action->id, sent, 0);
+    }
+    dps_http_progress progress = {false, false};
+    size_t received = 0;
+    while (!progress.complete) {
+        const int more = tls_read(device.connection, device.reply + received, sizeof device.reply - received);
+        if (more == TLS_NOTHING_YET)
+            continue;
+        if (more < 0) {
+            disconnect();
+            return dps_registration_handle_link_error(&device.registration, now_ms(), action->id, DPS_ERROR_CONNECTION_CUT, 0);
+        }
+        received += (size_t)more;
+        const dps_buffer reply = {device.reply, sizeof device.reply};
+        const dps_result taken = dps_registration_receive_http(&device.registration, now_ms(), action->id, reply, received,
+                                                               more == 0, &progress);
+        if (taken != DPS_OK)
+            return taken;
+    }
+    if (progress.close)
+        disconnect();
+    return DPS_OK;
+}
+
+static dps_result run(void)
+{
+    for (;;) {
+        dps_action action;
+        dps_result result = dps_registration_poll(&device.registration, now_ms(), &action);
+        if (result != DPS_OK || action.kind == DPS_ACTION_FINISHED)
+            return result;
+        switch (action.kind) {
+        case DPS_ACTION_SIGN:
+            result = sign(&action);
+            break;
+        case DPS_ACTION_SEND:
+            result = exchange(&action);
+            break;
+        default:
+            sleep_until_ms(action.until_ms);
+            break;
+        }
+        if (result != DPS_OK)
+            return result;
+    }
+}
+
+static int report(void)
+{
+    dps_outcome outcome;
+    dps_hint hint;
+    const dps_result result = dps_registration_outcome(&device.registration, &outcome);
+    if (result == DPS_OK) {
+        printf("%.*s is assigned to %.*s\n", (int)outcome.device_id.len, outcome.device_id.ptr,
+               (int)outcome.assigned_hub.len, outcome.assigned_hub.ptr);
+        return 0;
+    }
+    const dps_span text = dps_result_text(result);
+    fprintf(stderr, "%.*s\n", (int)text.len, text.ptr);
+    for (size_t i = 0; dps_registration_hint(&device.registration, i, &hint) == DPS_OK; i++)
+        fprintf(stderr, "  - %.*s\n", (int)hint.text.len, hint.text.ptr);
+    return 1;
+}
+
+static dps_result begin(char **argv)
+{
+    dps_config config;
+    dps_result result = read_key(argv[3]);
+    device.host = argv[4];
+    device.port = argv[5];
+    device.ca_file = argv[6];
+    if (result == DPS_OK)
+        result = dps_config_default(&config);
+    if (result != DPS_OK)
+        return result;
+    /* The texts live as long as the program, and so longer than the registration. */
+    config.id_scope = dps_span_of(argv[1]);
+    config.registration_id = dps_span_of(argv[2]);
+    config.endpoint = dps_span_of(argv[4]);
+    config.seed = (uint32_t)time(NULL);
+    result = dps_registration_init(&device.registration, &config, (dps_buffer){device.storage, sizeof device.storage});
+    return result == DPS_OK ? dps_registration_set_time(&device.registration, now_ms(), (uint64_t)time(NULL)) : result;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 7) {
+        fprintf(stderr, "usage: %s ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE\n", argv[0]);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    dps_result result = begin(argv);
+    if (result == DPS_OK)
+        result = run();
+    if (result != DPS_OK) {
+        const dps_span text = dps_result_text(result);
+        fprintf(stderr, "%.*s\n", (int)text.len, text.ptr);
+    }
+    const int status = result == DPS_OK ? report() : 1;
+    disconnect();
+    dps_registration_clear(&device.registration);
+    dps_key_wipe(&device.key);
+    return status;
+}

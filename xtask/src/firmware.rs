@@ -1,0 +1,115 @@
+//! The firmware example: built for a Cortex-M4, run in QEMU, it checks the project's vectors and registers for real, over
+//! its serial port, a bridge and TLS, at an emulator.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::c_image::{Build, M4, library, link, sources};
+use crate::emulator::Emulator;
+use crate::image::Image;
+use crate::run::{Outcome, command, exists, run, target_dir};
+
+const BOARD: &str = "examples/c/cortex_m";
+const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+/// The group's other key, which nobody uses here.
+const OTHER_KEY: &str = "G3vn0IZH9oK3d4wsxFpWBtd2KUrtjI+39dZVRf26To8w9OX0LaFV9yZ93ELXY7voqHEUsNhnb9bt717UP87KxA==";
+const EXPECTED: [&str; 2] = ["all vectors pass", "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6 is assigned to hub-a.test"];
+
+pub(crate) fn check() -> Outcome {
+    let folder = crate::c_vectors::write(target_dir().join("c"))?;
+    let image = image(&folder)?;
+    let bridge = bridge(&folder)?;
+    let emulator = Emulator::start(&folder, &["--id-scope", "0ne00A1B2C3", "--retry-after", "1"])?;
+    let (primary, secondary) = (key_file(&folder, "primary", GROUP_KEY)?, key_file(&folder, "secondary", OTHER_KEY)?);
+    let keys = ["--primary-key-file", &primary, "--secondary-key-file", &secondary];
+    emulator.administer(&[&["enrollment-group", "create", "--group-id", "line-7"], keys.as_slice()].concat())?;
+    let said = register(&image, &bridge, &emulator)?;
+    print!("{said}");
+    let missing: Vec<&str> = EXPECTED.into_iter().filter(|line| !said.lines().any(|said| said == *line)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("the firmware does not say: {}", missing.join(", "))) }
+}
+
+fn key_file(folder: &Path, name: &str, key: &str) -> Result<String, String> {
+    let path = folder.join(name).with_extension("key");
+    std::fs::write(&path, key).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+fn image(folder: &Path) -> Result<PathBuf, String> {
+    let mut all = sources(BOARD, &["main.c", "modem.c", "packets.c", "serial.c", "clock.c"]);
+    all.push("bindings/c/tests/vectors_run.c".to_owned());
+    all.extend([format!("-I{}", folder.display()), "-Ibindings/c/tests".to_owned()]);
+    let path = link(&M4, &library(&M4, Build::Stable)?, "firmware", &all)?;
+    let image = Image::read(&path)?;
+    if !image.unwanted().is_empty() {
+        return Err(format!("{}: the image holds {}", path.display(), image.unwanted().join(", ")));
+    }
+    println!("firmware for a {}: {} bytes of flash, {} of RAM, no heap, no panic", M4.name, image.flash, image.ram);
+    Ok(path)
+}
+
+fn bridge(folder: &Path) -> Result<PathBuf, String> {
+    let program = folder.join("bridge");
+    let warnings =
+        ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+    let mut gcc = command("gcc", warnings);
+    gcc.args(["-Ibindings/c/include", "examples/c/cortex_m/bridge.c", "examples/c/tls.c", "-o"]).arg(&program);
+    run(gcc.args(["-lssl", "-lcrypto"]))?;
+    Ok(program)
+}
+
+/// Runs the image beside the bridge and gives what it printed.
+fn register(image: &Path, bridge: &Path, emulator: &Emulator) -> Result<String, String> {
+    let (host, port) = emulator.mqtt.rsplit_once(':').ok_or("the emulator speaks no MQTT")?;
+    let mut bridge = command(bridge, [host, port, &emulator.ca]);
+    let mut bridge = Running::start(bridge.stdout(Stdio::piped()))?;
+    let serial = bridge.first_line()?;
+    Running::start(qemu(image, &serial)?.stderr(Stdio::piped()))?.output()
+}
+
+/// QEMU with its serial port at the bridge's.
+fn qemu(image: &Path, serial: &str) -> Result<Command, String> {
+    if !exists("qemu-system-arm") {
+        return Err("qemu-system-arm is missing; `cargo xtask setup` installs it".into());
+    }
+    let port = format!("tcp:127.0.0.1:{serial},nodelay=on");
+    let board = ["120", "qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", &port];
+    let mut qemu = command("timeout", board);
+    qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(image);
+    Ok(qemu)
+}
+
+/// A process that ends with this value.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Result<Self, String> {
+        let child = command.spawn();
+        child.map(Self).map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))
+    }
+
+    /// The first line that it prints.
+    fn first_line(&mut self) -> Result<String, String> {
+        let mut line = String::new();
+        let read = self.0.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
+        if line.is_empty() { Err(format!("the bridge did not start: {read:?}")) } else { Ok(line.trim().to_owned()) }
+    }
+
+    /// What it says on stderr, until it ends.
+    fn output(&mut self) -> Result<String, String> {
+        let mut said = String::new();
+        for line in self.0.stderr.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+            said.push_str(&(line.map_err(|error| error.to_string())? + "\n"));
+        }
+        let status = self.0.wait().map_err(|error| error.to_string())?;
+        if status.success() { Ok(said) } else { Err(format!("the firmware ended with {status}:\n{said}")) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
