@@ -112,7 +112,7 @@ fn proxy_url(text: &str) {
     let again = Proxy::parse(&proxy.to_string()).unwrap();
     assert_eq!((again.host(), again.port()), (proxy.host(), proxy.port()));
     // The port that was named, or that of a proxy that names none.
-    let rest = text.trim().rsplit("://").next().unwrap_or_default();
+    let rest = text.trim().rsplit("://").next().unwrap_or_default().trim_start_matches(['/', '\\']);
     let authority = rest.split(['/', '\\']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
     let named = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     if text.bytes().all(|byte| byte.is_ascii_graphic()) && !authority.ends_with(']') {

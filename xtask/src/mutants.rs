@@ -61,9 +61,9 @@ struct Survivor {
 }
 
 impl Survivor {
-    /// Whether a line of the list names it; lines of a file come and go.
-    fn is_in(&self, line: &str) -> bool {
-        let file = self.place.split(':').next().unwrap_or_default();
+    /// Whether a row of the list names it; lines of a file come and go. A bar in a table is written as `\|`.
+    fn is_in(&self, row: &str) -> bool {
+        let (file, line) = (self.place.split(':').next().unwrap_or_default(), row.replace("\\|", "|"));
         line.contains(file) && line.contains(&format!("`{}`", self.change))
     }
 }
@@ -123,6 +123,11 @@ mod tests {
         assert_eq!((tally.noticed, tally.all(), tally.score()), (1, 2, 50));
         assert_eq!(tally.problems("").len(), 2);
         assert_eq!(tally.problems("| `a.rs` | `replace a with b in f` | why |").len(), 1);
+
+        let bar = Survivor { place: "a.rs:1:2".into(), change: "replace | with ^".into() };
+        assert!(
+            bar.is_in("| `a.rs` | `replace \\| with ^` | why |") && !bar.is_in("| `b.rs` | `replace \\| with ^` | |")
+        );
 
         outcomes.extend((0..9).map(|_| outcome("a.rs:3:2: replace e with f", "CaughtMutant")));
         let tally = Tally::of(&serde_json::json!({ "outcomes": outcomes }));
