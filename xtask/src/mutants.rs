@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::run::{Outcome, arguments, cargo, exists, read, report, run, target_dir};
+use crate::run::{Outcome, arguments, cargo, exists, read, report, target_dir};
 use crate::setup::cargo_install;
 
 /// The least part of the mutants, in per cent, that has to be noticed.
@@ -28,21 +28,21 @@ pub(crate) fn check() -> Outcome {
     if exists("cargo-nextest") {
         mutants.args(["--test-tool", "nextest"]);
     }
-    // It fails when a mutant survives, which is for us to judge: what it found tells whether it ran.
     let outcomes = folder.join("mutants.out/outcomes.json");
     let _ = std::fs::remove_file(&outcomes);
-    let ended = run(&mut mutants);
-    let found = match std::fs::read_to_string(&outcomes) {
-        Ok(found) => found,
-        Err(error) => return ended.and(Err(format!("{}: {error}", outcomes.display()))),
-    };
+    let ended = mutants.status().map_err(|error| format!("cargo mutants: {error}"))?;
+    // With 2 and 3 it tells of survivors and of tests without end, which is for us to judge.
+    let finished = matches!(ended.code(), Some(0 | 2 | 3));
+    let unfinished = || format!("cargo mutants did not finish: it ended with {ended}");
+    let found = std::fs::read_to_string(&outcomes).map_err(|_| unfinished())?;
     let found: Value = serde_json::from_str(&found).map_err(|error| format!("{}: {error}", outcomes.display()))?;
     let tally = Tally::of(&found);
-    if tally.all() == 0 {
-        return ended.and(Err("no mutant was tried".into()));
-    }
     println!("{} mutants noticed of {}: {} %", tally.noticed, tally.all(), tally.score());
-    report(&tally.problems(&read(KNOWN)?))
+    let mut problems = tally.problems(&read(KNOWN)?);
+    if !finished {
+        problems.push(unfinished());
+    }
+    report(&problems)
 }
 
 /// What became of the mutants; those that do not compile are not counted.
