@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import nanoarrow
 from dps_client import derive_device_key, derive_device_keys
@@ -49,7 +50,7 @@ def generator_in_nothing_kept(given: list[str]) -> str:
     return keys.pop()
 
 
-def column_in_column_out(column: nanoarrow.CArray) -> str:
+def column_in_column_out(column: Any) -> str:
     """A column of Arrow's, for one."""
     last = ""
     for chunk in nanoarrow.ArrayStream(derive_device_keys(GROUP, column)).iter_chunks():
