@@ -79,6 +79,11 @@ impl Batch {
         Ok(!self.rows.is_empty())
     }
 
+    /// How many rows a list of `size` bytes has, when it goes on as it begins with this batch.
+    pub(super) fn rows_of(&self, size: u64) -> u64 {
+        (self.rows.len() as u64).saturating_mul(size) / self.consumed.max(1)
+    }
+
     /// A piece of the output.
     pub(super) fn output(&self, place: Range<usize>) -> &[u8] {
         &self.output[place]

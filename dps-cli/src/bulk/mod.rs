@@ -30,8 +30,8 @@ use seen::{IdHasher, Seen};
 pub(crate) use findings::Findings as ListFindings;
 pub(crate) use rows::Layout;
 
-/// Batches for each deriving thread: one it works on, one that waits for it, one that is read or written meanwhile.
-const BATCHES: usize = 3;
+/// Batches for each deriving thread: as many as let it go on while the reader or the writer has its turn on a processor.
+const BATCHES: usize = 8;
 
 /// What is to be done with a list.
 #[derive(Clone, Copy)]
@@ -134,6 +134,11 @@ fn write(
     for from_worker in from_workers.iter().cycle() {
         let Ok(passed) = from_worker.recv() else { break };
         let batch = passed.map_err(|error| failed("the list of ids cannot be read", &error))?;
+        if sorter.summary.rows == 0
+            && let Some(size) = task.size
+        {
+            sorter.seen.expect(batch.rows_of(size));
+        }
         // Good rows that follow each other are written at once.
         let mut good = 0..0;
         for row in batch.finished() {

@@ -34,6 +34,9 @@ impl IdHasher {
     }
 }
 
+/// Room is made for at most so many ids before they come; a guess may be far off.
+const EXPECTED_MAX: u64 = 4_000_000;
+
 /// What was seen.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -55,6 +58,11 @@ pub(crate) enum Before {
 }
 
 impl Seen {
+    /// Makes room for about so many ids at once: a table that grows is copied over and over.
+    pub(crate) fn expect(&mut self, ids: u64) {
+        self.first.reserve(ids.min(EXPECTED_MAX) as usize);
+    }
+
     /// Notes an id, and says where it was before.
     pub(crate) fn note(&mut self, id: IdHash, line: u64) -> Option<Before> {
         match self.first.entry(id.folded) {
