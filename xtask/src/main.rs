@@ -18,6 +18,7 @@ mod firmware;
 mod fuzz;
 mod header;
 mod image;
+mod install_c;
 mod interop;
 mod layers;
 mod mutants;
@@ -81,6 +82,11 @@ const CHECKS: &[Task] = &[
         run: firmware::check,
     },
     Task {
+        name: "installed-c",
+        about: "programs outside the tree build with the installed C library and register",
+        run: install_c::check,
+    },
+    Task {
         name: "sizes",
         about: "flash, RAM and stack of C firmware within budget; its table is true",
         run: sizes::check,
@@ -128,12 +134,13 @@ const OTHERS: &[Task] = &[
         about: "write the expectations in dps-edge/tests/golden anew",
         run: cargo_checks::write_golden,
     },
+    Task { name: "install-c", about: "install the C library: --prefix FOLDER", run: install_c::install },
     Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },
     Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
 ];
 
 /// Tasks that take what stands behind their names ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 2] = ["fuzz", "mutants"];
+const TAKE_ARGUMENTS: [&str; 3] = ["fuzz", "install-c", "mutants"];
 
 /// Why a check cannot be made on this machine, and what to do about it.
 fn missing(check: &str) -> Option<String> {

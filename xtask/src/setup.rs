@@ -97,7 +97,8 @@ pub(crate) fn install() -> Outcome {
     if output(&mut command("pkg-config", ["--exists", "openssl"])).is_err() {
         packages.extend(["pkg-config", "libssl-dev"]);
     }
-    for (program, package) in [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("clang", "clang"), ("valgrind", "valgrind")]
+    for (program, package) in
+        [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("clang", "clang"), ("cmake", "cmake"), ("valgrind", "valgrind")]
     {
         if !exists(program) {
             packages.push(package);
