@@ -35,6 +35,15 @@ impl Image {
         Ok(image)
     }
 
+    /// As [`read`](Self::read); an error when there is a panic or a heap in it.
+    pub(crate) fn without_panic_and_heap(path: &Path) -> Result<Self, String> {
+        let image = Self::read(path)?;
+        match image.unwanted().as_slice() {
+            [] => Ok(image),
+            unwanted => Err(format!("{}: the image holds {}", path.display(), unwanted.join(", "))),
+        }
+    }
+
     /// The symbols by which a panic or a heap shows.
     pub(crate) fn unwanted(&self) -> Vec<&str> {
         self.symbols.iter().map(String::as_str).filter(|name| is_panic(name) || is_heap(name)).collect()

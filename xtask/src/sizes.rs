@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::c_image::{Build, Core, M0_PLUS, M4, emulate, library, link, sources};
 use crate::image::Image;
 use crate::page::Place;
-use crate::run::{Outcome, report};
+use crate::run::{Outcome, command, output, report};
 
 const TABLE: Place = Place {
     page: "bindings/c/README.md",
@@ -61,6 +61,7 @@ fn measure_all() -> Result<Vec<Measured>, String> {
     for build in Build::BOTH {
         for core in [&M0_PLUS, &M4] {
             let library = library(core, build)?;
+            whole_library(core, &library)?;
             let empty = Image::read(&image(core, &library, "empty", &["empty.c"])?)?;
             for (row, (_, files)) in ROWS.iter().enumerate() {
                 let name = files[0].trim_end_matches(".c");
@@ -71,6 +72,19 @@ fn measure_all() -> Result<Vec<Measured>, String> {
     Ok(all)
 }
 
+/// Links an image that holds every function of the library: from none can a panic or a heap be reached.
+fn whole_library(core: &Core, library: &Path) -> Outcome {
+    let listed = output(command("arm-none-eabi-nm", ["--defined-only"]).arg(library.join("libdps.a")))?;
+    let names = listed.lines().filter_map(|line| line.split_once(" T ").map(|(_, name)| name));
+    let functions: Vec<String> =
+        names.filter(|name| name.starts_with("dps_")).map(|name| format!("-Wl,-u,{name}")).collect();
+    if functions.is_empty() {
+        return Err(format!("{}: libdps.a holds no function", library.display()));
+    }
+    let all = [sources("bindings/c/sizes", &["empty.c", "measure.c"]), functions].concat();
+    Image::without_panic_and_heap(&link(core, library, "whole", &all)?).map(|_| ())
+}
+
 fn image(core: &Core, library: &Path, name: &str, files: &[&str]) -> Result<std::path::PathBuf, String> {
     let mut all = sources("bindings/c/sizes", files);
     all.push("bindings/c/sizes/measure.c".to_owned());
@@ -78,10 +92,7 @@ fn image(core: &Core, library: &Path, name: &str, files: &[&str]) -> Result<std:
 }
 
 fn measure(row: usize, core: &Core, build: Build, path: &Path, empty: &Image) -> Result<Measured, String> {
-    let image = Image::read(path)?;
-    if !image.unwanted().is_empty() {
-        return Err(format!("{}: the image holds {}", path.display(), image.unwanted().join(", ")));
-    }
+    let image = Image::without_panic_and_heap(path)?;
     let said = emulate(path)?;
     let number = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));
