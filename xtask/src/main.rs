@@ -94,6 +94,7 @@ const CHECKS: &[Task] = &[
     Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
     Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "benches", about: "every bench runs, once", run: benches::check },
+    Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
     Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
@@ -127,7 +128,6 @@ const OTHERS: &[Task] = &[
         about: "a million devices powered on at once; write docs/storm.svg and the README's tables anew",
         run: storm::write,
     },
-    Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
     Task {
         name: "write-golden",
