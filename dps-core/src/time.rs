@@ -177,6 +177,8 @@ mod tests {
         for millis in [0, 1, 999, 1000, u64::from(u32::MAX), u64::from(u32::MAX) + 1, 1_700_000_000_123, 1 << 45] {
             assert_eq!(whole_seconds(millis), millis / 1000, "{millis}");
         }
+        // Thousands of years from now, and soon done.
+        assert_eq!(whole_seconds(u64::MAX), 4_294_000 * 32_768);
     }
 
     #[test]

@@ -209,6 +209,50 @@ fn an_operation_id_that_cannot_be_stored_as_a_word_is_not_kept() {
 }
 
 #[test]
+fn without_an_operation_id_that_can_be_asked_for_nothing_is_polled() {
+    for useless in [None, Some(""), Some("5 op"), Some("5.öp")] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        let mut reply = assigning(None);
+        reply.body.operation_id = useless;
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        let Did::Wait(until) = step(&mut machine, 0) else { panic!("{useless:?}") };
+        assert_eq!(sent(&mut machine, until).1, Sent::Register, "{useless:?}");
+    }
+}
+
+#[test]
+fn an_operation_id_may_be_as_long_as_there_is_room_for() {
+    let poll_of = |length: usize| {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        let long = "5".repeat(length);
+        let mut reply = assigning(Some(0));
+        reply.body.operation_id = Some(&long);
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        match step(&mut machine, 0) {
+            Did::Send { sent: Sent::Status(id), .. } => id.len(),
+            _ => 0,
+        }
+    };
+    assert_eq!([127, 128, 129].map(poll_of), [127, 128, 0]);
+}
+
+#[test]
+fn what_does_not_fit_a_buffer_says_how_much_would() {
+    for error in [LinkError::ReplyTooLarge { needed: Some(700) }, LinkError::RequestTooLarge { needed: 700 }] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let (id, _) = sent(&mut machine, 0);
+        machine.handle_link_error(at(0), id, error).unwrap();
+        let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!("{error:?}") };
+        assert_eq!(failure.needed, Some(700), "{error:?}");
+    }
+}
+
+#[test]
 fn a_forgotten_operation_registers_afresh_once() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();

@@ -244,5 +244,10 @@ mod tests {
         }
         assert_eq!(hints.iter().count(), 6);
         assert_eq!(hints.first(), Some(Hint::ClockBehind));
+        assert!(hints.contains(Hint::ClockBehind));
+
+        let twice = Hints::NONE.with(Hint::TrustCa).with(Hint::TrustCa);
+        assert_eq!(twice.iter().count(), 1);
+        assert!(twice.contains(Hint::TrustCa) && !twice.contains(Hint::ClockBehind));
     }
 }

@@ -51,6 +51,12 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_are_those_of_the_generator_that_it_claims_to_be() {
+        let mut jitter = Jitter(1);
+        assert_eq!([0; 4].map(|_| jitter.next()), [270_369, 67_634_689, 2_647_435_461, 307_599_695]);
+    }
+
+    #[test]
     fn it_stays_within_bounds_and_spreads_over_them() {
         let mut jitter = Jitter::new(7, RegistrationId::new("dev-01").unwrap());
         let mut quarters = [0_u32; 4];

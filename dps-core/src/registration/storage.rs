@@ -133,3 +133,19 @@ impl Drop for Slot<'_> {
         self.wipe();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_to_the_room_that_is_left_and_told_when_nothing_is() {
+        let mut bytes = [0; 4];
+        let mut slot = Slot::new(&mut bytes);
+        let kept = slot.push_cut("aéé").map(|place| slot.at(place) == "aé");
+        assert_eq!(kept, Some(true));
+        assert!(slot.push_cut("é").is_none(), "half of it would fit");
+        assert!(slot.push_cut("").is_none());
+        assert_eq!(slot.text(), "aé");
+    }
+}

@@ -402,6 +402,7 @@ mod tests {
         assert_eq!(string_of(r#"{"k":"\ud83dx\ude00"}"#).unwrap().unwrap(), "\u{FFFD}x\u{FFFD}");
         assert_eq!(string_of(r#"{"k":17}"#).unwrap(), None);
         assert_eq!(string_of(r#"{"k":null}"#).unwrap(), None);
+        assert_eq!(string_of(r#"{"no":[true,false,null],"k":"z"}"#).unwrap().as_deref(), Some("z"));
     }
 
     #[test]
