@@ -403,6 +403,7 @@ mod tests {
         assert_eq!(string_of(r#"{"k":17}"#).unwrap(), None);
         assert_eq!(string_of(r#"{"k":null}"#).unwrap(), None);
         assert_eq!(string_of(r#"{"no":[true,false,null],"k":"z"}"#).unwrap().as_deref(), Some("z"));
+        assert_eq!(string_of(r#"{"no":[{"a":1},{"b":{}},[{}]],"k":"z"}"#).unwrap().as_deref(), Some("z"));
     }
 
     #[test]
