@@ -189,6 +189,8 @@ mod tests {
         let mut out = [0; 64];
         assert_eq!(decode_base64("QUJD\n", &mut out), Err(Base64Error::Digit(4)));
         assert_eq!(decode_base64("QU D", &mut out), Err(Base64Error::Digit(2)));
+        // The last of the digits stands before the wrong one.
+        assert_eq!(decode_base64("Q/ D", &mut out), Err(Base64Error::Digit(2)));
         assert_eq!(decode_base64("QUJDR", &mut out), Err(Base64Error::Length));
         assert_eq!(decode_base64("QUI===", &mut out), Err(Base64Error::Length));
         assert_eq!(decode_base64("QUJDREVG", &mut [0; 4]), Err(Base64Error::TooLong(6)));
