@@ -117,6 +117,30 @@ fn a_reply_without_a_length_ends_with_the_connection() {
 }
 
 #[test]
+fn a_reply_that_has_no_body_by_its_status_is_whole_with_its_head() {
+    for status in ["204 No Content", "304 Not Modified"] {
+        let head = format!("HTTP/1.1 {status}\r\n\r\n");
+        assert_eq!(scan(head.as_bytes(), 4096, false).unwrap().map(|layout| layout.end), Some(head.len()), "{status}");
+    }
+}
+
+#[test]
+fn who_closes_the_connection_is_told_by_version_and_header() {
+    let closes = |version: &str, connection: &str| {
+        let reply = format!("HTTP/1.{version} 200 OK\r\n{connection}Content-Length: 2\r\n\r\n{{}}");
+        scan(reply.as_bytes(), 4096, false).unwrap().unwrap().close
+    };
+    assert!(!closes("1", "") && closes("0", ""));
+    assert!(closes("1", "Connection: close\r\n") && !closes("1", "Connection: keep-alive\r\n"));
+}
+
+#[test]
+fn a_chunk_is_as_long_as_it_says() {
+    let longer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n";
+    assert_eq!(scan(longer, 4096, false), Err(LinkError::InvalidReply));
+}
+
+#[test]
 fn a_reply_that_cannot_fit_says_so_early() {
     let long = b"HTTP/1.1 200 OK\r\nContent-Length: 99328\r\n\r\n";
     let needed = Some(long.len() + 99_328);
