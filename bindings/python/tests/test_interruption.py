@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from dps_client import AsyncProvisioningClient, ProvisioningClient, Signer
@@ -13,6 +14,14 @@ from processes import LIMIT, gives_back, held, wait_until
 
 HOUR = 3600.0
 TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
+
+
+@pytest.fixture(autouse=True)
+def listens_to_ctrl_c() -> Iterator[None]:
+    """As Python does by itself, unless its parent ignores the signal, as the shell does for what runs behind it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_once_registering(device: Enrollment) -> threading.Thread:
