@@ -104,7 +104,8 @@ pub(crate) fn install() -> Outcome {
             packages.push(package);
         }
     }
-    if !exists("python3") {
+    // Debian keeps what environments are made with in a package of its own.
+    if output(&mut command("python3", ["-c", "import ensurepip, venv"])).is_err() {
         packages.extend(["python3", "python3-venv"]);
     }
     let lacking = (!targets_installed() && !add_targets()) || (!nightly_installed() && !add_nightly());
