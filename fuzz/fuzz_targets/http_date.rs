@@ -9,7 +9,8 @@ use libfuzzer_sys::fuzz_target;
 
 /// The first second of the year 10000.
 const END: u64 = 253_402_300_800;
-/// The length of `Thu, 01 Jan 1970 00:00:00 GMT`; the obsolete forms have others.
+/// The length of `Thu, 01 Jan 1970 00:00:00 GMT`; the obsolete forms have others, unless blanks that only the oracle
+/// takes away (a vertical tab, those beyond ASCII) fill them up.
 const LENGTH: usize = 29;
 
 #[derive(Arbitrary, Debug)]
@@ -26,8 +27,8 @@ fuzz_target!(|input: Input<'_>| {
     let theirs = httpdate::parse_http_date(text).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     match (parsed(text), theirs.map(|since| since.as_secs())) {
         (Some(ours), Some(theirs)) => assert_eq!(ours, theirs),
-        (None, Some(_)) => assert_ne!(text.len(), LENGTH, "{text}"),
-        (Some(ours), None) => assert!(is_told_loosely(text, ours), "{text}"),
+        (None, Some(_)) => assert!(text.len() != LENGTH || text != text.trim(), "{text:?}"),
+        (Some(ours), None) => assert!(is_told_loosely(text, ours), "{text:?}"),
         (None, None) => {}
     }
     assert_eq!(parsed(input.text), parsed(text));
