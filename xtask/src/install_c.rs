@@ -2,13 +2,15 @@
 //! library, pkg-config file, CMake package. And checks that programs outside of the repository build and register with it.
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::c::SYSTEM_LIBRARIES;
 use crate::run::{Outcome, arguments, cargo, command, output, run, target_dir};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// How far a version reaches for the loader: before 1.0 a minor version may break programs.
+
+/// How far a version reaches for the loader: before 1.0 a minor version may break programs. The name inside the library
+/// is given by `bindings/c/build.rs`; were the two not the same, no program of `installed-c` would find the library.
 fn loader_version() -> String {
     let parts: Vec<&str> = VERSION.split('.').take(2).collect();
     parts.join(".")
@@ -96,9 +98,9 @@ fn programs_outside(prefix: &Path, outside: &Path) -> Outcome {
         run(shell.env("PREFIX", prefix))
     };
     script("cc main.c $(pkg-config --cflags --libs dps) -o shared")?;
-    let fully_static = "cc main.c $(pkg-config --cflags dps) \"$PREFIX/lib/libdps.a\" \
-                        $(pkg-config --static --libs-only-l dps | sed 's/-ldps//') -o static";
-    script(fully_static)?;
+    let with_static_library = "cc main.c $(pkg-config --cflags dps) \"$PREFIX/lib/libdps.a\" \
+                               $(pkg-config --static --libs-only-l dps | sed 's/-ldps//') -o static";
+    script(with_static_library)?;
     script("cmake -S . -B build -DCMAKE_PREFIX_PATH=\"$PREFIX\" > cmake.log && cmake --build build >> cmake.log")?;
     for program in ["shared", "static", "build/register"] {
         registers(prefix, &outside.join(program))?;
@@ -128,7 +130,7 @@ fn write(path: &Path, text: &str) -> Outcome {
     folder_of(path).and_then(|()| std::fs::write(path, text)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn link(target: &str, path: &PathBuf) -> Outcome {
+fn link(target: &str, path: &Path) -> Outcome {
     let _ = std::fs::remove_file(path);
     symlink(target, path).map_err(|error| format!("{}: {error}", path.display()))
 }
