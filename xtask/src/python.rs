@@ -10,9 +10,9 @@ use crate::venv::Venv;
 const FOLDER: &str = "bindings/python";
 /// The largest wheel, in bytes.
 const WHEEL_MOST: u64 = 8 * 1024 * 1024;
-/// How many times as fast as the idiomatic loop bulk derivation has to be, at the least, on a machine that is busy: half of
-/// what a quiet one shows. Whoever wants its figures runs the bench.
-const RATIO_LEAST: &str = "4";
+/// How many times as fast as the idiomatic loop bulk derivation has to be from a list to a list. A quiet machine of two
+/// processors shows more than 11; one that is busy with other things as well is not to fail here.
+const RATIO_LEAST: &str = "7";
 
 pub(crate) fn check() -> Outcome {
     let folder = target_dir().join("python");

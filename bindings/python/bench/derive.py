@@ -19,7 +19,7 @@ import nanoarrow
 from dps_client import derive_device_key, derive_device_keys
 
 GROUP = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
-ROUNDS = 3
+ROUNDS = 5
 HELPER_LOOP = "hmac.new and base64, a helper in a loop"
 QUICKEST_LOOP = "hmac.digest and base64, key decoded once"
 LIST_TO_LIST = "derive_device_keys, a list to a list"

@@ -1,33 +1,29 @@
 //! Device keys in bulk: for any iterable of str, and for anything with Arrow's C data interface.
 //!
-//! Ids are taken in batches of bounded size and the interpreter is free while their keys are derived. Ids are borrowed
-//! and keys written side by side, so that a batch costs the hashing and the making of Python's own strings; taken as
-//! an Arrow stream, not even those.
+//! Ids are taken in batches of bounded size and the interpreter is free while their keys are derived. A batch costs the
+//! hashing and the making of Python's own strings; taken as an Arrow stream, not even those.
 
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use arrow_array::{Array, StringArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
-use dps_client::core::credentials::GroupDeriver;
 use dps_client::core::credentials::derive::DERIVED_TEXT;
-use dps_client::core::{ConfigError, RegistrationId};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyList, PyString};
+use pyo3::types::{PyCapsule, PyList, PyString, PyTuple};
 use pyo3_arrow::ffi::{ArrayIterator, to_stream_pycapsule};
 
 use crate::asyncio::attached;
 use crate::attestation::{GroupKey, group_key};
+use crate::batch::{Batch, KeyText};
 use crate::errors::configuration_at;
 use crate::id_source::{IdSource, place};
 use crate::ids::registration_id;
 
 /// The first batch is small, so that it comes soon; each is twice the one before, up to the largest.
-const BATCH_FIRST: usize = 256;
-const BATCH_MOST: usize = 16_384;
-/// With fewer ids a processor more is not worth its thread.
-const IDS_A_THREAD: usize = 2048;
+const COUNT_FIRST: usize = 256;
+const COUNT_MOST: usize = 16_384;
 
 /// The key of one device of an enrollment group, as base64: what is written into the device.
 ///
@@ -51,8 +47,9 @@ pub(crate) fn derive_device_key(
 /// The keys of many devices of an enrollment group, in the order of their registration ids.
 ///
 /// ids is any iterable of str, or one column of strings that offers Arrow's C data interface (of PyArrow, Polars,
-/// pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat. An id that breaks the
-/// service's rule raises ConfigurationError when its turn comes, after the keys of those before it.
+/// pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is read
+/// one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises ConfigurationError
+/// when its turn comes, after the keys of those before it.
 ///
 /// >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 /// >>> dict(zip(["a"], derive_device_keys(group, ["a"])))
@@ -60,7 +57,15 @@ pub(crate) fn derive_device_key(
 #[pyfunction]
 pub(crate) fn derive_device_keys(group_key: &Bound<'_, PyAny>, ids: &Bound<'_, PyAny>) -> PyResult<DeviceKeys> {
     let group = self::group_key(group_key.py(), group_key)?;
-    let deriving = Deriving { group, ids: IdSource::of(ids)?, taken: 0, batch: BATCH_FIRST, broken: None };
+    let deriving = Deriving {
+        group,
+        foresees: ids.is_exact_instance_of::<PyList>() || ids.is_exact_instance_of::<PyTuple>(),
+        ids: IdSource::of(ids)?,
+        taken: 0,
+        count: COUNT_FIRST,
+        ahead: None,
+        broken: None,
+    };
     Ok(DeviceKeys(Arc::new(Mutex::new(deriving))))
 }
 
@@ -108,7 +113,6 @@ impl Batches {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         let Some(keys) = next(py, &self.0)? else { return Ok(None) };
-        let (keys, _) = keys.as_chunks();
         PyList::new(py, keys.iter().map(|key| PyString::new(py, text(key)))).map(Some)
     }
 }
@@ -116,16 +120,29 @@ impl Batches {
 struct Deriving {
     group: Py<GroupKey>,
     ids: IdSource,
-    /// How many ids went before.
+    /// Whether ids can be taken before their turn without running code of the caller's.
+    foresees: bool,
+    /// How many ids were taken.
     taken: usize,
     /// How many are taken next.
-    batch: usize,
+    count: usize,
+    /// What was begun before its turn.
+    ahead: Option<Begun>,
     /// What is raised once the keys before it are given.
     broken: Option<PyErr>,
 }
 
-/// The keys of the next batch, side by side; none at the end.
-fn next(py: Python<'_>, deriving: &Mutex<Deriving>) -> PyResult<Option<Vec<u8>>> {
+/// A batch under way.
+struct Begun {
+    batch: Batch,
+    /// How many ids went before it.
+    before: usize,
+    /// What kept it from having more ids.
+    unfit: Option<PyErr>,
+}
+
+/// The keys of the next batch; none at the end.
+fn next(py: Python<'_>, deriving: &Mutex<Deriving>) -> PyResult<Option<Vec<KeyText>>> {
     let mut deriving = match deriving.try_lock() {
         Ok(free) => free,
         Err(TryLockError::Poisoned(broken)) => broken.into_inner(),
@@ -144,68 +161,37 @@ fn next(py: Python<'_>, deriving: &Mutex<Deriving>) -> PyResult<Option<Vec<u8>>>
 
 impl Deriving {
     /// The keys of as many ids as are good, up to a batch.
-    fn next(&mut self, py: Python<'_>) -> Vec<u8> {
+    fn next(&mut self, py: Python<'_>) -> Vec<KeyText> {
         if self.broken.is_some() {
             return Vec::new();
         }
-        let (ids, unfit) = self.ids.take(py, self.batch);
-        let (texts, unreadable) = ids.texts(self.taken);
-        let group = self.group.get();
-        let (keys, wrong) = py.detach(|| derive(group.deriver(), &texts));
-        let wrong = wrong.map(|(offset, error)| configuration_at(py, &place(self.taken + offset), error));
-        self.broken = wrong.or(unreadable).or(unfit);
-        self.taken += texts.len();
-        self.batch = (2 * self.batch).min(BATCH_MOST);
+        let Begun { batch, before, unfit } = self.ahead.take().unwrap_or_else(|| self.begin(py));
+        let (keys, wrong) = py.detach(|| batch.finish());
+        let wrong = wrong.map(|(offset, error)| configuration_at(py, &place(before + offset), error));
+        self.broken = wrong.or(unfit);
+        if self.foresees && self.broken.is_none() && !keys.is_empty() {
+            // While the interpreter goes through these keys, the next are derived.
+            self.ahead = Some(self.begin(py));
+        }
         keys
     }
-}
 
-/// The keys of `ids` up to the first wrong one, side by side; where that is, and what is wrong.
-fn derive(deriver: &GroupDeriver, ids: &[&str]) -> (Vec<u8>, Option<(usize, ConfigError)>) {
-    let mut keys = vec![0; ids.len() * DERIVED_TEXT];
-    let part = ids.len().div_ceil(threads(ids.len())).max(1);
-    let (slots, _) = keys.as_chunks_mut();
-    let wrong = std::thread::scope(|scope| {
-        let mut parts = ids.chunks(part).zip(slots.chunks_mut(part));
-        let first = parts.next();
-        let others: Vec<_> = parts.map(|(ids, slots)| scope.spawn(|| write(deriver, ids, slots))).collect();
-        let first = first.and_then(|(ids, slots)| write(deriver, ids, slots).err());
-        let others = others
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).err());
-        std::iter::once(first)
-            .chain(others)
-            .enumerate()
-            .find_map(|(number, wrong)| wrong.map(|(offset, error)| (number * part + offset, error)))
-    });
-    if let Some((good, _)) = &wrong {
-        keys.truncate(good * DERIVED_TEXT);
+    fn begin(&mut self, py: Python<'_>) -> Begun {
+        let before = self.taken;
+        let (ids, unfit) = self.ids.take(py, self.count, before);
+        self.taken += ids.len();
+        self.count = (2 * self.count).min(COUNT_MOST);
+        Begun { batch: Batch::begin(self.group.get().deriver(), ids), before, unfit }
     }
-    (keys, wrong)
-}
-
-/// Writes the key of each id, up to the first wrong one.
-fn write(deriver: &GroupDeriver, ids: &[&str], slots: &mut [[u8; DERIVED_TEXT]]) -> Result<(), (usize, ConfigError)> {
-    for (offset, (id, slot)) in ids.iter().zip(slots).enumerate() {
-        let id = RegistrationId::new(id).map_err(|error| (offset, error))?;
-        deriver.write_base64(id, slot);
-    }
-    Ok(())
-}
-
-fn threads(ids: usize) -> usize {
-    static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    let processors = *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
-    processors.min(ids / IDS_A_THREAD).max(1)
 }
 
 /// One column of keys.
-fn column(keys: Vec<u8>) -> Result<Arc<dyn Array>, ArrowError> {
-    let offsets = OffsetBuffer::from_repeated_length(DERIVED_TEXT, keys.len() / DERIVED_TEXT);
-    Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(keys), None)?))
+fn column(keys: Vec<KeyText>) -> Result<Arc<dyn Array>, ArrowError> {
+    let offsets = OffsetBuffer::from_repeated_length(DERIVED_TEXT, keys.len());
+    Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(keys.into_flattened()), None)?))
 }
 
 /// Base64 is ASCII.
-fn text(key: &[u8; DERIVED_TEXT]) -> &str {
+fn text(key: &KeyText) -> &str {
     std::str::from_utf8(key).unwrap_or_default()
 }

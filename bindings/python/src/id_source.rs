@@ -1,6 +1,6 @@
 //! Where registration ids come from in bulk: a Python iterator, or a column of Arrow's.
 //!
-//! Ids are held as they came and read in place; nothing is copied.
+//! Ids are copied out, so that their keys can be derived without Python.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayAccessor, ArrayRef};
@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyIterator, PyString};
 use pyo3_arrow::ffi::ArrayReader;
 use pyo3_arrow::input::AnyArray;
 
+use crate::batch::Texts;
 use crate::secret::type_name;
 
 /// What is still to be taken.
@@ -23,12 +24,6 @@ pub(crate) enum IdSource {
         begun: Option<(ArrayRef, usize)>,
     },
     Ended,
-}
-
-/// Ids that were taken.
-pub(crate) enum Ids<'py> {
-    Strings(Vec<Bound<'py, PyString>>),
-    Column(ArrayRef),
 }
 
 impl IdSource {
@@ -47,39 +42,34 @@ impl IdSource {
         }
     }
 
-    /// Up to `count` ids, none at the end; and what kept it from going on.
-    pub(crate) fn take<'py>(&mut self, py: Python<'py>, count: usize) -> (Ids<'py>, Option<PyErr>) {
+    /// Up to `count` ids, none at the end; and what kept it from going on. `before` is how many ids went before.
+    pub(crate) fn take(&mut self, py: Python<'_>, count: usize, before: usize) -> (Texts, Option<PyErr>) {
         match self {
             Self::Iterator(iterator) => from_iterator(iterator.bind(py), count),
             Self::Columns { reader, begun } => match py.detach(|| from_columns(reader.as_mut(), begun, count)) {
-                Ok(column) => (Ids::Column(column), None),
-                Err(error) => (Ids::Strings(Vec::new()), error.map(PyValueError::new_err)),
+                Ok(column) => of_any_column(&column, before),
+                Err(error) => (Texts::default(), error.map(PyValueError::new_err)),
             },
-            Self::Ended => (Ids::Strings(Vec::new()), None),
+            Self::Ended => (Texts::default(), None),
         }
     }
 }
 
-fn from_iterator<'py>(iterator: &Bound<'py, PyIterator>, count: usize) -> (Ids<'py>, Option<PyErr>) {
-    let mut strings = Vec::with_capacity(count);
-    let mut unfit = None;
+fn from_iterator(iterator: &Bound<'_, PyIterator>, count: usize) -> (Texts, Option<PyErr>) {
+    let mut texts = Texts::default();
     for id in iterator.clone().take(count) {
-        match id {
-            Ok(id) => match id.cast_into::<PyString>() {
-                Ok(string) => strings.push(string),
-                Err(other) => {
-                    let name = type_name(&other.into_inner());
-                    unfit = Some(PyTypeError::new_err(format!("an id is a str, not {name}")));
-                    break;
-                }
-            },
-            Err(raised) => {
-                unfit = Some(raised);
-                break;
-            }
+        if let Err(raised) = id.and_then(|id| push(&mut texts, &id)) {
+            return (texts, Some(raised));
         }
     }
-    (Ids::Strings(strings), unfit)
+    (texts, None)
+}
+
+fn push(texts: &mut Texts, id: &Bound<'_, PyAny>) -> PyResult<()> {
+    let string =
+        id.cast::<PyString>().map_err(|_| PyTypeError::new_err(format!("an id is a str, not {}", type_name(id))))?;
+    texts.push(string.to_str()?);
+    Ok(())
 }
 
 /// Up to `count` ids of one column; an error, or none at the end.
@@ -102,31 +92,17 @@ fn from_columns(
     }
 }
 
-impl Ids<'_> {
-    /// The texts up to the first that cannot be read, and why. `before` is how many ids went before.
-    pub(crate) fn texts(&self, before: usize) -> (Vec<&str>, Option<PyErr>) {
-        match self {
-            Self::Strings(strings) => {
-                let mut texts = Vec::with_capacity(strings.len());
-                for string in strings {
-                    match string.to_str() {
-                        Ok(text) => texts.push(text),
-                        Err(raised) => return (texts, Some(raised)),
-                    }
-                }
-                (texts, None)
-            }
-            Self::Column(column) => match column.data_type() {
-                DataType::Utf8 => of_column(column.as_string::<i32>(), before),
-                DataType::LargeUtf8 => of_column(column.as_string::<i64>(), before),
-                _ => of_column(column.as_string_view(), before),
-            },
-        }
+fn of_any_column(column: &ArrayRef, before: usize) -> (Texts, Option<PyErr>) {
+    match column.data_type() {
+        DataType::Utf8 => of_column(column.as_string::<i32>(), before),
+        DataType::LargeUtf8 => of_column(column.as_string::<i64>(), before),
+        _ => of_column(column.as_string_view(), before),
     }
 }
 
-fn of_column<'a>(column: impl ArrayAccessor<Item = &'a str>, before: usize) -> (Vec<&'a str>, Option<PyErr>) {
-    let mut texts = Vec::with_capacity(column.len());
+/// The texts up to the first that is missing, and that.
+fn of_column<'a>(column: impl ArrayAccessor<Item = &'a str>, before: usize) -> (Texts, Option<PyErr>) {
+    let mut texts = Texts::default();
     for at in 0..column.len() {
         if column.is_null(at) {
             let missing = PyValueError::new_err(format!("{} is null", place(before + at)));

@@ -5,6 +5,7 @@
 
 mod asyncio;
 mod attestation;
+mod batch;
 mod call;
 mod client;
 mod derive;

@@ -3,19 +3,26 @@
 import asyncio
 import concurrent.futures
 import gc
+import itertools
 import multiprocessing
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 
 import pytest
-from dps_client import AsyncProvisioningClient, ProvisioningClient, ServiceError
+from dps_client import AsyncProvisioningClient, ProvisioningClient, ServiceError, derive_device_keys
 from dps_client.emulator import Emulator, Transport
-from processes import LIMIT, gives_back, held
+from processes import LIMIT, gives_back, held, wait_until
 
 TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
 MANY = 500
+GROUP = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
+# Long ones take long.
+IDS = [f"sn-{number:0120}" for number in range(60_000)]
+# The next batch is large enough for several threads, and they have just begun.
+UNDER_WAY = 16_129
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -83,6 +90,31 @@ def in_a_fork(job: Callable[[], None]) -> None:
     assert child.exitcode == 0
 
 
+def in_a_fork_at_once(job: Callable[[], None]) -> None:
+    """The same with nothing between the caller and the fork, for what is over in a millisecond."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            job()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        ended.extend([status] * (pid == child))
+        return bool(ended)
+
+    if not wait_until(has_ended):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert ended == [0]
+
+
 def test_a_fork_after_first_use_registers(dps_emulator: Emulator) -> None:
     first, second = (dps_emulator.enroll(name).client_kwargs() for name in ("parent", "child"))
     assert ProvisioningClient(**first).register().hub == "hub-a.test"
@@ -125,6 +157,32 @@ def test_a_fork_in_the_middle_of_a_call_registers(dps_emulator: Emulator) -> Non
         assert (await task).hub == "hub-a.test"
 
     asyncio.run(main())
+
+
+def test_a_fork_in_the_middle_of_many_keys_goes_on_with_them() -> None:
+    expected = list(derive_device_keys(GROUP, IDS))
+    keys = iter(derive_device_keys(GROUP, IDS))
+    assert list(itertools.islice(keys, UNDER_WAY)) == expected[:UNDER_WAY]
+
+    def go_on() -> None:
+        assert list(keys) == expected[UNDER_WAY:]
+
+    def give_up() -> None:
+        nonlocal keys
+        del keys
+        gc.collect()
+
+    in_a_fork_at_once(go_on)
+    in_a_fork_at_once(give_up)
+    assert list(keys) == expected[UNDER_WAY:]
+
+
+def test_many_keys_that_are_given_up_leave_no_thread() -> None:
+    start = held()
+    keys = iter(derive_device_keys(GROUP, IDS))
+    assert len(list(itertools.islice(keys, UNDER_WAY))) == UNDER_WAY
+    del keys
+    assert gives_back(start), (start, held())
 
 
 def test_a_forked_emulator_says_where_it_runs(dps_emulator: Emulator) -> None:
