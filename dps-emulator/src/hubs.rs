@@ -116,6 +116,14 @@ impl Hubs {
         self.linked().find(|linked| linked.eq_ignore_ascii_case(host))
     }
 
+    /// Whether a hub of this name is linked, or still has a device.
+    #[cfg(feature = "server")]
+    pub(crate) fn knows(&self, host: &str) -> bool {
+        let host_lower = host.to_ascii_lowercase();
+        let first = self.devices.range((host_lower.clone(), String::new())..).next();
+        self.linked_named(host).is_some() || first.is_some_and(|((hub, _), _)| *hub == host_lower)
+    }
+
     /// An even spread by weight among the linked hubs that `allowed` names (all of them, when it names none): weighted
     /// rendezvous hashing, so that linking or unlinking a hub moves no more devices than it must.
     pub(crate) fn hashed(&self, registration: &str, allowed: &[String]) -> Option<&str> {

@@ -11,7 +11,9 @@ use client::{Client, Site, send_on};
 use common::{KEY, SCOPE, device_token};
 use dps_emulator::{At, Emulator, EmulatorOptions, EnrollmentGroup, Fault, IndividualEnrollment, Scope, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -92,6 +94,28 @@ async fn names_in_the_certificate() {
 }
 
 #[tokio::test]
+async fn the_certificate_names_the_hubs_also_those_linked_meanwhile() {
+    let site = Site::start(EmulatorOptions::new().hub("hub-a.test", 1).hub("no_name.test:8883", 1)).await;
+    let client = &site.client;
+    let named = |stream: &TlsStream<TcpStream>, name: &str| {
+        let (_, tls) = stream.get_ref();
+        tls.peer_certificates().unwrap()[0].windows(name.len()).any(|window| window == name.as_bytes())
+    };
+    let unnamed = client.tls("127.0.0.1").await.unwrap();
+    assert!(named(&unnamed, "hub-a.test") && !named(&unnamed, "no_name"));
+    assert!(client.tls("hub-b.test").await.is_err(), "it is no hub yet");
+
+    site.emulator.with_service(|service| service.link_hub("hub-b.test", 1)).unwrap();
+    for name in ["HUB-B.test", "hub-a.test", "localhost"] {
+        assert!(named(&client.tls(name).await.unwrap(), "hub-a.test"), "{name}");
+    }
+    site.emulator.with_service(|service| service.unlink_hub("hub-b.test"));
+    assert!(client.tls("hub-b.test").await.is_ok(), "no name is taken out again");
+    assert!(client.tls("hub-c.test").await.is_err());
+    site.emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn another_ca_is_not_trusted() {
     let one = Emulator::start(EmulatorOptions::new()).await.unwrap();
     let other = Emulator::start(EmulatorOptions::new()).await.unwrap();
@@ -150,7 +174,7 @@ async fn garbage_noise_and_too_much() {
 }
 
 /// Sends a register by hand, so that the connection can be watched byte for byte.
-async fn raw_register(site: &Site, key: &str) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+async fn raw_register(site: &Site, key: &str) -> TlsStream<TcpStream> {
     let mut stream = site.client.tls("localhost").await.unwrap();
     let token = device_token(key, "dev-01", site.emulator.now().unix_s() + 60);
     let head = format!(
@@ -221,7 +245,7 @@ async fn a_skewed_clock_shows_in_the_date() {
 #[tokio::test]
 async fn plain_text_gets_nothing() {
     let (site, _) = at_once().await;
-    let mut tcp = tokio::net::TcpStream::connect(site.emulator.https_addr()).await.unwrap();
+    let mut tcp = TcpStream::connect(site.emulator.https_addr()).await.unwrap();
     tcp.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut got = Vec::new();
     let _ = timeout(LONG, tcp.read_to_end(&mut got)).await.unwrap();
@@ -234,7 +258,7 @@ async fn shutdown_ends_idle_and_hanging_connections() {
     inject(&site, Fault::Silent);
     let mut hanging = raw_register(&site, &key).await;
     let mut idle = site.client.tls("localhost").await.unwrap();
-    let unfinished = tokio::net::TcpStream::connect(site.emulator.https_addr()).await.unwrap();
+    let unfinished = TcpStream::connect(site.emulator.https_addr()).await.unwrap();
     // The silent request has arrived once the service has counted it.
     while site.emulator.with_service(|service| service.counters().registers) == 0 {
         tokio::task::yield_now().await;
@@ -246,7 +270,7 @@ async fn shutdown_ends_idle_and_hanging_connections() {
         assert!(matches!(end, Ok(0) | Err(_)));
     }
     drop(unfinished);
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A CA of our own and the server's certificate under it. Short-lived, so that one left in a trust store soon is nothing.
+//! A CA of our own and the server's certificates under it. Short-lived, so that one left in a trust store soon is nothing.
 //!
 //! Dates follow the machine's clock, never the service's: a skewed service must still be reachable.
 
@@ -9,9 +9,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType, date_time_ymd,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -73,8 +73,8 @@ impl Authority {
         KeyPair::from_pem(&self.key_pem)
     }
 
-    /// TLS for these names.
-    pub(super) fn server_config(&self, names: &[String], now_s: u64) -> Result<ServerConfig, StartError> {
+    /// A new server's certificate for these names.
+    pub(super) fn issue(&self, names: &[String], now_s: u64) -> Result<CertifiedKey, StartError> {
         let authority = authority_params(&self.common_name);
         let issuer = Issuer::from_params(&authority, self.key().map_err(failed)?);
         let mut params = CertificateParams::default();
@@ -87,15 +87,13 @@ impl Authority {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(super::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
-            .map_err(failed)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+        CertifiedKey::from_der(vec![certificate.der().clone()], private, &super::provider()).map_err(failed)
     }
+}
+
+/// Whether a certificate can bear this name.
+pub(super) fn can_be_named(name: &str) -> bool {
+    alternative_name(name).is_ok()
 }
 
 fn authority_params(common_name: &str) -> CertificateParams {
@@ -125,6 +123,6 @@ fn set_validity(params: &mut CertificateParams, now_s: u64, end_s: u64) {
     params.not_after = date(end_s);
 }
 
-fn failed(error: impl std::fmt::Display) -> StartError {
+pub(super) fn failed(error: impl std::fmt::Display) -> StartError {
     StartError::Certificate(error.to_string())
 }

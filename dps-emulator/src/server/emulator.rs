@@ -14,7 +14,7 @@ use super::error::{StartError, StateError};
 use super::options::EmulatorOptions;
 use super::saver::{Saver, SaverTask};
 use super::state::State;
-use super::{Shared, listener};
+use super::{Shared, listener, tls};
 use crate::now::Now;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
@@ -49,14 +49,14 @@ impl Emulator {
             Some(state) => state.authority(now_s, ca_suffix)?,
             None => Authority::generate(now_s, ca_suffix)?,
         };
-        let tls = authority.server_config(&certificate_names(&options), now_s)?;
+        let ca_pem = authority.pem().to_owned();
         let doors = Doors::open(&options).await?;
         let service = make_service(&options, seed, doors.https.port(), state.as_ref())?;
         let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared { service: service.into(), clock: Clock::new(options.clock_offset_ms), saver });
         let (stop, stopped) = watch::channel(false);
-        let tls = TlsAcceptor::from(Arc::new(tls));
+        let tls = TlsAcceptor::from(Arc::new(tls::server_config(authority, certificate_names(&options), &shared)?));
         let listen = |(socket, front)| {
             tokio::spawn(listener::run(socket, tls.clone(), front, Arc::clone(&shared), stopped.clone()))
         };
@@ -64,7 +64,7 @@ impl Emulator {
             saver: saver_task.map(|task: SaverTask| task.spawn(Arc::downgrade(&shared))),
             listeners: doors.sockets.into_iter().map(listen).collect(),
             id_scope,
-            ca_pem: authority.pem().to_owned(),
+            ca_pem,
             https: doors.https,
             mqtt: doors.mqtt,
             wss: doors.wss,

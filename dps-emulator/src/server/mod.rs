@@ -18,6 +18,7 @@ mod options;
 mod rewound;
 mod saver;
 mod state;
+mod tls;
 
 pub use emulator::Emulator;
 pub use error::{StartError, StateError};
