@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots};
+use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Resolver, Roots};
 use dps_core::Endpoint;
 use dps_core::codec::{http, mqtt};
 
@@ -15,6 +15,7 @@ pub(crate) struct Connection {
     named: String,
     pub(crate) roots: Roots,
     pub(crate) proxy: ProxyChoice,
+    pub(crate) resolver: Resolver,
     pub(crate) transport: TransportName,
     pub(crate) timeout: Duration,
 }
@@ -30,6 +31,7 @@ impl Connection {
             named: endpoint.to_string(),
             roots: trust::roots(&args.trust)?,
             proxy: proxy::choice(&args.proxy)?,
+            resolver: Resolver::new(args.resolve.told.iter().cloned()),
             transport: args.transport,
             timeout: args.timeout,
         })
@@ -41,6 +43,7 @@ impl Connection {
             .endpoint(self.named.as_str())
             .roots(self.roots.clone())
             .proxy(self.proxy.clone())
+            .resolver(self.resolver.clone())
             .transport(self.transport.transport())
             .timeout(self.timeout)
             .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")))

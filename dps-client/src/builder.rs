@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use dps_core::error::KeyEvidence;
 use dps_core::message::MESSAGE_MAX;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
-use dps_net::{ProxyChoice, Roots};
+use dps_net::{ProxyChoice, Resolver, Roots};
 
 use crate::carrier::{Carrier, Choices, Transport};
 use crate::client::{ProvisioningClient, Watcher};
@@ -39,6 +39,7 @@ pub struct ProvisioningClientBuilder {
     pipelined: bool,
     keep_alive: Option<Duration>,
     proxy: Option<ProxyChoice>,
+    resolver: Option<Resolver>,
     own_link: Option<OwnLink>,
     api_version: Option<String>,
     user_agent: Option<String>,
@@ -69,6 +70,7 @@ impl Default for ProvisioningClientBuilder {
             pipelined: false,
             keep_alive: None,
             proxy: None,
+            resolver: None,
             own_link: None,
             api_version: None,
             user_agent: None,
@@ -171,8 +173,16 @@ impl ProvisioningClientBuilder {
         self
     }
 
+    /// Where the service's name is, instead of what the platform's resolver says; see [`Resolver`]. A proxy on the way
+    /// resolves by itself.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
     /// A link of the application's own, instead of a transport. One registration uses it at a time. What only a
-    /// transport can heed (`transport`, `pipelined`, `keep_alive`, `roots`, `proxy`, `api_version`, `user_agent`) is refused beside it.
+    /// transport can heed (`transport`, `pipelined`, `keep_alive`, `roots`, `proxy`, `resolver`, `api_version`,
+    /// `user_agent`) is refused beside it.
     pub fn link(mut self, link: impl SendLink + 'static) -> Self {
         self.own_link = Some(OwnLink::new(link));
         self
@@ -324,13 +334,17 @@ impl ProvisioningClientBuilder {
                 None => Ok(Carrier::Own(link)),
             };
         }
-        let proxy = self.proxy.take().unwrap_or_default().for_host(Endpoint::new(endpoint)?.host());
+        let endpoint = Endpoint::new(endpoint)?;
+        let proxy = self.proxy.take().unwrap_or_default().for_host(endpoint.host());
         Carrier::new(Choices {
             transport: self.transport.unwrap_or_default(),
             pipelined: self.pipelined,
             keep_alive: self.keep_alive,
             roots: self.roots.take().unwrap_or_else(Roots::platform),
             proxy: proxy.map_err(|error| invalid(error.to_string()))?,
+            resolver: self.resolver.take().unwrap_or_default(),
+            host: endpoint.host().to_owned(),
+            port: endpoint.port(),
             api_version: self.api_version.take(),
             user_agent: self.user_agent.take(),
         })
@@ -344,6 +358,7 @@ impl ProvisioningClientBuilder {
             ("keep_alive", self.keep_alive.is_some()),
             ("roots", self.roots.is_some()),
             ("proxy", self.proxy.is_some()),
+            ("resolver", self.resolver.is_some()),
             ("api_version", self.api_version.is_some()),
             ("user_agent", self.user_agent.is_some()),
         ];

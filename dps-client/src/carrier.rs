@@ -1,7 +1,7 @@
 //! Over what a client talks to the service; makes a link for each registration.
 
 use dps_core::ErrorCode;
-use dps_net::{Proxy, Roots};
+use dps_net::{Proxy, Resolver, Roots};
 
 use crate::error::DpsError;
 use crate::link::{ClientLink, OwnLink};
@@ -46,6 +46,10 @@ pub(crate) struct Choices {
     pub(crate) keep_alive: Option<std::time::Duration>,
     pub(crate) roots: Roots,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) resolver: Resolver,
+    /// Of the service; the port where one is named.
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
     pub(crate) api_version: Option<String>,
     pub(crate) user_agent: Option<String>,
 }
@@ -75,6 +79,10 @@ impl Carrier {
         if let Some(version) = choices.api_version {
             options = options.api_version(version);
         }
+        let port = choices.port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
+        if let Some(addresses) = choices.resolver.told(&choices.host, port) {
+            options = options.told(choices.host, addresses);
+        }
         dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
         Ok(Self::Http { tls, options })
     }
@@ -93,7 +101,7 @@ impl Carrier {
         if let Some(keep_alive) = choices.keep_alive {
             options = options.keep_alive(keep_alive);
         }
-        let dialer = dps_net::Dialer::new(tls(&choices.roots)?, choices.proxy);
+        let dialer = dps_net::Dialer::new(tls(&choices.roots)?, choices.proxy).resolver(choices.resolver);
         dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(invalid)?;
         Ok(Self::Mqtt { dialer, options })
     }
@@ -114,7 +122,7 @@ impl Carrier {
             #[cfg(feature = "http")]
             Self::Http { tls, options } => {
                 let link = dps_http::HttpLink::new(tls.clone(), options.clone());
-                Ok(ClientLink::Http(link.map_err(invalid)?))
+                Ok(ClientLink::Http(Box::new(link.map_err(invalid)?)))
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt { dialer, options } => {

@@ -26,7 +26,7 @@
 
 pub use dps_core as core;
 pub use dps_core::{ErrorCode, Family, Hint, Verdict};
-pub use dps_net::{Proxy, ProxyChoice, ProxyError, Roots, RootsError};
+pub use dps_net::{Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, Told, ToldError};
 
 mod assignment;
 mod blocking;

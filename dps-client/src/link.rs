@@ -87,7 +87,7 @@ impl fmt::Debug for OwnLink {
 /// The link of one registration.
 pub(crate) enum ClientLink {
     #[cfg(feature = "http")]
-    Http(dps_http::HttpLink),
+    Http(Box<dps_http::HttpLink>),
     #[cfg(feature = "mqtt")]
     Mqtt(Box<dps_mqtt::MqttLink>),
     Own(OwnedMutexGuard<Box<dyn DynLink>>),

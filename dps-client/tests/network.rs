@@ -7,10 +7,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{Counted, builder, builder_over, device_key, service, what};
+use common::{Counted, builder, builder_over, device_key, service, service_with, what};
 use dps_client::core::{ErrorCode, Family, Hint, Verdict};
-use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Roots, Transport};
-use dps_emulator::{At, Emulator, Fault, Scope};
+use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Resolver, Roots, Transport};
+use dps_emulator::{At, Emulator, EmulatorOptions, Fault, Scope};
 use tokio::net::TcpListener;
 
 const SHORT: Duration = Duration::from_millis(800);
@@ -49,6 +49,24 @@ async fn a_name_that_cannot_be_resolved() {
     assert_eq!(what(&error), (ErrorCode::Dns, Some(Hint::CheckDns)));
     assert!(error.message().contains("no-such-host.invalid"), "{error}");
     assert!(matches!(error.verdict(), Verdict::After(_)));
+}
+
+#[tokio::test]
+async fn a_name_that_the_client_was_told() {
+    let emulator = service_with(EmulatorOptions::new().host_name("dps.test")).await;
+    for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
+        let endpoint = match transport {
+            Transport::Mqtt => emulator.mqtt_endpoint(),
+            Transport::MqttWebSocket => emulator.wss_endpoint(),
+            _ => Some(emulator.endpoint()),
+        };
+        let told = |name: String| Resolver::new([format!("{name}:127.0.0.1").parse().unwrap()]);
+        let endpoint = endpoint.unwrap();
+        let client = builder_over(transport, &emulator).symmetric_key(device_key()).resolver(told(endpoint));
+        client.build().unwrap().register().await.unwrap_or_else(|error| panic!("{transport:?}: {error}"));
+        let elsewhere = builder_over(transport, &emulator).resolver(told("dps.test:1".into()));
+        assert_eq!(fails(elsewhere).await.code(), ErrorCode::Dns, "{transport:?}");
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,10 @@ fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqw
         Some(proxy) => builder.proxy(library_proxy(proxy)?),
         None => builder,
     };
+    let builder = match &options.told {
+        Some((host, addresses)) => builder.resolve_to_addrs(host, addresses),
+        None => builder,
+    };
     builder
         .http1_only()
         .redirect(redirect::Policy::none())

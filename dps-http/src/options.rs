@@ -1,5 +1,7 @@
 //! What can be chosen about HTTP, checked before anything is sent.
 
+use std::net::SocketAddr;
+
 use dps_core::codec::http::DEFAULT_API_VERSION;
 use dps_net::Proxy;
 use reqwest::header::HeaderValue;
@@ -11,6 +13,7 @@ pub struct HttpOptions {
     pub(crate) api_version: String,
     pub(crate) user_agent: String,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) told: Option<(String, Vec<SocketAddr>)>,
 }
 
 /// An option that cannot work.
@@ -32,7 +35,7 @@ impl Default for HttpOptions {
     /// API version 2021-06-01, and this crate's name as the user agent.
     fn default() -> Self {
         let user_agent = concat!("dps-http/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent, proxy: None }
+        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent, proxy: None, told: None }
     }
 }
 
@@ -55,6 +58,13 @@ impl HttpOptions {
     #[must_use]
     pub fn proxy(mut self, proxy: Option<Proxy>) -> Self {
         self.proxy = proxy;
+        self
+    }
+
+    /// The addresses of `host`, which the platform's resolver is then not asked for. A proxy on the way resolves by itself.
+    #[must_use]
+    pub fn told(mut self, host: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
+        self.told = Some((host.into(), addresses));
         self
     }
 

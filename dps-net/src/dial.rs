@@ -4,7 +4,6 @@
 //! a proxy.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::classify::{Classified, classify};
-use crate::dns::resolve;
 use crate::proxy::Proxy;
+use crate::resolver::Resolver;
 
 /// Bytes inside TLS.
 pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
@@ -33,13 +32,21 @@ const PROXY_HEAD_MAX: usize = 8 * 1024;
 pub struct Dialer {
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
+    resolver: Resolver,
 }
 
 impl Dialer {
     /// A dialer with this TLS configuration.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, proxy: Option<Proxy>) -> Self {
-        Self { tls, proxy }
+        Self { tls, proxy, resolver: Resolver::default() }
+    }
+
+    /// Another resolver than the platform's. A proxy on the way resolves by itself, and its own name is the platform's.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
+        self
     }
 
     /// Connects to `host` on `port` and verifies its certificate.
@@ -50,7 +57,7 @@ impl Dialer {
         let name = server_name(host)?;
         let stream = match &self.proxy {
             Some(proxy) => open_tunnel(proxy, host, port).await?,
-            None => connect(host, port).await?,
+            None => connect(&self.resolver, host, port).await?,
         };
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         connector.connect(name, stream).await.map_err(|error| of_io(&error, LinkError::Tls))
@@ -63,11 +70,10 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, Classified>
 }
 
 /// Tries one address after the other.
-async fn connect(host: &str, port: u16) -> Result<TcpStream, Classified> {
-    let addresses = resolve(host).await.map_err(|error| found(LinkError::Dns, error.to_string()))?;
+async fn connect(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, Classified> {
+    let addresses = resolver.resolve(host, port).await.map_err(|error| found(LinkError::Dns, error.to_string()))?;
     let mut failed = found(LinkError::Connect, format!("{host} has no address"));
     for (left, address) in addresses.iter().enumerate().map(|(index, address)| (addresses.len() - index - 1, address)) {
-        let address = SocketAddr::new(address.ip(), port);
         // The last one may take as long as the caller waits.
         let limit = if left == 0 { Duration::MAX } else { ADDRESS_LIMIT };
         match tokio::time::timeout(limit, TcpStream::connect(address)).await {
@@ -90,7 +96,7 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Classified> {
 pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Classified> {
     let unreachable =
         |failed: Classified| found(LinkError::ProxyUnreachable, format!("proxy {proxy}: {}", failed.detail));
-    let mut stream = connect(proxy.host(), proxy.port()).await.map_err(unreachable)?;
+    let mut stream = connect(&Resolver::default(), proxy.host(), proxy.port()).await.map_err(unreachable)?;
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some(authorization) = proxy.authorization() {

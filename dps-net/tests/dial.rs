@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dps_core::LinkError;
-use dps_net::{Classified, Dialer, Proxy, Roots, client_config, crypto_provider, inspect, open_tunnel};
+use dps_net::{Classified, Dialer, Proxy, Resolver, Roots, client_config, crypto_provider, inspect, open_tunnel};
 use proxy_server::{FORBIDDEN, Manner, proxy};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -66,6 +66,22 @@ async fn straight_and_through_a_proxy_with_a_password() {
     assert_eq!(text, "hello");
     // me:secret
     assert_eq!(through(Manner::Wants("Basic bWU6c2VjcmV0"), "me:secret@").await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_name_that_was_told_is_not_resolved_and_has_to_be_in_the_certificate() {
+    let server = server().await;
+    let told = |name: &str, port| Resolver::new([format!("{name}:{port}:127.0.0.1").parse().unwrap()]);
+    let to = |resolver| dialer(&server, None).resolver(resolver);
+    // TEST-NET-1 answers nobody: that what was told for another port does not count shows in the connection.
+    let beside = Resolver::new(["localhost:1:192.0.2.1".parse().unwrap()]);
+    for resolver in [told("LocalHost", server.port), beside] {
+        assert!(to(resolver).dial("localhost", server.port).await.is_ok());
+    }
+    let other_name = to(told("dps.test", server.port)).dial("dps.test", server.port).await.unwrap_err();
+    assert_eq!(other_name.error, LinkError::NameMismatch, "{other_name:?}");
+    let other_port = to(told("dps.invalid", 1)).dial("dps.invalid", server.port).await.unwrap_err();
+    assert_eq!(other_port.error, LinkError::Dns, "{other_port:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use dps_core::credentials::Resource;
 use dps_core::message::LinkError;
 use dps_core::text::{Text, percent_len};
 use dps_core::{Endpoint, ErrorCode};
-use dps_net::{Proxy, ProxyChoice, Roots};
+use dps_net::{Proxy, ProxyChoice, Resolver, Roots};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
@@ -55,6 +55,7 @@ impl AdminClient {
         endpoint: Option<&str>,
         roots: &Roots,
         proxy: &ProxyChoice,
+        resolver: &Resolver,
         timeout: Duration,
     ) -> Result<Self> {
         let deadline = Instant::now() + timeout;
@@ -73,7 +74,7 @@ impl AdminClient {
         http = match &proxy {
             Some(proxy) => http.proxy(library_proxy(proxy).map_err(|error| no_client(&error))?),
             // Resolved here, for an error that can be told from others; with a proxy on the way it is the proxy's to do.
-            None => http.resolve_to_addrs(&host, &in_time(deadline, resolve(&host, port)).await?),
+            None => http.resolve_to_addrs(&host, &in_time(deadline, resolve(resolver, &host, port)).await?),
         };
         let http = http.build().map_err(|error| no_client(&error))?;
         Ok(Self { http, host, port, owner, timeout, deadline })
@@ -173,10 +174,9 @@ fn no_client(error: &reqwest::Error) -> Failure {
     Failure::internal(format!("no HTTP client can be made: {error}"))
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
-    let found = dps_net::resolve(host).await;
-    let addresses = found.map_err(|error| refusal::of_link(LinkError::Dns, &error.to_string()))?;
-    Ok(addresses.into_iter().map(|address| SocketAddr::new(address.ip(), port)).collect())
+async fn resolve(resolver: &Resolver, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+    let found = resolver.resolve(host, port).await;
+    found.map_err(|error| refusal::of_link(LinkError::Dns, &error.to_string()))
 }
 
 async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {

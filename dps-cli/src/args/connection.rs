@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use dps_client::Transport;
+use dps_client::{Told, Transport};
 
 use super::{duration, is_stdin};
 
@@ -19,6 +19,8 @@ pub(crate) struct ConnectionArgs {
     pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
+    #[command(flatten)]
+    pub(crate) resolve: ResolveArgs,
     /// How to talk to the service
     #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
     pub(crate) transport: TransportName,
@@ -36,6 +38,14 @@ pub(crate) struct TrustArgs {
     /// Trust the certificate authorities in this file as well as the system's
     #[arg(long, value_name = "PEM")]
     pub(crate) add_ca_file: Option<PathBuf>,
+}
+
+/// Where names are.
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// Take NAME on PORT to be at this address (or these, with commas), and do not resolve it (repeatable)
+    #[arg(long = "resolve", value_name = "NAME:PORT:ADDR")]
+    pub(crate) told: Vec<Told>,
 }
 
 /// The proxy on the way.

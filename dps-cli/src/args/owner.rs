@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::connection::{ProxyArgs, TrustArgs};
+use super::connection::{ProxyArgs, ResolveArgs, TrustArgs};
 use super::{duration, is_stdin};
 
 /// Connection string, endpoint, trust, proxy and deadline.
@@ -22,6 +22,8 @@ pub(crate) struct OwnerArgs {
     pub(crate) trust: TrustArgs,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
+    #[command(flatten)]
+    pub(crate) resolve: ResolveArgs,
     /// How long the whole may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -34,7 +34,7 @@ pub(super) async fn reach(connection: &Connection, budget: &Budget) -> Way {
             Way { checks: with_proxy(check), stream }
         }
         Ok(None) => {
-            let (dns, addresses) = resolve(connection.host(), budget).await;
+            let (dns, addresses) = resolve(connection, budget).await;
             let (tcp, stream, refused) = connect(connection, addresses, budget).await;
             let proxy = if stream.is_some() {
                 proxy::not_needed(&chosen.reason)
@@ -52,15 +52,15 @@ fn with_proxy(proxy: Check) -> Vec<Check> {
     vec![proxy, skipped(CheckId::Dns), skipped(CheckId::Tcp)]
 }
 
-async fn resolve(host: &str, budget: &Budget) -> (Check, Vec<IpAddr>) {
-    let id = CheckId::Dns;
+async fn resolve(connection: &Connection, budget: &Budget) -> (Check, Vec<IpAddr>) {
+    let (id, host, port) = (CheckId::Dns, connection.host(), connection.port());
     if let Ok(address) = host.parse() {
         return (Check::ok(id, format!("{host} is an address")), vec![address]);
     }
     let failed = |why: String| {
         (Check::error(id, format!("{host} cannot be resolved")).seen(why).advise_for(ErrorCode::Dns), Vec::new())
     };
-    match budget.bounded(dps_net::resolve(host)).await {
+    match budget.bounded(connection.resolver.resolve(host, port)).await {
         Err(late) => failed(late.to_string()),
         Ok(Err(error)) => failed(error.to_string()),
         Ok(Ok(found)) => {
@@ -68,6 +68,10 @@ async fn resolve(host: &str, budget: &Budget) -> (Check, Vec<IpAddr>) {
             addresses.dedup();
             let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             let check = Check::ok(id, format!("{host} is at {}", shown.join(", ")));
+            let check = match connection.resolver.told(host, port) {
+                Some(_) => check.seen("named by --resolve"),
+                None => check,
+            };
             (check.facts(json!({ "addresses": shown })), addresses)
         }
     }

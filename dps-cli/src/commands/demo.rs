@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, Roots, Transport};
+use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, Resolver, Roots, Transport};
 use dps_core::ErrorCode;
 use dps_emulator::{Emulator, EmulatorOptions};
 use serde::Serialize;
@@ -57,7 +57,7 @@ async fn show(emulator: &Emulator, output: Output) -> Result<Shown> {
     })?;
     let roots = roots(emulator)?;
     let owner = ConnectionString::parse(emulator.connection_string().expose())?;
-    let admin = AdminClient::connect(owner, None, &roots, &ProxyChoice::Direct, TIMEOUT).await?;
+    let admin = AdminClient::connect(owner, None, &roots, &ProxyChoice::Direct, &Resolver::default(), TIMEOUT).await?;
 
     let group_key = enroll(&admin, output).await?;
     let assignment = register(emulator, roots, &group_key, output).await?;

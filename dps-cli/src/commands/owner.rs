@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dps_client::Resolver;
 use dps_core::Endpoint;
 
 use super::blocking;
@@ -23,5 +24,6 @@ pub(super) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
         Ok((owner, roots, proxy::choice(&args.proxy)?, args))
     })
     .await?;
-    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, args.timeout).await
+    let resolver = Resolver::new(args.resolve.told);
+    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await
 }

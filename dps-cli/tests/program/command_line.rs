@@ -40,6 +40,28 @@ fn a_key_as_an_argument_is_not_an_option() {
 }
 
 #[test]
+fn an_address_that_is_told_wrongly_is_a_usage_error() {
+    for (told, why) in [
+        ("dps.test", "write NAME:PORT:ADDR"),
+        ("dps.test:443", "write NAME:PORT:ADDR"),
+        (":443:127.0.0.1", "is no host name"),
+        ("dps.test:https:127.0.0.1", "is no port"),
+        ("dps.test:443:localhost", "is no IP address"),
+    ] {
+        let lines = [
+            "register --scope 0ne1 --rid a --key-file no-such-file --resolve",
+            "edge provision --config no-such-file --resolve",
+            "enrollment list --connection-string-file no-such-file --resolve",
+        ];
+        for line in lines {
+            let done = dps_line(line, &[told]).run().code(2);
+            assert!(done.stderr.contains("--resolve") && done.stderr.contains(why), "{}", done.stderr);
+        }
+        dps_line(lines[0], &[told, "--json"]).run().code(2).error();
+    }
+}
+
+#[test]
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = dps(["completions", shell]).run().code(0).stdout;

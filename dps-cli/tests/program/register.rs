@@ -105,6 +105,30 @@ fn every_transport_leads_to_the_hub_and_tells_failures_alike() {
 }
 
 #[test]
+fn every_command_that_connects_can_be_told_where_a_name_is() {
+    let service = Service::with(|options| options.host_name("dps.test").mqtt_port(0));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let (https, mqtt) = (service.emulator().endpoint(), service.emulator().mqtt_endpoint().unwrap());
+    let told = format!("{https}:127.0.0.1");
+    let at = ["--key-file", &key, "--resolve", &told, "--json"];
+    assert!(https.starts_with("dps.test:"));
+    for command in ["register", "lookup", "check"] {
+        let untold = ["--key-file", &key, "--timeout", "2s"];
+        let error = service.as_device(command, "dev-01", &untold).run();
+        assert!(format!("{}{}", error.stdout, error.stderr).contains("cannot be resolved"), "{error:?}");
+        let done = service.as_device(command, "dev-01", &at).run().code(0);
+        assert!(command != "check" || done.stdout.contains("named by --resolve"), "{}", done.stdout);
+    }
+    let told = format!("{mqtt}:127.0.0.1,[::1]");
+    let over_mqtt = ["--key-file", &key, "--transport", "mqtt", "--endpoint", &mqtt, "--resolve", &told];
+    service.as_device("register", "dev-01", &over_mqtt).run().code(0);
+    for line in ["enrollment list", "emulator counters"] {
+        service.as_owner(line, &at[2..]).run().code(0);
+        service.as_owner(line, &[]).run().code(5);
+    }
+}
+
+#[test]
 fn an_operation_that_ran_out_of_time_is_resumed() {
     let slow = |service: ServiceOptions| service.assigning_ms(5_000);
     let service = Service::with(|options| options.service(slow));
