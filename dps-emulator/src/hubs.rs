@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hmac_sha256::Hash;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::keys::SymmetricKey;
@@ -43,7 +44,7 @@ pub struct HubDevice {
 }
 
 /// What one device did at one hub. Stays when the device is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HubCounters {
     /// CONNECTs that were accepted.

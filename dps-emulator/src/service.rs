@@ -176,7 +176,7 @@ impl Service {
         self.hubs.device(hub, device_id)
     }
 
-    /// A device's entry, to change its twin as a cloud application would.
+    /// A device's entry, to change its twin as a cloud application would, or to disable it.
     pub fn hub_device_mut(&mut self, hub: &str, device_id: &str) -> Option<&mut HubDevice> {
         self.hubs.device_mut(hub, device_id)
     }
@@ -184,6 +184,16 @@ impl Service {
     /// Deletes a device's entry from a hub, as its owner would; false if there was none. The registration stays.
     pub fn delete_hub_device(&mut self, hub: &str, device_id: &str) -> bool {
         self.hubs.remove_device(hub, device_id).is_some()
+    }
+
+    /// Moves a device's entry with its twin and keys into another hub, in the place of one that is there; false if there
+    /// is none, or the other hub is not linked. The registration stays: until the enrollment leads to the other hub too,
+    /// the device is turned away by the one that it was assigned.
+    pub fn move_hub_device(&mut self, from: &str, device_id: &str, to: &str) -> bool {
+        let Some(hub) = self.hubs.linked_named(to).map(str::to_owned) else { return false };
+        let Some(device) = self.hubs.remove_device(from, device_id) else { return false };
+        self.hubs.put_device(HubDevice { hub, ..device });
+        true
     }
 
     /// What a device did at a hub.

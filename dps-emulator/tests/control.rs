@@ -1,4 +1,5 @@
-//! The emulator's own calls: faults planned, listed and taken back, and counters, by whoever has the policy key.
+//! The emulator's own calls: faults planned, listed and taken back, counters, and devices in hubs, by whoever has the
+//! policy key.
 
 mod common;
 
@@ -121,6 +122,9 @@ fn only_the_policy_key_opens_it() {
             ("POST", FAULTS, r#"{"kind":"silent"}"#),
             ("DELETE", FAULTS, ""),
             ("GET", COUNTERS, ""),
+            ("GET", "/emulator/hubs/hub-a.test/devices/dev-01", ""),
+            ("PATCH", "/emulator/hubs/hub-a.test/devices/dev-01", r#"{"enabled":false}"#),
+            ("DELETE", "/emulator/hubs/hub-a.test/devices/dev-01", ""),
         ] {
             let reply = world.send(method, path, &headers, body.as_bytes());
             assert_eq!(refused(&reply), (401, 401_002), "{method} {path}");
@@ -177,4 +181,60 @@ fn it_is_not_the_services_and_has_no_rate() {
         assert_eq!(world.send("GET", FAULTS, &[], b"").status, 401);
     }
     assert_eq!(world.service.counters(), Default::default());
+}
+
+#[test]
+fn a_device_in_a_hub_is_disabled_moved_and_deleted() {
+    let mut world = two_devices();
+    world.provision("dev-01", KEY);
+    world.service.link_hub("hub-b.test", 1).unwrap();
+    let device = |hub: &str| format!("/Emulator/hubs/{hub}/devices/dev%2D01");
+    let (in_a, in_b) = (device("HUB-a.test"), device("hub-b.test"));
+    let state = |world: &mut World, path: &str| done(&call(world, "GET", path, &Value::Null))["state"].clone();
+
+    let shown = done(&call(&mut world, "GET", &device("hub-a.test"), &Value::Null));
+    let counters = json!({ "hub": "hub-a.test", "deviceId": "dev-01", "state": "enabled",
+        "connects": 0, "refused": 0, "twins": 0, "telemetry": 0 });
+    assert_eq!(shown, counters);
+    for (enabled, expected) in [(false, "disabled"), (true, "enabled"), (false, "disabled")] {
+        let changed = done(&call(&mut world, "PATCH", &in_a, &json!({ "enabled": enabled })));
+        assert_eq!(changed["state"], expected);
+        assert_eq!(world.service.hub_device("hub-a.test", "dev-01").unwrap().enabled, enabled);
+    }
+
+    let moved = done(&call(&mut world, "PATCH", &in_a, &json!({ "hub": "Hub-B.test" })));
+    assert_eq!((&moved["hub"], &moved["state"]), (&"Hub-B.test".into(), &"disabled".into()), "it moves as it is");
+    assert_eq!((state(&mut world, &in_a), state(&mut world, &in_b)), ("absent".into(), "disabled".into()));
+    assert_eq!(world.service.hub_device("hub-b.test", "dev-01").unwrap().hub, "hub-b.test");
+    assert!(world.service.record("dev-01").is_some(), "the registration stays");
+
+    assert_eq!(done(&call(&mut world, "DELETE", &in_b, &Value::Null))["state"], "absent");
+    assert_eq!(world.service.hub_devices().count(), 0);
+    for (method, body) in
+        [("DELETE", Value::Null), ("PATCH", json!({ "enabled": true })), ("PATCH", json!({ "hub": "hub-a.test" }))]
+    {
+        assert_eq!(refused(&call(&mut world, method, &in_b, &body)), (404, 404_201), "{method} {body}");
+    }
+}
+
+#[test]
+fn a_change_of_a_device_that_makes_no_sense_changes_nothing() {
+    let mut world = two_devices();
+    world.provision("dev-01", KEY);
+    let path = "/emulator/hubs/hub-a.test/devices/dev-01";
+    for body in [
+        Value::Null,
+        json!({}),
+        json!([{ "enabled": false }]),
+        json!({ "enabled": "no" }),
+        json!({ "enabled": false, "hub": "nowhere.test" }),
+        json!({ "enabled": false, "twin": {} }),
+    ] {
+        assert_eq!(refused(&call(&mut world, "PATCH", path, &body)).0, 400, "{body}");
+        assert!(world.service.hub_device("hub-a.test", "dev-01").unwrap().enabled, "{body}");
+    }
+    assert_eq!(call(&mut world, "PUT", path, &json!({})).header("Allow"), Some("GET, PATCH, DELETE"));
+    assert_eq!(call(&mut world, "GET", "/emulator/hubs/hub-a.test/devices", &Value::Null).status, 404);
+    assert!(!world.service.move_hub_device("hub-a.test", "dev-01", "nowhere.test"));
+    assert!(!world.service.move_hub_device("hub-a.test", "dev-03", "hub-a.test"));
 }

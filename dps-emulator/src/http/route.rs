@@ -47,6 +47,9 @@ pub(crate) enum ControlCall {
     ListFaults,
     ClearFaults,
     Counters,
+    ShowHubDevice { hub: String, device_id: String },
+    ChangeHubDevice { hub: String, device_id: String },
+    DeleteHubDevice { hub: String, device_id: String },
 }
 
 /// The methods that a path takes, with the call that each asks for.
@@ -83,6 +86,9 @@ fn calls(segments: &[String]) -> Calls {
             vec![("POST", Route::Admin(AdminCall::QueryRegistrations { group: (*group).into() }))]
         }
         [ours, last] if is(ours, "emulator") => control_calls(last),
+        [ours, hubs, hub, devices, id] if is(ours, "emulator") && is(hubs, "hubs") && is(devices, "devices") => {
+            hub_device_calls(hub, id)
+        }
         [scope, list, id, rest @ ..] if is(list, "registrations") => device_calls(scope, id, rest),
         _ => Vec::new(),
     }
@@ -99,6 +105,15 @@ fn control_calls(what: &str) -> Calls {
         "counters" => vec![("GET", control(ControlCall::Counters))],
         _ => Vec::new(),
     }
+}
+
+fn hub_device_calls(hub: &str, device_id: &str) -> Calls {
+    let (hub, device_id) = (|| hub.to_owned(), || device_id.to_owned());
+    vec![
+        ("GET", Route::Control(ControlCall::ShowHubDevice { hub: hub(), device_id: device_id() })),
+        ("PATCH", Route::Control(ControlCall::ChangeHubDevice { hub: hub(), device_id: device_id() })),
+        ("DELETE", Route::Control(ControlCall::DeleteHubDevice { hub: hub(), device_id: device_id() })),
+    ]
 }
 
 fn device_calls(id_scope: &str, registration_id: &str, rest: &[&str]) -> Calls {

@@ -1,5 +1,7 @@
-//! The emulator's own calls, beside the service's and under its policy key: faults planned, listed and taken back, and
-//! counters. The real service has nothing of this; here it neither counts nor is throttled.
+//! The emulator's own calls, beside the service's and under its policy key: faults planned, listed and taken back,
+//! counters, and devices in hubs. The real service has nothing of this; here it neither counts nor is throttled.
+
+mod hub_device;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -63,6 +65,9 @@ impl Service {
                 let counters = registration_id.as_ref().map_or_else(|| self.counters(), |id| self.counters_of(id));
                 Ok(AdminReply::ok(&Counted { registration_id, counters }))
             }
+            ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
+            ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
+            ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),
         }
     }
 
