@@ -9,6 +9,8 @@ use super::to_json;
 use crate::failure::{Failure, Result};
 
 const FAULTS: &[&str] = &["emulator", "faults"];
+/// The emulator's code for a device that it does not have; other services do not know the path.
+const NO_SUCH_DEVICE: u32 = 404_201;
 const COUNTERS: &[&str] = &["emulator", "counters"];
 
 impl AdminClient {
@@ -32,12 +34,32 @@ impl AdminClient {
     pub(crate) async fn counters(&self, registration_id: Option<&str>) -> Result<Value> {
         self.call_about(Method::GET, COUNTERS, registration_id, Body::Nothing).await.map_err(of_emulator)
     }
+
+    /// What a hub knows of a device.
+    pub(crate) async fn hub_device(&self, hub: &str, device_id: &str) -> Result<Value> {
+        self.call(Method::GET, &hub_device(hub, device_id), Body::Nothing).await.map_err(of_emulator)
+    }
+
+    /// Changes a device in a hub; answers with what is known of it then.
+    pub(crate) async fn change_hub_device(&self, hub: &str, device_id: &str, change: &Value) -> Result<Value> {
+        let body = to_json(change)?;
+        self.call(Method::PATCH, &hub_device(hub, device_id), Body::Json(&body)).await.map_err(of_emulator)
+    }
+
+    /// Deletes a device from a hub.
+    pub(crate) async fn delete_hub_device(&self, hub: &str, device_id: &str) -> Result<Value> {
+        self.call(Method::DELETE, &hub_device(hub, device_id), Body::Nothing).await.map_err(of_emulator)
+    }
+}
+
+fn hub_device<'a>(hub: &'a str, device_id: &'a str) -> [&'a str; 5] {
+    ["emulator", "hubs", hub, "devices", device_id]
 }
 
 /// A service that does not know these paths is none that can be told to fail.
 fn of_emulator(mut failure: Failure) -> Failure {
-    if failure.http_status == Some(404) {
-        failure.message = format!("only the emulator has faults and counters, and this is none: {}", failure.message);
+    if failure.http_status == Some(404) && failure.error_code != Some(NO_SUCH_DEVICE) {
+        failure.message = format!("only the emulator can be told so, and this is none: {}", failure.message);
     }
     failure
 }
@@ -50,7 +72,9 @@ mod tests {
     #[test]
     fn a_service_without_faults_is_told_apart() {
         let message = |status| of_emulator(refusal::of_answer(status, None, b"")).message;
-        assert!(message(404).starts_with("only the emulator has faults and counters"));
+        assert!(message(404).starts_with("only the emulator"));
+        let absent = refusal::of_answer(404, None, br#"{"errorCode":404201,"message":"no device"}"#);
+        assert!(!of_emulator(absent).message.contains("emulator"));
         assert!(!message(401).contains("emulator"));
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::fault::FaultCommand;
+use super::hub_device::HubDeviceCommand;
 use super::owner::OwnerArgs;
 
 /// `dps emulator`, alone or with a word of its own.
@@ -31,6 +32,9 @@ pub(crate) enum EmulatorCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
+    /// Look at a device in a hub of an emulator that is running, disable, delete or move it
+    #[command(subcommand)]
+    HubDevice(HubDeviceCommand),
 }
 
 impl EmulatorArgs {
@@ -39,6 +43,7 @@ impl EmulatorArgs {
             None => 0,
             Some(EmulatorCommand::Fault(command)) => command.stdin_inputs(),
             Some(EmulatorCommand::Counters { owner, .. }) => owner.stdin_inputs(),
+            Some(EmulatorCommand::HubDevice(command)) => command.stdin_inputs(),
         }
     }
 }
@@ -70,6 +75,9 @@ pub(crate) struct EmulatorRunArgs {
     /// The id scope of the local service
     #[arg(long, value_name = "S", visible_alias = "scope")]
     pub(crate) id_scope: Option<String>,
+    /// A hub that devices may be assigned to (repeatable). Default: hub-a.test
+    #[arg(long = "hub", value_name = "NAME")]
+    pub(crate) hubs: Vec<String>,
     /// The wait, in seconds, that the service asks of a device while it assigns a hub
     #[arg(long, value_name = "SECONDS")]
     pub(crate) retry_after: Option<u32>,

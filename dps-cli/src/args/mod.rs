@@ -9,6 +9,7 @@ mod edge;
 mod emulator;
 mod enrollment;
 mod fault;
+mod hub_device;
 mod identity;
 mod owner;
 
@@ -23,6 +24,7 @@ pub(crate) use edge::{EdgeCommand, EdgeProvisionArgs};
 pub(crate) use emulator::{EmulatorArgs, EmulatorCommand, EmulatorRunArgs};
 pub(crate) use enrollment::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand, Reprovision};
 pub(crate) use fault::{FaultAddArgs, FaultCommand};
+pub(crate) use hub_device::{HubDeviceArgs, HubDeviceCommand};
 pub(crate) use identity::{IdentityArgs, KeyArgs};
 pub(crate) use owner::OwnerArgs;
 

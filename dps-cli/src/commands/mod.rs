@@ -35,8 +35,8 @@ pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) ->
         }
         Command::Emulator(EmulatorArgs { run, .. }) if run.is_given() => {
             return Err(Failure::usage(
-                "options of an emulator that is to be run do not go with 'fault' and 'counters', which speak to one that \
-                 is running",
+                "options of an emulator that is to be run do not go with 'fault', 'counters' and 'hub-device', which \
+                 speak to one that is running",
             ));
         }
         other => other,

@@ -93,6 +93,7 @@ fn a_taken_port_and_a_bad_name_are_told() {
     let error = dps(["emulator", "--https-port", &port, "--json"]).run().code(3).error();
     assert!(error["message"].as_str().unwrap().contains(&port));
     dps(["emulator", "--host", "not a name"]).run().code(3);
+    dps(["emulator", "--hub", "not a name"]).run().code(3);
     dps(["emulator", "--listen", "somewhere"]).run().code(2);
 }
 

@@ -12,6 +12,7 @@ mod emulator;
 mod enrollment;
 mod failures;
 mod faults;
+mod hub_device;
 mod interrupted;
 #[path = "../../../dps-net/tests/proxy_server/mod.rs"]
 mod proxy_server;

@@ -1,4 +1,5 @@
 //! `dps emulator fault` and `dps emulator counters`: speak to an emulator that is running, in this machine or another.
+//! Devices in its hubs have a file of their own.
 
 use std::io::{self, Write};
 
@@ -6,6 +7,7 @@ use dps_core::RegistrationId;
 use dps_emulator::{FaultPlan, PlanError};
 use serde_json::{Map, Value, json};
 
+use super::hub_device;
 use crate::args::{EmulatorCommand, FaultAddArgs, FaultCommand};
 use crate::commands::owner;
 use crate::exit::Exit;
@@ -32,6 +34,7 @@ pub(in crate::commands) async fn run(command: EmulatorCommand, output: Output) -
                 cleared => writeln!(out, "{} faults taken back", cleared.unwrap_or_default()),
             })?;
         }
+        EmulatorCommand::HubDevice(command) => return hub_device::run(command, output).await,
         EmulatorCommand::Counters { registration_id, owner } => {
             check_id(registration_id.as_deref())?;
             let answer = owner::connect(owner).await?.counters(registration_id.as_deref()).await?;

@@ -3,6 +3,7 @@
 //! What the service does is the emulator crate's; this starts it, says where it is, and ends it.
 
 mod control;
+mod hub_device;
 
 pub(super) use control::run as control;
 
@@ -58,6 +59,9 @@ fn options(args: &EmulatorRunArgs) -> EmulatorOptions {
         .wss_port(args.wss_port);
     for host in &args.hosts {
         options = options.host_name(host);
+    }
+    for hub in &args.hubs {
+        options = options.hub(hub, 1);
     }
     if let Some(id_scope) = &args.id_scope {
         options = options.id_scope(id_scope);
