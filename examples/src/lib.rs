@@ -2,7 +2,9 @@
 //!
 //! Named by arguments or the environment, as for the program `dps`; a service of its own is started where none is named.
 
+pub mod edge_site;
 pub mod hub;
+pub mod mqtt_hub;
 mod setting;
 mod told;
 

@@ -20,7 +20,7 @@ const VARIABLES: [&str; 7] = [
     "DPS_ASSIGNMENT_FILE",
 ];
 /// These need what only the local service does: give a payload back, play the hub.
-const LOCAL_ONLY: [&str; 2] = ["custom-payload", "cached-hub"];
+const LOCAL_ONLY: [&str; 3] = ["custom-payload", "cached-hub", "gateway"];
 
 pub(crate) fn check() -> Outcome {
     run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-examples", "--examples"]))?;

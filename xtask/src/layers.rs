@@ -22,7 +22,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
     ("dps-python", &["dps-client", "dps-emulator"]),
-    ("dps-examples", &["dps-client", "dps-emulator", "dps-net"]),
+    ("dps-examples", &["dps-client", "dps-edge", "dps-emulator", "dps-net"]),
     ("dps-benches", &["dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("faults", &["dps-client", "dps-emulator", "pair"]),

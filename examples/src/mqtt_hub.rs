@@ -1,0 +1,214 @@
+//! Hubs over MQTT, as far as an example needs them: sign in, read the twin, send one message, stay.
+//!
+//! An application has an MQTT library for this. Here are the packets alone, so that the example can be told where a
+//! `.test` hub is (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT protocol").
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::BytesMut;
+use dps_client::{HubCredentials, ProxyChoice, Resolver, Roots};
+use dps_net::{Dialer, TlsStream};
+use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe};
+use rumqttc::mqttbytes::{Error as PacketError, QoS};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::Told;
+
+/// Where hubs answer, unless told otherwise.
+pub const MQTT_PORT: u16 = 8883;
+/// How long signing in or one answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// The longest packet that is taken, in bytes; a twin has at most 32 KiB of properties and as much of tags.
+const PACKET_MAX: usize = 256 * 1024;
+const TWIN_REPLIES: &str = "$iothub/twin/res/#";
+
+/// The way to every hub that a device may be assigned to.
+#[derive(Debug)]
+pub struct Hubs {
+    tls: Arc<ClientConfig>,
+    proxy: ProxyChoice,
+    resolver: Resolver,
+    port: u16,
+    keep_alive: Duration,
+}
+
+/// Why there is no connection to a hub, or none any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The hub does not let the device in: CONNACK 4 or 5.
+    TurnedAway,
+    /// It cannot be reached, or it broke off; a network can do that too, so that it means nothing yet.
+    Lost(String),
+    /// The device left by itself, to come back with a new token.
+    TokenEnds,
+}
+
+impl<E: fmt::Display> From<E> for Gone {
+    fn from(error: E) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+impl Hubs {
+    /// Hubs that these roots vouch for. The keep-alive is how soon a silent connection is noticed; whole seconds.
+    ///
+    /// # Errors
+    /// When the roots cannot be used.
+    pub fn new(
+        roots: &Roots,
+        proxy: ProxyChoice,
+        resolver: Resolver,
+        port: u16,
+        keep_alive: Duration,
+    ) -> Result<Self, Told> {
+        Ok(Self { tls: dps_net::client_config(roots)?, proxy, resolver, port, keep_alive })
+    }
+
+    /// Signs in.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn connect(&self, hub: &str, credentials: &mut HubCredentials) -> Result<Session, Gone> {
+        timeout(LIMIT, self.sign_in(hub, credentials)).await?
+    }
+
+    async fn sign_in(&self, hub: &str, credentials: &mut HubCredentials) -> Result<Session, Gone> {
+        let dialer = Dialer::new(Arc::clone(&self.tls), self.proxy.for_host(hub)?).resolver(self.resolver.clone());
+        let stream = dialer.dial(hub, self.port).await.map_err(|failed| Gone::Lost(failed.detail))?;
+        let mut connect = Connect::new(credentials.client_id());
+        connect.keep_alive = self.keep_alive.as_secs().try_into()?;
+        let user_name = credentials.user_name();
+        let password = credentials.password().await?;
+        connect.set_login(user_name, password.expose());
+        let mut session = Session {
+            stream,
+            input: BytesMut::new(),
+            device_id: connect.client_id.clone(),
+            keep_alive: self.keep_alive,
+            token_ends: password.expires_at(),
+        };
+        session.send_packet(&Packet::Connect(connect)).await?;
+        match session.next().await? {
+            Packet::ConnAck(ack) => match ack.code {
+                ConnectReturnCode::Success => Ok(session),
+                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => Err(Gone::TurnedAway),
+                other => Err(Gone::Lost(format!("CONNACK {other:?}"))),
+            },
+            _ => Err(Gone::Lost("the first packet is no CONNACK".into())),
+        }
+    }
+}
+
+/// A connection that the hub accepted.
+#[derive(Debug)]
+pub struct Session {
+    stream: TlsStream,
+    input: BytesMut,
+    device_id: String,
+    keep_alive: Duration,
+    token_ends: SystemTime,
+}
+
+impl Session {
+    /// The tags of the device's twin. A real hub keeps them from devices: there this is null.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn tags(&mut self) -> Result<Value, Gone> {
+        timeout(LIMIT, self.ask_for_twin()).await?.map(|mut twin| twin["tags"].take())
+    }
+
+    async fn ask_for_twin(&mut self) -> Result<Value, Gone> {
+        let mut subscribe = Subscribe::new(TWIN_REPLIES, QoS::AtMostOnce);
+        subscribe.pkid = 1;
+        self.send_packet(&Packet::Subscribe(subscribe)).await?;
+        self.send_packet(&Packet::Publish(Publish::new("$iothub/twin/GET/?$rid=1", QoS::AtMostOnce, ""))).await?;
+        loop {
+            if let Packet::Publish(reply) = self.next().await? {
+                return match reply.topic.strip_prefix("$iothub/twin/res/200/") {
+                    Some(_) => Ok(serde_json::from_slice(&reply.payload)?),
+                    None => Err(Gone::Lost(format!("the hub answered {}", reply.topic))),
+                };
+            }
+        }
+    }
+
+    /// Sends one message of telemetry and waits until the hub has it.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn send(&mut self, message: &str) -> Result<(), Gone> {
+        let topic = format!("devices/{}/messages/events/", self.device_id);
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, message);
+        publish.pkid = 2;
+        let taken = async {
+            self.send_packet(&Packet::Publish(publish)).await?;
+            while !matches!(self.next().await?, Packet::PubAck(_)) {}
+            Ok(())
+        };
+        timeout(LIMIT, taken).await?
+    }
+
+    /// Keeps the connection until it is lost, or until its token is nearly over.
+    pub async fn stay(&mut self) -> Gone {
+        // So late that the credentials sign a new one for the next connection.
+        let left = self.token_ends.duration_since(SystemTime::now()).unwrap_or_default();
+        match timeout(left.mul_f64(0.9), self.ping_until_lost()).await {
+            Ok(lost) => lost,
+            Err(_) => {
+                // What goes wrong now was over anyway.
+                let _ = timeout(LIMIT, self.leave()).await;
+                Gone::TokenEnds
+            }
+        }
+    }
+
+    async fn ping_until_lost(&mut self) -> Gone {
+        let mut pinged = false;
+        loop {
+            // Half the keep-alive, so that the hub hears of the device in time.
+            match timeout(self.keep_alive / 2, self.next()).await {
+                Ok(Ok(_)) => pinged = false,
+                Ok(Err(gone)) => return gone,
+                Err(_) if pinged => return Gone::Lost("the hub answers no ping".into()),
+                Err(_) => match self.send_packet(&Packet::PingReq).await {
+                    Ok(()) => pinged = true,
+                    Err(gone) => return gone,
+                },
+            }
+        }
+    }
+
+    async fn leave(&mut self) -> Result<(), Gone> {
+        self.send_packet(&Packet::Disconnect).await?;
+        Ok(self.stream.shutdown().await?)
+    }
+
+    async fn send_packet(&mut self, packet: &Packet) -> Result<(), Gone> {
+        let mut bytes = BytesMut::new();
+        packet.write(&mut bytes, PACKET_MAX)?;
+        let sent = self.stream.write_all(&bytes).await;
+        bytes.fill(0); // It may have held a token.
+        sent?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// The next packet. Can be dropped and asked for again.
+    async fn next(&mut self) -> Result<Packet, Gone> {
+        loop {
+            match Packet::read(&mut self.input, PACKET_MAX) {
+                Ok(packet) => return Ok(packet),
+                Err(PacketError::InsufficientBytes(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(Gone::Lost("the hub closed the connection".into()));
+            }
+        }
+    }
+}

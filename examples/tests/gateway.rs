@@ -1,0 +1,198 @@
+//! The gateway of the example over its whole life: moved, disabled, restarted, and long enough for a second token.
+
+#[allow(dead_code, reason = "the example's own beginning and end")]
+#[path = "../gateway.rs"]
+mod gateway;
+
+use std::time::Duration;
+
+use dps_edge::Origin;
+use dps_edge::policy::{Mode, Verdict};
+use dps_emulator::HubCounters;
+use dps_examples::edge_site::{EdgeSite, HUB_A, HUB_B};
+use gateway::{Event, Gateway};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(30);
+const DEVICE: &str = "dev-01";
+
+type Events = UnboundedReceiver<Event>;
+
+/// One process: it is started, goes through the story, and is gone.
+async fn process<R>(site: &EdgeSite, story: impl AsyncFnOnce(&mut Events) -> R) -> R {
+    let (tell, mut events) = unbounded_channel();
+    let gateway = Gateway::of_site(site, tell).unwrap();
+    tokio::select! {
+        ended = gateway.run() => panic!("{ended:?}"),
+        told = story(&mut events) => told,
+    }
+}
+
+/// All that happens up to the first event that is wanted.
+async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let mut told = Vec::new();
+    while !told.last().is_some_and(&wanted) {
+        told.push(timeout(LONG, events.recv()).await.expect("it happens in time").unwrap());
+    }
+    told
+}
+
+async fn let_in(events: &mut Events, expected: &str) -> Vec<Event> {
+    until(events, |event| matches!(event, Event::LetIn { hub, .. } if hub == expected)).await
+}
+
+/// What is done about each refusal of hub A.
+fn verdicts(told: &[Event]) -> Vec<Verdict> {
+    let of = |event: &Event| match event {
+        Event::TurnedAway { hub, verdict } if hub == HUB_A => Some(*verdict),
+        _ => None,
+    };
+    told.iter().filter_map(of).collect()
+}
+
+/// How often the provisioning service was asked.
+fn registers(site: &EdgeSite) -> u64 {
+    site.emulator.with_service(|service| service.counters().registers)
+}
+
+fn at_hub(site: &EdgeSite, hub: &str) -> HubCounters {
+    site.emulator.with_service(|service| service.hub_counters(hub, DEVICE))
+}
+
+/// A wait of so many milliseconds, or up to a fifth more.
+fn is_wait(after: Duration, ms: u64) -> bool {
+    let wait = Duration::from_millis(ms);
+    (wait..=wait.mul_f64(1.2)).contains(&after)
+}
+
+fn provisioned(hub: &str, origin: Origin) -> Event {
+    Event::Provisioned { hub: hub.into(), device_id: DEVICE.into(), origin }
+}
+
+#[tokio::test]
+async fn in_dynamic_mode_a_moved_device_registers_again_in_the_same_process() {
+    let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
+    process(&site, async |events: &mut Events| {
+        let told = let_in(events, HUB_A).await;
+        let tags = r#"{"site":"a"}"#.to_owned();
+        assert_eq!(told, [provisioned(HUB_A, Origin::New), Event::LetIn { hub: HUB_A.into(), tags }]);
+        site.move_device().unwrap();
+        let told = let_in(events, HUB_B).await;
+        assert_eq!(verdicts(&told), [Verdict::Register { after: Duration::ZERO }]);
+        assert!(told.contains(&provisioned(HUB_B, Origin::New)), "{told:?}");
+    })
+    .await;
+    assert_eq!(registers(&site), 2);
+    for (hub, refused) in [(HUB_A, 1), (HUB_B, 0)] {
+        let seen = at_hub(&site, hub);
+        assert_eq!((seen.connects, seen.refused, seen.twins, seen.telemetry), (1, refused, 1, 1), "{hub}");
+    }
+}
+
+#[tokio::test]
+async fn in_the_other_modes_a_moved_device_registers_once_after_a_restart() {
+    for mode in [Mode::OnErrorOnly, Mode::AlwaysOnStartup] {
+        let site = EdgeSite::start(mode).await.unwrap();
+        let told = process(&site, async |events: &mut Events| {
+            let_in(events, HUB_A).await;
+            site.move_device().unwrap();
+            until(events, |event| matches!(event, Event::TurnedAway { .. })).await;
+            until(events, |event| matches!(event, Event::TurnedAway { .. })).await;
+            until(events, |event| matches!(event, Event::TurnedAway { .. })).await
+        })
+        .await;
+        assert!(
+            matches!(verdicts(&told)[..], [Verdict::NotBeforeRestart { try_hub_after }] if is_wait(try_hub_after, 200))
+        );
+        assert_eq!((registers(&site), at_hub(&site, HUB_A).refused), (1, 3), "{mode:?}");
+
+        let told = process(&site, async |events: &mut Events| let_in(events, HUB_B).await).await;
+        if mode == Mode::OnErrorOnly {
+            assert_eq!(told[0], provisioned(HUB_A, Origin::Backup));
+            assert_eq!(verdicts(&told), [Verdict::Register { after: Duration::ZERO }]);
+        } else {
+            assert_eq!(verdicts(&told), [], "it asked at its start");
+        }
+        assert!(told.contains(&provisioned(HUB_B, Origin::New)), "{told:?}");
+        assert_eq!(registers(&site), 2, "{mode:?}");
+
+        let told = process(&site, async |events: &mut Events| let_in(events, HUB_B).await).await;
+        let (origin, calls) = if mode == Mode::OnErrorOnly { (Origin::Backup, 2) } else { (Origin::Unchanged, 3) };
+        assert_eq!((&told[0], registers(&site)), (&provisioned(HUB_B, origin), calls));
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_device_is_told_and_comes_back_less_and_less_often() {
+    let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
+    process(&site, async |events: &mut Events| {
+        let_in(events, HUB_A).await;
+        site.set_enabled(false).unwrap();
+        // The service assigns the same hub each time, which does not help.
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let asks = |event: &Event| matches!(event, Event::TurnedAway { verdict: Verdict::Register { .. }, .. });
+            told.extend(until(events, asks).await);
+        }
+        // The third has only been decided on.
+        assert_eq!((at_hub(&site, HUB_A).refused, registers(&site)), (9, 3));
+        let registers = told.iter().filter(|event| **event == provisioned(HUB_A, Origin::Unchanged)).count();
+        assert_eq!(registers, 2, "{told:?}");
+        let verdicts = verdicts(&told);
+        let expected = [("ask", 0), ("hub", 50), ("hub", 100), ("hub", 200), ("ask", 50)];
+        let expected = expected.into_iter().chain([("hub", 50), ("hub", 100), ("hub", 200), ("ask", 100)]);
+        assert_eq!(verdicts.len(), 9);
+        for (verdict, (what, ms)) in verdicts.into_iter().zip(expected) {
+            let good = match verdict {
+                Verdict::Register { after } => what == "ask" && is_wait(after, ms),
+                Verdict::TryHubAgain { after } => what == "hub" && is_wait(after, ms),
+                Verdict::NotBeforeRestart { .. } => false,
+            };
+            assert!(good, "{verdict:?} is not {what} {ms}");
+        }
+        site.set_enabled(true).unwrap();
+        let_in(events, HUB_A).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_may_not_ask_waits_for_its_hub_to_let_it_in_again() {
+    let site = EdgeSite::start(Mode::OnErrorOnly).await.unwrap();
+    process(&site, async |events: &mut Events| {
+        let_in(events, HUB_A).await;
+        site.set_enabled(false).unwrap();
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            told.extend(until(events, |event| matches!(event, Event::TurnedAway { .. })).await);
+        }
+        assert_eq!((at_hub(&site, HUB_A).refused, registers(&site)), (5, 1));
+        for (verdict, ms) in verdicts(&told).into_iter().zip([50, 100, 200, 400, 400]) {
+            let told = matches!(verdict, Verdict::NotBeforeRestart { try_hub_after } if is_wait(try_hub_after, ms));
+            assert!(told, "{verdict:?} is not {ms}");
+        }
+        site.set_enabled(true).unwrap();
+        let_in(events, HUB_A).await;
+    })
+    .await;
+    assert_eq!(registers(&site), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_connects_with_a_new_token_before_the_old_one_ends() {
+    let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
+    let (tell, mut events) = unbounded_channel();
+    let mut gateway = Gateway::of_site(&site, tell).unwrap();
+    gateway.token_life = Duration::from_secs(5);
+    let renewed = async {
+        let_in(&mut events, HUB_A).await;
+        let_in(&mut events, HUB_A).await
+    };
+    let told = tokio::select! {
+        ended = gateway.run() => panic!("{ended:?}"),
+        told = renewed => told,
+    };
+    assert_eq!(told.len(), 1, "nothing else happened: {told:?}");
+    assert_eq!((at_hub(&site, HUB_A).connects, registers(&site)), (2, 1));
+}
