@@ -8,6 +8,7 @@ mod command_line;
 mod demo;
 mod derive_key;
 mod edge;
+mod edge_offline;
 mod emulator;
 mod enrollment;
 mod failures;
