@@ -12,7 +12,7 @@ use crate::policy::Mode;
 use crate::read::{parse, read};
 use crate::secret::Secret;
 use crate::toml_text::quoted;
-use crate::tree::{Entries, find};
+use crate::tree::{Entries, Value, find};
 use crate::version::{EdgeVersion, Format};
 
 /// The text for `config.toml`, and what the conversion changes or leaves out.
@@ -67,6 +67,7 @@ pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
     let text = Writer::default().file(&provisioning)?;
     let mut findings = left_out(yaml, &entries);
     findings.extend(changed_default(yaml, &entries, &provisioning));
+    findings.extend(needed(yaml, &entries, &provisioning));
     findings.sort_by_key(|finding| finding.place);
     Ok(Converted { text: Secret::new(&text), findings })
 }
@@ -96,12 +97,27 @@ fn left_out(yaml: &str, entries: &Entries) -> Vec<Finding> {
     const CONVERTED: [&str; 3] = ["provisioning", "hostname", "parent_hostname"];
     let converted = |name: &str| CONVERTED.contains(&name) || name == "certificates";
     let mut places: Vec<usize> = entries.iter().filter(|entry| !converted(&entry.name)).map(|entry| entry.at).collect();
-    if let Some(crate::tree::Value::Table(certificates)) = find(entries, "certificates").map(|entry| &entry.node.value)
-    {
+    if let Some(Value::Table(certificates)) = find(entries, "certificates").map(|entry| &entry.node.value) {
         let others = certificates.entries.iter().filter(|entry| *entry.name != "trusted_ca_certs");
         places.extend(others.map(|entry| entry.at));
     }
     places.into_iter().map(|at| Finding { place: place_of(yaml, at), problem: Problem::NotConverted }).collect()
+}
+
+/// What later versions want to be told of an X.509 identity.
+fn needed(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Vec<Finding> {
+    let (section, identity) = match &provisioning.source {
+        Source::Dps(Dps { attestation: Attestation::X509 { identity, .. }, .. }) => ("attestation", identity),
+        Source::Manual(Manual { credential: ManualCredential::X509(identity), .. }) => ("authentication", identity),
+        _ => return Vec::new(),
+    };
+    let at = match find(entries, "provisioning").map(|entry| &entry.node.value) {
+        Some(Value::Table(table)) => find(&table.entries, section).map_or(0, |entry| entry.at),
+        _ => 0,
+    };
+    let given = [("identity_cert", identity.certificate.is_some()), ("identity_pk", identity.key.is_some())];
+    let missing = given.into_iter().filter(|(_, given)| !given);
+    missing.map(|(key, _)| Finding { place: place_of(yaml, at), problem: Problem::NeededByToml { key } }).collect()
 }
 
 /// Writes line by line.

@@ -180,6 +180,11 @@ pub enum Problem {
     OldDefault,
     /// A part of the file that the conversion leaves out.
     NotConverted,
+    /// What the new file has to say and this one, rightly, does not.
+    NeededByToml {
+        /// The key.
+        key: &'static str,
+    },
 }
 
 impl Problem {
@@ -221,6 +226,7 @@ impl Problem {
             Self::KeyFileUnreadable => ("key-file-unreadable", Warning),
             Self::OldDefault => ("old-default", Warning),
             Self::NotConverted => ("not-converted", Note),
+            Self::NeededByToml { .. } => ("needed-by-toml", Error),
         }
     }
 }
@@ -294,6 +300,9 @@ impl fmt::Display for Problem {
                  OnErrorOnly; set it to true before, or the mode to AlwaysOnStartup after, to keep what it does now",
             ),
             Self::NotConverted => f.write_str("no part of the provisioning, and not converted: carry it over by hand"),
+            Self::NeededByToml { key } => {
+                write!(f, "1.1 does without `{key}`, later versions do not: add it to the new file")
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dps_edge::{Converted, EdgeVersion, Finding, Format, Keys, Provisioning, convert, read};
+use dps_edge::{Converted, EdgeVersion, Finding, Format, Keys, Provisioning, Severity, convert, read};
 
 /// A file, and the version that it is read as.
 struct Case {
@@ -99,8 +99,11 @@ fn a_conversion_is_read_without_errors_and_means_the_same() {
             read(&case.text, Format::Yaml, EdgeVersion::V1_1),
             read(converted.text.expose(), Format::Toml, EdgeVersion::V1_5),
         );
-        let errors_before = old.has_errors();
-        assert!(errors_before || !new.has_errors(), "{}: {:?}", case.folder.display(), new.findings);
+        let told = old.has_errors() || converted.findings.iter().any(|finding| finding.severity() == Severity::Error);
+        assert!(told || !new.has_errors(), "{}: {:?}", case.folder.display(), new.findings);
+        if new.provisioning.is_none() && told {
+            continue;
+        }
         let same = |reading: &dps_edge::Reading| {
             let json = reading.provisioning.as_ref().unwrap().to_json(Keys::Shown);
             // Paths become URIs.
