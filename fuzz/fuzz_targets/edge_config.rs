@@ -1,0 +1,50 @@
+//! A gateway's configuration, read as either generation's: every finding has its place in the file, what is converted
+//! reads without an error that was not told, and an edit changes one line alone.
+#![no_main]
+
+use dps_edge::{EdgeVersion, Finding, Format, Severity, convert, read, set};
+use libfuzzer_sys::fuzz_target;
+
+const KEYS: [&str; 4] = [
+    "provisioning.source",
+    "provisioning.global_endpoint",
+    "provisioning.attestation.symmetric_key",
+    "auto_reprovisioning_mode",
+];
+
+fuzz_target!(|text: &str| {
+    for format in [Format::Toml, Format::Yaml] {
+        findings_have_places(text, format);
+        for key in KEYS {
+            edit_changes_one_line(text, format, key);
+        }
+    }
+    conversion_is_read(text);
+});
+
+fn findings_have_places(text: &str, format: Format) {
+    let lines = text.matches('\n').count() + 1;
+    for finding in read(text, format, format.newest_version()).findings {
+        assert!((1..=lines).contains(&finding.place.line) && finding.place.column >= 1, "{finding}");
+    }
+}
+
+fn edit_changes_one_line(text: &str, format: Format, key: &str) {
+    let Ok(changed) = set(text, format, format.newest_version(), key, "dps") else { return };
+    let changed = changed.expose();
+    let differ = text.lines().zip(changed.lines()).filter(|(old, new)| old != new).count();
+    assert!(differ <= 1 && changed.lines().count() == text.lines().count(), "{changed}");
+}
+
+fn conversion_is_read(text: &str) {
+    let Ok(converted) = convert(text) else { return };
+    let before = read(text, Format::Yaml, EdgeVersion::V1_1);
+    let after = read(converted.text.expose(), Format::Toml, EdgeVersion::V1_5);
+    let told = before.findings.iter().chain(&converted.findings).any(is_error);
+    let untold = after.findings.iter().find(|finding| is_error(finding) && !told);
+    assert!(untold.is_none(), "{}\n{}", untold.map(ToString::to_string).unwrap_or_default(), converted.text.expose());
+}
+
+fn is_error(finding: &Finding) -> bool {
+    finding.severity() == Severity::Error
+}
