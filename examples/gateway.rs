@@ -57,7 +57,10 @@ async fn main() -> Result<(), Told> {
         };
     };
     let roots = match &arguments.ca_file {
-        Some(file) => Roots::replace_pem(&std::fs::read(file)?)?,
+        Some(file) => {
+            let pem = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            Roots::replace_pem(&pem)?
+        }
         None => Roots::platform(),
     };
     let (proxy, resolver) = (ProxyChoice::Environment, Resolver::new(arguments.resolve.iter().cloned()));
@@ -140,7 +143,8 @@ impl Gateway {
         retry: Retry,
         tell: UnboundedSender<Event>,
     ) -> Result<Self, Told> {
-        let reading = read(&std::fs::read_to_string(config)?, Format::Toml, EdgeVersion::V1_5);
+        let text = std::fs::read_to_string(config).map_err(|error| format!("{}: {error}", config.display()))?;
+        let reading = read(&text, Format::Toml, EdgeVersion::V1_5);
         let unusable = || format!("{0} cannot be used: dps edge lint {0} says why", config.display());
         let provisioning = reading.provisioning.ok_or_else(unusable)?;
         let (id_scope, registration_id) = provisioning
