@@ -27,6 +27,7 @@ mod proxy_choice;
 mod resolver;
 mod roots;
 mod tls;
+mod told;
 mod version;
 
 pub use classify::{Classified, classify};
@@ -35,7 +36,8 @@ pub use dns::{DnsError, resolve};
 pub use inspect::{Inspection, inspect};
 pub use proxy::{Proxy, ProxyError};
 pub use proxy_choice::{ChosenProxy, ProxyChoice, ProxyReason};
-pub use resolver::{Resolver, Told, ToldError};
+pub use resolver::Resolver;
 pub use roots::{Roots, RootsError};
 pub use tls::{TlsError, client_config, crypto_provider, platform_root_count};
+pub use told::{Told, ToldError};
 pub use version::is_api_version;

@@ -1,4 +1,4 @@
-//! What people type or paste: names, keys, endpoints, proxies, a saved operation. Keys are compared with the `base64`
+//! What people type or paste: names, keys, endpoints, proxies, where a name is, a saved operation. Keys are compared with the `base64`
 //! crate, names with the emulator's own rules, the others with what they write themselves.
 #![no_main]
 
@@ -14,8 +14,11 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "links use what this target does not")]
 #[path = "../../dps-net/src/proxy.rs"]
 mod proxy;
+#[path = "../../dps-net/src/told.rs"]
+mod told;
 
 use proxy::Proxy;
+use told::Told;
 
 fuzz_target!(|text: &str| {
     id_scope(text);
@@ -24,6 +27,7 @@ fuzz_target!(|text: &str| {
     key(text);
     operation(text);
     proxy_url(text);
+    where_a_name_is(text);
 });
 
 fn id_scope(text: &str) {
@@ -105,6 +109,13 @@ fn operation(text: &str) {
     assert!(operation.id().bytes().all(|byte| byte.is_ascii_graphic()), "{:?} goes into a topic", operation.id());
     let mut line = vec![0; text.len() + 16];
     assert_eq!(Operation::parse(operation.write(&mut line).unwrap()), Ok(operation));
+}
+
+fn where_a_name_is(text: &str) {
+    let Ok(told) = text.parse::<Told>() else { return };
+    assert_eq!(told.to_string().parse(), Ok(told.clone()));
+    assert!(!told.name.is_empty() && told.port != 0 && !told.addresses.is_empty(), "{text:?}");
+    assert_eq!(told.addresses.len(), text.split(',').count(), "{text:?}");
 }
 
 fn proxy_url(text: &str) {

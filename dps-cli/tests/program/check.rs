@@ -92,7 +92,7 @@ fn what_the_server_presents_and_what_is_trusted_is_shown() {
     let facts = &found(&report, "tls")["facts"];
     let own = &facts["presented"][0];
     assert_eq!(members(own), ["issuer", "names", "notAfter", "notBefore", "sha256", "subject"]);
-    assert_eq!(own["names"], serde_json::json!(["localhost", "127.0.0.1", "::1"]));
+    assert_eq!(own["names"], serde_json::json!(["localhost", "127.0.0.1", "::1", "hub-a.test"]));
     assert_eq!(own["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(own["issuer"], facts["trusted"]["given"][0]["subject"]);
     assert_eq!((&facts["version"], &facts["trusted"]["platform"]), (&"TLS 1.3".into(), &true.into()));
