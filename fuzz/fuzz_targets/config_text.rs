@@ -1,5 +1,5 @@
-//! What people type or paste: names, keys, endpoints, proxies, where a name is, a saved operation. Keys are compared with the `base64`
-//! crate, names with the emulator's own rules, the others with what they write themselves.
+//! What people type or paste: names, keys, endpoints, proxies, where a name is, a saved operation. Keys are compared
+//! with the `base64` crate, names with the emulator's own rules, the others with what they write themselves.
 #![no_main]
 
 use base64::alphabet::STANDARD;
