@@ -9,7 +9,9 @@ use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, ser
 use dps_client::core::codec::http;
 use dps_client::core::message::Call;
 use dps_client::core::{ErrorCode, Family, Hint, Key, LinkError, Reply, Request, SignError, Signature, Verdict};
-use dps_client::{BlockingSigner, Progress, ProvisioningClient, Roots, SendLink, SendSigner, SymmetricKey, Transport};
+use dps_client::{
+    BlockingSigner, Progress, ProvisioningClient, Resolver, Roots, SendLink, SendSigner, SymmetricKey, Transport,
+};
 use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
 
 const TWO_HOURS: Duration = Duration::from_secs(7200);
@@ -189,6 +191,7 @@ async fn a_link_of_the_applications_own() {
         (builder().transport(Transport::Mqtt), "transport"),
         (builder().api_version("2021-06-01"), "api_version"),
         (builder().roots(Roots::platform()), "roots"),
+        (builder().resolver(Resolver::default()), "resolver"),
     ] {
         let error = with_option.build().unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidOption);
