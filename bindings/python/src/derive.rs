@@ -47,9 +47,9 @@ pub(crate) fn derive_device_key(
 /// The keys of many devices of an enrollment group, in the order of their registration ids.
 ///
 /// ids is any iterable of str, or one column of strings that offers Arrow's C data interface (of PyArrow, Polars,
-/// pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is read
-/// one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises ConfigurationError
-/// when its turn comes, after the keys of those before it.
+/// pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is
+/// read one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises
+/// ConfigurationError when its turn comes, after the keys of those before it.
 ///
 /// >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 /// >>> dict(zip(["a"], derive_device_keys(group, ["a"])))

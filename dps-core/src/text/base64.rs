@@ -193,6 +193,7 @@ mod tests {
         assert_eq!(decode_base64("Q/ D", &mut out), Err(Base64Error::Digit(2)));
         assert_eq!(decode_base64("QUJDR", &mut out), Err(Base64Error::Length));
         assert_eq!(decode_base64("QUI===", &mut out), Err(Base64Error::Length));
+        assert_eq!(decode_base64("QUJD====", &mut out), Err(Base64Error::Length));
         assert_eq!(decode_base64("QUJDREVG", &mut [0; 4]), Err(Base64Error::TooLong(6)));
     }
 
