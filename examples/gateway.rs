@@ -40,7 +40,7 @@ struct Arguments {
     ca_file: Option<PathBuf>,
     /// Take NAME on PORT to be at this address (repeatable)
     #[arg(long, value_name = "NAME:PORT:ADDR", requires = "config")]
-    resolve: Vec<dps_client::Told>,
+    resolve: Vec<dps_client::AddressOverride>,
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -31,7 +31,7 @@ impl Connection {
             named: endpoint.to_string(),
             roots: trust::roots(&args.trust)?,
             proxy: proxy::choice(&args.proxy)?,
-            resolver: Resolver::new(args.resolve.told.iter().cloned()),
+            resolver: Resolver::new(args.resolve.overrides.iter().cloned()),
             transport: args.transport,
             timeout: args.timeout,
         })

@@ -80,8 +80,8 @@ impl Carrier {
             options = options.api_version(version);
         }
         let port = choices.port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
-        if let Some(addresses) = choices.resolver.told(&choices.host, port) {
-            options = options.told(choices.host, addresses);
+        if let Some(addresses) = choices.resolver.overridden(&choices.host, port) {
+            options = options.addresses_of(choices.host, addresses);
         }
         dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
         Ok(Self::Http { tls, options })

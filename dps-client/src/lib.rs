@@ -26,7 +26,7 @@
 
 pub use dps_core as core;
 pub use dps_core::{ErrorCode, Family, Hint, Verdict};
-pub use dps_net::{Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, Told, ToldError};
+pub use dps_net::{AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError};
 
 mod assignment;
 mod blocking;

@@ -117,7 +117,7 @@ fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqw
         Some(proxy) => builder.proxy(library_proxy(proxy)?),
         None => builder,
     };
-    let builder = match &options.told {
+    let builder = match &options.addresses {
         Some((host, addresses)) => builder.resolve_to_addrs(host, addresses),
         None => builder,
     };

@@ -13,7 +13,7 @@ pub struct HttpOptions {
     pub(crate) api_version: String,
     pub(crate) user_agent: String,
     pub(crate) proxy: Option<Proxy>,
-    pub(crate) told: Option<(String, Vec<SocketAddr>)>,
+    pub(crate) addresses: Option<(String, Vec<SocketAddr>)>,
 }
 
 /// An option that cannot work.
@@ -35,7 +35,7 @@ impl Default for HttpOptions {
     /// API version 2021-06-01, and this crate's name as the user agent.
     fn default() -> Self {
         let user_agent = concat!("dps-http/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent, proxy: None, told: None }
+        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent, proxy: None, addresses: None }
     }
 }
 
@@ -61,10 +61,11 @@ impl HttpOptions {
         self
     }
 
-    /// The addresses of `host`, which the platform's resolver is then not asked for. A proxy on the way resolves by itself.
+    /// The addresses of `host`, which the platform's resolver is then not asked for. The port is the endpoint's, whatever
+    /// stands in them. A proxy on the way resolves by itself.
     #[must_use]
-    pub fn told(mut self, host: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
-        self.told = Some((host.into(), addresses));
+    pub fn addresses_of(mut self, host: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
+        self.addresses = Some((host.into(), addresses));
         self
     }
 

@@ -18,6 +18,7 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
 
+mod address_override;
 mod classify;
 mod dial;
 mod dns;
@@ -27,9 +28,9 @@ mod proxy_choice;
 mod resolver;
 mod roots;
 mod tls;
-mod told;
 mod version;
 
+pub use address_override::{AddressOverride, AddressOverrideError};
 pub use classify::{Classified, classify};
 pub use dial::{Dialer, TlsStream, open_tunnel};
 pub use dns::{DnsError, resolve};
@@ -39,5 +40,4 @@ pub use proxy_choice::{ChosenProxy, ProxyChoice, ProxyReason};
 pub use resolver::Resolver;
 pub use roots::{Roots, RootsError};
 pub use tls::{TlsError, client_config, crypto_provider, platform_root_count};
-pub use told::{Told, ToldError};
 pub use version::is_api_version;

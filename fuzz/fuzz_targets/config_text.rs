@@ -11,14 +11,14 @@ use dps_emulator::{IndividualEnrollment, Now, Service, ServiceOptions};
 use libfuzzer_sys::fuzz_target;
 
 // By its file: the crate around it would bring TLS along.
+#[path = "../../dps-net/src/address_override.rs"]
+mod address_override;
 #[allow(dead_code, reason = "links use what this target does not")]
 #[path = "../../dps-net/src/proxy.rs"]
 mod proxy;
-#[path = "../../dps-net/src/told.rs"]
-mod told;
 
+use address_override::AddressOverride;
 use proxy::Proxy;
-use told::Told;
 
 fuzz_target!(|text: &str| {
     id_scope(text);
@@ -112,10 +112,10 @@ fn operation(text: &str) {
 }
 
 fn where_a_name_is(text: &str) {
-    let Ok(told) = text.parse::<Told>() else { return };
-    assert_eq!(told.to_string().parse(), Ok(told.clone()));
-    assert!(!told.name.is_empty() && told.port != 0 && !told.addresses.is_empty(), "{text:?}");
-    assert_eq!(told.addresses.len(), text.split(',').count(), "{text:?}");
+    let Ok(given) = text.parse::<AddressOverride>() else { return };
+    assert_eq!(given.to_string().parse(), Ok(given.clone()));
+    assert!(!given.name.is_empty() && given.port != 0 && !given.addresses.is_empty(), "{text:?}");
+    assert_eq!(given.addresses.len(), text.split(',').count(), "{text:?}");
 }
 
 fn proxy_url(text: &str) {

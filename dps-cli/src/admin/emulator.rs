@@ -9,9 +9,9 @@ use super::to_json;
 use crate::failure::{Failure, Result};
 
 const FAULTS: &[&str] = &["emulator", "faults"];
+const COUNTERS: &[&str] = &["emulator", "counters"];
 /// The emulator's code for a device that it does not have; other services do not know the path.
 const NO_SUCH_DEVICE: u32 = 404_201;
-const COUNTERS: &[&str] = &["emulator", "counters"];
 
 impl AdminClient {
     /// Plans a fault; answers with what was planned, as a list.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use dps_client::{Told, Transport};
+use dps_client::{AddressOverride, Transport};
 
 use super::{duration, is_stdin};
 
@@ -45,7 +45,7 @@ pub(crate) struct TrustArgs {
 pub(crate) struct ResolveArgs {
     /// Take NAME on PORT to be at this address (or these, with commas), and do not resolve it (repeatable)
     #[arg(long = "resolve", value_name = "NAME:PORT:ADDR")]
-    pub(crate) told: Vec<Told>,
+    pub(crate) overrides: Vec<AddressOverride>,
 }
 
 /// The proxy on the way.

@@ -68,7 +68,7 @@ async fn resolve(connection: &Connection, budget: &Budget) -> (Check, Vec<IpAddr
             addresses.dedup();
             let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             let check = Check::ok(id, format!("{host} is at {}", shown.join(", ")));
-            let check = match connection.resolver.told(host, port) {
+            let check = match connection.resolver.overridden(host, port) {
                 Some(_) => check.seen("named by --resolve"),
                 None => check,
             };

@@ -24,6 +24,6 @@ pub(super) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
         Ok((owner, roots, proxy::choice(&args.proxy)?, args))
     })
     .await?;
-    let resolver = Resolver::new(args.resolve.told);
+    let resolver = Resolver::new(args.resolve.overrides);
     AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await
 }

@@ -8,15 +8,15 @@ use thiserror::Error;
 /// Where a name is, on one port.
 ///
 /// ```
-/// use dps_net::Told;
+/// use dps_net::AddressOverride;
 ///
-/// let told: Told = "hub-a.test:8883:127.0.0.1".parse()?;
-/// assert_eq!(told.to_string(), "hub-a.test:8883:127.0.0.1");
-/// assert!("hub-a.test:127.0.0.1".parse::<Told>().is_err());
-/// # Ok::<(), dps_net::ToldError>(())
+/// let given: AddressOverride = "hub-a.test:8883:127.0.0.1".parse()?;
+/// assert_eq!(given.to_string(), "hub-a.test:8883:127.0.0.1");
+/// assert!("hub-a.test:127.0.0.1".parse::<AddressOverride>().is_err());
+/// # Ok::<(), dps_net::AddressOverrideError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct AddressOverride {
     pub(crate) name: String,
     pub(crate) port: u16,
     pub(crate) addresses: Vec<IpAddr>,
@@ -25,7 +25,7 @@ pub struct Told {
 /// Why a text does not tell where a name is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum ToldError {
+pub enum AddressOverrideError {
     /// It has not three parts.
     #[error("write NAME:PORT:ADDR, such as hub-a.test:8883:127.0.0.1")]
     Shape,
@@ -40,37 +40,37 @@ pub enum ToldError {
     Address(String),
 }
 
-impl FromStr for Told {
-    type Err = ToldError;
+impl FromStr for AddressOverride {
+    type Err = AddressOverrideError;
 
     /// `NAME:PORT:ADDR[,ADDR]…`; an IPv6 address may stand in brackets.
-    fn from_str(text: &str) -> Result<Self, ToldError> {
+    fn from_str(text: &str) -> Result<Self, AddressOverrideError> {
         let mut parts = text.splitn(3, ':');
         let (Some(name), Some(port), Some(addresses)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(ToldError::Shape);
+            return Err(AddressOverrideError::Shape);
         };
         let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         // An address needs no resolver.
         if name.is_empty() || !is_name(name) || name.parse::<IpAddr>().is_ok() {
-            return Err(ToldError::Name(name.to_owned()));
+            return Err(AddressOverrideError::Name(name.to_owned()));
         }
-        let bad_port = || ToldError::Port(port.to_owned());
+        let bad_port = || AddressOverrideError::Port(port.to_owned());
         let number = port.parse().ok().filter(|number| *number != 0).ok_or_else(bad_port)?;
         let addresses = addresses.split(',').map(address).collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), port: number, addresses })
     }
 }
 
-fn address(text: &str) -> Result<IpAddr, ToldError> {
+fn address(text: &str) -> Result<IpAddr, AddressOverrideError> {
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let parsed = match bracketed {
         Some(inside) => inside.parse::<Ipv6Addr>().map(IpAddr::V6),
         None => text.parse(),
     };
-    parsed.map_err(|_| ToldError::Address(text.to_owned()))
+    parsed.map_err(|_| AddressOverrideError::Address(text.to_owned()))
 }
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for AddressOverride {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}:", self.name, self.port)?;
         for (index, address) in self.addresses.iter().enumerate() {
@@ -90,20 +90,20 @@ mod tests {
 
     #[test]
     fn what_tells_nothing_is_refused_by_its_part() {
-        let refused = |text: &str| text.parse::<Told>().unwrap_err();
+        let refused = |text: &str| text.parse::<AddressOverride>().unwrap_err();
         for text in ["", "hub-a.test", "hub-a.test:8883"] {
-            assert_eq!(refused(text), ToldError::Shape);
+            assert_eq!(refused(text), AddressOverrideError::Shape);
         }
         for name in ["", "hub a.test", "[", "https", "127.0.0.1"] {
             let text = if name == "https" { "https://hub-a.test:1".to_owned() } else { format!("{name}:1:127.0.0.1") };
-            assert!(matches!(refused(&text), ToldError::Name(_) | ToldError::Port(_)), "{text}");
+            assert!(matches!(refused(&text), AddressOverrideError::Name(_) | AddressOverrideError::Port(_)), "{text}");
         }
         for port in ["", "0", "65536", "-1", "mqtt"] {
-            assert_eq!(refused(&format!("hub-a.test:{port}:127.0.0.1")), ToldError::Port(port.into()));
+            assert_eq!(refused(&format!("hub-a.test:{port}:127.0.0.1")), AddressOverrideError::Port(port.into()));
         }
         for address in ["", "localhost", "127.0.0.1:8883", "[127.0.0.1]", "127.0.0.1, ::1", "127.0.0.1,"] {
             let text = format!("hub-a.test:8883:{address}");
-            assert!(matches!(refused(&text), ToldError::Address(_)), "{text}");
+            assert!(matches!(refused(&text), AddressOverrideError::Address(_)), "{text}");
         }
     }
 }
