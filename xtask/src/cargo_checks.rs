@@ -1,6 +1,6 @@
 //! The checks that are one or a few cargo commands.
 
-use crate::run::{Outcome, cargo, exists, run};
+use crate::run::{Outcome, cargo, exists, limited, output, run};
 
 /// What is built by other compilers stands outside the workspace.
 pub(crate) const OUTSIDE: [&str; 3] =
@@ -47,9 +47,16 @@ pub(crate) fn doc() -> Outcome {
     run(cargo(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Advisories need a database from outside; they are configured in `deny.toml` and checked where it can be reached.
+/// Licenses, bans and sources; advisories where their database can be reached, as `deny.toml` configures them.
 pub(crate) fn deny() -> Outcome {
-    run(&mut cargo(["deny", "--all-features", "check", "licenses", "bans", "sources"]))
+    let check = |arguments: &[&str]| run(&mut cargo(["deny", "--all-features", "check"].iter().chain(arguments)));
+    check(&["licenses", "bans", "sources"])?;
+    if let Err(problem) = output(&mut limited(&cargo(["deny", "fetch", "db"]))) {
+        let reason = problem.lines().find(|line| line.contains("fatal:")).unwrap_or("it cannot be fetched").trim();
+        println!("advisories SKIPPED: their database cannot be reached ({reason})");
+        return Ok(());
+    }
+    check(&["--disable-fetch", "advisories"])
 }
 
 pub(crate) fn demo() -> Outcome {
