@@ -56,7 +56,7 @@ pub(crate) fn deny() -> Outcome {
         println!("advisories SKIPPED: their database cannot be reached ({reason})");
         return Ok(());
     }
-    check(&["--disable-fetch", "advisories"])
+    check(&["advisories"])
 }
 
 pub(crate) fn demo() -> Outcome {
