@@ -1,11 +1,17 @@
-//! Gives the shared library its name for the loader, which changes with every version that may break programs.
+//! Gives the shared library its name for the loader, which changes with every version that may break programs, and says
+//! in one word (`dps_hosted`) whether the library is for programs on an operating system.
 
 use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(dps_hosted)");
     let version = |part: &str| env::var(format!("CARGO_PKG_VERSION_{part}")).unwrap_or_default();
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+    let system = env::var("CARGO_CFG_TARGET_OS");
+    if env::var_os("CARGO_FEATURE_HOSTED").is_some() && system.as_deref() != Ok("none") {
+        println!("cargo::rustc-cfg=dps_hosted");
+    }
+    if system.as_deref() == Ok("linux") {
         // Before 1.0 a minor version may break programs.
         let name = format!("libdps.so.{}.{}", version("MAJOR"), version("MINOR"));
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{name}");

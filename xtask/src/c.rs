@@ -12,6 +12,8 @@ const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "
 const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const TESTS: &str = "bindings/c/tests";
+/// Uses the header's macros, and links only where the flavors of header and library are the same.
+const DIALECTS: &str = "bindings/c/tests/dialects.c";
 
 pub(crate) fn check() -> Outcome {
     let missing: Vec<&str> =
@@ -22,6 +24,7 @@ pub(crate) fn check() -> Outcome {
     header_in_every_dialect()?;
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
     run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-c", "-p", "c-service", "-p", "faults"]))?;
+    only_one_flavor_links(&folder)?;
     sanitizers_are_there(&folder)?;
     let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS)?;
     sanitized.run(&[])?;
@@ -50,11 +53,25 @@ fn header_in_every_dialect() -> Outcome {
     for (compiler, dialect) in dialects {
         for flavour in ["-DDPS_HOSTED", "-UDPS_HOSTED"] {
             let mut compile = command(compiler, WARNINGS);
-            run(compile.args(dialect).args([flavour, "-fsyntax-only", "bindings/c/include/dps.h"]))?;
+            run(compile.args(dialect).args([flavour, "-fsyntax-only", "-Ibindings/c/include", DIALECTS]))?;
         }
     }
     println!("dps.h is C99, C11 and C++17 for gcc and clang, hosted and bare, without a warning");
     Ok(())
+}
+
+/// A program that sees the header of firmware does not link with the library for an operating system: their structs differ.
+fn only_one_flavor_links(folder: &Path) -> Outcome {
+    for (flavor, links) in [("-DDPS_HOSTED", true), ("-UDPS_HOSTED", false)] {
+        let mut gcc = command("gcc", ["-std=c11", flavor, "-Ibindings/c/include", DIALECTS, "-o"]);
+        gcc.arg(folder.join("flavor")).arg(library()).args(SYSTEM_LIBRARIES.split(' '));
+        let said = output(&mut gcc);
+        let told = said.as_ref().is_err_and(|said| said.contains("dps_config_default_abi_"));
+        if said.is_ok() != links || told == links {
+            return Err(format!("{flavor}: to link is expected to be {links}: {said:?}"));
+        }
+    }
+    run(&mut command(folder.join("flavor"), [""; 0]))
 }
 
 /// Where the debug build of the library is: it checks its arithmetic, and valgrind follows it. Of optimised code valgrind

@@ -21,6 +21,7 @@ mod image;
 mod install_c;
 mod interop;
 mod layers;
+mod miri;
 mod mutants;
 mod page;
 mod python;
@@ -76,6 +77,7 @@ const CHECKS: &[Task] = &[
         about: "the C library: header in every dialect, tests under sanitizers and valgrind, faults",
         run: c::check,
     },
+    Task { name: "miri", about: "the C library's use of C memory, under Miri", run: miri::check },
     Task {
         name: "firmware",
         about: "C firmware in QEMU checks the vectors and registers at an emulator over its serial port",
@@ -147,6 +149,7 @@ fn missing(check: &str) -> Option<String> {
     match check {
         "fuzz" => fuzz::missing(),
         "interop" => interop::missing(),
+        "miri" => miri::missing(),
         "python" => python::missing(),
         _ => None,
     }

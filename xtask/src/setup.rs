@@ -1,4 +1,4 @@
-//! Installs what the checks need and the machine lacks: cargo-deny, cargo-fuzz, QEMU, and ways to build for bare
+//! Installs what the checks need and the machine lacks: cargo-deny, cargo-fuzz, Miri, QEMU, and ways to build for bare
 //! metal.
 //!
 //! Only package managers that are there already are asked: cargo, rustup, apt-get.
@@ -115,8 +115,13 @@ pub(crate) fn install() -> Outcome {
     if !packages.is_empty() {
         apt_get(&packages)?;
     }
-    if (has_nightly() || add_nightly()) && !exists("cargo-fuzz") {
+    let nightly = has_nightly() || add_nightly();
+    if nightly && !exists("cargo-fuzz") {
         cargo_install("cargo-fuzz", "^0.13")?;
+    }
+    if nightly && crate::miri::missing().is_some() {
+        // Not every nightly has it; without it one check is skipped.
+        let _ = run(&mut command("rustup", ["component", "add", "miri", "rust-src", "--toolchain", "nightly"]));
     }
     Ok(())
 }

@@ -38,6 +38,12 @@
  * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
  *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
  *   with anything else that is passed.
+ * - An object is made by the functions that say so (dps_key_from_base64, dps_registration_init, ...). One that was not made,
+ *   or was wiped or cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
+ * - With DPS_HOSTED the structs that a program fills in begin with their size. The functions that set defaults write it
+ *   there; otherwise it is `sizeof` the struct. So a program that was compiled with an earlier header works with a newer
+ *   library: members that it did not know count as zero. Without DPS_HOSTED, in firmware, structs have no size: the header
+ *   has to be of the same build as the library, which the linker finds out.
  * - Text is given with its length and needs no NUL at its end. What the library writes into a buffer as text has a NUL
  *   behind it, which `length` does not count.
  * - Names carry their units: _ms are milliseconds, _s seconds. `now_ms` is time on a clock that never goes back, since any
@@ -66,6 +72,30 @@ extern "C" {
 #define DPS_VERSION_MAJOR 0
 #define DPS_VERSION_MINOR 1
 #define DPS_VERSION_PATCH 0
+
+#ifndef DPS_HOSTED
+/* In firmware, header and library are of one build: these names are not found in another library. */
+#define dps_key_from_base64 dps_key_from_base64_abi_1
+#define dps_key_from_bytes dps_key_from_bytes_abi_1
+#define dps_key_derive dps_key_derive_abi_1
+#define dps_sas_prepare dps_sas_prepare_abi_1
+#define dps_config_default dps_config_default_abi_1
+#define dps_registration_init dps_registration_init_abi_1
+#define dps_registration_init_lookup dps_registration_init_lookup_abi_1
+#define dps_registration_init_resumed dps_registration_init_resumed_abi_1
+#endif
+
+/* Helpers -------------------------------------------------------------------- */
+
+#ifdef __cplusplus
+#define DPS_LITERAL(type) type
+#else
+#define DPS_LITERAL(type) (type)
+#endif
+/** The span of a string literal, without its NUL: `DPS_SPAN("0ne00A1B2C3")`. */
+#define DPS_SPAN(literal) (DPS_LITERAL(dps_span){"" literal, sizeof(literal) - 1})
+/** The buffer of a whole array; not for a pointer. */
+#define DPS_BUFFER(array) (DPS_LITERAL(dps_buffer){(array), sizeof(array)})
 
 /* Version -------------------------------------------------------------------- */
 
@@ -100,6 +130,13 @@ typedef struct dps_buffer {
 
 /** The span of a text that ends with a NUL, which is left out. Null gives the empty span. Lives as long as the text. */
 dps_span dps_span_of(const char *text);
+
+/**
+ * Overwrites `length` bytes at `memory` with zeros in a way that no compiler removes: for a key's text, a signature, a
+ * token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no harm.
+ */
+void dps_wipe(void *memory,
+              size_t length);
 
 /* Results -------------------------------------------------------------------- */
 
@@ -143,6 +180,8 @@ enum {
     DPS_ERROR_MISUSE = 1001,
     /** An argument cannot be used, such as a null pointer where memory is needed. */
     DPS_ERROR_INVALID_ARGUMENT = 1002,
+    /** An object was not initialized, was cleared, or was copied although it must stay in place. */
+    DPS_ERROR_INVALID_OBJECT = 1003,
     /** The id scope cannot be used. */
     DPS_ERROR_INVALID_ID_SCOPE = 2001,
     /** The registration id cannot be used. */
@@ -262,7 +301,8 @@ dps_family dps_result_family(int32_t result);
 /**
  * A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
  *
- * Opaque, in the caller's memory; may not be copied or moved. It holds a secret: wipe it with `dps_key_wipe`.
+ * Opaque, in the caller's memory; may be copied and moved. It holds a secret: wipe it, and every copy, with
+ * `dps_key_wipe`.
  */
 typedef struct dps_key {
     /** Not for reading. */
@@ -298,8 +338,8 @@ dps_result dps_key_from_bytes(dps_key *key,
  *
  * For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
  *
- * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_MISUSE` when `group` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
- * Then `device` is unchanged. `device` may not be `group`.
+ * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`; `DPS_ERROR_INVALID_ARGUMENT`, also when `device`
+ * is `group`. Then `device` is unchanged.
  */
 dps_result dps_key_derive(const dps_key *group,
                           dps_span registration_id,
@@ -308,7 +348,7 @@ dps_result dps_key_derive(const dps_key *group,
 /**
  * HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
  *
- * Gives `DPS_ERROR_MISUSE` when `key` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_key_sign(const dps_key *key,
                         dps_span message,
@@ -317,8 +357,8 @@ dps_result dps_key_sign(const dps_key *key,
 /**
  * Writes the key as base64, with a NUL behind it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` always does.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_MISUSE` when `key` was not
- * made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+ * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_key_write_base64(const dps_key *key,
                                 dps_buffer out,
@@ -328,6 +368,9 @@ dps_result dps_key_write_base64(const dps_key *key,
 void dps_key_wipe(dps_key *key);
 
 /* Tokens by hand ------------------------------------------------------------- */
+
+/** A buffer that holds any token, in bytes. */
+#define DPS_TOKEN_SIZE 848
 
 /** Who a token is for. */
 typedef uint32_t dps_sas_audience;
@@ -340,6 +383,10 @@ enum {
 
 /** What a token is for, and when it ends. */
 typedef struct dps_sas {
+#if defined(DPS_HOSTED)
+    /** `sizeof(dps_sas)`. */
+    size_t size;
+#endif
     /** A `dps_sas_audience`. */
     uint32_t audience;
     /** Who is to let the bearer in: an id scope, or a hub's host name. ASCII, as is the next. */
@@ -353,6 +400,8 @@ typedef struct dps_sas {
 /**
  * Lays out what has to be signed for a token, in `out`, and says where it stands. Sign those bytes with the device's
  * key and pass the same arguments to `dps_sas_finish`. `to_sign` holds until `out` is used otherwise.
+ *
+ * `DPS_TOKEN_SIZE` bytes always do.
  *
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`; `DPS_ERROR_INVALID_ID_SCOPE`,
  * `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown audience.
@@ -384,6 +433,10 @@ dps_result dps_sas_finish(const dps_sas *sas,
  * until `dps_registration_clear`.
  */
 typedef struct dps_config {
+#if defined(DPS_HOSTED)
+    /** The size of the struct, as `dps_config_default` sets it. */
+    size_t size;
+#endif
     /** Where the service answers: `HOST` or `HOST:PORT`. Default: the global endpoint. */
     dps_span endpoint;
     /** The id scope, such as `0ne00A1B2C3`. */
@@ -548,7 +601,7 @@ dps_result dps_registration_init_resumed(dps_registration *registration,
  * Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
  * MQTT none can be made without.
  *
- * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_set_time(dps_registration *registration,
                                      uint64_t now_ms,
@@ -557,7 +610,7 @@ dps_result dps_registration_set_time(dps_registration *registration,
 /**
  * The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
  *
- * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_poll(dps_registration *registration,
                                  uint64_t now_ms,
@@ -566,7 +619,7 @@ dps_result dps_registration_poll(dps_registration *registration,
 /**
  * Takes the signature that was asked for under `id`.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id or `registration` was not made;
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_handle_signature(dps_registration *registration,
@@ -586,14 +639,14 @@ dps_result dps_registration_handle_sign_error(dps_registration *registration,
 /**
  * Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.
  *
- * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_abandon(dps_registration *registration);
 
 /**
  * Ends the registration now, unless it is over; its outcome is `DPS_ERROR_CANCELLED`.
  *
- * Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_cancel(dps_registration *registration);
 
@@ -601,8 +654,8 @@ dps_result dps_registration_cancel(dps_registration *registration);
  * Writes the operation under way, with a NUL behind it: one line without a secret. Store it, and a restarted device
  * goes on from it by `dps_registration_init_resumed`.
  *
- * Gives `DPS_ERROR_MISUSE` when there is none, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`, with the
- * size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_MISUSE` when there is none; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`;
+ * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_write_operation(const dps_registration *registration,
                                             dps_buffer out,
@@ -622,7 +675,7 @@ void dps_registration_clear(dps_registration *registration);
  * CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do with
  * `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link gives.
  */
 dps_result dps_registration_handle_link_error(dps_registration *registration,
@@ -714,7 +767,7 @@ typedef struct dps_hint {
  * How it ended. Gives `DPS_OK` and fills in `outcome` when the device has a hub, or a lookup found its record.
  *
  * Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
- * `DPS_ERROR_MISUSE` when it is not over or was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * `DPS_ERROR_MISUSE` when it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_outcome(const dps_registration *registration,
                                     dps_outcome *outcome);
@@ -722,7 +775,7 @@ dps_result dps_registration_outcome(const dps_registration *registration,
 /**
  * Why it failed.
  *
- * Gives `DPS_ERROR_MISUSE` when it has not failed, or was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_MISUSE` when it has not failed; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_failure(const dps_registration *registration,
                                     dps_failure *failure);
@@ -730,8 +783,8 @@ dps_result dps_registration_failure(const dps_registration *registration,
 /**
  * The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
  *
- * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed, or was not
- * made.
+ * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
+ * `DPS_ERROR_INVALID_OBJECT`.
  */
 dps_result dps_registration_hint(const dps_registration *registration,
                                  size_t index,
@@ -754,12 +807,16 @@ dps_result dps_registration_hint(const dps_registration *registration,
  */
 #define DPS_MQTT_PAYLOAD_SIZE 152
 
+/** A buffer that holds any user name for a hub with its NUL, when `user_agent` has up to 64 bytes. */
+#define DPS_MQTT_HUB_USER_NAME_SIZE 624
+
 /**
  * Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
- * the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request.
+ * the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
+ * is the same before, between and after requests.
  *
- * Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
- * with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+ * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_mqtt_write_user_name(const dps_registration *registration,
                                     dps_span user_agent,
@@ -767,10 +824,23 @@ dps_result dps_mqtt_write_user_name(const dps_registration *registration,
                                     size_t *length);
 
 /**
+ * Writes the user name of CONNECT to the assigned hub, with a NUL behind it. The client id is `device_id`, the password a
+ * token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
+ * `hub` or `device_id` is empty.
+ */
+dps_result dps_mqtt_write_hub_user_name(dps_span hub,
+                                        dps_span device_id,
+                                        dps_span user_agent,
+                                        dps_buffer out,
+                                        size_t *length);
+
+/**
  * Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
  *
- * Gives `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT does not have; otherwise the same as
- * `dps_mqtt_write_user_name`.
+ * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT
+ * does not have; otherwise the same as `dps_mqtt_write_user_name`.
  */
 dps_result dps_mqtt_write_topic(const dps_registration *registration,
                                 dps_buffer out,
@@ -779,7 +849,7 @@ dps_result dps_mqtt_write_topic(const dps_registration *registration,
 /**
  * Writes the payload to publish, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
  *
- * Gives the same as `dps_mqtt_write_user_name`.
+ * Gives `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
  */
 dps_result dps_mqtt_write_payload(const dps_registration *registration,
                                   dps_buffer out,
@@ -789,8 +859,8 @@ dps_result dps_mqtt_write_payload(const dps_registration *registration,
  * Takes a message that was received: the reply to the pending request, if its topic says so. `payload` is changed where
  * it stands; the custom payload of the outcome stays in it. A reply that cannot be read is taken as one that failed.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (pass it over), or when
- * `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
+ * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_registration_handle_mqtt(dps_registration *registration,
                                         uint64_t now_ms,
@@ -819,6 +889,10 @@ dps_result dps_registration_handle_mqtt(dps_registration *registration,
 
 /** What of a reply's head matters. Spans hold the values of headers as they came; empty without the header. */
 typedef struct dps_http_head {
+#if defined(DPS_HOSTED)
+    /** `sizeof(dps_http_head)`. */
+    size_t size;
+#endif
     /** The status, 100 to 599. */
     uint32_t status;
     /** The value of `Retry-After`. */
@@ -842,8 +916,8 @@ dps_span dps_http_method(const dps_registration *registration);
  * Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the
  * token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
  *
- * Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
- * with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+ * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in
+ * `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 dps_result dps_http_write_target(const dps_registration *registration,
                                  dps_buffer out,
@@ -873,7 +947,7 @@ dps_result dps_http_write_request(const dps_registration *registration,
  * Takes the reply to the request under `id` from an HTTP library. `body` is changed where it stands; the custom payload
  * of the outcome stays in it. A reply that cannot be read is taken as one that failed.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
  */
 dps_result dps_registration_handle_http(dps_registration *registration,
@@ -888,7 +962,7 @@ dps_result dps_registration_handle_http(dps_registration *registration,
  * more behind those bytes and call again; then the machine has taken the reply, or the reason why it cannot be read.
  * `buffer` is changed then; the custom payload of the outcome stays in it.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
  */
 dps_result dps_registration_receive_http(dps_registration *registration,
@@ -965,6 +1039,8 @@ enum {
  * The struct and what it points to is only read, and only until the call returns.
  */
 typedef struct dps_client_config {
+    /** The size of the struct, as `dps_client_config_default` sets it. */
+    size_t size;
     /** Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint. */
     dps_span endpoint;
     /** The id scope, such as `0ne00A1B2C3`. */
@@ -1009,6 +1085,8 @@ typedef struct dps_client_config {
     bool pipelined;
     /** Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off. */
     bool correct_clock;
+    /** The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`. */
+    uint32_t log_level;
     /** `http://[USER@]HOST[:PORT]`. Default: `HTTPS_PROXY`, unless `NO_PROXY` names the host. */
     dps_span proxy;
     /** The proxy's password: a secret. */
@@ -1027,16 +1105,58 @@ typedef struct dps_client_config {
     dps_log_function log;
     /** Passed to `log` as it is. */
     void *log_context;
-    /** The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`. */
-    uint32_t log_level;
 } dps_client_config;
 
-/**
- * Fills in the defaults.
- *
- * Gives `DPS_ERROR_INVALID_ARGUMENT`.
- */
-dps_result dps_client_config_default(dps_client_config *config);
+/* Hosted: sizes of objects and structs --------------------------------------- */
+
+/** `dps_key_from_base64` for a `dps_key` of `size` bytes. `DPS_ERROR_INVALID_ARGUMENT` when they are too few, here and below. */
+dps_result dps_key_from_base64_sized(size_t size,
+                                     dps_key *key,
+                                     dps_span base64);
+
+/** `dps_key_from_bytes` for a `dps_key` of `size` bytes. */
+dps_result dps_key_from_bytes_sized(size_t size, dps_key *key, dps_span raw);
+
+/** `dps_key_derive` for a `dps_key` of `size` bytes. */
+dps_result dps_key_derive_sized(size_t size,
+                                const dps_key *group,
+                                dps_span registration_id,
+                                dps_key *device);
+
+/** `dps_registration_init` for a `dps_registration` of `size` bytes. */
+dps_result dps_registration_init_sized(size_t size,
+                                       dps_registration *registration,
+                                       const dps_config *config,
+                                       dps_buffer storage);
+
+/** `dps_registration_init_lookup` for a `dps_registration` of `size` bytes. */
+dps_result dps_registration_init_lookup_sized(size_t size,
+                                              dps_registration *registration,
+                                              const dps_config *config,
+                                              dps_buffer storage);
+
+/** `dps_registration_init_resumed` for a `dps_registration` of `size` bytes. */
+dps_result dps_registration_init_resumed_sized(size_t size,
+                                               dps_registration *registration,
+                                               const dps_config *config,
+                                               dps_buffer storage,
+                                               dps_span operation);
+
+/** `dps_config_default` for a `dps_config` of `size` bytes. */
+dps_result dps_config_default_sized(size_t size, dps_config *config);
+
+/** `dps_client_config_default` for a `dps_client_config` of `size` bytes. */
+dps_result dps_client_config_default_sized(size_t size, dps_client_config *config);
+
+/* Tell the library the sizes that this header has. */
+#define dps_key_from_base64(...) dps_key_from_base64_sized(sizeof(dps_key), __VA_ARGS__)
+#define dps_key_from_bytes(...) dps_key_from_bytes_sized(sizeof(dps_key), __VA_ARGS__)
+#define dps_key_derive(...) dps_key_derive_sized(sizeof(dps_key), __VA_ARGS__)
+#define dps_registration_init(...) dps_registration_init_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_lookup(...) dps_registration_init_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_resumed(...) dps_registration_init_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
+#define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)
 
 /* Hosted: assignments -------------------------------------------------------- */
 

@@ -4,7 +4,7 @@ use dps_core::error::KeyEvidence;
 use dps_core::registration::storage_size;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Identity, Millis, Payload, RegistrationId};
 
-use crate::memory::{ascii, dps_span, input, output, text};
+use crate::memory::{Input, ascii, blank, dps_span, input, output, text};
 use crate::result::{Outcome, done, dps_result};
 
 /// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
@@ -15,6 +15,9 @@ use crate::result::{Outcome, done, dps_result};
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_config {
+    /// The size of the struct, as `dps_config_default` sets it.
+    #[cfg(dps_hosted)]
+    pub size: usize,
     /// Where the service answers: `HOST` or `HOST:PORT`. Default: the global endpoint.
     pub endpoint: dps_span,
     /// The id scope, such as `0ne00A1B2C3`.
@@ -44,30 +47,16 @@ pub struct dps_config {
     pub correct_clock: bool,
 }
 
+// SAFETY: numbers, truth values and spans, for which zero is valid.
+unsafe impl Input for dps_config {}
+
 /// Fills in the defaults.
 ///
 /// Gives `DPS_ERROR_INVALID_ARGUMENT`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_config_default_abi_1"))]
 pub unsafe extern "C" fn dps_config_default(config: *mut dps_config) -> dps_result {
     // SAFETY: as the caller promises.
-    let place = unsafe { output(config) };
-    done(place.map(|config| {
-        config.write(dps_config {
-            endpoint: dps_span::EMPTY,
-            id_scope: dps_span::EMPTY,
-            registration_id: dps_span::EMPTY,
-            payload: dps_span::EMPTY,
-            deadline_ms: 0,
-            request_timeout_ms: 0,
-            poll_interval_ms: 0,
-            minimum_spacing_ms: 0,
-            token_life_s: 0,
-            seed: 0,
-            key_length: 0,
-            key_derived_here: false,
-            correct_clock: false,
-        });
-    }))
+    done(unsafe { blank(config, size_of::<dps_config>()) })
 }
 
 /// The least storage, in bytes, for a registration under these names.

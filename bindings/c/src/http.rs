@@ -5,7 +5,7 @@ use dps_core::codec::http::{self, wire};
 use dps_core::message::RequestId;
 use dps_core::{ErrorCode, Misuse, Registration};
 
-use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, input, output, value_mut, write_text};
+use crate::memory::{Input, ascii, buffer, bytes, dps_buffer, dps_span, input, output, value_mut, write_text};
 use crate::registration::{dps_registration, hand_over, pending};
 use crate::result::{Refused, done, dps_result};
 
@@ -23,6 +23,9 @@ pub const DPS_HTTP_REQUEST_SIZE: usize = 2304;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_http_head {
+    /// `sizeof(dps_http_head)`.
+    #[cfg(dps_hosted)]
+    pub size: usize,
     /// The status, 100 to 599.
     pub status: u32,
     /// The value of `Retry-After`.
@@ -30,6 +33,9 @@ pub struct dps_http_head {
     /// The value of `Date`. From it the machine learns the time, if nobody has set it.
     pub date: dps_span,
 }
+
+// SAFETY: a number and spans, for which zero is valid.
+unsafe impl Input for dps_http_head {}
 
 /// How far a reply has come.
 #[repr(C)]
@@ -51,8 +57,8 @@ pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) 
 /// Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the
 /// token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
 ///
-/// Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
-/// with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in
+/// `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_http_write_target(
     registration: *const dps_registration,
@@ -111,7 +117,7 @@ pub unsafe extern "C" fn dps_http_write_request(
 /// Takes the reply to the request under `id` from an HTTP library. `body` is changed where it stands; the custom payload
 /// of the outcome stays in it. A reply that cannot be read is taken as one that failed.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
 /// `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_http(
@@ -142,7 +148,7 @@ pub unsafe extern "C" fn dps_registration_handle_http(
 /// more behind those bytes and call again; then the machine has taken the reply, or the reason why it cannot be read.
 /// `buffer` is changed then; the custom payload of the outcome stays in it.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
 /// `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_receive_http(

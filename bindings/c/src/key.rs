@@ -5,9 +5,9 @@ use dps_core::secret::{KEY_TEXT_MAX, Signature};
 use dps_core::{ErrorCode, Key, RegistrationId};
 
 use crate::memory::{
-    Object, ascii, buffer, bytes, clear, dps_buffer, dps_span, input, output, vacant, value, write_text,
+    Object, ascii, buffer, bytes, clear, dps_buffer, dps_span, output, shared, vacant, value, write_text,
 };
-use crate::result::{done, dps_result};
+use crate::result::{Refused, done, dps_result};
 
 /// The size of a `dps_key`, in words of 8 bytes.
 pub const DPS_KEY_WORDS: usize = 10;
@@ -20,7 +20,8 @@ const _: () = assert!(DPS_KEY_TEXT_SIZE == KEY_TEXT_MAX + 1);
 
 /// A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
 ///
-/// Opaque, in the caller's memory; may not be copied or moved. It holds a secret: wipe it with `dps_key_wipe`.
+/// Opaque, in the caller's memory; may be copied and moved. It holds a secret: wipe it, and every copy, with
+/// `dps_key_wipe`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct dps_key {
@@ -38,13 +39,14 @@ pub struct dps_signature {
 impl Object for dps_key {
     type Value = Key;
     const MARK: usize = 0x6B65_7901;
+    const BOUND: bool = false;
 }
 
 /// Reads a key as the service shows it: base64, padding optional, nothing before or behind it.
 ///
 /// Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
 /// `DPS_ERROR_INVALID_ARGUMENT`. Then `key` is unchanged.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_base64_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span) -> dps_result {
     let read = || {
         // SAFETY: as the caller promises.
@@ -59,7 +61,7 @@ pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span
 ///
 /// Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
 /// is unchanged.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_bytes_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) -> dps_result {
     let take = || {
         // SAFETY: as the caller promises.
@@ -74,16 +76,19 @@ pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) ->
 ///
 /// For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
 ///
-/// Gives `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_MISUSE` when `group` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
-/// Then `device` is unchanged. `device` may not be `group`.
-#[unsafe(no_mangle)]
+/// Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`; `DPS_ERROR_INVALID_ARGUMENT`, also when `device`
+/// is `group`. Then `device` is unchanged.
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_derive_abi_1"))]
 pub unsafe extern "C" fn dps_key_derive(
     group: *const dps_key,
     registration_id: dps_span,
     device: *mut dps_key,
 ) -> dps_result {
     let derive = || {
-        // SAFETY: as the caller promises.
+        if core::ptr::eq(group, device) {
+            return Err(Refused::ARGUMENT);
+        }
+        // SAFETY: as the caller promises; the two are not one.
         let (group, registration_id, device) =
             unsafe { (value(group)?, ascii(registration_id, ErrorCode::InvalidRegistrationId)?, vacant(device)?) };
         device.put(derive_device_key(group, RegistrationId::new(registration_id)?));
@@ -94,7 +99,7 @@ pub unsafe extern "C" fn dps_key_derive(
 
 /// HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
 ///
-/// Gives `DPS_ERROR_MISUSE` when `key` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_key_sign(
     key: *const dps_key,
@@ -112,8 +117,8 @@ pub unsafe extern "C" fn dps_key_sign(
 
 /// Writes the key as base64, with a NUL behind it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` always does.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_MISUSE` when `key` was not
-/// made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+/// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_key_write_base64(key: *const dps_key, out: dps_buffer, length: *mut usize) -> dps_result {
     let write = || {
@@ -136,6 +141,6 @@ impl dps_signature {
     /// The caller filled it in.
     pub(crate) unsafe fn read(signature: *const Self) -> crate::result::Outcome<Signature> {
         // SAFETY: promised on.
-        unsafe { input(signature).map(|signature| Signature::new(signature.bytes)) }
+        unsafe { shared(signature).map(|signature| Signature::new(signature.bytes)) }
     }
 }

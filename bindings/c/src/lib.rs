@@ -12,7 +12,7 @@
 
 pub mod action;
 pub mod config;
-#[cfg(all(feature = "hosted", not(target_os = "none")))]
+#[cfg(dps_hosted)]
 pub mod hosted;
 pub mod http;
 pub mod key;

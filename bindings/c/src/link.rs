@@ -12,7 +12,7 @@ use crate::result::{Refused, done, dps_result};
 /// CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do with
 /// `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id or `registration` was not made;
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
 /// `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link gives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_link_error(

@@ -1,7 +1,7 @@
 //! The caller's memory: spans, buffers, objects. The one way by which a pointer becomes a reference.
 //!
 //! What can be checked is checked here: null, alignment, impossible lengths, text that is no UTF-8, an object that was
-//! not made or was copied. That a pointer that is not null points to memory of the caller's, and that no other thread
+//! not made, a registration that was copied. That a pointer that is not null points to memory of the caller's, and that no other thread
 //! uses it meanwhile, is the caller's promise.
 
 use core::mem::{MaybeUninit, align_of, size_of};
@@ -123,25 +123,101 @@ pub(crate) unsafe fn buffer<'a>(buffer: dps_buffer) -> Outcome<&'a mut [u8]> {
 /// # Safety
 /// It is the caller's to write to for `'a`.
 pub(crate) unsafe fn output<'a, T>(place: *mut T) -> Outcome<&'a mut MaybeUninit<T>> {
-    // SAFETY: null and misaligned are refused; what stands there is not read.
-    unsafe { reference(place.cast::<MaybeUninit<T>>()) }
+    usable(place)?;
+    // SAFETY: neither null nor misaligned; what stands there is not read.
+    Ok(unsafe { &mut *place.cast() })
 }
+
+/// Refuses a pointer that no reference can be made of.
+fn usable<T>(place: *const T) -> Outcome<()> {
+    if place.is_null() || !place.is_aligned() { Err(Refused::ARGUMENT) } else { Ok(()) }
+}
+
+/// A struct that the caller fills in. For programs on an operating system its first member is its size, a `usize`, so
+/// that it can grow: what the library does not know must be zero, what the caller does not know counts as zero. A new
+/// member begins where the struct ended so far, behind its padding.
+///
+/// # Safety
+/// `repr(C)`, and valid when every byte is zero.
+pub(crate) unsafe trait Input: Copy {}
+
+/// What [`input`] gives: in firmware, which is one build with its library, the struct itself; else a copy of it.
+#[cfg(not(dps_hosted))]
+pub(crate) type Given<'a, T> = &'a T;
+/// As above.
+#[cfg(dps_hosted)]
+pub(crate) type Given<'a, T> = T;
 
 /// A struct that the caller filled in.
 ///
 /// # Safety
 /// It was filled in, and stays so for `'a`.
-pub(crate) unsafe fn input<'a, T>(place: *const T) -> Outcome<&'a T> {
-    // SAFETY: null and misaligned are refused; the rest is promised.
-    unsafe { reference(place.cast_mut()).map(|place| &*place) }
+#[cfg(not(dps_hosted))]
+pub(crate) unsafe fn input<'a, T: Input>(place: *const T) -> Outcome<Given<'a, T>> {
+    // SAFETY: promised on.
+    unsafe { shared(place) }
 }
 
-unsafe fn reference<'a, T>(place: *mut T) -> Outcome<&'a mut T> {
-    if place.is_null() || !place.is_aligned() {
+/// As above.
+///
+/// # Safety
+/// It was filled in, as far as its size says.
+#[cfg(dps_hosted)]
+pub(crate) unsafe fn input<'a, T: Input>(place: *const T) -> Outcome<Given<'a, T>> {
+    // SAFETY: promised on.
+    unsafe { copied(place) }
+}
+
+/// The copy of a struct whose first member is its size.
+///
+/// # Safety
+/// It was filled in, as far as its size says.
+#[cfg(any(dps_hosted, test))]
+unsafe fn copied<T: Input>(place: *const T) -> Outcome<T> {
+    usable(place)?;
+    let bytes = place.cast::<u8>();
+    // SAFETY: the first member is the size, and there is no smaller struct.
+    let size = unsafe { place.cast::<usize>().read() };
+    if size < size_of::<usize>() || size > isize::MAX as usize {
         return Err(Refused::ARGUMENT);
     }
+    let known = size.min(size_of::<T>());
+    // SAFETY: the caller's struct has `size` bytes; these may be padding, and are compared as bytes.
+    if (known..size).any(|at| unsafe { bytes.add(at).read() } != 0) {
+        return Err(Refused::ARGUMENT);
+    }
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: both have as many bytes. Zero is valid, as the trait promises, and so is what the caller filled in.
+    Ok(unsafe {
+        ptr::copy_nonoverlapping(bytes, copy.as_mut_ptr().cast(), known);
+        copy.assume_init()
+    })
+}
+
+/// Makes every member of an input struct of `size` bytes zero, but for its size.
+///
+/// # Safety
+/// The caller has `size` bytes at `place`.
+pub(crate) unsafe fn blank<T: Input>(place: *mut T, size: usize) -> Outcome<()> {
+    usable(place)?;
+    // SAFETY: promised on.
+    unsafe { ptr::write_bytes(place.cast::<u8>(), 0, size) };
+    #[cfg(dps_hosted)]
+    if size >= size_of::<usize>() {
+        // SAFETY: as above; the first member is the size.
+        unsafe { place.cast::<usize>().write(size) };
+    }
+    Ok(())
+}
+
+/// A struct or an object to look at only.
+///
+/// # Safety
+/// It has a value, and nothing changes it for `'a`.
+pub(crate) unsafe fn shared<'a, T>(place: *const T) -> Outcome<&'a T> {
+    usable(place)?;
     // SAFETY: neither null nor misaligned; the rest is promised.
-    Ok(unsafe { &mut *place })
+    Ok(unsafe { &*place })
 }
 
 /// An object as C sees it: opaque memory of a known size, and what Rust keeps there.
@@ -150,6 +226,8 @@ pub(crate) trait Object: Sized {
     type Value;
     /// Tells objects of one kind from those of another, and from memory that holds none.
     const MARK: usize;
+    /// Whether a copy is not an object: there is memory that only one of the two can use.
+    const BOUND: bool;
     /// Refuses to compile when the memory that C sets aside is too small.
     const FITS: () = assert!(
         size_of::<Slot<Self::Value>>() <= size_of::<Self>() && align_of::<Slot<Self::Value>>() <= align_of::<Self>(),
@@ -157,7 +235,7 @@ pub(crate) trait Object: Sized {
     );
 }
 
-/// What stands in an object's memory. The seal is made of the address, so that a copy is not taken for the object.
+/// What stands in an object's memory. The seal of a bound object is made of its address.
 #[repr(C)]
 pub(crate) struct Slot<V> {
     seal: usize,
@@ -165,7 +243,7 @@ pub(crate) struct Slot<V> {
 }
 
 fn seal<O: Object>(object: *const O) -> usize {
-    object.addr() ^ O::MARK
+    if O::BOUND { object.addr() ^ O::MARK } else { O::MARK }
 }
 
 /// A value on its way into an object.
@@ -194,13 +272,10 @@ impl<O: Object> Vacant<'_, O> {
 /// # Safety
 /// Nothing else uses the object for `'a`.
 pub(crate) unsafe fn value_mut<'a, O: Object>(object: *mut O) -> Outcome<&'a mut O::Value> {
-    // SAFETY: null and misaligned are refused; as large as the value needs.
-    let slot = unsafe { reference(object.cast::<Slot<MaybeUninit<O::Value>>>())? };
-    if slot.seal != seal(object) {
-        return Err(Refused::MISUSE);
-    }
+    // SAFETY: promised on; the reference does not outlive the check.
+    unsafe { value(object.cast_const())? };
     // SAFETY: the seal says that a value was put there.
-    Ok(unsafe { slot.value.assume_init_mut() })
+    Ok(unsafe { &mut (*object.cast::<Slot<O::Value>>()).value })
 }
 
 /// As [`value_mut`], to look only.
@@ -208,8 +283,13 @@ pub(crate) unsafe fn value_mut<'a, O: Object>(object: *mut O) -> Outcome<&'a mut
 /// # Safety
 /// Nothing changes the object for `'a`.
 pub(crate) unsafe fn value<'a, O: Object>(object: *const O) -> Outcome<&'a O::Value> {
-    // SAFETY: promised on.
-    unsafe { value_mut(object.cast_mut()).map(|value| &*value) }
+    // SAFETY: null and misaligned are refused; as large as the value needs.
+    let slot = unsafe { shared(object.cast::<Slot<MaybeUninit<O::Value>>>())? };
+    if slot.seal != seal(object) {
+        return Err(Refused::OBJECT);
+    }
+    // SAFETY: the seal says that a value was put there.
+    Ok(unsafe { slot.value.assume_init_ref() })
 }
 
 /// Drops the value in an object, if there is one.
@@ -223,6 +303,19 @@ pub(crate) unsafe fn clear<O: Object>(object: *mut O) {
             ptr::drop_in_place(value);
             (*object.cast::<Slot<MaybeUninit<O::Value>>>()).seal = 0;
         }
+    }
+}
+
+/// Overwrites `length` bytes at `memory` with zeros in a way that no compiler removes: for a key's text, a signature, a
+/// token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no harm.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize) {
+    if memory.is_null() {
+        return;
+    }
+    for at in 0..length {
+        // SAFETY: the caller promises `length` bytes.
+        unsafe { memory.cast::<u8>().add(at).write_volatile(0) };
     }
 }
 
@@ -244,4 +337,169 @@ pub(crate) fn write_text(
     length.write(text.len());
     text.push_byte(0);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Written for Miri too, which finds references that must not be: `cargo xtask miri`.
+
+    use super::*;
+    use crate::config::{dps_config, dps_config_default, dps_registration_storage_size};
+    use crate::key::{dps_key, dps_key_derive, dps_key_from_base64, dps_key_sign, dps_key_wipe, dps_signature};
+    use crate::registration::{
+        dps_registration, dps_registration_clear, dps_registration_init, dps_registration_poll,
+        dps_registration_set_time,
+    };
+    use crate::result::{DPS_OK, done};
+
+    const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+
+    fn refused(refusal: Refused) -> crate::result::dps_result {
+        done(Err(refusal))
+    }
+
+    fn zeroed<T>() -> T {
+        // SAFETY: used for C structs and opaque memory only, for which zero is valid.
+        unsafe { MaybeUninit::zeroed().assume_init() }
+    }
+
+    /// An object is memory to Rust too: the value in it has padding.
+    type Memory<T> = MaybeUninit<T>;
+
+    fn key() -> Memory<dps_key> {
+        let mut key = Memory::zeroed();
+        // SAFETY: both live.
+        assert_eq!(unsafe { dps_key_from_base64(key.as_mut_ptr(), dps_span::of(GROUP_KEY)) }, DPS_OK);
+        key
+    }
+
+    /// A constant object in memory that is read-only for Rust: a `&mut` to it would be undefined behavior.
+    #[test]
+    fn constant_key_signs() {
+        let key = key();
+        let shared = &key;
+        let (mut first, mut second): (dps_signature, dps_signature) = (zeroed(), zeroed());
+        // SAFETY: all live; `shared` is only read.
+        unsafe {
+            assert_eq!(dps_key_sign(shared.as_ptr(), dps_span::of("x"), &mut first), DPS_OK);
+            assert_eq!(dps_key_sign(shared.as_ptr(), dps_span::of("x"), &mut second), DPS_OK);
+        }
+        assert_eq!(first.bytes, second.bytes);
+    }
+
+    #[test]
+    fn copied_key_signs_and_wiped_key_does_not() {
+        let original = key();
+        let mut copy: Memory<dps_key> = Memory::uninit();
+        let mut signature: dps_signature = zeroed();
+        // SAFETY: the copy is of the same size; a key is bytes.
+        unsafe {
+            ptr::copy_nonoverlapping(&original, &mut copy, 1);
+            assert_eq!(dps_key_sign(copy.as_ptr(), dps_span::of("x"), &mut signature), DPS_OK);
+            dps_key_wipe(copy.as_mut_ptr());
+            assert_eq!(dps_key_sign(copy.as_ptr(), dps_span::of("x"), &mut signature), refused(Refused::OBJECT));
+        }
+    }
+
+    #[test]
+    fn key_is_derived_from_constant_group_key_only_into_another() {
+        let (mut group, mut device) = (key(), Memory::<dps_key>::zeroed());
+        let (id, both) = (dps_span::of("dev-01"), group.as_mut_ptr());
+        // SAFETY: all live.
+        unsafe {
+            assert_eq!(dps_key_derive(both, id, both), refused(Refused::ARGUMENT));
+            assert_eq!(dps_key_derive(group.as_ptr(), id, device.as_mut_ptr()), DPS_OK);
+        }
+    }
+
+    #[test]
+    fn registration_runs_in_caller_memory_and_its_copy_is_refused() {
+        let mut config: dps_config = zeroed();
+        let (mut storage, mut size) = ([0_u8; 1280], 0);
+        let (mut object, mut copied) = (Memory::<dps_registration>::zeroed(), Memory::zeroed());
+        let registration = object.as_mut_ptr();
+        let mut action = MaybeUninit::<crate::action::dps_action>::uninit();
+        // SAFETY: all live; the storage outlives the registration.
+        unsafe {
+            assert_eq!(dps_config_default(&mut config), DPS_OK);
+            config.id_scope = dps_span::of("0ne00A1B2C3");
+            config.registration_id = dps_span::of("dev-01");
+            assert_eq!(dps_registration_storage_size(&config, &mut size), DPS_OK);
+            let place = dps_buffer { ptr: storage.as_mut_ptr().cast(), len: size };
+            assert_eq!(dps_registration_init(registration, &config, place), DPS_OK);
+            assert_eq!(dps_registration_set_time(registration, 0, 1_767_225_600), DPS_OK);
+            assert_eq!(dps_registration_poll(registration, 0, action.as_mut_ptr()), DPS_OK);
+            let to_sign = action.assume_init().to_sign;
+            let mut signature: dps_signature = zeroed();
+            assert_eq!(dps_key_sign(key().as_ptr(), to_sign, &mut signature), DPS_OK);
+            ptr::copy_nonoverlapping(registration, copied.as_mut_ptr(), 1);
+            assert_eq!(dps_registration_poll(copied.as_mut_ptr(), 0, action.as_mut_ptr()), refused(Refused::OBJECT));
+            dps_registration_clear(copied.as_mut_ptr());
+            dps_registration_clear(registration);
+        }
+        assert!(storage.iter().take(size).all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn wiped_memory_is_zero() {
+        let mut memory = [7_u8; 9];
+        // SAFETY: it has eight bytes and more; null is allowed.
+        unsafe {
+            dps_wipe(memory.as_mut_ptr().cast(), 8);
+            dps_wipe(ptr::null_mut(), 8);
+        }
+        assert_eq!(memory, [0, 0, 0, 0, 0, 0, 0, 0, 7]);
+    }
+
+    mod sized {
+        use super::*;
+
+        #[repr(C)]
+        #[derive(Clone, Copy)]
+        struct Earlier {
+            size: usize,
+            first: usize,
+        }
+
+        #[repr(C)]
+        #[derive(Clone, Copy)]
+        struct Now {
+            size: usize,
+            first: usize,
+            second: usize,
+        }
+
+        // SAFETY: numbers.
+        unsafe impl Input for Earlier {}
+        // SAFETY: numbers.
+        unsafe impl Input for Now {}
+
+        fn read<T, U: Input>(given: &T) -> Outcome<U> {
+            // SAFETY: the struct says its size.
+            unsafe { copied(ptr::from_ref(given).cast()) }
+        }
+
+        #[test]
+        fn struct_of_earlier_program_is_read_without_what_follows_it() {
+            let memory = [Earlier { size: size_of::<Earlier>(), first: 5 }, Earlier { size: 7, first: 7 }];
+            let read: Now = read(&memory[0]).unwrap();
+            assert_eq!((read.first, read.second), (5, 0));
+        }
+
+        #[test]
+        fn struct_of_later_program_is_read_if_the_rest_is_zero() {
+            let mut given = Now { size: size_of::<Now>(), first: 5, second: 0 };
+            assert_eq!(read::<Now, Earlier>(&given).unwrap().first, 5);
+            given.second = 1;
+            assert_eq!(read::<Now, Earlier>(&given).err(), Some(Refused::ARGUMENT));
+        }
+
+        #[test]
+        fn struct_without_its_size_is_refused() {
+            for size in [0, size_of::<usize>() - 1, usize::MAX] {
+                let given = Now { size, first: 5, second: 0 };
+                assert_eq!(read::<Now, Now>(&given).err(), Some(Refused::ARGUMENT), "{size}");
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use dps_core::ErrorCode;
 use dps_core::codec::mqtt;
 use dps_core::message::Call;
 
-use crate::memory::{ascii, buffer, dps_buffer, dps_span, output, value_mut, write_text};
+use crate::memory::{ascii, buffer, dps_buffer, dps_span, output, value, value_mut, write_text};
 use crate::registration::{dps_registration, hand_over, pending};
 use crate::result::{Refused, done, dps_result};
 
@@ -18,12 +18,19 @@ pub const DPS_MQTT_TOPIC_SIZE: usize = 208;
 /// A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of that
 /// and 12.
 pub const DPS_MQTT_PAYLOAD_SIZE: usize = 152;
+/// A buffer that holds any user name for a hub with its NUL, when `user_agent` has up to 64 bytes.
+pub const DPS_MQTT_HUB_USER_NAME_SIZE: usize = 624;
+
+/// The version of the hub's device API (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT
+/// protocol").
+const HUB_API_VERSION: &str = "2021-04-12";
 
 /// Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
-/// the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request.
+/// the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
+/// is the same before, between and after requests.
 ///
-/// Gives `DPS_ERROR_MISUSE` when no request is to be sent, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`,
-/// with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+/// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_user_name(
     registration: *const dps_registration,
@@ -33,11 +40,46 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, user_agent) = unsafe { (pending(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
+        let (machine, user_agent) = unsafe { (value(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
         // SAFETY: as the caller promises.
         let (out, length) = unsafe { (buffer(out)?, output(length)?) };
         write_text(out, length, &|text| {
-            mqtt::write_user_name(text, &request.identity, mqtt::DEFAULT_API_VERSION, user_agent);
+            mqtt::write_user_name(text, &machine.identity(), mqtt::DEFAULT_API_VERSION, user_agent);
+        })
+    };
+    done(write())
+}
+
+/// Writes the user name of CONNECT to the assigned hub, with a NUL behind it. The client id is `device_id`, the password a
+/// token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
+/// `hub` or `device_id` is empty.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
+    hub: dps_span,
+    device_id: dps_span,
+    user_agent: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    let given = |span| unsafe { ascii(span, ErrorCode::InvalidArgument) };
+    let write = || {
+        let (hub, device_id, user_agent) = (given(hub)?, given(device_id)?, given(user_agent)?);
+        if hub.is_empty() || device_id.is_empty() {
+            return Err(Refused::ARGUMENT);
+        }
+        // SAFETY: as the caller promises.
+        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
+        write_text(out, length, &|text| {
+            for part in [hub, "/", device_id, "/?api-version=", HUB_API_VERSION] {
+                text.push(part);
+            }
+            if !user_agent.is_empty() {
+                text.push("&DeviceClientType=");
+                text.push_percent(user_agent);
+            }
         })
     };
     done(write())
@@ -45,8 +87,8 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
 
 /// Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
 ///
-/// Gives `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT does not have; otherwise the same as
-/// `dps_mqtt_write_user_name`.
+/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT
+/// does not have; otherwise the same as `dps_mqtt_write_user_name`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_topic(
     registration: *const dps_registration,
@@ -66,7 +108,7 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
 
 /// Writes the payload to publish, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
 ///
-/// Gives the same as `dps_mqtt_write_user_name`.
+/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_payload(
     registration: *const dps_registration,
@@ -84,8 +126,8 @@ pub unsafe extern "C" fn dps_mqtt_write_payload(
 /// Takes a message that was received: the reply to the pending request, if its topic says so. `payload` is changed where
 /// it stands; the custom payload of the outcome stays in it. A reply that cannot be read is taken as one that failed.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (pass it over), or when
-/// `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
+/// `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_mqtt(
     registration: *mut dps_registration,

@@ -119,7 +119,7 @@ impl dps_hint {
 /// How it ended. Gives `DPS_OK` and fills in `outcome` when the device has a hub, or a lookup found its record.
 ///
 /// Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
-/// `DPS_ERROR_MISUSE` when it is not over or was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// `DPS_ERROR_MISUSE` when it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_outcome(
     registration: *const dps_registration,
@@ -172,7 +172,7 @@ pub(crate) fn status(status: Status) -> dps_status {
 
 /// Why it failed.
 ///
-/// Gives `DPS_ERROR_MISUSE` when it has not failed, or was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_MISUSE` when it has not failed; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_failure(
     registration: *const dps_registration,
@@ -198,8 +198,8 @@ pub unsafe extern "C" fn dps_registration_failure(
 
 /// The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
 ///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed, or was not
-/// made.
+/// Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
+/// `DPS_ERROR_INVALID_OBJECT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_hint(
     registration: *const dps_registration,

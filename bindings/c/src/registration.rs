@@ -37,6 +37,7 @@ pub struct dps_registration {
 impl Object for dps_registration {
     type Value = Registration<'static>;
     const MARK: usize = 0x7265_6702;
+    const BOUND: bool = true;
 }
 
 /// Makes a machine that registers the device with a symmetric key. `storage` is the machine's until
@@ -45,7 +46,7 @@ impl Object for dps_registration {
 /// Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
 /// `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
 /// `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` is unchanged.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init(
     registration: *mut dps_registration,
     config: *const dps_config,
@@ -56,7 +57,7 @@ pub unsafe extern "C" fn dps_registration_init(
 }
 
 /// As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_lookup_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init_lookup(
     registration: *mut dps_registration,
     config: *const dps_config,
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
 ///
 /// Gives also `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another endpoint,
 /// id scope or registration id.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_resumed_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init_resumed(
     registration: *mut dps_registration,
     config: *const dps_config,
@@ -114,7 +115,7 @@ unsafe fn init(
 /// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
 /// MQTT none can be made without.
 ///
-/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_set_time(
     registration: *mut dps_registration,
@@ -130,7 +131,7 @@ pub unsafe extern "C" fn dps_registration_set_time(
 
 /// The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
 ///
-/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_poll(
     registration: *mut dps_registration,
@@ -148,7 +149,7 @@ pub unsafe extern "C" fn dps_registration_poll(
 
 /// Takes the signature that was asked for under `id`.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id or `registration` was not made;
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
 /// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_signature(
@@ -184,7 +185,7 @@ pub unsafe extern "C" fn dps_registration_handle_sign_error(
 
 /// Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.
 ///
-/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_abandon(registration: *mut dps_registration) -> dps_result {
     // SAFETY: as the caller promises.
@@ -194,7 +195,7 @@ pub unsafe extern "C" fn dps_registration_abandon(registration: *mut dps_registr
 
 /// Ends the registration now, unless it is over; its outcome is `DPS_ERROR_CANCELLED`.
 ///
-/// Gives `DPS_ERROR_MISUSE` when `registration` was not made; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_cancel(registration: *mut dps_registration) -> dps_result {
     // SAFETY: as the caller promises.
@@ -205,8 +206,8 @@ pub unsafe extern "C" fn dps_registration_cancel(registration: *mut dps_registra
 /// Writes the operation under way, with a NUL behind it: one line without a secret. Store it, and a restarted device
 /// goes on from it by `dps_registration_init_resumed`.
 ///
-/// Gives `DPS_ERROR_MISUSE` when there is none, or `registration` was not made; `DPS_ERROR_STORAGE_TOO_SMALL`, with the
-/// size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`.
+/// Gives `DPS_ERROR_MISUSE` when there is none; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`;
+/// `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_write_operation(
     registration: *const dps_registration,

@@ -88,6 +88,7 @@ pub(crate) type Outcome<T> = Result<T, Refused>;
 impl Refused {
     pub(crate) const ARGUMENT: Self = Self(ErrorCode::InvalidArgument);
     pub(crate) const MISUSE: Self = Self(ErrorCode::Misuse);
+    pub(crate) const OBJECT: Self = Self(ErrorCode::InvalidObject);
     pub(crate) const TOO_SMALL: Self = Self(ErrorCode::StorageTooSmall);
 }
 

@@ -6,8 +6,11 @@ use dps_core::credentials::{Resource, SasToken};
 use dps_core::{Endpoint, ErrorCode, IdScope, Identity, RegistrationId, UnixSeconds};
 
 use crate::key::dps_signature;
-use crate::memory::{ascii, buffer, dps_buffer, dps_span, input, output};
+use crate::memory::{Input, ascii, buffer, dps_buffer, dps_span, input, output};
 use crate::result::{Outcome, Refused, done, dps_result, told};
+
+/// A buffer that holds any token, in bytes.
+pub const DPS_TOKEN_SIZE: usize = 848;
 
 /// Who a token is for.
 #[repr(u32)]
@@ -23,6 +26,9 @@ pub enum dps_sas_audience {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_sas {
+    /// `sizeof(dps_sas)`.
+    #[cfg(dps_hosted)]
+    pub size: usize,
     /// A `dps_sas_audience`.
     pub audience: u32,
     /// Who is to let the bearer in: an id scope, or a hub's host name. ASCII, as is the next.
@@ -33,12 +39,18 @@ pub struct dps_sas {
     pub expires_unix_s: u64,
 }
 
+// SAFETY: numbers and spans, for which zero is valid.
+unsafe impl Input for dps_sas {}
+
 /// Lays out what has to be signed for a token, in `out`, and says where it stands. Sign those bytes with the device's
 /// key and pass the same arguments to `dps_sas_finish`. `to_sign` holds until `out` is used otherwise.
 ///
+/// `DPS_TOKEN_SIZE` bytes always do.
+///
 /// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`; `DPS_ERROR_INVALID_ID_SCOPE`,
 /// `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown audience.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_sas_prepare_abi_1"))]
+#[cfg_attr(dps_hosted, unsafe(no_mangle))]
 pub unsafe extern "C" fn dps_sas_prepare(
     sas: *const dps_sas,
     out: dps_buffer,
@@ -103,5 +115,25 @@ impl dps_sas {
             _ => return Err(Refused::ARGUMENT),
         };
         told(SasToken::prepare(resource, UnixSeconds::new(self.expires_unix_s), out), needed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_size_holds_longest_token() {
+        let (host, scope) = ("h".repeat(253), "s".repeat(64));
+        let device = "#".repeat(128);
+        let id = format!("a{}a", ":".repeat(126));
+        let identity = Identity {
+            endpoint: Endpoint::GLOBAL,
+            id_scope: IdScope::new(&scope).unwrap(),
+            registration_id: RegistrationId::new(&id).unwrap(),
+        };
+        let hub = Resource::HubDevice { hub: &host, device_id: &device };
+        assert!(hub.token_max() <= DPS_TOKEN_SIZE, "{}", hub.token_max());
+        assert!(Resource::Registration(identity).token_max() <= DPS_TOKEN_SIZE);
     }
 }

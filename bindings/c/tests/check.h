@@ -26,7 +26,6 @@ extern unsigned checks_done, checks_failed;
         }                                                                                         \
     } while (0)
 
-#define BUFFER(array) ((dps_buffer){(array), sizeof(array)})
 #define NO_BUFFER(size) ((dps_buffer){NULL, (size)})
 #define NO_SPAN(size) ((dps_span){NULL, (size)})
 

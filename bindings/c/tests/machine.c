@@ -60,7 +60,7 @@ void a_registration_over_mqtt(void)
             CHECK(!"the storage is wiped");
             break;
         }
-    GIVES(DPS_ERROR_MISUSE, dps_registration_poll(registration, 3000, &action));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(registration, 3000, &action));
     dps_registration_clear(registration);
 }
 
@@ -81,12 +81,12 @@ void a_refusal_over_http(void)
     const size_t whole = strlen(refusal);
     memcpy(reply, refusal, whole);
     for (size_t received = 0; received < whole; received++) {
-        GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, BUFFER(reply), received, false, &progress));
+        GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), received, false, &progress));
         CHECK(!progress.complete);
     }
     GIVES(DPS_ERROR_MISUSE,
-          dps_registration_receive_http(registration, 0, action.id + 1, BUFFER(reply), whole, false, &progress));
-    GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, BUFFER(reply), whole, false, &progress));
+          dps_registration_receive_http(registration, 0, action.id + 1, DPS_BUFFER(reply), whole, false, &progress));
+    GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), whole, false, &progress));
     CHECK(progress.complete && !progress.close);
 
     GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_outcome(registration, &outcome));
@@ -108,7 +108,7 @@ void a_connection_that_ends_too_early(void)
     scene_begin(&memory);
     CHECK(scene_until_send(&memory, 0, &action));
     memcpy(reply, "HTTP/1.1 200 OK\r\n", 17);
-    GIVES(DPS_OK, dps_registration_receive_http(&memory.registration, 0, action.id, BUFFER(reply), 17, true, &progress));
+    GIVES(DPS_OK, dps_registration_receive_http(&memory.registration, 0, action.id, DPS_BUFFER(reply), 17, true, &progress));
     CHECK(progress.complete && progress.close);
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_WAIT);
@@ -122,14 +122,14 @@ void a_lookup(void)
     dps_action action;
     dps_outcome outcome;
     size_t length;
-    const dps_http_head head = {200, dps_span_of(""), dps_span_of("no date")};
+    const dps_http_head head = {.size = sizeof head, .status = 200, .date = dps_span_of("no date")};
     scene_begin(&memory);
     dps_registration_clear(registration);
-    GIVES(DPS_OK, dps_registration_init_lookup(registration, &memory.config, BUFFER(memory.storage)));
+    GIVES(DPS_OK, dps_registration_init_lookup(registration, &memory.config, DPS_BUFFER(memory.storage)));
     GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
     CHECK(scene_until_send(&memory, 0, &action) && action.call == DPS_CALL_LOOKUP);
     CHECK(span_is(dps_http_method(registration), "POST"));
-    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, BUFFER(reply), &length));
+    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, DPS_BUFFER(reply), &length));
     GIVES(DPS_ERROR_MISUSE, dps_registration_handle_http(registration, 0, action.id + 1, &head, said(record)));
     GIVES(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(record)));
     GIVES(DPS_OK, dps_registration_outcome(registration, &outcome));
@@ -144,20 +144,20 @@ void an_operation_that_is_resumed(void)
     char operation[256];
     size_t length = 0;
     scene_begin(&memory);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_write_operation(registration, BUFFER(operation), &length));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
     CHECK(scene_until_send(&memory, 0, &action));
     GIVES(DPS_OK, answer(0, 202, action.id, "", assigning));
-    GIVES(DPS_OK, dps_registration_write_operation(registration, BUFFER(operation), &length));
+    GIVES(DPS_OK, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
     dps_registration_clear(registration);
 
     const dps_span saved = {operation, length};
-    GIVES(DPS_OK, dps_registration_init_resumed(registration, &memory.config, BUFFER(memory.storage), saved));
+    GIVES(DPS_OK, dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
     GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
     CHECK(scene_until_send(&memory, 0, &action) && action.call == DPS_CALL_STATUS);
     dps_registration_clear(registration);
     memory.config.registration_id = dps_span_of("another");
     GIVES(DPS_ERROR_OPERATION_MISMATCH,
-          dps_registration_init_resumed(registration, &memory.config, BUFFER(memory.storage), saved));
+          dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
 }
 
 void answers_that_nobody_asked_for(void)
@@ -172,8 +172,8 @@ void answers_that_nobody_asked_for(void)
     GIVES(DPS_ERROR_MISUSE, dps_registration_handle_sign_error(registration, 0, 1));
     GIVES(DPS_ERROR_MISUSE, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_DNS, 0));
     GIVES(DPS_ERROR_MISUSE, answer(0, 200, 1, "", assigned));
-    GIVES(DPS_ERROR_MISUSE, dps_mqtt_write_topic(registration, BUFFER(text), &length));
-    GIVES(DPS_ERROR_MISUSE, dps_http_write_target(registration, BUFFER(text), &length));
+    GIVES(DPS_ERROR_MISUSE, dps_mqtt_write_topic(registration, DPS_BUFFER(text), &length));
+    GIVES(DPS_ERROR_MISUSE, dps_http_write_target(registration, DPS_BUFFER(text), &length));
     CHECK(dps_http_method(registration).len == 0);
 
     GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
@@ -202,33 +202,146 @@ void answers_that_nobody_asked_for(void)
 void objects_that_are_none(void)
 {
     static dps_registration never, copy;
-    static dps_key no_key, key_copy;
+    static dps_key no_key;
     dps_action action;
     dps_outcome outcome;
+    dps_failure failure;
+    dps_hint hint;
     dps_signature signature;
     char text[DPS_KEY_TEXT_SIZE];
     size_t length;
-    GIVES(DPS_ERROR_MISUSE, dps_registration_poll(&never, 0, &action));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_set_time(&never, 0, UNIX_S));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_abandon(&never));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_cancel(&never));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_outcome(&never, &outcome));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&never, 0, &action));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_set_time(&never, 0, UNIX_S));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_abandon(&never));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_cancel(&never));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_outcome(&never, &outcome));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_failure(&never, &failure));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_hint(&never, 0, &hint));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_write_operation(&never, DPS_BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_mqtt_write_topic(&never, DPS_BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_handle_sign_error(&never, 0, 1));
     dps_registration_clear(&never);
-    GIVES(DPS_ERROR_MISUSE, dps_key_sign(&no_key, dps_span_of("x"), &signature));
-    GIVES(DPS_ERROR_MISUSE, dps_key_write_base64(&no_key, BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&no_key, DPS_SPAN("x"), &signature));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_write_base64(&no_key, DPS_BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_derive(&no_key, DPS_SPAN("x"), &memory.key));
     dps_key_wipe(&no_key);
+    CHECK(dps_result_family(DPS_ERROR_INVALID_OBJECT) == DPS_FAMILY_MISUSE);
 
     /* A copy is not the object: two would use the same storage. */
     scene_begin(&memory);
     memcpy(&copy, &memory.registration, sizeof copy);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_poll(&copy, 0, &action));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&copy, 0, &action));
     dps_registration_clear(&copy);
-    memcpy(&key_copy, &memory.key, sizeof key_copy);
-    GIVES(DPS_ERROR_MISUSE, dps_key_sign(&key_copy, dps_span_of("x"), &signature));
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     dps_registration_clear(&memory.registration);
-    dps_key_wipe(&memory.key);
-    GIVES(DPS_ERROR_MISUSE, dps_key_sign(&memory.key, dps_span_of("x"), &signature));
+}
+
+/* A key has no other memory, so that it can be copied and moved. */
+void keys_that_are_copied(void)
+{
+    dps_key original, copy;
+    dps_signature first, second;
+    char text[DPS_KEY_TEXT_SIZE];
+    size_t length;
+    GIVES(DPS_OK, dps_key_from_base64(&original, DPS_SPAN(GROUP_KEY)));
+    copy = original;
+    GIVES(DPS_OK, dps_key_sign(&copy, DPS_SPAN("x"), &first));
+    GIVES(DPS_OK, dps_key_sign(&original, DPS_SPAN("x"), &second));
+    CHECK(memcmp(&first, &second, sizeof first) == 0);
+    dps_key_wipe(&original);
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&original, DPS_SPAN("x"), &first));
+
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&copy, DPS_SPAN(DEVICE), &copy));
+    GIVES(DPS_OK, dps_key_derive(&copy, DPS_SPAN(DEVICE), &original));
+    GIVES(DPS_OK, dps_key_write_base64(&original, DPS_BUFFER(text), &length));
+    CHECK(strcmp(text, DEVICE_KEY) == 0);
+    dps_key_wipe(&copy);
+}
+
+/* Programs that were compiled with another header: smaller structs, smaller objects. */
+void sizes_of_other_headers(void)
+{
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    scene_begin(&memory);
+    CHECK(memory.config.size == sizeof memory.config);
+    dps_registration_clear(registration);
+
+    /* What lies behind a smaller struct is not read: here a payload that can never work. */
+    dps_config config = memory.config;
+    config.payload = dps_span_of("[1]");
+    GIVES(DPS_ERROR_INVALID_PAYLOAD, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
+    config.size = offsetof(dps_config, payload);
+    GIVES(DPS_OK, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
+    GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+    CHECK(scene_until_send(&memory, 0, &action));
+    dps_http_head head = {.size = offsetof(dps_http_head, date), .status = 200, .date = NO_SPAN(4)};
+    GIVES(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(assigned)));
+    dps_registration_clear(registration);
+
+    /* A larger one is taken as long as what is unknown is not asked for. */
+    struct {
+        dps_config known;
+        uint64_t unknown;
+    } larger = {memory.config, 0};
+    larger.known.size = sizeof larger;
+    GIVES(DPS_OK, dps_registration_init(registration, &larger.known, DPS_BUFFER(memory.storage)));
+    dps_registration_clear(registration);
+    larger.unknown = 1;
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(registration, &larger.known, DPS_BUFFER(memory.storage)));
+    config.size = 0;
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
+
+    /* Defaults go no further than the caller's memory. */
+    memset(&config, UNTOUCHED, sizeof config);
+    GIVES(DPS_OK, dps_config_default_sized(offsetof(dps_config, payload), &config));
+    CHECK(config.size == offsetof(dps_config, payload) && config.registration_id.len == 0);
+    CHECK(is_untouched(&config.payload, sizeof config - offsetof(dps_config, payload)));
+
+    /* An object that is too small for the library is refused before anything is written to it. */
+    dps_key key;
+    memset(&key, UNTOUCHED, sizeof key);
+    memset(registration, UNTOUCHED, sizeof *registration);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64_sized(sizeof key - 8, &key, DPS_SPAN(DEVICE_KEY)));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes_sized(sizeof key - 8, &key, DPS_SPAN(DEVICE_KEY)));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive_sized(sizeof key - 8, &memory.key, DPS_SPAN(DEVICE), &key));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_sized(sizeof *registration - 8, registration, &memory.config,
+                                                                  DPS_BUFFER(memory.storage)));
+    CHECK(is_untouched(&key, sizeof key) && is_untouched(registration, sizeof *registration));
+    GIVES(DPS_OK, dps_key_from_base64_sized(sizeof key + 8, &key, DPS_SPAN(DEVICE_KEY)));
+    dps_key_wipe(&key);
+}
+
+void names_for_the_hub(void)
+{
+    char text[DPS_MQTT_HUB_USER_NAME_SIZE];
+    size_t length;
+    GIVES(DPS_OK, dps_mqtt_write_hub_user_name(DPS_SPAN("hub-a.test"), DPS_SPAN(DEVICE), NO_SPAN(0), DPS_BUFFER(text), &length));
+    CHECK(strcmp(text, "hub-a.test/" DEVICE "/?api-version=2021-04-12") == 0 && length == strlen(text));
+    GIVES(DPS_OK, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), DPS_SPAN("d"), DPS_SPAN("test/1"), DPS_BUFFER(text), &length));
+    CHECK(strcmp(text, "h/d/?api-version=2021-04-12&DeviceClientType=test%2F1") == 0);
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(NO_SPAN(0), DPS_SPAN("d"), NO_SPAN(0), DPS_BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), NO_SPAN(0), NO_SPAN(0), DPS_BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), NO_SPAN(1), NO_SPAN(0), DPS_BUFFER(text), &length));
+
+    /* That for the service is known before there is a request, and after. */
+    scene_begin(&memory);
+    GIVES(DPS_OK, dps_mqtt_write_user_name(&memory.registration, NO_SPAN(0), DPS_BUFFER(text), &length));
+    CHECK(strcmp(text, ID_SCOPE "/registrations/" DEVICE "/api-version=2019-03-31") == 0);
+    GIVES(DPS_OK, dps_registration_cancel(&memory.registration));
+    GIVES(DPS_OK, dps_mqtt_write_user_name(&memory.registration, NO_SPAN(0), DPS_BUFFER(text), &length));
+    dps_registration_clear(&memory.registration);
+}
+
+void secrets_that_are_wiped(void)
+{
+    char text[] = DEVICE_KEY;
+    dps_wipe(text, 4);
+    CHECK(memcmp(text, "\0\0\0\0" "lyGp", 8) == 0);
+    dps_wipe(text, sizeof text);
+    for (size_t at = 0; at < sizeof text; at++)
+        CHECK(text[at] == 0);
+    dps_wipe(NULL, 8);
 }
 
 /* Every hint of a failure is one of the catalogue. */
@@ -307,7 +420,7 @@ void values_that_can_never_work(void)
     dps_registration_clear(&memory.registration);
     const dps_config good = memory.config;
     dps_config config = good;
-    const dps_buffer storage = BUFFER(memory.storage);
+    const dps_buffer storage = DPS_BUFFER(memory.storage);
     config.id_scope = dps_span_of("0ne/1");
     GIVES(DPS_ERROR_INVALID_ID_SCOPE, dps_registration_init(&other, &config, storage));
     config = good;

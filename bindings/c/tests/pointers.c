@@ -48,25 +48,25 @@ void pointers_of_keys(void)
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, NO_SPAN(1), &signature));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, id, NULL));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(NULL, BUFFER(text), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(NULL, DPS_BUFFER(text), &length));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, NO_BUFFER(sizeof text), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, BUFFER(text), NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, BUFFER(text), ASKEW(size_t, memory.askew)));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, DPS_BUFFER(text), NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, DPS_BUFFER(text), ASKEW(size_t, memory.askew)));
     dps_key_wipe(NULL);
 
     /* None of the failures changed the key. */
-    GIVES(DPS_OK, dps_key_write_base64(&key, BUFFER(text), &length));
+    GIVES(DPS_OK, dps_key_write_base64(&key, DPS_BUFFER(text), &length));
     CHECK(strcmp(text, DEVICE_KEY) == 0 && length == strlen(DEVICE_KEY));
     dps_key_wipe(&key);
 }
 
 void pointers_of_tokens(void)
 {
-    dps_sas sas = {DPS_SAS_REGISTRATION, dps_span_of(ID_SCOPE), dps_span_of(DEVICE), UNIX_S};
+    dps_sas sas = {sizeof sas, DPS_SAS_REGISTRATION, DPS_SPAN(ID_SCOPE), DPS_SPAN(DEVICE), UNIX_S};
     dps_signature signature = {{0}};
     dps_span span;
     size_t needed;
-    const dps_buffer out = BUFFER(memory.spare);
+    const dps_buffer out = DPS_BUFFER(memory.spare);
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(NULL, out, &span, &needed));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, NO_BUFFER(512), &span, &needed));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, NULL, &needed));
@@ -96,7 +96,7 @@ void pointers_of_registrations(void)
     size_t size;
     scene_begin(scene);
     dps_config config = scene->config;
-    const dps_buffer storage = BUFFER(memory.spare);
+    const dps_buffer storage = DPS_BUFFER(memory.spare);
     dps_registration other;
 
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_config_default(NULL));
@@ -153,7 +153,7 @@ void pointers_of_codecs(void)
     dps_action action;
     size_t length;
     dps_http_progress progress;
-    const dps_buffer out = BUFFER(memory.spare);
+    const dps_buffer out = DPS_BUFFER(memory.spare);
     const dps_span none = NO_SPAN(0);
     scene_begin(scene);
     CHECK(scene_until_send(scene, 0, &action));
@@ -185,7 +185,7 @@ void pointers_of_codecs(void)
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, NO_BUFFER(99), &length));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, out, NULL));
 
-    dps_http_head head = {200, none, none};
+    dps_http_head head = {sizeof head, 200, none, none};
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(NULL, 0, action.id, &head, out));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, NULL, out));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, NO_BUFFER(9)));
@@ -283,7 +283,7 @@ void storage_that_is_too_small(void)
     scene->config.registration_id = (dps_span){id, sizeof id};
     GIVES(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
     CHECK(needed <= DPS_STORAGE_SIZE);
-    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, BUFFER(scene->storage)));
+    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, DPS_BUFFER(scene->storage)));
     GIVES(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
     GIVES(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
     dps_action action;
@@ -297,13 +297,13 @@ void storage_that_is_too_small(void)
     GIVES(DPS_OK, dps_mqtt_write_payload(&scene->registration, ((dps_buffer){out, DPS_MQTT_PAYLOAD_SIZE}), &length));
     GIVES(DPS_OK, dps_http_write_target(&scene->registration, ((dps_buffer){out, DPS_HTTP_TARGET_SIZE}), &length));
     GIVES(DPS_OK, dps_http_write_body(&scene->registration, ((dps_buffer){out, DPS_HTTP_BODY_SIZE}), &length));
-    GIVES(DPS_OK, dps_http_write_request(&scene->registration, longest, BUFFER(out), &length));
+    GIVES(DPS_OK, dps_http_write_request(&scene->registration, longest, DPS_BUFFER(out), &length));
     dps_registration_clear(&scene->registration);
 }
 
 void tokens_that_find_no_room(void)
 {
-    const dps_sas sas = {DPS_SAS_HUB_DEVICE, dps_span_of("hub-a.test"), dps_span_of("dev-01"), UNIX_S};
+    const dps_sas sas = {sizeof sas, DPS_SAS_HUB_DEVICE, DPS_SPAN("hub-a.test"), DPS_SPAN("dev-01"), UNIX_S};
     const dps_signature signature = {{0}};
     dps_span span = {NULL, 77};
     size_t needed = 0;

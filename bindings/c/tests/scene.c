@@ -10,7 +10,7 @@ void scene_begin(scene *scene)
     scene->config.registration_id = dps_span_of(DEVICE);
     scene->config.seed = 1;
     GIVES(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
-    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, BUFFER(scene->storage)));
+    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, DPS_BUFFER(scene->storage)));
     GIVES(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
 }
 

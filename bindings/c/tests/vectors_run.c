@@ -5,7 +5,12 @@
 #include "vectors.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
-#define BUFFER(array) ((dps_buffer){array, sizeof(array)})
+/* The first member of a struct for programs on an operating system. */
+#ifdef DPS_HOSTED
+#define SIZE(type) sizeof(type),
+#else
+#define SIZE(type)
+#endif
 
 static int same(const char *left, const char *right)
 {
@@ -46,7 +51,7 @@ static int shows(const dps_key *key, const char *base64)
 {
     char text[DPS_KEY_TEXT_SIZE];
     size_t length;
-    return dps_key_write_base64(key, BUFFER(text), &length) == DPS_OK && same(text, base64);
+    return dps_key_write_base64(key, DPS_BUFFER(text), &length) == DPS_OK && same(text, base64);
 }
 
 /* Whether `key` signs `message` with this signature. */
@@ -93,6 +98,7 @@ static int token(unsigned i, const dps_key *key)
     const char *const parts[] = {vectors_signed[i].sr, "\n", vectors_signed[i].se, 0};
     const int of_hub = vectors_signed[i].hub != 0;
     const dps_sas sas = {
+        SIZE(dps_sas)
         of_hub ? DPS_SAS_HUB_DEVICE : DPS_SAS_REGISTRATION,
         dps_span_of(of_hub ? vectors_signed[i].hub : vectors_signed[i].id_scope),
         dps_span_of(of_hub ? vectors_signed[i].device_id : vectors_signed[i].registration_id),
@@ -103,9 +109,9 @@ static int token(unsigned i, const dps_key *key)
     size_t needed;
     const dps_span wanted = joined(expected, parts);
     expected[wanted.len] = 0;
-    return dps_sas_prepare(&sas, BUFFER(out), &to_sign, &needed) == DPS_OK && is(to_sign, expected) &&
+    return dps_sas_prepare(&sas, DPS_BUFFER(out), &to_sign, &needed) == DPS_OK && is(to_sign, expected) &&
            dps_key_sign(key, to_sign, &signature) == DPS_OK &&
-           dps_sas_finish(&sas, &signature, BUFFER(out), &text, &needed) == DPS_OK && is(text, vectors_signed[i].token);
+           dps_sas_finish(&sas, &signature, DPS_BUFFER(out), &text, &needed) == DPS_OK && is(text, vectors_signed[i].token);
 }
 
 static int signed_text(unsigned i)
@@ -146,10 +152,11 @@ static int format(unsigned i)
     while (sr.ptr[scope] != separator[0])
         scope++;
     const size_t id = scope + sizeof separator - 1;
-    const dps_sas sas = {DPS_SAS_REGISTRATION, {sr.ptr, scope}, {sr.ptr + id, sr.len - id}, number(vectors_format[i].se)};
+    const dps_sas sas = {SIZE(dps_sas) DPS_SAS_REGISTRATION, {sr.ptr, scope}, {sr.ptr + id, sr.len - id},
+                         number(vectors_format[i].se)};
     char out[512];
     dps_span to_sign;
-    if (dps_sas_prepare(&sas, BUFFER(out), &to_sign, &needed) != DPS_OK || to_sign.len != wanted.len)
+    if (dps_sas_prepare(&sas, DPS_BUFFER(out), &to_sign, &needed) != DPS_OK || to_sign.len != wanted.len)
         return 0;
     for (size_t at = 0; at < wanted.len; at++)
         if (lower(to_sign.ptr[at]) != lower(wanted.ptr[at]))

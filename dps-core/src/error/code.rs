@@ -65,6 +65,8 @@ catalogue! {
     Misuse = 1001, "misuse", "a call came in the wrong order and changed nothing";
     /// An argument that no state allows; only the bindings can be given one.
     InvalidArgument = 1002, "invalid-argument", "an argument cannot be used, such as a null pointer where memory is needed";
+    /// Memory that holds no object, or one that was copied; only the C library can be given such.
+    InvalidObject = 1003, "invalid-object", "an object was not initialized, was cleared, or was copied although it must stay in place";
 
     /// The id scope is not one.
     InvalidIdScope = 2001, "invalid-id-scope", "the id scope cannot be used";

@@ -301,6 +301,12 @@ impl<'m, A: Attestation> Registration<'m, A> {
         }
     }
 
+    /// Whom the registration is for.
+    #[must_use]
+    pub const fn identity(&self) -> Identity<'m> {
+        self.identity
+    }
+
     /// The request whose reply is awaited, for a driver that writes it in several steps.
     #[must_use]
     pub fn request(&self) -> Option<Request<'_>> {

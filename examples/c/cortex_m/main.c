@@ -15,8 +15,6 @@
 /* Derived from the published example's group key. */
 #define DEVICE_KEY "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 
-#define BUFFER(array) ((dps_buffer){(array), sizeof(array)})
-
 static struct {
     dps_key key;
     dps_registration registration;
@@ -91,7 +89,7 @@ static dps_result connect(const dps_action *action, uint32_t *code)
     if (result != DPS_OK)
         return result;
     device.generation = action->token_generation;
-    if (dps_mqtt_write_user_name(&device.registration, dps_span_of("cortex-m/1"), BUFFER(device.user_name), &length) != DPS_OK ||
+    if (dps_mqtt_write_user_name(&device.registration, DPS_SPAN("cortex-m/1"), DPS_BUFFER(device.user_name), &length) != DPS_OK ||
         !send(packet_connect(device.sent, sizeof device.sent, (packet_text){REGISTRATION_ID, sizeof REGISTRATION_ID - 1},
                              (packet_text){device.user_name, length}, (packet_text){action->token.ptr, action->token.len})))
         return DPS_ERROR_REQUEST_TOO_LARGE;
@@ -119,8 +117,8 @@ static dps_result exchange(const dps_action *action, uint32_t *code)
     }
     if (result != DPS_OK)
         return result;
-    if (dps_mqtt_write_topic(&device.registration, BUFFER(device.topic), &topic) != DPS_OK ||
-        dps_mqtt_write_payload(&device.registration, BUFFER(device.payload), &payload) != DPS_OK ||
+    if (dps_mqtt_write_topic(&device.registration, DPS_BUFFER(device.topic), &topic) != DPS_OK ||
+        dps_mqtt_write_payload(&device.registration, DPS_BUFFER(device.payload), &payload) != DPS_OK ||
         !send(packet_publish(device.sent, sizeof device.sent, (packet_text){device.topic, topic},
                              (packet_text){device.payload, payload})))
         return DPS_ERROR_REQUEST_TOO_LARGE;
@@ -181,12 +179,12 @@ static dps_result begin(void)
 {
     dps_config config;
     dps_result result = dps_config_default(&config);
-    config.id_scope = dps_span_of(ID_SCOPE);
-    config.registration_id = dps_span_of(REGISTRATION_ID);
+    config.id_scope = DPS_SPAN(ID_SCOPE);
+    config.registration_id = DPS_SPAN(REGISTRATION_ID);
     if (result == DPS_OK)
-        result = dps_key_from_base64(&device.key, dps_span_of(DEVICE_KEY));
+        result = dps_key_from_base64(&device.key, DPS_SPAN(DEVICE_KEY));
     if (result == DPS_OK)
-        result = dps_registration_init(&device.registration, &config, BUFFER(device.storage));
+        result = dps_registration_init(&device.registration, &config, DPS_BUFFER(device.storage));
     if (result == DPS_OK)
         result = dps_registration_set_time(&device.registration, clock_now_ms(), modem_unix_s());
     return result;

@@ -4,6 +4,7 @@
 //! `cargo xtask header` runs it and compares. A crate of its own, so that nothing else waits for cbindgen.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool")]
 
+mod abi;
 mod catalogue;
 mod plain;
 mod section;
@@ -33,7 +34,12 @@ const EVERYWHERE: &[Section] = &[
 const HOSTED: &[Section] = &[
     Section { title: "Hosted: cancelling", file: "hosted/cancel.rs", include: &[] },
     Section { title: "Hosted: the log", file: "hosted/log.rs", include: &["dps_log_level", "dps_log_function"] },
-    Section { title: "Hosted: the configuration of a call", file: "hosted/config.rs", include: &["dps_transport"] },
+    Section {
+        title: "Hosted: the configuration of a call",
+        file: "hosted/config.rs",
+        include: &["dps_transport", "dps_client_config"],
+    },
+    Section { title: "Hosted: sizes of objects and structs", file: "hosted/sized.rs", include: &[] },
     Section { title: "Hosted: assignments", file: "hosted/assignment.rs", include: &[] },
     Section { title: "Hosted: errors", file: "hosted/error.rs", include: &[] },
     Section { title: "Hosted: the calls", file: "hosted/client.rs", include: &[] },
@@ -59,6 +65,8 @@ fn header() -> Result<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let mut text = include_str!("opening.h").to_owned();
     text.push_str(&catalogue::versions());
+    text.push_str(&abi::bare(&source, EVERYWHERE)?);
+    text.push_str(include_str!("helpers.h"));
     for section in EVERYWHERE {
         text.push_str(&section.write(&source)?.replace(RESULT, &format!("{RESULT}{}", catalogue::results())));
         if section.title == "MQTT" {
@@ -68,6 +76,9 @@ fn header() -> Result<String, String> {
     text.push_str("\n#ifdef DPS_HOSTED\n");
     for section in HOSTED {
         text.push_str(&section.write(&source)?);
+        if section.file == "hosted/sized.rs" {
+            text.push_str(&abi::hosted(&section.read(&source)?));
+        }
     }
     text.push_str("\n#endif\n");
     text.push_str(include_str!("closing.h"));

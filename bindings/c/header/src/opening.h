@@ -38,6 +38,12 @@
  * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
  *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
  *   with anything else that is passed.
+ * - An object is made by the functions that say so (dps_key_from_base64, dps_registration_init, ...). One that was not made,
+ *   or was wiped or cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
+ * - With DPS_HOSTED the structs that a program fills in begin with their size. The functions that set defaults write it
+ *   there; otherwise it is `sizeof` the struct. So a program that was compiled with an earlier header works with a newer
+ *   library: members that it did not know count as zero. Without DPS_HOSTED, in firmware, structs have no size: the header
+ *   has to be of the same build as the library, which the linker finds out.
  * - Text is given with its length and needs no NUL at its end. What the library writes into a buffer as text has a NUL
  *   behind it, which `length` does not count.
  * - Names carry their units: _ms are milliseconds, _s seconds. `now_ms` is time on a clock that never goes back, since any

@@ -5,7 +5,8 @@
 pub(crate) fn tidied(text: &str) -> String {
     let mut plain = Plain { out: Vec::new(), lines: text.lines().peekable() };
     plain.run();
-    plain.out.join("\n")
+    // cbindgen ends a conditional member behind its condition.
+    plain.out.join("\n").replace("\n#endif\n    ;", ";\n#endif")
 }
 
 struct Plain<'t> {

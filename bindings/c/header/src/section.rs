@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cbindgen::{Builder, Config, DocumentationStyle, EnumConfig, Language, Style};
 
-use crate::plain;
+use crate::{abi, plain};
 
 /// A title and the file that it is made of.
 pub(crate) struct Section {
@@ -15,10 +15,20 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    pub(crate) fn write(&self, source: &Path) -> Result<String, String> {
+    /// The text of the file.
+    pub(crate) fn read(&self, source: &Path) -> Result<String, String> {
         let path = source.join(self.file);
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn write(&self, source: &Path) -> Result<String, String> {
+        // cbindgen reads files only.
+        let path = std::env::temp_dir().join(format!("dps-header-{}.rs", std::process::id()));
+        let text = abi::plainly_exported(&self.read(source)?);
+        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         let bindings = Builder::new().with_config(self.config()).with_src(&path).generate();
-        let bindings = bindings.map_err(|error| format!("{}: {error}", path.display()))?;
+        let _ = std::fs::remove_file(&path);
+        let bindings = bindings.map_err(|error| format!("{}: {error}", self.file))?;
         let mut written = Vec::new();
         bindings.write(&mut written);
         let text = String::from_utf8(written).map_err(|error| error.to_string())?;
@@ -42,7 +52,7 @@ impl Section {
         config.export.include = self.include.iter().map(|name| (*name).to_owned()).collect();
         let widths = [("32", "DPS_POINTERS_OF_32_BITS"), ("64", "DPS_POINTERS_OF_64_BITS")];
         let defines = widths.map(|(width, name)| (format!("target_pointer_width = {width}"), name.to_owned()));
-        config.defines = defines.into_iter().collect();
+        config.defines = defines.into_iter().chain([("dps_hosted".to_owned(), "DPS_HOSTED".to_owned())]).collect();
         config
     }
 }

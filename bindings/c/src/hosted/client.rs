@@ -66,7 +66,7 @@ unsafe fn call(
     // A panic may not go on into C.
     let answer = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: promised on.
-        unsafe { answer(config, ask) }
+        unsafe { answer(&config, ask) }
     }));
     let failed = match answer {
         Ok(Ok(found)) => {

@@ -4,8 +4,7 @@ use core::ffi::c_void;
 
 use crate::hosted::cancel::dps_cancel_token;
 use crate::hosted::log::dps_log_function;
-use crate::memory::{dps_span, output};
-use crate::result::{done, dps_result};
+use crate::memory::{Input, dps_span};
 
 /// Over what to talk to the service.
 #[repr(u32)]
@@ -26,6 +25,8 @@ pub enum dps_transport {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_client_config {
+    /// The size of the struct, as `dps_client_config_default` sets it.
+    pub size: usize,
     /// Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint.
     pub endpoint: dps_span,
     /// The id scope, such as `0ne00A1B2C3`.
@@ -70,6 +71,8 @@ pub struct dps_client_config {
     pub pipelined: bool,
     /// Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off.
     pub correct_clock: bool,
+    /// The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`.
+    pub log_level: u32,
     /// `http://[USER@]HOST[:PORT]`. Default: `HTTPS_PROXY`, unless `NO_PROXY` names the host.
     pub proxy: dps_span,
     /// The proxy's password: a secret.
@@ -88,51 +91,7 @@ pub struct dps_client_config {
     pub log: dps_log_function,
     /// Passed to `log` as it is.
     pub log_context: *mut c_void,
-    /// The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`.
-    pub log_level: u32,
 }
 
-/// Fills in the defaults.
-///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dps_client_config_default(config: *mut dps_client_config) -> dps_result {
-    // SAFETY: as the caller promises.
-    let place = unsafe { output(config) };
-    done(place.map(|config| {
-        config.write(dps_client_config {
-            endpoint: dps_span::EMPTY,
-            id_scope: dps_span::EMPTY,
-            registration_id: dps_span::EMPTY,
-            device_key: dps_span::EMPTY,
-            device_key_file: dps_span::EMPTY,
-            group_key: dps_span::EMPTY,
-            group_key_file: dps_span::EMPTY,
-            transport: 0,
-            timeout_ms: 0,
-            request_timeout_ms: 0,
-            poll_interval_ms: 0,
-            minimum_spacing_ms: 0,
-            token_life_s: 0,
-            keep_alive_s: 0,
-            seed: 0,
-            reply_limit: 0,
-            ca_pem: dps_span::EMPTY,
-            ca_file: dps_span::EMPTY,
-            ca_added: false,
-            no_proxy: false,
-            pipelined: false,
-            correct_clock: false,
-            proxy: dps_span::EMPTY,
-            proxy_password: dps_span::EMPTY,
-            api_version: dps_span::EMPTY,
-            user_agent: dps_span::EMPTY,
-            payload: dps_span::EMPTY,
-            resume: dps_span::EMPTY,
-            cancel: core::ptr::null(),
-            log: None,
-            log_context: core::ptr::null_mut(),
-            log_level: 0,
-        });
-    }))
-}
+// SAFETY: numbers, truth values, spans, pointers and an optional function, for which zero is valid.
+unsafe impl Input for dps_client_config {}

@@ -12,3 +12,4 @@ pub mod log;
 mod options;
 #[cfg(unix)]
 mod sigpipe;
+pub mod sized;

@@ -1,0 +1,95 @@
+//! What makes an object or fills in a struct is told its size, by macros of the header: a program that was compiled
+//! earlier goes on with a newer library, or is refused, but nothing is written beyond its memory.
+
+use crate::config::dps_config;
+use crate::hosted::config::dps_client_config;
+use crate::key::{dps_key, dps_key_derive, dps_key_from_base64, dps_key_from_bytes};
+use crate::memory::{blank, dps_buffer, dps_span};
+use crate::registration::{
+    dps_registration, dps_registration_init, dps_registration_init_lookup, dps_registration_init_resumed,
+};
+use crate::result::{Refused, done, dps_result};
+
+/// Makes an object, if the program's has room for it.
+fn object<T>(size: usize, make: impl FnOnce() -> dps_result) -> dps_result {
+    if size < size_of::<T>() { done(Err(Refused::ARGUMENT)) } else { make() }
+}
+
+/// `dps_key_from_base64` for a `dps_key` of `size` bytes. `DPS_ERROR_INVALID_ARGUMENT` when they are too few, here and below.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_from_base64_sized(size: usize, key: *mut dps_key, base64: dps_span) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_key>(size, || unsafe { dps_key_from_base64(key, base64) })
+}
+
+/// `dps_key_from_bytes` for a `dps_key` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_from_bytes_sized(size: usize, key: *mut dps_key, raw: dps_span) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_key>(size, || unsafe { dps_key_from_bytes(key, raw) })
+}
+
+/// `dps_key_derive` for a `dps_key` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_key_derive_sized(
+    size: usize,
+    group: *const dps_key,
+    registration_id: dps_span,
+    device: *mut dps_key,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_key>(size, || unsafe { dps_key_derive(group, registration_id, device) })
+}
+
+/// `dps_registration_init` for a `dps_registration` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_sized(
+    size: usize,
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_registration>(size, || unsafe { dps_registration_init(registration, config, storage) })
+}
+
+/// `dps_registration_init_lookup` for a `dps_registration` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_lookup_sized(
+    size: usize,
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_registration>(size, || unsafe { dps_registration_init_lookup(registration, config, storage) })
+}
+
+/// `dps_registration_init_resumed` for a `dps_registration` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_resumed_sized(
+    size: usize,
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+    operation: dps_span,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_registration>(size, || unsafe {
+        dps_registration_init_resumed(registration, config, storage, operation)
+    })
+}
+
+/// `dps_config_default` for a `dps_config` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_config_default_sized(size: usize, config: *mut dps_config) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { blank(config, size) })
+}
+
+/// `dps_client_config_default` for a `dps_client_config` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_client_config_default_sized(size: usize, config: *mut dps_client_config) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { blank(config, size) })
+}
