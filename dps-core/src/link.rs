@@ -158,15 +158,21 @@ pub async fn drive<A, L, T, S, O>(
 }
 
 /// Waits until `until` while the link keeps its connection alive.
+///
+/// As in [`within`], the timer goes first: a link that is always ready would use up what an executor lets a task do in
+/// one go (tokio's cooperative budget), and a timer polled after it would never fire.
 async fn wait<T: Timer, L: Link>(timer: &T, link: &mut L, until: Instant) {
     let mut idle = pin!(link.idle(until));
     let mut timeout = pin!(timer.sleep_until(until));
     let mut idling = true;
     poll_fn(|context| {
+        if timeout.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
         if idling && idle.as_mut().poll(context).is_ready() {
             idling = false;
         }
-        timeout.as_mut().poll(context)
+        Poll::Pending
     })
     .await;
 }
@@ -176,10 +182,10 @@ async fn within<T: Timer, F: Future>(timer: &T, limit: Instant, future: F) -> Op
     let mut future = pin!(future);
     let mut timeout = pin!(timer.sleep_until(limit));
     poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
+        if timeout.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
         }
-        timeout.as_mut().poll(context).map(|()| None)
+        future.as_mut().poll(context).map(Some)
     })
     .await
 }
