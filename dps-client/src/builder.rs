@@ -1,21 +1,22 @@
 //! The options of a client. Every value is checked in [`ProvisioningClientBuilder::build`], before any network I/O.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dps_core::error::KeyEvidence;
 use dps_core::message::MESSAGE_MAX;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
 use dps_net::{ProxyChoice, Resolver, Roots};
+use tokio::sync::Mutex;
 
 use crate::carrier::{Carrier, Choices, Transport};
-use crate::client::{ProvisioningClient, Watcher};
+use crate::client::{Observer, ProvisioningClient};
 use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::key::{GroupKey, SymmetricKey};
 use crate::link::{OwnLink, SendLink};
-use crate::progress::{Progress, ResumeToken};
+use crate::progress::{Decision, Progress, ProgressObserver, ResumeToken, Watching};
 use crate::signer::{Credential, SendSigner};
 
 enum Source {
@@ -54,7 +55,7 @@ pub struct ProvisioningClientBuilder {
     payload: Option<String>,
     reply_limit: usize,
     resume: Option<String>,
-    watcher: Option<Watcher>,
+    observer: Option<Observer>,
 }
 
 impl Default for ProvisioningClientBuilder {
@@ -85,7 +86,7 @@ impl Default for ProvisioningClientBuilder {
             payload: None,
             reply_limit: MESSAGE_MAX,
             resume: None,
-            watcher: None,
+            observer: None,
         }
     }
 }
@@ -126,7 +127,7 @@ impl ProvisioningClientBuilder {
 
     /// A signer that holds the device's key; [`BlockingSigner`](crate::BlockingSigner) takes one that blocks.
     pub fn signer(self, signer: impl SendSigner + 'static) -> Self {
-        self.source(Source::Own(Credential::Own(Arc::new(tokio::sync::Mutex::new(Box::new(signer))))))
+        self.source(Source::Own(Credential::Own(Arc::new(Mutex::new(Box::new(signer))))))
     }
 
     fn source(mut self, source: Source) -> Self {
@@ -268,9 +269,16 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// Is told what the registration is about to do, from the task that runs it. Must not block.
-    pub fn on_progress(mut self, watcher: impl FnMut(Progress) + Send + 'static) -> Self {
-        self.watcher = Some(Arc::new(Mutex::new(watcher)));
+    /// Calls `watcher` before each signature, request and wait, from the task that runs the registration; it must not
+    /// block. It returns nothing, or a [`ControlFlow`](std::ops::ControlFlow) whose `Break` ends the registration as
+    /// `cancelled` before anything more is signed or sent.
+    pub fn on_progress<D: Decision>(self, watcher: impl FnMut(Progress) -> D + Send + 'static) -> Self {
+        self.observer(Watching(watcher))
+    }
+
+    /// The same for a watcher that has to await something before the registration goes on.
+    pub fn observer(mut self, observer: impl ProgressObserver + 'static) -> Self {
+        self.observer = Some(Arc::new(Mutex::new(observer)));
         self
     }
 
@@ -322,7 +330,7 @@ impl ProvisioningClientBuilder {
             resume: self.resume,
             reply_limit: self.reply_limit,
             clock: self.clock,
-            watcher: self.watcher,
+            observer: self.observer,
         })
     }
 

@@ -1,7 +1,8 @@
 //! One device's client: drives the machine over a link with tokio's clock, and owns what comes out.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dps_core::registration::storage_size;
@@ -9,6 +10,7 @@ use dps_core::{
     Config, ConfigError, Endpoint, ErrorCode, IdScope, Identity, Instant, Operation, Outcome, Payload, Registration,
     RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive,
 };
+use tokio::sync::Mutex;
 use tracing::{debug, info};
 
 use crate::assignment::{Assignment, RegistrationRecord, payload_text};
@@ -19,12 +21,13 @@ use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::link::ClientLink;
-use crate::progress::Progress;
+use crate::progress::{DynObserver, Progress};
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
 use crate::timer::TokioTimer;
 
-pub(crate) type Watcher = Arc<Mutex<dyn FnMut(Progress) + Send>>;
+/// Shared by the registrations of a client, one at a time.
+pub(crate) type Observer = Arc<Mutex<dyn DynObserver>>;
 
 /// Room beyond the least, so that long hub names and the service's messages are kept whole.
 const TEXT_ROOM: usize = 1024;
@@ -42,7 +45,7 @@ pub struct ProvisioningClient {
     pub(crate) resume: Option<String>,
     pub(crate) reply_limit: usize,
     pub(crate) clock: Clock,
-    pub(crate) watcher: Option<Watcher>,
+    pub(crate) observer: Option<Observer>,
 }
 
 /// What a machine is made for.
@@ -129,7 +132,7 @@ impl ProvisioningClient {
         let timer = TokioTimer::start();
         let mut machine = self.machine(purpose, identity, &mut storage, &timer)?;
         let mut credential = self.credential.clone();
-        let mut watch = |now: Instant, progress: dps_core::Progress<'_>| self.watch(now, &progress);
+        let mut watch = Watch(self.observer.as_ref());
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
         drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer).await;
         self.finished(&machine, &buffer, &link, &timer)
@@ -159,14 +162,6 @@ impl ProvisioningClient {
     fn wall_anchor(&self, timer: &TokioTimer) -> Option<WallAnchor> {
         let since = self.clock.now()?.duration_since(UNIX_EPOCH).ok()?;
         Some(WallAnchor { at: timer.now(), unix: UnixSeconds::new(since.as_secs()) })
-    }
-
-    fn watch(&self, now: Instant, progress: &dps_core::Progress<'_>) {
-        let Some(progress) = Progress::of(now, progress) else { return };
-        debug!(?progress, "progress");
-        if let Some(watcher) = &self.watcher {
-            (watcher.lock().unwrap_or_else(PoisonError::into_inner))(progress);
-        }
     }
 
     fn finished(
@@ -205,6 +200,20 @@ impl ProvisioningClient {
         };
         info!(error = %failed, name = failed.name(), ?elapsed, "failed");
         Err(failed)
+    }
+}
+
+/// Logs what the loop is about to do, and asks the client's observer.
+struct Watch<'c>(Option<&'c Observer>);
+
+impl dps_core::Observer for Watch<'_> {
+    async fn observe(&mut self, now: Instant, progress: dps_core::Progress<'_>) -> ControlFlow<()> {
+        let Some(progress) = Progress::of(now, &progress) else { return ControlFlow::Continue(()) };
+        debug!(?progress, "progress");
+        match self.0 {
+            Some(observer) => observer.lock().await.observe_boxed(progress).await,
+            None => ControlFlow::Continue(()),
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub use link::SendLink;
 pub use private_file::WritePoint;
 pub use private_file::{Ownership, PrivateFile, StoreLock};
 pub use probe::{Answer, Probe};
-pub use progress::{Progress, ResumeToken};
+pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 pub use secret_text::SecretText;
 pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, StoredAssignment};

@@ -1,6 +1,8 @@
-//! What a registration is doing, for who watches it, and what a restarted device goes on from.
+//! What a registration is about to do, for those who watch it and may stop it, and what a restarted device goes on from.
 
 use std::fmt;
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -24,6 +26,55 @@ pub enum Progress {
         /// What to store so that a restarted device resumes instead of registering again, once there is something.
         resume: Option<ResumeToken>,
     },
+}
+
+/// What a watcher may return: nothing, to let the registration go on, or a [`ControlFlow`] that can end it.
+pub trait Decision {
+    /// Whether the registration goes on.
+    fn decide(self) -> ControlFlow<()>;
+}
+
+impl Decision for () {
+    fn decide(self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Decision for ControlFlow<()> {
+    fn decide(self) -> ControlFlow<()> {
+        self
+    }
+}
+
+/// Watches registrations where telling takes an `await`; write `async fn` to implement it. A closure will do otherwise:
+/// [`on_progress`](crate::ProvisioningClientBuilder::on_progress).
+pub trait ProgressObserver: Send {
+    /// Called before each signature, request and wait; the registration goes on once it returns.
+    /// [`ControlFlow::Break`] ends it as `cancelled`, before anything is signed or sent.
+    ///
+    /// Has until the end of the step, which is the request timeout for a signature or a request: the registration ends
+    /// as `observer-timeout` then. The future may be dropped at any await.
+    fn observe(&mut self, progress: Progress) -> impl Future<Output = ControlFlow<()>> + Send;
+}
+
+/// A [`ProgressObserver`] behind a pointer.
+pub(crate) trait DynObserver: Send {
+    fn observe_boxed(&mut self, progress: Progress) -> Pin<Box<dyn Future<Output = ControlFlow<()>> + Send + '_>>;
+}
+
+impl<O: ProgressObserver> DynObserver for O {
+    fn observe_boxed(&mut self, progress: Progress) -> Pin<Box<dyn Future<Output = ControlFlow<()>> + Send + '_>> {
+        Box::pin(self.observe(progress))
+    }
+}
+
+/// A closure as an observer.
+pub(crate) struct Watching<F>(pub(crate) F);
+
+impl<F: FnMut(Progress) -> D + Send, D: Decision> ProgressObserver for Watching<F> {
+    fn observe(&mut self, progress: Progress) -> impl Future<Output = ControlFlow<()>> + Send {
+        std::future::ready((self.0)(progress).decide())
+    }
 }
 
 /// An operation under way, bound to endpoint, id scope and registration id. One line of text without a secret.

@@ -4,10 +4,12 @@
 //! `respond_by`, cannot hold it. No executor, no heap; futures are `Send` where the platform's own are.
 
 use core::future::{Future, poll_fn};
+use core::ops::ControlFlow;
 use core::pin::pin;
 use core::task::Poll;
 
 use crate::attestation::Attestation;
+use crate::error::ErrorCode;
 pub use crate::message::{LinkError, SignError};
 use crate::message::{Reply, Request};
 use crate::registration::{Action, Operation, Registration};
@@ -85,19 +87,27 @@ pub enum Progress<'a> {
     },
 }
 
-/// Is told what the loop is about to do. `()` ignores it; a closure will do.
+/// Is told what the loop is about to do, and decides whether it goes on. `()` ignores it; a closure will do where nothing
+/// has to be awaited.
+#[allow(async_fn_in_trait, reason = "as for Link")]
 pub trait Observer {
-    /// Called before each signature, request and wait.
-    fn observe(&mut self, now: Instant, progress: Progress<'_>);
+    /// Called before each signature, request and wait; the loop goes on once it returns.
+    ///
+    /// [`ControlFlow::Break`] ends the registration with [`ErrorCode::Cancelled`], before anything is signed or sent.
+    /// An observer that has not returned at the step's deadline ends it with [`ErrorCode::ObserverTimeout`]; before a
+    /// wait, it is dropped when the wait is over, and the registration goes on. The future may be dropped at any await.
+    async fn observe(&mut self, now: Instant, progress: Progress<'_>) -> ControlFlow<()>;
 }
 
 impl Observer for () {
-    fn observe(&mut self, _now: Instant, _progress: Progress<'_>) {}
+    async fn observe(&mut self, _now: Instant, _progress: Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
-impl<F: FnMut(Instant, Progress<'_>)> Observer for F {
-    fn observe(&mut self, now: Instant, progress: Progress<'_>) {
-        self(now, progress);
+impl<F: FnMut(Instant, Progress<'_>) -> ControlFlow<()>> Observer for F {
+    async fn observe(&mut self, now: Instant, progress: Progress<'_>) -> ControlFlow<()> {
+        self(now, progress)
     }
 }
 
@@ -125,7 +135,10 @@ pub async fn drive<A, L, T, S, O>(
         match registration.poll(now) {
             Action::Finished => break,
             Action::Sign { id, to_sign, respond_by } => {
-                observer.observe(now, Progress::Signing);
+                if let Some(code) = stopped(within(timer, respond_by, observer.observe(now, Progress::Signing)).await) {
+                    registration.stop(code);
+                    continue;
+                }
                 let answer = within(timer, respond_by, signer.sign(to_sign)).await;
                 let now = timer.now();
                 // Without an answer the machine finds the time-out by itself at the next poll; with one the id is
@@ -137,9 +150,13 @@ pub async fn drive<A, L, T, S, O>(
                 };
             }
             Action::Send(request) => {
-                observer.observe(now, Progress::Sending(request));
-                let id = request.id;
-                let answer = within(timer, request.respond_by, link.exchange(&request, buffer)).await;
+                let (id, respond_by) = (request.id, request.respond_by);
+                let told = within(timer, respond_by, observer.observe(now, Progress::Sending(request))).await;
+                if let Some(code) = stopped(told) {
+                    registration.stop(code);
+                    continue;
+                }
+                let answer = within(timer, respond_by, link.exchange(&request, buffer)).await;
                 let now = timer.now();
                 let _ = match answer {
                     Some(Ok(reply)) => registration.handle_reply(now, id, &reply),
@@ -148,13 +165,26 @@ pub async fn drive<A, L, T, S, O>(
                 };
             }
             Action::Wait { until } => {
-                observer.observe(now, Progress::Waiting { until, operation: registration.operation() });
-                wait(timer, link, until).await;
+                let progress = Progress::Waiting { until, operation: registration.operation() };
+                match within(timer, until, observer.observe(now, progress)).await {
+                    Some(ControlFlow::Break(())) => registration.cancel(),
+                    Some(ControlFlow::Continue(())) => wait(timer, link, until).await,
+                    None => {}
+                }
             }
         }
     }
     let until = timer.now().after(CLOSE_LIMIT);
     let _ = within(timer, until, link.close()).await;
+}
+
+/// Why the observer's answer ends the registration, if it does. No answer means that it did not return in time.
+fn stopped(answer: Option<ControlFlow<()>>) -> Option<ErrorCode> {
+    match answer {
+        Some(ControlFlow::Continue(())) => None,
+        Some(ControlFlow::Break(())) => Some(ErrorCode::Cancelled),
+        None => Some(ErrorCode::ObserverTimeout),
+    }
 }
 
 /// Waits until `until` while the link keeps its connection alive.

@@ -4,13 +4,16 @@ mod common;
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use common::{assigned, assigning, at, config, failure, identity, key};
 use dps_core::message::{LinkError, SignError};
-use dps_core::{Config, ErrorCode, Instant, Link, Outcome, Progress, Registration, Reply, Request, Signature, Signer};
-use dps_core::{Timer, drive};
+use dps_core::{
+    Config, ErrorCode, Instant, Link, Observer, Outcome, Progress, Registration, Reply, Request, Signature,
+};
+use dps_core::{Signer, Timer, drive};
 
 /// A clock that jumps to the next moment that is waited for.
 #[derive(Default)]
@@ -144,6 +147,7 @@ fn it_signs_asks_waits_as_told_asks_again_and_closes() {
             ),
             other => panic!("{other:?}"),
         });
+        ControlFlow::Continue(())
     };
     clock.run(drive(&mut machine, &mut link, &clock, &mut key(), &mut observer, &mut [0; 64]));
     assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))));
@@ -202,4 +206,84 @@ fn a_signer_that_fails_or_is_silent_ends_it() {
         assert_eq!((failure(&machine).0, clock.now.get()), (code, end));
         assert!(link.asked_at.is_empty());
     }
+}
+
+/// The steps in the order of a registration that waits once.
+const STEPS: [&str; 4] = ["signing", "sending", "waiting", "sending"];
+
+fn step(progress: &Progress<'_>) -> &'static str {
+    match progress {
+        Progress::Signing => "signing",
+        Progress::Sending(_) => "sending",
+        Progress::Waiting { .. } => "waiting",
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A key that counts what it signs.
+struct Counting(u32);
+
+impl Signer for Counting {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
+        self.0 += 1;
+        Ok(key().sign(to_sign))
+    }
+}
+
+#[test]
+fn observer_that_breaks_cancels_before_the_step_it_was_told_of() {
+    for last in 0..STEPS.len() {
+        let clock = Clock::default();
+        let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        let mut told = Vec::new();
+        let mut observer = |_: Instant, progress: Progress<'_>| {
+            told.push(step(&progress));
+            if told.len() > last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut signer = Counting(0);
+        clock.run(drive(&mut machine, &mut link, &clock, &mut signer, &mut observer, &mut [0; 64]));
+        assert_eq!(failure(&machine).0, ErrorCode::Cancelled, "stopped at step {last}");
+        assert_eq!(told, STEPS[..=last]);
+        let sent = STEPS[..last].iter().filter(|step| **step == "sending").count();
+        assert_eq!(
+            (signer.0, link.asked_at.len(), link.closed),
+            (u32::from(last > 0), sent, 1),
+            "stopped at step {last}"
+        );
+    }
+}
+
+/// An observer that never returns from one step.
+struct Hanging(&'static str);
+
+impl Observer for Hanging {
+    async fn observe(&mut self, _now: Instant, progress: Progress<'_>) -> ControlFlow<()> {
+        if step(&progress) == self.0 { pending().await } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[test]
+fn observer_that_hangs_ends_the_registration_at_the_deadline_of_the_step() {
+    for hangs_at in ["signing", "sending"] {
+        let clock = Clock::default();
+        let mut link = Scripted::new(&clock, &[Does::Answer(assigned())]);
+        let mut storage = [0; 1024];
+        let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+        clock.run(drive(&mut machine, &mut link, &clock, &mut key(), &mut Hanging(hangs_at), &mut [0; 64]));
+        assert_eq!((failure(&machine).0, clock.now.get()), (ErrorCode::ObserverTimeout, 30_000), "hangs at {hangs_at}");
+        assert!(link.asked_at.is_empty(), "hangs at {hangs_at}");
+    }
+}
+
+#[test]
+fn observer_that_hangs_before_a_wait_does_not_make_it_longer() {
+    let clock = Clock::default();
+    let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    clock.run(drive(&mut machine, &mut link, &clock, &mut key(), &mut Hanging("waiting"), &mut [0; 64]));
+    assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))));
+    assert_eq!(link.asked_at, [0, 3000]);
 }

@@ -50,7 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("schema", &["ids", "message", "schema::json", "text"]),
     ("codec", &["ids", "message", "schema", "text", "time"]),
-    ("link", &["attestation", "message", "registration", "secret", "time"]),
+    ("link", &["attestation", "error", "message", "registration", "secret", "time"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;

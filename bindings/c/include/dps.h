@@ -222,6 +222,8 @@ enum {
     DPS_ERROR_FILE = 3008,
     /** Something failed inside this program. */
     DPS_ERROR_INTERNAL = 3009,
+    /** The observer of the progress did not return in time. */
+    DPS_ERROR_OBSERVER_TIMEOUT = 3010,
     /** The service refused the credential. */
     DPS_ERROR_UNAUTHORIZED = 4001,
     /** The service forbids it. */

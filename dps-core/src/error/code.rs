@@ -109,6 +109,8 @@ catalogue! {
     File = 3008, "file", "a file cannot be read or written";
     /// Something failed inside this program.
     Internal = 3009, "internal", "something failed inside this program";
+    /// The observer of the progress did not return in time.
+    ObserverTimeout = 3010, "observer-timeout", "the observer of the progress did not return in time";
 
     /// 401, or refused credentials over MQTT.
     Unauthorized = 4001, "unauthorized", "the service refused the credential";

@@ -296,8 +296,13 @@ impl<'m, A: Attestation> Registration<'m, A> {
 
     /// Ends the registration now, unless it is over; the operation stays exportable.
     pub fn cancel(&mut self) {
+        self.stop(ErrorCode::Cancelled);
+    }
+
+    /// Ends the registration for a reason of the driver's, unless it is over.
+    pub(crate) fn stop(&mut self, code: ErrorCode) {
         if !matches!(self.step, Step::Finished) {
-            self.fail(Cause::new(ErrorCode::Cancelled), Verdict::After(Millis::ZERO));
+            self.fail(Cause::new(code), Verdict::After(Millis::ZERO));
         }
     }
 

@@ -1,5 +1,7 @@
 //! A device that is stopped anywhere: the future dropped and driven on, or the power cut and a new machine made.
 
+use std::ops::ControlFlow;
+
 use dps_core::link::Progress;
 use dps_core::{Config, ErrorCode, Instant, Link, Operation, Registration, drive};
 use dps_emulator::{RetryAfter, ServiceOptions};
@@ -51,6 +53,7 @@ fn run_until_power_cut(scene: &mut Scene, jumps: u32) -> Option<String> {
         if let Progress::Waiting { operation: Some(operation), .. } = progress {
             stored = Some(operation.write(&mut [0; 512]).unwrap().to_owned());
         }
+        ControlFlow::Continue(())
     };
     let mut link = scene.link();
     let run = drive(&mut machine, &mut link, &world, &mut scene.key, &mut store, &mut buffer);
