@@ -25,6 +25,7 @@ pub(crate) fn check() -> Outcome {
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
     run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-c", "-p", "c-service", "-p", "faults"]))?;
     only_one_flavor_links(&folder)?;
+    ignored_result_is_a_warning(&folder)?;
     sanitizers_are_there(&folder)?;
     let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS)?;
     sanitized.run(&[])?;
@@ -72,6 +73,22 @@ fn only_one_flavor_links(folder: &Path) -> Outcome {
         }
     }
     run(&mut command(folder.join("flavor"), [""; 0]))
+}
+
+/// A result that nobody looks at is a warning.
+fn ignored_result_is_a_warning(folder: &Path) -> Outcome {
+    let source = folder.join("ignored.c");
+    let text = "#include <dps.h>\nvoid f(dps_key *key);\nvoid f(dps_key *key)\n{\n    dps_key_sign(key, DPS_SPAN(\"x\"), 0);\n}\n";
+    std::fs::write(&source, text).map_err(|error| format!("{}: {error}", source.display()))?;
+    for compiler in [["gcc", "-xc"], ["clang", "-xc"], ["g++", "-xc++"], ["clang++", "-xc++"]] {
+        let mut compile = command(compiler[0], WARNINGS);
+        compile.args([compiler[1], "-DDPS_HOSTED", "-fsyntax-only", "-Ibindings/c/include"]).arg(&source);
+        let said = output(&mut compile);
+        if !said.as_ref().is_err_and(|said| said.contains("unused-result")) {
+            return Err(format!("{}: an ignored result is no warning: {said:?}", compiler[0]));
+        }
+    }
+    Ok(())
 }
 
 /// Where the debug build of the library is: it checks its arithmetic, and valgrind follows it. Of optimised code valgrind

@@ -97,6 +97,17 @@ extern "C" {
 /** The buffer of a whole array; not for a pointer. */
 #define DPS_BUFFER(array) (DPS_LITERAL(dps_buffer){(array), sizeof(array)})
 
+/* Results have to be looked at; a compiler that knows how warns where one is not. */
+#ifndef DPS_NODISCARD
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define DPS_NODISCARD [[nodiscard]]
+#elif defined(__GNUC__)
+#define DPS_NODISCARD __attribute__((warn_unused_result))
+#else
+#define DPS_NODISCARD
+#endif
+#endif
+
 /* Version -------------------------------------------------------------------- */
 
 /**
@@ -323,6 +334,7 @@ typedef struct dps_signature {
  * Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
  * `DPS_ERROR_INVALID_ARGUMENT`. Then `key` is unchanged.
  */
+DPS_NODISCARD
 dps_result dps_key_from_base64(dps_key *key,
                                dps_span base64);
 
@@ -332,6 +344,7 @@ dps_result dps_key_from_base64(dps_key *key,
  * Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
  * is unchanged.
  */
+DPS_NODISCARD
 dps_result dps_key_from_bytes(dps_key *key,
                               dps_span raw);
 
@@ -343,6 +356,7 @@ dps_result dps_key_from_bytes(dps_key *key,
  * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`; `DPS_ERROR_INVALID_ARGUMENT`, also when `device`
  * is `group`. Then `device` is unchanged.
  */
+DPS_NODISCARD
 dps_result dps_key_derive(const dps_key *group,
                           dps_span registration_id,
                           dps_key *device);
@@ -352,6 +366,7 @@ dps_result dps_key_derive(const dps_key *group,
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_key_sign(const dps_key *key,
                         dps_span message,
                         dps_signature *signature);
@@ -362,6 +377,7 @@ dps_result dps_key_sign(const dps_key *key,
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_key_write_base64(const dps_key *key,
                                 dps_buffer out,
                                 size_t *length);
@@ -408,6 +424,7 @@ typedef struct dps_sas {
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`; `DPS_ERROR_INVALID_ID_SCOPE`,
  * `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown audience.
  */
+DPS_NODISCARD
 dps_result dps_sas_prepare(const dps_sas *sas,
                            dps_buffer out,
                            dps_span *to_sign,
@@ -419,6 +436,7 @@ dps_result dps_sas_prepare(const dps_sas *sas,
  *
  * Gives the same as `dps_sas_prepare`.
  */
+DPS_NODISCARD
 dps_result dps_sas_finish(const dps_sas *sas,
                           const dps_signature *signature,
                           dps_buffer out,
@@ -475,6 +493,7 @@ typedef struct dps_config {
  *
  * Gives `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_config_default(dps_config *config);
 
 /**
@@ -483,6 +502,7 @@ dps_result dps_config_default(dps_config *config);
  * Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_storage_size(const dps_config *config,
                                          size_t *size);
 
@@ -578,11 +598,13 @@ typedef struct dps_registration {
  * `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
  * `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` is unchanged.
  */
+DPS_NODISCARD
 dps_result dps_registration_init(dps_registration *registration,
                                  const dps_config *config,
                                  dps_buffer storage);
 
 /** As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only. */
+DPS_NODISCARD
 dps_result dps_registration_init_lookup(dps_registration *registration,
                                         const dps_config *config,
                                         dps_buffer storage);
@@ -594,6 +616,7 @@ dps_result dps_registration_init_lookup(dps_registration *registration,
  * Gives also `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another endpoint,
  * id scope or registration id.
  */
+DPS_NODISCARD
 dps_result dps_registration_init_resumed(dps_registration *registration,
                                          const dps_config *config,
                                          dps_buffer storage,
@@ -605,6 +628,7 @@ dps_result dps_registration_init_resumed(dps_registration *registration,
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_set_time(dps_registration *registration,
                                      uint64_t now_ms,
                                      uint64_t unix_s);
@@ -614,6 +638,7 @@ dps_result dps_registration_set_time(dps_registration *registration,
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_poll(dps_registration *registration,
                                  uint64_t now_ms,
                                  dps_action *action);
@@ -624,6 +649,7 @@ dps_result dps_registration_poll(dps_registration *registration,
  * Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_handle_signature(dps_registration *registration,
                                              uint64_t now_ms,
                                              uint32_t id,
@@ -634,6 +660,7 @@ dps_result dps_registration_handle_signature(dps_registration *registration,
  *
  * Gives the same as `dps_registration_handle_signature`.
  */
+DPS_NODISCARD
 dps_result dps_registration_handle_sign_error(dps_registration *registration,
                                               uint64_t now_ms,
                                               uint32_t id);
@@ -643,6 +670,7 @@ dps_result dps_registration_handle_sign_error(dps_registration *registration,
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_abandon(dps_registration *registration);
 
 /**
@@ -650,6 +678,7 @@ dps_result dps_registration_abandon(dps_registration *registration);
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_cancel(dps_registration *registration);
 
 /**
@@ -659,6 +688,7 @@ dps_result dps_registration_cancel(dps_registration *registration);
  * Gives `DPS_ERROR_MISUSE` when there is none; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`;
  * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_write_operation(const dps_registration *registration,
                                             dps_buffer out,
                                             size_t *length);
@@ -680,6 +710,7 @@ void dps_registration_clear(dps_registration *registration);
  * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link gives.
  */
+DPS_NODISCARD
 dps_result dps_registration_handle_link_error(dps_registration *registration,
                                               uint64_t now_ms,
                                               uint32_t id,
@@ -771,6 +802,7 @@ typedef struct dps_hint {
  * Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
  * `DPS_ERROR_MISUSE` when it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_outcome(const dps_registration *registration,
                                     dps_outcome *outcome);
 
@@ -779,6 +811,7 @@ dps_result dps_registration_outcome(const dps_registration *registration,
  *
  * Gives `DPS_ERROR_MISUSE` when it has not failed; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_failure(const dps_registration *registration,
                                     dps_failure *failure);
 
@@ -788,6 +821,7 @@ dps_result dps_registration_failure(const dps_registration *registration,
  * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
  * `DPS_ERROR_INVALID_OBJECT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_hint(const dps_registration *registration,
                                  size_t index,
                                  dps_hint *hint);
@@ -820,6 +854,7 @@ dps_result dps_registration_hint(const dps_registration *registration,
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_mqtt_write_user_name(const dps_registration *registration,
                                     dps_span user_agent,
                                     dps_buffer out,
@@ -832,6 +867,7 @@ dps_result dps_mqtt_write_user_name(const dps_registration *registration,
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
  * `hub` or `device_id` is empty.
  */
+DPS_NODISCARD
 dps_result dps_mqtt_write_hub_user_name(dps_span hub,
                                         dps_span device_id,
                                         dps_span user_agent,
@@ -844,6 +880,7 @@ dps_result dps_mqtt_write_hub_user_name(dps_span hub,
  * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT
  * does not have; otherwise the same as `dps_mqtt_write_user_name`.
  */
+DPS_NODISCARD
 dps_result dps_mqtt_write_topic(const dps_registration *registration,
                                 dps_buffer out,
                                 size_t *length);
@@ -853,6 +890,7 @@ dps_result dps_mqtt_write_topic(const dps_registration *registration,
  *
  * Gives `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
  */
+DPS_NODISCARD
 dps_result dps_mqtt_write_payload(const dps_registration *registration,
                                   dps_buffer out,
                                   size_t *length);
@@ -864,6 +902,7 @@ dps_result dps_mqtt_write_payload(const dps_registration *registration,
  * Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
  * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_registration_handle_mqtt(dps_registration *registration,
                                         uint64_t now_ms,
                                         dps_span topic,
@@ -921,6 +960,7 @@ dps_span dps_http_method(const dps_registration *registration);
  * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in
  * `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
+DPS_NODISCARD
 dps_result dps_http_write_target(const dps_registration *registration,
                                  dps_buffer out,
                                  size_t *length);
@@ -930,6 +970,7 @@ dps_result dps_http_write_target(const dps_registration *registration,
  *
  * Gives the same as `dps_http_write_target`.
  */
+DPS_NODISCARD
 dps_result dps_http_write_body(const dps_registration *registration,
                                dps_buffer out,
                                size_t *length);
@@ -940,6 +981,7 @@ dps_result dps_http_write_body(const dps_registration *registration,
  *
  * Gives the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` is no header's value.
  */
+DPS_NODISCARD
 dps_result dps_http_write_request(const dps_registration *registration,
                                   dps_span user_agent,
                                   dps_buffer out,
@@ -952,6 +994,7 @@ dps_result dps_http_write_request(const dps_registration *registration,
  * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
  */
+DPS_NODISCARD
 dps_result dps_registration_handle_http(dps_registration *registration,
                                         uint64_t now_ms,
                                         uint32_t id,
@@ -967,6 +1010,7 @@ dps_result dps_registration_handle_http(dps_registration *registration,
  * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
  */
+DPS_NODISCARD
 dps_result dps_registration_receive_http(dps_registration *registration,
                                          uint64_t now_ms,
                                          uint32_t id,
@@ -1112,32 +1156,38 @@ typedef struct dps_client_config {
 /* Hosted: sizes of objects and structs --------------------------------------- */
 
 /** `dps_key_from_base64` for a `dps_key` of `size` bytes. `DPS_ERROR_INVALID_ARGUMENT` when they are too few, here and below. */
+DPS_NODISCARD
 dps_result dps_key_from_base64_sized(size_t size,
                                      dps_key *key,
                                      dps_span base64);
 
 /** `dps_key_from_bytes` for a `dps_key` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_key_from_bytes_sized(size_t size, dps_key *key, dps_span raw);
 
 /** `dps_key_derive` for a `dps_key` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_key_derive_sized(size_t size,
                                 const dps_key *group,
                                 dps_span registration_id,
                                 dps_key *device);
 
 /** `dps_registration_init` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_registration_init_sized(size_t size,
                                        dps_registration *registration,
                                        const dps_config *config,
                                        dps_buffer storage);
 
 /** `dps_registration_init_lookup` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_registration_init_lookup_sized(size_t size,
                                               dps_registration *registration,
                                               const dps_config *config,
                                               dps_buffer storage);
 
 /** `dps_registration_init_resumed` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_registration_init_resumed_sized(size_t size,
                                                dps_registration *registration,
                                                const dps_config *config,
@@ -1145,9 +1195,11 @@ dps_result dps_registration_init_resumed_sized(size_t size,
                                                dps_span operation);
 
 /** `dps_config_default` for a `dps_config` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_config_default_sized(size_t size, dps_config *config);
 
 /** `dps_client_config_default` for a `dps_client_config` of `size` bytes. */
+DPS_NODISCARD
 dps_result dps_client_config_default_sized(size_t size, dps_client_config *config);
 
 /* Tell the library the sizes that this header has. */
@@ -1208,6 +1260,7 @@ const char *dps_error_text(const dps_error *error);
  *
  * Gives `DPS_ERROR_INVALID_ARGUMENT` when a pointer is null.
  */
+DPS_NODISCARD
 dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
 
 /**
@@ -1215,6 +1268,7 @@ dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
  *
  * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last, or when a pointer is null.
  */
+DPS_NODISCARD
 dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
 
 /**
@@ -1235,6 +1289,7 @@ void dps_error_free(dps_error *error);
  * be freed with `dps_error_free`, unless `error` is null. The other is left unchanged. Any number of the catalogue is
  * possible; `DPS_ERROR_INVALID_ARGUMENT` when `config` or `assignment` is null, without an error.
  */
+DPS_NODISCARD
 dps_result dps_client_register(const dps_client_config *config,
                                dps_assignment **assignment,
                                dps_error **error);
@@ -1246,6 +1301,7 @@ dps_result dps_client_register(const dps_client_config *config,
  *
  * Gives the same as `dps_client_register`; `DPS_ERROR_NOT_FOUND` when the device never registered.
  */
+DPS_NODISCARD
 dps_result dps_client_lookup(const dps_client_config *config,
                              dps_assignment **assignment,
                              dps_error **error);

@@ -26,10 +26,11 @@ static void tell(const dps_error *error)
 {
     static const char *const verdicts[] = {"never", "after", "reconfigure"};
     dps_failure failure;
-    dps_hint hint = {dps_span_of("none"), dps_span_of("")};
+    dps_hint hint;
     if (dps_error_failure(error, &failure) != DPS_OK)
         exit(3);
-    (void)dps_error_hint(error, 0, &hint);
+    if (dps_error_hint(error, 0, &hint) != DPS_OK)
+        hint.name = DPS_SPAN("none");
     printf("%d %s %llu %.*s\n", (int)failure.result, verdicts[failure.verdict],
            (unsigned long long)failure.retry_after_ms, (int)hint.name.len, hint.name.ptr);
 }

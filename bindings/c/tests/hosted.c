@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "scene.h"
@@ -228,6 +230,73 @@ static void options_that_can_never_work(void)
     config = group_device("c-04");
     config.resume = dps_span_of("nonsense");
     dps_error_free(ends(DPS_ERROR_OPERATION_UNREADABLE, &config));
+}
+
+/* A file of certificates is read whole or not at all, and nothing waits for one that is no file. */
+static void files_of_authorities(void)
+{
+    enum { MOST = 1024 * 1024 };
+    char folder[] = "/tmp/dps-hosted-XXXXXX", path[64];
+    dps_client_config config = group_device("c-11");
+    char *const pem = read_text(config.ca_file);
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/ca.pem", folder);
+    config.ca_file = dps_span_of(path);
+    for (int beyond = 0; beyond <= 1; beyond++) {
+        FILE *const file = fopen(path, "wb");
+        for (int padding = MOST + beyond - (int)strlen(pem); padding > 0; padding--)
+            fputc('\n', file);
+        fputs(pem, file);
+        CHECK(fclose(file) == 0);
+        if (beyond == 0) {
+            is_assigned(&config, "c-11");
+            continue;
+        }
+        dps_error *const error = ends(DPS_ERROR_FILE, &config);
+        CHECK(strstr(dps_error_text(error), "more than 1048576 bytes") != NULL);
+        dps_error_free(error);
+    }
+    CHECK(remove(path) == 0 && mkfifo(path, 0600) == 0);
+    dps_error *const error = ends(DPS_ERROR_FILE, &config);
+    CHECK(strstr(dps_error_text(error), "regular file") != NULL);
+    dps_error_free(error);
+    CHECK(remove(path) == 0 && rmdir(folder) == 0);
+    free(pem);
+}
+
+/* A null pointer with a length is named as such. */
+static void null_spans(void)
+{
+    dps_client_config config = group_device("c-12");
+    dps_span *const spans[] = {&config.registration_id, &config.ca_pem, &config.payload, &config.user_agent};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        const dps_span kept = *spans[i];
+        *spans[i] = NO_SPAN(5);
+        dps_error *error = ends(DPS_ERROR_INVALID_ARGUMENT, &config);
+        CHECK(strstr(dps_error_text(error), "null pointer") != NULL);
+        dps_error_free(error);
+        *spans[i] = kept;
+    }
+    config.user_agent = DPS_SPAN("ab\xff");
+    dps_error *const error = ends(DPS_ERROR_INVALID_ARGUMENT, &config);
+    CHECK(strstr(dps_error_text(error), "user_agent is not UTF-8: unexpected byte at offset 2") != NULL);
+    dps_error_free(error);
+}
+
+/* A program that was compiled when the struct was smaller: what lies behind it is not read. */
+static void structs_of_earlier_programs(void)
+{
+    dps_client_config config = group_device("c-13");
+    CHECK(config.size == sizeof config);
+    config.size = offsetof(dps_client_config, cancel);
+    memset(&config.cancel, UNTOUCHED, sizeof config - offsetof(dps_client_config, cancel));
+    is_assigned(&config, "c-13");
+    config.size = 0;
+    dps_assignment *assignment = NULL;
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(&config, &assignment, NULL));
+    memset(&config, UNTOUCHED, sizeof config);
+    GIVES(DPS_OK, dps_client_config_default_sized(offsetof(dps_client_config, cancel), &config));
+    CHECK(config.transport == 0 && is_untouched(&config.cancel, sizeof config - offsetof(dps_client_config, cancel)));
 }
 
 static void a_wrong_key(void)
@@ -462,6 +531,9 @@ static void *run_all(void *unused)
     authorities_as_text();
     null_for_every_pointer();
     options_that_can_never_work();
+    files_of_authorities();
+    null_spans();
+    structs_of_earlier_programs();
     a_wrong_key();
     a_lookup();
     a_service_that_says_nothing();

@@ -10,3 +10,14 @@
 #define DPS_SPAN(literal) (DPS_LITERAL(dps_span){"" literal, sizeof(literal) - 1})
 /** The buffer of a whole array; not for a pointer. */
 #define DPS_BUFFER(array) (DPS_LITERAL(dps_buffer){(array), sizeof(array)})
+
+/* Results have to be looked at; a compiler that knows how warns where one is not. */
+#ifndef DPS_NODISCARD
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define DPS_NODISCARD [[nodiscard]]
+#elif defined(__GNUC__)
+#define DPS_NODISCARD __attribute__((warn_unused_result))
+#else
+#define DPS_NODISCARD
+#endif
+#endif

@@ -21,6 +21,9 @@ impl Plain<'_> {
                 "#ifdef __cplusplus" | "#ifndef __cplusplus" => self.skip_conditional(),
                 "/**" => self.comment(line),
                 _ if line.starts_with("enum ") => self.enumeration(line),
+                _ if line.starts_with("dps_result dps_") => {
+                    self.out.extend(["DPS_NODISCARD".to_owned(), without_struct(line)]);
+                }
                 "" if self.out.last().is_none_or(String::is_empty) => {}
                 _ => self.out.push(without_struct(line)),
             }

@@ -1,7 +1,7 @@
 //! From the C configuration to a client of `dps-client`, which checks every value.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use dps_client::{
 
 use crate::hosted::config::{dps_client_config, dps_transport};
 use crate::hosted::error::dps_error;
-use crate::memory::{bytes, dps_span, text};
+use crate::memory::{bytes, dps_span};
 
 /// The largest file of certificates that is taken, in bytes.
 const CA_FILE_MOST: u64 = 1024 * 1024;
@@ -34,8 +34,42 @@ fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
 /// The span is as the caller promised for `'a`.
 unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
     // SAFETY: promised on.
-    let text = unsafe { text(span) }.map_err(|problem| refused(problem.0, format!("{name} is no text in UTF-8")))?;
+    let bytes = unsafe { given(name, span)? };
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let offset = error.valid_up_to();
+        refused(ErrorCode::InvalidArgument, format!("{name} is not UTF-8: unexpected byte at offset {offset}"))
+    })?;
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// The bytes of an option.
+///
+/// # Safety
+/// The span is as the caller promised for `'a`.
+unsafe fn given<'a>(name: &str, span: dps_span) -> Told<&'a [u8]> {
+    // SAFETY: promised on.
+    unsafe { bytes(span) }.map_err(|problem| {
+        let what = if span.ptr.is_null() { "a null pointer" } else { "a span" };
+        refused(problem.0, format!("{name} is {what} with an impossible length of {}", span.len))
+    })
+}
+
+/// A file of certificates. One that is too large is an error, not cut; one that is not a regular file is not waited for.
+fn read_certificates(path: &str) -> Told<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let unreadable = |problem: &dyn Display| refused(ErrorCode::File, format!("{path} cannot be read: {problem}"));
+    let file = options.read(true).open(path).map_err(|error| unreadable(&error))?;
+    if !file.metadata().map_err(|error| unreadable(&error))?.is_file() {
+        return Err(unreadable(&"it is not a regular file"));
+    }
+    let mut pem = Vec::new();
+    file.take(CA_FILE_MOST + 1).read_to_end(&mut pem).map_err(|error| unreadable(&error))?;
+    if pem.len() as u64 > CA_FILE_MOST {
+        return Err(unreadable(&format_args!("it has more than {CA_FILE_MOST} bytes")));
+    }
+    Ok(pem)
 }
 
 impl dps_client_config {
@@ -85,7 +119,7 @@ impl dps_client_config {
     /// As [`dps_client_config::client`].
     unsafe fn texts(&self, mut builder: Builder) -> Told<Builder> {
         // SAFETY: promised on.
-        let given = |name, span| unsafe { option(name, span) };
+        let text = |name, span| unsafe { option(name, span) };
         type Setter = fn(Builder, String) -> Builder;
         let plain: [(&str, dps_span, Setter); 8] = [
             ("endpoint", self.endpoint, Builder::endpoint),
@@ -98,18 +132,18 @@ impl dps_client_config {
             ("group_key_file", self.group_key_file, Builder::group_key_file),
         ];
         for (name, span, set) in plain {
-            if let Some(text) = given(name, span)? {
+            if let Some(text) = text(name, span)? {
                 builder = set(builder, text.to_owned());
             }
         }
         let unusable = |error| -> Box<dps_error> { Box::from(DpsError::from(error)) };
-        if let Some(key) = given("device_key", self.device_key)? {
+        if let Some(key) = text("device_key", self.device_key)? {
             builder = builder.symmetric_key(SymmetricKey::from_base64(key).map_err(unusable)?);
         }
-        if let Some(key) = given("group_key", self.group_key)? {
+        if let Some(key) = text("group_key", self.group_key)? {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
-        if let Some(resume) = given("resume", self.resume)? {
+        if let Some(resume) = text("resume", self.resume)? {
             builder = builder.resume(&resume.parse::<ResumeToken>().map_err(unusable)?);
         }
         Ok(builder)
@@ -123,17 +157,11 @@ impl dps_client_config {
             roots.map_err(|error| refused(ErrorCode::InvalidCertificate, format!("{what}: {error}")))
         };
         // SAFETY: promised on.
-        let pem = unsafe { bytes(self.ca_pem) }.map_err(|problem| refused(problem.0, "ca_pem points nowhere"))?;
+        let pem = unsafe { given("ca_pem", self.ca_pem)? };
         // SAFETY: promised on.
         match (pem, unsafe { option("ca_file", self.ca_file)? }) {
             ([], None) => Ok(Roots::platform()),
-            ([], Some(path)) => {
-                let mut pem = Vec::new();
-                File::open(path)
-                    .and_then(|file| file.take(CA_FILE_MOST).read_to_end(&mut pem))
-                    .map_err(|error| refused(ErrorCode::File, format!("{path} cannot be read: {error}")))?;
-                parse(path, &pem)
-            }
+            ([], Some(path)) => parse(path, &read_certificates(path)?),
             (pem, None) => parse("ca_pem", pem),
             _ => Err(refused(ErrorCode::InvalidOption, "give ca_pem or ca_file, not both")),
         }
