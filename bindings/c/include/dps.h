@@ -1065,6 +1065,44 @@ typedef void (*dps_log_function)(void *context,
                                  const char *target,
                                  const char *message);
 
+/* Hosted: progress ----------------------------------------------------------- */
+
+/** What a call is about to do. */
+typedef uint32_t dps_progress_kind;
+enum {
+    /** To sign a token. */
+    DPS_PROGRESS_SIGNING = 1,
+    /** To send a request, and to connect first where needed. */
+    DPS_PROGRESS_SENDING = 2,
+    /** To wait. */
+    DPS_PROGRESS_WAITING = 3,
+};
+
+/**
+ * What a call is about to do. Lives, with its text, until the function that is told it returns. A newer library may have
+ * more members, at the end, and more kinds.
+ */
+typedef struct dps_progress {
+    /** What is next. */
+    dps_progress_kind kind;
+    /** `SENDING`: what is asked of the service. */
+    dps_call call;
+    /** `WAITING`: for how long. */
+    uint64_t wait_ms;
+    /**
+     * `WAITING`: what to give as `resume` to a later call, so that it goes on from here. Ends with a NUL, never null;
+     * empty when there is nothing to go on from.
+     */
+    const char *resume;
+} dps_progress;
+
+/**
+ * Is told what a call is about to do, before each signature, request and wait, on the thread that made the call. Returns 0
+ * to go on. Any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
+ * return soon, for the call waits for it, and may not call `longjmp`.
+ */
+typedef int (*dps_progress_function)(void *context, const dps_progress *progress);
+
 /* Hosted: the configuration of a call ---------------------------------------- */
 
 /** Over what to talk to the service. */
@@ -1151,6 +1189,10 @@ typedef struct dps_client_config {
     dps_log_function log;
     /** Passed to `log` as it is. */
     void *log_context;
+    /** Is told what the call is about to do, and can stop it. */
+    dps_progress_function progress;
+    /** Passed to `progress` as it is. */
+    void *progress_context;
 } dps_client_config;
 
 /* Hosted: sizes of objects and structs --------------------------------------- */

@@ -1,11 +1,14 @@
 /* The blocking calls against a service. Where it is comes by the environment, from the program that runs this. */
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -417,6 +420,84 @@ static void cancelling_at_any_moment(void)
     CHECK(cancelled > 0);
 }
 
+/* What the progress function was told, and when it stops the call: 0 is never. */
+struct watched {
+    pthread_t thread;
+    dps_progress_kind stop_at;
+    unsigned told[DPS_PROGRESS_WAITING + 1];
+    bool elsewhere, resumable;
+};
+
+static int watch(void *context, const dps_progress *progress)
+{
+    struct watched *const watched = context;
+    watched->elsewhere |= !pthread_equal(watched->thread, pthread_self());
+    watched->told[progress->kind]++;
+    watched->resumable |= *progress->resume != 0;
+    CHECK((progress->kind == DPS_PROGRESS_SENDING) == (progress->call == DPS_CALL_REGISTER));
+    return progress->kind == watched->stop_at;
+}
+
+/* A port of loopback at which nobody answers, but connections are seen. */
+static int listen_at(char *endpoint, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof address;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(listener, (const struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 8) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
+    CHECK(fcntl(listener, F_SETFL, O_NONBLOCK) == 0);
+    snprintf(endpoint, size, "127.0.0.1:%u", (unsigned)ntohs(address.sin_port));
+    return listener;
+}
+
+static bool was_called(int listener)
+{
+    const int connection = accept(listener, NULL, NULL);
+    if (connection >= 0)
+        close(connection);
+    return connection >= 0;
+}
+
+/* A call that is stopped before it sends has not even connected; one that is stopped later has. */
+static void stopping(void)
+{
+    static const struct {
+        dps_progress_kind stop_at;
+        bool connects;
+    } cases[] = {{DPS_PROGRESS_SIGNING, false}, {DPS_PROGRESS_SENDING, false}, {DPS_PROGRESS_WAITING, true}};
+    char endpoint[32];
+    const int listener = listen_at(endpoint, sizeof endpoint);
+    for (unsigned i = 0; i < 9; i++) {
+        struct watched watched = {.thread = pthread_self(), .stop_at = cases[i / 3].stop_at};
+        dps_client_config config = group_device("c-14");
+        config.transport = i % 3;
+        config.endpoint = dps_span_of(endpoint);
+        config.request_timeout_ms = 200;
+        config.progress = watch;
+        config.progress_context = &watched;
+        dps_error_free(ends(DPS_ERROR_CANCELLED, &config));
+        CHECK(was_called(listener) == cases[i / 3].connects);
+        CHECK(watched.told[DPS_PROGRESS_SIGNING] == 1 && watched.told[watched.stop_at] == 1 && !watched.elsewhere);
+    }
+    close(listener);
+}
+
+static void watching(void)
+{
+    for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
+        struct watched watched = {.thread = pthread_self()};
+        dps_client_config config = group_device("c-15");
+        over(&config, transport);
+        config.progress = watch;
+        config.progress_context = &watched;
+        is_assigned(&config, "c-15");
+        CHECK(watched.told[DPS_PROGRESS_SIGNING] == 1 && watched.told[DPS_PROGRESS_SENDING] == 1);
+        CHECK(watched.told[DPS_PROGRESS_WAITING] == 0 && !watched.elsewhere && !watched.resumable);
+    }
+}
+
 /* What the log said. */
 struct heard {
     pthread_t thread;
@@ -539,6 +620,8 @@ static void *run_all(void *unused)
     a_service_that_says_nothing();
     cancelling();
     cancelling_at_any_moment();
+    stopping();
+    watching();
     the_log();
     signals();
     a_thousand_registrations();

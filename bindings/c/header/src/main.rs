@@ -35,6 +35,11 @@ const HOSTED: &[Section] = &[
     Section { title: "Hosted: cancelling", file: "hosted/cancel.rs", include: &[] },
     Section { title: "Hosted: the log", file: "hosted/log.rs", include: &["dps_log_level", "dps_log_function"] },
     Section {
+        title: "Hosted: progress",
+        file: "hosted/progress.rs",
+        include: &["dps_progress_kind", "dps_progress", "dps_progress_function"],
+    },
+    Section {
         title: "Hosted: the configuration of a call",
         file: "hosted/config.rs",
         include: &["dps_transport", "dps_client_config"],

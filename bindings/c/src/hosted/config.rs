@@ -4,6 +4,7 @@ use core::ffi::c_void;
 
 use crate::hosted::cancel::dps_cancel_token;
 use crate::hosted::log::dps_log_function;
+use crate::hosted::progress::dps_progress_function;
 use crate::memory::{Input, dps_span};
 
 /// Over what to talk to the service.
@@ -91,6 +92,10 @@ pub struct dps_client_config {
     pub log: dps_log_function,
     /// Passed to `log` as it is.
     pub log_context: *mut c_void,
+    /// Is told what the call is about to do, and can stop it.
+    pub progress: dps_progress_function,
+    /// Passed to `progress` as it is.
+    pub progress_context: *mut c_void,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and an optional function, for which zero is valid.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod error;
 pub mod log;
 mod options;
+pub mod progress;
 #[cfg(unix)]
 mod sigpipe;
 pub mod sized;

@@ -12,6 +12,7 @@ use dps_client::{
 
 use crate::hosted::config::{dps_client_config, dps_transport};
 use crate::hosted::error::dps_error;
+use crate::hosted::progress::Watcher;
 use crate::memory::{bytes, dps_span};
 
 /// The largest file of certificates that is taken, in bytes.
@@ -81,7 +82,15 @@ impl dps_client_config {
         let builder = self.numbers(ProvisioningClient::builder())?;
         // SAFETY: promised on.
         let (builder, roots, proxy) = unsafe { (self.texts(builder)?, self.roots()?, self.proxy()?) };
-        builder.roots(roots).proxy(proxy).build().map_err(Box::from)
+        let builder = builder.roots(roots).proxy(proxy);
+        let builder = match self.progress {
+            None => builder,
+            Some(function) => {
+                let watcher = Watcher { function, context: self.progress_context };
+                builder.on_progress(move |progress| watcher.tell(&progress))
+            }
+        };
+        builder.build().map_err(Box::from)
     }
 
     fn numbers(&self, builder: Builder) -> Told<Builder> {

@@ -1,0 +1,92 @@
+//! What a call is about to do, told to a function of the caller's that can stop it.
+
+use core::ffi::{c_char, c_int, c_void};
+use std::ffi::CString;
+use std::ops::ControlFlow;
+
+use dps_client::Progress;
+
+use crate::action::dps_call;
+use crate::hosted::assignment::c_text;
+
+/// What a call is about to do.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dps_progress_kind {
+    /// To sign a token.
+    DPS_PROGRESS_SIGNING = 1,
+    /// To send a request, and to connect first where needed.
+    DPS_PROGRESS_SENDING = 2,
+    /// To wait.
+    DPS_PROGRESS_WAITING = 3,
+}
+
+/// What a call is about to do. Lives, with its text, until the function that is told it returns. A newer library may have
+/// more members, at the end, and more kinds.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_progress {
+    /// What is next.
+    pub kind: dps_progress_kind,
+    /// `SENDING`: what is asked of the service.
+    pub call: dps_call,
+    /// `WAITING`: for how long.
+    pub wait_ms: u64,
+    /// `WAITING`: what to give as `resume` to a later call, so that it goes on from here. Ends with a NUL, never null;
+    /// empty when there is nothing to go on from.
+    pub resume: *const c_char,
+}
+
+/// Is told what a call is about to do, before each signature, request and wait, on the thread that made the call. Returns 0
+/// to go on. Any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
+/// return soon, for the call waits for it, and may not call `longjmp`.
+pub type dps_progress_function =
+    Option<unsafe extern "C" fn(context: *mut c_void, progress: *const dps_progress) -> c_int>;
+
+/// The caller's function and its context.
+#[derive(Clone, Copy)]
+pub(crate) struct Watcher {
+    pub(crate) function: unsafe extern "C" fn(*mut c_void, *const dps_progress) -> c_int,
+    pub(crate) context: *mut c_void,
+}
+
+// SAFETY: the client that has it lives and runs on the calling thread alone, for the time of the call.
+unsafe impl Send for Watcher {}
+
+impl Watcher {
+    /// Tells the caller, who decides.
+    pub(crate) fn tell(self, progress: &Progress) -> ControlFlow<()> {
+        // Outlives the call of the function.
+        let resume: CString;
+        let mut told = dps_progress {
+            kind: dps_progress_kind::DPS_PROGRESS_SIGNING,
+            call: dps_call::DPS_CALL_NONE,
+            wait_ms: 0,
+            resume: c"".as_ptr(),
+        };
+        match progress {
+            Progress::Signing => {}
+            Progress::Sending { call } => {
+                told.kind = dps_progress_kind::DPS_PROGRESS_SENDING;
+                told.call = match *call {
+                    "register" => dps_call::DPS_CALL_REGISTER,
+                    "status" => dps_call::DPS_CALL_STATUS,
+                    _ => dps_call::DPS_CALL_LOOKUP,
+                };
+            }
+            Progress::Waiting { wait, resume: token } => {
+                resume = c_text(token.as_ref().map(dps_client::ResumeToken::as_str));
+                told.kind = dps_progress_kind::DPS_PROGRESS_WAITING;
+                told.wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+                told.resume = resume.as_ptr();
+            }
+            // One that this binding does not know yet.
+            _ => return ControlFlow::Continue(()),
+        }
+        // SAFETY: the function and its context are the caller's, for the time of the call.
+        match unsafe { (self.function)(self.context, &told) } {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+}
