@@ -1,4 +1,5 @@
-//! Packets over a stream: one at a time, capped, with pings while it is quiet.
+//! Packets over a stream: one at a time, capped, with pings while it is quiet, and no more than a bounded number that
+//! answer nothing.
 //!
 //! Knows no topic and no registration.
 
@@ -8,11 +9,17 @@ use bytes::BytesMut;
 use dps_core::LinkError;
 use dps_net::Classified;
 use rumqttc::mqttbytes::Error as PacketError;
-use rumqttc::mqttbytes::v4::{Packet, PubAck};
+use rumqttc::mqttbytes::v4::{Packet, PubAck, Publish};
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
+use tracing::trace;
 
+use crate::allowance::Allowance;
 use crate::error::{found, of_packet};
 use crate::stream::Stream;
+
+/// How the answer of an HTTP server begins. No MQTT packet does: these flags are not allowed in any.
+const HTTP: &[u8] = b"HTTP/";
 
 /// A connection that packets go over.
 pub(crate) struct Connection {
@@ -27,6 +34,9 @@ pub(crate) struct Connection {
     last_sent: Instant,
     pinged: Option<Instant>,
     last_packet_id: u16,
+    /// The publish that the server has not acknowledged yet.
+    unacknowledged: Option<u16>,
+    allowance: Allowance,
 }
 
 impl Connection {
@@ -43,6 +53,8 @@ impl Connection {
             last_sent: Instant::now(),
             pinged: None,
             last_packet_id: 0,
+            unacknowledged: None,
+            allowance: Allowance::of_exchange(),
         }
     }
 
@@ -58,6 +70,28 @@ impl Connection {
         packet.write(&mut self.output, self.cap).map(|_| ()).map_err(of_packet)
     }
 
+    /// Puts a publish, under the next packet id, behind the packets that wait to be sent. An exchange begins with it.
+    pub(crate) fn queue_publish(&mut self, mut publish: Publish) -> Result<(), Classified> {
+        publish.pkid = self.next_packet_id();
+        self.unacknowledged = Some(publish.pkid);
+        self.allowance = Allowance::of_exchange();
+        self.queue(&Packet::Publish(publish))
+    }
+
+    /// Says that nothing is asked from now on: packets are counted by the minute until the next publish.
+    pub(crate) fn begin_idling(&mut self) {
+        self.allowance = Allowance::of_idling();
+    }
+
+    /// Counts a packet that answers nothing.
+    ///
+    /// # Errors
+    /// `InvalidReply` when there were too many.
+    pub(crate) fn pass_over(&mut self) -> Result<(), Classified> {
+        trace!("a packet that answers nothing");
+        self.allowance.spend()
+    }
+
     /// Sends what waits.
     pub(crate) async fn flush(&mut self) -> Result<(), Classified> {
         self.stream.write(&mut self.output).await?;
@@ -66,15 +100,19 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for the next packet that means something, and keeps the connection alive meanwhile. Publishes are
-    /// acknowledged where they ask for it. Can be dropped and asked for again.
+    /// Waits for the next packet and keeps the connection alive meanwhile; the answer to a ping of ours and the first
+    /// acknowledgement of a publish of ours are dealt with here. Publishes are acknowledged where they ask for it. Can
+    /// be dropped and called again.
     pub(crate) async fn next(&mut self) -> Result<Packet, Classified> {
         loop {
+            // Reading what has arrived already never waits: the runtime gets its turn here.
+            consume_budget().await;
             if self.unsent {
                 self.flush().await?;
             }
             match self.buffered()? {
-                Some(Packet::PingResp) => self.pinged = None,
+                Some(Packet::PingResp) if self.pinged.is_some() => self.pinged = None,
+                Some(Packet::PubAck(ack)) if self.unacknowledged == Some(ack.pkid) => self.unacknowledged = None,
                 Some(packet) => {
                     if let Packet::Publish(publish) = &packet
                         && publish.pkid != 0
@@ -90,6 +128,10 @@ impl Connection {
 
     /// A whole packet that has arrived already.
     fn buffered(&mut self) -> Result<Option<Packet>, Classified> {
+        if self.input.starts_with(HTTP) {
+            let detail = "the server answers HTTP, not MQTT; MQTT is on port 8883, or over WebSocket on port 443";
+            return Err(found(LinkError::InvalidReply, detail));
+        }
         match Packet::read(&mut self.input, self.cap) {
             Ok(packet) => Ok(Some(packet)),
             Err(PacketError::InsufficientBytes(_)) => Ok(None),
@@ -99,8 +141,13 @@ impl Connection {
 
     async fn read_or_ping(&mut self) -> Result<(), Classified> {
         let due = self.pinged.unwrap_or(self.last_sent) + self.patience;
+        let had = self.input.len();
         tokio::select! {
-            read = self.stream.read(&mut self.input) => return read,
+            read = self.stream.read(&mut self.input) => {
+                read?;
+                // A ping of a WebSocket, or an empty message.
+                return if self.input.len() == had { self.allowance.spend() } else { Ok(()) };
+            }
             () = sleep_until(due) => {}
         }
         if self.pinged.is_some() {

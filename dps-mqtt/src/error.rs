@@ -29,6 +29,27 @@ pub(crate) fn of_packet(error: PacketError) -> Classified {
     }
 }
 
+/// A server that closes the connection where its first answer should come: it may not speak the protocol at all.
+pub(crate) fn closed_early(broken: Classified, instead_of: &str) -> Classified {
+    if broken.error != LinkError::Cut {
+        return broken;
+    }
+    let detail = format!(
+        "the server closed the connection instead of answering {instead_of} ({}); the port may speak another protocol: \
+         MQTT is on 8883, HTTPS and MQTT over WebSocket are on 443",
+        broken.detail
+    );
+    Classified { detail, ..broken }
+}
+
+/// An error while the WebSocket is opened.
+pub(crate) fn of_opening(error: tungstenite::Error) -> Classified {
+    match error {
+        tungstenite::Error::Http(response) => of_handshake(response.status().as_u16()),
+        other => closed_early(of_websocket(other), "the WebSocket handshake"),
+    }
+}
+
 /// An error of the WebSocket, while it is opened or later.
 pub(crate) fn of_websocket(error: tungstenite::Error) -> Classified {
     use tungstenite::Error;
@@ -40,7 +61,6 @@ pub(crate) fn of_websocket(error: tungstenite::Error) -> Classified {
             found(LinkError::Cut, "the WebSocket ended without a word")
         }
         Error::Capacity(error) => found(LinkError::ReplyTooLarge { needed: None }, error.to_string()),
-        Error::Http(response) => of_handshake(response.status().as_u16()),
         other => found(LinkError::InvalidReply, format!("no WebSocket: {other}")),
     }
 }

@@ -17,12 +17,15 @@
 //! # Ok(()) }
 //! ```
 
+mod allowance;
 mod connection;
 mod error;
 mod link;
 mod options;
 mod session;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use link::MqttLink;
 pub use options::{Framing, MqttOptions, OptionError};

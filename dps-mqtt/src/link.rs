@@ -61,6 +61,12 @@ impl MqttLink {
         }
     }
 
+    /// Goes on over a session that was begun elsewhere.
+    #[cfg(test)]
+    pub(crate) fn adopt(&mut self, session: Session) {
+        self.session = Some(session);
+    }
+
     /// Keeps what is behind an error for a person to see.
     fn note(&mut self, found: Classified) -> LinkError {
         let error = found.error;

@@ -7,18 +7,20 @@ use dps_core::{LinkError, Reply, Request};
 use dps_net::{Classified, Dialer};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeReasonCode};
-use tracing::{debug, trace};
+use tracing::debug;
 
 use crate::connection::Connection;
-use crate::error::found;
+use crate::error::{closed_early, found};
 use crate::options::MqttOptions;
-use crate::stream::Stream;
+use crate::stream::{Io, Stream};
 
 /// A connection that is subscribed to the service's replies.
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     /// The generation of the token that it was made with.
     pub(crate) generation: Option<u32>,
+    /// The reply to the first request, when it came before the subscription was granted.
+    early: Option<Publish>,
 }
 
 impl Session {
@@ -30,10 +32,19 @@ impl Session {
     ) -> Result<Self, Classified> {
         let endpoint = request.identity.endpoint;
         let tls = dialer.dial(endpoint.host(), endpoint.port_or(options.framing.default_port())).await?;
-        let authority = written(|text| endpoint.write(text))?;
-        let stream = Stream::open(options.framing, tls, &authority, options.packet_cap).await?;
+        Self::start(Box::new(tls), options, request).await
+    }
+
+    /// The same over a connection that is there already.
+    pub(crate) async fn start(
+        io: Box<dyn Io>,
+        options: &MqttOptions,
+        request: &Request<'_>,
+    ) -> Result<Self, Classified> {
+        let authority = written(|text| request.identity.endpoint.write(text))?;
+        let stream = Stream::open(options.framing, io, &authority, options.packet_cap).await?;
         let connection = Connection::new(stream, options.packet_cap, options.keep_alive);
-        let mut session = Self { connection, generation: generation(request) };
+        let mut session = Self { connection, generation: generation(request), early: None };
         session.connection.queue(&connect(options, request)?)?;
         let mut subscribe = Subscribe::new(SUBSCRIBE_FILTER, QoS::AtLeastOnce);
         subscribe.pkid = session.connection.next_packet_id();
@@ -47,12 +58,13 @@ impl Session {
         if !options.pipelined {
             session.connection.queue(&subscribe)?;
         }
-        session.subscribed().await?;
+        session.subscribed(options.pipelined.then_some(request)).await?;
         Ok(session)
     }
 
     async fn connected(&mut self) -> Result<(), Classified> {
-        let Packet::ConnAck(ack) = self.connection.next().await? else {
+        let Packet::ConnAck(ack) = self.connection.next().await.map_err(|broken| closed_early(broken, "CONNECT"))?
+        else {
             return Err(found(LinkError::InvalidReply, "the server's first packet is no CONNACK"));
         };
         let code = match ack.code {
@@ -66,13 +78,23 @@ impl Session {
         Err(found(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
     }
 
-    async fn subscribed(&mut self) -> Result<(), Classified> {
+    /// Waits until the subscription is granted. The server may send what was subscribed to before it says so (MQTT
+    /// 3.1.1, section 3.8.4): the reply to `asked`, a request that was sent already, is kept.
+    async fn subscribed(&mut self, asked: Option<&Request<'_>>) -> Result<(), Classified> {
         loop {
-            if let Packet::SubAck(ack) = self.connection.next().await? {
-                let granted = !ack.return_codes.is_empty()
-                    && ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
-                let refused = || found(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
-                return granted.then_some(()).ok_or_else(refused);
+            match self.connection.next().await? {
+                Packet::SubAck(ack) => {
+                    let granted = !ack.return_codes.is_empty()
+                        && ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                    let refused = || found(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
+                    return granted.then_some(()).ok_or_else(refused);
+                }
+                Packet::Publish(publish)
+                    if self.early.is_none() && asked.is_some_and(|request| answers(&publish, request)) =>
+                {
+                    self.early = Some(publish);
+                }
+                _ => self.connection.pass_over()?,
             }
         }
     }
@@ -81,9 +103,7 @@ impl Session {
     pub(crate) fn queue_request(&mut self, request: &Request<'_>) -> Result<(), Classified> {
         let topic = written(|text| mqtt::write_topic(text, request))?;
         let payload = written(|text| mqtt::write_payload(text, request))?;
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
-        publish.pkid = self.connection.next_packet_id();
-        self.connection.queue(&Packet::Publish(publish))
+        self.connection.queue_publish(Publish::new(topic, QoS::AtLeastOnce, payload))
     }
 
     /// Waits for the reply to the request. Others are passed over.
@@ -92,27 +112,49 @@ impl Session {
         request: &Request<'_>,
         buffer: &'b mut [u8],
     ) -> Result<Reply<'b>, Classified> {
-        loop {
-            let Packet::Publish(publish) = self.connection.next().await? else { continue };
-            let Some(topic) = mqtt::parse_topic(&publish.topic).filter(|topic| topic.answers(request.id)) else {
-                debug!(topic = publish.topic, "a publish that answers nothing");
-                continue;
-            };
-            // The acknowledgement that the reply asks for.
-            self.connection.flush().await?;
-            return read(&topic, &publish.payload, buffer);
-        }
+        let publish = match self.early.take() {
+            Some(publish) => publish,
+            None => self.publish_for(request).await?,
+        };
+        // The acknowledgement that the reply asks for.
+        self.connection.flush().await?;
+        let topic = mqtt::parse_topic(&publish.topic);
+        let topic = topic.ok_or_else(|| found(LinkError::InvalidReply, "the topic of the reply cannot be read"))?;
+        read(&topic, &publish.payload, buffer)
     }
 
-    /// Keeps the connection alive until it breaks or this is dropped.
-    pub(crate) async fn idle(&mut self) -> Classified {
+    async fn publish_for(&mut self, request: &Request<'_>) -> Result<Publish, Classified> {
         loop {
-            match self.connection.next().await {
-                Ok(_) => trace!("a packet while nothing is asked"),
-                Err(broken) => return broken,
+            match self.connection.next().await? {
+                Packet::Publish(publish) if answers(&publish, request) => return Ok(publish),
+                other => {
+                    if let Packet::Publish(publish) = other {
+                        debug!(topic = publish.topic, "a publish that answers nothing");
+                    }
+                    self.connection.pass_over()?;
+                }
             }
         }
     }
+
+    /// Keeps the connection alive until it breaks, carries too much that nobody asked for, or this is dropped.
+    pub(crate) async fn idle(&mut self) -> Classified {
+        self.connection.begin_idling();
+        loop {
+            let passed_over = match self.connection.next().await {
+                Ok(_) => self.connection.pass_over(),
+                Err(broken) => Err(broken),
+            };
+            if let Err(broken) = passed_over {
+                return broken;
+            }
+        }
+    }
+}
+
+/// Whether a publish is the reply to this request.
+fn answers(publish: &Publish, request: &Request<'_>) -> bool {
+    mqtt::parse_topic(&publish.topic).is_some_and(|topic| topic.answers(request.id))
 }
 
 /// The token that a request comes with.

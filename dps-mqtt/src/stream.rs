@@ -7,38 +7,43 @@ use std::pin::Pin;
 use bytes::{Buf, BytesMut};
 use dps_core::LinkError;
 use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
-use dps_net::{Classified, TlsStream};
+use dps_net::Classified;
 use futures_util::{Sink, SinkExt, StreamExt};
 use std::future::poll_fn;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::error::{found, of_io, of_websocket};
+use crate::error::{found, of_io, of_opening, of_websocket};
 use crate::options::Framing;
 
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 4096;
 
+/// What carries the bytes: TLS over a socket, or memory in tests.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
+
 /// Where bytes go and come from.
 pub(crate) enum Stream {
-    Tcp(Box<TlsStream>),
-    WebSocket(Box<WebSocketStream<TlsStream>>),
+    Tcp(Box<dyn Io>),
+    WebSocket(Box<WebSocketStream<Box<dyn Io>>>),
 }
 
 impl Stream {
     /// Begins to talk inside TLS. `authority` is the host, with its port where that is not the usual one.
     pub(crate) async fn open(
         framing: Framing,
-        tls: TlsStream,
+        io: Box<dyn Io>,
         authority: &str,
         cap: usize,
     ) -> Result<Self, Classified> {
         if framing == Framing::Tcp {
-            return Ok(Self::Tcp(Box::new(tls)));
+            return Ok(Self::Tcp(io));
         }
         let no_uri = |_| found(LinkError::Unsupported, "the endpoint makes no URI");
         let uri: Uri = format!("wss://{authority}{WEBSOCKET_PATH}").parse().map_err(no_uri)?;
@@ -51,11 +56,11 @@ impl Stream {
             .max_message_size(Some(cap))
             .max_frame_size(Some(cap));
         // The library checks that the answer names the subprotocol that was asked for.
-        let (stream, _) = client_async_with_config(request, tls, Some(config)).await.map_err(of_websocket)?;
+        let (stream, _) = client_async_with_config(request, io, Some(config)).await.map_err(of_opening)?;
         Ok(Self::WebSocket(Box::new(stream)))
     }
 
-    /// Waits for more bytes and puts them behind those that are there.
+    /// Waits for more bytes and puts them behind those that are there; a WebSocket's ping or pong brings none.
     pub(crate) async fn read(&mut self, into: &mut BytesMut) -> Result<(), Classified> {
         match self {
             Self::Tcp(stream) => {

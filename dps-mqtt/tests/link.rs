@@ -34,14 +34,20 @@ fn text(body: &[u8]) -> String {
 
 /// What the link makes of a script, for its first request.
 async fn error_of(framing: Framing, script: Vec<Step>) -> LinkError {
+    error_and_detail(framing, script).await.0
+}
+
+/// The same, and what it says to people.
+async fn error_and_detail(framing: Framing, script: Vec<Step>) -> (LinkError, String) {
     let server = server(framing, vec![script]).await;
     let mut link = server.link(server.options().packet_cap(4096));
     let mut buffer = [0; 1024];
     let request = server.register(1);
     let ended = tokio::time::timeout(Duration::from_secs(10), link.exchange(&request, &mut buffer)).await;
     let error = ended.expect("it ends by itself").unwrap_err();
-    assert!(link.last_error_detail().is_some_and(|detail| !detail.is_empty()), "{error}");
-    error
+    let detail = link.last_error_detail().unwrap_or_default().to_owned();
+    assert!(!detail.is_empty(), "{error}");
+    (error, detail)
 }
 
 #[tokio::test]
@@ -195,6 +201,67 @@ async fn pipelined_it_sends_everything_in_one_flight() {
         let mut buffer = [0; 1024];
         let request = server.register(1);
         assert_eq!(link.exchange(&request, &mut buffer).await.unwrap().status, 202);
+    }
+}
+
+#[tokio::test]
+async fn pipelined_reply_before_suback_is_the_reply() {
+    for framing in BOTH {
+        // MQTT 3.1.1, section 3.8.4: the server may send publishes before SUBACK.
+        let script = vec![
+            Step::Receive(CONNECT),
+            Step::Receive(SUBSCRIBE),
+            Step::Receive(PUBLISH),
+            Step::Send(connack(0)),
+            Step::Reply("$dps/registrations/res/200/?$rid=77", ASSIGNED),
+            Step::Reply(RES_202, ASSIGNING),
+            Step::Send(suback(1)),
+            Step::Receive(PUBLISH),
+            Step::Reply(RES_200, ASSIGNED),
+        ];
+        let server = server(framing, vec![script]).await;
+        let mut link = server.link(server.options().pipelined(true));
+        let mut buffer = [0; 1024];
+        let register = server.register(1);
+        let asked = tokio::time::timeout(Duration::from_secs(10), link.exchange(&register, &mut buffer));
+        assert_eq!(asked.await.expect("the reply is kept").unwrap().status, 202, "{framing:?}");
+        let reply = link.exchange(&server.status(2), &mut buffer).await.unwrap();
+        assert_eq!(reply.body.assigned_hub, Some("hub-a.test"));
+    }
+}
+
+#[tokio::test]
+async fn pipelined_reply_before_a_refused_subscription_is_not_accepted() {
+    let script = vec![
+        Step::Receive(CONNECT),
+        Step::Receive(SUBSCRIBE),
+        Step::Receive(PUBLISH),
+        Step::Send(connack(0)),
+        Step::Reply(RES_202, ASSIGNING),
+        Step::Send(suback(0x80)),
+    ];
+    let server = server(Framing::Tcp, vec![script]).await;
+    let mut link = server.link(server.options().pipelined(true));
+    let refused = link.exchange(&server.register(1), &mut [0; 1024]).await.unwrap_err();
+    assert_eq!(refused, LinkError::SubscribeRefused);
+}
+
+#[tokio::test]
+async fn http_server_on_the_mqtt_port_is_named() {
+    for answer in ["HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "HTTP/1.0 400 Bad Request\r\n\r\n"] {
+        let script = vec![Step::Receive(CONNECT), Step::Send(answer.into()), Step::Close];
+        let (error, detail) = error_and_detail(Framing::Tcp, script).await;
+        assert_eq!(error, LinkError::InvalidReply);
+        assert!(detail.contains("answers HTTP, not MQTT") && detail.contains("8883"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn connection_closed_at_connect_hints_at_another_protocol() {
+    for framing in BOTH {
+        let (error, detail) = error_and_detail(framing, vec![Step::Receive(CONNECT), Step::Close]).await;
+        assert_eq!(error, LinkError::Cut);
+        assert!(detail.contains("instead of answering CONNECT") && detail.contains("443"), "{detail}");
     }
 }
 

@@ -33,6 +33,9 @@ pub const ASSIGNING: &str = r#"{"operationId":"5.0","status":"assigning"}"#;
 pub const ASSIGNED: &str =
     r#"{"operationId":"5.0","status":"assigned","registrationState":{"assignedHub":"hub-a.test","deviceId":"dev-01"}}"#;
 
+/// How much of a flood is sent at once, in bytes.
+const FLOOD_BYTES: usize = 4096;
+
 /// What the server does next.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -44,6 +47,10 @@ pub enum Step {
     Reply(&'static str, &'static str),
     /// Closes the connection.
     Close,
+    /// Sends these bytes again and again until the client closes.
+    Flood(Vec<u8>),
+    /// Sends WebSocket pings until the client closes.
+    FloodPings,
     /// Does nothing until the client closes.
     Hang,
 }
@@ -163,10 +170,21 @@ async fn converse(mut wire: Wire, number: usize, script: Vec<Step>, tell: &mpsc:
                 // Acknowledgements and pings come when they come.
                 assert!([PUBACK, PINGREQ].contains(&kind), "packet {kind} where {wanted} was expected");
             },
-            Step::Send(bytes) => wire.send(&bytes).await,
-            Step::Reply(topic, payload) => wire.send(&publish(&topic.replace("{rid}", &request_id), payload)).await,
+            Step::Send(bytes) => drop(wire.send(&bytes).await),
+            Step::Reply(topic, payload) => {
+                let _ = wire.send(&publish(&topic.replace("{rid}", &request_id), payload)).await;
+            }
             Step::Close => {
                 wire.close().await;
+                return false;
+            }
+            Step::Flood(bytes) => {
+                let many = bytes.repeat(FLOOD_BYTES / bytes.len());
+                while wire.send(&many).await.is_some() {}
+                return false;
+            }
+            Step::FloodPings => {
+                while wire.ping().await.is_some() {}
                 return false;
             }
             Step::Hang => {}
@@ -253,15 +271,24 @@ impl Wire {
         Some((packet[0] >> 4, packet[at..].to_vec()))
     }
 
-    /// Over WebSocket in messages of three bytes, so that packets and messages never line up.
-    async fn send(&mut self, bytes: &[u8]) {
+    /// Over WebSocket in messages of three bytes, so that packets and messages never line up. `None` when the client is
+    /// gone.
+    async fn send(&mut self, bytes: &[u8]) -> Option<()> {
         match &mut self.carrier {
-            Carrier::Tcp(stream) => drop(stream.write_all(bytes).await),
+            Carrier::Tcp(stream) => stream.write_all(bytes).await.ok(),
             Carrier::WebSocket(stream) => {
                 for piece in bytes.chunks(3) {
-                    let _ = stream.send(Message::Binary(piece.to_vec().into())).await;
+                    stream.send(Message::Binary(piece.to_vec().into())).await.ok()?;
                 }
+                Some(())
             }
+        }
+    }
+
+    async fn ping(&mut self) -> Option<()> {
+        match &mut self.carrier {
+            Carrier::Tcp(_) => None,
+            Carrier::WebSocket(stream) => stream.send(Message::Ping("flood".into())).await.ok(),
         }
     }
 
