@@ -37,7 +37,8 @@ async fn register(emulator: &Emulator, transport: Transport, pipelined: bool) ->
         .roots(Roots::replace_pem(emulator.ca_pem().as_bytes()).unwrap())
         .proxy(ProxyChoice::Direct)
         .transport(transport)
-        .pipelined(pipelined);
+        .pipelined(pipelined)
+        .minimum_spacing(Duration::ZERO);
     client.build().unwrap().register().await.unwrap();
     relay.traffic()
 }

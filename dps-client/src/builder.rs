@@ -78,7 +78,7 @@ impl Default for ProvisioningClientBuilder {
             timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             poll_interval: Duration::from_secs(2),
-            minimum_spacing: Duration::ZERO,
+            minimum_spacing: Duration::from_secs(1),
             token_life: None,
             correct_clock: false,
             seed: None,
@@ -213,13 +213,13 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// The wait between polls when the service gives no hint. Default: 2 s.
+    /// The wait between polls when the service gives no hint. Default: 2 s. Zero is refused by [`Self::build`].
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// The least wait between polls when the service says "at once". Default: none.
+    /// The least wait before a poll, also when the service says "at once". Default: 1 s; tests may set zero.
     pub fn minimum_spacing(mut self, spacing: Duration) -> Self {
         self.minimum_spacing = spacing;
         self
@@ -302,7 +302,11 @@ impl ProvisioningClientBuilder {
         }
         let source = self.source.take().ok_or_else(|| missing("a credential (a key, a group key or a signer)"))?;
         let (credential, evidence) = credential(source, &registration_id)?;
-        for (name, duration) in [("timeout", self.timeout), ("request timeout", self.request_timeout)] {
+        for (name, duration) in [
+            ("timeout", self.timeout),
+            ("request timeout", self.request_timeout),
+            ("poll interval", self.poll_interval),
+        ] {
             if duration.is_zero() {
                 return Err(DpsError::config(ErrorCode::InvalidOption, format!("the {name} cannot be zero")));
             }

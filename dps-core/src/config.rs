@@ -34,7 +34,7 @@ impl Config {
             deadline: Millis::from_secs(120),
             request_timeout: Millis::from_secs(30),
             poll_interval: Millis::from_secs(2),
-            minimum_spacing: Millis::ZERO,
+            minimum_spacing: Millis::from_secs(1),
             backoff_first: Millis::from_secs(1),
             backoff_cap: Millis::from_secs(100),
             token_life: None,
@@ -59,14 +59,14 @@ impl Config {
         self
     }
 
-    /// The wait between polls when the service gives no hint. Default: 2 s.
+    /// The wait between polls when the service gives no hint. Default: 2 s. Zero is refused when the registration is made.
     #[must_use]
     pub const fn poll_interval(mut self, interval: Millis) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// The least wait between polls when the service says "at once". Default: none.
+    /// The least wait before a poll, also when the service says "at once". Default: 1 s; tests may set zero.
     #[must_use]
     pub const fn minimum_spacing(mut self, spacing: Millis) -> Self {
         self.minimum_spacing = spacing;

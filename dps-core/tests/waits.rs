@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Did, Sent, assigned, assigning, at, config, error, failure, identity, sent, step};
+use common::{Did, Sent, assigned, assigning, at, config, default_config, error, failure, identity, sent, step};
 use dps_core::message::LinkError;
 use dps_core::{ErrorCode, Millis, Outcome, Registration, Reply, Verdict};
 
@@ -32,6 +32,7 @@ fn an_assigning_hint_is_kept_exactly() {
 #[test]
 fn a_hint_of_zero_means_the_minimum_spacing() {
     for on_poll in [false, true] {
+        assert_eq!(wait_after(default_config(), &assigning(Some(0)), on_poll), Did::Wait(2000));
         assert!(matches!(wait_after(config(), &assigning(Some(0)), on_poll), Did::Send { sent: Sent::Status(_), .. }));
         let spaced = config().minimum_spacing(Millis::new(250));
         assert_eq!(wait_after(spaced, &assigning(Some(0)), on_poll), Did::Wait(1250));

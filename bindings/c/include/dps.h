@@ -471,7 +471,7 @@ typedef struct dps_config {
     uint32_t request_timeout_ms;
     /** The wait between polls when the service gives no hint. Default: 2,000. */
     uint32_t poll_interval_ms;
-    /** The least wait between polls when the service says "at once". Default: none. */
+    /** The least wait before a poll, also when the service says "at once". Default: 1,000. */
     uint32_t minimum_spacing_ms;
     /** The life of a token. Default: an hour, or the deadline and ten minutes when that is longer. */
     uint32_t token_life_s;
@@ -1147,7 +1147,7 @@ typedef struct dps_client_config {
     uint32_t request_timeout_ms;
     /** The wait between polls when the service gives no hint. Default: 2,000. */
     uint32_t poll_interval_ms;
-    /** The least wait between polls when the service says "at once". Default: none. */
+    /** The least wait before a poll, also when the service says "at once". Default: 1,000. */
     uint32_t minimum_spacing_ms;
     /** The life of a token for the service. Default: an hour, or the timeout and ten minutes when that is longer. */
     uint32_t token_life_s;

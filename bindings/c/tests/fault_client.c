@@ -52,6 +52,7 @@ int main(void)
     config.timeout_ms = number("DPS_FAULT_TIMEOUT_MS");
     config.request_timeout_ms = number("DPS_FAULT_REQUEST_TIMEOUT_MS");
     config.poll_interval_ms = number("DPS_FAULT_POLL_INTERVAL_MS");
+    config.minimum_spacing_ms = number("DPS_FAULT_MINIMUM_SPACING_MS");
     config.keep_alive_s = config.transport == DPS_TRANSPORT_HTTPS ? 0 : number("DPS_FAULT_KEEP_ALIVE_S");
     config.reply_limit = number("DPS_FAULT_REPLY_LIMIT");
     config.no_proxy = true;

@@ -35,7 +35,7 @@ const CERTIFICATES_MOST: u64 = 1024 * 1024;
 /// keep_platform_roots: trust the platform's authorities as well.
 /// proxy: its URL, or False for none. Default: the environment's (HTTPS_PROXY, unless NO_PROXY names the host).
 /// timeout: for the whole registration. request_timeout: for one request or signature.
-/// poll_interval: between polls when the service gives no hint. minimum_spacing: when it says "at once".
+/// poll_interval: between polls when the service gives no hint. minimum_spacing: at least, 1 s unless given.
 /// token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
 /// correct_clock: sign once more with the service's time when this device's clock is far off.
 /// keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.

@@ -25,6 +25,7 @@ def client_options(settings: dict[str, Any], transport: Transport) -> dict[str, 
         "timeout": settings["deadlineMs"] / 1000,
         "request_timeout": settings["requestTimeoutMs"] / 1000,
         "poll_interval": settings["pollIntervalMs"] / 1000,
+        "minimum_spacing": settings["minimumSpacingMs"] / 1000,
         "reply_limit": settings["replyLimitBytes"],
     }
     if transport != "https":

@@ -45,6 +45,7 @@ pub fn builder(emulator: &Emulator) -> ProvisioningClientBuilder {
         .endpoint(emulator.endpoint())
         .roots(Roots::replace_pem(emulator.ca_pem().as_bytes()).unwrap())
         .timeout(Duration::from_secs(20))
+        .minimum_spacing(Duration::ZERO)
         .proxy(ProxyChoice::Direct)
         .seed(1)
 }

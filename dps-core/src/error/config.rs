@@ -37,6 +37,9 @@ pub enum ConfigError {
     /// The exported operation belongs to another endpoint, id scope or registration id.
     #[error("the saved operation belongs to another endpoint, id scope or registration id")]
     OperationMismatch,
+    /// The poll interval is zero: a service without hints would be asked without pause.
+    #[error("the poll interval cannot be zero; leave it out for 2 s")]
+    PollInterval,
     /// The transport cannot do what was asked, such as a lookup over MQTT.
     #[error("this transport cannot look up a registration; use HTTPS")]
     UnsupportedByTransport,
@@ -55,6 +58,7 @@ impl ConfigError {
             Self::Storage(_) => ErrorCode::StorageTooSmall,
             Self::OperationUnreadable => ErrorCode::OperationUnreadable,
             Self::OperationMismatch => ErrorCode::OperationMismatch,
+            Self::PollInterval => ErrorCode::InvalidOption,
             Self::UnsupportedByTransport => ErrorCode::UnsupportedByTransport,
         }
     }

@@ -82,7 +82,7 @@ impl<'m> Registration<'m, SymmetricKey> {
     /// machine is dropped.
     ///
     /// # Errors
-    /// [`ConfigError::Storage`] with the size that would do.
+    /// [`ConfigError::Storage`] with the size that would do, [`ConfigError::PollInterval`] when it is zero.
     pub fn new(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
         Self::with_first_ask(identity, config, storage, Ask::Register)
     }
@@ -127,6 +127,9 @@ impl<'m, A: Attestation> Registration<'m, A> {
         storage: &'m mut [u8],
         ask: Ask,
     ) -> Result<Self, ConfigError> {
+        if config.poll_interval == Millis::ZERO {
+            return Err(ConfigError::PollInterval);
+        }
         Ok(Self {
             identity,
             payload: None,

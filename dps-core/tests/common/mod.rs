@@ -4,7 +4,7 @@
 
 use dps_core::message::{Body, Call, RequestId, Status};
 use dps_core::{Action, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Key, Outcome, Registration};
-use dps_core::{RegistrationId, Reply, UnixSeconds, Verdict, WallAnchor};
+use dps_core::{Millis, RegistrationId, Reply, UnixSeconds, Verdict, WallAnchor};
 
 /// 2026-01-01T00:00:00Z.
 pub const NOW: UnixSeconds = UnixSeconds::new(1_767_225_600);
@@ -27,6 +27,11 @@ pub fn at(millis: u64) -> Instant {
 
 /// A configuration whose clock is right, with a deadline of 120 s.
 pub fn config() -> Config {
+    default_config().minimum_spacing(Millis::ZERO)
+}
+
+/// As a device that chooses nothing has it.
+pub fn default_config() -> Config {
     Config::new().wall_anchor(WallAnchor { at: at(0), unix: NOW })
 }
 

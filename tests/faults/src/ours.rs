@@ -38,6 +38,7 @@ fn builder(row: &Row, transport: Transport, emulator: &Emulator) -> Provisioning
         .timeout(settings.deadline())
         .request_timeout(settings.request_timeout())
         .poll_interval(settings.poll_interval())
+        .minimum_spacing(settings.minimum_spacing())
         .reply_limit(settings.reply_limit_bytes);
     let keep_alive = Duration::from_secs(settings.keep_alive_seconds.into());
     match transport {

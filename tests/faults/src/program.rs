@@ -31,7 +31,7 @@ pub(crate) async fn ask(
 }
 
 /// What the program is told.
-fn environment(row: &Row, transport: Transport, emulator: &Emulator, call: Call) -> [(&'static str, String); 13] {
+fn environment(row: &Row, transport: Transport, emulator: &Emulator, call: Call) -> [(&'static str, String); 14] {
     let settings = &row.client;
     [
         ("DPS_FAULT_CALL", if call == Call::Lookup { "lookup" } else { "register" }.to_owned()),
@@ -45,6 +45,7 @@ fn environment(row: &Row, transport: Transport, emulator: &Emulator, call: Call)
         ("DPS_FAULT_TIMEOUT_MS", settings.deadline().as_millis().to_string()),
         ("DPS_FAULT_REQUEST_TIMEOUT_MS", settings.request_timeout().as_millis().to_string()),
         ("DPS_FAULT_POLL_INTERVAL_MS", settings.poll_interval().as_millis().to_string()),
+        ("DPS_FAULT_MINIMUM_SPACING_MS", settings.minimum_spacing().as_millis().to_string()),
         ("DPS_FAULT_KEEP_ALIVE_S", settings.keep_alive_seconds.to_string()),
         ("DPS_FAULT_REPLY_LIMIT", settings.reply_limit_bytes.to_string()),
     ]

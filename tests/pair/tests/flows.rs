@@ -111,6 +111,17 @@ fn a_slow_assignment_is_polled_at_the_pace_of_the_hints() {
 }
 
 #[test]
+fn service_that_says_at_once_is_polled_once_a_second() {
+    let options = || ServiceOptions::new().hint(Some(RetryAfter::Seconds(0))).assigning_ms(4000);
+    let mut scene = Scene::with(options());
+    assert_eq!(scene.register_over(&mut scene.link()), assigned("dev-01"));
+    assert_eq!(scene.service.borrow().counters().polls, 4, "over HTTP");
+    let mut scene = Scene::with(options());
+    assert_eq!(scene.register_over(&mut scene.mqtt_link()), assigned("dev-01"));
+    assert_eq!(scene.service.borrow().counters().polls, 4, "over MQTT");
+}
+
+#[test]
 fn a_payload_goes_there_and_back() {
     let mut scene = Scene::with(ServiceOptions::new().echo_payload(true));
     let text = r#"{"line":"7 \"b\"","ü":[1,2,{"x":null}]}"#;

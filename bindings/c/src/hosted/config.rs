@@ -50,7 +50,7 @@ pub struct dps_client_config {
     pub request_timeout_ms: u32,
     /// The wait between polls when the service gives no hint. Default: 2,000.
     pub poll_interval_ms: u32,
-    /// The least wait between polls when the service says "at once". Default: none.
+    /// The least wait before a poll, also when the service says "at once". Default: 1,000.
     pub minimum_spacing_ms: u32,
     /// The life of a token for the service. Default: an hour, or the timeout and ten minutes when that is longer.
     pub token_life_s: u32,

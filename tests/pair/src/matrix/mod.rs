@@ -69,6 +69,7 @@ pub struct ClientSettings {
     deadline_ms: u32,
     request_timeout_ms: u32,
     poll_interval_ms: u32,
+    minimum_spacing_ms: u32,
     /// MQTT's.
     pub keep_alive_seconds: u16,
     /// The largest reply that is taken, in bytes.
@@ -201,5 +202,11 @@ impl ClientSettings {
     #[must_use]
     pub fn poll_interval(&self) -> Duration {
         Duration::from_millis(self.poll_interval_ms.into())
+    }
+
+    /// The least wait before a poll.
+    #[must_use]
+    pub fn minimum_spacing(&self) -> Duration {
+        Duration::from_millis(self.minimum_spacing_ms.into())
     }
 }

@@ -52,6 +52,7 @@ fn config(client: &ClientSettings) -> Config {
         .deadline(millis(client.deadline()))
         .request_timeout(millis(client.request_timeout()))
         .poll_interval(millis(client.poll_interval()))
+        .minimum_spacing(millis(client.minimum_spacing()))
         .seed(client.seed)
         .key_evidence(KeyEvidence { length: Some(32), derived_here: false })
 }
