@@ -125,6 +125,26 @@ fn an_oversize_reply_is_right_and_too_long() {
 }
 
 #[test]
+fn a_patched_reply_is_right_but_for_what_the_patch_changes() {
+    let mut world = two_devices();
+    let operation = operation_id(&world.register("dev-01", KEY));
+    world.wait(1000);
+    let patch =
+        serde_json::json!({ "operationId": null, "registrationState": { "assignedHub": "a;b", "new": { "c": 1 } } });
+    inject(&mut world, At::Poll, Fault::PatchReply { patch: patch.as_object().unwrap().clone() });
+    let reply = world.poll("dev-01", KEY, &operation);
+    let (status, body) = (reply.status, json(&reply));
+    let state = &body["registrationState"];
+    assert_eq!((status, &body["status"], body.get("operationId")), (200, &"assigned".into(), None));
+    assert_eq!(
+        (&state["assignedHub"], &state["deviceId"], &state["new"]["c"]),
+        (&"a;b".into(), &"dev-01".into(), &1.into())
+    );
+    // The service itself believes none of it.
+    assert_eq!(json(&world.poll("dev-01", KEY, &operation))["registrationState"]["assignedHub"], "hub-a.test");
+}
+
+#[test]
 fn a_forgotten_operation() {
     let mut world = two_devices();
     let first = operation_id(&world.register("dev-01", KEY));

@@ -58,11 +58,18 @@ pub(crate) struct FaultAddArgs {
     /// oversize-reply: the size of the body
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) bytes: Option<i64>,
+    /// patch-reply: what changes in the body, as a JSON merge patch (RFC 7396)
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub(crate) patch: Option<serde_json::Value>,
     /// refuse-connect: the code of CONNACK
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) code: Option<i64>,
     #[command(flatten)]
     pub(crate) owner: OwnerArgs,
+}
+
+fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 fn kinds() -> PossibleValuesParser {

@@ -83,6 +83,7 @@ fn every_kind_can_be_added() {
             "server-error" => "--status 500",
             "delay" => "--ms 1500",
             "oversize-reply" => "--bytes 99328 --at poll",
+            "patch-reply" => "--patch {\"status\":null}",
             "refuse-connect" => "--at connect --code 3",
             "refuse-subscribe" => "--at subscribe",
             "no-ping" => "--at connect",

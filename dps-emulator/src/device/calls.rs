@@ -69,6 +69,7 @@ impl Service {
         match fault {
             Some(Fault::Garbage) => reply.garble(),
             Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
+            Some(Fault::PatchReply { patch }) => reply.patch(patch),
             other => reply.fault = other.and_then(|fault| fault.for_transport()),
         }
         reply

@@ -1,6 +1,6 @@
 //! What a device call answers, before a protocol gives it a form.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::fault::{RetryAfter, TransportFault};
 use crate::now::Now;
@@ -79,5 +79,22 @@ impl Reply {
         let missing = bytes.saturating_sub(to_json(&object).len());
         object.insert(MEMBER.into(), "x".repeat(missing).into());
         self.body = to_json(&object);
+    }
+
+    /// Changes the body by a JSON merge patch (RFC 7396).
+    pub(super) fn patch(&mut self, patch: Map<String, Value>) {
+        let Ok(Value::Object(mut object)) = serde_json::from_slice(&self.body) else { return };
+        merge(&mut object, patch);
+        self.body = to_json(&object);
+    }
+}
+
+fn merge(object: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, change) in patch {
+        match (object.get_mut(&name), change) {
+            (_, Value::Null) => drop(object.remove(&name)),
+            (Some(Value::Object(inner)), Value::Object(change)) => merge(inner, change),
+            (_, change) => drop(object.insert(name, change)),
+        }
     }
 }

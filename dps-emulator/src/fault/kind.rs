@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::members::{CODE, DATE_OFFSET, MS, Members, OVERSIZE, RETRY_AFTER, STATUS};
+use super::members::{CODE, DATE_OFFSET, MS, Members, OVERSIZE, PATCH, RETRY_AFTER, STATUS};
 use super::{At, Fault, PlanError, RetryAfter};
 
 /// Calls of a device, over whatever protocol.
@@ -25,7 +25,7 @@ pub(super) struct Kind {
 }
 
 #[rustfmt::skip]
-pub(super) static KINDS: [Kind; 15] = [
+pub(super) static KINDS: [Kind; 16] = [
     Kind { name: "throttle", meaning: "status 429, with a hint or without; not carried out", places: CALLS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
@@ -50,6 +50,8 @@ pub(super) static KINDS: [Kind; 15] = [
         members: &[], read: |_| Ok(Fault::ForgetOperation) },
     Kind { name: "oversize-reply", meaning: "the right answer, filled up to so many bytes", places: CALLS,
         members: &[OVERSIZE], read: |members| Ok(Fault::OversizeReply { bytes: members.oversize()? }) },
+    Kind { name: "patch-reply", meaning: "the right answer, its body changed by a JSON merge patch", places: CALLS,
+        members: &[PATCH], read: |members| Ok(Fault::PatchReply { patch: members.patch()? }) },
     Kind { name: "silent", meaning: "no answer ever; the connection stays open", places: EVERYWHERE,
         members: &[], read: |_| Ok(Fault::Silent) },
     Kind { name: "refuse-connect", meaning: "MQTT: CONNACK with this code", places: &[At::Connect],
@@ -75,6 +77,7 @@ impl Fault {
             Self::WrongRequestId => "wrong-request-id",
             Self::ForgetOperation => "forget-operation",
             Self::OversizeReply { .. } => "oversize-reply",
+            Self::PatchReply { .. } => "patch-reply",
             Self::Silent => "silent",
             Self::RefuseConnect { .. } => "refuse-connect",
             Self::RefuseSubscribe => "refuse-subscribe",
@@ -89,6 +92,7 @@ impl Fault {
             Self::ServerError { status, .. } => put(STATUS, (*status).into()),
             Self::Delay { ms } => put(MS, (*ms).into()),
             Self::OversizeReply { bytes } => put(OVERSIZE, (*bytes).into()),
+            Self::PatchReply { patch } => put(PATCH, patch.clone().into()),
             Self::RefuseConnect { code } => put(CODE, (*code).into()),
             _ => {}
         }

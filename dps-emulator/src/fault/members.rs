@@ -20,9 +20,10 @@ pub(super) const STATUS: &str = "status";
 pub(super) const MS: &str = "ms";
 pub(super) const OVERSIZE: &str = "bytes";
 pub(super) const CODE: &str = "code";
+pub(super) const PATCH: &str = "patch";
 
 /// Every member that a plan can have.
-const ALL: [&str; 9] = [REGISTRATION_ID, AT, KIND, TIMES, RETRY_AFTER, STATUS, MS, OVERSIZE, CODE];
+const ALL: [&str; 10] = [REGISTRATION_ID, AT, KIND, TIMES, RETRY_AFTER, STATUS, MS, OVERSIZE, CODE, PATCH];
 /// Those that every kind takes.
 const COMMON: [&str; 4] = [REGISTRATION_ID, AT, KIND, TIMES];
 
@@ -97,6 +98,12 @@ impl Members {
     /// The refusals of MQTT 3.1.1, section 3.2.2.3.
     pub(super) fn code(&self) -> Result<u8, PlanError> {
         self.number(CODE, 1..=5)
+    }
+
+    pub(super) fn patch(&self) -> Result<Map<String, Value>, PlanError> {
+        const TAKEN: &str = "a JSON object: members to change, null for those to remove";
+        let Some(value) = self.0.get(PATCH) else { return Err(missing(PATCH, TAKEN.into())) };
+        value.as_object().cloned().ok_or_else(|| must_be(PATCH, TAKEN))
     }
 
     pub(super) fn retry_after(&self) -> Result<Option<RetryAfter>, PlanError> {

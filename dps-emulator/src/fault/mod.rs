@@ -12,6 +12,8 @@ pub use plan::{FaultPlan, PlanError};
 pub(crate) use queue::Faults;
 pub use queue::PlannedFault;
 
+use serde_json::{Map, Value};
+
 use crate::date::http_date;
 use crate::now::Now;
 
@@ -117,6 +119,12 @@ pub enum Fault {
     OversizeReply {
         /// Size of the body in bytes.
         bytes: usize,
+    },
+    /// A right answer whose body is changed by this JSON merge patch (RFC 7396): names that no service gives, members
+    /// of another type, members that are missing.
+    PatchReply {
+        /// An object; null removes a member.
+        patch: Map<String, Value>,
     },
     /// No answer ever; the connection stays open.
     Silent,

@@ -24,6 +24,7 @@ const NAME_SHOWN: usize = 40;
 /// | `status` | for `server-error`: 400 to 599 |
 /// | `ms` | for `delay`: milliseconds, up to a day |
 /// | `bytes` | for `oversize-reply`: the size of the body, up to 16 MiB |
+/// | `patch` | for `patch-reply`: a JSON merge patch (RFC 7396) for the body of the reply |
 /// | `code` | for `refuse-connect`: the CONNACK code, 1 to 5 |
 ///
 /// ```

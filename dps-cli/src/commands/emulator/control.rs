@@ -61,6 +61,7 @@ fn plan(args: &FaultAddArgs) -> Result<FaultPlan> {
         ("status", args.status.map(Value::from)),
         ("ms", args.ms.map(Value::from)),
         ("bytes", args.bytes.map(Value::from)),
+        ("patch", args.patch.clone()),
         ("code", args.code.map(Value::from)),
     ];
     let given = members.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?)));

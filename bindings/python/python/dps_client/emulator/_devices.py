@@ -31,6 +31,7 @@ FaultKind = Literal[
     "wrong-request-id",
     "forget-operation",
     "oversize-reply",
+    "patch-reply",
     "silent",
     "refuse-connect",
     "refuse-subscribe",
@@ -43,7 +44,7 @@ RetryAfter = int | Mapping[Literal["dateOffset"], int]
 
 
 class FaultDetails(TypedDict, total=False):
-    """How a fault comes about. retry_after, status, ms, size and code belong to some kinds alone."""
+    """How a fault comes about. retry_after, status, ms, size, patch and code belong to some kinds alone."""
 
     at: FaultPlace
     """Which requests meet it; by default any of register, poll and lookup."""
@@ -57,6 +58,8 @@ class FaultDetails(TypedDict, total=False):
     """Of "delay": milliseconds."""
     size: int
     """Of "oversize-reply": the size of the body in bytes."""
+    patch: Mapping[str, object]
+    """Of "patch-reply": a JSON merge patch (RFC 7396) for the body of the reply; None removes a member."""
     code: int
     """Of "refuse-connect": the CONNACK code, 1 to 5."""
 
