@@ -66,7 +66,9 @@ impl DpsError {
     /// Why a registration failed; `detail` is what the link knows beyond it, `operation` what is under way.
     pub(crate) fn of_failure(failure: &Failure<'_>, detail: Option<String>, operation: Option<&Operation<'_>>) -> Self {
         let of_link = failure.code.family() == Family::Link;
-        let words = failure.message.map(str::to_owned).or_else(|| detail.filter(|_| of_link));
+        let words =
+            failure.message.map(str::to_owned).or_else(|| failure.reply_problem.map(|problem| problem.to_string()));
+        let words = words.or_else(|| detail.filter(|_| of_link));
         let message = match words.filter(|words| !words.is_empty()) {
             Some(words) => format!("{}: {words}", failure.code.text()),
             None => failure.code.text().to_owned(),

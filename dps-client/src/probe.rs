@@ -95,13 +95,25 @@ impl ProvisioningClient {
         let mut link = self.carrier.link().await?;
         let mut buffer = vec![0; self.reply_limit];
         let probe = match link.probe(&request, &mut buffer).await {
-            Ok(Some(reply)) => Probe::Answered(Answer::of(&reply)),
+            Ok(Some(reply)) => Probe::of_reply(&reply),
             Ok(None) => Probe::SignedIn,
             Err(error) => Probe::NoAnswer { error, detail: link.last_error_detail().unwrap_or_default() },
         };
         let _ = tokio::time::timeout(GOODBYE_LIMIT, link.close()).await;
         tracing::info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?probe, "probed");
         Ok(probe)
+    }
+}
+
+impl Probe {
+    /// A record is believed only where a registration would believe it.
+    fn of_reply(reply: &Reply<'_>) -> Self {
+        match reply.body.check_names() {
+            Err(problem) if reply.status < 300 => {
+                Self::NoAnswer { error: LinkError::InvalidReply, detail: problem.to_string() }
+            }
+            _ => Self::Answered(Answer::of(reply)),
+        }
     }
 }
 

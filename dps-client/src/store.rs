@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use dps_core::ids::{is_device_id, is_hub_name};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DpsError;
@@ -131,8 +132,16 @@ fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
         return Err(format!("it is longer than {FILE_MAX} bytes"));
     }
     let document: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    match document.version {
-        VERSION => Ok(document.assignment),
-        other => Err(format!("its version is {other}; this program reads version {VERSION}")),
+    if document.version != VERSION {
+        return Err(format!("its version is {}; this program reads version {VERSION}", document.version));
     }
+    // What a reply may not say, a file may not say either.
+    let assignment = document.assignment;
+    if !is_hub_name(&assignment.hub) {
+        return Err("its hub is not a host name".to_owned());
+    }
+    if !is_device_id(&assignment.device_id) {
+        return Err("its device id is not one that a hub allows".to_owned());
+    }
+    Ok(assignment)
 }

@@ -48,6 +48,18 @@ async fn a_lookup_tells_what_is_on_record() {
 }
 
 #[tokio::test]
+async fn a_record_with_a_foreign_name_is_no_answer() {
+    let emulator = service().await;
+    builder(&emulator).symmetric_key(device_key()).build().unwrap().register().await.unwrap();
+    let patch = serde_json::json!({ "assignedHub": "a;HostName=evil.test" }).as_object().unwrap().clone();
+    emulator.with_service(|service| service.inject(Scope::All, At::Lookup, Fault::PatchReply { patch }, 1));
+    let Probe::NoAnswer { error, detail } = probe(builder(&emulator).symmetric_key(device_key())).await else {
+        panic!()
+    };
+    assert_eq!((error, detail.as_str()), (LinkError::InvalidReply, "its assigned hub is not a host name"));
+}
+
+#[tokio::test]
 async fn a_refusal_comes_with_the_services_time() {
     let emulator = service_with(EmulatorOptions::new().clock_offset_ms(7_200_000)).await;
     let refused = answer(builder(&emulator).symmetric_key(device_key())).await;

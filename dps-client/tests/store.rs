@@ -47,7 +47,14 @@ fn a_damaged_file_is_set_aside_and_reported() {
     let store = AssignmentStore::new(&path);
     let lock = store.lock().unwrap();
     let good = serde_json::json!({ "version": 2, "idScope": "s", "registrationId": "r", "hub": "h", "deviceId": "d" });
-    for damaged in [String::new(), "{".into(), "[]".into(), good.to_string(), "x".repeat(20_000)] {
+    let named = |hub: &str, device: &str| {
+        serde_json::json!({ "version": 1, "idScope": "s", "registrationId": "r", "hub": hub, "deviceId": device })
+            .to_string()
+    };
+    let foreign =
+        [named("a;HostName=evil.test", "d"), named("h\r\n", "d"), named("h", "../d"), named("h", &"d".repeat(129))];
+    let damaged = [String::new(), "{".into(), "[]".into(), good.to_string(), "x".repeat(20_000)];
+    for damaged in damaged.into_iter().chain(foreign) {
         fs::write(&path, &damaged).unwrap();
         let Loaded::SetAside { path: aside, problem } = store.load(&lock).unwrap() else { panic!("{damaged:.20}") };
         assert!(!problem.is_empty());

@@ -14,6 +14,10 @@ pub const REGISTRATION_ID_MAX: usize = 128;
 pub const ID_SCOPE_MAX: usize = 64;
 /// The longest host name, in bytes (RFC 1035, section 2.3.4).
 pub const HOST_MAX: usize = 253;
+/// The longest device id of a hub, in bytes (Azure IoT Hub documentation, "Device identity properties": 128 characters).
+pub const DEVICE_ID_MAX: usize = 128;
+/// The longest word of the service that is accepted, such as a substatus, in bytes.
+pub const WORD_MAX: usize = 64;
 
 /// The id scope of one provisioning service, such as `0ne00A1B2C3`. Opaque, made by the service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -200,6 +204,43 @@ impl fmt::Debug for Endpoint<'_> {
     }
 }
 
+/// Whether `text` can be a hub's host name: 1 to [`HOST_MAX`] ASCII letters, digits, `-` and `.`, the first of them a
+/// letter or digit. Nothing else is assumed of a hub.
+#[must_use]
+pub fn is_hub_name(text: &str) -> bool {
+    let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    starts_well && is_made_of(text, HOST_MAX, |byte| matches!(byte, b'-' | b'.'))
+}
+
+/// Whether `text` can be a device id of a hub: 1 to [`DEVICE_ID_MAX`] ASCII letters, digits and
+/// `- : . + % _ # * ? ! ( ) , = @ ; $ '` (Azure IoT Hub documentation, "Device identity properties"). Some of these
+/// characters mean something in a URI or a connection string: encode the id, or refuse it, there.
+#[must_use]
+pub fn is_device_id(text: &str) -> bool {
+    is_made_of(text, DEVICE_ID_MAX, |byte| {
+        matches!(byte, b'-' | b':' | b'.' | b'+' | b'%' | b'_' | b'#' | b'*' | b'?' | b'!' | b'(' | b')' | b',')
+            || matches!(byte, b'=' | b'@' | b';' | b'$' | b'\'')
+    })
+}
+
+/// Whether `text` is one word, such as a substatus: 1 to [`WORD_MAX`] ASCII letters, digits, `-` and `_`.
+#[must_use]
+pub fn is_word(text: &str) -> bool {
+    is_made_of(text, WORD_MAX, |byte| matches!(byte, b'-' | b'_'))
+}
+
+/// Whether `text` can be an operation id: ASCII letters, digits, `.`, `-` and `_`, which is what the service uses, but
+/// not `.` or `..`, since it becomes a segment of a path.
+#[must_use]
+pub fn is_operation_id(text: &str) -> bool {
+    !matches!(text, "." | "..") && is_made_of(text, usize::MAX, |byte| matches!(byte, b'.' | b'-' | b'_'))
+}
+
+/// Whether `text` has 1 to `most` bytes, each an ASCII letter, a digit, or one of the others.
+fn is_made_of(text: &str, most: usize, others: fn(u8) -> bool) -> bool {
+    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others(byte))
+}
+
 fn check_length(text: &str, most: usize) -> Result<(), IdProblem> {
     match text.len() {
         0 => Err(IdProblem::Empty),
@@ -262,6 +303,60 @@ mod tests {
         assert!(IdScope::new("").is_err());
         assert!(IdScope::new("0ne/1").is_err());
         assert!(IdScope::new("0ne00A1B2C3\n").is_err());
+    }
+
+    #[test]
+    fn hub_names_are_host_names() {
+        for good in ["hub-a.test", "HUB.azure-devices.net", "a", "1.2.3.4", "x..y", &"h".repeat(253)] {
+            assert!(is_hub_name(good), "{good:?}");
+        }
+        let foreign = "a;SharedAccessKey=AAAA;HostName=evil.example";
+        for bad in [
+            "",
+            foreign,
+            "hub\r\nX: y",
+            "hub\"",
+            "$(reboot).test",
+            "-oProxyCommand",
+            "../../etc/passwd",
+            "..",
+            ".",
+            "hub.test\u{202e}",
+            "hub.test\0.evil",
+            "hub.test:443",
+            "hub_a.test",
+            "hub a",
+            "h\u{f6}b.test",
+            &"h".repeat(254),
+        ] {
+            assert!(!is_hub_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn device_ids_are_of_the_hubs_alphabet() {
+        for good in ["dev-01", "-:.+%_#*?!(),=@;$'", "..", "x;HostName=evil", &"d".repeat(128)] {
+            assert!(is_device_id(good), "{good:?}");
+        }
+        for bad in ["", "a/b", "a b", "a\n", "a\"", "a\\b", "a&b", "a\0", "\u{e9}", "a\u{202e}", &"d".repeat(129)] {
+            assert!(!is_device_id(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn words_and_operation_ids_hold_nothing_that_means_something_elsewhere() {
+        for good in ["initialAssignment", "a_b-1", &"w".repeat(64)] {
+            assert!(is_word(good), "{good:?}");
+        }
+        for bad in ["", "two words", "a\u{1b}[31m", "a.b", "a\n", &"w".repeat(65)] {
+            assert!(!is_word(bad), "{bad:?}");
+        }
+        for good in ["5.316aac5bdc130deb.b1e02da8-0000-4000-8000-000000000001", "a_b", "...", "1"] {
+            assert!(is_operation_id(good), "{good:?}");
+        }
+        for bad in ["", ".", "..", "../x", "a/b", "#", "+", "1&$rid=2", "a%2f", "a b", "a\n", "a:b", "\u{e9}"] {
+            assert!(!is_operation_id(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use core::ops::Range;
 
 use thiserror::Error;
 
-use crate::error::{ConfigError, ErrorCode, PayloadProblem};
-use crate::ids::Identity;
+use crate::error::{ConfigError, ErrorCode, PayloadProblem, ReplyProblem};
+use crate::ids::{self, Identity};
 use crate::schema::json;
 use crate::time::{Instant, Millis, UnixSeconds};
 
@@ -182,6 +182,25 @@ pub struct Body<'b> {
     pub timestamp: Option<&'b str>,
     /// Where the custom payload's JSON text stands in the reply buffer.
     pub payload: Option<Range<usize>>,
+}
+
+impl Body<'_> {
+    /// Checks the names that later become part of a URI, a connection string or a line on a terminal: the hub is a host
+    /// name, the device id one of a hub, the substatus a word. Members that are absent are not missed.
+    ///
+    /// # Errors
+    /// [`ReplyProblem`]: what is wrong.
+    pub fn check_names(&self) -> Result<(), ReplyProblem> {
+        if !self.assigned_hub.is_none_or(ids::is_hub_name) {
+            Err(ReplyProblem::Hub)
+        } else if !self.device_id.is_none_or(ids::is_device_id) {
+            Err(ReplyProblem::DeviceId)
+        } else if !self.substatus.is_none_or(ids::is_word) {
+            Err(ReplyProblem::Substatus)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// How far a registration is (Azure IoT DPS REST reference, `EnrollmentStatus`; an open list).

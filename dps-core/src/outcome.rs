@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use crate::error::{ErrorCode, Evidence, Hints, Verdict, rank};
+use crate::error::{ErrorCode, Evidence, Hints, ReplyProblem, Verdict, rank};
 use crate::message::Status;
 
 /// How it ended.
@@ -76,6 +76,8 @@ pub struct Failure<'a> {
     pub clock_skew: Option<i64>,
     /// The size in bytes that would have done, where a buffer was too small.
     pub needed: Option<usize>,
+    /// What is wrong with the reply, where the code is [`ErrorCode::InvalidReply`] and it was JSON.
+    pub reply_problem: Option<ReplyProblem>,
     pub(crate) evidence: Evidence,
 }
 
@@ -98,6 +100,7 @@ impl fmt::Debug for Failure<'_> {
             .field("message", &self.message)
             .field("clock_skew", &self.clock_skew)
             .field("needed", &self.needed)
+            .field("reply_problem", &self.reply_problem)
             .finish_non_exhaustive()
     }
 }
@@ -107,6 +110,9 @@ impl fmt::Display for Failure<'_> {
         f.write_str(self.code.text())?;
         if let Some(message) = self.message {
             write!(f, ": {message}")?;
+        }
+        if let Some(problem) = self.reply_problem {
+            write!(f, ": {problem}")?;
         }
         if let Some(status) = self.http_status {
             write!(f, " (status {status}")?;

@@ -355,7 +355,6 @@ fn failed_and_disabled_are_final_although_they_come_with_200() {
     for (status, code) in [
         (Status::Failed, ErrorCode::RegistrationFailed),
         (Status::Disabled, ErrorCode::EnrollmentDisabled),
-        (Status::Unassigned, ErrorCode::UnexpectedStatus),
         (Status::Unknown, ErrorCode::UnexpectedStatus),
     ] {
         let mut storage = [0; 1024];
@@ -419,7 +418,7 @@ fn a_clock_that_is_behind_is_corrected_once_where_allowed() {
 fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
     let names = identity();
     let needed = dps_core::registration::storage_size(&names);
-    let hub = "h".repeat(250) + ".test";
+    let (hub, device) = ("h".repeat(248) + ".test", "d".repeat(128));
     let mut storage = vec![0; needed];
     let mut machine = Registration::new(names, config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -427,6 +426,7 @@ fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
     let (id, _) = sent(&mut machine, 0);
     let mut reply = assigned();
     reply.body.assigned_hub = Some(&hub);
+    reply.body.device_id = Some(&device);
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
     assert_eq!((failure.code, failure.verdict), (ErrorCode::AssignmentTooLarge, Verdict::Reconfigure));
@@ -440,7 +440,7 @@ fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
     let (id, _) = sent(&mut machine, 0);
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!() };
-    assert_eq!(assignment.assigned_hub, hub);
+    assert_eq!((assignment.assigned_hub, assignment.device_id), (hub.as_str(), device.as_str()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dps_client::core::ids::{is_device_id, is_hub_name};
 use dps_client::{DpsError, Ownership, PrivateFile, StoreLock, WritePoint};
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
@@ -173,10 +174,7 @@ fn of_json(text: &str) -> Backup {
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let holds_credentials = members.get("credentials").is_some_and(|credentials| !credentials.is_null());
-    match (text("hub_name"), text("device_id")) {
-        (Some(hub), Some(device_id)) => Backup::Found { place: HubPlace::new(hub, device_id), holds_credentials },
-        _ => Backup::Unusable("it lacks hub_name or device_id"),
-    }
+    found(text("hub_name"), text("device_id"), holds_credentials)
 }
 
 fn of_device_info(text: &str) -> Backup {
@@ -188,10 +186,15 @@ fn of_device_info(text: &str) -> Backup {
         Some(DeValue::String(text)) if !text.is_empty() => Some(&**text),
         _ => None,
     };
-    match (text("hub_name"), text("device_id")) {
-        (Some(hub), Some(device_id)) => {
-            Backup::Found { place: HubPlace::new(hub, device_id), holds_credentials: false }
-        }
+    found(text("hub_name"), text("device_id"), false)
+}
+
+/// What a reply of the service may not say, a backup may not say either.
+fn found(hub: Option<&str>, device_id: Option<&str>, holds_credentials: bool) -> Backup {
+    match (hub, device_id) {
+        (Some(hub), Some(_)) if !is_hub_name(hub) => Backup::Unusable("its hub_name is not a host name"),
+        (Some(_), Some(id)) if !is_device_id(id) => Backup::Unusable("its device_id is not one that a hub allows"),
+        (Some(hub), Some(id)) => Backup::Found { place: HubPlace::new(hub, id), holds_credentials },
         _ => Backup::Unusable("it lacks hub_name or device_id"),
     }
 }
@@ -200,4 +203,28 @@ fn of_device_info(text: &str) -> Backup {
 fn device_info(place: &HubPlace) -> String {
     let (hub, device_id) = (quoted(&place.hub), quoted(&place.device_id));
     format!("hub_name = {}\nlocal_gateway_hostname = {}\ndevice_id = {}\n", *hub, *hub, *device_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backups_with_foreign_names_are_unusable() {
+        for (hub, device_id, problem) in [
+            ("hub-a.test", "dev-01", None),
+            ("hub-a.test", "a;b=#+%", None),
+            ("a;HostName=evil.test", "dev-01", Some("its hub_name is not a host name")),
+            ("../../etc", "dev-01", Some("its hub_name is not a host name")),
+            ("hub-a.test", "../../etc/passwd", Some("its device_id is not one that a hub allows")),
+            ("hub-a.test", "dev\u{202e}", Some("its device_id is not one that a hub allows")),
+        ] {
+            let place = HubPlace::new(hub, device_id);
+            let expected = problem
+                .map_or_else(|| Backup::Found { place: place.clone(), holds_credentials: false }, Backup::Unusable);
+            let json = json!({ "device_id": device_id, "hub_name": hub }).to_string();
+            assert_eq!(of_json(&json), expected, "{json}");
+            assert_eq!(of_device_info(&device_info(&place)), expected, "{place:?}");
+        }
+    }
 }

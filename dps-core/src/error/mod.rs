@@ -7,12 +7,14 @@ mod advice;
 mod code;
 mod config;
 mod hint;
+mod reply;
 
 pub use advice::KeyEvidence;
 pub(crate) use advice::{Evidence, rank};
 pub use code::{ErrorCode, Family};
 pub use config::{ConfigError, IdProblem, KeyProblem, PayloadProblem};
 pub use hint::{Hint, Hints};
+pub use reply::ReplyProblem;
 
 use thiserror::Error;
 

@@ -1,7 +1,7 @@
 //! What the machine asks of its driver, and what a restarted device goes on from.
 
 use crate::error::ConfigError;
-use crate::ids::{Endpoint, IdScope, Identity, RegistrationId};
+use crate::ids::{Endpoint, IdScope, Identity, RegistrationId, is_operation_id};
 use crate::message::{Request, RequestId};
 use crate::text::{self, Text, TooSmall};
 use crate::time::Instant;
@@ -95,9 +95,4 @@ impl<'a> Operation<'a> {
     pub const fn id(&self) -> &'a str {
         self.id
     }
-}
-
-/// Whether it can be one: opaque, but it goes into a path and a topic.
-pub(super) fn is_operation_id(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

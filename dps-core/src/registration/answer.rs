@@ -3,12 +3,12 @@
 //! Driven by the JSON `status` rather than the number around it, since a 200 can carry a failure and, in old API
 //! versions, an assignment still under way.
 
-use super::action::is_operation_id;
 use super::retry::{self, Retry};
 use super::state::{Ask, Cause, End, RecordEnd, Step};
 use super::{Registration, UnixSeconds};
 use crate::attestation::Attestation;
-use crate::error::{ErrorCode, Misuse, Verdict};
+use crate::error::{ErrorCode, Misuse, ReplyProblem, Verdict};
+use crate::ids::is_operation_id;
 use crate::message::{LinkError, Reply, RequestId, Status};
 use crate::time::{Instant, Millis, WallAnchor};
 
@@ -58,26 +58,28 @@ impl<A: Attestation> Registration<'_, A> {
         }
     }
 
-    /// A good reply to a registration or a poll.
+    /// A good reply to a registration or a poll. The service's specification lets `status` be absent while an operation
+    /// is under way, which the number 202 then tells.
     fn operation_status(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
         match reply.body.status {
-            Some(Status::Assigning) => self.assigning(now, ask, reply),
+            Some(Status::Assigning | Status::Unassigned) => self.assigning(now, ask, reply),
             Some(Status::Assigned) => self.assigned(now, ask, reply),
             Some(Status::Failed) => self.refused(now, ErrorCode::RegistrationFailed, reply),
             Some(Status::Disabled) => self.refused(now, ErrorCode::EnrollmentDisabled, reply),
-            Some(Status::Unassigned | Status::Unknown) => self.refused(now, ErrorCode::UnexpectedStatus, reply),
-            None => self.incomplete(now, ask, reply),
+            Some(Status::Unknown) => self.refused(now, ErrorCode::UnexpectedStatus, reply),
+            None if reply.status == 202 => self.assigning(now, ask, reply),
+            None => self.invalid(now, ask, reply, ReplyProblem::NoStatus),
         }
     }
 
     fn assigning(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
-        let known = match reply.body.operation_id {
-            Some(id) if is_operation_id(id) => self.storage.operation.replace(id),
-            Some(_) => false,
-            None => !self.storage.operation.is_empty(),
+        let operation = &mut self.storage.operation;
+        let known = match reply.body.operation_id.filter(|id| is_operation_id(id)) {
+            Some(id) => operation.replace(id),
+            None => !operation.is_empty(),
         };
         if !known {
-            return self.incomplete(now, ask, reply);
+            return self.invalid(now, ask, reply, ReplyProblem::NoOperation);
         }
         self.attempt = 0;
         self.cause = None;
@@ -88,8 +90,11 @@ impl<A: Attestation> Registration<'_, A> {
     }
 
     fn assigned(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
+        if let Err(problem) = reply.body.check_names() {
+            return self.invalid(now, ask, reply, problem);
+        }
         let (Some(hub), Some(device)) = (reply.body.assigned_hub, reply.body.device_id) else {
-            return self.incomplete(now, ask, reply);
+            return self.invalid(now, ask, reply, ReplyProblem::NoHub);
         };
         if let Some(id) = reply.body.operation_id.filter(|id| is_operation_id(id)) {
             self.storage.operation.replace(id);
@@ -115,8 +120,11 @@ impl<A: Attestation> Registration<'_, A> {
     fn record(&mut self, now: Instant, reply: &Reply<'_>) {
         let body = &reply.body;
         let Some(status) = body.status else {
-            return self.incomplete(now, Ask::Lookup, reply);
+            return self.invalid(now, Ask::Lookup, reply, ReplyProblem::NoStatus);
         };
+        if let Err(problem) = body.check_names() {
+            return self.invalid(now, Ask::Lookup, reply, problem);
+        }
         let texts = &mut self.storage.texts;
         texts.wipe();
         let record = RecordEnd {
@@ -131,9 +139,10 @@ impl<A: Attestation> Registration<'_, A> {
         self.finish(End::Record(record));
     }
 
-    /// A good reply that lacks what it has to say.
-    fn incomplete(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) {
-        self.try_later(now, ask, Cause::new(ErrorCode::InvalidReply), reply.retry_after);
+    /// A good reply that lacks what it has to say, or says what the service cannot mean.
+    fn invalid(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>, problem: ReplyProblem) {
+        let cause = Cause { reply_problem: Some(problem), ..Cause::new(ErrorCode::InvalidReply) };
+        self.try_later(now, ask, cause, reply.retry_after);
     }
 
     /// A final refusal inside a good reply.
@@ -196,6 +205,7 @@ impl<A: Attestation> Registration<'_, A> {
             clock_skew: self.skew(now, reply.date),
             time_known: reply.date.is_some(),
             needed: None,
+            reply_problem: None,
         }
     }
 

@@ -369,6 +369,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
             timestamp: text(cause.timestamp),
             clock_skew: cause.clock_skew,
             needed: cause.needed,
+            reply_problem: cause.reply_problem,
             evidence: Evidence {
                 upper_case_id: self.identity.registration_id.has_upper_case(),
                 key: self.config.key,

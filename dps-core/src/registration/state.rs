@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::storage::Place;
-use crate::error::{ErrorCode, Verdict};
+use crate::error::{ErrorCode, ReplyProblem, Verdict};
 use crate::message::{RequestId, Status};
 use crate::time::Instant;
 
@@ -62,6 +62,7 @@ pub(super) struct Cause {
     pub(super) clock_skew: Option<i64>,
     pub(super) time_known: bool,
     pub(super) needed: Option<usize>,
+    pub(super) reply_problem: Option<ReplyProblem>,
 }
 
 impl Cause {
@@ -78,6 +79,7 @@ impl Cause {
             clock_skew: None,
             time_known: false,
             needed: None,
+            reply_problem: None,
         }
     }
 }
