@@ -41,7 +41,10 @@ async fn a_wrong_password_is_named_and_not_repeated() {
     for transport in ALL {
         let error = through(transport, at(WANTS_PASSWORD, "open barley").await).await.unwrap_err();
         assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::CheckProxyCredentials)), "{transport:?}");
-        assert_eq!((error.family(), error.verdict(), error.http_status()), (Family::Link, Verdict::Never, Some(407)));
+        assert_eq!(
+            (error.family(), error.verdict(), error.http_status()),
+            (Family::Link, Verdict::Reconfigure, Some(407))
+        );
         assert!(!format!("{error} {error:?}").contains("barley"));
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use crate::error::{ErrorCode, Evidence, Hints, ReplyProblem, Verdict, rank};
+use crate::error::{ErrorCode, Evidence, Hint, Hints, ReplyProblem, Verdict, rank};
 use crate::message::Status;
 
 /// How it ended.
@@ -85,7 +85,8 @@ impl Failure<'_> {
     /// The likely causes, the likeliest first.
     #[must_use]
     pub fn hints(&self) -> Hints {
-        rank(self.code, &self.evidence)
+        let hints = rank(self.code, &self.evidence);
+        if self.tracking_id.is_some() { hints } else { hints.without(Hint::KeepTrackingId) }
     }
 }
 

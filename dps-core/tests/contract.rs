@@ -4,9 +4,9 @@ mod common;
 
 use common::{Did, NOW, Sent, assigned, assigning, at, config, error, failure, identity, key, sent, step};
 use dps_core::error::Hint;
-use dps_core::message::{LinkError, RequestId, SignError, Status};
+use dps_core::message::{Call, LinkError, RequestId, SignError, Status};
 use dps_core::{Action, Config, ErrorCode, Millis, Misuse, Operation, Outcome, Payload, Registration};
-use dps_core::{Reply, Signature, UnixSeconds, Verdict};
+use dps_core::{Reply, Signature, UnixSeconds, Verdict, WallAnchor};
 
 #[test]
 fn an_action_is_given_once_and_then_waited_for() {
@@ -324,6 +324,10 @@ fn each_link_error_has_its_verdict() {
         LinkError::InvalidReply,
         LinkError::ProxyUnreachable,
         LinkError::MqttRefused { code: 3 },
+        LinkError::ProxyRefused { status: Some(429) },
+        LinkError::ProxyRefused { status: Some(502) },
+        LinkError::ProxyRefused { status: Some(503) },
+        LinkError::ProxyRefused { status: Some(504) },
     ] {
         assert_eq!(after(error), None, "{error:?} is tried again");
     }
@@ -332,7 +336,8 @@ fn each_link_error_has_its_verdict() {
         (LinkError::NameMismatch, ErrorCode::NameMismatch),
         (LinkError::CertificateExpired, ErrorCode::CertificateExpired),
         (LinkError::Tls, ErrorCode::Tls),
-        (LinkError::ProxyRefused { status: Some(407) }, ErrorCode::ProxyRefused),
+        (LinkError::ProxyRefused { status: Some(400) }, ErrorCode::ProxyRefused),
+        (LinkError::ProxyRefused { status: None }, ErrorCode::ProxyRefused),
         (LinkError::MqttRefused { code: 1 }, ErrorCode::MqttRefused),
         (LinkError::MqttRefused { code: 2 }, ErrorCode::MqttRefused),
         (LinkError::MqttRefused { code: 4 }, ErrorCode::Unauthorized),
@@ -342,6 +347,8 @@ fn each_link_error_has_its_verdict() {
         assert_eq!(after(error), Some((code, Verdict::Never)), "{error:?}");
     }
     for (error, code) in [
+        (LinkError::ProxyRefused { status: Some(403) }, ErrorCode::ProxyRefused),
+        (LinkError::ProxyRefused { status: Some(407) }, ErrorCode::ProxyRefused),
         (LinkError::ReplyTooLarge { needed: Some(99_000) }, ErrorCode::ReplyTooLarge),
         (LinkError::RequestTooLarge { needed: 900 }, ErrorCode::RequestTooLarge),
         (LinkError::Unsupported, ErrorCode::UnsupportedByTransport),
@@ -412,6 +419,65 @@ fn a_clock_that_is_behind_is_corrected_once_where_allowed() {
     reply.date = Some(UnixSeconds::new(NOW.get() + 90_000));
     machine.handle_reply(at(2000), id, &reply).unwrap();
     assert_eq!(failure(&machine).0, ErrorCode::Unauthorized, "once is enough");
+}
+
+/// A registration whose first request the service refused over a transport without a clock.
+fn refused_without_a_date<'m>(config: Config, storage: &'m mut [u8], at_connect: bool) -> Registration<'m> {
+    let mut machine = Registration::new(identity(), config, storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    match at_connect {
+        true => machine.handle_link_error(at(0), id, LinkError::MqttRefused { code: 5 }).unwrap(),
+        false => machine.handle_reply(at(0), id, &error(401, None)).unwrap(),
+    }
+    machine
+}
+
+#[test]
+fn a_clock_is_corrected_once_by_a_time_from_elsewhere() {
+    let two_hours_on = |millis| WallAnchor { at: at(millis), unix: NOW.plus(7200) };
+    for at_connect in [true, false] {
+        let mut storage = [0; 1024];
+        let mut machine = refused_without_a_date(config().correct_clock(true), &mut storage, at_connect);
+        assert!(machine.correct_clock(two_hours_on(10)));
+        assert!(machine.outcome().is_none());
+        let Action::Sign { id, to_sign, .. } = machine.poll(at(20)) else { panic!() };
+        assert!(to_sign.ends_with(b"\n1767236400"), "an hour from the service's time");
+        let signature = key().sign(to_sign);
+        machine.handle_signature(at(20), id, &signature).unwrap();
+        let Action::Send(request) = machine.poll(at(20)) else { panic!() };
+        assert_eq!((request.call, request.authorization.unwrap().generation), (Call::Register { payload: None }, 2));
+        let id = request.id;
+        machine.handle_reply(at(20), id, &error(401, None)).unwrap();
+        assert!(!machine.correct_clock(two_hours_on(30)), "once is enough");
+        assert_eq!(failure(&machine), (ErrorCode::Unauthorized, Verdict::Never));
+    }
+}
+
+#[test]
+fn a_time_from_elsewhere_is_told_where_it_may_not_correct() {
+    let mut storage = [0; 1024];
+    let mut machine = refused_without_a_date(config(), &mut storage, true);
+    assert!(!machine.correct_clock(WallAnchor { at: at(10), unix: NOW.plus(7200) }), "the policy forbids it");
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!((failure.clock_skew, failure.hints().first()), (Some(7200), Some(Hint::ClockBehind)));
+
+    let mut storage = [0; 1024];
+    let mut machine = refused_without_a_date(config().correct_clock(true), &mut storage, true);
+    assert!(!machine.correct_clock(WallAnchor { at: at(10), unix: NOW.plus(60) }), "the clock is right");
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!(failure.clock_skew, None);
+    assert!(!failure.hints().contains(Hint::CheckClock), "{:?}", failure.hints());
+
+    // Nothing else is started again by a time.
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config().correct_clock(true), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &error(403, None)).unwrap();
+    assert!(!machine.correct_clock(WallAnchor { at: at(10), unix: NOW.plus(7200) }));
+    // Nor after the deadline.
+    let mut storage = [0; 1024];
+    let mut machine = refused_without_a_date(config().correct_clock(true), &mut storage, true);
+    assert!(!machine.correct_clock(WallAnchor { at: at(120_000), unix: NOW.plus(7200) }));
 }
 
 #[test]

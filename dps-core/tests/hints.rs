@@ -32,7 +32,7 @@ fn every_failure_that_a_user_can_mend_has_its_advice() {
         ("assignment-too-large", "enlarge-buffer"),
         ("reply-too-large", "enlarge-buffer"),
         ("request-too-large", "enlarge-buffer"),
-        ("unauthorized", "group-key-as-device-key wrong-key wrong-id-scope no-enrollment check-clock"),
+        ("unauthorized", "group-key-as-device-key wrong-key wrong-id-scope no-enrollment check-clock network-rules"),
         ("forbidden", "check-proxy keep-tracking-id"),
         ("not-found", "no-enrollment wrong-id-scope"),
         ("bad-request", "check-request keep-tracking-id"),
@@ -52,13 +52,13 @@ fn every_failure_that_a_user_can_mend_has_its_advice() {
         ("timeout", "check-network check-proxy"),
         ("unknown-ca", "trust-ca check-proxy"),
         ("name-mismatch", "check-endpoint check-proxy"),
-        ("certificate-expired", "check-clock"),
+        ("certificate-expired", "clock-outside-certificate"),
         ("tls", "trust-ca check-proxy"),
         ("proxy-refused", "check-proxy check-proxy-credentials"),
         ("proxy-unreachable", "check-proxy"),
-        ("invalid-reply", "check-proxy check-endpoint"),
-        ("mqtt-refused", "check-endpoint update"),
-        ("subscribe-refused", "check-endpoint update"),
+        ("invalid-reply", "check-proxy not-the-service"),
+        ("mqtt-refused", "not-the-service update"),
+        ("subscribe-refused", "not-the-service update"),
     ];
     let advised = ErrorCode::ALL.iter().map(|code| (code.name(), names(code.hints().iter())));
     let advised: Vec<_> = advised.filter(|(_, hints)| !hints.is_empty()).collect();
@@ -69,13 +69,13 @@ fn every_failure_that_a_user_can_mend_has_its_advice() {
 fn what_the_device_knows_of_its_key_and_id_comes_first() {
     let with = |length, derived_here| config().key_evidence(KeyEvidence { length, derived_here });
     let refused = error(401, None);
-    let tail = "wrong-id-scope no-enrollment check-clock";
+    let tail = "wrong-id-scope no-enrollment check-clock network-rules";
     for (length, derived_here, first) in [
         (None, false, "group-key-as-device-key wrong-key"),
-        (Some(32), false, "wrong-key group-key-as-device-key"),
+        (Some(32), false, "wrong-key upper-case-id group-key-as-device-key"),
         (Some(64), false, "group-key-as-device-key wrong-key"),
-        (Some(32), true, "device-key-as-group-key wrong-key"),
-        (Some(64), true, "wrong-key device-key-as-group-key"),
+        (Some(32), true, "device-key-as-group-key upper-case-id wrong-key"),
+        (Some(64), true, "wrong-key upper-case-id device-key-as-group-key"),
         (Some(40), false, "key-length group-key-as-device-key wrong-key"),
     ] {
         let hints = hints_after(identity(), with(length, derived_here), &refused);
@@ -94,11 +94,11 @@ fn a_clock_that_is_behind_comes_first_and_one_ahead_last() {
         hints_after(identity(), config(), &refused)
     };
     let others = "group-key-as-device-key wrong-key wrong-id-scope no-enrollment";
-    assert_eq!(refused_at(NOW.get() + 301), format!("clock-behind {others}"));
-    assert_eq!(refused_at(NOW.get() - 301), format!("{others} clock-ahead"));
+    assert_eq!(refused_at(NOW.get() + 301), format!("clock-behind {others} network-rules"));
+    assert_eq!(refused_at(NOW.get() - 301), format!("{others} clock-ahead network-rules"));
     // Near enough, and known to be.
-    assert_eq!(refused_at(NOW.get() + 300), others);
-    assert_eq!(refused_at(NOW.get() - 300), others);
+    assert_eq!(refused_at(NOW.get() + 300), format!("{others} network-rules"));
+    assert_eq!(refused_at(NOW.get() - 300), format!("{others} network-rules"));
 }
 
 #[test]
@@ -110,12 +110,37 @@ fn the_services_code_and_the_proxys_status_sharpen_the_advice() {
     failed.body.error_code = Some(400_208);
     assert_eq!(hints_after(identity(), config(), &failed), "check-linked-hubs check-webhook");
 
-    for (status, expected) in [(407, "check-proxy-credentials"), (403, "check-proxy check-proxy-credentials")] {
+    for (status, expected) in
+        [(407, "check-proxy-credentials"), (403, "check-proxy check-proxy-credentials"), (400, "check-proxy")]
+    {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
         let (id, _) = sent(&mut machine, 0);
         machine.handle_link_error(at(0), id, LinkError::ProxyRefused { status: Some(status) }).unwrap();
         let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
         assert_eq!((failure.http_status, names(failure.hints().iter()).as_str()), (Some(status), expected));
+    }
+}
+
+#[test]
+fn a_refused_connect_puts_the_clock_first() {
+    let mut storage = [0; 1024];
+    let known = config().key_evidence(KeyEvidence { length: Some(32), derived_here: false });
+    let mut machine = Registration::new(identity(), known, &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_link_error(at(0), id, LinkError::MqttRefused { code: 5 }).unwrap();
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    let expected =
+        "check-clock wrong-key upper-case-id group-key-as-device-key wrong-id-scope no-enrollment network-rules";
+    assert_eq!(names(failure.hints().iter()), expected);
+}
+
+#[test]
+fn a_tracking_id_is_to_be_kept_only_where_there_is_one() {
+    for status in [400, 403, 409, 415, 503] {
+        let mut refused = error(status, Some(500));
+        assert!(hints_after(identity(), config(), &refused).contains("keep-tracking-id"), "{status}");
+        refused.body.tracking_id = None;
+        assert!(!hints_after(identity(), config(), &refused).contains("keep-tracking-id"), "{status}");
     }
 }

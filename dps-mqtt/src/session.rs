@@ -176,7 +176,8 @@ fn read<'b>(topic: &Topic<'_>, payload: &[u8], buffer: &'b mut [u8]) -> Result<R
     let too_large = || found(LinkError::ReplyTooLarge { needed }, format!("a reply of {} bytes", payload.len()));
     let space = buffer.get_mut(..payload.len()).ok_or_else(too_large)?;
     space.copy_from_slice(payload);
-    mqtt::read_reply(topic, space).map_err(|error| found(error, error.to_string()))
+    let detail = || format!("a reply with status {} whose payload is not a JSON object", topic.status);
+    mqtt::read_reply(topic, space).map_err(|error| found(error, detail()))
 }
 
 /// Writes twice: once for the size, once for the text.

@@ -20,8 +20,10 @@ pub(crate) struct Evidence {
     pub(crate) key: KeyEvidence,
     /// Seconds that the device's clock is behind the service's, where far.
     pub(crate) clock_skew: Option<i64>,
-    /// Whether the transport told the service's time.
+    /// Whether the service's time is known, from the transport or from elsewhere.
     pub(crate) time_known: bool,
+    /// Whether CONNECT was refused with 5, which comes before any key is looked at.
+    pub(crate) refused_at_connect: bool,
     pub(crate) error_code: Option<u32>,
     /// The service's status, or the proxy's.
     pub(crate) http_status: Option<u16>,
@@ -58,12 +60,15 @@ pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
         }
         ErrorCode::UnknownCa | ErrorCode::Tls => none.with(Hint::TrustCa).with(Hint::CheckProxy),
         ErrorCode::NameMismatch => none.with(Hint::CheckEndpoint).with(Hint::CheckProxy),
-        ErrorCode::CertificateExpired => none.with(Hint::CheckClock),
+        ErrorCode::CertificateExpired => none.with(Hint::ClockOutsideCertificate),
         ErrorCode::ProxyRefused if evidence.http_status == Some(407) => none.with(Hint::CheckProxyCredentials),
+        ErrorCode::ProxyRefused if evidence.http_status.is_some_and(|status| status != 403) => {
+            none.with(Hint::CheckProxy)
+        }
         ErrorCode::ProxyRefused => none.with(Hint::CheckProxy).with(Hint::CheckProxyCredentials),
         ErrorCode::ProxyUnreachable => none.with(Hint::CheckProxy),
-        ErrorCode::InvalidReply => none.with(Hint::CheckProxy).with(Hint::CheckEndpoint),
-        ErrorCode::MqttRefused | ErrorCode::SubscribeRefused => none.with(Hint::CheckEndpoint).with(Hint::Update),
+        ErrorCode::InvalidReply => none.with(Hint::CheckProxy).with(Hint::NotTheService),
+        ErrorCode::MqttRefused | ErrorCode::SubscribeRefused => none.with(Hint::NotTheService).with(Hint::Update),
         _ => none,
     }
 }
@@ -80,6 +85,10 @@ impl ErrorCode {
 /// Every cause of a refused credential looks alike on the wire; what this device knows puts them in order.
 fn unauthorized(evidence: &Evidence) -> Hints {
     let mut hints = Hints::NONE;
+    let clock_unknown = evidence.clock_skew.is_none() && !evidence.time_known;
+    if evidence.refused_at_connect && clock_unknown {
+        hints = hints.with(Hint::CheckClock);
+    }
     // A clock ahead makes tokens that last longer, which is seldom a cause; it is told, but not first.
     if evidence.clock_skew.is_some_and(|skew| skew > 0) {
         hints = hints.with(Hint::ClockBehind);
@@ -91,17 +100,17 @@ fn unauthorized(evidence: &Evidence) -> Hints {
         hints = hints.with(Hint::UpperCaseId);
     }
     hints = match (evidence.key.derived_here, evidence.key.length) {
-        (true, Some(32)) => hints.with(Hint::DeviceKeyAsGroupKey).with(Hint::WrongKey),
-        (true, _) => hints.with(Hint::WrongKey).with(Hint::DeviceKeyAsGroupKey),
-        // A derived key has 32 bytes, so that it is hardly a group's.
-        (false, Some(32)) => hints.with(Hint::WrongKey).with(Hint::GroupKeyAsDeviceKey),
+        (true, Some(32)) => hints.with(Hint::DeviceKeyAsGroupKey).with(Hint::UpperCaseId).with(Hint::WrongKey),
+        (true, _) => hints.with(Hint::WrongKey).with(Hint::UpperCaseId).with(Hint::DeviceKeyAsGroupKey),
+        // A derived key has 32 bytes, so that it is hardly a group's, but may be of another spelling of the id.
+        (false, Some(32)) => hints.with(Hint::WrongKey).with(Hint::UpperCaseId).with(Hint::GroupKeyAsDeviceKey),
         (false, _) => hints.with(Hint::GroupKeyAsDeviceKey).with(Hint::WrongKey),
     };
     hints = hints.with(Hint::WrongIdScope).with(Hint::NoEnrollment);
     if evidence.clock_skew.is_some_and(|skew| skew < 0) {
         hints = hints.with(Hint::ClockAhead);
-    } else if !evidence.time_known {
+    } else if clock_unknown {
         hints = hints.with(Hint::CheckClock);
     }
-    hints
+    hints.with(Hint::NetworkRules)
 }

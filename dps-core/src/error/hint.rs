@@ -16,7 +16,7 @@ pub enum Hint {
     SetClock,
     /// The key has neither 32 nor 64 bytes.
     KeyLength,
-    /// Upper-case letters in the id change a derived key.
+    /// The key may be derived from another spelling of the id.
     UpperCaseId,
     /// The group's key was given where a device's key belongs.
     GroupKeyAsDeviceKey,
@@ -62,6 +62,12 @@ pub enum Hint {
     Update,
     /// The signing device failed: look at it.
     CheckSigner,
+    /// The clock is outside the validity of the server's certificate.
+    ClockOutsideCertificate,
+    /// What answers is not the provisioning service.
+    NotTheService,
+    /// The service accepts other networks only.
+    NetworkRules,
 }
 
 impl Hint {
@@ -95,6 +101,9 @@ impl Hint {
         Self::KeepTrackingId,
         Self::Update,
         Self::CheckSigner,
+        Self::ClockOutsideCertificate,
+        Self::NotTheService,
+        Self::NetworkRules,
     ];
 
     /// The hint's name in JSON, C and Python.
@@ -127,7 +136,7 @@ impl Hint {
             ),
             Self::UpperCaseId => (
                 "upper-case-id",
-                "the registration id has upper-case letters; a derived key depends on letter case: derive it from the same spelling",
+                "a derived key depends on the letter case of the registration id: derive it from the spelling that is configured here",
             ),
             Self::GroupKeyAsDeviceKey => (
                 "group-key-as-device-key",
@@ -182,17 +191,29 @@ impl Hint {
             }
             Self::Update => ("update", "a newer version of this library may know the answer"),
             Self::CheckSigner => ("check-signer", "look at the signing device or key store"),
+            Self::ClockOutsideCertificate => (
+                "clock-outside-certificate",
+                "set this device's clock: no certificate can be checked at the time that it shows, and clock correction cannot help, since it works only inside the certificate's validity; if the clock is right, the server's certificate has to be renewed",
+            ),
+            Self::NotTheService => (
+                "not-the-service",
+                "what answers there is not the provisioning service: check the endpoint's name and port",
+            ),
+            Self::NetworkRules => (
+                "network-rules",
+                "the service may refuse this network: check its public network access and its IP filter rules",
+            ),
         }
     }
 }
 
-/// Up to six hints, the likeliest first.
+/// Up to eight hints, the likeliest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hints([Option<Hint>; 6]);
+pub struct Hints([Option<Hint>; 8]);
 
 impl Hints {
     /// No hints.
-    pub const NONE: Self = Self([None; 6]);
+    pub const NONE: Self = Self([None; 8]);
 
     /// Adds a hint behind the others, unless it is there or all places are taken.
     #[must_use]
@@ -202,6 +223,12 @@ impl Hints {
         {
             *free = Some(hint);
         }
+        self
+    }
+
+    /// The same without this one.
+    pub(crate) fn without(mut self, hint: Hint) -> Self {
+        self.0.iter_mut().filter(|place| **place == Some(hint)).for_each(|place| *place = None);
         self
     }
 
@@ -233,7 +260,7 @@ mod tests {
             assert!(Hint::ALL.iter().skip(index + 1).all(|other| other.name() != hint.name()), "{}", hint.name());
         }
         // The last variant closes the list: a new one that is not listed changes this number.
-        assert_eq!(Hint::ALL.len(), Hint::CheckSigner as usize + 1);
+        assert_eq!(Hint::ALL.len(), Hint::NetworkRules as usize + 1);
     }
 
     #[test]
@@ -242,7 +269,7 @@ mod tests {
         for hint in Hint::ALL.iter().chain(Hint::ALL) {
             hints = hints.with(*hint);
         }
-        assert_eq!(hints.iter().count(), 6);
+        assert_eq!(hints.iter().count(), 8);
         assert_eq!(hints.first(), Some(Hint::ClockBehind));
         assert!(hints.contains(Hint::ClockBehind));
 

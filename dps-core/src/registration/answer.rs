@@ -45,6 +45,7 @@ impl<A: Attestation> Registration<'_, A> {
             LinkError::ProxyRefused { status } => cause.http_status = status,
             LinkError::ReplyTooLarge { needed } => cause.needed = needed,
             LinkError::RequestTooLarge { needed } => cause.needed = Some(needed),
+            LinkError::MqttRefused { code } => cause.refused_at_connect = code == 5,
             _ => {}
         }
         self.follow(now, ask, cause, retry, None);
@@ -159,7 +160,7 @@ impl<A: Attestation> Registration<'_, A> {
             self.step = Step::Ready(Ask::Register);
             return;
         }
-        if reply.status == 401 && self.correct_clock(now, ask, reply) {
+        if reply.status == 401 && self.corrected_by(now, ask, reply) {
             return;
         }
         let (code, retry) = retry::of_status(reply.status);
@@ -167,18 +168,45 @@ impl<A: Attestation> Registration<'_, A> {
         self.follow(now, ask, cause, retry, reply.retry_after);
     }
 
-    /// Takes the service's time over, once, where the policy allows it and the clocks are far apart.
-    fn correct_clock(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) -> bool {
+    /// Takes the time of a refusal over, once, where the policy allows it and the clocks are far apart.
+    fn corrected_by(&mut self, now: Instant, ask: Ask, reply: &Reply<'_>) -> bool {
         let (true, false, Some(unix), Some(_)) =
             (self.config.correct_clock, self.corrected, reply.date, self.skew(now, reply.date))
         else {
             return false;
         };
+        self.start_again(ask, WallAnchor { at: now, unix });
+        true
+    }
+
+    /// Takes the service's time, from wherever the caller has it, after the service refused a token over a transport that
+    /// carries none. Where the clock here is far from it and [`Config::correct_clock`](crate::Config::correct_clock) allows
+    /// it, the registration goes on, once, with a token by that time: drive it, or poll it, again.
+    ///
+    /// Returns whether it goes on. Where it does not, the failure tells the skew, and its hints know the clock.
+    pub fn correct_clock(&mut self, anchor: WallAnchor) -> bool {
+        let skew = self.skew(anchor.at, Some(anchor.unix));
+        let refused = match (&self.end, &mut self.cause) {
+            (Some(End::Failed { .. }), Some(cause)) if cause.code == ErrorCode::Unauthorized => cause,
+            _ => return false,
+        };
+        refused.time_known = true;
+        refused.clock_skew = skew;
+        let in_time = self.deadline.is_some_and(|deadline| anchor.at < deadline);
+        if !self.config.correct_clock || self.corrected || skew.is_none() || !in_time {
+            return false;
+        }
+        self.end = None;
+        self.start_again(self.last_ask, anchor);
+        true
+    }
+
+    /// Asks again with a token by the corrected time, which is done once.
+    fn start_again(&mut self, ask: Ask, anchor: WallAnchor) {
         self.corrected = true;
-        self.wall = Some(WallAnchor { at: now, unix });
+        self.wall = Some(anchor);
         self.token = None;
         self.step = Step::Ready(ask);
-        true
     }
 
     /// Seconds that the clock here is behind the service's, where far.
@@ -204,6 +232,7 @@ impl<A: Attestation> Registration<'_, A> {
             timestamp,
             clock_skew: self.skew(now, reply.date),
             time_known: reply.date.is_some(),
+            refused_at_connect: false,
             needed: None,
             reply_problem: None,
         }

@@ -64,6 +64,7 @@ pub struct Registration<'m, A: Attestation = SymmetricKey> {
     attempt: u8,
     restarted: bool,
     corrected: bool,
+    last_ask: Ask,
     jitter: Jitter,
     cause: Option<Cause>,
     end: Option<End>,
@@ -144,6 +145,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
             attempt: 0,
             restarted: false,
             corrected: false,
+            last_ask: ask,
             jitter: Jitter::new(config.seed, identity.registration_id),
             cause: None,
             end: None,
@@ -161,6 +163,12 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// Says what the wall time is. Tokens made later go by it.
     pub fn set_wall_anchor(&mut self, anchor: WallAnchor) {
         self.wall = Some(anchor);
+    }
+
+    /// When it ends at the latest; `None` before the first poll.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// The wall time as it is known here: set by the caller, or learned from the service.
@@ -212,6 +220,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// Asks, or asks for a token first.
     fn begin(&mut self, ask: Ask, now: Instant, deadline: Instant) -> Action<'_> {
         let by = now.after(self.config.request_timeout).min(deadline);
+        self.last_ask = ask;
         self.last_id = self.last_id.wrapping_add(1);
         let id = RequestId::new(self.last_id);
         if A::SIGNS {
@@ -375,6 +384,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
                 key: self.config.key,
                 clock_skew: cause.clock_skew,
                 time_known: cause.time_known,
+                refused_at_connect: cause.refused_at_connect,
                 error_code: cause.error_code,
                 http_status: cause.http_status,
             },

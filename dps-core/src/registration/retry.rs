@@ -10,7 +10,7 @@ pub(super) enum Retry {
     Later,
     /// The same will fail again.
     Never,
-    /// The caller can mend it.
+    /// The caller has to change what it passed in.
     Reconfigure,
 }
 
@@ -45,9 +45,12 @@ pub(super) fn of_link(error: LinkError) -> (ErrorCode, Retry) {
         | LinkError::NameMismatch
         | LinkError::CertificateExpired
         | LinkError::Tls
-        | LinkError::ProxyRefused { .. }
+        | LinkError::ProxyRefused { status: None }
         | LinkError::SubscribeRefused
         | LinkError::MqttRefused { .. } => Retry::Never,
+        // Never repeated as it is: many a proxy locks an account after a few wrong passwords.
+        LinkError::ProxyRefused { status: Some(403 | 407) } => Retry::Reconfigure,
+        LinkError::ProxyRefused { status: Some(status) } => of_status(status).1,
         LinkError::ReplyTooLarge { .. } | LinkError::RequestTooLarge { .. } | LinkError::Unsupported => {
             Retry::Reconfigure
         }

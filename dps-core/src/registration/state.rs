@@ -61,6 +61,7 @@ pub(super) struct Cause {
     pub(super) timestamp: Option<Place>,
     pub(super) clock_skew: Option<i64>,
     pub(super) time_known: bool,
+    pub(super) refused_at_connect: bool,
     pub(super) needed: Option<usize>,
     pub(super) reply_problem: Option<ReplyProblem>,
 }
@@ -78,6 +79,7 @@ impl Cause {
             timestamp: None,
             clock_skew: None,
             time_known: false,
+            refused_at_connect: false,
             needed: None,
             reply_problem: None,
         }

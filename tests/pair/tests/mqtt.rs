@@ -71,6 +71,7 @@ fn a_refused_credential_is_unauthorized_whether_by_connack_or_by_topic() {
         let End::Failed { code, verdict, ref hints, tracked, .. } = end else { panic!("{end:?}") };
         assert_eq!((code, verdict, tracked), (ErrorCode::Unauthorized, Verdict::Never, !strict), "strict: {strict}");
         assert!(hints.contains(&Hint::CheckClock), "MQTT tells no time: {hints:?}");
+        assert_eq!(hints.first() == Some(&Hint::CheckClock), strict, "CONNACK 5 comes before any key: {hints:?}");
         assert_eq!(connects(&scene), 1);
     }
 }
