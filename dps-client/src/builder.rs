@@ -50,6 +50,7 @@ pub struct ProvisioningClientBuilder {
     minimum_spacing: Duration,
     token_life: Option<Duration>,
     correct_clock: bool,
+    service_time_port: Option<u16>,
     seed: Option<u32>,
     clock: Clock,
     payload: Option<String>,
@@ -81,6 +82,7 @@ impl Default for ProvisioningClientBuilder {
             minimum_spacing: Duration::from_secs(1),
             token_life: None,
             correct_clock: false,
+            service_time_port: None,
             seed: None,
             clock: Clock::system(),
             payload: None,
@@ -233,9 +235,17 @@ impl ProvisioningClientBuilder {
     }
 
     /// Whether to sign once more with the service's time when it refuses a token and this device's clock is far off.
-    /// Default: no; the error names the skew instead.
+    /// Over MQTT, which carries no time, it is asked for with one HTTPS request without a credential to the same host, see
+    /// [`service_time`](ProvisioningClient::service_time). For clocks inside the validity of the server's certificate, which
+    /// is always checked. Default: no; over HTTPS the error names the skew instead.
     pub fn correct_clock(mut self, correct: bool) -> Self {
         self.correct_clock = correct;
+        self
+    }
+
+    /// Over MQTT, the port of HTTPS at the service's host, to ask for its time. Default: 443.
+    pub fn service_time_port(mut self, port: u16) -> Self {
+        self.service_time_port = Some(port);
         self
     }
 
@@ -335,6 +345,7 @@ impl ProvisioningClientBuilder {
             reply_limit: self.reply_limit,
             clock: self.clock,
             observer: self.observer,
+            correct_clock: self.correct_clock,
         })
     }
 
@@ -359,6 +370,8 @@ impl ProvisioningClientBuilder {
             port: endpoint.port(),
             api_version: self.api_version.take(),
             user_agent: self.user_agent.take(),
+            correct_clock: self.correct_clock,
+            service_time_port: self.service_time_port,
         })
     }
 
@@ -373,6 +386,7 @@ impl ProvisioningClientBuilder {
             ("resolver", self.resolver.is_some()),
             ("api_version", self.api_version.is_some()),
             ("user_agent", self.user_agent.is_some()),
+            ("service_time_port", self.service_time_port.is_some()),
         ];
         set.into_iter().find_map(|(option, set)| set.then_some(option))
     }

@@ -31,8 +31,19 @@ pub(crate) enum Carrier {
     Mqtt {
         dialer: dps_net::Dialer,
         options: dps_mqtt::MqttOptions,
+        #[cfg(feature = "http")]
+        time: Box<TimeSource>,
     },
     Own(OwnLink),
+}
+
+/// Where MQTT, which carries no time, asks for it.
+#[cfg(all(feature = "http", feature = "mqtt"))]
+#[derive(Clone, Debug)]
+pub(crate) struct TimeSource {
+    tls: std::sync::Arc<rustls::ClientConfig>,
+    options: dps_http::HttpOptions,
+    endpoint: String,
 }
 
 /// What can be chosen about a carrier.
@@ -52,6 +63,9 @@ pub(crate) struct Choices {
     pub(crate) port: Option<u16>,
     pub(crate) api_version: Option<String>,
     pub(crate) user_agent: Option<String>,
+    pub(crate) correct_clock: bool,
+    /// The port of HTTPS at the host, for transports that carry no time.
+    pub(crate) service_time_port: Option<u16>,
 }
 
 impl Carrier {
@@ -74,14 +88,15 @@ impl Carrier {
         if choices.keep_alive.is_some() {
             return Err(invalid("only MQTT has a keep-alive: choose it as the transport, or leave the option out"));
         }
+        if choices.service_time_port.is_some() {
+            return Err(invalid(
+                "HTTPS carries the service's time: leave its port out, or choose MQTT as the transport",
+            ));
+        }
         let tls = tls(&choices.roots)?;
-        let mut options = dps_http::HttpOptions::default().user_agent(choices.agent()).proxy(choices.proxy);
+        let mut options = choices.http_options(choices.port.unwrap_or(dps_core::codec::http::DEFAULT_PORT));
         if let Some(version) = choices.api_version {
             options = options.api_version(version);
-        }
-        let port = choices.port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
-        if let Some(addresses) = choices.resolver.overridden(&choices.host, port) {
-            options = options.addresses_of(choices.host, addresses);
         }
         dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
         Ok(Self::Http { tls, options })
@@ -89,6 +104,15 @@ impl Carrier {
 
     #[cfg(feature = "mqtt")]
     fn mqtt(choices: Choices) -> Result<Self, DpsError> {
+        if cfg!(not(feature = "http")) && (choices.correct_clock || choices.service_time_port.is_some()) {
+            return Err(invalid(
+                "MQTT carries no time, and this build has no HTTPS to ask for it: turn on the feature `http`, or do \
+                 without clock correction",
+            ));
+        }
+        let tls = tls(&choices.roots)?;
+        #[cfg(feature = "http")]
+        let time = Box::new(TimeSource::new(tls.clone(), &choices)?);
         let framing = match choices.transport {
             Transport::MqttWebSocket => dps_mqtt::Framing::WebSocket,
             _ => dps_mqtt::Framing::Tcp,
@@ -101,9 +125,14 @@ impl Carrier {
         if let Some(keep_alive) = choices.keep_alive {
             options = options.keep_alive(keep_alive);
         }
-        let dialer = dps_net::Dialer::new(tls(&choices.roots)?, choices.proxy).resolver(choices.resolver);
+        let dialer = dps_net::Dialer::new(tls, choices.proxy).resolver(choices.resolver);
         dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(invalid)?;
-        Ok(Self::Mqtt { dialer, options })
+        Ok(Self::Mqtt {
+            dialer,
+            options,
+            #[cfg(feature = "http")]
+            time,
+        })
     }
 
     #[cfg(not(feature = "http"))]
@@ -125,12 +154,32 @@ impl Carrier {
                 Ok(ClientLink::Http(Box::new(link.map_err(invalid)?)))
             }
             #[cfg(feature = "mqtt")]
-            Self::Mqtt { dialer, options } => {
+            Self::Mqtt { dialer, options, .. } => {
                 let link = dps_mqtt::MqttLink::new(dialer.clone(), options.clone());
                 Ok(ClientLink::Mqtt(Box::new(link.map_err(invalid)?)))
             }
             Self::Own(link) => Ok(link.lend().await),
         }
+    }
+
+    /// A link that can ask for the service's time, and where. `own` is the service's endpoint.
+    ///
+    /// # Errors
+    /// `unsupported-by-transport` with the reason, where nothing here can ask.
+    #[cfg(feature = "http")]
+    pub(crate) fn time_link<'a>(&'a self, own: &'a str) -> Result<(dps_http::HttpLink, &'a str), DpsError> {
+        let (tls, options, endpoint) = match self {
+            Self::Http { tls, options } => (tls, options, own),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt { time, .. } => (&time.tls, &time.options, time.endpoint.as_str()),
+            Self::Own(_) => return Err(no_time("a custom link reaches the service by its own means")),
+        };
+        Ok((dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?, endpoint))
+    }
+
+    /// Whether it carries the service's time by itself, or is not for us to say.
+    pub(crate) fn carries_time(&self) -> bool {
+        self.can_look_up()
     }
 
     /// Whether a registration can be looked up over it.
@@ -143,7 +192,28 @@ impl Carrier {
     }
 }
 
+#[cfg(all(feature = "http", feature = "mqtt"))]
+impl TimeSource {
+    fn new(tls: std::sync::Arc<rustls::ClientConfig>, choices: &Choices) -> Result<Self, DpsError> {
+        let port = choices.service_time_port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
+        let options = choices.http_options(port);
+        let host = dps_core::Endpoint::new(&choices.host)?.to_string();
+        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
+        Ok(Self { tls, options, endpoint: format!("{host}:{port}") })
+    }
+}
+
 impl Choices {
+    /// How to reach a port of the service over HTTPS.
+    #[cfg(feature = "http")]
+    fn http_options(&self, port: u16) -> dps_http::HttpOptions {
+        let options = dps_http::HttpOptions::default().user_agent(self.agent()).proxy(self.proxy.clone());
+        match self.resolver.overridden(&self.host, port) {
+            Some(addresses) => options.addresses_of(self.host.clone(), addresses),
+            None => options,
+        }
+    }
+
     #[cfg(any(feature = "http", feature = "mqtt"))]
     fn agent(&self) -> String {
         self.user_agent.clone().unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -153,6 +223,11 @@ impl Choices {
 #[cfg(any(feature = "http", feature = "mqtt"))]
 fn tls(roots: &Roots) -> Result<std::sync::Arc<rustls::ClientConfig>, DpsError> {
     dps_net::client_config(roots).map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))
+}
+
+/// Why the service's time cannot be asked for.
+pub(crate) fn no_time(reason: &str) -> DpsError {
+    DpsError::config(ErrorCode::UnsupportedByTransport, format!("the service's time cannot be asked for: {reason}"))
 }
 
 fn invalid(problem: impl std::fmt::Display) -> DpsError {

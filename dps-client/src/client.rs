@@ -46,6 +46,7 @@ pub struct ProvisioningClient {
     pub(crate) reply_limit: usize,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
+    pub(crate) correct_clock: bool,
 }
 
 /// What a machine is made for.
@@ -134,7 +135,17 @@ impl ProvisioningClient {
         let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
-        drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer).await;
+        let mut asked_for_time = false;
+        loop {
+            drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer).await;
+            if std::mem::replace(&mut asked_for_time, true) {
+                break;
+            }
+            match Box::pin(self.time_after_refusal(&machine, &timer)).await {
+                Some(anchor) if machine.correct_clock(anchor) => info!("the service's time is taken over"),
+                _ => break,
+            }
+        }
         self.finished(&machine, &buffer, &link, &timer)
     }
 
@@ -217,7 +228,7 @@ impl dps_core::Observer for Watch<'_> {
     }
 }
 
-fn internal(what: &str) -> DpsError {
+pub(crate) fn internal(what: &str) -> DpsError {
     DpsError::new(ErrorCode::Internal, Verdict::Never, what.to_owned())
 }
 

@@ -63,6 +63,16 @@ impl DpsError {
         failed
     }
 
+    /// A failure of a link outside of a registration; `detail` is what the link knows beyond it.
+    #[cfg(feature = "http")]
+    pub(crate) fn of_link(error: dps_core::LinkError, detail: Option<&str>) -> Self {
+        let code = error.code();
+        let words = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        let mut failed = Self::new(code, Verdict::After(Millis::ZERO), format!("{}{words}", code.text()));
+        failed.0.hints = code.hints().iter().collect();
+        failed
+    }
+
     /// Why a registration failed; `detail` is what the link knows beyond it, `operation` what is under way.
     pub(crate) fn of_failure(failure: &Failure<'_>, detail: Option<String>, operation: Option<&Operation<'_>>) -> Self {
         let of_link = failure.code.family() == Family::Link;

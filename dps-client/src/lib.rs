@@ -42,6 +42,7 @@ mod private_file;
 mod probe;
 mod progress;
 mod secret_text;
+mod service_time;
 mod signer;
 mod store;
 mod timer;

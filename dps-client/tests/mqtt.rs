@@ -95,6 +95,49 @@ async fn refused_credentials_by_topic_and_by_connack() {
 }
 
 #[tokio::test]
+async fn a_clock_is_corrected_by_the_services_where_that_is_allowed() {
+    for (transport, strict) in [(Transport::Mqtt, false), (Transport::MqttWebSocket, true)] {
+        // Two hours ahead of this device.
+        let ahead = EmulatorOptions::new().clock_offset_ms(7_200_000);
+        let emulator = service_with(ahead.service(|service| service.strict_at_connect(strict))).await;
+        let port = emulator.https_addr().port();
+        let over = || builder_over(transport, &emulator).symmetric_key(device_key()).service_time_port(port);
+        let refused = over().build().unwrap().register().await.unwrap_err();
+        assert_eq!(what(&refused), (ErrorCode::Unauthorized, Some(Hint::CheckClock)));
+        let registered = over().correct_clock(true).build().unwrap().register().await.unwrap();
+        assert_eq!(registered.hub(), "hub-a.test");
+        let told = over().build().unwrap().service_time().await.unwrap();
+        let skew = told.duration_since(SystemTime::now()).unwrap();
+        assert!(skew > Duration::from_secs(7100) && skew < Duration::from_secs(7300), "{skew:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_clock_and_a_wrong_key_are_refused_once_with_the_clock_out_of_suspicion() {
+    let emulator = service().await;
+    let wrong = SymmetricKey::from_bytes(&[9; 32]).unwrap();
+    let client = builder_over(Transport::Mqtt, &emulator).symmetric_key(wrong).correct_clock(true);
+    let client = client.service_time_port(emulator.https_addr().port()).build().unwrap();
+    let error = client.register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::Unauthorized, Some(Hint::WrongKey)));
+    assert!(!error.hints().contains(&Hint::CheckClock), "{error}");
+    assert_eq!(emulator.with_service(|service| service.counters().registers), 1);
+}
+
+#[tokio::test]
+async fn a_time_that_cannot_be_asked_for_leaves_the_refusal() {
+    let ahead = EmulatorOptions::new().clock_offset_ms(7_200_000);
+    let emulator = service_with(ahead).await;
+    // Nothing listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let client = builder_over(Transport::Mqtt, &emulator).symmetric_key(device_key()).correct_clock(true);
+    let client = client.service_time_port(free).build().unwrap();
+    let error = client.register().await.unwrap_err();
+    assert_eq!(what(&error), (ErrorCode::Unauthorized, Some(Hint::CheckClock)));
+    assert_eq!(client.service_time().await.unwrap_err().code(), ErrorCode::Connect);
+}
+
+#[tokio::test]
 async fn a_clock_two_hours_off() {
     const TWO_HOURS: Duration = Duration::from_secs(7200);
     for transport in BOTH {

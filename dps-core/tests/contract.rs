@@ -450,6 +450,8 @@ fn a_clock_is_corrected_once_by_a_time_from_elsewhere() {
         machine.handle_reply(at(20), id, &error(401, None)).unwrap();
         assert!(!machine.correct_clock(two_hours_on(30)), "once is enough");
         assert_eq!(failure(&machine), (ErrorCode::Unauthorized, Verdict::Never));
+        let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+        assert!(!failure.hints().contains(Hint::CheckClock), "the time is known: {:?}", failure.hints());
     }
 }
 

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dps_core::codec::http::{Head, read_reply};
+use dps_core::codec::http::{Head, date, read_reply};
 use dps_core::message::Call;
-use dps_core::{Link, LinkError, Reply, Request};
+use dps_core::{Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
 use dps_net::{Classified, Proxy};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
 use tracing::debug;
@@ -45,6 +45,24 @@ impl HttpLink {
         self.last_error.as_ref().map(|found| found.detail.as_str())
     }
 
+    /// Asks for the service's time: one request for `/`, without a credential and without a body, over the TLS, the proxy
+    /// and the addresses of this link. Any answer will do, since only its `Date` is read. Sets no time limit.
+    ///
+    /// # Errors
+    /// [`LinkError`]; [`LinkError::InvalidReply`] when the answer has no date.
+    pub async fn service_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, LinkError> {
+        self.last_error = None;
+        self.ask_time(endpoint).await.map_err(|found| self.last_error.insert(found).error)
+    }
+
+    async fn ask_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, Classified> {
+        let client = make_client(&self.tls, &self.options).map_err(of_reqwest)?;
+        let response = client.get(format!("https://{endpoint}/")).send().await.map_err(|error| self.of_send(error))?;
+        let dated = text(response.headers(), &DATE).and_then(date::parse);
+        let undated = || Classified { error: LinkError::InvalidReply, detail: "an answer without a date".to_owned() };
+        dated.ok_or_else(undated)
+    }
+
     /// With a proxy on the way, what cannot be connected to is the proxy.
     fn of_send(&self, error: reqwest::Error) -> Classified {
         let to_connect = error.is_connect();
@@ -71,7 +89,8 @@ impl HttpLink {
         let length = read_body(response, buffer).await?;
         let head = Head { status, retry_after: text(&headers, &RETRY_AFTER), date: text(&headers, &DATE) };
         let body = buffer.get_mut(..length).unwrap_or_default();
-        Ok((client, read_reply(head, body).map_err(unexplained)?))
+        let reply = read_reply(head, body).map_err(|error| Classified { error, detail: no_reply(status, &headers) })?;
+        Ok((client, reply))
     }
 }
 
@@ -160,6 +179,17 @@ async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, C
 
 fn unexplained(error: LinkError) -> Classified {
     Classified { error, detail: error.to_string() }
+}
+
+/// What is wrong with an answer that is not the service's.
+fn no_reply(status: u16, headers: &HeaderMap) -> String {
+    if !(200..300).contains(&status) {
+        return format!("status {status}, which the service does not use: a proxy or a portal may have answered");
+    }
+    match text(headers, &CONTENT_TYPE) {
+        Some(kind) => format!("status {status} with a body that is not a JSON object, of type {kind:.100}"),
+        None => format!("status {status} with a body that is not a JSON object"),
+    }
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dps_core::message::{Authorization, Call, LinkError, Payload, RequestId, Status};
-use dps_core::{Endpoint, IdScope, Identity, Instant, Link, Millis, RegistrationId, Request};
+use dps_core::{Endpoint, IdScope, Identity, Instant, Link, Millis, RegistrationId, Request, UnixSeconds};
 use dps_http::{HttpLink, HttpOptions};
 use dps_net::{Roots, client_config, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -175,6 +175,43 @@ async fn what_is_no_reply_of_the_service_is_told_apart() {
     for (reply, expected) in table {
         assert_eq!(error_of(reply).await, expected, "{reply:?}");
     }
+}
+
+#[tokio::test]
+async fn the_detail_says_what_was_wrong_with_an_answer() {
+    for (answer, words) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+            "status 200 with a body that is not a JSON object, of type text/html",
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "status 200 with a body that is not a JSON object"),
+        (
+            "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+            "status 302, which the service does not use: a proxy or a portal may have answered",
+        ),
+    ] {
+        let server = server(vec![Do::AnswerAndClose(answer)]).await;
+        let mut link = server.link();
+        let request = server.request(Call::Register { payload: None });
+        assert_eq!(link.exchange(&request, &mut [0; 64]).await.unwrap_err(), LinkError::InvalidReply);
+        assert_eq!(link.last_error_detail(), Some(words));
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_asked_for_without_a_credential() {
+    let dated = "HTTP/1.1 404 Not Found\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n";
+    let undated = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let mut server = server(vec![Do::AnswerAndClose(dated), Do::AnswerAndClose(undated)]).await;
+    let mut link = server.link();
+    let endpoint = server.endpoint.clone();
+    let endpoint = Endpoint::new(&endpoint).unwrap();
+    assert_eq!(link.service_time(endpoint).await, Ok(UnixSeconds::new(1_767_225_600)));
+    let (_, asked) = server.requests.recv().await.unwrap();
+    assert!(asked.starts_with("GET / HTTP/1.1\r\n") && asked.ends_with("\r\n\r\n"), "{asked}");
+    assert!(!asked.to_lowercase().contains("authorization") && !asked.contains("dev"), "{asked}");
+    assert_eq!(link.service_time(endpoint).await, Err(LinkError::InvalidReply));
+    assert_eq!(link.last_error_detail(), Some("an answer without a date"));
 }
 
 #[tokio::test]

@@ -383,7 +383,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
                 upper_case_id: self.identity.registration_id.has_upper_case(),
                 key: self.config.key,
                 clock_skew: cause.clock_skew,
-                time_known: cause.time_known,
+                time_known: cause.time_known || self.corrected,
                 refused_at_connect: cause.refused_at_connect,
                 error_code: cause.error_code,
                 http_status: cause.http_status,
