@@ -41,7 +41,7 @@ async fn main() -> Result<(), Told> {
     let client = setting.client(Transport::Https)?.signer(element).build()?;
     let assignment = client.register().await?;
     println!("assigned: hub {}, device id {}", assignment.hub(), assignment.device_id());
-    if assignment.connection_string().is_none() {
+    if assignment.connection_string()?.is_none() {
         println!("no connection string, for the key is not here");
     }
     // The hub wants signatures under the same key, from the same element.

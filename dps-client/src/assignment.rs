@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use dps_core::ErrorCode;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
+use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::key;
 use crate::secret_text::SecretText;
@@ -25,6 +27,8 @@ pub struct Assignment {
     pub(crate) elapsed: Duration,
     pub(crate) credential: Credential,
     pub(crate) clock: Clock,
+    /// How long a signature for the hub may take.
+    pub(crate) signing_limit: Duration,
 }
 
 impl Assignment {
@@ -77,9 +81,17 @@ impl Assignment {
     }
 
     /// `HostName=…;DeviceId=…;SharedAccessKey=…`, a secret; `None` when a signer holds the key.
-    #[must_use]
-    pub fn connection_string(&self) -> Option<SecretText> {
-        let Credential::Key(device_key) = &self.credential else { return None };
+    ///
+    /// # Errors
+    /// `invalid-option` when the device id contains `;`, which separates the parts of a connection string: the text
+    /// would name another device, or another host. [`Assignment::hub_credentials`] has no such limit.
+    pub fn connection_string(&self) -> Result<Option<SecretText>, DpsError> {
+        if self.device_id.contains(';') {
+            let message =
+                "the device id contains `;`, which a connection string cannot hold; sign in with hub credentials";
+            return Err(DpsError::config(ErrorCode::InvalidOption, message.into()));
+        }
+        let Credential::Key(device_key) = &self.credential else { return Ok(None) };
         let device_key = key::to_base64(device_key);
         let text = Zeroizing::new(format!(
             "HostName={};DeviceId={};SharedAccessKey={}",
@@ -87,13 +99,14 @@ impl Assignment {
             self.device_id,
             device_key.expose()
         ));
-        Some(SecretText::new(text))
+        Ok(Some(SecretText::new(text)))
     }
 
     /// What the device signs in to its hub with: client id, user name, and a password that renews itself.
     #[must_use]
     pub fn hub_credentials(&self) -> HubCredentials {
-        HubCredentials::new(self.hub.clone(), self.device_id.clone(), self.credential.clone(), self.clock.clone())
+        let (hub, device_id) = (self.hub.clone(), self.device_id.clone());
+        HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone(), self.signing_limit)
     }
 
     /// What is worth keeping over a restart; no secret is in it.

@@ -339,6 +339,7 @@ impl ProvisioningClientBuilder {
             endpoint,
             credential,
             config,
+            timeout: self.timeout,
             request_timeout: self.request_timeout,
             payload: self.payload,
             resume: self.resume,
@@ -410,7 +411,7 @@ fn credential(source: Source, registration_id: &str) -> Result<(Credential, KeyE
     }
 }
 
-fn millis(duration: Duration) -> Millis {
+pub(crate) fn millis(duration: Duration) -> Millis {
     Millis::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 

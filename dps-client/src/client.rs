@@ -7,15 +7,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dps_core::registration::storage_size;
 use dps_core::{
-    Config, ConfigError, Endpoint, ErrorCode, IdScope, Identity, Instant, Operation, Outcome, Payload, Registration,
-    RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive,
+    Config, ConfigError, Endpoint, ErrorCode, IdScope, Identity, Instant, Millis, Operation, Outcome, Payload,
+    Registration, RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive,
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info};
 
 use crate::assignment::{Assignment, RegistrationRecord, payload_text};
 use crate::blocking::BlockingClient;
-use crate::builder::ProvisioningClientBuilder;
+use crate::builder::{ProvisioningClientBuilder, millis};
 use crate::carrier::Carrier;
 use crate::clock::Clock;
 use crate::error::DpsError;
@@ -39,6 +39,7 @@ pub struct ProvisioningClient {
     pub(crate) endpoint: String,
     pub(crate) credential: Credential,
     pub(crate) config: Config,
+    pub(crate) timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) carrier: Carrier,
     pub(crate) payload: Option<String>,
@@ -108,7 +109,9 @@ impl ProvisioningClient {
     pub fn hub_credentials(&self, stored: &StoredAssignment) -> Option<HubCredentials> {
         let own = stored.id_scope == self.id_scope && stored.registration_id == self.registration_id;
         let StoredAssignment { hub, device_id, .. } = stored.clone();
-        own.then(|| HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone()))
+        own.then(|| {
+            HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone(), self.request_timeout)
+        })
     }
 
     /// The registration id.
@@ -129,8 +132,9 @@ impl ProvisioningClient {
         let identity = self.identity()?;
         let mut storage = vec![0; storage_size(&identity) + TEXT_ROOM];
         let mut buffer = vec![0; self.reply_limit];
-        let mut link = self.carrier.link().await?;
         let timer = TokioTimer::start();
+        // A custom link may be lent to another registration; waiting for it counts towards the deadline.
+        let mut link = tokio::time::timeout(self.timeout, self.carrier.link()).await.map_err(|_| link_is_busy())??;
         let mut machine = self.machine(purpose, identity, &mut storage, &timer)?;
         let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());
@@ -156,7 +160,8 @@ impl ProvisioningClient {
         storage: &'m mut [u8],
         timer: &TokioTimer,
     ) -> Result<Registration<'m>, ConfigError> {
-        let config = self.wall_anchor(timer).map_or(self.config, |anchor| self.config.wall_anchor(anchor));
+        let config = self.config.deadline(millis(self.timeout.saturating_sub(timer.elapsed())));
+        let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
         if let Purpose::Lookup = purpose {
             return Registration::lookup(identity, config, storage);
         }
@@ -196,6 +201,7 @@ impl ProvisioningClient {
                     elapsed,
                     credential: self.credential.clone(),
                     clock: self.clock.clone(),
+                    signing_limit: self.request_timeout,
                 };
                 info!(hub = assignment.hub(), device_id = assignment.device_id(), ?elapsed, "assigned");
                 return Ok(Finished::Assigned(assignment));
@@ -226,6 +232,11 @@ impl dps_core::Observer for Watch<'_> {
             None => ControlFlow::Continue(()),
         }
     }
+}
+
+fn link_is_busy() -> DpsError {
+    let message = "another registration used the custom link until the timeout";
+    DpsError::new(ErrorCode::Timeout, Verdict::After(Millis::ZERO), message.to_owned())
 }
 
 pub(crate) fn internal(what: &str) -> DpsError {

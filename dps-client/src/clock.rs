@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the time, or that it is not known.
 #[derive(Clone)]
@@ -18,10 +18,15 @@ impl Clock {
         Self::new(|| Some(SystemTime::now()))
     }
 
-    /// The time now; none before 1970, which is a clock that nobody has set.
+    /// The time now; `None` before 1970 and after the year 9999, since such a clock was never set.
     pub(crate) fn now(&self) -> Option<SystemTime> {
-        (self.0)().filter(|now| *now > UNIX_EPOCH)
+        (self.0)().filter(|now| *now > UNIX_EPOCH && *now < end_of_time())
     }
+}
+
+/// The last second of the year 9999: nothing here is valid for longer, so that no sum of times overflows.
+pub(crate) fn end_of_time() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(253_402_300_799)
 }
 
 impl fmt::Debug for Clock {

@@ -4,8 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use dps_core::credentials::Resource;
+use dps_core::{ErrorCode, Verdict};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::error::DpsError;
 use crate::secret_text::SecretText;
 use crate::signer::Credential;
@@ -32,6 +33,8 @@ pub struct HubCredentials {
     life: Duration,
     credential: Credential,
     clock: Clock,
+    /// How long a signature may take.
+    signing_limit: Duration,
     current: Option<HubPassword>,
 }
 
@@ -62,14 +65,24 @@ impl HubPassword {
         // A clock that was set back makes it fresh for longer, never for ever: it is signed anew as soon as it is too long.
         self.expires_at.duration_since(now).is_ok_and(|left| left > life / 5 && left <= life)
     }
+
+    fn is_valid(&self, now: SystemTime) -> bool {
+        now < self.expires_at
+    }
 }
 
 impl HubCredentials {
-    pub(crate) fn new(hub: String, device_id: String, credential: Credential, clock: Clock) -> Self {
-        Self { hub, device_id, life: LIFE, credential, clock, current: None }
+    pub(crate) fn new(
+        hub: String,
+        device_id: String,
+        credential: Credential,
+        clock: Clock,
+        signing_limit: Duration,
+    ) -> Self {
+        Self { hub, device_id, life: LIFE, credential, clock, signing_limit, current: None }
     }
 
-    /// Another life of passwords than an hour.
+    /// Another life of passwords than an hour. No password ends after the year 9999.
     #[must_use]
     pub fn password_life(mut self, life: Duration) -> Self {
         self.life = life;
@@ -89,23 +102,37 @@ impl HubCredentials {
         format!("{}/{}/?api-version={API_VERSION}", self.hub, self.device_id)
     }
 
-    /// The MQTT password, or the `Authorization` header over HTTPS. Signed anew when four fifths of its life are over.
+    /// The MQTT password, or the `Authorization` header over HTTPS. Signed anew when four fifths of its life are over;
+    /// where that fails, the old one is returned for as long as it is valid.
+    ///
+    /// Needs a tokio runtime with time. Dropping the future keeps the password that there is.
     ///
     /// # Errors
-    /// `clock-needed` when the time is not known, `signer-failed` when the signer fails.
+    /// `clock-needed` when the time is not known, `signer-failed` when the signer fails, `signer-timeout` when it does
+    /// not answer within the client's request timeout.
     pub async fn password(&mut self) -> Result<&HubPassword, DpsError> {
         let now = token::now(&self.clock)?;
-        let password = match self.current.take() {
-            Some(current) if current.is_fresh(now) => current,
-            _ => self.sign(now).await?,
-        };
-        Ok(self.current.insert(password))
+        if !self.current.as_ref().is_some_and(|current| current.is_fresh(now)) {
+            match self.sign(now).await {
+                Ok(renewed) => self.current = Some(renewed),
+                Err(error) if self.current.as_ref().is_some_and(|current| current.is_valid(now)) => {
+                    tracing::warn!(%error, "the hub password cannot be renewed; the old one is still valid");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.current.as_ref().ok_or_else(|| {
+            DpsError::new(ErrorCode::Internal, Verdict::Never, "there is no password after one was signed".into())
+        })
     }
 
     async fn sign(&mut self, now: SystemTime) -> Result<HubPassword, DpsError> {
-        let expires_at = now + self.life;
+        let expires_at = now.checked_add(self.life).unwrap_or_else(clock::end_of_time).min(clock::end_of_time());
         let resource = Resource::HubDevice { hub: &self.hub, device_id: &self.device_id };
-        let token = token::sign(&mut self.credential, resource, expires_at).await?;
+        let signing = token::sign(&mut self.credential, resource, expires_at);
+        let token = tokio::time::timeout(self.signing_limit, signing).await.map_err(|_| {
+            DpsError::new(ErrorCode::SignerTimeout, Verdict::Never, ErrorCode::SignerTimeout.text().to_owned())
+        })??;
         Ok(HubPassword { token, signed_at: now, expires_at })
     }
 }

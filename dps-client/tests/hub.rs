@@ -3,10 +3,12 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use common::{builder, device_key, service};
+use dps_client::core::{ErrorCode, Key, SignError, Signature};
+use dps_client::{HubCredentials, ProvisioningClient, SendSigner, StoredAssignment};
 
 #[tokio::test]
 async fn the_password_is_kept_while_fresh_and_renewed_before_it_ends() {
@@ -61,4 +63,82 @@ async fn a_stored_assignment_signs_in_its_own_device_and_no_other() {
     assert!(other.hub_credentials(&stored).is_none());
     let elsewhere = builder(&emulator).id_scope("0ne99999999").symmetric_key(device_key()).build().unwrap();
     assert!(elsewhere.hub_credentials(&stored).is_none());
+}
+
+/// What a token does when it is asked for a signature.
+#[derive(Clone, Copy)]
+enum Then {
+    Fails,
+    Hangs,
+}
+
+/// Signs so many times.
+struct Wearing {
+    left: Arc<AtomicUsize>,
+    then: Then,
+}
+
+impl SendSigner for Wearing {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Ok(Key::from_base64(common::DEVICE_KEY).unwrap().sign(to_sign));
+        }
+        match self.then {
+            Then::Fails => Err(SignError),
+            Then::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// Credentials of an assignment that was stored, whose clock is `seconds` after 2026-01-01 and whose signer works once.
+fn worn_out(then: Then, seconds: Arc<AtomicU64>) -> HubCredentials {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let client = ProvisioningClient::builder()
+        .id_scope("0ne00A1B2C3")
+        .registration_id("dev-01")
+        .signer(Wearing { left: Arc::new(AtomicUsize::new(1)), then })
+        .clock(move || Some(start + Duration::from_secs(seconds.load(Ordering::SeqCst))))
+        .build()
+        .unwrap();
+    let stored = StoredAssignment {
+        id_scope: "0ne00A1B2C3".into(),
+        registration_id: "dev-01".into(),
+        hub: "hub-a.test".into(),
+        device_id: "dev-01".into(),
+    };
+    client.hub_credentials(&stored).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn valid_hub_password_outlives_a_failed_renewal() {
+    for (then, code) in [(Then::Fails, ErrorCode::SignerFailed), (Then::Hangs, ErrorCode::SignerTimeout)] {
+        let seconds = Arc::new(AtomicU64::new(0));
+        let mut credentials = worn_out(then, Arc::clone(&seconds));
+        let first = credentials.password().await.unwrap().expose().to_owned();
+        for later in [3000, 3599] {
+            seconds.store(later, Ordering::SeqCst);
+            assert_eq!(credentials.password().await.unwrap().expose(), first, "after {later} s");
+        }
+        seconds.store(3600, Ordering::SeqCst);
+        assert_eq!(credentials.password().await.unwrap_err().code(), code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hub_password_survives_a_dropped_renewal() {
+    let seconds = Arc::new(AtomicU64::new(0));
+    let mut credentials = worn_out(Then::Hangs, Arc::clone(&seconds));
+    let first = credentials.password().await.unwrap().expose().to_owned();
+    seconds.store(3000, Ordering::SeqCst);
+    assert!(tokio::time::timeout(Duration::from_secs(1), credentials.password()).await.is_err());
+    seconds.store(10, Ordering::SeqCst);
+    assert_eq!(credentials.password().await.unwrap().expose(), first);
+}
+
+#[tokio::test]
+async fn hub_password_of_any_life_does_not_overflow() {
+    for life in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::ZERO] {
+        let mut credentials = worn_out(Then::Fails, Arc::default()).password_life(life);
+        credentials.password().await.unwrap();
+    }
 }

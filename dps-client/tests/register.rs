@@ -39,7 +39,7 @@ async fn a_group_key_and_a_derived_key() {
     for client in [of_group().group_key(group_key()).build(), of_group().symmetric_key(derived).build()] {
         let assignment = client.unwrap().register().await.unwrap();
         assert_eq!(assignment.device_id(), GROUP_DEVICE);
-        let connection = assignment.connection_string().unwrap();
+        let connection = assignment.connection_string().unwrap().unwrap();
         assert!(connection.expose().ends_with("SharedAccessKey=Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="));
         assert_eq!(format!("{connection:?}"), "SecretText(..)");
     }
@@ -63,7 +63,7 @@ async fn signers_of_the_applications_own() {
     for client in [builder(&emulator).signer(SlowSigner(key())), builder(&emulator).signer(blocking)] {
         let assignment = client.build().unwrap().register().await.unwrap();
         assert_eq!(assignment.hub(), "hub-a.test");
-        assert!(assignment.connection_string().is_none(), "the key is not here to be written down");
+        assert!(assignment.connection_string().unwrap().is_none(), "the key is not here to be written down");
         let mut credentials = assignment.hub_credentials();
         assert!(credentials.password().await.unwrap().expose().starts_with("SharedAccessSignature sr=hub-a.test"));
     }
@@ -286,4 +286,67 @@ async fn one_client_registers_often_and_at_the_same_time() {
     for assignment in [one, two.unwrap(), three.unwrap()] {
         assert_eq!(assignment.hub(), "hub-a.test");
     }
+}
+
+/// Registers `dev-01` where its enrollment gives it this device id at the hub.
+async fn assigned_as(device_id: &str) -> (dps_emulator::Emulator, dps_client::Assignment) {
+    let emulator = service().await;
+    let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+    let now = emulator.now();
+    emulator.with_service(|service| {
+        let device = IndividualEnrollment::new("dev-01").primary_key(key).device_id(device_id);
+        service.put_enrollment(now, device).unwrap();
+    });
+    let assignment = builder(&emulator).symmetric_key(device_key()).build().unwrap().register().await.unwrap();
+    assert_eq!(assignment.device_id(), device_id);
+    (emulator, assignment)
+}
+
+#[tokio::test]
+async fn connection_string_refuses_a_device_id_with_a_semicolon() {
+    let (_emulator, assignment) = assigned_as("x;HostName=evil").await;
+    let error = assignment.connection_string().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidOption);
+    assert!(error.message().contains(';'), "{error}");
+}
+
+#[tokio::test]
+async fn device_id_of_the_whole_alphabet_signs_in_to_its_hub() {
+    let device_id = "AZaz09-:.+%_#*?!(),=@;$'";
+    let (emulator, assignment) = assigned_as(device_id).await;
+    let mut credentials = assignment.hub_credentials();
+    let token = credentials.password().await.unwrap().expose().to_owned();
+    let encoded = "AZaz09-%3A.%2B%25_%23%2A%3F%21%28%29%2C%3D%40%3B%24%27";
+    assert!(token.starts_with(&format!("SharedAccessSignature sr=hub-a.test%2Fdevices%2F{encoded}&sig=")), "{token}");
+    let now = emulator.now();
+    let accepted = emulator.with_service(|service| {
+        service.hub_device("hub-a.test", device_id).is_some_and(|device| device.accepts_token(now, &token))
+    });
+    assert!(accepted);
+}
+
+struct NeverAnswers;
+
+impl SendLink for NeverAnswers {
+    async fn exchange<'b>(&mut self, _request: &Request<'_>, _buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn registration_that_waits_for_a_custom_link_keeps_its_deadline() {
+    let client = ProvisioningClient::builder()
+        .id_scope("0ne00A1B2C3")
+        .registration_id("dev-01")
+        .symmetric_key(device_key())
+        .timeout(Duration::from_secs(50))
+        .link(NeverAnswers)
+        .build()
+        .unwrap();
+    let start = tokio::time::Instant::now();
+    let (first, second) = tokio::join!(client.register(), client.register());
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!(error.code(), ErrorCode::Timeout, "{error}");
+    }
+    assert_eq!(start.elapsed().as_secs(), 50);
 }

@@ -1280,7 +1280,10 @@ const char *dps_assignment_operation_id(const dps_assignment *assignment);
 /** What the service's allocation webhook gave the device: a JSON object, or empty. */
 const char *dps_assignment_payload(const dps_assignment *assignment);
 
-/** `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup. */
+/**
+ * `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup,
+ * and where the device id contains `;`, which a connection string cannot hold.
+ */
 const char *dps_assignment_connection_string(const dps_assignment *assignment);
 
 /** Frees an assignment. Null does no harm. */

@@ -6,6 +6,7 @@ use dps_client::core::message::Status;
 use pyo3::prelude::*;
 
 use crate::duration::Seconds;
+use crate::errors;
 use crate::hub::HubCredentials;
 use crate::secret::Secret;
 
@@ -70,8 +71,11 @@ impl Assignment {
     }
 
     /// "HostName=...;DeviceId=...;SharedAccessKey=..."; None when a Signer holds the key.
-    fn connection_string(&self) -> Option<Secret> {
-        self.0.connection_string().map(|text| text.expose().into())
+    ///
+    /// Raises ConfigurationError when the device id contains ";", which a connection string cannot hold.
+    fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {
+        let found = self.0.connection_string().map_err(|error| errors::configuration(py, error))?;
+        Ok(found.map(|text| text.expose().into()))
     }
 
     /// What the device signs in to its hub with: client id, user name, and a password that renews itself.

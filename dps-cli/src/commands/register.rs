@@ -128,7 +128,7 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn connection_string(assignment: &Assignment) -> Result<SecretText> {
     let none = "there is no connection string: the key is not in this program's hands";
-    assignment.connection_string().ok_or_else(|| Failure::option(none))
+    assignment.connection_string()?.ok_or_else(|| Failure::option(none))
 }
 
 /// JSON text of the service, passed on as it is.

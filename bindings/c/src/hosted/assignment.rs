@@ -22,7 +22,7 @@ pub struct dps_assignment {
 
 impl dps_assignment {
     pub(crate) fn of_assignment(found: &Assignment) -> Self {
-        let connection_string = found.connection_string();
+        let connection_string = found.connection_string().ok().flatten();
         Self {
             status: dps_status::DPS_STATUS_ASSIGNED,
             hub: c_text(Some(found.hub())),
@@ -108,7 +108,8 @@ pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignmen
     unsafe { text_of(assignment, |assignment| &assignment.payload) }
 }
 
-/// `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup.
+/// `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup,
+/// and where the device id contains `;`, which a connection string cannot hold.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.

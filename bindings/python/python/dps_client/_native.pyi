@@ -164,7 +164,10 @@ class Assignment:
         """How long the registration took."""
 
     def connection_string(self) -> Secret | None:
-        """ "HostName=...;DeviceId=...;SharedAccessKey=..."; None when a Signer holds the key."""
+        """ "HostName=...;DeviceId=...;SharedAccessKey=..."; None when a Signer holds the key.
+
+        Raises ConfigurationError when the device id contains ";", which a connection string cannot hold.
+        """
 
     def hub_credentials(self, *, password_life: float | timedelta | None = None) -> HubCredentials:
         """What the device signs in to its hub with: client id, user name, and a password that renews itself.
