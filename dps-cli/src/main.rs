@@ -61,13 +61,12 @@ fn run_guarded(cli: Cli, output: Output) -> Result<Exit> {
 fn run(cli: Cli, output: Output) -> Result<Exit> {
     logging::start(cli.global.verbose)?;
     let internal = |error: std::io::Error| Failure::internal(format!("cannot start: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
-    let result = runtime.block_on(async {
+    // Its end waits neither for a name that is being resolved nor for a file that is being read, also after a panic.
+    let runtime = dps_client::CallRuntime::new()?;
+    runtime.block_on(async {
         let interrupts = Interrupts::listen().map_err(internal)?;
         commands::run(cli, output, interrupts).await
-    });
-    runtime.shutdown_background();
-    result
+    })
 }
 
 /// Help and version are answers, not failures; a usage error for people is shown as the parser words it.

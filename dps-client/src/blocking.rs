@@ -1,12 +1,14 @@
 //! The client for programs without a runtime: the same loop, on a runtime of its own that lasts one call.
 
-use dps_core::{ErrorCode, Verdict};
-
 use crate::assignment::{Assignment, RegistrationRecord};
+use crate::call_runtime::CallRuntime;
 use crate::client::ProvisioningClient;
 use crate::error::DpsError;
 
 /// The blocking twin of a [`ProvisioningClient`].
+///
+/// A call ends by its timeout also while a name is being resolved; the platform's resolver may go on in a thread of its
+/// own for as long as it takes. A call fits on a thread with a stack of 96 KB in a release build.
 ///
 /// ```no_run
 /// # fn example(client: dps_client::ProvisioningClient) -> Result<(), dps_client::DpsError> {
@@ -28,7 +30,7 @@ impl<'c> BlockingClient<'c> {
     /// # Errors
     /// As [`ProvisioningClient::register`]; `misuse` when called from within a runtime, whose thread it would block.
     pub fn register(&self) -> Result<Assignment, DpsError> {
-        runtime()?.block_on(self.client.register())
+        CallRuntime::new()?.block_on(self.client.register())
     }
 
     /// Asks for the device's record and blocks until the answer.
@@ -36,17 +38,6 @@ impl<'c> BlockingClient<'c> {
     /// # Errors
     /// As [`BlockingClient::register`].
     pub fn lookup(&self) -> Result<RegistrationRecord, DpsError> {
-        runtime()?.block_on(self.client.lookup())
+        CallRuntime::new()?.block_on(self.client.lookup())
     }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, DpsError> {
-    if tokio::runtime::Handle::try_current().is_ok() {
-        let message = "the blocking client was called from within an async runtime; call `register().await` there";
-        return Err(DpsError::new(ErrorCode::Misuse, Verdict::Never, message.into()));
-    }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| DpsError::new(ErrorCode::Internal, Verdict::Never, format!("no runtime can be made: {error}")))
 }

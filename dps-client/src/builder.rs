@@ -365,7 +365,7 @@ impl ProvisioningClientBuilder {
             pipelined: self.pipelined,
             keep_alive: self.keep_alive,
             roots: self.roots.take().unwrap_or_else(Roots::platform),
-            proxy: proxy.map_err(|error| invalid(error.to_string()))?,
+            proxy: proxy?,
             resolver: self.resolver.take().unwrap_or_default(),
             host: endpoint.host().to_owned(),
             port: endpoint.port(),

@@ -71,7 +71,8 @@ impl ProvisioningClient {
 
     /// Registers the device and waits for its assignment. Ends by the timeout; dropping the future ends it at once.
     ///
-    /// Needs a tokio runtime with I/O and time.
+    /// Needs a tokio runtime with I/O and time. A runtime that is dropped waits for the platform's resolver where a name is
+    /// still being resolved; `Runtime::shutdown_background` does not.
     ///
     /// # Errors
     /// [`DpsError`]: what failed, whether to try again, and the likely causes.
@@ -141,7 +142,8 @@ impl ProvisioningClient {
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
         let mut asked_for_time = false;
         loop {
-            drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer).await;
+            // Boxed, as what links do inside it is: a future that is moved is on the stack once for each move.
+            Box::pin(drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer)).await;
             if std::mem::replace(&mut asked_for_time, true) {
                 break;
             }
@@ -211,7 +213,7 @@ impl ProvisioningClient {
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
             }
             Some(Outcome::Failed(failure)) => {
-                DpsError::of_failure(&failure, link.last_error_detail(), machine.operation().as_ref())
+                DpsError::of_failure(&failure, link.diagnosis(failure.code), machine.operation().as_ref())
             }
             _ => internal("the registration has no outcome"),
         };

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, Verdict};
-use dps_net::{ProxyError, RootsError};
+use dps_net::{ProxyError, RootsError, UnusableProxy};
 
+use crate::link::Diagnosis;
 use crate::progress::ResumeToken;
 
 /// Why there is no assignment.
@@ -73,12 +74,17 @@ impl DpsError {
         failed
     }
 
-    /// Why a registration failed; `detail` is what the link knows beyond it, `operation` what is under way.
-    pub(crate) fn of_failure(failure: &Failure<'_>, detail: Option<String>, operation: Option<&Operation<'_>>) -> Self {
-        let of_link = failure.code.family() == Family::Link;
+    /// Why a registration failed; `diagnosis` is what the link knows beyond it, `operation` what is under way.
+    pub(crate) fn of_failure(
+        failure: &Failure<'_>,
+        diagnosis: Option<Diagnosis>,
+        operation: Option<&Operation<'_>>,
+    ) -> Self {
+        let diagnosis = diagnosis.filter(|_| failure.code.family() == Family::Link);
+        let hint = diagnosis.as_ref().and_then(|known| known.hint);
         let words =
             failure.message.map(str::to_owned).or_else(|| failure.reply_problem.map(|problem| problem.to_string()));
-        let words = words.or_else(|| detail.filter(|_| of_link));
+        let words = words.or_else(|| diagnosis.map(|known| known.detail));
         let message = match words.filter(|words| !words.is_empty()) {
             Some(words) => format!("{}: {words}", failure.code.text()),
             None => failure.code.text().to_owned(),
@@ -88,7 +94,8 @@ impl DpsError {
         failed.0.error_code = failure.error_code;
         failed.0.tracking_id = failure.tracking_id.map(Into::into);
         failed.0.timestamp = failure.timestamp.map(Into::into);
-        failed.0.hints = failure.hints().iter().collect();
+        failed.0.hints =
+            hint.into_iter().chain(failure.hints().iter().filter(|other| !is_settled(hint, *other))).collect();
         failed.0.clock_skew = failure.clock_skew;
         failed.0.needed = failure.needed;
         let refused = failure.code.family() == Family::Service && failure.verdict == Verdict::Never;
@@ -211,6 +218,12 @@ impl fmt::Display for DpsError {
     }
 }
 
+/// Whether a hint says nothing beside what is known: it is the same, or no password helps with a scheme that is not
+/// supported.
+fn is_settled(known: Option<Hint>, other: Hint) -> bool {
+    known == Some(other) || (known == Some(Hint::ProxyScheme) && other == Hint::CheckProxyCredentials)
+}
+
 fn skew(seconds: i64) -> String {
     let (amount, side) = (seconds.unsigned_abs(), if seconds > 0 { "behind" } else { "ahead of" });
     format!("this device's clock is {amount} s {side} the service's")
@@ -231,6 +244,12 @@ impl From<ConfigError> for DpsError {
 impl From<RootsError> for DpsError {
     fn from(error: RootsError) -> Self {
         Self::config(ErrorCode::InvalidCertificate, error.to_string())
+    }
+}
+
+impl From<UnusableProxy> for DpsError {
+    fn from(error: UnusableProxy) -> Self {
+        Self::config(ErrorCode::InvalidOption, error.to_string())
     }
 }
 

@@ -26,11 +26,14 @@
 
 pub use dps_core as core;
 pub use dps_core::{ErrorCode, Family, Hint, Verdict};
-pub use dps_net::{AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError};
+pub use dps_net::{
+    AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, UnusableProxy,
+};
 
 mod assignment;
 mod blocking;
 mod builder;
+mod call_runtime;
 mod carrier;
 mod client;
 mod clock;
@@ -51,6 +54,7 @@ mod token;
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::BlockingClient;
 pub use builder::ProvisioningClientBuilder;
+pub use call_runtime::CallRuntime;
 pub use carrier::Transport;
 pub use client::ProvisioningClient;
 pub use error::DpsError;

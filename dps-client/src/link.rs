@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dps_core::{Instant, Link, LinkError, Reply, Request};
+use dps_core::{ErrorCode, Hint, Instant, Link, LinkError, Reply, Request};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// A link whose work can move between threads; write `async fn` to implement it. What it has to keep to is said at
@@ -103,30 +103,50 @@ impl ClientLink {
     ) -> Result<Option<Reply<'b>>, LinkError> {
         match self {
             #[cfg(feature = "mqtt")]
-            Self::Mqtt(link) => link.sign_in(lookup).await.map(|()| None),
+            Self::Mqtt(link) => Box::pin(link.sign_in(lookup)).await.map(|()| None),
             _ => self.exchange(lookup, buffer).await.map(Some),
         }
     }
 
-    /// What was behind the last link error, in words.
-    pub(crate) fn last_error_detail(&self) -> Option<String> {
-        match self {
-            #[cfg(feature = "http")]
-            Self::Http(link) => link.last_error_detail().map(str::to_owned),
-            #[cfg(feature = "mqtt")]
-            Self::Mqtt(link) => link.last_error_detail().map(str::to_owned),
-            Self::Own(_) => None,
+    /// What the link knows of a failure that ended with this code, beyond the code: where it stalled, or what was behind
+    /// the last link error.
+    pub(crate) fn diagnosis(&self, code: ErrorCode) -> Option<Diagnosis> {
+        #[cfg(any(feature = "http", feature = "mqtt"))]
+        {
+            let (stalled, last) = match self {
+                #[cfg(feature = "http")]
+                Self::Http(link) => (link.stalled_in(), link.last_error()),
+                #[cfg(feature = "mqtt")]
+                Self::Mqtt(link) => (link.stalled_in(), link.last_error()),
+                Self::Own(_) => (None, None),
+            };
+            // A request that the deadline cut short is not the cause where an earlier one failed otherwise.
+            let stalled = stalled.filter(|_| code == ErrorCode::Timeout).map(dps_net::Classified::stalled);
+            stalled.or_else(|| last.cloned()).map(|found| Diagnosis { detail: found.detail, hint: found.hint })
+        }
+        #[cfg(not(any(feature = "http", feature = "mqtt")))]
+        {
+            let _ = code;
+            None
         }
     }
+}
+
+/// What is known of a failure beyond its code.
+pub(crate) struct Diagnosis {
+    /// In words for a person.
+    pub(crate) detail: String,
+    /// What to look at first.
+    pub(crate) hint: Option<Hint>,
 }
 
 impl Link for ClientLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
         match self {
             #[cfg(feature = "http")]
-            Self::Http(link) => link.exchange(request, buffer).await,
+            Self::Http(link) => Box::pin(link.exchange(request, buffer)).await,
             #[cfg(feature = "mqtt")]
-            Self::Mqtt(link) => link.exchange(request, buffer).await,
+            Self::Mqtt(link) => Box::pin(link.exchange(request, buffer)).await,
             Self::Own(link) => link.exchange_boxed(request, buffer).await,
         }
     }

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dps_core::credentials::Resource;
 use dps_core::link::Link as _;
 use dps_core::message::{Authorization, Call, RequestId};
-use dps_core::{LinkError, Millis, Reply, Request, Timer as _};
+use dps_core::{ErrorCode, Identity, LinkError, Millis, Reply, Request, Timer as _};
 
 use crate::assignment::RegistrationRecord;
 use crate::client::ProvisioningClient;
 use crate::error::DpsError;
+use crate::link::ClientLink;
 use crate::timer::TokioTimer;
 use crate::token;
 
@@ -77,14 +78,22 @@ impl ProvisioningClient {
     /// # Errors
     /// `clock-needed` and `signer-failed`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
-        match tokio::time::timeout(self.request_timeout, self.ask_once()).await {
-            Ok(probe) => probe,
-            Err(_) => Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: String::new() }),
-        }
+        let identity = self.identity()?;
+        let mut link = self.carrier.link().await?;
+        let asked = tokio::time::timeout(self.request_timeout, self.ask_once(identity, &mut link)).await;
+        let probe = match asked {
+            Ok(probe) => probe?,
+            Err(_) => {
+                let detail = link.diagnosis(ErrorCode::Timeout).map(|known| known.detail).unwrap_or_default();
+                Probe::NoAnswer { error: LinkError::Timeout, detail }
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE_LIMIT, link.close()).await;
+        tracing::info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?probe, "probed");
+        Ok(probe)
     }
 
-    async fn ask_once(&self) -> Result<Probe, DpsError> {
-        let identity = self.identity()?;
+    async fn ask_once(&self, identity: Identity<'_>, link: &mut ClientLink) -> Result<Probe, DpsError> {
         let expires_at = token::now(&self.clock)? + TOKEN_LIFE;
         let mut credential = self.credential.clone();
         let token = token::sign(&mut credential, Resource::Registration(identity), expires_at).await?;
@@ -92,15 +101,15 @@ impl ProvisioningClient {
         // The time limit is this call's own; links go by it no more than by the machine's.
         let respond_by = TokioTimer::start().now();
         let request = Request::new(RequestId::new(1), Call::Lookup, identity, authorization, respond_by);
-        let mut link = self.carrier.link().await?;
         let mut buffer = vec![0; self.reply_limit];
         let probe = match link.probe(&request, &mut buffer).await {
             Ok(Some(reply)) => Probe::of_reply(&reply),
             Ok(None) => Probe::SignedIn,
-            Err(error) => Probe::NoAnswer { error, detail: link.last_error_detail().unwrap_or_default() },
+            Err(error) => {
+                let detail = link.diagnosis(error.code()).map(|known| known.detail).unwrap_or_default();
+                Probe::NoAnswer { error, detail }
+            }
         };
-        let _ = tokio::time::timeout(GOODBYE_LIMIT, link.close()).await;
-        tracing::info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?probe, "probed");
         Ok(probe)
     }
 }

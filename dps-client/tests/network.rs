@@ -92,12 +92,18 @@ async fn a_server_that_says_nothing() {
     // It takes the connection and never speaks, not even TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
-    let error = fails(builder(&emulator).endpoint(endpoint)).await;
-    assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
+    for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
+        let error = fails(builder(&emulator).transport(transport).endpoint(endpoint.as_str())).await;
+        assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
+        assert!(error.message().contains("stalled during the TLS handshake"), "{transport:?}: {error}");
+    }
     // It takes the request and never answers.
     emulator.with_service(|service| service.inject(Scope::All, At::Any, Fault::Silent, u32::MAX));
-    let error = fails(builder(&emulator)).await;
-    assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
+    for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
+        let error = fails(builder_over(transport, &emulator)).await;
+        assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
+        assert!(error.message().contains("stalled while waiting for the server's reply"), "{transport:?}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ mod common;
 #[path = "../../dps-net/tests/proxy_server/mod.rs"]
 mod proxy_server;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{builder_over, device_key, service, what};
 use dps_client::core::{ErrorCode, Family, Hint, Verdict};
 use dps_client::{DpsError, Proxy, ProxyChoice, Transport};
-use proxy_server::{FORBIDDEN, Manner, proxy};
+use proxy_server::{FORBIDDEN, Manner, counted, proxy};
 use tokio::net::TcpListener;
 
 /// me:open sesame
@@ -54,15 +55,74 @@ async fn a_proxy_that_forbids_hangs_or_is_not_there() {
     for transport in ALL {
         let error = through(transport, at(FORBIDDEN, "open sesame").await).await.unwrap_err();
         assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::CheckProxy)), "{transport:?}");
-        // The HTTP library keeps no status but 407.
-        let kept = if transport == Transport::Https { None } else { Some(403) };
-        assert_eq!(error.http_status(), kept);
+        assert_eq!(error.http_status(), Some(403), "{transport:?}");
         let error = through(transport, at(Manner::Hangs, "open sesame").await).await.unwrap_err();
         assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link), "{transport:?}");
+        assert!(error.message().contains("stalled at the proxy"), "{transport:?}: {error}");
+        assert_eq!(error.hints().first(), Some(&Hint::CheckProxy), "{transport:?}");
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error =
             through(transport, ProxyChoice::Fixed(Proxy::parse(&closed.to_string()).unwrap())).await.unwrap_err();
         assert_eq!(what(&error), (ErrorCode::ProxyUnreachable, Some(Hint::CheckProxy)), "{transport:?}");
         assert!(error.message().contains(&closed.to_string()), "{error}");
+    }
+}
+
+async fn counted_at(manner: Manner, password: &str) -> (ProxyChoice, std::sync::Arc<AtomicUsize>) {
+    let (port, count) = counted(manner).await;
+    let proxy = Proxy::parse(&format!("http://me@127.0.0.1:{port}")).unwrap();
+    let proxy =
+        if password.is_empty() { Proxy::parse(&format!("127.0.0.1:{port}")) } else { proxy.with_password(password) };
+    (ProxyChoice::Fixed(proxy.unwrap().named_by("HTTPS_PROXY")), count)
+}
+
+/// Accounts are locked after a few wrong passwords.
+#[tokio::test]
+async fn wrong_proxy_password_is_sent_once_and_its_source_named() {
+    for transport in ALL {
+        let (proxy, count) = counted_at(WANTS_PASSWORD, "open barley").await;
+        let error = through(transport, proxy).await.unwrap_err();
+        assert_eq!(error.http_status(), Some(407), "{transport:?}: {error}");
+        assert!(error.message().contains("the user name or the password of HTTPS_PROXY"), "{transport:?}: {error}");
+        assert_eq!(count.load(Ordering::SeqCst), 1, "{transport:?}: one CONNECT");
+    }
+}
+
+#[tokio::test]
+async fn proxy_without_basic_authentication_is_not_supported() {
+    const NTLM: &str =
+        "HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
+    for transport in ALL {
+        let (proxy, _) = counted_at(Manner::Says(NTLM), "").await;
+        let error = through(transport, proxy).await.unwrap_err();
+        assert_eq!(what(&error), (ErrorCode::ProxyRefused, Some(Hint::ProxyScheme)), "{transport:?}");
+        assert!(error.message().contains("accepts only NTLM and Negotiate"), "{transport:?}: {error}");
+        assert!(!error.hints().contains(&Hint::CheckProxyCredentials), "{transport:?}: {error}");
+        // With a password, HTTPS does not see what the proxy offers, and does not send the password again to see it.
+        let (proxy, count) = counted_at(Manner::Says(NTLM), "open sesame").await;
+        let error = through(transport, proxy).await.unwrap_err();
+        let said = error.message();
+        assert!(said.contains("accepts only NTLM and Negotiate") || said.contains("does not accept Basic"), "{said}");
+        assert_eq!(count.load(Ordering::SeqCst), 1, "{transport:?}: one CONNECT");
+    }
+}
+
+#[tokio::test]
+async fn proxy_status_is_told_by_number_over_every_transport() {
+    const STATUSES: [(u16, &str); 6] = [
+        (429, "HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n"),
+        (502, "HTTP/1.1 502 x\r\nContent-Length: 0\r\n\r\n"),
+        (503, "HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n"),
+        (504, "HTTP/1.1 504 x\r\nContent-Length: 0\r\n\r\n"),
+        (404, "HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n"),
+        (418, "HTTP/1.1 418 x\r\nContent-Length: 0\r\n\r\n"),
+    ];
+    for transport in ALL {
+        for (status, answer) in STATUSES {
+            let error = through(transport, at(Manner::Says(answer), "open sesame").await).await.unwrap_err();
+            let expected = (ErrorCode::ProxyRefused, Some(status));
+            assert_eq!((error.code(), error.http_status()), expected, "{transport:?}: {error}");
+            assert!(error.message().contains(&format!("answered {status}")), "{transport:?}: {error}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use dps_core::LinkError;
-use dps_net::{Classified, Proxy, classify};
+use dps_net::{Classified, Proxy, authentication_refused, classify};
 
 /// What the HTTP library says of a proxy that answered 407, and of one that answered anything else but 200.
 const AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
@@ -15,14 +15,14 @@ pub(crate) fn of_reqwest(error: reqwest::Error) -> Classified {
     if let Some(found) = classify(&error) {
         return found;
     }
-    Classified { error: kind(&error), detail: deepest(&error) }
+    Classified::new(kind(&error), deepest(&error))
 }
 
 /// What a failure to connect means when there is a proxy on the way. The library keeps no status of a refusal but 407.
 pub(crate) fn through_proxy(proxy: &Proxy, found: Classified) -> Classified {
     let error = match found.error {
         LinkError::Dns | LinkError::Connect if found.detail.ends_with(AUTHORIZATION_REQUIRED) => {
-            LinkError::ProxyRefused { status: Some(407) }
+            return authentication_refused(proxy, None);
         }
         LinkError::Dns | LinkError::Connect if found.detail.ends_with(UNSUCCESSFUL) => {
             LinkError::ProxyRefused { status: None }
@@ -30,7 +30,17 @@ pub(crate) fn through_proxy(proxy: &Proxy, found: Classified) -> Classified {
         LinkError::Dns | LinkError::Connect | LinkError::Cut => LinkError::ProxyUnreachable,
         other => other,
     };
-    Classified { error, detail: format!("proxy {proxy}: {}", found.detail) }
+    Classified { detail: format!("proxy {proxy}: {}", found.detail), error, hint: found.hint }
+}
+
+/// Whether the proxy may be asked once more for what the library hides: the status of a refusal, or the schemes that it
+/// accepts where no password was sent.
+pub(crate) fn is_hidden_refusal(proxy: &Proxy, found: &Classified) -> bool {
+    match found.error {
+        LinkError::ProxyRefused { status: None } => true,
+        LinkError::ProxyRefused { status: Some(407) } => proxy.credentials().is_none(),
+        _ => false,
+    }
 }
 
 fn kind(error: &reqwest::Error) -> LinkError {

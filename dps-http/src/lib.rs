@@ -20,6 +20,7 @@
 mod error;
 mod link;
 mod options;
+mod phases;
 mod request;
 
 pub use link::HttpLink;

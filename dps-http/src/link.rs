@@ -6,18 +6,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dps_core::codec::http::{Head, date, read_reply};
+use dps_core::codec::http::{DEFAULT_PORT, Head, date, read_reply};
 use dps_core::message::Call;
 use dps_core::{Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
-use dps_net::{Classified, Proxy};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use dps_net::{Classified, CurrentPhase, Phase, Proxy, open_tunnel};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
 use tracing::debug;
 
-use crate::error::{of_reqwest, through_proxy};
+use crate::error::{is_hidden_refusal, of_reqwest, through_proxy};
 use crate::options::{HttpOptions, OptionError};
+use crate::phases::{ConnectorPhase, PlatformResolver, resumption};
 use crate::request;
 
 /// Registers over HTTPS. Needs a tokio runtime with I/O and time.
@@ -26,6 +26,9 @@ pub struct HttpLink {
     options: HttpOptions,
     client: Option<Client>,
     last_error: Option<Classified>,
+    phase: CurrentPhase,
+    /// What a proxy's refusal was found to be whose status the HTTP library hides.
+    learned: Option<Classified>,
 }
 
 impl HttpLink {
@@ -35,14 +38,31 @@ impl HttpLink {
     /// [`OptionError`] when an option cannot work.
     pub fn new(tls: Arc<ClientConfig>, options: HttpOptions) -> Result<Self, OptionError> {
         options.check()?;
-        let client = make_client(&tls, &options).map_err(|error| OptionError::Client(error.to_string()))?;
-        Ok(Self { tls, options, client: Some(client), last_error: None })
+        let phase = CurrentPhase::default();
+        let client = make_client(&tls, &options, &phase).map_err(|error| OptionError::Client(error.to_string()))?;
+        Ok(Self { tls, options, client: Some(client), last_error: None, phase, learned: None })
     }
 
-    /// What was behind the last [`LinkError`], in words for a person; holds no secret and no URL.
+    /// What was behind the last [`LinkError`], or where an exchange stalled whose future was dropped, in words for a
+    /// person; holds no secret and no URL.
     #[must_use]
     pub fn last_error_detail(&self) -> Option<&str> {
-        self.last_error.as_ref().map(|found| found.detail.as_str())
+        match self.stalled_in() {
+            Some(phase) => Some(phase.stalled()),
+            None => self.last_error().map(|found| found.detail.as_str()),
+        }
+    }
+
+    /// The last [`LinkError`] with what was behind it; none after a reply.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&Classified> {
+        self.last_error.as_ref()
+    }
+
+    /// The phase in which the last exchange was when its future was dropped; none when it ended.
+    #[must_use]
+    pub fn stalled_in(&self) -> Option<Phase> {
+        self.phase.get()
     }
 
     /// Asks for the service's time: one request for `/`, without a credential and without a body, over the TLS, the proxy
@@ -51,26 +71,52 @@ impl HttpLink {
     /// # Errors
     /// [`LinkError`]; [`LinkError::InvalidReply`] when the answer has no date.
     pub async fn service_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, LinkError> {
+        let asked = self.ask_time(endpoint).await;
+        self.phase.end();
         self.last_error = None;
-        self.ask_time(endpoint).await.map_err(|found| self.last_error.insert(found).error)
+        asked.map_err(|found| self.last_error.insert(found).error)
     }
 
     async fn ask_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, Classified> {
-        let client = make_client(&self.tls, &self.options).map_err(of_reqwest)?;
-        let response = client.get(format!("https://{endpoint}/")).send().await.map_err(|error| self.of_send(error))?;
+        let client = make_client(&self.tls, &self.options, &self.phase).map_err(of_reqwest)?;
+        let response = match client.get(format!("https://{endpoint}/")).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.of_send(error, endpoint).await),
+        };
         let dated = text(response.headers(), &DATE).and_then(date::parse);
-        let undated = || Classified { error: LinkError::InvalidReply, detail: "an answer without a date".to_owned() };
-        dated.ok_or_else(undated)
+        dated.ok_or_else(|| Classified::new(LinkError::InvalidReply, "an answer without a date"))
     }
 
     /// With a proxy on the way, what cannot be connected to is the proxy.
-    fn of_send(&self, error: reqwest::Error) -> Classified {
+    async fn of_send(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> Classified {
         let to_connect = error.is_connect();
         let found = of_reqwest(error);
-        match &self.options.proxy {
-            Some(proxy) if to_connect => through_proxy(proxy, found),
+        match self.options.proxy.clone() {
+            Some(proxy) if to_connect => {
+                let found = through_proxy(&proxy, found);
+                if is_hidden_refusal(&proxy, &found) {
+                    self.learn_refusal(&proxy, endpoint, found).await
+                } else {
+                    found
+                }
+            }
             _ => found,
         }
+    }
+
+    /// Asks the proxy once more, and only once, with code of our own that sees the answer. The proxy is not asked again
+    /// after it refused a password, since accounts are locked after a few attempts.
+    async fn learn_refusal(&mut self, proxy: &Proxy, endpoint: Endpoint<'_>, found: Classified) -> Classified {
+        if let Some(learned) = &self.learned {
+            return learned.clone();
+        }
+        self.phase.enter(Phase::Proxy);
+        let learned = match open_tunnel(proxy, endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
+            Err(learned) => learned,
+            // It opens a tunnel now: that is as good as a proxy that was away.
+            Ok(_) => Classified { error: LinkError::ProxyUnreachable, ..found },
+        };
+        self.learned.insert(learned).clone()
     }
 
     async fn ask<'b>(
@@ -80,16 +126,20 @@ impl HttpLink {
     ) -> Result<(Client, Reply<'b>), Classified> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => make_client(&self.tls, &self.options).map_err(of_reqwest)?,
+            None => make_client(&self.tls, &self.options, &self.phase).map_err(of_reqwest)?,
         };
         let ready = request::build(&client, request, &self.options.api_version).map_err(unexplained)?;
-        let response = ready.send().await.map_err(|error| self.of_send(error))?;
+        self.phase.enter(Phase::Reply);
+        let response = match ready.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.of_send(error, request.identity.endpoint).await),
+        };
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let length = read_body(response, buffer).await?;
         let head = Head { status, retry_after: text(&headers, &RETRY_AFTER), date: text(&headers, &DATE) };
         let body = buffer.get_mut(..length).unwrap_or_default();
-        let reply = read_reply(head, body).map_err(|error| Classified { error, detail: no_reply(status, &headers) })?;
+        let reply = read_reply(head, body).map_err(|error| Classified::new(error, no_reply(status, &headers)))?;
         Ok((client, reply))
     }
 }
@@ -98,10 +148,12 @@ impl Link for HttpLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
         let start = Instant::now();
         let call = call_name(&request.call);
-        self.last_error = None;
-        match self.ask(request, buffer).await {
+        let answer = self.ask(request, buffer).await;
+        self.phase.end();
+        match answer {
             Ok((client, reply)) => {
                 self.client = Some(client);
+                self.last_error = None;
                 let retry_after_ms = reply.retry_after.map(dps_core::Millis::get);
                 let tracking_id = reply.body.tracking_id;
                 debug!(call, status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
@@ -130,8 +182,11 @@ impl std::fmt::Debug for HttpLink {
     }
 }
 
-fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqwest::Error> {
-    let builder = ClientBuilder::new().tls_backend_preconfigured(tls.clone()).no_proxy();
+fn make_client(tls: &ClientConfig, options: &HttpOptions, phase: &CurrentPhase) -> Result<Client, reqwest::Error> {
+    let first = if options.proxy.is_some() { Phase::Proxy } else { Phase::Connect };
+    let mut tls = tls.clone();
+    tls.resumption = resumption(phase.clone());
+    let builder = ClientBuilder::new().tls_backend_preconfigured(tls).no_proxy();
     let builder = match &options.proxy {
         Some(proxy) => builder.proxy(library_proxy(proxy)?),
         None => builder,
@@ -146,7 +201,8 @@ fn make_client(tls: &ClientConfig, options: &HttpOptions) -> Result<Client, reqw
         .retry(retry::never())
         .referer(false)
         .user_agent(&options.user_agent)
-        .dns_resolver(PlatformResolver)
+        .dns_resolver(PlatformResolver { phase: phase.clone(), then: first })
+        .connector_layer(ConnectorPhase { phase: phase.clone(), first, inner: () })
         .pool_max_idle_per_host(1)
         // Waits between polls are the service's to choose; the connection is kept over all of them.
         .pool_idle_timeout(None)
@@ -178,7 +234,7 @@ async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, C
 }
 
 fn unexplained(error: LinkError) -> Classified {
-    Classified { error, detail: error.to_string() }
+    Classified::new(error, error.to_string())
 }
 
 /// What is wrong with an answer that is not the service's.
@@ -202,17 +258,5 @@ fn call_name(call: &Call<'_>) -> &'static str {
         Call::Status { .. } => "status",
         Call::Lookup => "lookup",
         _ => "other",
-    }
-}
-
-/// Asks the platform, and fails with an error that can be told from others.
-struct PlatformResolver;
-
-impl Resolve for PlatformResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let addresses = dps_net::resolve(name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
     }
 }

@@ -8,7 +8,7 @@ use rumqttc::mqttbytes::Error as PacketError;
 use tokio_tungstenite::tungstenite;
 
 pub(crate) fn found(error: LinkError, detail: impl Into<String>) -> Classified {
-    Classified { error, detail: detail.into() }
+    Classified::new(error, detail)
 }
 
 /// An error of the stream: what is not known by name is a connection that ended.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dps_core::message::Call;
 use dps_core::{Instant, Link, LinkError, Millis, Reply, Request};
-use dps_net::{Classified, Dialer};
+use dps_net::{Classified, CurrentPhase, Dialer, Phase};
 use tracing::debug;
 
 use crate::error::found;
@@ -24,6 +24,7 @@ pub struct MqttLink {
     options: MqttOptions,
     session: Option<Session>,
     last_error: Option<Classified>,
+    phase: CurrentPhase,
 }
 
 impl MqttLink {
@@ -33,13 +34,31 @@ impl MqttLink {
     /// [`OptionError`] when an option cannot work.
     pub fn new(dialer: Dialer, options: MqttOptions) -> Result<Self, OptionError> {
         options.check()?;
-        Ok(Self { dialer, options, session: None, last_error: None })
+        let phase = CurrentPhase::default();
+        let dialer = dialer.phase(phase.clone());
+        Ok(Self { dialer, options, session: None, last_error: None, phase })
     }
 
-    /// What was behind the last [`LinkError`], in words for a person; holds no secret.
+    /// What was behind the last [`LinkError`], or where an exchange stalled whose future was dropped, in words for a
+    /// person; holds no secret.
     #[must_use]
     pub fn last_error_detail(&self) -> Option<&str> {
-        self.last_error.as_ref().map(|found| found.detail.as_str())
+        match self.stalled_in() {
+            Some(phase) => Some(phase.stalled()),
+            None => self.last_error().map(|found| found.detail.as_str()),
+        }
+    }
+
+    /// The last [`LinkError`] with what was behind it; none after a reply.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&Classified> {
+        self.last_error.as_ref()
+    }
+
+    /// The phase in which the last exchange was when its future was dropped; none when it ended.
+    #[must_use]
+    pub fn stalled_in(&self) -> Option<Phase> {
+        self.phase.get()
     }
 
     /// Connects and subscribes with the request's credential, and takes leave. The request itself is not sent, so that
@@ -50,10 +69,12 @@ impl MqttLink {
     /// # Errors
     /// [`LinkError`]; `MqttRefused` with the code of CONNACK.
     pub async fn sign_in(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
-        self.last_error = None;
         let options = self.options.clone().pipelined(false);
-        match Session::open(&self.dialer, &options, request).await {
+        let opened = Session::open(&self.dialer, &options, request).await;
+        self.phase.end();
+        match opened {
             Ok(session) => {
+                self.last_error = None;
                 let _ = tokio::time::timeout(GOODBYE_LIMIT, session.connection.close()).await;
                 Ok(())
             }
@@ -84,6 +105,7 @@ impl MqttLink {
         }
         let mut session = match self.session.take() {
             Some(session) if session.generation == generation(request) => {
+                self.phase.enter(Phase::Reply);
                 let mut session = session;
                 session.queue_request(request)?;
                 session
@@ -108,10 +130,12 @@ impl MqttLink {
 impl Link for MqttLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
         let start = std::time::Instant::now();
-        self.last_error = None;
-        match self.ask(request, buffer).await {
+        let answer = self.ask(request, buffer).await;
+        self.phase.end();
+        match answer {
             Ok((session, reply)) => {
                 self.session = Some(session);
+                self.last_error = None;
                 let retry_after_ms = reply.retry_after.map(Millis::get);
                 let tracking_id = reply.body.tracking_id;
                 debug!(status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");

@@ -5,10 +5,11 @@
 use std::error::Error;
 use std::io;
 
-use dps_core::LinkError;
+use dps_core::{Hint, LinkError};
 use rustls::CertificateError;
 
 use crate::dns::DnsError;
+use crate::phase::Phase;
 
 /// The longest detail, in bytes.
 const DETAIL_MAX: usize = 300;
@@ -20,12 +21,35 @@ pub struct Classified {
     pub error: LinkError,
     /// What a person may want to know, at most 300 bytes.
     pub detail: String,
+    /// What to look at first, where more is known than the error alone tells.
+    pub hint: Option<Hint>,
+}
+
+impl Classified {
+    /// An error and what was behind it, without a hint of its own.
+    #[must_use]
+    pub fn new(error: LinkError, detail: impl Into<String>) -> Self {
+        Self { error, detail: detail.into(), hint: None }
+    }
+
+    /// The same, with what to look at first.
+    #[must_use]
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// A timeout in this phase.
+    #[must_use]
+    pub fn stalled(phase: Phase) -> Self {
+        Self { error: LinkError::Timeout, detail: phase.stalled().to_owned(), hint: phase.hint() }
+    }
 }
 
 /// Looks for the deepest cause that means something. `None` when nothing in the chain is known.
 ///
 /// ```
-/// use dps_core::LinkError;
+/// use dps_core::{Hint, LinkError};
 /// let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
 /// assert_eq!(dps_net::classify(&refused).map(|found| found.error), Some(LinkError::Connect));
 /// ```
@@ -35,7 +59,7 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<Classified> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(error) = one(cause) {
-            found = Some(Classified { error, detail: bounded(&cause.to_string()) });
+            found = Some(Classified::new(error, bounded(&cause.to_string())));
         }
         next = inner(cause);
     }

@@ -3,6 +3,7 @@
 //! A password is wiped when dropped and never shown. Which proxy is on the way is found in `proxy_choice`; what is said
 //! to it is in `dial`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
@@ -22,6 +23,7 @@ pub struct Proxy {
     port: u16,
     user: Option<String>,
     password: Option<Zeroizing<String>>,
+    source: Cow<'static, str>,
 }
 
 /// A proxy that cannot be used. Nothing of a password is in it.
@@ -37,24 +39,28 @@ pub enum ProxyError {
     /// The user name or password is no text.
     #[error("the proxy cannot be used: its user name or password is no text in UTF-8")]
     Credentials,
+    /// The user name or password holds a character that ends it in a URL.
+    #[error(
+        "the proxy cannot be used: its user name or password has a character that must be percent-encoded; \
+         write @ as %40, # as %23, % as %25, / as %2F, ? as %3F, : as %3A"
+    )]
+    NotEncoded,
     /// A password without a name.
     #[error("the proxy's password has no user name; give http://USER@HOST:PORT")]
     NoUser,
 }
 
 impl Proxy {
-    /// Reads `http://[USER[:PASSWORD]@]HOST[:PORT]`, or `HOST:PORT`; user name and password may be percent-encoded.
+    /// Reads `http://[USER[:PASSWORD]@]HOST[:PORT]`, or `HOST:PORT`; user name and password are percent-encoded.
     ///
     /// # Errors
     /// [`ProxyError`] when it is no such URL.
     pub fn parse(text: &str) -> Result<Self, ProxyError> {
         let text = text.trim();
-        let whole = if text.contains("://") {
-            Zeroizing::new(text.to_owned())
-        } else {
-            Zeroizing::new(format!("http://{text}"))
-        };
-        let url = Url::parse(&whole).map_err(|_| ProxyError::NoUrl)?;
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        // The credentials are taken out first: the URL library keeps copies of what it parses.
+        let (credentials, address) = split_credentials(rest)?;
+        let url = Url::parse(&format!("{scheme}://{address}")).map_err(|_| ProxyError::NoUrl)?;
         if url.scheme() != "http" {
             return Err(ProxyError::Scheme);
         }
@@ -66,20 +72,31 @@ impl Proxy {
             Host::Ipv4(address) => address.to_string(),
             Host::Ipv6(address) => address.to_string(),
         };
-        let port = url.port().or_else(|| port_80(&whole)).unwrap_or(DEFAULT_PORT);
+        let port = url.port().or_else(|| port_80(address)).unwrap_or(DEFAULT_PORT);
         if port == 0 {
             return Err(ProxyError::NoUrl);
         }
-        let decode = |part: &str| {
-            let text = percent_decode_str(part).decode_utf8().map_err(|_| ProxyError::Credentials)?;
-            Ok::<_, ProxyError>(text.into_owned())
+        let (user, password) = match credentials {
+            Some(credentials) => read_credentials(credentials)?,
+            None => (None, None),
         };
-        let user = if url.username().is_empty() { None } else { Some(decode(url.username())?) };
-        let password = url.password().map(decode).transpose()?.map(Zeroizing::new);
         if password.is_some() && user.is_none() {
             return Err(ProxyError::NoUser);
         }
-        Ok(Self { host, port, user, password })
+        Ok(Self { host, port, user, password, source: Cow::Borrowed("the proxy's options") })
+    }
+
+    /// The same, with the words by which errors name where its credentials were given, such as `HTTPS_PROXY`.
+    #[must_use]
+    pub fn named_by(mut self, source: impl Into<Cow<'static, str>>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Where its credentials were given, in words.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The same with another password, for one that is not kept in a URL.
@@ -138,10 +155,40 @@ impl fmt::Debug for Proxy {
     }
 }
 
+/// What is before the last `@`, and the rest. That `@` must come before the path, for what is after it belongs to a user
+/// name or password which holds a `/`, `?` or `#` of its own.
+fn split_credentials(rest: &str) -> Result<(Option<&str>, &str), ProxyError> {
+    match rest.rsplit_once('@') {
+        Some((credentials, _)) if credentials.contains(['/', '?', '#', '\\']) => Err(ProxyError::NotEncoded),
+        Some((credentials, address)) => Ok((Some(credentials), address)),
+        None => Ok((None, rest)),
+    }
+}
+
+/// User name and password, decoded. A `%` must begin an escape; a bare `@` can mean nothing else than itself.
+fn read_credentials(text: &str) -> Result<(Option<String>, Option<Zeroizing<String>>), ProxyError> {
+    let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(ProxyError::NotEncoded);
+    }
+    let decode = |part: &str| {
+        let bytes: Vec<u8> = percent_decode_str(part).collect();
+        String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
+            drop(Zeroizing::new(error.into_bytes()));
+            ProxyError::Credentials
+        })
+    };
+    let (user, password) = match text.split_once(':') {
+        Some((user, password)) => (user, Some(decode(password)?)),
+        None => (text, None),
+    };
+    let user = decode(user)?;
+    Ok(((!user.is_empty()).then(|| user.to_string()), password))
+}
+
 /// `url` leaves out a port that is the scheme's own, though it was named: under https it tells http's.
-fn port_80(url: &str) -> Option<u16> {
-    let (_, rest) = url.split_once("://")?;
-    Url::parse(&Zeroizing::new(format!("https://{rest}"))).ok()?.port()
+fn port_80(address: &str) -> Option<u16> {
+    Url::parse(&format!("https://{address}")).ok()?.port()
 }
 
 #[cfg(test)]
@@ -160,6 +207,8 @@ mod tests {
             ("http://[::1]:8080", "[::1]:8080", None),
             ("http://me@proxy.test:8080", "proxy.test:8080", Some(("me", ""))),
             ("http://me%40corp:p%3Aw@proxy.test:8080", "proxy.test:8080", Some(("me@corp", "p:w"))),
+            ("http://me:p@s%23s@proxy.test:8080", "proxy.test:8080", Some(("me", "p@s#s"))),
+            ("me:@proxy.test:8080", "proxy.test:8080", Some(("me", ""))),
         ] {
             let proxy = Proxy::parse(text).unwrap();
             assert_eq!((proxy.to_string().as_str(), proxy.credentials()), (shown, credentials), "{text}");
@@ -173,6 +222,13 @@ mod tests {
             ("https://proxy.test", ProxyError::Scheme),
             ("socks5://proxy.test", ProxyError::Scheme),
             ("http://%FF@proxy.test", ProxyError::Credentials),
+            ("http://:pw@proxy.test", ProxyError::NoUser),
+            ("http://me:p#w@proxy.test:8080", ProxyError::NotEncoded),
+            ("http://me:p/w@proxy.test:8080", ProxyError::NotEncoded),
+            ("http://me:12?w@proxy.test:8080", ProxyError::NotEncoded),
+            ("http://me:p@#%w@proxy.test:8080", ProxyError::NotEncoded),
+            ("http://me:50%@proxy.test:8080", ProxyError::NotEncoded),
+            ("http://me:50%zz@proxy.test:8080", ProxyError::NotEncoded),
         ] {
             assert_eq!(Proxy::parse(text).unwrap_err(), error, "{text}");
         }

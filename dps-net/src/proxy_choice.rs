@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::proxy::{Proxy, ProxyError};
@@ -22,9 +23,14 @@ impl ProxyChoice {
     /// The proxy on the way to `host`.
     ///
     /// # Errors
-    /// [`ProxyError`] when the environment names one that cannot be used.
-    pub fn for_host(&self, host: &str) -> Result<Option<Proxy>, ProxyError> {
-        self.explain(host).proxy
+    /// [`UnusableProxy`] when the environment names one that cannot be used.
+    pub fn for_host(&self, host: &str) -> Result<Option<Proxy>, UnusableProxy> {
+        let ChosenProxy { proxy, reason } = self.explain(host);
+        let variable = match reason {
+            ProxyReason::Variable(name) => name,
+            _ => "the proxy",
+        };
+        proxy.map_err(|error| UnusableProxy { variable, error })
     }
 
     /// The same, and why.
@@ -36,6 +42,16 @@ impl ProxyChoice {
             Self::Environment => from_environment(host, |name| std::env::var(name).ok()),
         }
     }
+}
+
+/// A variable of the environment that names a proxy which cannot be used. Nothing of a password is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{variable}: {error}")]
+pub struct UnusableProxy {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong with its value.
+    pub error: ProxyError,
 }
 
 /// A proxy, or none, and why.
@@ -81,7 +97,8 @@ fn from_environment(host: &str, variable: impl Fn(&str) -> Option<String>) -> Ch
     {
         return ChosenProxy { proxy: Ok(None), reason: ProxyReason::Excepted { list, entry: entry.to_owned() } };
     }
-    ChosenProxy { proxy: Proxy::parse(&url).map(Some), reason: ProxyReason::Variable(name) }
+    let proxy = Proxy::parse(&url).map(|proxy| Some(proxy.named_by(name)));
+    ChosenProxy { proxy, reason: ProxyReason::Variable(name) }
 }
 
 /// The entry of a list such as `localhost, .example.com, 10.0.0.1` that names the host. A name stands for itself and

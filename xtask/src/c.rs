@@ -8,7 +8,7 @@ use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
 /// What a program that is linked with the static library needs from the system.
 pub(crate) const SYSTEM_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
 /// No warning in C of ours.
-const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const TESTS: &str = "bindings/c/tests";
@@ -38,7 +38,13 @@ pub(crate) fn check() -> Outcome {
         "--leak-check=full",
         "--errors-for-leak-kinds=definite,indirect,possible",
     ])?;
+    crate::stalled_resolver::check_c(&stalled(&folder)?, &folder)?;
     faults(&folder)
+}
+
+/// The program that is run under a resolver that stalls.
+pub(crate) fn stalled(folder: &Path) -> Result<PathBuf, String> {
+    compile(folder, "stalled", &["stalled.c"], &[], true)
 }
 
 /// Each on its own, so that a failure says which.

@@ -29,6 +29,8 @@ mod registration;
 mod run;
 mod setup;
 mod sizes;
+mod small_stack;
+mod stalled_resolver;
 mod storm;
 mod tidy;
 mod venv;
@@ -89,6 +91,11 @@ const CHECKS: &[Task] = &[
         run: install_c::check,
     },
     Task {
+        name: "small-stack",
+        about: "a registration from C and Rust on a stack of 96 KB; the shared library stays loaded",
+        run: small_stack::check,
+    },
+    Task {
         name: "sizes",
         about: "flash, RAM and stack of C firmware within budget; its table is true",
         run: sizes::check,
@@ -124,6 +131,11 @@ const OTHERS: &[Task] = &[
         name: "instructions",
         about: "count instructions of each operation under valgrind",
         run: benches::instructions,
+    },
+    Task {
+        name: "stalled-resolver",
+        about: "how long calls take beyond their limit while a name server does not answer, in every language",
+        run: stalled_resolver::measure,
     },
     Task {
         name: "storm",

@@ -1328,7 +1328,12 @@ void dps_error_free(dps_error *error);
 /* Hosted: the calls ---------------------------------------------------------- */
 
 /**
- * Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.
+ * Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once. 96 KB of stack
+ * are enough.
+ *
+ * The timeout and a cancel token end the call also while a name is being resolved. The platform's resolver cannot be
+ * interrupted: its thread, which the library started, may outlive the call until the resolver returns. It touches no
+ * memory of the caller. The shared library stays loaded after `dlclose` for its sake.
  *
  * Gives `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`; else the reason, and sets `*error`, to
  * be freed with `dps_error_free`, unless `error` is null. The other is left unchanged. Any number of the catalogue is

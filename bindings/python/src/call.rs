@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dps_client::DpsError;
+use dps_client::{CallRuntime, DpsError};
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use crate::asyncio::{self, EventLoop};
 use crate::errors;
 use crate::logging;
-use crate::runtime::OneCall;
 
 /// How long a blocking call goes without looking for a signal, such as Ctrl-C.
 const SLICE: Duration = Duration::from_millis(50);
@@ -92,11 +91,11 @@ impl Call {
 /// Blocks until the work is done. The interpreter is free meanwhile, and a signal that raises ends the work at once.
 pub(crate) fn block<T: Send>(py: Python<'_>, work: impl Future<Output = Result<T, DpsError>> + Send) -> PyResult<T> {
     logging::refresh(py)?;
-    let runtime = OneCall::new()?;
+    let runtime = CallRuntime::new().map_err(|error| errors::exception(py, &error, None))?;
     let call = Call::new(None);
     let mut work = pin!(call.run(work));
     loop {
-        let slice = || runtime.block_on(async { timeout(SLICE, work.as_mut()).await.ok() }).flatten();
+        let slice = || runtime.block_on(async { timeout(SLICE, work.as_mut()).await.ok() });
         if let Some(done) = py.detach(slice) {
             return call.outcome(py, done);
         }

@@ -221,7 +221,9 @@ impl ProxyArgument {
     fn choice(self, py: Python<'_>) -> PyResult<ProxyChoice> {
         match self {
             Self::Direct => Ok(ProxyChoice::Direct),
-            Self::Url(url) => Proxy::parse(&url).map(ProxyChoice::Fixed).map_err(|error| configuration(py, error)),
+            Self::Url(url) => Proxy::parse(&url)
+                .map(|proxy| ProxyChoice::Fixed(proxy.named_by("proxy")))
+                .map_err(|error| configuration(py, error)),
         }
     }
 }

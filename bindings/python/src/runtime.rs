@@ -1,4 +1,5 @@
-//! The tokio runtimes: one a blocking call, and one that all asyncio calls share for as long as any is under way.
+//! The tokio runtime that all asyncio calls share for as long as any is under way. A blocking call has one of its own, the
+//! client's `CallRuntime`.
 //!
 //! None outlives its work, so that threads and descriptors go back to what they were, and a process that forks between
 //! calls has nothing to lose. One that forks in the middle of a call leaves the parent's runtime alone and gets its own.
@@ -11,28 +12,6 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Enough that a callback of Python's in one does not hold up the others.
 const WORKERS: usize = 2;
-
-/// The runtime of one blocking call, on the thread that calls. Its end waits for nothing.
-pub(crate) struct OneCall(Option<Runtime>);
-
-impl OneCall {
-    pub(crate) fn new() -> PyResult<Self> {
-        Builder::new_current_thread().enable_all().build().map(|runtime| Self(Some(runtime))).map_err(cannot_start)
-    }
-
-    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.0.as_ref().map(|runtime| runtime.block_on(work))
-    }
-}
-
-impl Drop for OneCall {
-    fn drop(&mut self) {
-        // A name that is being resolved, or a signer that blocks, would otherwise be waited for.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
 
 /// A runtime with threads of its own.
 pub(crate) fn with_threads(name: &str) -> PyResult<Runtime> {

@@ -1,7 +1,7 @@
 //! Which proxy is on the way and whether it lets anybody through; and whether one is missing.
 
 use dps_client::{Proxy, ProxyError};
-use dps_core::{ErrorCode, LinkError};
+use dps_core::{ErrorCode, Hint, LinkError};
 use dps_net::{Classified, ProxyReason, open_tunnel};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ pub(super) async fn through(
     let opened = budget.bounded(open_tunnel(proxy, host, port)).await;
     let (check, stream) = match opened {
         Ok(Ok(stream)) => (Check::ok(ID, format!("{proxy} opens the way to {host}:{port}")), Some(stream)),
-        Ok(Err(found)) => (refusal(proxy, &found, connection), None),
+        Ok(Err(found)) => (refusal(proxy, reason, &found, connection), None),
         Err(late) => {
             let check = Check::error(ID, format!("the proxy {proxy} does not answer")).seen(late.to_string());
             (check.advise_for(ErrorCode::ProxyUnreachable), None)
@@ -46,16 +46,22 @@ pub(super) async fn through(
     (check.seen(format!("named by {source}")).facts(facts), stream)
 }
 
-fn refusal(proxy: &Proxy, found: &Classified, connection: &Connection) -> Check {
+fn refusal(proxy: &Proxy, reason: &ProxyReason, found: &Classified, connection: &Connection) -> Check {
     let (host, port) = (connection.host(), connection.port());
     let check = match found.error {
+        LinkError::ProxyRefused { .. } if found.hint == Some(Hint::ProxyScheme) => {
+            Check::error(ID, format!("the proxy {proxy} requires an authentication scheme that is not supported"))
+                .advise(Hint::ProxyScheme.text())
+        }
         LinkError::ProxyRefused { status: Some(407) } if proxy.credentials().is_some() => {
             Check::error(ID, format!("the proxy {proxy} refuses the user name or the password"))
-                .advise("check the proxy's user name, and the password in the file of --proxy-password-file")
+                .advise(format!("check the proxy's user name and password in {}", proxy.source()))
         }
         LinkError::ProxyRefused { status: Some(407) } => {
-            Check::error(ID, format!("the proxy {proxy} wants a user name and a password"))
-                .advise("give --proxy http://USER@HOST:PORT and --proxy-password-file FILE")
+            Check::error(ID, format!("the proxy {proxy} wants a user name and a password")).advise(match reason {
+                ProxyReason::Variable(name) => format!("set {name} to http://USER:PASSWORD@HOST:PORT"),
+                _ => "give --proxy http://USER@HOST:PORT and --proxy-password-file FILE".to_owned(),
+            })
         }
         LinkError::ProxyRefused { status: Some(_) } => {
             Check::error(ID, format!("the proxy {proxy} does not open the way to {host}:{port}"))

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_certificate_that_is_not_valid_yet_is_a_matter_of_the_clock() {
-        let found = |error| Classified { error, detail: String::new() };
+        let found = |error| Classified::new(error, String::new());
         let (expired, future) = (found(LinkError::CertificateExpired), i64::MAX);
         let clock = clock_before(&expired, future, "some day").unwrap();
         assert_eq!(clock.id, CheckId::Clock);

@@ -21,4 +21,9 @@ mod register;
 mod run;
 mod secrets;
 mod service;
+#[cfg(target_os = "linux")]
+#[path = "../../../dps-client/tests/stalled/mod.rs"]
+mod stalled;
+#[cfg(target_os = "linux")]
+mod stalled_resolver;
 mod token;

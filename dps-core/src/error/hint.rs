@@ -68,6 +68,8 @@ pub enum Hint {
     NotTheService,
     /// The service accepts other networks only.
     NetworkRules,
+    /// The proxy accepts only authentication schemes that are not supported.
+    ProxyScheme,
 }
 
 impl Hint {
@@ -104,6 +106,7 @@ impl Hint {
         Self::ClockOutsideCertificate,
         Self::NotTheService,
         Self::NetworkRules,
+        Self::ProxyScheme,
     ];
 
     /// The hint's name in JSON, C and Python.
@@ -203,6 +206,10 @@ impl Hint {
                 "network-rules",
                 "the service may refuse this network: check its public network access and its IP filter rules",
             ),
+            Self::ProxyScheme => (
+                "proxy-scheme",
+                "the proxy accepts no Basic authentication, the only scheme that is supported: have it let this device through without authentication or with Basic, or use a local relay that authenticates to it, such as cntlm or px",
+            ),
         }
     }
 }
@@ -260,7 +267,7 @@ mod tests {
             assert!(Hint::ALL.iter().skip(index + 1).all(|other| other.name() != hint.name()), "{}", hint.name());
         }
         // The last variant closes the list: a new one that is not listed changes this number.
-        assert_eq!(Hint::ALL.len(), Hint::NetworkRules as usize + 1);
+        assert_eq!(Hint::ALL.len(), Hint::ProxyScheme as usize + 1);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +18,8 @@ pub enum Manner {
     Wants(&'static str),
     /// Sends this.
     Says(&'static str),
+    /// Sends this to as many requests as are said, and tunnels for all that come after.
+    SaysFirst(&'static str, usize),
     /// Never answers.
     Hangs,
 }
@@ -25,17 +29,24 @@ pub const FORBIDDEN: Manner = Manner::Says("HTTP/1.1 403 Forbidden\r\nContent-Le
 
 /// Starts one and gives its port. Whatever host is asked for, the way leads to its port on loopback.
 pub async fn proxy(manner: Manner) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, manner));
-        }
-    });
-    port
+    counted(manner).await.0
 }
 
-async fn serve(stream: TcpStream, manner: Manner) {
+/// The same, with the number of connections that it was asked over.
+pub async fn counted(manner: Manner) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, manner, counter.fetch_add(1, Ordering::SeqCst)));
+        }
+    });
+    (port, count)
+}
+
+async fn serve(stream: TcpStream, manner: Manner, earlier: usize) {
     let mut stream = BufReader::new(stream);
     let mut lines: Vec<String> = Vec::new();
     while lines.last().is_none_or(|line| !line.is_empty()) {
@@ -52,7 +63,8 @@ async fn serve(stream: TcpStream, manner: Manner) {
         Manner::Wants(credentials) if !knows(credentials) => {
             "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
         }
-        Manner::Opens | Manner::Wants(_) => {
+        Manner::SaysFirst(text, times) if earlier < times => text,
+        Manner::Opens | Manner::Wants(_) | Manner::SaysFirst(..) => {
             let port = lines[0].strip_suffix(" HTTP/1.1").and_then(|line| line.rsplit(':').next()).unwrap();
             let mut to = TcpStream::connect((Ipv4Addr::LOCALHOST, port.parse().unwrap())).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 Connection established\r\nX: y\r\n\r\n").await.unwrap();

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use dps_client::{DpsError, ErrorCode, ProvisioningClient, Verdict};
+use dps_client::{CallRuntime, DpsError, ErrorCode, ProvisioningClient, Verdict};
 
 use crate::hosted::assignment::dps_assignment;
 use crate::hosted::cancel::{Signal, dps_cancel_token};
@@ -14,7 +14,12 @@ use crate::hosted::log::{Log, dps_log_level};
 use crate::memory::{input, output};
 use crate::result::{DPS_OK, Refused, done, dps_result, number};
 
-/// Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.
+/// Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once. 96 KB of stack
+/// are enough.
+///
+/// The timeout and a cancel token end the call also while a name is being resolved. The platform's resolver cannot be
+/// interrupted: its thread, which the library started, may outlive the call until the resolver returns. It touches no
+/// memory of the caller. The shared library stays loaded after `dlclose` for its sake.
 ///
 /// Gives `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`; else the reason, and sets `*error`, to
 /// be freed with `dps_error_free`, unless `error` is null. The other is left unchanged. Any number of the catalogue is
@@ -95,7 +100,7 @@ unsafe fn answer(
     let run = || {
         // SAFETY: promised on.
         let client = unsafe { config.client()? };
-        runtime()?.block_on(unless_cancelled(cancel, ask(&client)))
+        CallRuntime::new()?.block_on(unless_cancelled(cancel, ask(&client)))
     };
     match config.log {
         None => run(),
@@ -117,17 +122,6 @@ async fn unless_cancelled(
         () = signal.cancelled() => Err(cancelled()),
         answer = answer => Ok(answer?),
     }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Box<dps_error>> {
-    if tokio::runtime::Handle::try_current().is_ok() {
-        let text = "the call would block a thread that belongs to an async runtime";
-        return Err(dps_error::new(ErrorCode::Misuse, Verdict::Never, text));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| {
-        dps_error::new(ErrorCode::Internal, Verdict::Never, &format!("no runtime can be made: {error}"))
-    })
 }
 
 fn cancelled() -> Box<dps_error> {

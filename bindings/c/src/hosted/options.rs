@@ -192,8 +192,10 @@ impl dps_client_config {
             (Some(url), password) => {
                 let proxy = Proxy::parse(url).map_err(unusable)?;
                 Ok(ProxyChoice::Fixed(match password {
-                    Some(password) => proxy.with_password(password).map_err(unusable)?,
-                    None => proxy,
+                    Some(password) => {
+                        proxy.with_password(password).map_err(unusable)?.named_by("proxy and proxy_password")
+                    }
+                    None => proxy.named_by("proxy"),
                 }))
             }
         }

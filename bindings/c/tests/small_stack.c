@@ -1,0 +1,80 @@
+/* A registration over each transport on a thread with 96 KB of stack, and how much of it was used: the stack is painted
+   before and looked at afterwards. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "check.h"
+#include "dps.h"
+
+enum { STACK = 96 * 1024, GUARD = 64 * 1024, PAINT = 0xa5 };
+
+unsigned checks_done, checks_failed;
+
+struct job {
+    const char *endpoint;
+    dps_transport transport;
+    dps_result found;
+    char text[512];
+};
+
+static void *registers(void *argument)
+{
+    struct job *const job = argument;
+    dps_client_config config;
+    if (dps_client_config_default(&config) != DPS_OK)
+        return NULL;
+    config.id_scope = dps_span_of(getenv("DPS_TEST_ID_SCOPE"));
+    config.registration_id = dps_span_of("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6");
+    config.device_key_file = dps_span_of(getenv("DPS_TEST_DEVICE_KEY_FILE"));
+    config.ca_file = dps_span_of(getenv("DPS_TEST_CA_FILE"));
+    config.endpoint = dps_span_of(job->endpoint);
+    config.transport = job->transport;
+    config.no_proxy = true;
+    config.timeout_ms = 60000;
+    dps_assignment *assignment = NULL;
+    dps_error *error = NULL;
+    job->found = dps_client_register(&config, &assignment, &error);
+    if (error != NULL)
+        strncpy(job->text, dps_error_text(error), sizeof job->text - 1);
+    dps_assignment_free(assignment);
+    dps_error_free(error);
+    return NULL;
+}
+
+static void on_a_small_stack(const char *variable, dps_transport transport)
+{
+    /* Below the stack is memory that must not be touched. */
+    unsigned char *const memory =
+        mmap(NULL, GUARD + STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && mprotect(memory, GUARD, PROT_NONE) == 0);
+    unsigned char *const stack = memory + GUARD;
+    memset(stack, PAINT, STACK);
+    struct job job = {.endpoint = getenv(variable), .transport = transport, .found = DPS_ERROR_INTERNAL};
+    pthread_attr_t attributes;
+    pthread_t thread;
+    CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstack(&attributes, stack, STACK) == 0);
+    CHECK(pthread_create(&thread, &attributes, registers, &job) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(job.found == DPS_OK);
+    if (job.found != DPS_OK)
+        fprintf(stderr, "  %s\n", job.text);
+    size_t untouched = 0;
+    while (untouched < STACK && stack[untouched] == PAINT)
+        untouched++;
+    printf("small stack: %s: %zu KB of %d KB used\n", variable, (STACK - untouched + 1023) / 1024, STACK / 1024);
+    pthread_attr_destroy(&attributes);
+    munmap(memory, GUARD + STACK);
+}
+
+int main(void)
+{
+    on_a_small_stack("DPS_TEST_HTTPS", DPS_TRANSPORT_HTTPS);
+    on_a_small_stack("DPS_TEST_MQTT", DPS_TRANSPORT_MQTT);
+    on_a_small_stack("DPS_TEST_WSS", DPS_TRANSPORT_MQTT_WEBSOCKET);
+    printf("%u checks, %u failed\n", checks_done, checks_failed);
+    return checks_failed != 0;
+}

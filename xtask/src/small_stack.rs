@@ -1,0 +1,30 @@
+//! A blocking call on a small stack, as musl gives its threads: from C and Rust, in a release build. And what the shared
+//! library says to the loader.
+
+use std::path::Path;
+
+use crate::c::{SYSTEM_LIBRARIES, WARNINGS};
+use crate::run::{Outcome, cargo, command, output, run, target_dir};
+
+pub(crate) fn check() -> Outcome {
+    run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
+    run(&mut cargo(["build", "--locked", "--quiet", "-p", "c-service"]))?;
+    let release = target_dir().join("release");
+    stays_loaded(&release.join("libdps.so"))?;
+    let program = target_dir().join("small-stack");
+    let mut gcc = command("gcc", WARNINGS);
+    gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-Ibindings/c/include"]);
+    gcc.arg("bindings/c/tests/small_stack.c").arg(release.join("libdps.a")).args(SYSTEM_LIBRARIES.split(' '));
+    run(gcc.arg("-o").arg(&program))?;
+    run(&mut command(target_dir().join("debug/c-service"), [&program]))?;
+    run(&mut cargo(["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "small_stack"]))
+}
+
+/// A thread that resolves a name may outlive its call, so that the library must not be unloaded under it.
+fn stays_loaded(library: &Path) -> Outcome {
+    let flags = output(command("readelf", ["--dynamic", "--wide"]).arg(library))?;
+    if flags.contains("NODELETE") {
+        return Ok(());
+    }
+    Err(format!("{} can be unloaded while it resolves a name: it is not linked with -z nodelete", library.display()))
+}
