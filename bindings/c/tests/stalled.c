@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "check.h"
@@ -38,7 +39,7 @@ static void ends(dps_transport transport, dps_cancel_token *token, long limit, l
     config.ca_file = dps_span_of(getenv("DPS_TEST_CA_FILE"));
     config.no_proxy = true;
     config.transport = transport;
-    config.timeout_ms = token == NULL ? (uint64_t)limit : 3600000;
+    config.timeout_ms = token == NULL ? (uint32_t)limit : 3600000;
     config.cancel = token;
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
