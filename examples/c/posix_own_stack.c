@@ -1,18 +1,19 @@
 /* Registers a device over this program's own sockets and TLS: the machine says what to do, this does it.
  *
- *     posix_own_stack ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE
+ *     posix_own_stack ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE [TIMEOUT_MS]
  *
  * HTTP/1.1 over one connection. Of the library it takes only what firmware has too: no heap, no thread. */
 #include <dps.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tls.h"
 
-enum { REPLY_SIZE = 16 * 1024, READ_TIMEOUT_MS = 10000 };
+enum { REPLY_SIZE = 16 * 1024 };
 
 static struct {
     const char *host, *port, *ca_file;
@@ -23,17 +24,9 @@ static struct {
     char request[DPS_HTTP_REQUEST_SIZE], reply[REPLY_SIZE];
 } device;
 
-/* Milliseconds on a clock that never goes back. */
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void sleep_until_ms(uint64_t until_ms)
 {
-    const uint64_t now = now_ms();
+    const uint64_t now = tls_now_ms();
     if (until_ms > now) {
         const uint64_t wait = until_ms - now;
         nanosleep(&(struct timespec){(time_t)(wait / 1000), (long)(wait % 1000) * 1000000}, NULL);
@@ -46,10 +39,14 @@ static dps_result read_key(const char *path)
     FILE *const file = fopen(path, "r");
     if (file == NULL)
         return DPS_ERROR_FILE;
-    const size_t length = fread(text, 1, sizeof text, file);
+    /* Otherwise the key would stay in the stream's own memory. */
+    setvbuf(file, NULL, _IONBF, 0);
+    const size_t length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
+    text[length] = 0;
     const dps_result result = dps_key_from_base64(&device.key, (dps_span){text, strcspn(text, "\r\n")});
-    memset(text, 0, length);
+    /* A compiler removes a memset of memory that is not used again, but not this. */
+    dps_wipe(text, sizeof text);
     return result;
 }
 
@@ -57,8 +54,10 @@ static dps_result sign(const dps_action *action)
 {
     dps_signature signature;
     if (dps_key_sign(&device.key, action->to_sign, &signature) != DPS_OK)
-        return dps_registration_handle_sign_error(&device.registration, now_ms(), action->id);
-    return dps_registration_handle_signature(&device.registration, now_ms(), action->id, &signature);
+        return dps_registration_handle_sign_error(&device.registration, tls_now_ms(), action->id);
+    const dps_result taken = dps_registration_handle_signature(&device.registration, tls_now_ms(), action->id, &signature);
+    dps_wipe(&signature, sizeof signature);
+    return taken;
 }
 
 static void disconnect(void)
@@ -67,45 +66,53 @@ static void disconnect(void)
     device.connection = NULL;
 }
 
+/* What went wrong, in the catalogue's numbers. */
+static dps_result failure(int tls_result)
+{
+    return tls_result == TLS_TIMED_OUT ? DPS_ERROR_TIMEOUT : DPS_ERROR_CONNECTION_CUT;
+}
+
 /* Sends the request; DPS_OK, or what went wrong. */
-static dps_result send_request(void)
+static dps_result send_request(uint64_t until_ms)
 {
     dps_result error = DPS_OK;
     size_t length = 0;
     if (device.connection == NULL)
-        device.connection = tls_open(device.host, device.port, device.ca_file, READ_TIMEOUT_MS, &error);
+        device.connection = tls_open(device.host, device.port, device.ca_file, until_ms, &error);
     if (device.connection == NULL)
         return error;
-    const dps_buffer out = {device.request, sizeof device.request};
-    if (dps_http_write_request(&device.registration, dps_span_of("posix-own-stack/1"), out, &length) != DPS_OK)
+    const dps_buffer out = DPS_BUFFER(device.request);
+    if (dps_http_write_request(&device.registration, DPS_SPAN("posix-own-stack/1"), out, &length) != DPS_OK)
         return DPS_ERROR_REQUEST_TOO_LARGE;
-    const int sent = tls_write(device.connection, device.request, length);
-    memset(device.request, 0, sizeof device.request);
-    return sent == 0 ? DPS_OK : DPS_ERROR_CONNECTION_CUT;
+    const int sent = tls_write(device.connection, device.request, length, until_ms);
+    /* The token was in it. */
+    dps_wipe(device.request, sizeof device.request);
+    return sent == 0 ? DPS_OK : failure(sent);
+}
+
+/* Tells the machine that there will be no reply. */
+static dps_result give_up(const dps_action *action, dps_result reason)
+{
+    disconnect();
+    return dps_registration_handle_link_error(&device.registration, tls_now_ms(), action->id, reason, 0);
 }
 
 /* Sends the request and hands the reply over, piece by piece, or the reason why there is none. */
 static dps_result exchange(const dps_action *action)
 {
-    const dps_result sent = send_request();
-    if (sent != DPS_OK) {
-        disconnect();
-        return dps_registration_handle_link_error(&device.registration, now_ms(), action->id, sent, 0);
-    }
+    const dps_result sent = send_request(action->until_ms);
+    if (sent != DPS_OK)
+        return give_up(action, sent);
     dps_http_progress progress = {false, false};
     size_t received = 0;
     while (!progress.complete) {
-        const int more = tls_read(device.connection, device.reply + received, sizeof device.reply - received);
-        if (more == TLS_NOTHING_YET)
-            continue;
-        if (more < 0) {
-            disconnect();
-            return dps_registration_handle_link_error(&device.registration, now_ms(), action->id, DPS_ERROR_CONNECTION_CUT, 0);
-        }
+        const int more =
+            tls_read(device.connection, device.reply + received, sizeof device.reply - received, action->until_ms);
+        if (more < 0)
+            return give_up(action, failure(more));
         received += (size_t)more;
-        const dps_buffer reply = {device.reply, sizeof device.reply};
-        const dps_result taken = dps_registration_receive_http(&device.registration, now_ms(), action->id, reply, received,
-                                                               more == 0, &progress);
+        const dps_result taken = dps_registration_receive_http(&device.registration, tls_now_ms(), action->id,
+                                                               DPS_BUFFER(device.reply), received, more == 0, &progress);
         if (taken != DPS_OK)
             return taken;
     }
@@ -118,7 +125,7 @@ static dps_result run(void)
 {
     for (;;) {
         dps_action action;
-        dps_result result = dps_registration_poll(&device.registration, now_ms(), &action);
+        dps_result result = dps_registration_poll(&device.registration, tls_now_ms(), &action);
         if (result != DPS_OK || action.kind == DPS_ACTION_FINISHED)
             return result;
         switch (action.kind) {
@@ -170,14 +177,15 @@ static dps_result begin(char **argv)
     config.registration_id = dps_span_of(argv[2]);
     config.endpoint = dps_span_of(argv[4]);
     config.seed = (uint32_t)time(NULL);
-    result = dps_registration_init(&device.registration, &config, (dps_buffer){device.storage, sizeof device.storage});
-    return result == DPS_OK ? dps_registration_set_time(&device.registration, now_ms(), (uint64_t)time(NULL)) : result;
+    config.deadline_ms = argv[7] == NULL ? 0 : (uint32_t)strtoul(argv[7], NULL, 10);
+    result = dps_registration_init(&device.registration, &config, DPS_BUFFER(device.storage));
+    return result == DPS_OK ? dps_registration_set_time(&device.registration, tls_now_ms(), (uint64_t)time(NULL)) : result;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 7) {
-        fprintf(stderr, "usage: %s ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE\n", argv[0]);
+    if (argc != 7 && argc != 8) {
+        fprintf(stderr, "usage: %s ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE [TIMEOUT_MS]\n", argv[0]);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

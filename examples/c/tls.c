@@ -1,15 +1,20 @@
-/* One connection: socket, context, session. Knows nothing of what is sent over it. */
+/* One connection: socket, context, session. Knows nothing of what is sent over it. The socket does not block: every wait is
+ * in `wait_for`, and ends when the caller's time is up. */
 #include "tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dps.h"
@@ -20,30 +25,68 @@ struct tls {
     SSL *session;
 };
 
-static int dial(const char *host, const char *port, unsigned timeout_ms, int32_t *error)
+uint64_t tls_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Whether the socket can be read from, or written to, before the time is up. */
+static bool wait_for(int socket, short events, uint64_t until_ms)
+{
+    for (;;) {
+        const uint64_t now_ms = tls_now_ms(), left = until_ms > now_ms ? until_ms - now_ms : 0;
+        struct pollfd waiting = {socket, events, 0};
+        const int ready = poll(&waiting, 1, left > INT_MAX ? INT_MAX : (int)left);
+        if (ready > 0)
+            return true;
+        if (ready == 0 && left <= INT_MAX)
+            return false;
+        if (ready < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+/* Connects to one address; DPS_OK, or why not. */
+static int32_t connect_to(int socket, const struct addrinfo *address, uint64_t until_ms)
+{
+    int problem = 0;
+    socklen_t length = sizeof problem;
+    if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0)
+        return DPS_ERROR_CONNECT;
+    if (connect(socket, address->ai_addr, address->ai_addrlen) == 0)
+        return DPS_OK;
+    if (errno != EINPROGRESS)
+        return DPS_ERROR_CONNECT;
+    if (!wait_for(socket, POLLOUT, until_ms))
+        return DPS_ERROR_TIMEOUT;
+    return getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &length) == 0 && problem == 0 ? DPS_OK : DPS_ERROR_CONNECT;
+}
+
+static int dial(const char *host, const char *port, uint64_t until_ms, int32_t *error)
 {
     struct addrinfo hints, *found = NULL;
     int connected = -1;
     memset(&hints, 0, sizeof hints);
     hints.ai_socktype = SOCK_STREAM;
+    /* The resolver keeps to limits of its own. */
     if (getaddrinfo(host, port, &hints, &found) != 0) {
         *error = DPS_ERROR_DNS;
         return -1;
     }
-    const struct timeval limit = {(time_t)(timeout_ms / 1000), (suseconds_t)(timeout_ms % 1000) * 1000};
+    *error = DPS_ERROR_CONNECT;
     for (const struct addrinfo *at = found; at != NULL && connected < 0; at = at->ai_next) {
         connected = socket(at->ai_family, at->ai_socktype, at->ai_protocol);
         if (connected < 0)
             continue;
-        setsockopt(connected, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        setsockopt(connected, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-        if (connect(connected, at->ai_addr, at->ai_addrlen) != 0) {
+        *error = connect_to(connected, at, until_ms);
+        if (*error != DPS_OK) {
             close(connected);
             connected = -1;
         }
     }
     freeaddrinfo(found);
-    *error = connected < 0 ? DPS_ERROR_CONNECT : DPS_OK;
     return connected;
 }
 
@@ -70,29 +113,55 @@ static int trust(SSL_CTX *context, const char *ca_file)
                            : SSL_CTX_load_verify_locations(context, ca_file, NULL);
 }
 
-tls *tls_open(const char *host, const char *port, const char *ca_file, unsigned timeout_ms, int32_t *error)
+/* Waits for what the last call on the session, which gave `result`, asks for: 1 to call again, else what to return. */
+static int call_again(const tls *tls, int result, uint64_t until_ms)
+{
+    switch (SSL_get_error(tls->session, result)) {
+    case SSL_ERROR_WANT_READ:
+        return wait_for(tls->socket, POLLIN, until_ms) ? 1 : TLS_TIMED_OUT;
+    case SSL_ERROR_WANT_WRITE:
+        return wait_for(tls->socket, POLLOUT, until_ms) ? 1 : TLS_TIMED_OUT;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    default:
+        return TLS_BROKEN;
+    }
+}
+
+static int32_t shake_hands(tls *tls, uint64_t until_ms)
+{
+    for (;;) {
+        const int result = SSL_connect(tls->session);
+        if (result == 1)
+            return DPS_OK;
+        const int again = call_again(tls, result, until_ms);
+        if (again != 1)
+            return again == TLS_TIMED_OUT ? DPS_ERROR_TIMEOUT : reason(tls->session);
+    }
+}
+
+tls *tls_open(const char *host, const char *port, const char *ca_file, uint64_t until_ms, int32_t *error)
 {
     tls *const opened = calloc(1, sizeof *opened);
     if (opened == NULL) {
         *error = DPS_ERROR_INTERNAL;
         return NULL;
     }
-    opened->socket = dial(host, port, timeout_ms, error);
+    opened->socket = dial(host, port, until_ms, error);
     opened->context = SSL_CTX_new(TLS_client_method());
     if (opened->socket >= 0 && opened->context != NULL) {
         *error = DPS_ERROR_TLS;
         SSL_CTX_set_verify(opened->context, SSL_VERIFY_PEER, NULL);
         SSL_CTX_set_min_proto_version(opened->context, TLS1_2_VERSION);
-        /* What only TLS wants to know, such as a session ticket, must not make a read wait for more. */
-        SSL_CTX_clear_mode(opened->context, SSL_MODE_AUTO_RETRY);
+        SSL_CTX_set_mode(opened->context, SSL_MODE_ENABLE_PARTIAL_WRITE);
         if (trust(opened->context, ca_file) != 1)
             *error = DPS_ERROR_UNKNOWN_CA;
         else if ((opened->session = SSL_new(opened->context)) != NULL &&
                  SSL_set_fd(opened->session, opened->socket) == 1 && SSL_set1_host(opened->session, host) == 1 &&
                  SSL_set_tlsext_host_name(opened->session, host) == 1) {
-            if (SSL_connect(opened->session) == 1)
+            *error = shake_hands(opened, until_ms);
+            if (*error == DPS_OK)
                 return opened;
-            *error = reason(opened->session);
         }
     }
     ERR_clear_error();
@@ -100,26 +169,30 @@ tls *tls_open(const char *host, const char *port, const char *ca_file, unsigned 
     return NULL;
 }
 
-int tls_write(tls *tls, const void *bytes, size_t length)
+int tls_write(tls *tls, const void *bytes, size_t length, uint64_t until_ms)
 {
-    size_t written = 0;
-    return SSL_write_ex(tls->session, bytes, length, &written) == 1 && written == length ? 0 : -1;
+    for (size_t done = 0, written = 0; done < length; done += written) {
+        int again = 1;
+        written = 0;
+        ERR_clear_error();
+        if (SSL_write_ex(tls->session, (const char *)bytes + done, length - done, &written) != 1)
+            again = call_again(tls, 0, until_ms);
+        if (again != 1)
+            return again == TLS_TIMED_OUT ? TLS_TIMED_OUT : TLS_BROKEN;
+    }
+    return 0;
 }
 
-int tls_read(tls *tls, void *bytes, size_t room)
+int tls_read(tls *tls, void *bytes, size_t room, uint64_t until_ms)
 {
-    size_t length = 0;
-    errno = 0;
-    if (SSL_read_ex(tls->session, bytes, room, &length) == 1)
-        return (int)length;
-    const int timed_out = errno == EAGAIN || errno == EWOULDBLOCK;
-    switch (SSL_get_error(tls->session, 0)) {
-    case SSL_ERROR_ZERO_RETURN:
-        return 0;
-    case SSL_ERROR_WANT_READ:
-        return timed_out ? -1 : TLS_NOTHING_YET;
-    default:
-        return -1;
+    for (;;) {
+        size_t length = 0;
+        ERR_clear_error();
+        if (SSL_read_ex(tls->session, bytes, room, &length) == 1)
+            return (int)length;
+        const int again = call_again(tls, 0, until_ms);
+        if (again != 1)
+            return again;
     }
 }
 

@@ -1,5 +1,5 @@
 /* A TLS connection by OpenSSL, for programs that bring their own network stack. The server's certificate and its name are
- * always verified. */
+ * always verified. No call but the resolver's takes longer than until `until_ms` on the clock of `tls_now_ms`. */
 #ifndef TLS_H
 #define TLS_H
 
@@ -8,19 +8,21 @@
 
 typedef struct tls tls;
 
+/* Milliseconds on a clock that never goes back. */
+uint64_t tls_now_ms(void);
+
 /* Connects to a host; `ca_file` holds the authorities to trust, or is null for the system's. Gives null, and in `*error` a
- * DPS_ERROR_* of the link, when it cannot. Waits `timeout_ms` at most for each byte, also later. */
-tls *tls_open(const char *host, const char *port, const char *ca_file, unsigned timeout_ms, int32_t *error);
+ * DPS_ERROR_* of the link, when it cannot. */
+tls *tls_open(const char *host, const char *port, const char *ca_file, uint64_t until_ms, int32_t *error);
+
+/* Why nothing was sent or read: the connection broke, or the time was up. */
+enum { TLS_BROKEN = -1, TLS_TIMED_OUT = -2 };
 
 /* Sends everything; 0 when it could. */
-int tls_write(tls *tls, const void *bytes, size_t length);
+int tls_write(tls *tls, const void *bytes, size_t length, uint64_t until_ms);
 
-/* What has come was only for TLS itself: read again, or do something else first. */
-enum { TLS_NOTHING_YET = -2 };
-
-/* What has come, up to `room` bytes; 0 when the other side has closed, -1 when the connection broke or time was up, or
- * TLS_NOTHING_YET. */
-int tls_read(tls *tls, void *bytes, size_t room);
+/* What has come, up to `room` bytes; 0 when the other side has closed. */
+int tls_read(tls *tls, void *bytes, size_t room, uint64_t until_ms);
 
 /* Whether bytes wait that the socket does not show any more. */
 int tls_pending(const tls *tls);
@@ -28,7 +30,7 @@ int tls_pending(const tls *tls);
 /* The socket, to wait on. */
 int tls_socket(const tls *tls);
 
-/* Says goodbye and frees it. Null does no harm. */
+/* Closes the connection in good order and frees it. Null does no harm. */
 void tls_close(tls *tls);
 
 #endif

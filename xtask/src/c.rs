@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::c_tests::{Tests, WARNINGS, compile};
 use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
 
-/// What a program that is linked with the static library needs from the system.
-pub(crate) const SYSTEM_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
-/// No warning in C of ours.
-pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
-const SANITIZERS: [&str; 3] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+/// What a program that is linked with the static library needs from the system, besides what every compiler links.
+pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
+pub(crate) const SANITIZERS: [&str; 3] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
-const TESTS: &str = "bindings/c/tests";
 /// Uses the header's macros, and links only where the flavors of header and library are the same.
 const DIALECTS: &str = "bindings/c/tests/dialects.c";
 
@@ -27,10 +26,10 @@ pub(crate) fn check() -> Outcome {
     only_one_flavor_links(&folder)?;
     ignored_result_is_a_warning(&folder)?;
     sanitizers_are_there(&folder)?;
-    let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS)?;
+    let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS, &library())?;
     sanitized.run(&[])?;
     examples(&folder)?;
-    let plain = Tests::build(&folder, "plain", &[])?;
+    let plain = Tests::build(&folder, "plain", &[], &library())?;
     plain.run(&[
         "valgrind",
         "--quiet",
@@ -44,7 +43,7 @@ pub(crate) fn check() -> Outcome {
 
 /// The program that is run under a resolver that stalls.
 pub(crate) fn stalled(folder: &Path) -> Result<PathBuf, String> {
-    compile(folder, "stalled", &["stalled.c"], &[], true)
+    compile(folder, "stalled", &["stalled.c"], &[], Some(&library()))
 }
 
 /// Each on its own, so that a failure says which.
@@ -103,23 +102,9 @@ fn library() -> PathBuf {
     target_dir().join("debug").join("libdps.a")
 }
 
-/// Compiles a program of the tests' folder, linked with the library where it needs that.
-fn compile(folder: &Path, name: &str, sources: &[&str], flags: &[&str], linked: bool) -> Result<PathBuf, String> {
-    let program = folder.join(name);
-    let mut gcc = command("gcc", WARNINGS);
-    gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-g", "-Ibindings/c/include", "-I"]).arg(folder);
-    gcc.args(flags).args(sources.iter().map(|source| format!("{TESTS}/{source}")));
-    gcc.arg("-o").arg(&program);
-    if linked {
-        gcc.arg(library()).args(SYSTEM_LIBRARIES.split(' '));
-    }
-    run(&mut gcc)?;
-    Ok(program)
-}
-
 /// Programs that do wrong must be caught, or a clean run would mean nothing.
 fn sanitizers_are_there(folder: &Path) -> Outcome {
-    let control = compile(folder, "control", &["control.c"], &SANITIZERS, false)?;
+    let control = compile(folder, "control", &["control.c"], &SANITIZERS, None)?;
     for (wrong, report) in [("overflow", "runtime error: signed integer overflow"), ("heap", "heap-buffer-overflow")] {
         let caught = output(&mut command(&control, [wrong]));
         if !caught.as_ref().is_err_and(|said| said.contains(report)) {
@@ -128,45 +113,6 @@ fn sanitizers_are_there(folder: &Path) -> Outcome {
     }
     println!("a heap overflow and a signed overflow on purpose are caught");
     Ok(())
-}
-
-/// The two programs of tests.
-struct Tests {
-    bare: PathBuf,
-    hosted: PathBuf,
-}
-
-impl Tests {
-    fn build(folder: &Path, kind: &str, flags: &[&str]) -> Result<Self, String> {
-        let bare = ["bare.c", "pointers.c", "machine.c", "scene.c", "vectors_run.c"];
-        let tests = Self {
-            bare: compile(folder, &format!("bare-{kind}"), &bare, flags, true)?,
-            hosted: compile(folder, &format!("hosted-{kind}"), &["hosted.c"], flags, true)?,
-        };
-        for program in [&tests.bare, &tests.hosted] {
-            let symbols = output(command("nm", ["-a"]).arg(program))?;
-            let present = ["__asan_init", "__ubsan_handle"].map(|name| symbols.contains(name));
-            if present != [!flags.is_empty(); 2] {
-                return Err(format!("{}: sanitizers present: {present:?}", program.display()));
-            }
-        }
-        Ok(tests)
-    }
-
-    /// Under another program, or by themselves.
-    fn run(&self, under: &[&str]) -> Outcome {
-        println!(
-            "{}",
-            if under.is_empty() { "under AddressSanitizer and UndefinedBehaviorSanitizer:" } else { under[0] }
-        );
-        let whole = |program: &Path| {
-            let words = under.iter().map(PathBuf::from).chain([program.to_owned()]);
-            words.collect::<Vec<_>>()
-        };
-        let bare = whole(&self.bare);
-        run(&mut command(&bare[0], &bare[1..]))?;
-        run(command(target_dir().join("debug/c-service"), whole(&self.hosted)).env("ASAN_OPTIONS", "detect_leaks=1"))
-    }
 }
 
 /// The examples for programs on an operating system register a device.
@@ -192,12 +138,23 @@ fn examples(folder: &Path) -> Outcome {
         }
         print!("{name}: {said}");
     }
+    own_stack_names_a_timeout(folder)
+}
+
+/// A server that is silent is reported as such, when the time is up, not as a connection that was cut.
+fn own_stack_names_a_timeout(folder: &Path) -> Outcome {
+    let silent = r#""$0" "$DPS_TEST_ID_SCOPE" x "$DPS_TEST_DEVICE_KEY_FILE" localhost "${DPS_TEST_SILENT#*:}" "$DPS_TEST_CA_FILE" 500"#;
+    let mut service = command(target_dir().join("debug/c-service"), ["sh", "-c", silent]);
+    let said = output(service.arg(folder.join("posix_own_stack")));
+    if !said.as_ref().is_err_and(|said| said.contains("no answer came in time")) {
+        return Err(format!("posix_own_stack does not tell a timeout: {said:?}"));
+    }
     Ok(())
 }
 
 /// Every row of the fault matrix, taken by a C program.
 fn faults(folder: &Path) -> Outcome {
-    let client = compile(folder, "fault-client", &["fault_client.c"], &[], true)?;
+    let client = compile(folder, "fault-client", &["fault_client.c"], &[], Some(&library()))?;
     println!("the fault matrix, taken by a C program:");
     let mut matrix: Command = command(target_dir().join("debug/faults"), [&client]);
     let said = output(&mut matrix)?;

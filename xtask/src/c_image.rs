@@ -7,12 +7,12 @@ use std::process::Command;
 
 use crate::bare::{COMPACT, qemu};
 use crate::run::{command, exists, output, run, target_dir};
-use crate::setup::{Bare, Rebuild, bare, rebuild};
+use crate::setup::{Bare, Rebuild, bare, bare_for, rebuild};
 
 /// A processor that firmware is measured on.
 pub(crate) struct Core {
     pub(crate) name: &'static str,
-    target: &'static str,
+    pub(crate) target: &'static str,
     flags: &'static [&'static str],
 }
 
@@ -73,13 +73,19 @@ const REBUILT_FLAGS: [&str; 3] = ["-Zbuild-std=core", "-Zunstable-options", "-Cp
 
 /// Builds the library and gives the folder it is in.
 pub(crate) fn library(core: &Core, build: Build) -> Result<PathBuf, String> {
+    library_for(core.target, build)
+}
+
+/// Builds the library for any target and gives the folder it is in. As a static library alone: beside the other kinds it
+/// would be built without optimization across crates, by which panics are found unreachable.
+pub(crate) fn library_for(target: &str, build: Build) -> Result<PathBuf, String> {
     let folder = target_dir().join("c-bare").join(if build == Build::Stable { "stable" } else { "rebuilt" });
     let mut flags = COMPACT.to_owned();
     let mut arguments = vec!["rustc", "--quiet", "--locked", "--profile", "firmware", "-p", "dps-c"];
     arguments.extend(["--no-default-features", "--features", "panic-hook", "--crate-type", "staticlib"]);
-    arguments.extend(["--target", core.target]);
+    arguments.extend(["--target", target]);
     let mut cargo = match build {
-        Build::Stable => bare()?.cargo(&arguments),
+        Build::Stable => bare_for(target)?.cargo(&arguments),
         Build::Rebuilt => {
             flags.push_str(&format!(" {} {}", REBUILT_FLAGS[1], REBUILT_FLAGS[2]));
             arguments.push(REBUILT_FLAGS[0]);
@@ -87,7 +93,7 @@ pub(crate) fn library(core: &Core, build: Build) -> Result<PathBuf, String> {
         }
     };
     run(cargo.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", &folder))?;
-    Ok(folder.join(core.target).join("firmware"))
+    Ok(folder.join(target).join("firmware"))
 }
 
 /// Where what every image needs stands.

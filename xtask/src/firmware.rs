@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::c_image::{Build, M4, library, link, sources};
+use crate::c_image::{M4, link, sources};
 use crate::emulator::Emulator;
+use crate::firmware_lib::make_in;
 use crate::image::Image;
 use crate::run::{Outcome, command, exists, run, target_dir};
 
@@ -40,7 +41,9 @@ fn image(folder: &Path) -> Result<PathBuf, String> {
     let mut all = sources(BOARD, &["main.c", "modem.c", "packets.c", "serial.c", "clock.c"]);
     all.push("bindings/c/tests/vectors_run.c".to_owned());
     all.extend([format!("-I{}", folder.display()), "-Ibindings/c/tests".to_owned()]);
-    let path = link(&M4, &library(&M4, Build::Stable)?, "firmware", &all)?;
+    let prefix = target_dir().join("c-firmware");
+    make_in(M4.target, &prefix)?;
+    let path = link(&M4, &prefix.join("lib"), "firmware", &all)?;
     let image = Image::without_panic_and_heap(&path)?;
     println!("firmware for a {}: {} bytes of flash, {} of RAM, no heap, no panic", M4.name, image.flash, image.ram);
     Ok(path)

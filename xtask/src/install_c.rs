@@ -1,13 +1,16 @@
 //! Installs the C library for programs on this machine, laid out as cargo-c lays it out: header, shared and static
-//! library, pkg-config file, CMake package. And checks that programs outside of the repository build and register with it.
+//! library, pkg-config file, CMake package, licenses. And checks that programs outside of the repository build and register with it.
 
+use std::ffi::OsString;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::c::SYSTEM_LIBRARIES;
 use crate::run::{Outcome, arguments, cargo, command, output, run, target_dir};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What valgrind reports of optimized code without reason.
+const SUPPRESSIONS: &str = "bindings/c/valgrind.supp";
 
 /// How far a version reaches for the loader: before 1.0 a minor version may break programs. The name inside the library
 /// is given by `bindings/c/build.rs`; were the two not the same, no program of `installed-c` would find the library.
@@ -16,51 +19,116 @@ fn loader_version() -> String {
     parts.join(".")
 }
 
-/// `install-c --prefix P`: into P, which programs are to find it in.
+/// Where things go.
+struct Place {
+    /// The folder that becomes the prefix: below DESTDIR where that is set.
+    prefix: PathBuf,
+    /// The folder for libraries, in the prefix.
+    libdir: String,
+}
+
+/// `install-c --prefix P [--libdir L]`, below the folder in DESTDIR where that is set, as packagers do.
 pub(crate) fn install() -> Outcome {
-    match arguments().as_slice() {
-        [option, prefix] if option == "--prefix" => {
-            let prefix = std::path::absolute(prefix).map_err(|error| format!("{prefix}: {error}"))?;
-            install_into(&prefix)?;
-            println!("installed into {0}; for pkg-config: PKG_CONFIG_PATH={0}/lib/pkgconfig", prefix.display());
-            Ok(())
+    let usage = "say where to: cargo xtask install-c --prefix FOLDER [--libdir FOLDER]";
+    let [Some(prefix), libdir] = options(["--prefix", "--libdir"], usage)? else { return Err(usage.into()) };
+    let place = Place::new(&prefix, libdir.as_deref(), std::env::var_os("DESTDIR"))?;
+    place.install()?;
+    let lib = place.lib();
+    println!("installed into {}; for pkg-config: PKG_CONFIG_PATH={}/pkgconfig", place.prefix.display(), lib.display());
+    Ok(())
+}
+
+/// The values of these options of the command line, in this order.
+pub(crate) fn options<const N: usize>(names: [&str; N], usage: &str) -> Result<[Option<String>; N], String> {
+    let mut values = [const { None }; N];
+    for pair in arguments().chunks(2) {
+        let place = names.iter().position(|name| *name == pair[0]).ok_or(usage)?;
+        values[place] = Some(pair.get(1).ok_or(usage)?.clone());
+    }
+    Ok(values)
+}
+
+impl Place {
+    fn new(prefix: &str, libdir: Option<&str>, staging: Option<OsString>) -> Result<Self, String> {
+        let prefix = std::path::absolute(prefix).map_err(|error| format!("{prefix}: {error}"))?;
+        let libdir = libdir.unwrap_or("lib");
+        let inside = Path::new(libdir).strip_prefix(&prefix).unwrap_or(Path::new(libdir));
+        let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain || inside.as_os_str().is_empty() {
+            return Err(format!("--libdir {libdir} is not a folder in {}", prefix.display()));
         }
-        _ => Err("say where to: cargo xtask install-c --prefix FOLDER".into()),
+        let libdir = inside.to_string_lossy().into_owned();
+        let staged = staging.filter(|staging| !staging.is_empty()).map(|staging| {
+            let below = prefix.components().filter(|part| matches!(part, Component::Normal(_)));
+            PathBuf::from(staging).join(below.collect::<PathBuf>())
+        });
+        Ok(Self { prefix: staged.unwrap_or(prefix), libdir })
+    }
+
+    fn lib(&self) -> PathBuf {
+        self.prefix.join(&self.libdir)
+    }
+
+    /// The way from a folder in the folder for libraries up to the prefix.
+    fn up(&self, below: usize) -> String {
+        vec![".."; Path::new(&self.libdir).components().count() + below].join("/")
+    }
+
+    fn install(&self) -> Outcome {
+        run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
+        let built = target_dir().join("release");
+        let (prefix, lib) = (&self.prefix, self.lib());
+        let shared = format!("libdps.so.{VERSION}");
+        copy(Path::new("bindings/c/include/dps.h"), &prefix.join("include/dps.h"))?;
+        copy(&built.join("libdps.a"), &lib.join("libdps.a"))?;
+        copy(&built.join("libdps.so"), &lib.join(&shared))?;
+        link(&shared, &lib.join(format!("libdps.so.{}", loader_version())))?;
+        link(&shared, &lib.join("libdps.so"))?;
+        write(&lib.join("pkgconfig/dps.pc"), &self.pkg_config())?;
+        write(&lib.join("cmake/dps/dps-config.cmake"), &self.cmake())?;
+        write(&lib.join("cmake/dps/dps-config-version.cmake"), &cmake_version())?;
+        copy(Path::new(SUPPRESSIONS), &prefix.join("share/dps/valgrind.supp"))?;
+        licenses(prefix)
+    }
+
+    /// Found from where it stands, so that the folder can be moved; so is the CMake package.
+    fn pkg_config(&self) -> String {
+        let (up, libdir) = (self.up(1), &self.libdir);
+        format!(
+            "prefix=${{pcfiledir}}/{up}\nlibdir=${{prefix}}/{libdir}\nincludedir=${{prefix}}/include\n\nName: dps\n\
+             Description: Device provisioning for Azure IoT Hub\nVersion: {VERSION}\nLibs: -L${{libdir}} -ldps\n\
+             Libs.private: {SYSTEM_LIBRARIES}\nCflags: -I${{includedir}} -DDPS_HOSTED\n"
+        )
+    }
+
+    fn cmake(&self) -> String {
+        let libraries = SYSTEM_LIBRARIES.split(' ').map(|name| name.trim_start_matches("-l")).collect::<Vec<_>>();
+        CMAKE
+            .replace("@UP@", &self.up(2))
+            .replace("@LIBDIR@", &self.libdir)
+            .replace("@LIBRARIES@", &libraries.join(";"))
     }
 }
 
-fn install_into(prefix: &Path) -> Outcome {
-    run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
-    let built = target_dir().join("release");
-    let lib = prefix.join("lib");
-    let shared = format!("libdps.so.{VERSION}");
-    copy(Path::new("bindings/c/include/dps.h"), &prefix.join("include/dps.h"))?;
-    copy(&built.join("libdps.a"), &lib.join("libdps.a"))?;
-    copy(&built.join("libdps.so"), &lib.join(&shared))?;
-    link(&shared, &lib.join(format!("libdps.so.{}", loader_version())))?;
-    link(&shared, &lib.join("libdps.so"))?;
-    write(&lib.join("pkgconfig/dps.pc"), &pkg_config(prefix))?;
-    write(&lib.join("cmake/dps/dps-config.cmake"), CMAKE)?;
-    write(&lib.join("cmake/dps/dps-config-version.cmake"), &cmake_version())
+/// Both licenses, one of which is chosen by who uses the library.
+pub(crate) fn licenses(prefix: &Path) -> Outcome {
+    let folder = prefix.join("share/licenses/dps");
+    ["LICENSE-APACHE", "LICENSE-MIT"].into_iter().try_for_each(|name| copy(Path::new(name), &folder.join(name)))
 }
 
-fn pkg_config(prefix: &Path) -> String {
-    format!(
-        "prefix={}\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include\n\nName: dps\n\
-         Description: Device provisioning for Azure IoT Hub\nVersion: {VERSION}\nLibs: -L${{libdir}} -ldps\n\
-         Libs.private: {SYSTEM_LIBRARIES}\nCflags: -I${{includedir}} -DDPS_HOSTED\n",
-        prefix.display()
-    )
-}
-
-/// Found from where it stands, so that the folder can be moved.
-const CMAKE: &str = "get_filename_component(_dps_prefix \"${CMAKE_CURRENT_LIST_DIR}/../../..\" ABSOLUTE)
+const CMAKE: &str = "get_filename_component(_dps_prefix \"${CMAKE_CURRENT_LIST_DIR}/@UP@\" ABSOLUTE)
 if(NOT TARGET dps::dps)
   add_library(dps::dps SHARED IMPORTED)
   set_target_properties(dps::dps PROPERTIES
-    IMPORTED_LOCATION \"${_dps_prefix}/lib/libdps.so\"
+    IMPORTED_LOCATION \"${_dps_prefix}/@LIBDIR@/libdps.so\"
     INTERFACE_INCLUDE_DIRECTORIES \"${_dps_prefix}/include\"
     INTERFACE_COMPILE_DEFINITIONS DPS_HOSTED)
+  add_library(dps::dps_static STATIC IMPORTED)
+  set_target_properties(dps::dps_static PROPERTIES
+    IMPORTED_LOCATION \"${_dps_prefix}/@LIBDIR@/libdps.a\"
+    INTERFACE_INCLUDE_DIRECTORIES \"${_dps_prefix}/include\"
+    INTERFACE_COMPILE_DEFINITIONS DPS_HOSTED
+    INTERFACE_LINK_LIBRARIES \"@LIBRARIES@\")
 endif()
 ";
 
@@ -73,20 +141,23 @@ fn cmake_version() -> String {
     )
 }
 
-/// Installs into a folder of its own, and builds and runs programs that know only what is installed.
+/// Installs below a staging folder, moves what was installed, and builds and runs programs that know only that.
 pub(crate) fn check() -> Outcome {
-    let folder = target_dir().join("c-installed");
+    let folder = std::path::absolute(target_dir().join("c-installed")).map_err(|error| error.to_string())?;
     let _ = std::fs::remove_dir_all(&folder);
-    let prefix = std::path::absolute(folder.join("prefix")).map_err(|error| error.to_string())?;
-    install_into(&prefix)?;
+    let staging = folder.join("staging");
+    Place::new("/opt/dps", Some("/opt/dps/lib64"), Some(staging.clone().into()))?.install()?;
+    let moved = Place { prefix: folder.join("moved"), libdir: "lib64".into() };
+    std::fs::rename(staging.join("opt/dps"), &moved.prefix)
+        .map_err(|error| format!("{}: {error}", staging.display()))?;
     run(&mut cargo(["build", "--locked", "--quiet", "-p", "c-service"]))?;
     let outside = std::env::temp_dir().join(format!("dps-outside-{}", std::process::id()));
-    let checked = programs_outside(&prefix, &outside);
+    let checked = programs_outside(&moved, &outside);
     let _ = std::fs::remove_dir_all(&outside);
     checked
 }
 
-fn programs_outside(prefix: &Path, outside: &Path) -> Outcome {
+fn programs_outside(place: &Place, outside: &Path) -> Outcome {
     for (from, name) in
         [("examples/c/posix_register.c", "main.c"), ("examples/c/cmake/CMakeLists.txt", "CMakeLists.txt")]
     {
@@ -94,24 +165,27 @@ fn programs_outside(prefix: &Path, outside: &Path) -> Outcome {
     }
     let script = |line: &str| {
         let mut shell = command("sh", ["-ec", line]);
-        shell.current_dir(outside).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
-        run(shell.env("PREFIX", prefix))
+        shell.current_dir(outside).env("PKG_CONFIG_PATH", place.lib().join("pkgconfig"));
+        run(shell.env("LIB", place.lib()))
     };
     script("cc main.c $(pkg-config --cflags --libs dps) -o shared")?;
-    let with_static_library = "cc main.c $(pkg-config --cflags dps) \"$PREFIX/lib/libdps.a\" \
-                               $(pkg-config --static --libs-only-l dps | sed 's/-ldps//') -o static";
+    script(
+        "cc -static main.c $(pkg-config --static --cflags --libs dps) -Wl,--gc-sections -o static 2> log || { cat log; exit 1; }",
+    )?;
+    let with_static_library = "cc main.c $(pkg-config --cflags dps) \"$LIB/libdps.a\" \
+                               $(pkg-config --static --libs-only-l dps | sed 's/-ldps//') -o partly-static";
     script(with_static_library)?;
-    script("cmake -S . -B build -DCMAKE_PREFIX_PATH=\"$PREFIX\" > cmake.log && cmake --build build >> cmake.log")?;
-    for program in ["shared", "static", "build/register"] {
-        registers(prefix, &outside.join(program))?;
+    script("cmake -S . -B build -Ddps_DIR=\"$LIB/cmake/dps\" > cmake.log && cmake --build build >> cmake.log")?;
+    for program in ["shared", "static", "partly-static", "build/register", "build/register_static"] {
+        registers(place, &outside.join(program))?;
     }
     Ok(())
 }
 
-fn registers(prefix: &Path, program: &Path) -> Outcome {
+fn registers(place: &Place, program: &Path) -> Outcome {
     let call = r#""$0" "$DPS_TEST_ID_SCOPE" sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6 "$DPS_TEST_DEVICE_KEY_FILE" "$DPS_TEST_HTTPS" "$DPS_TEST_CA_FILE""#;
     let mut service = command(target_dir().join("debug/c-service"), ["sh", "-ec", call]);
-    service.arg(program).env("LD_LIBRARY_PATH", prefix.join("lib"));
+    service.arg(program).env("LD_LIBRARY_PATH", place.lib());
     let said = output(&mut service)?;
     if said.trim() != "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6 is assigned to hub-a.test" {
         return Err(format!("{} says: {said}", program.display()));
@@ -120,7 +194,7 @@ fn registers(prefix: &Path, program: &Path) -> Outcome {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Outcome {
+pub(crate) fn copy(from: &Path, to: &Path) -> Outcome {
     let from = crate::run::root().join(from);
     let copied = folder_of(to).and_then(|()| std::fs::copy(&from, to));
     copied.map(|_| ()).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
@@ -137,4 +211,28 @@ fn link(target: &str, path: &Path) -> Outcome {
 
 fn folder_of(path: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(prefix: &str, libdir: Option<&str>, staging: Option<&str>) -> Result<Place, String> {
+        Place::new(prefix, libdir, staging.map(OsString::from))
+    }
+
+    #[test]
+    fn libdir_is_in_prefix_and_staging_folder_is_nowhere_written() {
+        let staged = place("/usr", Some("/usr/lib/x86_64-linux-gnu"), Some("/tmp/stage")).unwrap();
+        assert_eq!(staged.prefix, Path::new("/tmp/stage/usr"));
+        assert!(
+            staged.pkg_config().starts_with("prefix=${pcfiledir}/../../..\nlibdir=${prefix}/lib/x86_64-linux-gnu\n")
+        );
+        assert!(staged.cmake().contains("${CMAKE_CURRENT_LIST_DIR}/../../../..\""));
+        assert!(!staged.pkg_config().contains("stage") && !staged.pkg_config().contains("gcc_s"));
+        assert_eq!(place("/usr", None, Some("")).unwrap().lib(), Path::new("/usr/lib"));
+        for outside in ["/opt/lib", "../lib", ""] {
+            assert!(place("/usr", Some(outside), None).is_err(), "{outside}");
+        }
+    }
 }

@@ -6,7 +6,9 @@
 mod bare;
 mod benches;
 mod c;
+mod c_asan;
 mod c_image;
+mod c_tests;
 mod c_vectors;
 mod cargo_checks;
 mod core_deps;
@@ -15,6 +17,7 @@ mod emulator;
 mod errors;
 mod examples;
 mod firmware;
+mod firmware_lib;
 mod fuzz;
 mod header;
 mod image;
@@ -79,6 +82,7 @@ const CHECKS: &[Task] = &[
         about: "the C library: header in every dialect, tests under sanitizers and valgrind, faults",
         run: c::check,
     },
+    Task { name: "c-asan", about: "the C library's tests with AddressSanitizer in its Rust too", run: c_asan::check },
     Task { name: "miri", about: "the C library's use of C memory, under Miri", run: miri::check },
     Task {
         name: "firmware",
@@ -148,17 +152,27 @@ const OTHERS: &[Task] = &[
         about: "write the expectations in dps-edge/tests/golden anew",
         run: cargo_checks::write_golden,
     },
-    Task { name: "install-c", about: "install the C library: --prefix FOLDER", run: install_c::install },
+    Task {
+        name: "install-c",
+        about: "install the C library: --prefix FOLDER [--libdir FOLDER], below DESTDIR if that is set",
+        run: install_c::install,
+    },
+    Task {
+        name: "firmware-lib",
+        about: "make the C library for firmware: --target TRIPLE --prefix FOLDER",
+        run: firmware_lib::make,
+    },
     Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },
     Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
 ];
 
 /// Tasks that take what stands behind their names ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 3] = ["fuzz", "install-c", "mutants"];
+const TAKE_ARGUMENTS: [&str; 4] = ["firmware-lib", "fuzz", "install-c", "mutants"];
 
 /// Why a check cannot be made on this machine, and what to do about it.
 fn missing(check: &str) -> Option<String> {
     match check {
+        "c-asan" => c_asan::missing(),
         "fuzz" => fuzz::missing(),
         "interop" => interop::missing(),
         "miri" => miri::missing(),

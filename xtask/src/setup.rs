@@ -134,12 +134,23 @@ pub(crate) fn bare() -> Result<Bare, String> {
     debian().ok_or_else(|| format!("no library for {}; `cargo xtask setup` gets it", TARGETS.join(" and ")))
 }
 
+/// The best way to build for one target, which may be none of those that are checked.
+pub(crate) fn bare_for(target: &str) -> Result<Bare, String> {
+    if target_installed(target) {
+        return Ok(Bare::Prebuilt);
+    }
+    let debian = debian().filter(|_| TARGETS.contains(&target));
+    debian.ok_or_else(|| format!("there is no library for {target}; get it by: rustup target add {target}"))
+}
+
 fn targets_installed() -> bool {
+    TARGETS.iter().all(|target| target_installed(target))
+}
+
+fn target_installed(target: &str) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    TARGETS.iter().all(|target| {
-        let folder = output(&mut command(&rustc, ["--print", "target-libdir", "--target", target]));
-        folder.is_ok_and(|folder| PathBuf::from(folder.trim()).is_dir())
-    })
+    let folder = output(&mut command(&rustc, ["--print", "target-libdir", "--target", target]));
+    folder.is_ok_and(|folder| PathBuf::from(folder.trim()).is_dir())
 }
 
 fn add_targets() -> bool {

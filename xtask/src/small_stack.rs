@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::c::{SYSTEM_LIBRARIES, WARNINGS};
+use crate::c::SYSTEM_LIBRARIES;
+use crate::c_tests::WARNINGS;
 use crate::run::{Outcome, cargo, command, output, run, target_dir};
 
 pub(crate) fn check() -> Outcome {

@@ -74,10 +74,10 @@ static bool serve(void)
         return frame_number('T', (uint64_t)time(NULL), 8);
     case 'O':
         hang_up();
-        bridge.service = tls_open(bridge.host, bridge.port, bridge.ca_file, TIMEOUT_MS, &error);
+        bridge.service = tls_open(bridge.host, bridge.port, bridge.ca_file, tls_now_ms() + TIMEOUT_MS, &error);
         return frame_number('O', bridge.service == NULL ? (uint64_t)error : 0, 4);
     case 'D':
-        if (bridge.service != NULL && tls_write(bridge.service, bytes, length) != 0)
+        if (bridge.service != NULL && tls_write(bridge.service, bytes, length, tls_now_ms() + TIMEOUT_MS) != 0)
             hang_up();
         return true;
     case 'C':
@@ -92,8 +92,9 @@ static bool serve(void)
 static bool pass_on(void)
 {
     uint8_t bytes[MODEM_FRAME];
-    const int length = tls_read(bridge.service, bytes, sizeof bytes);
-    if (length == TLS_NOTHING_YET)
+    const int length = tls_read(bridge.service, bytes, sizeof bytes, 0);
+    /* What has come was for TLS itself. */
+    if (length == TLS_TIMED_OUT)
         return true;
     if (length > 0)
         return frame('D', bytes, (size_t)length);

@@ -1,0 +1,69 @@
+//! The C programs that test the C library: how they are compiled, and run by themselves or under another program.
+
+use std::path::{Path, PathBuf};
+
+use crate::c::SYSTEM_LIBRARIES;
+use crate::run::{Outcome, command, output, run, target_dir};
+
+/// No warning in C of ours.
+pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
+const TESTS: &str = "bindings/c/tests";
+
+/// Compiles a program of the tests' folder, linked with a library where it needs that.
+pub(crate) fn compile(
+    folder: &Path,
+    name: &str,
+    sources: &[&str],
+    flags: &[&str],
+    library: Option<&Path>,
+) -> Result<PathBuf, String> {
+    let program = folder.join(name);
+    let mut gcc = command("gcc", WARNINGS);
+    gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-g", "-Ibindings/c/include", "-I"]).arg(folder);
+    gcc.args(flags).args(sources.iter().map(|source| format!("{TESTS}/{source}")));
+    gcc.arg("-o").arg(&program);
+    if let Some(library) = library {
+        gcc.arg(library).args(SYSTEM_LIBRARIES.split(' '));
+    }
+    run(&mut gcc)?;
+    Ok(program)
+}
+
+/// The two programs of tests.
+pub(crate) struct Tests {
+    bare: PathBuf,
+    hosted: PathBuf,
+}
+
+impl Tests {
+    pub(crate) fn build(folder: &Path, kind: &str, flags: &[&str], library: &Path) -> Result<Self, String> {
+        let bare = ["bare.c", "pointers.c", "machine.c", "scene.c", "vectors_run.c"];
+        let tests = Self {
+            bare: compile(folder, &format!("bare-{kind}"), &bare, flags, Some(library))?,
+            hosted: compile(folder, &format!("hosted-{kind}"), &["hosted.c"], flags, Some(library))?,
+        };
+        for program in [&tests.bare, &tests.hosted] {
+            let symbols = output(command("nm", ["-a"]).arg(program))?;
+            let present = ["__asan_init", "__ubsan_handle"].map(|name| symbols.contains(name));
+            if present != [!flags.is_empty(); 2] {
+                return Err(format!("{}: sanitizers present: {present:?}", program.display()));
+            }
+        }
+        Ok(tests)
+    }
+
+    /// Under another program, or by themselves.
+    pub(crate) fn run(&self, under: &[&str]) -> Outcome {
+        println!(
+            "{}",
+            if under.is_empty() { "under AddressSanitizer and UndefinedBehaviorSanitizer:" } else { under[0] }
+        );
+        let whole = |program: &Path| {
+            let words = under.iter().map(PathBuf::from).chain([program.to_owned()]);
+            words.collect::<Vec<_>>()
+        };
+        let bare = whole(&self.bare);
+        run(&mut command(&bare[0], &bare[1..]))?;
+        run(command(target_dir().join("debug/c-service"), whole(&self.hosted)).env("ASAN_OPTIONS", "detect_leaks=1"))
+    }
+}

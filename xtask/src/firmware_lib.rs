@@ -1,0 +1,28 @@
+//! Makes the C library for firmware: header, archive and licenses in a folder. What firmware links is built here only, so
+//! that no flag can be forgotten.
+
+use std::path::Path;
+
+use crate::c_image::{Build, library_for};
+use crate::install_c::{copy, licenses, options};
+use crate::run::Outcome;
+
+/// `firmware-lib --target T --prefix P`.
+pub(crate) fn make() -> Outcome {
+    let usage = "say for what and where to: cargo xtask firmware-lib --target TRIPLE --prefix FOLDER";
+    let [Some(target), Some(prefix)] = options(["--target", "--prefix"], usage)? else { return Err(usage.into()) };
+    let prefix = std::path::absolute(&prefix).map_err(|error| format!("{prefix}: {error}"))?;
+    make_in(&target, &prefix)?;
+    println!("made {0}/lib/libdps.a for {target}, and {0}/include/dps.h", prefix.display());
+    Ok(())
+}
+
+pub(crate) fn make_in(target: &str, prefix: &Path) -> Outcome {
+    if !target.split('-').any(|part| part == "none") {
+        return Err(format!("{target} has an operating system; for that there is `cargo xtask install-c`"));
+    }
+    let built = library_for(target, Build::Stable)?;
+    copy(&built.join("libdps.a"), &prefix.join("lib/libdps.a"))?;
+    copy(Path::new("bindings/c/include/dps.h"), &prefix.join("include/dps.h"))?;
+    licenses(prefix)
+}
