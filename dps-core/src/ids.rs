@@ -106,6 +106,9 @@ impl<'a> Endpoint<'a> {
         let skipped = if starts_with_https(text) { "https://".len() } else { 0 };
         let rest = text.get(skipped..).unwrap_or("");
         let rest = rest.strip_suffix("/").unwrap_or(rest);
+        if rest.as_bytes().windows(3).any(|bytes| bytes == b"://") {
+            return Err(ConfigError::Endpoint(IdProblem::Scheme));
+        }
         let (host, port) = split_port(rest);
         check_length(host, HOST_MAX).map_err(ConfigError::Endpoint)?;
         if let Some(offset) = host.bytes().position(|byte| !is_host_byte(byte)) {
@@ -377,6 +380,11 @@ mod tests {
             ["", "https://", ":443", "dps.test:0", "dps.test:65536", "dps.test:x", "http://dps.test", "a/b", "[::1]443"]
         {
             assert!(Endpoint::new(text).is_err(), "{text:?} was taken");
+        }
+        for text in
+            ["http://dps.test", "HTTP://dps.test:80/", "mqtts://dps.test:8883", "https://http://dps.test", "://x"]
+        {
+            assert_eq!(Endpoint::new(text), Err(ConfigError::Endpoint(IdProblem::Scheme)), "{text:?}");
         }
         assert_eq!(format!("{:?}", Endpoint::GLOBAL), "global.azure-devices-provisioning.net");
     }

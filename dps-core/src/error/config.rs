@@ -85,6 +85,9 @@ pub enum IdProblem {
         /// Where, in bytes from the start.
         offset: usize,
     },
+    /// It names a scheme other than `https`, such as `http://` or `mqtts://`.
+    #[error("its scheme is not https")]
+    Scheme,
     /// The port is none.
     #[error("the port is not a number from 1 to 65535")]
     Port,
