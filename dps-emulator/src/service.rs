@@ -129,6 +129,12 @@ impl Service {
         self.groups.get(enrollment_group_id)
     }
 
+    /// Whether an enrollment can be for this device: its own, or any group's, whose devices nobody knows before.
+    #[must_use]
+    pub fn can_let_in(&self, registration_id: &str) -> bool {
+        self.enrollment(registration_id).is_some() || self.groups.iter().next().is_some()
+    }
+
     /// Deletes an individual enrollment and its record. The device entry stays in its hub.
     pub fn delete_enrollment(&mut self, registration_id: &str) -> bool {
         self.delete::<IndividualEnrollment>(registration_id, &Precondition::None).is_ok()

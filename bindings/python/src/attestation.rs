@@ -1,18 +1,16 @@
 //! The keys that a device proves itself with, as Python objects that never show them.
 
-use std::path::PathBuf;
-
 use dps_client::DpsError;
 use dps_client::core::credentials::GroupDeriver;
 use dps_client::core::{ConfigError, Key};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
-use crate::errors::{configuration, exception};
+use crate::argument;
+use crate::errors::{check, exception};
 use crate::ids::registration_id;
-use crate::secret::{Secret, SecretArgument, type_name};
+use crate::secret::{Secret, not_pickled, secret_argument};
 use crate::signer::Signer;
 
 /// A device's own key: an individual enrollment's, or one derived from a group's. Base64 of 16 to 64 bytes.
@@ -25,30 +23,38 @@ pub(crate) struct SymmetricKey(Key);
 #[pymethods]
 impl SymmetricKey {
     #[new]
-    fn new(py: Python<'_>, key: SecretArgument) -> PyResult<Self> {
-        read(py, &key).map(Self)
+    fn new(key: &Bound<'_, PyAny>) -> PyResult<Self> {
+        read("key", key).map(Self)
     }
 
     /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, raw: &[u8]) -> PyResult<Self> {
-        Key::from_bytes(raw).map(Self).map_err(|error| configuration(py, error))
+    fn from_bytes(raw: &Bound<'_, PyAny>) -> PyResult<Self> {
+        check(raw.py(), "raw", Key::from_bytes(argument::bytes("raw", raw)?)).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm.
     #[staticmethod]
-    fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        from_file(py, path).map(Self)
+    fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Self> {
+        from_file(path).map(Self)
     }
 
     /// HMAC-SHA256 of a message under this key, 32 bytes: what a Signer returns.
-    fn sign<'py>(&self, py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.0.sign(message).expose())
+    fn sign<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let signature = self.0.sign(argument::bytes("message", message)?);
+        Ok(PyBytes::new(message.py(), signature.expose()))
     }
 
     /// The key as base64.
     fn to_base64(&self) -> Secret {
         to_base64(&self.0)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(not_pickled(
+            "a SymmetricKey",
+            "give other processes the path of its file, or to_base64().expose() on purpose",
+        ))
     }
 
     fn __repr__(&self) -> String {
@@ -79,25 +85,31 @@ impl GroupKey {
 #[pymethods]
 impl GroupKey {
     #[new]
-    fn new(py: Python<'_>, key: SecretArgument) -> PyResult<Self> {
-        read(py, &key).map(Self::of)
+    fn new(key: &Bound<'_, PyAny>) -> PyResult<Self> {
+        read("key", key).map(Self::of)
     }
 
     /// Takes 16 to 64 raw bytes.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, raw: &[u8]) -> PyResult<Self> {
-        Key::from_bytes(raw).map(Self::of).map_err(|error| configuration(py, error))
+    fn from_bytes(raw: &Bound<'_, PyAny>) -> PyResult<Self> {
+        check(raw.py(), "raw", Key::from_bytes(argument::bytes("raw", raw)?)).map(Self::of)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm.
     #[staticmethod]
-    fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        from_file(py, path).map(Self::of)
+    fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Self> {
+        from_file(path).map(Self::of)
     }
 
     /// The key of one device of the group. The registration id is used exactly as it is spelled.
-    fn derive(&self, py: Python<'_>, registration_id: &str) -> PyResult<SymmetricKey> {
-        Ok(SymmetricKey(self.deriver.derive(self::registration_id(py, registration_id)?)))
+    fn derive(&self, registration_id: &Bound<'_, PyAny>) -> PyResult<SymmetricKey> {
+        let id = argument::text("registration_id", registration_id)?;
+        Ok(SymmetricKey(self.deriver.derive(self::registration_id(registration_id.py(), &id)?)))
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = "give other processes the device keys that it derives, or the path of its file";
+        Err(not_pickled("a GroupKey makes every key of its group and", instead))
     }
 
     fn __repr__(&self) -> String {
@@ -105,8 +117,8 @@ impl GroupKey {
     }
 }
 
-fn read(py: Python<'_>, text: &str) -> PyResult<Key> {
-    Key::from_base64(text.trim()).map_err(|error| configuration(py, error))
+fn read(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Key> {
+    check(given.py(), name, Key::from_base64(secret_argument(name, given)?.trim()))
 }
 
 /// A group's key as a function takes it: the object, or its text.
@@ -114,10 +126,12 @@ pub(crate) fn group_key(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py
     if let Ok(key) = given.cast::<GroupKey>() {
         return Ok(key.clone().unbind());
     }
-    Py::new(py, GroupKey::of(read(py, &given.extract::<SecretArgument>()?)?))
+    Py::new(py, GroupKey::of(read("group_key", given)?))
 }
 
-fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Key> {
+fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Key> {
+    let py = path.py();
+    let path = argument::path("path", path)?;
     let read = || {
         let key = dps_client::SymmetricKey::from_file(path)?.to_base64();
         Ok::<_, DpsError>(Key::from_base64(key.expose())?)
@@ -138,27 +152,21 @@ pub(crate) enum Attestation<'py> {
     Signer(Bound<'py, Signer>),
 }
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Attestation<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+impl<'py> Attestation<'py> {
+    pub(crate) fn of(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(key) = object.cast::<SymmetricKey>() {
-            return Ok(Self::Key(key.to_owned()));
+            return Ok(Self::Key(key.clone()));
         }
         if let Ok(group) = object.cast::<GroupKey>() {
-            return Ok(Self::Group(group.to_owned()));
+            return Ok(Self::Group(group.clone()));
         }
         if let Ok(signer) = object.cast::<Signer>() {
-            return Ok(Self::Signer(signer.to_owned()));
+            return Ok(Self::Signer(signer.clone()));
         }
-        Err(PyTypeError::new_err(format!(
-            "attestation is a SymmetricKey, a GroupKey or a Signer, not {}; a key's text goes into SymmetricKey(text)",
-            type_name(&object)
-        )))
+        let right = "a SymmetricKey, a GroupKey or a Signer (a key's text goes into SymmetricKey(text))";
+        Err(argument::wrong_type(name, right, object))
     }
-}
 
-impl Attestation<'_> {
     /// The builder with this credential.
     pub(crate) fn give(
         &self,

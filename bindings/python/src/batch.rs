@@ -35,6 +35,12 @@ impl Texts {
         self.ends.len()
     }
 
+    /// The first that is no registration id.
+    pub(crate) fn first_wrong(&self) -> Option<Wrong> {
+        let ids = (0..self.len()).map(|number| (number, self.get(number).unwrap_or_default()));
+        ids.filter_map(|(number, id)| RegistrationId::new(id).err().map(|error| (number, error))).next()
+    }
+
     fn get(&self, number: usize) -> Option<&str> {
         let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
         self.text.get(start..*self.ends.get(number)?)

@@ -4,12 +4,12 @@
 //! they raise reaches the caller.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dps_client::{CallRuntime, DpsError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::asyncio::{self, EventLoop};
@@ -29,13 +29,26 @@ pub(crate) struct Call(Arc<State>);
 
 struct State {
     event_loop: Option<EventLoop>,
-    raised: Mutex<Option<PyErr>>,
-    stop: Notify,
+    /// The caller's context variables.
+    context: Py<PyAny>,
+    changing: Mutex<Changing>,
+}
+
+#[derive(Default)]
+struct Changing {
+    /// What ends the call, whatever else comes of it.
+    stopped: Option<PyErr>,
+    /// Why a failure came about.
+    cause: Option<PyErr>,
+    /// The callable that was begun.
+    begun: Option<Py<PyAny>>,
+    ended: bool,
 }
 
 impl Call {
-    fn new(event_loop: Option<EventLoop>) -> Self {
-        Self(Arc::new(State { event_loop, raised: Mutex::new(None), stop: Notify::new() }))
+    fn new(py: Python<'_>, event_loop: Option<EventLoop>) -> PyResult<Self> {
+        let context = py.import("contextvars")?.call_method0("copy_context")?.unbind();
+        Ok(Self(Arc::new(State { event_loop, context, changing: Mutex::default() })))
     }
 
     /// The call in which the code that asks runs.
@@ -48,42 +61,62 @@ impl Call {
         self.0.event_loop.as_ref()
     }
 
+    /// The context variables of its caller.
+    pub(crate) fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.0.context.bind(py)
+    }
+
     /// Keeps what a callable raised, as the cause of the failure that comes of it.
     pub(crate) fn keep_cause(&self, raised: PyErr) {
-        *self.raised() = Some(raised);
+        self.changing().cause = Some(raised);
     }
 
-    /// Ends the call with what a callable raised.
+    /// Keeps what a callable raised, as what the caller gets.
     pub(crate) fn stop(&self, raised: PyErr) {
-        self.keep_cause(raised);
-        self.0.stop.notify_one();
+        self.changing().stopped = Some(raised);
     }
 
-    fn raised(&self) -> std::sync::MutexGuard<'_, Option<PyErr>> {
-        self.0.raised.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a callable that is about to begin; an error where the call has ended.
+    pub(crate) fn begin(&self, calling: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut changing = self.changing();
+        if changing.ended {
+            return Err(PyRuntimeError::new_err("the call has ended"));
+        }
+        changing.begun = Some(calling.clone().unbind());
+        Ok(())
     }
 
-    /// Does the work within this call; none when it was stopped.
-    async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let stoppable = async {
-            tokio::select! {
-                // The work goes first: it is what lets a callable stop it.
-                biased;
-                done = work => Some(done),
-                () = self.0.stop.notified() => None,
-            }
-        };
-        CURRENT.scope(self.clone(), stoppable).await
+    /// The callable that was begun, which is no longer the call's.
+    pub(crate) fn begun(&self) -> Option<Py<PyAny>> {
+        self.changing().begun.take()
+    }
+
+    /// Whether its caller waits no longer.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.changing().ended
+    }
+
+    /// Begins nothing any more, and gives up what was begun.
+    pub(crate) fn end(&self, py: Python<'_>) -> PyResult<()> {
+        self.changing().ended = true;
+        let begun = self.begun();
+        begun.map_or(Ok(()), |calling| calling.call_method0(py, "give_up").map(drop))
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the caller gets.
-    fn outcome<T>(&self, py: Python<'_>, done: Option<Result<T, DpsError>>) -> PyResult<T> {
-        let raised = self.raised().take();
-        match (done, raised) {
-            (Some(Ok(value)), _) => Ok(value),
-            (Some(Err(error)), cause) => Err(errors::exception(py, &error, cause)),
-            (None, Some(raised)) => Err(raised),
-            (None, None) => Err(pyo3::exceptions::PyRuntimeError::new_err("the call ended without an outcome")),
+    fn outcome<T>(&self, py: Python<'_>, done: Result<T, DpsError>) -> PyResult<T> {
+        let (stopped, cause) = {
+            let mut changing = self.changing();
+            (changing.stopped.take(), changing.cause.take())
+        };
+        match (stopped, done) {
+            (Some(raised), _) => Err(raised),
+            (None, Ok(value)) => Ok(value),
+            (None, Err(error)) => Err(errors::exception(py, &error, cause)),
         }
     }
 }
@@ -92,8 +125,8 @@ impl Call {
 pub(crate) fn block<T: Send>(py: Python<'_>, work: impl Future<Output = Result<T, DpsError>> + Send) -> PyResult<T> {
     logging::refresh(py)?;
     let runtime = CallRuntime::new().map_err(|error| errors::exception(py, &error, None))?;
-    let call = Call::new(None);
-    let mut work = pin!(call.run(work));
+    let call = Call::new(py, None)?;
+    let mut work = pin!(CURRENT.scope(call.clone(), work));
     loop {
         let slice = || runtime.block_on(async { timeout(SLICE, work.as_mut()).await.ok() });
         if let Some(done) = py.detach(slice) {
@@ -113,9 +146,10 @@ where
 {
     logging::refresh(py)?;
     let event_loop = EventLoop::running(py)?;
-    let call = Call::new(Some(event_loop.clone_ref(py)));
-    asyncio::future(py, event_loop, async move {
-        let done = call.run(work).await;
+    let call = Call::new(py, Some(event_loop.clone_ref(py)))?;
+    let scope = call.clone();
+    asyncio::future(py, event_loop, call.clone(), async move {
+        let done = CURRENT.scope(scope, work).await;
         move |py: Python<'_>| call.outcome(py, done)
     })
 }

@@ -3,23 +3,26 @@
 //! Ids are taken in batches of bounded size and the interpreter is free while their keys are derived. A batch costs the
 //! hashing and the making of Python's own strings; taken as an Arrow stream, not even those.
 
-use std::sync::{Arc, Mutex, TryLockError};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use arrow_array::{Array, StringArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 use dps_client::core::credentials::derive::DERIVED_TEXT;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyList, PyString, PyTuple};
 use pyo3_arrow::ffi::{ArrayIterator, to_stream_pycapsule};
 
-use crate::asyncio::attached;
+use crate::argument::{self, type_name};
 use crate::attestation::{GroupKey, group_key};
 use crate::batch::{Batch, KeyText};
 use crate::errors::configuration_at;
+use crate::gate::attached;
 use crate::id_source::{IdSource, place};
 use crate::ids::registration_id;
+use crate::secret::not_pickled;
 
 /// The first batch is small, so that it comes soon; each is twice the one before, up to the largest.
 const COUNT_FIRST: usize = 256;
@@ -36,11 +39,15 @@ const COUNT_MOST: usize = 16_384;
 pub(crate) fn derive_device_key(
     py: Python<'_>,
     group_key: &Bound<'_, PyAny>,
-    registration_id: &str,
+    registration_id: &Bound<'_, PyAny>,
 ) -> PyResult<String> {
     let group = self::group_key(py, group_key)?;
+    // The quick way for what is right; the other finds the words for what is not.
+    let id = registration_id.cast::<PyString>().ok().and_then(|id| id.to_str().ok());
+    let id =
+        id.map_or_else(|| argument::text("registration_id", registration_id).map(Cow::Owned), |id| Ok(id.into()))?;
     let mut key = [0; DERIVED_TEXT];
-    group.get().deriver().write_base64(self::registration_id(py, registration_id)?, &mut key);
+    group.get().deriver().write_base64(self::registration_id(py, &id)?, &mut key);
     Ok(text(&key).to_owned())
 }
 
@@ -49,35 +56,58 @@ pub(crate) fn derive_device_key(
 /// ids is any iterable of str, or one column of strings that offers Arrow's C data interface (of PyArrow, Polars,
 /// pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is
 /// read one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises
-/// ConfigurationError when its turn comes, after the keys of those before it.
+/// ConfigurationError when its turn comes, after the keys of those before it; as an Arrow stream, before the first key.
 ///
 /// >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 /// >>> dict(zip(["a"], derive_device_keys(group, ["a"])))
 /// {'a': '4P6texRNmlQlty3YJONhNt851obWzIP6iFpYQaTHZfc='}
 #[pyfunction]
 pub(crate) fn derive_device_keys(group_key: &Bound<'_, PyAny>, ids: &Bound<'_, PyAny>) -> PyResult<DeviceKeys> {
-    let group = self::group_key(group_key.py(), group_key)?;
-    let deriving = Deriving {
+    let py = ids.py();
+    let group = self::group_key(py, group_key)?;
+    // What is no list of ids is refused now.
+    let first = IdSource::of(ids)?;
+    Ok(DeviceKeys {
         group,
-        foresees: ids.is_exact_instance_of::<PyList>() || ids.is_exact_instance_of::<PyTuple>(),
-        ids: IdSource::of(ids)?,
-        taken: 0,
-        count: COUNT_FIRST,
-        ahead: None,
-        broken: None,
-    };
-    Ok(DeviceKeys(Arc::new(Mutex::new(deriving))))
+        again: can_be_taken_again(ids, &first)?,
+        first: Mutex::new(Some(first)),
+        ids: ids.clone().unbind(),
+    })
 }
 
-/// Device keys that are derived as they are asked for, once: an iterable of str, or an Arrow stream of strings.
+/// Whether ids can be read several times: a list can, a generator and a stream cannot.
+fn can_be_taken_again(ids: &Bound<'_, PyAny>, first: &IdSource) -> PyResult<bool> {
+    Ok(match first {
+        IdSource::Iterator(iterator) => !iterator.bind(ids.py()).is(ids),
+        _ => ids.hasattr("__arrow_c_array__")? || ids.hasattr("__len__")?,
+    })
+}
+
+/// Device keys that are derived as they are asked for: an iterable of str, or an Arrow stream of strings.
+///
+/// They can be taken again where the ids can: from a list or a column, not from a generator. len() is that of the ids.
 #[pyclass(frozen, module = "dps_client")]
-pub(crate) struct DeviceKeys(Arc<Mutex<Deriving>>);
+pub(crate) struct DeviceKeys {
+    group: Py<GroupKey>,
+    ids: Py<PyAny>,
+    /// The ids as they were read when it was made.
+    first: Mutex<Option<IdSource>>,
+    /// Whether they can be read again.
+    again: bool,
+}
 
 #[pymethods]
 impl DeviceKeys {
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let batches = Batches(Arc::clone(&self.0));
+        let foresees =
+            self.ids.bind(py).is_exact_instance_of::<PyList>() || self.ids.bind(py).is_exact_instance_of::<PyTuple>();
+        let batches = Batches(self.deriving(py, self.take_ids(py)?, foresees));
         py.import("itertools")?.getattr("chain")?.call_method1("from_iterable", (batches,))
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        let ids = self.ids.bind(py);
+        ids.len().map_err(|_| PyTypeError::new_err(format!("ids has no length: it is of type {}", type_name(ids))))
     }
 
     /// The keys as Arrow's C stream of strings: for pyarrow.chunked_array(keys), polars.Series(keys) and so on.
@@ -87,7 +117,9 @@ impl DeviceKeys {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let deriving = Arc::clone(&self.0);
+        // Inside the stream an error could not say what it is.
+        let ids = self.take_ids(py)?.checked(py)?;
+        let deriving = self.deriving(py, ids, true);
         let columns = std::iter::from_fn(move || {
             let keys = attached(|py| next(py, &deriving)).transpose()?;
             Some(keys.map_err(|raised| ArrowError::ExternalError(raised.into())).and_then(column))
@@ -96,8 +128,32 @@ impl DeviceKeys {
         Ok(to_stream_pycapsule(py, Box::new(ArrayIterator::new(columns, field)), requested_schema)?)
     }
 
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(not_pickled("DeviceKeys", "derive them in the process that needs them, or give it list(keys)"))
+    }
+
     fn __repr__(&self) -> &'static str {
         "DeviceKeys(..)"
+    }
+}
+
+impl DeviceKeys {
+    /// The ids from the first on.
+    fn take_ids(&self, py: Python<'_>) -> PyResult<IdSource> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match first {
+            Some(first) => Ok(first),
+            None if self.again => IdSource::of(self.ids.bind(py)),
+            None => Err(PyRuntimeError::new_err(
+                "these keys were taken already: their ids came from an iterator, which gives each once; keep list(keys), or give a list of ids",
+            )),
+        }
+    }
+
+    fn deriving(&self, py: Python<'_>, ids: IdSource, foresees: bool) -> Arc<Mutex<Deriving>> {
+        let group = self.group.clone_ref(py);
+        let deriving = Deriving { group, foresees, ids, taken: 0, count: COUNT_FIRST, ahead: None, broken: None };
+        Arc::new(Mutex::new(deriving))
     }
 }
 

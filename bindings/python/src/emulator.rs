@@ -11,16 +11,22 @@ use dps_emulator::{
     EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter, Service,
     Settings, StartError,
 };
-use pyo3::exceptions::{PyKeyError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::duration::Seconds;
+use crate::argument;
+use crate::gate::Gate;
 use crate::logging;
 use crate::runtime::with_threads;
 use crate::secret::Secret;
+
+/// Ten years, in seconds: the date of a hint keeps its four-digit year.
+const DATE_OFFSET_MOST: i64 = 10 * 365 * 24 * 3600;
+/// The largest weight that a hub can have.
+const WEIGHT_MOST: u32 = 1000;
 
 struct Running {
     emulator: dps_emulator::Emulator,
@@ -51,9 +57,9 @@ impl Emulator {
         mqtt_port: u16,
         wss_port: u16,
         id_scope: Option<String>,
-        hubs: Vec<(String, u32)>,
-        retry_after: Hint,
-        assigning: Seconds,
+        hubs: Vec<(String, Bound<'_, PyAny>)>,
+        retry_after: Option<Bound<'_, PyAny>>,
+        assigning: Bound<'_, PyAny>,
         assign_at_once: bool,
         rate_limits: bool,
         echo_payload: bool,
@@ -61,11 +67,16 @@ impl Emulator {
         strict_at_connect: bool,
         check_expiry_on_poll: bool,
         clock_offset_ms: i64,
-        seed: Option<u64>,
+        seed: Option<Bound<'_, PyAny>>,
         state_dir: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
-        let assigning_ms = u64::try_from(assigning.0.as_millis()).unwrap_or(u64::MAX);
+        let assigning = argument::duration("assigning", &assigning)?;
+        let assigning_ms = u64::try_from(assigning.as_millis()).unwrap_or(u64::MAX);
+        let hint = retry_after.map(|given| hint("retry_after", &given)).transpose()?;
+        let seed = seed.map(|given| argument::whole("seed", &given, 0..=u64::MAX)).transpose()?;
+        let hubs = hubs.into_iter().map(|(host, given)| Ok((host, weight("hubs", &given)?)));
+        let hubs = hubs.collect::<PyResult<Vec<_>>>()?;
         let mut options = EmulatorOptions::new()
             .listen(listen)
             .https_port(https_port)
@@ -74,7 +85,7 @@ impl Emulator {
             .clock_offset_ms(clock_offset_ms)
             .service(|service| {
                 let service = service
-                    .hint(retry_after.0)
+                    .hint(hint)
                     .assigning_ms(assigning_ms)
                     .assign_at_once(assign_at_once)
                     .limits(if rate_limits { Limits::default() } else { Limits::none() })
@@ -97,7 +108,8 @@ impl Emulator {
         if let Some(path) = state_dir {
             options = options.state_dir(path);
         }
-        let runtime = with_threads("dps-emulator")?;
+        let gate = Gate::open(py)?;
+        let runtime = with_threads("dps-emulator", &gate)?;
         let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
         match started {
             Ok(emulator) => {
@@ -153,14 +165,16 @@ impl Emulator {
 
     /// Creates or replaces an individual enrollment, in the service's own JSON; gives its two keys.
     fn put_enrollment(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
-        let enrollment: IndividualEnrollment = parse(json)?;
+        let enrollment: IndividualEnrollment = parse_whole(json)?;
+        self.check_hubs(py, &enrollment.settings)?;
         let kept = self.service(py, |service, now| service.put_enrollment(now, enrollment))?;
         keys(&kept.map_err(|problem| refused(&problem))?.settings)
     }
 
     /// Creates or replaces an enrollment group, in the service's own JSON; gives its two keys.
     fn put_group(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
-        let group: EnrollmentGroup = parse(json)?;
+        let group: EnrollmentGroup = parse_whole(json)?;
+        self.check_hubs(py, &group.settings)?;
         let kept = self.service(py, |service, now| service.put_group(now, group))?;
         keys(&kept.map_err(|problem| refused(&problem))?.settings)
     }
@@ -199,7 +213,8 @@ impl Emulator {
     }
 
     /// Links a hub, or changes its weight.
-    fn link_hub(&self, py: Python<'_>, host: &str, weight: u32) -> PyResult<()> {
+    fn link_hub(&self, py: Python<'_>, host: &str, weight: &Bound<'_, PyAny>) -> PyResult<()> {
+        let weight = self::weight("weight", weight)?;
         let linked = self.service(py, |service, _| service.link_hub(host, weight))?;
         linked.map_err(|error| PyValueError::new_err(error.to_string()))
     }
@@ -213,6 +228,11 @@ impl Emulator {
     fn plan_fault(&self, py: Python<'_>, json: &str) -> PyResult<()> {
         let plan: FaultPlan = parse(json)?;
         self.service(py, |service, _| service.inject_plan(&plan))
+    }
+
+    /// Whether there can be a device of this id: enrolled by itself, or in a group, which knows no ids before.
+    fn can_let_in(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
+        self.service(py, |service, _| service.can_let_in(registration_id))
     }
 
     /// What is planned, oldest first, as JSON.
@@ -280,6 +300,17 @@ impl Emulator {
         Err(PyRuntimeError::new_err("this emulator runs in the process that started it: start another one here"))
     }
 
+    /// Refuses hubs that devices could never be assigned to.
+    fn check_hubs(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
+        let linked: Vec<String> = self.service(py, |service, _| service.linked_hubs().map(str::to_owned).collect())?;
+        let mut named = settings.iot_hubs.iter().flatten().chain(&settings.iot_hub_host_name);
+        let Some(hub) = named.find(|hub| !linked.iter().any(|linked| linked.eq_ignore_ascii_case(hub))) else {
+            return Ok(());
+        };
+        let problem = format!("'{hub}' is not linked to this service; linked are: {}", linked.join(", "));
+        Err(argument::refused("hubs", problem))
+    }
+
     fn with<T: Send>(&self, py: Python<'_>, ask: impl FnOnce(&dps_emulator::Emulator) -> T + Send) -> PyResult<T> {
         self.check_process()?;
         let answer = py.detach(|| {
@@ -311,25 +342,20 @@ impl Drop for Emulator {
     }
 }
 
-/// The hint while assigning: seconds, `{"dateOffset": seconds}` for an HTTP-date, or none.
-struct Hint(Option<RetryAfter>);
+/// The hint while assigning: seconds, or `{"dateOffset": seconds}` for an HTTP-date.
+fn hint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<RetryAfter> {
+    let Ok(date) = given.cast::<PyDict>() else {
+        return argument::whole(name, given, 0..=u32::MAX).map(RetryAfter::Seconds);
+    };
+    let Some(offset) = date.get_item("dateOffset")?.filter(|_| date.len() == 1) else {
+        return Err(argument::refused(name, "must be whole seconds, {\"dateOffset\": seconds} or None"));
+    };
+    argument::whole(name, &offset, -DATE_OFFSET_MOST..=DATE_OFFSET_MOST).map(RetryAfter::Date)
+}
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Hint {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_none() {
-            return Ok(Self(None));
-        }
-        if let Ok(date) = object.cast::<PyDict>()
-            && let Some(offset) = date.get_item("dateOffset")?.filter(|_| date.len() == 1)
-        {
-            return Ok(Self(Some(RetryAfter::Date(offset.extract()?))));
-        }
-        object.extract().map(|seconds| Self(Some(RetryAfter::Seconds(seconds)))).map_err(|_| {
-            PyTypeError::new_err("retry_after is whole seconds, {\"dateOffset\": seconds} for an HTTP-date, or None")
-        })
-    }
+/// A hub's share of the devices.
+fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
+    argument::whole(name, given, 1..=WEIGHT_MOST)
 }
 
 fn not_started(error: &StartError) -> PyErr {
@@ -344,6 +370,27 @@ fn not_started(error: &StartError) -> PyErr {
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> PyResult<T> {
     serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The same, where every member is one that the service has.
+fn parse_whole<T: serde::de::DeserializeOwned + serde::Serialize>(json: &str) -> PyResult<T> {
+    let parsed = parse(json)?;
+    let (given, known): (Value, Value) = (parse(json)?, parse(&to_json(&parsed)?)?);
+    match unknown_member(&given, &known) {
+        Some(member) => Err(PyValueError::new_err(format!("the service has no member '{member}' there"))),
+        None => Ok(parsed),
+    }
+}
+
+/// A member that was lost, where the value is an object with names of the service's.
+fn unknown_member(given: &Value, known: &Value) -> Option<String> {
+    let (Some(given), Some(known)) = (given.as_object(), known.as_object()) else { return None };
+    given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| match known.get(name) {
+        // Keys may be left out of what is shown.
+        _ if name == "attestation" => None,
+        None => Some(name.clone()),
+        Some(known) => unknown_member(value, known),
+    })
 }
 
 fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
@@ -363,7 +410,7 @@ fn refused(problem: &Problem) -> PyErr {
 }
 
 fn unknown(id: &str) -> PyErr {
-    PyKeyError::new_err(format!("there is no enrollment '{id}'"))
+    PyRuntimeError::new_err(format!("there is no enrollment '{id}' any more"))
 }
 
 fn refusal(refusal: &dps_emulator::Refusal) -> Value {

@@ -1,5 +1,9 @@
 //! Failures as exceptions of `dps_client.errors`: one class a family, every fact of the catalogue an attribute.
 
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
 use dps_client::core::Hint;
 use dps_client::{DpsError, ErrorCode, Verdict};
 use dps_emulator::FaultPlan;
@@ -17,14 +21,29 @@ pub(crate) fn exception(py: Python<'_>, error: &DpsError, cause: Option<PyErr>) 
     }
 }
 
-/// The exception for a value that can never work.
-pub(crate) fn configuration(py: Python<'_>, error: impl Into<DpsError>) -> PyErr {
-    exception(py, &error.into(), None)
+/// The value of an argument; what is wrong with it is said of the argument.
+pub(crate) fn check<T>(py: Python<'_>, argument: &str, value: Result<T, impl Into<DpsError>>) -> PyResult<T> {
+    value.map_err(|error| configuration_at(py, &format!("argument '{argument}'"), error))
 }
 
-/// The same for one of many values; `place` says which.
+/// The exception for a value that can never work; `place` says which of several it is.
 pub(crate) fn configuration_at(py: Python<'_>, place: &str, error: impl Into<DpsError>) -> PyErr {
     make(py, &error.into(), &format!("{place}: ")).unwrap_or_else(|broken| broken)
+}
+
+/// The exception for a file that cannot be read.
+pub(crate) fn file_error(py: Python<'_>, path: &Path, error: &io::Error) -> PyErr {
+    let code = ErrorCode::File;
+    let make = || {
+        let facts = PyDict::new(py);
+        facts.set_item("code", code.number())?;
+        facts.set_item("name", code.name())?;
+        facts.set_item("family", code.family().name())?;
+        facts.set_item("verdict", verdict(Verdict::Reconfigure))?;
+        facts.set_item("errno", error.raw_os_error())?;
+        from_native(py, &format!("{} cannot be read: {error}", path.display()), &facts)
+    };
+    make().unwrap_or_else(|broken| broken)
 }
 
 fn make(py: Python<'_>, error: &DpsError, place: &str) -> PyResult<PyErr> {
@@ -43,8 +62,13 @@ fn make(py: Python<'_>, error: &DpsError, place: &str) -> PyResult<PyErr> {
     facts.set_item("clock_skew_seconds", error.clock_skew_seconds())?;
     facts.set_item("needed_bytes", error.needed_bytes())?;
     facts.set_item("resume_token", error.resume_token().map(|token| token.as_str()))?;
-    let made =
-        py.import("dps_client.errors")?.getattr("from_native")?.call((format!("{place}{error}"),), Some(&facts))?;
+    let of_system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    facts.set_item("errno", of_system.and_then(io::Error::raw_os_error))?;
+    from_native(py, &format!("{place}{error}"), &facts)
+}
+
+fn from_native(py: Python<'_>, text: &str, facts: &Bound<'_, PyDict>) -> PyResult<PyErr> {
+    let made = py.import("dps_client.errors")?.getattr("from_native")?.call((text,), Some(facts))?;
     Ok(PyErr::from_value(made))
 }
 

@@ -12,8 +12,12 @@ use pyo3::types::{PyBytes, PyIterator, PyString};
 use pyo3_arrow::ffi::ArrayReader;
 use pyo3_arrow::input::AnyArray;
 
+use crate::argument::{type_name, wrong_type};
 use crate::batch::Texts;
-use crate::secret::type_name;
+use crate::errors::configuration_at;
+
+/// A batch of ids that are checked before the first key is derived.
+const CHECKED_AT_ONCE: usize = 16_384;
 
 /// What is still to be taken.
 pub(crate) enum IdSource {
@@ -23,53 +27,88 @@ pub(crate) enum IdSource {
         /// The column that was begun, and how much of it is taken.
         begun: Option<(ArrayRef, usize)>,
     },
+    /// Ids that were checked, in batches, the last first.
+    Checked(Vec<Texts>),
     Ended,
 }
 
 impl IdSource {
     pub(crate) fn of(ids: &Bound<'_, PyAny>) -> PyResult<Self> {
         if ids.is_instance_of::<PyString>() || ids.is_instance_of::<PyBytes>() {
-            return Err(PyTypeError::new_err("ids is one text; give several in a list, or use derive_device_key"));
+            return Err(PyTypeError::new_err(
+                "argument 'ids': is one text; give several in a list, or use derive_device_key",
+            ));
         }
         let py = ids.py();
         if !ids.hasattr(intern!(py, "__arrow_c_array__"))? && !ids.hasattr(intern!(py, "__arrow_c_stream__"))? {
-            return ids.try_iter().map(|iterator| Self::Iterator(iterator.unbind()));
+            let Ok(iterator) = ids.try_iter() else {
+                return Err(wrong_type("ids", "an iterable of str or a column", ids));
+            };
+            return Ok(Self::Iterator(iterator.unbind()));
         }
         let reader = ids.extract::<AnyArray>()?.into_reader()?;
         match reader.field().data_type() {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(Self::Columns { reader, begun: None }),
-            other => Err(PyTypeError::new_err(format!("ids is a column of {other}; one column of strings is needed"))),
+            other => Err(PyTypeError::new_err(format!(
+                "argument 'ids': is a column of {other}; one column of strings is needed"
+            ))),
         }
     }
 
     /// Up to `count` ids, none at the end; and what kept it from going on. `before` is how many ids went before.
     pub(crate) fn take(&mut self, py: Python<'_>, count: usize, before: usize) -> (Texts, Option<PyErr>) {
         match self {
-            Self::Iterator(iterator) => from_iterator(iterator.bind(py), count),
+            Self::Iterator(iterator) => from_iterator(iterator.bind(py), count, before),
             Self::Columns { reader, begun } => match py.detach(|| from_columns(reader.as_mut(), begun, count)) {
                 Ok(column) => of_any_column(&column, before),
                 Err(error) => (Texts::default(), error.map(PyValueError::new_err)),
             },
+            Self::Checked(batches) => (batches.pop().unwrap_or_default(), None),
             Self::Ended => (Texts::default(), None),
         }
     }
-}
 
-fn from_iterator(iterator: &Bound<'_, PyIterator>, count: usize) -> (Texts, Option<PyErr>) {
-    let mut texts = Texts::default();
-    for id in iterator.clone().take(count) {
-        if let Err(raised) = id.and_then(|id| push(&mut texts, &id)) {
-            return (texts, Some(raised));
+    /// The same ids, read to the end and found to be good.
+    pub(crate) fn checked(mut self, py: Python<'_>) -> PyResult<Self> {
+        let mut batches = Vec::new();
+        let mut before = 0;
+        loop {
+            let (texts, unfit) = self.take(py, CHECKED_AT_ONCE, before);
+            if let Some((offset, error)) = texts.first_wrong() {
+                return Err(configuration_at(py, &place(before + offset), error));
+            }
+            if let Some(raised) = unfit {
+                return Err(raised);
+            }
+            if texts.len() == 0 {
+                batches.reverse();
+                return Ok(Self::Checked(batches));
+            }
+            before += texts.len();
+            batches.push(texts);
         }
     }
-    (texts, None)
 }
 
-fn push(texts: &mut Texts, id: &Bound<'_, PyAny>) -> PyResult<()> {
-    let string =
-        id.cast::<PyString>().map_err(|_| PyTypeError::new_err(format!("an id is a str, not {}", type_name(id))))?;
-    texts.push(string.to_str()?);
-    Ok(())
+fn from_iterator(iterator: &Bound<'_, PyIterator>, count: usize, before: usize) -> (Texts, Option<PyErr>) {
+    let mut texts = Texts::default();
+    for id in iterator.clone().take(count) {
+        let place = || place(before + texts.len());
+        let unfit = match id {
+            Ok(id) => match id.cast::<PyString>().map(|text| text.to_str()) {
+                Ok(Ok(text)) => {
+                    texts.push(text);
+                    continue;
+                }
+                Ok(Err(_)) => PyValueError::new_err(format!("{} has a lone surrogate, which is no character", place())),
+                Err(_) => PyTypeError::new_err(format!("{} must be a str, not {}", place(), type_name(&id))),
+            },
+            // What the caller's own iterator raises.
+            Err(raised) => raised,
+        };
+        return (texts, Some(unfit));
+    }
+    (texts, None)
 }
 
 /// Up to `count` ids of one column; an error, or none at the end.

@@ -3,19 +3,22 @@
 //! It only translates. What a device says and when, what a service answers, and what an error means is decided in the
 //! crates below; what can be written in Python as well, is.
 
+mod argument;
 mod asyncio;
 mod attestation;
 mod batch;
 mod call;
+mod calling;
 mod client;
 mod derive;
-mod duration;
 mod emulator;
 mod errors;
+mod gate;
 mod hub;
 mod id_source;
 mod ids;
 mod logging;
+mod options;
 mod progress;
 mod result;
 mod runtime;
@@ -26,6 +29,8 @@ mod token;
 /// Everything that the package shows under its own name.
 #[pyo3::pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::attestation::{GroupKey, SymmetricKey};
     #[pymodule_export]
@@ -55,7 +60,8 @@ mod _native {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_init]
-    fn start() {
+    fn start(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::logging::start();
+        crate::gate::watch_the_end(module)
     }
 }

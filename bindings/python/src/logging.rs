@@ -12,7 +12,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::asyncio::attached;
+use crate::gate::attached;
 
 /// The crates that are listened to, and the logger of each.
 const LOGGERS: [(&str, &str); 5] = [

@@ -1,12 +1,14 @@
 //! What a registration is about to do, told to a callable of the caller's.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use dps_client::Progress as Told;
 use pyo3::prelude::*;
 
-use crate::asyncio::attached;
 use crate::call::Call;
+use crate::calling::{Place, ask, itself};
+use crate::gate::attached;
 
 /// What a registration is about to do.
 #[pyclass(frozen, module = "dps_client", get_all)]
@@ -48,28 +50,40 @@ impl Progress {
     }
 }
 
-/// A watcher that calls `watcher`: at once where the call blocks, in the loop's thread where it is awaited. What it
-/// raises ends the call.
-pub(crate) fn calling(watcher: Py<PyAny>) -> impl FnMut(Told) + Send + 'static {
-    move |told| {
-        let (Some(progress), Some(call)) = (Progress::of(told), Call::current()) else { return };
-        let tell = |py: Python<'_>| {
-            let tell = |py: Python<'_>, watcher: &Py<PyAny>, call: &Call| {
-                if let Err(raised) = watcher.call1(py, (progress,)) {
-                    call.stop(raised);
-                }
-            };
-            let Some(event_loop) = call.event_loop() else {
-                tell(py, &watcher, &call);
-                return Ok(());
-            };
-            let (watcher, call) = (watcher.clone_ref(py), call.clone());
-            event_loop.call_soon(py, move |py| {
-                tell(py, &watcher, &call);
-                Ok(())
-            })
+/// A callable that is told, and awaited, before the registration goes on. What it raises ends the call.
+pub(crate) struct Watcher(Py<PyAny>);
+
+impl Watcher {
+    pub(crate) fn new(watcher: Py<PyAny>) -> Self {
+        Self(watcher)
+    }
+
+    /// Calls it on the caller's own thread where the call blocks, in the loop's where it is awaited.
+    async fn tell(&self, call: &Call, progress: Progress) -> PyResult<()> {
+        if call.event_loop().is_some() {
+            let begin = |py: Python<'_>| Ok((self.0.clone_ref(py), Py::new(py, progress)?.into_any()));
+            return ask(call, Place::Loop, begin).await.map(drop);
+        }
+        let awaitable = attached(|py| {
+            let returned = self.0.bind(py).call1((progress,))?;
+            Ok(returned.hasattr("__await__")?.then(|| returned.unbind()))
+        })?;
+        let Some(awaitable) = awaitable else { return Ok(()) };
+        ask(call, Place::Thread, |py| Ok((itself(py)?, awaitable))).await.map(drop)
+    }
+}
+
+impl dps_client::ProgressObserver for Watcher {
+    async fn observe(&mut self, told: Told) -> ControlFlow<()> {
+        let (Some(progress), Some(call)) = (Progress::of(told), Call::current()) else {
+            return ControlFlow::Continue(());
         };
-        // The loop may be closed by now: then nobody listens.
-        let _ = attached(tell);
+        match self.tell(&call, progress).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(raised) => {
+                call.stop(raised);
+                ControlFlow::Break(())
+            }
+        }
     }
 }

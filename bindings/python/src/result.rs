@@ -5,7 +5,7 @@ use std::time::Duration;
 use dps_client::core::message::Status;
 use pyo3::prelude::*;
 
-use crate::duration::Seconds;
+use crate::argument;
 use crate::errors;
 use crate::hub::HubCredentials;
 use crate::secret::Secret;
@@ -74,7 +74,7 @@ impl Assignment {
     ///
     /// Raises ConfigurationError when the device id contains ";", which a connection string cannot hold.
     fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {
-        let found = self.0.connection_string().map_err(|error| errors::configuration(py, error))?;
+        let found = self.0.connection_string().map_err(|error| errors::exception(py, &error.into(), None))?;
         Ok(found.map(|text| text.expose().into()))
     }
 
@@ -82,15 +82,12 @@ impl Assignment {
     ///
     /// password_life is in seconds or a timedelta; an hour by default.
     #[pyo3(signature = (*, password_life = None))]
-    fn hub_credentials(&self, password_life: Option<Seconds>) -> HubCredentials {
-        let credentials = self.0.hub_credentials();
-        HubCredentials::new(
-            self.0.hub(),
-            match password_life {
-                Some(Seconds(life)) => credentials.password_life(life),
-                None => credentials,
-            },
-        )
+    fn hub_credentials(&self, password_life: Option<Bound<'_, PyAny>>) -> PyResult<HubCredentials> {
+        let mut credentials = self.0.hub_credentials();
+        if let Some(given) = password_life {
+            credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
+        }
+        Ok(HubCredentials::new(self.0.hub(), credentials))
     }
 
     fn __repr__(&self) -> String {

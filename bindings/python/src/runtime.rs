@@ -4,23 +4,29 @@
 //! None outlives its work, so that threads and descriptors go back to what they were, and a process that forks between
 //! calls has nothing to lose. One that forks in the middle of a call leaves the parent's runtime alone and gets its own.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::gate::{self, Gate};
+
 /// Enough that a callback of Python's in one does not hold up the others.
 const WORKERS: usize = 2;
 
-/// A runtime with threads of its own.
-pub(crate) fn with_threads(name: &str) -> PyResult<Runtime> {
-    Builder::new_multi_thread().worker_threads(WORKERS).thread_name(name).enable_all().build().map_err(cannot_start)
+/// A runtime with threads of its own, which enter the interpreter through the gate.
+pub(crate) fn with_threads(name: &str, gate: &Arc<Gate>) -> PyResult<Runtime> {
+    let gate = Arc::clone(gate);
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(WORKERS).thread_name(name).on_thread_start(move || gate.adopt_thread());
+    builder.enable_all().build().map_err(cannot_start)
 }
 
 struct Shared {
     process: u32,
     runtime: Runtime,
+    gate: Arc<Gate>,
     users: usize,
 }
 
@@ -32,10 +38,12 @@ static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
 pub(crate) struct Lease {
     process: u32,
     handle: Handle,
+    given_back: bool,
 }
 
 impl Lease {
-    pub(crate) fn take(_: Python<'_>) -> PyResult<Self> {
+    pub(crate) fn take(py: Python<'_>) -> PyResult<Self> {
+        gate::check_not_ending()?;
         let process = std::process::id();
         let mut place = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of_parent) = place.take_if(|shared| shared.process != process) {
@@ -44,32 +52,49 @@ impl Lease {
         }
         let shared = match &mut *place {
             Some(shared) => shared,
-            free => free.insert(Shared { process, runtime: with_threads("dps-client")?, users: 0 }),
+            free => {
+                let gate = Gate::open(py)?;
+                free.insert(Shared { process, runtime: with_threads("dps-client", &gate)?, gate, users: 0 })
+            }
         };
         shared.users += 1;
-        Ok(Self { process, handle: shared.runtime.handle().clone() })
+        Ok(Self { process, handle: shared.runtime.handle().clone(), given_back: false })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
+
+    /// Ends it; the last of them also waits until no thread of the runtime is inside the interpreter.
+    pub(crate) fn end(mut self, py: Python<'_>) {
+        if let Some(gate) = self.give_back() {
+            gate.wait(py);
+        }
+    }
+
+    /// The gate of a runtime that ended with this lease; it lets no one in any more.
+    fn give_back(&mut self) -> Option<Arc<Gate>> {
+        if std::mem::replace(&mut self.given_back, true) {
+            return None;
+        }
+        let mut place = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        // A lease of the parent's, copied by a fork, ends nothing.
+        let shared =
+            place.as_mut().filter(|shared| shared.process == self.process && self.process == std::process::id())?;
+        shared.users -= 1;
+        if shared.users > 0 {
+            return None;
+        }
+        let last = place.take()?;
+        last.gate.close();
+        last.runtime.shutdown_background();
+        Some(last.gate)
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut place = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        // A lease of the parent's, copied by a fork, ends nothing.
-        let Some(shared) =
-            place.as_mut().filter(|shared| shared.process == self.process && self.process == std::process::id())
-        else {
-            return;
-        };
-        shared.users -= 1;
-        if shared.users == 0
-            && let Some(last) = place.take()
-        {
-            last.runtime.shutdown_background();
-        }
+        self.give_back();
     }
 }
 

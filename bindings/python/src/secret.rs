@@ -2,7 +2,10 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use zeroize::Zeroizing;
+
+use crate::argument;
 
 /// A secret in text form, such as a key, a connection string or a token.
 ///
@@ -26,8 +29,8 @@ impl From<&str> for Secret {
 #[pymethods]
 impl Secret {
     #[new]
-    fn new(text: &str) -> Self {
-        text.into()
+    fn new(text: &Bound<'_, PyAny>) -> PyResult<Self> {
+        argument::text("text", text).map(|text| Self(Zeroizing::new(text)))
     }
 
     /// The text. Named so that every use can be found.
@@ -40,39 +43,22 @@ impl Secret {
     }
 
     fn __reduce__(&self) -> PyResult<()> {
-        Err(PyTypeError::new_err(
-            "a Secret cannot be pickled or copied; where it must travel, pass expose() on purpose",
-        ))
+        Err(not_pickled("a Secret", "where it must travel, pass expose() on purpose"))
     }
 }
 
 /// A secret as a caller may give it: plain text, or a [`Secret`].
-pub(crate) struct SecretArgument(Zeroizing<String>);
-
-impl std::ops::Deref for SecretArgument {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
+pub(crate) fn secret_argument(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Zeroizing<String>> {
+    if let Ok(secret) = given.cast::<Secret>() {
+        return Ok(secret.get().0.clone());
     }
+    if !given.is_instance_of::<PyString>() {
+        return Err(argument::wrong_type(name, "a str or a Secret", given));
+    }
+    argument::text(name, given).map(Zeroizing::new)
 }
 
-impl<'a, 'py> FromPyObject<'a, 'py> for SecretArgument {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(secret) = object.cast::<Secret>() {
-            return Ok(Self(secret.get().0.clone()));
-        }
-        match object.extract::<&str>() {
-            Ok(text) => Ok(Self(Zeroizing::new(text.to_owned()))),
-            // The default message is as silent about the value.
-            Err(_) => Err(PyTypeError::new_err(format!("a key is given as str or Secret, not {}", type_name(&object)))),
-        }
-    }
-}
-
-/// The name of an object's type, for messages about a wrong one: the object itself may be a secret.
-pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
-    object.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string())
+/// Why an object stays in its process, and what to do instead.
+pub(crate) fn not_pickled(what: &str, instead: &str) -> PyErr {
+    PyTypeError::new_err(format!("{what} cannot be pickled or copied; {instead}"))
 }

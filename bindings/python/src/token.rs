@@ -6,21 +6,19 @@ use dps_client::core::credentials::{Resource, SasToken};
 use dps_client::core::{Key, UnixSeconds};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDateTime;
 use zeroize::Zeroizing;
 
-use crate::duration::Seconds;
-use crate::errors::configuration;
+use crate::argument;
+use crate::errors::check;
 use crate::ids::identity;
-use crate::secret::SecretArgument;
+use crate::options::Given;
+use crate::secret::secret_argument;
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// When a token ends: Unix seconds, or a datetime with a time zone.
-#[derive(FromPyObject)]
-pub(crate) enum Expiry {
-    Seconds(u64),
-    Time(SystemTime),
-}
+/// The last second of a date that Python has.
+const LAST: u64 = 253_402_300_799;
 
 /// The text of a SAS token, which lets its bearer in until it expires.
 ///
@@ -40,17 +38,26 @@ pub(crate) enum Expiry {
 #[expect(clippy::too_many_arguments, reason = "three kinds of resource, two names each")]
 pub(crate) fn sas_token(
     py: Python<'_>,
-    key: SecretArgument,
-    id_scope: Option<&str>,
-    registration_id: Option<&str>,
-    hub: Option<&str>,
-    device_id: Option<&str>,
-    service: Option<&str>,
-    policy: Option<&str>,
-    expires_at: Option<Expiry>,
-    life: Option<Seconds>,
+    key: &Bound<'_, PyAny>,
+    id_scope: Given<'_>,
+    registration_id: Given<'_>,
+    hub: Given<'_>,
+    device_id: Given<'_>,
+    service: Given<'_>,
+    policy: Given<'_>,
+    expires_at: Given<'_>,
+    life: Given<'_>,
 ) -> PyResult<String> {
-    let resource = match (id_scope, registration_id, hub, device_id, service, policy) {
+    let text = |name, given: Given<'_>| given.map(|given| argument::text(name, &given)).transpose();
+    let [id_scope, registration_id, hub, device_id, service, policy] = [
+        text("id_scope", id_scope)?,
+        text("registration_id", registration_id)?,
+        text("hub", hub)?,
+        text("device_id", device_id)?,
+        text("service", service)?,
+        text("policy", policy)?,
+    ];
+    let resource = match (&id_scope, &registration_id, &hub, &device_id, &service, &policy) {
         (Some(id_scope), Some(id), None, None, None, None) => Resource::Registration(identity(py, id_scope, id)?),
         (None, None, Some(hub), Some(device_id), None, None) => Resource::HubDevice { hub, device_id },
         (None, None, None, None, Some(host), Some(policy)) => Resource::Service { host, policy },
@@ -60,7 +67,7 @@ pub(crate) fn sas_token(
             ));
         }
     };
-    let key = Key::from_base64(key.trim()).map_err(|error| configuration(py, error))?;
+    let key = check(py, "key", Key::from_base64(secret_argument("key", key)?.trim()))?;
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
     let too_small = |short: dps_client::core::text::TooSmall| PyValueError::new_err(short.to_string());
     let token = SasToken::prepare(resource, expiry(expires_at, life)?, &mut buffer).map_err(too_small)?;
@@ -68,12 +75,23 @@ pub(crate) fn sas_token(
     token.finish(&signature).map(str::to_owned).map_err(too_small)
 }
 
-fn expiry(expires_at: Option<Expiry>, life: Option<Seconds>) -> PyResult<UnixSeconds> {
-    let time = match expires_at {
-        Some(Expiry::Seconds(seconds)) => return Ok(UnixSeconds::new(seconds)),
-        Some(Expiry::Time(time)) => Some(time),
-        None => SystemTime::now().checked_add(life.map_or(LIFE, |Seconds(life)| life)),
-    };
-    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+/// When a token ends: Unix seconds, a datetime with a time zone, or a life from now.
+fn expiry(expires_at: Given<'_>, life: Given<'_>) -> PyResult<UnixSeconds> {
+    if let Some(given) = expires_at {
+        let seconds = match given.cast::<PyDateTime>() {
+            Ok(time) => unix_seconds(time)?,
+            Err(_) => given,
+        };
+        return argument::whole("expires_at", &seconds, 0..=LAST).map(UnixSeconds::new);
+    }
+    let life = life.map(|given| argument::duration_above_zero("life", &given)).transpose()?.unwrap_or(LIFE);
+    let since = SystemTime::now().checked_add(life).and_then(|end| end.duration_since(UNIX_EPOCH).ok());
     since.map(|since| UnixSeconds::new(since.as_secs())).ok_or_else(|| PyValueError::new_err("there is no such time"))
+}
+
+fn unix_seconds<'py>(time: &Bound<'py, PyDateTime>) -> PyResult<Bound<'py, PyAny>> {
+    if time.call_method0("utcoffset")?.is_none() {
+        return Err(PyTypeError::new_err("argument 'expires_at': is offset-naive; give a datetime with a time zone"));
+    }
+    time.py().import("math")?.call_method1("floor", (time.call_method0("timestamp")?,))
 }

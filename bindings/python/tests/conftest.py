@@ -6,4 +6,4 @@ from dps_client.emulator import EmulatorOptions
 
 @pytest.fixture(scope="session")
 def dps_emulator_options() -> EmulatorOptions:
-    return {"rate_limits": False, "retry_after": 0, "assigning": 0}
+    return {"retry_after": 0, "assigning": 0}

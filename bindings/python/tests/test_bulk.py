@@ -57,12 +57,48 @@ def test_a_list_is_given_as_a_column_too() -> None:
     assert nanoarrow.Array(derive_device_keys(GROUP, IDS)).to_pylist() == one_by_one(IDS)
 
 
-def test_keys_can_be_taken_once() -> None:
-    keys = derive_device_keys(GROUP, IDS[:3])
-    assert list(itertools.islice(keys, 2)) == one_by_one(IDS[:2])
-    assert len(list(keys)) <= 1
-    assert list(keys) == []
+def test_keys_of_a_list_or_column_can_be_taken_again() -> None:
+    listed: list[str | None] = [*IDS[:3]]
+    for ids in (IDS[:3], tuple(IDS[:3]), dict.fromkeys(IDS[:3]), column(listed, nanoarrow.string())):
+        keys = derive_device_keys(GROUP, ids)
+        assert list(itertools.islice(keys, 2)) == one_by_one(IDS[:2])
+        assert list(keys) == one_by_one(IDS[:3])
+        assert nanoarrow.Array(keys).to_pylist() == one_by_one(IDS[:3])
+        assert list(keys) == one_by_one(IDS[:3])
     assert list(derive_device_keys(GROUP, [])) == []
+
+
+def test_keys_of_a_generator_say_that_they_were_used_up() -> None:
+    keys = derive_device_keys(GROUP, (device for device in IDS[:3]))
+    assert list(keys) == one_by_one(IDS[:3])
+    with pytest.raises(RuntimeError, match="taken already"):
+        list(keys)
+    with pytest.raises(RuntimeError, match="taken already"):
+        nanoarrow.Array(keys)
+
+
+def test_keys_are_as_many_as_their_ids() -> None:
+    assert len(derive_device_keys(GROUP, IDS)) == MANY
+    assert len(derive_device_keys(GROUP, set(IDS))) == MANY
+    with pytest.raises(TypeError, match="ids has no length"):
+        len(derive_device_keys(GROUP, (device for device in IDS)))
+
+
+def test_pandas_takes_the_keys_as_a_column() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"device": IDS[:3]})
+    frame["key"] = derive_device_keys(GROUP, frame["device"])
+    assert list(frame["key"]) == one_by_one(IDS[:3])
+    assert list(pandas.Series(derive_device_keys(GROUP, IDS[:3]))) == one_by_one(IDS[:3])
+
+
+@pytest.mark.parametrize("at", [0, 20_000, MANY - 1])
+def test_wrong_id_is_a_configuration_error_for_those_who_take_a_column(at: int) -> None:
+    ids: list[str | None] = [*IDS]
+    ids[at] = "no id"
+    for given in (ids, column(ids, nanoarrow.string())):
+        with pytest.raises(ConfigurationError, match=rf"ids\[{at}\]"):
+            nanoarrow.Array(derive_device_keys(GROUP, given))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("at", [0, 1, 255, 256, 20_000, MANY - 1])
@@ -99,15 +135,15 @@ def test_what_is_no_list_of_ids_is_a_type_error() -> None:
     for text in ("dev-01", b"dev-01"):
         with pytest.raises(TypeError, match="one text"):
             derive_device_keys(GROUP, text)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="not int"):
+    with pytest.raises(TypeError, match=r"ids\[1\] must be a str, not int"):
         list(derive_device_keys(GROUP, ["a", 5]))  # type: ignore[list-item]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="'ids'"):
         derive_device_keys(GROUP, 5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="column of Int64"):
         derive_device_keys(GROUP, OnlyAnArray(nanoarrow.c_array([1], nanoarrow.int64())))
     with pytest.raises(ValueError, match=r"ids\[1\] is null"):
         list(derive_device_keys(GROUP, column(["a", None], nanoarrow.string())))
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(ValueError, match=r"ids\[1\] has a lone surrogate"):
         list(derive_device_keys(GROUP, ["a", "\ud800"]))
 
 

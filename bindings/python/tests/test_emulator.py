@@ -1,13 +1,28 @@
 """The emulator as a test harness drives it: enrollments, faults of one device, and what devices did."""
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
+import sys
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from dps_client import ProvisioningClient, ServiceError, SymmetricKey
-from dps_client.emulator import Emulator, Enrollment, HubDevice, PlannedFault, Record, Refusal, _ports
+from dps_client.emulator import (
+    Emulator,
+    Enrollment,
+    HubDevice,
+    PlannedFault,
+    Record,
+    Refusal,
+    UnmetFaultWarning,
+    _folder,
+    _ports,
+)
 
 KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 
@@ -183,3 +198,146 @@ def test_one_process_at_a_time_has_the_lock_of_an_address() -> None:
         assert (first, second) == (True, False)
     with _ports.locked("192.0.2.1") as again:
         assert again
+
+
+def test_one_text_in_place_of_several_hubs_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"'hubs'.*not one text"):
+        Emulator(hubs="hub-a.test")
+    with Emulator() as emulator:
+        for enroll in (emulator.enroll, emulator.enroll_group):
+            with pytest.raises(TypeError, match=r"'hubs'.*not one text"):
+                enroll("dev-01", hubs="hub-a.test")
+
+
+def test_enrollment_that_nothing_can_come_of_is_refused() -> None:
+    with Emulator(hubs=["hub-a.test", "hub-b.test"]) as emulator:
+        for enroll in (emulator.enroll, emulator.enroll_group):
+            with pytest.raises(ValueError, match=r"'hubs': 'hub-c.test' is not linked.*hub-a.test, hub-b.test"):
+                enroll("dev-01", hubs=["hub-a.test", "hub-c.test"])
+            with pytest.raises(ValueError, match="no member 'colour'"):
+                enroll("dev-01", more={"colour": "red"})
+            with pytest.raises(ValueError, match="no member 'updateHub'"):
+                enroll("dev-01", more={"reprovisionPolicy": {"updateHub": True}})
+            enroll("dev-01", hubs=["HUB-B.test"], more={"reprovisionPolicy": {"updateHubAssignment": True}})
+
+
+def test_refusals_name_arguments_as_they_are_called_here() -> None:
+    with Emulator() as emulator:
+        device = emulator.enroll("dev-01")
+        for call, argument in (
+            (lambda: emulator.enroll("no id"), "registration_id"),
+            (lambda: emulator.enroll_group("no id"), "group_id"),
+            (lambda: emulator.enroll("dev-02", device_id="no id"), "device_id"),
+            (lambda: device.inject("throttle", retry_after=-1), "retry_after"),
+            (lambda: device.inject("oversize-reply", size=0), "size"),
+            (lambda: device.client_kwargs("amqp"), "transport"),  # type: ignore[arg-type]
+            (lambda: emulator.link_hub("hub-d.test", -1), "weight"),
+            (lambda: emulator.set_clock_offset(float("nan")), "offset"),
+        ):
+            with pytest.raises(ValueError, match=f"'{argument}'"):
+                call()
+        device.remove()
+        with pytest.raises(RuntimeError, match="no enrollment 'dev-01'"):
+            device.enable()
+
+
+def test_fault_for_a_device_that_does_not_exist_is_refused() -> None:
+    with Emulator() as emulator:
+        with pytest.raises(ValueError, match="no enrollment for a device 'dev-01'"):
+            emulator.inject("silent", registration_id="dev-01")
+        device = emulator.enroll("dev-01")
+        emulator.inject("silent", registration_id="DEV-01")
+        device.clear_faults()
+        device.remove()
+        with pytest.raises(ValueError, match="no enrollment"):
+            device.inject("silent")
+        # Any id can be a device of a group.
+        emulator.enroll_group("line-1").device("dev-02").inject("silent")
+        assert emulator.clear_faults() == 1
+
+
+def test_fault_that_no_request_met_is_warned_of() -> None:
+    emulator = Emulator(assign_at_once=True)
+    emulator.start()
+    device = emulator.enroll("dev-01")
+    device.inject("throttle", retry_after=0, times=2)
+    device.inject("silent", at="poll")
+    ProvisioningClient(**device.client_kwargs(), timeout=60).register()
+    assert [fault.kind for fault in device.unmet_faults] == ["silent"]
+    with pytest.warns(UnmetFaultWarning, match="silent") as warned:
+        emulator.stop()
+    assert len(warned) == 1
+
+
+PLUGIN_SUITE = """
+import pytest
+from dps_client import ProvisioningClient
+
+@pytest.fixture(scope="session")
+def dps_emulator_options():
+    return {"retry_after": 0, "assigning": 0}
+
+def test_many_polls(dps_enrollment):
+    for _ in range(8):
+        dps_enrollment.forget()
+        ProvisioningClient(**dps_enrollment.client_kwargs(), timeout=60).register()
+    assert dps_enrollment.counters.throttled == 0
+
+def test_never_met(dps_enrollment):
+    dps_enrollment.inject("silent")
+
+def test_taken_back(dps_enrollment):
+    dps_enrollment.inject("silent")
+    dps_enrollment.clear_faults()
+"""
+
+
+def test_options_of_a_suite_are_merged_and_unmet_faults_fail_its_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(PLUGIN_SUITE)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rE", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False)
+    assert "3 passed, 1 error" in ran.stdout, ran.stdout
+    assert "ERROR test_suite.py::test_never_met" in ran.stdout
+    assert "no request met the fault" in ran.stdout
+
+
+KILLED = """
+import os, signal, sys
+from dps_client.emulator import Emulator
+emulator = Emulator()
+emulator.start()
+print(os.path.dirname(emulator.ca_file), flush=True)
+{ending}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("", 0),
+        ("1 / 0", 1),
+        ("child = os.fork()\nif child: os.waitpid(child, 0); assert os.path.exists(emulator.ca_file)", 0),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+    ],
+    ids=["end", "exception", "fork", "kill"],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_folder_of_an_emulator_goes_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, code: int
+) -> None:
+    def run(ending: str) -> tuple[int, Path]:
+        command = [sys.executable, "-c", KILLED.format(ending=ending)]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+        return ran.returncode, Path(ran.stdout.split()[0])
+
+    ended, folder = run(ending)
+    assert ended == code
+    if code >= 0:
+        assert not folder.exists()
+    # What a killed process left goes when the next one begins; what is in use stays.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _folder.own_folder() as used:
+        run("")
+        assert os.listdir(tmp_path) == [os.path.basename(used)]
+    assert os.listdir(tmp_path) == []

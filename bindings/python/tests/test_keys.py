@@ -1,9 +1,12 @@
 """Keys and tokens: the vectors of every language, and what is no key."""
 
 import base64
+import concurrent.futures
 import copy
+import functools
 import hashlib
 import hmac
+import multiprocessing
 import pickle
 from datetime import datetime, timezone
 from pathlib import Path
@@ -155,10 +158,17 @@ def vars_of(secret: Secret) -> dict[str, object]:
     return {name: getattr(secret, name) for name in dir(secret) if not name.startswith("__")}
 
 
-def test_keys_are_not_pickled_either() -> None:
-    for key in (SymmetricKey(DEVICE_KEY), GroupKey(DEVICE_KEY)):
-        with pytest.raises(TypeError):
-            pickle.dumps(key)
+def test_keys_say_why_they_are_not_pickled() -> None:
+    group = GroupKey(DEVICE_KEY)
+    for kept in (SymmetricKey(DEVICE_KEY), group, derive_device_keys(group, ["a"])):
+        for travel in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=r"cannot be pickled or copied; .* process"):
+                travel(kept)
+    with (
+        concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(TypeError, match=r"GroupKey .* cannot be pickled"),
+    ):
+        pool.submit(functools.partial(derive_device_key, group), "a").result(timeout=60)
 
 
 def test_a_token_wants_one_resource() -> None:

@@ -242,9 +242,13 @@ class HubPassword:
 
 @final
 class DeviceKeys:
-    """Device keys that are derived as they are asked for, once: an iterable of str, or an Arrow stream of strings."""
+    """Device keys that are derived as they are asked for: an iterable of str, or an Arrow stream of strings.
+
+    They can be taken again where the ids can: from a list or a column, not from a generator. len() is that of the ids.
+    """
 
     def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The keys as Arrow's C stream of strings: for pyarrow.chunked_array(keys), polars.Series(keys) and so on."""
 
@@ -258,7 +262,7 @@ class Client:
     id_scope: the id scope of the service, such as 0ne00A1B2C3.
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere.
     attestation: a SymmetricKey, a GroupKey or a Signer.
-    transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443).
+    transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the authorities to trust instead of the platform's, as a PEM file or its text.
     keep_platform_roots: trust the platform's authorities as well.
@@ -273,7 +277,8 @@ class Client:
     seed: of the jitter, for flows that can be repeated. Default: random.
     api_version, user_agent: what the service is told.
     resume: a resume_token of an earlier run; a forgotten operation is registered afresh.
-    on_progress: called with a Progress before each step. What it raises ends the registration.
+    on_progress: called with a Progress before each step, and awaited where it is a coroutine function; the step begins
+    once it returns. What it raises ends the registration, and nothing more is sent.
     """
 
     def __new__(
@@ -282,20 +287,20 @@ class Client:
         id_scope: str,
         registration_id: str,
         attestation: SymmetricKey | GroupKey | Signer,
-        transport: Literal["https", "mqtt", "mqtt-ws"] = "https",
+        transport: Literal["https", "mqtt", "mqtt-ws"] | None = None,
         endpoint: str | None = None,
         ca_file: str | PathLike[str] | None = None,
         ca_pem: str | bytes | None = None,
-        keep_platform_roots: bool = False,
+        keep_platform_roots: bool | None = None,
         proxy: str | Literal[False] | None = None,
         timeout: float | timedelta | None = None,
         request_timeout: float | timedelta | None = None,
         poll_interval: float | timedelta | None = None,
         minimum_spacing: float | timedelta | None = None,
         token_life: float | timedelta | None = None,
-        correct_clock: bool = False,
+        correct_clock: bool | None = None,
         keep_alive: float | timedelta | None = None,
-        pipelined: bool = False,
+        pipelined: bool | None = None,
         payload: Mapping[str, Any] | None = None,
         reply_limit: int | None = None,
         seed: int | None = None,
@@ -387,6 +392,9 @@ class Emulator:
     def plan_fault(self, json: str) -> None:
         """Plans a fault, in the emulator's own JSON."""
 
+    def can_let_in(self, registration_id: str) -> bool:
+        """Whether there can be a device of this id: enrolled by itself, or in a group, which knows no ids before."""
+
     def planned_faults(self) -> str:
         """What is planned, oldest first, as JSON."""
 
@@ -429,7 +437,7 @@ def derive_device_keys(
     ids is any iterable of str, or one column of strings that offers Arrow's C data interface (of PyArrow, Polars,
     pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is
     read one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises
-    ConfigurationError when its turn comes, after the keys of those before it.
+    ConfigurationError when its turn comes, after the keys of those before it; as an Arrow stream, before the first key.
 
     >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
     >>> dict(zip(["a"], derive_device_keys(group, ["a"])))

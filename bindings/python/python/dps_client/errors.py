@@ -5,18 +5,25 @@ Numbers and names are the same in Rust and C and never change. No secret is in a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from errno import ENOENT
 from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "ConfigurationError",
     "DpsError",
     "Family",
+    "FileError",
+    "FileMissingError",
     "Hint",
     "LinkError",
+    "LinkTimeoutError",
     "LocalError",
+    "LocalTimeoutError",
     "MisuseError",
     "ServiceError",
+    "ServiceTimeoutError",
     "Verdict",
 ]
 
@@ -104,6 +111,10 @@ class DpsError(Exception):
         self.needed_bytes = needed_bytes
         self.resume_token = resume_token
 
+    def __str__(self) -> str:
+        """One line that can be acted on."""
+        return str(self.args[0])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles with every attribute, so that it crosses processes."""
         return _restore, (type(self), str(self), dict(self.__dict__))
@@ -129,6 +140,35 @@ class LinkError(DpsError):
     """Nothing usable came back: DNS, TCP, TLS, proxy, protocol, time-out."""
 
 
+class FileError(LocalError, OSError):
+    """A file that cannot be read or written; errno has the system's number."""
+
+    def __init__(self, text: str, *, errno: int | None = None, **facts: Any) -> None:
+        """Made by the package; by hand only to test what handles it."""
+        super().__init__(text, **facts)
+        self.errno = errno
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles with the system's number too."""
+        return _restore, (type(self), str(self), {**self.__dict__, "errno": self.errno})
+
+
+class FileMissingError(FileError, FileNotFoundError):
+    """A file that does not exist."""
+
+
+class LocalTimeoutError(LocalError, TimeoutError):
+    """A signer or a watcher gave no answer in time."""
+
+
+class LinkTimeoutError(LinkError, TimeoutError):
+    """The service gave no answer in time."""
+
+
+class ServiceTimeoutError(ServiceError, TimeoutError):
+    """The service gave up waiting for the request."""
+
+
 _CLASSES: dict[Family, type[DpsError]] = {
     "misuse": MisuseError,
     "configuration": ConfigurationError,
@@ -138,10 +178,31 @@ _CLASSES: dict[Family, type[DpsError]] = {
 }
 
 
-def from_native(text: str, *, hints: list[tuple[str, str]], clock_skew_seconds: int | None, **facts: Any) -> DpsError:
+# Errors that Python has a class for as well.
+_NAMED: dict[str, type[DpsError]] = {
+    "signer-timeout": LocalTimeoutError,
+    "observer-timeout": LocalTimeoutError,
+    "timeout": LinkTimeoutError,
+    "request-timeout": ServiceTimeoutError,
+}
+
+
+def from_native(
+    text: str,
+    *,
+    hints: Sequence[tuple[str, str]] = (),
+    clock_skew_seconds: int | None = None,
+    errno: int | None = None,
+    **facts: Any,
+) -> DpsError:
     """The exception for what the native half found."""
     skew = None if clock_skew_seconds is None else timedelta(seconds=clock_skew_seconds)
-    return _CLASSES[facts["family"]](text, hints=tuple(Hint(*hint) for hint in hints), clock_skew=skew, **facts)
+    facts.update(hints=tuple(Hint(*hint) for hint in hints), clock_skew=skew)
+    if facts["name"] == "file":
+        missing = errno is not None and errno == ENOENT
+        return (FileMissingError if missing else FileError)(text, errno=errno, **facts)
+    kind = _NAMED.get(facts["name"], _CLASSES[facts["family"]])
+    return kind(text, **facts)
 
 
 def _restore(kind: type[DpsError], text: str, facts: dict[str, Any]) -> DpsError:

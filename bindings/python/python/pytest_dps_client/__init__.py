@@ -28,8 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def dps_emulator_options() -> EmulatorOptions:
-    """Options of the emulator. Override it in conftest.py; by default only the service's rate limits are lifted."""
-    return {"rate_limits": False}
+    """Options of the emulator besides {"rate_limits": False}. Override it in conftest.py; yours go before."""
+    return {}
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def dps_emulator(request: pytest.FixtureRequest, dps_emulator_options: EmulatorO
     """
     from dps_client.emulator import Emulator, PortsUnavailable
 
-    options = dps_emulator_options.copy()
+    options: EmulatorOptions = {"rate_limits": False, **dps_emulator_options}
     if request.config.getoption("--dps-fixed-ports"):
         options["fixed_ports"] = True
     emulator = Emulator(**options)
@@ -57,9 +57,13 @@ def dps_enrollment(request: pytest.FixtureRequest, dps_emulator: Emulator) -> It
     """A device that is enrolled for this test alone (dps_client.emulator.Enrollment), named after it.
 
     Its keys show themselves to nobody who does not call expose(). Afterwards its faults are taken back and it is gone.
+    A fault that no request of it met fails the test: what was to be tested was not.
     """
     readable = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:80]
     enrollment = dps_emulator.enroll(f"{readable}-{uuid.uuid4().hex[:8]}")
     yield enrollment
+    unmet = enrollment.unmet_faults
     enrollment.clear_faults()
     enrollment.remove()
+    if unmet:
+        pytest.fail("\n".join(f"no request met the fault {fault}" for fault in unmet), pytrace=False)

@@ -15,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
-import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from dps_client import _native
 from dps_client._native import Secret
@@ -39,6 +40,8 @@ from dps_client.emulator._devices import (
     Service,
     ServiceKwargs,
     Transport,
+    check_text,
+    named_arguments,
 )
 from dps_client.emulator._findings import (
     Counters,
@@ -49,11 +52,11 @@ from dps_client.emulator._findings import (
     finding,
     findings,
     planned_faults,
+    unmet,
 )
+from dps_client.emulator._folder import own_folder
 from dps_client.emulator._ports import PortsUnavailable
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from dps_client.emulator._typing import Unpack
 
 __all__ = [
     "AzureClientKwargs",
@@ -77,7 +80,27 @@ __all__ = [
     "RetryAfter",
     "ServiceKwargs",
     "Transport",
+    "UnmetFaultWarning",
 ]
+
+
+class UnmetFaultWarning(UserWarning):
+    """A fault was planned, and no request met it: whatever was to be tested with it was not."""
+
+
+_FLAGS = {
+    "assign_at_once",
+    "check_expiry_on_poll",
+    "derive_as_sent",
+    "echo_payload",
+    "enabled",
+    "fixed_ports",
+    "iot_edge",
+    "rate_limits",
+    "strict_at_connect",
+}
+# Ten years.
+_OFFSET_MOST = 10 * 365 * 24 * 3600
 
 
 class EmulatorOptions(TypedDict, total=False):
@@ -145,6 +168,8 @@ class Emulator:
         unknown = options.keys() - EmulatorOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"there is no option {', '.join(sorted(unknown))}")
+        for name, value in options.items():
+            _check_type(name, value)
         self._options = options
         self._service: Service | None = None
         self._closing = contextlib.ExitStack()
@@ -155,7 +180,7 @@ class Emulator:
             raise RuntimeError("this emulator was started already")
         with contextlib.ExitStack() as closing:
             service = self._start_fixed(closing) if self._options.get("fixed_ports") else self._start_anywhere(closing)
-            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="dps-emulator-"))
+            folder = closing.enter_context(own_folder())
             self._ca_file = os.path.join(folder, "ca.pem")
             with open(self._ca_file, "w", encoding="ascii") as file:
                 file.write(service.ca_pem)
@@ -163,7 +188,16 @@ class Emulator:
             self._closing = closing.pop_all()
 
     def stop(self) -> None:
-        """Ends it and gives back its threads and descriptors, in two seconds at most. May be called twice."""
+        """Ends it and gives back its threads and descriptors, in two seconds at most. May be called twice.
+
+        Warns (UnmetFaultWarning) of faults that were planned and that no request met.
+        """
+        faults = [] if self._service is None else unmet(self.planned_faults)
+        self._close()
+        for fault in faults:
+            warnings.warn(f"no request met the fault {fault}", UnmetFaultWarning, stacklevel=2)
+
+    def _close(self) -> None:
         self._service = None
         self._closing.close()
 
@@ -175,8 +209,11 @@ class Emulator:
     def __exit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stops it."""
-        self.stop()
+        """Stops it. Where the block failed, faults that it did not come to are no news."""
+        if raised is None:
+            self.stop()
+        else:
+            self._close()
 
     def _start_anywhere(self, closing: contextlib.ExitStack) -> Service:
         native = self._listen("127.0.0.1", 0, 0, 0)
@@ -207,8 +244,6 @@ class Emulator:
     def _listen(self, address: str, https_port: int, mqtt_port: int, wss_port: int) -> _native.Emulator:
         options = self._options
         hubs = options.get("hubs", ())
-        offset = options.get("clock_offset", 0)
-        seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
         retry_after = options.get("retry_after", 1)
         return _native.Emulator(
             listen=address,
@@ -218,7 +253,7 @@ class Emulator:
             wss_port=wss_port,
             id_scope=options.get("id_scope"),
             hubs=list(hubs.items()) if isinstance(hubs, Mapping) else [(hub, 1) for hub in hubs],
-            retry_after=retry_after if retry_after is None or isinstance(retry_after, int) else dict(retry_after),
+            retry_after=dict(retry_after) if isinstance(retry_after, Mapping) else retry_after,
             assigning=options.get("assigning", 0.5),
             assign_at_once=options.get("assign_at_once", False),
             rate_limits=options.get("rate_limits", True),
@@ -226,7 +261,7 @@ class Emulator:
             derive_as_sent=options.get("derive_as_sent", False),
             strict_at_connect=options.get("strict_at_connect", False),
             check_expiry_on_poll=options.get("check_expiry_on_poll", False),
-            clock_offset_ms=round(seconds * 1000),
+            clock_offset_ms=_offset_ms("clock_offset", options.get("clock_offset", 0)),
             seed=options.get("seed"),
             state_dir=options.get("state_dir"),
         )
@@ -295,22 +330,28 @@ class Emulator:
 
         device_id is its id at the hub, if it is to be another than the registration id.
         """
+        check_text("registration_id", registration_id)
         members: dict[str, Any] = {"registrationId": registration_id, **_members(settings)}
         if device_id is not None:
+            check_text("device_id", device_id)
             members["deviceId"] = device_id
-        keys = self._running.native.put_enrollment(json.dumps(members))
+        with named_arguments():
+            keys = self._running.native.put_enrollment(json.dumps(members))
         return Enrollment(self._running, registration_id, *keys)
 
     def enroll_group(self, group_id: str, **settings: Unpack[EnrollmentSettings]) -> EnrollmentGroup:
         """Creates or replaces an enrollment group, whose devices have keys derived from the group's."""
-        keys = self._running.native.put_group(json.dumps({"enrollmentGroupId": group_id, **_members(settings)}))
+        check_text("group_id", group_id)
+        members = {"enrollmentGroupId": group_id, **_members(settings)}
+        with named_arguments():
+            keys = self._running.native.put_group(json.dumps(members))
         return EnrollmentGroup(self._running, group_id, *keys)
 
     def inject(self, kind: FaultKind, *, registration_id: str | None = None, **details: Unpack[FaultDetails]) -> None:
         """Plans a fault for the next requests of one device, or of all; Device.inject is for its own.
 
         Each request meets at most one fault, the one that was planned first. What cannot come to pass raises
-        ValueError, which says what would.
+        ValueError, which says what would; so does a registration id that no enrollment can be for.
         """
         self._running.inject(registration_id, kind, details)
 
@@ -339,16 +380,17 @@ class Emulator:
 
     def link_hub(self, host: str, weight: int = 1) -> None:
         """Links a hub, or changes its weight, from 1 to 1000."""
+        check_text("host", host)
         self._running.native.link_hub(host, weight)
 
     def unlink_hub(self, host: str) -> bool:
         """Unlinks a hub, as when it is taken from the service; whether it was linked."""
+        check_text("host", host)
         return self._running.native.unlink_hub(host)
 
     def set_clock_offset(self, offset: float | timedelta) -> None:
         """Sets the service's clock ahead of this machine's by so many seconds, or behind it when negative."""
-        seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
-        self._running.native.set_clock_offset_ms(round(seconds * 1000))
+        self._running.native.set_clock_offset_ms(_offset_ms("offset", offset))
 
     def __repr__(self) -> str:
         """Where it listens, if it does."""
@@ -359,6 +401,8 @@ class Emulator:
 
 def _members(settings: EnrollmentSettings) -> dict[str, Any]:
     """An enrollment's settings in the service's own JSON."""
+    for name, value in settings.items():
+        _check_type(name, value)
     unknown = settings.keys() - EnrollmentSettings.__annotations__.keys()
     if unknown:
         raise TypeError(f"an enrollment has no {', '.join(sorted(unknown))}")
@@ -377,3 +421,26 @@ def _members(settings: EnrollmentSettings) -> dict[str, Any]:
         desired = dict(settings.get("desired", {}))
         members["initialTwin"] = {"tags": dict(settings.get("tags", {})), "properties": {"desired": desired}}
     return {**members, **settings.get("more", {})}
+
+
+def _check_type(name: str, value: object) -> None:
+    """Refuses an option or a setting of a type that would only fail later, or mean something else."""
+    if name in _FLAGS and not isinstance(value, bool):
+        raise TypeError(f"argument '{name}': must be a bool, not {type(value).__name__}")
+    if name == "hubs" and isinstance(value, str | bytes):
+        raise TypeError("argument 'hubs': must be several hubs, such as ['hub-a.test'], not one text")
+    if name == "id_scope":
+        check_text(name, value)
+    if name == "state_dir" and not isinstance(value, str | os.PathLike):
+        raise TypeError(f"argument '{name}': must be the path of a folder, not {type(value).__name__}")
+
+
+def _offset_ms(name: str, offset: float | timedelta) -> int:
+    """How far a clock is ahead, in milliseconds."""
+    seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        kind = type(seconds).__name__
+        raise TypeError(f"argument '{name}': must be a time in seconds or a timedelta, not {kind}")
+    if not math.isfinite(seconds) or abs(seconds) > _OFFSET_MOST:
+        raise ValueError(f"argument '{name}': must be at most {_OFFSET_MOST} seconds either way, not {seconds}")
+    return round(seconds * 1000)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, TypedDict
+from collections.abc import Generator, Mapping
+from typing import Literal, TypedDict, get_args
 
 from dps_client import _native
 from dps_client._native import GroupKey, Secret, Signer, SymmetricKey
-from dps_client.emulator._findings import Counters, HubDevice, Record, Refusal, finding, findings
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from dps_client.emulator._findings import (
+    Counters,
+    HubDevice,
+    PlannedFault,
+    Record,
+    Refusal,
+    finding,
+    findings,
+    planned_faults,
+    unmet,
+)
+from dps_client.emulator._typing import Unpack
 
 Transport = Literal["https", "mqtt", "mqtt-ws"]
 """Over what a device talks to the service."""
@@ -64,6 +73,37 @@ class FaultDetails(TypedDict, total=False):
     """Of "refuse-connect": the CONNACK code, 1 to 5."""
 
 
+# Arguments that have another name in the service's or the emulator's own JSON.
+_MEMBERS = {
+    "device_id": "deviceId",
+    "group_id": "enrollmentGroupId",
+    "hubs": "iotHubs",
+    "key": "primaryKey",
+    "registration_id": "registrationId",
+    "retry_after": "retryAfter",
+    "secondary_key": "secondaryKey",
+    "size": "bytes",
+}
+
+
+@contextlib.contextmanager
+def named_arguments() -> Generator[None]:
+    """Has errors say what the caller's arguments are called, instead of members of JSON."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        for argument, member in _MEMBERS.items():
+            text = text.replace(f"'{member}'", f"'{argument}'")
+        raise type(error)(text) from None
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuses what is no text."""
+    if not isinstance(value, str):
+        raise TypeError(f"argument '{name}': must be a str, not {type(value).__name__}")
+
+
 class ServiceKwargs(TypedDict):
     """What a client of this package needs to know of a service."""
 
@@ -111,6 +151,9 @@ class Service:
 
     def client_kwargs(self, transport: Transport) -> ServiceKwargs:
         """For a client of this package. What is on loopback is not reached through a proxy."""
+        if transport not in self.ports:
+            names = ", ".join(map(repr, get_args(Transport)))
+            raise ValueError(f"argument 'transport': must be one of {names}, not {transport!r}")
         endpoint = f"{self.host}:{self.ports[transport]}"
         return ServiceKwargs(
             id_scope=self.id_scope, endpoint=endpoint, transport=transport, ca_pem=self.ca_pem, proxy=False
@@ -132,10 +175,14 @@ class Service:
 
     def inject(self, registration_id: str | None, kind: FaultKind, details: FaultDetails) -> None:
         """Plans a fault in the emulator's own words; what cannot come to pass raises ValueError."""
-        names = {"retry_after": "retryAfter", "size": "bytes"}
-        members = {names.get(name, name): value for name, value in details.items()}
+        members = {_MEMBERS.get(name, name): value for name, value in details.items()}
         whose = {} if registration_id is None else {"registrationId": registration_id}
-        self.native.plan_fault(json.dumps({"kind": kind, **whose, **members}))
+        if registration_id is not None:
+            check_text("registration_id", registration_id)
+        if registration_id is not None and not self.native.can_let_in(registration_id):
+            raise ValueError(f"argument 'registration_id': there is no enrollment for a device {registration_id!r}")
+        with named_arguments():
+            self.native.plan_fault(json.dumps({"kind": kind, **whose, **members}))
 
 
 class Device:
@@ -188,6 +235,13 @@ class Device:
     def clear_faults(self) -> int:
         """Takes back the faults planned for this device; how many plans there were."""
         return self._service.native.clear_faults(self._registration_id)
+
+    @property
+    def unmet_faults(self) -> list[PlannedFault]:
+        """The faults that were planned for this device and that no request of it met."""
+        own = self._registration_id.lower()
+        planned = unmet(planned_faults(self._service.native.planned_faults()))
+        return [fault for fault in planned if (fault.registration_id or "").lower() == own]
 
     @property
     def counters(self) -> Counters:

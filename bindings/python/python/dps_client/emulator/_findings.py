@@ -102,6 +102,11 @@ class PlannedFault:
     """What belongs to the kind, in the emulator's own JSON, such as {"retryAfter": 7}."""
 
 
+def unmet(planned: list[PlannedFault]) -> list[PlannedFault]:
+    """The faults that no request met at all."""
+    return [fault for fault in planned if fault.left == fault.times]
+
+
 def finding(kind: type[_Finding], text: str) -> _Finding:
     """One finding from the emulator's JSON."""
     return kind(**_snake_case(json.loads(text)))

@@ -33,19 +33,19 @@ def locked(address: str) -> Generator[bool]:
     path = os.path.join(tempfile.gettempdir(), f"dps-emulator-{user}-{address}.lock")
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
-        yield _lock(file)
+        yield lock(file)
 
 
 if sys.platform == "win32":
 
-    def _lock(file: IO[str]) -> bool:
-        """Binding the ports is the only lock here."""
+    def lock(file: IO[str]) -> bool:
+        """There is no such lock here: binding the ports is one, and nothing is swept."""
         return True
 
 else:
 
-    def _lock(file: IO[str]) -> bool:
-        """The lock goes with the file, however the process ends."""
+    def lock(file: IO[str]) -> bool:
+        """Locks a file, if no other process has; the lock goes with the file, however the process ends."""
         import fcntl
 
         try:

@@ -1,0 +1,109 @@
+//! The options of a client that are more than text, a number or a time.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use dps_client::core::{Endpoint, Payload};
+use dps_client::{Proxy, ProxyChoice, Roots, Transport};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::argument::{self, refused, wrong_type};
+use crate::errors::{check, file_error};
+use crate::progress::Watcher;
+
+/// No file of certificates is longer, in bytes.
+const CERTIFICATES_MOST: u64 = 1024 * 1024;
+
+/// What an option was given as, if it was.
+pub(crate) type Given<'py> = Option<Bound<'py, PyAny>>;
+
+pub(crate) fn transport(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Transport> {
+    match argument::text(name, given)?.as_str() {
+        "https" => Ok(Transport::Https),
+        "mqtt" => Ok(Transport::Mqtt),
+        "mqtt-ws" => Ok(Transport::MqttWebSocket),
+        other => Err(refused(name, format!("must be 'https', 'mqtt' or 'mqtt-ws', not '{other}'"))),
+    }
+}
+
+pub(crate) fn endpoint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+    let text = argument::text(name, given)?;
+    check(given.py(), name, Endpoint::new(&text))?;
+    Ok(text)
+}
+
+pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoice> {
+    if given.extract().is_ok_and(|direct: bool| !direct) {
+        return Ok(ProxyChoice::Direct);
+    }
+    if !given.is_instance_of::<PyString>() {
+        return Err(wrong_type(name, "a URL, False or None", given));
+    }
+    let proxy = check(given.py(), name, Proxy::parse(&argument::text(name, given)?))?;
+    Ok(ProxyChoice::Fixed(proxy.named_by("proxy")))
+}
+
+pub(crate) fn payload(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = given.py();
+    let text = py.import("json")?.call_method1("dumps", (given,)).map_err(|raised| named(py, name, raised))?;
+    let text: String = text.extract()?;
+    check(py, name, Payload::new(&text))?;
+    Ok(text)
+}
+
+/// What json.dumps raises, said of the argument.
+fn named(py: Python<'_>, name: &str, raised: PyErr) -> PyErr {
+    let problem = format!("argument '{name}': {}", raised.value(py));
+    let named = if raised.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(problem)
+    } else {
+        PyValueError::new_err(problem)
+    };
+    named.set_cause(py, Some(raised));
+    named
+}
+
+pub(crate) fn roots(
+    py: Python<'_>,
+    file: Given<'_>,
+    pem: Given<'_>,
+    keep_platform: Given<'_>,
+) -> PyResult<Option<Roots>> {
+    let keep_platform = keep_platform.map(|given| argument::flag("keep_platform_roots", &given)).transpose()?;
+    let (name, bytes) = match (file, pem) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(PyValueError::new_err("give ca_file or ca_pem, not both")),
+        (None, Some(pem)) => match pem.cast::<PyBytes>() {
+            Ok(bytes) => ("ca_pem", bytes.as_bytes().to_vec()),
+            Err(_) if pem.is_instance_of::<PyString>() => ("ca_pem", argument::text("ca_pem", &pem)?.into_bytes()),
+            Err(_) => return Err(wrong_type("ca_pem", "str or bytes", &pem)),
+        },
+        (Some(file), None) => {
+            let path = argument::path("ca_file", &file)?;
+            ("ca_file", py.detach(|| read(&path)).map_err(|error| file_error(py, &path, &error))?)
+        }
+    };
+    let roots = if keep_platform.unwrap_or_default() { Roots::add_pem(&bytes) } else { Roots::replace_pem(&bytes) };
+    check(py, name, roots).map(Some)
+}
+
+/// A file of certificates, whole or not at all.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(CERTIFICATES_MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > CERTIFICATES_MOST {
+        let problem = "it is longer than 1 MiB, which no file of certificate authorities is";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
+}
+
+pub(crate) fn watcher(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Watcher> {
+    if !given.is_callable() {
+        return Err(wrong_type(name, "a callable", given));
+    }
+    Ok(Watcher::new(given.clone().unbind()))
+}
