@@ -144,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn a_registration_state_that_is_null_counts_as_absent() {
+        let mut text = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\",\"registrationState\":null}";
+        let body = read_body(&mut text).unwrap();
+        assert_eq!((body.operation_id, body.status, body.device_id), (Some("5.0"), Some(Status::Assigning), None));
+    }
+
+    #[test]
     fn blanks_around_members_that_are_not_read_change_nothing() {
         let mut spaced = *b"{ \"unknown\" : 1 , \"operationId\" : \"5.0\" , \"registrationState\" : { \"x\" : [ ] , \"deviceId\" : \"d\" } }";
         let body = read_body(&mut spaced).unwrap();

@@ -90,7 +90,7 @@ pub fn sent(machine: &mut Registration<'_>, millis: u64) -> (RequestId, Sent) {
 
 pub fn assigning(hint: Option<u32>) -> Reply<'static> {
     let mut reply = Reply::new(202);
-    reply.retry_after = hint.map(dps_core::Millis::from_secs);
+    reply.retry_after = hint.map(Millis::from_secs);
     reply.body.status = Some(Status::Assigning);
     reply.body.operation_id = Some("5.op.1");
     reply
@@ -107,7 +107,7 @@ pub fn assigned() -> Reply<'static> {
 
 pub fn error(status: u16, hint: Option<u32>) -> Reply<'static> {
     let mut reply = Reply::new(status);
-    reply.retry_after = hint.map(dps_core::Millis::from_secs);
+    reply.retry_after = hint.map(Millis::from_secs);
     let body: &mut Body<'_> = &mut reply.body;
     body.error_code = Some(u32::from(status) * 1000 + 2);
     body.tracking_id = Some("6f1e0f0a-0000-4000-8000-000000000001");
