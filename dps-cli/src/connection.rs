@@ -18,6 +18,7 @@ pub(crate) struct Connection {
     pub(crate) resolver: Resolver,
     pub(crate) transport: TransportName,
     pub(crate) timeout: Duration,
+    time_port: Option<u16>,
 }
 
 impl Connection {
@@ -34,12 +35,17 @@ impl Connection {
             resolver: Resolver::new(args.resolve.overrides.iter().cloned()),
             transport: args.transport,
             timeout: args.timeout,
+            time_port: args.time_port,
         })
     }
 
     /// A client that goes this way, without an identity yet.
     pub(crate) fn builder(&self) -> ProvisioningClientBuilder {
-        ProvisioningClient::builder()
+        let builder = match self.time_port {
+            Some(port) => ProvisioningClient::builder().service_time_port(port),
+            None => ProvisioningClient::builder(),
+        };
+        builder
             .endpoint(self.named.as_str())
             .roots(self.roots.clone())
             .proxy(self.proxy.clone())

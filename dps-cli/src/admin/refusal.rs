@@ -75,9 +75,9 @@ pub(crate) fn of_link(error: LinkError, detail: &str) -> Failure {
         LinkError::Timeout => (ErrorCode::Timeout, Hint::CheckNetwork, true),
         LinkError::UnknownCa => (ErrorCode::UnknownCa, Hint::TrustCa, false),
         LinkError::NameMismatch => (ErrorCode::NameMismatch, Hint::CheckEndpoint, false),
-        LinkError::CertificateExpired => (ErrorCode::CertificateExpired, Hint::CheckClock, false),
+        LinkError::CertificateExpired => (ErrorCode::CertificateExpired, Hint::ClockOutsideCertificate, false),
         LinkError::Tls => (ErrorCode::Tls, Hint::TrustCa, false),
-        _ => (ErrorCode::InvalidReply, Hint::CheckEndpoint, true),
+        _ => (ErrorCode::InvalidReply, Hint::NotTheService, true),
     };
     let message = if detail.is_empty() { code.text().to_owned() } else { format!("{}: {detail}", code.text()) };
     let verdict = if later { Verdict::After(Millis::from_secs(1)) } else { Verdict::Never };

@@ -24,6 +24,9 @@ pub(crate) struct ConnectionArgs {
     /// How to talk to the service
     #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
     pub(crate) transport: TransportName,
+    /// Over MQTT: the port of HTTPS at the same host, to ask for the service's time. Default: 443
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) time_port: Option<u16>,
     /// How long the whole may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use dps_client::{Probe, SymmetricKey};
+use dps_client::{Probe, ProvisioningClient, SymmetricKey};
 use dps_core::message::LinkError;
 use dps_core::{Key, RegistrationId};
 
 use super::budget::Budget;
 use crate::connection::Connection;
 use crate::failure::Result;
+
+const TIME_IS_UP: &str = "the time of --timeout was up";
 
 /// The service as this device asks it.
 pub(super) struct Asker<'a> {
@@ -32,15 +34,32 @@ impl Asker<'_> {
     pub(super) async fn ask(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Probe> {
         let limit = self.budget.step();
         if limit.is_zero() {
-            let detail = "the time of --timeout was up".to_owned();
-            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail });
+            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: TIME_IS_UP.to_owned() });
         }
+        Ok(self.client(id, key, ahead, limit)?.probe().await?)
+    }
+
+    /// The service's time, asked for apart from everything else; or why it is not known.
+    pub(super) async fn service_time(
+        &self,
+        id: RegistrationId<'_>,
+        key: &Key,
+    ) -> std::result::Result<SystemTime, String> {
+        let limit = self.budget.step();
+        let client = self.client(id, key, 0, limit.max(Duration::from_millis(1))).map_err(|failure| failure.message)?;
+        match tokio::time::timeout(limit, client.service_time()).await {
+            Ok(asked) => asked.map_err(|error| error.message().to_owned()),
+            Err(_) => Err(TIME_IS_UP.to_owned()),
+        }
+    }
+
+    fn client(&self, id: RegistrationId<'_>, key: &Key, ahead: i64, limit: Duration) -> Result<ProvisioningClient> {
         let clock = move || {
             let offset = Duration::from_secs(ahead.unsigned_abs());
             let now = SystemTime::now();
             if ahead < 0 { now.checked_sub(offset) } else { now.checked_add(offset) }
         };
-        let client = self
+        Ok(self
             .connection
             .builder()
             .id_scope(self.id_scope)
@@ -48,8 +67,7 @@ impl Asker<'_> {
             .symmetric_key(SymmetricKey::from_bytes(key.expose())?)
             .request_timeout(limit)
             .clock(clock)
-            .build()?;
-        Ok(client.probe().await?)
+            .build()?)
     }
 
     /// Whether the service takes a credential.

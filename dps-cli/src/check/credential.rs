@@ -1,7 +1,7 @@
 //! Whether the service takes the credential; and if not, which mix-up explains it. Each is tried by asking once more.
 
 use dps_client::Probe;
-use dps_core::{Hint, Key, RegistrationId};
+use dps_core::{Hint, Key, LinkError, RegistrationId};
 
 use super::asker::{Asker, Verdict, verdict};
 use super::identity::Suspect;
@@ -18,6 +18,8 @@ pub(super) struct Credential<'a> {
     pub(super) registration_id: RegistrationId<'a>,
     pub(super) key: &'a DeviceOrGroup,
     pub(super) suspects: Vec<Suspect>,
+    /// Seconds that the service's clock is ahead of this device's, where that is known.
+    pub(super) ahead: Option<i64>,
 }
 
 /// Judges the credential by the answer to it, and adds what was found.
@@ -71,7 +73,7 @@ struct Inquiry<'a, 'b> {
 
 async fn refused(asker: &Asker<'_>, credential: Credential<'_>, probe: &Probe, checks: &mut Checks) -> Result<()> {
     let mut inquiry = Inquiry { asker, credential, ahead: 0, tried: Vec::new() };
-    let refusal = match inquiry.explain(probe).await? {
+    let refusal = match inquiry.explain().await? {
         Some(cause) => {
             let refusal =
                 Check::error(ID, format!("the service refuses the credential, which {} explains", cause.id.name()));
@@ -82,7 +84,8 @@ async fn refused(asker: &Asker<'_>, credential: Credential<'_>, probe: &Probe, c
             suspect(std::mem::take(&mut inquiry.credential.suspects), checks);
             let summary =
                 "the service refuses the credential: key, id scope and registration id do not belong together";
-            likely(probe).fold(Check::error(ID, summary), |check, hint| check.advise(hint.text()))
+            likely(probe, inquiry.credential.ahead)
+                .fold(Check::error(ID, summary), |check, hint| check.advise(hint.text()))
         }
     };
     let words = if let Probe::Answered(answer) = probe { service::words(answer) } else { String::new() };
@@ -100,15 +103,18 @@ fn suspect(suspects: Vec<Suspect>, checks: &mut Checks) {
 }
 
 /// What to look at when nothing explains a refusal, the likeliest first.
-fn likely(probe: &Probe) -> impl Iterator<Item = Hint> {
-    let time_unknown = service::ahead(probe).is_none().then_some(Hint::CheckClock);
-    [Hint::WrongKey, Hint::WrongIdScope, Hint::NoEnrollment].into_iter().chain(time_unknown)
+fn likely(probe: &Probe, ahead: Option<i64>) -> impl Iterator<Item = Hint> {
+    let time_unknown = ahead.is_none().then_some(Hint::CheckClock);
+    // CONNACK 5 comes before any key is looked at.
+    let at_connect = matches!(probe, Probe::NoAnswer { error: LinkError::MqttRefused { code: 5 }, .. });
+    let (first, last) = if at_connect { (time_unknown, None) } else { (None, time_unknown) };
+    first.into_iter().chain([Hint::WrongKey, Hint::WrongIdScope, Hint::NoEnrollment]).chain(last)
 }
 
 impl Inquiry<'_, '_> {
     /// The check that explains the refusal, where one is found by asking.
-    async fn explain(&mut self, probe: &Probe) -> Result<Option<Check>> {
-        if let Some(clock) = self.clock(probe).await? {
+    async fn explain(&mut self) -> Result<Option<Check>> {
+        if let Some(clock) = self.clock().await? {
             return Ok(Some(clock));
         }
         match self.mix_up().await? {
@@ -118,8 +124,8 @@ impl Inquiry<'_, '_> {
     }
 
     /// A clock that is far behind makes tokens that are expired when they arrive.
-    async fn clock(&mut self, probe: &Probe) -> Result<Option<Check>> {
-        let Some(ahead) = service::ahead(probe).filter(|ahead| ahead.abs() > SKEW) else { return Ok(None) };
+    async fn clock(&mut self) -> Result<Option<Check>> {
+        let Some(ahead) = self.credential.ahead.filter(|ahead| ahead.abs() > SKEW) else { return Ok(None) };
         self.ahead = ahead;
         let id = self.credential.registration_id;
         let key = self.credential.key.device_key(id)?;

@@ -96,9 +96,11 @@ async fn ask(
         }
     };
     let asker = Asker { connection, id_scope: &subject.id_scope, budget };
-    let probe = asker.ask(registration_id, &key.device_key(registration_id)?, 0).await?;
-    checks.add_all([service::service(&probe), service::clock(&probe), service::throttling(&probe)]);
-    credential::examine(&asker, Credential { registration_id, key, suspects }, &probe, checks).await
+    let device_key = key.device_key(registration_id)?;
+    let probe = asker.ask(registration_id, &device_key, 0).await?;
+    let ahead = service::ahead(&asker, registration_id, &device_key, &probe).await;
+    checks.add_all([service::service(&probe), service::clock(&ahead), service::throttling(&probe)]);
+    credential::examine(&asker, Credential { registration_id, key, suspects, ahead: ahead.ok() }, &probe, checks).await
 }
 
 impl Subject {

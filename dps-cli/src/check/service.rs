@@ -3,11 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::{Answer, Probe};
-use dps_core::ErrorCode;
 use dps_core::message::LinkError;
+use dps_core::{ErrorCode, Key, RegistrationId};
 use serde_json::json;
 
-use super::asker::{Verdict, verdict};
+use super::asker::{Asker, Verdict, verdict};
 use super::report::{Check, CheckId};
 use crate::failure::skew;
 
@@ -76,24 +76,33 @@ fn facts(answer: &Answer) -> serde_json::Value {
     })
 }
 
-/// Seconds that the service's clock is ahead of this device's.
-pub(super) fn ahead(probe: &Probe) -> Option<i64> {
-    let Probe::Answered(answer) = probe else { return None };
-    let unix =
-        |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
-    Some(unix(answer.service_time?)? - unix(SystemTime::now())?)
+/// Seconds that the service's clock is ahead of this device's, or why that is not known.
+pub(super) type Ahead = Result<i64, String>;
+
+/// Compares the clocks, by the answer or, over MQTT, which carries no time, by asking for it over HTTPS.
+pub(super) async fn ahead(asker: &Asker<'_>, id: RegistrationId<'_>, key: &Key, probe: &Probe) -> Ahead {
+    let theirs = match probe {
+        Probe::Answered(answer) => answer.service_time.ok_or_else(|| "the service told no time".to_owned())?,
+        Probe::SignedIn | Probe::NoAnswer { error: LinkError::MqttRefused { .. }, .. } => {
+            let asked = asker.service_time(id, key).await;
+            asked.map_err(|why| format!("MQTT carries no time, and asking for it over HTTPS failed: {why}"))?
+        }
+        _ => return Err("the service told no time".to_owned()),
+    };
+    let unix = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    Ok(signed(unix(theirs)).saturating_sub(signed(unix(SystemTime::now()))))
 }
 
 /// This device's clock against the service's.
-pub(super) fn clock(probe: &Probe) -> Check {
+pub(super) fn clock(ahead: &Ahead) -> Check {
     let id = CheckId::Clock;
-    let Some(ahead) = ahead(probe) else {
-        let why = match probe {
-            Probe::SignedIn | Probe::NoAnswer { error: LinkError::MqttRefused { .. }, .. } => "MQTT tells no time",
-            _ => "the service told no time",
-        };
-        return Check::skipped(id, why)
-            .advise("compare the output of date -u with a clock you trust, or check over https");
+    let ahead = match ahead {
+        Ok(ahead) => *ahead,
+        Err(why) => {
+            return Check::skipped(id, why)
+                .advise("compare the output of date -u with a clock you trust, or check over https");
+        }
     };
     let check = if ahead.abs() <= SKEW {
         let within = ahead.unsigned_abs().max(1);

@@ -110,6 +110,21 @@ fn what_the_server_presents_and_what_is_trusted_is_shown() {
 }
 
 #[test]
+fn over_mqtt_the_time_is_asked_for_over_https() {
+    let service = Service::with(|options| options.mqtt_port(0).clock_offset_ms(7_200_000));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let (endpoint, port) = (service.emulator().mqtt_endpoint().unwrap(), service.emulator().https_addr().port());
+    let port = port.to_string();
+    let words = ["--transport", "mqtt", "--endpoint", &endpoint, "--time-port", &port, "--key-file", &key];
+    let ill = report(&service.as_device("check", "dev-01", &[&words[..], &["--json"]].concat()).run().code(10));
+    assert_eq!(ill["cause"], "clock");
+    let evidence = found(&ill, "clock")["evidence"].to_string();
+    assert!(evidence.contains("with the service's time the same key is accepted"), "{evidence}");
+    // What it found out is enough to register.
+    service.as_device("register", "dev-01", &[&words[..], &["--correct-clock"]].concat()).run().code(0);
+}
+
+#[test]
 fn over_mqtt_it_says_what_it_cannot_know() {
     for strict in [false, true] {
         let service = Service::with(|options| {
@@ -128,7 +143,9 @@ fn over_mqtt_it_says_what_it_cannot_know() {
             };
             let well = report(&check("dev-01", &key).code(0));
             assert_eq!(outcomes(&well, "skipped"), ["clock", "throttling", "registration"]);
-            assert!(found(&well, "clock")["advice"][0].as_str().unwrap().contains("date -u"));
+            let clock = found(&well, "clock");
+            assert!(clock["advice"][0].as_str().unwrap().contains("date -u"));
+            assert!(clock.to_string().contains("MQTT carries no time, and asking for it over HTTPS failed"), "{clock}");
             if !strict {
                 // The service looks at the credential when the device registers, and this never registers.
                 let unseen = report(&check("dev-01", &wrong).code(0));
