@@ -38,6 +38,9 @@ impl Key {
                 return Ok(key);
             }
             Ok(length) | Err(Base64Error::TooLong(length)) => KeyProblem::Length { length },
+            Err(Base64Error::Digit(offset)) if matches!(text.as_bytes().get(offset), Some(b'\r' | b'\n')) => {
+                KeyProblem::LineBreak { offset }
+            }
             Err(Base64Error::Digit(offset)) => KeyProblem::NotBase64 { offset },
             Err(Base64Error::Length) => KeyProblem::Truncated,
         };
@@ -152,13 +155,27 @@ fn mistaken_for_a_key(text: &str) -> Option<KeyProblem> {
         Some(KeyProblem::Empty)
     } else if contains("-----BEGIN") {
         Some(KeyProblem::LooksLikePem)
+    } else if contains("SharedAccessSignature ") {
+        Some(KeyProblem::LooksLikeToken)
     } else if contains("HostName=") || contains("SharedAccessKey=") || contains("SharedAccessSignature") {
         Some(KeyProblem::LooksLikeConnectionString)
+    } else if looks_like_assignment(text) {
+        Some(KeyProblem::LooksLikeAssignment)
     } else if looks_like_hex(text) {
         Some(KeyProblem::LooksLikeHex)
     } else {
         None
     }
+}
+
+/// `NAME=…` with a key behind it, perhaps after `export`. A key has no `=` but at its end, and no `_` before one.
+fn looks_like_assignment(text: &str) -> bool {
+    let text = text.strip_prefix("export ").or_else(|| text.strip_prefix("set ")).unwrap_or(text);
+    text.split_once('=').is_some_and(|(name, value)| {
+        !value.trim_matches('=').is_empty()
+            && !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
 }
 
 /// Hex digits are base64 as well, and of some other key.
@@ -184,13 +201,23 @@ mod tests {
     fn what_is_no_key_is_named_for_what_it_is() {
         assert_eq!(problem(""), KeyProblem::Empty);
         assert_eq!(problem("-----BEGIN PRIVATE KEY-----\nMIIE"), KeyProblem::LooksLikePem);
-        for part in ["HostName=h.test", "sharedaccesskey=AAAA", "SharedAccessSignature sr=x"] {
+        for part in ["HostName=h.test", "sharedaccesskey=AAAA", "HostName=h;SharedAccessSignature=x"] {
             assert_eq!(problem(part), KeyProblem::LooksLikeConnectionString);
         }
+        for part in ["SharedAccessSignature sr=x", "export TOKEN='SharedAccessSignature sr=x&sig=y'"] {
+            assert_eq!(problem(part), KeyProblem::LooksLikeToken);
+        }
+        for line in ["export DPS_KEY=AAAA", "DPS_KEY=\"AAAA==\"", "set KEY=AAAAAAAA"] {
+            assert_eq!(problem(line), KeyProblem::LooksLikeAssignment);
+        }
+        let wrapped = format!("{}\n{}", "A".repeat(76), "A".repeat(12));
+        assert_eq!(problem(&wrapped), KeyProblem::LineBreak { offset: 76 });
+        assert_eq!(problem(&wrapped.replace('\n', "\r\n")), KeyProblem::LineBreak { offset: 76 });
+        assert_eq!(problem("AAAA AAAA"), KeyProblem::NotBase64 { offset: 4 });
         for length in [16, 31, 32, 64] {
             assert_eq!(problem(&"0f".repeat(length)), KeyProblem::LooksLikeHex);
         }
-        assert_eq!(problem("AAAAAAAAAAAAAAAAAAAAAAAA\n"), KeyProblem::NotBase64 { offset: 24 });
+        assert_eq!(problem("AAAAAAAAAAAAAAAAAAAAAAAA\n"), KeyProblem::LineBreak { offset: 24 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 15])), KeyProblem::Length { length: 15 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 65])), KeyProblem::Length { length: 65 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 900])), KeyProblem::Length { length: 900 });

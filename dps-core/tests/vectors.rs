@@ -142,11 +142,13 @@ fn what_is_refused_is_named() {
         let problem = match Key::from_base64(text(entry, "text")).err() {
             Some(ConfigError::Key(problem)) => match problem {
                 KeyProblem::Empty => "empty",
-                KeyProblem::NotBase64 { .. } => "not-base64",
+                KeyProblem::NotBase64 { .. } | KeyProblem::LineBreak { .. } => "not-base64",
                 KeyProblem::Truncated => "truncated",
                 KeyProblem::Length { .. } => "length",
                 KeyProblem::LooksLikePem => "pem",
                 KeyProblem::LooksLikeConnectionString => "connection-string",
+                KeyProblem::LooksLikeToken => "token",
+                KeyProblem::LooksLikeAssignment => "assignment",
                 KeyProblem::LooksLikeHex => "hex",
             },
             other => panic!("{entry}: {other:?}"),

@@ -81,7 +81,7 @@ fn key(text: &str) {
             let again = Key::from_base64(key.write_base64(&mut written).unwrap()).unwrap();
             assert_eq!(again.expose(), key.expose());
         }
-        Err(ConfigError::Key(KeyProblem::NotBase64 { offset })) => {
+        Err(ConfigError::Key(KeyProblem::NotBase64 { offset } | KeyProblem::LineBreak { offset })) => {
             assert!(decoded.is_err() && text.is_char_boundary(offset) && offset < text.len());
         }
         Err(ConfigError::Key(KeyProblem::Truncated)) => assert!(decoded.is_err()),

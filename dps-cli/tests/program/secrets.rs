@@ -52,8 +52,25 @@ fn a_key_file_that_others_can_read_is_warned_of_and_used() {
 
 #[test]
 fn an_endless_input_is_not_read_to_its_end() {
-    let error = dps_line("derive-key --group-key-file /dev/zero --rid a --json", &[]).run().code(3).error();
+    let zeros = std::fs::File::open("/dev/zero").unwrap();
+    let error = dps_line("derive-key --group-key-file - --rid a --json", &[]).stdin(zeros).run().code(3).error();
     assert!(error["message"].as_str().unwrap().contains("more than 4096 bytes"));
+}
+
+#[test]
+fn a_wrapped_key_a_token_and_an_assignment_are_named() {
+    let folder = Folder::new();
+    let (first, second) = GROUP_KEY.split_at(76);
+    for (content, words) in [
+        (format!("{first}\n{second}\n"), "a line break is at offset 76"),
+        ("SharedAccessSignature sr=a&sig=b&se=1".to_owned(), "looks like a token"),
+        (format!("export DPS_KEY={GROUP_KEY}\n"), "sets a variable"),
+    ] {
+        let key = folder.write("key", content);
+        let error = dps(["derive-key", "--group-key-file", &key, "--rid", "a", "--json"]).run().code(3).error();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(words) && !message.contains("8isrFI1s"), "{message}");
+    }
 }
 
 #[test]

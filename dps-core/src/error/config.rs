@@ -128,6 +128,12 @@ pub enum KeyProblem {
         /// Where, in bytes from the start.
         offset: usize,
     },
+    /// A line break is within the key, as tools that wrap base64 write it.
+    #[error("it is not base64: a line break is at offset {offset}; write the key on one line")]
+    LineBreak {
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
     /// The base64 text breaks off.
     #[error("it is not base64: the text is cut off or wrongly padded")]
     Truncated,
@@ -145,6 +151,12 @@ pub enum KeyProblem {
     /// A connection string was given.
     #[error("it looks like a connection string; give only the key, the text after SharedAccessKey=")]
     LooksLikeConnectionString,
+    /// A shared access signature was given.
+    #[error("it looks like a token (SharedAccessSignature …), which a key signs; give the key itself")]
+    LooksLikeToken,
+    /// A line such as `export DPS_KEY=…` was given.
+    #[error("it looks like a line that sets a variable; give only the key, the text after the first `=`")]
+    LooksLikeAssignment,
     /// Text of only hex digits was given.
     #[error("it looks like hex; a symmetric key is given as base64")]
     LooksLikeHex,
