@@ -86,13 +86,13 @@ impl ProvisioningClient {
     /// Asks for the device's record without registering it. Counts against the service's rate, and is not billed.
     ///
     /// # Errors
-    /// As [`ProvisioningClient::register`]; `not-found` when the device never registered, `unsupported-by-transport`
-    /// over MQTT, before anything is sent.
+    /// As [`ProvisioningClient::register`]; `not-found` when the device never registered, `invalid-reply` when a 404 did
+    /// not come from a service, `unsupported-by-transport` over MQTT, before anything is sent.
     pub async fn lookup(&self) -> Result<RegistrationRecord, DpsError> {
         if !self.carrier.can_look_up() {
             return Err(ConfigError::UnsupportedByTransport.into());
         }
-        match self.run(Purpose::Lookup).await? {
+        match self.run(Purpose::Lookup).await.map_err(DpsError::unless_of_service)? {
             Finished::Record(record) => Ok(record),
             Finished::Assigned(_) => Err(internal("a lookup ended as a registration")),
         }

@@ -103,6 +103,21 @@ impl DpsError {
         failed
     }
 
+    /// A lookup's 404 without an error code and a tracking id says nothing of the device: a proxy or another server wrote
+    /// it.
+    pub(crate) fn unless_of_service(mut self) -> Self {
+        let inner = &mut self.0;
+        if inner.code == ErrorCode::NotFound && inner.error_code.is_none() && inner.tracking_id.is_none() {
+            inner.code = ErrorCode::InvalidReply;
+            inner.hints = vec![Hint::CheckEndpoint];
+            inner.message =
+                "the answer has status 404 but is not from a provisioning service: a proxy or another server \
+                             wrote it"
+                    .to_owned();
+        }
+        self
+    }
+
     /// The entry in the error catalogue; its number and name never change.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

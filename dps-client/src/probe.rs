@@ -59,6 +59,15 @@ pub struct Answer {
     pub record: Option<RegistrationRecord>,
 }
 
+impl Answer {
+    /// Whether the answer has the record, the error code or the tracking id of a service. What a proxy or another server
+    /// answers has none of them.
+    #[must_use]
+    pub fn is_of_service(&self) -> bool {
+        self.record.is_some() || self.error_code.is_some() || self.tracking_id.is_some()
+    }
+}
+
 impl ProvisioningClient {
     /// Asks the service once whether it takes the credential, without registering: over HTTPS by a lookup, over MQTT by
     /// CONNECT and SUBSCRIBE. Nothing is tried again; ends by the request timeout. Dropping the future ends it at once.

@@ -82,7 +82,7 @@ pub(super) fn verdict(probe: &Probe) -> Verdict {
         Probe::SignedIn => Verdict::Accepted,
         Probe::Answered(answer) => match answer.http_status {
             200..=299 if answer.record.is_some() => Verdict::Accepted,
-            404 if answer.error_code.is_some() || answer.tracking_id.is_some() => Verdict::Accepted,
+            404 if answer.is_of_service() => Verdict::Accepted,
             401 => Verdict::Refused,
             _ => Verdict::Unknown,
         },

@@ -18,6 +18,9 @@ pub(super) fn registration(probe: &Probe) -> Check {
         Probe::SignedIn => Check::skipped(ID, "the service has no lookup over MQTT"),
         Probe::Answered(answer) => match (&answer.record, answer.http_status) {
             (Some(record), _) => of_record(record),
+            (None, 404) if !answer.is_of_service() => {
+                Check::skipped(ID, "the answer has status 404, but it is not from the service")
+            }
             (None, 404) => {
                 Check::ok(ID, "the service has no record of the device: it has not registered yet").seen(NOT_SEEN)
             }
