@@ -28,6 +28,7 @@ mod miri;
 mod mutants;
 mod page;
 mod python;
+mod python_exits;
 mod registration;
 mod run;
 mod setup;
@@ -146,6 +147,11 @@ const OTHERS: &[Task] = &[
         about: "a million devices powered on at once; write docs/storm.svg and the README's tables anew",
         run: storm::write,
     },
+    Task {
+        name: "python-exits",
+        about: "500 short Python programs, or as many as are named, on every CPython of this machine",
+        run: python_exits::check,
+    },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
     Task {
         name: "write-golden",
@@ -167,7 +173,7 @@ const OTHERS: &[Task] = &[
 ];
 
 /// Tasks that take what stands behind their names ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 4] = ["firmware-lib", "fuzz", "install-c", "mutants"];
+const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 /// Why a check cannot be made on this machine, and what to do about it.
 fn missing(check: &str) -> Option<String> {

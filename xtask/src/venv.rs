@@ -12,9 +12,14 @@ pub(crate) struct Venv(PathBuf);
 impl Venv {
     /// Makes it where it is not there yet.
     pub(crate) fn at(folder: &Path) -> Result<Self, String> {
+        Self::of(Path::new("python3"), folder)
+    }
+
+    /// The same with another interpreter.
+    pub(crate) fn of(interpreter: &Path, folder: &Path) -> Result<Self, String> {
         let venv = Self(folder.to_owned());
         if !venv.program("python").exists() {
-            run(command("python3", ["-m", "venv"]).arg(folder))?;
+            run(command(interpreter, ["-m", "venv"]).arg(folder))?;
         }
         Ok(venv)
     }
