@@ -176,7 +176,7 @@ def test_bad_value_is_a_value_error_that_names_the_argument(option: dict[str, An
         ({"proxy": True}, "'proxy'.*False or None"),
         ({"resume": 1}, "'resume'.*not int"),
         ({"on_progress": "print"}, "'on_progress'.*callable"),
-        ({"payload": {"a": object()}}, "'payload'.*JSON"),
+        ({"payload": {"a": {1, 2}}}, "'payload'.*JSON"),
         ({"colour": "red"}, "colour"),
     ],
     ids=str,
