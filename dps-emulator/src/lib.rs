@@ -41,7 +41,7 @@ pub use enrollment::{
     AllocationPolicy, Attestation, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin,
     ProvisioningStatus, ReprovisionPolicy, Settings, TwinProperties,
 };
-pub use fault::{At, Fault, FaultPlan, PlanError, PlannedFault, RetryAfter, Scope, TransportFault};
+pub use fault::{At, Fault, FaultPlan, Flood, PlanError, PlannedFault, RetryAfter, Scope, TransportFault};
 pub use http::{HttpReply, HttpRequest};
 pub use hubs::{HubCounters, HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};

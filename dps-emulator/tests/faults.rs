@@ -3,7 +3,7 @@
 mod common;
 
 use common::{KEY, OTHER_KEY, World, json, key, operation_id, refused};
-use dps_emulator::{At, Fault, IndividualEnrollment, RetryAfter, Scope, TransportFault};
+use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RetryAfter, Scope, TransportFault};
 
 fn two_devices() -> World {
     let mut world = World::with_device();
@@ -89,6 +89,7 @@ fn dropped_before_and_after() {
 
 #[test]
 fn what_happens_to_a_connection_is_handed_to_the_front() {
+    const FLOOD: Fault = Fault::Flood { of: Flood::Puback, answered: false };
     let mut world = two_devices();
     for (fault, wanted) in [
         (Fault::Delay { ms: 1500 }, TransportFault::Delay { ms: 1500 }),
@@ -96,6 +97,7 @@ fn what_happens_to_a_connection_is_handed_to_the_front() {
         (Fault::Noise, TransportFault::Noise),
         (Fault::Silent, TransportFault::Silent),
         (Fault::WrongRequestId, TransportFault::WrongRequestId),
+        (FLOOD, TransportFault::Flood { of: Flood::Puback, answered: false }),
     ] {
         inject(&mut world, At::Register, fault);
         world.wait(100);

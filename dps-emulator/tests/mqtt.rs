@@ -5,7 +5,7 @@ mod common;
 
 use common::{KEY, OTHER_KEY, SCOPE, World, device_token, key};
 use dps_emulator::mqtt::{Effect, Session};
-use dps_emulator::{At, Fault, IndividualEnrollment, RetryAfter, Scope, ServiceOptions};
+use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RetryAfter, Scope, ServiceOptions};
 
 const FILTER: &str = "$dps/registrations/res/#";
 const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=";
@@ -298,6 +298,13 @@ fn faults_on_command() {
     assert_eq!(register(Fault::Silent), []);
     assert_eq!(register(Fault::Delay { ms: 70 })[0], Effect::Pause(70));
     assert!(matches!(register(Fault::SlowBytes)[..], [Effect::Trickle(_)]));
+    let flood = |of, answered| register(Fault::Flood { of, answered });
+    assert_eq!(flood(Flood::Puback, false).last(), Some(&Effect::Flood(Flood::Puback)));
+    let (_, topic, _) = published(&flood(Flood::HeaderLines, false));
+    assert!(topic.contains("$rid=5"), "what MQTT does not have leaves the answer as it is: {topic}");
+    let after = flood(Flood::PingFrames, true);
+    assert_eq!(after.last(), Some(&Effect::Flood(Flood::PingFrames)));
+    assert!(published(&after[..after.len() - 1]).1.contains("$rid=5"), "the answer comes first");
     let (_, topic, _) = published(&register(Fault::WrongRequestId));
     assert!(topic.contains("$rid=50"), "{topic}");
     let throttle = Fault::Throttle { retry_after: Some(RetryAfter::Date(7)) };

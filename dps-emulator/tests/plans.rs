@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{KEY, World};
-use dps_emulator::{At, Fault, FaultPlan, RetryAfter};
+use dps_emulator::{At, Fault, FaultPlan, Flood, RetryAfter};
 use serde_json::{Value, json};
 
 fn plan(value: Value) -> FaultPlan {
@@ -54,6 +54,14 @@ fn every_kind() -> Vec<(Value, Fault)> {
         (json!({ "at": "connect", "kind": "refuse-connect", "code": 3 }), Fault::RefuseConnect { code: 3 }),
         (json!({ "at": "subscribe", "kind": "refuse-subscribe" }), Fault::RefuseSubscribe),
         (json!({ "at": "connect", "kind": "no-ping" }), Fault::NoPing),
+        (
+            json!({ "at": "poll", "kind": "flood", "of": "puback", "answered": true }),
+            Fault::Flood { of: Flood::Puback, answered: true },
+        ),
+        (
+            json!({ "at": "any", "kind": "flood", "of": "header-lines", "answered": false }),
+            Fault::Flood { of: Flood::HeaderLines, answered: false },
+        ),
     ]
 }
 
@@ -114,6 +122,10 @@ fn a_refusal_names_the_member_and_what_it_takes() {
         (json!({ "kind": "patch-reply" }), "'patch' is missing; it must be a JSON object"),
         (json!({ "kind": "patch-reply", "patch": [1] }), "'patch' must be a JSON object"),
         (json!({ "kind": "refuse-subscribe", "at": "poll" }), "'at' must be subscribe for kind 'refuse-subscribe'"),
+        (json!({ "kind": "flood" }), "'of' is missing; it must be one of pingresp, puback, publish, "),
+        (json!({ "kind": "flood", "of": "frames" }), "'of' must be one of pingresp, puback, publish, "),
+        (json!({ "kind": "flood", "of": "puback", "answered": 1 }), "'answered' must be true or false"),
+        (json!({ "kind": "flood", "of": "chunks", "answered": true }), "'answered' must be false for what HTTPS"),
         (json!({ "kind": "no-ping" }), "'at' must be connect for kind 'no-ping'"),
         (json!({ "kind": "delay", "ms": 9, "at": "connect" }), "'at' must be one of register, poll, lookup, any for"),
         (json!({ "kind": "silent", "at": "Poll" }), "'at' must be one of register, "),

@@ -1,6 +1,6 @@
 //! The checks that are one or a few cargo commands.
 
-use crate::run::{Outcome, cargo, exists, limited, output, run};
+use crate::run::{Outcome, arguments, cargo, exists, limited, output, run};
 
 /// What is built by other compilers stands outside the workspace.
 pub(crate) const OUTSIDE: [&str; 3] =
@@ -66,6 +66,18 @@ pub(crate) fn demo() -> Outcome {
 /// The tests hold the same table; this prints it.
 pub(crate) fn faults() -> Outcome {
     run(&mut cargo(["run", "--locked", "--quiet", "-p", "faults"]))
+}
+
+/// The tests hold the same ends with wide limits of time; this measures, so nothing else should run beside it.
+pub(crate) fn floods() -> Outcome {
+    let runs = arguments();
+    for profile in [&[][..], &["--release"]] {
+        println!("{}:", if profile.is_empty() { "debug" } else { "release" });
+        let run_floods = ["run", "--locked", "--quiet", "-p", "faults", "--bin", "floods"];
+        let words = run_floods.iter().chain(profile).map(|word| (*word).to_owned());
+        run(&mut cargo(words.chain(["--".to_owned()]).chain(runs.iter().cloned())))?;
+    }
+    Ok(())
 }
 
 /// The tests hold the same expectations; this writes what comes out, to be looked at in the diff.

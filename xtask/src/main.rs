@@ -122,6 +122,11 @@ const OTHERS: &[Task] = &[
         run: cargo_checks::faults,
     },
     Task {
+        name: "floods",
+        about: "how far past its deadline a flooded call ends, 20 runs of each flood, debug and release",
+        run: cargo_checks::floods,
+    },
+    Task {
         name: "mutants",
         about: "whether the tests of dps-core notice each small change of it",
         run: mutants::check,

@@ -4,7 +4,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Subcommand};
-use dps_emulator::FaultPlan;
+use dps_emulator::{FaultPlan, Flood};
 
 use super::owner::OwnerArgs;
 
@@ -12,7 +12,7 @@ use super::owner::OwnerArgs;
 #[derive(Debug, Subcommand)]
 pub(crate) enum FaultCommand {
     /// Plan a failure for the next requests that match
-    Add(FaultAddArgs),
+    Add(Box<FaultAddArgs>),
     /// List the planned failures, in the order in which requests meet them
     List {
         #[command(flatten)]
@@ -64,6 +64,12 @@ pub(crate) struct FaultAddArgs {
     /// refuse-connect: the code of CONNACK
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) code: Option<i64>,
+    /// flood: what is sent without end
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(Flood::names()))]
+    pub(crate) of: Option<String>,
+    /// flood over MQTT: after the answer, while the device waits
+    #[arg(long)]
+    pub(crate) answered: bool,
     #[command(flatten)]
     pub(crate) owner: OwnerArgs,
 }
@@ -79,9 +85,8 @@ fn kinds() -> PossibleValuesParser {
 impl FaultCommand {
     pub(super) fn stdin_inputs(&self) -> usize {
         match self {
-            Self::Add(FaultAddArgs { owner, .. }) | Self::List { owner } | Self::Clear { owner, .. } => {
-                owner.stdin_inputs()
-            }
+            Self::Add(args) => args.owner.stdin_inputs(),
+            Self::List { owner } | Self::Clear { owner, .. } => owner.stdin_inputs(),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::members::{CODE, DATE_OFFSET, MS, Members, OVERSIZE, PATCH, RETRY_AFTER, STATUS};
-use super::{At, Fault, PlanError, RetryAfter};
+use super::members::{ANSWERED, CODE, DATE_OFFSET, MS, Members, OF, OVERSIZE, PATCH, RETRY_AFTER, STATUS};
+use super::{At, Fault, Flood, PlanError, RetryAfter};
 
 /// Calls of a device, over whatever protocol.
 const CALLS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Any];
@@ -25,7 +25,7 @@ pub(super) struct Kind {
 }
 
 #[rustfmt::skip]
-pub(super) static KINDS: [Kind; 16] = [
+pub(super) static KINDS: [Kind; 17] = [
     Kind { name: "throttle", meaning: "status 429, with a hint or without; not carried out", places: CALLS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
@@ -60,6 +60,9 @@ pub(super) static KINDS: [Kind; 16] = [
         members: &[], read: |_| Ok(Fault::RefuseSubscribe) },
     Kind { name: "no-ping", meaning: "MQTT: no PINGREQ is answered on this connection", places: &[At::Connect],
         members: &[], read: |_| Ok(Fault::NoPing) },
+    Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the answer or after it",
+        places: CALLS, members: &[OF, ANSWERED],
+        read: |members| Ok(Fault::Flood { of: Flood::read(members)?, answered: Flood::read_answered(members)? }) },
 ];
 
 impl Fault {
@@ -82,6 +85,7 @@ impl Fault {
             Self::RefuseConnect { .. } => "refuse-connect",
             Self::RefuseSubscribe => "refuse-subscribe",
             Self::NoPing => "no-ping",
+            Self::Flood { .. } => "flood",
         }
     }
 
@@ -94,6 +98,10 @@ impl Fault {
             Self::OversizeReply { bytes } => put(OVERSIZE, (*bytes).into()),
             Self::PatchReply { patch } => put(PATCH, patch.clone().into()),
             Self::RefuseConnect { code } => put(CODE, (*code).into()),
+            Self::Flood { of, answered } => {
+                put(OF, of.name().into());
+                put(ANSWERED, (*answered).into());
+            }
             _ => {}
         }
         if let Self::Throttle { retry_after: Some(hint) } | Self::ServerError { retry_after: Some(hint), .. } = self {

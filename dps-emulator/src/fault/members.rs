@@ -21,9 +21,12 @@ pub(super) const MS: &str = "ms";
 pub(super) const OVERSIZE: &str = "bytes";
 pub(super) const CODE: &str = "code";
 pub(super) const PATCH: &str = "patch";
+pub(super) const OF: &str = "of";
+pub(super) const ANSWERED: &str = "answered";
 
 /// Every member that a plan can have.
-const ALL: [&str; 10] = [REGISTRATION_ID, AT, KIND, TIMES, RETRY_AFTER, STATUS, MS, OVERSIZE, CODE, PATCH];
+const ALL: [&str; 12] =
+    [REGISTRATION_ID, AT, KIND, TIMES, RETRY_AFTER, STATUS, MS, OVERSIZE, CODE, PATCH, OF, ANSWERED];
 /// Those that every kind takes.
 const COMMON: [&str; 4] = [REGISTRATION_ID, AT, KIND, TIMES];
 
@@ -121,6 +124,24 @@ impl Members {
         seconds.map(|seconds| Some(RetryAfter::Seconds(seconds))).ok_or_else(|| must_be(RETRY_AFTER, taken()))
     }
 
+    /// The value that this name stands for.
+    pub(super) fn one_of<T, const N: usize>(
+        &self,
+        member: &'static str,
+        names: [(&'static str, T); N],
+    ) -> Result<T, PlanError> {
+        let known = format!("one of {}", list(names.iter().map(|(name, _)| *name)));
+        let Some(value) = self.0.get(member) else { return Err(missing(member, known)) };
+        let named = names.into_iter().find(|(name, _)| value.as_str() == Some(name));
+        named.map(|(_, value)| value).ok_or_else(|| must_be(member, known))
+    }
+
+    /// True or false; false when it is absent.
+    pub(super) fn flag(&self, member: &'static str) -> Result<bool, PlanError> {
+        let Some(value) = self.0.get(member) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| must_be(member, "true or false"))
+    }
+
     fn number<T>(&self, member: &'static str, range: RangeInclusive<T>) -> Result<T, PlanError>
     where
         T: TryFrom<u64> + PartialOrd + Display,
@@ -136,7 +157,7 @@ fn missing(member: &str, taken: String) -> PlanError {
     PlanError::new(member, format!("is missing; it must be {taken}"))
 }
 
-fn must_be(member: &str, taken: impl Display) -> PlanError {
+pub(super) fn must_be(member: &str, taken: impl Display) -> PlanError {
     PlanError::new(member, format!("must be {taken}"))
 }
 

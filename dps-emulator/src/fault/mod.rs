@@ -3,11 +3,13 @@
 //! Faults that are answers (429, 5xx, garbage, oversize) are made by the service; those that happen to a connection are
 //! handed to the front as a [`TransportFault`].
 
+mod flood;
 mod kind;
 mod members;
 mod plan;
 mod queue;
 
+pub use flood::Flood;
 pub use plan::{FaultPlan, PlanError};
 pub(crate) use queue::Faults;
 pub use queue::PlannedFault;
@@ -137,6 +139,14 @@ pub enum Fault {
     RefuseSubscribe,
     /// No PINGREQ is ever answered on a connection that meets this at CONNECT.
     NoPing,
+    /// The request is carried out; instead of its answer, or after it, comes a flood. It ends when the client closes
+    /// the connection, and is bounded in time and size.
+    Flood {
+        /// What is sent without end.
+        of: Flood,
+        /// Whether the answer comes first; only over MQTT.
+        answered: bool,
+    },
 }
 
 /// What a front has to do with an answer, or instead of one.
@@ -160,6 +170,13 @@ pub enum TransportFault {
     WrongRequestId,
     /// Never answer, stay connected.
     Silent,
+    /// Send this until the client closes, instead of the answer or after it.
+    Flood {
+        /// What is sent.
+        of: Flood,
+        /// Whether the answer comes first.
+        answered: bool,
+    },
 }
 
 impl Fault {
@@ -172,6 +189,7 @@ impl Fault {
             Self::SlowBytes => TransportFault::SlowBytes,
             Self::WrongRequestId => TransportFault::WrongRequestId,
             Self::Silent => TransportFault::Silent,
+            Self::Flood { of, answered } => TransportFault::Flood { of: *of, answered: *answered },
             _ => return None,
         })
     }

@@ -26,6 +26,8 @@ const NAME_SHOWN: usize = 40;
 /// | `bytes` | for `oversize-reply`: the size of the body, up to 16 MiB |
 /// | `patch` | for `patch-reply`: a JSON merge patch (RFC 7396) for the body of the reply |
 /// | `code` | for `refuse-connect`: the CONNACK code, 1 to 5 |
+/// | `of` | for `flood`: `pingresp`, `puback` or `publish` over MQTT, `ping-frames` over MQTT in WebSocket, `interim-responses`, `header-lines` or `chunks` over HTTPS |
+/// | `answered` | for `flood` over MQTT: true when it comes after the answer, false by default |
 ///
 /// ```
 /// use dps_emulator::{FaultPlan, Service, ServiceOptions};

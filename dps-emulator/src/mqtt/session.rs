@@ -14,7 +14,7 @@ use super::user_name;
 use crate::BODY_MAX;
 use crate::auth::Caller;
 use crate::device::Reply;
-use crate::fault::{At, Fault, TransportFault};
+use crate::fault::{At, Fault, Flood, TransportFault};
 use crate::ids::FoldedId;
 use crate::now::Now;
 use crate::service::Service;
@@ -34,6 +34,8 @@ pub enum Effect {
     Pause(u64),
     /// Send these bytes one at a time.
     Trickle(Vec<u8>),
+    /// Send this again and again until the client closes the connection or a bound is reached, then close it.
+    Flood(Flood),
     /// Close the connection.
     Close,
 }
@@ -316,6 +318,9 @@ impl Session {
             // A CONNECT is nothing that a server sends.
             Some(TransportFault::Noise) => return effects.push(Effect::Send(vec![0x10, 3, 0xff, 0xff, 0xff])),
             Some(TransportFault::Delay { ms }) => effects.push(Effect::Pause(ms)),
+            Some(TransportFault::Flood { of, answered: false }) if !of.is_http() => {
+                return effects.push(Effect::Flood(of));
+            }
             _ => {}
         }
         let wrong = reply.fault == Some(TransportFault::WrongRequestId);
@@ -329,6 +334,9 @@ impl Session {
                     *effect = Effect::Trickle(std::mem::take(bytes));
                 }
             }
+        }
+        if let Some(TransportFault::Flood { of, answered: true }) = reply.fault {
+            effects.push(Effect::Flood(of));
         }
     }
 

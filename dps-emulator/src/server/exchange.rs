@@ -45,6 +45,7 @@ pub(super) async fn exchange(
         Some(TransportFault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Some(TransportFault::SlowBytes) => spoiler.slow(),
         Some(TransportFault::Noise) => spoiler.noise(),
+        Some(TransportFault::Flood { of, .. }) => spoiler.flood(of),
         // HTTP has no request id that could be wrong.
         Some(TransportFault::WrongRequestId) | None => {}
     }

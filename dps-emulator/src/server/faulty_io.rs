@@ -1,37 +1,96 @@
-//! A connection whose outgoing bytes can be spoilt: slowed to a trickle, or turned into noise.
+//! A connection whose outgoing bytes can be spoilt: slowed to a trickle, turned into noise, or replaced by a flood.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::Flood;
+
 /// One byte in this time.
 pub(super) const BYTE_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How long a flood goes on at most: longer than any request of a client that gives up.
+pub(super) const FLOOD_TIME: Duration = Duration::from_secs(60);
+/// How much a flood sends at most, in bytes.
+pub(super) const FLOOD_BYTES: u64 = 4 << 30;
+/// How much of a flood is sent at once, in bytes.
+pub(super) const FLOOD_PIECE: usize = 4096;
+
 /// How outgoing bytes are treated; set by the exchange, read by the connection.
 #[derive(Clone, Default)]
-pub(super) struct Spoiler(Arc<AtomicU8>);
+pub(super) struct Spoiler(Arc<Mutex<Treatment>>);
 
-const CLEAN: u8 = 0;
-const SLOW: u8 = 1;
-const NOISE: u8 = 2;
+#[derive(Clone, Copy, Default)]
+enum Treatment {
+    #[default]
+    Clean,
+    Slow,
+    Noise,
+    Flood(Flood),
+}
 
 impl Spoiler {
     pub(super) fn clean(&self) {
-        self.0.store(CLEAN, Ordering::Relaxed);
+        self.set(Treatment::Clean);
     }
 
     pub(super) fn slow(&self) {
-        self.0.store(SLOW, Ordering::Relaxed);
+        self.set(Treatment::Slow);
     }
 
     pub(super) fn noise(&self) {
-        self.0.store(NOISE, Ordering::Relaxed);
+        self.set(Treatment::Noise);
+    }
+
+    pub(super) fn flood(&self, of: Flood) {
+        self.set(Treatment::Flood(of));
+    }
+
+    fn set(&self, treatment: Treatment) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = treatment;
+    }
+
+    fn treatment(&self) -> Treatment {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A flood that has begun.
+struct Flooding {
+    end: Pin<Box<Sleep>>,
+    /// What is sent again and again, after a beginning that is sent once.
+    bytes: Vec<u8>,
+    beginning: usize,
+    at: usize,
+    left: u64,
+}
+
+impl Flooding {
+    fn new(beginning: &[u8], again: &[u8]) -> Self {
+        let bytes = [beginning, &again.repeat(FLOOD_PIECE / again.len())].concat();
+        Self { end: Box::pin(sleep(FLOOD_TIME)), bytes, beginning: beginning.len(), at: 0, left: FLOOD_BYTES }
+    }
+
+    /// Sends until a bound is reached or the client is gone; both are errors.
+    fn poll(&mut self, cx: &mut Context<'_>, mut to: impl AsyncWrite + Unpin) -> Poll<io::Error> {
+        while self.left > 0 && self.end.as_mut().poll(cx).is_pending() {
+            let written = match ready!(Pin::new(&mut to).poll_write(cx, &self.bytes[self.at..])) {
+                Ok(0) => return Poll::Ready(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written,
+                Err(error) => return Poll::Ready(error),
+            };
+            self.left = self.left.saturating_sub(written as u64);
+            self.at += written;
+            if self.at == self.bytes.len() {
+                self.at = self.beginning;
+            }
+        }
+        Poll::Ready(io::ErrorKind::ConnectionAborted.into())
     }
 }
 
@@ -39,11 +98,12 @@ pub(super) struct FaultyIo<T> {
     inner: T,
     spoiler: Spoiler,
     pause: Option<Pin<Box<Sleep>>>,
+    flooding: Option<Flooding>,
 }
 
 impl<T> FaultyIo<T> {
     pub(super) fn new(inner: T, spoiler: Spoiler) -> Self {
-        Self { inner, spoiler, pause: None }
+        Self { inner, spoiler, pause: None, flooding: None }
     }
 }
 
@@ -61,6 +121,13 @@ impl<T: AsyncWrite + Unpin> FaultyIo<T> {
         self.pause = Some(Box::pin(sleep(BYTE_INTERVAL)));
         Poll::Ready(Ok(written))
     }
+
+    /// The flood instead of what should be written; ends with the connection.
+    fn flood(&mut self, cx: &mut Context<'_>, of: Flood) -> Poll<io::Result<usize>> {
+        let (beginning, again) = of.http().unwrap_or_default();
+        let flooding = self.flooding.get_or_insert_with(|| Flooding::new(beginning, again));
+        flooding.poll(cx, &mut self.inner).map(Err)
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for FaultyIo<T> {
@@ -71,9 +138,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for FaultyIo<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for FaultyIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.spoiler.0.load(Ordering::Relaxed) {
-            SLOW => self.trickle(cx, bytes),
-            NOISE => {
+        match self.spoiler.treatment() {
+            Treatment::Slow => self.trickle(cx, bytes),
+            Treatment::Flood(of) if of.is_http() => self.flood(cx, of),
+            Treatment::Noise => {
                 // The high bit set: nothing in it can be read as a status line.
                 let noise: Vec<u8> = bytes.iter().map(|byte| byte ^ 0xa5 | 0x80).collect();
                 Pin::new(&mut self.inner).poll_write(cx, &noise)

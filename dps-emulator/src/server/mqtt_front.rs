@@ -15,8 +15,9 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::Shared;
-use super::faulty_io::BYTE_INTERVAL;
+use super::faulty_io::{BYTE_INTERVAL, FLOOD_BYTES, FLOOD_PIECE, FLOOD_TIME};
 use super::rewound::Rewound;
+use crate::Flood;
 use crate::mqtt::{Effect, Session};
 
 /// How long a client may take to open a WebSocket, to say CONNECT, or to take what it is sent.
@@ -131,7 +132,29 @@ impl Wire {
                 }
                 Some(())
             }
+            Effect::Flood(of) => {
+                let _ = tokio::time::timeout(FLOOD_TIME, self.flood(of)).await;
+                None
+            }
             Effect::Close => None,
+        }
+    }
+
+    /// Sends until the client is gone, or enough was sent. `None` when the client is gone.
+    async fn flood(&mut self, of: Flood) -> Option<()> {
+        match (of.packet(), self) {
+            (Some(packet), wire) => {
+                let piece = packet.repeat(FLOOD_PIECE / packet.len());
+                for _ in 0..FLOOD_BYTES / FLOOD_PIECE as u64 {
+                    wire.send(piece.clone()).await?;
+                }
+                Some(())
+            }
+            (None, Self::WebSocket(stream)) => loop {
+                stream.send(Message::Ping(Bytes::from_static(b"flood"))).await.ok()?;
+            },
+            // Without frames nothing is sent, and nothing answered.
+            (None, Self::Tls(_)) => std::future::pending().await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The fault matrix over real sockets: every row over every transport, a client of the product against an emulator of
 //! its own, many at a time; or another client that a program is. Rows, expectations and the comparison are those of virtual time.
 
+mod floods;
 mod ours;
 mod program;
 mod report;
@@ -14,6 +15,7 @@ use pair::matrix::{Call, Row, Transport, rehearse, rows};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub use floods::{Flooded, floods};
 pub use report::{Line, Report};
 
 /// Who has to take the faults.

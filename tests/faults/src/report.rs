@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pair::matrix::{Ran, Row, Transport};
 
-/// Beyond the deadline over sockets: for a busy machine, and for taking leave.
-const GRACE: Duration = Duration::from_secs(1);
+/// Beyond the deadline over sockets: for a busy machine, and for taking leave. `floods` measures closely.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// One row over one transport.
 #[derive(Clone, Debug)]

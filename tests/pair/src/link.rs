@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use dps_core::codec::http::{DEFAULT_API_VERSION, wire};
 use dps_core::{Link, LinkError, Reply, Request};
-use dps_emulator::{HttpReply, HttpRequest, TransportFault};
+use dps_emulator::{Flood, HttpReply, HttpRequest, TransportFault};
 
 use crate::weather::Weather;
 use crate::world::{SERVICE_EPOCH, Sent, SharedService, World};
@@ -65,6 +65,7 @@ impl PairLink {
             Some(TransportFault::Silent) => self.world.for_ever().await,
             Some(TransportFault::Delay { ms }) => self.world.wait(ms).await,
             Some(TransportFault::SlowBytes) => self.world.trickle(reply_bytes(&reply).len()).await,
+            Some(TransportFault::Flood { of, .. }) => return Err(self.flooded(of).await),
             _ => {}
         }
         self.world.wait(self.latency).await;
@@ -72,6 +73,19 @@ impl PairLink {
             (Weather::ReplyLost, _) => Err(LinkError::Cut),
             (_, Some(TransportFault::Noise)) => Ok(b"\x16\x03\x01 no HTTP\r\n\r\n".to_vec()),
             _ => Ok(reply_bytes(&reply)),
+        }
+    }
+
+    /// What becomes of a reply without end, as over sockets: interim responses are passed over for as long as it takes,
+    /// a head or a body that is too large is refused.
+    async fn flooded(&self, of: Flood) -> LinkError {
+        match of {
+            Flood::HeaderLines => LinkError::InvalidReply,
+            Flood::Chunks => LinkError::ReplyTooLarge { needed: None },
+            _ => {
+                self.world.for_ever().await;
+                LinkError::Cut
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use dps_core::codec::mqtt::{self, DEFAULT_API_VERSION, SUBSCRIBE_FILTER};
 use dps_core::message::Call;
 use dps_core::text::Text;
 use dps_core::{Instant, Link, LinkError, Reply, Request};
+use dps_emulator::Flood;
 use dps_emulator::mqtt::{Effect, Session};
 use rumqttc::mqttbytes::v4::{Connect, Packet, PubAck, Publish, Subscribe, SubscribeReasonCode};
 use rumqttc::mqttbytes::{Error as PacketError, QoS};
@@ -20,6 +21,10 @@ use crate::world::{SERVICE_EPOCH, Sent, SharedService, World};
 
 /// No packet is larger, in bytes.
 const PACKET_CAP: usize = 256 * 1024;
+/// How many packets may answer nothing in one exchange, or while nothing is asked.
+const PACKETS_WITHOUT_CAUSE: u32 = 100;
+/// So many packets arrive where a flood is as long as the connection.
+const FLOOD_PACKETS: usize = 1000;
 
 /// A link over MQTT to a service in the same world.
 pub struct MqttPairLink {
@@ -75,6 +80,7 @@ impl MqttPairLink {
             patience: u64::from(self.keep_alive) * 500,
             last_sent: self.world.millis(),
             pinged: None,
+            allowance: PACKETS_WITHOUT_CAUSE,
             generation: request.authorization.map(|authorization| authorization.generation),
         };
         let mut connect = Connect::new(request.identity.registration_id.as_str());
@@ -134,7 +140,8 @@ impl Link for MqttPairLink {
 
     async fn idle(&mut self, _until: Instant) {
         let Some(connection) = &mut self.connection else { return };
-        while connection.next().await.is_ok() {}
+        connection.allowance = PACKETS_WITHOUT_CAUSE;
+        while connection.next().await.is_ok_and(|_| connection.pass_over().is_ok()) {}
         self.connection = None;
     }
 
@@ -158,6 +165,8 @@ struct Connection {
     patience: u64,
     last_sent: u64,
     pinged: Option<u64>,
+    /// How many more packets may answer nothing.
+    allowance: u32,
     /// Of the token that it was made with.
     generation: Option<u32>,
 }
@@ -177,6 +186,12 @@ impl Connection {
                 Effect::Trickle(bytes) => {
                     self.world.trickle(bytes.len()).await;
                     self.arrived.extend_from_slice(&bytes);
+                }
+                // Frames are not modelled: a packet stands for each.
+                Effect::Flood(of) => {
+                    let packet = of.packet().or(Flood::Pingresp.packet()).unwrap_or_default();
+                    self.arrived.extend_from_slice(&packet.repeat(FLOOD_PACKETS));
+                    self.ended = true;
                 }
                 other => assert_eq!(other, Effect::Close),
             }
@@ -199,7 +214,7 @@ impl Connection {
     async fn next(&mut self) -> Result<Packet, LinkError> {
         loop {
             match Packet::read(&mut self.arrived, PACKET_CAP) {
-                Ok(Packet::PingResp) => self.pinged = None,
+                Ok(Packet::PingResp) if self.pinged.is_some() => self.pinged = None,
                 Ok(packet) => return Ok(packet),
                 Err(PacketError::InsufficientBytes(_)) if self.ended => return Err(LinkError::Cut),
                 Err(PacketError::InsufficientBytes(_)) => self.ping().await?,
@@ -209,6 +224,12 @@ impl Connection {
                 Err(_) => return Err(LinkError::InvalidReply),
             }
         }
+    }
+
+    /// Counts a packet that answers nothing.
+    fn pass_over(&mut self) -> Result<(), LinkError> {
+        self.allowance = self.allowance.checked_sub(1).ok_or(LinkError::InvalidReply)?;
+        Ok(())
     }
 
     /// It is quiet: a ping when it has been so for long, and the end when that one stays unanswered.
@@ -223,13 +244,25 @@ impl Connection {
 
     /// The reply to this request; others are passed over.
     async fn reply<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        self.allowance = PACKETS_WITHOUT_CAUSE;
         loop {
-            let Packet::Publish(publish) = self.next().await? else { continue };
+            let publish = match self.next().await? {
+                Packet::Publish(publish) => publish,
+                // The first acknowledgement; others are packets like any other.
+                Packet::PubAck(ack) if ack.pkid == 2 => continue,
+                _ => {
+                    self.pass_over()?;
+                    continue;
+                }
+            };
             if publish.pkid != 0 {
                 self.say(&Packet::PubAck(PubAck::new(publish.pkid)));
             }
             let topic = mqtt::parse_topic(&publish.topic).filter(|topic| topic.answers(request.id));
-            let Some(topic) = topic else { continue };
+            let Some(topic) = topic else {
+                self.pass_over()?;
+                continue;
+            };
             let needed = Some(publish.payload.len());
             let space = buffer.get_mut(..publish.payload.len()).ok_or(LinkError::ReplyTooLarge { needed })?;
             space.copy_from_slice(&publish.payload);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dps_emulator::FaultPlan;
+use dps_emulator::{Fault, FaultPlan, Flood};
 use pair::matrix::{Call, Ran, Row, Transport, rehearse, rows};
 use serde_json::{Map, Value};
 
@@ -92,6 +92,27 @@ fn nothing_is_left_out() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Each flood instead of the answer to a registration and a poll, and of MQTT also while the client waits; once, so that
+/// the client recovers, or always, so that it has to end.
+#[test]
+fn every_flood_is_met_in_an_exchange_and_while_the_client_waits() {
+    let rows = rows();
+    let mut missing = Vec::new();
+    for of in Flood::names() {
+        for (place, answered) in [("register", false), ("poll", false), ("register", true)] {
+            let met = |fault: &Fault| matches!(fault, Fault::Flood { of: met, answered: after } if met.name() == of && *after == answered);
+            let plans = || rows.iter().flat_map(|row| &row.plans).filter(|plan| member(plan, "at") == place);
+            let of_http = ["interim-responses", "header-lines", "chunks"].contains(&of);
+            let never = answered && of_http;
+            if !never && !plans().any(|plan| met(plan.fault())) {
+                missing.push(format!("{of} at {place}, answered {answered}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(rows.iter().filter(|row| row.is_flood_that_lasts()).count() >= 7);
 }
 
 /// Whether a plan of this kind can be made for this place: one that stands in the table, moved there.

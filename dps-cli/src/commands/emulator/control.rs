@@ -63,6 +63,8 @@ fn plan(args: &FaultAddArgs) -> Result<FaultPlan> {
         ("bytes", args.bytes.map(Value::from)),
         ("patch", args.patch.clone()),
         ("code", args.code.map(Value::from)),
+        ("of", args.of.as_ref().map(|of| json!(of))),
+        ("answered", args.answered.then_some(json!(true))),
     ];
     let given = members.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?)));
     FaultPlan::try_from(given.collect::<Map<_, _>>()).map_err(|error| unplannable(&error, args))

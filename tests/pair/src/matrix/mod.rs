@@ -153,6 +153,12 @@ impl Row {
         ending
     }
 
+    /// Whether it is about something without end that comes every time.
+    #[must_use]
+    pub fn is_flood_that_lasts(&self) -> bool {
+        self.plans.iter().any(|plan| matches!(plan.fault(), Fault::Flood { .. }) && plan.times() > 1)
+    }
+
     /// The service's options.
     #[must_use]
     pub fn service(&self, options: ServiceOptions) -> ServiceOptions {

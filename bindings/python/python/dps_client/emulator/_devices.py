@@ -45,15 +45,27 @@ FaultKind = Literal[
     "refuse-connect",
     "refuse-subscribe",
     "no-ping",
+    "flood",
 ]
 """What goes wrong."""
+
+Flood = Literal[
+    "pingresp",
+    "puback",
+    "publish",
+    "ping-frames",
+    "interim-responses",
+    "header-lines",
+    "chunks",
+]
+"""What a flood consists of: the first three over MQTT, ping-frames over MQTT in WebSocket, the others over HTTPS."""
 
 RetryAfter = int | Mapping[Literal["dateOffset"], int]
 """A hint when to come back: seconds, or {"dateOffset": seconds} for a date so far from the service's clock."""
 
 
 class FaultDetails(TypedDict, total=False):
-    """How a fault comes about. retry_after, status, ms, size, patch and code belong to some kinds alone."""
+    """How a fault comes about. Members other than at and times belong to some kinds alone."""
 
     at: FaultPlace
     """Which requests meet it; by default any of register, poll and lookup."""
@@ -71,6 +83,10 @@ class FaultDetails(TypedDict, total=False):
     """Of "patch-reply": a JSON merge patch (RFC 7396) for the body of the reply; None removes a member."""
     code: int
     """Of "refuse-connect": the CONNACK code, 1 to 5."""
+    of: Flood
+    """Of "flood": what is sent without end."""
+    answered: bool
+    """Of "flood" over MQTT: whether it comes after the answer, when the device waits; False by default."""
 
 
 # Arguments that have another name in the service's or the emulator's own JSON.
