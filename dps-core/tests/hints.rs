@@ -48,7 +48,7 @@ fn every_failure_that_a_user_can_mend_has_its_advice() {
         ("deadline-exceeded", "raise-timeout"),
         ("dns", "check-dns check-proxy"),
         ("connect", "check-network check-proxy"),
-        ("connection-cut", "check-network check-proxy"),
+        ("connection-cut", "check-network check-proxy check-endpoint"),
         ("timeout", "check-network check-proxy"),
         ("unknown-ca", "trust-ca check-proxy"),
         ("name-mismatch", "check-endpoint check-proxy"),

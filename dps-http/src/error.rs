@@ -18,6 +18,18 @@ pub(crate) fn of_reqwest(error: reqwest::Error) -> Classified {
     Classified::new(kind(&error), deepest(&error))
 }
 
+/// What a failure means where this server has not answered in HTTP yet: it may not be an HTTPS server at all.
+pub(crate) fn never_answered(found: Classified) -> Classified {
+    let what = match found.error {
+        LinkError::Cut => "the server closed the connection instead of answering",
+        LinkError::InvalidReply => "the answer is not valid HTTP",
+        _ => return found,
+    };
+    let detail =
+        format!("{what} ({}); the port may speak another protocol: HTTPS is on 443, MQTT is on 8883", found.detail);
+    Classified { detail, ..found }
+}
+
 /// What a failure to connect means when there is a proxy on the way. The library keeps no status of a refusal but 407.
 pub(crate) fn through_proxy(proxy: &Proxy, found: Classified) -> Classified {
     let error = match found.error {

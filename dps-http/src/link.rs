@@ -15,7 +15,7 @@ use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
 use tracing::debug;
 
-use crate::error::{is_hidden_refusal, of_reqwest, through_proxy};
+use crate::error::{is_hidden_refusal, never_answered, of_reqwest, through_proxy};
 use crate::options::{HttpOptions, OptionError};
 use crate::phases::{ConnectorPhase, PlatformResolver, resumption};
 use crate::request;
@@ -25,6 +25,8 @@ pub struct HttpLink {
     tls: Arc<ClientConfig>,
     options: HttpOptions,
     client: Option<Client>,
+    /// Whether this server has answered a request.
+    answered: bool,
     last_error: Option<Classified>,
     phase: CurrentPhase,
     /// What a proxy's refusal was found to be whose status the HTTP library hides.
@@ -40,7 +42,7 @@ impl HttpLink {
         options.check()?;
         let phase = CurrentPhase::default();
         let client = make_client(&tls, &options, &phase).map_err(|error| OptionError::Client(error.to_string()))?;
-        Ok(Self { tls, options, client: Some(client), last_error: None, phase, learned: None })
+        Ok(Self { tls, options, client: Some(client), answered: false, last_error: None, phase, learned: None })
     }
 
     /// What was behind the last [`LinkError`], or where an exchange stalled whose future was dropped, in words for a
@@ -100,7 +102,8 @@ impl HttpLink {
                     found
                 }
             }
-            _ => found,
+            _ if self.answered || to_connect => found,
+            _ => never_answered(found),
         }
     }
 
@@ -134,6 +137,7 @@ impl HttpLink {
             Ok(response) => response,
             Err(error) => return Err(self.of_send(error, request.identity.endpoint).await),
         };
+        self.answered = true;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let length = read_body(response, buffer).await?;

@@ -55,9 +55,9 @@ pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
         ErrorCode::EnrollmentDisabled => none.with(Hint::EnableEnrollment),
         ErrorCode::UnexpectedStatus => none.with(Hint::Update).with(Hint::CheckProxy),
         ErrorCode::Dns => none.with(Hint::CheckDns).with(Hint::CheckProxy),
-        ErrorCode::Connect | ErrorCode::ConnectionCut | ErrorCode::Timeout => {
-            none.with(Hint::CheckNetwork).with(Hint::CheckProxy)
-        }
+        ErrorCode::Connect | ErrorCode::Timeout => none.with(Hint::CheckNetwork).with(Hint::CheckProxy),
+        // A server of another protocol closes the connection.
+        ErrorCode::ConnectionCut => none.with(Hint::CheckNetwork).with(Hint::CheckProxy).with(Hint::CheckEndpoint),
         ErrorCode::UnknownCa | ErrorCode::Tls => none.with(Hint::TrustCa).with(Hint::CheckProxy),
         ErrorCode::NameMismatch => none.with(Hint::CheckEndpoint).with(Hint::CheckProxy),
         ErrorCode::CertificateExpired => none.with(Hint::ClockOutsideCertificate),

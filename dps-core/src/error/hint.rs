@@ -50,7 +50,7 @@ pub enum Hint {
     CheckProxyCredentials,
     /// The server's authority must be added to the trusted roots.
     TrustCa,
-    /// The endpoint's name differs from the certificate's.
+    /// The endpoint's name differs from the certificate's, or its port is another protocol's.
     CheckEndpoint,
     /// A larger buffer is needed.
     EnlargeBuffer,
@@ -184,7 +184,10 @@ impl Hint {
                 "trust-ca",
                 "if this server is yours, trust its certificate authority; otherwise somebody is between you and the service",
             ),
-            Self::CheckEndpoint => ("check-endpoint", "give the endpoint by a name that its certificate bears"),
+            Self::CheckEndpoint => (
+                "check-endpoint",
+                "give the endpoint by a name that its certificate bears, with the port of the transport",
+            ),
             Self::EnlargeBuffer => ("enlarge-buffer", "give a larger buffer"),
             Self::CheckRequest => {
                 ("check-request", "check the payload and the options against what the enrollment expects")
