@@ -91,6 +91,19 @@ pub(crate) fn write(target: &Path, bytes: &[u8], when_there: WhenThere) -> Resul
     draft.finish()
 }
 
+/// Writes a small file that everybody may read, in place of what is there. A link is replaced, not followed.
+pub(crate) fn write_public(target: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: io::Error| Failure::file("write", target, &error);
+    let mut draft = Draft::begin(target, WhenThere::Replace)?;
+    draft.write_all(bytes).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        draft.file.set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    }
+    draft.finish()
+}
+
 /// A folder for its owner alone, gone when it is dropped.
 pub(crate) fn temporary_folder() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
@@ -108,6 +121,8 @@ pub(crate) fn abandon_unfinished() {
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     unfinished.closed = true;
     drop(unfinished.path.take());
+    // Held until the process has ended.
+    std::mem::forget(dps_client::pause_writes());
 }
 
 /// Finds out early whether `target` can be written.

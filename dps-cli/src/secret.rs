@@ -2,10 +2,11 @@
 //!
 //! It bounds what it reads, wipes it, and says what is wrong with a file without repeating any of it.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
+use dps_client::file;
 use dps_core::{ConfigError, ErrorCode};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -43,10 +44,12 @@ pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretText> {
         }
         (read_bounded(stdin.lock()), "stdin".to_owned())
     } else {
-        let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
-        (read_bounded(file), path.display().to_string())
+        (file::read_secret(path, MOST as u64), path.display().to_string())
     };
-    let bytes = bytes.map_err(|error| Failure::new(ErrorCode::File, format!("cannot read {source}: {error}")))?;
+    let bytes = bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => too_long(what).in_source(&source),
+        _ => Failure::new(ErrorCode::File, format!("cannot read {source}: {error}")),
+    })?;
     text_of(&bytes, what).map_err(|failure| failure.in_source(source))
 }
 
@@ -84,7 +87,7 @@ fn text_of(bytes: &[u8], what: &str) -> Result<SecretText> {
         return Err(wrong(format!("{what} is saved as UTF-16; save it as UTF-8 or ASCII")));
     }
     if bytes.len() > MOST {
-        return Err(wrong(format!("it has more than {MOST} bytes; that is not {what}")));
+        return Err(too_long(what));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|_| {
@@ -99,6 +102,10 @@ fn text_of(bytes: &[u8], what: &str) -> Result<SecretText> {
         return Err(wrong(format!("it is empty; {what} should be in it")));
     }
     Ok(Zeroizing::new(secret))
+}
+
+fn too_long(what: &str) -> Failure {
+    Failure::new(ErrorCode::InvalidKey, format!("it has more than {MOST} bytes; that is not {what}"))
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dps_client::file;
 use dps_core::ErrorCode;
 use dps_net::{Roots, RootsError};
 
@@ -22,10 +23,6 @@ pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
 }
 
 fn read(path: &Path, parse: impl FnOnce(&[u8]) -> std::result::Result<Roots, RootsError>) -> Result<Roots> {
-    use std::io::Read as _;
-    let mut pem = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MOST).read_to_end(&mut pem))
-        .map_err(|error| Failure::file("read", path, &error))?;
+    let pem = file::read(path, MOST).map_err(|error| Failure::file("read", path, &error))?;
     parse(&pem).map_err(|error| Failure::new(ErrorCode::InvalidCertificate, format!("{}: {error}", path.display())))
 }

@@ -3,8 +3,7 @@
 //! A key is read once and checked before any network I/O. What is wrong with it is said without repeating any of it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::Path;
 
 use dps_core::credentials::derive_device_key;
@@ -13,6 +12,7 @@ use dps_core::{ConfigError, ErrorCode, Key, RegistrationId};
 use zeroize::Zeroizing;
 
 use crate::error::DpsError;
+use crate::file;
 use crate::secret_text::SecretText;
 
 /// No key file is longer, in bytes.
@@ -38,7 +38,7 @@ impl SymmetricKey {
         Key::from_bytes(bytes).map(Self)
     }
 
-    /// Reads a file of base64 text; a line break after it does no harm.
+    /// Reads a file of base64 text; a line break after it does no harm. Of a FIFO, what was written into it within 30 s.
     ///
     /// # Errors
     /// [`DpsError`] with the file's name when it cannot be read, is longer than 4 KiB, or holds no key.
@@ -120,14 +120,13 @@ pub(crate) fn to_base64(key: &Key) -> SecretText {
 }
 
 fn read_key(path: &Path) -> Result<Key, DpsError> {
-    let unreadable = |error| DpsError::file(path, "cannot be read", error);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize + 1));
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     let wrong = |why: &dyn fmt::Display| DpsError::config(ErrorCode::InvalidKey, format!("{}: {why}", path.display()));
-    if bytes.len() as u64 > FILE_MAX {
-        return Err(wrong(&"it is longer than 4 KiB, which no key is; give a file with only the key"));
-    }
+    let bytes = file::read_secret(path, FILE_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            wrong(&"it is longer than 4 KiB, which no key is; give a file with only the key")
+        }
+        _ => DpsError::file(path, "cannot be read", error),
+    })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         wrong(&"it is not text; a key file holds base64 (a file of raw key bytes, as IoT Edge has them, is read by from_bytes)")
     })?;

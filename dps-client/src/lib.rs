@@ -38,6 +38,7 @@ mod carrier;
 mod client;
 mod clock;
 mod error;
+pub mod file;
 mod hub;
 mod key;
 mod link;
@@ -63,7 +64,7 @@ pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 #[doc(hidden)]
 pub use private_file::WritePoint;
-pub use private_file::{Ownership, PrivateFile, StoreLock};
+pub use private_file::{Ownership, PrivateFile, StoreLock, pause_writes};
 pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 pub use secret_text::SecretText;

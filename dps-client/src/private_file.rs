@@ -5,10 +5,21 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
 use crate::error::DpsError;
+use crate::file::{check_regular, open_without_waiting};
+
+/// Held while a file is written that does not have its name yet.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Waits until no file is being written, and lets no write begin while the guard is there: for a program that is about
+/// to end, so that no unfinished file, which may hold a key, is left behind.
+pub fn pause_writes() -> MutexGuard<'static, ()> {
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One file. The folder has to exist.
 #[derive(Clone, Debug)]
@@ -27,7 +38,7 @@ pub struct StoreLock {
 pub enum Ownership {
     /// This process's, readable by its owner alone (0600).
     Private,
-    /// As the file that is there, its owner, group and mode; the folder's owner, and 0600, where there is none.
+    /// As the file that is there, its owner, group and mode without set-uid and the like; the folder's owner, and 0600, where there is none.
     Kept,
 }
 
@@ -71,13 +82,13 @@ impl PrivateFile {
     /// What is in it, at most `most` bytes and one more; `None` when it is not there.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when it cannot be read, or is a link.
+    /// [`DpsError`] `file` when it cannot be read, is a link, or is not a regular file.
     pub fn read(&self, most: u64) -> Result<Option<Zeroizing<Vec<u8>>>, DpsError> {
         let mut bytes = Zeroizing::new(Vec::new());
         match open(OpenOptions::new().read(true), &self.path) {
             Ok(file) => {
-                file.take(most + 1)
-                    .read_to_end(&mut bytes)
+                check_regular(&file)
+                    .and_then(|()| file.take(most + 1).read_to_end(&mut bytes))
                     .map_err(|error| DpsError::file(&self.path, "cannot be read", error))?;
                 Ok(Some(bytes))
             }
@@ -142,6 +153,7 @@ fn replace(path: &Path, content: &[u8], ownership: Ownership, watch: &mut dyn Fn
     if there.as_ref().is_some_and(|found| !found.is_file()) {
         return Err(io::Error::other("it is no plain file"));
     }
+    let _writing = pause_writes();
     // Opened exclusively under a random name, readable by the owner only.
     let mut file = tempfile::Builder::new().prefix(".assignment-").tempfile_in(folder(path))?;
     watch(WritePoint::Begun);
@@ -152,6 +164,9 @@ fn replace(path: &Path, content: &[u8], ownership: Ownership, watch: &mut dyn Fn
     watch(WritePoint::Written);
     if ownership == Ownership::Kept {
         keep_owner(file.as_file(), there.as_ref(), folder(path))?;
+        if there.is_some() {
+            keep_attributes(file.as_file(), path);
+        }
     }
     watch(WritePoint::Owned);
     file.as_file().sync_all()?;
@@ -169,9 +184,7 @@ fn folder(path: &Path) -> &Path {
 
 #[cfg(unix)]
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    options.mode(0o600).custom_flags(no_follow).open(path)
+    open_without_waiting(options, path, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
 }
 
 /// A file that its owner could not read any more would be as good as lost.
@@ -180,7 +193,8 @@ fn keep_owner(file: &File, there: Option<&fs::Metadata>, folder: &Path) -> io::R
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let parent = fs::metadata(folder)?;
     let (owner, mode) = match there {
-        Some(there) => (there, there.mode() & 0o7777),
+        // Who may act as the owner was decided for the old content.
+        Some(there) => (there, there.mode() & 0o777),
         None => (&parent, 0o600),
     };
     let ours = file.metadata()?;
@@ -189,6 +203,39 @@ fn keep_owner(file: &File, there: Option<&fs::Metadata>, folder: &Path) -> io::R
     }
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
+
+/// Copies the extended attributes, such as access control lists and labels; what cannot be copied is logged.
+///
+/// Not those that speak of the old content: capabilities of a program, and signatures.
+#[cfg(target_os = "linux")]
+fn keep_attributes(file: &File, path: &Path) {
+    use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, lgetxattr, llistxattr};
+    /// The most that Linux keeps in one attribute, and in the list of their names.
+    const MOST: usize = 64 * 1024;
+    const OF_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
+    let (mut names, mut value, mut ours) = (vec![0; MOST], vec![0; MOST], vec![0; MOST]);
+    // A file system without attributes has none to lose.
+    let length = llistxattr(path, names.as_mut_slice()).unwrap_or_default();
+    let mut lost = Vec::new();
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty() && !OF_CONTENT.contains(name)) {
+        let kept = lgetxattr(path, name, value.as_mut_slice()).and_then(|length| {
+            let there = fgetxattr(file, name, ours.as_mut_slice());
+            // A label that the new file was given already may not be ours to set.
+            if there.is_ok_and(|there| ours[..there] == value[..length]) {
+                return Ok(());
+            }
+            fsetxattr(file, name, &value[..length], XattrFlags::empty())
+        });
+        lost.extend(kept.err().map(|error| format!("{} ({error})", String::from_utf8_lossy(name))));
+    }
+    if !lost.is_empty() {
+        tracing::warn!(path = %path.display(), lost = lost.join(", "), "extended attributes of the file were not kept");
+    }
+}
+
+/// Elsewhere there are none that this crate knows of.
+#[cfg(not(target_os = "linux"))]
+fn keep_attributes(_: &File, _: &Path) {}
 
 #[cfg(unix)]
 fn lock_exclusively(file: &File) -> io::Result<()> {
@@ -202,7 +249,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.open(path)
+    open_without_waiting(options, path, 0)
 }
 
 /// There, a file belongs to who may change its folder.

@@ -133,6 +133,10 @@ fn mode_and_owner_are_kept_where_that_is_asked_for() {
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
     file.replace(b"2", Ownership::Kept).unwrap();
     assert_eq!(mode(), 0o640);
+    // Who may act as the owner was decided for the old content.
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o6640)).unwrap();
+    file.replace(b"2", Ownership::Kept).unwrap();
+    assert_eq!(mode(), 0o640);
     file.replace(b"3", Ownership::Private).unwrap();
     assert_eq!(mode(), 0o600);
 }

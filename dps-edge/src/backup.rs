@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use dps_client::core::ids::{is_device_id, is_hub_name};
 use dps_client::{DpsError, Ownership, PrivateFile, StoreLock, WritePoint};
+use dps_core::{ConfigError, IdScope, RegistrationId};
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
@@ -66,7 +67,7 @@ impl Backup {
 }
 
 /// One device's backup: a file of ours, or the daemon's own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BackupStore {
     file: PrivateFile,
     format: Format,
@@ -76,9 +77,18 @@ pub struct BackupStore {
 impl BackupStore {
     /// In a folder of our own, below which each device has one: another id in the configuration finds no backup of this
     /// one. Folders are made, for their owner alone, when there is something to write.
-    pub fn in_state_dir(folder: &Path, format: Format, id_scope: &str, registration_id: &str) -> Self {
-        let folder = folder.join(id_scope).join(registration_id.to_ascii_lowercase());
-        Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: false }
+    ///
+    /// # Errors
+    /// [`ConfigError`] when an id breaks the service's rule, so that no id can name a folder elsewhere.
+    pub fn in_state_dir(
+        folder: &Path,
+        format: Format,
+        id_scope: &str,
+        registration_id: &str,
+    ) -> Result<Self, ConfigError> {
+        let (scope, id) = (IdScope::new(id_scope)?, RegistrationId::new(registration_id)?);
+        let folder = folder.join(scope.as_str()).join(id.as_str().to_ascii_lowercase());
+        Ok(Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: false })
     }
 
     /// In the home folder of the daemon, `/var/lib/iotedge` or `/var/lib/aziot/identityd`. The file's owner is kept.

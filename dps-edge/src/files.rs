@@ -1,9 +1,9 @@
 //! Looks at a key file: how long it is, who can read it, and whether it holds text where raw bytes belong.
 
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::{Metadata, metadata};
 use std::path::Path;
 
+use dps_client::file;
 use dps_core::Key;
 use dps_core::secret::{KEY_MAX, KEY_MIN};
 use zeroize::Zeroizing;
@@ -26,14 +26,10 @@ pub(crate) fn check(path: &Path) -> Vec<Problem> {
     problems
 }
 
-/// The bytes of a key file, at most one more than the longest.
+/// The bytes of a key file, which may come through a FIFO.
 pub(crate) fn read(path: &Path) -> std::io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    // Allocated whole: a vector that grew would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX + 1));
-    file.take(KEY_FILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok((bytes, metadata))
+    let metadata = metadata(path)?;
+    Ok((file::read_secret(path, KEY_FILE_MAX as u64)?, metadata))
 }
 
 /// Raw bytes that all happen to be base64 digits are as good as impossible.

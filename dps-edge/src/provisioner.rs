@@ -5,7 +5,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use dps_client::{DpsError, HubCredentials, ProvisioningClient, StoredAssignment};
+use dps_client::{DpsError, HubCredentials, ProvisioningClient, StoreLock, StoredAssignment};
+use tokio::task::spawn_blocking;
 
 use crate::backup::{Backup, BackupStore, HubPlace};
 use crate::policy::{Event, Policy, Step, decide};
@@ -175,7 +176,11 @@ impl Provisioner {
     /// [`ProvisionError::File`] when the backup cannot be read.
     pub fn plan(&self) -> Result<Plan, ProvisionError> {
         let backup = self.store.load().map_err(ProvisionError::File)?;
-        Ok(Plan { step: decide(self.policy, backup.place().is_some(), Event::Start), backup })
+        Ok(self.plan_with(backup))
+    }
+
+    fn plan_with(&self, backup: Backup) -> Plan {
+        Plan { step: decide(self.policy, backup.place().is_some(), Event::Start), backup }
     }
 
     /// At the program's start: by the policy, asks the service or takes the backup.
@@ -183,8 +188,8 @@ impl Provisioner {
     /// # Errors
     /// [`ProvisionError`]; where it is the service's fault and there is no backup, it says both.
     pub async fn start(&mut self) -> Result<Provisioned, ProvisionError> {
-        let _lock = self.store.lock().map_err(ProvisionError::File)?;
-        let Plan { step, backup } = self.plan()?;
+        let (_lock, backup) = self.locked().await?;
+        let Plan { step, backup } = self.plan_with(backup);
         match (step, backup.place().cloned()) {
             (Step::UseBackup, Some(place)) => self.by_backup(place, Vec::new()),
             (_, place) => match (self.ask(&backup).await, place) {
@@ -204,9 +209,29 @@ impl Provisioner {
     /// # Errors
     /// [`ProvisionError::NotRegistered`] when there is none, `File` when the backup cannot be read.
     pub async fn register(&mut self) -> Result<Provisioned, ProvisionError> {
-        let _lock = self.store.lock().map_err(ProvisionError::File)?;
-        let backup = self.store.load().map_err(ProvisionError::File)?;
+        let (_lock, backup) = self.locked().await?;
         self.ask(&backup).await.map_err(ProvisionError::NotRegistered)
+    }
+
+    /// The lock on the backup, and what the backup says.
+    async fn locked(&self) -> Result<(Option<StoreLock>, Backup), ProvisionError> {
+        self.on_store(|store| Ok((store.lock()?, store.load()?))).await.map_err(ProvisionError::File)
+    }
+
+    /// Works on the backup's file where a slow disk does not hold up the runtime.
+    async fn on_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&BackupStore) -> Result<T, DpsError> + Send + 'static,
+    ) -> Result<T, DpsError> {
+        let store = self.store.clone();
+        match spawn_blocking(move || work(&store)).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this future with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     async fn ask(&self, backup: &Backup) -> Result<Provisioned, DpsError> {
@@ -218,7 +243,8 @@ impl Provisioner {
         if matches!(backup, Backup::Found { holds_credentials: true, .. }) {
             notes.push(Note::BackupNotOurs);
         } else {
-            match self.store.save(&place) {
+            let saved = place.clone();
+            match self.on_store(move |store| store.save(&saved)).await {
                 Ok(aside) => notes.extend(aside.map(Note::SetAside)),
                 // The assignment is good all the same.
                 Err(error) => notes.push(Note::NotWritten(error.to_string())),

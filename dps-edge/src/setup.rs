@@ -1,12 +1,10 @@
 //! A client for the device that a configuration describes. Reads the key file and the payload; sends nothing.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey};
+use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey, file};
 use dps_core::ErrorCode;
 use dps_core::message::MESSAGE_MAX;
 
@@ -95,8 +93,7 @@ fn symmetric_key(key: &KeySource) -> Result<SymmetricKey, SetupError> {
 }
 
 fn payload(path: &Path) -> Result<String, SetupError> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| SetupError::file(path, error))?;
-    file.take(MESSAGE_MAX as u64 + 1).read_to_string(&mut text).map_err(|error| SetupError::file(path, error))?;
+    let bytes = file::read(path, MESSAGE_MAX as u64).map_err(|error| SetupError::file(path, error))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| SetupError::file(path, error))?;
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }

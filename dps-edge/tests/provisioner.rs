@@ -58,7 +58,8 @@ impl Site {
     }
 
     fn gateway(&self, provisioning: &Provisioning, service_is_up: bool) -> Provisioner {
-        let store = BackupStore::in_state_dir(self.folder.path(), provisioning.format, "0ne00A1B2C3", "dev-01");
+        let store =
+            BackupStore::in_state_dir(self.folder.path(), provisioning.format, "0ne00A1B2C3", "dev-01").unwrap();
         self.gateway_with(provisioning, service_is_up, store)
     }
 
@@ -135,10 +136,20 @@ async fn each_row_that_a_start_can_reach() {
 #[test]
 fn another_registration_id_finds_no_backup_of_this_one() {
     let folder = Path::new("state");
-    let store = |scope, id| BackupStore::in_state_dir(folder, Format::Toml, scope, id).path().to_owned();
+    let store = |scope, id| BackupStore::in_state_dir(folder, Format::Toml, scope, id).unwrap().path().to_owned();
     assert_ne!(store("0ne1", "dev-01"), store("0ne1", "dev-02"));
     assert_ne!(store("0ne1", "dev-01"), store("0ne2", "dev-01"));
     assert_eq!(store("0ne1", "dev-01"), store("0ne1", "DEV-01"));
+}
+
+#[test]
+fn an_id_that_names_a_folder_elsewhere_is_refused() {
+    let store = |scope, id| BackupStore::in_state_dir(Path::new("state"), Format::Toml, scope, id);
+    for (scope, id) in
+        [("..", "dev-01"), ("/etc", "dev-01"), ("0ne1", ".."), ("0ne1", "../x"), ("0ne1", "/etc"), ("", "a")]
+    {
+        assert!(store(scope, id).is_err(), "{scope} {id}");
+    }
 }
 
 fn place(hub: &str) -> dps_edge::HubPlace {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::blocking;
+use super::blocking_within;
 use crate::args::DeviceArgs;
 use crate::check::{self, Report, Subject};
 use crate::connection::Connection;
@@ -25,7 +25,8 @@ struct Examined<'a> {
 
 /// Runs the command. Whatever the checks find is a finding; only a command line that leaves nothing to check fails.
 pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
-    let (subject, connection) = blocking(move || prepare(args)).await?;
+    let timeout = args.connection.timeout;
+    let (subject, connection) = blocking_within(timeout, move || prepare(args)).await?;
     let report = check::examine(&subject, &connection).await?;
     let examined = Examined {
         report: &report,

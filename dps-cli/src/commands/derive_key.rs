@@ -1,12 +1,12 @@
 //! `dps derive-key`: the key of one device, or of a list.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use dps_client::file;
 use dps_core::credentials::{GroupDeriver, derive_device_key};
 use dps_core::secret::KEY_TEXT_MAX;
-use dps_core::{ErrorCode, Key, RegistrationId};
+use dps_core::{Key, RegistrationId};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -104,13 +104,9 @@ fn open_list(ids: &Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
     if is_stdin(ids) {
         return Ok((Box::new(BufReader::new(io::stdin())), None));
     }
-    let file = File::open(ids).map_err(|error| Failure::file("read", ids, &error))?;
-    let metadata = file.metadata().map_err(|error| Failure::file("read", ids, &error))?;
-    if metadata.is_dir() {
-        return Err(Failure::new(ErrorCode::File, format!("cannot read {}: it is a folder", ids.display())));
-    }
-    let size = metadata.is_file().then_some(metadata.len());
-    Ok((Box::new(BufReader::with_capacity(64 * 1024, file)), size))
+    let opened = file::open(ids).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = opened.map_err(|error| Failure::file("read", ids, &error))?;
+    Ok((Box::new(BufReader::with_capacity(64 * 1024, file)), Some(size)))
 }
 
 fn when_there(args: &DeriveKeyArgs) -> WhenThere {

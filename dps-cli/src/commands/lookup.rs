@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::register::raw_json;
-use super::{blocking, device};
+use super::{blocking_within, device};
 use crate::args::DeviceArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -27,7 +27,8 @@ struct Found<'a> {
 /// Runs the command. A record that says "failed" or "disabled" was found all the same.
 pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
     let registration_id = args.identity.registration_id.clone();
-    let builder = blocking(move || device::begin(&args)).await?;
+    let timeout = args.connection.timeout;
+    let builder = blocking_within(timeout, move || device::begin(&args)).await?;
     let record = builder.build()?.lookup().await?;
     report(&registration_id, &record, output)
 }

@@ -14,7 +14,11 @@ mod register;
 mod resume;
 mod token;
 
+use std::time::Duration;
+
+use dps_core::ErrorCode;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::args::{Cli, Command, EmulatorArgs};
 use crate::exit::Exit;
@@ -72,4 +76,13 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
 /// Runs work that may block, such as reading from a FIFO, where it does not hold up an interruption.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("the work failed: {error}"))))
+}
+
+/// The same for work that has to be done within the command's own limit.
+async fn blocking_within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let late = || Failure::new(ErrorCode::File, "the files could not be read within --timeout");
+    timeout(limit, blocking(work)).await.unwrap_or_else(|_| Err(late()))
 }

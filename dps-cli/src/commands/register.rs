@@ -1,18 +1,21 @@
 //! `dps register`: registers one device and prints where it belongs.
 
 use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dps_client::{Assignment, Progress, ProvisioningClientBuilder, SecretText};
+use dps_client::{Assignment, Progress, ProgressObserver, ProvisioningClientBuilder, SecretText, file};
 use dps_core::ErrorCode;
 use dps_core::message::{MESSAGE_MAX, Payload};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
 
 use super::resume::ResumeFile;
-use super::{blocking, device};
+use super::{blocking, blocking_within, device};
 use crate::args::{RegisterArgs, is_stdin};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -23,13 +26,17 @@ type SharedResume = Arc<Mutex<ResumeFile>>;
 /// Runs the command.
 pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
     let with_secret = args.connection_string;
-    let (builder, resume) = blocking(move || prepare(args)).await?;
-    let builder = watch(builder, resume.clone(), !output.is_json() && io::stderr().is_terminal());
-    let registered = builder.build()?.register().await;
-    if let Some(resume) = resume {
-        resume.lock().unwrap_or_else(PoisonError::into_inner).settle(&registered);
-    }
-    report(&registered?, with_secret, output)
+    let timeout = args.device.connection.timeout;
+    let (builder, resume) = blocking_within(timeout, move || prepare(args)).await?;
+    let watcher = Watcher { resume: resume.clone(), talk: !output.is_json() && io::stderr().is_terminal() };
+    let registered = builder.observer(watcher).build()?.register().await;
+    let registered = blocking(move || {
+        if let Some(resume) = resume {
+            locked(&resume).settle(&registered);
+        }
+        Ok(registered?)
+    });
+    report(&registered.await?, with_secret, output)
 }
 
 fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<SharedResume>)> {
@@ -44,33 +51,45 @@ fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<Shar
     Ok((builder, resume.map(|file| Arc::new(Mutex::new(file)))))
 }
 
-fn watch(builder: ProvisioningClientBuilder, resume: Option<SharedResume>, talk: bool) -> ProvisioningClientBuilder {
-    builder.on_progress(move |progress| {
-        if let Progress::Waiting { wait, resume: token } = progress {
-            if talk && wait >= Duration::from_secs(1) {
-                note(format_args!("waiting {} s", wait.as_secs_f32().round()));
-            }
-            if let (Some(resume), Some(token)) = (&resume, token) {
-                resume.lock().unwrap_or_else(PoisonError::into_inner).keep(token);
-            }
+/// Keeps the operation before each wait, and tells a terminal of long ones.
+struct Watcher {
+    resume: Option<SharedResume>,
+    talk: bool,
+}
+
+impl ProgressObserver for Watcher {
+    async fn observe(&mut self, progress: Progress) -> ControlFlow<()> {
+        let Progress::Waiting { wait, resume: token } = progress else { return ControlFlow::Continue(()) };
+        if self.talk && wait >= Duration::from_secs(1) {
+            note(format_args!("waiting {} s", wait.as_secs_f32().round()));
         }
-    })
+        if let (Some(resume), Some(token)) = (self.resume.clone(), token) {
+            // A file that cannot be written has been told of.
+            _ = spawn_blocking(move || locked(&resume).keep(token)).await;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn locked(resume: &SharedResume) -> MutexGuard<'_, ResumeFile> {
+    resume.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read_payload(path: &Path) -> Result<String> {
+    let invalid = |what: &str| Failure::new(ErrorCode::InvalidPayload, format!("{} {what}", path.display()));
+    // One byte more than is allowed, so that too much can be told from just enough.
     let most = MESSAGE_MAX as u64 + 1;
-    let mut text = String::new();
     let read = if is_stdin(path) {
-        io::stdin().lock().take(most).read_to_string(&mut text)
+        let mut bytes = Vec::new();
+        io::stdin().lock().take(most).read_to_end(&mut bytes).map(|_| Zeroizing::new(bytes))
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
+        file::read(path, most)
     };
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(Failure::new(ErrorCode::InvalidPayload, format!("{} is no text in UTF-8", path.display())));
-        }
-        other => other.map_err(|error| Failure::file("read", path, &error))?,
-    };
+    let bytes = read.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => invalid(&format!("has more than {MESSAGE_MAX} bytes")),
+        _ => Failure::file("read", path, &error),
+    })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is no text in UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
     Payload::new(text).map_err(|error| Failure::from(error).in_source(path.display()))?;
     Ok(text.to_owned())

@@ -2,39 +2,33 @@
 //!
 //! It is there only while the operation is under way. It holds no secret.
 
-use std::io::Read as _;
+mod text;
+
 use std::path::PathBuf;
 
-use dps_client::{Assignment, DpsError, ResumeToken};
+use dps_client::{Assignment, DpsError, Ownership, PrivateFile, ResumeToken, StoreLock};
 use dps_core::{ErrorCode, Family};
 
 use crate::failure::{Failure, Result};
 use crate::output::note;
-use crate::private_file::{self, WhenThere};
 
-/// Longer than any token: two names, an endpoint and an operation id.
-const MOST: u64 = 8 * 1024;
-
-/// One file, and what stands in it.
+/// One file, and what is in it. Another process that names the same file is refused.
 pub(super) struct ResumeFile {
-    path: PathBuf,
+    file: PrivateFile,
     kept: Option<ResumeToken>,
+    _lock: StoreLock,
 }
 
 impl ResumeFile {
-    /// Reads the file, if it is there.
+    /// Locks the file and reads it, if it is there.
     pub(super) fn open(path: PathBuf) -> Result<Self> {
-        private_file::check_target(&path, WhenThere::Replace)?;
-        let mut text = String::new();
-        let read = std::fs::File::open(&path).and_then(|file| file.take(MOST).read_to_string(&mut text));
-        let kept = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(unreadable(&path)),
-            Err(error) => return Err(Failure::file("read", &path, &error)),
-            Ok(_) if text.trim().is_empty() => None,
-            Ok(_) => Some(text.trim().parse().map_err(|_| unreadable(&path))?),
+        let file = PrivateFile::new(path);
+        let lock = file.lock()?;
+        let kept = match file.read(text::MOST)? {
+            None => None,
+            Some(bytes) => text::parse(&bytes).map_err(|text::Unreadable| unreadable(file.path()))?,
         };
-        Ok(Self { path, kept })
+        Ok(Self { file, kept, _lock: lock })
     }
 
     /// What to go on from.
@@ -47,10 +41,12 @@ impl ResumeFile {
         if self.kept.as_ref() == Some(&token) {
             return;
         }
-        let line = format!("{token}\n");
-        match private_file::write(&self.path, line.as_bytes(), WhenThere::Replace) {
-            Ok(()) => self.kept = Some(token),
-            Err(failure) => note(format_args!("warning: {}", failure.message)),
+        match self.file.replace(format!("{token}\n").as_bytes(), Ownership::Private) {
+            Ok(()) => {
+                tracing::debug!(path = %self.file.path().display(), "the operation was written");
+                self.kept = Some(token);
+            }
+            Err(error) => note(format_args!("warning: {error}")),
         }
     }
 
@@ -69,11 +65,8 @@ impl ResumeFile {
 
     /// The operation is over: there is nothing to go on from.
     fn remove(&self) {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                note(format_args!("warning: cannot remove {}: {error}", self.path.display()));
-            }
-            _ => {}
+        if let Err(error) = self.file.remove() {
+            note(format_args!("warning: {error}"));
         }
     }
 }

@@ -31,7 +31,7 @@ fn the_operation_is_kept_for_the_next_run() {
     let files = ["--key-file", &key, "--resume", &resume, "--timeout", "3h"];
     let mut child = service.as_device("register -vv", "dev-01", &files).start();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(log.any(|line| line.unwrap().contains("Waiting")), "it never waited");
+    assert!(log.any(|line| line.unwrap().contains("operation was written")), "nothing was kept");
     send(&child, Signal::TERM);
     let done = log.map(|line| line.unwrap()).last();
     assert_eq!(done.as_deref(), Some("error: interrupted"));

@@ -9,14 +9,15 @@ mod set;
 mod show;
 mod windows;
 
-use std::io::Read as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use dps_client::file;
 use dps_core::ErrorCode;
 use dps_edge::{EdgeVersion, Format, Provisioning, Reading, Severity, read};
 use zeroize::Zeroizing;
 
-use super::blocking;
+use super::{blocking, blocking_within};
 use crate::args::EdgeCommand;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -55,14 +56,11 @@ struct Config {
 
 impl Config {
     fn load(path: &Path) -> Result<Self> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
-            .map_err(|error| Failure::file("read", path, &error))?;
         let wrong = |what: &str| Failure::option(format!("{}: {what}", path.display()));
-        if bytes.len() as u64 > MOST {
-            return Err(wrong("it has more than 1 MiB; that is no configuration of IoT Edge"));
-        }
+        let bytes = file::read(path, MOST).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => wrong("it has more than 1 MiB; that is no configuration of IoT Edge"),
+            _ => Failure::file("read", path, &error),
+        })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is no text in UTF-8"))?;
         Ok(Self { path: path.to_owned(), format: Format::of(path, text), text: Zeroizing::new(text.to_owned()) })
     }

@@ -10,7 +10,7 @@ use dps_edge::{
 };
 use serde::Serialize;
 
-use super::{Config, blocking};
+use super::{Config, blocking, blocking_within};
 use crate::args::EdgeProvisionArgs;
 use crate::connection::Connection;
 use crate::exit::Exit;
@@ -46,13 +46,17 @@ struct Planned<'a> {
 /// Runs the command.
 pub(super) async fn run(args: EdgeProvisionArgs, output: Output) -> Result<Exit> {
     let dry_run = args.dry_run;
-    let (provisioning, provisioner) = blocking(move || prepare(args)).await?;
+    let timeout = args.connection.timeout;
+    let (provisioning, provisioner) = blocking_within(timeout, move || prepare(args)).await?;
     let (Some(mut provisioner), Some(dps)) = (provisioner, provisioning.dps()) else {
         return manual(&provisioning, output);
     };
     if dry_run {
-        let plan = provisioner.plan().map_err(failure)?;
-        return planned(&plan, provisioner.store().path(), output);
+        return blocking(move || {
+            let plan = provisioner.plan().map_err(failure)?;
+            planned(&plan, provisioner.store().path(), output)
+        })
+        .await;
     }
     let provisioned = provisioner.start().await.map_err(failure)?;
     report(&provisioned, dps.attestation.registration_id(), &provisioning, provisioner.store().path(), output)
@@ -91,7 +95,7 @@ fn store(state: Option<PathBuf>, daemon: Option<PathBuf>, provisioning: &Provisi
         .dps()
         .and_then(|dps| Some((dps.id_scope.as_str(), dps.attestation.registration_id()?)))
         .ok_or_else(|| Failure::option("the configuration names no registration id"))?;
-    Ok(BackupStore::in_state_dir(&folder, provisioning.format, scope, id))
+    Ok(BackupStore::in_state_dir(&folder, provisioning.format, scope, id)?)
 }
 
 /// XDG Base Directory Specification, "Environment variables".

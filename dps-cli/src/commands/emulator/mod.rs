@@ -123,7 +123,7 @@ impl Ready {
         let connection_string = emulator.connection_string();
         private_file::write(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
         if let Some(ca_out) = ca_out {
-            std::fs::write(ca_out, emulator.ca_pem()).map_err(|error| Failure::file("write", ca_out, &error))?;
+            private_file::write_public(ca_out, emulator.ca_pem().as_bytes())?;
         }
         let endpoints =
             Endpoints { https: emulator.endpoint(), mqtt: emulator.mqtt_endpoint(), wss: emulator.wss_endpoint() };
