@@ -3,8 +3,6 @@
 //! Third-party crates may print whole frames at debug and trace, tokens included: they are never let through above
 //! `warn`, whatever is asked for.
 
-use std::io;
-
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
@@ -12,6 +10,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::{Failure, Result};
+use crate::output::stderr;
 
 /// Starts logging: `verbose` counts the `-v`; otherwise the environment variable `DPS_LOG` says.
 pub(crate) fn start(verbose: u8) -> Result<()> {
@@ -22,7 +21,7 @@ pub(crate) fn start(verbose: u8) -> Result<()> {
         _ => Targets::new().with_default(level(verbose)),
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(stderr)
         .with_ansi(false)
         .without_time()
         .with_filter(wanted.and(filter_fn(is_ours_or_quiet)));

@@ -75,9 +75,14 @@ fn answer_without_running(error: &clap::Error) -> Option<ExitCode> {
     if !is_answer && asks_for_json() {
         return None;
     }
-    // A stream that is gone is nothing to fail for.
-    _ = error.print();
-    Some(if is_answer { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) })
+    if is_answer {
+        // A stream that is gone is nothing to fail for.
+        _ = error.print();
+        return Some(ExitCode::SUCCESS);
+    }
+    // A part of the command line is in it.
+    output::lines(&error.render().to_string());
+    Some(ExitCode::from(Exit::Usage as u8))
 }
 
 /// Whether `--json` stands on a command line that could not be parsed.

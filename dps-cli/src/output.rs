@@ -1,7 +1,12 @@
 //! What goes to stdout and stderr, and in which form.
 //!
+//! Text from outside, such as a hub's name, is printed so that no terminal obeys it: [`Printable`] is below everything
+//! that is written for people, and JSON escapes what it leaves to its writer.
+//!
 //! A reader that went away (a closed pipe) is no failure; a full disk is. Nothing here panics when a stream is gone.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use dps_core::{ErrorCode, Verdict};
@@ -35,6 +40,7 @@ impl Output {
             return self.text(human);
         }
         let mut text = serde_json::to_string(value).map_err(|error| Failure::internal(error.to_string()))?;
+        text = json_printable(text);
         text.push('\n');
         to_stdout(|out| out.write_all(text.as_bytes()))
     }
@@ -51,18 +57,91 @@ impl Output {
             // There is no other place to say that this failed too.
             _ = self.result(&report, |_| Ok(()));
         } else {
-            _ = write_failure(&mut io::stderr().lock(), failure);
+            _ = write_failure(&mut stderr(), failure);
         }
     }
 }
 
 /// Prints a note on stderr; a stderr that is gone does not matter.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    _ = writeln!(io::stderr().lock(), "{text}");
+    _ = writeln!(stderr(), "{text}");
+}
+
+/// Prints lines on stderr that another part of this program wrote, such as the parser of the command line.
+pub(crate) fn lines(text: &str) {
+    _ = write_lines(&mut stderr(), text);
+}
+
+/// Writes each line of a text of ours that has several.
+pub(crate) fn write_lines(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    text.lines().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Stderr, for text that people read.
+pub(crate) fn stderr() -> Printable<io::Stderr> {
+    Printable(io::stderr())
+}
+
+/// Writes text with what a terminal would obey made visible.
+///
+/// A line ends where one write ends with a line break, as that of each `writeln!` does; a line break before the end of a
+/// write is part of a value, and is made visible too.
+pub(crate) struct Printable<W>(W);
+
+impl<W: Write> Write for Printable<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (text, end): (_, &[u8]) = match bytes.strip_suffix(b"\n") {
+            Some(line) => (line, b"\n"),
+            None => (bytes, b""),
+        };
+        self.0.write_all(printable(&String::from_utf8_lossy(text)).as_bytes())?;
+        self.0.write_all(end)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The text with control characters as `\u{1b}`, `\n` and the like.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_obeyed(character) { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    Cow::Owned(shown)
+}
+
+/// JSON allows DEL, C1 and the controls of direction within strings; a terminal obeys them there too.
+fn json_printable(text: String) -> String {
+    let is_left = |character: char| is_obeyed(character) && character >= '\u{7f}';
+    if !text.contains(is_left) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_left(character) {
+            // They are all of the Basic Multilingual Plane.
+            _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// C0, DEL and C1; the separators of lines and paragraphs; what changes the direction of text (Unicode Standard Annex 9).
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut stdout = Printable(io::BufWriter::new(io::stdout().lock()));
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(ErrorCode::File, format!("cannot write to stdout: {error}")))
@@ -147,4 +226,29 @@ fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
         writeln!(out, "  hint: {}", hint.text())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printable_makes_control_characters_visible_and_keeps_lines_and_letters() {
+        let mut out = Printable(Vec::new());
+        for value in ["a\x1b[2J", "b\u{9b}31m", "c\r\nerror: d", "\u{202e}e", "\x7f", "\u{2066}", "Zürich 東京"] {
+            writeln!(out, "  hub  {value}").unwrap();
+        }
+        let shown = String::from_utf8(out.0).unwrap();
+        assert!(!shown.contains(|character| character != '\n' && is_obeyed(character)), "{shown:?}");
+        assert_eq!(shown.lines().count(), 7);
+        assert!(shown.contains(r"c\r\nerror: d") && shown.contains(r"a\u{1b}[2J") && shown.contains("Zürich 東京"));
+    }
+
+    #[test]
+    fn json_escapes_what_a_terminal_would_obey_and_reads_back_the_same() {
+        let value = "a\x1b\u{9b}\x7f\u{202e}\nZürich";
+        let text = json_printable(serde_json::to_string(value).unwrap());
+        assert!(!text.contains(is_obeyed), "{text:?}");
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value);
+    }
 }

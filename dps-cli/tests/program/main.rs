@@ -11,8 +11,10 @@ mod edge;
 mod edge_offline;
 mod emulator;
 mod enrollment;
+mod escapes;
 mod failures;
 mod faults;
+mod files;
 mod hub_device;
 mod interrupted;
 #[path = "../../../dps-net/tests/proxy_server/mod.rs"]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Config;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::output::Output;
+use crate::output::{Output, write_lines};
 
 #[derive(Serialize)]
 struct Commands {
@@ -20,6 +20,6 @@ pub(super) fn run(file: &Path, key_file: &str, output: Output) -> Result<Exit> {
     let powershell = dps_edge::windows_commands(&provisioning, key_file)
         .map_err(|error| Failure::option(format!("{}: {error}", file.display())))?;
     let commands = Commands { powershell };
-    output.result(&commands, |out| out.write_all(commands.powershell.as_bytes()))?;
+    output.result(&commands, |out| write_lines(out, &commands.powershell))?;
     Ok(Exit::Done)
 }

@@ -1,0 +1,75 @@
+//! Control characters that come from outside do not reach the terminal.
+
+use dps_emulator::{At, Fault, IndividualEnrollment, Scope};
+use serde_json::json;
+
+use super::run::{DEVICE_ID, Finished, Folder, Run, dps};
+use super::service::Service;
+
+/// Clears the screen in two ways, turns the direction of writing, and forges a line.
+const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{202e}\nerror: b";
+
+fn is_obeyed(character: char) -> bool {
+    character != '\n' && (character.is_control() || character == '\u{202e}')
+}
+
+#[track_caller]
+fn shows_nothing_obeyed(done: &Finished) {
+    for shown in [&done.stdout, &done.stderr] {
+        assert!(!shown.contains(is_obeyed), "{shown:?}");
+    }
+    let forged = done.stderr.lines().chain(done.stdout.lines()).any(|line| line.trim_start().starts_with("error: b"));
+    assert!(!forged, "{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn control_characters_of_arguments_and_file_names_do_not_reach_the_terminal() {
+    let folder = Folder::new();
+    let name = folder.file(HOSTILE);
+    for (line, code) in [
+        (&["derive-key", "--rid", DEVICE_ID, "--group-key-file", &name][..], 7),
+        (&["edge", "lint", &name], 7),
+        (&["derive-key", "--bogus\u{1b}[2J\u{202e}"], 2),
+        (&["\u{1b}[2J"], 2),
+    ] {
+        let done = dps(line.iter().copied()).run().code(code);
+        shows_nothing_obeyed(&done);
+        assert!(done.stderr.contains(r"\u{1b}"), "{}", done.stderr);
+        shows_nothing_obeyed(&dps(line.iter().copied()).arg("--json").run());
+    }
+}
+
+#[test]
+fn control_characters_of_a_service_do_not_reach_the_terminal() {
+    let service = Service::with(|options| options.assign_at_once(true));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let key_file = ["--key-file", &key];
+    service.as_device("register", "dev-01", &key_file).run().code(0);
+    let members = json!({
+        "status": "failed", "substatus": HOSTILE, "assignedHub": HOSTILE, "deviceId": HOSTILE,
+        "errorCode": 400_207, "errorMessage": HOSTILE, "payload": { "a": HOSTILE },
+    });
+    let mut whole = members.clone();
+    whole["registrationState"] = members;
+    let fault = Fault::PatchReply { patch: whole.as_object().unwrap().clone() };
+    service.set(|service| service.inject(Scope::All, At::Any, fault, 1000));
+    for line in ["lookup", "check", "register -vvv", "lookup --json", "check --json", "register --json"] {
+        let done = service.as_device(line, "dev-01", &key_file).run();
+        shows_nothing_obeyed(&done);
+    }
+}
+
+#[test]
+fn a_404_that_is_not_of_a_service_is_not_told_as_a_missing_record() {
+    let service = Service::start();
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let lookup = || service.as_device("lookup --json", "dev-01", &["--key-file", &key]).run().error();
+    assert_eq!(lookup()["name"], "not-found");
+    // The body that the service explains itself in is gone, as in a proxy's reply.
+    let patch = json!({ "errorCode": null, "trackingId": null, "message": null, "timestampUtc": null });
+    let fault = Fault::PatchReply { patch: patch.as_object().unwrap().clone() };
+    service.set(|service| service.inject(Scope::All, At::Lookup, fault, 2));
+    assert_eq!(lookup()["name"], "invalid-reply");
+    let done = service.as_device("check --json", "dev-01", &["--key-file", &key]).run().json();
+    assert!(!done.to_string().contains("has not registered yet"), "{done}");
+}
