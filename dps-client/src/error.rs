@@ -109,7 +109,7 @@ impl DpsError {
         let inner = &mut self.0;
         if inner.code == ErrorCode::NotFound && inner.error_code.is_none() && inner.tracking_id.is_none() {
             inner.code = ErrorCode::InvalidReply;
-            inner.hints = vec![Hint::CheckEndpoint];
+            inner.hints = vec![Hint::NotTheService];
             inner.message =
                 "the answer has status 404 but is not from a provisioning service: a proxy or another server \
                              wrote it"

@@ -81,6 +81,7 @@ fn clock_before(found: &Classified, valid_from: i64, not_before: &str) -> Option
         Check::error(CheckId::Clock, summary)
             .seen(format!("the clock here: {}; valid from {not_before}", certificate::now()))
             .advise(SET_CLOCK)
+            .advise("--correct-clock cannot help here: certificates are checked before the service tells its time")
     })
 }
 
