@@ -1,6 +1,7 @@
 //! Looks at a key file: how long it is, who can read it, and whether it holds text where raw bytes belong.
 
 use std::fs::{Metadata, metadata};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use dps_client::file;
@@ -15,7 +16,13 @@ pub(crate) const KEY_FILE_MAX: usize = 4096;
 
 /// What is wrong with the file.
 pub(crate) fn check(path: &Path) -> Vec<Problem> {
-    let Ok((bytes, metadata)) = read(path) else { return vec![Problem::KeyFileUnreadable] };
+    let (bytes, metadata) = match read(path) {
+        Ok(read) => read,
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            return vec![Problem::KeyFileLength { length: KEY_FILE_MAX + 1 }];
+        }
+        Err(_) => return vec![Problem::KeyFileUnreadable],
+    };
     let mut problems = Vec::new();
     if is_base64(&bytes) {
         problems.push(Problem::Base64InKeyFile);

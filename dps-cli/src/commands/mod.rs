@@ -78,11 +78,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("the work failed: {error}"))))
 }
 
+/// A busy machine may need longer for its files than a short limit for the network allows.
+const FILES_LEAST: Duration = Duration::from_secs(10);
+
 /// The same for work that has to be done within the command's own limit.
 async fn blocking_within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let late = || Failure::new(ErrorCode::File, "the files could not be read within --timeout");
-    timeout(limit, blocking(work)).await.unwrap_or_else(|_| Err(late()))
+    timeout(limit.max(FILES_LEAST), blocking(work)).await.unwrap_or_else(|_| Err(late()))
 }

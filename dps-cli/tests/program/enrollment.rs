@@ -103,13 +103,14 @@ fn a_list_is_followed_to_its_end() {
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_sent() {
     let service = Service::start();
+    let empty = service.folder.write("empty.pem", "");
     for (line, words) in [
         ("enrollment create --rid", &["a b"][..]),
         ("enrollment-group create --group-id", &["a b"]),
         ("enrollment create --rid a --initial-twin-tags", &["[1]"]),
         ("enrollment create --rid a --initial-twin-tags", &["{site:1}"]),
         ("enrollment list --endpoint", &["http://localhost:1"]),
-        ("enrollment list --ca-file", &["/dev/null"]),
+        ("enrollment list --ca-file", &[&empty]),
     ] {
         let owner = service.folder.file("owner");
         let mut command = dps(line.split(' ').chain(words.iter().copied()));

@@ -179,7 +179,8 @@ fn roots_are_replaced_or_added() {
         .as_device("register", "dev-01", &["--key-file", &key, "--add-ca-file", &ca, "--ca-file", &ca])
         .run()
         .code(2);
-    for (wrong, word) in [(key.as_str(), "no PEM"), ("/dev/null", "empty")] {
+    let empty = service.folder.write("empty.pem", "");
+    for (wrong, word) in [(&key, "no PEM"), (&empty, "empty")] {
         let error = service.as_device("register --json", "dev-01", &["--key-file", &key, "--ca-file", wrong]).run();
         let error = error.code(3).error();
         assert!(error["message"].as_str().unwrap().contains(word), "{error}");
