@@ -168,12 +168,13 @@ fn mistaken_for_a_key(text: &str) -> Option<KeyProblem> {
     }
 }
 
-/// `NAME=…` with a key behind it, perhaps after `export`. A key has no `=` but at its end, and no `_` before one.
+/// `NAME=…`, perhaps after `export`. In a key, only its end has `=`.
 fn looks_like_assignment(text: &str) -> bool {
     let text = text.strip_prefix("export ").or_else(|| text.strip_prefix("set ")).unwrap_or(text);
     text.split_once('=').is_some_and(|(name, value)| {
-        !value.trim_matches('=').is_empty()
-            && !name.is_empty()
+        !value.trim_start_matches('=').is_empty()
+            && text.len() > 8
+            && (1..=32).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     })
 }
