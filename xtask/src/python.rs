@@ -32,7 +32,7 @@ pub(crate) fn check() -> Outcome {
 /// What is published as source can be built by whoever has no wheel for it: what is tested is built from that.
 fn install_from_sdist(venv: &Venv, package: &Path, folder: &Path) -> Outcome {
     let _ = std::fs::remove_dir_all(folder);
-    run(venv.python(["-m", "maturin", "sdist", "--quiet", "--out"]).arg(folder).current_dir(package))?;
+    run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;
     let sdist = only_file(folder, "gz")?;
     let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
     // The crates of others are built once for all, wherever the sources are unpacked.
