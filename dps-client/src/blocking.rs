@@ -8,7 +8,7 @@ use crate::error::DpsError;
 /// The blocking twin of a [`ProvisioningClient`].
 ///
 /// A call ends by its timeout also while a name is being resolved; the platform's resolver may go on in a thread of its
-/// own for as long as it takes. A call fits on a thread with a stack of 96 KB in a release build.
+/// own for as long as it takes.
 ///
 /// ```no_run
 /// # fn example(client: dps_client::ProvisioningClient) -> Result<(), dps_client::DpsError> {

@@ -14,8 +14,7 @@ use crate::hosted::log::{Log, dps_log_level};
 use crate::memory::{input, output};
 use crate::result::{DPS_OK, Refused, done, dps_result, number};
 
-/// Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once. 96 KB of stack
-/// are enough.
+/// Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.
 ///
 /// The timeout and a cancel token end the call also while a name is being resolved. The platform's resolver cannot be
 /// interrupted: its thread, which the library started, may outlive the call until the resolver returns. It touches no
