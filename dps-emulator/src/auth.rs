@@ -16,6 +16,16 @@ use crate::token::Token;
 /// The key name that device tokens carry, if they carry one.
 const DEVICE_KEY_NAME: &str = "registration";
 
+/// What carries a call. The service answers a refused credential with another code over MQTT (401000) than over HTTP
+/// (401002).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP.
+    Http,
+    /// MQTT, over TLS or a WebSocket.
+    Mqtt,
+}
+
 /// Who a device says it is, and its proof. The same for every protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
@@ -27,6 +37,8 @@ pub struct Caller<'a> {
     pub token: Option<&'a str>,
     /// `YYYY-MM-DD`, with or without `-preview`.
     pub api_version: &'a str,
+    /// What carries the call.
+    pub protocol: Protocol,
 }
 
 /// Whether a token may be past its end.
@@ -39,8 +51,8 @@ pub(crate) enum Expiry {
 impl Service {
     pub(crate) fn authenticate(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, Problem> {
         self.verify_device(now, caller, expiry).map_err(|reason| {
-            self.refusals.note(caller.registration_id, reason);
-            Problem::unauthorized()
+            self.refusals.note(now, caller.registration_id, reason);
+            Problem::unauthorized(caller.protocol)
         })
     }
 
@@ -57,7 +69,7 @@ impl Service {
             self.verify_shape(now, caller).err()
         };
         let Some(reason) = refused else { return Ok(()) };
-        self.refusals.note(caller.registration_id, reason);
+        self.refusals.note(now, caller.registration_id, reason);
         let malformed = matches!(reason, RefusalReason::NoToken | RefusalReason::Malformed);
         Err(if malformed { BAD_CREDENTIALS } else { NOT_AUTHORIZED })
     }
@@ -144,8 +156,8 @@ impl Service {
     /// An owner's token: signed with the policy key, for this host or a path below it.
     pub(crate) fn authorize_owner(&mut self, now: Now, token: Option<&str>, path: &str) -> Result<(), Problem> {
         self.verify_owner(now, token, path).map_err(|reason| {
-            self.refusals.note("", reason);
-            Problem::unauthorized()
+            self.refusals.note(now, "", reason);
+            Problem::unauthorized(Protocol::Http)
         })
     }
 

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
 
+use crate::date::iso_8601;
 use crate::fault::At;
 use crate::ids::{self, FoldedId};
+use crate::now::Now;
 
 /// How many refusals are remembered.
 const REFUSALS_MAX: usize = 100;
@@ -112,26 +115,44 @@ impl Tally {
 }
 
 /// Why a credential was refused: what the service never tells the one who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// No credential was sent.
+    /// No credential was sent. A device with a client certificate or a TPM sends none.
+    #[error("no token: not modelled (only SAS tokens are; a client certificate or a TPM is not looked at)")]
     NoToken,
     /// What was sent is no SAS token.
+    #[error("the credential is not a SAS token")]
     Malformed,
     /// The path names another id scope.
+    #[error("the id scope is not this service's")]
     WrongIdScope,
     /// The token is for another resource than the path.
+    #[error("the token is for another resource")]
     WrongResource,
     /// `skn` is there and is not the name that it must be.
+    #[error("the token's key name (skn) is not the expected one")]
     WrongKeyName,
     /// Neither an individual enrollment of this id nor any group.
+    #[error("no enrollment has this registration id, and there is no enrollment group")]
     UnknownRegistration,
     /// No key of the enrollment, or of any group, gives this signature.
+    #[error("the signature does not come from a key of the enrollment or of any group")]
     BadSignature,
     /// Signed with the group key itself, where the device's derived key belongs.
+    #[error("signed with the group key itself instead of the key derived from it for this device")]
     GroupKeyUsed,
+    /// MQTT: the user name is not `{idScope}/registrations/{registrationId}/api-version={version}`.
+    #[error("the MQTT user name is missing or malformed")]
+    UserName,
+    /// MQTT: the user name has no api-version of the form `YYYY-MM-DD`, with or without `-preview`.
+    #[error("the api-version in the MQTT user name is missing or malformed")]
+    ApiVersion,
+    /// MQTT: the client id is not the registration id of the user name.
+    #[error("the MQTT client id is not the registration id of the user name")]
+    ClientId,
     /// Expired on the service's clock.
+    #[error("the token expired {for_ms} ms ago by the service's clock")]
     Expired {
         /// How long ago, in milliseconds.
         for_ms: u64,
@@ -151,34 +172,70 @@ impl RefusalReason {
             Self::UnknownRegistration => "unknown-registration",
             Self::BadSignature => "bad-signature",
             Self::GroupKeyUsed => "group-key-used",
+            Self::UserName => "user-name",
+            Self::ApiVersion => "api-version",
+            Self::ClientId => "client-id",
             Self::Expired { .. } => "expired",
         }
     }
 }
 
 /// One refused credential. Holds nothing of the credential itself.
+///
+/// As JSON: `{"number":1,"timestampUtc":"…","registrationId":"dev-01","reason":"bad-signature","message":"…"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
+    /// Counts the refusals since the service began, from 1.
+    pub number: u64,
+    /// When, in milliseconds since 1970 by the service's clock.
+    pub unix_ms: u64,
     /// The registration id as it was sent; empty for an admin call.
     pub registration_id: String,
     /// Why.
     pub reason: RefusalReason,
 }
 
-/// The latest refusals, oldest first.
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut refusal = serializer.serialize_struct("Refusal", 5)?;
+        refusal.serialize_field("number", &self.number)?;
+        refusal.serialize_field("timestampUtc", &iso_8601(self.unix_ms))?;
+        refusal.serialize_field("registrationId", &self.registration_id)?;
+        refusal.serialize_field("reason", self.reason.name())?;
+        refusal.serialize_field("message", &self.reason.to_string())?;
+        refusal.end()
+    }
+}
+
+/// The latest refusals, oldest first, and how many there were.
 #[derive(Default)]
-pub(crate) struct Refusals(VecDeque<Refusal>);
+pub(crate) struct Refusals {
+    latest: VecDeque<Refusal>,
+    count: u64,
+}
 
 impl Refusals {
-    pub(crate) fn note(&mut self, registration_id: &str, reason: RefusalReason) {
-        if self.0.len() == REFUSALS_MAX {
-            self.0.pop_front();
+    pub(crate) fn note(&mut self, now: Now, registration_id: &str, reason: RefusalReason) {
+        if self.latest.len() == REFUSALS_MAX {
+            self.latest.pop_front();
         }
-        self.0.push_back(Refusal { registration_id: registration_id.chars().take(128).collect(), reason });
+        self.count += 1;
+        let registration_id = registration_id.chars().take(128).collect();
+        self.latest.push_back(Refusal { number: self.count, unix_ms: now.unix_ms, registration_id, reason });
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Refusal> {
-        self.0.iter()
+        self.latest.iter()
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Why the latest credential was refused, if that was after the first `count`.
+    pub(crate) fn reason_after(&self, count: u64) -> Option<RefusalReason> {
+        self.latest.back().filter(|refusal| refusal.number > count).map(|refusal| refusal.reason)
     }
 }
 

@@ -44,6 +44,18 @@ pub(crate) fn query_member(query: &str, name: &str) -> Option<String> {
         .and_then(|(_, value)| percent_decode(value))
 }
 
+/// Whether this is `YYYY-MM-DD` or `YYYY-MM-DD-preview`.
+pub(crate) fn is_api_version(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some((date, suffix)) = bytes.split_at_checked(10) else { return false };
+    let in_range = |from: usize, range: std::ops::RangeInclusive<u32>| {
+        text.get(from..from + 2).and_then(|two| two.parse().ok()).is_some_and(|number: u32| range.contains(&number))
+    };
+    let shaped =
+        date.iter().enumerate().all(|(at, b)| if at == 4 || at == 7 { *b == b'-' } else { b.is_ascii_digit() });
+    shaped && in_range(5, 1..=12) && in_range(8, 1..=31) && (suffix.is_empty() || suffix == b"-preview")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ mod date;
 mod device;
 mod encoding;
 mod enrollment;
+mod exchanges;
 mod fault;
 mod http;
 mod hubs;
@@ -34,7 +35,7 @@ mod throttle;
 mod token;
 mod wire;
 
-pub use auth::Caller;
+pub use auth::{Caller, Protocol};
 pub use counters::{Counters, Refusal, RefusalReason};
 pub use device::Reply;
 pub use enrollment::{

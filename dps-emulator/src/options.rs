@@ -80,10 +80,12 @@ impl ServiceOptions {
         self
     }
 
-    /// The host (with `:port` unless 443) that replies and the connection string name.
+    /// The host that replies and the connection string name, with `:port`. Port 443 is left out, as the service does:
+    /// some clients take `name:443` for a name.
     #[must_use]
     pub fn host_name(mut self, host: impl Into<String>) -> Self {
-        self.host_names[0] = host.into();
+        let host = host.into();
+        self.host_names[0] = host.strip_suffix(":443").unwrap_or(&host).to_owned();
         self
     }
 

@@ -4,18 +4,21 @@
 
 use serde::Serialize;
 
+use crate::auth::Protocol;
 use crate::date::iso_8601;
 use crate::fault::RetryAfter;
 use crate::now::Now;
 
 /// A certificate request where issuance is not configured.
 pub(crate) const CSR_NOT_CONFIGURED: u32 = 400_000;
-/// Something in the request cannot be read (ours).
+/// A member is missing or wrong.
 pub(crate) const BAD_REQUEST: u32 = 400_004;
 /// No hub to assign.
 pub(crate) const NO_HUB: u32 = 400_208;
 /// The credential was refused; the service says no more.
 pub(crate) const UNAUTHORIZED: u32 = 401_002;
+/// The same over MQTT.
+pub(crate) const UNAUTHORIZED_MQTT: u32 = 401_000;
 /// No such enrollment, registration or operation.
 pub(crate) const NOT_FOUND: u32 = 404_201;
 /// No such route (ours).
@@ -58,8 +61,12 @@ impl Problem {
         Self::new(BAD_REQUEST, message)
     }
 
-    pub(crate) fn unauthorized() -> Self {
-        Self::new(UNAUTHORIZED, "Unauthorized")
+    pub(crate) fn unauthorized(protocol: Protocol) -> Self {
+        let code = match protocol {
+            Protocol::Http => UNAUTHORIZED,
+            Protocol::Mqtt => UNAUTHORIZED_MQTT,
+        };
+        Self::new(code, "Unauthorized")
     }
 
     pub(crate) fn not_found(what: &str, id: &str) -> Self {

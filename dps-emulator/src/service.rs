@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counters::{Counters, Refusal, Refusals, Tally};
 use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
+use crate::exchanges::Exchanges;
 use crate::fault::{At, Fault, FaultPlan, Faults, PlannedFault, RetryAfter, Scope};
 use crate::hubs::{HubCounters, HubDevice, Hubs};
 use crate::ids::FoldedId;
@@ -35,6 +36,7 @@ pub struct Service {
     pub(crate) faults: Faults,
     pub(crate) tally: Tally,
     pub(crate) refusals: Refusals,
+    pub(crate) exchanges: Exchanges,
     pub(crate) revision: u64,
 }
 
@@ -73,6 +75,7 @@ impl Service {
             faults: Faults::default(),
             tally: Tally::default(),
             refusals: Refusals::default(),
+            exchanges: Exchanges::default(),
             revision: 0,
         })
     }

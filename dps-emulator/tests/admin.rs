@@ -332,3 +332,39 @@ fn the_revision_changes_with_enrollments_alone() {
     world.admin("PUT", "/enrollments/dev-01", MINIMAL);
     assert!(world.service.revision() > first);
 }
+
+#[test]
+fn bulk_is_accepted_with_a_slash_at_the_end() {
+    let mut world = World::new(ServiceOptions::new());
+    let bulk = json!({"mode": "create", "enrollments": [serde_json::from_str::<Value>(MINIMAL).unwrap()]});
+    let reply = world.admin("POST", "/enrollments/", &bulk.to_string());
+    assert_eq!((reply.status, &json(&reply)["isSuccessful"]), (200, &true.into()));
+    let group = json!({"enrollmentGroupId": "line-1", "attestation": {"type": "symmetricKey"}});
+    let bulk = json!({"mode": "create", "enrollmentGroups": [group]});
+    let reply = world.admin("POST", "/enrollmentGroups/", &bulk.to_string());
+    assert_eq!((reply.status, &json(&reply)["isSuccessful"]), (200, &true.into()));
+    assert_eq!(world.admin("GET", "/enrollments/dev-01/", "").status, 404, "no other path takes it");
+}
+
+#[test]
+fn a_star_is_a_query_for_all() {
+    let mut world = World::new(ServiceOptions::new());
+    world.admin("PUT", "/enrollments/dev-01", MINIMAL);
+    for list in ["enrollments", "enrollmentGroups"] {
+        let reply = world.admin("POST", &format!("/{list}/query"), r#"{"query":"*"}"#);
+        assert_eq!(reply.status, 200, "{list}");
+        assert_eq!(json(&reply).as_array().unwrap().len(), usize::from(list == "enrollments"));
+    }
+    assert_eq!(world.admin("POST", "/enrollments/query", r#"{"query":"* FROM"}"#).status, 400);
+}
+
+#[test]
+fn port_443_is_left_out_of_names_and_other_ports_are_kept() {
+    for (host, shown) in [("dps.test:443", "dps.test"), ("dps.test:8443", "dps.test:8443"), ("[::1]:443", "[::1]")] {
+        let mut world = World::new(ServiceOptions::new().host_name(host));
+        assert!(world.service.connection_string().expose().starts_with(&format!("HostName={shown};")));
+        world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)));
+        let location = world.register("dev-01", KEY).header("Location").unwrap().to_owned();
+        assert!(location.starts_with(&format!("https://{shown}/")), "{location}");
+    }
+}

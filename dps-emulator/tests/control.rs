@@ -238,3 +238,19 @@ fn a_change_of_a_device_that_makes_no_sense_changes_nothing() {
     assert!(!world.service.move_hub_device("hub-a.test", "dev-01", "nowhere.test"));
     assert!(!world.service.move_hub_device("hub-a.test", "dev-03", "hub-a.test"));
 }
+
+#[test]
+fn refusals_are_listed_with_their_reasons() {
+    let mut world = World::new(ServiceOptions::new());
+    world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)));
+    assert_eq!(world.register("dev-01", OTHER_KEY).status, 401);
+    let reply = world.as_owner("GET", "/emulator/refusals", &[], "");
+    let refusals = &json(&reply)["refusals"];
+    assert_eq!(refusals.as_array().unwrap().len(), 1);
+    assert_eq!((&refusals[0]["registrationId"], &refusals[0]["reason"]), (&"dev-01".into(), &"bad-signature".into()));
+    assert_eq!(
+        (&refusals[0]["number"], &refusals[0]["timestampUtc"]),
+        (&1.into(), &"2026-01-01T00:00:00.0000000Z".into())
+    );
+    assert!(!refusals[0]["message"].as_str().unwrap().is_empty());
+}

@@ -150,3 +150,23 @@ fn a_device_that_was_disabled_deleted_or_moved_is_turned_away() {
         }
     }
 }
+
+#[test]
+fn reported_properties_are_acknowledged() {
+    let mut world = provisioned();
+    let (mut session, answer) = connect(&mut world, "hub-a.test", KEY);
+    assert_eq!(answer, ACCEPTED);
+    says(&mut world, &mut session, &subscribe("$iothub/twin/res/#"));
+    let patch = "$iothub/twin/PATCH/properties/reported/?$rid=5";
+    let answers = |effects: &[Effect], topic: &str| {
+        effects.iter().any(|effect| match effect {
+            Effect::Send(bytes) => bytes.windows(topic.len()).any(|window| window == topic.as_bytes()),
+            _ => false,
+        })
+    };
+    let effects = says(&mut world, &mut session, &publish(patch, br#"{"rate":5}"#));
+    assert!(answers(&effects, "$iothub/twin/res/204/?$rid=5&$version=2"), "{effects:?}");
+    let effects = says(&mut world, &mut session, &publish(patch, b"no JSON"));
+    assert!(answers(&effects, "$iothub/twin/res/400/?$rid=5"), "{effects:?}");
+    assert!(!effects.contains(&Effect::Close));
+}

@@ -5,7 +5,7 @@ mod common;
 
 use common::{KEY, OTHER_KEY, SCOPE, World, device_token, key};
 use dps_emulator::mqtt::{Effect, Session};
-use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RetryAfter, Scope, ServiceOptions};
+use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RefusalReason, RetryAfter, Scope, ServiceOptions};
 
 const FILTER: &str = "$dps/registrations/res/#";
 const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=";
@@ -220,7 +220,7 @@ fn a_bad_signature_is_told_by_topic_or_by_connack() {
     device.says(&subscribe(FILTER, 1));
     let (_, topic, payload) = published(&device.says(&publish(0x30, &format!("{REGISTER}1"), b"")));
     assert_eq!(topic, "$dps/registrations/res/401/?$rid=1");
-    assert!(payload.contains("401002"), "{payload}");
+    assert!(payload.contains("401000"), "the code over MQTT: {payload}");
 
     let mut device = Device::new(ServiceOptions::new().strict_at_connect(true));
     let hello = wrong(&device);
@@ -324,4 +324,53 @@ fn what_arrives_is_counted_for_the_device_too() {
     device.connects(|hello| hello.password = None);
     assert_eq!(counted(device.world.service.counters_of("dev-01")), (1, 0, 0));
     assert_eq!(device.world.service.counters_of("dev-01").unauthorized, 1);
+}
+
+#[test]
+fn connect_requires_a_well_formed_api_version() {
+    for version in ["", "/api-version=", "/api-version=2021", "/api-version=2021-13-01", "/api-version=latest"] {
+        let mut device = Device::new(ServiceOptions::new());
+        let effects = device.connects(|hello| hello.user = format!("{SCOPE}/registrations/dev-01{version}"));
+        assert_eq!(effects, refused(5), "{version}");
+        assert_eq!(device.world.service.refusals().last().unwrap().reason, RefusalReason::ApiVersion, "{version}");
+    }
+    let mut device = Device::new(ServiceOptions::new());
+    let unknown = format!("{SCOPE}/registrations/dev-01/api-version=2099-12-31-preview");
+    assert_eq!(device.connects(|hello| hello.user = unknown), [Effect::Send(vec![0x20, 2, 0, 0])]);
+}
+
+#[test]
+fn connect_refusals_have_a_reason() {
+    let reason = |change: fn(&mut Hello)| {
+        let mut device = Device::new(ServiceOptions::new());
+        device.connects(change);
+        device.world.service.refusals().last().unwrap().reason
+    };
+    assert_eq!(reason(|hello| hello.password = None), RefusalReason::NoToken);
+    assert!(RefusalReason::NoToken.to_string().contains("no token: not modelled"));
+    assert_eq!(reason(|hello| hello.client_id = "dev-02".into()), RefusalReason::ClientId);
+    assert_eq!(reason(|hello| hello.user = "dev-01".into()), RefusalReason::UserName);
+}
+
+#[test]
+fn polls_without_an_accepted_call_are_limited() {
+    let poll = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId=5.none";
+    let mut device = Device::ready(ServiceOptions::new(), 0);
+    let mut answered = 0;
+    while !device.says(&publish(0x30, poll, b"")).contains(&Effect::Close) {
+        answered += 1;
+        device.world.wait(10_000);
+        assert!(answered < 100, "polls of an unknown operation go on without end");
+    }
+    assert!(answered >= 5, "a client that resumes an old operation may be wrong a few times");
+
+    // Once a call was accepted, the rate alone limits polls.
+    let mut device = Device::ready(ServiceOptions::new(), 0);
+    assert!(!device.session.has_proved());
+    device.says(&publish(0x30, &format!("{REGISTER}1"), b""));
+    assert!(device.session.has_proved());
+    for _ in 0..20 {
+        device.world.wait(10_000);
+        assert!(!device.says(&publish(0x30, poll, b"")).contains(&Effect::Close));
+    }
 }

@@ -92,3 +92,14 @@ fn no_limit_at_all() {
         assert_eq!(world.poll("dev-01", KEY, &operation).status, 202);
     }
 }
+
+#[test]
+fn polls_at_once_are_not_throttled_where_the_hint_is_0() {
+    let options = ServiceOptions::new().hint(Some(RetryAfter::Seconds(0))).conflict_window_ms(0);
+    let mut world = World::new(options);
+    world.enroll(IndividualEnrollment::new("dev-01").primary_key(common::key(KEY)));
+    let operation = operation_id(&world.register("dev-01", KEY));
+    for _ in 0..100 {
+        assert_eq!(world.poll("dev-01", KEY, &operation).status, 202);
+    }
+}

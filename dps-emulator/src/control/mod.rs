@@ -1,5 +1,5 @@
 //! The emulator's own calls, beside the service's and under its policy key: faults planned, listed and taken back,
-//! counters, and devices in hubs. The real service has nothing of this; here it neither counts nor is throttled.
+//! counters, refused credentials, and devices in hubs. The real service has nothing of this; here it neither counts nor is throttled.
 
 mod hub_device;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::admin::AdminReply;
-use crate::counters::Counters;
+use crate::counters::{Counters, Refusal};
 use crate::encoding::percent_decode;
 use crate::fault::{FaultPlan, PlannedFault};
 use crate::http::{ControlCall, HttpRequest};
@@ -23,6 +23,11 @@ const REGISTRATION_ID: &str = "registrationId";
 #[derive(Serialize)]
 struct FaultList<'a> {
     faults: Vec<&'a PlannedFault>,
+}
+
+#[derive(Serialize)]
+struct RefusalList<'a> {
+    refusals: Vec<&'a Refusal>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +70,7 @@ impl Service {
                 let counters = registration_id.as_ref().map_or_else(|| self.counters(), |id| self.counters_of(id));
                 Ok(AdminReply::ok(&Counted { registration_id, counters }))
             }
+            ControlCall::Refusals => Ok(AdminReply::ok(&RefusalList { refusals: self.refusals().collect() })),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
             ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
             ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),

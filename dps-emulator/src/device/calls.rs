@@ -2,7 +2,8 @@
 
 use super::reply::{Reply, Success};
 use crate::auth::{Caller, Expiry};
-use crate::fault::{At, Fault, TransportFault};
+use crate::exchanges::Exchange;
+use crate::fault::{At, Fault, RetryAfter, TransportFault};
 use crate::ids::{self, FoldedId};
 use crate::now::Now;
 use crate::operations::Assigning;
@@ -43,9 +44,13 @@ impl Service {
         let tracking_id = self.random.guid();
         let registration = FoldedId::of(caller.registration_id);
         self.tally.arrived(at, &registration);
+        let refused = self.refusals.count();
         let fault = self.take_fault(at, &registration);
         let outcome = match &fault {
-            Some(Fault::DropBefore) => return Reply::nothing(tracking_id, TransportFault::DropBefore),
+            Some(Fault::DropBefore) => {
+                self.note_exchange(at, caller, 0, refused, None);
+                return Reply::nothing(tracking_id, TransportFault::DropBefore);
+            }
             Some(Fault::Throttle { retry_after }) => Err(Problem::throttled(*retry_after)),
             Some(Fault::ServerError { status, retry_after }) => {
                 let code = u32::from((*status).clamp(400, 599)) * 1000 + 1;
@@ -66,6 +71,7 @@ impl Service {
                 Reply::of_problem(problem, now, tracking_id)
             }
         };
+        self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
         match fault {
             Some(Fault::Garbage) => reply.garble(),
             Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
@@ -73,6 +79,17 @@ impl Service {
             other => reply.fault = other.and_then(|fault| fault.for_transport()),
         }
         reply
+    }
+
+    fn note_exchange(&mut self, at: At, caller: &Caller<'_>, status: u16, refused: u64, problem: Option<&Problem>) {
+        let reason = self.refusals.reason_after(refused);
+        let hint = self.options.hint.filter(|_| status == 202);
+        self.exchanges.note(|| Exchange {
+            code: problem.map(|problem| problem.error_code),
+            wait: problem.map_or(hint, |problem| problem.retry_after),
+            reason: reason.map(|reason| reason.to_string()).or_else(|| problem.map(|problem| problem.message.clone())),
+            ..Exchange::new(caller.registration_id, at.name(), status)
+        });
     }
 
     fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
@@ -142,7 +159,10 @@ impl Service {
         let expiry = if self.options.check_expiry_on_poll { Expiry::Checked } else { Expiry::Ignored };
         self.admit(now, caller, expiry)?;
         let registration = FoldedId::of(caller.registration_id);
-        self.throttle.poll(now, &registration).map_err(|hint| Problem::throttled(Some(hint)))?;
+        // Who is told to come back at once may.
+        if self.options.hint != Some(RetryAfter::Seconds(0)) {
+            self.throttle.poll(now, &registration).map_err(|hint| Problem::throttled(Some(hint)))?;
+        }
         let operation = self
             .operations
             .get(operation_id)

@@ -3,10 +3,12 @@
 use super::route::{DeviceCall, Route, route};
 use super::{HttpReply, HttpRequest};
 use crate::admin::AdminReply;
-use crate::auth::Caller;
+use crate::auth::{Caller, Protocol};
+use crate::counters::RefusalReason;
 use crate::date::http_date;
 use crate::device::Reply;
-use crate::encoding::{percent_decode, query_member};
+use crate::encoding::{is_api_version, percent_decode, query_member};
+use crate::exchanges::Exchange;
 use crate::now::Now;
 use crate::problem::{MEDIA_TYPE, Problem, TOO_LARGE};
 use crate::service::Service;
@@ -16,6 +18,17 @@ impl Service {
     /// Answers one HTTP request.
     pub fn handle(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
         self.advance(now);
+        let (refused, noted) = (self.refusals.count(), self.exchanges.count());
+        let reply = self.dispatch(now, request);
+        // A device's call has been noted where it was answered, whatever carried it.
+        if self.exchanges.count() == noted {
+            let reason = self.refusals.reason_after(refused);
+            self.exchanges.note(|| exchange(request, &reply, reason));
+        }
+        reply
+    }
+
+    fn dispatch(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
         match route(request.method, path) {
             Ok(Route::Device { id_scope, registration_id, call }) => {
@@ -28,6 +41,7 @@ impl Service {
                     registration_id: &registration_id,
                     token: request.header("Authorization"),
                     api_version: &api_version,
+                    protocol: Protocol::Http,
                 };
                 let reply = match &call {
                     DeviceCall::Register => self.register(now, &caller, request.body),
@@ -101,6 +115,17 @@ fn http_reply(now: Now, reply: Reply) -> HttpReply {
     HttpReply { status: reply.status, headers, body: reply.body, fault: reply.fault }
 }
 
+fn exchange(request: &HttpRequest<'_>, reply: &HttpReply, reason: Option<RefusalReason>) -> Exchange {
+    let path = request.path_and_query.split('?').next().unwrap_or_default();
+    let code = reply.header("x-ms-error-code").and_then(|code| code.parse().ok());
+    let message = || {
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
+        body["message"].as_str().map(str::to_owned)
+    };
+    let reason = reason.map(|reason| reason.to_string()).or_else(|| code.and_then(|_: u32| message()));
+    Exchange { code, reason, ..Exchange::new("", format!("{} {path}", request.method), reply.status) }
+}
+
 /// What the service asks before any call is looked at; gives back the api version.
 fn check_protocol(request: &HttpRequest<'_>, query: &str) -> Result<String, Problem> {
     check_body(request)?;
@@ -122,15 +147,4 @@ fn check_body(request: &HttpRequest<'_>) -> Result<(), Problem> {
         return Err(Problem::new(MEDIA_TYPE, "The body must be application/json."));
     }
     Ok(())
-}
-
-fn is_api_version(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let Some((date, suffix)) = bytes.split_at_checked(10) else { return false };
-    let in_range = |from: usize, range: std::ops::RangeInclusive<u32>| {
-        text.get(from..from + 2).and_then(|two| two.parse().ok()).is_some_and(|number: u32| range.contains(&number))
-    };
-    let shaped =
-        date.iter().enumerate().all(|(at, b)| if at == 4 || at == 7 { *b == b'-' } else { b.is_ascii_digit() });
-    shaped && in_range(5, 1..=12) && in_range(8, 1..=31) && (suffix.is_empty() || suffix == b"-preview")
 }

@@ -47,6 +47,7 @@ pub(crate) enum ControlCall {
     ListFaults,
     ClearFaults,
     Counters,
+    Refusals,
     ShowHubDevice { hub: String, device_id: String },
     ChangeHubDevice { hub: String, device_id: String },
     DeleteHubDevice { hub: String, device_id: String },
@@ -57,9 +58,16 @@ type Calls = Vec<(&'static str, Route)>;
 
 pub(super) fn route(method: &str, path: &str) -> Result<Route, (Problem, Option<String>)> {
     let segments = path.strip_prefix('/').unwrap_or(path).split('/').map(percent_decode).collect::<Option<Vec<_>>>();
-    let Some(segments) = segments else {
+    let Some(mut segments) = segments else {
         return Err((Problem::bad_request("The path has a broken percent escape."), None));
     };
+    // Service clients write the bulk operation with a slash at its end.
+    if let [list, last] = segments.as_slice()
+        && last.is_empty()
+        && collection(list).is_some()
+    {
+        segments.pop();
+    }
     if segments.iter().any(String::is_empty) {
         return Err((Problem::new(NO_ROUTE, "The path has an empty segment."), None));
     }
@@ -75,9 +83,10 @@ pub(super) fn route(method: &str, path: &str) -> Result<Route, (Problem, Option<
 fn calls(segments: &[String]) -> Calls {
     let words: Vec<&str> = segments.iter().map(String::as_str).collect();
     let is = |word: &str, name: &str| word.eq_ignore_ascii_case(name);
+    if let Some(collection) = words.first().and_then(|list| collection(list)) {
+        return collection_calls(collection, &words[1..]);
+    }
     match words.as_slice() {
-        [list, rest @ ..] if is(list, "enrollments") => collection_calls(Collection::Enrollments, rest),
-        [list, rest @ ..] if is(list, "enrollmentGroups") => collection_calls(Collection::Groups, rest),
         [list, id] if is(list, "registrations") => vec![
             ("GET", Route::Admin(AdminCall::GetRegistration((*id).into()))),
             ("DELETE", Route::Admin(AdminCall::DeleteRegistration((*id).into()))),
@@ -94,6 +103,14 @@ fn calls(segments: &[String]) -> Calls {
     }
 }
 
+fn collection(list: &str) -> Option<Collection> {
+    match list.to_ascii_lowercase().as_str() {
+        "enrollments" => Some(Collection::Enrollments),
+        "enrollmentgroups" => Some(Collection::Groups),
+        _ => None,
+    }
+}
+
 fn control_calls(what: &str) -> Calls {
     let control = Route::Control;
     match what.to_ascii_lowercase().as_str() {
@@ -102,6 +119,7 @@ fn control_calls(what: &str) -> Calls {
             ("GET", control(ControlCall::ListFaults)),
             ("DELETE", control(ControlCall::ClearFaults)),
         ],
+        "refusals" => vec![("GET", control(ControlCall::Refusals))],
         "counters" => vec![("GET", control(ControlCall::Counters))],
         _ => Vec::new(),
     }

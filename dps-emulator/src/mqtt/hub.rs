@@ -4,19 +4,23 @@
 //! `{hub}/{deviceId}/?api-version=…` (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT protocol").
 
 use mqtt_protocol_core::mqtt::packet::v3_1_1;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use crate::exchanges::Exchange;
 use crate::now::Now;
 use crate::service::Service;
 
 const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 const GET_TWIN: &str = "$iothub/twin/GET/?";
+const PATCH_REPORTED: &str = "$iothub/twin/PATCH/properties/reported/?";
 
 /// A device that calls for a hub.
 pub(super) struct HubClient {
     hub: String,
     device_id: String,
     token: String,
+    /// The version of the reported properties, which are not kept.
+    reported_version: u64,
 }
 
 /// What a publish is answered with.
@@ -32,12 +36,22 @@ impl HubClient {
         let (hub, device_id) =
             names.split_once('/').filter(|(hub, id)| !hub.is_empty() && !id.is_empty() && !id.contains('/'))?;
         let token = connect.password().and_then(|password| std::str::from_utf8(password).ok()).unwrap_or_default();
-        Some(Self { hub: hub.into(), device_id: device_id.into(), token: token.into() })
+        Some(Self { hub: hub.into(), device_id: device_id.into(), token: token.into(), reported_version: 1 })
+    }
+
+    /// The name under which one connection at a time is open.
+    pub(super) fn seat(&self) -> String {
+        format!("{}/{}", self.hub, self.device_id)
     }
 
     /// CONNECT: whether the device is let in.
     pub(super) fn connects(&self, service: &mut Service, now: Now, client_id: &str) -> bool {
         let let_in = client_id == self.device_id && self.is_let_in(service, now);
+        service.exchanges.note(|| {
+            let reason = "the hub has no such device, the device is disabled, or the credential is not valid";
+            let code = if let_in { 0 } else { 5 };
+            Exchange::new(client_id, "hub connect", code).because((!let_in).then(|| reason.into()))
+        });
         service.hubs.count(&self.hub, &self.device_id, |counters| match let_in {
             true => counters.connects += 1,
             false => counters.refused += 1,
@@ -56,18 +70,41 @@ impl HubClient {
     }
 
     /// `None` for a topic that ends the connection.
-    pub(super) fn publishes(&self, service: &mut Service, topic: &str) -> Option<Reply> {
+    pub(super) fn publishes(&mut self, service: &mut Service, topic: &str, payload: &[u8]) -> Option<Reply> {
+        let note = |service: &mut Service, call: &str, status| {
+            service.exchanges.note(|| Exchange::new(&self.device_id, call, status));
+        };
         if topic.starts_with(&format!("devices/{}/messages/events/", self.device_id)) {
             service.hubs.count(&self.hub, &self.device_id, |counters| counters.telemetry += 1);
+            note(service, "hub telemetry", 0);
             return Some(Reply::Nothing);
         }
-        let request_id = topic.strip_prefix(GET_TWIN)?.split('&').find_map(|pair| pair.strip_prefix("$rid="))?;
+        let request_id =
+            |properties: &'_ str| properties.split('&').find_map(|pair| pair.strip_prefix("$rid=")).map(str::to_owned);
+        if let Some(properties) = topic.strip_prefix(PATCH_REPORTED) {
+            let request_id = request_id(properties)?;
+            let is_object = serde_json::from_slice::<Map<String, Value>>(payload).is_ok();
+            note(service, "hub reported", if is_object { 204 } else { 400 });
+            if !is_object {
+                return Some(Reply::Twin {
+                    topic: format!("$iothub/twin/res/400/?$rid={request_id}"),
+                    payload: vec![],
+                });
+            }
+            self.reported_version += 1;
+            let version = self.reported_version;
+            let topic = format!("$iothub/twin/res/204/?$rid={request_id}&$version={version}");
+            return Some(Reply::Twin { topic, payload: Vec::new() });
+        }
+        let request_id = request_id(topic.strip_prefix(GET_TWIN)?)?;
+        note(service, "hub twin", 200);
         service.hubs.count(&self.hub, &self.device_id, |counters| counters.twins += 1);
         let twin = &service.hubs.device(&self.hub, &self.device_id)?.twin;
         let mut desired = twin.desired.clone();
         desired.insert("$version".into(), 1.into());
         // A real hub keeps the tags from the device.
-        let payload = json!({ "tags": twin.tags, "desired": desired, "reported": { "$version": 1 } });
+        let payload =
+            json!({ "tags": twin.tags, "desired": desired, "reported": { "$version": self.reported_version } });
         Some(Reply::Twin {
             topic: format!("$iothub/twin/res/200/?$rid={request_id}"),
             payload: payload.to_string().into_bytes(),

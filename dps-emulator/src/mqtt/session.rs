@@ -12,8 +12,11 @@ use super::hub::{self, HubClient};
 use super::topic::{self, Call, REPLY_FILTER};
 use super::user_name;
 use crate::BODY_MAX;
-use crate::auth::Caller;
+use crate::auth::{Caller, Protocol};
+use crate::counters::RefusalReason;
 use crate::device::Reply;
+use crate::encoding::is_api_version;
+use crate::exchanges::Exchange;
 use crate::fault::{At, Fault, Flood, TransportFault};
 use crate::ids::FoldedId;
 use crate::now::Now;
@@ -23,6 +26,9 @@ use crate::service::Service;
 const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
 /// Where the protocol level stands in the variable header of CONNECT (MQTT 3.1.1, section 3.1.2).
 const LEVEL_AT: usize = 6;
+
+/// How many calls in a row are refused with 4xx on one connection before it is closed, where none was accepted.
+const REFUSED_MAX: u8 = 10;
 
 /// What the front has to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +57,10 @@ pub struct Session {
     granted: Option<Qos>,
     keep_alive_s: u16,
     answers_pings: bool,
+    /// Whether a credential was verified: a call was accepted, or the device signed in to a hub.
+    proved: bool,
+    /// How many calls were refused while none was accepted.
+    refused: u8,
     /// The first bytes, until they tell the protocol's version.
     head: Option<Vec<u8>>,
 }
@@ -81,6 +91,8 @@ impl Session {
             granted: None,
             keep_alive_s: 0,
             answers_pings: true,
+            proved: false,
+            refused: 0,
             head: Some(Vec::new()),
         }
     }
@@ -96,6 +108,21 @@ impl Session {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.device.is_some() || self.hub_client.is_some()
+    }
+
+    /// Whether the credential was verified, by a call that was accepted or a hub that was signed in to. Until then the
+    /// front must not keep the connection for long: CONNECT is accepted with any token of the right shape.
+    #[must_use]
+    pub fn has_proved(&self) -> bool {
+        self.proved
+    }
+
+    /// The name under which only one connection may be open, once CONNECT was accepted: the client id and the service
+    /// or hub that it is for.
+    #[must_use]
+    pub fn client(&self) -> Option<String> {
+        let device = self.device.as_ref().map(|device| device.registration_id.clone());
+        device.or_else(|| self.hub_client.as_ref().map(HubClient::seat))
     }
 
     /// Takes bytes as they arrive, whole packets or not.
@@ -157,6 +184,7 @@ impl Session {
         }
         let registration = FoldedId::of(connect.client_id());
         service.tally.arrived(At::Connect, &registration);
+        let refused = service.refusals.count();
         let refusal = match self.admit(service, now, connect) {
             Ok(fault) => match fault {
                 Some(Fault::RefuseConnect { code }) => Some(return_code(code)),
@@ -170,6 +198,11 @@ impl Session {
             },
             Err(code) => Some(code),
         };
+        let code = refusal.unwrap_or(ConnectReturnCode::Accepted);
+        service.exchanges.note(|| {
+            let reason = service.refusals.reason_after(refused).map(|reason| reason.to_string());
+            Exchange::new(connect.client_id(), At::Connect.name(), u16::from(code as u8)).because(reason)
+        });
         let Some(code) = refusal else { return self.accept(connect, effects) };
         self.device = None;
         service.tally.refused(401, Some(&registration));
@@ -196,6 +229,7 @@ impl Session {
     ) {
         if client.connects(service, now, connect.client_id()) {
             self.hub_client = Some(client);
+            self.proved = true;
             return self.accept(connect, effects);
         }
         effects.push(Effect::Send(connack(ConnectReturnCode::NotAuthorized)));
@@ -209,14 +243,27 @@ impl Session {
         now: Now,
         connect: &v3_1_1::Connect,
     ) -> Result<Option<Fault>, ConnectReturnCode> {
+        let mut refuse = |reason, code| {
+            service.refusals.note(now, connect.client_id(), reason);
+            Err(code)
+        };
         if connect.client_id().is_empty() {
-            return Err(ConnectReturnCode::IdentifierRejected);
+            return refuse(RefusalReason::ClientId, ConnectReturnCode::IdentifierRejected);
         }
-        let user = connect.user_name().and_then(user_name::parse).ok_or(ConnectReturnCode::NotAuthorized)?;
-        let token = connect.password().and_then(|password| std::str::from_utf8(password).ok());
-        let token = token.ok_or(ConnectReturnCode::BadUserNameOrPassword)?;
+        let Some(user) = connect.user_name().and_then(user_name::parse) else {
+            return refuse(RefusalReason::UserName, ConnectReturnCode::NotAuthorized);
+        };
+        if !is_api_version(user.api_version) {
+            return refuse(RefusalReason::ApiVersion, ConnectReturnCode::NotAuthorized);
+        }
+        let Some(password) = connect.password() else {
+            return refuse(RefusalReason::NoToken, ConnectReturnCode::BadUserNameOrPassword);
+        };
+        let Ok(token) = std::str::from_utf8(password) else {
+            return refuse(RefusalReason::Malformed, ConnectReturnCode::BadUserNameOrPassword);
+        };
         if connect.client_id() != user.registration_id {
-            return Err(ConnectReturnCode::NotAuthorized);
+            return refuse(RefusalReason::ClientId, ConnectReturnCode::NotAuthorized);
         }
         let device = Device {
             id_scope: user.id_scope.into(),
@@ -225,6 +272,7 @@ impl Session {
             token: token.into(),
         };
         service.check_connect(now, &device.caller()).map_err(return_code)?;
+        self.proved = service.options.strict_at_connect;
         let fault = service.take_fault(At::Connect, &FoldedId::of(&device.registration_id));
         self.device = Some(device);
         Ok(fault)
@@ -265,7 +313,15 @@ impl Session {
                 }
             }
         });
-        let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes.collect()).build();
+        let codes: Vec<SubackReturnCode> = codes.collect();
+        let client = self.client().unwrap_or_default();
+        service.exchanges.note(|| {
+            let refused = codes.contains(&SubackReturnCode::Failure);
+            let status = codes.first().map_or(0, |code| *code as u8);
+            let reason = refused.then(|| "another topic filter than the one for replies, or a fault".to_owned());
+            Exchange::new(&client, At::Subscribe.name(), u16::from(status)).because(reason)
+        });
+        let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes).build();
         match suback {
             Ok(suback) => self.send(suback.into(), effects),
             Err(_) => effects.push(Effect::Close),
@@ -294,8 +350,8 @@ impl Session {
                 Err(_) => return effects.push(Effect::Close),
             }
         }
-        if let Some(client) = &self.hub_client {
-            return match client.publishes(service, publish.topic_name()) {
+        if let Some(client) = &mut self.hub_client {
+            return match client.publishes(service, publish.topic_name(), publish.payload().as_slice()) {
                 Some(hub::Reply::Nothing) => {}
                 Some(hub::Reply::Twin { topic, payload }) => self.send_publish(topic, payload, effects),
                 None => effects.push(Effect::Close),
@@ -309,6 +365,21 @@ impl Session {
             Call::Status { operation_id } => service.operation_status(now, &device.caller(), operation_id),
         };
         self.reply(&reply, request_id, effects);
+        self.judge(reply.status, effects);
+    }
+
+    /// Closes a connection on which nothing but refused calls arrives. 409, 429 and 5xx ask the client to come again.
+    fn judge(&mut self, status: u16, effects: &mut Vec<Effect>) {
+        match status {
+            0 => {}
+            400..=499 if status != 409 && status != 429 => {
+                self.refused = self.refused.saturating_add(1);
+                if !self.proved && self.refused >= REFUSED_MAX {
+                    effects.push(Effect::Close);
+                }
+            }
+            _ => self.proved = true,
+        }
     }
 
     fn reply(&mut self, reply: &Reply, request_id: &str, effects: &mut Vec<Effect>) {
@@ -372,6 +443,7 @@ impl Device {
             registration_id: &self.registration_id,
             token: Some(&self.token),
             api_version: &self.api_version,
+            protocol: Protocol::Mqtt,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A CA of our own and the server's certificates under it. Short-lived, so that one left in a trust store soon is nothing.
 //!
-//! Dates follow the machine's clock, never the service's: a skewed service must still be reachable.
+//! The CA's dates follow the machine's clock. A server's certificate is valid by the machine's and by the service's: a
+//! skewed service must still be reachable.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::error::StartError;
 const DAY_S: u64 = 86_400;
 const AUTHORITY_DAYS: u64 = 90;
 const SERVER_DAYS: u64 = 30;
+/// How long before its end a server's certificate is made anew.
+pub(super) const RENEW_BEFORE_S: u64 = 10 * DAY_S;
 /// For devices whose clock is a little behind.
 const BACKDATED_S: u64 = DAY_S;
 
@@ -73,8 +76,15 @@ impl Authority {
         KeyPair::from_pem(&self.key_pem)
     }
 
-    /// A new server's certificate for these names.
-    pub(super) fn issue(&self, names: &[String], now_s: u64) -> Result<CertifiedKey, StartError> {
+    /// When a server's certificate that is made now will end, in seconds since 1970; `clocks_s` are the clocks that it
+    /// has to be valid by.
+    pub(super) fn server_end_s(&self, clocks_s: [u64; 2]) -> u64 {
+        let [a, b] = clocks_s;
+        (a.max(b) + SERVER_DAYS * DAY_S).min(self.not_after_unix_s)
+    }
+
+    /// A new server's certificate for these names, valid by both clocks.
+    pub(super) fn issue(&self, names: &[String], clocks_s: [u64; 2]) -> Result<CertifiedKey, StartError> {
         let authority = authority_params(&self.common_name);
         let issuer = Issuer::from_params(&authority, self.key().map_err(failed)?);
         let mut params = CertificateParams::default();
@@ -83,7 +93,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        set_validity(&mut params, now_s, (now_s + SERVER_DAYS * DAY_S).min(self.not_after_unix_s));
+        set_validity(&mut params, clocks_s[0].min(clocks_s[1]), self.server_end_s(clocks_s));
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

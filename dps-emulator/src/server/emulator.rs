@@ -15,6 +15,7 @@ use super::options::EmulatorOptions;
 use super::saver::{Saver, SaverTask};
 use super::state::State;
 use super::{Shared, listener, tls};
+use crate::counters::Refusal;
 use crate::now::Now;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
@@ -25,6 +26,8 @@ pub struct Emulator {
     https: SocketAddr,
     mqtt: Option<SocketAddr>,
     wss: Option<SocketAddr>,
+    /// The name that it goes by, in brackets where it is an IPv6 address.
+    host: String,
     id_scope: String,
     ca_pem: String,
     stop: watch::Sender<bool>,
@@ -54,7 +57,7 @@ impl Emulator {
         let service = make_service(&options, seed, doors.https.port(), state.as_ref())?;
         let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
-        let shared = Arc::new(Shared { service: service.into(), clock: Clock::new(options.clock_offset_ms), saver });
+        let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
         let (stop, stopped) = watch::channel(false);
         let tls = TlsAcceptor::from(Arc::new(tls::server_config(authority, certificate_names(&options), &shared)?));
         let listen = |(socket, front)| {
@@ -63,6 +66,7 @@ impl Emulator {
         Ok(Self {
             saver: saver_task.map(|task: SaverTask| task.spawn(Arc::downgrade(&shared))),
             listeners: doors.sockets.into_iter().map(listen).collect(),
+            host: host_of(&options),
             id_scope,
             ca_pem,
             https: doors.https,
@@ -104,15 +108,13 @@ impl Emulator {
     }
 
     fn endpoint_at(&self, port: u16) -> String {
-        let https = self.endpoint();
-        let host = https.rsplit_once(':').map_or(https.as_str(), |(host, _)| host);
-        format!("{host}:{port}")
+        format!("{}:{port}", self.host)
     }
 
     /// `host:port`, as a device or a service client is given it.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        self.shared.service().host_name().to_owned()
+        self.endpoint_at(self.https.port())
     }
 
     /// The certificate that clients have to trust, and nothing else has to.
@@ -155,6 +157,15 @@ impl Emulator {
             saver.request();
         }
         result
+    }
+
+    /// Waits until more than `seen` credentials were refused since the start, and returns the later refusals, oldest
+    /// first. The service keeps the latest hundred: [`Refusal::number`] shows when some are missing.
+    pub async fn refusals_after(&self, seen: u64) -> Vec<Refusal> {
+        let mut refused = self.shared.refused.subscribe();
+        // The sender is ours and lives as long as this.
+        let _ = refused.wait_for(|count| *count > seen).await;
+        self.shared.service().refusals().filter(|refusal| refusal.number > seen).cloned().collect()
     }
 
     /// Waits until all enrollments are in the state folder; at once where there is none.
@@ -223,6 +234,10 @@ fn certificate_names(options: &EmulatorOptions) -> Vec<String> {
     names
 }
 
+fn host_of(options: &EmulatorOptions) -> String {
+    in_authority(options.host_names.first().map_or("localhost", String::as_str))
+}
+
 /// An IPv6 address takes brackets where a port follows.
 fn in_authority(name: &str) -> String {
     match name.parse::<IpAddr>() {
@@ -237,8 +252,7 @@ fn make_service(
     port: u16,
     state: Option<&State>,
 ) -> Result<Service, StartError> {
-    let host = options.host_names.first().map_or("localhost", String::as_str);
-    let mut service_options = options.service.clone().host_name(format!("{}:{port}", in_authority(host)));
+    let mut service_options = options.service.clone().host_name(format!("{}:{port}", host_of(options)));
     for name in certificate_names(options) {
         service_options = service_options.also_known_as(in_authority(&name));
     }

@@ -38,7 +38,6 @@ pub(super) async fn exchange(
     let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = HttpRequest { method: head.method.as_str(), path_and_query, headers: &headers, body: &body };
     let mut reply = answer(shared, &request).await;
-    tracing::debug!(method = %head.method, path = head.uri.path(), status = reply.status, fault = ?reply.fault, "answered");
     match reply.fault.take() {
         Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(Cut),
         Some(TransportFault::Silent) => std::future::pending().await,
@@ -67,12 +66,11 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
 
 /// Asks the service; a change of enrollments is on disk before its answer leaves.
 async fn answer(shared: &Shared, request: &HttpRequest<'_>) -> HttpReply {
-    let (reply, changed) = {
-        let mut service = shared.service();
+    let (reply, changed) = shared.ask("https", |service, now| {
         let before = service.revision();
-        let reply = service.handle(shared.clock.now(), request);
+        let reply = service.handle(now, request);
         (reply, service.revision() != before)
-    };
+    });
     let Some(saver) = shared.saver.as_ref().filter(|_| changed) else { return reply };
     match saver.save().await {
         Ok(()) => reply,

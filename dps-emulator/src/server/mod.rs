@@ -13,10 +13,12 @@ mod faulty_io;
 mod files;
 mod http_front;
 mod listener;
+mod log;
 mod mqtt_front;
 mod options;
 mod rewound;
 mod saver;
+mod seats;
 mod state;
 mod tls;
 
@@ -28,9 +30,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::crypto::CryptoProvider;
 
+use crate::now::Now;
 use crate::service::Service;
 use clock::Clock;
 use saver::Saver;
+use seats::Seats;
+use tokio::sync::watch;
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("feature `server` of dps-emulator needs a crypto provider: enable `aws-lc-rs` or `ring`");
@@ -49,9 +54,34 @@ struct Shared {
     service: Mutex<Service>,
     clock: Clock,
     saver: Option<Saver>,
+    seats: Arc<Seats>,
+    /// How many credentials were refused so far.
+    refused: watch::Sender<u64>,
 }
 
 impl Shared {
+    fn new(mut service: Service, clock: Clock, saver: Option<Saver>) -> Self {
+        service.exchanges.collect();
+        Self { service: service.into(), clock, saver, seats: Arc::default(), refused: watch::Sender::new(0) }
+    }
+
+    /// Asks the service something, and tells what happened to the log and to those who wait for refusals.
+    fn ask<R>(&self, over: &'static str, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
+        let (answer, exchanges, refused) = {
+            let mut service = self.service();
+            let answer = ask(&mut service, self.clock.now());
+            (answer, service.exchanges.take(), service.refusals.count())
+        };
+        // The log may block: the service is free by now.
+        exchanges.iter().for_each(|exchange| log::exchange(over, exchange));
+        self.refused.send_if_modified(|count| {
+            let more = refused > *count;
+            *count = refused.max(*count);
+            more
+        });
+        answer
+    }
+
     /// A panic in a caller's closure leaves the service whole enough to go on with: each change is one call.
     fn service(&self) -> MutexGuard<'_, Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)

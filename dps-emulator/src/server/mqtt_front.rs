@@ -1,12 +1,14 @@
-//! MQTT over a connection: carries bytes between TLS or a WebSocket and a [`Session`], and acts out its effects.
+//! MQTT over a connection: carries bytes between TLS or a WebSocket and a [`Session`], acts out its effects, and gives
+//! the connection up where it is silent, unproved or superseded.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
@@ -17,11 +19,16 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use super::Shared;
 use super::faulty_io::{BYTE_INTERVAL, FLOOD_BYTES, FLOOD_PIECE, FLOOD_TIME};
 use super::rewound::Rewound;
+use super::seats::Seat;
 use crate::Flood;
 use crate::mqtt::{Effect, Session};
 
 /// How long a client may take to open a WebSocket, to say CONNECT, or to take what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may stay without a credential that was verified, however short or long its keep-alive.
+const PROVE_WITHIN: Duration = Duration::from_secs(60);
+/// In place of no limit.
+const FAR_AWAY: Duration = Duration::from_secs(365 * 86_400);
 /// No message of a WebSocket is larger, in bytes.
 const MESSAGE_MAX: usize = 256 * 1024;
 /// How much is read at once, in bytes.
@@ -29,13 +36,13 @@ const READ_SIZE: usize = 4096;
 const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// What carries the bytes.
-enum Wire {
-    Tls(Box<TlsStream<TcpStream>>),
-    WebSocket(Box<WebSocketStream<Rewound<TlsStream<TcpStream>>>>),
+enum Wire<S> {
+    Stream(Box<S>),
+    WebSocket(Box<WebSocketStream<Rewound<S>>>),
 }
 
 pub(super) async fn serve_tls(stream: TlsStream<TcpStream>, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
-    serve(Wire::Tls(Box::new(stream)), &shared, stop).await;
+    serve(Wire::Stream(Box::new(stream)), "mqtt", &shared, stop).await;
 }
 
 pub(super) async fn serve_websocket(
@@ -50,7 +57,7 @@ pub(super) async fn serve_websocket(
         .max_frame_size(Some(MESSAGE_MAX));
     let accepted = accept_hdr_async_with_config(stream, choose_subprotocol, Some(config));
     match tokio::time::timeout(PATIENCE, accepted).await {
-        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), &shared, stop).await,
+        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), "mqtt-ws", &shared, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "no WebSocket"),
         Err(_) => tracing::debug!("no WebSocket in time"),
     }
@@ -71,24 +78,32 @@ fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Respo
     Ok(response)
 }
 
-async fn serve(mut wire: Wire, shared: &Shared, mut stop: watch::Receiver<bool>) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut wire: Wire<S>,
+    over: &'static str,
+    shared: &Shared,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut session = Session::new();
+    let mut seat: Option<Seat> = None;
+    let prove_by = Instant::now() + PROVE_WITHIN;
     loop {
-        let limit = match session.is_connected() {
-            true => session.silence_limit_ms().map_or(Duration::MAX, Duration::from_millis),
-            false => PATIENCE,
-        };
         let received = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            received = tokio::time::timeout(limit, wire.receive()) => received,
+            () = lost(&mut seat) => break,
+            received = timeout_at(silence_limit(&session, prove_by), wire.receive()) => received,
         };
         let Ok(Some(bytes)) = received else { break };
-        let effects = {
-            let now = shared.clock.now();
-            session.receive(&mut shared.service(), now, &bytes)
-        };
+        let effects = shared.ask(over, |service, now| session.receive(service, now, &bytes));
+        if seat.is_none() {
+            seat = session.client().map(|client| shared.seats.take(client));
+        }
         for effect in effects {
-            if wire.act(effect).await.is_none() {
+            let done = tokio::select! {
+                () = lost(&mut seat) => None,
+                done = wire.act(effect) => done,
+            };
+            if done.is_none() {
                 return wire.close().await;
             }
         }
@@ -96,11 +111,31 @@ async fn serve(mut wire: Wire, shared: &Shared, mut stop: watch::Receiver<bool>)
     wire.close().await;
 }
 
-impl Wire {
+/// Until when the next bytes have to come. Who has not proved its credential does not stay beyond `prove_by`, whatever
+/// keep-alive it asked for: else anybody could take all places for ever.
+fn silence_limit(session: &Session, prove_by: Instant) -> Instant {
+    let now = Instant::now();
+    let allowed = match session.is_connected() {
+        true => session.silence_limit_ms().map(Duration::from_millis),
+        false => Some(PATIENCE),
+    };
+    let allowed = now + allowed.unwrap_or(FAR_AWAY);
+    if session.has_proved() { allowed } else { allowed.min(prove_by) }
+}
+
+/// Returns when another connection of the same client has taken this one's seat.
+async fn lost(seat: &mut Option<Seat>) {
+    match seat {
+        Some(seat) => seat.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next bytes; `None` when there will be no more.
     async fn receive(&mut self) -> Option<Bytes> {
         match self {
-            Self::Tls(stream) => {
+            Self::Stream(stream) => {
                 let mut bytes = Vec::with_capacity(READ_SIZE);
                 match stream.read_buf(&mut bytes).await {
                     Ok(0) | Err(_) => None,
@@ -154,14 +189,14 @@ impl Wire {
                 stream.send(Message::Ping(Bytes::from_static(b"flood"))).await.ok()?;
             },
             // Without frames nothing is sent, and nothing answered.
-            (None, Self::Tls(_)) => std::future::pending().await,
+            (None, Self::Stream(_)) => std::future::pending().await,
         }
     }
 
     async fn send(&mut self, bytes: Vec<u8>) -> Option<()> {
         let sent = async {
             match self {
-                Self::Tls(stream) => {
+                Self::Stream(stream) => {
                     stream.write_all(&bytes).await.ok()?;
                     stream.flush().await.ok()
                 }
@@ -174,7 +209,7 @@ impl Wire {
     async fn close(&mut self) {
         let closed = async {
             match self {
-                Self::Tls(stream) => drop(stream.shutdown().await),
+                Self::Stream(stream) => drop(stream.shutdown().await),
                 Self::WebSocket(stream) => {
                     let _ = (**stream).close(None).await;
                     let _ = stream.get_mut().shutdown().await;
@@ -182,5 +217,88 @@ impl Wire {
             }
         };
         let _ = tokio::time::timeout(PATIENCE, closed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinHandle;
+
+    use super::super::clock::Clock;
+    use super::*;
+    use crate::{Service, ServiceOptions};
+
+    fn text(bytes: &mut Vec<u8>, text: &str) {
+        bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// CONNECT with keep-alive 0 and a token of the right shape that no key has signed.
+    fn forged_connect(shared: &Shared, id: &str) -> Vec<u8> {
+        let service = shared.service();
+        let scope = service.id_scope();
+        let end = shared.clock.now().unix_s() + 1_000_000;
+        let mut body = Vec::new();
+        text(&mut body, "MQTT");
+        body.extend_from_slice(&[4, 0xc2, 0, 0]);
+        text(&mut body, id);
+        text(&mut body, &format!("{scope}/registrations/{id}/api-version=2021-06-01"));
+        text(&mut body, &format!("SharedAccessSignature sr={scope}%2fregistrations%2f{id}&sig=Zm9yZ2Vk&se={end}"));
+        let mut packet = vec![0x10, body.len() as u8 | 0x80, (body.len() >> 7) as u8];
+        packet.extend(body);
+        packet
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None))
+    }
+
+    /// A client that is connected, and the task that serves it.
+    async fn connected(shared: &Arc<Shared>, id: &str) -> (DuplexStream, JoinHandle<()>) {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let shared_here = Arc::clone(shared);
+        let served = tokio::spawn(async move {
+            let (_stop, stopped) = watch::channel(false);
+            serve(Wire::Stream(Box::new(server)), "mqtt", &shared_here, stopped).await;
+        });
+        client.write_all(&forged_connect(shared, id)).await.unwrap();
+        let mut connack = [0; 4];
+        client.read_exact(&mut connack).await.unwrap();
+        assert_eq!(connack, [0x20, 2, 0, 0]);
+        (client, served)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forged_tokens_without_keep_alive_are_closed_within_a_minute() {
+        let shared = shared();
+        let mut clients = Vec::new();
+        for number in 0..1024 {
+            clients.push(connected(&shared, &format!("dev-{number}")).await);
+        }
+        for (mut client, served) in clients {
+            // A ping does not help. A day is far beyond what is allowed.
+            let _ = client.write_all(&[0xc0, 0]).await;
+            let ended = tokio::time::timeout(Duration::from_secs(86_400), served).await;
+            ended.expect("a client without a verified credential keeps its place").unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_connection_with_the_same_client_id_closes_the_first() {
+        let shared = shared();
+        let began = Instant::now();
+        let (mut first, first_served) = connected(&shared, "dev-01").await;
+        let (mut second, _second_served) = connected(&shared, "dev-01").await;
+        let (mut other, _other_served) = connected(&shared, "dev-02").await;
+        assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0, "the first is closed");
+        first_served.await.unwrap();
+        assert!(began.elapsed() < PROVE_WITHIN, "at once, not by a timeout");
+        for client in [&mut second, &mut other] {
+            client.write_all(&[0xc0, 0]).await.unwrap();
+            let mut pong = [0; 2];
+            client.read_exact(&mut pong).await.unwrap();
+            assert_eq!(pong, [0xd0, 0]);
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! TLS of every front: one certificate, for the emulator's own names and for those of the hubs it answers for.
 //!
+//! The certificate is made anew ten days before it ends, by the service's clock or the machine's, so that an emulator can
+//! run for as long as its CA is valid.
+//!
 //! A hub can be linked while clients are served. Its name comes into the certificate when a client first asks for it; none
 //! is taken out again, for a device stays in its hub when that is unlinked. Names that are no hub's change nothing.
 
@@ -10,7 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::Shared;
-use super::certificate::{Authority, can_be_named, failed};
+use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed};
 use super::clock::machine_unix_ms;
 use super::error::StartError;
 
@@ -39,6 +42,8 @@ struct Names {
 struct Issued {
     names: Vec<String>,
     key: Arc<CertifiedKey>,
+    /// When the certificate ends, in seconds since 1970.
+    end_s: u64,
 }
 
 impl Names {
@@ -51,11 +56,11 @@ impl Names {
                 names.push(hub);
             }
         }
-        let key = issue(&authority, &names)?;
-        Ok(Self { authority, shared, issued: Mutex::new(Issued { names, key }) })
+        let issued = issue(&authority, names, clocks_s(&shared))?;
+        Ok(Self { authority, shared, issued: Mutex::new(issued) })
     }
 
-    /// The certificate with this name in it, if the name is a hub's; else as it is.
+    /// The certificate with this name in it, if the name is a hub's, and renewed where its end is near.
     fn presented(&self, name: Option<&str>) -> Arc<CertifiedKey> {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = name.filter(|name| !contains(&issued.names, name))
@@ -64,12 +69,26 @@ impl Names {
         {
             let mut names = issued.names.clone();
             names.push(name.to_owned());
-            match issue(&self.authority, &names) {
-                Ok(key) => *issued = Issued { names, key },
+            match issue(&self.authority, names, clocks_s(&self.shared)) {
+                Ok(renewed) => *issued = renewed,
                 Err(error) => tracing::warn!(%error, hub = name, "the certificate stays without the hub's name"),
             }
         }
+        self.renew(&mut issued);
         Arc::clone(&issued.key)
+    }
+
+    /// Makes the certificate anew when either clock is near its end, unless the CA ends as early.
+    fn renew(&self, issued: &mut Issued) {
+        let clocks_s = clocks_s(&self.shared);
+        let near = clocks_s.iter().any(|now_s| now_s + RENEW_BEFORE_S >= issued.end_s);
+        if !near || self.authority.server_end_s(clocks_s) <= issued.end_s {
+            return;
+        }
+        match issue(&self.authority, issued.names.clone(), clocks_s) {
+            Ok(renewed) => *issued = renewed,
+            Err(error) => tracing::warn!(%error, "the certificate is near its end and could not be renewed"),
+        }
     }
 }
 
@@ -85,10 +104,44 @@ impl std::fmt::Debug for Names {
     }
 }
 
-fn issue(authority: &Authority, names: &[String]) -> Result<Arc<CertifiedKey>, StartError> {
-    authority.issue(names, machine_unix_ms() / 1000).map(Arc::new)
+fn issue(authority: &Authority, names: Vec<String>, clocks_s: [u64; 2]) -> Result<Issued, StartError> {
+    let key = Arc::new(authority.issue(&names, clocks_s)?);
+    Ok(Issued { names, key, end_s: authority.server_end_s(clocks_s) })
+}
+
+/// The machine's clock and the service's, in seconds since 1970.
+fn clocks_s(shared: &Shared) -> [u64; 2] {
+    [machine_unix_ms() / 1000, shared.clock.now().unix_s()]
 }
 
 fn contains(names: &[String], name: &str) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Clock;
+    use super::*;
+    use crate::{Service, ServiceOptions};
+
+    const DAY_MS: i64 = 86_400_000;
+
+    #[test]
+    fn the_certificate_is_renewed_before_it_ends() {
+        let shared = Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None));
+        let authority = Authority::generate(machine_unix_ms() / 1000, [0; 4]).unwrap();
+        let names = Names::new(authority, vec!["localhost".into()], Arc::clone(&shared)).unwrap();
+        let presented = || names.presented(Some("localhost")).cert[0].clone();
+        let first = presented();
+        shared.clock.set_offset_ms(15 * DAY_MS);
+        assert_eq!(presented(), first, "15 of 30 days are left");
+        shared.clock.set_offset_ms(25 * DAY_MS);
+        let second = presented();
+        assert_ne!(second, first, "5 days are left");
+        assert_eq!(presented(), second, "and it is made once");
+        // Beyond the CA's end there is nothing to gain.
+        shared.clock.set_offset_ms(400 * DAY_MS);
+        let last = presented();
+        assert_eq!(presented(), last);
+    }
 }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use dps_core::codec::http::{DEFAULT_API_VERSION, Head, read_reply};
 use dps_core::message::Call;
 use dps_core::{Link, LinkError, Reply, Request};
-use dps_emulator::{Caller, Now, RetryAfter, Service};
+use dps_emulator::{Caller, Now, Protocol, RetryAfter, Service};
 use pair::World;
 use pair::world::SERVICE_EPOCH;
 
@@ -45,6 +45,7 @@ impl Front<'_> {
             registration_id: request.identity.registration_id.as_str(),
             token: request.authorization.map(|authorization| authorization.token),
             api_version: DEFAULT_API_VERSION,
+            protocol: Protocol::Http,
         };
         let reply = match request.call {
             Call::Register { .. } => self.service.register(now, &caller, b""),
