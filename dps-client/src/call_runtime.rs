@@ -28,7 +28,8 @@ impl CallRuntime {
     /// refuses the descriptors that a runtime needs.
     pub fn new() -> Result<Self, DpsError> {
         if Handle::try_current().is_ok() {
-            let message = "the call would block a thread that belongs to an async runtime; use the async client there";
+            let message = "the call would block a thread that belongs to an async runtime; await the async client \
+                           there, as in `register().await`";
             return Err(DpsError::new(ErrorCode::Misuse, Verdict::Never, message.into()));
         }
         let started = Builder::new_current_thread().enable_all().build();

@@ -87,6 +87,7 @@ fn every_kind_can_be_added() {
             "refuse-connect" => "--at connect --code 3",
             "refuse-subscribe" => "--at subscribe",
             "no-ping" => "--at connect",
+            "flood" => "--of publish",
             _ => "",
         };
         service.as_owner(&format!("emulator fault add --kind {kind} {own}"), &[]).run().code(0);
