@@ -68,7 +68,7 @@ fn header_in_every_dialect() -> Outcome {
 
 /// A program that sees the header of firmware does not link with the library for an operating system: their structs differ.
 fn only_one_flavor_links(folder: &Path) -> Outcome {
-    for (flavor, links) in [("-DDPS_HOSTED", true), ("-UDPS_HOSTED", false)] {
+    for (flavor, links) in [("-UDPS_HOSTED", false), ("-DDPS_HOSTED", true)] {
         let mut gcc = command("gcc", ["-std=c11", flavor, "-Ibindings/c/include", DIALECTS, "-o"]);
         gcc.arg(folder.join("flavor")).arg(library()).args(SYSTEM_LIBRARIES.split(' '));
         let said = output(&mut gcc);
