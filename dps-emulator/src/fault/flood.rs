@@ -3,6 +3,17 @@
 use super::members::{ANSWERED, Members, OF, must_be};
 use super::plan::PlanError;
 
+/// A chunk of 128 spaces. Larger ones would be less of a flood; of smaller ones a client in a debug build reads too few
+/// to reach its limit within its request timeout.
+#[cfg(feature = "server")]
+const CHUNK: &[u8] = concat!(
+    "80\r\n",
+    "                                                                ",
+    "                                                                ",
+    "\r\n"
+)
+.as_bytes();
+
 /// What a flood consists of. One that the transport does not have leaves the answer as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -78,7 +89,7 @@ impl Flood {
         match self {
             Self::InterimResponses => Some((b"", b"HTTP/1.1 102 Processing\r\n\r\n")),
             Self::HeaderLines => Some((b"HTTP/1.1 200 OK\r\n", b"x-flood: y\r\n")),
-            Self::Chunks => Some((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")),
+            Self::Chunks => Some((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK)),
             _ => None,
         }
     }
