@@ -1,9 +1,11 @@
-//! A device that is stopped anywhere: the future dropped and driven on, or the power cut and a new machine made.
+//! A device that is stopped anywhere: the future dropped and driven on, the power cut and a new machine made, or an
+//! observer that ends the registration.
 
 use std::ops::ControlFlow;
 
 use dps_core::link::Progress;
-use dps_core::{Config, ErrorCode, Instant, Link, Operation, Registration, drive};
+use dps_core::message::Call;
+use dps_core::{Config, ErrorCode, Instant, Link, Operation, Outcome, Registration, drive};
 use dps_emulator::{RetryAfter, ServiceOptions};
 use pair::{End, Scene, scene};
 
@@ -95,4 +97,48 @@ fn an_operation_of_another_device_is_refused_before_any_request() {
     let mut storage = [0; 1024];
     let refused = Registration::resume(other, Config::new(), &mut storage, &Operation::parse(&stored).unwrap());
     assert_eq!(refused.err().map(|error| error.code()), Some(ErrorCode::OperationMismatch));
+}
+
+#[test]
+fn observer_that_stops_before_any_step_keeps_it_from_the_service() {
+    stopped_anywhere(Scene::link);
+    stopped_anywhere(Scene::mqtt_link);
+}
+
+/// Stops before each step in turn. The service has seen the requests before it and no other, and the device goes on from
+/// there later.
+fn stopped_anywhere<L: Link>(link: impl Fn(&Scene) -> L) {
+    for stop_at in 0.. {
+        let mut scene = slow();
+        let world = scene.world.clone();
+        let (mut storage, mut buffer) = ([0; 1024], [0; 4096]);
+        let mut machine = Registration::new(scene.identity, scene.config(), &mut storage).unwrap();
+        let (mut steps, mut registers, mut polls) = (0, 0, 0);
+        let mut observer = |_: Instant, progress: Progress<'_>| {
+            if steps == stop_at {
+                return ControlFlow::Break(());
+            }
+            steps += 1;
+            match progress {
+                Progress::Sending(request) if matches!(request.call, Call::Register { .. }) => registers += 1,
+                Progress::Sending(_) => polls += 1,
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        };
+        world.run(drive(&mut machine, &mut link(&scene), &world, &mut scene.key, &mut observer, &mut buffer));
+        let counters = scene.service.borrow().counters();
+        assert_eq!((counters.registers, counters.polls), (registers, polls), "stopped before step {stop_at}");
+        let Some(Outcome::Failed(failure)) = machine.outcome() else {
+            assert!(stop_at >= 6, "the flow has more steps than {stop_at}");
+            break;
+        };
+        assert_eq!(failure.code, ErrorCode::Cancelled, "stopped before step {stop_at}");
+        let operation = machine.operation().map(|one| one.write(&mut [0; 512]).unwrap().to_owned());
+        assert_eq!(operation.is_some(), registers > 0, "stopped before step {stop_at}");
+        if let Some(operation) = operation {
+            assert_eq!(resume(&mut scene, &operation).hub(), Some("hub-a.test"), "stopped before step {stop_at}");
+            assert_eq!(scene.service.borrow().counters().registers, 1, "stopped before step {stop_at}");
+        }
+    }
 }
