@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use dps_client::{ProvisioningClient, Roots, StoredAssignment};
 use dps_emulator::{DEFAULT_HUB, Emulator};
-use reqwest::Client;
 use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Url};
 
 use crate::setting::DEVICE;
 use crate::{Setting, Told};
@@ -90,8 +90,7 @@ impl<'s> Hub<'s> {
 }
 
 async fn send_message(http: &Client, stored: &StoredAssignment, token: &str) -> Answer {
-    const API: &str = "api-version=2020-03-13";
-    let url = format!("https://{}/devices/{}/messages/events?{API}", stored.hub, stored.device_id);
+    let Some(url) = events_url(&stored.hub, &stored.device_id) else { return Answer::Trouble };
     let Ok(reply) = http.post(url).header("Authorization", token).send().await else { return Answer::Trouble };
     let wait = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match reply.status().as_u16() {
@@ -100,6 +99,13 @@ async fn send_message(http: &Client, stored: &StoredAssignment, token: &str) -> 
         429 => Answer::Busy(Duration::from_secs(wait.unwrap_or(10))),
         _ => Answer::Trouble,
     }
+}
+
+/// Where a hub takes messages of a device. Device ids may contain `#`, `?` and `%`, which are percent-encoded here.
+fn events_url(hub: &str, device_id: &str) -> Option<Url> {
+    let mut url = Url::parse(&format!("https://{hub}/?api-version=2020-03-13")).ok()?;
+    url.path_segments_mut().ok()?.extend(["devices", device_id, "messages", "events"]);
+    Some(url)
 }
 
 #[cfg(test)]
@@ -131,5 +137,15 @@ mod tests {
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Trouble);
         stored.registration_id = "dev-02".into();
         assert!(hub.ask(&client, &stored).await.is_err(), "another device's");
+    }
+
+    #[test]
+    fn device_id_of_the_whole_alphabet_is_one_segment_of_the_url() {
+        let url = events_url("hub-a.test", "aZ9-:.+%_#*?!(),=@;$'").unwrap();
+        assert_eq!(
+            (url.host_str(), url.query(), url.fragment()),
+            (Some("hub-a.test"), Some("api-version=2020-03-13"), None)
+        );
+        assert_eq!(url.path(), "/devices/aZ9-:.+%25_%23*%3F!(),=@;$'/messages/events");
     }
 }
