@@ -74,7 +74,7 @@ impl Assignment {
     ///
     /// Raises ConfigurationError when the device id contains ";", which a connection string cannot hold.
     fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {
-        let found = self.0.connection_string().map_err(|error| errors::exception(py, &error.into(), None))?;
+        let found = self.0.connection_string().map_err(|error| errors::exception(py, &error, None))?;
         Ok(found.map(|text| text.expose().into()))
     }
 
