@@ -48,6 +48,12 @@ impl Draft {
         Ok(Self { file, target: target.to_owned(), when_there })
     }
 
+    /// Writes all of a small file and puts it on the disk under its name.
+    pub(crate) fn write_whole(mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|error| Failure::file("write", &self.target, &error))?;
+        self.finish()
+    }
+
     /// Puts the file on the disk under its name.
     pub(crate) fn finish(self) -> Result<()> {
         let failed = |error: &io::Error| Failure::file("write", &self.target, error);
@@ -86,9 +92,7 @@ impl Drop for Draft {
 
 /// Writes a small file at once.
 pub(crate) fn write(target: &Path, bytes: &[u8], when_there: WhenThere) -> Result<()> {
-    let mut draft = Draft::begin(target, when_there)?;
-    draft.write_all(bytes).map_err(|error| Failure::file("write", target, &error))?;
-    draft.finish()
+    Draft::begin(target, when_there)?.write_whole(bytes)
 }
 
 /// Writes a small file that everybody may read, in place of what is there. A link is replaced, not followed.

@@ -9,6 +9,7 @@ use super::to_json;
 use crate::failure::{Failure, Result};
 
 const FAULTS: &[&str] = &["emulator", "faults"];
+const REFUSALS: &[&str] = &["emulator", "refusals"];
 const COUNTERS: &[&str] = &["emulator", "counters"];
 /// The emulator's code for a device that it does not have; other services do not know the path.
 const NO_SUCH_DEVICE: u32 = 404_201;
@@ -28,6 +29,11 @@ impl AdminClient {
     /// Takes planned faults back, all or one registration's; answers with how many.
     pub(crate) async fn clear_faults(&self, registration_id: Option<&str>) -> Result<Value> {
         self.call_about(Method::DELETE, FAULTS, registration_id, Body::Nothing).await.map_err(of_emulator)
+    }
+
+    /// The latest refused credentials.
+    pub(crate) async fn refusals(&self) -> Result<Value> {
+        self.call(Method::GET, REFUSALS, Body::Nothing).await.map_err(of_emulator)
     }
 
     /// How often the emulator was called, by everybody or in the name of one registration.

@@ -32,6 +32,11 @@ pub(crate) enum EmulatorCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
+    /// Show the latest hundred credentials that an emulator that is running refused, and why
+    Log {
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
     /// Look at a device in a hub of an emulator that is running, disable, delete or move it
     #[command(subcommand)]
     HubDevice(HubDeviceCommand),
@@ -42,7 +47,7 @@ impl EmulatorArgs {
         match &self.command {
             None => 0,
             Some(EmulatorCommand::Fault(command)) => command.stdin_inputs(),
-            Some(EmulatorCommand::Counters { owner, .. }) => owner.stdin_inputs(),
+            Some(EmulatorCommand::Counters { owner, .. } | EmulatorCommand::Log { owner }) => owner.stdin_inputs(),
             Some(EmulatorCommand::HubDevice(command)) => command.stdin_inputs(),
         }
     }
@@ -81,9 +86,15 @@ pub(crate) struct EmulatorRunArgs {
     /// The wait, in seconds, that the service asks of a device while it assigns a hub
     #[arg(long, value_name = "SECONDS")]
     pub(crate) retry_after: Option<u32>,
-    /// Answer a register call with the assignment at once
+    /// How long an assignment takes, in milliseconds. Default: 500
+    #[arg(long, value_name = "MS")]
+    pub(crate) assigning_ms: Option<u64>,
+    /// Answer a register call with the assignment at once; some published clients expect to poll
     #[arg(long)]
     pub(crate) assign_at_once: bool,
+    /// Give the payload of a register call back with the assignment, as a custom allocation webhook might
+    #[arg(long)]
+    pub(crate) echo_payload: bool,
 }
 
 impl EmulatorRunArgs {

@@ -105,3 +105,42 @@ fn a_reader_that_goes_away_does_not_end_it() {
     dps(["enrollment", "list", "--connection-string-file", owner, "--ca-file", ca]).run().code(0);
     stop(child, Signal::TERM).code(0);
 }
+
+#[test]
+fn refusals_are_told_on_stderr_and_listed_by_log() {
+    use std::io::Read as _;
+
+    let (mut child, ready) = start(&["-v"]);
+    let (ca, owner) = (path(&ready, "caFile"), path(&ready, "connectionStringFile"));
+    let endpoint = path(&ready["endpoints"], "https");
+    let folder = Folder::new();
+    let key = folder.file("wrong.key");
+    std::fs::write(&key, "d3Jvbmctd3Jvbmctd3Jvbmc=").unwrap();
+    let line = ["--registration-id", "dev-01", "--key-file", &key, "--endpoint", endpoint, "--ca-file", ca];
+    dps(["register", "--id-scope", "0ne00A1B2C3"]).args(line).run().code(4);
+
+    let log = ["emulator", "log", "--connection-string-file", owner, "--ca-file", ca];
+    let listed = dps(log).run().code(0).stdout;
+    assert!(listed.contains("refused dev-01") && listed.contains("unknown-registration"), "{listed}");
+    let listed = dps(log).args(["--json"]).run().code(0).json();
+    assert_eq!(listed["refusals"][0]["reason"], "unknown-registration");
+
+    let mut stderr = child.stderr.take().unwrap();
+    stop(child, Signal::TERM).code(0);
+    let mut told = String::new();
+    stderr.read_to_string(&mut told).unwrap();
+    let objects: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(objects, [listed["refusals"][0].clone()], "{told}");
+    let exchange = told.lines().find(|line| line.contains("register")).expect("no line for the exchange");
+    for part in ["https", "dev-01", "401", "401002", "no enrollment"] {
+        assert!(exchange.contains(part), "{part} is not in {exchange}");
+    }
+}
+
+#[test]
+fn pace_and_payload_of_an_emulator_are_options() {
+    let (child, ready) = start(&["--assigning-ms", "0", "--echo-payload", "--retry-after", "0"]);
+    assert_eq!(ready["idScope"], "0ne00A1B2C3");
+    stop(child, Signal::TERM).code(0);
+    dps(["emulator", "--assigning-ms", "soon"]).run().code(2);
+}

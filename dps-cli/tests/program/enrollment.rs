@@ -146,3 +146,17 @@ fn a_service_that_is_not_trusted_or_not_there_is_a_failure_of_the_link() {
     let line = ["--endpoint", &endpoint, "--timeout", "300ms", "--json"];
     assert_eq!(service.as_owner("enrollment list", &line).run().code(5).error()["name"], "timeout");
 }
+
+#[test]
+fn create_makes_nothing_when_the_key_file_cannot_be_written() {
+    let service = Service::start();
+    for (kind, create) in [
+        ("enrollment", "enrollment create --rid dev-01 --json"),
+        ("enrollment-group", "enrollment-group create --group-id line-1 --json"),
+    ] {
+        let nowhere = service.folder.file("no-such-folder/key");
+        service.as_owner(create, &["--key-out", &nowhere]).run().code(7);
+        let list = service.as_owner(&format!("{kind} list --json"), &[]).run().code(0).stdout;
+        assert!(!list.contains("dev-01") && !list.contains("line-1"), "{list}");
+    }
+}

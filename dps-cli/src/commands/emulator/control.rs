@@ -1,4 +1,4 @@
-//! `dps emulator fault` and `dps emulator counters`: speak to an emulator that is running, in this machine or another.
+//! `dps emulator fault`, `counters` and `log`: speak to an emulator that is running, in this machine or another.
 //! Devices in its hubs have a file of their own.
 
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use dps_core::RegistrationId;
 use dps_emulator::{FaultPlan, PlanError};
 use serde_json::{Map, Value, json};
 
-use super::hub_device;
+use super::{hub_device, refusals};
 use crate::args::{EmulatorCommand, FaultAddArgs, FaultCommand};
 use crate::commands::owner;
 use crate::exit::Exit;
@@ -35,6 +35,10 @@ pub(in crate::commands) async fn run(command: EmulatorCommand, output: Output) -
             })?;
         }
         EmulatorCommand::HubDevice(command) => return hub_device::run(command, output).await,
+        EmulatorCommand::Log { owner } => {
+            let answer = owner::connect(owner).await?.refusals().await?;
+            output.result(&answer, |out| refusals::show(&answer, out))?;
+        }
         EmulatorCommand::Counters { registration_id, owner } => {
             check_id(registration_id.as_deref())?;
             let answer = owner::connect(owner).await?.counters(registration_id.as_deref()).await?;

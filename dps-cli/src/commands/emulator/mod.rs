@@ -4,6 +4,7 @@
 
 mod control;
 mod hub_device;
+mod refusals;
 
 pub(super) use control::run as control;
 
@@ -36,7 +37,10 @@ pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut 
     let emulator = started.map_err(start_failure)?;
     let ready = Ready::write_files(&emulator, &folder, args.ca_out.as_deref())?;
     output.result(&ready, |out| ready.show(out))?;
-    interrupts.next().await;
+    tokio::select! {
+        () = interrupts.next() => {}
+        failed = refusals::tell(&emulator, output) => failed?,
+    }
     emulator.shutdown().await;
     Ok(Exit::Done)
 }
@@ -72,7 +76,10 @@ fn options(args: &EmulatorRunArgs) -> EmulatorOptions {
     if let Some(seconds) = args.retry_after {
         options = options.default_retry_after_s(seconds);
     }
-    options.assign_at_once(args.assign_at_once)
+    if let Some(ms) = args.assigning_ms {
+        options = options.service(|service| service.assigning_ms(ms));
+    }
+    options.assign_at_once(args.assign_at_once).service(|service| service.echo_payload(args.echo_payload))
 }
 
 /// Where the files for clients stand: the state folder, or a private one that goes with the program.

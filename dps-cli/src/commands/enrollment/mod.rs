@@ -5,8 +5,6 @@ mod show;
 
 pub(crate) use show::registration_line;
 
-use std::path::Path;
-
 use dps_core::{ErrorCode, RegistrationId};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +15,7 @@ use crate::args::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::private_file::{self, WhenThere};
+use crate::private_file::{Draft, WhenThere};
 
 /// Runs `dps enrollment …`.
 pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -> Result<Exit> {
@@ -55,20 +53,26 @@ async fn create(
     output: Output,
 ) -> Result<Exit> {
     check_id(kind, id)?;
-    let (show_keys, replace, key_out) = (admin.show_keys, args.replace, args.key_out.clone());
-    if let Some(key_out) = &key_out {
-        private_file::check_target(key_out, WhenThere::Refuse)?;
-    }
+    let (show_keys, replace) = (admin.show_keys, args.replace);
+    // Begun before anything is created: a file that cannot be written leaves the service as it is.
+    let key_out = args.key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose()?;
     let own_id = id.to_owned();
     let definition = blocking(move || definition::definition(kind, &own_id, device_id.as_deref(), &args)).await?;
     let client = connect(admin.owner).await?;
-    if !replace && client.find(kind, id).await?.is_some() {
+    let found = client.find(kind, id).await?.is_some();
+    if found && !replace {
         return Err(already_there(kind, id));
     }
     let mut made = client.put(kind, id, &definition).await?;
     let keys = take_keys(&mut made);
     if let Some(key_out) = key_out {
-        write_key(&key_out, keys.as_ref())?;
+        if let Err(failure) = write_key(key_out, keys.as_ref()) {
+            // The disk may have filled up meanwhile. What was replaced cannot be brought back.
+            if !found {
+                client.delete(kind, id).await?;
+            }
+            return Err(failure);
+        }
     }
     show::enrollment(kind, with_keys(made, keys, show_keys), None, output)
 }
@@ -132,12 +136,12 @@ fn already_there(kind: Kind, id: &str) -> Failure {
     )
 }
 
-fn write_key(target: &Path, keys: Option<&Map<String, Value>>) -> Result<()> {
+fn write_key(target: Draft, keys: Option<&Map<String, Value>>) -> Result<()> {
     let key = keys.and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
     let Some(key) = key else {
         return Err(Failure::internal("the enrollment was made, but the service did not answer with its keys"));
     };
-    private_file::write(target, key.as_bytes(), WhenThere::Refuse)
+    target.write_whole(key.as_bytes())
 }
 
 fn with_keys(mut enrollment: Value, keys: Option<Map<String, Value>>, show: bool) -> Value {
