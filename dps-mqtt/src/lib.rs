@@ -20,6 +20,8 @@
 mod allowance;
 mod connection;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 mod options;
 mod session;

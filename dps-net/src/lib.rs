@@ -43,5 +43,7 @@ pub use proxy_choice::{ChosenProxy, ProxyChoice, ProxyReason, UnusableProxy};
 pub use resolver::Resolver;
 pub use roots::{Roots, RootsError};
 pub use tls::{TlsError, client_config, crypto_provider, platform_root_count};
+#[doc(hidden)]
+pub use tunnel::fuzz_proxy_status;
 pub use tunnel::{authentication_refused, open_tunnel};
 pub use version::is_api_version;

@@ -5,7 +5,7 @@
 use std::io;
 
 use dps_core::{Hint, LinkError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
@@ -123,7 +123,7 @@ impl Answer {
 
 /// The head of the proxy's answer; `None` when it is too long. Reads to its end and no further, since what follows is the
 /// tunnel's.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::with_capacity(256);
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= PROXY_HEAD_MAX {
@@ -132,6 +132,15 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         head.push(stream.read_u8().await?);
     }
     Ok(Some(head))
+}
+
+/// The status of a proxy's answer, for this repository's fuzz targets: not part of the interface.
+///
+/// # Errors
+/// What reading fails with.
+#[doc(hidden)]
+pub async fn fuzz_proxy_status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u16>> {
+    Ok(read_head(stream).await?.as_deref().and_then(Answer::parse).map(|answer| answer.status))
 }
 
 #[cfg(test)]
