@@ -545,6 +545,17 @@ static unsigned open_files(void)
     return count;
 }
 
+/* A thread that resolves a name may outlive its call for a moment, and keeps its files that long. */
+static bool open_files_fall_to(unsigned most)
+{
+    for (int tries = 0; open_files() > most; tries++) {
+        if (tries == 2000)
+            return false;
+        nanosleep(&(struct timespec){0, 10 * 1000000L}, NULL);
+    }
+    return true;
+}
+
 static bool sigpipe_is(int (*read)(sigset_t *))
 {
     sigset_t set;
@@ -602,7 +613,7 @@ static void a_thousand_registrations(void)
     for (int i = 0; i < AT_ONCE; i++)
         pthread_join(threads[i], NULL);
     CHECK(assigned_devices == THOUSAND);
-    CHECK(open_files() == before);
+    CHECK(open_files_fall_to(before));
 }
 
 static void *run_all(void *unused)
