@@ -435,7 +435,7 @@ def _check_type(name: str, value: object) -> None:
         raise TypeError(f"argument '{name}': must be the path of a folder, not {type(value).__name__}")
 
 
-def _offset_ms(name: str, offset: float | timedelta) -> int:
+def _offset_ms(name: str, offset: object) -> int:
     """How far a clock is ahead, in milliseconds."""
     seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
