@@ -108,7 +108,8 @@ impl Policy {
         let mut config = Config::new()
             .deadline(millis(self.deadline))
             .request_timeout(millis(self.request_timeout))
-            .poll_interval(millis(self.poll_interval))
+            // Zero is refused when the state machine is made.
+            .poll_interval(millis(self.poll_interval.max(1)))
             .minimum_spacing(Millis::new(self.minimum_spacing.into()))
             .backoff(millis(self.backoff.0), millis(self.backoff.1))
             .correct_clock(self.correct_clock)
@@ -266,7 +267,7 @@ impl Driver<'_> {
     fn keeps_its_end(&mut self) {
         let outcome = self.machine.outcome();
         if let Some(Outcome::Failed(failure)) = &outcome {
-            assert!(failure.code != ErrorCode::Internal && failure.hints().iter().count() <= 6);
+            assert!(failure.code != ErrorCode::Internal && failure.hints().iter().count() <= 8);
             assert!(!failure.to_string().is_empty());
         }
         let end = outcome.map(|outcome| format!("{outcome:?}"));
