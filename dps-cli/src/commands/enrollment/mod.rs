@@ -65,14 +65,13 @@ async fn create(
     }
     let mut made = client.put(kind, id, &definition).await?;
     let keys = take_keys(&mut made);
-    if let Some(key_out) = key_out {
-        if let Err(failure) = write_key(key_out, keys.as_ref()) {
-            // The disk may have filled up meanwhile. What was replaced cannot be brought back.
-            if !found {
-                client.delete(kind, id).await?;
-            }
-            return Err(failure);
+    let written = key_out.map_or(Ok(()), |key_out| write_key(key_out, keys.as_ref()));
+    if let Err(failure) = written {
+        // The disk may have filled up meanwhile. What was replaced cannot be brought back.
+        if !found {
+            client.delete(kind, id).await?;
         }
+        return Err(failure);
     }
     show::enrollment(kind, with_keys(made, keys, show_keys), None, output)
 }
