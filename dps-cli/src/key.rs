@@ -150,7 +150,7 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = Key::from_base64(&text).map_err(secret::wrong_in(path))?;
+                let key = Key::from_base64_explained(&text).map_err(secret::wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
@@ -158,7 +158,7 @@ impl KeySource {
                     Failure::new(dps_core::ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
                 })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
-                let key = Key::from_base64(&text).map_err(|error| Failure::from(error).in_source(name))?;
+                let key = Key::from_base64_explained(&text).map_err(|error| Failure::from(error).in_source(name))?;
                 Ok(KeyText { text, key })
             }
         }

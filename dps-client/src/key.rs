@@ -27,7 +27,7 @@ impl SymmetricKey {
     /// # Errors
     /// [`ConfigError::Key`], which names PEM, connection strings and hex where they are given instead.
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        Key::from_base64(text.trim()).map(Self)
+        Key::from_base64_explained(text.trim()).map(Self)
     }
 
     /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
@@ -65,7 +65,7 @@ impl GroupKey {
     /// # Errors
     /// As [`SymmetricKey::from_base64`].
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        Key::from_base64(text.trim()).map(Self)
+        Key::from_base64_explained(text.trim()).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm.
@@ -130,5 +130,5 @@ fn read_key(path: &Path) -> Result<Key, DpsError> {
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         wrong(&"it is not text; a key file holds base64 (a file of raw key bytes, as IoT Edge has them, is read by from_bytes)")
     })?;
-    Key::from_base64(text.trim_start_matches('\u{feff}').trim()).map_err(|error| wrong(&error))
+    Key::from_base64_explained(text.trim_start_matches('\u{feff}').trim()).map_err(|error| wrong(&error))
 }

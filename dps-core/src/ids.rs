@@ -212,7 +212,7 @@ impl fmt::Debug for Endpoint<'_> {
 #[must_use]
 pub fn is_hub_name(text: &str) -> bool {
     let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    starts_well && is_made_of(text, HOST_MAX, |byte| matches!(byte, b'-' | b'.'))
+    starts_well && is_made_of(text, HOST_MAX, "-.")
 }
 
 /// Whether `text` can be a device id of a hub: 1 to [`DEVICE_ID_MAX`] ASCII letters, digits and
@@ -220,28 +220,26 @@ pub fn is_hub_name(text: &str) -> bool {
 /// characters mean something in a URI or a connection string: encode the id, or refuse it, there.
 #[must_use]
 pub fn is_device_id(text: &str) -> bool {
-    is_made_of(text, DEVICE_ID_MAX, |byte| {
-        matches!(byte, b'-' | b':' | b'.' | b'+' | b'%' | b'_' | b'#' | b'*' | b'?' | b'!' | b'(' | b')' | b',')
-            || matches!(byte, b'=' | b'@' | b';' | b'$' | b'\'')
-    })
+    is_made_of(text, DEVICE_ID_MAX, "-:.+%_#*?!(),=@;$'")
 }
 
 /// Whether `text` is one word, such as a substatus: 1 to [`WORD_MAX`] ASCII letters, digits, `-` and `_`.
 #[must_use]
 pub fn is_word(text: &str) -> bool {
-    is_made_of(text, WORD_MAX, |byte| matches!(byte, b'-' | b'_'))
+    is_made_of(text, WORD_MAX, "-_")
 }
 
 /// Whether `text` can be an operation id: ASCII letters, digits, `.`, `-` and `_`, which is what the service uses, but
 /// not `.` or `..`, since it becomes a segment of a path.
 #[must_use]
 pub fn is_operation_id(text: &str) -> bool {
-    !matches!(text, "." | "..") && is_made_of(text, usize::MAX, |byte| matches!(byte, b'.' | b'-' | b'_'))
+    (text.len() > 2 || text.bytes().any(|byte| byte != b'.')) && is_made_of(text, usize::MAX, ".-_")
 }
 
 /// Whether `text` has 1 to `most` bytes, each an ASCII letter, a digit, or one of the others.
-fn is_made_of(text: &str, most: usize, others: fn(u8) -> bool) -> bool {
-    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others(byte))
+fn is_made_of(text: &str, most: usize, others: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || others.bytes().any(|other| other == byte);
+    (1..=most).contains(&text.len()) && text.bytes().all(fits)
 }
 
 fn check_length(text: &str, most: usize) -> Result<(), IdProblem> {

@@ -27,8 +27,7 @@ impl Key {
     /// Reads a key as the service shows it: base64, padding optional.
     ///
     /// # Errors
-    /// [`ConfigError::Key`] when it is not base64, decodes to fewer than 16 or more than 64 bytes, or looks like
-    /// something else that is often pasted in its place (PEM, a connection string, hex).
+    /// [`ConfigError::Key`] when it is not base64, decodes to fewer than 16 or more than 64 bytes, or is hex.
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
         let mut key = Self { bytes: [0; KEY_MAX], len: 0 };
         let problem = match text::decode_base64(text, &mut key.bytes) {
@@ -44,7 +43,16 @@ impl Key {
             Err(Base64Error::Digit(offset)) => KeyProblem::NotBase64 { offset },
             Err(Base64Error::Length) => KeyProblem::Truncated,
         };
-        Err(ConfigError::Key(mistaken_for_a_key(text).unwrap_or(problem)))
+        Err(ConfigError::Key(problem))
+    }
+
+    /// As [`Key::from_base64`], with an error for people: it names what is often pasted in place of a key. Apart, so that
+    /// firmware, which shows no error text, does not link it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`], which recognizes PEM, a token, a connection string and a line that sets a variable.
+    pub fn from_base64_explained(text: &str) -> Result<Self, ConfigError> {
+        Self::from_base64(text).map_err(|error| mistaken_for_a_key(text).map_or(error, ConfigError::Key))
     }
 
     /// Takes a key's raw bytes.
@@ -192,7 +200,7 @@ mod tests {
     use std::format;
 
     fn problem(text: &str) -> KeyProblem {
-        match Key::from_base64(text) {
+        match Key::from_base64_explained(text) {
             Err(ConfigError::Key(problem)) => problem,
             other => panic!("{other:?}"),
         }
