@@ -1,10 +1,10 @@
-//! Runs the tests of the C library's memory module under Miri, which finds references that may not exist: the one place
-//! where pointers from C become references.
+//! Runs the tests of the C library's modules for the caller's memory under Miri, which finds references that may not exist:
+//! the one place where pointers from C become references.
 
 use crate::run::{Outcome, command, output, run, target_dir};
 
 pub(crate) fn check() -> Outcome {
-    let what = ["-p", "dps-c", "--no-default-features", "--lib", "memory"];
+    let what = ["-p", "dps-c", "--no-default-features", "--lib", "--", "memory::", "input::"];
     let mut miri = command("rustup", ["run", "nightly", "cargo", "miri", "test", "--quiet", "--locked"]);
     run(miri.args(what).env("CARGO_TARGET_DIR", target_dir().join("miri")))
 }

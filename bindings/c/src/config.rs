@@ -4,7 +4,8 @@ use dps_core::error::KeyEvidence;
 use dps_core::registration::storage_size;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Identity, Millis, Payload, RegistrationId};
 
-use crate::memory::{Input, ascii, blank, dps_span, input, output, text};
+use crate::input::{Input, input, set_to_zero};
+use crate::memory::{ascii, dps_span, output, text};
 use crate::result::{Outcome, done, dps_result};
 
 /// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
@@ -56,7 +57,7 @@ unsafe impl Input for dps_config {}
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_config_default_abi_1"))]
 pub unsafe extern "C" fn dps_config_default(config: *mut dps_config) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { blank(config, size_of::<dps_config>()) })
+    done(unsafe { set_to_zero(config, size_of::<dps_config>()) })
 }
 
 /// The least storage, in bytes, for a registration under these names.

@@ -5,7 +5,8 @@ use dps_core::codec::http::{self, wire};
 use dps_core::message::RequestId;
 use dps_core::{ErrorCode, Misuse, Registration};
 
-use crate::memory::{Input, ascii, buffer, bytes, dps_buffer, dps_span, input, output, value_mut, write_text};
+use crate::input::{Input, input};
+use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value_mut, write_text};
 use crate::registration::{dps_registration, hand_over, pending};
 use crate::result::{Refused, done, dps_result};
 

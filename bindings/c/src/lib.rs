@@ -15,6 +15,7 @@ pub mod config;
 #[cfg(dps_hosted)]
 pub mod hosted;
 pub mod http;
+pub mod input;
 pub mod key;
 pub mod link;
 pub mod memory;

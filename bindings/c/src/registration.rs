@@ -7,10 +7,9 @@ use dps_core::{
 
 use crate::action::dps_action;
 use crate::config::dps_config;
+use crate::input::input;
 use crate::key::dps_signature;
-use crate::memory::{
-    Object, ascii, buffer, clear, dps_buffer, dps_span, input, output, vacant, value, value_mut, write_text,
-};
+use crate::memory::{Object, ascii, buffer, clear, dps_buffer, dps_span, output, vacant, value, value_mut, write_text};
 use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_registration`, in words of 8 bytes.

@@ -5,8 +5,9 @@ use core::mem::MaybeUninit;
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{Endpoint, ErrorCode, IdScope, Identity, RegistrationId, UnixSeconds};
 
+use crate::input::{Input, input};
 use crate::key::dps_signature;
-use crate::memory::{Input, ascii, buffer, dps_buffer, dps_span, input, output};
+use crate::memory::{ascii, buffer, dps_buffer, dps_span, output};
 use crate::result::{Outcome, Refused, done, dps_result, told};
 
 /// A buffer that holds any token, in bytes.

@@ -11,7 +11,8 @@ use crate::hosted::cancel::{Signal, dps_cancel_token};
 use crate::hosted::config::dps_client_config;
 use crate::hosted::error::dps_error;
 use crate::hosted::log::{Log, dps_log_level};
-use crate::memory::{input, output};
+use crate::input::input;
+use crate::memory::output;
 use crate::result::{DPS_OK, Refused, done, dps_result, number};
 
 /// Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.

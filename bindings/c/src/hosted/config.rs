@@ -5,7 +5,8 @@ use core::ffi::c_void;
 use crate::hosted::cancel::dps_cancel_token;
 use crate::hosted::log::dps_log_function;
 use crate::hosted::progress::dps_progress_function;
-use crate::memory::{Input, dps_span};
+use crate::input::Input;
+use crate::memory::dps_span;
 
 /// Over what to talk to the service.
 #[repr(u32)]

@@ -3,8 +3,9 @@
 
 use crate::config::dps_config;
 use crate::hosted::config::dps_client_config;
+use crate::input::set_to_zero;
 use crate::key::{dps_key, dps_key_derive, dps_key_from_base64, dps_key_from_bytes};
-use crate::memory::{blank, dps_buffer, dps_span};
+use crate::memory::{dps_buffer, dps_span};
 use crate::registration::{
     dps_registration, dps_registration_init, dps_registration_init_lookup, dps_registration_init_resumed,
 };
@@ -84,12 +85,12 @@ pub unsafe extern "C" fn dps_registration_init_resumed_sized(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_config_default_sized(size: usize, config: *mut dps_config) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { blank(config, size) })
+    done(unsafe { set_to_zero(config, size) })
 }
 
 /// `dps_client_config_default` for a `dps_client_config` of `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_client_config_default_sized(size: usize, config: *mut dps_client_config) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { blank(config, size) })
+    done(unsafe { set_to_zero(config, size) })
 }
