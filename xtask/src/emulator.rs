@@ -19,7 +19,8 @@ pub(crate) struct Emulator {
     pub(crate) wss: String,
     /// The file of its certificate authority.
     pub(crate) ca: String,
-    owner: String,
+    /// The file of the connection string of its owner.
+    pub(crate) connection_string: String,
 }
 
 impl Emulator {
@@ -55,7 +56,7 @@ impl Emulator {
             mqtt: text(&ready["endpoints"]["mqtt"]),
             wss: text(&ready["endpoints"]["wss"]),
             ca: text(&ready["caFile"]),
-            owner: text(&ready["connectionStringFile"]),
+            connection_string: text(&ready["connectionStringFile"]),
         };
         if emulator.id_scope.is_empty() {
             return Err(format!("the emulator did not start: {line} {read:?}"));
@@ -74,8 +75,21 @@ impl Emulator {
     pub(crate) fn enroll_group(&self, registration_id: &str) -> Result<String, String> {
         let key = self.new_file("group.key");
         self.dps(&["enrollment-group", "create", "--group-id", "line-7"], &key)?;
+        self.derived_key(registration_id)
+    }
+
+    /// The key of another device of this group.
+    pub(crate) fn derived_key(&self, registration_id: &str) -> Result<String, String> {
+        let key = self.folder.join("group.key");
         let derive = ["derive-key", "--registration-id", registration_id, "--group-key-file"];
         output(command(&self.program, derive).arg(&key)).map(|text| text.trim().to_owned())
+    }
+
+    /// Registers a device with `dps`.
+    pub(crate) fn register(&self, registration_id: &str, key: &str) -> Outcome {
+        let mut dps = command(&self.program, ["register", "--registration-id", registration_id]);
+        dps.args(["--id-scope", &self.id_scope, "--endpoint", &self.https, "--ca-file", &self.ca]);
+        output(dps.env("DPS_KEY", key)).map(|_| ())
     }
 
     fn new_file(&self, name: &str) -> PathBuf {
@@ -91,7 +105,7 @@ impl Emulator {
     /// Runs a command of `dps` that changes it.
     pub(crate) fn administer(&self, words: &[&str]) -> Outcome {
         let mut dps = command(&self.program, words);
-        dps.args(["--connection-string-file", &self.owner, "--ca-file", &self.ca]);
+        dps.args(["--connection-string-file", &self.connection_string, "--ca-file", &self.ca]);
         output(&mut dps).map(|_| ())
     }
 }

@@ -11,6 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::emulator::Emulator;
+use crate::interop_service;
 use crate::run::{Outcome, command, exists, limited, output, read, root, run, target_dir};
 use crate::venv::Venv;
 
@@ -20,13 +21,13 @@ const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
 /// A client and its transport.
 pub(crate) struct Peer {
-    language: Language,
+    pub(crate) language: Language,
     pub(crate) package: &'static str,
     pub(crate) transport: &'static str,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Language {
+pub(crate) enum Language {
     Node,
     Python,
 }
@@ -41,7 +42,13 @@ pub(crate) const PEERS: [Peer; 5] = [
 
 pub(crate) fn check() -> Outcome {
     let folder = install()?;
-    let service = Emulator::start(&folder, &["--https-port", "443", "--wss-port", "443", "--mqtt-port", "8883"])?;
+    let failed = check_devices(&folder)? + interop_service::check(&folder)?;
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} registrations or operations failed")) }
+}
+
+/// Registers with each device client, prints a table, and returns how many registrations failed.
+fn check_devices(folder: &Path) -> Result<usize, String> {
+    let service = Emulator::start(folder, &["--https-port", "443", "--wss-port", "443", "--mqtt-port", "8883"])?;
     let individual = service.enroll("dev-01")?;
     let key = read(&individual)?.trim().to_owned();
     let enrollments = [("individual", "dev-01", key), ("group", GROUP_DEVICE, service.enroll_group(GROUP_DEVICE)?)];
@@ -49,14 +56,14 @@ pub(crate) fn check() -> Outcome {
     let mut failed = 0;
     for peer in &PEERS {
         for (attestation, id, key) in &enrollments {
-            let result = register(&service, peer, &folder, id, key);
+            let result = register(&service, peer, folder, id, key);
             failed += usize::from(result.is_err());
             let version = version(peer)?;
             let result = result.unwrap_or_else(|problem| format!("FAILED: {problem}"));
             println!("{:<36} {version:<8} {:<8} {attestation:<11} {result}", peer.package, peer.transport);
         }
     }
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} registrations failed")) }
+    Ok(failed)
 }
 
 /// Why it cannot be done here, and what to do about it.
@@ -86,7 +93,7 @@ pub(crate) fn install() -> Result<PathBuf, String> {
 }
 
 fn install_node(folder: &Path) -> Outcome {
-    for file in ["package.json", "register.js"] {
+    for file in ["package.json", "register.js", "service.js"] {
         let from = root().join("interop/node").join(file);
         std::fs::copy(&from, folder.join(file)).map_err(|error| format!("{}: {error}", from.display()))?;
     }
@@ -97,7 +104,7 @@ fn install_python(folder: &Path) -> Outcome {
     Venv::at(&folder.join("venv"))?.install(["-r", "interop/python/requirements.txt"])
 }
 
-fn python(folder: &Path) -> PathBuf {
+pub(crate) fn python(folder: &Path) -> PathBuf {
     folder.join("venv/bin/python")
 }
 

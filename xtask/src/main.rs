@@ -23,6 +23,7 @@ mod header;
 mod image;
 mod install_c;
 mod interop;
+mod interop_service;
 mod layers;
 mod miri;
 mod mutants;
@@ -104,7 +105,11 @@ const CHECKS: &[Task] = &[
     Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "benches", about: "every bench runs, once", run: benches::check },
     Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
-    Task { name: "interop", about: "published clients of other makers register at the emulator", run: interop::check },
+    Task {
+        name: "interop",
+        about: "published clients of other makers register devices and manage enrollments at the emulator",
+        run: interop::check,
+    },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
 
