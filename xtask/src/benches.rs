@@ -12,7 +12,7 @@ const TIMES: u64 = 100;
 
 /// Each bench once, as the tests are built.
 pub(crate) fn check() -> Outcome {
-    run(&mut cargo(["test", "--locked", "--quiet", "-p", "dps-benches", "--benches"]))
+    run(&mut cargo(["test", "--locked", "--quiet", "--workspace", "--bench", "*"]))
 }
 
 /// Instructions for each operation under valgrind, which shows a processor without SHA instructions.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::c_tests::{Tests, WARNINGS, compile};
-use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
+use crate::run::{Outcome, build_workspace, command, exists, output, run, target_dir};
 
 /// What a program that is linked with the static library needs from the system, besides what every compiler links.
 pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
@@ -22,7 +22,7 @@ pub(crate) fn check() -> Outcome {
     }
     header_in_every_dialect()?;
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-c", "-p", "c-service", "-p", "faults"]))?;
+    build_workspace()?;
     only_one_flavor_links(&folder)?;
     ignored_result_is_a_warning(&folder)?;
     sanitizers_are_there(&folder)?;

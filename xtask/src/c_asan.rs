@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::c::SANITIZERS;
 use crate::c_tests::{Tests, compile};
-use crate::run::{Outcome, cargo, command, output, run, target_dir};
+use crate::run::{Outcome, build_workspace, command, output, run, target_dir};
 use crate::setup::has_nightly;
 
 pub(crate) fn check() -> Outcome {
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
     let library = library()?;
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "c-service"]))?;
+    build_workspace()?;
     rust_is_watched(&folder, &library)?;
     Tests::build(&folder, "rust-sanitized", &SANITIZERS, &library)?.run(&[])
 }

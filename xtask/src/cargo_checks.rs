@@ -22,10 +22,9 @@ pub(crate) fn clippy() -> Outcome {
         run(&mut cargo(all))
     };
     lint(&["--workspace"])?;
-    lint(&["-p", "dps-emulator", "--no-default-features"])?;
-    lint(&["-p", "dps-emulator", "--no-default-features", "--features", "server,ring"])?;
-    lint(&["-p", "dps-client", "--no-default-features", "--features", "http,mqtt,ring"])?;
-    lint(&["-p", "dps-c", "--no-default-features"])?;
+    lint(&["-p", "dps-emulator", "-p", "dps-c", "--no-default-features"])?;
+    let by_ring = "dps-emulator/server,dps-emulator/ring,dps-client/http,dps-client/mqtt,dps-client/ring";
+    lint(&["-p", "dps-emulator", "-p", "dps-client", "--no-default-features", "--features", by_ring])?;
     run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "mqtt,ring"]))?;
     run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "http,ring"]))?;
     lint(&["--workspace", "--all-features"])

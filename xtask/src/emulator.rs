@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::run::{Outcome, cargo, command, output, run, target_dir};
+use crate::run::{Outcome, build_workspace, command, output, target_dir};
 
 /// A running `dps emulator`; it ends with this value.
 pub(crate) struct Emulator {
@@ -26,7 +26,7 @@ pub(crate) struct Emulator {
 impl Emulator {
     /// Builds the program and starts it. `folder` is for its state and for keys.
     pub(crate) fn start(folder: &Path, options: &[&str]) -> Result<Self, String> {
-        run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-cli"]))?;
+        build_workspace()?;
         let program = target_dir().join("debug/dps");
         let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
         Self::start_built(&program, folder, options)

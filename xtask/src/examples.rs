@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::emulator::Emulator;
-use crate::run::{Outcome, cargo, command, limited, output, read, report, run, target_dir, tracked};
+use crate::run::{Outcome, build_workspace, command, limited, output, read, report, target_dir, tracked};
 
 const DEVICE: &str = "dev-01";
 /// What an example may be told by the environment.
@@ -23,7 +23,7 @@ const VARIABLES: [&str; 7] = [
 const LOCAL_ONLY: [&str; 3] = ["custom-payload", "cached-hub", "gateway"];
 
 pub(crate) fn check() -> Outcome {
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-examples", "--examples"]))?;
+    build_workspace()?;
     let folder = target_dir().join("examples-check");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let service = Emulator::start(&folder, &[])?;

@@ -10,6 +10,8 @@ use crate::setup::has_nightly;
 
 /// How long each target runs when nothing else is said: enough to see that it works.
 const SECONDS: u32 = 10;
+/// How many targets run at the same time; each uses one processor.
+const AT_ONCE: usize = 2;
 /// An input that takes longer, in seconds, counts as a hang.
 const INPUT_SECONDS: u32 = 10;
 /// Where the runs of CI and of `cargo xtask test` start from: a check of a change must not turn red by chance. Other runs
@@ -22,11 +24,15 @@ pub(crate) fn check() -> Outcome {
     run(&mut cargo_fuzz("build", &[]))?;
     println!("{:<14} {:>11} {:>9} {:>7}  result", "target", "executions", "coverage", "inputs");
     let mut problems = Vec::new();
-    for target in targets.iter().filter(|target| options.target.as_ref().is_none_or(|chosen| chosen == *target)) {
-        let found = fuzz(target, options.seconds)?;
-        let result = if found.problem.is_none() { "nothing found" } else { "FAILED" };
-        println!("{target:<14} {:>11} {:>9} {:>7}  {result}", found.executions, found.coverage, found.inputs);
-        problems.extend(found.problem.map(|problem| format!("{target}: {problem}")));
+    let chosen: Vec<&String> =
+        targets.iter().filter(|target| options.target.as_ref().is_none_or(|chosen| chosen == *target)).collect();
+    for targets in chosen.chunks(AT_ONCE) {
+        for (target, found) in targets.iter().zip(fuzz_together(targets, options.seconds)) {
+            let found = found?;
+            let result = if found.problem.is_none() { "nothing found" } else { "FAILED" };
+            println!("{target:<14} {:>11} {:>9} {:>7}  {result}", found.executions, found.coverage, found.inputs);
+            problems.extend(found.problem.map(|problem| format!("{target}: {problem}")));
+        }
     }
     report(&problems)
 }
@@ -97,6 +103,13 @@ struct Found {
 /// Whether the run has to come out as the last one did: in CI, and as a part of the task `test`.
 fn is_check_of_a_change(task: Option<&str>, in_ci: bool) -> bool {
     in_ci || task == Some("test")
+}
+
+fn fuzz_together(targets: &[&String], seconds: u32) -> Vec<Result<Found, String>> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = targets.iter().map(|target| scope.spawn(|| fuzz(target, seconds))).collect();
+        runs.into_iter().map(|run| run.join().unwrap_or_else(|_| Err("the run panicked".into()))).collect()
+    })
 }
 
 fn fuzz(target: &str, seconds: u32) -> Result<Found, String> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use crate::c::SYSTEM_LIBRARIES;
-use crate::run::{Outcome, arguments, cargo, command, output, run, target_dir};
+use crate::run::{Outcome, arguments, build_workspace, cargo, command, output, run, target_dir};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What valgrind reports of optimized code without reason.
@@ -150,7 +150,7 @@ pub(crate) fn check() -> Outcome {
     let moved = Place { prefix: folder.join("moved"), libdir: "lib64".into() };
     std::fs::rename(staging.join("opt/dps"), &moved.prefix)
         .map_err(|error| format!("{}: {error}", staging.display()))?;
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "c-service"]))?;
+    build_workspace()?;
     let outside = std::env::temp_dir().join(format!("dps-outside-{}", std::process::id()));
     let checked = programs_outside(&moved, &outside);
     let _ = std::fs::remove_dir_all(&outside);

@@ -10,12 +10,16 @@ use crate::venv::Venv;
 pub(crate) const FOLDER: &str = "bindings/python";
 /// The largest wheel, in bytes.
 const WHEEL_MOST: u64 = 8 * 1024 * 1024;
+/// How many processes run the tests: more than there are processors, for a registration mostly waits.
+const WORKERS: &str = "4";
+
 pub(crate) fn check() -> Outcome {
     let folder = target_dir().join("python");
     let venv = Venv::at(&folder.join("venv"))?;
     venv.install(["-r", "bindings/python/requirements.txt"])?;
     let package = root().join(FOLDER);
-    install_from_sdist(&venv, &package, &folder.join("sdist"))?;
+    let wheel = wheel(&venv, &package, &folder.join("wheel"))?;
+    venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
     let python = |words: &[&str]| run(venv.python(words).current_dir(&package));
     let tool = |name: &str, words: &[&str]| run(&mut tool(&venv, name, words, &package));
     tool("ruff", &["format", "--check", "."])?;
@@ -23,20 +27,9 @@ pub(crate) fn check() -> Outcome {
     python(&["-m", "mypy"])?;
     tool("pyright", &[])?;
     python(&["-m", "mypy.stubtest", "dps_client._native"])?;
-    python(&["-m", "pytest", "-q", "-p", "no:cacheprovider"])?;
+    python(&["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", WORKERS])?;
     suite_outside_the_tree(&venv, &folder.join("suite"))?;
-    python(&["bench/derive.py"])?;
-    wheel(&venv, &package, &folder.join("wheel")).map(drop)
-}
-
-/// What is published as source can be built by whoever has no wheel for it: what is tested is built from that.
-fn install_from_sdist(venv: &Venv, package: &Path, folder: &Path) -> Outcome {
-    let _ = std::fs::remove_dir_all(folder);
-    run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;
-    let sdist = only_file(folder, "gz")?;
-    let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
-    // The crates of others are built once for all, wherever the sources are unpacked.
-    run(venv.python(words).arg(sdist).env("CARGO_TARGET_DIR", target_dir()))
+    python(&["bench/derive.py"])
 }
 
 /// The file with this ending in a folder.
@@ -73,13 +66,17 @@ fn suite_outside_the_tree(venv: &Venv, folder: &Path) -> Outcome {
     }
     let suite = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--dps-fixed-ports"];
     run(venv.python(suite).current_dir(folder))?;
-    run(venv.python(suite).args(["-n", "4"]).current_dir(folder))
+    run(venv.python(suite).args(["-n", WORKERS]).current_dir(folder))
 }
 
-/// The wheel for machines without Rust; it is not too large.
+/// Builds the wheel from what is published as source: who has no wheel builds it from that. It is not too large.
 pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path) -> Result<PathBuf, String> {
     let _ = std::fs::remove_dir_all(folder);
-    run(venv.python(["-m", "maturin", "build", "--release", "--quiet", "--out"]).arg(folder).current_dir(package))?;
+    run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;
+    let words = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
+    // The crates of others are built once for all, wherever the sources are unpacked.
+    let mut pip = venv.python(words);
+    run(pip.arg(folder).arg(only_file(folder, "gz")?).env("CARGO_TARGET_DIR", target_dir()))?;
     let wheel = only_file(folder, "whl")?;
     let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
     println!("{} has {:.1} MiB", wheel.display(), size as f64 / (1024.0 * 1024.0));

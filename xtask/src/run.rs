@@ -27,6 +27,12 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
 }
 
+/// Builds every program, example and library as the tests do. Of one package alone, cargo would build the dependencies
+/// anew, with the features that this package asks for.
+pub(crate) fn build_workspace() -> Outcome {
+    run(&mut cargo(["build", "--locked", "--quiet", "--workspace", "--all-targets"]))
+}
+
 /// A program in the repository's root.
 pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);

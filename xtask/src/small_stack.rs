@@ -5,11 +5,11 @@ use std::path::Path;
 
 use crate::c::SYSTEM_LIBRARIES;
 use crate::c_tests::WARNINGS;
-use crate::run::{Outcome, cargo, command, output, run, target_dir};
+use crate::run::{Outcome, build_workspace, cargo, command, output, run, target_dir};
 
 pub(crate) fn check() -> Outcome {
     run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "c-service"]))?;
+    build_workspace()?;
     let release = target_dir().join("release");
     stays_loaded(&release.join("libdps.so"))?;
     let program = target_dir().join("small-stack");

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::{Outcome, cargo, command, root, run, target_dir};
+use crate::run::{Outcome, build_workspace, cargo, command, root, run, target_dir};
 use crate::venv::Venv;
 
 /// How long a call may take beyond its limit, in milliseconds.
@@ -22,7 +22,7 @@ pub(crate) fn measure() -> Outcome {
         run(cargo(words).args(["--test-threads", "1", filter]).env("DPS_STALLED_MARGIN_MS", MARGIN_MS))?;
     }
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
-    run(&mut cargo(["build", "--locked", "--quiet", "-p", "dps-c", "-p", "c-service"]))?;
+    build_workspace()?;
     c(&crate::c::stalled(&folder)?, &folder, MARGIN_MS)?;
     let venv = Venv::at(&target_dir().join("python/venv"))?;
     venv.install(["-r", "bindings/python/requirements.txt"])?;
