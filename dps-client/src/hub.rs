@@ -65,10 +65,6 @@ impl HubPassword {
         // A clock that was set back makes it fresh for longer, never for ever: it is signed anew as soon as it is too long.
         self.expires_at.duration_since(now).is_ok_and(|left| left > life / 5 && left <= life)
     }
-
-    fn is_valid(&self, now: SystemTime) -> bool {
-        now < self.expires_at
-    }
 }
 
 impl HubCredentials {
@@ -115,7 +111,7 @@ impl HubCredentials {
         if !self.current.as_ref().is_some_and(|current| current.is_fresh(now)) {
             match self.sign(now).await {
                 Ok(renewed) => self.current = Some(renewed),
-                Err(error) if self.current.as_ref().is_some_and(|current| current.is_valid(now)) => {
+                Err(error) if self.has_valid_password() => {
                     tracing::warn!(%error, "the hub password cannot be renewed; the old one is still valid");
                 }
                 Err(error) => return Err(error),
@@ -124,6 +120,12 @@ impl HubCredentials {
         self.current.as_ref().ok_or_else(|| {
             DpsError::new(ErrorCode::Internal, Verdict::Never, "there is no password after one was signed".into())
         })
+    }
+
+    /// By the time now: a signature that failed may have taken long.
+    fn has_valid_password(&self) -> bool {
+        let current = self.current.as_ref().zip(self.clock.now());
+        current.is_some_and(|(current, now)| now < current.expires_at)
     }
 
     async fn sign(&mut self, now: SystemTime) -> Result<HubPassword, DpsError> {

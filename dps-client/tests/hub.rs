@@ -125,6 +125,16 @@ async fn valid_hub_password_outlives_a_failed_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hub_password_that_expires_during_a_failed_renewal_is_not_returned() {
+    let seconds = Arc::new(AtomicU64::new(0));
+    let mut credentials = worn_out(Then::Hangs, Arc::clone(&seconds));
+    credentials.password().await.unwrap();
+    seconds.store(3599, Ordering::SeqCst);
+    let (renewed, ()) = tokio::join!(credentials.password(), async { seconds.store(3601, Ordering::SeqCst) });
+    assert_eq!(renewed.unwrap_err().code(), ErrorCode::SignerTimeout);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hub_password_survives_a_dropped_renewal() {
     let seconds = Arc::new(AtomicU64::new(0));
     let mut credentials = worn_out(Then::Hangs, Arc::clone(&seconds));

@@ -93,7 +93,7 @@ const CHECKS: &[Task] = &[
     },
     Task {
         name: "installed-c",
-        about: "programs outside the tree build with the installed C library and register",
+        about: "programs outside the tree build with the installed C library and register; a small stack does",
         run: install_c::check,
     },
     Task {

@@ -10,6 +10,12 @@ use crate::run::{Outcome, build_workspace, cargo, command, output, run, target_d
 pub(crate) fn check() -> Outcome {
     run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
     build_workspace()?;
+    check_c()?;
+    run(&mut cargo(["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "small_stack"]))
+}
+
+/// The C part, once the release build of the library is there.
+pub(crate) fn check_c() -> Outcome {
     let release = target_dir().join("release");
     stays_loaded(&release.join("libdps.so"))?;
     let program = target_dir().join("small-stack");
@@ -17,8 +23,7 @@ pub(crate) fn check() -> Outcome {
     gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-Ibindings/c/include"]);
     gcc.arg("bindings/c/tests/small_stack.c").arg(release.join("libdps.a")).args(SYSTEM_LIBRARIES.split(' '));
     run(gcc.arg("-o").arg(&program))?;
-    run(&mut command(target_dir().join("debug/c-service"), [&program]))?;
-    run(&mut cargo(["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "small_stack"]))
+    run(&mut command(target_dir().join("debug/c-service"), [&program]))
 }
 
 /// A thread that resolves a name may outlive its call, so that the library must not be unloaded under it.
