@@ -20,5 +20,5 @@ fn registers_on_a_stack_of_96_kilobytes_over_every_transport() {
             small.spawn(move || client.blocking().register().map(|assignment| assignment.hub().to_owned()));
         assert_eq!(registered.unwrap().join().unwrap().unwrap(), "hub-a.test", "{transport:?}");
     }
-    drop(runtime.enter());
+    drop(runtime);
 }
