@@ -64,7 +64,7 @@ pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 #[doc(hidden)]
 pub use private_file::WritePoint;
-pub use private_file::{Ownership, PrivateFile, StoreLock, pause_writes};
+pub use private_file::{Draft, Ownership, PrivateFile, StoreLock, WhenThere, abandon_drafts};
 pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 pub use secret_text::SecretText;

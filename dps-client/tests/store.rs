@@ -118,7 +118,7 @@ fn a_stop_at_any_point_of_writing_leaves_the_old_content_or_the_new() {
             assert_eq!(found == Some(content), matches!(point, WritePoint::Renamed | WritePoint::Done), "{point:?}");
         };
         file.replace_watched(content, Ownership::Private, &mut look).unwrap();
-        assert_eq!(points.len(), 7);
+        assert!(points.len() >= 7, "{points:?}");
     }
     assert_eq!(names(folder.path()), ["a"]);
 }

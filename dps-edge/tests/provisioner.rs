@@ -185,7 +185,7 @@ fn a_stop_at_any_point_leaves_the_old_backup_or_the_new() {
                 assert!(!matches!(found, Backup::Unusable(_)), "{point:?}");
             };
             store.save_watched(&place(new), &mut look).unwrap();
-            assert_eq!(points, 7);
+            assert!(points >= 7, "{points}");
         }
     }
 }

@@ -48,6 +48,30 @@ async fn everything_that_is_kept() {
     assert!(emulator.with_service(|service| service.enrollment("dev-01").is_none()));
 }
 
+#[tokio::test]
+async fn unfinished_file_of_a_killed_process_is_removed_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let left = folder.path().join("policy.json.new");
+    fs::write(&left, "a key").unwrap();
+    Emulator::start(options(folder.path())).await.unwrap().shutdown().await;
+    assert!(!left.exists());
+}
+
+#[tokio::test]
+async fn fifo_or_link_in_place_of_a_state_file_is_refused() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    Emulator::start(options(folder.path())).await.unwrap().shutdown().await;
+    let (path, kept) = (folder.path().join("policy.json"), folder.path().join("kept"));
+    fs::rename(&path, &kept).unwrap();
+    std::os::unix::fs::symlink(&kept, &path).unwrap();
+    assert!(matches!(Emulator::start(options(folder.path())).await, Err(StartError::State(StateError::Read { .. }))));
+    fs::remove_file(&path).unwrap();
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert!(matches!(Emulator::start(options(folder.path())).await, Err(StartError::State(StateError::Read { .. }))));
+}
+
 fn policy_key(emulator: &Emulator) -> String {
     emulator.connection_string().expose().rsplit_once("SharedAccessKey=").unwrap().1.to_owned()
 }

@@ -25,7 +25,6 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupts;
 use crate::output::Output;
-use crate::private_file;
 
 /// Runs the command line, until it is done or interrupted.
 pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) -> Result<Exit> {
@@ -48,7 +47,7 @@ pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) ->
     tokio::select! {
         done = dispatch(command, output) => done,
         () = interrupts.next() => {
-            private_file::abandon_unfinished();
+            dps_client::abandon_drafts();
             Err(Failure::interrupted())
         }
     }

@@ -117,7 +117,51 @@ fn a_link_in_place_of_an_output_is_not_followed() {
     symlink(&victim, &link).unwrap();
     let files = ["--key-file", &key, "--resume", &link, "--timeout", "1s"];
     service.as_device("register", "dev-01", &files).run().code(7);
+    // Nor is the link replaced, which somebody else may need.
+    dps(["derive-key", "--rid", "a", "--force", "--out", &link]).env("DPS_GROUP_KEY", GROUP_KEY).run().code(7);
+    let done = dps(["emulator", "--ca-out", &link]).run().code(7);
+    assert!(done.stderr.contains("link"), "{}", done.stderr);
     assert_eq!(service.folder.read("victim"), "as it was");
+    assert!(Path::new(&link).is_symlink());
+}
+
+/// What a killed process left where files always have a name.
+#[test]
+fn every_writer_removes_what_a_killed_program_left() {
+    let service = Service::with(|options| options.default_retry_after_s(3600));
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let folder = Folder::new();
+    let config = folder.write("config.toml", CONFIG);
+    let (state, home) = (folder.file("state"), folder.file("home"));
+    let device = folder.path().join("state/0ne00A1B2C3/dev-01");
+    std::fs::create_dir_all(&device).unwrap();
+    std::fs::create_dir(&home).unwrap();
+    let out = |name: &str| folder.file(name);
+    let resumed = ["--key-file", &key, "--resume", &out("operation"), "--timeout", "1s"];
+    let create = ["--registration-id", "dev-02", "--key-out", &out("device.key")];
+    let endpoint = ["--endpoint", "127.0.0.1:9", "--timeout", "1s"];
+    let mut provision = dps(["edge", "provision", "--config", &config, "--state-dir", &state]);
+    provision.args(endpoint);
+    let writers = [
+        (dps(["derive-key", "--rid", "a", "--out", &out("key")]), folder.path()),
+        (service.as_owner("enrollment create", &create), folder.path()),
+        (service.as_device("register", "dev-01", &resumed), folder.path()),
+        (provision, &device),
+        (dps(["edge", "set", &config, "provisioning.id_scope", "0ne0"]), folder.path()),
+    ];
+    for (mut writer, folder) in writers {
+        let left = folder.join(".dps-A1b2C3.unfinished");
+        std::fs::write(&left, GROUP_KEY).unwrap();
+        let done = writer.env("DPS_GROUP_KEY", GROUP_KEY).run();
+        assert!(!left.exists(), "{writer:?}: {done:?}");
+    }
+    let left = folder.write(".dps-A1b2C3.unfinished", GROUP_KEY);
+    let mut emulator = dps(["emulator", "--json", "--ca-out", &out("ca.pem")]).start();
+    let mut ready = String::new();
+    let mut stdout = std::io::BufReader::new(emulator.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut ready).unwrap();
+    assert!(ready.contains("idScope") && !Path::new(&left).exists());
+    assert_eq!(mode_of(out("ca.pem")), 0o644);
 }
 
 #[test]

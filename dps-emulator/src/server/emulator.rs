@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Authority;
@@ -46,15 +46,24 @@ impl Emulator {
         }
         // Two draws, since the CA's name is there for everyone to see.
         let (seed, ca_suffix) = (random_bytes::<32>()?, random_bytes::<4>()?);
-        let state = options.state_dir.as_deref().map(State::open).transpose()?;
         let now_s = machine_unix_ms() / 1000;
-        let authority = match &state {
-            Some(state) => state.authority(now_s, ca_suffix)?,
-            None => Authority::generate(now_s, ca_suffix)?,
-        };
+        let state_dir = options.state_dir.clone();
+        let (state, authority) = on_files(move || {
+            let state = state_dir.as_deref().map(State::open).transpose()?;
+            let authority = match &state {
+                Some(state) => state.authority(now_s, ca_suffix)?,
+                None => Authority::generate(now_s, ca_suffix)?,
+            };
+            Ok((state, authority))
+        })
+        .await?;
         let ca_pem = authority.pem().to_owned();
         let doors = Doors::open(&options).await?;
-        let service = make_service(&options, seed, doors.https.port(), state.as_ref())?;
+        let (port, service_options) = (doors.https.port(), options.clone());
+        let (service, state) = on_files(move || {
+            make_service(&service_options, seed, port, state.as_ref()).map(|service| (service, state))
+        })
+        .await?;
         let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
@@ -243,6 +252,17 @@ fn in_authority(name: &str) -> String {
     match name.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
         _ => name.to_owned(),
+    }
+}
+
+/// Does what reads and writes files where a slow disk holds up nothing else.
+async fn on_files<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    match tokio::task::spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => Err(StartError::Stopped),
     }
 }
 

@@ -33,6 +33,9 @@ pub enum StartError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     Random,
+    /// The tokio runtime was shut down before the emulator was ready.
+    #[error("the runtime was shut down before the emulator was ready")]
+    Stopped,
 }
 
 /// What is wrong with the state folder.

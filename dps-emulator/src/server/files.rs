@@ -1,12 +1,15 @@
 //! Files that nobody else may read, written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::error::StateError;
+
+/// How the name of a file ends that is not complete.
+const UNFINISHED: &str = ".new";
 
 /// A folder that one process at a time uses.
 pub(super) struct Folder {
@@ -23,7 +26,10 @@ impl Folder {
         refuse_exposed(path)?;
         let lock = private().truncate(false).write(true).create(true).open(path.join("lock")).map_err(cannot)?;
         match try_lock(&lock) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                remove_unfinished(path).map_err(cannot)?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(StateError::InUse(path.to_owned())),
             Err(error) => Err(cannot(error)),
         }
@@ -36,8 +42,8 @@ impl Folder {
     /// The file's content; `None` if there is no such file.
     pub(super) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
         let path = self.path(name);
-        match fs::read(&path) {
-            Ok(content) => Ok(Some(Zeroizing::new(content))),
+        match read_regular(&path) {
+            Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StateError::Read { path, source }),
         }
@@ -45,13 +51,9 @@ impl Folder {
 
     /// Replaces the file (0600): a temporary one is written, made durable and moved over it.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
-        let (path, temporary) = (self.path(name), self.path(&format!("{name}.new")));
+        let (path, temporary) = (self.path(name), self.path(&format!("{name}{UNFINISHED}")));
         let written = (|| {
-            // Left behind by a crash: ours, since the folder is locked.
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(&temporary)?;
             let mut file = private().write(true).create_new(true).open(&temporary)?;
             file.write_all(content)?;
             file.sync_all()?;
@@ -60,6 +62,37 @@ impl Folder {
         })();
         written.map_err(|source| StateError::Write { path, source })
     }
+}
+
+/// Removes what a process that was killed left: ours, since the folder is locked. A key may be in it.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes()) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Reads a regular file, through no link and without waiting for the other end of a FIFO.
+fn read_regular(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = private().read(true).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    // Allocated whole: a vector that grew would leave copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
+    file.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 #[cfg(unix)]
@@ -85,11 +118,14 @@ fn refuse_exposed(_: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Opens for the owner alone, through no link, and without waiting.
 #[cfg(unix)]
 fn private() -> OpenOptions {
+    use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
-    options.mode(0o600);
+    options.mode(0o600).custom_flags(flags.bits().cast_signed());
     options
 }
 

@@ -16,6 +16,7 @@ use dps_emulator::{Emulator, EmulatorOptions, StartError};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::blocking;
 use crate::args::EmulatorRunArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -35,7 +36,8 @@ pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut 
         () = interrupts.next() => return Err(Failure::interrupted()),
     };
     let emulator = started.map_err(start_failure)?;
-    let ready = Ready::write_files(&emulator, &folder, args.ca_out.as_deref())?;
+    let ready = Ready::new(&emulator, &folder)?;
+    ready.write_files(&emulator, args.ca_out).await?;
     output.result(&ready, |out| ready.show(out))?;
     tokio::select! {
         () = interrupts.next() => {}
@@ -123,18 +125,23 @@ struct Endpoints {
 }
 
 impl Ready {
-    fn write_files(emulator: &Emulator, folder: &Folder, ca_out: Option<&Path>) -> Result<Self> {
+    fn new(emulator: &Emulator, folder: &Folder) -> Result<Self> {
         let folder = folder.path()?;
         let (ca_file, connection_string_file) = (folder.join(CA_FILE), folder.join(CONNECTION_STRING_FILE));
-        private_file::write(&ca_file, emulator.ca_pem().as_bytes(), WhenThere::Replace)?;
-        let connection_string = emulator.connection_string();
-        private_file::write(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
-        if let Some(ca_out) = ca_out {
-            private_file::write_public(ca_out, emulator.ca_pem().as_bytes())?;
-        }
         let endpoints =
             Endpoints { https: emulator.endpoint(), mqtt: emulator.mqtt_endpoint(), wss: emulator.wss_endpoint() };
         Ok(Self { id_scope: emulator.id_scope().to_owned(), endpoints, ca_file, connection_string_file })
+    }
+
+    async fn write_files(&self, emulator: &Emulator, ca_out: Option<PathBuf>) -> Result<()> {
+        let (ca, connection_string) = (emulator.ca_pem().to_owned(), emulator.connection_string());
+        let (ca_file, connection_string_file) = (self.ca_file.clone(), self.connection_string_file.clone());
+        blocking(move || {
+            private_file::write(&ca_file, ca.as_bytes(), WhenThere::Replace)?;
+            private_file::write(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
+            ca_out.map_or(Ok(()), |ca_out| private_file::write_public(&ca_out, ca.as_bytes()))
+        })
+        .await
     }
 
     fn show(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -7,6 +7,7 @@ pub(crate) use show::registration_line;
 
 use dps_core::{ErrorCode, RegistrationId};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use super::blocking;
 use super::owner::connect;
@@ -55,9 +56,12 @@ async fn create(
     check_id(kind, id)?;
     let (show_keys, replace) = (admin.show_keys, args.replace);
     // Begun before anything is created: a file that cannot be written leaves the service as it is.
-    let key_out = args.key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose()?;
     let own_id = id.to_owned();
-    let definition = blocking(move || definition::definition(kind, &own_id, device_id.as_deref(), &args)).await?;
+    let (key_out, definition) = blocking(move || {
+        let key_out = args.key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose()?;
+        Ok((key_out, definition::definition(kind, &own_id, device_id.as_deref(), &args)?))
+    })
+    .await?;
     let client = connect(admin.owner).await?;
     let found = client.find(kind, id).await?.is_some();
     if found && !replace {
@@ -65,8 +69,9 @@ async fn create(
     }
     let mut made = client.put(kind, id, &definition).await?;
     let keys = take_keys(&mut made);
-    let written = key_out.map_or(Ok(()), |key_out| write_key(key_out, keys.as_ref()));
-    if let Err(failure) = written {
+    if let Some(key_out) = key_out
+        && let Err(failure) = write_key(key_out, keys.as_ref()).await
+    {
         // The disk may have filled up meanwhile. What was replaced cannot be brought back.
         if !found {
             client.delete(kind, id).await?;
@@ -135,12 +140,13 @@ fn already_there(kind: Kind, id: &str) -> Failure {
     )
 }
 
-fn write_key(target: Draft, keys: Option<&Map<String, Value>>) -> Result<()> {
+async fn write_key(target: Draft, keys: Option<&Map<String, Value>>) -> Result<()> {
     let key = keys.and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
     let Some(key) = key else {
         return Err(Failure::internal("the enrollment was made, but the service did not answer with its keys"));
     };
-    target.write_whole(key.as_bytes())
+    let key = Zeroizing::new(key.to_owned());
+    blocking(move || target.write_whole(key.as_bytes())).await
 }
 
 fn with_keys(mut enrollment: Value, keys: Option<Map<String, Value>>, show: bool) -> Value {

@@ -1,0 +1,421 @@
+//! A file in the making. It takes its place in one step when it is complete.
+//!
+//! What is unfinished may hold a key, so nothing of it may stay. On Linux a draft has no name, and the system removes it
+//! with the process, however that ends. A file that replaces another has a name for an instant, from link to rename;
+//! where the file system has no files without a name, a draft has one from the beginning. Such names are `.dps-*.unfinished`,
+//! and the process holds a lock on the file: the next write into the folder removes those that nobody holds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tempfile::{NamedTempFile, TempPath};
+
+use super::{Ownership, WhenThere, WritePoint, folder, kept, lock_exclusively, open};
+use crate::file::check_regular;
+
+const PREFIX: &str = ".dps-";
+const SUFFIX: &str = ".unfinished";
+
+/// The drafts of this process that have a name. Held while a draft gets a name or takes its place.
+static NAMED: Mutex<Named> = Mutex::new(Named { paths: Vec::new(), closed: false });
+
+struct Named {
+    paths: Vec<PathBuf>,
+    closed: bool,
+}
+
+/// Removes every unfinished file of this process, and lets none be finished any more: for a program that is about to
+/// end. A file that is just taking its place is finished first.
+pub fn abandon_drafts() {
+    let mut named = lock_named();
+    named.closed = true;
+    for path in named.paths.drain(..) {
+        _ = fs::remove_file(path);
+    }
+}
+
+fn lock_named() -> MutexGuard<'static, Named> {
+    NAMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file in the making, written through [`Write`]. Dropped unfinished, it leaves nothing.
+#[derive(Debug)]
+pub struct Draft {
+    file: File,
+    target: PathBuf,
+    ownership: Ownership,
+    when_there: WhenThere,
+    /// Where the file system has no files without a name.
+    name: Option<TempPath>,
+}
+
+impl Draft {
+    pub(super) fn begin(target: &Path, ownership: Ownership, when_there: WhenThere) -> io::Result<Self> {
+        remove_abandoned(folder(target));
+        check_target(target, when_there)?;
+        Self::in_file(make_nameless(folder(target)), target, ownership, when_there)
+    }
+
+    /// Takes a file without a name, or makes one with a name.
+    fn in_file(nameless: Option<File>, target: &Path, ownership: Ownership, when_there: WhenThere) -> io::Result<Self> {
+        let (file, name) = match nameless {
+            Some(file) => (file, None),
+            None => make_named(folder(target))?,
+        };
+        Ok(Self { file, target: target.to_owned(), ownership, when_there, name })
+    }
+
+    /// Puts the file on the disk, and in its place.
+    ///
+    /// # Errors
+    /// Those of the file system; [`io::ErrorKind::AlreadyExists`] with [`WhenThere::Refuse`] when there is a file by now.
+    pub fn finish(self) -> io::Result<()> {
+        self.finish_watched(&mut |_| {})
+    }
+
+    pub(super) fn finish_watched(self, watch: &mut dyn FnMut(WritePoint)) -> io::Result<()> {
+        self.own()?;
+        watch(WritePoint::Owned);
+        self.file.sync_all()?;
+        watch(WritePoint::OnDisk);
+        self.take_place(watch)?;
+        watch(WritePoint::Renamed);
+        sync_folder(folder(&self.target))?;
+        watch(WritePoint::Done);
+        Ok(())
+    }
+
+    fn own(&self) -> io::Result<()> {
+        match self.ownership {
+            Ownership::Private => Ok(()),
+            Ownership::Public => make_public(&self.file),
+            Ownership::Kept => {
+                let there = fs::symlink_metadata(&self.target).ok();
+                kept::keep_owner(&self.file, there.as_ref(), folder(&self.target))?;
+                if there.is_some() {
+                    kept::keep_attributes(&self.file, &self.target);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take_place(&self, watch: &mut dyn FnMut(WritePoint)) -> io::Result<()> {
+        let named = lock_named();
+        if named.closed {
+            return Err(io::Error::other("the program was interrupted"));
+        }
+        let linked;
+        let name: &Path = match &self.name {
+            Some(name) => name,
+            None => {
+                match link(&self.file, &self.target) {
+                    Err(error)
+                        if error.kind() == io::ErrorKind::AlreadyExists && self.when_there == WhenThere::Replace => {}
+                    done => return done,
+                }
+                linked = with_name(folder(&self.target), |path| link(&self.file, path))?.into_temp_path();
+                &linked
+            }
+        };
+        watch(WritePoint::Named);
+        check_target(&self.target, self.when_there)?;
+        // The name is given up: what is dropped then finds nothing.
+        match self.when_there {
+            WhenThere::Replace => fs::rename(name, &self.target),
+            WhenThere::Refuse => {
+                TempPath::try_from_path(name)?.persist_noclobber(&self.target).map_err(|error| error.error)
+            }
+        }
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            lock_named().paths.retain(|path| path.as_path() != &**name);
+        }
+    }
+}
+
+/// Refuses what is at the path and is not to be replaced.
+pub(super) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Err(_) => Ok(()),
+        Ok(there) if there.is_symlink() => Err(io::Error::other("it is a link, which is not followed")),
+        Ok(there) if !there.is_file() => Err(io::Error::other("it is there and is no regular file")),
+        Ok(_) if when_there == WhenThere::Refuse => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already and was left as it is"))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Makes something under a name of its own in this folder.
+fn with_name<R>(folder: &Path, make: impl FnMut(&Path) -> io::Result<R>) -> io::Result<NamedTempFile<R>> {
+    tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).make_in(folder, make)
+}
+
+fn make_named(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
+    let mut named = lock_named();
+    let made = with_name(folder, |path| {
+        let file = open(OpenOptions::new().write(true).create_new(true), path)?;
+        // Where files cannot be locked, no other process removes it either.
+        _ = lock_exclusively(&file);
+        // Another process may have taken it for abandoned before it was locked: then under another name.
+        if was_removed(&file) { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(file) }
+    })?;
+    let (file, name) = made.into_parts();
+    named.paths.push(name.to_path_buf());
+    Ok((file, Some(name)))
+}
+
+/// Removes the drafts in this folder whose processes were killed. Nothing that goes wrong here is in the way of a write.
+#[cfg(unix)]
+pub(super) fn remove_abandoned(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes()) {
+            _ = remove_if_abandoned(&entry.path());
+        }
+    }
+}
+
+/// There, files cannot be told from those of processes that run.
+#[cfg(not(unix))]
+pub(super) fn remove_abandoned(_: &Path) {}
+
+#[cfg(unix)]
+fn remove_if_abandoned(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let file = open(OpenOptions::new().write(true), path)?;
+    check_regular(&file)?;
+    lock_exclusively(&file)?;
+    // It may have taken its place meanwhile, and the name be another's. Once it is locked, nobody else renames it.
+    let (ours, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+    if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) { fs::remove_file(path) } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn was_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn was_removed(_: &File) -> bool {
+    false
+}
+
+/// A file without a name, locked; `None` where there are none.
+#[cfg(target_os = "linux")]
+fn make_nameless(folder: &Path) -> Option<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = OFlags::TMPFILE.bits().cast_signed();
+    let file = OpenOptions::new().write(true).mode(0o600).custom_flags(flags).open(folder).ok()?;
+    // Its later name is made of this one.
+    fs::symlink_metadata(name_in_proc(&file)).ok()?;
+    _ = lock_exclusively(&file);
+    Some(file)
+}
+
+#[cfg(target_os = "linux")]
+fn name_in_proc(file: &File) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// Gives a file without a name its name.
+#[cfg(target_os = "linux")]
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    Ok(linkat(CWD, name_in_proc(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn make_nameless(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn link(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
+fn make_public(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_public(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Puts a new name on the disk too, where the file system can do it and the folder may be read.
+#[cfg(unix)]
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::super::PrivateFile;
+    use super::*;
+
+    /// For the process that is killed: how it writes, the point at which it stops, and where.
+    const WRITER: [&str; 3] = ["DPS_TEST_DRAFT", "DPS_TEST_POINT", "DPS_TEST_TARGET"];
+    const POINTS: [WritePoint; 6] = [
+        WritePoint::Written,
+        WritePoint::Owned,
+        WritePoint::OnDisk,
+        WritePoint::Named,
+        WritePoint::Renamed,
+        WritePoint::Done,
+    ];
+
+    fn draft(named: bool, target: &Path, when_there: WhenThere) -> Draft {
+        let nameless = if named { None } else { make_nameless(folder(target)) };
+        Draft::in_file(nameless, target, Ownership::Private, when_there).unwrap()
+    }
+
+    /// Is the process that is killed, in the test below; by itself, it does nothing.
+    #[test]
+    fn writer_that_stops_at_a_point() {
+        let [Ok(named), Ok(point), Ok(target)] = WRITER.map(std::env::var) else { return };
+        let stop_at = |reached: WritePoint| {
+            if format!("{reached:?}") == point {
+                eprintln!("reached");
+                loop {
+                    std::thread::park();
+                }
+            }
+        };
+        let mut draft = draft(named == "named", Path::new(&target), WhenThere::Replace);
+        draft.write_all(b"the new key").unwrap();
+        stop_at(WritePoint::Written);
+        draft.finish_watched(&mut { stop_at }).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn kill_writer_at(point: WritePoint, kind: &str, target: &Path) -> bool {
+        let mut writer = Command::new(std::env::current_exe().unwrap());
+        writer.args(["--exact", "--nocapture", "private_file::draft::tests::writer_that_stops_at_a_point"]);
+        let values = [kind.to_owned(), format!("{point:?}"), target.to_str().unwrap().to_owned()];
+        let mut writer = writer.envs(WRITER.into_iter().zip(values)).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(writer.stderr.take().unwrap()).lines();
+        let reached = lines.map(Result::unwrap).any(|line| line.contains("reached"));
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        reached
+    }
+
+    #[test]
+    fn killed_writer_leaves_no_unfinished_file_after_the_next_start() {
+        for (kind, old) in [("nameless", None), ("nameless", Some("old")), ("named", None), ("named", Some("old"))] {
+            for point in POINTS {
+                let folder = tempfile::tempdir().unwrap();
+                let file = PrivateFile::new(folder.path().join("a"));
+                if let Some(old) = old {
+                    fs::write(file.path(), old).unwrap();
+                }
+                let reached = kill_writer_at(point, kind, file.path());
+                let linked_in_place = cfg!(target_os = "linux") && kind == "nameless" && old.is_none();
+                assert_eq!(reached, point != WritePoint::Named || !linked_in_place, "{kind} {old:?} {point:?}");
+                if cfg!(target_os = "linux") && kind == "nameless" && point != WritePoint::Named {
+                    let left = names(folder.path());
+                    assert!(left.iter().all(|name| name == "a"), "{point:?}: {left:?}");
+                }
+                drop(file.lock().unwrap());
+                let is_new = !reached || matches!(point, WritePoint::Renamed | WritePoint::Done);
+                let expected = if is_new { Some("the new key") } else { old };
+                assert_eq!(fs::read_to_string(file.path()).ok().as_deref(), expected, "{kind} {point:?}");
+                let left = names(folder.path());
+                assert!(left.iter().all(|name| ["a", "a.lock"].contains(&name.as_str())), "{kind} {point:?}: {left:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn draft_of_a_running_process_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PrivateFile::new(folder.path().join("a"));
+        let mut draft = draft(true, file.path(), WhenThere::Replace);
+        draft.write_all(b"first").unwrap();
+        file.replace(b"second", Ownership::Private).unwrap();
+        assert_eq!(names(folder.path()).len(), 2);
+        draft.finish().unwrap();
+        assert_eq!(fs::read(file.path()).unwrap(), b"first");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn draft_is_written_whole_or_not_at_all() {
+        use std::os::unix::fs::PermissionsExt;
+        for named in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("a");
+            let write = |content: &[u8], when_there| {
+                let mut draft = draft(named, &target, when_there);
+                draft.write_all(content)?;
+                draft.finish()
+            };
+            draft(named, &target, WhenThere::Replace).write_all(b"half").unwrap();
+            assert_eq!(names(folder.path()), [""; 0]);
+            write(b"one", WhenThere::Refuse).unwrap();
+            assert_eq!(write(b"two", WhenThere::Refuse).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&target).unwrap(), b"one");
+            write(b"two", WhenThere::Replace).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"two");
+            assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o600);
+            assert_eq!(names(folder.path()), ["a"]);
+        }
+    }
+
+    #[test]
+    fn links_folders_and_devices_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+        for path in [link.as_path(), folder.path(), Path::new("/dev/null")] {
+            let file = PrivateFile::new(path);
+            for when_there in [WhenThere::Refuse, WhenThere::Replace] {
+                assert!(file.check(when_there).is_err(), "{}", path.display());
+                assert!(file.draft(Ownership::Private, when_there).is_err(), "{}", path.display());
+            }
+        }
+        assert_eq!(names(folder.path()), ["link"]);
+    }
+}
