@@ -31,6 +31,8 @@ mod records;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
+#[cfg(feature = "mqtt")]
+mod standing;
 mod throttle;
 mod token;
 mod wire;

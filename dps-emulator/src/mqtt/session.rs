@@ -21,14 +21,12 @@ use crate::fault::{At, Fault, Flood, TransportFault};
 use crate::ids::FoldedId;
 use crate::now::Now;
 use crate::service::Service;
+use crate::standing::Standing;
 
 /// No packet is larger, in bytes: the largest body, its topic, and some.
 const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
 /// Where the protocol level stands in the variable header of CONNECT (MQTT 3.1.1, section 3.1.2).
 const LEVEL_AT: usize = 6;
-
-/// How many calls in a row are refused with 4xx on one connection before it is closed, where none was accepted.
-const REFUSED_MAX: u8 = 10;
 
 /// What the front has to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,10 +55,7 @@ pub struct Session {
     granted: Option<Qos>,
     keep_alive_s: u16,
     answers_pings: bool,
-    /// Whether a credential was verified: a call was accepted, or the device signed in to a hub.
-    proved: bool,
-    /// How many calls were refused while none was accepted.
-    refused: u8,
+    standing: Standing,
     /// The first bytes, until they tell the protocol's version.
     head: Option<Vec<u8>>,
 }
@@ -91,8 +86,7 @@ impl Session {
             granted: None,
             keep_alive_s: 0,
             answers_pings: true,
-            proved: false,
-            refused: 0,
+            standing: Standing::default(),
             head: Some(Vec::new()),
         }
     }
@@ -114,7 +108,7 @@ impl Session {
     /// front must not keep the connection for long: CONNECT is accepted with any token of the right shape.
     #[must_use]
     pub fn has_proved(&self) -> bool {
-        self.proved
+        self.standing.has_proved()
     }
 
     /// The name under which only one connection may be open, once CONNECT was accepted: the client id and the service
@@ -229,7 +223,7 @@ impl Session {
     ) {
         if client.connects(service, now, connect.client_id()) {
             self.hub_client = Some(client);
-            self.proved = true;
+            self.standing.prove();
             return self.accept(connect, effects);
         }
         effects.push(Effect::Send(connack(ConnectReturnCode::NotAuthorized)));
@@ -272,7 +266,9 @@ impl Session {
             token: token.into(),
         };
         service.check_connect(now, &device.caller()).map_err(return_code)?;
-        self.proved = service.options.strict_at_connect;
+        if service.options.strict_at_connect {
+            self.standing.prove();
+        }
         let fault = service.take_fault(At::Connect, &FoldedId::of(&device.registration_id));
         self.device = Some(device);
         Ok(fault)
@@ -365,20 +361,9 @@ impl Session {
             Call::Status { operation_id } => service.operation_status(now, &device.caller(), operation_id),
         };
         self.reply(&reply, request_id, effects);
-        self.judge(reply.status, effects);
-    }
-
-    /// Closes a connection on which nothing but refused calls arrives. 409, 429 and 5xx ask the client to come again.
-    fn judge(&mut self, status: u16, effects: &mut Vec<Effect>) {
-        match status {
-            0 => {}
-            400..=499 if status != 409 && status != 429 => {
-                self.refused = self.refused.saturating_add(1);
-                if !self.proved && self.refused >= REFUSED_MAX {
-                    effects.push(Effect::Close);
-                }
-            }
-            _ => self.proved = true,
+        self.standing.judge(reply.status);
+        if self.standing.is_spent() {
+            effects.push(Effect::Close);
         }
     }
 

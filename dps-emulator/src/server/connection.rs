@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::places::Proof;
 use super::rewound::Rewound;
 use super::{Shared, http_front, mqtt_front};
 
@@ -33,6 +34,7 @@ pub(super) async fn serve(
     tls: TlsAcceptor,
     front: Front,
     shared: Arc<Shared>,
+    proof: Proof,
     mut stop: watch::Receiver<bool>,
 ) {
     // Small replies should not wait for an acknowledgement; a socket that refuses this still works.
@@ -47,16 +49,16 @@ pub(super) async fn serve(
         },
     };
     match front {
-        Front::Https => http_front::serve(stream, shared, stop).await,
-        Front::Mqtt => mqtt_front::serve_tls(stream, shared, stop).await,
+        Front::Https => http_front::serve(stream, shared, proof, stop).await,
+        Front::Mqtt => mqtt_front::serve_tls(stream, shared, proof, stop).await,
         Front::WebSocket | Front::HttpsAndWebSocket => {
             let Ok(Some(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, first_line(stream)).await else {
                 return tracing::debug!("no request");
             };
             if asks_for_websocket(stream.prefix()) {
-                mqtt_front::serve_websocket(stream, shared, stop).await;
+                mqtt_front::serve_websocket(stream, shared, proof, stop).await;
             } else if front == Front::HttpsAndWebSocket {
-                http_front::serve(stream, shared, stop).await;
+                http_front::serve(stream, shared, proof, stop).await;
             } else {
                 refuse(stream).await;
             }

@@ -1,17 +1,20 @@
-//! HTTP/1.1 over a connection, until it ends or the emulator does.
+//! HTTP/1.1 over a connection, until it ends or the emulator does, or its client goes on without a good credential.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::Shared;
-use super::exchange::exchange;
+use super::exchange::{Cut, exchange};
 use super::faulty_io::{FaultyIo, Spoiler};
+use super::places::Proof;
+use super::{PROVE_WITHIN, Shared};
+use crate::standing::Standing;
 
 /// Runs while a request head is awaited, so also while a device waits between two polls.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
@@ -20,14 +23,30 @@ const HEAD_MAX: usize = 32 * 1024;
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     shared: Arc<Shared>,
+    proof: Proof,
     mut stop: watch::Receiver<bool>,
 ) {
     let spoiler = Spoiler::default();
     let io = TokioIo::new(FaultyIo::new(stream, spoiler.clone()));
-    let service = service_fn(move |request| {
-        let (shared, spoiler) = (Arc::clone(&shared), spoiler.clone());
-        async move { exchange(&shared, &spoiler, request).await }
-    });
+    let standing = Arc::new(Mutex::new(Standing::default()));
+    let service = {
+        let standing = Arc::clone(&standing);
+        service_fn(move |request| {
+            let (shared, spoiler) = (Arc::clone(&shared), spoiler.clone());
+            let (standing, proof) = (Arc::clone(&standing), proof.clone());
+            async move {
+                let mut response = exchange(&shared, &spoiler, request).await?;
+                let mut standing = lock(&standing);
+                standing.judge(response.status().as_u16());
+                if standing.has_proved() {
+                    proof.give();
+                } else if standing.is_spent() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Cut>(response)
+            }
+        })
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -39,6 +58,7 @@ pub(super) async fn serve(
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         _ = stop.wait_for(|stop| *stop) => None,
+        () = unproved_for_long(&standing) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -49,5 +69,86 @@ pub(super) async fn serve(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// Returns when the client did not prove its credential in time.
+async fn unproved_for_long(standing: &Mutex<Standing>) {
+    tokio::time::sleep(PROVE_WITHIN).await;
+    if lock(standing).has_proved() {
+        std::future::pending().await
+    }
+}
+
+fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
+    standing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
+
+    use super::super::places::Places;
+    use super::super::testing::{forged_token, good_token, shared};
+    use super::*;
+
+    async fn connected(shared: &Arc<Shared>) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let (shared, place) = (Arc::clone(shared), Arc::new(Places::default()).take().await);
+        tokio::spawn(async move {
+            let (_stop, stopped) = watch::channel(false);
+            serve(server, shared, place.proof(), stopped).await;
+        });
+        client
+    }
+
+    /// A register call; returns the status and whether the server announced to close the connection. `None` once it is closed.
+    async fn register(client: &mut DuplexStream, shared: &Shared, token: &str) -> Option<(String, bool)> {
+        let path = format!("/{}/registrations/dev-01/register?api-version=2021-06-01", shared.service().id_scope());
+        let request =
+            format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: {token}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.ok()?;
+        let mut reply = vec![0; 4096];
+        let count = client.read(&mut reply).await.ok().filter(|count| *count > 0)?;
+        let reply = String::from_utf8_lossy(&reply[..count]).to_lowercase();
+        Some((reply[9..12].to_owned(), reply.contains("connection: close")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_requests_do_not_keep_a_connection_open() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let token = forged_token(&shared, "dev-01");
+        let began = Instant::now();
+        while register(&mut client, &shared, &token).await.is_some() {
+            assert!(began.elapsed() < 2 * PROVE_WITHIN, "a client without a verified credential keeps its place");
+            tokio::time::sleep(Duration::from_secs(25)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_tenth_refused_request_closes_a_connection() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let token = forged_token(&shared, "dev-01");
+        for number in 1..=10 {
+            let reply = register(&mut client, &shared, &token).await;
+            assert_eq!(reply, Some(("401".to_owned(), number == 10)), "request {number}");
+        }
+        assert_eq!(register(&mut client, &shared, &token).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_an_accepted_request_stays_open() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let accepted = register(&mut client, &shared, &good_token(&shared, "dev-01")).await;
+        assert_eq!(accepted, Some(("202".to_owned(), false)));
+        let token = forged_token(&shared, "dev-01");
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            assert_eq!(register(&mut client, &shared, &token).await, Some(("401".to_owned(), false)));
+        }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::Shared;
 use super::connection::{self, Front};
+use super::places::Places;
 
-const CONNECTIONS_MAX: usize = 1024;
 /// How long requests that are being answered get to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// After a failed accept, which mostly means that descriptors have run out.
@@ -45,10 +45,8 @@ async fn accept(
     stop: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Places::default());
     loop {
-        // Beyond the bound, connections wait in the listen queue.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let tcp = match listener.accept().await {
             Ok((tcp, _)) => tcp,
             Err(error) => {
@@ -57,11 +55,10 @@ async fn accept(
                 continue;
             }
         };
-        let served = connection::serve(tcp, tls.clone(), front, Arc::clone(shared), stop.clone());
-        connections.spawn(async move {
-            served.await;
-            drop(permit);
-        });
+        // While there is none, the connections after this one wait in the listen queue.
+        let place = places.take().await;
+        let served = connection::serve(tcp, tls.clone(), front, Arc::clone(shared), place.proof(), stop.clone());
+        connections.spawn(place.hold(served));
         while connections.try_join_next().is_some() {}
     }
 }

@@ -16,10 +16,13 @@ mod listener;
 mod log;
 mod mqtt_front;
 mod options;
+mod places;
 mod rewound;
 mod saver;
 mod seats;
 mod state;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 pub use emulator::Emulator;
@@ -27,6 +30,7 @@ pub use error::{StartError, StateError};
 pub use options::EmulatorOptions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
 
@@ -48,6 +52,9 @@ fn provider() -> Arc<CryptoProvider> {
     let provider = rustls::crypto::ring::default_provider();
     Arc::new(provider)
 }
+
+/// How long a connection may last without a credential that was verified.
+const PROVE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What every connection shares.
 struct Shared {

@@ -16,17 +16,16 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::Shared;
 use super::faulty_io::{BYTE_INTERVAL, FLOOD_BYTES, FLOOD_PIECE, FLOOD_TIME};
+use super::places::Proof;
 use super::rewound::Rewound;
 use super::seats::Seat;
+use super::{PROVE_WITHIN, Shared};
 use crate::Flood;
 use crate::mqtt::{Effect, Session};
 
 /// How long a client may take to open a WebSocket, to say CONNECT, or to take what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a client may stay without a credential that was verified, however short or long its keep-alive.
-const PROVE_WITHIN: Duration = Duration::from_secs(60);
 /// In place of no limit.
 const FAR_AWAY: Duration = Duration::from_secs(365 * 86_400);
 /// No message of a WebSocket is larger, in bytes.
@@ -41,13 +40,19 @@ enum Wire<S> {
     WebSocket(Box<WebSocketStream<Rewound<S>>>),
 }
 
-pub(super) async fn serve_tls(stream: TlsStream<TcpStream>, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
-    serve(Wire::Stream(Box::new(stream)), "mqtt", &shared, stop).await;
+pub(super) async fn serve_tls(
+    stream: TlsStream<TcpStream>,
+    shared: Arc<Shared>,
+    proof: Proof,
+    stop: watch::Receiver<bool>,
+) {
+    serve(Wire::Stream(Box::new(stream)), "mqtt", &shared, &proof, stop).await;
 }
 
 pub(super) async fn serve_websocket(
     stream: Rewound<TlsStream<TcpStream>>,
     shared: Arc<Shared>,
+    proof: Proof,
     stop: watch::Receiver<bool>,
 ) {
     let config = WebSocketConfig::default()
@@ -57,7 +62,7 @@ pub(super) async fn serve_websocket(
         .max_frame_size(Some(MESSAGE_MAX));
     let accepted = accept_hdr_async_with_config(stream, choose_subprotocol, Some(config));
     match tokio::time::timeout(PATIENCE, accepted).await {
-        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), "mqtt-ws", &shared, stop).await,
+        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), "mqtt-ws", &shared, &proof, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "no WebSocket"),
         Err(_) => tracing::debug!("no WebSocket in time"),
     }
@@ -82,6 +87,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut wire: Wire<S>,
     over: &'static str,
     shared: &Shared,
+    proof: &Proof,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut session = Session::new();
@@ -95,8 +101,13 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         };
         let Ok(Some(bytes)) = received else { break };
         let effects = shared.ask(over, |service, now| session.receive(service, now, &bytes));
+        if session.has_proved() {
+            proof.give();
+        }
         if seat.is_none() {
-            seat = session.client().map(|client| shared.seats.take(client));
+            seat = session.client().and_then(|client| shared.seats.take(client, session.has_proved()));
+        } else if let Some(seat) = seat.as_ref().filter(|_| session.has_proved()) {
+            seat.prove();
         }
         for effect in effects {
             let done = tokio::select! {
@@ -223,50 +234,66 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::DuplexStream;
+    use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
 
-    use super::super::clock::Clock;
+    use super::super::places::Places;
+    use super::super::testing::{connect, forged_token, good_token, register, shared};
     use super::*;
-    use crate::{Service, ServiceOptions};
 
-    fn text(bytes: &mut Vec<u8>, text: &str) {
-        bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-    }
-
-    /// CONNECT with keep-alive 0 and a token of the right shape that no key has signed.
-    fn forged_connect(shared: &Shared, id: &str) -> Vec<u8> {
-        let service = shared.service();
-        let scope = service.id_scope();
-        let end = shared.clock.now().unix_s() + 1_000_000;
-        let mut body = Vec::new();
-        text(&mut body, "MQTT");
-        body.extend_from_slice(&[4, 0xc2, 0, 0]);
-        text(&mut body, id);
-        text(&mut body, &format!("{scope}/registrations/{id}/api-version=2021-06-01"));
-        text(&mut body, &format!("SharedAccessSignature sr={scope}%2fregistrations%2f{id}&sig=Zm9yZ2Vk&se={end}"));
-        let mut packet = vec![0x10, body.len() as u8 | 0x80, (body.len() >> 7) as u8];
-        packet.extend(body);
-        packet
-    }
-
-    fn shared() -> Arc<Shared> {
-        Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None))
-    }
-
-    /// A client that is connected, and the task that serves it.
+    /// Connects with a forged token, and gives the task that serves the connection.
     async fn connected(shared: &Arc<Shared>, id: &str) -> (DuplexStream, JoinHandle<()>) {
         let (mut client, server) = tokio::io::duplex(4096);
         let shared_here = Arc::clone(shared);
         let served = tokio::spawn(async move {
+            let place = Arc::new(Places::default()).take().await;
             let (_stop, stopped) = watch::channel(false);
-            serve(Wire::Stream(Box::new(server)), "mqtt", &shared_here, stopped).await;
+            serve(Wire::Stream(Box::new(server)), "mqtt", &shared_here, &place.proof(), stopped).await;
         });
-        client.write_all(&forged_connect(shared, id)).await.unwrap();
+        client.write_all(&connect(shared, id, &forged_token(shared, id))).await.unwrap();
         let mut connack = [0; 4];
         client.read_exact(&mut connack).await.unwrap();
         assert_eq!(connack, [0x20, 2, 0, 0]);
         (client, served)
+    }
+
+    /// A listener: serves connections in the order of their arrival, each when there is a place for it.
+    fn listener(shared: &Arc<Shared>) -> mpsc::UnboundedSender<DuplexStream> {
+        let (arrive, mut arrived) = mpsc::unbounded_channel();
+        let (shared, places) = (Arc::clone(shared), Arc::new(Places::default()));
+        tokio::spawn(async move {
+            while let Some(server) = arrived.recv().await {
+                let place = places.take().await;
+                let (shared, proof) = (Arc::clone(&shared), place.proof());
+                tokio::spawn(place.hold(async move {
+                    let (_stop, stopped) = watch::channel(false);
+                    serve(Wire::Stream(Box::new(server)), "mqtt", &shared, &proof, stopped).await;
+                }));
+            }
+        });
+        arrive
+    }
+
+    async fn call(listener: &mpsc::UnboundedSender<DuplexStream>, packets: &[u8]) -> DuplexStream {
+        let (mut client, server) = tokio::io::duplex(4096);
+        listener.send(server).unwrap();
+        client.write_all(packets).await.unwrap();
+        client
+    }
+
+    /// Reads up to the end of the reply to a register call, which has this in its topic.
+    async fn read_reply(client: &mut DuplexStream, part: &str) {
+        let mut read = Vec::new();
+        while !String::from_utf8_lossy(&read).contains(part) || !read.ends_with(b"}") {
+            assert_ne!(client.read_buf(&mut read).await.unwrap(), 0, "the connection ended before {part}");
+        }
+    }
+
+    async fn assert_open(client: &mut DuplexStream) {
+        client.write_all(&[0xc0, 0]).await.unwrap();
+        let mut pong = [0; 2];
+        client.read_exact(&mut pong).await.unwrap();
+        assert_eq!(pong, [0xd0, 0]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,6 +312,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn forgers_that_reconnect_without_pause_do_not_shut_out_a_device() {
+        let shared = shared();
+        let listener = listener(&shared);
+        for number in 0..1024 {
+            let (listener, id) = (listener.clone(), format!("forger-{number}"));
+            let packets = connect(&shared, &id, &forged_token(&shared, &id));
+            tokio::spawn(async move {
+                loop {
+                    let mut client = call(&listener, &packets).await;
+                    while client.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+                }
+            });
+        }
+        // All of them come before the device.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let packets = [connect(&shared, "dev-01", &good_token(&shared, "dev-01")), register()].concat();
+        let registered = async {
+            let mut device = call(&listener, &packets).await;
+            read_reply(&mut device, "/res/202/").await;
+            device
+        };
+        let mut device = tokio::time::timeout(Duration::from_secs(30), registered).await.expect("it is shut out");
+        // It keeps its place longer than one that did not prove itself.
+        tokio::time::sleep(2 * PROVE_WITHIN).await;
+        assert_open(&mut device).await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_second_connection_with_the_same_client_id_closes_the_first() {
         let shared = shared();
         let began = Instant::now();
@@ -294,11 +349,24 @@ mod tests {
         assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0, "the first is closed");
         first_served.await.unwrap();
         assert!(began.elapsed() < PROVE_WITHIN, "at once, not by a timeout");
-        for client in [&mut second, &mut other] {
-            client.write_all(&[0xc0, 0]).await.unwrap();
-            let mut pong = [0; 2];
-            client.read_exact(&mut pong).await.unwrap();
-            assert_eq!(pong, [0xd0, 0]);
-        }
+        assert_open(&mut second).await;
+        assert_open(&mut other).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proved_connection_is_closed_by_a_proved_one_alone() {
+        let shared = shared();
+        let listener = listener(&shared);
+        let packets = [connect(&shared, "dev-01", &good_token(&shared, "dev-01")), register()].concat();
+        let mut device = call(&listener, &packets).await;
+        read_reply(&mut device, "/res/202/").await;
+        let (mut forger, _served) = connected(&shared, "dev-01").await;
+        assert_open(&mut forger).await;
+        assert_open(&mut device).await;
+        let mut again = call(&listener, &packets).await;
+        // Another register call while the first is being decided on is answered too, by 409 within 20 ms.
+        read_reply(&mut again, "/res/").await;
+        assert_eq!(device.read(&mut [0; 1]).await.unwrap(), 0, "the first is closed");
+        assert_open(&mut again).await;
     }
 }

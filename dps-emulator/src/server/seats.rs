@@ -1,4 +1,7 @@
 //! One connection per MQTT client id: a later one closes the earlier one (MQTT 3.1.1, section 3.1.4).
+//!
+//! CONNECT is accepted with any token of the right shape. So a connection that proved its credential is closed by one
+//! that proved its own, and not by a CONNECT alone: anybody could else close the connections of other devices.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +22,7 @@ struct Taken {
 
 struct Occupant {
     number: u64,
+    proved: bool,
     /// Dropped when another connection takes the seat.
     _lost: oneshot::Sender<()>,
 }
@@ -32,15 +36,19 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    /// Takes the seat of a client, away from an earlier connection of the same client.
-    pub(super) fn take(self: &Arc<Self>, client: String) -> Seat {
-        let (sender, lost) = oneshot::channel();
+    /// Takes the seat of a client, away from an earlier connection of the same client; `None` while that one is proved
+    /// and this one is not.
+    pub(super) fn take(self: &Arc<Self>, client: String, proved: bool) -> Option<Seat> {
         let mut taken = self.lock();
+        if !proved && taken.by_client.get(&client).is_some_and(|occupant| occupant.proved) {
+            return None;
+        }
+        let (sender, lost) = oneshot::channel();
         taken.next += 1;
         let number = taken.next;
-        taken.by_client.insert(client.clone(), Occupant { number, _lost: sender });
+        taken.by_client.insert(client.clone(), Occupant { number, proved, _lost: sender });
         drop(taken);
-        Seat { seats: Arc::clone(self), client, number, lost }
+        Some(Seat { seats: Arc::clone(self), client, number, lost })
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -49,6 +57,14 @@ impl Seats {
 }
 
 impl Seat {
+    /// From now on the seat is lost only to a connection that proved its credential.
+    pub(super) fn prove(&self) {
+        let mut taken = self.seats.lock();
+        if let Some(occupant) = taken.by_client.get_mut(&self.client).filter(|seat| seat.number == self.number) {
+            occupant.proved = true;
+        }
+    }
+
     /// Returns when another connection has taken the seat.
     pub(super) async fn lost(&mut self) {
         let _ = (&mut self.lost).await;
