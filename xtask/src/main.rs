@@ -232,9 +232,11 @@ fn names() -> impl Iterator<Item = &'static str> {
     OTHERS.iter().chain(CHECKS).map(|task| task.name)
 }
 
-/// Runs every check that can be made here, goes on after a failure, and ends with the count.
+/// Runs every check that can be made here, goes on after a failure, and ends with the count and how long each took.
 fn test() -> Outcome {
+    let start = Instant::now();
     setup::install()?;
+    let mut times = vec![("setup", start.elapsed())];
     let (mut failed, mut skipped) = (Vec::new(), Vec::new());
     for task in CHECKS {
         println!("\n== {}: {}", task.name, task.about);
@@ -244,7 +246,9 @@ fn test() -> Outcome {
             continue;
         }
         let start = Instant::now();
-        match (task.run)() {
+        let outcome = (task.run)();
+        times.push((task.name, start.elapsed()));
+        match outcome {
             Ok(()) => println!("== {} passed in {:.0} s", task.name, start.elapsed().as_secs_f32()),
             Err(problem) => {
                 println!("== {} FAILED: {problem}\n   alone: cargo xtask {}", task.name, task.name);
@@ -253,7 +257,9 @@ fn test() -> Outcome {
         }
     }
     let passed = CHECKS.len() - failed.len() - skipped.len();
-    println!("\nchecks: {passed} passed, {} failed, {} skipped", failed.len(), skipped.len());
+    let times: Vec<_> = times.iter().map(|(name, time)| format!("{name} {:.0}", time.as_secs_f32())).collect();
+    println!("\nseconds: {}", times.join(", "));
+    println!("checks: {passed} passed, {} failed, {} skipped", failed.len(), skipped.len());
     skipped.iter().for_each(|name| println!("  skipped: {name}, see above"));
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }

@@ -175,7 +175,7 @@ pub(crate) fn cargo_install(name: &str, version: &str) -> Outcome {
         .env("CARGO_TARGET_DIR", target_dir().join("tools"))
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"))
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"))
 }
 
 /// Only the instruction counts need it.
