@@ -55,7 +55,8 @@ int main(void)
     config.minimum_spacing_ms = number("DPS_FAULT_MINIMUM_SPACING_MS");
     config.keep_alive_s = config.transport == DPS_TRANSPORT_HTTPS ? 0 : number("DPS_FAULT_KEEP_ALIVE_S");
     config.reply_limit = number("DPS_FAULT_REPLY_LIMIT");
-    config.no_proxy = true;
+    config.proxy = text("DPS_FAULT_PROXY");
+    config.no_proxy = config.proxy.len == 0;
     const bool lookup = span_is(text("DPS_FAULT_CALL"), "lookup");
     const dps_result result = lookup ? dps_client_lookup(&config, &assignment, &error)
                                      : dps_client_register(&config, &assignment, &error);

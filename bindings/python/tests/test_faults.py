@@ -1,6 +1,8 @@
 """The fault matrix of every language, over sockets: each fault over each transport ends as the table says."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -43,28 +45,55 @@ def wanted(row: dict[str, Any]) -> dict[str, Any]:
     return ending
 
 
+@contextlib.asynccontextmanager
+async def proxy_of(row: dict[str, Any]) -> AsyncIterator[str | None]:
+    """The URL of a proxy that does wrong as the row says, and opens tunnels to ports of this machine afterwards."""
+    plan = row.get("proxy")
+    if plan is None:
+        yield None
+        return
+    left = plan["times"]
+
+    async def copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while received := await source.read(65536):
+                to.write(received)
+                await to.drain()
+        to.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        target = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+        if left > 0:
+            left -= 1
+            schemes = 'Proxy-Authenticate: Basic realm="faults"\r\n' if plan["status"] == 407 else ""
+            writer.write(f"HTTP/1.1 {plan['status']} x\r\n{schemes}Content-Length: 0\r\n\r\n".encode())
+            writer.close()
+            return
+        there, to = await asyncio.open_connection("127.0.0.1", int(target.rpartition(":")[2]))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(copy(reader, to), copy(there, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
 async def ending_of(row: dict[str, Any], transport: Transport) -> tuple[dict[str, Any], timedelta]:
     settings = {**MATRIX["defaults"]["client"], **row.get("client", {})}
     service = {**MATRIX["defaults"]["service"], **row.get("service", {})}
     options: EmulatorOptions = {"assigning": service["assigningMs"] / 1000, "retry_after": service["retryAfter"]}
     with Emulator(**options) as emulator:
-        device = emulator.enroll("dev-01", key=KEY)
-        client = AsyncProvisioningClient(**device.client_kwargs(transport), **client_options(settings, transport))
-        if row.get("call") == "lookup":
-            await client.register()
-            emulator.reset_counters()
-        for plan in row["plans"]:
-            emulator.inject(**{MEMBERS.get(name, name): value for name, value in plan.items()})
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        ending: dict[str, Any] = {"recovers": True}
-        try:
-            await (client.lookup() if row.get("call") == "lookup" else client.register())
-        except DpsError as error:
-            after = None if error.retry_after is None else round(error.retry_after / timedelta(milliseconds=1))
-            ending = {"recovers": False, "error": error.name, "number": error.code, "verdict": error.verdict}
-            ending |= {"afterMs": after, "hint": error.hints[0].name if error.hints else None}
-        took = timedelta(seconds=loop.time() - start) - timedelta(milliseconds=settings["deadlineMs"])
+        async with proxy_of(row) as proxy:
+            device = emulator.enroll("dev-01", key=KEY)
+            arguments: dict[str, Any] = {**device.client_kwargs(transport), **client_options(settings, transport)}
+            client = AsyncProvisioningClient(**{**arguments, "proxy": proxy or False})
+            if row.get("call") == "lookup":
+                await client.register()
+                emulator.reset_counters()
+            for plan in row.get("plans", []):
+                emulator.inject(**{MEMBERS.get(name, name): value for name, value in plan.items()})
+            ending, took = await ending_of_call(client, row.get("call", "register"))
         counted = emulator.counters
     ending["requests"] = {
         "register": counted.registers,
@@ -72,7 +101,20 @@ async def ending_of(row: dict[str, Any], transport: Transport) -> tuple[dict[str
         "lookup": counted.lookups,
         "connect": counted.connects if transport != "https" else 0,
     }
-    return ending, took
+    return ending, took - timedelta(milliseconds=settings["deadlineMs"])
+
+
+async def ending_of_call(client: AsyncProvisioningClient, call: str) -> tuple[dict[str, Any], timedelta]:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    ending: dict[str, Any] = {"recovers": True}
+    try:
+        await (client.lookup() if call == "lookup" else client.register())
+    except DpsError as error:
+        after = None if error.retry_after is None else round(error.retry_after / timedelta(milliseconds=1))
+        ending = {"recovers": False, "error": error.name, "number": error.code, "verdict": error.verdict}
+        ending |= {"afterMs": after, "hint": error.hints[0].name if error.hints else None}
+    return ending, timedelta(seconds=loop.time() - start)
 
 
 async def run_all() -> list[str]:
@@ -107,7 +149,7 @@ def test_every_kind_of_fault_is_in_the_matrix_and_in_the_types() -> None:
 
     kinds = {name for name, _ in _native.fault_kinds()}
     assert set(get_args(FaultKind)) == kinds
-    planned = [plan for row in MATRIX["faults"] for plan in row["plans"]]
+    planned = [plan for row in MATRIX["faults"] for plan in row.get("plans", [])]
     assert {plan["kind"] for plan in planned} == kinds
     assert {plan.get("at", "any") for plan in planned} <= set(get_args(FaultPlace))
 

@@ -4,6 +4,7 @@
 mod floods;
 mod ours;
 mod program;
+mod proxy;
 mod report;
 mod sockets;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use dps_client::core::{ErrorCode, Hint, Verdict};
 use dps_emulator::Emulator;
-use pair::matrix::{Call, Row, Transport, rehearse, rows};
+use pair::matrix::{Row, Transport, rehearse, rows};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -31,10 +32,17 @@ pub enum Client {
 type Failure = (ErrorCode, Verdict, Option<Hint>);
 
 impl Client {
-    async fn ask(&self, row: &Row, transport: Transport, emulator: &Emulator, call: Call) -> Result<(), Failure> {
+    /// Makes the row's call; through the proxy with this URL, if there is one.
+    async fn ask(
+        &self,
+        row: &Row,
+        transport: Transport,
+        emulator: &Emulator,
+        proxy: Option<&str>,
+    ) -> Result<(), Failure> {
         match self {
-            Self::Ours => ours::ask(row, transport, emulator, call).await,
-            Self::Program(program) => program::ask(program, row, transport, emulator, call).await,
+            Self::Ours => ours::ask(row, transport, emulator, proxy).await,
+            Self::Program(program) => program::ask(program, row, transport, emulator, proxy).await,
         }
     }
 }

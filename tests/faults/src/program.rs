@@ -20,10 +20,10 @@ pub(crate) async fn ask(
     row: &Row,
     transport: Transport,
     emulator: &Emulator,
-    call: Call,
+    proxy: Option<&str>,
 ) -> Result<(), Failure> {
     let mut command = Command::new(program);
-    command.envs(environment(row, transport, emulator, call)).stdin(Stdio::null()).kill_on_drop(true);
+    command.envs(environment(row, transport, emulator, proxy)).stdin(Stdio::null()).kill_on_drop(true);
     let said = command.stderr(Stdio::inherit()).output().await.expect("the program runs");
     assert!(said.status.success(), "{}: {}", row.id, said.status);
     let line = String::from_utf8(said.stdout).expect("the program prints text");
@@ -31,16 +31,22 @@ pub(crate) async fn ask(
 }
 
 /// What the program is told.
-fn environment(row: &Row, transport: Transport, emulator: &Emulator, call: Call) -> [(&'static str, String); 14] {
+fn environment(
+    row: &Row,
+    transport: Transport,
+    emulator: &Emulator,
+    proxy: Option<&str>,
+) -> [(&'static str, String); 15] {
     let settings = &row.client;
     [
-        ("DPS_FAULT_CALL", if call == Call::Lookup { "lookup" } else { "register" }.to_owned()),
+        ("DPS_FAULT_CALL", if row.call == Call::Lookup { "lookup" } else { "register" }.to_owned()),
         ("DPS_FAULT_TRANSPORT", transport.name().to_owned()),
         ("DPS_FAULT_ENDPOINT", endpoint(transport, emulator)),
         ("DPS_FAULT_CA_PEM", emulator.ca_pem().to_owned()),
         ("DPS_FAULT_ID_SCOPE", emulator.id_scope().to_owned()),
         ("DPS_FAULT_REGISTRATION_ID", DEVICE.to_owned()),
         ("DPS_FAULT_DEVICE_KEY", DEVICE_KEY.to_owned()),
+        ("DPS_FAULT_PROXY", proxy.unwrap_or_default().to_owned()),
         ("DPS_FAULT_SEED", settings.seed.to_string()),
         ("DPS_FAULT_TIMEOUT_MS", settings.deadline().as_millis().to_string()),
         ("DPS_FAULT_REQUEST_TIMEOUT_MS", settings.request_timeout().as_millis().to_string()),

@@ -7,6 +7,7 @@ use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment};
 use pair::matrix::{Call, DEVICE, Ending, Ran, Requests, Row, Transport};
 use pair::scene::DEVICE_KEY;
 
+use crate::proxy::Proxy;
 use crate::{Client, ours};
 
 /// Runs a row. The emulator is gone afterwards.
@@ -19,8 +20,12 @@ pub(crate) async fn run(client: &Client, row: &Row, transport: Transport) -> Ran
         service.reset_counters();
         row.plans.iter().for_each(|plan| service.inject_plan(plan));
     });
+    let proxy = match row.proxy {
+        Some(plan) => Some(Proxy::start(plan).await),
+        None => None,
+    };
     let start = Instant::now();
-    let ended = client.ask(row, transport, &emulator, row.call).await;
+    let ended = client.ask(row, transport, &emulator, proxy.as_ref().map(Proxy::url)).await;
     let took = start.elapsed();
     let requests = Requests::from(emulator.with_service(|service| service.counters()));
     let ending = match ended {

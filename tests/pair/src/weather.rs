@@ -24,6 +24,8 @@ pub enum Weather {
     UnknownCa,
     /// The server shows another host's certificate.
     NameMismatch,
+    /// A proxy on the way answers CONNECT with this status.
+    ProxyRefused(u16),
 }
 
 impl Weather {
@@ -39,6 +41,7 @@ impl Weather {
             Self::Refused => Err(LinkError::Connect),
             Self::UnknownCa => Err(LinkError::UnknownCa),
             Self::NameMismatch => Err(LinkError::NameMismatch),
+            Self::ProxyRefused(status) => Err(LinkError::ProxyRefused { status: Some(status) }),
             Self::BlackHole => {
                 world.for_ever().await;
                 Ok(())

@@ -31,10 +31,22 @@ pub struct Row {
     pub transports: Vec<Transport>,
     /// What the service is told to do wrong.
     pub plans: Vec<FaultPlan>,
+    /// What a proxy on the way does wrong; `None` without a proxy.
+    pub proxy: Option<ProxyPlan>,
     /// The client's settings.
     pub client: ClientSettings,
     service: ServiceSettings,
     expect: Ending,
+}
+
+/// What a proxy does wrong: it answers so many CONNECT requests with a status, and opens tunnels afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyPlan {
+    /// The status.
+    pub status: u16,
+    /// How many requests.
+    pub times: usize,
 }
 
 /// What the client is asked to do.
@@ -98,7 +110,9 @@ struct WrittenRow {
     #[serde(default)]
     call: Call,
     transports: Vec<Transport>,
+    #[serde(default)]
     plans: Vec<FaultPlan>,
+    proxy: Option<ProxyPlan>,
     #[serde(default)]
     client: Value,
     #[serde(default)]
@@ -139,6 +153,7 @@ impl Row {
             call: row.call,
             transports: row.transports,
             plans: row.plans,
+            proxy: row.proxy,
             expect: row.expect,
         }
     }

@@ -8,6 +8,7 @@ use dps_emulator::ServiceOptions;
 
 use super::{Call, ClientSettings, Ending, Ran, Requests, Row, Transport};
 use crate::scene::{End, Scene};
+use crate::weather::Weather;
 
 /// Runs a row with so many milliseconds from one side to the other. WebSocket frames are not modelled: over them it is
 /// MQTT as it is.
@@ -17,10 +18,11 @@ pub fn rehearse(row: &Row, transport: Transport, latency: u64) -> Ran {
     scene.latency = latency;
     scene.config = config(&row.client);
     scene.reply_limit = row.client.reply_limit_bytes;
+    let weather = row.proxy.map(|proxy| vec![Weather::ProxyRefused(proxy.status); proxy.times]).unwrap_or_default();
     match transport {
-        Transport::Https => run(row, &mut scene, Scene::link),
+        Transport::Https => run(row, &mut scene, |scene| scene.link().weather(&weather)),
         Transport::Mqtt | Transport::MqttWs => run(row, &mut scene, |scene| {
-            let mut link = scene.mqtt_link();
+            let mut link = scene.mqtt_link().weather(&weather);
             link.keep_alive = row.client.keep_alive_seconds;
             link
         }),
