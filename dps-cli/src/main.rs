@@ -33,7 +33,12 @@ use failure::{Failure, Result};
 use interrupt::Interrupts;
 use output::Output;
 
+/// Wipes memory when it is freed. Copies of tokens, keys and passwords are made by libraries that do not wipe them.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 fn main() -> ExitCode {
+    keep_memory_private();
     let (output, result) = match Cli::try_parse() {
         Ok(cli) => {
             let output = Output::new(cli.global.json);
@@ -50,6 +55,17 @@ fn main() -> ExitCode {
     });
     // A thread may still wait for a FIFO that nobody writes to: the program does not wait for it.
     std::process::exit(exit as i32)
+}
+
+/// Prevents other processes of the same user from reading this one's memory and environment, by `/proc` or as a debugger,
+/// and prevents core dumps. Keys are in the memory, and in the environment where `DPS_KEY` or `DPS_GROUP_KEY` is set.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // A sandbox may refuse it, which is no reason not to run.
+        _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
 }
 
 /// A panic has been reported on stderr by its hook; the exit code is ours.

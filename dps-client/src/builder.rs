@@ -396,11 +396,11 @@ impl ProvisioningClientBuilder {
 fn credential(source: Source, registration_id: &str) -> Result<(Credential, KeyEvidence), DpsError> {
     let of_key = |key: SymmetricKey| {
         let evidence = KeyEvidence { length: Some(key.0.length()), derived_here: false };
-        (Credential::Key(Arc::new(key.0)), evidence)
+        (Credential::Key(key.0), evidence)
     };
     let of_group = |group: GroupKey| {
         let key = group.derive(registration_id)?;
-        Ok::<_, DpsError>((Credential::Key(Arc::new(key.0)), group.evidence()))
+        Ok::<_, DpsError>((Credential::Key(key.0), group.evidence()))
     };
     match source {
         Source::Key(key) => Ok(of_key(key)),

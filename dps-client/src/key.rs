@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use dps_core::credentials::derive_device_key;
 use dps_core::error::KeyEvidence;
@@ -19,7 +20,7 @@ use crate::secret_text::SecretText;
 const FILE_MAX: u64 = 4096;
 
 /// A device's own key: an individual enrollment's, or one derived from a group's.
-pub struct SymmetricKey(pub(crate) Key);
+pub struct SymmetricKey(pub(crate) Arc<Key>);
 
 impl SymmetricKey {
     /// Reads base64 of 16 to 64 bytes; padding is optional, blanks around it do no harm.
@@ -27,7 +28,7 @@ impl SymmetricKey {
     /// # Errors
     /// [`ConfigError::Key`], which names PEM, connection strings and hex where they are given instead.
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        Key::from_base64_explained(text.trim()).map(Self)
+        held(|| Key::from_base64_explained(text.trim())).map(Self)
     }
 
     /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
@@ -35,7 +36,7 @@ impl SymmetricKey {
     /// # Errors
     /// [`ConfigError::Key`] for any other length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ConfigError> {
-        Key::from_bytes(bytes).map(Self)
+        held(|| Key::from_bytes(bytes)).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm. Of a FIFO, what was written into it within 30 s.
@@ -57,7 +58,7 @@ impl SymmetricKey {
 ///
 /// For factories and tests. On a device it lets whoever takes that device apart be every device of the group: derive
 /// the device's key elsewhere and give the device only that.
-pub struct GroupKey(Key);
+pub struct GroupKey(Arc<Key>);
 
 impl GroupKey {
     /// Reads base64 of 16 to 64 bytes; padding is optional, blanks around it do no harm.
@@ -65,7 +66,7 @@ impl GroupKey {
     /// # Errors
     /// As [`SymmetricKey::from_base64`].
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        Key::from_base64_explained(text.trim()).map(Self)
+        held(|| Key::from_base64_explained(text.trim())).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm.
@@ -91,7 +92,8 @@ impl GroupKey {
     /// # Errors
     /// [`ConfigError::RegistrationId`] when the id breaks the service's rule.
     pub fn derive(&self, registration_id: &str) -> Result<SymmetricKey, ConfigError> {
-        Ok(SymmetricKey(derive_device_key(&self.0, RegistrationId::new(registration_id)?)))
+        let registration_id = RegistrationId::new(registration_id)?;
+        held(|| Ok(derive_device_key(&self.0, registration_id))).map(SymmetricKey)
     }
 
     /// What may be said of a key that was derived from this one.
@@ -112,6 +114,31 @@ impl fmt::Debug for GroupKey {
     }
 }
 
+/// Puts a key where it stays: a value that is moved on the stack leaves a copy at each place.
+fn held<E>(make: impl FnOnce() -> Result<Key, E>) -> Result<Arc<Key>, E> {
+    on_wiped_stack(|| make().map(Arc::new))
+}
+
+/// Wipes the part of the stack that `work` used, but not what it returns.
+pub(crate) fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
+    /// More than reading, deriving or signing with a key takes.
+    const USED: usize = 8 * 1024;
+
+    // Both frames begin at the same place, since neither is a part of its caller's.
+    #[inline(never)]
+    fn run<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    #[inline(never)]
+    fn wipe() {
+        drop(Zeroizing::new(std::hint::black_box([0_u8; USED])));
+    }
+
+    let result = run(work);
+    wipe();
+    result
+}
+
 pub(crate) fn to_base64(key: &Key) -> SecretText {
     let mut buffer = Zeroizing::new([0; dps_core::secret::KEY_TEXT_MAX]);
     // The buffer holds the longest key there is.
@@ -119,7 +146,7 @@ pub(crate) fn to_base64(key: &Key) -> SecretText {
     SecretText::new(Zeroizing::new(text.to_owned()))
 }
 
-fn read_key(path: &Path) -> Result<Key, DpsError> {
+fn read_key(path: &Path) -> Result<Arc<Key>, DpsError> {
     let wrong = |why: &dyn fmt::Display| DpsError::config(ErrorCode::InvalidKey, format!("{}: {why}", path.display()));
     let bytes = file::read_secret(path, FILE_MAX).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => {
@@ -130,5 +157,6 @@ fn read_key(path: &Path) -> Result<Key, DpsError> {
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         wrong(&"it is not text; a key file holds base64 (a file of raw key bytes, as IoT Edge has them, is read by from_bytes)")
     })?;
-    Key::from_base64_explained(text.trim_start_matches('\u{feff}').trim()).map_err(|error| wrong(&error))
+    let text = text.trim_start_matches('\u{feff}').trim();
+    held(|| Key::from_base64_explained(text)).map_err(|error| wrong(&error))
 }

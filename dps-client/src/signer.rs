@@ -12,6 +12,8 @@ use dps_core::{Key, Signature, Signer};
 use tokio::sync::{Mutex, oneshot};
 use zeroize::Zeroizing;
 
+use crate::key::on_wiped_stack;
+
 /// A signer whose work can move between threads; write `async fn sign` to implement it.
 pub trait SendSigner: Send {
     /// HMAC-SHA256 of `to_sign` under the device's key.
@@ -44,7 +46,8 @@ pub(crate) enum Credential {
 impl Signer for Credential {
     async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
         match self {
-            Self::Key(key) => Ok(key.sign(to_sign)),
+            // HMAC has the key on the stack, masked.
+            Self::Key(key) => Ok(on_wiped_stack(|| key.sign(to_sign))),
             Self::Own(signer) => signer.lock().await.sign_boxed(to_sign).await,
         }
     }

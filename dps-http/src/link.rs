@@ -215,8 +215,8 @@ fn make_client(tls: &ClientConfig, options: &HttpOptions, phase: &CurrentPhase) 
 
 fn library_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
     let library = reqwest::Proxy::all(format!("http://{proxy}"))?;
-    Ok(match proxy.credentials() {
-        Some((user, password)) => library.basic_auth(user, password),
+    Ok(match proxy.authorization().and_then(request::secret_header) {
+        Some(authorization) => library.custom_http_auth(authorization),
         None => library,
     })
 }

@@ -1,10 +1,12 @@
 //! One request of the machine as one of reqwest: codec on one side, library on the other.
 
+use bytes::Bytes;
 use dps_core::codec::http::{method, write_body, write_target};
 use dps_core::text::Text;
 use dps_core::{LinkError, Request};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, Url};
+use zeroize::Zeroizing;
 
 /// The request, ready to be sent.
 pub(crate) fn build(
@@ -18,9 +20,8 @@ pub(crate) fn build(
     let method = Method::from_bytes(method(&request.call).as_bytes()).map_err(|_| LinkError::Unsupported)?;
     let mut builder = client.request(method, url).header(ACCEPT, "application/json");
     if let Some(authorization) = request.authorization {
-        let mut token = HeaderValue::from_str(authorization.token).map_err(|_| LinkError::Unsupported)?;
-        // Keeps it out of the library's own debug output.
-        token.set_sensitive(true);
+        let token = Zeroizing::new(authorization.token.to_owned());
+        let token = secret_header(token).ok_or(LinkError::Unsupported)?;
         builder = builder.header(AUTHORIZATION, token);
     }
     let body = written(|text| write_body(text, request))?;
@@ -28,6 +29,14 @@ pub(crate) fn build(
         builder = builder.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
     }
     Ok(builder)
+}
+
+/// A header's value that is wiped with the last of the library's references to it. `None` when no header can hold it.
+pub(crate) fn secret_header(text: Zeroizing<String>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
+    // Keeps it out of the library's own debug output.
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Writes twice: once for the size, once for the text.

@@ -16,6 +16,7 @@ use tracing::trace;
 
 use crate::allowance::Allowance;
 use crate::error::{found, of_packet};
+use crate::output::Output;
 use crate::stream::Stream;
 
 /// How the answer of an HTTP server begins. No MQTT packet does: these flags are not allowed in any.
@@ -25,7 +26,7 @@ const HTTP: &[u8] = b"HTTP/";
 pub(crate) struct Connection {
     stream: Stream,
     input: BytesMut,
-    output: BytesMut,
+    output: Output,
     /// Something may not have left this device yet.
     unsent: bool,
     cap: usize,
@@ -41,12 +42,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(stream: Stream, cap: usize, keep_alive: Duration) -> Self {
-        let (input, output) = (BytesMut::new(), BytesMut::new());
         let patience = keep_alive / 2;
         Self {
             stream,
-            input,
-            output,
+            input: BytesMut::new(),
+            output: Output::default(),
             unsent: false,
             cap,
             patience,
@@ -67,7 +67,7 @@ impl Connection {
     /// Puts a packet behind those that wait to be sent.
     pub(crate) fn queue(&mut self, packet: &Packet) -> Result<(), Classified> {
         self.unsent = true;
-        packet.write(&mut self.output, self.cap).map(|_| ()).map_err(of_packet)
+        self.output.put(packet, self.cap).map_err(of_packet)
     }
 
     /// Puts a publish, under the next packet id, behind the packets that wait to be sent. An exchange begins with it.

@@ -24,6 +24,7 @@ mod error;
 pub mod fuzzing;
 mod link;
 mod options;
+mod output;
 mod session;
 mod stream;
 #[cfg(test)]

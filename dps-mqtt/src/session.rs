@@ -8,6 +8,7 @@ use dps_net::{Classified, Dialer};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeReasonCode};
 use tracing::debug;
+use zeroize::Zeroize as _;
 
 use crate::connection::Connection;
 use crate::error::{closed_early, found};
@@ -45,7 +46,7 @@ impl Session {
         let stream = Stream::open(options.framing, io, &authority, options.packet_cap).await?;
         let connection = Connection::new(stream, options.packet_cap, options.keep_alive);
         let mut session = Self { connection, generation: generation(request), early: None };
-        session.connection.queue(&connect(options, request)?)?;
+        session.queue_connect(options, request)?;
         let mut subscribe = Subscribe::new(SUBSCRIBE_FILTER, QoS::AtLeastOnce);
         subscribe.pkid = session.connection.next_packet_id();
         let subscribe = Packet::Subscribe(subscribe);
@@ -60,6 +61,17 @@ impl Session {
         }
         session.subscribed(options.pipelined.then_some(request)).await?;
         Ok(session)
+    }
+
+    /// Queues the first packet, whose password is the token.
+    fn queue_connect(&mut self, options: &MqttOptions, request: &Request<'_>) -> Result<(), Classified> {
+        let mut connect = Packet::Connect(connect(options, request)?);
+        let queued = self.connection.queue(&connect);
+        // The library does not wipe it.
+        if let Packet::Connect(Connect { login: Some(login), .. }) = &mut connect {
+            login.password.zeroize();
+        }
+        queued
     }
 
     async fn connected(&mut self) -> Result<(), Classified> {
@@ -162,13 +174,13 @@ pub(crate) fn generation(request: &Request<'_>) -> Option<u32> {
     request.authorization.map(|authorization| authorization.generation)
 }
 
-fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Packet, Classified> {
+fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Connect, Classified> {
     let identity = request.identity;
     let user = written(|text| mqtt::write_user_name(text, &identity, &options.api_version, &options.user_agent))?;
     let mut connect = Connect::new(identity.registration_id.as_str());
     connect.keep_alive = u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX);
     connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token));
-    Ok(Packet::Connect(connect))
+    Ok(connect)
 }
 
 fn read<'b>(topic: &Topic<'_>, payload: &[u8], buffer: &'b mut [u8]) -> Result<Reply<'b>, Classified> {

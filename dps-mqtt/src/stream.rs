@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use dps_core::LinkError;
 use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
 use dps_net::Classified;
@@ -19,6 +19,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::error::{found, of_io, of_opening, of_websocket};
 use crate::options::Framing;
+use crate::output::Output;
 
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 4096;
@@ -85,23 +86,22 @@ impl Stream {
         }
     }
 
-    /// Sends all of `bytes`, which is empty afterwards and wiped, for tokens go through it.
-    pub(crate) async fn write(&mut self, bytes: &mut BytesMut) -> Result<(), Classified> {
+    /// Sends all of `output`, which is empty afterwards.
+    pub(crate) async fn write(&mut self, output: &mut Output) -> Result<(), Classified> {
         match self {
             Self::Tcp(stream) => {
-                while bytes.has_remaining() {
-                    let written = stream.write(bytes).await.map_err(|error| of_io(&error))?;
-                    bytes[..written].fill(0);
-                    bytes.advance(written);
+                while !output.bytes().is_empty() {
+                    let written = stream.write(output.bytes()).await.map_err(|error| of_io(&error))?;
+                    output.remove(written);
                 }
                 stream.flush().await.map_err(|error| of_io(&error))
             }
             Self::WebSocket(stream) => {
-                if bytes.has_remaining() {
+                if !output.bytes().is_empty() {
                     let mut sink = Pin::new(&mut **stream);
                     poll_fn(|context| sink.as_mut().poll_ready(context)).await.map_err(of_websocket)?;
                     // From here on the message is the library's to send, whether or not this future is dropped.
-                    sink.as_mut().start_send(Message::Binary(bytes.split().freeze())).map_err(of_websocket)?;
+                    sink.as_mut().start_send(Message::Binary(output.take())).map_err(of_websocket)?;
                 }
                 stream.flush().await.map_err(of_websocket)
             }

@@ -130,11 +130,21 @@ impl Proxy {
         Some((user, self.password.as_ref().map_or("", |password| password)))
     }
 
-    /// The value of `Proxy-Authorization` (RFC 7617).
-    pub(crate) fn authorization(&self) -> Option<Zeroizing<String>> {
+    /// The value of `Proxy-Authorization` (RFC 7617); `None` without a user name.
+    #[must_use]
+    pub fn authorization(&self) -> Option<Zeroizing<String>> {
+        const SCHEME: &str = "Basic ";
         let (user, password) = self.credentials()?;
-        let pair = Zeroizing::new(format!("{user}:{password}"));
-        Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))
+        // Each string is allocated whole: one that grows leaves copies of the password behind.
+        let mut pair = Zeroizing::new(String::with_capacity(user.len() + 1 + password.len()));
+        for part in [user, ":", password] {
+            pair.push_str(part);
+        }
+        let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+        let mut value = Zeroizing::new(String::with_capacity(SCHEME.len() + encoded.len()));
+        value.push_str(SCHEME);
+        value.push_str(&encoded);
+        Some(value)
     }
 }
 
@@ -172,7 +182,8 @@ fn read_credentials(text: &str) -> Result<(Option<String>, Option<Zeroizing<Stri
         return Err(ProxyError::NotEncoded);
     }
     let decode = |part: &str| {
-        let bytes: Vec<u8> = percent_decode_str(part).collect();
+        let mut bytes = Vec::with_capacity(part.len());
+        bytes.extend(percent_decode_str(part));
         String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
             drop(Zeroizing::new(error.into_bytes()));
             ProxyError::Credentials

@@ -119,6 +119,11 @@ const OTHERS: &[Task] = &[
         about: "a registration from C and Rust on a stack of 96 KB; the shared library stays loaded",
         run: small_stack::check,
     },
+    Task {
+        name: "memory",
+        about: "what of key, token and proxy password is in the memory of a release build that registers",
+        run: cargo_checks::memory,
+    },
     Task { name: "setup", about: "install what the checks need", run: setup::install },
     Task { name: "test", about: "install what is missing, then run every check", run: test },
     Task {

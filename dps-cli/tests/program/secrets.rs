@@ -97,3 +97,39 @@ fn a_refused_key_is_not_repeated() {
         assert!(!done.stdout.contains(secret) && !done.stderr.contains(secret));
     }
 }
+
+/// The kernel gives these files to root when a process's memory is private; otherwise they are the user's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_and_environment_cannot_be_read_by_other_processes_of_the_user() {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    const SOMEBODY: u32 = 12345;
+    let folder = Folder::new();
+    let program = folder.path().join("dps");
+    std::fs::copy(env!("CARGO_BIN_EXE_dps"), &program).unwrap();
+    set_mode(folder.path(), 0o755);
+    set_mode(&program, 0o755);
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = server.local_addr().unwrap().to_string();
+    let mut command = std::process::Command::new(program);
+    command.args(["register", "--scope", "0ne1", "--rid", "a", "--endpoint", &endpoint, "--timeout", "1h"]);
+    command.env("DPS_KEY", GROUP_KEY).env("NO_PROXY", "*").current_dir("/").stdin(std::process::Stdio::null());
+    let mut user = rustix::process::geteuid().as_raw();
+    if user == 0 {
+        // Everything of root's belongs to root.
+        command.uid(SOMEBODY).gid(SOMEBODY);
+        user = SOMEBODY;
+    }
+    let child = command.start();
+    // The program has begun when it connects.
+    let _connection = server.accept().unwrap();
+    for file in ["environ", "mem", "maps"] {
+        let file = format!("/proc/{}/{file}", child.id());
+        assert_ne!(std::fs::metadata(&file).unwrap().uid(), user, "{file} can be read by the same user");
+        if user != SOMEBODY {
+            assert_eq!(std::fs::read(&file).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied, "{file}");
+        }
+    }
+}
