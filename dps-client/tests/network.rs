@@ -12,6 +12,8 @@ use dps_client::core::{ErrorCode, Family, Hint, Verdict};
 use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Resolver, Roots, Transport};
 use dps_emulator::{At, Emulator, EmulatorOptions, Fault, Scope};
 use tokio::net::TcpListener;
+#[cfg(target_os = "linux")]
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// What has to happen before the deadline happens within this on a busy machine too.
@@ -103,6 +105,39 @@ async fn a_server_that_says_nothing() {
         let error = fails(builder_over(transport, &emulator)).await;
         assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link));
         assert!(error.message().contains("stalled while waiting for the server's reply"), "{transport:?}: {error}");
+    }
+}
+
+/// A listener whose queue is full, so that nothing answers the first packet of another connection.
+#[cfg(target_os = "linux")]
+async fn full_listener() -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Room for one.
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = JoinSet::new();
+    waiting.spawn(TcpStream::connect(address));
+    let first = waiting.join_next().await.unwrap().unwrap();
+    waiting.spawn(std::future::ready(first));
+    // Whatever room there is beyond that, these take it, since they stay.
+    for _ in 0..4 {
+        waiting.spawn(TcpStream::connect(address));
+    }
+    (listener, waiting)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn timeout_names_the_tcp_connection_that_is_not_answered() {
+    let emulator = service().await;
+    let (listener, _waiting) = full_listener().await;
+    let endpoint = listener.local_addr().unwrap().to_string();
+    let over = |transport| fails(builder(&emulator).transport(transport).endpoint(endpoint.as_str()));
+    let (https, mqtt, ws) = tokio::join!(over(Transport::Https), over(Transport::Mqtt), over(Transport::MqttWebSocket));
+    for (name, error) in [("HTTPS", https), ("MQTT", mqtt), ("WebSocket", ws)] {
+        assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link), "{name}");
+        assert!(error.message().contains("stalled during the TCP connection"), "{name}: {error}");
     }
 }
 

@@ -126,3 +126,21 @@ async fn proxy_status_is_told_by_number_over_every_transport() {
         }
     }
 }
+
+/// Over HTTPS each try asks twice, since its library hides the status of the first answer.
+#[tokio::test]
+async fn register_retries_after_proxy_answered_503() {
+    const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    for transport in ALL {
+        for times in [1, 2] {
+            let emulator = service().await;
+            let (port, count) = counted(Manner::SaysFirst(BUSY, times)).await;
+            let proxy = ProxyChoice::Fixed(Proxy::parse(&format!("127.0.0.1:{port}")).unwrap());
+            let builder = builder_over(transport, &emulator).symmetric_key(device_key()).proxy(proxy);
+            let client = builder.timeout(Duration::from_secs(60)).build().unwrap();
+            let assignment = client.register().await.unwrap_or_else(|error| panic!("{transport:?}: {error}"));
+            assert_eq!(assignment.hub(), "hub-a.test");
+            assert!(count.load(Ordering::SeqCst) > times, "{transport:?}");
+        }
+    }
+}

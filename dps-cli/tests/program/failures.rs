@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use dps_emulator::{At, EnrollmentGroup, Fault, IndividualEnrollment, RetryAfter, Scope};
 use serde_json::Value;
 
-use super::run::{DEVICE_KEY, Finished, GROUP_KEY, Run};
+use super::run::{DEVICE_KEY, Finished, GROUP_KEY, Run, dps};
 use super::service::Service;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -243,6 +243,24 @@ fn proxies_that_do_not_let_anybody_through() {
         assert_eq!(error["name"], name, "{error}");
         assert!(!error.to_string().contains("open"), "{error}");
     }
+}
+
+#[test]
+fn badly_encoded_proxy_url_is_named_by_its_variable() {
+    for variable in ["HTTPS_PROXY", "https_proxy"] {
+        for transport in ["https", "mqtt", "mqtt-ws"] {
+            let line = ["register", "--scope", "0ne1", "--rid", "a", "--transport", transport, "--json"];
+            let mut command = dps(line);
+            command.env("DPS_KEY", GROUP_KEY).env(variable, "http://me:open#sesame@127.0.0.1:1");
+            let message = command.run().code(3).error()["message"].as_str().unwrap().to_owned();
+            assert!(message.starts_with(&format!("{variable}: ")) && message.contains("percent-encoded"), "{message}");
+            assert!(!message.contains("sesame") && !message.contains("open"), "{message}");
+        }
+    }
+    let line = ["register", "--scope", "0ne1", "--rid", "a", "--proxy", "http://me@corp#x@127.0.0.1:1", "--json"];
+    let error = dps(line).env("DPS_KEY", GROUP_KEY).run().code(3).error();
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("--proxy: ") && message.contains("percent-encoded"), "{message}");
 }
 
 #[test]
