@@ -236,9 +236,11 @@ impl dps_core::Observer for Watch<'_> {
     }
 }
 
+/// Why a call ended that had to wait for a custom link.
+pub(crate) const LINK_IN_USE: &str = "another registration used the custom link until the timeout";
+
 fn link_is_busy() -> DpsError {
-    let message = "another registration used the custom link until the timeout";
-    DpsError::new(ErrorCode::Timeout, Verdict::After(Millis::ZERO), message.to_owned())
+    DpsError::new(ErrorCode::Timeout, Verdict::After(Millis::ZERO), LINK_IN_USE.to_owned())
 }
 
 pub(crate) fn internal(what: &str) -> DpsError {

@@ -10,7 +10,7 @@ use dps_core::message::{Authorization, Call, RequestId};
 use dps_core::{ErrorCode, Identity, LinkError, Millis, Reply, Request, Timer as _};
 
 use crate::assignment::RegistrationRecord;
-use crate::client::ProvisioningClient;
+use crate::client::{LINK_IN_USE, ProvisioningClient};
 use crate::error::DpsError;
 use crate::link::ClientLink;
 use crate::timer::TokioTimer;
@@ -88,8 +88,14 @@ impl ProvisioningClient {
     /// `clock-needed` and `signer-failed`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
         let identity = self.identity()?;
-        let mut link = self.carrier.link().await?;
-        let asked = tokio::time::timeout(self.request_timeout, self.ask_once(identity, &mut link)).await;
+        let start = TokioTimer::start();
+        // A custom link may be lent to a registration; waiting for it counts towards the limit.
+        let Ok(link) = tokio::time::timeout(self.request_timeout, self.carrier.link()).await else {
+            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: LINK_IN_USE.to_owned() });
+        };
+        let mut link = link?;
+        let left = self.request_timeout.saturating_sub(start.elapsed());
+        let asked = tokio::time::timeout(left, self.ask_once(identity, &mut link)).await;
         let probe = match asked {
             Ok(probe) => probe?,
             Err(_) => {

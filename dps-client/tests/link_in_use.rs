@@ -1,0 +1,82 @@
+//! A custom link serves one registration at a time; the time that another one waits for it counts against its timeout.
+
+mod common;
+
+use std::future::pending;
+use std::time::Duration;
+
+use common::device_key;
+use dps_client::core::{ErrorCode, LinkError, Reply, Request, codec::http};
+use dps_client::{Probe, ProvisioningClient, SendLink};
+use tokio::time::Instant;
+
+/// Answers its first request after `first`, and no other; without an answer it does not close either.
+struct Slow {
+    first: Option<Duration>,
+    answered: bool,
+}
+
+impl SendLink for Slow {
+    async fn exchange<'b>(&mut self, _request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let Some(wait) = self.first.take() else { return pending().await };
+        tokio::time::sleep(wait).await;
+        self.answered = true;
+        let text = br#"{"status":"assigned","registrationState":{"assignedHub":"hub-a.test","deviceId":"dev-01"}}"#;
+        let body = &mut buffer[..text.len()];
+        body.copy_from_slice(text);
+        http::read_reply(http::Head { status: 200, ..http::Head::default() }, body)
+    }
+
+    async fn close(&mut self) {
+        if !self.answered {
+            pending().await
+        }
+    }
+}
+
+fn client_over(first: Option<Duration>) -> ProvisioningClient {
+    ProvisioningClient::builder()
+        .id_scope("0ne00A1B2C3")
+        .registration_id("dev-01")
+        .symmetric_key(device_key())
+        .timeout(Duration::from_secs(60))
+        .request_timeout(Duration::from_secs(60))
+        .link(Slow { first, answered: false })
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn second_registration_ends_by_its_timeout_while_another_holds_the_link() {
+    let client = client_over(None);
+    let start = Instant::now();
+    let second = async {
+        let error = client.register().await.unwrap_err();
+        (error, start.elapsed().as_secs())
+    };
+    let (first, (error, ended_after)) = tokio::join!(client.register(), second);
+    assert_eq!(first.unwrap_err().code(), ErrorCode::Timeout);
+    assert_eq!((error.code(), ended_after), (ErrorCode::Timeout, 60));
+    assert!(error.message().contains("another registration used the custom link"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_for_the_link_counts_against_the_timeout() {
+    let client = client_over(Some(Duration::from_secs(45)));
+    let start = Instant::now();
+    let (first, second) = tokio::join!(client.register(), client.register());
+    assert_eq!(first.unwrap().hub(), "hub-a.test");
+    assert_eq!(second.unwrap_err().code(), ErrorCode::Timeout);
+    assert_eq!(start.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn probe_ends_by_its_timeout_while_a_registration_holds_the_link() {
+    let client = client_over(None);
+    let start = Instant::now();
+    let probe = async { (client.probe().await.unwrap(), start.elapsed().as_secs()) };
+    let (_, (probe, ended_after)) = tokio::join!(client.register(), probe);
+    let Probe::NoAnswer { error, detail } = probe else { panic!("{probe:?}") };
+    assert_eq!((error, ended_after), (LinkError::Timeout, 60));
+    assert!(detail.contains("custom link"), "{detail}");
+}
