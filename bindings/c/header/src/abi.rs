@@ -1,7 +1,7 @@
 //! What keeps a program and a library of different builds from meeting: names in firmware, sizes on an operating system.
 //!
 //! The number in `_abi_1` is raised, everywhere at once, when a released struct, or the size of an object, changes in the
-//! bare flavor.
+//! bare flavor. `cargo xtask header` compares them with those in `bindings/c/abi` under that number.
 
 use std::fmt::Write as _;
 use std::path::Path;
