@@ -45,6 +45,7 @@ fn what_is_missing_or_wrong_is_named() {
     refused(with_key().api_version("latest"), ErrorCode::InvalidOption, "2021-06-01");
     refused(with_key().user_agent("a\nb"), ErrorCode::InvalidOption, "user agent");
     refused(with_key().timeout(Duration::ZERO), ErrorCode::InvalidOption, "timeout");
+    refused(with_key().poll_interval(Duration::ZERO), ErrorCode::InvalidOption, "the poll interval cannot be zero");
     refused(with_key().pipelined(true), ErrorCode::InvalidOption, "only MQTT");
     refused(with_key().keep_alive(Duration::from_secs(10)), ErrorCode::InvalidOption, "only MQTT");
     let family = refused(with_key().endpoint(""), ErrorCode::InvalidEndpoint, "empty").family();

@@ -5,7 +5,7 @@ mod common;
 use common::{Did, NOW, Sent, assigned, assigning, at, config, error, failure, identity, key, sent, step};
 use dps_core::error::Hint;
 use dps_core::message::{Call, LinkError, RequestId, SignError, Status};
-use dps_core::{Action, Config, ErrorCode, Millis, Misuse, Operation, Outcome, Payload, Registration};
+use dps_core::{Action, Config, ConfigError, ErrorCode, Millis, Misuse, Operation, Outcome, Payload, Registration};
 use dps_core::{Reply, Signature, UnixSeconds, Verdict, WallAnchor};
 
 #[test]
@@ -22,6 +22,15 @@ fn an_action_is_given_once_and_then_waited_for() {
     for _ in 0..3 {
         assert!(matches!(machine.poll(at(6)), Action::Wait { until } if until == respond_by));
     }
+}
+
+#[test]
+fn poll_interval_of_zero_is_refused() {
+    let mut storage = [0; 1024];
+    let refused = Registration::new(identity(), config().poll_interval(Millis::ZERO), &mut storage).err();
+    assert_eq!(refused, Some(ConfigError::PollInterval));
+    let lookup = Registration::lookup(identity(), config().poll_interval(Millis::ZERO), &mut storage).err();
+    assert_eq!(lookup, Some(ConfigError::PollInterval));
 }
 
 #[test]
