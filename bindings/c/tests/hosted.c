@@ -260,8 +260,12 @@ static void files_of_authorities(void)
         dps_error_free(error);
     }
     CHECK(remove(path) == 0 && mkfifo(path, 0600) == 0);
-    dps_error *const error = ends(DPS_ERROR_FILE, &config);
-    CHECK(strstr(dps_error_text(error), "regular file") != NULL);
+    dps_error *error = ends(DPS_ERROR_FILE, &config);
+    CHECK(strstr(dps_error_text(error), "a FIFO, not a regular file") != NULL);
+    dps_error_free(error);
+    config.ca_file = dps_span_of("/dev/zero");
+    error = ends(DPS_ERROR_FILE, &config);
+    CHECK(strstr(dps_error_text(error), "a device, not a regular file") != NULL);
     dps_error_free(error);
     CHECK(remove(path) == 0 && rmdir(folder) == 0);
     free(pem);

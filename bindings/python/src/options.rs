@@ -1,11 +1,7 @@
 //! The options of a client that are more than text, a number or a time.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use dps_client::core::{Endpoint, Payload};
-use dps_client::{Proxy, ProxyChoice, Roots, Transport};
+use dps_client::{Proxy, ProxyChoice, Roots, Transport, file};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -68,12 +64,12 @@ fn named(py: Python<'_>, name: &str, raised: PyErr) -> PyErr {
 
 pub(crate) fn roots(
     py: Python<'_>,
-    file: Given<'_>,
+    ca_file: Given<'_>,
     pem: Given<'_>,
     keep_platform: Given<'_>,
 ) -> PyResult<Option<Roots>> {
     let keep_platform = keep_platform.map(|given| argument::flag("keep_platform_roots", &given)).transpose()?;
-    let (name, bytes) = match (file, pem) {
+    let (name, bytes) = match (ca_file, pem) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(PyValueError::new_err("give ca_file or ca_pem, not both")),
         (None, Some(pem)) => match pem.cast::<PyBytes>() {
@@ -83,22 +79,12 @@ pub(crate) fn roots(
         },
         (Some(file), None) => {
             let path = argument::path("ca_file", &file)?;
-            ("ca_file", py.detach(|| read(&path)).map_err(|error| file_error(py, &path, &error))?)
+            let read = py.detach(|| file::read(&path, CERTIFICATES_MOST));
+            ("ca_file", read.map_err(|error| file_error(py, &path, &error))?.to_vec())
         }
     };
     let roots = if keep_platform.unwrap_or_default() { Roots::add_pem(&bytes) } else { Roots::replace_pem(&bytes) };
     check(py, name, roots).map(Some)
-}
-
-/// A file of certificates, whole or not at all.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(CERTIFICATES_MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CERTIFICATES_MOST {
-        let problem = "it is longer than 1 MiB, which no file of certificate authorities is";
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
-    Ok(bytes)
 }
 
 pub(crate) fn watcher(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Watcher> {

@@ -2,6 +2,7 @@
 
 import errno
 import inspect
+import os
 import pickle
 import re
 import typing
@@ -263,10 +264,19 @@ def test_file_of_certificates_that_is_too_long_is_refused_whole(tmp_path: Path, 
     # The authority that matters stands at the end: a file that is cut would trust another.
     file = tmp_path / "ca.pem"
     file.write_text("# a line of text\n" * 80_000 + dps_emulator.ca_pem)
-    with pytest.raises(FileError, match="1 MiB"):
+    with pytest.raises(FileError, match="more than 1048576 bytes"):
         ProvisioningClient(**GOOD, ca_file=file)
     file.write_text("# a line of text\n" * 1000 + dps_emulator.ca_pem)
     ProvisioningClient(**GOOD, ca_file=file)
+
+
+def test_ca_file_that_is_not_a_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for path, kind in ((fifo, "FIFO"), (Path("/dev/zero"), "device")):
+        with pytest.raises(FileError, match=kind) as refused:
+            ProvisioningClient(**GOOD, ca_file=path)
+        assert isinstance(refused.value, OSError)
 
 
 def test_answer_that_does_not_come_is_a_timeout_error(dps_enrollment: Enrollment) -> None:

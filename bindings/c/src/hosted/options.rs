@@ -1,13 +1,11 @@
 //! From the C configuration to a client of `dps-client`, which checks every value.
 
 use std::fmt::Display;
-use std::fs::OpenOptions;
-use std::io::Read as _;
 use std::time::Duration;
 
 use dps_client::{
     DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy, ProxyChoice,
-    ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict,
+    ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict, file,
 };
 
 use crate::hosted::config::{dps_client_config, dps_transport};
@@ -53,24 +51,6 @@ unsafe fn given<'a>(name: &str, span: dps_span) -> Told<&'a [u8]> {
         let what = if span.ptr.is_null() { "a null pointer" } else { "a span" };
         refused(problem.0, format!("{name} is {what} with an impossible length of {}", span.len))
     })
-}
-
-/// A file of certificates. One that is too large is an error, not cut; one that is not a regular file is not waited for.
-fn read_certificates(path: &str) -> Told<Vec<u8>> {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
-    let unreadable = |problem: &dyn Display| refused(ErrorCode::File, format!("{path} cannot be read: {problem}"));
-    let file = options.read(true).open(path).map_err(|error| unreadable(&error))?;
-    if !file.metadata().map_err(|error| unreadable(&error))?.is_file() {
-        return Err(unreadable(&"it is not a regular file"));
-    }
-    let mut pem = Vec::new();
-    file.take(CA_FILE_MOST + 1).read_to_end(&mut pem).map_err(|error| unreadable(&error))?;
-    if pem.len() as u64 > CA_FILE_MOST {
-        return Err(unreadable(&format_args!("it has more than {CA_FILE_MOST} bytes")));
-    }
-    Ok(pem)
 }
 
 impl dps_client_config {
@@ -170,7 +150,10 @@ impl dps_client_config {
         // SAFETY: promised on.
         match (pem, unsafe { option("ca_file", self.ca_file)? }) {
             ([], None) => Ok(Roots::platform()),
-            ([], Some(path)) => parse(path, &read_certificates(path)?),
+            ([], Some(path)) => {
+                let unreadable = |error| refused(ErrorCode::File, format!("{path} cannot be read: {error}"));
+                parse(path, &file::read(path, CA_FILE_MOST).map_err(unreadable)?)
+            }
             (pem, None) => parse("ca_pem", pem),
             _ => Err(refused(ErrorCode::InvalidOption, "give ca_pem or ca_file, not both")),
         }
