@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use dps_core::error::ReplyProblem;
 use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, Verdict};
 use dps_net::{ProxyError, RootsError, UnusableProxy};
 
@@ -30,6 +31,7 @@ struct Inner {
     hints: Vec<Hint>,
     clock_skew: Option<i64>,
     needed: Option<usize>,
+    reply_problem: Option<ReplyProblem>,
     resume: Option<ResumeToken>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -47,6 +49,7 @@ impl DpsError {
             hints: Vec::new(),
             clock_skew: None,
             needed: None,
+            reply_problem: None,
             resume: None,
             source: None,
         }))
@@ -98,6 +101,7 @@ impl DpsError {
             hint.into_iter().chain(failure.hints().iter().filter(|other| !is_settled(hint, *other))).collect();
         failed.0.clock_skew = failure.clock_skew;
         failed.0.needed = failure.needed;
+        failed.0.reply_problem = failure.reply_problem;
         let refused = failure.code.family() == Family::Service && failure.verdict == Verdict::Never;
         failed.0.resume = operation.filter(|_| !refused).and_then(ResumeToken::of);
         failed
@@ -197,6 +201,12 @@ impl DpsError {
     #[must_use]
     pub fn needed_bytes(&self) -> Option<usize> {
         self.0.needed
+    }
+
+    /// What is wrong with the reply, where the code is [`ErrorCode::InvalidReply`] and the reply was JSON.
+    #[must_use]
+    pub fn reply_problem(&self) -> Option<ReplyProblem> {
+        self.0.reply_problem
     }
 
     /// What to go on from later, where the service had begun an operation and has not refused it.

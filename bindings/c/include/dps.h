@@ -482,8 +482,8 @@ typedef struct dps_config {
     /** For hints: whether the device's key was derived on this device from its group's. */
     bool key_derived_here;
     /**
-     * Whether to sign once more with the service's time when it refuses a token and this device's clock is far off
-     * (HTTPS only). Default: no; the failure names the skew instead.
+     * Whether to sign once more with the service's time when it refuses a token and this device's clock is far off. MQTT
+     * carries no time: there it comes by `dps_registration_correct_clock`. Default: no; the failure names the skew instead.
      */
     bool correct_clock;
 } dps_config;
@@ -634,6 +634,21 @@ dps_result dps_registration_set_time(dps_registration *registration,
                                      uint64_t unix_s);
 
 /**
+ * Takes the service's time, from wherever the caller has it, after the service refused a token over MQTT, which carries no
+ * time: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Where the clock here is far from it and the
+ * configuration's `correct_clock` allows it, `again` is set and the registration goes on, once, with a token by that time:
+ * poll it again. Where not, `again` is false, and the failure and its hints take the time into account.
+ *
+ * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the service
+ * has not refused a token.
+ */
+DPS_NODISCARD
+dps_result dps_registration_correct_clock(dps_registration *registration,
+                                          uint64_t now_ms,
+                                          uint64_t unix_s,
+                                          bool *again);
+
+/**
  * The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -736,6 +751,27 @@ enum {
     DPS_STATUS_DISABLED = 5,
 };
 
+/** What is wrong with a reply that is JSON and still cannot be used. A newer library may give new numbers. */
+typedef uint32_t dps_reply_problem;
+enum {
+    /** Nothing, or nothing that is known. */
+    DPS_REPLY_PROBLEM_NONE = 0,
+    /** It has no registration status. */
+    DPS_REPLY_PROBLEM_NO_STATUS = 1,
+    /** It has no usable operation id, though the registration is under way. */
+    DPS_REPLY_PROBLEM_NO_OPERATION = 2,
+    /** It assigns the device, but lacks the hub or the device id. */
+    DPS_REPLY_PROBLEM_NO_HUB = 3,
+    /** Its assigned hub is not a host name. */
+    DPS_REPLY_PROBLEM_HUB = 4,
+    /** Its device id is longer than 128 characters, or has characters that no device id of a hub has. */
+    DPS_REPLY_PROBLEM_DEVICE_ID = 5,
+    /** Its substatus is not a word. */
+    DPS_REPLY_PROBLEM_SUBSTATUS = 6,
+    /** Something that this library has no number for. */
+    DPS_REPLY_PROBLEM_OTHER = 7,
+};
+
 /**
  * What a registration or a lookup found out. Spans hold until the next call on the registration that takes it as not
  * const; what there is not is empty.
@@ -786,6 +822,8 @@ typedef struct dps_failure {
     int64_t clock_skew_s;
     /** The size in bytes that would have done, where a buffer was too small. */
     size_t needed;
+    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON. */
+    dps_reply_problem reply_problem;
 } dps_failure;
 
 /** A likely cause of a failure. Constants. */
@@ -1167,7 +1205,10 @@ typedef struct dps_client_config {
     bool no_proxy;
     /** Over MQTT: whether to send CONNECT, SUBSCRIBE and the registration in one flight, which saves two round trips. */
     bool pipelined;
-    /** Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off. */
+    /**
+     * Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off. MQTT
+     * carries no time: there the service's host is asked for it by one HTTPS request without a credential.
+     */
     bool correct_clock;
     /** The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`. */
     uint32_t log_level;
@@ -1193,6 +1234,11 @@ typedef struct dps_client_config {
     dps_progress_function progress;
     /** Passed to `progress` as it is. */
     void *progress_context;
+    /**
+     * Over MQTT, the port of HTTPS at the service's host, which is asked for the time. Default: 443. Over HTTPS it is
+     * refused, since every reply carries the time.
+     */
+    uint16_t service_time_port;
 } dps_client_config;
 
 /* Hosted: sizes of objects and structs --------------------------------------- */

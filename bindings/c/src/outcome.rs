@@ -1,5 +1,6 @@
 //! How a registration ended, as C reads it.
 
+use dps_core::error::ReplyProblem;
 use dps_core::message::Status;
 use dps_core::{ErrorCode, Failure, Hint, Outcome as Ended, Verdict};
 
@@ -23,6 +24,28 @@ pub enum dps_status {
     DPS_STATUS_FAILED = 4,
     /// The enrollment is disabled.
     DPS_STATUS_DISABLED = 5,
+}
+
+/// What is wrong with a reply that is JSON and still cannot be used. A newer library may give new numbers.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum dps_reply_problem {
+    /// Nothing, or nothing that is known.
+    DPS_REPLY_PROBLEM_NONE = 0,
+    /// It has no registration status.
+    DPS_REPLY_PROBLEM_NO_STATUS = 1,
+    /// It has no usable operation id, though the registration is under way.
+    DPS_REPLY_PROBLEM_NO_OPERATION = 2,
+    /// It assigns the device, but lacks the hub or the device id.
+    DPS_REPLY_PROBLEM_NO_HUB = 3,
+    /// Its assigned hub is not a host name.
+    DPS_REPLY_PROBLEM_HUB = 4,
+    /// Its device id is longer than 128 characters, or has characters that no device id of a hub has.
+    DPS_REPLY_PROBLEM_DEVICE_ID = 5,
+    /// Its substatus is not a word.
+    DPS_REPLY_PROBLEM_SUBSTATUS = 6,
+    /// Something that this library has no number for.
+    DPS_REPLY_PROBLEM_OTHER = 7,
 }
 
 /// What a registration or a lookup found out. Spans hold until the next call on the registration that takes it as not
@@ -75,6 +98,8 @@ pub struct dps_failure {
     pub clock_skew_s: i64,
     /// The size in bytes that would have done, where a buffer was too small.
     pub needed: usize,
+    /// With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON.
+    pub reply_problem: dps_reply_problem,
 }
 
 /// A likely cause of a failure. Constants.
@@ -106,6 +131,7 @@ impl dps_failure {
             timestamp: dps_span::EMPTY,
             clock_skew_s: 0,
             needed: 0,
+            reply_problem: dps_reply_problem::DPS_REPLY_PROBLEM_NONE,
         }
     }
 }
@@ -170,6 +196,19 @@ pub(crate) fn status(status: Status) -> dps_status {
     }
 }
 
+pub(crate) fn reply_problem(problem: Option<ReplyProblem>) -> dps_reply_problem {
+    match problem {
+        None => dps_reply_problem::DPS_REPLY_PROBLEM_NONE,
+        Some(ReplyProblem::NoStatus) => dps_reply_problem::DPS_REPLY_PROBLEM_NO_STATUS,
+        Some(ReplyProblem::NoOperation) => dps_reply_problem::DPS_REPLY_PROBLEM_NO_OPERATION,
+        Some(ReplyProblem::NoHub) => dps_reply_problem::DPS_REPLY_PROBLEM_NO_HUB,
+        Some(ReplyProblem::Hub) => dps_reply_problem::DPS_REPLY_PROBLEM_HUB,
+        Some(ReplyProblem::DeviceId) => dps_reply_problem::DPS_REPLY_PROBLEM_DEVICE_ID,
+        Some(ReplyProblem::Substatus) => dps_reply_problem::DPS_REPLY_PROBLEM_SUBSTATUS,
+        Some(_) => dps_reply_problem::DPS_REPLY_PROBLEM_OTHER,
+    }
+}
+
 /// Why it failed.
 ///
 /// Gives `DPS_ERROR_MISUSE` when it has not failed; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -189,6 +228,7 @@ pub unsafe extern "C" fn dps_registration_failure(
             timestamp: dps_span::of_option(found.timestamp),
             clock_skew_s: found.clock_skew.unwrap_or(0),
             needed: found.needed.unwrap_or(0),
+            reply_problem: reply_problem(found.reply_problem),
             ..dps_failure::new(found.code, found.verdict)
         });
         Ok(())

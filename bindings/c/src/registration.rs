@@ -2,7 +2,8 @@
 
 use dps_core::message::{LinkError, Reply, Request, RequestId, SignError};
 use dps_core::{
-    Config, ConfigError, ErrorCode, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor,
+    Config, ConfigError, ErrorCode, Identity, Instant, Misuse, Operation, Outcome as Ended, Registration, UnixSeconds,
+    WallAnchor,
 };
 
 use crate::action::dps_action;
@@ -126,6 +127,34 @@ pub unsafe extern "C" fn dps_registration_set_time(
     done(machine.map(|machine| {
         machine.set_wall_anchor(WallAnchor { at: Instant::from_millis(now_ms), unix: UnixSeconds::new(unix_s) });
     }))
+}
+
+/// Takes the service's time, from wherever the caller has it, after the service refused a token over MQTT, which carries no
+/// time: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Where the clock here is far from it and the
+/// configuration's `correct_clock` allows it, `again` is set and the registration goes on, once, with a token by that time:
+/// poll it again. Where not, `again` is false, and the failure and its hints take the time into account.
+///
+/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the service
+/// has not refused a token.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_correct_clock(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    unix_s: u64,
+    again: *mut bool,
+) -> dps_result {
+    let correct = || {
+        // SAFETY: as the caller promises.
+        let (machine, again) = unsafe { (value_mut(registration)?, output(again)?) };
+        match machine.outcome() {
+            Some(Ended::Failed(failure)) if failure.code == ErrorCode::Unauthorized => {}
+            _ => return Err(Refused::MISUSE),
+        }
+        let anchor = WallAnchor { at: Instant::from_millis(now_ms), unix: UnixSeconds::new(unix_s) };
+        again.write(machine.correct_clock(anchor));
+        Ok(())
+    };
+    done(correct())
 }
 
 /// The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.

@@ -13,7 +13,8 @@ unsigned checks_done, checks_failed;
     test(a_connection_that_ends_too_early) test(a_lookup) test(an_operation_that_is_resumed)      \
     test(answers_that_nobody_asked_for) test(objects_that_are_none) test(keys_that_are_copied)    \
     test(sizes_of_other_headers) test(names_for_the_hub) test(secrets_that_are_wiped)             \
-    test(failures_of_the_link_and_the_signer) test(values_that_can_never_work)
+    test(failures_of_the_link_and_the_signer) test(values_that_can_never_work)                    \
+    test(a_clock_that_is_corrected_over_mqtt) test(a_reply_that_cannot_be_used)
 
 #define DECLARE(name) void name(void);
 TESTS(DECLARE)

@@ -323,6 +323,29 @@ static void a_wrong_key(void)
     dps_error_free(error);
 }
 
+/* Over MQTT the service's time is asked for on the port that is named: once it is known, the clock is no likely cause. */
+static void service_time_port_is_asked_for_the_time(void)
+{
+    dps_client_config config = begin(DEVICE);
+    const char *const https = strrchr(getenv("DPS_TEST_HTTPS"), ':');
+    config.device_key = dps_span_of("MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=");
+    config.correct_clock = true;
+    CHECK(https != NULL);
+    config.service_time_port = (uint16_t)strtoul(https + 1, NULL, 10);
+    dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
+    over(&config, DPS_TRANSPORT_MQTT);
+    for (int known = 0; known <= 1; known++) {
+        config.correct_clock = known;
+        dps_error *const error = ends(DPS_ERROR_UNAUTHORIZED, &config);
+        dps_hint hint;
+        bool clock_is_a_cause = false;
+        for (size_t i = 0; dps_error_hint(error, i, &hint) == DPS_OK; i++)
+            clock_is_a_cause |= span_is(hint.name, "check-clock");
+        CHECK(clock_is_a_cause == !known);
+        dps_error_free(error);
+    }
+}
+
 static void a_lookup(void)
 {
     dps_client_config config = group_device("c-05");
@@ -631,6 +654,7 @@ static void *run_all(void *unused)
     null_spans();
     structs_of_earlier_programs();
     a_wrong_key();
+    service_time_port_is_asked_for_the_time();
     a_lookup();
     a_service_that_says_nothing();
     cancelling();

@@ -101,6 +101,64 @@ void a_refusal_over_http(void)
     dps_registration_clear(registration);
 }
 
+/* MQTT carries no time: it is handed over after the refusal, and the registration goes on once. */
+void a_clock_that_is_corrected_over_mqtt(void)
+{
+    static const char refusal[] = "{\"errorCode\":401000,\"trackingId\":\"9f-1\",\"message\":\"Unauthorized\"}";
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    dps_failure failure;
+    bool again = true;
+    for (int allowed = 0; allowed <= 1; allowed++) {
+        scene_begin(&memory);
+        dps_registration_clear(registration);
+        memory.config.correct_clock = allowed;
+        GIVES(DPS_OK, dps_registration_init(registration, &memory.config, DPS_BUFFER(memory.storage)));
+        GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+        CHECK(scene_until_send(&memory, 0, &action));
+        GIVES(DPS_ERROR_MISUSE, dps_registration_correct_clock(registration, 0, UNIX_S + 7200, &again));
+        GIVES(DPS_OK, answer(0, 401, action.id, "", refusal));
+        GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, NULL));
+        GIVES(DPS_OK, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, &again));
+        CHECK(again == allowed);
+        if (allowed) {
+            CHECK(scene_until_send(&memory, 10, &action) && action.token_generation == 2);
+            CHECK(strstr(action.token.ptr, "&se=1767236") != NULL);
+            GIVES(DPS_OK, answer(20, 401, action.id, "", refusal));
+            GIVES(DPS_OK, dps_registration_correct_clock(registration, 20, UNIX_S + 14400, &again));
+            CHECK(!again);
+        }
+        GIVES(DPS_OK, dps_registration_failure(registration, &failure));
+        CHECK(failure.result == DPS_ERROR_UNAUTHORIZED && failure.clock_skew_s == 7200);
+        dps_registration_clear(registration);
+    }
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_correct_clock(registration, 0, UNIX_S, &again));
+}
+
+void a_reply_that_cannot_be_used(void)
+{
+    static const struct {
+        const char *body;
+        dps_reply_problem problem;
+    } cases[] = {
+        {"{}", DPS_REPLY_PROBLEM_NO_STATUS},
+        {"{\"status\":\"assigned\",\"registrationState\":{\"deviceId\":\"a\"}}", DPS_REPLY_PROBLEM_NO_HUB},
+        {"{\"status\":\"assigned\",\"registrationState\":{\"assignedHub\":\"a;b\",\"deviceId\":\"a\"}}", DPS_REPLY_PROBLEM_HUB},
+    };
+    dps_action action;
+    dps_failure failure;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scene_begin(&memory);
+        CHECK(scene_until_send(&memory, 0, &action));
+        GIVES(DPS_OK, answer(0, 200, action.id, "", cases[i].body));
+        /* It is tried again until the time is up. */
+        GIVES(DPS_OK, dps_registration_poll(&memory.registration, 3600000, &action));
+        GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
+        CHECK(failure.result == DPS_ERROR_INVALID_REPLY && failure.reply_problem == cases[i].problem);
+        dps_registration_clear(&memory.registration);
+    }
+}
+
 void a_connection_that_ends_too_early(void)
 {
     dps_action action;

@@ -33,7 +33,9 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// timeout: for the whole registration. request_timeout: for one request or signature.
 /// poll_interval: between polls when the service gives no hint. minimum_spacing: at least, 1 s unless given.
 /// token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
-/// correct_clock: sign once more with the service's time when this device's clock is far off.
+/// correct_clock: sign once more with the service's time when this device's clock is far off. Over MQTT, which carries
+/// no time, the service's host is asked for it by one HTTPS request without a credential.
+/// service_time_port: over MQTT, the port of that request. Default: 443.
 /// keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.
 /// payload: a dict for the service's allocation webhook.
 /// reply_limit: the largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
@@ -53,7 +55,7 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        resume = None, on_progress = None,
+        resume = None, on_progress = None, service_time_port = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -82,6 +84,7 @@ impl Client {
         user_agent: Given<'_>,
         resume: Given<'_>,
         on_progress: Given<'_>,
+        service_time_port: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -113,6 +116,7 @@ impl Client {
             keep_alive => keep_alive: argument::duration_above_zero,
             payload => payload_json: options::payload,
             reply_limit => reply_limit: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=REPLY_MOST),
+            service_time_port => service_time_port: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=u16::MAX),
             seed => seed: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 0..=u32::MAX),
             api_version => api_version: argument::text,
             user_agent => user_agent: argument::text,

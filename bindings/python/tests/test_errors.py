@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dps_client.errors
 import pytest
@@ -114,6 +114,21 @@ def test_a_wrong_clock_is_named(dps_enrollment: Enrollment, dps_emulator: Emulat
         dps_emulator.set_clock_offset(0)
 
 
+@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws"])
+def test_clock_is_corrected_over_mqtt_by_the_time_from_service_time_port(
+    dps_enrollment: Enrollment, dps_emulator: Emulator, transport: Literal["mqtt", "mqtt-ws"]
+) -> None:
+    port = int(dps_enrollment.client_kwargs()["endpoint"].rpartition(":")[2])
+    options = dps_enrollment.client_kwargs(transport)
+    dps_emulator.set_clock_offset(timedelta(days=2))
+    try:
+        with pytest.raises(ServiceError):
+            ProvisioningClient(**options, service_time_port=port).register()
+        assert ProvisioningClient(**options, service_time_port=port, correct_clock=True).register().hub
+    finally:
+        dps_emulator.set_clock_offset(0)
+
+
 GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "attestation": SymmetricKey("A" * 43)}
 
 
@@ -149,6 +164,9 @@ GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "atte
         ({"api_version": "latest"}, "2021-06-01"),
         ({"keep_alive": 30}, "only MQTT"),
         ({"pipelined": True}, "only MQTT"),
+        ({"service_time_port": 8443}, "HTTPS carries the service's time"),
+        ({"service_time_port": 0, "transport": "mqtt"}, "'service_time_port'.*1 to 65535"),
+        ({"service_time_port": 65536, "transport": "mqtt"}, "'service_time_port'.*1 to 65535"),
     ],
     ids=str,
 )
@@ -170,6 +188,7 @@ def test_bad_value_is_a_value_error_that_names_the_argument(option: dict[str, An
         ({"reply_limit": True}, "'reply_limit'.*not bool"),
         ({"seed": "x"}, "'seed'.*not str"),
         ({"correct_clock": 1}, "'correct_clock'.*bool"),
+        ({"service_time_port": "443"}, "'service_time_port'.*not str"),
         ({"ca_pem": 5}, "'ca_pem'.*not int"),
         ({"ca_file": 5}, "'ca_file'"),
         ({"endpoint": 5}, "'endpoint'.*not int"),

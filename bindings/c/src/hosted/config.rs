@@ -71,7 +71,8 @@ pub struct dps_client_config {
     pub no_proxy: bool,
     /// Over MQTT: whether to send CONNECT, SUBSCRIBE and the registration in one flight, which saves two round trips.
     pub pipelined: bool,
-    /// Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off.
+    /// Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off. MQTT
+    /// carries no time: there the service's host is asked for it by one HTTPS request without a credential.
     pub correct_clock: bool,
     /// The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`.
     pub log_level: u32,
@@ -97,6 +98,9 @@ pub struct dps_client_config {
     pub progress: dps_progress_function,
     /// Passed to `progress` as it is.
     pub progress_context: *mut c_void,
+    /// Over MQTT, the port of HTTPS at the service's host, which is asked for the time. Default: 443. Over HTTPS it is
+    /// refused, since every reply carries the time.
+    pub service_time_port: u16,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and an optional function, for which zero is valid.

@@ -3,11 +3,12 @@
 use core::ffi::c_char;
 use std::ffi::CString;
 
+use dps_client::core::error::ReplyProblem;
 use dps_client::{DpsError, ErrorCode, Hint, Verdict};
 
 use crate::hosted::assignment::c_text;
 use crate::memory::{dps_span, output};
-use crate::outcome::{dps_failure, dps_hint};
+use crate::outcome::{dps_failure, dps_hint, reply_problem};
 use crate::result::{Refused, done, dps_result};
 
 /// Why a call failed. Freed with `dps_error_free`; what it gives lives as long.
@@ -22,6 +23,7 @@ pub struct dps_error {
     timestamp: String,
     clock_skew_s: Option<i64>,
     needed: Option<usize>,
+    reply_problem: Option<ReplyProblem>,
     hints: Vec<Hint>,
     resume: CString,
 }
@@ -40,6 +42,7 @@ impl dps_error {
             timestamp: String::new(),
             clock_skew_s: None,
             needed: None,
+            reply_problem: None,
             hints: Vec::new(),
             resume: CString::default(),
         })
@@ -63,6 +66,7 @@ impl From<DpsError> for Box<dps_error> {
             timestamp: error.timestamp().unwrap_or_default().to_owned(),
             clock_skew_s: error.clock_skew_seconds(),
             needed: error.needed_bytes(),
+            reply_problem: error.reply_problem(),
             hints: error.hints().to_vec(),
             resume: c_text(error.resume_token().map(dps_client::ResumeToken::as_str)),
         })
@@ -93,6 +97,7 @@ pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mu
             timestamp: dps_span::of(&error.timestamp),
             clock_skew_s: error.clock_skew_s.unwrap_or(0),
             needed: error.needed.unwrap_or(0),
+            reply_problem: reply_problem(error.reply_problem),
             ..dps_failure::new(error.code, error.verdict)
         });
         Ok(())

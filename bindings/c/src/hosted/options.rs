@@ -98,6 +98,9 @@ impl dps_client_config {
         if self.seed > 0 {
             builder = builder.seed(self.seed);
         }
+        if self.service_time_port > 0 {
+            builder = builder.service_time_port(self.service_time_port);
+        }
         if self.reply_limit > 0 {
             builder = builder.reply_limit(self.reply_limit);
         }

@@ -270,7 +270,9 @@ class Client:
     timeout: for the whole registration. request_timeout: for one request or signature.
     poll_interval: between polls when the service gives no hint. minimum_spacing: at least, 1 s unless given.
     token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
-    correct_clock: sign once more with the service's time when this device's clock is far off.
+    correct_clock: sign once more with the service's time when this device's clock is far off. Over MQTT, which carries
+    no time, the service's host is asked for it by one HTTPS request without a credential.
+    service_time_port: over MQTT, the port of that request. Default: 443.
     keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.
     payload: a dict for the service's allocation webhook.
     reply_limit: the largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
@@ -308,6 +310,7 @@ class Client:
         user_agent: str | None = None,
         resume: str | None = None,
         on_progress: Callable[[Progress], object] | None = None,
+        service_time_port: int | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
