@@ -311,7 +311,7 @@ mod tests {
         let [Ok(named), Ok(point), Ok(target)] = WRITER.map(std::env::var) else { return };
         let stop_at = |reached: WritePoint| {
             if format!("{reached:?}") == point {
-                eprintln!("reached");
+                io::stderr().write_all(b"reached\n").unwrap();
                 loop {
                     std::thread::park();
                 }
