@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Site, send_on};
 use common::{KEY, SCOPE, device_token};
-use dps_emulator::{At, Emulator, EmulatorOptions, EnrollmentGroup, Fault, IndividualEnrollment, Scope, StartError};
+use dps_emulator::{
+    At, Emulator, EmulatorOptions, EnrollmentGroup, Fault, IndividualEnrollment, Refusal, Scope, StartError,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -78,6 +80,32 @@ async fn many_devices_at_the_same_time() {
         device.await.unwrap();
     }
     assert_eq!(site.emulator.with_service(|service| service.hub_devices().count()), 100);
+}
+
+#[tokio::test]
+async fn refusals_after_waits_for_a_refusal_and_returns_the_later_ones() {
+    let (site, key) = at_once().await;
+    let refused = async |id: &str| {
+        assert_eq!(site.register(id, &key).await.unwrap().status, 401);
+    };
+    // Waits until there is one.
+    let (first, ()) = tokio::join!(timeout(LONG, site.emulator.refusals_after(0)), refused("dev-02"));
+    let first = first.unwrap();
+    let names =
+        |refusals: &[Refusal]| refusals.iter().map(|refusal| refusal.registration_id.clone()).collect::<Vec<_>>();
+    assert_eq!((names(&first), first[0].number), (vec!["dev-02".to_owned()], 1));
+    // What was accepted is no refusal.
+    assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
+    assert!(
+        timeout(Duration::from_millis(1), site.emulator.refusals_after(1)).await.is_err(),
+        "there is no second one"
+    );
+    refused("dev-03").await;
+    refused("dev-04").await;
+    let later = timeout(LONG, site.emulator.refusals_after(1)).await.unwrap();
+    assert_eq!(names(&later), ["dev-03", "dev-04"]);
+    let last = timeout(LONG, site.emulator.refusals_after(later[0].number)).await.unwrap();
+    assert_eq!((names(&last), last[0].number), (vec!["dev-04".to_owned()], 3));
 }
 
 #[tokio::test]

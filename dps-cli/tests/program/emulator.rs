@@ -107,6 +107,42 @@ fn a_reader_that_goes_away_does_not_end_it() {
 }
 
 #[test]
+fn verbose_emulator_logs_each_exchange_in_one_line() {
+    use std::io::Read as _;
+
+    let (mut child, ready) = start(&["-v"]);
+    let (ca, owner) = (path(&ready, "caFile"), path(&ready, "connectionStringFile"));
+    let folder = Folder::new();
+    let key = folder.file("device.key");
+    let enroll = ["enrollment", "create", "--registration-id", "dev-01", "--key-out", &key, "--ca-file", ca];
+    dps(enroll).args(["--connection-string-file", owner]).run().code(0);
+    for transport in ["https", "mqtt"] {
+        let endpoint = path(&ready["endpoints"], transport);
+        let line = ["--registration-id", "dev-01", "--key-file", &key, "--endpoint", endpoint, "--ca-file", ca];
+        dps(["register", "--id-scope", "0ne00A1B2C3", "--transport", transport]).args(line).run().code(0);
+    }
+
+    let mut stderr = child.stderr.take().unwrap();
+    stop(child, Signal::TERM).code(0);
+    let mut logged = String::new();
+    stderr.read_to_string(&mut logged).unwrap();
+    for expected in [
+        &["over=\"https\"", "call=\"PUT /enrollments/dev-01\"", "status=200"][..],
+        &["over=\"https\"", "device=\"dev-01\"", "call=\"register\"", "status=202", "wait_s=1"],
+        &["over=\"https\"", "device=\"dev-01\"", "call=\"poll\"", "status=200"],
+        &["over=\"mqtt\"", "device=\"dev-01\"", "call=\"connect\"", "status=0"],
+        &["over=\"mqtt\"", "device=\"dev-01\"", "call=\"subscribe\"", "status=1"],
+        &["over=\"mqtt\"", "device=\"dev-01\"", "call=\"register\"", "status=202", "wait_s=1"],
+        &["over=\"mqtt\"", "device=\"dev-01\"", "call=\"poll\"", "status=200"],
+    ] {
+        let found = logged.lines().any(|line| expected.iter().all(|part| line.contains(part)));
+        assert!(found, "no line has {expected:?}:\n{logged}");
+    }
+    let count = |part: &str| logged.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("call=\"register\""), 2, "{logged}");
+}
+
+#[test]
 fn refusals_are_told_on_stderr_and_listed_by_log() {
     use std::io::Read as _;
 
