@@ -43,9 +43,13 @@ const NOT_AUTHORIZED: [u8; 4] = [0x20, 2, 0, 5];
 
 /// `gateway-7` at `hub-a.test`, as `dev-01` was assigned it.
 fn provisioned() -> World {
+    provisioned_as("gateway-7")
+}
+
+fn provisioned_as(device_id: &str) -> World {
     let mut world = World::new(ServiceOptions::new().hub("hub-a.test", 1).hub("hub-b.test", 1));
     let tags = Map::from_iter([("site".to_owned(), Value::from("a"))]);
-    let enrollment = IndividualEnrollment::new("dev-01").device_id("gateway-7").primary_key(key(KEY));
+    let enrollment = IndividualEnrollment::new("dev-01").device_id(device_id).primary_key(key(KEY));
     let enrollment = enrollment.initial_twin(tags, Map::from_iter([("rate".to_owned(), Value::from(5))]));
     world.enroll(enrollment.allocation(dps_emulator::AllocationPolicy::Static, ["hub-a.test"]));
     assert_eq!(world.provision("dev-01", KEY).status, 200);
@@ -59,12 +63,16 @@ fn says(world: &mut World, session: &mut Session, bytes: &[u8]) -> Vec<Effect> {
 
 /// CONNECT with this key, and what the hub answers.
 fn connect(world: &mut World, hub: &str, signed_with: &str) -> (Session, Vec<u8>) {
-    let password = token(signed_with, &encode(&format!("{hub}/devices/gateway-7")), world.device_s() + 3600, "");
+    connect_as(world, hub, "gateway-7", signed_with)
+}
+
+fn connect_as(world: &mut World, hub: &str, device_id: &str, signed_with: &str) -> (Session, Vec<u8>) {
+    let password = token(signed_with, &encode(&format!("{hub}/devices/{device_id}")), world.device_s() + 3600, "");
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.extend_from_slice(&[4, 0xc2, 0, 60]);
-    text(&mut body, "gateway-7");
-    text(&mut body, &format!("{hub}/gateway-7/?api-version=2021-04-12"));
+    text(&mut body, device_id);
+    text(&mut body, &format!("{hub}/{device_id}/?api-version=2021-04-12"));
     text(&mut body, &password);
     let mut session = Session::new();
     let effects = says(world, &mut session, &packet(0x10, &body));
@@ -108,6 +116,29 @@ fn a_provisioned_device_signs_in_reads_its_twin_and_sends() {
         says(&mut world, &mut session, &publish("devices/other/messages/events/", b"")).last(),
         Some(&Effect::Close)
     );
+}
+
+#[test]
+fn topics_have_the_device_id_percent_encoded() {
+    let device_id = "aZ9-:.+%_#*?!(),=@;$'";
+    let mut world = provisioned_as(device_id);
+    let (mut session, answer) = connect_as(&mut world, "hub-a.test", device_id, KEY);
+    assert_eq!(answer, ACCEPTED);
+    let commands = format!("devices/{}/messages/devicebound/#", encode(device_id));
+    assert_eq!(says(&mut world, &mut session, &subscribe(&commands)), [Effect::Send(vec![0x90, 3, 0, 1, 1])]);
+    let telemetry = format!("devices/{}/messages/events/", encode(device_id));
+    let acknowledged = says(&mut world, &mut session, &publish(&telemetry, b"{}"));
+    assert_eq!(acknowledged, [Effect::Send(vec![0x40, 2, 0, 7])]);
+    assert_eq!(world.service.hub_counters("hub-a.test", device_id).telemetry, 1);
+}
+
+#[test]
+fn a_device_id_is_no_wildcard() {
+    let mut world = provisioned_as("+");
+    let (mut session, answer) = connect_as(&mut world, "hub-a.test", "+", KEY);
+    assert_eq!(answer, ACCEPTED);
+    let refused = says(&mut world, &mut session, &subscribe("devices/+/messages/devicebound/#"));
+    assert_eq!(refused, [Effect::Send(vec![0x90, 3, 0, 1, 0x80])]);
 }
 
 #[test]

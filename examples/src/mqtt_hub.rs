@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::BytesMut;
 use dps_client::{HubCredentials, ProxyChoice, Resolver, Roots};
 use dps_net::{Dialer, TlsStream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe};
 use rumqttc::mqttbytes::{Error as PacketError, QoS};
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub const MQTT_PORT: u16 = 8883;
 const LIMIT: Duration = Duration::from_secs(30);
 /// The longest packet that is taken, in bytes; a twin has at most 32 KiB of properties and as much of tags.
 const PACKET_MAX: usize = 256 * 1024;
+/// What is not percent-encoded in a URI (RFC 3986, section 2.3).
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 
 /// The way to every hub that a device may be assigned to.
@@ -143,8 +146,7 @@ impl Session {
     /// # Errors
     /// [`Gone`].
     pub async fn send(&mut self, message: &str) -> Result<(), Gone> {
-        let topic = format!("devices/{}/messages/events/", self.device_id);
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, message);
+        let mut publish = Publish::new(telemetry_topic(&self.device_id), QoS::AtLeastOnce, message);
         publish.pkid = 2;
         let taken = async {
             self.send_packet(&Packet::Publish(publish)).await?;
@@ -210,5 +212,22 @@ impl Session {
                 return Err(Gone::Lost("the hub closed the connection".into()));
             }
         }
+    }
+}
+
+/// Where a hub takes messages of a device. Device ids may contain `#` and `+`, which no topic of a message may contain.
+fn telemetry_topic(device_id: &str) -> String {
+    format!("devices/{}/messages/events/", utf8_percent_encode(device_id, &UNRESERVED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telemetry_topic;
+
+    #[test]
+    fn device_id_of_the_whole_alphabet_is_one_level_of_the_topic() {
+        let topic = telemetry_topic("aZ9-:.+%_#*?!(),=@;$'");
+        assert_eq!(topic, "devices/aZ9-%3A.%2B%25_%23%2A%3F%21%28%29%2C%3D%40%3B%24%27/messages/events/");
+        assert_eq!(telemetry_topic("gateway-7"), "devices/gateway-7/messages/events/");
     }
 }

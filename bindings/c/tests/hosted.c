@@ -89,6 +89,19 @@ static void is_assigned(const dps_client_config *config, const char *id)
     dps_error_free(error);
 }
 
+/* A connection string with this device id would name another host: there is none. */
+static void device_id_with_a_semicolon(void)
+{
+    dps_client_config config = begin("dev-semicolon");
+    dps_assignment *assignment = NULL;
+    config.device_key = dps_span_of(DEVICE_KEY);
+    GIVES(DPS_OK, dps_client_register(&config, &assignment, NULL));
+    CHECK(strcmp(dps_assignment_device_id(assignment), "x;HostName=evil") == 0);
+    CHECK(strcmp(dps_assignment_hub(assignment), "hub-a.test") == 0);
+    CHECK(strcmp(dps_assignment_connection_string(assignment), "") == 0);
+    dps_assignment_free(assignment);
+}
+
 static void every_credential_over_every_transport(void)
 {
     for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
@@ -647,6 +660,7 @@ static void *run_all(void *unused)
 {
     (void)unused;
     every_credential_over_every_transport();
+    device_id_with_a_semicolon();
     authorities_as_text();
     null_for_every_pointer();
     options_that_can_never_work();

@@ -13,6 +13,7 @@ import pytest
 from dps_client import (
     Assignment,
     AsyncProvisioningClient,
+    ConfigurationError,
     DpsError,
     GroupKey,
     HubCredentials,
@@ -110,6 +111,16 @@ def test_the_hub_takes_the_connection_string_and_the_credentials(dps_enrollment:
     assert asyncio.run(await_password(credentials)) == password.expose()
     short = assignment.hub_credentials(password_life=timedelta(minutes=5)).password()
     assert short.expires_at < password.expires_at
+
+
+def test_connection_string_refuses_a_device_id_with_a_semicolon() -> None:
+    with Emulator(assigning=0) as emulator:
+        assignment = sync(emulator.enroll("dev-01", device_id="x;HostName=evil").client_kwargs())
+    assert assignment.device_id == "x;HostName=evil"
+    with pytest.raises(ConfigurationError, match=";") as refused:
+        assignment.connection_string()
+    assert refused.value.name == "invalid-option"
+    assert assignment.hub_credentials().client_id == "x;HostName=evil"
 
 
 async def await_password(credentials: HubCredentials) -> str:

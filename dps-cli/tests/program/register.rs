@@ -54,6 +54,21 @@ fn the_connection_string_is_printed_on_request_alone() {
 }
 
 #[test]
+fn connection_string_of_a_device_id_with_a_semicolon_is_refused() {
+    let service = Service::with(|options| options.assign_at_once(true));
+    let key = service.enroll(IndividualEnrollment::new("dev-01").device_id("x;HostName=evil"));
+    let files = ["--key-file", &key, "--json"];
+    let asked = service.as_device("register --connection-string", "dev-01", &files).run().code(3);
+    assert!(!asked.stdout.contains("SharedAccessKey"), "{}", asked.stdout);
+    let error = asked.error();
+    assert_eq!(error["name"], "invalid-option");
+    assert!(error["message"].as_str().unwrap().contains(';'), "{error}");
+    // Without it, the device id is shown as it is.
+    let result = service.as_device("register", "dev-01", &files).run().code(0).json();
+    assert_eq!(result["deviceId"], "x;HostName=evil");
+}
+
+#[test]
 fn a_payload_goes_out_and_comes_back() {
     let service = Service::with(|options| options.service(|service: ServiceOptions| service.echo_payload(true)));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));

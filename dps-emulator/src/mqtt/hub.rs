@@ -6,6 +6,7 @@
 use mqtt_protocol_core::mqtt::packet::v3_1_1;
 use serde_json::{Map, Value, json};
 
+use crate::encoding::percent_decode;
 use crate::exchanges::Exchange;
 use crate::now::Now;
 use crate::service::Service;
@@ -66,7 +67,15 @@ impl HubClient {
     }
 
     pub(super) fn takes_filter(&self, filter: &str) -> bool {
-        filter == TWIN_REPLIES || filter == format!("devices/{}/messages/devicebound/#", self.device_id)
+        filter == TWIN_REPLIES || self.topic_of_device(filter) == Some("messages/devicebound/#")
+    }
+
+    /// What follows `devices/{deviceId}/` in a topic of this device. The id is percent-encoded there, since it may contain
+    /// what is a wildcard in a topic; one without wildcards may also be as it is.
+    fn topic_of_device<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let (id, rest) = topic.strip_prefix("devices/")?.split_once('/')?;
+        let is_own = id == self.device_id || percent_decode(id).is_some_and(|id| id == self.device_id);
+        (is_own && !id.contains(['+', '#'])).then_some(rest)
     }
 
     /// `None` for a topic that ends the connection.
@@ -74,7 +83,7 @@ impl HubClient {
         let note = |service: &mut Service, call: &str, status| {
             service.exchanges.note(|| Exchange::new(&self.device_id, call, status));
         };
-        if topic.starts_with(&format!("devices/{}/messages/events/", self.device_id)) {
+        if self.topic_of_device(topic).is_some_and(|topic| topic.starts_with("messages/events/")) {
             service.hubs.count(&self.hub, &self.device_id, |counters| counters.telemetry += 1);
             note(service, "hub telemetry", 0);
             return Some(Reply::Nothing);

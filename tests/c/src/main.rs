@@ -19,6 +19,10 @@ const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1K
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
+/// A device whose device id a connection string cannot hold. It has the same key.
+const OTHER_DEVICE: &str = "dev-semicolon";
+const OTHER_DEVICE_ID: &str = "x;HostName=evil";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
@@ -63,6 +67,8 @@ async fn service() -> Result<Emulator, Box<dyn Error>> {
         (emulator.now(), SymmetricKey::from_base64(GROUP_KEY)?, SymmetricKey::from_base64(DEVICE_KEY)?);
     emulator.with_service(|service| {
         service.put_group(now, EnrollmentGroup::new("line-7").primary_key(group))?;
+        let other = IndividualEnrollment::new(OTHER_DEVICE).device_id(OTHER_DEVICE_ID).primary_key(device.clone());
+        service.put_enrollment(now, other)?;
         service.put_enrollment(now, IndividualEnrollment::new(DEVICE).primary_key(device)).map(drop)
     })?;
     Ok(emulator)
