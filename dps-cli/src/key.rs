@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey};
+use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey, on_wiped_stack};
 use dps_core::credentials::derive_device_key;
 use dps_core::{Key, RegistrationId};
 use zeroize::Zeroizing;
@@ -29,7 +29,8 @@ pub(crate) enum KeySource {
 /// A key's base64 text that was found good.
 pub(crate) struct KeyText {
     text: SecretText,
-    key: Key,
+    /// On the heap, since a value that is moved on the stack leaves copies there.
+    key: Box<Key>,
 }
 
 /// A key, and whose it is.
@@ -120,7 +121,7 @@ pub(crate) fn read_group_key(file: Option<&Path>) -> Result<Key> {
         None if is_set(GROUP_VARIABLE) => KeySource::Variable(GROUP_VARIABLE),
         None => return Err(Failure::usage("a group's key is needed: --group-key-file FILE, or DPS_GROUP_KEY")),
     };
-    Ok(source.read("the group's key", secret::read)?.key)
+    Ok(*source.read("the group's key", secret::read)?.key)
 }
 
 /// Reads any symmetric key from a file.
@@ -150,7 +151,8 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = Key::from_base64_explained(&text).map_err(secret::wrong_in(path))?;
+                let key = on_wiped_stack(|| Key::from_base64_explained(&text).map(Box::new))
+                    .map_err(secret::wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
@@ -158,7 +160,8 @@ impl KeySource {
                     Failure::new(dps_core::ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
                 })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
-                let key = Key::from_base64_explained(&text).map_err(|error| Failure::from(error).in_source(name))?;
+                let key = on_wiped_stack(|| Key::from_base64_explained(&text).map(Box::new))
+                    .map_err(|error| Failure::from(error).in_source(name))?;
                 Ok(KeyText { text, key })
             }
         }

@@ -114,13 +114,14 @@ impl fmt::Debug for GroupKey {
     }
 }
 
-/// Puts a key where it stays: a value that is moved on the stack leaves a copy at each place.
+/// Puts a key on the heap, where it stays.
 fn held<E>(make: impl FnOnce() -> Result<Key, E>) -> Result<Arc<Key>, E> {
     on_wiped_stack(|| make().map(Arc::new))
 }
 
-/// Wipes the part of the stack that `work` used, but not what it returns.
-pub(crate) fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
+/// Does `work`, and wipes the part of the stack that it used, up to 8 KiB, but not what it returns. For work with a key: a
+/// value that is moved on the stack leaves a copy at each place.
+pub fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     /// More than reading, deriving or signing with a key takes.
     const USED: usize = 8 * 1024;
 

@@ -60,7 +60,7 @@ pub use carrier::Transport;
 pub use client::ProvisioningClient;
 pub use error::DpsError;
 pub use hub::{HubCredentials, HubPassword};
-pub use key::{GroupKey, SymmetricKey};
+pub use key::{GroupKey, SymmetricKey, on_wiped_stack};
 pub use link::SendLink;
 #[doc(hidden)]
 pub use private_file::WritePoint;
