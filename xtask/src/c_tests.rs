@@ -29,6 +29,16 @@ pub(crate) fn compile(
     Ok(program)
 }
 
+/// Compiles a program of the tests' folder with the release build of the library, which must be there, and runs it beside a
+/// service.
+pub(crate) fn run_with_release_build(name: &str) -> Outcome {
+    let folder = target_dir().join("c");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let library = target_dir().join("release/libdps.a");
+    let program = compile(&folder, &format!("{name}-release"), &[&format!("{name}.c")], &[], Some(&library))?;
+    run(&mut command(target_dir().join("debug/c-service"), [&program]))
+}
+
 /// The two programs of tests.
 pub(crate) struct Tests {
     bare: PathBuf,

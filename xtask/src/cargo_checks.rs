@@ -79,12 +79,6 @@ pub(crate) fn floods() -> Outcome {
     Ok(())
 }
 
-/// Of a release build. The unit tests hold the same for a debug build.
-pub(crate) fn memory() -> Outcome {
-    let test = ["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "memory"];
-    run(&mut cargo(test.iter().chain(&["--", "--nocapture"])))
-}
-
 /// The tests hold the same expectations; this writes what comes out, to be looked at in the diff.
 pub(crate) fn write_golden() -> Outcome {
     let mut test = cargo(["test", "--locked", "--quiet", "-p", "dps-edge", "--test", "golden"]);

@@ -152,6 +152,7 @@ pub(crate) fn check() -> Outcome {
         .map_err(|error| format!("{}: {error}", staging.display()))?;
     build_workspace()?;
     crate::small_stack::check_c()?;
+    crate::memory::check_c()?;
     let outside = std::env::temp_dir().join(format!("dps-outside-{}", std::process::id()));
     let checked = programs_outside(&moved, &outside);
     let _ = std::fs::remove_dir_all(&outside);

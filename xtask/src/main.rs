@@ -25,6 +25,7 @@ mod install_c;
 mod interop;
 mod interop_service;
 mod layers;
+mod memory;
 mod miri;
 mod mutants;
 mod page;
@@ -122,7 +123,7 @@ const OTHERS: &[Task] = &[
     Task {
         name: "memory",
         about: "what of key, token and proxy password is in the memory of a release build that registers",
-        run: cargo_checks::memory,
+        run: memory::check,
     },
     Task { name: "setup", about: "install what the checks need", run: setup::install },
     Task { name: "test", about: "install what is missing, then run every check", run: test },

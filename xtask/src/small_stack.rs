@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use crate::c::SYSTEM_LIBRARIES;
-use crate::c_tests::WARNINGS;
+use crate::c_tests::run_with_release_build;
 use crate::run::{Outcome, build_workspace, cargo, command, output, run, target_dir};
 
 pub(crate) fn check() -> Outcome {
@@ -16,14 +15,8 @@ pub(crate) fn check() -> Outcome {
 
 /// The C part, once the release build of the library is there.
 pub(crate) fn check_c() -> Outcome {
-    let release = target_dir().join("release");
-    stays_loaded(&release.join("libdps.so"))?;
-    let program = target_dir().join("small-stack");
-    let mut gcc = command("gcc", WARNINGS);
-    gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-Ibindings/c/include"]);
-    gcc.arg("bindings/c/tests/small_stack.c").arg(release.join("libdps.a")).args(SYSTEM_LIBRARIES.split(' '));
-    run(gcc.arg("-o").arg(&program))?;
-    run(&mut command(target_dir().join("debug/c-service"), [&program]))
+    stays_loaded(&target_dir().join("release/libdps.so"))?;
+    run_with_release_build("small_stack")
 }
 
 /// A thread that resolves a name may outlive its call, so that the library must not be unloaded under it.
