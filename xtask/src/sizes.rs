@@ -27,7 +27,7 @@ const ROWS: [(&str, &[&str]); 4] = [
 
 /// The most flash, in bytes, on a Cortex-M4 for each row: built by stable, and with core rebuilt. To be lowered whenever
 /// the library gets smaller.
-const FLASH_MOST: [(u64, u64); 4] = [(3_850, 4_000), (6_750, 6_950), (21_800, 21_900), (24_700, 24_900)];
+const FLASH_MOST: [(u64, u64); 4] = [(3_850, 4_000), (6_750, 6_950), (21_800, 21_900), (24_900, 25_000)];
 /// The most stack, in bytes.
 const STACK_MOST: u64 = 1_500;
 /// The table is out of date when a figure is off by more than this share of it, in hundredths.
