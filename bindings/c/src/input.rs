@@ -1,12 +1,15 @@
 //! The structs that a C program fills in, read by the size that they say.
 
-use core::mem::{MaybeUninit, size_of};
+#[cfg(any(dps_hosted, test))]
+use core::mem::MaybeUninit;
 use core::ptr;
 
 #[cfg(not(dps_hosted))]
 use crate::memory::shared;
 use crate::memory::usable;
-use crate::result::{Outcome, Refused};
+use crate::result::Outcome;
+#[cfg(any(dps_hosted, test))]
+use crate::result::Refused;
 
 /// A struct that the caller fills in. For programs on an operating system its first member is its size, a `usize`, so
 /// that it can grow: what the library does not know must be zero, what the caller does not know counts as zero. A new
