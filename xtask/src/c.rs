@@ -10,6 +10,13 @@ use crate::run::{Outcome, build_workspace, command, exists, output, run, target_
 pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
 pub(crate) const SANITIZERS: [&str; 3] =
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+pub(crate) const VALGRIND: [&str; 5] = [
+    "valgrind",
+    "--quiet",
+    "--error-exitcode=9",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+];
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 /// Uses the header's macros, and links only where the flavors of header and library are the same.
 const DIALECTS: &str = "bindings/c/tests/dialects.c";
@@ -30,13 +37,7 @@ pub(crate) fn check() -> Outcome {
     sanitized.run(&[])?;
     examples(&folder)?;
     let plain = Tests::build(&folder, "plain", &[], &library())?;
-    plain.run(&[
-        "valgrind",
-        "--quiet",
-        "--error-exitcode=9",
-        "--leak-check=full",
-        "--errors-for-leak-kinds=definite,indirect,possible",
-    ])?;
+    plain.run(&VALGRIND)?;
     crate::stalled_resolver::check_c(&stalled(&folder)?, &folder)?;
     faults(&folder)
 }

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
-use crate::c::SYSTEM_LIBRARIES;
+use crate::c::{SYSTEM_LIBRARIES, VALGRIND};
+use crate::c_tests::{Tests, compile};
 use crate::run::{Outcome, arguments, build_workspace, cargo, command, output, run, target_dir};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -154,7 +155,7 @@ pub(crate) fn check() -> Outcome {
     crate::small_stack::check_c()?;
     crate::memory::check_c()?;
     let outside = std::env::temp_dir().join(format!("dps-outside-{}", std::process::id()));
-    let checked = programs_outside(&moved, &outside);
+    let checked = programs_outside(&moved, &outside).and_then(|()| under_valgrind(&moved, &folder));
     let _ = std::fs::remove_dir_all(&outside);
     checked
 }
@@ -180,6 +181,25 @@ fn programs_outside(place: &Place, outside: &Path) -> Outcome {
     script("cmake -S . -B build -Ddps_DIR=\"$LIB/cmake/dps\" > cmake.log && cmake --build build >> cmake.log")?;
     for program in ["shared", "static", "partly-static", "build/register", "build/register_static"] {
         registers(place, &outside.join(program))?;
+    }
+    Ok(())
+}
+
+/// The tests of the C library with what was installed: valgrind finds nothing in them, and still finds what is wrong.
+fn under_valgrind(place: &Place, folder: &Path) -> Outcome {
+    let vectors = crate::c_vectors::write(folder.join("c"))?;
+    let suppressions = format!("--suppressions={}", place.prefix.join("share/dps/valgrind.supp").display());
+    let valgrind = [&VALGRIND[..], &[suppressions.as_str()]].concat();
+    let wrong = compile(&vectors, "uninitialized", &["uninitialized.c"], &[], Some(&place.lib().join("libdps.a")))?;
+    let found = output(command(valgrind[0], &valgrind[1..]).arg(&wrong));
+    // In Rust's functions too, not only in those that C calls.
+    let in_rust = |said: &String| said.contains("depends on uninitialised value") && said.contains("dps_core::");
+    if !found.as_ref().is_err_and(in_rust) {
+        return Err(format!("valgrind does not find a key that was not written: {found:?}"));
+    }
+    let lib = format!("-Wl,-rpath,{}", place.lib().display());
+    for (kind, flags, library) in [("static", &[][..], "libdps.a"), ("shared", &[lib.as_str()][..], "libdps.so")] {
+        Tests::build(&vectors, kind, flags, &place.lib().join(library))?.run(&valgrind)?;
     }
     Ok(())
 }
