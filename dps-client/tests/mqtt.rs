@@ -200,7 +200,7 @@ async fn what_the_network_does_over(transport: Transport) {
     assert_eq!(what(&error), (ErrorCode::NameMismatch, Some(Hint::CheckEndpoint)));
     let error = fails_within(LONG, over().endpoint("no-such-host.invalid")).await;
     assert_eq!(what(&error), (ErrorCode::Dns, Some(Hint::CheckDns)));
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = common::CLOSED;
     let error = fails_within(LONG, over().endpoint(closed.to_string())).await;
     assert_eq!(what(&error), (ErrorCode::Connect, Some(Hint::CheckNetwork)));
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -104,7 +104,7 @@ async fn over_mqtt_it_signs_in_and_takes_leave() {
 async fn a_server_that_is_silent_or_not_there_is_no_answer() {
     let emulator = service().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = common::CLOSED;
     for (endpoint, expected) in [(silent.local_addr().unwrap(), LinkError::Timeout), (closed, LinkError::Connect)] {
         for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
             let builder = builder_over(transport, &emulator).endpoint(endpoint.to_string());

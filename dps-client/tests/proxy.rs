@@ -11,7 +11,6 @@ use common::{builder_over, device_key, service, what};
 use dps_client::core::{ErrorCode, Family, Hint, Verdict};
 use dps_client::{DpsError, Proxy, ProxyChoice, Transport};
 use proxy_server::{FORBIDDEN, Manner, counted, proxy};
-use tokio::net::TcpListener;
 
 /// me:open sesame
 const WANTS_PASSWORD: Manner = Manner::Wants("Basic bWU6b3BlbiBzZXNhbWU=");
@@ -60,7 +59,7 @@ async fn a_proxy_that_forbids_hangs_or_is_not_there() {
         assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link), "{transport:?}");
         assert!(error.message().contains("stalled at the proxy"), "{transport:?}: {error}");
         assert_eq!(error.hints().first(), Some(&Hint::CheckProxy), "{transport:?}");
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let closed = common::CLOSED;
         let error =
             through(transport, ProxyChoice::Fixed(Proxy::parse(&closed.to_string()).unwrap())).await.unwrap_err();
         assert_eq!(what(&error), (ErrorCode::ProxyUnreachable, Some(Hint::CheckProxy)), "{transport:?}");

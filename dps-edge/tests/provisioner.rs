@@ -68,15 +68,14 @@ impl Site {
             .roots(Roots::replace_pem(self.emulator.ca_pem().as_bytes()).unwrap())
             .proxy(ProxyChoice::Direct)
             .timeout(if service_is_up { Duration::from_secs(20) } else { Duration::from_millis(300) });
-        let endpoint = if service_is_up { self.emulator.endpoint() } else { closed_port() };
+        let endpoint = if service_is_up { self.emulator.endpoint() } else { CLOSED.to_owned() };
         let client = provisioning.configure(builder).unwrap().endpoint(endpoint).build().unwrap();
         Provisioner::new(client, "0ne00A1B2C3", provisioning.policy(), store)
     }
 }
 
-fn closed_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
+/// Where nothing listens: port 1 is given to no program by the system, so that no other test listens there either.
+const CLOSED: &str = "127.0.0.1:1";
 
 #[tokio::test]
 async fn each_row_that_a_start_can_reach() {

@@ -14,6 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+/// A port where nothing listens: the system gives it to no program, so that no other test listens there either.
+const CLOSED: u16 = 1;
+
 /// A TLS server on loopback that greets.
 struct Server {
     port: u16,
@@ -102,8 +105,7 @@ async fn a_proxy_that_refuses_is_told_with_its_status() {
 #[tokio::test]
 async fn a_proxy_that_is_not_there_hangs_up_or_hangs() {
     let server = server().await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let gone = dialer(&server, Some(Proxy::parse(&closed.to_string()).unwrap()));
+    let gone = dialer(&server, Some(Proxy::parse(&format!("127.0.0.1:{CLOSED}")).unwrap()));
     assert_eq!(gone.dial("localhost", server.port).await.unwrap_err().error, LinkError::ProxyUnreachable);
     let cut = through(Manner::Says("HTTP/1.1 200"), "").await.unwrap_err();
     assert_eq!(cut.error, LinkError::ProxyUnreachable);
@@ -120,8 +122,7 @@ async fn errors_of_every_step_have_their_names() {
     assert_eq!(dial(dialer(&server, None), "not a host", 1).await, LinkError::NameMismatch);
     assert_eq!(dial(dialer(&other, None), "localhost", server.port).await, LinkError::UnknownCa);
     assert_eq!(dial(dialer(&server, None), "127.0.0.1", server.port).await, LinkError::NameMismatch);
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    assert_eq!(dial(dialer(&server, None), "127.0.0.1", closed).await, LinkError::Connect);
+    assert_eq!(dial(dialer(&server, None), "127.0.0.1", CLOSED).await, LinkError::Connect);
 }
 
 #[tokio::test]

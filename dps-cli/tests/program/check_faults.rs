@@ -10,7 +10,7 @@ use dps_emulator::{At, EnrollmentGroup, Fault, IndividualEnrollment, RetryAfter,
 use serde_json::Value;
 
 use super::proxy_server::{FORBIDDEN, Manner};
-use super::run::{DEVICE_ID, DEVICE_KEY, Finished, GROUP_KEY, Run, set_mode};
+use super::run::{CLOSED, DEVICE_ID, DEVICE_KEY, Finished, GROUP_KEY, Run, set_mode};
 use super::service::Service;
 
 /// me:open sesame
@@ -255,13 +255,8 @@ fn no_such_name() -> Seeded {
     healthy(&["--endpoint", "nowhere.invalid"])
 }
 
-/// A port where nothing listens.
-fn closed() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
 fn refused_port() -> Seeded {
-    healthy(&["--endpoint", &closed()])
+    healthy(&["--endpoint", CLOSED])
 }
 
 fn silent_port() -> Seeded {
@@ -332,7 +327,7 @@ fn proxy_hangs() -> Seeded {
 
 fn proxy_gone() -> Seeded {
     let mut seeded = healthy(&[]);
-    seeded.command.env("HTTPS_PROXY", closed());
+    seeded.command.env("HTTPS_PROXY", CLOSED);
     seeded
 }
 

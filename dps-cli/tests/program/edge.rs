@@ -5,7 +5,7 @@ use std::path::Path;
 use dps_emulator::{AllocationPolicy, EnrollmentGroup, IndividualEnrollment};
 use serde_json::Value;
 
-use super::run::{DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, dps, dps_line, mode_of, set_mode};
+use super::run::{CLOSED, DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, dps, dps_line, mode_of, set_mode};
 use super::service::Service;
 
 /// The file of the article for 1.2, as printed.
@@ -101,7 +101,6 @@ fn the_articles_files_provision_and_the_enrollment_reads_assigned() {
 
 #[test]
 fn each_mode_at_a_start_with_and_without_the_service() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     for (name, article, mode, asks) in [
         ("config.toml", TOML, "", false),
         ("config.toml", TOML, "auto_reprovisioning_mode = \"AlwaysOnStartup\"\n", true),
@@ -123,7 +122,7 @@ fn each_mode_at_a_start_with_and_without_the_service() {
         let would = gateway.provision(&["--dry-run"]).code(0).json();
         assert!(would["would"].as_str().unwrap().starts_with("ask"), "{would}");
         assert!((calls(), Path::new(&gateway.state).exists()) == (0, false), "a dry run did something");
-        let error = gateway.provision_at(&closed, &["--timeout", "1s"]).code(5).error();
+        let error = gateway.provision_at(CLOSED, &["--timeout", "1s"]).code(5).error();
         let message = error["message"].as_str().unwrap();
         assert!(error["name"] == "connect" && message.contains("no backup") && message.contains("service"), "{error}");
 
@@ -133,7 +132,7 @@ fn each_mode_at_a_start_with_and_without_the_service() {
         assert_eq!(again["origin"], if asks { "unchanged" } else { "backup" }, "{mode}");
         assert_eq!(calls(), if asks { 2 } else { 1 });
 
-        let offline = gateway.provision_at(&closed, &["--timeout", "1s"]).code(0).json();
+        let offline = gateway.provision_at(CLOSED, &["--timeout", "1s"]).code(0).json();
         assert_eq!((&offline["origin"], &offline["assignedHub"]), (&"backup".into(), &"hub-a.test".into()));
         assert_eq!(offline["notes"].as_array().unwrap().is_empty(), !asks, "{offline}");
 

@@ -53,7 +53,14 @@ fn control_characters_of_a_service_do_not_reach_the_terminal() {
     whole["registrationState"] = members;
     let fault = Fault::PatchReply { patch: whole.as_object().unwrap().clone() };
     service.set(|service| service.inject(Scope::All, At::Any, fault, 1000));
-    for line in ["lookup", "check", "register -vvv", "lookup --json", "check --json", "register --json"] {
+    for line in [
+        "lookup",
+        "check",
+        "register -vvv --timeout 5s",
+        "lookup --json",
+        "check --json",
+        "register --json --timeout 5s",
+    ] {
         let done = service.as_device(line, "dev-01", &key_file).run();
         shows_nothing_obeyed(&done);
     }

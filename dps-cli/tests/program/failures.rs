@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use dps_emulator::{At, EnrollmentGroup, Fault, IndividualEnrollment, RetryAfter, Scope};
 use serde_json::Value;
 
-use super::run::{DEVICE_KEY, Finished, GROUP_KEY, Run, dps};
+use super::run::{CLOSED, DEVICE_KEY, Finished, GROUP_KEY, Run, dps};
 use super::service::Service;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -167,11 +167,10 @@ fn servers_that_are_not_to_be_trusted() {
 fn servers_that_are_not_there() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let with_endpoint =
         |endpoint: &str| register(&service, "dev-01", &["--key-file", &key, "--endpoint", endpoint, "--timeout", "2s"]);
     let link = Expected { exit: 5, name: "connect", family: "link", verdict: "after", hint: "check-network" };
-    link.check(with_endpoint(&closed));
+    link.check(with_endpoint(CLOSED));
     let dns = Expected { name: "dns", hint: "check-dns", ..link };
     dns.check(with_endpoint("nowhere.invalid"));
 }
@@ -225,15 +224,14 @@ fn no_log_shows_a_key_or_a_signature() {
 fn proxies_that_do_not_let_anybody_through() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let expected =
         Expected { exit: 5, name: "proxy-unreachable", family: "link", verdict: "after", hint: "check-proxy" };
     let given =
         |words: &[&str]| register(&service, "dev-01", &[&["--key-file", &key, "--timeout", "1s"], words].concat());
-    expected.check(given(&["--proxy", &closed]));
+    expected.check(given(&["--proxy", CLOSED]));
 
     let password = service.folder.write("proxy.password", "open sesame\n");
-    expected.check(given(&["--proxy", &format!("http://me@{closed}"), "--proxy-password-file", &password]));
+    expected.check(given(&["--proxy", &format!("http://me@{CLOSED}"), "--proxy-password-file", &password]));
     for (words, name) in [
         (&["--proxy", "http://me:open-sesame@localhost:1"][..], "invalid-option"),
         (&["--proxy", "socks5://localhost:1"], "invalid-option"),
@@ -267,9 +265,8 @@ fn badly_encoded_proxy_url_is_named_by_its_variable() {
 fn a_proxy_of_the_environment_and_its_exceptions() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let command = || service.as_device("register --json --timeout 3s", "dev-01", &["--key-file", &key]);
-    let error = command().env("HTTPS_PROXY", &closed).run().code(5).error();
+    let error = command().env("HTTPS_PROXY", CLOSED).run().code(5).error();
     assert_eq!(error["name"], "proxy-unreachable");
-    command().env("HTTPS_PROXY", &closed).env("NO_PROXY", "example.test, localhost").run().code(0);
+    command().env("HTTPS_PROXY", CLOSED).env("NO_PROXY", "example.test, localhost").run().code(0);
 }

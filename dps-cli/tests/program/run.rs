@@ -11,6 +11,8 @@ use tempfile::TempDir;
 /// The group key of the service's documentation; the derived keys of it are in `vectors/keys.json`.
 pub(crate) const GROUP_KEY: &str =
     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
+/// Where nothing listens: port 1 is given to no program by the system, so that no other test listens there either.
+pub(crate) const CLOSED: &str = "127.0.0.1:1";
 pub(crate) const DEVICE_ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 pub(crate) const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
