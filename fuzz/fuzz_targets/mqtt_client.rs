@@ -32,8 +32,9 @@ fuzz_target!(|input: Input<'_>| {
     let whole = end(input.sent, usize::MAX, input.pipelined);
     assert_eq!(end(input.sent, usize::from(input.piece).max(1), input.pipelined), whole);
     if whole.is_ok() {
-        assert!(input.sent.starts_with(&[0x20, 2]), "no reply without CONNACK");
-        assert!(input.sent.windows(2).any(|bytes| bytes == [0x90, 3]), "no reply without SUBACK");
+        // Their lengths can be written in several ways, and SUBACK can have more than one return code.
+        assert!(input.sent.starts_with(&[0x20]), "no reply without CONNACK");
+        assert!(input.sent.contains(&0x90), "no reply without SUBACK");
     }
 });
 
