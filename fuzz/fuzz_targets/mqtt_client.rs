@@ -32,9 +32,10 @@ fuzz_target!(|input: Input<'_>| {
     let whole = end(input.sent, usize::MAX, input.pipelined);
     assert_eq!(end(input.sent, usize::from(input.piece).max(1), input.pipelined), whole);
     if whole.is_ok() {
-        // Their lengths can be written in several ways, and SUBACK can have more than one return code.
-        assert!(input.sent.starts_with(&[0x20]), "no reply without CONNACK");
-        assert!(input.sent.contains(&0x90), "no reply without SUBACK");
+        // The MQTT library does not look at the flags of these packets.
+        let is = |byte: &u8, kind: u8| byte >> 4 == kind;
+        assert!(input.sent.first().is_some_and(|byte| is(byte, 2)), "no reply without CONNACK");
+        assert!(input.sent.iter().any(|byte| is(byte, 9)), "no reply without SUBACK");
     }
 });
 
