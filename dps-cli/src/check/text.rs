@@ -21,7 +21,8 @@ pub(crate) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let to_do = to_do(report);
     if !to_do.is_empty() {
-        writeln!(out, "\nwhat to do:")?;
+        writeln!(out)?;
+        writeln!(out, "what to do:")?;
     }
     for (number, advice) in to_do.iter().enumerate() {
         writeln!(out, "  {}. {}", number + 1, printable(advice))?;

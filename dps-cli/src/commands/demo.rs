@@ -43,7 +43,8 @@ pub(crate) async fn run(output: Output) -> Result<Exit> {
     emulator.shutdown().await;
     let shown = shown?;
     output.result(&shown, |out| {
-        writeln!(out, "\nDone; nothing of it is left. Next, a service that stays and says what to try against it:")?;
+        writeln!(out)?;
+        writeln!(out, "Done; nothing of it is left. Next, a service that stays and says what to try against it:")?;
         writeln!(out, "  {}", shown.next_command)
     })?;
     Ok(Exit::Done)
