@@ -6,7 +6,7 @@
 //! A reader that went away (a closed pipe) is no failure; a full disk is. Nothing here panics when a stream is gone.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use dps_core::{ErrorCode, Verdict};
@@ -63,7 +63,7 @@ impl Output {
 }
 
 /// Prints a note on stderr; a stderr that is gone does not matter.
-pub(crate) fn note(text: impl std::fmt::Display) {
+pub(crate) fn note(text: impl fmt::Display) {
     _ = writeln!(stderr(), "{text}");
 }
 
@@ -84,9 +84,9 @@ pub(crate) fn stderr() -> Printable<io::Stderr> {
 
 /// Writes text with what a terminal would obey made visible.
 ///
-/// A line ends where one write ends with a line break, as that of each `writeln!` does; a line break before the end of a
-/// write is part of a value, and is made visible too.
-pub(crate) struct Printable<W>(W);
+/// The line break at the very end of one `write!` or `writeln!` ends the line; every other one is part of a value, and is
+/// made visible too. So a line is written by one call, and an empty line by one of its own.
+pub(crate) struct Printable<W>(pub(crate) W);
 
 impl<W: Write> Write for Printable<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -97,6 +97,11 @@ impl<W: Write> Write for Printable<W> {
         self.0.write_all(printable(&String::from_utf8_lossy(text)).as_bytes())?;
         self.0.write_all(end)?;
         Ok(bytes.len())
+    }
+
+    /// In one piece: the default writes piece by piece, and a value that ends with a line break would end a line.
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        self.write_all(fmt::format(text).as_bytes())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -235,12 +240,12 @@ mod tests {
     #[test]
     fn printable_makes_control_characters_visible_and_keeps_lines_and_letters() {
         let mut out = Printable(Vec::new());
-        for value in ["a\x1b[2J", "b\u{9b}31m", "c\r\nerror: d", "\u{202e}e", "\x7f", "\u{2066}", "Zürich 東京"] {
-            writeln!(out, "  hub  {value}").unwrap();
+        for value in ["a\x1b[2J", "b\u{9b}31m", "c\r\nerror: d", "\u{202e}e", "\x7f", "\u{2066}", "g\n", "Zürich 東京"] {
+            writeln!(out, "  hub  {value}, assigned").unwrap();
         }
         let shown = String::from_utf8(out.0).unwrap();
         assert!(!shown.contains(|character| character != '\n' && is_obeyed(character)), "{shown:?}");
-        assert_eq!(shown.lines().count(), 7);
+        assert_eq!(shown.lines().count(), 8);
         assert!(shown.contains(r"c\r\nerror: d") && shown.contains(r"a\u{1b}[2J") && shown.contains("Zürich 東京"));
     }
 

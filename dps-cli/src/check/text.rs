@@ -11,12 +11,13 @@ const NAME: usize = 15;
 /// Writes the report.
 pub(crate) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let heading = if report.cause.is_some() { "the cause: " } else { "" };
-    writeln!(out, "{heading}{}\n", printable(&report.headline))?;
+    writeln!(out, "{heading}{}", report.headline)?;
+    writeln!(out)?;
     for check in &report.checks {
         let (outcome, name) = (check.outcome.name(), check.id.name());
-        writeln!(out, "{outcome:<OUTCOME$}  {name:<NAME$}  {}", printable(&check.summary))?;
+        writeln!(out, "{outcome:<OUTCOME$}  {name:<NAME$}  {}", check.summary)?;
         for line in &check.evidence {
-            writeln!(out, "{:1$}{2}", "", OUTCOME + NAME + 6, printable(line))?;
+            writeln!(out, "{:1$}{line}", "", OUTCOME + NAME + 6)?;
         }
     }
     let to_do = to_do(report);
@@ -25,7 +26,7 @@ pub(crate) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "what to do:")?;
     }
     for (number, advice) in to_do.iter().enumerate() {
-        writeln!(out, "  {}. {}", number + 1, printable(advice))?;
+        writeln!(out, "  {}. {}", number + 1, advice)?;
     }
     Ok(())
 }
@@ -49,15 +50,11 @@ fn to_do(report: &Report) -> Vec<&str> {
     to_do
 }
 
-/// Text from the network, such as a certificate's names, must not steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::report::{CheckId, Checks};
     use super::*;
+    use crate::output::Printable;
 
     #[test]
     fn the_cause_stands_first_and_its_remedy_too() {
@@ -66,14 +63,14 @@ mod tests {
         checks.add(Check::error(CheckId::Tls, "unknown\u{1b}[2J authority").seen("CN=a").advise("trust it"));
         checks.add(Check::skipped(CheckId::Clock, "tls failed").advise("look at it"));
         checks.add(Check::error(CheckId::Service, "no answer").advise("trust it"));
-        let mut text = Vec::new();
+        let mut text = Printable(Vec::new());
         write(&Report::of(checks), &mut text).unwrap();
-        let expected = "the cause: unknown\u{fffd}[2J authority\n\n\
+        let expected = "the cause: unknown\\u{1b}[2J authority\n\n\
                         warning  key-file         others can read it\n\
                         skipped  clock            tls failed\n\
-                        error    tls              unknown\u{fffd}[2J authority\n                            CN=a\n\
+                        error    tls              unknown\\u{1b}[2J authority\n                            CN=a\n\
                         error    service          no answer\n\n\
                         what to do:\n  1. trust it\n  2. chmod 600\n";
-        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        assert_eq!(String::from_utf8(text.0).unwrap(), expected);
     }
 }

@@ -54,11 +54,11 @@ fn control_characters_of_a_service_do_not_reach_the_terminal() {
     let fault = Fault::PatchReply { patch: whole.as_object().unwrap().clone() };
     service.set(|service| service.inject(Scope::All, At::Any, fault, 1000));
     for line in [
-        "lookup",
-        "check",
+        "lookup --timeout 5s",
+        "check --timeout 5s",
         "register -vvv --timeout 5s",
-        "lookup --json",
-        "check --json",
+        "lookup --json --timeout 5s",
+        "check --json --timeout 5s",
         "register --json --timeout 5s",
     ] {
         let done = service.as_device(line, "dev-01", &key_file).run();

@@ -54,11 +54,16 @@ pub(crate) struct Finished {
 
 impl Finished {
     pub(crate) fn of(output: Output) -> Self {
-        Self {
+        let done = Self {
             code: output.status.code().expect("ended by a signal"),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        };
+        // Text of the program's own is written line by line: see `Printable`.
+        let mut lines = done.stdout.lines().chain(done.stderr.lines());
+        let is_broken = |line: &str| line.starts_with(r"\n") || line.ends_with(r"\n");
+        assert!(!lines.any(is_broken), "an escaped line break: {done:?}");
+        done
     }
 
     #[track_caller]

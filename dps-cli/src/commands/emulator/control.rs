@@ -91,6 +91,9 @@ fn in_words(member: &str) -> String {
     words
 }
 
+/// The members of a fault that its line names by itself.
+const NAMED: [&str; 5] = ["kind", "at", "registrationId", "times", "left"];
+
 /// One line a fault.
 fn faults(answer: &Value, heading: &str, out: &mut dyn Write) -> io::Result<()> {
     let faults = answer["faults"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -101,14 +104,11 @@ fn faults(answer: &Value, heading: &str, out: &mut dyn Write) -> io::Result<()> 
         let word = |member: &str| fault.get(member).and_then(Value::as_str);
         let (kind, at) = (word("kind").unwrap_or("?"), word("at").unwrap_or("?"));
         let device = word("registrationId").unwrap_or("every device");
-        write!(out, "{heading}{kind} at {at} for {device}")?;
-        for (member, value) in fault {
-            if !["kind", "at", "registrationId", "times", "left"].contains(&member.as_str()) {
-                write!(out, ", {} {value}", in_words(member))?;
-            }
-        }
+        let others = fault.iter().filter(|(member, _)| !NAMED.contains(&member.as_str()));
+        let others: String = others.map(|(member, value)| format!(", {} {value}", in_words(member))).collect();
         let number = |member: &str| fault.get(member).and_then(Value::as_u64).unwrap_or_default();
-        writeln!(out, ", {} of {} left", number("left"), number("times"))?;
+        let (left, times) = (number("left"), number("times"));
+        writeln!(out, "{heading}{kind} at {at} for {device}{others}, {left} of {times} left")?;
     }
     Ok(())
 }
