@@ -144,7 +144,7 @@ impl Gateway {
         tell: UnboundedSender<Event>,
     ) -> Result<Self, Told> {
         let text = std::fs::read_to_string(config).map_err(|error| format!("{}: {error}", config.display()))?;
-        let reading = read(&text, Format::Toml, EdgeVersion::V1_5);
+        let reading = read(&text, Format::Toml, EdgeVersion::V1_6);
         let unusable = || format!("{0} cannot be used: dps edge lint {0} says why", config.display());
         let provisioning = reading.provisioning.ok_or_else(unusable)?;
         let (id_scope, registration_id) = provisioning

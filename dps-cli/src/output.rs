@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn printable_makes_control_characters_visible_and_keeps_lines_and_letters() {
         let mut out = Printable(Vec::new());
-        for value in ["a\x1b[2J", "b\u{9b}31m", "c\r\nerror: d", "\u{202e}e", "\x7f", "\u{2066}", "g\n", "Zürich 東京"] {
+        for value in ["a\x1b[2J", "b\u{9b}31m", "c\r\nerror: d", "\u{202e}e", "\x7f", "\u{2066}", "g\n", "Zürich 東京"]
+        {
             writeln!(out, "  hub  {value}, assigned").unwrap();
         }
         let shown = String::from_utf8(out.0).unwrap();

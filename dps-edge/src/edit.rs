@@ -79,7 +79,7 @@ pub fn is_secret(key: &str, value: &str) -> bool {
 /// use dps_edge::{EdgeVersion, Format, set};
 ///
 /// let text = "[provisioning]\r\nid_scope = '0ne0'  # ours\r\n";
-/// let set = set(text, Format::Toml, EdgeVersion::V1_5, "provisioning.id_scope", "0ne00A1B2C3")?;
+/// let set = set(text, Format::Toml, EdgeVersion::V1_6, "provisioning.id_scope", "0ne00A1B2C3")?;
 /// assert_eq!(set.expose(), "[provisioning]\r\nid_scope = '0ne00A1B2C3'  # ours\r\n");
 /// # Ok::<(), dps_edge::EditError>(())
 /// ```

@@ -74,6 +74,13 @@ pub enum Problem {
     LooksLike(Format),
     /// The version that was named reads the other form.
     OtherFormat(EdgeVersion),
+    /// The version gets no corrections any more.
+    OutOfService {
+        /// The version.
+        version: EdgeVersion,
+        /// Since when.
+        since: &'static str,
+    },
     /// A text without quotes in TOML.
     Unquoted,
     /// A key that nobody knows.
@@ -195,12 +202,13 @@ impl Problem {
             Self::Syntax(_) => ("syntax", Error),
             Self::LooksLike(_) => ("looks-like", Error),
             Self::OtherFormat(_) => ("other-format", Error),
+            Self::OutOfService { .. } => ("out-of-service", Note),
             Self::Unquoted => ("unquoted-value", Error),
             Self::UnknownKey => ("unknown-key", Warning),
             Self::Misspelt { .. } => ("misspelt-key", Error),
             Self::Misplaced { .. } => ("misplaced-key", Error),
             Self::OtherGeneration { .. } => ("other-generation", Error),
-            Self::TooNew { .. } => ("too-new-key", Error),
+            Self::TooNew { .. } => ("too-new-key", Warning),
             Self::Missing { .. } => ("missing-key", Error),
             Self::WrongType { .. } => ("wrong-type", Error),
             Self::UnknownWord { .. } => ("unknown-word", Error),
@@ -241,6 +249,9 @@ impl fmt::Display for Problem {
             Self::OtherFormat(version) => {
                 write!(f, "IoT Edge {version} reads {}, not this file", version.format().file_name())
             }
+            Self::OutOfService { version, since } => {
+                write!(f, "IoT Edge {version} is out of service since {since}: no fault of it is mended any more")
+            }
             Self::Unquoted => f.write_str("TOML wants texts in quotes: write \"…\" around the value"),
             Self::UnknownKey => f.write_str("no key of this name is known here; the daemons pass over it"),
             Self::Misspelt { nearest } => write!(f, "no such key here; did you mean `{nearest}`?"),
@@ -248,7 +259,9 @@ impl fmt::Display for Problem {
             Self::OtherGeneration { of, here } => {
                 write!(f, "this is a key of {}; here it is {here}", of.file_name())
             }
-            Self::TooNew { since } => write!(f, "this key is known from IoT Edge {since} on"),
+            Self::TooNew { since } => {
+                write!(f, "this key is known from IoT Edge {since} on; the daemons before pass over it")
+            }
             Self::Missing { key, table } => write!(f, "`{key}` is missing in {table}"),
             Self::WrongType { wanted } => write!(f, "the value has to be {wanted}"),
             Self::UnknownWord { words, nearest } => unknown_word(f, words, nearest),

@@ -1,5 +1,5 @@
 //! IoT Edge and the Device Provisioning Service: the provisioning part of `config.yaml` (1.1) and `config.toml` (1.2 to
-//! 1.5) as one model, and the decisions of a gateway that provisions itself.
+//! 1.6) as one model, and the decisions of a gateway that provisions itself.
 //!
 //! Reading is pure: [`read`] takes text and gives the model with everything that was found, each with its place and
 //! nothing of the file in it.

@@ -43,7 +43,7 @@ impl Format {
     pub const fn newest_version(self) -> EdgeVersion {
         match self {
             Self::Yaml => EdgeVersion::V1_1,
-            Self::Toml => EdgeVersion::V1_5,
+            Self::Toml => EdgeVersion::V1_6,
         }
     }
 
@@ -57,48 +57,89 @@ impl Format {
     }
 }
 
-/// A version of IoT Edge.
+/// A version of IoT Edge: 1.1 to 1.6, with or without a patch number. Without one it is the last patch of its minor version.
+///
+/// Versions are those of IoT Edge; its identity service has numbers of its own (IoT Edge 1.4.9 carries 1.4.3 of it).
+///
+/// ```
+/// use dps_edge::EdgeVersion;
+///
+/// let version: EdgeVersion = "1.4.20".parse()?;
+/// assert!(EdgeVersion::new(4, 19) < version && version < EdgeVersion::V1_4);
+/// assert_eq!(version.out_of_service(), Some("2024-11-12"));
+/// # Ok::<(), dps_edge::UnknownVersion>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EdgeVersion {
-    /// 1.1, the last with `config.yaml`.
-    V1_1,
-    /// 1.2, the first with `config.toml`.
-    V1_2,
-    /// 1.3.
-    V1_3,
-    /// 1.4.
-    V1_4,
-    /// 1.5.
-    V1_5,
+pub struct EdgeVersion {
+    /// The number behind `1.`.
+    minor: u8,
+    patch: u16,
 }
 
+/// Stands for the last patch of a minor version.
+const LAST_PATCH: u16 = u16::MAX;
+
 impl EdgeVersion {
-    /// Every version, the oldest first.
-    pub const ALL: [Self; 5] = [Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4, Self::V1_5];
+    /// 1.1, the last with `config.yaml`.
+    pub const V1_1: Self = Self::new(1, LAST_PATCH);
+    /// 1.2, the first with `config.toml`.
+    pub const V1_2: Self = Self::new(2, LAST_PATCH);
+    /// 1.3.
+    pub const V1_3: Self = Self::new(3, LAST_PATCH);
+    /// 1.4.
+    pub const V1_4: Self = Self::new(4, LAST_PATCH);
+    /// 1.5.
+    pub const V1_5: Self = Self::new(5, LAST_PATCH);
+    /// 1.6, the first that reads TOML 1.1.
+    pub const V1_6: Self = Self::new(6, LAST_PATCH);
+
+    /// Every minor version, the oldest first.
+    pub const ALL: [Self; 6] = [Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4, Self::V1_5, Self::V1_6];
+
+    /// Version 1.`minor`.`patch`. One that was never released reads as the daemons before it.
+    #[must_use]
+    pub const fn new(minor: u8, patch: u16) -> Self {
+        Self { minor, patch }
+    }
 
     /// The form of the file that this version reads.
     #[must_use]
     pub const fn format(self) -> Format {
-        match self {
-            Self::V1_1 => Format::Yaml,
+        match self.minor {
+            ..=1 => Format::Yaml,
             _ => Format::Toml,
         }
     }
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::V1_1 => "1.1",
-            Self::V1_2 => "1.2",
-            Self::V1_3 => "1.3",
-            Self::V1_4 => "1.4",
-            Self::V1_5 => "1.5",
+    /// Whether it reads TOML 1.1: several lines in an inline table, a comma before its end, `\xHH` and `\e` in texts.
+    #[must_use]
+    pub const fn reads_toml_1_1(self) -> bool {
+        self.minor >= 6
+    }
+
+    /// The day since which it gets no corrections any more, as year, month and day.
+    ///
+    /// Source: the release notes of IoT Edge 1.3.0, 1.4.0 and 1.5.0, and the product's lifecycle page. 1.6 is serviced until
+    /// 2028-11-14.
+    #[must_use]
+    pub const fn out_of_service(self) -> Option<&'static str> {
+        match self.minor {
+            ..=1 => Some("2022-12-13"),
+            2 => Some("2022-06-24"),
+            3 => Some("2022-08-26"),
+            4 => Some("2024-11-12"),
+            5 => Some("2026-11-10"),
+            _ => None,
         }
     }
 }
 
 impl fmt::Display for EdgeVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self.patch {
+            LAST_PATCH => write!(f, "1.{}", self.minor),
+            patch => write!(f, "1.{}.{patch}", self.minor),
+        }
     }
 }
 
@@ -108,7 +149,9 @@ pub struct UnknownVersion;
 
 impl fmt::Display for UnknownVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no such version of IoT Edge; give 1.1, 1.2, 1.3, 1.4 or 1.5")
+        f.write_str(
+            "no such version of IoT Edge; give 1.1, 1.2, 1.3, 1.4, 1.5 or 1.6, or one with a patch such as 1.4.20",
+        )
     }
 }
 
@@ -117,13 +160,16 @@ impl std::error::Error for UnknownVersion {}
 impl FromStr for EdgeVersion {
     type Err = UnknownVersion;
 
-    /// Reads `1.4`; a patch number after it does no harm.
+    /// Reads `1.4` and `1.4.20`.
     fn from_str(text: &str) -> Result<Self, UnknownVersion> {
-        let names = |version: &Self| {
-            let rest = text.strip_prefix(version.name());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+        let (minor, patch) = match text.strip_prefix("1.").ok_or(UnknownVersion)?.split_once('.') {
+            Some((minor, patch)) if digits(patch) => (minor, patch.parse().map_err(|_| UnknownVersion)?),
+            Some(_) => return Err(UnknownVersion),
+            None => (text.strip_prefix("1.").unwrap_or_default(), LAST_PATCH),
         };
-        Self::ALL.into_iter().find(names).ok_or(UnknownVersion)
+        let known = Self::ALL.iter().find(|version| version.minor.to_string() == minor).ok_or(UnknownVersion)?;
+        Ok(Self::new(known.minor, patch))
     }
 }
 
@@ -134,8 +180,13 @@ mod tests {
     #[test]
     fn versions_are_read_with_and_without_a_patch_number() {
         assert_eq!("1.4".parse(), Ok(EdgeVersion::V1_4));
-        assert_eq!("1.4.9".parse(), Ok(EdgeVersion::V1_4));
-        for text in ["", "1", "1.40", "1.0", "2.0"] {
+        assert_eq!("1.4.9".parse(), Ok(EdgeVersion::new(4, 9)));
+        for text in ["1.1", "1.4", "1.6", "1.6.0", "1.4.20"] {
+            assert_eq!(text.parse::<EdgeVersion>().unwrap().to_string(), text);
+        }
+        for text in
+            ["", "1", "1.", "1.40", "1.0", "2.0", "1.7", "1.4.", "1.4.x", "1.4.+1", "1.4.1.2", "1.4.99999", "v1.4"]
+        {
             assert_eq!(text.parse::<EdgeVersion>(), Err(UnknownVersion), "{text}");
         }
     }

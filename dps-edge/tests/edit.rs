@@ -150,7 +150,7 @@ fn what_cannot_be_changed_alone_is_left_alone() {
     let toml = |odd: (&str, &str)| TOML.replace("KEY", KEY).replacen(odd.0, odd.1, 1);
     let yaml = |odd: (&str, &str)| YAML.replace("KEY", KEY).replacen(odd.0, odd.1, 1);
     let on_toml =
-        |text: &str, key: &str, value: &str| set(text, Format::Toml, EdgeVersion::V1_5, key, value).unwrap_err();
+        |text: &str, key: &str, value: &str| set(text, Format::Toml, EdgeVersion::V1_6, key, value).unwrap_err();
     let on_yaml =
         |text: &str, key: &str, value: &str| set(text, Format::Yaml, EdgeVersion::V1_1, key, value).unwrap_err();
     let scope = "provisioning.scope_id";
@@ -178,7 +178,7 @@ fn what_cannot_be_changed_alone_is_left_alone() {
 #[test]
 fn a_value_that_the_daemons_refuse_is_refused_before() {
     let text = TOML.replace("KEY", KEY);
-    let refused = |key: &str, value: &str| match set(&text, Format::Toml, EdgeVersion::V1_5, key, value) {
+    let refused = |key: &str, value: &str| match set(&text, Format::Toml, EdgeVersion::V1_6, key, value) {
         Err(EditError::Refused(problem)) => problem,
         other => panic!("{other:?}"),
     };

@@ -19,7 +19,7 @@ fn found(content: &[u8], mode: u32) -> Vec<Problem> {
     let path = folder.path().join("device.key");
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    let mut reading = read(&config(&format!("file://{}", path.display())), Format::Toml, EdgeVersion::V1_5);
+    let mut reading = read(&config(&format!("file://{}", path.display())), Format::Toml, EdgeVersion::V1_6);
     assert!(reading.findings.is_empty(), "{:?}", reading.findings);
     assert_eq!(reading.key_file(), Some(path.as_path()));
     reading.look_at_key_file();
@@ -43,7 +43,7 @@ fn a_key_file_is_looked_at() {
 
 #[test]
 fn a_key_file_that_is_elsewhere_is_said_not_to_have_been_looked_at() {
-    let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_5);
+    let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_6);
     reading.look_at_key_file();
     let problems: Vec<Problem> = reading.findings.iter().map(|finding| finding.problem).collect();
     assert_eq!(problems, [Problem::KeyFileUnreadable]);
@@ -52,7 +52,7 @@ fn a_key_file_that_is_elsewhere_is_said_not_to_have_been_looked_at() {
 #[test]
 fn the_windows_forms_read_the_key_from_a_file() {
     let inline = config("x").replace("{ uri = \"x\" }", "{ value = \"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\" }");
-    let provisioning = read(&inline, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    let provisioning = read(&inline, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap();
     let commands = windows_commands(&provisioning, "C:\\keys\\it's.key").unwrap();
     assert_eq!(
         commands.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect::<Vec<_>>(),
@@ -64,16 +64,16 @@ fn the_windows_forms_read_the_key_from_a_file() {
             "Remove-Variable key",
         ]
     );
-    let of_file = read(&config("file:///var/device.key"), Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    let of_file = read(&config("file:///var/device.key"), Format::Toml, EdgeVersion::V1_6).provisioning.unwrap();
     assert!(windows_commands(&of_file, "device.key").unwrap().contains("ReadAllBytes"));
     let elsewhere = inline.replace("global.azure-devices-provisioning.net", "mydps.azure-devices-provisioning.net");
-    let elsewhere = read(&elsewhere, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    let elsewhere = read(&elsewhere, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap();
     let commands = windows_commands(&elsewhere, "device.key").unwrap();
     assert!(commands.contains("-globalEndpoint 'https://mydps.azure-devices-provisioning.net'"), "{commands}");
     let tpm = inline.replace("\"symmetric_key\"", "\"tpm\"");
-    assert!(windows_commands(&read(&tpm, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap(), "k").is_err());
+    assert!(windows_commands(&read(&tpm, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap(), "k").is_err());
     let token = config("pkcs11:object=k") + "[aziot_keys]\npkcs11_lib_path = \"/usr/lib/p11.so\"\n";
-    let token = read(&token, Format::Toml, EdgeVersion::V1_5).provisioning.unwrap();
+    let token = read(&token, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap();
     assert!(matches!(
         &token.dps().unwrap().attestation,
         dps_edge::Attestation::SymmetricKey { key: KeySource::Pkcs11(_), .. }

@@ -97,7 +97,7 @@ fn a_conversion_is_read_without_errors_and_means_the_same() {
         }
         let (old, new) = (
             read(&case.text, Format::Yaml, EdgeVersion::V1_1),
-            read(converted.text.expose(), Format::Toml, EdgeVersion::V1_5),
+            read(converted.text.expose(), Format::Toml, EdgeVersion::V1_6),
         );
         let told = old.has_errors() || converted.findings.iter().any(|finding| finding.severity() == Severity::Error);
         assert!(told || !new.has_errors(), "{}: {:?}", case.folder.display(), new.findings);

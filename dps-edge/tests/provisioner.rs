@@ -29,7 +29,7 @@ fn config(format: Format, reprovisioning: &str) -> Provisioning {
              {reprovisioning}"
         ),
     };
-    let version = if format == Format::Toml { EdgeVersion::V1_5 } else { EdgeVersion::V1_1 };
+    let version = if format == Format::Toml { EdgeVersion::V1_6 } else { EdgeVersion::V1_1 };
     read(&text, format, version).provisioning.unwrap()
 }
 

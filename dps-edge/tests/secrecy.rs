@@ -71,7 +71,7 @@ fn everything_shown(text: &str, format: Format) -> String {
     }
     shown.push_str(&format!("{:?}", convert(text)));
     for key in ["provisioning.source", "provisioning.attestation.symmetric_key", "hostname"] {
-        shown.push_str(&format!("{:?}", set(text, format, EdgeVersion::V1_5, key, "dps")));
+        shown.push_str(&format!("{:?}", set(text, format, EdgeVersion::V1_6, key, "dps")));
     }
     shown
 }
@@ -97,8 +97,8 @@ fn the_search_finds_what_it_looks_for_and_what_is_asked_for_is_shown() {
         assert!(seen(&format!("<{planted}>"), planted), "{planted}");
     }
     let text = MORE_TOML[7].replace("MARK", PLANTED[0]);
-    let reading = read(&text, Format::Toml, EdgeVersion::V1_5);
+    let reading = read(&text, Format::Toml, EdgeVersion::V1_6);
     assert!(seen(&reading.provisioning.unwrap().to_json(Keys::Shown).to_string(), PLANTED[0]));
-    let changed = set(&text, Format::Toml, EdgeVersion::V1_5, "provisioning.source", "dps");
+    let changed = set(&text, Format::Toml, EdgeVersion::V1_6, "provisioning.source", "dps");
     assert!(changed.as_ref().map(Secret::expose).unwrap().contains(PLANTED[0]));
 }

@@ -39,7 +39,7 @@ fn edit_changes_one_line(text: &str, format: Format, key: &str) {
 fn conversion_is_read(text: &str) {
     let Ok(converted) = convert(text) else { return };
     let before = read(text, Format::Yaml, EdgeVersion::V1_1);
-    let after = read(converted.text.expose(), Format::Toml, EdgeVersion::V1_5);
+    let after = read(converted.text.expose(), Format::Toml, EdgeVersion::V1_6);
     let told = before.findings.iter().chain(&converted.findings).any(is_error);
     let untold = after.findings.iter().find(|finding| is_error(finding) && !told);
     assert!(untold.is_none(), "{}\n{}", untold.map(ToString::to_string).unwrap_or_default(), converted.text.expose());

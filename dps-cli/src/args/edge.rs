@@ -15,7 +15,7 @@ pub(crate) enum EdgeCommand {
     Lint {
         /// The configuration
         file: PathBuf,
-        /// The version of IoT Edge that is to read it: 1.1 to 1.5. Default: the newest that reads this form
+        /// The version of IoT Edge that is to read it: 1.1 to 1.6, such as 1.4 or 1.4.20. Default: the newest that reads this form
         #[arg(long, value_name = "V")]
         edge_version: Option<EdgeVersion>,
     },

@@ -172,7 +172,7 @@ fn lint_names_places_as_compilers_do() {
     assert_eq!(ids, ["placeholder", "placeholder", "bare-symmetric-key", "placeholder"]);
     assert!(done.stdout.starts_with(&format!("{file}:5:12: error[placeholder]: ")), "{}", done.stdout);
     let json = dps(["edge", "lint", &file, "--json"]).run().code(10).json();
-    assert_eq!((&json["form"], &json["edgeVersion"]), (&"config.toml".into(), &"1.5".into()));
+    assert_eq!((&json["form"], &json["edgeVersion"]), (&"config.toml".into(), &"1.6".into()));
     assert_eq!(json["findings"][2]["id"], "bare-symmetric-key");
     assert_eq!((&json["findings"][2]["line"], &json["findings"][2]["column"]), (&11.into(), &17.into()));
 
@@ -183,7 +183,7 @@ fn lint_names_places_as_compilers_do() {
     let file = folder.write("config.toml", format!("cloud_timeout_sec = 10\n{good}"));
     assert!(dps(["edge", "lint", &file]).run().code(10).stdout.contains("[cloud-timeout]"));
     assert_eq!(dps(["edge", "lint", &file, "--edge-version", "1.3"]).run().code(0).stdout, "");
-    assert!(dps(["edge", "lint", &file, "--edge-version", "1.2"]).run().code(10).stdout.contains("[too-new-key]"));
+    assert!(dps(["edge", "lint", &file, "--edge-version", "1.2.1"]).run().code(10).stdout.contains("[too-new-key]"));
     dps(["edge", "lint", &file, "--edge-version", "9"]).run().code(2);
     dps(["edge", "lint", &folder.file("gone")]).run().code(7);
 

@@ -35,7 +35,7 @@ pub struct Reading {
 /// use dps_edge::{EdgeVersion, Format, read};
 ///
 /// let text = "[provisioning]\nsource = \"dps\"\nscope_id = \"0ne00A1B2C3\"\n";
-/// let reading = read(text, Format::Toml, EdgeVersion::V1_5);
+/// let reading = read(text, Format::Toml, EdgeVersion::V1_6);
 /// let found: Vec<String> = reading.findings.iter().map(ToString::to_string).collect();
 /// assert!(found.iter().any(|line| line.starts_with("3:1: error[other-generation]: ")), "{found:?}");
 /// ```
@@ -48,6 +48,9 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
         reader.version = format.newest_version();
     }
     let is_broken = !reader.found.is_empty();
+    if let Some(since) = reader.version.out_of_service() {
+        reader.found(0, Problem::OutOfService { version: reader.version, since });
+    }
     if is_broken && Format::looks_like(text) != format {
         // Each line would be an error of its own.
         reader.found = vec![(0, Problem::LooksLike(Format::looks_like(text)))];

@@ -14,7 +14,7 @@ use crate::uri::{Pkcs11Uri, file_path};
 use crate::version::{EdgeVersion, Format};
 
 /// From this version on the daemons refuse shorter time-outs.
-const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::V1_4;
+const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::new(4, 9);
 const LEAST_TIMEOUT_S: i64 = 70;
 
 impl Reader<'_> {

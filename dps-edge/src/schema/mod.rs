@@ -37,15 +37,15 @@ enum Kind {
 }
 
 const fn key(name: &'static str) -> Key {
-    Key { name, since: EdgeVersion::V1_1, kind: Kind::Value, telling: false }
+    Key { name, since: EdgeVersion::new(1, 0), kind: Kind::Value, telling: false }
 }
 
 const fn table(name: &'static str, table: &'static Table) -> Key {
-    Key { name, since: EdgeVersion::V1_1, kind: Kind::Table(table), telling: false }
+    Key { name, since: EdgeVersion::new(1, 0), kind: Kind::Table(table), telling: false }
 }
 
 const fn foreign(name: &'static str) -> Key {
-    Key { name, since: EdgeVersion::V1_1, kind: Kind::Foreign, telling: false }
+    Key { name, since: EdgeVersion::new(1, 0), kind: Kind::Foreign, telling: false }
 }
 
 impl Key {

@@ -1,7 +1,10 @@
-//! `config.toml` of IoT Edge 1.2 to 1.5 (its template, and the identity service's configuration).
+//! `config.toml` of IoT Edge 1.2 to 1.6 (its template, and the identity service's configuration).
 
 use super::{Key, Table, foreign, key, table};
-use crate::version::EdgeVersion::{V1_3, V1_4, V1_5};
+use crate::version::EdgeVersion;
+
+const V1_3: EdgeVersion = EdgeVersion::new(3, 0);
+const V1_4: EdgeVersion = EdgeVersion::new(4, 0);
 
 pub(super) const ROOT: Table = Table {
     label: "the top of the file, before the first [table]",
@@ -14,10 +17,10 @@ pub(super) const ROOT: Table = Table {
         key("manifest_trust_bundle_cert").telling(),
         key("dps_trust_bundle").telling(),
         key("auto_reprovisioning_mode").telling(),
-        key("cloud_timeout_sec").since(V1_3).telling(),
-        key("cloud_retries").since(V1_3).telling(),
-        key("allow_elevated_docker_permissions").since(V1_3).telling(),
-        key("prefer_module_identity_cache").since(V1_5).telling(),
+        key("cloud_timeout_sec").since(EdgeVersion::new(2, 2)).telling(),
+        key("cloud_retries").since(EdgeVersion::new(2, 2)).telling(),
+        key("allow_elevated_docker_permissions").since(EdgeVersion::new(2, 4)).telling(),
+        key("prefer_module_identity_cache").since(EdgeVersion::new(4, 20)).telling(),
         key("imported_master_encryption_key"),
         key("additional_info"),
         table("provisioning", &PROVISIONING),
