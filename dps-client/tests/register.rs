@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
 use dps_client::core::codec::http;
+use dps_client::core::error::ReplyProblem;
 use dps_client::core::message::Call;
 use dps_client::core::{ErrorCode, Family, Hint, Key, LinkError, Reply, Request, SignError, Signature, Verdict};
 use dps_client::{
@@ -80,6 +81,19 @@ async fn a_signer_that_hangs_is_given_up_on() {
     let client = builder(&emulator).signer(stuck).request_timeout(Duration::from_millis(50)).build().unwrap();
     let error = client.register().await.unwrap_err();
     assert_eq!(what(&error), (ErrorCode::SignerTimeout, Some(Hint::CheckSigner)));
+}
+
+#[tokio::test]
+async fn error_names_what_is_wrong_with_a_reply() {
+    let emulator = service_with(EmulatorOptions::new().service(|service| service.assign_at_once(true))).await;
+    let patch = serde_json::json!({ "registrationState": { "assignedHub": "a;b", "deviceId": "dev-01" } });
+    let fault = Fault::PatchReply { patch: patch.as_object().unwrap().clone() };
+    emulator.with_service(|service| service.inject(Scope::All, At::Register, fault, 1000));
+    let client = builder(&emulator).symmetric_key(device_key()).timeout(Duration::from_secs(1)).build().unwrap();
+    let error = client.register().await.unwrap_err();
+    assert_eq!((error.code(), error.reply_problem()), (ErrorCode::InvalidReply, Some(ReplyProblem::Hub)));
+    assert!(error.message().ends_with("its assigned hub is not a host name"), "{error}");
+    assert!(!error.hints().contains(&Hint::TrustCa), "TLS was good: {error}");
 }
 
 #[tokio::test]

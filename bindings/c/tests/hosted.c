@@ -89,7 +89,7 @@ static void is_assigned(const dps_client_config *config, const char *id)
     dps_error_free(error);
 }
 
-/* A connection string with this device id would name another host: there is none. */
+/* A connection string with this device id would name another host, so that the call returns an empty one. */
 static void device_id_with_a_semicolon(void)
 {
     dps_client_config config = begin("dev-semicolon");
@@ -248,7 +248,7 @@ static void options_that_can_never_work(void)
     dps_error_free(ends(DPS_ERROR_OPERATION_UNREADABLE, &config));
 }
 
-/* A file of certificates is read whole or not at all, and nothing waits for one that is no file. */
+/* A file of certificates is read whole or not at all, and what is not a regular file is refused without waiting. */
 static void files_of_authorities(void)
 {
     enum { MOST = 1024 * 1024 };
@@ -273,7 +273,10 @@ static void files_of_authorities(void)
         dps_error_free(error);
     }
     CHECK(remove(path) == 0 && mkfifo(path, 0600) == 0);
+    /* Nobody writes to it: a call that waits for that is ended with this program. */
+    alarm(60);
     dps_error *error = ends(DPS_ERROR_FILE, &config);
+    alarm(0);
     CHECK(strstr(dps_error_text(error), "a FIFO, not a regular file") != NULL);
     dps_error_free(error);
     config.ca_file = dps_span_of("/dev/zero");

@@ -275,12 +275,15 @@ from dps_client import ProvisioningClient
 
 @pytest.fixture(scope="session")
 def dps_emulator_options():
-    return {"retry_after": 0, "assigning": 0}
+    # Without a hint: where it is 0, polls are not limited.
+    return {"retry_after": None, "assigning": 0}
 
 def test_many_polls(dps_enrollment):
+    pace = {"poll_interval": 0.01, "minimum_spacing": 0.01}
     for _ in range(8):
         dps_enrollment.forget()
-        ProvisioningClient(**dps_enrollment.client_kwargs(), timeout=60).register()
+        ProvisioningClient(**dps_enrollment.client_kwargs(), **pace, timeout=60).register()
+    assert dps_enrollment.counters.polls >= 8
     assert dps_enrollment.counters.throttled == 0
 
 def test_never_met(dps_enrollment):
