@@ -90,7 +90,7 @@ fn changed_default(yaml: &str, entries: &Entries, provisioning: &Provisioning) -
     let off = Reprovisioning::Flags { always_on_startup: None, dynamic: Some(false) };
     let differs = of_dps && [left_to_default, off].contains(&provisioning.reprovisioning);
     let at = find(entries, "provisioning").map_or(0, |entry| entry.at);
-    differs.then(|| Finding { place: place_of(yaml, at), problem: Problem::OldDefault })
+    differs.then(|| Finding::new(place_of(yaml, at), Problem::OldDefault))
 }
 
 fn left_out(yaml: &str, entries: &Entries) -> Vec<Finding> {
@@ -101,7 +101,7 @@ fn left_out(yaml: &str, entries: &Entries) -> Vec<Finding> {
         let others = certificates.entries.iter().filter(|entry| *entry.name != "trusted_ca_certs");
         places.extend(others.map(|entry| entry.at));
     }
-    places.into_iter().map(|at| Finding { place: place_of(yaml, at), problem: Problem::NotConverted }).collect()
+    places.into_iter().map(|at| Finding::new(place_of(yaml, at), Problem::NotConverted)).collect()
 }
 
 /// What later versions want to be told of an X.509 identity.
@@ -117,7 +117,7 @@ fn needed(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Vec<Fin
     };
     let given = [("identity_cert", identity.certificate.is_some()), ("identity_pk", identity.key.is_some())];
     let missing = given.into_iter().filter(|(_, given)| !given);
-    missing.map(|(key, _)| Finding { place: place_of(yaml, at), problem: Problem::NeededByToml { key } }).collect()
+    missing.map(|(key, _)| Finding::new(place_of(yaml, at), Problem::NeededByToml { key })).collect()
 }
 
 /// Writes line by line.

@@ -125,7 +125,7 @@ fn find_path<'e>(entries: &'e Entries, path: &[&str]) -> Result<&'e Node, EditEr
 fn replacement(text: &str, node: &Node, format: Format, value: &str) -> Result<Zeroizing<String>, EditError> {
     let old = text.get(node.span.clone()).ok_or(EditError::Entangled)?;
     match &node.value {
-        Value::Table(_) | Value::Other => Err(EditError::NotAScalar),
+        Value::Table(_) | Value::List(_) | Value::Other => Err(EditError::NotAScalar),
         Value::Number(_) if value.parse::<u32>().is_ok() => Ok(Zeroizing::new(value.to_owned())),
         Value::Number(_) => Err(EditError::WrongType { wanted: "a whole number from 0 on" }),
         Value::Boolean(_) => boolean(value),

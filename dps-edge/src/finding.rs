@@ -33,17 +33,34 @@ impl Severity {
     }
 }
 
-/// One finding. [`Display`](fmt::Display) is `line:column: severity[id]: text`.
+/// One finding. [`Display`](fmt::Display) is `line:column: severity[id]: message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// Where.
     pub place: Place,
+    /// The key that it is about, where that is one of IoT Edge's.
+    pub key: Option<&'static str>,
     /// What.
     pub problem: Problem,
 }
 
 impl Finding {
+    pub(crate) const fn new(place: Place, problem: Problem) -> Self {
+        Self { place, key: None, problem }
+    }
+
+    /// What is wrong, of which key, and what to do.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let problem = self.problem.to_string();
+        match (self.key, problem.strip_prefix("this key ")) {
+            (Some(key), Some(predicate)) => format!("`{key}` {predicate}"),
+            (Some(key), None) => format!("`{key}`: {problem}"),
+            (None, _) => problem,
+        }
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn severity(&self) -> Severity {
@@ -60,7 +77,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
-        write!(f, "{line}:{column}: {}[{}]: {}", self.severity().name(), self.id(), self.problem)
+        write!(f, "{line}:{column}: {}[{}]: {}", self.severity().name(), self.id(), self.message())
     }
 }
 
@@ -80,6 +97,11 @@ pub enum Problem {
         version: EdgeVersion,
         /// Since when.
         since: &'static str,
+    },
+    /// A number or text of the right type that the daemons refuse all the same.
+    OutOfRange {
+        /// What is wanted, as in "a number of days from 1 on".
+        wanted: &'static str,
     },
     /// A text without quotes in TOML.
     Unquoted,
@@ -128,6 +150,11 @@ pub enum Problem {
     },
     /// `symmetric_key = "…"`, which the daemons do not read.
     BareKey,
+    /// The second name of a setting, beside the first.
+    SameSetting {
+        /// The first name.
+        other: &'static str,
+    },
     /// Both `value` and `uri`.
     ValueAndUri,
     /// A text of the documentation or a template where a value belongs.
@@ -152,7 +179,7 @@ pub enum Problem {
     /// A time-out that the daemons of the version refuse.
     TimeoutTooShort {
         /// The least that they take, in seconds.
-        least: i64,
+        least: u64,
         /// The version.
         version: EdgeVersion,
     },
@@ -205,14 +232,16 @@ impl Problem {
             Self::OutOfService { .. } => ("out-of-service", Note),
             Self::Unquoted => ("unquoted-value", Error),
             Self::UnknownKey => ("unknown-key", Warning),
-            Self::Misspelt { .. } => ("misspelt-key", Error),
-            Self::Misplaced { .. } => ("misplaced-key", Error),
-            Self::OtherGeneration { .. } => ("other-generation", Error),
+            Self::Misspelt { .. } => ("misspelt-key", Warning),
+            Self::Misplaced { .. } => ("misplaced-key", Warning),
+            Self::OtherGeneration { .. } => ("other-generation", Warning),
             Self::TooNew { .. } => ("too-new-key", Warning),
             Self::Missing { .. } => ("missing-key", Error),
             Self::WrongType { .. } => ("wrong-type", Error),
+            Self::OutOfRange { .. } => ("bad-value", Error),
             Self::UnknownWord { .. } => ("unknown-word", Error),
             Self::BareKey => ("bare-symmetric-key", Error),
+            Self::SameSetting { .. } => ("same-setting", Error),
             Self::ValueAndUri => ("value-and-uri", Error),
             Self::Placeholder => ("placeholder", Error),
             Self::NotAKey(_) => ("not-a-key", Error),
@@ -236,6 +265,22 @@ impl Problem {
             Self::NotConverted => ("not-converted", Note),
             Self::NeededByToml { .. } => ("needed-by-toml", Error),
         }
+    }
+}
+
+impl Problem {
+    /// Whether it is about the key that stands at its place: not about the text, the version, or what is not there.
+    pub(crate) const fn is_about_a_key(&self) -> bool {
+        !matches!(
+            self,
+            Self::Syntax(_)
+                | Self::LooksLike(_)
+                | Self::OtherFormat(_)
+                | Self::OutOfService { .. }
+                | Self::Missing { .. }
+                | Self::IndentedSection
+                | Self::Indentation
+        )
     }
 }
 
@@ -263,11 +308,12 @@ impl fmt::Display for Problem {
                 write!(f, "this key is known from IoT Edge {since} on; the daemons before pass over it")
             }
             Self::Missing { key, table } => write!(f, "`{key}` is missing in {table}"),
-            Self::WrongType { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::WrongType { wanted } | Self::OutOfRange { wanted } => write!(f, "the value has to be {wanted}"),
             Self::UnknownWord { words, nearest } => unknown_word(f, words, nearest),
             Self::BareKey => f.write_str(
                 "the daemons take a table only: write symmetric_key = { value = \"…\" }, or { uri = \"file:///…\" }",
             ),
+            Self::SameSetting { other } => write!(f, "this key is another name of `{other}`: keep one of them"),
             Self::ValueAndUri => f.write_str("give `value` or `uri`, not both"),
             Self::Placeholder => f.write_str("a placeholder stands here: put the device's own value in its place"),
             Self::NotAKey(problem) => write!(f, "this is no symmetric key: {problem}"),

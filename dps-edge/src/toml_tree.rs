@@ -57,9 +57,11 @@ fn node(value: &Spanned<DeValue<'_>>, text: &str) -> Node {
         },
         DeValue::Boolean(boolean) => Value::Boolean(*boolean),
         DeValue::Table(table) => {
-            Value::Table(Table { entries: entries(table, text), inline: begins_with(text, &span, '{') })
+            let (inline, has_header) = (begins_with(text, &span, '{'), begins_with(text, &span, '['));
+            Value::Table(Table { entries: entries(table, text), inline, has_header })
         }
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => Value::Other,
+        DeValue::Array(items) => Value::List(items.iter().map(|item| node(item, text)).collect()),
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
     };
     Node { span, value }
 }

@@ -33,7 +33,9 @@ pub(crate) enum Value {
     Number(i64),
     Boolean(bool),
     Table(Table),
-    /// What no key of ours takes: a list, a date, an alias.
+    /// A list of TOML.
+    List(Vec<Node>),
+    /// What no key of ours takes: a date, an alias, a list of YAML.
     Other,
 }
 
@@ -41,8 +43,10 @@ pub(crate) enum Value {
 #[derive(PartialEq)]
 pub(crate) struct Table {
     pub(crate) entries: Entries,
-    /// Whether it stands on one line, in braces.
+    /// Whether it stands in braces.
     pub(crate) inline: bool,
+    /// Whether it has a header of its own, as in `[provisioning]`.
+    pub(crate) has_header: bool,
 }
 
 /// The entry of this name.
@@ -50,10 +54,31 @@ pub(crate) fn find<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
     entries.iter().find(|entry| *entry.name == name)
 }
 
+/// The name of the key that stands at this place, or whose value does.
+pub(crate) fn name_at(entries: &[Entry], at: usize) -> Option<&str> {
+    entries.iter().find_map(|entry| {
+        if entry.at == at || entry.node.span.start == at {
+            return Some(entry.name.as_str());
+        }
+        match &entry.node.value {
+            Value::Table(table) => name_at(&table.entries, at),
+            Value::List(items) => items.iter().any(|item| item.span.start == at).then_some(entry.name.as_str()),
+            _ => None,
+        }
+    })
+}
+
+/// Two values are the same wherever they stand.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
 /// Two entries are the same when their names and values are; where they stand does not matter.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.node.value == other.node.value
+        self.name == other.name && self.node == other.node
     }
 }
 
@@ -73,12 +98,10 @@ impl Value {
         }
     }
 
-    /// IoT Edge 1.1 takes booleans in quotes as well.
-    pub(crate) fn as_boolean(&self, quoted_too: bool) -> Option<bool> {
+    pub(crate) fn as_boolean(&self) -> Option<bool> {
         match self {
             Self::Boolean(boolean) => Some(*boolean),
             Self::Plain(text) => text.parse().ok(),
-            Self::Text(text) if quoted_too => text.parse().ok(),
             _ => None,
         }
     }

@@ -111,7 +111,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
         let value = match event {
             Event::MappingStart(..) if depth < DEPTH_MAX => {
                 let inline = self.text[span.start..].starts_with('{');
-                Value::Table(Table { entries: self.mapping(depth), inline })
+                Value::Table(Table { entries: self.mapping(depth), inline, has_header: false })
             }
             Event::Scalar(text, style, ..) => return Some(self.scalar(text.into_owned(), style, span)),
             other => {

@@ -90,9 +90,8 @@ impl Reader<'_> {
         let entry = section.get("identity_cert");
         if self.format == Format::Toml && entry.is_some_and(|entry| matches!(entry.node.value, Value::Table(_))) {
             let issued = self.section(section, "identity_cert", "identity_cert = { … }")?;
-            return self
-                .word(issued, "method", METHODS)
-                .map(|method| Certificate::Issued { method: method.to_owned() });
+            let method = self.text(issued, "method").filter(|found| METHODS.contains(&found.value))?;
+            return Some(Certificate::Issued { method: method.value.to_owned() });
         }
         let found = match self.format {
             Format::Toml => self.required(section, "identity_cert"),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::finding::{Finding, Problem, Severity};
 use crate::model::Provisioning;
 use crate::place::{Place, place_of};
-use crate::tree::Entries;
+use crate::tree::{Entries, name_at};
 use crate::version::{EdgeVersion, Format};
 use crate::{schema, toml_tree, yaml_layout, yaml_tree};
 
@@ -54,14 +54,14 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     if is_broken && Format::looks_like(text) != format {
         // Each line would be an error of its own.
         reader.found = vec![(0, Problem::LooksLike(Format::looks_like(text)))];
-        return reader.finish(None);
+        return reader.finish(&entries, None);
     }
     reader.found.extend(schema::check(&entries, format, reader.version));
     if format == Format::Yaml {
         reader.found.extend(yaml_layout::check(text, &entries));
     }
     let provisioning = reader.provisioning(&entries);
-    reader.finish(provisioning)
+    reader.finish(&entries, provisioning)
 }
 
 /// The text as a tree, as far as it can be read.
@@ -83,7 +83,7 @@ impl Reading {
     pub fn look_at_key_file(&mut self) {
         if let Some((path, place)) = &self.key_file {
             let place = *place;
-            self.findings.extend(crate::files::check(path).into_iter().map(|problem| Finding { place, problem }));
+            self.findings.extend(crate::files::check(path).into_iter().map(|problem| Finding::new(place, problem)));
             self.findings.sort_by_key(|finding| finding.place);
         }
     }
@@ -109,10 +109,13 @@ impl Reader<'_> {
         self.found.push((at, problem));
     }
 
-    fn finish(self, provisioning: Option<Provisioning>) -> Reading {
+    fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
-        let mut findings: Vec<Finding> =
-            self.found.into_iter().map(|(at, problem)| Finding { place: place_of(text, at), problem }).collect();
+        let finding = |(at, problem): (usize, Problem)| {
+            let key = name_at(entries, at).filter(|_| problem.is_about_a_key()).and_then(schema::known);
+            Finding { place: place_of(text, at), key, problem }
+        };
+        let mut findings: Vec<Finding> = self.found.into_iter().map(finding).collect();
         without_consequences(&mut findings);
         findings.sort_by_key(|finding| finding.place);
         findings.dedup();

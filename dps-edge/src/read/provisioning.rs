@@ -15,7 +15,9 @@ use crate::version::{EdgeVersion, Format};
 
 /// From this version on the daemons refuse shorter time-outs.
 const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::new(4, 9);
-const LEAST_TIMEOUT_S: i64 = 70;
+/// From this version on `parent_hostname` has a second name.
+const PARENT_HAS_ALIAS: EdgeVersion = EdgeVersion::new(4, 16);
+const LEAST_TIMEOUT_S: u64 = 70;
 
 impl Reader<'_> {
     pub(super) fn provisioning(&mut self, entries: &Entries) -> Option<Provisioning> {
@@ -29,7 +31,7 @@ impl Reader<'_> {
             parent_hostname: self.parent(root, source.as_ref()),
             reprovisioning: self.reprovisioning(root, section, source.as_ref()),
             cloud_timeout_s: self.cloud_timeout(root),
-            cloud_retries: self.number(root, "cloud_retries").map(|found| found.value.unsigned_abs()),
+            cloud_retries: self.number(root, "cloud_retries").map(|found| found.value),
             trust_bundle: self.trust_bundle(root),
             pkcs11_library,
             tpm: self.tpm(root),
@@ -112,7 +114,7 @@ impl Reader<'_> {
 
     fn payload(&mut self, section: Section<'_>) -> Option<std::path::PathBuf> {
         let payload = self.section(section, "payload", "payload = { … } of [provisioning]")?;
-        let Found { at, value } = self.required(payload, "uri")?;
+        let Found { at, value } = self.text(payload, "uri")?;
         let path = file_path(value);
         if path.is_none() {
             self.found(at, Problem::BadUri { wanted: "a file URI, such as file:///etc/aziot/payload.json" });
@@ -121,7 +123,15 @@ impl Reader<'_> {
     }
 
     fn parent(&mut self, root: Section<'_>, source: Option<&Source>) -> Option<String> {
-        let name = ["parent_hostname", "local_gateway_hostname"].into_iter().find(|name| root.get(name).is_some())?;
+        let alias = root.get("local_gateway_hostname").filter(|_| self.version >= PARENT_HAS_ALIAS);
+        let name = match (root.get("parent_hostname"), alias) {
+            (Some(_), Some(alias)) => {
+                self.found(alias.at, Problem::SameSetting { other: "parent_hostname" });
+                "parent_hostname"
+            }
+            (None, Some(_)) => "local_gateway_hostname",
+            _ => "parent_hostname",
+        };
         let parent = self.text(root, name)?;
         if self.format == Format::Toml && matches!(source, Some(Source::Dps(_))) {
             self.found(parent.at, Problem::DpsBehindParent);
@@ -151,7 +161,7 @@ impl Reader<'_> {
         if value < least {
             self.found(at, Problem::TimeoutTooShort { least, version: self.version });
         }
-        Some(value.unsigned_abs())
+        Some(value)
     }
 
     fn trust_bundle(&mut self, root: Section<'_>) -> Option<String> {
@@ -188,7 +198,7 @@ impl Reader<'_> {
         let (endorsement, owner) = (secret("endorsement"), secret("owner"));
         Some(Tpm {
             tcti: self.owned(tpm, "tcti"),
-            auth_key_index: self.number(tpm, "auth_key_index").map(|found| found.value.unsigned_abs()),
+            auth_key_index: self.number(tpm, "auth_key_index").map(|found| found.value),
             endorsement,
             owner,
         })

@@ -4,7 +4,6 @@ use super::Reader;
 use crate::finding::Problem;
 use crate::schema;
 use crate::tree::{Entries, Entry, Table, Value, find};
-use crate::version::Format;
 
 /// A table, and what it is called.
 #[derive(Clone, Copy)]
@@ -29,42 +28,32 @@ impl<'e> Section<'e> {
 }
 
 impl Reader<'_> {
-    /// The table below a key, if it is there and is one.
+    /// The table below a key, if it is there and is one; the schema has told if it is none.
     pub(super) fn section<'e>(
-        &mut self,
+        &self,
         parent: Section<'e>,
         name: &'static str,
         label: &'static str,
     ) -> Option<Section<'e>> {
         let entry = parent.get(name)?;
         match &entry.node.value {
-            Value::Table(Table { entries, .. }) => {
-                let start = entry.node.span.start;
-                let has_header = self.format == Format::Toml && self.text[start..].starts_with('[');
-                Some(Section { entries, at: if has_header { start } else { entry.at }, label })
+            Value::Table(Table { entries, has_header, .. }) => {
+                Some(Section { entries, at: if *has_header { entry.node.span.start } else { entry.at }, label })
             }
-            _ => {
-                self.found(entry.node.span.start, Problem::WrongType { wanted: "a table of keys" });
-                None
-            }
+            _ => None,
         }
     }
 
-    /// A text, if it is there. A placeholder counts as none.
+    /// A text, if it is there; the schema has told if it is none. A placeholder counts as none.
     pub(super) fn text<'e>(&mut self, section: Section<'e>, name: &str) -> Option<Found<&'e str>> {
         let entry = section.get(name)?;
         let at = entry.node.span.start;
-        match entry.node.value.as_text() {
-            Some(text) if is_placeholder(text) => {
-                self.found(at, Problem::Placeholder);
-                None
-            }
-            Some(text) => Some(Found { at, value: text }),
-            None => {
-                self.found(at, Problem::WrongType { wanted: "a text in quotes" });
-                None
-            }
+        let value = entry.node.value.as_text()?;
+        if is_placeholder(value) {
+            self.found(at, Problem::Placeholder);
+            return None;
         }
+        Some(Found { at, value })
     }
 
     /// A text that has to be there.
@@ -96,26 +85,15 @@ impl Reader<'_> {
     }
 
     /// A whole number from 0 on, if it is there.
-    pub(super) fn number(&mut self, section: Section<'_>, name: &str) -> Option<Found<i64>> {
-        let entry = section.get(name)?;
-        let at = entry.node.span.start;
-        match entry.node.value.as_number() {
-            Some(value) if value >= 0 => Some(Found { at, value }),
-            _ => {
-                self.found(at, Problem::WrongType { wanted: "a whole number from 0 on" });
-                None
-            }
-        }
+    pub(super) fn number(&self, section: Section<'_>, name: &str) -> Option<Found<u64>> {
+        let node = &section.get(name)?.node;
+        let value = u64::try_from(node.value.as_number()?).ok()?;
+        Some(Found { at: node.span.start, value })
     }
 
     /// True or false, if it is there.
-    pub(super) fn boolean(&mut self, section: Section<'_>, name: &str) -> Option<bool> {
-        let entry = section.get(name)?;
-        let boolean = entry.node.value.as_boolean(self.format == Format::Yaml);
-        if boolean.is_none() {
-            self.found(entry.node.span.start, Problem::WrongType { wanted: "true or false" });
-        }
-        boolean
+    pub(super) fn boolean(&self, section: Section<'_>, name: &str) -> Option<bool> {
+        section.get(name)?.node.value.as_boolean()
     }
 }
 

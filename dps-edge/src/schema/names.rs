@@ -1,6 +1,6 @@
 //! What was meant by a name that no key has: another place, another generation, another spelling.
 
-use super::{Kind, Table, root};
+use super::{Key, Table, root};
 use crate::finding::Problem;
 use crate::version::Format;
 
@@ -50,29 +50,38 @@ pub(super) fn astray(name: &str, format: Format) -> Option<Problem> {
 
 /// The table that has a key of this name, looked for from the top down.
 fn home(name: &str, table: &'static Table, telling_only: bool) -> Option<&'static str> {
-    let here = table.keys.iter().any(|key| key.name == name && (key.telling || !telling_only));
-    let below = |kind: &Kind| match kind {
-        Kind::Table(below) => home(name, below, telling_only),
-        _ => None,
-    };
-    if here { Some(table.label) } else { table.keys.iter().find_map(|key| below(&key.kind)) }
+    let here = |key: &Key| key.name == name && (key.telling || table.claims && !telling_only);
+    if table.keys.iter().any(here) {
+        return Some(table.label);
+    }
+    table.keys.iter().filter_map(|key| key.kind.below()).find_map(|below| home(name, below, telling_only))
+}
+
+/// Every key of either generation.
+fn names() -> Vec<&'static str> {
+    fn collect(table: &'static Table, into: &mut Vec<&'static str>) {
+        for key in table.keys {
+            into.push(key.name);
+            if let Some(below) = key.kind.below() {
+                collect(below, into);
+            }
+        }
+    }
+    let mut names = Vec::new();
+    for format in [Format::Toml, Format::Yaml] {
+        collect(root(format), &mut names);
+    }
+    names
+}
+
+/// The name, if it is that of a key: what a file holds beside is never repeated.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
+    names().into_iter().find(|known| *known == name)
 }
 
 /// The key of any table of either generation that a misspelt name is nearest to.
 pub(crate) fn nearest_of_all(name: &str) -> Option<&'static str> {
-    fn names(table: &'static Table, into: &mut Vec<&'static str>) {
-        for key in table.keys {
-            into.push(key.name);
-            if let Kind::Table(below) = &key.kind {
-                names(below, into);
-            }
-        }
-    }
-    let mut known = Vec::new();
-    for format in [Format::Toml, Format::Yaml] {
-        names(root(format), &mut known);
-    }
-    nearest(name, known.into_iter().filter(|known| *known != name))
+    nearest(name, names().into_iter().filter(|known| *known != name))
 }
 
 /// The one of `known` that a misspelt name is nearest to, letter case and hyphens aside; none when all are far.

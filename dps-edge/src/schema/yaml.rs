@@ -1,16 +1,18 @@
 //! `config.yaml` of IoT Edge 1.1 (its template, and the daemon's settings).
 
+use super::types::{any, flag, number, text};
 use super::{Table, foreign, key, table};
 
 pub(super) const ROOT: Table = Table {
     label: "the top level of the file, without blanks before it",
-    open: false,
+    others: None,
+    claims: true,
     keys: &[
         table("provisioning", &PROVISIONING),
         table("certificates", &CERTIFICATES),
-        key("hostname"),
-        key("parent_hostname").telling(),
-        key("homedir"),
+        key("hostname", text),
+        key("parent_hostname", text).telling(),
+        key("homedir", text),
         foreign("agent"),
         foreign("connect"),
         foreign("listen"),
@@ -21,54 +23,58 @@ pub(super) const ROOT: Table = Table {
 
 const PROVISIONING: Table = Table {
     label: "`provisioning:`",
-    open: false,
+    others: None,
+    claims: true,
     keys: &[
-        key("source"),
-        key("global_endpoint").telling(),
-        key("scope_id").telling(),
+        key("source", text),
+        key("global_endpoint", text).telling(),
+        key("scope_id", text).telling(),
         // Of versions before 1.1; it means attestation by TPM.
-        key("registration_id"),
+        key("registration_id", text),
         table("attestation", &ATTESTATION).telling(),
-        key("always_reprovision_on_startup").telling(),
-        key("dynamic_reprovisioning").telling(),
-        key("device_connection_string").telling(),
+        key("always_reprovision_on_startup", flag).telling(),
+        key("dynamic_reprovisioning", flag).telling(),
+        key("device_connection_string", text).telling(),
         table("authentication", &AUTHENTICATION).telling(),
-        key("endpoint"),
+        key("endpoint", text),
     ],
 };
 
 const ATTESTATION: Table = Table {
     label: "`attestation:` in `provisioning:`",
-    open: false,
+    others: None,
+    claims: true,
     keys: &[
-        key("method"),
-        key("registration_id").telling(),
-        key("device_id"),
-        key("symmetric_key").telling(),
-        key("identity_cert"),
-        key("identity_pk"),
+        key("method", text),
+        key("registration_id", text).telling(),
+        key("device_id", text),
+        key("symmetric_key", any).telling(),
+        key("identity_cert", text),
+        key("identity_pk", text),
     ],
 };
 
 const AUTHENTICATION: Table = Table {
     label: "`authentication:` in `provisioning:`",
-    open: false,
+    others: None,
+    claims: true,
     keys: &[
-        key("method"),
-        key("iothub_hostname").telling(),
-        key("device_id"),
-        key("identity_cert"),
-        key("identity_pk"),
+        key("method", text),
+        key("iothub_hostname", text).telling(),
+        key("device_id", text),
+        key("identity_cert", text),
+        key("identity_pk", text),
     ],
 };
 
 const CERTIFICATES: Table = Table {
     label: "`certificates:`",
-    open: false,
+    others: None,
+    claims: true,
     keys: &[
-        key("device_ca_cert").telling(),
-        key("device_ca_pk").telling(),
-        key("trusted_ca_certs").telling(),
-        key("auto_generated_ca_lifetime_days").telling(),
+        key("device_ca_cert", text).telling(),
+        key("device_ca_pk", text).telling(),
+        key("trusted_ca_certs", text).telling(),
+        key("auto_generated_ca_lifetime_days", number).telling(),
     ],
 };

@@ -28,6 +28,7 @@ pub(super) struct Shown {
     column: usize,
     severity: &'static str,
     id: &'static str,
+    key: Option<&'static str>,
     message: String,
 }
 
@@ -52,7 +53,8 @@ pub(super) fn shown(findings: &[Finding]) -> Vec<Shown> {
         column: finding.place.column,
         severity: finding.severity().name(),
         id: finding.id(),
-        message: finding.problem.to_string(),
+        key: finding.key,
+        message: finding.message(),
     };
     findings.iter().map(show).collect()
 }
