@@ -1,11 +1,15 @@
-//! HTTP/1.1 over a connection, until it ends or the emulator does, or its client goes on without a good credential.
+//! HTTP/1.1 over a connection, until it ends, the emulator stops, or its client does not prove a credential in time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -28,25 +32,8 @@ pub(super) async fn serve(
 ) {
     let spoiler = Spoiler::default();
     let io = TokioIo::new(FaultyIo::new(stream, spoiler.clone()));
-    let standing = Arc::new(Mutex::new(Standing::default()));
-    let service = {
-        let standing = Arc::clone(&standing);
-        service_fn(move |request| {
-            let (shared, spoiler) = (Arc::clone(&shared), spoiler.clone());
-            let (standing, proof) = (Arc::clone(&standing), proof.clone());
-            async move {
-                let mut response = exchange(&shared, &spoiler, request).await?;
-                let mut standing = lock(&standing);
-                standing.judge(response.status().as_u16());
-                if standing.has_proved() {
-                    proof.give();
-                } else if standing.is_spent() {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Cut>(response)
-            }
-        })
-    };
+    let standing = Mutex::new(Standing::default());
+    let service = service_fn(|request| answer(request, &shared, &spoiler, &standing, &proof));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -70,6 +57,25 @@ pub(super) async fn serve(
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended early");
     }
+}
+
+/// Answers a request, and notes what its answer shows of the client.
+async fn answer(
+    request: Request<Incoming>,
+    shared: &Shared,
+    spoiler: &Spoiler,
+    standing: &Mutex<Standing>,
+    proof: &Proof,
+) -> Result<Response<Full<Bytes>>, Cut> {
+    let mut response = exchange(shared, spoiler, request).await?;
+    let mut standing = lock(standing);
+    standing.judge(response.status().as_u16());
+    if standing.has_proved() {
+        proof.give();
+    } else if standing.is_spent() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 /// Returns when the client did not prove its credential in time.
@@ -103,7 +109,8 @@ mod tests {
         client
     }
 
-    /// A register call; returns the status and whether the server announced to close the connection. `None` once it is closed.
+    /// Makes a register call. Returns the status and whether the server announced to close the connection; `None` once
+    /// it is closed.
     async fn register(client: &mut DuplexStream, shared: &Shared, token: &str) -> Option<(String, bool)> {
         let path = format!("/{}/registrations/dev-01/register?api-version=2021-06-01", shared.service().id_scope());
         let request =
