@@ -1,13 +1,13 @@
 //! The keys of a list of devices.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{ChildStdin, Stdio};
 
 use dps_core::credentials::GroupDeriver;
 use dps_core::{Key, RegistrationId};
 use rustix::process::Signal;
 
-use super::run::{DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, dps, finish, mode_of, send};
+use super::run::{DEVICE_ID, DEVICE_KEY, Finished, Folder, GROUP_KEY, Run, Running, dps, finish, mode_of, send};
 
 struct List {
     folder: Folder,
@@ -42,6 +42,22 @@ impl List {
         let mut lines = out.lines();
         assert_eq!(lines.next(), Some("registration_id,device_key"));
         lines.map(|line| line.split_once(',').unwrap().0.to_owned()).collect()
+    }
+
+    /// The same with ids from stdin.
+    fn command_with_stdin(&self) -> std::process::Command {
+        let (key, out) = (self.folder.file("group.key"), self.folder.file("out"));
+        dps(["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out])
+    }
+
+    /// Starts the program, which reads ids from stdin until that is dropped. Its output file is begun.
+    fn start_with_stdin(&self) -> (Running, ChildStdin) {
+        let mut child = self.command_with_stdin().stdin(Stdio::piped()).start();
+        let mut stdin = child.stdin.take().unwrap();
+        // More than a pipe holds: once all of it is written, the program is reading.
+        let ids: String = (0..20_000).map(|number| format!("dev-{number}\n")).collect();
+        stdin.write_all(ids.as_bytes()).unwrap();
+        (child, stdin)
     }
 
     fn left_behind(&self) -> Vec<std::path::PathBuf> {
@@ -178,28 +194,21 @@ fn a_list_without_ids_writes_nothing() {
 #[test]
 fn ids_can_come_from_stdin() {
     let list = List::of("");
-    let (key, out) = (list.folder.file("group.key"), list.folder.file("out"));
-    let line = ["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out];
-    dps(line).run_with_input(b"dev-1\ndev-2\n").code(0);
+    list.command_with_stdin().run_with_input(b"dev-1\ndev-2\n").code(0);
     assert_eq!(list.ids(), ["dev-1", "dev-2"]);
 }
 
-/// A killed program cannot remove anything. What it left has no name, or the next run removes it.
+/// A killed program cannot remove its unfinished file: that has no name, or the next run removes it.
 #[test]
 fn killed_program_leaves_no_keys_after_the_next_run() {
     let list = List::of("");
-    let (key, out) = (list.folder.file("group.key"), list.folder.file("out"));
-    let line = ["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out];
-    let mut child = dps(line).stdin(Stdio::piped()).start();
-    let mut stdin = child.stdin.take().unwrap();
-    let ids: String = (0..20_000).map(|number| format!("dev-{number}\n")).collect();
-    stdin.write_all(ids.as_bytes()).unwrap();
+    let (mut child, _stdin) = list.start_with_stdin();
     child.kill().unwrap();
     child.wait().unwrap();
     if cfg!(target_os = "linux") {
         assert_eq!(list.left_behind(), Vec::<std::path::PathBuf>::new());
     }
-    dps(line).run_with_input(b"dev-1\n").code(0);
+    list.command_with_stdin().run_with_input(b"dev-1\n").code(0);
     assert_eq!(list.ids(), ["dev-1"]);
     assert_eq!(list.left_behind(), [std::path::PathBuf::from("out")]);
 }
@@ -208,17 +217,10 @@ fn killed_program_leaves_no_keys_after_the_next_run() {
 fn an_interruption_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM] {
         let list = List::of("");
-        let (key, out) = (list.folder.file("group.key"), list.folder.file("out"));
-        let line = ["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out];
-        let mut child = dps(line).stdin(Stdio::piped()).start();
-        let mut stdin = child.stdin.take().unwrap();
-        // More than a pipe holds: once it is all written, the program is reading and its file is begun.
-        let ids: String = (0..20_000).map(|number| format!("dev-{number}\n")).collect();
-        stdin.write_all(ids.as_bytes()).unwrap();
+        let (child, _stdin) = list.start_with_stdin();
         send(&child, signal);
         let done = finish(child);
         assert_eq!((done.code, done.stderr.trim_end()), (130, "error: interrupted"));
         assert_eq!(list.left_behind(), Vec::<std::path::PathBuf>::new());
-        drop(stdin);
     }
 }
