@@ -57,13 +57,14 @@ fn main() -> ExitCode {
     std::process::exit(exit as i32)
 }
 
-/// Prevents other processes of the same user from reading this one's memory and environment, by `/proc` or as a debugger,
-/// and prevents core dumps. Keys are in the memory, and in the environment where `DPS_KEY` or `DPS_GROUP_KEY` is set.
+/// Prevents other processes of the same user from reading this one's memory and environment, by `/proc` or as a
+/// debugger, and prevents core dumps. Keys are in the memory, and in the environment where `DPS_KEY` or
+/// `DPS_GROUP_KEY` is set.
 fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // A sandbox may refuse it, which is no reason not to run.
+        // A sandbox may refuse the call; the program runs without this protection then.
         _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }

@@ -84,8 +84,8 @@ pub(crate) fn stderr() -> Printable<io::Stderr> {
 
 /// Writes text with what a terminal would obey made visible.
 ///
-/// The line break at the very end of one `write!` or `writeln!` ends the line; every other one is part of a value, and is
-/// made visible too. So a line is written by one call, and an empty line by one of its own.
+/// A line break at the very end of one `write!` or `writeln!` ends the line. Every other one is part of a value, and is
+/// made visible too: write each line by one call, an empty line included.
 pub(crate) struct Printable<W>(pub(crate) W);
 
 impl<W: Write> Write for Printable<W> {

@@ -1,4 +1,4 @@
-//! What the program writes, by `dps_client::PrivateFile`, with its failures in the program's words.
+//! The files that the program writes, by `dps_client::PrivateFile`; its errors become the program's failures.
 
 use std::error::Error as _;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 
 pub(crate) use dps_client::WhenThere;
 
-/// A file in the making, for its owner alone. Dropped unfinished, it leaves nothing.
+/// A file that is being written. Dropped before it is finished, it leaves nothing behind.
 pub(crate) struct Draft {
     draft: dps_client::Draft,
     target: PrivateFile,

@@ -28,7 +28,7 @@ impl SymmetricKey {
     /// # Errors
     /// [`ConfigError::Key`], which names PEM, connection strings and hex where they are given instead.
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        held(|| Key::from_base64_explained(text.trim())).map(Self)
+        on_heap(|| Key::from_base64_explained(text.trim())).map(Self)
     }
 
     /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
@@ -36,7 +36,7 @@ impl SymmetricKey {
     /// # Errors
     /// [`ConfigError::Key`] for any other length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ConfigError> {
-        held(|| Key::from_bytes(bytes)).map(Self)
+        on_heap(|| Key::from_bytes(bytes)).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm. Of a FIFO, what was written into it within 30 s.
@@ -66,7 +66,7 @@ impl GroupKey {
     /// # Errors
     /// As [`SymmetricKey::from_base64`].
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        held(|| Key::from_base64_explained(text.trim())).map(Self)
+        on_heap(|| Key::from_base64_explained(text.trim())).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm.
@@ -93,7 +93,7 @@ impl GroupKey {
     /// [`ConfigError::RegistrationId`] when the id breaks the service's rule.
     pub fn derive(&self, registration_id: &str) -> Result<SymmetricKey, ConfigError> {
         let registration_id = RegistrationId::new(registration_id)?;
-        held(|| Ok(derive_device_key(&self.0, registration_id))).map(SymmetricKey)
+        on_heap(|| Ok(derive_device_key(&self.0, registration_id))).map(SymmetricKey)
     }
 
     /// What may be said of a key that was derived from this one.
@@ -114,25 +114,26 @@ impl fmt::Debug for GroupKey {
     }
 }
 
-/// Puts a key on the heap, where it stays.
-fn held<E>(make: impl FnOnce() -> Result<Key, E>) -> Result<Arc<Key>, E> {
+/// Makes a key and puts it on the heap, where it is not moved any more.
+fn on_heap<E>(make: impl FnOnce() -> Result<Key, E>) -> Result<Arc<Key>, E> {
     on_wiped_stack(|| make().map(Arc::new))
 }
 
-/// Does `work`, and wipes the part of the stack that it used, up to 8 KiB, but not what it returns. For work with a key: a
-/// value that is moved on the stack leaves a copy at each place.
+/// Runs `work`, then wipes the part of the stack that it used, up to 8 KiB. What `work` returns is not wiped.
+///
+/// For work with a key: a value that is moved on the stack leaves a copy at each place.
 pub fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
-    /// More than reading, deriving or signing with a key takes.
-    const USED: usize = 8 * 1024;
+    /// In bytes. Reading, deriving and signing with a key use less.
+    const WIPED: usize = 8 * 1024;
 
-    // Both frames begin at the same place, since neither is a part of its caller's.
+    // Neither is inlined, so that both frames begin at the same address.
     #[inline(never)]
     fn run<T>(work: impl FnOnce() -> T) -> T {
         work()
     }
     #[inline(never)]
     fn wipe() {
-        drop(Zeroizing::new(std::hint::black_box([0_u8; USED])));
+        drop(Zeroizing::new(std::hint::black_box([0_u8; WIPED])));
     }
 
     let result = run(work);
@@ -159,5 +160,5 @@ fn read_key(path: &Path) -> Result<Arc<Key>, DpsError> {
         wrong(&"it is not text; a key file holds base64 (a file of raw key bytes, as IoT Edge has them, is read by from_bytes)")
     })?;
     let text = text.trim_start_matches('\u{feff}').trim();
-    held(|| Key::from_base64_explained(text)).map_err(|error| wrong(&error))
+    on_heap(|| Key::from_base64_explained(text)).map_err(|error| wrong(&error))
 }

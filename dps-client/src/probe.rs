@@ -89,7 +89,7 @@ impl ProvisioningClient {
     pub async fn probe(&self) -> Result<Probe, DpsError> {
         let identity = self.identity()?;
         let start = TokioTimer::start();
-        // A custom link may be lent to a registration; waiting for it counts towards the limit.
+        // A registration may be using the custom link; the time limit includes the wait for it.
         let Ok(link) = tokio::time::timeout(self.request_timeout, self.carrier.link()).await else {
             return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: LINK_IN_USE.to_owned() });
         };

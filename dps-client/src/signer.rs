@@ -46,7 +46,7 @@ pub(crate) enum Credential {
 impl Signer for Credential {
     async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
         match self {
-            // HMAC has the key on the stack, masked.
+            // HMAC keeps the key on the stack, masked.
             Self::Key(key) => Ok(on_wiped_stack(|| key.sign(to_sign))),
             Self::Own(signer) => signer.lock().await.sign_boxed(to_sign).await,
         }

@@ -1,5 +1,5 @@
-//! A proxy's answer, or a TLS handshake, that has no end while bytes keep coming: each registration ends by its timeout,
-//! and no more than a little is read from any connection.
+//! A proxy's answer, or a TLS handshake, that never ends while bytes keep arriving: each registration ends by its
+//! timeout, and reads little from each connection.
 
 mod common;
 
@@ -18,12 +18,12 @@ use tokio::net::{TcpSocket, TcpStream};
 
 const ALL: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// For a busy machine.
-const ROOM: Duration = Duration::from_secs(5);
-/// Between what is sent and what is read are the buffers of both sockets.
+/// How much later than its timeout a call may end on a busy machine.
+const GRACE: Duration = Duration::from_secs(5);
+/// The most bytes that a server can send on a connection: what is read of it, and what fits the sockets' buffers.
 const SENT_MAX: u64 = 8 * 1024 * 1024;
 
-/// What a server sends to whoever has sent something: a beginning, and then the rest without end.
+/// What a server sends once a client has sent something: a beginning, and then the same bytes without end.
 #[derive(Clone, Copy)]
 struct Flood {
     name: &'static str,
@@ -55,7 +55,7 @@ const TLS_FLOODS: [Flood; 6] = [
     Flood { name: "whole messages", first: b"", then: &[22, 3, 3, 0, 4, 0, 0, 0, 0] },
 ];
 
-/// Starts the server and returns its port, and the most bytes that any connection took.
+/// Starts the server. Returns its port, and the most bytes that were sent on one connection.
 async fn server(flood: Flood) -> (u16, Arc<AtomicU64>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -83,13 +83,13 @@ async fn send_without_end(mut stream: TcpStream, flood: Flood, most: Arc<AtomicU
     }
 }
 
-/// Registers over each transport, at a server of its own, to which `by_proxy` says how to come.
-async fn all_end(emulator: &Emulator, flood: Flood, by_proxy: bool) {
+/// Registers over each transport, each with such a server as the proxy or as the endpoint.
+async fn all_end(emulator: &Emulator, flood: Flood, as_proxy: bool) {
     for transport in ALL {
         let (port, most) = server(flood).await;
         let address = format!("127.0.0.1:{port}");
         let builder = builder_over(transport, emulator).symmetric_key(device_key()).timeout(TIMEOUT);
-        let builder = if by_proxy {
+        let builder = if as_proxy {
             builder.proxy(ProxyChoice::Fixed(Proxy::parse(&address).unwrap()))
         } else {
             builder.endpoint(address)
@@ -99,7 +99,7 @@ async fn all_end(emulator: &Emulator, flood: Flood, by_proxy: bool) {
         let error = client.register().await.unwrap_err();
         let (elapsed, most) = (start.elapsed(), most.load(Ordering::SeqCst));
         let name = flood.name;
-        assert!(elapsed < TIMEOUT + ROOM, "{name} over {transport:?}: {elapsed:?}: {error}");
+        assert!(elapsed < TIMEOUT + GRACE, "{name} over {transport:?}: {elapsed:?}: {error}");
         assert_eq!(error.family(), Family::Link, "{name} over {transport:?}: {error}");
         assert!(most < SENT_MAX, "{name} over {transport:?}: {most} bytes: {error}");
     }

@@ -10,7 +10,7 @@ use dps_client::core::{ErrorCode, LinkError, Reply, Request, codec::http};
 use dps_client::{Probe, ProvisioningClient, SendLink};
 use tokio::time::Instant;
 
-/// Answers its first request after `first`, and no other; without an answer it does not close either.
+/// Answers its first request after `first`, and no other. Before an answer, its `close` does not return either.
 struct Slow {
     first: Option<Duration>,
     answered: bool,

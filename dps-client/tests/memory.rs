@@ -1,8 +1,8 @@
-//! What is left of a key, a token and a proxy's password in the memory of a process that registers. Another process reads
-//! that memory: during the wait between two requests, and after everything was dropped. `cargo xtask memory` runs this
-//! test in a release build.
+//! Counts the copies of a key, a token and a proxy's password in the memory of a process that registers. Another
+//! process reads that memory: during the wait between two requests, and after everything was dropped.
+//! `cargo xtask memory` runs this test in a release build.
 #![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout, reason = "the other process tells where it is; the figures are printed")]
+#![allow(clippy::print_stdout, reason = "the other process prints where it is; the figures are printed")]
 
 mod common;
 #[path = "../../dps-net/tests/proxy_server/mod.rs"]
@@ -21,7 +21,7 @@ use common::{DEVICE_KEY, service};
 use dps_client::{CallRuntime, Progress, ProvisioningClient, Proxy, ProxyChoice, Roots, Transport, file};
 use proxy_server::{Manner, proxy};
 
-/// By the names that the other process is told.
+/// With the names that are passed to the other process.
 const TRANSPORTS: [(&str, Transport); 3] =
     [("https", Transport::Https), ("mqtt", Transport::Mqtt), ("mqtt-ws", Transport::MqttWebSocket)];
 const PASSWORD: &str = "correct-horse-battery-staple-9071";
@@ -126,7 +126,7 @@ fn search(process: u32) -> Found {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
         let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-        // Pages that a guard or the kernel keeps from everybody.
+        // Guard pages and some pages of the kernel cannot be read.
         if memory.read_exact_at(&mut bytes, start).is_err() {
             continue;
         }

@@ -113,14 +113,14 @@ async fn a_server_that_says_nothing() {
 async fn full_listener() -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    // Room for one.
+    // A queue of one connection.
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = JoinSet::new();
     waiting.spawn(TcpStream::connect(address));
     let first = waiting.join_next().await.unwrap().unwrap();
     waiting.spawn(std::future::ready(first));
-    // Whatever room there is beyond that, these take it, since they stay.
+    // The kernel may accept a few more: these fill the queue.
     for _ in 0..4 {
         waiting.spawn(TcpStream::connect(address));
     }

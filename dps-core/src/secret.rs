@@ -46,8 +46,8 @@ impl Key {
         Err(ConfigError::Key(problem))
     }
 
-    /// As [`Key::from_base64`], with an error for people: it names what is often pasted in place of a key. Apart, so that
-    /// firmware, which shows no error text, does not link it.
+    /// Reads a key as [`Key::from_base64`] does, with an error that names what is often pasted in place of a key.
+    /// This is a function of its own so that firmware, which shows no error text, does not link it.
     ///
     /// # Errors
     /// [`ConfigError::Key`], which recognizes PEM, a token, a connection string and a line that sets a variable.

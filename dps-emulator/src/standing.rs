@@ -1,4 +1,4 @@
-//! How the client of a connection stands: whether its credential was verified, and how often it was refused before.
+//! What is known of a connection's client: whether its credential was verified, and how often it was refused before.
 
 /// How many calls are refused with 4xx on one connection before it is closed, where none was accepted.
 const REFUSED_MAX: u8 = 10;

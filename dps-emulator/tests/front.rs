@@ -94,11 +94,11 @@ async fn refusals_after_waits_for_a_refusal_and_returns_the_later_ones() {
     let names =
         |refusals: &[Refusal]| refusals.iter().map(|refusal| refusal.registration_id.clone()).collect::<Vec<_>>();
     assert_eq!((names(&first), first[0].number), (vec!["dev-02".to_owned()], 1));
-    // What was accepted is no refusal.
+    // An accepted call is not a refusal.
     assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
     assert!(
         timeout(Duration::from_millis(1), site.emulator.refusals_after(1)).await.is_err(),
-        "there is no second one"
+        "there is only one refusal"
     );
     refused("dev-03").await;
     refused("dev-04").await;

@@ -1,4 +1,4 @@
-//! The bytes that wait to be sent. A token is among them, so they are wiped wherever they have been.
+//! The bytes that wait to be sent. They may contain a token, so they are wiped wherever they were stored.
 
 use bytes::{Buf, Bytes, BytesMut};
 use rumqttc::mqttbytes::Error;
@@ -16,11 +16,11 @@ impl Output {
     /// # Errors
     /// When it has more than `cap` bytes.
     pub(crate) fn put(&mut self, packet: &Packet, cap: usize) -> Result<(), Error> {
-        self.make_room(packet.size());
+        self.reserve(packet.size());
         packet.write(&mut self.0, cap).map(drop)
     }
 
-    /// What waits.
+    /// The bytes that wait.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -40,8 +40,8 @@ impl Output {
         Bytes::from_owner(taken)
     }
 
-    /// A buffer that grew by itself would leave a copy behind.
-    fn make_room(&mut self, more: usize) {
+    /// Enlarges the buffer where that is needed, and wipes the old one: `BytesMut` would leave it as it was.
+    fn reserve(&mut self, more: usize) {
         let needed = self.0.len() + more;
         if self.0.capacity() < needed {
             let mut larger = BytesMut::with_capacity(needed);

@@ -67,7 +67,7 @@ impl Session {
     fn queue_connect(&mut self, options: &MqttOptions, request: &Request<'_>) -> Result<(), Classified> {
         let mut connect = Packet::Connect(connect(options, request)?);
         let queued = self.connection.queue(&connect);
-        // The library does not wipe it.
+        // The library does not wipe the password.
         if let Packet::Connect(Connect { login: Some(login), .. }) = &mut connect {
             login.password.zeroize();
         }

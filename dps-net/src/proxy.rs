@@ -135,7 +135,7 @@ impl Proxy {
     pub fn authorization(&self) -> Option<Zeroizing<String>> {
         const SCHEME: &str = "Basic ";
         let (user, password) = self.credentials()?;
-        // Each string is allocated whole: one that grows leaves copies of the password behind.
+        // Each string is allocated at its full size: one that grows leaves copies of the password behind.
         let mut pair = Zeroizing::new(String::with_capacity(user.len() + 1 + password.len()));
         for part in [user, ":", password] {
             pair.push_str(part);

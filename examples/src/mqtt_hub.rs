@@ -215,7 +215,8 @@ impl Session {
     }
 }
 
-/// Where a hub takes messages of a device. Device ids may contain `#` and `+`, which no topic of a message may contain.
+/// The topic for messages of a device. Device ids may contain `#` and `+`, which the topic of a message must not
+/// contain.
 fn telemetry_topic(device_id: &str) -> String {
     format!("devices/{}/messages/events/", utf8_percent_encode(device_id, &UNRESERVED))
 }

@@ -74,7 +74,7 @@ class Current:
 
 
 class FirstGeneration:
-    """azure-iothub-provisioningserviceclient, the one before it, which is still in use. Its models become dictionaries."""
+    """azure-iothub-provisioningserviceclient, its predecessor, which is still in use. Models become dictionaries."""
 
     def __init__(self):
         import provisioningserviceclient

@@ -29,8 +29,8 @@ pub(crate) fn compile(
     Ok(program)
 }
 
-/// Compiles a program of the tests' folder with the release build of the library, which must be there, and runs it beside a
-/// service.
+/// Compiles a program of the tests' folder with the release build of the library, which must exist, and runs it
+/// beside a service.
 pub(crate) fn run_with_release_build(name: &str) -> Outcome {
     let folder = target_dir().join("c");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;

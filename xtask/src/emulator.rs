@@ -19,7 +19,7 @@ pub(crate) struct Emulator {
     pub(crate) wss: String,
     /// The file of its certificate authority.
     pub(crate) ca: String,
-    /// The file of the connection string of its owner.
+    /// The file with the connection string of its owner.
     pub(crate) connection_string: String,
 }
 

@@ -1,5 +1,5 @@
-//! The C header: written by `dps-c-header` from the binding's source, committed, and compared here. So is the layout of
-//! the structs in firmware, whose number is in the names that firmware links by.
+//! The C header: written by `dps-c-header` from the binding's source, committed, and compared here. The same holds
+//! for the layout of the structs in firmware, whose number is part of the names of the functions that firmware links.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

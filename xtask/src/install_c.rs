@@ -185,7 +185,8 @@ fn programs_outside(place: &Place, outside: &Path) -> Outcome {
     Ok(())
 }
 
-/// The tests of the C library with what was installed: valgrind finds nothing in them, and still finds what is wrong.
+/// Runs the C library's tests with the installed library under valgrind, which must find nothing there, and must find a
+/// key that was not written in another program.
 fn under_valgrind(place: &Place, folder: &Path) -> Outcome {
     let vectors = crate::c_vectors::write(folder.join("c"))?;
     let suppressions = format!("--suppressions={}", place.prefix.join("share/dps/valgrind.supp").display());

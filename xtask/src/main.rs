@@ -94,7 +94,7 @@ const CHECKS: &[Task] = &[
     },
     Task {
         name: "installed-c",
-        about: "programs outside the tree build with the installed C library and register; a small stack does",
+        about: "programs outside the tree build with the installed C library and register, one on a small stack",
         run: install_c::check,
     },
     Task {

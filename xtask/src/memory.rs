@@ -1,5 +1,5 @@
-//! What of a key, a token and a proxy's password is in the memory of a release build that registers, from C and Rust. The
-//! unit tests hold the same for a debug build.
+//! Counts the copies of a key, a token and a proxy's password in the memory of a release build that registers, from C
+//! and Rust. The unit tests check the same in a debug build.
 
 use crate::c_tests::run_with_release_build;
 use crate::run::{Outcome, build_workspace, cargo, run};

@@ -1,5 +1,5 @@
-//! Runs the tests of the C library's modules for the caller's memory under Miri, which finds references that may not exist:
-//! the one place where pointers from C become references.
+//! Runs the tests of the C library's modules for the caller's memory, where pointers from C become references, under
+//! Miri, which finds references that must not exist.
 
 use crate::run::{Outcome, command, output, run, target_dir};
 

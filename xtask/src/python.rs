@@ -10,7 +10,7 @@ use crate::venv::Venv;
 pub(crate) const FOLDER: &str = "bindings/python";
 /// The largest wheel, in bytes.
 const WHEEL_MOST: u64 = 8 * 1024 * 1024;
-/// How many processes run the tests: more than there are processors, for a registration mostly waits.
+/// How many processes run the tests: more than most machines have processors, since a registration mostly waits.
 const WORKERS: &str = "4";
 
 pub(crate) fn check() -> Outcome {
@@ -69,7 +69,7 @@ fn suite_outside_the_tree(venv: &Venv, folder: &Path) -> Outcome {
     run(venv.python(suite).args(["-n", WORKERS]).current_dir(folder))
 }
 
-/// Builds the wheel from what is published as source: who has no wheel builds it from that. It is not too large.
+/// Builds the wheel from the source distribution, as pip does where no wheel fits, and checks its size.
 pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path) -> Result<PathBuf, String> {
     let _ = std::fs::remove_dir_all(folder);
     run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;

@@ -482,8 +482,9 @@ typedef struct dps_config {
     /** For hints: whether the device's key was derived on this device from its group's. */
     bool key_derived_here;
     /**
-     * Whether to sign once more with the service's time when it refuses a token and this device's clock is far off. MQTT
-     * carries no time: there it comes by `dps_registration_correct_clock`. Default: no; the failure names the skew instead.
+     * Whether to sign once more with the service's time when it refuses a token and this device's clock is far off.
+     * MQTT carries no time: over it, pass the time to `dps_registration_correct_clock`. Default: no; the failure names
+     * the skew instead.
      */
     bool correct_clock;
 } dps_config;
@@ -634,10 +635,11 @@ dps_result dps_registration_set_time(dps_registration *registration,
                                      uint64_t unix_s);
 
 /**
- * Takes the service's time, from wherever the caller has it, after the service refused a token over MQTT, which carries no
- * time: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Where the clock here is far from it and the
- * configuration's `correct_clock` allows it, `again` is set and the registration goes on, once, with a token by that time:
- * poll it again. Where not, `again` is false, and the failure and its hints take the time into account.
+ * Sets the service's time after it refused a token over MQTT, which carries no time. The caller obtains the time by
+ * other means, such as an HTTPS request: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. If the clock here
+ * is far from it and the configuration's `correct_clock` allows it, `again` is set to true and the registration goes
+ * on, once, with a token that is signed by that time: poll it again. Otherwise `again` is set to false, and the
+ * failure and its hints take the time into account.
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the service
  * has not refused a token.
@@ -751,7 +753,7 @@ enum {
     DPS_STATUS_DISABLED = 5,
 };
 
-/** What is wrong with a reply that is JSON and still cannot be used. A newer library may give new numbers. */
+/** What is wrong with a reply that is JSON but cannot be used. A newer library may return new numbers. */
 typedef uint32_t dps_reply_problem;
 enum {
     /** Nothing, or nothing that is known. */

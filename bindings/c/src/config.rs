@@ -43,8 +43,9 @@ pub struct dps_config {
     pub key_length: u32,
     /// For hints: whether the device's key was derived on this device from its group's.
     pub key_derived_here: bool,
-    /// Whether to sign once more with the service's time when it refuses a token and this device's clock is far off. MQTT
-    /// carries no time: there it comes by `dps_registration_correct_clock`. Default: no; the failure names the skew instead.
+    /// Whether to sign once more with the service's time when it refuses a token and this device's clock is far off.
+    /// MQTT carries no time: over it, pass the time to `dps_registration_correct_clock`. Default: no; the failure names
+    /// the skew instead.
     pub correct_clock: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The structs that a C program fills in, read by the size that they say.
+//! Reads the structs that a C program fills in, up to the size that each of them contains.
 
 #[cfg(any(dps_hosted, test))]
 use core::mem::MaybeUninit;
@@ -13,13 +13,13 @@ use crate::result::Refused;
 
 /// A struct that the caller fills in. For programs on an operating system its first member is its size, a `usize`, so
 /// that it can grow: what the library does not know must be zero, what the caller does not know counts as zero. A new
-/// member begins where the struct ended so far, behind its padding.
+/// member begins after the padding that the struct ended with before.
 ///
 /// # Safety
 /// `repr(C)`, and valid when every byte is zero.
 pub(crate) unsafe trait Input: Copy {}
 
-/// What [`input`] gives: in firmware, which is one build with its library, the struct itself; else a copy of it.
+/// What [`input`] returns: in firmware, which is built with its library, the struct itself; otherwise a copy of it.
 #[cfg(not(dps_hosted))]
 pub(crate) type Given<'a, T> = &'a T;
 /// As above.
@@ -39,7 +39,7 @@ pub(crate) unsafe fn input<'a, T: Input>(place: *const T) -> Outcome<Given<'a, T
 /// As above.
 ///
 /// # Safety
-/// It was filled in, as far as its size says.
+/// It was filled in, up to the size in its first member.
 #[cfg(dps_hosted)]
 pub(crate) unsafe fn input<'a, T: Input>(place: *const T) -> Outcome<Given<'a, T>> {
     // SAFETY: promised on.
@@ -49,12 +49,12 @@ pub(crate) unsafe fn input<'a, T: Input>(place: *const T) -> Outcome<Given<'a, T
 /// The copy of a struct whose first member is its size.
 ///
 /// # Safety
-/// It was filled in, as far as its size says.
+/// It was filled in, up to the size in its first member.
 #[cfg(any(dps_hosted, test))]
 unsafe fn copied<T: Input>(place: *const T) -> Outcome<T> {
     usable(place)?;
     let bytes = place.cast::<u8>();
-    // SAFETY: the first member is the size, and there is no smaller struct.
+    // SAFETY: the first member is the size, so that every struct has at least that.
     let size = unsafe { place.cast::<usize>().read() };
     if size < size_of::<usize>() || size > isize::MAX as usize {
         return Err(Refused::ARGUMENT);
@@ -113,7 +113,7 @@ mod tests {
     unsafe impl Input for Now {}
 
     fn read<T, U: Input>(given: &T) -> Outcome<U> {
-        // SAFETY: the struct says its size.
+        // SAFETY: the first member is the size.
         unsafe { copied(ptr::from_ref(given).cast()) }
     }
 

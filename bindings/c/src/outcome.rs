@@ -26,7 +26,7 @@ pub enum dps_status {
     DPS_STATUS_DISABLED = 5,
 }
 
-/// What is wrong with a reply that is JSON and still cannot be used. A newer library may give new numbers.
+/// What is wrong with a reply that is JSON but cannot be used. A newer library may return new numbers.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dps_reply_problem {

@@ -129,10 +129,11 @@ pub unsafe extern "C" fn dps_registration_set_time(
     }))
 }
 
-/// Takes the service's time, from wherever the caller has it, after the service refused a token over MQTT, which carries no
-/// time: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Where the clock here is far from it and the
-/// configuration's `correct_clock` allows it, `again` is set and the registration goes on, once, with a token by that time:
-/// poll it again. Where not, `again` is false, and the failure and its hints take the time into account.
+/// Sets the service's time after it refused a token over MQTT, which carries no time. The caller obtains the time by
+/// other means, such as an HTTPS request: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. If the clock here
+/// is far from it and the configuration's `correct_clock` allows it, `again` is set to true and the registration goes
+/// on, once, with a token that is signed by that time: poll it again. Otherwise `again` is set to false, and the
+/// failure and its hints take the time into account.
 ///
 /// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the service
 /// has not refused a token.

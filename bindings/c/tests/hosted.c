@@ -273,7 +273,7 @@ static void files_of_authorities(void)
         dps_error_free(error);
     }
     CHECK(remove(path) == 0 && mkfifo(path, 0600) == 0);
-    /* Nobody writes to it: a call that waits for that is ended with this program. */
+    /* Nothing writes to the FIFO: if the call waits for that, the alarm ends this program. */
     alarm(60);
     dps_error *error = ends(DPS_ERROR_FILE, &config);
     alarm(0);
@@ -339,7 +339,7 @@ static void a_wrong_key(void)
     dps_error_free(error);
 }
 
-/* Over MQTT the service's time is asked for on the port that is named: once it is known, the clock is no likely cause. */
+/* Over MQTT the named port is asked for the service's time. Once that is known, the clock is not a likely cause. */
 static void service_time_port_is_asked_for_the_time(void)
 {
     dps_client_config config = begin(DEVICE);

@@ -1,5 +1,5 @@
-/* What of a key and a token is in the memory of a program that registers: before a request is sent, and after everything was
-   freed. Run with the release build, in which values are moved in other ways than in a debug build. */
+/* Counts the copies of a key and a token in the memory of a program that registers: before a request is sent, and after
+   everything was freed. Run with the release build, in which values are moved in other ways than in a debug build. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 unsigned checks_done, checks_failed;
 
-/* The key of the device, as text and as bytes. Constants, which are in memory that cannot be written and is not searched. */
+/* The key of the device, as text and as bytes. These constants are in read-only memory, which is not searched. */
 static const char KEY_TEXT[] = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 static const unsigned char KEY[] = {0x26, 0xc9, 0xb4, 0x97, 0x21, 0xa9, 0x8d, 0xa5, 0x58, 0x54, 0xfd,
                                     0xa0, 0xdc, 0x59, 0xe6, 0x9e, 0x61, 0xbd, 0x74, 0x8f, 0xfd, 0xa9,

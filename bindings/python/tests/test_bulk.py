@@ -86,7 +86,7 @@ def test_keys_are_as_many_as_their_ids() -> None:
 
 
 def test_pandas_takes_the_keys_as_a_column() -> None:
-    pandas = importlib.import_module("pandas")  # It has no types.
+    pandas = importlib.import_module("pandas")  # It has no type hints.
     frame = pandas.DataFrame({"device": IDS[:3]})
     frame["key"] = derive_device_keys(GROUP, frame["device"])
     assert list(frame["key"]) == one_by_one(IDS[:3])

@@ -70,7 +70,7 @@ def test_the_ten_lines_of_the_readme_run_when_pasted() -> None:
 
 
 def test_every_block_of_the_readme_is_well_typed(tmp_path: Path) -> None:
-    # All in one run, since it is the standard library's types that take long to read.
+    # In one run, since reading the types of the standard library takes long.
     files = [tmp_path / f"block_{number}.py" for number in range(len(BLOCKS))]
     for file, block in zip(files, BLOCKS, strict=True):
         file.write_text(block, encoding="utf-8")

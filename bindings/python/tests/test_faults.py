@@ -47,7 +47,7 @@ def wanted(row: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def proxy_of(row: dict[str, Any]) -> AsyncIterator[str | None]:
-    """The URL of a proxy that does wrong as the row says, and opens tunnels to ports of this machine afterwards."""
+    """The URL of a proxy with the faults of the row, which opens tunnels to ports of this machine afterwards."""
     plan = row.get("proxy")
     if plan is None:
         yield None

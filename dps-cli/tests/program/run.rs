@@ -59,7 +59,7 @@ impl Finished {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        // Text of the program's own is written line by line: see `Printable`.
+        // The program writes its own text line by line: see `Printable`.
         let mut lines = done.stdout.lines().chain(done.stderr.lines());
         let is_broken = |line: &str| line.starts_with(r"\n") || line.ends_with(r"\n");
         assert!(!lines.any(is_broken), "an escaped line break: {done:?}");

@@ -98,7 +98,7 @@ fn a_refused_key_is_not_repeated() {
     }
 }
 
-/// The kernel gives these files to root when a process's memory is private; otherwise they are the user's own.
+/// These files belong to root when a process is not dumpable, and to its user otherwise (proc(5)).
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_and_environment_cannot_be_read_by_other_processes_of_the_user() {
@@ -118,7 +118,7 @@ fn memory_and_environment_cannot_be_read_by_other_processes_of_the_user() {
     command.env("DPS_KEY", GROUP_KEY).env("NO_PROXY", "*").current_dir("/").stdin(std::process::Stdio::null());
     let mut user = rustix::process::geteuid().as_raw();
     if user == 0 {
-        // Everything of root's belongs to root.
+        // All files of a process of root belong to root.
         command.uid(SOMEBODY).gid(SOMEBODY);
         user = SOMEBODY;
     }

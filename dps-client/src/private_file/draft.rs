@@ -1,9 +1,10 @@
-//! A file in the making. It takes its place in one step when it is complete.
+//! A file that is being written. It gets its final name in one step, once it is complete.
 //!
-//! What is unfinished may hold a key, so nothing of it may stay. On Linux a draft has no name, and the system removes it
-//! with the process, however that ends. A file that replaces another has a name for an instant, from link to rename;
-//! where the file system has no files without a name, a draft has one from the beginning. Such names are `.dps-*.unfinished`,
-//! and the process holds a lock on the file: the next write into the folder removes those that nobody holds.
+//! An unfinished file may hold a key, so none may be left behind. On Linux a draft has no name, and the kernel
+//! removes it with the process, however that ends. A draft that replaces a file has a temporary name from its link to
+//! its rename; on a file system without unnamed files it has one from the beginning. Temporary names are
+//! `.dps-*.unfinished`, and the process holds a lock on the file: the next write into the folder removes the files
+//! that are not locked.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,7 +19,7 @@ use crate::file::check_regular;
 const PREFIX: &str = ".dps-";
 const SUFFIX: &str = ".unfinished";
 
-/// The drafts of this process that have a name. Held while a draft gets a name or takes its place.
+/// The drafts of this process that have a temporary name. Locked while a draft gets a name.
 static NAMED: Mutex<Named> = Mutex::new(Named { paths: Vec::new(), closed: false });
 
 struct Named {
@@ -27,7 +28,7 @@ struct Named {
 }
 
 /// Removes every unfinished file of this process, and lets none be finished any more: for a program that is about to
-/// end. A file that is just taking its place is finished first.
+/// end. A file that is getting its final name is finished first.
 pub fn abandon_drafts() {
     let mut named = lock_named();
     named.closed = true;
@@ -40,14 +41,14 @@ fn lock_named() -> MutexGuard<'static, Named> {
     NAMED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file in the making, written through [`Write`]. Dropped unfinished, it leaves nothing.
+/// A file that is being written, by [`Write`]. Dropped before [`finish`](Self::finish), it leaves nothing behind.
 #[derive(Debug)]
 pub struct Draft {
     file: File,
     target: PathBuf,
     ownership: Ownership,
     when_there: WhenThere,
-    /// Where the file system has no files without a name.
+    /// On a file system without unnamed files.
     name: Option<TempPath>,
 }
 
@@ -58,7 +59,7 @@ impl Draft {
         Self::in_file(make_nameless(folder(target)), target, ownership, when_there)
     }
 
-    /// Takes a file without a name, or makes one with a name.
+    /// A draft in this unnamed file; without one, in a new file with a temporary name.
     fn in_file(nameless: Option<File>, target: &Path, ownership: Ownership, when_there: WhenThere) -> io::Result<Self> {
         let (file, name) = match nameless {
             Some(file) => (file, None),
@@ -67,10 +68,10 @@ impl Draft {
         Ok(Self { file, target: target.to_owned(), ownership, when_there, name })
     }
 
-    /// Puts the file on the disk, and in its place.
+    /// Writes the file to the disk and gives it its name.
     ///
     /// # Errors
-    /// Those of the file system; [`io::ErrorKind::AlreadyExists`] with [`WhenThere::Refuse`] when there is a file by now.
+    /// Those of the file system; [`io::ErrorKind::AlreadyExists`] with [`WhenThere::Refuse`] if a file exists by now.
     pub fn finish(self) -> io::Result<()> {
         self.finish_watched(&mut |_| {})
     }
@@ -122,7 +123,7 @@ impl Draft {
         };
         watch(WritePoint::Named);
         check_target(&self.target, self.when_there)?;
-        // The name is given up: what is dropped then finds nothing.
+        // After the rename, dropping the temporary path removes nothing.
         match self.when_there {
             WhenThere::Replace => fs::rename(name, &self.target),
             WhenThere::Refuse => {
@@ -150,7 +151,7 @@ impl Drop for Draft {
     }
 }
 
-/// Refuses what is at the path and is not to be replaced.
+/// Returns an error if something is at the path that is not to be replaced.
 pub(super) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(_) => Ok(()),
@@ -163,7 +164,7 @@ pub(super) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<(
     }
 }
 
-/// Makes something under a name of its own in this folder.
+/// Creates something under a random temporary name in this folder.
 fn with_name<R>(folder: &Path, make: impl FnMut(&Path) -> io::Result<R>) -> io::Result<NamedTempFile<R>> {
     tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).make_in(folder, make)
 }
@@ -172,9 +173,9 @@ fn make_named(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
     let mut named = lock_named();
     let made = with_name(folder, |path| {
         let file = open(OpenOptions::new().write(true).create_new(true), path)?;
-        // Where files cannot be locked, no other process removes it either.
+        // On a file system without locks no other process can lock it either, and so none removes it.
         _ = lock_exclusively(&file);
-        // Another process may have taken it for abandoned before it was locked: then under another name.
+        // Another process may have removed it before it was locked: the next attempt has another name.
         if was_removed(&file) { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(file) }
     })?;
     let (file, name) = made.into_parts();
@@ -182,7 +183,7 @@ fn make_named(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
     Ok((file, Some(name)))
 }
 
-/// Removes the drafts in this folder whose processes were killed. Nothing that goes wrong here is in the way of a write.
+/// Removes the drafts in this folder whose processes were killed. Errors are ignored, since they prevent no write.
 #[cfg(unix)]
 pub(super) fn remove_abandoned(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
@@ -195,7 +196,7 @@ pub(super) fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// There, files cannot be told from those of processes that run.
+/// Does nothing: outside Unix, abandoned files cannot be told from those of running processes.
 #[cfg(not(unix))]
 pub(super) fn remove_abandoned(_: &Path) {}
 
@@ -205,7 +206,7 @@ fn remove_if_abandoned(path: &Path) -> io::Result<()> {
     let file = open(OpenOptions::new().write(true), path)?;
     check_regular(&file)?;
     lock_exclusively(&file)?;
-    // It may have taken its place meanwhile, and the name be another's. Once it is locked, nobody else renames it.
+    // Before the lock, its process may have renamed it, so that another file has this path now.
     let (ours, there) = (file.metadata()?, fs::symlink_metadata(path)?);
     if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) { fs::remove_file(path) } else { Ok(()) }
 }
@@ -221,14 +222,14 @@ fn was_removed(_: &File) -> bool {
     false
 }
 
-/// A file without a name, locked; `None` where there are none.
+/// A new unnamed file, locked; `None` where that is not supported.
 #[cfg(target_os = "linux")]
 fn make_nameless(folder: &Path) -> Option<File> {
     use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
     let flags = OFlags::TMPFILE.bits().cast_signed();
     let file = OpenOptions::new().write(true).mode(0o600).custom_flags(flags).open(folder).ok()?;
-    // Its later name is made of this one.
+    // It gets its name by a link to this path.
     fs::symlink_metadata(name_in_proc(&file)).ok()?;
     _ = lock_exclusively(&file);
     Some(file)
@@ -240,7 +241,7 @@ fn name_in_proc(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
-/// Gives a file without a name its name.
+/// Gives an unnamed file a name.
 #[cfg(target_os = "linux")]
 fn link(file: &File, path: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, linkat};
@@ -267,7 +268,7 @@ fn make_public(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a new name on the disk too, where the file system can do it and the folder may be read.
+/// Writes a folder with a new name to the disk, where the file system supports that and the folder can be read.
 #[cfg(unix)]
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {

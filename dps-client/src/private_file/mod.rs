@@ -1,4 +1,5 @@
-//! A file that is written whole or not at all, and never through a link: what every crate above this one writes.
+//! Files that are written whole or not at all, and never through a link. Every crate that depends on this one writes by
+//! this module.
 
 mod draft;
 mod kept;
@@ -38,11 +39,12 @@ pub enum WhenThere {
 /// The owner and the mode of a file that is written. While it is written, only this process's user can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// This process's, readable by its owner alone (0600).
+    /// This process's user, readable by its owner alone (0600).
     Private,
-    /// This process's, readable by everybody (0644).
+    /// This process's user, readable by all users (0644).
     Public,
-    /// As the file that is there, its owner, group and mode without set-uid and the like; the folder's owner, and 0600, where there is none.
+    /// Owner, group and mode of the file that is replaced, without set-uid, set-gid and sticky bit; without such a
+    /// file, owner and group of the folder, and 0600.
     Kept,
 }
 
@@ -55,7 +57,7 @@ pub enum WritePoint {
     Written,
     Owned,
     OnDisk,
-    /// Only where there is a file to replace, or where the file system has no files without a name.
+    /// Only if a file is replaced, or the file system has no unnamed files.
     Named,
     Renamed,
     Done,
@@ -105,11 +107,11 @@ impl PrivateFile {
         }
     }
 
-    /// Returns an error when a file cannot be written here: [`draft`](Self::draft) would return it too.
+    /// Returns an error if [`draft`](Self::draft) would refuse to write here.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when something is at the path that is not to be replaced: a link, a folder or a device; a file
-    /// too with [`WhenThere::Refuse`].
+    /// [`DpsError`] `file` when something is at the path that is not replaced: a link, a folder, a device, or with
+    /// [`WhenThere::Refuse`] a file.
     pub fn check(&self, when_there: WhenThere) -> Result<(), DpsError> {
         draft::check_target(&self.path, when_there).map_err(|error| self.cannot_be_written(error))
     }
@@ -125,7 +127,7 @@ impl PrivateFile {
     /// Writes it anew: the old content or the new one is there afterwards, whatever happens.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when it cannot be written, is a link or no regular file, or its owner cannot be kept.
+    /// [`DpsError`] `file` when it cannot be written, is a link or not a regular file, or its owner cannot be kept.
     pub fn replace(&self, content: &[u8], ownership: Ownership) -> Result<(), DpsError> {
         self.replace_watched(content, ownership, &mut |_| {})
     }
@@ -154,7 +156,7 @@ impl PrivateFile {
             .map_err(|error| self.cannot_be_written(error))
     }
 
-    /// Removes it; nothing there is no error.
+    /// Removes it, if it exists.
     ///
     /// # Errors
     /// [`DpsError`] `file` when it cannot be removed.
@@ -166,7 +168,7 @@ impl PrivateFile {
         removed.map_err(|error| DpsError::file(&self.path, "cannot be removed", error))
     }
 
-    /// Renames it, so that a new one can be written and this one looked at. Gives where it is now.
+    /// Renames it, so that a new one can be written and this one examined. Returns its new path.
     ///
     /// # Errors
     /// [`DpsError`] `file` when it cannot be renamed.
@@ -207,7 +209,7 @@ fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     open_without_waiting(options, path, 0)
 }
 
-/// Elsewhere the open file itself keeps others from writing it.
+/// Does nothing: outside Unix, other processes are not kept from the file.
 #[cfg(not(unix))]
 fn lock_exclusively(_: &File) -> io::Result<()> {
     Ok(())

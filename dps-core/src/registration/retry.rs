@@ -15,7 +15,7 @@ pub(super) enum Retry {
 }
 
 /// The code for an error status of the service, and whether to try again.
-#[inline(never)] // Called from two places, it would stand in firmware twice.
+#[inline(never)] // Inlined at its two calls, it would be in firmware twice.
 pub(super) fn of_status(status: u16) -> (ErrorCode, Retry) {
     match status {
         400 => (ErrorCode::BadRequest, Retry::Never),

@@ -63,7 +63,7 @@ pub fn decode_base64(text: &str, out: &mut [u8]) -> Result<usize, Base64Error> {
     let padding = text.bytes().rev().take_while(|byte| *byte == b'=').count();
     let digits = text.as_bytes().get(..text.len().saturating_sub(padding)).unwrap_or_default();
     let wrong_length = padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) || digits.len() % 4 == 1;
-    // Where a word has no room for eight digits, digit by digit is as fast and far smaller.
+    // On 32 bits a word does not hold eight digits: decoding one digit at a time is as fast and much smaller.
     let decode = if cfg!(target_pointer_width = "64") { decode_blocks } else { decode_each };
     let len = decode(digits, out).map_err(Base64Error::Digit)?;
     // A wrong character says more than a wrong length.
@@ -74,7 +74,8 @@ pub fn decode_base64(text: &str, out: &mut [u8]) -> Result<usize, Base64Error> {
     }
 }
 
-/// Decodes digits many at a time and gives the number of bytes, or the place of the first character that is no digit.
+/// Decodes several digits at a time. Returns the number of bytes, or the offset of the first character that is not a
+/// digit.
 fn decode_blocks(digits: &[u8], out: &mut [u8]) -> Result<usize, usize> {
     let mut len = 0_usize;
     for (index, chunk) in digits.chunks(BLOCK).enumerate() {

@@ -70,8 +70,8 @@ impl HubClient {
         filter == TWIN_REPLIES || self.topic_of_device(filter) == Some("messages/devicebound/#")
     }
 
-    /// What follows `devices/{deviceId}/` in a topic of this device. The id is percent-encoded there, since it may contain
-    /// what is a wildcard in a topic; one without wildcards may also be as it is.
+    /// What follows `devices/{deviceId}/` in a topic of this device. The id is percent-encoded there, since it may
+    /// contain `+` and `#`, the wildcards of topics. An id without them may also be unencoded.
     fn topic_of_device<'t>(&self, topic: &'t str) -> Option<&'t str> {
         let (id, rest) = topic.strip_prefix("devices/")?.split_once('/')?;
         let is_own = id == self.device_id || percent_decode(id).is_some_and(|id| id == self.device_id);

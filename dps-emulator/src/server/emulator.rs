@@ -255,7 +255,7 @@ fn in_authority(name: &str) -> String {
     }
 }
 
-/// Does what reads and writes files where a slow disk holds up nothing else.
+/// Runs work with files on a thread for blocking work, so that a slow disk delays nothing else.
 async fn on_files<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {

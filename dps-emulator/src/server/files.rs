@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::error::StateError;
 
-/// How the name of a file ends that is not complete.
+/// The end of the name of an unfinished file.
 const UNFINISHED: &str = ".new";
 
 /// A folder that one process at a time uses.
@@ -64,7 +64,8 @@ impl Folder {
     }
 }
 
-/// Removes what a process that was killed left: ours, since the folder is locked. A key may be in it.
+/// Removes the unfinished files of a process that was killed, which may hold a key. The folder is locked, so no process
+/// is writing them.
 fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -82,7 +83,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads a regular file, through no link and without waiting for the other end of a FIFO.
+/// Reads a regular file. Does not follow a link, and does not wait for the other end of a FIFO.
 fn read_regular(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = private().read(true).open(path)?;
     let metadata = file.metadata()?;
@@ -118,7 +119,7 @@ fn refuse_exposed(_: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Opens for the owner alone, through no link, and without waiting.
+/// Options that create a file for its owner alone, do not follow a link, and do not wait for a FIFO.
 #[cfg(unix)]
 fn private() -> OpenOptions {
     use rustix::fs::OFlags;

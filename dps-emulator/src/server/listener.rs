@@ -55,7 +55,7 @@ async fn accept(
                 continue;
             }
         };
-        // While there is none, the connections after this one wait in the listen queue.
+        // While no place is free, later connections wait in the listen queue.
         let place = places.take().await;
         let served = connection::serve(tcp, tls.clone(), front, Arc::clone(shared), place.proof(), stop.clone());
         connections.spawn(place.hold(served));

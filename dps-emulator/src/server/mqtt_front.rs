@@ -241,7 +241,7 @@ mod tests {
     use super::super::testing::{connect, forged_token, good_token, register, shared};
     use super::*;
 
-    /// Connects with a forged token, and gives the task that serves the connection.
+    /// Connects with a forged token, and returns the task that serves the connection.
     async fn connected(shared: &Arc<Shared>, id: &str) -> (DuplexStream, JoinHandle<()>) {
         let (mut client, server) = tokio::io::duplex(4096);
         let shared_here = Arc::clone(shared);
@@ -325,7 +325,7 @@ mod tests {
                 }
             });
         }
-        // All of them come before the device.
+        // All of them arrive before the device.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let packets = [connect(&shared, "dev-01", &good_token(&shared, "dev-01")), register()].concat();
         let registered = async {

@@ -1,8 +1,8 @@
 //! The places of a listener: how many connections are served at a time, and which one makes room for a newcomer.
 //!
-//! A client that never proves its credential costs nothing to make. So such clients may hold three quarters of the places
-//! at most, and once these are taken, a newcomer displaces the one that has been there longest, as soon as that one had
-//! [`TENURE`] to prove itself. A connection that proved itself is never displaced.
+//! Anybody can open connections without a good credential. So connections that have not proved theirs may hold three
+//! quarters of the places at most. Once these are taken, a newcomer displaces the oldest such connection, as soon as
+//! that had [`TENURE`] to prove its credential. A proved connection is never displaced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ const TENURE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Places {
     taken: Mutex<Taken>,
-    /// Told when a place is free, or one for an unproved connection.
+    /// Notified when a place becomes free, or one for an unproved connection.
     freed: Notify,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Place {
     displaced: oneshot::Receiver<()>,
 }
 
-/// With this a connection tells that its credential was verified.
+/// Records for a connection's place that its credential was verified.
 #[derive(Clone)]
 pub(super) struct Proof {
     places: Arc<Places>,
@@ -52,8 +52,8 @@ pub(super) struct Proof {
 }
 
 impl Places {
-    /// Takes a place for a connection that has arrived, when there is one. Only one newcomer waits at a time: the others
-    /// are in the listen queue, in the order of their arrival.
+    /// Takes a place for a connection that has arrived, and waits until there is one. Only one newcomer waits at a
+    /// time: the others are in the listen queue, in the order of their arrival.
     pub(super) async fn take(self: &Arc<Self>) -> Place {
         loop {
             let until = match self.try_take() {
@@ -68,13 +68,14 @@ impl Places {
         }
     }
 
-    /// A place, or when the oldest unproved connection may be displaced; `Err(None)` where there is none.
+    /// A place, or else the time from which the oldest unproved connection may be displaced, if there is such a one.
     fn try_take(self: &Arc<Self>) -> Result<Place, Option<Instant>> {
         let mut taken = self.lock();
         let unproved = taken.holders.values().filter(|holder| holder.displace.is_some()).count();
         if taken.holders.len() >= PLACES || unproved >= UNPROVED_MAX {
             let mut holders = taken.holders.iter();
-            let oldest = holders.find(|(_, holder)| holder.displace.is_some()).map(|(n, holder)| (*n, holder.since));
+            let oldest =
+                holders.find(|(_, holder)| holder.displace.is_some()).map(|(number, holder)| (*number, holder.since));
             let (oldest, since) = oldest.ok_or(None)?;
             if since.elapsed() < TENURE {
                 return Err(Some(since + TENURE));
@@ -101,7 +102,7 @@ impl Place {
     /// Serves a connection until it ends or is displaced.
     pub(super) async fn hold(mut self, served: impl Future<Output = ()>) {
         let displaced = async {
-            // Of a connection that proved itself, the sender is dropped too.
+            // The sender is dropped too when the connection proves its credential.
             let _ = (&mut self.displaced).await;
             if self.proof.is_given() {
                 std::future::pending().await

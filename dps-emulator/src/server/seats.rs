@@ -1,7 +1,7 @@
 //! One connection per MQTT client id: a later one closes the earlier one (MQTT 3.1.1, section 3.1.4).
 //!
 //! CONNECT is accepted with any token of the right shape. So a connection that proved its credential is closed by one
-//! that proved its own, and not by a CONNECT alone: anybody could else close the connections of other devices.
+//! that proved its own, and not by a CONNECT alone: otherwise anybody could close the connections of other devices.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

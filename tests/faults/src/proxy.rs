@@ -1,4 +1,4 @@
-//! A proxy on loopback that refuses the first requests, as a row says, and opens tunnels afterwards.
+//! A proxy on loopback that refuses the first requests, as a row of the matrix demands, and opens tunnels afterwards.
 #![allow(clippy::expect_used, reason = "a broken setting should stop the run")]
 
 use std::net::Ipv4Addr;
@@ -51,7 +51,7 @@ async fn serve(stream: TcpStream, refusal: Option<u16>) {
         let _ = stream.write_all(answer.as_bytes()).await;
         return;
     }
-    // Whatever host is asked for, the way leads to its port on loopback.
+    // Every host name leads to loopback; the port is the requested one.
     let port = request.split(' ').nth(1).and_then(|target| target.rsplit_once(':')?.1.parse::<u16>().ok());
     let Some(port) = port else { return };
     let Ok(mut to) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };

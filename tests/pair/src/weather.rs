@@ -24,7 +24,7 @@ pub enum Weather {
     UnknownCa,
     /// The server shows another host's certificate.
     NameMismatch,
-    /// A proxy on the way answers CONNECT with this status.
+    /// The proxy answers CONNECT with this status.
     ProxyRefused(u16),
 }
 

@@ -31,7 +31,7 @@ pub struct Row {
     pub transports: Vec<Transport>,
     /// What the service is told to do wrong.
     pub plans: Vec<FaultPlan>,
-    /// What a proxy on the way does wrong; `None` without a proxy.
+    /// The faults of the proxy; `None` without a proxy.
     pub proxy: Option<ProxyPlan>,
     /// The client's settings.
     pub client: ClientSettings,
@@ -39,13 +39,13 @@ pub struct Row {
     expect: Ending,
 }
 
-/// What a proxy does wrong: it answers so many CONNECT requests with a status, and opens tunnels afterwards.
+/// The faults of a proxy: it answers the first CONNECT requests with an error, and opens tunnels afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyPlan {
-    /// The status.
+    /// The status of these answers.
     pub status: u16,
-    /// How many requests.
+    /// How many requests are answered so.
     pub times: usize,
 }
 
