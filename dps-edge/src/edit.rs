@@ -12,7 +12,7 @@ use crate::read::{parse, read};
 use crate::schema;
 use crate::secret::Secret;
 use crate::toml_text::quoted;
-use crate::tree::{Entries, Node, Value, find};
+use crate::tree::{Entries, Node, Value, find, find_null_too};
 use crate::version::{EdgeVersion, Format};
 
 /// Why a value was not changed.
@@ -89,7 +89,7 @@ pub fn is_secret(key: &str, value: &str) -> bool {
 pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &str) -> Result<Secret, EditError> {
     let (before, broken) = parse(text, format);
     // Texts without quotes are the one mistake that a changed value can mend.
-    if broken.iter().any(|(_, problem)| *problem != Problem::Unquoted) {
+    if broken.iter().any(|(_, problem)| problem.severity() == Severity::Error && *problem != Problem::Unquoted) {
         return Err(EditError::Broken);
     }
     let path: Vec<&str> = key.split('.').collect();
@@ -99,7 +99,8 @@ pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &
     let (span, written) = if is_key_table {
         key_replacement(text, node, value)?
     } else {
-        (node.span.clone(), replacement(text, node, format, value)?)
+        let wanted = if format == Format::Yaml { wanted_in_yaml(last) } else { Wanted::SameAsBefore };
+        (node.span.clone(), replacement(text, node, wanted, value)?)
     };
     let mut changed = Zeroizing::new(String::with_capacity(text.len() + written.len()));
     changed.push_str(&text[..span.start]);
@@ -111,7 +112,7 @@ pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &
 
 fn find_path<'e>(entries: &'e Entries, path: &[&str]) -> Result<&'e Node, EditError> {
     let (first, rest) = path.split_first().ok_or(EditError::NoSuchKey { nearest: None })?;
-    let Some(entry) = find(entries, first) else {
+    let Some(entry) = find_null_too(entries, first) else {
         return Err(EditError::NoSuchKey { nearest: schema::nearest_of_all(first) });
     };
     match (&entry.node.value, rest.is_empty()) {
@@ -121,17 +122,51 @@ fn find_path<'e>(entries: &'e Entries, path: &[&str]) -> Result<&'e Node, EditEr
     }
 }
 
+/// What is to be written. YAML's scalars have a type by themselves, and the wrong one is a mistake that `set` fixes.
+#[derive(Clone, Copy)]
+enum Wanted {
+    SameAsBefore,
+    Text,
+    Number,
+    Boolean,
+}
+
+fn wanted_in_yaml(key: &str) -> Wanted {
+    match key {
+        "always_reprovision_on_startup" | "dynamic_reprovisioning" => Wanted::Boolean,
+        "auto_generated_ca_lifetime_days" | "max_retries" => Wanted::Number,
+        _ => Wanted::Text,
+    }
+}
+
 /// A scalar in the manner of the one that stands there.
-fn replacement(text: &str, node: &Node, format: Format, value: &str) -> Result<Zeroizing<String>, EditError> {
+fn replacement(text: &str, node: &Node, wanted: Wanted, value: &str) -> Result<Zeroizing<String>, EditError> {
     let old = text.get(node.span.clone()).ok_or(EditError::Entangled)?;
-    match &node.value {
-        Value::Table(_) | Value::List(_) | Value::Other => Err(EditError::NotAScalar),
-        Value::Number(_) if value.parse::<u32>().is_ok() => Ok(Zeroizing::new(value.to_owned())),
-        Value::Number(_) => Err(EditError::WrongType { wanted: "a whole number from 0 on" }),
-        Value::Boolean(_) => boolean(value),
-        Value::Plain(plain) if plain.parse::<bool>().is_ok() => boolean(value),
-        Value::Plain(plain) if **plain != *old => Err(EditError::Entangled),
-        Value::Text(_) | Value::Plain(_) => one_line(old, format, value),
+    let several = matches!(node.value, Value::Table(_) | Value::List(_) | Value::Other);
+    let hidden = match &node.value {
+        Value::Plain(plain) => **plain != *old,
+        // Nothing stands there.
+        Value::Null => old.is_empty(),
+        _ => false,
+    };
+    match (wanted, &node.value) {
+        _ if several => Err(EditError::NotAScalar),
+        _ if hidden || is_marked(old) => Err(EditError::Entangled),
+        (Wanted::Boolean, _) | (Wanted::SameAsBefore, Value::Boolean(_)) => boolean(value),
+        (Wanted::Number, _) | (Wanted::SameAsBefore, Value::Number(_)) => number(value),
+        _ => one_line(old, value),
+    }
+}
+
+/// Whether a scalar of YAML has an anchor, an alias or a tag, or stands in the lines below.
+fn is_marked(old: &str) -> bool {
+    old.starts_with(['|', '>', '&', '*', '!'])
+}
+
+fn number(value: &str) -> Result<Zeroizing<String>, EditError> {
+    match value.parse::<u32>() {
+        Ok(_) => Ok(Zeroizing::new(value.to_owned())),
+        Err(_) => Err(EditError::WrongType { wanted: "a whole number from 0 on" }),
     }
 }
 
@@ -143,21 +178,16 @@ fn boolean(value: &str) -> Result<Zeroizing<String>, EditError> {
 }
 
 /// A text in the quotes of the old one, where they can hold it.
-fn one_line(old: &str, format: Format, value: &str) -> Result<Zeroizing<String>, EditError> {
-    let quote = old.chars().next().filter(|c| ['"', '\''].contains(c));
+fn one_line(old: &str, value: &str) -> Result<Zeroizing<String>, EditError> {
     let several_lines = old.contains('\n') || ["\"\"\"", "'''"].iter().any(|quotes| old.starts_with(quotes));
-    let unknown = quote.is_none() && ["|", ">", "&", "!"].iter().any(|mark| old.starts_with(mark));
-    if several_lines && old.len() > 2 || unknown {
+    if several_lines && old.len() > 2 {
         return Err(EditError::Entangled);
     }
-    let plain = !value.chars().any(|c| c.is_control() || c == '\'');
-    let number =
-        quote.is_none() && format == Format::Yaml && value.parse::<u32>().is_ok() && old.parse::<u32>().is_ok();
-    Ok(match quote {
-        Some('\'') if plain => Zeroizing::new(format!("'{value}'")),
-        _ if number => Zeroizing::new(value.to_owned()),
+    let fits = !value.chars().any(|c| c.is_control() || c == '\'');
+    Ok(match old.starts_with('\'') && fits {
+        true => Zeroizing::new(format!("'{value}'")),
         // YAML's double quotes take the same escapes.
-        _ => quoted(value),
+        false => quoted(value),
     })
 }
 
@@ -168,7 +198,7 @@ fn key_replacement(text: &str, node: &Node, value: &str) -> Result<(Range<usize>
     match &node.value {
         Value::Table(table) if !table.inline => {
             let inner = find(&table.entries, member).ok_or(EditError::NoSuchKey { nearest: None })?;
-            Ok((inner.node.span.clone(), replacement(text, &inner.node, Format::Toml, value)?))
+            Ok((inner.node.span.clone(), replacement(text, &inner.node, Wanted::SameAsBefore, value)?))
         }
         Value::Table(_) | Value::Text(_) if !text[node.span.clone()].contains('\n') => {
             Ok((node.span.clone(), key_value(member, value)))

@@ -64,7 +64,7 @@ impl Finding {
     /// How bad it is.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        self.problem.entry().1
+        self.problem.severity()
     }
 
     /// The rule's name; it never changes.
@@ -219,9 +219,22 @@ pub enum Problem {
         /// The key.
         key: &'static str,
     },
+    /// YAML: a key that is given again further down.
+    GivenAgain,
+    /// YAML: every line stands behind blanks.
+    IndentedFile,
+    /// A byte order mark at the start of `config.yaml`.
+    ByteOrderMark {
+        /// Whether 1.1 refuses the file, or only loses its first key.
+        refused: bool,
+    },
 }
 
 impl Problem {
+    pub(crate) const fn severity(&self) -> Severity {
+        self.entry().1
+    }
+
     /// The rule's name and severity.
     const fn entry(&self) -> (&'static str, Severity) {
         use Severity::{Error, Note, Warning};
@@ -264,6 +277,10 @@ impl Problem {
             Self::OldDefault => ("old-default", Warning),
             Self::NotConverted => ("not-converted", Note),
             Self::NeededByToml { .. } => ("needed-by-toml", Error),
+            Self::GivenAgain => ("given-again", Warning),
+            Self::IndentedFile => ("indented-file", Warning),
+            Self::ByteOrderMark { refused: true } => ("byte-order-mark", Error),
+            Self::ByteOrderMark { refused: false } => ("byte-order-mark", Warning),
         }
     }
 }
@@ -362,6 +379,14 @@ impl fmt::Display for Problem {
             Self::NeededByToml { key } => {
                 write!(f, "1.1 does without `{key}`, later versions do not: add it to the new file")
             }
+            Self::GivenAgain => f.write_str("this key is given again below, and the last one counts: remove one of them"),
+            Self::IndentedFile => {
+                f.write_str("every line is indented; IoT Edge 1.1 accepts that, but no blank should stand before `provisioning:`")
+            }
+            Self::ByteOrderMark { .. } => f.write_str(
+                "the file begins with a byte order mark, which IoT Edge 1.1 reads as a part of the first key, so that this \
+                 key is lost: save it as UTF-8 without a mark",
+            ),
         }
     }
 }

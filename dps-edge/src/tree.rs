@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 pub(crate) type Entries = Vec<Entry>;
 
 /// One key and what it holds.
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) name: Zeroizing<String>,
     /// Where the key begins, in bytes.
@@ -18,29 +19,32 @@ pub(crate) struct Entry {
 }
 
 /// A value and where it stands, in bytes. A table with a header of its own stands at its header.
+#[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) span: Range<usize>,
     pub(crate) value: Value,
 }
 
 /// What a key may hold.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Value {
     /// A text in quotes.
     Text(Zeroizing<String>),
-    /// A scalar of YAML without quotes: a text, a number or a boolean, as it is asked for.
+    /// A text of YAML without quotes.
     Plain(Zeroizing<String>),
     Number(i64),
+    Float,
     Boolean(bool),
+    /// YAML's `~`.
+    Null,
     Table(Table),
-    /// A list of TOML.
     List(Vec<Node>),
-    /// What no key of ours takes: a date, an alias, a list of YAML.
+    /// What no key of ours takes, such as a date.
     Other,
 }
 
 /// Keys below a key.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Table {
     pub(crate) entries: Entries,
     /// Whether it stands in braces.
@@ -49,15 +53,22 @@ pub(crate) struct Table {
     pub(crate) has_header: bool,
 }
 
-/// The entry of this name.
+/// The entry of this name. One that holds null counts as not given, as it does for 1.1.
 pub(crate) fn find<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
+    find_null_too(entries, name).filter(|entry| entry.node.value != Value::Null)
+}
+
+/// The entry of this name, whatever it holds.
+pub(crate) fn find_null_too<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
     entries.iter().find(|entry| *entry.name == name)
 }
 
 /// The name of the key that stands at this place, or whose value does.
 pub(crate) fn name_at(entries: &[Entry], at: usize) -> Option<&str> {
     entries.iter().find_map(|entry| {
-        if entry.at == at || entry.node.span.start == at {
+        // YAML's table of several lines begins where its first key does.
+        let is_block = matches!(&entry.node.value, Value::Table(table) if !table.inline && !table.has_header);
+        if entry.at == at || entry.node.span.start == at && !is_block {
             return Some(entry.name.as_str());
         }
         match &entry.node.value {
@@ -93,7 +104,6 @@ impl Value {
     pub(crate) fn as_number(&self) -> Option<i64> {
         match self {
             Self::Number(number) => Some(*number),
-            Self::Plain(text) => text.parse().ok(),
             _ => None,
         }
     }
@@ -101,7 +111,6 @@ impl Value {
     pub(crate) fn as_boolean(&self) -> Option<bool> {
         match self {
             Self::Boolean(boolean) => Some(*boolean),
-            Self::Plain(text) => text.parse().ok(),
             _ => None,
         }
     }

@@ -1,19 +1,30 @@
-//! What the documentation asks of the layout of `config.yaml`: no blank before `provisioning:`, two inside.
+//! What the documentation asks of the layout of `config.yaml`: no byte order mark, no blank before `provisioning:`, two
+//! inside.
 
 use crate::finding::Problem;
 use crate::place::place_of;
 use crate::tree::{Entries, Entry, Value, find};
 
-/// Keys at a wrong depth, with their places in bytes.
-pub(crate) fn check(text: &str, entries: &Entries) -> Vec<(usize, Problem)> {
-    let mut found = Vec::new();
+/// Keys at a wrong depth, with their places in bytes. A text that is broken may be so because of them.
+pub(crate) fn check(text: &str, entries: &Entries, broken: bool) -> Vec<(usize, Problem)> {
+    let mut found: Vec<_> = byte_order_mark(text, entries).into_iter().collect();
     match find(entries, "provisioning") {
         Some(section) if column(text, section) == 1 => inside(text, section, &mut found),
-        Some(section) => found.push((section.at, Problem::IndentedSection)),
+        Some(section) if broken => found.push((section.at, Problem::IndentedSection)),
+        Some(section) => found.push((section.at, Problem::IndentedFile)),
         // A text that breaks off above it, or one where it went into another section.
         None => found.extend(indented_section(text).map(|at| (at, Problem::IndentedSection))),
     }
     found
+}
+
+/// For 1.1 the mark is a part of the first key's name, so that the key is another one. If it does not touch a key, then
+/// the first line is broken.
+fn byte_order_mark(text: &str, entries: &Entries) -> Option<(usize, Problem)> {
+    let mark = '\u{feff}';
+    let first = entries.first().filter(|first| text.starts_with(mark) && first.at == mark.len_utf8());
+    let refused = first.is_none_or(|first| *first.name == *"provisioning");
+    text.starts_with(mark).then_some((0, Problem::ByteOrderMark { refused }))
 }
 
 fn column(text: &str, entry: &Entry) -> usize {

@@ -1,8 +1,11 @@
-//! YAML text to a tree. What the parser says is taken over by kind alone: its own messages may show a part of the text.
+//! YAML text to a tree, with the values that IoT Edge 1.1 reads: its reader (yaml-rust 0.4) keeps the last of several keys
+//! of one name, and makes numbers and booleans of scalars without quotes. What the parser says is taken over by kind alone:
+//! its own messages may show a part of the text.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use zeroize::Zeroizing;
 
 use crate::finding::Problem;
@@ -11,6 +14,8 @@ use crate::tree::{Entries, Entry, Node, Table, Value};
 
 /// No configuration is nested deeper.
 const DEPTH_MAX: usize = 32;
+/// The most values that aliases may stand for: more than any configuration has, and little memory.
+const ALIASED_MAX: usize = 10_000;
 
 /// Reads as much as can be read of the first document.
 pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
@@ -28,7 +33,8 @@ pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
             }
         }
     }
-    let mut reader = Reader { text, events: events.into_iter().peekable(), broken };
+    let events = events.into_iter().peekable();
+    let mut reader = Reader { text, events, broken, anchors: HashMap::new(), aliased: 0 };
     let entries = reader.document();
     (entries, reader.broken)
 }
@@ -46,7 +52,12 @@ fn described(text: &str, at: usize, error: &ScanError) -> Broken {
         let column = before[line_start..].find('\t').unwrap_or_default();
         return (line_start + column, Problem::Syntax("a tab stands where YAML takes blanks only"));
     }
-    let what = if error.info().contains("quoted scalar") {
+    if let Some(colon) = colon_without_space_above(before) {
+        return (colon, Problem::Syntax(COLON_WITHOUT_SPACE));
+    }
+    let what = if ["escape", "hexadecimal"].iter().any(|word| error.info().contains(word)) {
+        "a backslash in double quotes begins an escape such as \\n: write it twice, or use single quotes"
+    } else if error.info().contains("quoted scalar") {
         "a quote is not closed, or something stands behind it"
     } else if error.info().contains("mapping values are not allowed") {
         "a key stands deeper than the lines above allow"
@@ -58,10 +69,32 @@ fn described(text: &str, at: usize, error: &ScanError) -> Broken {
     (at, Problem::Syntax(what))
 }
 
+const COLON_WITHOUT_SPACE: &str = "a space is missing after the colon";
+
+/// The place after the colon of `key:"value"`, in the last line of `text` or in the one above it.
+fn colon_without_space_above(text: &str) -> Option<usize> {
+    let last = text.rfind('\n').map_or(0, |end| end + 1);
+    let above = text[..last].trim_end().rfind('\n').map_or(0, |end| end + 1);
+    [last, above].into_iter().find_map(|line| colon_without_space(&text[line..]).map(|colon| line + colon))
+}
+
+/// The place after the colon, where a line begins with `key:value`. A URI is no such line.
+fn colon_without_space(line: &str) -> Option<usize> {
+    let start = line.len() - line.trim_start_matches(' ').len();
+    let name = line[start..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let after = line[start + name..].strip_prefix(':')?;
+    let is_value = after.starts_with(|c: char| c.is_alphanumeric() || c == '"' || c == '\'');
+    (name > 1 && is_value).then_some(start + name + 1)
+}
+
 struct Reader<'t, I: Iterator> {
     text: &'t str,
     events: std::iter::Peekable<I>,
     broken: Vec<Broken>,
+    /// What has an anchor, by the parser's number for it.
+    anchors: HashMap<usize, Value>,
+    /// How many values anchors and aliases have taken so far.
+    aliased: usize,
 }
 
 impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
@@ -74,11 +107,15 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
                 Event::MappingStart(..) if documents == 1 => entries = self.mapping(0),
                 Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => {}
                 _ if documents == 1 => {
-                    self.broken.push((span.start, Problem::Syntax("a key with a colon is expected here")));
+                    let colon = colon_without_space(&self.text[span.start..]).map(|colon| span.start + colon);
+                    let what =
+                        if colon.is_some() { COLON_WITHOUT_SPACE } else { "a key with a colon is expected here" };
+                    self.broken.push((colon.unwrap_or(span.start), Problem::Syntax(what)));
                     break;
                 }
                 _ => {
-                    self.broken.push((span.start, Problem::Syntax("a second document begins; only one is read")));
+                    self.broken
+                        .push((span.start, Problem::Syntax("a second document begins; the daemon takes only one")));
                     break;
                 }
             }
@@ -97,35 +134,93 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
                     Zeroizing::default()
                 }
             };
-            if crate::tree::find(&entries, &name).is_some() {
-                self.broken.push((key.start, Problem::Syntax("the key was given before")));
+            let Some(mut node) = self.node(depth + 1) else { break };
+            self.check_colon(&key, &mut node);
+            // A key that is no text has no name.
+            if let Some(earlier) = entries.iter().position(|entry| entry.name == name && !name.is_empty()) {
+                self.broken.push((entries.remove(earlier).at, Problem::GivenAgain));
             }
-            let Some(node) = self.node(depth + 1) else { break };
             entries.push(Entry { name, at: key.start, node });
         }
         entries
     }
 
-    fn node(&mut self, depth: usize) -> Option<Node> {
-        let (event, span) = self.events.next()?;
-        let value = match event {
-            Event::MappingStart(..) if depth < DEPTH_MAX => {
-                let inline = self.text[span.start..].starts_with('{');
-                Value::Table(Table { entries: self.mapping(depth), inline, has_header: false })
-            }
-            Event::Scalar(text, style, ..) => return Some(self.scalar(text.into_owned(), style, span)),
-            other => {
-                self.skip(&other);
-                Value::Other
-            }
-        };
-        Some(Node { span, value })
+    /// `key:"value"` in a line of its own would be the value of the key above it.
+    fn check_colon(&mut self, key: &Range<usize>, node: &mut Node) {
+        let is_below = self.text.get(key.end..node.span.start).is_some_and(|between| between.contains('\n'));
+        let colon = colon_without_space(&self.text[node.span.start..]);
+        if let Some(colon) = colon.filter(|_| is_below && matches!(node.value, Value::Plain(_))) {
+            self.broken.push((node.span.start + colon, Problem::Syntax(COLON_WITHOUT_SPACE)));
+            node.value = Value::Null;
+        }
     }
 
-    fn scalar(&self, text: String, style: ScalarStyle, span: Range<usize>) -> Node {
+    fn node(&mut self, depth: usize) -> Option<Node> {
+        let (event, span) = self.events.next()?;
+        let (node, anchor) = match event {
+            Event::MappingStart(anchor, _) if depth < DEPTH_MAX => {
+                let inline = self.text[span.start..].starts_with('{');
+                let entries = self.mapping(depth);
+                (Node { span, value: Value::Table(Table { entries, inline, has_header: false }) }, anchor)
+            }
+            Event::SequenceStart(anchor, _) if depth < DEPTH_MAX => {
+                (Node { span, value: Value::List(self.list(depth)) }, anchor)
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                (self.scalar(text.into_owned(), style, tag.as_deref(), span), anchor)
+            }
+            Event::Alias(anchor) => (self.alias(anchor, span), 0),
+            other => {
+                self.skip(&other);
+                (Node { span, value: Value::Other }, 0)
+            }
+        };
+        if anchor > 0 && self.may_copy(&node.value, node.span.start) {
+            self.anchors.insert(anchor, node.value.clone());
+        }
+        Some(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        while self.events.next_if(|(event, _)| matches!(event, Event::SequenceEnd)).is_none() {
+            let Some(node) = self.node(depth + 1) else { break };
+            nodes.push(node);
+        }
+        nodes
+    }
+
+    /// A copy of what has the anchor. Inside of itself an alias is null.
+    fn alias(&mut self, anchor: usize, span: Range<usize>) -> Node {
+        let mut value = match self.anchors.remove(&anchor) {
+            Some(value) => {
+                let copy = if self.may_copy(&value, span.start) { value.clone() } else { Value::Other };
+                self.anchors.insert(anchor, value);
+                copy
+            }
+            None => Value::Null,
+        };
+        // It has no layout of its own.
+        if let Value::Table(table) = &mut value {
+            table.inline = true;
+        }
+        Node { span, value }
+    }
+
+    /// A few lines of aliases of aliases can stand for more than fits into memory.
+    fn may_copy(&mut self, value: &Value, at: usize) -> bool {
+        let before = self.aliased;
+        self.aliased = before.saturating_add(size(value));
+        if before <= ALIASED_MAX && self.aliased > ALIASED_MAX {
+            self.broken.push((at, Problem::Syntax("the aliases stand for more values than any configuration has")));
+        }
+        self.aliased <= ALIASED_MAX
+    }
+
+    fn scalar(&self, text: String, style: ScalarStyle, tag: Option<&Tag>, span: Range<usize>) -> Node {
         let text = Zeroizing::new(text);
         let (value, quote) = match style {
-            ScalarStyle::Plain => (Value::Plain(text), None),
+            ScalarStyle::Plain => (plain(text, tag), None),
             ScalarStyle::SingleQuoted => (Value::Text(text), Some('\'')),
             ScalarStyle::DoubleQuoted => (Value::Text(text), Some('"')),
             _ => (Value::Text(text), None),
@@ -142,6 +237,45 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
             let Some((event, _)) = self.events.next() else { return };
             depth += step(&event);
         }
+    }
+}
+
+/// How many values a value holds, itself included.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Table(table) => table.entries.iter().map(|entry| size(&entry.node.value)).sum(),
+        Value::List(nodes) => nodes.iter().map(|node| size(&node.value)).sum(),
+        _ => 0,
+    }
+}
+
+/// A scalar without quotes. A tag that asks for a type and does not get it makes it null.
+fn plain(text: Zeroizing<String>, tag: Option<&Tag>) -> Value {
+    let Some(tag) = tag else { return resolved(text) };
+    match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
+        (true, wanted @ ("int" | "float" | "bool" | "null")) => match (wanted, resolved(text)) {
+            ("int", number @ Value::Number(_)) => number,
+            ("float", number @ (Value::Number(_) | Value::Float)) => number,
+            ("bool", boolean @ Value::Boolean(_)) => boolean,
+            _ => Value::Null,
+        },
+        _ => Value::Plain(text),
+    }
+}
+
+/// The type that yaml-rust 0.4 finds in a scalar.
+fn resolved(text: Zeroizing<String>) -> Value {
+    let infinite = |text: &str| [".inf", ".Inf", ".INF"].contains(&text.trim_start_matches(['+', '-']));
+    let digits = |prefix: &str, radix| text.strip_prefix(prefix).and_then(|text| i64::from_str_radix(text, radix).ok());
+    let integer = digits("0x", 16).or_else(|| digits("0o", 8)).or_else(|| text.parse().ok());
+    match text.as_str() {
+        "" | "~" | "null" => Value::Null,
+        "true" => Value::Boolean(true),
+        "false" => Value::Boolean(false),
+        _ if integer.is_some() => integer.map_or(Value::Null, Value::Number),
+        other if infinite(other) || [".nan", "NaN", ".NAN"].contains(&other) => Value::Float,
+        other if other.parse::<f64>().is_ok() => Value::Float,
+        _ => Value::Plain(text),
     }
 }
 
@@ -171,6 +305,53 @@ fn quoted_length(text: &str, quote: char) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scalars_without_quotes_have_the_type_that_the_daemon_finds() {
+        let resolved = |text: &str| resolved(Zeroizing::new(text.to_owned()));
+        for (text, number) in
+            [("1234567", 1_234_567), ("00123", 123), ("0x1F", 31), ("0o17", 15), ("+5", 5), ("-5", -5), ("0", 0)]
+        {
+            assert!(resolved(text) == Value::Number(number), "{text}");
+        }
+        for text in ["12e3", "1.5", ".5", "1.", ".inf", "-.INF", ".nan", "NaN", "99999999999999999999"] {
+            assert!(resolved(text) == Value::Float, "{text}");
+        }
+        for text in ["0ne00A1B2C3", "dev-01", "yes", "True", "Null", "0xZZ", "1_000", "0b1", "2026-11-28", "1:20"] {
+            assert!(resolved(text) == Value::Plain(Zeroizing::new(text.to_owned())), "{text}");
+        }
+        assert!(["", "~", "null"].iter().all(|text| resolved(text) == Value::Null));
+        assert!(resolved("true") == Value::Boolean(true) && resolved("false") == Value::Boolean(false));
+    }
+
+    #[test]
+    fn tags_choose_the_type() {
+        let value = |text: &str| {
+            let (mut entries, broken) = parse(text);
+            assert!(broken.is_empty());
+            entries.remove(0).node.value
+        };
+        assert!(value("a: !!str 123") == Value::Plain(Zeroizing::new("123".to_owned())));
+        assert!(value("a: !own 123") == Value::Plain(Zeroizing::new("123".to_owned())));
+        assert!(value("a: !!int 0123") == Value::Number(123));
+        assert!(value("a: !!bool yes") == Value::Null);
+        assert!(value("a: !!int \"5\"") == Value::Text(Zeroizing::new("5".to_owned())));
+    }
+
+    #[test]
+    fn aliases_of_aliases_end_at_a_limit() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..40 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        let (entries, broken) = parse(&text);
+        assert_eq!((entries.len(), broken.len()), (40, 1));
+        assert!(entries.iter().map(|entry| size(&entry.node.value)).sum::<usize>() < 3 * ALIASED_MAX);
+        // An alias in what it stands for.
+        let (entries, broken) = parse("a: &a {b: *a}\n");
+        assert_eq!((size(&entries[0].node.value), broken.len()), (2, 0));
+    }
 
     #[test]
     fn a_quoted_text_ends_at_its_quote() {

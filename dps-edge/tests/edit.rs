@@ -111,6 +111,24 @@ fn odd_files() -> Vec<Odd> {
         yaml(("\"dev-01\"", "'dev-01' # \"x\""), ID, "dev-02", "    registration_id: 'dev-02' # \"x\""),
         yaml(("\"dev-01\"", "\"dev\\u002d01\" # escaped"), ID, "dev-02", "    registration_id: \"dev-02\" # escaped"),
         yaml(("", ""), "provisioning.dynamic_reprovisioning", "true", "  dynamic_reprovisioning: true"),
+        // What 1.1 reads as a number, a boolean or null becomes a text, and a text becomes a boolean.
+        yaml(("\"dev-01\"", "00123 # plain"), ID, "00124", "    registration_id: \"00124\" # plain"),
+        yaml(("\"dev-01\"", "12e3"), ID, "dev-02", "    registration_id: \"dev-02\""),
+        yaml(("\"dev-01\"", "true"), ID, "true", "    registration_id: \"true\""),
+        yaml(("\"dev-01\"", "~"), ID, "dev-02", "    registration_id: \"dev-02\""),
+        yaml(
+            ("dynamic_reprovisioning: false", "dynamic_reprovisioning: 'false'"),
+            "provisioning.dynamic_reprovisioning",
+            "true",
+            "  dynamic_reprovisioning: true",
+        ),
+        // The last of several counts.
+        yaml(
+            ("    registration_id", "    registration_id: \"dev-00\"\n    registration_id"),
+            ID,
+            "dev-02",
+            "    registration_id: \"dev-02\"",
+        ),
         yaml(("", ""), SYMMETRIC_KEY, OTHER_KEY, "    symmetric_key: \"O+H9VTcdJP0Tqkl7bh4nVG0OJNrAataMpuWB54D0VEc=\""),
         yaml(("# a gateway", "# ü 🔑\n---"), "provisioning.scope_id", "0ne0", "  scope_id: \"0ne0\"   # ours"),
         yaml(
@@ -170,7 +188,7 @@ fn what_cannot_be_changed_alone_is_left_alone() {
         assert_eq!(on_yaml(&yaml(("\"0ne00A1B2C3\"", odd)), scope, "0ne0"), EditError::Entangled, "{name}");
     }
     let alias = yaml(("# a gateway\n", "x: &a \"0ne00A1B2C3\"\n")).replace("scope_id: \"0ne00A1B2C3\"", "scope_id: *a");
-    assert_eq!(on_yaml(&alias, scope, "0ne0"), EditError::NotAScalar);
+    assert_eq!(on_yaml(&alias, scope, "0ne0"), EditError::Entangled);
     let wanted = "true or false";
     assert_eq!(on_yaml(&yaml(("", "")), "provisioning.dynamic_reprovisioning", "yes"), EditError::WrongType { wanted });
 }

@@ -47,7 +47,7 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
         reader.found(0, Problem::OtherFormat(version));
         reader.version = format.newest_version();
     }
-    let is_broken = !reader.found.is_empty();
+    let is_broken = reader.found.iter().any(|(_, problem)| problem.severity() == Severity::Error);
     if let Some(since) = reader.version.out_of_service() {
         reader.found(0, Problem::OutOfService { version: reader.version, since });
     }
@@ -58,7 +58,7 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     }
     reader.found.extend(schema::check(&entries, format, reader.version));
     if format == Format::Yaml {
-        reader.found.extend(yaml_layout::check(text, &entries));
+        reader.found.extend(yaml_layout::check(text, &entries, is_broken));
     }
     let provisioning = reader.provisioning(&entries);
     reader.finish(&entries, provisioning)

@@ -9,7 +9,7 @@ use crate::model::{Dps, Pkcs11Library, Provisioning, Reprovisioning, Source, Tpm
 use crate::policy::Mode;
 use crate::schema;
 use crate::secret::Secret;
-use crate::tree::{Entries, find};
+use crate::tree::{Entries, Value, find, find_null_too};
 use crate::uri::{Pkcs11Uri, file_path};
 use crate::version::{EdgeVersion, Format};
 
@@ -25,6 +25,9 @@ impl Reader<'_> {
         let section = self.provisioning_section(root)?;
         let pkcs11_library = self.pkcs11_library(root);
         let source = self.source(section, pkcs11_library.is_some());
+        if self.format == Format::Yaml {
+            self.not_null(root, "hostname", "a text in quotes");
+        }
         let provisioning = Provisioning {
             format: self.format,
             hostname: self.owned(root, "hostname"),
@@ -141,6 +144,7 @@ impl Reader<'_> {
 
     fn reprovisioning(&mut self, root: Section<'_>, section: Section<'_>, source: Option<&Source>) -> Reprovisioning {
         if self.format == Format::Yaml {
+            self.not_null(section, "dynamic_reprovisioning", "true or false");
             return Reprovisioning::Flags {
                 always_on_startup: self.boolean(section, "always_reprovision_on_startup"),
                 dynamic: self.boolean(section, "dynamic_reprovisioning"),
@@ -202,6 +206,13 @@ impl Reader<'_> {
             endorsement,
             owner,
         })
+    }
+
+    /// 1.1 takes null for what has no default; here it would replace the default.
+    fn not_null(&mut self, section: Section<'_>, name: &str, wanted: &'static str) {
+        if let Some(null) = find_null_too(section.entries, name).filter(|entry| entry.node.value == Value::Null) {
+            self.found(null.node.span.start, Problem::WrongType { wanted });
+        }
     }
 
     pub(super) fn owned(&mut self, section: Section<'_>, name: &str) -> Option<String> {

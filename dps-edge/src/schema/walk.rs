@@ -41,6 +41,8 @@ impl Walk {
     fn entry(&mut self, entry: &Entry, key: &'static Key) {
         let node = &entry.node;
         match (&key.kind, &node.value) {
+            // It counts as not given.
+            (_, Value::Null) => {}
             (Kind::Foreign, Value::Table(inside)) => self.foreign(&inside.entries),
             (Kind::Foreign, _) => {}
             (Kind::Table(below) | Kind::Either(_, below), Value::Table(inside)) => {
