@@ -133,7 +133,7 @@ fn topics_have_the_device_id_percent_encoded() {
 }
 
 #[test]
-fn a_device_id_is_no_wildcard() {
+fn filter_with_a_wildcard_in_place_of_the_device_id_is_refused() {
     let mut world = provisioned_as("+");
     let (mut session, answer) = connect_as(&mut world, "hub-a.test", "+", KEY);
     assert_eq!(answer, ACCEPTED);

@@ -1,6 +1,6 @@
 //! HTTP/1.1 over a connection, until it ends, the emulator stops, or its client does not prove a credential in time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::exchange::{Cut, exchange};
 use super::faulty_io::{FaultyIo, Spoiler};
@@ -23,6 +23,8 @@ use crate::standing::Standing;
 /// Runs while a request head is awaited, so also while a device waits between two polls.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
 const HEAD_MAX: usize = 32 * 1024;
+/// How long the last reply to a client may take that did not prove its credential.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -43,15 +45,15 @@ pub(super) async fn serve(
         .serve_connection(io, service);
     tokio::pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        _ = stop.wait_for(|stop| *stop) => None,
-        () = unproved_for_long(&standing) => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+        ended = connection.as_mut() => ended,
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = unproved_for_long(&standing) => {
+            // A reply that is ready is still sent. A request that is only arriving would keep the connection open.
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(SEND_TIMEOUT, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
@@ -59,7 +61,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Answers a request, and notes what its answer shows of the client.
+/// Answers a request, and notes what its answer shows of the client. `standing` is locked meanwhile.
 async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
@@ -67,8 +69,8 @@ async fn answer(
     standing: &Mutex<Standing>,
     proof: &Proof,
 ) -> Result<Response<Full<Bytes>>, Cut> {
+    let mut standing = standing.lock().await;
     let mut response = exchange(shared, spoiler, request).await?;
-    let mut standing = lock(standing);
     standing.judge(response.status().as_u16());
     if standing.has_proved() {
         proof.give();
@@ -78,16 +80,12 @@ async fn answer(
     Ok(response)
 }
 
-/// Returns when the client did not prove its credential in time.
+/// Returns when the client did not prove its credential in time and no request of it is being answered.
 async fn unproved_for_long(standing: &Mutex<Standing>) {
     tokio::time::sleep(PROVE_WITHIN).await;
-    if lock(standing).has_proved() {
+    if standing.lock().await.has_proved() {
         std::future::pending().await
     }
-}
-
-fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
-    standing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -135,7 +133,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_tenth_refused_request_closes_a_connection() {
+    async fn request_that_never_ends_does_not_keep_a_connection_open() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let began = Instant::now();
+        client.write_all(b"PUT /").await.unwrap();
+        while client.write_all(b"x").await.is_ok() {
+            assert!(began.elapsed() < 2 * PROVE_WITHIN, "a client without a verified credential keeps its place");
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tenth_refused_request_closes_the_connection() {
         let shared = shared();
         let mut client = connected(&shared).await;
         let token = forged_token(&shared, "dev-01");
@@ -147,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_with_an_accepted_request_stays_open() {
+    async fn connection_with_an_accepted_request_stays_open() {
         let shared = shared();
         let mut client = connected(&shared).await;
         let accepted = register(&mut client, &shared, &good_token(&shared, "dev-01")).await;

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn forgers_that_reconnect_without_pause_do_not_shut_out_a_device() {
+    async fn connections_with_forged_tokens_do_not_keep_out_a_device() {
         let shared = shared();
         let listener = listener(&shared);
         for number in 0..1024 {
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_proved_connection_is_closed_by_a_proved_one_alone() {
+    async fn proved_connection_is_closed_only_by_another_proved_one() {
         let shared = shared();
         let listener = listener(&shared);
         let packets = [connect(&shared, "dev-01", &good_token(&shared, "dev-01")), register()].concat();
