@@ -202,6 +202,7 @@ impl Writer {
     fn key(&mut self, name: &str, key: &KeySource) {
         let (member, text) = match key {
             KeySource::Inline(key) => ("value", Secret::of_key(key)),
+            KeySource::UnusualLength { text, .. } => ("value", text.clone()),
             KeySource::File(path) => ("uri", Secret::new(&file_uri(&path.to_string_lossy()))),
             KeySource::Pkcs11(uri) => ("uri", Secret::new(uri.expose())),
         };

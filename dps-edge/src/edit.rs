@@ -11,6 +11,7 @@ use crate::finding::{Problem, Severity};
 use crate::read::{parse, read};
 use crate::schema;
 use crate::secret::Secret;
+use crate::toml_repair::is_repaired;
 use crate::toml_text::quoted;
 use crate::tree::{Entries, Node, Value, find, find_null_too};
 use crate::version::{EdgeVersion, Format};
@@ -88,8 +89,8 @@ pub fn is_secret(key: &str, value: &str) -> bool {
 /// [`EditError`]; the text is then to stay as it is.
 pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &str) -> Result<Secret, EditError> {
     let (before, broken) = parse(text, format);
-    // Texts without quotes are the one mistake that a changed value can mend.
-    if broken.iter().any(|(_, problem)| problem.severity() == Severity::Error && *problem != Problem::Unquoted) {
+    // What was read past such mistakes is what was meant, and a changed value may mend one.
+    if broken.iter().any(|(_, problem)| problem.severity() == Severity::Error && !is_repaired(problem)) {
         return Err(EditError::Broken);
     }
     let path: Vec<&str> = key.split('.').collect();

@@ -228,6 +228,26 @@ pub enum Problem {
         /// Whether 1.1 refuses the file, or only loses its first key.
         refused: bool,
     },
+    /// TOML 1.1, in a file for a version that reads TOML 1.0.
+    OfToml1_1(&'static str),
+    /// Something that the newest version takes and the one before it refuses.
+    RefusedBefore {
+        /// The newest version that refuses it.
+        version: EdgeVersion,
+        /// What it refuses: a rule's text or name.
+        what: &'static str,
+    },
+    /// A file that a daemon wrote for itself.
+    Generated,
+    /// A device's key of a length that no enrollment's key has.
+    KeyLength {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// An id scope that does not look like one.
+    UnusualScope,
+    /// A path after `file:` that does not begin at the root.
+    RelativeUri,
 }
 
 impl Problem {
@@ -255,7 +275,7 @@ impl Problem {
             Self::UnknownWord { .. } => ("unknown-word", Error),
             Self::BareKey => ("bare-symmetric-key", Error),
             Self::SameSetting { .. } => ("same-setting", Error),
-            Self::ValueAndUri => ("value-and-uri", Error),
+            Self::ValueAndUri => ("value-and-uri", Warning),
             Self::Placeholder => ("placeholder", Error),
             Self::NotAKey(_) => ("not-a-key", Error),
             Self::BadValue(_) => ("bad-value", Error),
@@ -281,6 +301,12 @@ impl Problem {
             Self::IndentedFile => ("indented-file", Warning),
             Self::ByteOrderMark { refused: true } => ("byte-order-mark", Error),
             Self::ByteOrderMark { refused: false } => ("byte-order-mark", Warning),
+            Self::OfToml1_1(_) => ("syntax", Error),
+            Self::RefusedBefore { .. } => ("refused-before", Warning),
+            Self::Generated => ("generated-file", Error),
+            Self::KeyLength { .. } => ("key-length", Warning),
+            Self::UnusualScope => ("unusual-id-scope", Warning),
+            Self::RelativeUri => ("relative-uri", Warning),
         }
     }
 }
@@ -297,6 +323,7 @@ impl Problem {
                 | Self::Missing { .. }
                 | Self::IndentedSection
                 | Self::Indentation
+                | Self::Generated
         )
     }
 }
@@ -331,7 +358,9 @@ impl fmt::Display for Problem {
                 "the daemons take a table only: write symmetric_key = { value = \"…\" }, or { uri = \"file:///…\" }",
             ),
             Self::SameSetting { other } => write!(f, "this key is another name of `{other}`: keep one of them"),
-            Self::ValueAndUri => f.write_str("give `value` or `uri`, not both"),
+            Self::ValueAndUri => {
+                f.write_str("the daemons read `value`, and `uri` only where `value` is no base64: keep one of them")
+            }
             Self::Placeholder => f.write_str("a placeholder stands here: put the device's own value in its place"),
             Self::NotAKey(problem) => write!(f, "this is no symmetric key: {problem}"),
             Self::BadValue(problem) => problem.fmt(f),
@@ -342,7 +371,7 @@ impl fmt::Display for Problem {
             Self::BadUri { wanted } => write!(f, "the value has to be {wanted}"),
             Self::BadConnectionString => f.write_str(
                 "this is no device's connection string: HostName=…;DeviceId=…;SharedAccessKey=… is needed, with a key \
-                 in base64",
+                 in base64 and without spaces",
             ),
             Self::Pkcs11WithoutLibrary => {
                 f.write_str("a pkcs11: URI needs the library of the token: pkcs11_lib_path in [aziot_keys] is missing")
@@ -387,6 +416,21 @@ impl fmt::Display for Problem {
                 "the file begins with a byte order mark, which IoT Edge 1.1 reads as a part of the first key, so that this \
                  key is lost: save it as UTF-8 without a mark",
             ),
+            Self::OfToml1_1(what) => f.write_str(what),
+            Self::RefusedBefore { version, what } => write!(f, "IoT Edge {version} and older refuse this: {what}"),
+            Self::Generated => f.write_str(
+                "this is the identity daemon's own file, which `iotedge config apply` writes anew: edit \
+                 /etc/aziot/config.toml instead",
+            ),
+            Self::KeyLength { length } => {
+                write!(f, "the key has {length} bytes, which is unusual: the services make keys of 32 or 64 bytes")
+            }
+            Self::UnusualScope => {
+                f.write_str("this is not shaped like an id scope, which is 0ne and eight letters and digits")
+            }
+            Self::RelativeUri => {
+                f.write_str("the daemons read this path from the root on: write file:/// and the whole path")
+            }
         }
     }
 }

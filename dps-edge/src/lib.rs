@@ -19,6 +19,8 @@ mod read;
 mod schema;
 mod secret;
 mod setup;
+mod toml_1_1;
+mod toml_repair;
 mod toml_text;
 mod toml_tree;
 mod tree;
@@ -39,7 +41,7 @@ pub use model::{
 };
 pub use place::Place;
 pub use provisioner::{Note, Origin, Plan, ProvisionError, Provisioned, Provisioner};
-pub use read::{Reading, read};
+pub use read::{Reading, read, read_newest};
 pub use secret::Secret;
 pub use setup::SetupError;
 pub use uri::Pkcs11Uri;

@@ -139,6 +139,13 @@ impl Attestation {
 pub enum KeySource {
     /// In the configuration itself.
     Inline(Key),
+    /// In the configuration itself, in a length that no key of an enrollment has. The daemons take it for a device of a hub.
+    UnusualLength {
+        /// Its length in bytes.
+        length: usize,
+        /// The key in base64.
+        text: Secret,
+    },
     /// In a file, as raw bytes.
     File(PathBuf),
     /// In a PKCS#11 token.

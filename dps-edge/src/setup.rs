@@ -86,6 +86,7 @@ fn symmetric_key(key: &KeySource) -> Result<SymmetricKey, SetupError> {
                 message: format!("{}: {}", path.display(), error.message()),
             })
         }
+        KeySource::UnusualLength { .. } => Err(SetupError::unsupported("a symmetric key has 16 to 64 bytes")),
         KeySource::Pkcs11(_) => {
             Err(SetupError::unsupported("a key in a PKCS#11 token cannot be used here; the daemons can use it"))
         }

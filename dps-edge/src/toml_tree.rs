@@ -1,5 +1,6 @@
 //! TOML text to a tree. What the parser says is taken over by kind alone: its own messages may show the line.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -7,19 +8,59 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use crate::finding::Problem;
+use crate::toml_repair::{Repaired, repair};
 use crate::tree::{Entries, Entry, Node, Table, Value};
 
 /// Something that is no TOML, and where it begins.
 pub(crate) type Broken = (usize, Problem);
 
+const REPEATED: &str = "the key or table was given before";
+
 /// Reads as much as can be read.
 pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let broken = errors.iter().map(|error| {
-        let at = error.span().map_or(text.len(), |span| span.start);
+    let repaired = repair(text);
+    let (document, errors) = DeTable::parse_recoverable(&repaired.text);
+    let parsed = errors.iter().map(|error| {
+        let at = error.span().map_or(text.len(), |span| repaired.original(span.start));
         (at, problem(error.message()))
     });
-    (entries(document.get_ref(), text), broken.collect())
+    let mut broken: Vec<Broken> = repaired.broken.iter().copied().chain(parsed).collect();
+    broken.sort_by_key(|(at, _)| *at);
+    once_for_each_section(text, &mut broken);
+    let tree = Tree { text, repaired: &repaired };
+    (tree.entries(document.get_ref()), broken)
+}
+
+/// A section that is given twice is named once, whatever stands in it and in the sections below it.
+fn once_for_each_section(text: &str, broken: &mut Vec<Broken>) {
+    let mut end = 0;
+    broken.retain(|(at, problem)| {
+        let is_repeated = *problem == Problem::Syntax(REPEATED);
+        if is_repeated && *at < end {
+            return false;
+        }
+        if is_repeated {
+            end = section_end(text, *at).unwrap_or(end);
+        }
+        true
+    });
+}
+
+/// Where the section ends whose header is on the line at this place. None when no header is there.
+fn section_end(text: &str, at: usize) -> Option<usize> {
+    let header = |line: &str| Some(line.trim_start().strip_prefix('[')?.split(']').next()?.trim().to_owned());
+    let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = text[start..].split_inclusive('\n');
+    let mut end = start + lines.clone().next()?.len();
+    let name = header(lines.next()?)?;
+    let below = format!("{name}.");
+    for line in lines {
+        if header(line).is_some_and(|header| header != name && !header.starts_with(&below)) {
+            break;
+        }
+        end += line.len();
+    }
+    Some(end)
 }
 
 fn problem(message: &str) -> Problem {
@@ -27,7 +68,7 @@ fn problem(message: &str) -> Problem {
     if is("string values must be quoted") {
         Problem::Unquoted
     } else if is("duplicate key") {
-        Problem::Syntax("the key or table was given before")
+        Problem::Syntax(REPEATED)
     } else if is("key with no value") {
         Problem::Syntax("a key without `=` and a value")
     } else if is("unexpected key or value") {
@@ -37,33 +78,44 @@ fn problem(message: &str) -> Problem {
     }
 }
 
-fn entries(table: &DeTable<'_>, text: &str) -> Entries {
-    let mut entries: Entries = table.iter().map(|(name, value)| entry(name, value, text)).collect();
-    entries.sort_by_key(|entry| entry.at);
-    entries
+struct Tree<'t> {
+    text: &'t str,
+    repaired: &'t Repaired,
 }
 
-fn entry(name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>, text: &str) -> Entry {
-    Entry { name: Zeroizing::new(name.get_ref().to_string()), at: name.span().start, node: node(value, text) }
-}
+impl Tree<'_> {
+    fn entries(&self, table: &DeTable<'_>) -> Entries {
+        let mut entries: Entries = table.iter().map(|(name, value)| self.entry(name, value)).collect();
+        entries.sort_by_key(|entry| entry.at);
+        entries
+    }
 
-fn node(value: &Spanned<DeValue<'_>>, text: &str) -> Node {
-    let span = value.span();
-    let value = match value.get_ref() {
-        DeValue::String(string) => Value::Text(Zeroizing::new(string.to_string())),
-        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) => Value::Number(number),
-            Err(_) => Value::Other,
-        },
-        DeValue::Boolean(boolean) => Value::Boolean(*boolean),
-        DeValue::Table(table) => {
-            let (inline, has_header) = (begins_with(text, &span, '{'), begins_with(text, &span, '['));
-            Value::Table(Table { entries: entries(table, text), inline, has_header })
+    fn entry(&self, name: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Entry {
+        Entry {
+            name: Zeroizing::new(name.get_ref().to_string()),
+            at: self.repaired.original(name.span().start),
+            node: self.node(value),
         }
-        DeValue::Array(items) => Value::List(items.iter().map(|item| node(item, text)).collect()),
-        DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
-    };
-    Node { span, value }
+    }
+
+    fn node(&self, value: &Spanned<DeValue<'_>>) -> Node {
+        let span = self.repaired.original(value.span().start)..self.repaired.original(value.span().end);
+        let value = match value.get_ref() {
+            DeValue::String(string) => Value::Text(Zeroizing::new(string.to_string())),
+            DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+                Ok(number) => Value::Number(number),
+                Err(_) => Value::Other,
+            },
+            DeValue::Boolean(boolean) => Value::Boolean(*boolean),
+            DeValue::Table(table) => {
+                let (inline, has_header) = (begins_with(self.text, &span, '{'), begins_with(self.text, &span, '['));
+                Value::Table(Table { entries: self.entries(table), inline, has_header })
+            }
+            DeValue::Array(items) => Value::List(items.iter().map(|item| self.node(item)).collect()),
+            DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
+        };
+        Node { span, value }
+    }
 }
 
 fn begins_with(text: &str, span: &Range<usize>, mark: char) -> bool {

@@ -4,8 +4,79 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
+use url::Url;
 
+use crate::finding::Problem;
 use crate::secret::Secret;
+
+/// What a URI has to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// A certificate, which the certificate daemon reads from a file only.
+    Certificate,
+    /// A key, in a file or in a PKCS#11 token.
+    Key,
+    /// A slot of a PKCS#11 token.
+    Token,
+    /// Anything that a URL can name.
+    AnyUrl,
+}
+
+impl Location {
+    /// What is wrong with a URI; none when the daemons can use it.
+    ///
+    /// They read certificates and addresses as URLs are read everywhere, and keys and tokens by their scheme in lower case
+    /// (Azure/iot-identity-service, `PreloadedKeyLocation` and the URI of the pkcs11 crate).
+    pub(crate) fn check(self, text: &str) -> Option<Problem> {
+        const KEY: &str = "a file: or pkcs11: URI, such as file:///var/secrets/device-id.key";
+        const CERTIFICATE: &str = "the URI of a file, such as file:///var/secrets/device-id.pem";
+        const PATH: &str = "a URI: write file:// before the path, as in file:///var/secrets/device-id.pem";
+        const SMALL: &str = "a URI with its scheme in lower case: file: or pkcs11:";
+        const URL: &str = "a URL with its scheme, such as https://… or unix:///…";
+        let wanted = |wanted| Some(Problem::BadUri { wanted });
+        if text.starts_with('/') && self != Self::Token {
+            return wanted(PATH);
+        }
+        match self {
+            Self::AnyUrl if Url::parse(text).is_err() => wanted(URL),
+            Self::AnyUrl => None,
+            Self::Token => bad_token(text).and_then(wanted),
+            Self::Key if text.starts_with("pkcs11:") => bad_token(text).and_then(wanted),
+            Self::Key if !text.starts_with("file:") => {
+                let in_capitals = ["file:", "pkcs11:"].into_iter().any(|scheme| has_scheme(text, scheme));
+                wanted(if in_capitals { SMALL } else { KEY })
+            }
+            Self::Key | Self::Certificate => match file_path(text) {
+                None => wanted(if self == Self::Key { KEY } else { CERTIFICATE }),
+                // The daemons begin at the root.
+                Some(_) if !text["file:".len()..].starts_with('/') => Some(Problem::RelativeUri),
+                Some(_) => None,
+            },
+        }
+    }
+}
+
+/// What a `pkcs11:` URI has to be, when it is not that: RFC 7512 with a token or a slot, which the key daemon asks for.
+fn bad_token(text: &str) -> Option<&'static str> {
+    let Some(rest) = text.strip_prefix("pkcs11:") else {
+        return Some("a pkcs11: URI, such as pkcs11:token=Gateway;object=device-id");
+    };
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (mut token, mut slot) = (false, false);
+    for attribute in path.split(';').chain(query.split('&')) {
+        let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        let Ok(value) = percent_decode_str(value).decode_utf8() else {
+            return Some("a pkcs11: URI whose values are in UTF-8");
+        };
+        match name {
+            "token" => token = true,
+            "slot-id" if value.parse::<u64>().is_ok() => slot = true,
+            "slot-id" => return Some("a pkcs11: URI whose slot-id is a number"),
+            _ => {}
+        }
+    }
+    (!token && !slot).then_some("a pkcs11: URI with token= or slot-id=, such as pkcs11:token=Gateway;object=device-id")
+}
 
 /// The URI of a key in a PKCS#11 token (RFC 7512).
 #[derive(Clone, PartialEq, Eq)]
@@ -13,7 +84,7 @@ pub struct Pkcs11Uri(Secret);
 
 impl Pkcs11Uri {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        has_scheme(text, "pkcs11:").then(|| Self(Secret::new(text)))
+        text.starts_with("pkcs11:").then(|| Self(Secret::new(text)))
     }
 
     /// The URI, which may hold a PIN. Named so that every use can be found.
@@ -39,18 +110,11 @@ impl fmt::Debug for Pkcs11Uri {
     }
 }
 
-/// The absolute path that a `file:` URI names on this machine.
+/// The path that a `file:` URI names on this machine.
 pub(crate) fn file_path(text: &str) -> Option<PathBuf> {
-    if !has_scheme(text, "file:") {
-        return None;
-    }
-    let rest = &text["file:".len()..];
-    let path = match rest.strip_prefix("//") {
-        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
-        None => rest,
-    };
-    let path = percent_decode_str(path).decode_utf8().ok()?;
-    (path.starts_with('/') && path.len() > 1 && !path.contains('\0')).then(|| Path::new(&*path).to_owned())
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "file" && url.host().is_none())?;
+    let path = percent_decode_str(url.path()).decode_utf8().ok()?;
+    (path.len() > 1 && !path.contains('\0')).then(|| Path::new(&*path).to_owned())
 }
 
 fn has_scheme(text: &str, scheme: &str) -> bool {
@@ -71,13 +135,53 @@ mod tests {
             ("file://", None),
             ("file:///", None),
             ("file://server/a", None),
-            ("file:a", None),
+            ("file:a", Some("/a")),
+            ("file:///a b#c", Some("/a b")),
             ("file:///a%00b", None),
             ("/a", None),
             ("http://a/b", None),
         ] {
             assert_eq!(file_path(uri).as_deref(), path.map(Path::new), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_location_is_what_the_daemons_can_use() {
+        use Location::{AnyUrl, Certificate, Key, Token};
+        for (location, text) in [
+            (Certificate, "file:///a.pem"),
+            (Certificate, "FILE:///a.pem"),
+            (Key, "file:///a%20b"),
+            (Key, "pkcs11:token=t;object=k?pin-value=1"),
+            (Key, "pkcs11:object=k;slot-id=7"),
+            (Token, "pkcs11:slot-id=0"),
+            (AnyUrl, "unix:///run/a.sock"),
+            (AnyUrl, "fd://a"),
+        ] {
+            assert_eq!(location.check(text), None, "{text}");
+        }
+        for (location, text) in [
+            (Certificate, "/a.pem"),
+            (Certificate, "pkcs11:token=t;object=c"),
+            (Certificate, "https://a.test/c"),
+            (Certificate, "file://server/a.pem"),
+            (Key, "/a.pem"),
+            (Key, r"C:\a.pem"),
+            (Key, "FILE:///a"),
+            (Key, "PKCS11:token=t"),
+            (Key, "pkcs11:object=k"),
+            (Key, "pkcs11:object=k?token=%ff"),
+            (Key, "pkcs11:slot-id=zero;token=t"),
+            (Key, "pkcs11:slot-id=-1"),
+            (Token, "file:///a"),
+            (Token, "/a"),
+            (AnyUrl, "/a"),
+            (AnyUrl, "a"),
+            (AnyUrl, "https://"),
+        ] {
+            assert!(matches!(location.check(text), Some(Problem::BadUri { .. })), "{text}");
+        }
+        assert_eq!(Key.check("file:device.key"), Some(Problem::RelativeUri));
     }
 
     #[test]

@@ -102,6 +102,10 @@ fn key_json(key: &KeySource, keys: Keys) -> Value {
             Keys::Hidden => json!({ "kind": "inline", "bytes": key.length() }),
             Keys::Shown => json!({ "kind": "inline", "value": Secret::of_key(key).expose() }),
         },
+        KeySource::UnusualLength { length, text } => match keys {
+            Keys::Hidden => json!({ "kind": "inline", "bytes": length }),
+            Keys::Shown => json!({ "kind": "inline", "value": text.expose() }),
+        },
         KeySource::File(path) => json!({ "kind": "file", "path": path }),
         KeySource::Pkcs11(uri) => json!({ "kind": "pkcs11", "uri": pkcs11(uri, keys) }),
     }

@@ -26,7 +26,9 @@ pub fn windows_commands(provisioning: &Provisioning, key_file: &str) -> Result<S
     let Attestation::SymmetricKey { registration_id, key } = &dps.attestation else { return Err(NotForWindows) };
     let file = quoted(key_file);
     let (what, reading) = match key {
-        KeySource::Inline(_) => ("the key as base64 text", format!("(Get-Content -Raw -LiteralPath {file}).Trim()")),
+        KeySource::Inline(_) | KeySource::UnusualLength { .. } => {
+            ("the key as base64 text", format!("(Get-Content -Raw -LiteralPath {file}).Trim()"))
+        }
         KeySource::File(_) => (
             "the key's raw bytes",
             format!("[Convert]::ToBase64String([IO.File]::ReadAllBytes((Resolve-Path -LiteralPath {file})))"),

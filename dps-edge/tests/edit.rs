@@ -25,8 +25,9 @@ struct Odd {
 
 fn toml(odd: (&str, &str), key: &'static str, value: &'static str, line: &'static str) -> Odd {
     let text = TOML.replace("KEY", KEY);
-    assert!(odd.0.is_empty() || text.contains(odd.0), "{}", odd.0);
-    Odd { format: Format::Toml, text: text.replacen(odd.0, odd.1, 1), key, value, line }
+    let odd = (odd.0.replace("KEY", KEY), odd.1.replace("KEY", KEY));
+    assert!(odd.0.is_empty() || text.contains(&odd.0), "{}", odd.0);
+    Odd { format: Format::Toml, text: text.replacen(&odd.0, &odd.1, 1), key, value, line }
 }
 
 fn yaml(odd: (&str, &str), key: &'static str, value: &'static str, line: &'static str) -> Odd {
@@ -39,6 +40,7 @@ fn odd_files() -> Vec<Odd> {
     const SCOPE: &str = "provisioning.id_scope";
     const ID: &str = "provisioning.attestation.registration_id";
     const TABLE: &str = "symmetric_key = { value = \"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\" }";
+    const OTHER_TABLE: &str = "symmetric_key = { value = \"O+H9VTcdJP0Tqkl7bh4nVG0OJNrAataMpuWB54D0VEc=\" }";
     const SYMMETRIC_KEY: &str = "provisioning.attestation.symmetric_key";
     let crlf = |mut odd: Odd| {
         odd.text = odd.text.replace('\n', "\r\n");
@@ -75,6 +77,22 @@ fn odd_files() -> Vec<Odd> {
             "auto_reprovisioning_mode",
             "OnErrorOnly",
             "auto_reprovisioning_mode = \"OnErrorOnly\"   # as the template says",
+        ),
+        // Words without quotes that begin as a number or a boolean would.
+        toml(("\"0ne00A1B2C3\"", "0ne00A1B2C3 # ours"), SCOPE, "0ne0", "id_scope = \"0ne0\" # ours"),
+        toml(("\"dev-01\"", "true-north"), ID, "dev-02", "registration_id = \"dev-02\""),
+        toml(("= { value = \"KEY\" }", "= { value = KEY }"), SYMMETRIC_KEY, OTHER_KEY, OTHER_TABLE),
+        toml(
+            ("# a gateway", "trust_bundle_cert = \"C:\\certs\\ca.pem\" # x"),
+            "trust_bundle_cert",
+            "file:///etc/ca.pem",
+            "trust_bundle_cert = \"file:///etc/ca.pem\" # x",
+        ),
+        toml(
+            ("# a gateway", "allow_elevated_docker_permissions = True"),
+            "allow_elevated_docker_permissions",
+            "false",
+            "allow_elevated_docker_permissions = false",
         ),
         toml(
             ("id_scope = \"0ne00A1B2C3\"", "\t\"id_scope\"='0ne1'# no blanks"),

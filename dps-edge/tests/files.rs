@@ -72,7 +72,7 @@ fn the_windows_forms_read_the_key_from_a_file() {
     assert!(commands.contains("-globalEndpoint 'https://mydps.azure-devices-provisioning.net'"), "{commands}");
     let tpm = inline.replace("\"symmetric_key\"", "\"tpm\"");
     assert!(windows_commands(&read(&tpm, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap(), "k").is_err());
-    let token = config("pkcs11:object=k") + "[aziot_keys]\npkcs11_lib_path = \"/usr/lib/p11.so\"\n";
+    let token = config("pkcs11:token=t;object=k") + "[aziot_keys]\npkcs11_lib_path = \"/usr/lib/p11.so\"\n";
     let token = read(&token, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap();
     assert!(matches!(
         &token.dps().unwrap().attestation,

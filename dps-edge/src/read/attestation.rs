@@ -102,15 +102,14 @@ impl Reader<'_> {
 
     fn check_key_location(&mut self, at: usize, text: &str, has_library: bool) {
         let is_path = text.starts_with('/') && self.format == Format::Yaml;
-        if !is_path && file_path(text).is_none() && Pkcs11Uri::parse(text).is_none() {
+        if self.format == Format::Yaml && !is_path && file_path(text).is_none() && Pkcs11Uri::parse(text).is_none() {
             self.found(at, Problem::BadUri { wanted: KEY_LOCATION });
         }
         self.check_library(at, text, has_library);
     }
 
     pub(super) fn check_library(&mut self, at: usize, uri: &str, has_library: bool) {
-        let in_token = uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:"));
-        if in_token && !has_library {
+        if uri.starts_with("pkcs11:") && !has_library {
             self.found(at, Problem::Pkcs11WithoutLibrary);
         }
     }

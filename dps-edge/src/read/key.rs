@@ -1,16 +1,16 @@
 //! Symmetric keys: inline, in a file, in a token; and what people put there instead.
 
+use dps_core::error::KeyProblem;
 use dps_core::{ConfigError, Key};
 
 use super::Reader;
 use super::section::{Found, Section};
 use crate::finding::Problem;
 use crate::model::KeySource;
+use crate::secret::Secret;
 use crate::tree::Value;
-use crate::uri::{Pkcs11Uri, file_path};
+use crate::uri::{Location, Pkcs11Uri, file_path};
 use crate::version::Format;
-
-const WANTED_URI: &str = "a file: or pkcs11: URI, such as file:///var/secrets/device-id.key";
 
 impl Reader<'_> {
     /// 1.1 has base64 text; 1.2 and later have a table with `value` or `uri`. The bare text in TOML is understood too.
@@ -39,20 +39,27 @@ impl Reader<'_> {
             };
         }
         let table = self.section(section, name, "the table of the key")?;
-        match (table.get("value"), table.get("uri")) {
-            (Some(_), Some(uri)) => {
-                self.found(uri.at, Problem::ValueAndUri);
-                None
-            }
-            (None, Some(_)) => {
-                let uri = self.text(table, "uri")?;
-                self.key_uri(uri, has_library)
-            }
-            _ => {
-                let value = self.required(table, "value")?;
-                self.inline_key(value)
-            }
+        let (value, uri) = (table.get("value"), table.get("uri"));
+        if let (Some(_), Some(uri)) = (value, uri) {
+            self.found(uri.at, Problem::ValueAndUri);
         }
+        // The daemons take `value` wherever it is base64, of whatever length.
+        let is_base64 = value.and_then(|value| value.node.value.as_text()).is_some_and(is_base64);
+        if uri.is_some() && !is_base64 {
+            let uri = self.text(table, "uri")?;
+            return self.key_uri(uri, has_library);
+        }
+        let value = self.required(table, "value")?;
+        match key_length(value.value).filter(|_| name == "device_id_pk") {
+            Some(length) => Some(self.key_of_unusual_length(value, length)),
+            None => self.inline_key(value),
+        }
+    }
+
+    /// A hub's own device can have such a key, and the daemons take it. An enrollment cannot.
+    pub(super) fn key_of_unusual_length(&mut self, Found { at, value }: Found<&str>, length: usize) -> KeySource {
+        self.found(at, Problem::KeyLength { length });
+        KeySource::UnusualLength { length, text: Secret::new(value) }
     }
 
     pub(super) fn inline_key(&mut self, Found { at, value }: Found<&str>) -> Option<KeySource> {
@@ -70,18 +77,33 @@ impl Reader<'_> {
     }
 
     fn key_uri(&mut self, Found { at, value }: Found<&str>, has_library: bool) -> Option<KeySource> {
-        if let Some(path) = file_path(value) {
-            self.key_file = Some((path.clone(), at));
-            return Some(KeySource::File(path));
+        // A key where its URI belongs is the usual mistake.
+        let problem = match Key::from_base64(value) {
+            Ok(_) => Some(Problem::BadUri { wanted: "a URI; a key in base64 goes into `value`" }),
+            Err(_) => Location::Key.check(value),
+        };
+        self.found.extend(problem.map(|problem| (at, problem)));
+        if matches!(problem, Some(Problem::BadUri { .. })) {
+            return None;
         }
         if let Some(uri) = Pkcs11Uri::parse(value) {
             self.check_library(at, value, has_library);
             return Some(KeySource::Pkcs11(uri));
         }
-        // A key where its URI belongs is the usual mistake.
-        let is_key = Key::from_base64(value).is_ok();
-        let wanted = if is_key { "a URI; a key in base64 goes into `value`" } else { WANTED_URI };
-        self.found(at, Problem::BadUri { wanted });
-        None
+        let path = file_path(value)?;
+        self.key_file = Some((path.clone(), at));
+        Some(KeySource::File(path))
+    }
+}
+
+fn is_base64(text: &str) -> bool {
+    Key::from_base64(text).is_ok() || key_length(text).is_some()
+}
+
+/// The length in bytes of what base64 text holds, where no key of an enrollment has that length.
+pub(super) fn key_length(text: &str) -> Option<usize> {
+    match Key::from_base64(text) {
+        Err(ConfigError::Key(KeyProblem::Length { length })) => Some(length),
+        _ => None,
     }
 }

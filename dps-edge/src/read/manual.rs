@@ -3,6 +3,8 @@
 use dps_core::Key;
 
 use super::Reader;
+use super::key::key_length;
+use super::placeholder::is_placeholder;
 use super::section::{Found, Section};
 use crate::finding::Problem;
 use crate::model::{KeySource, Manual, ManualCredential};
@@ -39,23 +41,32 @@ impl Reader<'_> {
         }
     }
 
-    fn connection_string(&mut self, Found { at, value }: Found<&str>) -> Option<Manual> {
+    /// As the daemons read it: names are compared as they are, blanks included, and of two of one name the last counts.
+    fn connection_string(&mut self, found: Found<&str>) -> Option<Manual> {
+        let Found { at, value } = found;
         let part = |name: &str| {
-            let mut parts = value.split(';').filter_map(|part| part.split_once('='));
-            parts.find(|(key, _)| key.trim() == name).map(|(_, value)| value).filter(|value| !value.is_empty())
+            let parts = value.split(';').filter_map(|part| part.split_once('='));
+            parts.filter(|(key, _)| *key == name).last().map(|(_, value)| value).filter(|value| !value.is_empty())
         };
-        let key = part("SharedAccessKey").and_then(|key| Key::from_base64(key).ok());
-        let manual = match (part("HostName"), part("DeviceId"), key) {
-            (Some(hub), Some(device_id), Some(key)) => Some(Manual {
-                hub: hub.to_owned(),
-                device_id: device_id.to_owned(),
-                credential: ManualCredential::Key(KeySource::Inline(key)),
-            }),
-            _ => None,
-        };
-        if manual.is_none() {
+        let (Some(hub), Some(device_id), Some(text)) = (part("HostName"), part("DeviceId"), part("SharedAccessKey"))
+        else {
             self.found(at, Problem::BadConnectionString);
+            return None;
+        };
+        let parts = [("iothub_hostname", hub), ("device_id", device_id), ("value", text)];
+        if parts.into_iter().any(|(name, part)| is_placeholder(name, part)) {
+            self.found(at, Problem::Placeholder);
+            return None;
         }
-        manual
+        let key = match (Key::from_base64(text), key_length(text)) {
+            (Ok(key), _) => KeySource::Inline(key),
+            (Err(_), Some(length)) => self.key_of_unusual_length(Found { at, value: text }, length),
+            (Err(_), None) => {
+                self.found(at, Problem::BadConnectionString);
+                return None;
+            }
+        };
+        let credential = ManualCredential::Key(key);
+        Some(Manual { hub: hub.to_owned(), device_id: device_id.to_owned(), credential })
     }
 }

@@ -4,8 +4,10 @@
 //! model nevertheless.
 
 mod attestation;
+mod generated;
 mod key;
 mod manual;
+mod placeholder;
 mod provisioning;
 mod section;
 
@@ -16,7 +18,7 @@ use crate::model::Provisioning;
 use crate::place::{Place, place_of};
 use crate::tree::{Entries, name_at};
 use crate::version::{EdgeVersion, Format};
-use crate::{schema, toml_tree, yaml_layout, yaml_tree};
+use crate::{schema, toml_1_1, toml_tree, yaml_layout, yaml_tree};
 
 /// What a file says, and what is wrong with it.
 #[derive(Debug)]
@@ -56,12 +58,51 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
         reader.found = vec![(0, Problem::LooksLike(Format::looks_like(text)))];
         return reader.finish(&entries, None);
     }
+    if format == Format::Toml && generated::is_generated(&entries) {
+        reader.found = vec![(0, Problem::Generated)];
+        return reader.finish(&entries, None);
+    }
+    if format == Format::Toml && !reader.version.reads_toml_1_1() {
+        reader.found.extend(toml_1_1::uses(text));
+    }
     reader.found.extend(schema::check(&entries, format, reader.version));
     if format == Format::Yaml {
         reader.found.extend(yaml_layout::check(text, &entries, is_broken));
     }
     let provisioning = reader.provisioning(&entries);
     reader.finish(&entries, provisioning)
+}
+
+/// Reads a configuration as the newest version of its form does, for a gateway whose version is not known: what the version
+/// before that one refuses is a warning that names it.
+///
+/// ```
+/// use dps_edge::{Format, read_newest};
+///
+/// let text = "[provisioning]\nsource = \"manual\"\nconnection_string = \"HostName=a\\x2etest\"\n";
+/// let reading = read_newest(text, Format::Toml);
+/// let found: Vec<String> = reading.findings.iter().map(ToString::to_string).collect();
+/// assert!(found.iter().any(|line| line.contains("warning[refused-before]: IoT Edge 1.5 and older")), "{found:?}");
+/// ```
+#[must_use]
+pub fn read_newest(text: &str, format: Format) -> Reading {
+    let newest = format.newest_version();
+    let mut reading = read(text, format, newest);
+    let before = EdgeVersion::ALL.into_iter().rev().find(|version| *version < newest && version.format() == format);
+    let Some(version) = before else { return reading };
+    let errors = |reading: Reading| reading.findings.into_iter().filter(|found| found.severity() == Severity::Error);
+    for finding in errors(read(text, format, version)) {
+        let same = |known: &Finding| known.place == finding.place && known.id() == finding.id();
+        if !reading.findings.iter().any(same) {
+            let what = match finding.problem {
+                Problem::Syntax(what) | Problem::OfToml1_1(what) => what,
+                _ => finding.id(),
+            };
+            reading.findings.push(Finding { problem: Problem::RefusedBefore { version, what }, ..finding });
+        }
+    }
+    reading.findings.sort_by_key(|finding| finding.place);
+    reading
 }
 
 /// The text as a tree, as far as it can be read.
@@ -124,13 +165,23 @@ impl Reader<'_> {
     }
 }
 
-/// Takes out what is only said because a line could not be read.
+/// Takes out what is only said because of something else that was found.
 fn without_consequences(findings: &mut Vec<Finding>) {
-    let broken = |finding: &&Finding| matches!(finding.problem, Problem::Syntax(_));
-    let lines: Vec<usize> = findings.iter().filter(broken).map(|finding| finding.place.line).collect();
-    findings.retain(|finding| match finding.problem {
-        Problem::Missing { .. } => lines.is_empty(),
-        Problem::UnknownKey | Problem::Misspelt { .. } | Problem::Unquoted => !lines.contains(&finding.place.line),
-        _ => true,
+    let places = |wanted: fn(&Problem) -> bool| -> Vec<Place> {
+        findings.iter().filter(|finding| wanted(&finding.problem)).map(|finding| finding.place).collect()
+    };
+    let broken = places(|problem| matches!(problem, Problem::Syntax(_)));
+    let placeholders = places(|problem| matches!(problem, Problem::Placeholder));
+    let wrong_types = places(|problem| matches!(problem, Problem::WrongType { .. }));
+    findings.retain(|Finding { place, problem, .. }| {
+        let on_broken_line = broken.iter().any(|broken| broken.line == place.line);
+        match problem {
+            Problem::Missing { .. } => broken.is_empty(),
+            Problem::UnknownKey | Problem::Misspelt { .. } => !on_broken_line,
+            // What is no text at all wants no quotes.
+            Problem::Unquoted => !on_broken_line && !wrong_types.contains(place),
+            Problem::BadUri { .. } | Problem::RelativeUri => !on_broken_line && !placeholders.contains(place),
+            _ => true,
+        }
     });
 }

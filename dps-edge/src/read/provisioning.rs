@@ -10,7 +10,7 @@ use crate::policy::Mode;
 use crate::schema;
 use crate::secret::Secret;
 use crate::tree::{Entries, Value, find, find_null_too};
-use crate::uri::{Pkcs11Uri, file_path};
+use crate::uri::{Location, Pkcs11Uri, file_path};
 use crate::version::{EdgeVersion, Format};
 
 /// From this version on the daemons refuse shorter time-outs.
@@ -107,7 +107,12 @@ impl Reader<'_> {
         let name = if self.format == Format::Toml { "id_scope" } else { "scope_id" };
         let Found { at, value } = self.required(section, name)?;
         match IdScope::new(value) {
-            Ok(scope) => Some(scope.as_str().to_owned()),
+            Ok(scope) => {
+                if !is_shaped_like_a_scope(value) {
+                    self.found(at, Problem::UnusualScope);
+                }
+                Some(scope.as_str().to_owned())
+            }
             Err(problem) => {
                 self.found(at, Problem::BadValue(problem));
                 None
@@ -183,11 +188,9 @@ impl Reader<'_> {
         let keys = self.section(root, "aziot_keys", "[aziot_keys]")?;
         let slot = self.text(keys, "pkcs11_base_slot");
         let base_slot = slot.and_then(|Found { at, value }| {
-            let uri = Pkcs11Uri::parse(value);
-            if uri.is_none() {
-                self.found(at, Problem::BadUri { wanted: "a pkcs11: URI" });
-            }
-            uri
+            let problem = Location::Token.check(value);
+            self.found.extend(problem.map(|problem| (at, problem)));
+            Pkcs11Uri::parse(value)
         });
         Some(Pkcs11Library { path: self.owned(keys, "pkcs11_lib_path")?, base_slot })
     }
@@ -218,4 +221,10 @@ impl Reader<'_> {
     pub(super) fn owned(&mut self, section: Section<'_>, name: &str) -> Option<String> {
         self.text(section, name).map(|found| found.value.to_owned())
     }
+}
+
+/// The service makes them so: `0ne` and eight letters and digits, in older ones a few less or more (Azure IoT DPS, "Terminology").
+fn is_shaped_like_a_scope(text: &str) -> bool {
+    let own = text.get(3..).filter(|_| text[..3].eq_ignore_ascii_case("0ne"));
+    own.is_some_and(|own| (6..=10).contains(&own.len()) && own.bytes().all(|b| b.is_ascii_alphanumeric()))
 }

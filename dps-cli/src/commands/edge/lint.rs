@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use dps_edge::{EdgeVersion, Finding, Severity, read};
+use dps_edge::{EdgeVersion, Finding, Severity, read, read_newest};
 use serde::Serialize;
 
 use super::Config;
@@ -35,7 +35,10 @@ pub(super) struct Shown {
 pub(super) fn run(file: &Path, edge_version: Option<EdgeVersion>, output: Output) -> Result<Exit> {
     let config = Config::load(file)?;
     let version = config.version(edge_version);
-    let mut reading = read(&config.text, config.format, version);
+    let mut reading = match edge_version {
+        Some(version) => read(&config.text, config.format, version),
+        None => read_newest(&config.text, config.format),
+    };
     reading.look_at_key_file();
     let linted = Linted {
         file,
