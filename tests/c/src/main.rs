@@ -19,9 +19,9 @@ const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1K
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
-/// A device whose device id a connection string cannot hold. It has the same key.
-const OTHER_DEVICE: &str = "dev-semicolon";
-const OTHER_DEVICE_ID: &str = "x;HostName=evil";
+/// A device whose device id has a semicolon, which a connection string cannot contain. It has the same key.
+const SEMICOLON_DEVICE: &str = "dev-semicolon";
+const SEMICOLON_DEVICE_ID: &str = "x;HostName=evil";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -57,7 +57,8 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     // Connections to the silent port are taken by the system and never answered.
     let status = command.status().await?;
     emulator.shutdown().await;
-    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    let code = status.code().ok_or_else(|| format!("the program did not exit by itself: {status}"))?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
 async fn service() -> Result<Emulator, Box<dyn Error>> {
@@ -67,7 +68,8 @@ async fn service() -> Result<Emulator, Box<dyn Error>> {
         (emulator.now(), SymmetricKey::from_base64(GROUP_KEY)?, SymmetricKey::from_base64(DEVICE_KEY)?);
     emulator.with_service(|service| {
         service.put_group(now, EnrollmentGroup::new("line-7").primary_key(group))?;
-        let other = IndividualEnrollment::new(OTHER_DEVICE).device_id(OTHER_DEVICE_ID).primary_key(device.clone());
+        let other =
+            IndividualEnrollment::new(SEMICOLON_DEVICE).device_id(SEMICOLON_DEVICE_ID).primary_key(device.clone());
         service.put_enrollment(now, other)?;
         service.put_enrollment(now, IndividualEnrollment::new(DEVICE).primary_key(device)).map(drop)
     })?;
