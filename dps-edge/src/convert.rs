@@ -2,17 +2,18 @@
 
 use zeroize::Zeroizing;
 
-use crate::finding::{Finding, Problem};
+use crate::finding::{Finding, Problem, Severity};
 use crate::model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Provisioning, Reprovisioning, Source,
     X509Identity,
 };
 use crate::place::place_of;
 use crate::policy::Mode;
-use crate::read::{parse, read};
+use crate::read::{FILE_BEFORE_PATH, parse, read};
 use crate::secret::Secret;
 use crate::toml_text::quoted;
-use crate::tree::{Entries, Value, find};
+use crate::tree::{Entries, Entry, Value, find};
+use crate::uri::{file_uri, file_url_path};
 use crate::version::{EdgeVersion, Format};
 
 /// The text for `config.toml`, and what the conversion changes or leaves out.
@@ -29,18 +30,37 @@ pub struct Converted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// The provisioning part cannot be read; [`read`] says why.
+    /// The provisioning part cannot be read.
     Unreadable,
+    /// IoT Edge 1.1 refuses the file, and the conversion cannot fix it. The first error.
+    Refused(Finding),
+    /// Later versions would refuse what comes out, with the place of its cause in the old file.
+    WouldBeRefused(Finding),
     /// The new generation has no such source.
     External,
 }
 
+impl ConvertError {
+    /// What is wrong in the old file, and where.
+    #[must_use]
+    pub const fn finding(&self) -> Option<&Finding> {
+        match self {
+            Self::Refused(finding) | Self::WouldBeRefused(finding) => Some(finding),
+            Self::Unreadable | Self::External => None,
+        }
+    }
+}
+
 impl std::fmt::Display for ConvertError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Unreadable => "the provisioning part cannot be read; the lint says why",
-            Self::External => "IoT Edge 1.2 and later have no external provisioning: choose dps or manual first",
-        })
+        match self {
+            Self::Unreadable => f.write_str("the provisioning part cannot be read; the lint says why"),
+            Self::Refused(finding) => write!(f, "{finding}; fix this before the conversion"),
+            Self::WouldBeRefused(finding) => write!(f, "{finding}; later versions would refuse what comes out"),
+            Self::External => {
+                f.write_str("IoT Edge 1.2 and later have no external provisioning: choose dps or manual first")
+            }
+        }
     }
 }
 
@@ -49,27 +69,81 @@ impl std::error::Error for ConvertError {}
 /// Converts a `config.yaml`.
 ///
 /// ```
-/// let old = "provisioning:\n  source: \"dps\"\n  global_endpoint: \"https://global.azure-devices-provisioning.net\"\n  \
-///            scope_id: \"0ne00A1B2C3\"\n  attestation:\n    method: \"tpm\"\n    registration_id: \"dev-01\"\n  \
+/// let old = "hostname: \"gateway-1\"\nprovisioning:\n  source: \"dps\"\n  \
+///            global_endpoint: \"https://global.azure-devices-provisioning.net\"\n  scope_id: \"0ne00A1B2C3\"\n  \
+///            attestation:\n    method: \"tpm\"\n    registration_id: \"dev-01\"\n  \
 ///            dynamic_reprovisioning: true\n  always_reprovision_on_startup: false\n";
 /// let converted = dps_edge::convert(old)?;
-/// assert!(converted.text.expose().starts_with("auto_reprovisioning_mode = \"Dynamic\"\n"));
+/// assert!(converted.text.expose().contains("auto_reprovisioning_mode = \"Dynamic\"\n"));
 /// assert!(converted.findings.is_empty());
 /// # Ok::<(), dps_edge::ConvertError>(())
 /// ```
 ///
 /// # Errors
-/// [`ConvertError`] when it cannot be read, or there is no such thing in the new generation.
+/// [`ConvertError`] when 1.1 refuses the file, later versions would refuse the new one, or there is no such thing in the
+/// new generation.
 pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
     let reading = read(yaml, Format::Yaml, EdgeVersion::V1_1);
-    let provisioning = reading.provisioning.ok_or(ConvertError::Unreadable)?;
     let (entries, _) = parse(yaml, Format::Yaml);
+    if let Some(first) = reading.findings.iter().find(|finding| is_error(finding) && !is_fixed(finding)) {
+        return Err(ConvertError::Refused(*first));
+    }
+    let provisioning = reading.provisioning.ok_or(ConvertError::Unreadable)?;
     let text = Writer::default().file(&provisioning)?;
-    let mut findings = left_out(yaml, &entries);
+    refused_by_later(&text, yaml, &entries)?;
+    let mut findings = reading.findings;
+    findings.retain(|finding| finding.severity() > Severity::Note && !is_layout(finding));
+    let known = findings.iter().map(|finding| finding.place).collect::<Vec<_>>();
+    findings.extend(left_out(yaml, &entries, &provisioning).into_iter().filter(|left| !known.contains(&left.place)));
     findings.extend(changed_default(yaml, &entries, &provisioning));
-    findings.extend(needed(yaml, &entries, &provisioning));
+    let no_hostname = find(&entries, "hostname").is_none();
+    findings.extend(no_hostname.then(|| Finding::new(place_of(yaml, 0), Problem::HostnameDefault)));
     findings.sort_by_key(|finding| finding.place);
     Ok(Converted { text: Secret::new(&text), findings })
+}
+
+fn is_error(finding: &Finding) -> bool {
+    finding.severity() == Severity::Error
+}
+
+/// What 1.1 refuses and the new file does not have: it has URIs for paths, and no byte order mark. Other errors would
+/// make a file that says less than the old one.
+fn is_fixed(finding: &Finding) -> bool {
+    match finding.problem {
+        Problem::ByteOrderMark { .. } => true,
+        Problem::BadUri { wanted } => wanted == FILE_BEFORE_PATH,
+        _ => false,
+    }
+}
+
+fn is_layout(finding: &Finding) -> bool {
+    matches!(finding.problem, Problem::Indentation | Problem::IndentedFile)
+}
+
+/// Reads what comes out, as the newest daemons do.
+fn refused_by_later(toml: &str, yaml: &str, entries: &Entries) -> Result<(), ConvertError> {
+    let reading = read(toml, Format::Toml, Format::Toml.newest_version());
+    let Some(error) = reading.findings.iter().find(|finding| is_error(finding)) else { return Ok(()) };
+    let old_name = match error.key {
+        Some("id_scope") => Some("scope_id"),
+        Some("trust_bundle_cert") => Some("trusted_ca_certs"),
+        other => other,
+    };
+    let (key, at) = match old_name.and_then(|name| find_below(entries, name)) {
+        Some(cause) => (old_name, cause.node.span.start),
+        None => (error.key, find(entries, "provisioning").map_or(0, |section| section.at)),
+    };
+    Err(ConvertError::WouldBeRefused(Finding { place: place_of(yaml, at), key, ..*error }))
+}
+
+/// The first entry of this name, at any depth.
+fn find_below<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
+    find(entries, name).or_else(|| {
+        entries.iter().find_map(|entry| match &entry.node.value {
+            Value::Table(table) => find_below(&table.entries, name),
+            _ => None,
+        })
+    })
 }
 
 /// What the flags become: `dynamic` goes before `always`, and a flag that is left out counts as false.
@@ -93,31 +167,16 @@ fn changed_default(yaml: &str, entries: &Entries, provisioning: &Provisioning) -
     differs.then(|| Finding::new(place_of(yaml, at), Problem::OldDefault))
 }
 
-fn left_out(yaml: &str, entries: &Entries) -> Vec<Finding> {
+fn left_out(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Vec<Finding> {
     const CONVERTED: [&str; 3] = ["provisioning", "hostname", "parent_hostname"];
     let converted = |name: &str| CONVERTED.contains(&name) || name == "certificates";
     let mut places: Vec<usize> = entries.iter().filter(|entry| !converted(&entry.name)).map(|entry| entry.at).collect();
     if let Some(Value::Table(certificates)) = find(entries, "certificates").map(|entry| &entry.node.value) {
-        let others = certificates.entries.iter().filter(|entry| *entry.name != "trusted_ca_certs");
+        let is_bundle = |name: &str| name == "trusted_ca_certs" && provisioning.trust_bundle.is_some();
+        let others = certificates.entries.iter().filter(|entry| !is_bundle(&entry.name));
         places.extend(others.map(|entry| entry.at));
     }
     places.into_iter().map(|at| Finding::new(place_of(yaml, at), Problem::NotConverted)).collect()
-}
-
-/// What later versions want to be told of an X.509 identity.
-fn needed(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Vec<Finding> {
-    let (section, identity) = match &provisioning.source {
-        Source::Dps(Dps { attestation: Attestation::X509 { identity, .. }, .. }) => ("attestation", identity),
-        Source::Manual(Manual { credential: ManualCredential::X509(identity), .. }) => ("authentication", identity),
-        _ => return Vec::new(),
-    };
-    let at = match find(entries, "provisioning").map(|entry| &entry.node.value) {
-        Some(Value::Table(table)) => find(&table.entries, section).map_or(0, |entry| entry.at),
-        _ => 0,
-    };
-    let given = [("identity_cert", identity.certificate.is_some()), ("identity_pk", identity.key.is_some())];
-    let missing = given.into_iter().filter(|(_, given)| !given);
-    missing.map(|(key, _)| Finding::new(place_of(yaml, at), Problem::NeededByToml { key })).collect()
 }
 
 /// Writes line by line.
@@ -129,7 +188,7 @@ impl Writer {
         self.0.reserve(8 * 1024);
         self.optional("hostname", provisioning.hostname.as_deref());
         self.optional("parent_hostname", provisioning.parent_hostname.as_deref());
-        self.optional("trust_bundle_cert", provisioning.trust_bundle.as_deref().map(file_uri).as_deref());
+        self.optional("trust_bundle_cert", provisioning.trust_bundle.as_deref().map(as_uri).as_deref());
         match &provisioning.source {
             Source::Dps(dps) => {
                 self.text("auto_reprovisioning_mode", mode(provisioning.reprovisioning).name());
@@ -189,13 +248,13 @@ impl Writer {
 
     fn identity(&mut self, identity: &X509Identity) {
         match &identity.certificate {
-            Some(Certificate::Uri(uri)) => self.text("identity_cert", &file_uri(uri)),
+            Some(Certificate::Uri(uri)) => self.text("identity_cert", &as_uri(uri)),
             Some(Certificate::Issued { method }) => {
                 self.line(&format!("identity_cert = {{ method = {} }}", &*quoted(method)));
             }
             None => {}
         }
-        self.optional("identity_pk", identity.key.as_ref().map(|key| file_uri(key.expose())).as_deref());
+        self.optional("identity_pk", identity.key.as_ref().map(|key| as_uri(key.expose())).as_deref());
     }
 
     /// The daemons take a table only, whatever it was read from.
@@ -242,7 +301,14 @@ pub(crate) fn key_value(member: &str, text: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{{ {member} = {} }}", &*quoted(text)))
 }
 
-/// 1.1 takes paths as well; later versions want URIs.
-fn file_uri(text: &str) -> String {
-    if text.starts_with('/') { format!("file://{text}") } else { text.to_owned() }
+/// A URI for a path, and for a URL that is written in another way than later versions take every URI. What is neither stays,
+/// to be refused.
+fn as_uri(text: &str) -> String {
+    if text.starts_with('/') {
+        return file_uri(text);
+    }
+    match file_url_path(text) {
+        Some(path) if !text.starts_with("file:///") || text.contains('#') => file_uri(&path.to_string_lossy()),
+        _ => text.to_owned(),
+    }
 }

@@ -214,11 +214,8 @@ pub enum Problem {
     OldDefault,
     /// A part of the file that the conversion leaves out.
     NotConverted,
-    /// What the new file has to say and this one, rightly, does not.
-    NeededByToml {
-        /// The key.
-        key: &'static str,
-    },
+    /// A configuration without `hostname`, whose default the conversion changes.
+    HostnameDefault,
     /// YAML: a key that is given again further down.
     GivenAgain,
     /// YAML: every line stands behind blanks.
@@ -248,6 +245,17 @@ pub enum Problem {
     UnusualScope,
     /// A path after `file:` that does not begin at the root.
     RelativeUri,
+    /// YAML: `authentication` beside a connection string.
+    TwoCredentials,
+    /// A key that the daemons do not look at.
+    PassedOver {
+        /// When not, as in "where the source is dps".
+        when: &'static str,
+    },
+    /// YAML: no source, and a connection string or `authentication`.
+    DefaultSource,
+    /// YAML: `certificates` without one of its three files.
+    IncompleteCertificates,
 }
 
 impl Problem {
@@ -296,9 +304,13 @@ impl Problem {
             Self::KeyFileUnreadable => ("key-file-unreadable", Warning),
             Self::OldDefault => ("old-default", Warning),
             Self::NotConverted => ("not-converted", Note),
-            Self::NeededByToml { .. } => ("needed-by-toml", Error),
+            Self::HostnameDefault => ("hostname-default", Warning),
             Self::GivenAgain => ("given-again", Warning),
             Self::IndentedFile => ("indented-file", Warning),
+            Self::TwoCredentials => ("two-credentials", Error),
+            Self::PassedOver { .. } => ("passed-over", Warning),
+            Self::DefaultSource => ("default-source", Note),
+            Self::IncompleteCertificates => ("incomplete-certificates", Warning),
             Self::ByteOrderMark { refused: true } => ("byte-order-mark", Error),
             Self::ByteOrderMark { refused: false } => ("byte-order-mark", Warning),
             Self::OfToml1_1(_) => ("syntax", Error),
@@ -405,13 +417,23 @@ impl fmt::Display for Problem {
                  OnErrorOnly; set it to true before, or the mode to AlwaysOnStartup after, to keep what it does now",
             ),
             Self::NotConverted => f.write_str("no part of the provisioning, and not converted: carry it over by hand"),
-            Self::NeededByToml { key } => {
-                write!(f, "1.1 does without `{key}`, later versions do not: add it to the new file")
-            }
+            Self::HostnameDefault => f.write_str(
+                "hostname is not set: 1.1 then is localhost, later versions take the machine's name; set it to keep \
+                 what it is now",
+            ),
             Self::GivenAgain => f.write_str("this key is given again below, and the last one counts: remove one of them"),
             Self::IndentedFile => {
                 f.write_str("every line is indented; IoT Edge 1.1 accepts that, but no blank should stand before `provisioning:`")
             }
+            Self::TwoCredentials => {
+                f.write_str("IoT Edge 1.1 refuses `authentication` beside a connection string: remove one of them")
+            }
+            Self::PassedOver { when } => write!(f, "this key is passed over {when}"),
+            Self::DefaultSource => f.write_str("no source is given, so that IoT Edge 1.1 takes `manual`"),
+            Self::IncompleteCertificates => f.write_str(
+                "IoT Edge 1.1 passes over `certificates` unless `device_ca_cert`, `device_ca_pk` and `trusted_ca_certs` \
+                 are all given",
+            ),
             Self::ByteOrderMark { .. } => f.write_str(
                 "the file begins with a byte order mark, which IoT Edge 1.1 reads as a part of the first key, so that this \
                  key is lost: save it as UTF-8 without a mark",

@@ -156,9 +156,9 @@ pub enum KeySource {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct X509Identity {
-    /// The certificate; left out in 1.1, the device's own authority issues one.
+    /// The certificate.
     pub certificate: Option<Certificate>,
-    /// A `file:` or `pkcs11:` URI.
+    /// A `file:` or `pkcs11:` URI; not needed for a certificate that is issued on the device.
     pub key: Option<Secret>,
 }
 

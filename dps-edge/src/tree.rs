@@ -66,9 +66,7 @@ pub(crate) fn find_null_too<'e>(entries: &'e [Entry], name: &str) -> Option<&'e 
 /// The name of the key that stands at this place, or whose value does.
 pub(crate) fn name_at(entries: &[Entry], at: usize) -> Option<&str> {
     entries.iter().find_map(|entry| {
-        // YAML's table of several lines begins where its first key does.
-        let is_block = matches!(&entry.node.value, Value::Table(table) if !table.inline && !table.has_header);
-        if entry.at == at || entry.node.span.start == at && !is_block {
+        if entry.at == at || entry.value_at() == at {
             return Some(entry.name.as_str());
         }
         match &entry.node.value {
@@ -90,6 +88,16 @@ impl PartialEq for Node {
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.node == other.node
+    }
+}
+
+impl Entry {
+    /// Where its value is told of: YAML's table of several lines begins where its first key does.
+    pub(crate) fn value_at(&self) -> usize {
+        match &self.node.value {
+            Value::Table(table) if !table.inline && !table.has_header => self.at,
+            _ => self.node.span.start,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use crate::finding::Problem;
@@ -110,6 +110,31 @@ impl fmt::Debug for Pkcs11Uri {
     }
 }
 
+/// The path of a `file:` URL that IoT Edge 1.1 reads: it takes none with a query (the daemon's settings).
+pub(crate) fn file_url_path(text: &str) -> Option<PathBuf> {
+    let has_query = text.split('#').next().is_some_and(|text| text.contains('?'));
+    file_path(text).filter(|_| !has_query)
+}
+
+/// What a path in a `file:` URI cannot hold as it is (URL Standard, path percent-encode set), the escape and the other slash.
+const IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'%')
+    .add(b'\\');
+
+/// The URI of an absolute path.
+pub(crate) fn file_uri(path: &str) -> String {
+    format!("file://{}", utf8_percent_encode(path, IN_PATHS))
+}
+
 /// The path that a `file:` URI names on this machine.
 pub(crate) fn file_path(text: &str) -> Option<PathBuf> {
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "file" && url.host().is_none())?;
@@ -182,6 +207,35 @@ mod tests {
             assert!(matches!(location.check(text), Some(Problem::BadUri { .. })), "{text}");
         }
         assert_eq!(Key.check("file:device.key"), Some(Problem::RelativeUri));
+    }
+
+    #[test]
+    fn file_urls_of_1_1_name_paths_with_fewer_slashes() {
+        for (url, path) in [
+            ("file:var/k", Some("/var/k")),
+            ("file:/var/k", Some("/var/k")),
+            ("file:///var/k", Some("/var/k")),
+            ("FILE://localhost/a%20b", Some("/a b")),
+            (" file:///a#b ", Some("/a")),
+            ("file:", None),
+            ("file://server/a", None),
+            ("file:///a?b", None),
+            ("/var/k", None),
+            ("var/k", None),
+            ("C:/k", None),
+        ] {
+            assert_eq!(file_url_path(url).as_deref(), path.map(Path::new), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_uri_of_a_path_names_the_path() {
+        for path in ["/var/secrets/id.pem", "/a b/#1/100%/ü🔑", "/a?b", "/a%20b", "/a\\b", "/\"<>`{}"] {
+            let uri = file_uri(path);
+            assert_eq!(file_path(&uri).as_deref(), Some(Path::new(path)), "{uri}");
+            assert!(uri.is_ascii() && !uri.contains([' ', '#', '?']), "{uri}");
+        }
+        assert_eq!(file_uri("/a b"), "file:///a%20b");
     }
 
     #[test]

@@ -8,10 +8,12 @@ use crate::finding::Problem;
 use crate::model::{Attestation, Certificate, X509Identity};
 use crate::secret::Secret;
 use crate::tree::Value;
-use crate::uri::{Pkcs11Uri, file_path};
+use crate::uri::file_url_path;
 use crate::version::Format;
 
-const KEY_LOCATION: &str = "the URI of a private key, such as file:///var/secrets/device-id.key.pem";
+const FILE_URL: &str = "the URI of a file, such as file:///var/secrets/device-id.pem";
+/// Where an absolute path stands.
+pub(crate) const FILE_BEFORE_PATH: &str = "a URI: write file:// before the path";
 const METHODS: &[&str] = &["symmetric_key", "x509", "tpm"];
 
 impl Reader<'_> {
@@ -68,44 +70,45 @@ impl Reader<'_> {
     }
 
     pub(super) fn x509(&mut self, section: Section<'_>, has_library: bool) -> Option<X509Identity> {
+        if self.format == Format::Yaml {
+            return self.x509_of_1_1(section);
+        }
         let certificate = self.certificate(section);
         let key = self.text(section, "identity_pk");
         let issued = matches!(certificate, Some(Certificate::Issued { .. }));
-        if self.format == Format::Toml && !issued && section.get("identity_pk").is_none() {
+        if !issued && section.get("identity_pk").is_none() {
             self.found(section.at, Problem::Missing { key: "identity_pk", table: section.label });
         }
         if let Some(Found { at, value }) = key {
-            self.check_key_location(at, value, has_library);
+            self.check_library(at, value, has_library);
         }
-        let certificate = match (self.format, certificate) {
-            (Format::Toml, None) => return None,
-            (_, certificate) => certificate,
-        };
-        Some(X509Identity { certificate, key: key.map(|key| Secret::new(key.value)) })
+        Some(X509Identity { certificate: Some(certificate?), key: key.map(|key| Secret::new(key.value)) })
+    }
+
+    /// Both have to be there, as the URLs of files.
+    fn x509_of_1_1(&mut self, section: Section<'_>) -> Option<X509Identity> {
+        let certificate = self.required(section, "identity_cert");
+        let key = self.required(section, "identity_pk");
+        for found in [certificate, key].into_iter().flatten() {
+            if file_url_path(found.value).is_none() {
+                let wanted = if found.value.starts_with('/') { FILE_BEFORE_PATH } else { FILE_URL };
+                self.found(found.at, Problem::BadUri { wanted });
+            }
+        }
+        let certificate = Some(Certificate::Uri(certificate?.value.to_owned()));
+        Some(X509Identity { certificate, key: Some(Secret::new(key?.value)) })
     }
 
     /// A URI, or in 1.2 and later how it is issued.
     fn certificate(&mut self, section: Section<'_>) -> Option<Certificate> {
         const METHODS: &[&str] = &["est", "local_ca", "self_signed"];
         let entry = section.get("identity_cert");
-        if self.format == Format::Toml && entry.is_some_and(|entry| matches!(entry.node.value, Value::Table(_))) {
+        if entry.is_some_and(|entry| matches!(entry.node.value, Value::Table(_))) {
             let issued = self.section(section, "identity_cert", "identity_cert = { … }")?;
             let method = self.text(issued, "method").filter(|found| METHODS.contains(&found.value))?;
             return Some(Certificate::Issued { method: method.value.to_owned() });
         }
-        let found = match self.format {
-            Format::Toml => self.required(section, "identity_cert"),
-            Format::Yaml => self.text(section, "identity_cert"),
-        };
-        found.map(|found| Certificate::Uri(found.value.to_owned()))
-    }
-
-    fn check_key_location(&mut self, at: usize, text: &str, has_library: bool) {
-        let is_path = text.starts_with('/') && self.format == Format::Yaml;
-        if self.format == Format::Yaml && !is_path && file_path(text).is_none() && Pkcs11Uri::parse(text).is_none() {
-            self.found(at, Problem::BadUri { wanted: KEY_LOCATION });
-        }
-        self.check_library(at, text, has_library);
+        self.required(section, "identity_cert").map(|found| Certificate::Uri(found.value.to_owned()))
     }
 
     pub(super) fn check_library(&mut self, at: usize, uri: &str, has_library: bool) {

@@ -24,6 +24,7 @@ impl Reader<'_> {
         if let Some(entry) = section.get(name).filter(|_| is_table && self.format == Format::Yaml) {
             let here = "the key itself: symmetric_key: \"…\"";
             self.found(entry.at, Problem::OtherGeneration { of: Format::Toml, here });
+            self.found(entry.at, Problem::WrongType { wanted: "a text in quotes" });
             return None;
         }
         if !is_table {

@@ -13,6 +13,8 @@ mod section;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use attestation::FILE_BEFORE_PATH;
+
 use crate::finding::{Finding, Problem, Severity};
 use crate::model::Provisioning;
 use crate::place::{Place, place_of};
@@ -176,7 +178,7 @@ fn without_consequences(findings: &mut Vec<Finding>) {
     findings.retain(|Finding { place, problem, .. }| {
         let on_broken_line = broken.iter().any(|broken| broken.line == place.line);
         match problem {
-            Problem::Missing { .. } => broken.is_empty(),
+            Problem::Missing { .. } | Problem::PassedOver { .. } => broken.is_empty(),
             Problem::UnknownKey | Problem::Misspelt { .. } => !on_broken_line,
             // What is no text at all wants no quotes.
             Problem::Unquoted => !on_broken_line && !wrong_types.contains(place),

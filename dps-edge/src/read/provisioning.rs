@@ -62,7 +62,10 @@ impl Reader<'_> {
         const WORDS_YAML: &[&str] = &["dps", "manual", "external"];
         const WORDS_TOML: &[&str] = &["dps", "manual", "none"];
         let words = if self.format == Format::Yaml { WORDS_YAML } else { WORDS_TOML };
-        let source = self.word(section, "source", words)?;
+        let source = match self.default_source(section) {
+            Some(source) => source,
+            None => self.word(section, "source", words)?,
+        };
         let at = section.get("source").map_or(section.at, |entry| entry.node.span.start);
         match source {
             "dps" => self.dps(section, has_library).map(Source::Dps),
@@ -78,7 +81,23 @@ impl Reader<'_> {
         }
     }
 
+    /// 1.1 takes `manual` where no source is given.
+    fn default_source(&mut self, section: Section<'_>) -> Option<&'static str> {
+        let is_manual = ["device_connection_string", "authentication"].iter().any(|name| section.get(name).is_some());
+        if self.format == Format::Toml || section.get("source").is_some() || !is_manual {
+            return None;
+        }
+        self.not_null(section, "source", "a text in quotes");
+        self.found(section.at, Problem::DefaultSource);
+        Some("manual")
+    }
+
     fn dps(&mut self, section: Section<'_>, has_library: bool) -> Option<Dps> {
+        for name in ["connection_string", "device_connection_string", "authentication"] {
+            if let Some(manual) = section.get(name) {
+                self.found(manual.at, Problem::PassedOver { when: "where the source is dps" });
+            }
+        }
         let global_endpoint = self.endpoint(section);
         let id_scope = self.id_scope(section);
         let payload = self.payload(section);
@@ -178,6 +197,13 @@ impl Reader<'_> {
             return self.owned(root, "trust_bundle_cert");
         }
         let certificates = self.section(root, "certificates", "`certificates:`")?;
+        let files = ["device_ca_cert", "device_ca_pk", "trusted_ca_certs"].map(|name| certificates.get(name));
+        if files.iter().any(Option::is_none) {
+            if let Some(given) = files.into_iter().flatten().min_by_key(|entry| entry.at) {
+                self.found(given.at, Problem::IncompleteCertificates);
+            }
+            return None;
+        }
         self.owned(certificates, "trusted_ca_certs")
     }
 

@@ -62,7 +62,7 @@ impl Walk {
                 }
             }
             (Kind::List(_), _) => self.wrong(entry, "a list in brackets"),
-            (Kind::Value(check) | Kind::Either(check, _), value) => self.value(node.span.start, check(value)),
+            (Kind::Value(check) | Kind::Either(check, _), value) => self.value(entry.value_at(), check(value)),
         }
     }
 
@@ -71,7 +71,7 @@ impl Walk {
     }
 
     fn wrong(&mut self, entry: &Entry, wanted: &'static str) {
-        self.found.push((entry.node.span.start, Problem::WrongType { wanted }));
+        self.found.push((entry.value_at(), Problem::WrongType { wanted }));
     }
 
     fn unknown(&mut self, entry: &Entry, table: &Table) {
@@ -81,7 +81,7 @@ impl Walk {
         };
         match astray(&entry.name, self.format) {
             Some(problem) => self.found.push((entry.at, problem)),
-            None => self.value(entry.node.span.start, check(&entry.node.value)),
+            None => self.value(entry.value_at(), check(&entry.node.value)),
         }
     }
 

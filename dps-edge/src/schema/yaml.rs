@@ -1,7 +1,9 @@
 //! `config.yaml` of IoT Edge 1.1 (its template, and the daemon's settings).
 
-use super::types::{any, flag, number, text};
+use super::types::{flag, number, text};
 use super::{Table, foreign, key, table};
+use crate::finding::Problem;
+use crate::tree::Value;
 
 pub(super) const ROOT: Table = Table {
     label: "the top level of the file, without blanks before it",
@@ -48,11 +50,16 @@ const ATTESTATION: Table = Table {
         key("method", text),
         key("registration_id", text).telling(),
         key("device_id", text),
-        key("symmetric_key", any).telling(),
+        key("symmetric_key", inline_key).telling(),
         key("identity_cert", text),
         key("identity_pk", text),
     ],
 };
+
+/// A table is a key of the other generation, which the reader names.
+fn inline_key(value: &Value) -> Option<Problem> {
+    if matches!(value, Value::Table(_)) { None } else { text(value) }
+}
 
 const AUTHENTICATION: Table = Table {
     label: "`authentication:` in `provisioning:`",
@@ -60,6 +67,7 @@ const AUTHENTICATION: Table = Table {
     claims: true,
     keys: &[
         key("method", text),
+        key("device_connection_string", text),
         key("iothub_hostname", text).telling(),
         key("device_id", text),
         key("identity_cert", text),

@@ -26,8 +26,10 @@ pub(super) fn run(file: &Path, out: &Path, force: bool, output: Output) -> Resul
             file.display()
         )));
     }
-    config.provisioning(config.reading())?;
-    let converted = dps_edge::convert(&config.text).map_err(|error| Failure::option(error.to_string()))?;
+    let converted = dps_edge::convert(&config.text).map_err(|error| {
+        let place = if error.finding().is_some() { format!("{}:", file.display()) } else { String::new() };
+        Failure::option(format!("{place}{error}"))
+    })?;
     let when_there = if force { WhenThere::Replace } else { WhenThere::Refuse };
     private_file::write(out, converted.text.expose().as_bytes(), when_there)?;
     let written = Written { file, out, findings: lint::shown(&converted.findings) };
