@@ -91,8 +91,8 @@ impl Reader<'_> {
     fn connection_string(&mut self, found: Found<&str>) -> Option<Manual> {
         let Found { at, value } = found;
         let part = |name: &str| {
-            let parts = value.split(';').filter_map(|part| part.split_once('='));
-            parts.filter(|(key, _)| *key == name).last().map(|(_, value)| value).filter(|value| !value.is_empty())
+            let mut parts = value.split(';').filter_map(|part| part.split_once('='));
+            parts.rfind(|(key, _)| *key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
         };
         let (Some(hub), Some(device_id), Some(text)) = (part("HostName"), part("DeviceId"), part("SharedAccessKey"))
         else {
