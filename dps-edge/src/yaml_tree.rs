@@ -9,6 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use zeroize::Zeroizing;
 
 use crate::finding::Problem;
+use crate::schema;
 use crate::toml_tree::Broken;
 use crate::tree::{Entries, Entry, Node, Table, Value};
 
@@ -78,13 +79,15 @@ fn colon_without_space_above(text: &str) -> Option<usize> {
     [last, above].into_iter().find_map(|line| colon_without_space(&text[line..]).map(|colon| line + colon))
 }
 
-/// The place after the colon, where a line begins with `key:value`. A URI is no such line.
+/// The place after the colon, where a line begins with `key:"value"`, or `key:value` with a key that is known. A host and
+/// its port, or a URI, is no such line.
 fn colon_without_space(line: &str) -> Option<usize> {
     let start = line.len() - line.trim_start_matches(' ').len();
-    let name = line[start..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-    let after = line[start + name..].strip_prefix(':')?;
-    let is_value = after.starts_with(|c: char| c.is_alphanumeric() || c == '"' || c == '\'');
-    (name > 1 && is_value).then_some(start + name + 1)
+    let length = line[start..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let (name, after) = line[start..].split_at(length);
+    let value = after.strip_prefix(':')?;
+    let is_known = schema::known(name).is_some() && value.starts_with(char::is_alphanumeric);
+    (length > 0 && (is_known || value.starts_with(['"', '\'']))).then_some(start + length + 1)
 }
 
 struct Reader<'t, I: Iterator> {
@@ -322,6 +325,24 @@ mod tests {
         }
         assert!(["", "~", "null"].iter().all(|text| resolved(text) == Value::Null));
         assert!(resolved("true") == Value::Boolean(true) && resolved("false") == Value::Boolean(false));
+    }
+
+    #[test]
+    fn a_missing_space_is_told_from_other_colons() {
+        for (line, colon) in [
+            ("  source:\"dps\"", Some(9)),
+            ("source:dps", Some(7)),
+            ("mine:'x'", Some(5)),
+            ("source: dps", None),
+            ("source:", None),
+            ("localhost:9999", None),
+            ("unix:///run/a.sock", None),
+            (":\"x\"", None),
+        ] {
+            assert_eq!(colon_without_space(line), colon, "{line}");
+        }
+        let (_, broken) = parse("provisioning:\n  endpoint:\n    localhost:9999\n");
+        assert!(broken.is_empty());
     }
 
     #[test]

@@ -24,7 +24,10 @@ fn try_all(text: &str, format: Format) {
     for finding in read(text, format, version).findings {
         assert!((1..=lines).contains(&finding.place.line) && finding.place.column >= 1, "{finding}: {text}");
     }
-    let _ = convert(text);
+    if let Ok(converted) = convert(text) {
+        let new = read(converted.text.expose(), Format::Toml, Format::Toml.newest_version());
+        assert!(!new.has_errors(), "{:?}: {text}", new.findings);
+    }
     for key in ["provisioning.source", "provisioning.attestation.symmetric_key", "auto_reprovisioning_mode"] {
         if let Ok(changed) = set(text, format, version, key, "dps") {
             let differ = text.lines().zip(changed.expose().lines()).filter(|(old, new)| old != new).count();
@@ -36,7 +39,7 @@ fn try_all(text: &str, format: Format) {
 #[test]
 fn files_that_break_off() {
     for (text, format) in inputs() {
-        for end in (0..text.len()).step_by(7).filter(|end| text.is_char_boundary(*end)) {
+        for end in (0..text.len()).step_by(13).filter(|end| text.is_char_boundary(*end)) {
             try_all(&text[..end], format);
         }
     }
@@ -47,7 +50,8 @@ fn files_with_something_else_in_them() {
     const PIECES: [&str; 14] =
         ["\"", "'", "{", "[", "]", "\n", "\t", ": ", "# ", "\u{feff}", "= \"\"\"", "- ", "&a *b !!c |\n", "\0"];
     for (index, (text, format)) in inputs().into_iter().enumerate() {
-        for (number, piece) in PIECES.iter().enumerate() {
+        // A third of them in each file.
+        for (number, piece) in PIECES.iter().enumerate().filter(|(number, _)| (number + index) % 3 == 0) {
             let at = text.len() * (number * 5 + index) / (PIECES.len() * 6 + 80);
             let at = (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             try_all(&format!("{}{piece}{}", &text[..at], &text[at..]), format);

@@ -213,16 +213,35 @@ fn convert_writes_a_private_file_and_says_what_changed() {
 }
 
 #[test]
+fn convert_names_the_place_of_what_is_refused_and_writes_nothing() {
+    let folder = Folder::new();
+    let out = folder.file("config.toml");
+    let good = filled_in(YAML, "0ne00A1B2C3", DEVICE_KEY);
+    let id = format!("\"{DEVICE_ID}\"");
+    for (text, place) in [
+        (good.replace(&id, "0012345"), ":8:22: error[wrong-type]: `registration_id`"),
+        (format!("parent_hostname: \"parent-1\"\n{good}"), ":1:18: error[dps-behind-parent]: `parent_hostname`"),
+        ("provisioning:\n  source: \"external\"\n  endpoint: \"http://x.test\"\n".to_owned(), "external"),
+    ] {
+        let file = folder.write("config.yaml", text);
+        let stderr = dps(["edge", "convert", &file, "--out", &out]).run().code(3).stderr;
+        let named = if place.starts_with(':') { format!("{file}{place}") } else { place.to_owned() };
+        assert!(stderr.contains(&named), "{stderr}");
+        assert!(!Path::new(&out).exists());
+    }
+}
+
+#[test]
 fn set_changes_one_line_and_keeps_the_mode() {
     let folder = Folder::new();
     let before = filled_in(TOML, "0ne00A1B2C3", DEVICE_KEY).replace('\n', "\r\n");
     let file = folder.write("config.toml", &before);
     set_mode(Path::new(&file), 0o640);
-    dps(["edge", "set", &file, "provisioning.id_scope", "0ne0"]).run().code(0);
+    dps(["edge", "set", &file, "provisioning.id_scope", "0ne00D4E5F6"]).run().code(0);
     let after = folder.read("config.toml");
     let different: Vec<_> = before.lines().zip(after.lines()).filter(|(old, new)| old != new).collect();
-    assert_eq!(different, [("id_scope = \"0ne00A1B2C3\"", "id_scope = \"0ne0\"")]);
-    assert_eq!((after.len(), mode_of(&file)), (before.len() - 7, 0o640));
+    assert_eq!(different, [("id_scope = \"0ne00A1B2C3\"", "id_scope = \"0ne00D4E5F6\"")]);
+    assert_eq!((after.len(), mode_of(&file)), (before.len(), 0o640));
 
     // A key comes by a file or stdin, and becomes the table that the daemons read.
     let name = "provisioning.attestation.symmetric_key";
