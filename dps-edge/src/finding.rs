@@ -245,8 +245,13 @@ pub enum Problem {
     UnusualScope,
     /// A path after `file:` that does not begin at the root.
     RelativeUri,
-    /// YAML: `authentication` beside a connection string.
-    TwoCredentials,
+    /// YAML: two keys of which 1.1 takes only one.
+    RefusedBeside {
+        /// The other, as in "a connection string".
+        other: &'static str,
+    },
+    /// YAML: a path of Windows in double quotes, with an escape in it.
+    EscapeInPath,
     /// A key that the daemons do not look at.
     PassedOver {
         /// When not, as in "where the source is dps".
@@ -307,7 +312,8 @@ impl Problem {
             Self::HostnameDefault => ("hostname-default", Warning),
             Self::GivenAgain => ("given-again", Warning),
             Self::IndentedFile => ("indented-file", Warning),
-            Self::TwoCredentials => ("two-credentials", Error),
+            Self::RefusedBeside { .. } => ("refused-beside", Error),
+            Self::EscapeInPath => ("escape-in-path", Warning),
             Self::PassedOver { .. } => ("passed-over", Warning),
             Self::DefaultSource => ("default-source", Note),
             Self::IncompleteCertificates => ("incomplete-certificates", Warning),
@@ -425,9 +431,13 @@ impl fmt::Display for Problem {
             Self::IndentedFile => {
                 f.write_str("every line is indented; IoT Edge 1.1 accepts that, but no blank should stand before `provisioning:`")
             }
-            Self::TwoCredentials => {
-                f.write_str("IoT Edge 1.1 refuses `authentication` beside a connection string: remove one of them")
+            Self::RefusedBeside { other } => {
+                write!(f, "this key is refused by IoT Edge 1.1 beside {other}: remove one of them")
             }
+            Self::EscapeInPath => f.write_str(
+                "a backslash in double quotes begins an escape, so that another path is read: write it twice, or use \
+                 single quotes",
+            ),
             Self::PassedOver { when } => write!(f, "this key is passed over {when}"),
             Self::DefaultSource => f.write_str("no source is given, so that IoT Edge 1.1 takes `manual`"),
             Self::IncompleteCertificates => f.write_str(

@@ -170,7 +170,10 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
                 (Node { span, value: Value::List(self.list(depth)) }, anchor)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                (self.scalar(text.into_owned(), style, tag.as_deref(), span), anchor)
+                let node = self.scalar(text.into_owned(), style, tag.as_deref(), span);
+                let is_other_path = self.text[node.span.clone()].starts_with('"') && has_escape_in_path(&node.value);
+                self.broken.extend(is_other_path.then_some((node.span.start, Problem::EscapeInPath)));
+                (node, anchor)
             }
             Event::Alias(anchor) => (self.alias(anchor, span), 0),
             other => {
@@ -280,6 +283,13 @@ fn resolved(text: Zeroizing<String>) -> Value {
         other if other.parse::<f64>().is_ok() => Value::Float,
         _ => Value::Plain(text),
     }
+}
+
+/// Whether a path of Windows has a control character, as `"C:\temp"` has: an escape that was meant to be a folder.
+fn has_escape_in_path(value: &Value) -> bool {
+    let text = value.as_text().unwrap_or_default();
+    let is_of_windows = text.starts_with(|drive: char| drive.is_ascii_alphabetic()) && text[1..].starts_with(':');
+    is_of_windows && text.contains(char::is_control)
 }
 
 /// By how much an event goes deeper.

@@ -24,7 +24,7 @@ impl Reader<'_> {
         let label = self.label("[provisioning.attestation]", "`attestation:` in `provisioning:`");
         let attestation = self.section(section, "attestation", label)?;
         if let Some(stray) = section.get("registration_id").filter(|_| self.format == Format::Yaml) {
-            self.found(stray.at, Problem::Misplaced { belongs: label });
+            self.found(stray.at, Problem::RefusedBeside { other: "`attestation`, where it belongs" });
         }
         match self.word(attestation, "method", METHODS)? {
             "symmetric_key" => {

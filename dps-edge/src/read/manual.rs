@@ -43,7 +43,9 @@ impl Reader<'_> {
         for name in ["authentication", "attestation", "iothub_hostname", "device_id"] {
             let Some(entry) = section.get(name) else { continue };
             match (self.format, name) {
-                (Format::Yaml, "authentication") => self.found(entry.at, Problem::TwoCredentials),
+                (Format::Yaml, "authentication") => {
+                    self.found(entry.at, Problem::RefusedBeside { other: "a connection string" });
+                }
                 (Format::Toml, _) | (Format::Yaml, "attestation") => {
                     self.found(entry.at, Problem::PassedOver { when: "beside a connection string" });
                 }

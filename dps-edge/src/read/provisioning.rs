@@ -72,7 +72,8 @@ impl Reader<'_> {
             "manual" => self.manual(section, has_library).map(Source::Manual),
             "external" => {
                 self.found(at, Problem::NotHandled { source: "external" });
-                Some(Source::External { endpoint: self.owned(section, "endpoint") })
+                let endpoint = self.required(section, "endpoint").map(|found| found.value.to_owned());
+                Some(Source::External { endpoint })
             }
             _ => {
                 self.found(at, Problem::NotHandled { source: "none" });
