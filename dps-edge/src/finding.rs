@@ -218,7 +218,7 @@ pub enum Problem {
     HostnameDefault,
     /// YAML: a key that is given again further down.
     GivenAgain,
-    /// YAML: every line stands behind blanks.
+    /// YAML: every line is indented.
     IndentedFile,
     /// A byte order mark at the start of `config.yaml`.
     ByteOrderMark {
@@ -245,16 +245,16 @@ pub enum Problem {
     UnusualScope,
     /// A path after `file:` that does not begin at the root.
     RelativeUri,
-    /// YAML: two keys of which 1.1 takes only one.
+    /// YAML: two keys of which 1.1 accepts only one.
     RefusedBeside {
         /// The other, as in "a connection string".
         other: &'static str,
     },
     /// YAML: a path of Windows in double quotes, with an escape in it.
     EscapeInPath,
-    /// A key that the daemons do not look at.
-    PassedOver {
-        /// When not, as in "where the source is dps".
+    /// A key that the daemons ignore.
+    Ignored {
+        /// When they do, as in "where the source is dps".
         when: &'static str,
     },
     /// YAML: no source, and a connection string or `authentication`.
@@ -314,7 +314,7 @@ impl Problem {
             Self::IndentedFile => ("indented-file", Warning),
             Self::RefusedBeside { .. } => ("refused-beside", Error),
             Self::EscapeInPath => ("escape-in-path", Warning),
-            Self::PassedOver { .. } => ("passed-over", Warning),
+            Self::Ignored { .. } => ("ignored-key", Warning),
             Self::DefaultSource => ("default-source", Note),
             Self::IncompleteCertificates => ("incomplete-certificates", Warning),
             Self::ByteOrderMark { refused: true } => ("byte-order-mark", Error),
@@ -424,12 +424,12 @@ impl fmt::Display for Problem {
             ),
             Self::NotConverted => f.write_str("no part of the provisioning, and not converted: carry it over by hand"),
             Self::HostnameDefault => f.write_str(
-                "hostname is not set: 1.1 then is localhost, later versions take the machine's name; set it to keep \
-                 what it is now",
+                "`hostname` is not set: IoT Edge 1.1 then uses localhost, later versions use the machine's name; set it \
+                 to keep the name",
             ),
             Self::GivenAgain => f.write_str("this key is given again below, and the last one counts: remove one of them"),
             Self::IndentedFile => {
-                f.write_str("every line is indented; IoT Edge 1.1 accepts that, but no blank should stand before `provisioning:`")
+                f.write_str("every line is indented: IoT Edge 1.1 accepts this, but `provisioning:` belongs in column 1")
             }
             Self::RefusedBeside { other } => {
                 write!(f, "this key is refused by IoT Edge 1.1 beside {other}: remove one of them")
@@ -438,15 +438,15 @@ impl fmt::Display for Problem {
                 "a backslash in double quotes begins an escape, so that another path is read: write it twice, or use \
                  single quotes",
             ),
-            Self::PassedOver { when } => write!(f, "this key is passed over {when}"),
-            Self::DefaultSource => f.write_str("no source is given, so that IoT Edge 1.1 takes `manual`"),
+            Self::Ignored { when } => write!(f, "this key is ignored {when}"),
+            Self::DefaultSource => f.write_str("no source is given: IoT Edge 1.1 uses `manual`"),
             Self::IncompleteCertificates => f.write_str(
-                "IoT Edge 1.1 passes over `certificates` unless `device_ca_cert`, `device_ca_pk` and `trusted_ca_certs` \
+                "IoT Edge 1.1 ignores `certificates` unless `device_ca_cert`, `device_ca_pk` and `trusted_ca_certs` \
                  are all given",
             ),
             Self::ByteOrderMark { .. } => f.write_str(
                 "the file begins with a byte order mark, which IoT Edge 1.1 reads as a part of the first key, so that this \
-                 key is lost: save it as UTF-8 without a mark",
+                 key is lost: save the file as UTF-8 without a byte order mark",
             ),
             Self::OfToml1_1(what) => f.write_str(what),
             Self::RefusedBefore { version, what } => write!(f, "IoT Edge {version} and older refuse this: {what}"),

@@ -118,7 +118,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
                 }
                 _ => {
                     self.broken
-                        .push((span.start, Problem::Syntax("a second document begins; the daemon takes only one")));
+                        .push((span.start, Problem::Syntax("a second document begins; the daemon accepts only one")));
                     break;
                 }
             }
@@ -218,7 +218,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
         let before = self.aliased;
         self.aliased = before.saturating_add(size(value));
         if before <= ALIASED_MAX && self.aliased > ALIASED_MAX {
-            self.broken.push((at, Problem::Syntax("the aliases stand for more values than any configuration has")));
+            self.broken.push((at, Problem::Syntax("the aliases expand to more values than any configuration has")));
         }
         self.aliased <= ALIASED_MAX
     }

@@ -38,7 +38,7 @@ impl Reader<'_> {
         Some(Manual { hub: hub?.value.to_owned(), device_id: device_id?.value.to_owned(), credential: credential? })
     }
 
-    /// What is passed over, or refused, because there is a connection string.
+    /// What is ignored, or refused, because there is a connection string.
     fn beside_connection_string(&mut self, section: Section<'_>) {
         for name in ["authentication", "attestation", "iothub_hostname", "device_id"] {
             let Some(entry) = section.get(name) else { continue };
@@ -47,7 +47,7 @@ impl Reader<'_> {
                     self.found(entry.at, Problem::RefusedBeside { other: "a connection string" });
                 }
                 (Format::Toml, _) | (Format::Yaml, "attestation") => {
-                    self.found(entry.at, Problem::PassedOver { when: "beside a connection string" });
+                    self.found(entry.at, Problem::Ignored { when: "beside a connection string" });
                 }
                 // The schema has told where they belong.
                 (Format::Yaml, _) => {}
@@ -68,7 +68,7 @@ impl Reader<'_> {
         strays.extend(device.into_iter().filter(|_| is_yaml));
         if let Some(attestation) = section.get("attestation") {
             match section.get("authentication") {
-                Some(_) => self.found(attestation.at, Problem::PassedOver { when: "where the source is manual" }),
+                Some(_) => self.found(attestation.at, Problem::Ignored { when: "where the source is manual" }),
                 None => strays.push(attestation.at),
             }
         }

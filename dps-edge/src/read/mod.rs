@@ -41,7 +41,7 @@ pub struct Reading {
 /// let text = "[provisioning]\nsource = \"dps\"\nscope_id = \"0ne00A1B2C3\"\n";
 /// let reading = read(text, Format::Toml, EdgeVersion::V1_6);
 /// let found: Vec<String> = reading.findings.iter().map(ToString::to_string).collect();
-/// assert!(found.iter().any(|line| line.starts_with("3:1: error[other-generation]: ")), "{found:?}");
+/// assert!(found.iter().any(|line| line.starts_with("3:1: warning[other-generation]: ")), "{found:?}");
 /// ```
 #[must_use]
 pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
@@ -178,7 +178,7 @@ fn without_consequences(findings: &mut Vec<Finding>) {
     findings.retain(|Finding { place, problem, .. }| {
         let on_broken_line = broken.iter().any(|broken| broken.line == place.line);
         match problem {
-            Problem::Missing { .. } | Problem::PassedOver { .. } => broken.is_empty(),
+            Problem::Missing { .. } | Problem::Ignored { .. } => broken.is_empty(),
             Problem::UnknownKey | Problem::Misspelt { .. } => !on_broken_line,
             // What is no text at all wants no quotes.
             Problem::Unquoted => !on_broken_line && !wrong_types.contains(place),

@@ -82,7 +82,7 @@ impl Reader<'_> {
         }
     }
 
-    /// 1.1 takes `manual` where no source is given.
+    /// 1.1 uses `manual` where no source is given.
     fn default_source(&mut self, section: Section<'_>) -> Option<&'static str> {
         let is_manual = ["device_connection_string", "authentication"].iter().any(|name| section.get(name).is_some());
         if self.format == Format::Toml || section.get("source").is_some() || !is_manual {
@@ -96,7 +96,7 @@ impl Reader<'_> {
     fn dps(&mut self, section: Section<'_>, has_library: bool) -> Option<Dps> {
         for name in ["connection_string", "device_connection_string", "authentication"] {
             if let Some(manual) = section.get(name) {
-                self.found(manual.at, Problem::PassedOver { when: "where the source is dps" });
+                self.found(manual.at, Problem::Ignored { when: "where the source is dps" });
             }
         }
         let global_endpoint = self.endpoint(section);
@@ -238,7 +238,7 @@ impl Reader<'_> {
         })
     }
 
-    /// 1.1 takes null for what has no default; here it would replace the default.
+    /// 1.1 accepts null for what has no default; here it would replace the default.
     fn not_null(&mut self, section: Section<'_>, name: &str, wanted: &'static str) {
         if let Some(null) = find_null_too(section.entries, name).filter(|entry| entry.node.value == Value::Null) {
             self.found(null.node.span.start, Problem::WrongType { wanted });
