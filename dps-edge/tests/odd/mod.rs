@@ -299,6 +299,8 @@ pub(crate) fn yaml_file() -> impl Strategy<Value = File> {
         text("certificates.trusted_ca_certs", "/etc/root.pem", "/etc/other roots.pem"),
         flag("provisioning.always_reprovision_on_startup", true, "false"),
         flag("provisioning.dynamic_reprovisioning", false, "true"),
+        // What `external` needs.
+        text("provisioning.endpoint", "http://localhost:9999", "https://dps-b.test"),
     ];
     let by_key = [
         text("provisioning.source", "dps", "external"),
