@@ -260,6 +260,22 @@ fn set_changes_one_line_and_keeps_the_mode() {
 }
 
 #[test]
+fn lint_without_a_version_warns_of_what_the_version_before_refuses() {
+    let folder = Folder::new();
+    let text = format!(
+        "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://global.azure-devices-provisioning.net\"\n\
+         id_scope = \"0ne00A1B2C3\"\n\n[provisioning.attestation]\nmethod = \"symmetric_key\"\n\
+         registration_id = \"dev-01\"\nsymmetric_key = {{\n  value = \"{DEVICE_KEY}\",\n}}\n"
+    );
+    let file = folder.write("config.toml", &text);
+    let warned = dps(["edge", "lint", &file]).run().code(10).stdout;
+    assert!(warned.contains(":9:17: warning[refused-before]: ") && warned.contains("IoT Edge 1.5 "), "{warned}");
+    assert!(dps(["edge", "lint", &file, "--edge-version", "1.6"]).run().code(0).stdout.is_empty());
+    let refused = dps(["edge", "lint", &file, "--edge-version", "1.5"]).run().code(10).stdout;
+    assert!(refused.contains(":9:17: error[syntax]: "), "{refused}");
+}
+
+#[test]
 fn planted_keys_are_never_printed() {
     let folder = Folder::new();
     let good = filled_in(TOML, "0ne00A1B2C3", DEVICE_KEY);
