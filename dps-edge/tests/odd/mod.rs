@@ -297,8 +297,6 @@ pub(crate) fn yaml_file() -> impl Strategy<Value = File> {
         text("certificates.device_ca_cert", "/etc/ca.pem", "/etc/other ca.pem"),
         text("certificates.device_ca_pk", "/etc/ca.key.pem", "/etc/other ca.key.pem"),
         text("certificates.trusted_ca_certs", "/etc/root.pem", "/etc/other roots.pem"),
-        // What the source `external` asks for.
-        text("provisioning.endpoint", "http://127.0.0.1:1", "http://127.0.0.1:2"),
         flag("provisioning.always_reprovision_on_startup", true, "false"),
         flag("provisioning.dynamic_reprovisioning", false, "true"),
         // What `external` needs.
