@@ -250,7 +250,7 @@ pub enum Problem {
         /// The other, as in "a connection string".
         other: &'static str,
     },
-    /// YAML: a path of Windows in double quotes, with an escape in it.
+    /// A path of Windows in double quotes, with an escape in it.
     EscapeInPath,
     /// A key that the daemons ignore.
     Ignored {
@@ -451,8 +451,7 @@ impl fmt::Display for Problem {
             Self::OfToml1_1(what) => f.write_str(what),
             Self::RefusedBefore { version, what } => write!(f, "IoT Edge {version} and older refuse this: {what}"),
             Self::Generated => f.write_str(
-                "this is the identity daemon's own file, which `iotedge config apply` writes anew: edit \
-                 /etc/aziot/config.toml instead",
+                "this is a file that `iotedge config apply` writes anew for a daemon: edit /etc/aziot/config.toml instead",
             ),
             Self::KeyLength { length } => {
                 write!(f, "the key has {length} bytes, which is unusual: the services make keys of 32 or 64 bytes")

@@ -173,6 +173,9 @@ impl Scan<'_> {
         let (quotes, single) = if written.starts_with("\"\"\"") { ("\"\"\"", "'''") } else { ("\"", "'") };
         let inner = written.strip_prefix(quotes).and_then(|rest| rest.strip_suffix(quotes));
         let Some(inner) = inner.filter(|inner| !inner.contains('\'')) else { return };
+        if is_another_path(inner) {
+            self.broken.push((span.start, Problem::EscapeInPath));
+        }
         let Some((bad, _)) = escapes(inner).find(|(_, escape)| *escape == Escape::None) else { return };
         self.broken.push((span.start + quotes.len() + bad, Problem::Syntax(BACKSLASH)));
         self.edits.push(Edit { at: span.start..span.start + quotes.len(), by: single });
@@ -195,6 +198,14 @@ impl Scan<'_> {
         text.push_str(&self.text[done..]);
         Repaired { text, broken: self.broken, added }
     }
+}
+
+/// Whether a path of Windows reads as another one, as `"C:\temp"` does: an escape that was meant to be a directory.
+fn is_another_path(inner: &str) -> bool {
+    let mut escapes = escapes(inner);
+    let is_of_windows = inner.starts_with(|drive: char| drive.is_ascii_alphabetic()) && inner[1..].starts_with(":\\");
+    let is_control = |at: usize| inner[at + 1..].starts_with(['b', 't', 'n', 'f', 'r']);
+    is_of_windows && escapes.clone().all(|(_, escape)| escape != Escape::None) && escapes.any(|(at, _)| is_control(at))
 }
 
 /// Whether a value without quotes is one of TOML: a number, a boolean or a date.

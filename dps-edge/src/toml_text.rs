@@ -31,7 +31,7 @@ pub(crate) enum Escape {
 }
 
 /// Every backslash of what stands between double quotes, with its offset.
-pub(crate) fn escapes(inner: &str) -> impl Iterator<Item = (usize, Escape)> {
+pub(crate) fn escapes(inner: &str) -> impl Iterator<Item = (usize, Escape)> + Clone {
     let mut done = 0;
     std::iter::from_fn(move || {
         let at = done + inner[done..].find('\\')?;

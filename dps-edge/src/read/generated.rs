@@ -5,10 +5,10 @@ use crate::tree::{Entries, Value, find};
 /// What `iotedge config apply` calls the device's key and certificate.
 const DEVICE_ID: &str = "device-id";
 
-/// Whether this is the identity daemon's own file and no config.toml.
+/// Whether this is a daemon's own file and no config.toml.
 ///
-/// It has the device's key and certificate by name alone, the id scope as `scope_id`, and keys of its own at the top. One of
-/// these may be a mistake in a config.toml; two are none.
+/// The identity daemon has the device's key and certificate by name alone and the id scope as `scope_id`; the others have no
+/// provisioning; and all have keys of their own at the top. One of these may be a mistake in a config.toml; two are none.
 pub(super) fn is_generated(root: &Entries) -> bool {
     let provisioning = table(root, "provisioning");
     let by_name = ["attestation", "authentication"].into_iter().any(|name| {
@@ -17,7 +17,9 @@ pub(super) fn is_generated(root: &Entries) -> bool {
     });
     let scope = provisioning.is_some_and(|entries| find(entries, "scope_id").is_some());
     let own = ["homedir", "homedir_path", "principal"].into_iter().filter(|name| find(root, name).is_some()).count();
-    usize::from(by_name) + usize::from(scope) + own >= 2
+    let home_of_keys = table(root, "aziot_keys").is_some_and(|entries| find(entries, "homedir_path").is_some());
+    let signs = [by_name, scope, provisioning.is_none(), home_of_keys].into_iter().filter(|sign| *sign).count();
+    signs + own >= 2
 }
 
 fn table<'e>(entries: &'e Entries, name: &str) -> Option<&'e Entries> {

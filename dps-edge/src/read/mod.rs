@@ -18,6 +18,7 @@ pub(crate) use attestation::FILE_BEFORE_PATH;
 use crate::finding::{Finding, Problem, Severity};
 use crate::model::Provisioning;
 use crate::place::{Place, place_of};
+use crate::toml_repair::is_repaired;
 use crate::tree::{Entries, name_at};
 use crate::version::{EdgeVersion, Format};
 use crate::{schema, toml_1_1, toml_tree, yaml_layout, yaml_tree};
@@ -173,12 +174,14 @@ fn without_consequences(findings: &mut Vec<Finding>) {
         findings.iter().filter(|finding| wanted(&finding.problem)).map(|finding| finding.place).collect()
     };
     let broken = places(|problem| matches!(problem, Problem::Syntax(_)));
+    // What was repaired hides nothing.
+    let unread = places(|problem| matches!(problem, Problem::Syntax(_)) && !is_repaired(problem));
     let placeholders = places(|problem| matches!(problem, Problem::Placeholder));
     let wrong_types = places(|problem| matches!(problem, Problem::WrongType { .. }));
     findings.retain(|Finding { place, problem, .. }| {
         let on_broken_line = broken.iter().any(|broken| broken.line == place.line);
         match problem {
-            Problem::Missing { .. } | Problem::Ignored { .. } => broken.is_empty(),
+            Problem::Missing { .. } | Problem::Ignored { .. } => unread.is_empty(),
             Problem::UnknownKey | Problem::Misspelt { .. } => !on_broken_line,
             // What is no text at all wants no quotes.
             Problem::Unquoted => !on_broken_line && !wrong_types.contains(place),
