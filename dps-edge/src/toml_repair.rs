@@ -16,7 +16,8 @@ use crate::toml_text::{Escape, escapes};
 use crate::toml_tree::Broken;
 
 const COLON: &str = "a colon follows the key: TOML has `=` there";
-const BACKSLASH: &str = "this backslash begins no escape of TOML: use single quotes, or double each backslash";
+pub(crate) const BACKSLASH: &str =
+    "this backslash begins no escape of TOML: use single quotes, or double each backslash";
 const CAPITAL: &str = "TOML has `true` and `false` in lower case";
 
 /// Whether a problem is one that is repaired, so that what was read is what was meant.

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use crate::finding::Problem;
-use crate::toml_repair::{Repaired, repair};
+use crate::toml_repair::{BACKSLASH, Repaired, repair};
 use crate::tree::{Entries, Entry, Node, Table, Value};
 
 /// Something that is no TOML, and where it begins.
@@ -27,6 +27,11 @@ pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
     let mut broken: Vec<Broken> = repaired.broken.iter().copied().chain(parsed).collect();
     broken.sort_by_key(|(at, _)| *at);
     once_for_each_section(text, &mut broken);
+    // Of the backslashes of one path the first is enough.
+    broken.dedup_by(|next, first| {
+        let same_line = text.get(first.0..next.0).is_some_and(|between| !between.contains('\n'));
+        same_line && next.1 == first.1 && first.1 == Problem::Syntax(BACKSLASH)
+    });
     let tree = Tree { text, repaired: &repaired };
     (tree.entries(document.get_ref()), broken)
 }
@@ -67,6 +72,8 @@ fn problem(message: &str) -> Problem {
     let is = |beginning: &str| message.starts_with(beginning);
     if is("string values must be quoted") {
         Problem::Unquoted
+    } else if is("missing escaped value") {
+        Problem::Syntax(BACKSLASH)
     } else if is("duplicate key") {
         Problem::Syntax(REPEATED)
     } else if is("key with no value") {
