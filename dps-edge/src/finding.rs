@@ -50,6 +50,12 @@ impl Finding {
         Self { place, key: None, problem }
     }
 
+    /// The finding of a file that [`stray_files`](crate::stray_files) gives.
+    #[must_use]
+    pub const fn stray_file() -> Self {
+        Self::new(Place { line: 1, column: 1 }, Problem::StrayFile)
+    }
+
     /// What is wrong, of which key, and what to do.
     #[must_use]
     pub fn message(&self) -> String {
@@ -129,6 +135,18 @@ pub enum Problem {
         /// The first version that knows it.
         since: EdgeVersion,
     },
+    /// A key that an upgrade brings to life.
+    NowRead {
+        /// The first version that knows it.
+        since: EdgeVersion,
+    },
+    /// What the version before an upgrade refuses.
+    NowAccepted {
+        /// That version.
+        from: EdgeVersion,
+    },
+    /// A file that daemons read beside those that `iotedge config apply` writes.
+    StrayFile,
     /// A key that has to be there and is not.
     Missing {
         /// The key.
@@ -136,6 +154,30 @@ pub enum Problem {
         /// Where it belongs.
         table: &'static str,
     },
+    /// One of several keys has to be there, and none is.
+    MissingOneOf {
+        /// The keys.
+        keys: &'static str,
+        /// Where they belong.
+        table: &'static str,
+    },
+    /// Passed over, because another key is there.
+    PassedOver {
+        /// The other key.
+        taken: &'static str,
+    },
+    /// A certificate that is to be issued by what is not configured.
+    NoIssuer {
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// A host name that does not fit into a certificate.
+    LongHostname {
+        /// Its length in characters.
+        length: usize,
+    },
+    /// Modules look for the daemon in another way than it listens.
+    SchemesDiffer,
     /// A value of another type.
     WrongType {
         /// What is wanted, as in "a text in quotes".
@@ -210,6 +252,17 @@ pub enum Problem {
     },
     /// A key file that cannot be looked at from here.
     KeyFileUnreadable,
+    /// A certificate's file that cannot be looked at from here.
+    FileUnreadable,
+    /// A file without a certificate in PEM at its start.
+    NotACertificate,
+    /// A certificate that is not valid any more.
+    CertificateEnded {
+        /// For how many whole days.
+        days: i64,
+    },
+    /// A certificate that is not valid yet, or a clock that is wrong.
+    CertificateNotYetValid,
     /// A flag whose default the conversion changes.
     OldDefault,
     /// A part of the file that the conversion leaves out.
@@ -282,7 +335,15 @@ impl Problem {
             Self::Misplaced { .. } => ("misplaced-key", Warning),
             Self::OtherGeneration { .. } => ("other-generation", Warning),
             Self::TooNew { .. } => ("too-new-key", Warning),
+            Self::NowRead { .. } => ("now-read", Warning),
+            Self::NowAccepted { .. } => ("now-accepted", Note),
+            Self::StrayFile => ("stray-file", Warning),
             Self::Missing { .. } => ("missing-key", Error),
+            Self::MissingOneOf { .. } => ("missing-key", Error),
+            Self::PassedOver { .. } => ("passed-over", Warning),
+            Self::NoIssuer { .. } => ("no-issuer", Warning),
+            Self::LongHostname { .. } => ("long-hostname", Warning),
+            Self::SchemesDiffer => ("schemes-differ", Warning),
             Self::WrongType { .. } => ("wrong-type", Error),
             Self::OutOfRange { .. } => ("bad-value", Error),
             Self::UnknownWord { .. } => ("unknown-word", Error),
@@ -307,6 +368,9 @@ impl Problem {
             Self::KeyFileLength { .. } => ("key-file-length", Error),
             Self::KeyFileMode { .. } => ("key-file-mode", Warning),
             Self::KeyFileUnreadable => ("key-file-unreadable", Warning),
+            Self::FileUnreadable => ("file-unreadable", Warning),
+            Self::NotACertificate => ("not-a-certificate", Warning),
+            Self::CertificateEnded { .. } | Self::CertificateNotYetValid => ("certificate-time", Warning),
             Self::OldDefault => ("old-default", Warning),
             Self::NotConverted => ("not-converted", Note),
             Self::HostnameDefault => ("hostname-default", Warning),
@@ -339,6 +403,7 @@ impl Problem {
                 | Self::OtherFormat(_)
                 | Self::OutOfService { .. }
                 | Self::Missing { .. }
+                | Self::MissingOneOf { .. }
                 | Self::IndentedSection
                 | Self::Indentation
                 | Self::Generated
@@ -369,7 +434,25 @@ impl fmt::Display for Problem {
             Self::TooNew { since } => {
                 write!(f, "this key is known from IoT Edge {since} on; the daemons before pass over it")
             }
+            Self::NowRead { since } => {
+                write!(f, "this key is passed over before IoT Edge {since}: from then on what it says takes effect")
+            }
+            Self::NowAccepted { from } => write!(f, "IoT Edge {from} refuses this, the other version does not"),
+            Self::StrayFile => f.write_str(
+                "a daemon reads this file too, and what it says goes before config.toml: `iotedge config apply` neither \
+                 writes nor removes it",
+            ),
             Self::Missing { key, table } => write!(f, "`{key}` is missing in {table}"),
+            Self::MissingOneOf { keys, table } => write!(f, "one of {keys} is missing in {table}"),
+            Self::PassedOver { taken } => write!(f, "this key is passed over, because `{taken}` is there"),
+            Self::NoIssuer { missing } => write!(f, "nothing is configured that could issue it: {missing} is missing"),
+            Self::LongHostname { length } => {
+                write!(f, "it has {length} characters; certificates hold host names of at most 64")
+            }
+            Self::SchemesDiffer => f.write_str(
+                "[connect] and [listen] do not go together: unix: goes with unix: or fd:, http: with http: (without a \
+                 table it is unix: and fd:)",
+            ),
             Self::WrongType { wanted } | Self::OutOfRange { wanted } => write!(f, "the value has to be {wanted}"),
             Self::UnknownWord { words, nearest } => unknown_word(f, words, nearest),
             Self::BareKey => f.write_str(
@@ -418,6 +501,12 @@ impl fmt::Display for Problem {
                 write!(f, "the key file can be read by others (mode {mode:04o}); chmod 600 makes it its owner's alone")
             }
             Self::KeyFileUnreadable => f.write_str("the key file cannot be read from here, so it was not looked at"),
+            Self::FileUnreadable => f.write_str("the file cannot be read from here, so it was not looked at"),
+            Self::NotACertificate => f.write_str("the file does not begin with a certificate in PEM"),
+            Self::CertificateEnded { days } => write!(f, "the certificate's validity ended {days} days ago"),
+            Self::CertificateNotYetValid => {
+                f.write_str("the certificate is not valid yet: it is new, or this machine's clock is wrong")
+            }
             Self::OldDefault => f.write_str(
                 "always_reprovision_on_startup is not set: 1.1 then registers at every start, the importer makes it \
                  OnErrorOnly; set it to true before, or the mode to AlwaysOnStartup after, to keep what it does now",

@@ -7,10 +7,12 @@
 pub use dps_client as client;
 
 mod backup;
+mod changes;
 mod convert;
 mod edit;
 mod files;
 mod finding;
+mod folder;
 mod model;
 mod place;
 pub mod policy;
@@ -32,9 +34,11 @@ mod yaml_layout;
 mod yaml_tree;
 
 pub use backup::{Backup, BackupStore, HubPlace};
+pub use changes::changes;
 pub use convert::{ConvertError, Converted, convert};
 pub use edit::{EditError, is_secret, set};
 pub use finding::{Finding, Problem, Severity};
+pub use folder::{configuration_in, stray_files};
 pub use model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Pkcs11Library, Provisioning, Reprovisioning,
     Source, Tpm, X509Identity,

@@ -227,7 +227,7 @@ pub struct Pkcs11Library {
 pub struct Tpm {
     /// How it is reached.
     pub tcti: Option<String>,
-    /// The place of the authentication key, from 0x81000000 on.
+    /// The place of the authentication key: what the daemons add to 0x81000000; 0x100 when it is left out.
     pub auth_key_index: Option<u64>,
     /// The endorsement hierarchy's password.
     pub endorsement: Option<Secret>,

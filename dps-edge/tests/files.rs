@@ -1,8 +1,10 @@
-//! A key in a file, as the daemons read it: raw bytes, for its owner alone.
+//! Files that a configuration names, as the daemons read them: a symmetric key is raw bytes, keys are for their owner
+//! alone, a certificate is valid.
 #![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use dps_edge::{EdgeVersion, Format, KeySource, Problem, read, windows_commands};
 
@@ -22,7 +24,7 @@ fn found(content: &[u8], mode: u32) -> Vec<Problem> {
     let mut reading = read(&config(&format!("file://{}", path.display())), Format::Toml, EdgeVersion::V1_6);
     assert!(reading.findings.is_empty(), "{:?}", reading.findings);
     assert_eq!(reading.key_file(), Some(path.as_path()));
-    reading.look_at_key_file();
+    reading.look_at_files(SystemTime::now());
     assert!(reading.findings.iter().all(|finding| (finding.place.line, finding.place.column) == (9, 25)));
     reading.findings.iter().map(|finding| finding.problem).collect()
 }
@@ -44,9 +46,44 @@ fn a_key_file_is_looked_at() {
 #[test]
 fn a_key_file_that_is_elsewhere_is_said_not_to_have_been_looked_at() {
     let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_6);
-    reading.look_at_key_file();
+    reading.look_at_files(SystemTime::now());
     let problems: Vec<Problem> = reading.findings.iter().map(|finding| finding.problem).collect();
     assert_eq!(problems, [Problem::KeyFileUnreadable]);
+}
+
+#[test]
+fn certificates_and_their_keys_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let made = rcgen::generate_simple_self_signed(["dev-01".to_owned()]).unwrap();
+    fs::write(path("id.pem"), made.cert.pem()).unwrap();
+    fs::write(path("id.key"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(path("text.pem"), "no certificate").unwrap();
+    let mode = |mode| fs::set_permissions(path("id.key"), fs::Permissions::from_mode(mode)).unwrap();
+    let found = |cert: &str, key: &str, now: SystemTime| {
+        let uri = |name| format!("file://{}", path(name).display());
+        let text = format!(
+            "[provisioning]\nsource = \"none\"\n\n[edge_ca]\ncert = \"{}\"\npk = \"{}\"\n",
+            uri(cert),
+            uri(key)
+        );
+        let mut reading = read(&text, Format::Toml, EdgeVersion::V1_6);
+        reading.look_at_files(now);
+        let found = reading.findings.iter().filter(|finding| finding.key != Some("source"));
+        found.map(|finding| (finding.key.unwrap(), finding.problem)).collect::<Vec<_>>()
+    };
+    mode(0o600);
+    assert_eq!(found("id.pem", "id.key", SystemTime::now()), []);
+    let year_5000 = SystemTime::UNIX_EPOCH + Duration::from_secs(3030 * 365 * 24 * 3600);
+    let ended = found("id.pem", "id.key", year_5000);
+    assert!(matches!(ended[..], [("cert", Problem::CertificateEnded { days: 1.. })]), "{ended:?}");
+    let before = SystemTime::UNIX_EPOCH;
+    assert_eq!(found("id.pem", "id.key", before), [("cert", Problem::CertificateNotYetValid)]);
+    mode(0o644);
+    let key_mode = ("pk", Problem::KeyFileMode { mode: 0o644 });
+    assert_eq!(found("text.pem", "id.key", SystemTime::now()), [("cert", Problem::NotACertificate), key_mode]);
+    let gone = [("cert", Problem::FileUnreadable), ("pk", Problem::KeyFileUnreadable)];
+    assert_eq!(found("gone.pem", "gone.key", SystemTime::now()), gone);
 }
 
 #[test]

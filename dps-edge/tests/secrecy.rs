@@ -1,6 +1,7 @@
 //! Keys planted wherever a file has room for one: no finding, no view, no error and no `Debug` repeats any of it.
 
 use dps_edge::{EdgeVersion, Format, Keys, Secret, convert, read, set, windows_commands};
+use std::time::SystemTime;
 
 /// A key that is good, one that is cut off, and other secrets.
 const PLANTED: [&str; 5] = [
@@ -60,7 +61,7 @@ fn seen(shown: &str, planted: &str) -> bool {
 
 fn everything_shown(text: &str, format: Format) -> String {
     let mut reading = read(text, format, format.newest_version());
-    reading.look_at_key_file();
+    reading.look_at_files(SystemTime::now());
     let mut shown = format!("{reading:?}");
     for finding in &reading.findings {
         shown.push_str(&format!("{finding} {finding:?}\n"));

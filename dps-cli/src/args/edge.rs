@@ -13,8 +13,11 @@ use super::is_stdin;
 pub(crate) enum EdgeCommand {
     /// Find what is wrong in a config.toml or config.yaml, each with line and column
     Lint {
-        /// The configuration
+        /// The configuration, or the folder that it is in, such as /etc/aziot
         file: PathBuf,
+        /// List only what changes between this version and the other one, as for an upgrade
+        #[arg(long, value_name = "V")]
+        from: Option<EdgeVersion>,
         /// The version of IoT Edge that is to read it: 1.1 to 1.6, such as 1.4 or 1.4.20. Default: the newest that reads this form
         #[arg(long, value_name = "V")]
         edge_version: Option<EdgeVersion>,

@@ -61,12 +61,22 @@ fn an_address_that_is_told_wrongly_is_a_usage_error() {
     }
 }
 
+/// What bash says about the syntax of a script.
+fn bash_complains_of(script: &str) -> String {
+    let mut bash = std::process::Command::new("bash");
+    String::from_utf8(bash.args(["-n", "-c", script]).output().unwrap().stderr).unwrap()
+}
+
 #[test]
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = dps(["completions", shell]).run().code(0).stdout;
         for command in COMMANDS {
             assert!(script.contains(command), "{shell}: {command}");
+        }
+        assert!(script.lines().count() > COMMANDS.len(), "{shell}: {script}");
+        if shell == "bash" {
+            assert_eq!(bash_complains_of(&script), "");
         }
         // The words below `emulator`; fish is given no more than these.
         assert!(script.contains("counters"), "{shell}");

@@ -164,6 +164,56 @@ fn a_daemons_folder_is_used_on_request_alone() {
 }
 
 #[test]
+fn lint_of_a_folder_names_the_files_that_daemons_read_beside() {
+    let folder = Folder::new();
+    let etc = folder.path().join("aziot");
+    for (name, text) in [
+        ("config.toml", "[provisioning]\nsource = \"none\"\n"),
+        ("identityd/config.d/00-super.toml", ""),
+        ("identityd/config.d/my-principals.toml", ""),
+        ("keyd/config.toml", ""),
+        ("keyd/config.d/readme.txt", ""),
+    ] {
+        let file = etc.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    let etc = etc.to_str().unwrap();
+    let done = dps(["edge", "lint", etc]).run().code(10);
+    let places: Vec<&str> = done.stdout.lines().filter_map(|line| line.split("]: ").next()).collect();
+    let expected = [
+        format!("{etc}/config.toml:2:10: warning[not-handled"),
+        format!("{etc}/identityd/config.d/my-principals.toml:1:1: warning[stray-file"),
+        format!("{etc}/keyd/config.toml:1:1: warning[stray-file"),
+    ];
+    assert_eq!(places, expected, "{}", done.stdout);
+    let json = dps(["edge", "lint", etc, "--json"]).run().code(10).json();
+    assert_eq!(json["findings"][2]["file"], format!("{etc}/keyd/config.toml"));
+
+    let empty = dps(["edge", "lint", folder.path().to_str().unwrap()]).run().code(7);
+    assert!(empty.stderr.contains("neither config.toml nor config.yaml"), "{}", empty.stderr);
+}
+
+#[test]
+fn lint_lists_what_an_upgrade_changes() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "config.toml",
+        "local_gateway_hostname = \"parent.example\"\ncloud_timeout_sec = 30\nhostname = 1\n[provisioning]\nsource = \"none\"\n",
+    );
+    let of = |words: &[&str]| {
+        let done = dps(["edge", "lint", &file].into_iter().chain(words.iter().copied())).run().code(10);
+        let ids = done.stdout.lines().map(|line| line.split(['[', ']']).nth(1).unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(of(&["--from", "1.4.8", "--edge-version", "1.6"]), ["now-read", "cloud-timeout"]);
+    assert_eq!(of(&["--from", "1.6", "--edge-version", "1.4.8"]), ["too-new-key", "now-accepted"]);
+    assert_eq!(dps(["edge", "lint", &file, "--from", "1.5"]).run().code(0).stdout, "");
+    let other = dps(["edge", "lint", &file, "--from", "1.1"]).run().code(2);
+    assert!(other.stderr.contains("IoT Edge 1.1 reads config.yaml"), "{}", other.stderr);
+}
+
+#[test]
 fn lint_names_places_as_compilers_do() {
     let folder = Folder::new();
     let file = folder.write("config.toml", TOML);

@@ -54,13 +54,14 @@ fn a_fifo_a_directory_or_a_device_in_place_of_a_file_is_refused_at_once() {
         &format!("{register} --ca-file AT"),
         &format!("{register} --add-ca-file AT"),
         &format!("{register} --payload-file AT"),
-        "edge lint AT",
         "edge show AT",
         &format!("edge convert AT --out {out}"),
         "edge provision --config AT",
     ] {
         refuses(&folder, line, all);
     }
+    // Of a folder it looks at the configuration.
+    refuses(&folder, "edge lint AT", &["FIFO", "device"]);
     // What is read may come through a FIFO: it is a secret.
     for line in
         ["derive-key --group-key-file AT --rid a", &format!("{register} --proxy-password-file AT --proxy http://u@h")]

@@ -75,7 +75,7 @@ impl Reader<'_> {
         }
         let certificate = self.certificate(section);
         let key = self.text(section, "identity_pk");
-        let issued = matches!(certificate, Some(Certificate::Issued { .. }));
+        let issued = section.get("identity_cert").is_some_and(|entry| matches!(entry.node.value, Value::Table(_)));
         if !issued && section.get("identity_pk").is_none() {
             self.found(section.at, Problem::Missing { key: "identity_pk", table: section.label });
         }

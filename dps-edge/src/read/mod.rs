@@ -4,6 +4,7 @@
 //! model nevertheless.
 
 mod attestation;
+mod daemons;
 mod generated;
 mod key;
 mod manual;
@@ -12,9 +13,11 @@ mod provisioning;
 mod section;
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub(crate) use attestation::FILE_BEFORE_PATH;
 
+use crate::files::FileRole;
 use crate::finding::{Finding, Problem, Severity};
 use crate::model::Provisioning;
 use crate::place::{Place, place_of};
@@ -31,7 +34,17 @@ pub struct Reading {
     pub provisioning: Option<Provisioning>,
     /// What was found, in the order of its place.
     pub findings: Vec<Finding>,
-    key_file: Option<(PathBuf, Place)>,
+    key_file: Option<PathBuf>,
+    files: Vec<NamedFile>,
+}
+
+/// A file that the configuration names.
+#[derive(Debug)]
+struct NamedFile {
+    role: FileRole,
+    path: PathBuf,
+    place: Place,
+    key: Option<&'static str>,
 }
 
 /// Reads a configuration as IoT Edge of this version does.
@@ -47,7 +60,7 @@ pub struct Reading {
 #[must_use]
 pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     let (entries, broken) = parse(text, format);
-    let mut reader = Reader { text, format, version, found: broken, key_file: None };
+    let mut reader = Reader { text, format, version, found: broken, key_file: None, files: Vec::new() };
     if version.format() != format {
         reader.found(0, Problem::OtherFormat(version));
         reader.version = format.newest_version();
@@ -123,19 +136,21 @@ impl Reading {
         self.findings.iter().any(|finding| finding.severity() == Severity::Error)
     }
 
-    /// Looks at the file that the key is in, where it is in one: its length, its permissions, and whether it holds text.
-    pub fn look_at_key_file(&mut self) {
-        if let Some((path, place)) = &self.key_file {
-            let place = *place;
-            self.findings.extend(crate::files::check(path).into_iter().map(|problem| Finding::new(place, problem)));
-            self.findings.sort_by_key(|finding| finding.place);
+    /// Looks at the files with keys and certificates that it names: whether they can be read, who else can read a key,
+    /// whether a symmetric key is raw bytes, and whether a certificate is valid at `now`.
+    pub fn look_at_files(&mut self, now: SystemTime) {
+        for file in &self.files {
+            let problems = crate::files::check(file.role, &file.path, now);
+            let found = |problem| Finding { place: file.place, key: file.key, problem };
+            self.findings.extend(problems.into_iter().map(found));
         }
+        self.findings.sort_by_key(|finding| finding.place);
     }
 
-    /// The file that the key is in, where it is in one.
+    /// The file that the symmetric key is in, where it is in one.
     #[must_use]
     pub fn key_file(&self) -> Option<&Path> {
-        self.key_file.as_ref().map(|(path, _)| path.as_path())
+        self.key_file.as_deref()
     }
 }
 
@@ -146,6 +161,7 @@ struct Reader<'t> {
     version: EdgeVersion,
     found: Vec<(usize, Problem)>,
     key_file: Option<(PathBuf, usize)>,
+    files: Vec<(FileRole, PathBuf, usize)>,
 }
 
 impl Reader<'_> {
@@ -155,16 +171,20 @@ impl Reader<'_> {
 
     fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
+        let key_at = |at| name_at(entries, at).and_then(schema::known);
         let finding = |(at, problem): (usize, Problem)| {
-            let key = name_at(entries, at).filter(|_| problem.is_about_a_key()).and_then(schema::known);
+            let key = key_at(at).filter(|_| problem.is_about_a_key());
             Finding { place: place_of(text, at), key, problem }
         };
         let mut findings: Vec<Finding> = self.found.into_iter().map(finding).collect();
         without_consequences(&mut findings);
         findings.sort_by_key(|finding| finding.place);
         findings.dedup();
-        let key_file = self.key_file.map(|(path, at)| (path, place_of(text, at)));
-        Reading { provisioning, findings, key_file }
+        let key_file = self.key_file.as_ref().map(|(path, _)| path.clone());
+        let symmetric = self.key_file.map(|(path, at)| (FileRole::SymmetricKey, path, at));
+        let file = |(role, path, at)| NamedFile { role, path, place: place_of(text, at), key: key_at(at) };
+        let files = symmetric.into_iter().chain(self.files).map(file).collect();
+        Reading { provisioning, findings, key_file, files }
     }
 }
 

@@ -22,6 +22,9 @@ const LEAST_TIMEOUT_S: u64 = 70;
 impl Reader<'_> {
     pub(super) fn provisioning(&mut self, entries: &Entries) -> Option<Provisioning> {
         let root = Section { entries, at: 0, label: schema::root(self.format).label };
+        if self.format == Format::Toml {
+            self.daemons(root);
+        }
         let section = self.provisioning_section(root)?;
         let pkcs11_library = self.pkcs11_library(root);
         let source = self.source(section, pkcs11_library.is_some());

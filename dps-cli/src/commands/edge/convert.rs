@@ -15,7 +15,7 @@ use crate::private_file::{self, WhenThere};
 struct Written<'a> {
     file: &'a Path,
     out: &'a Path,
-    findings: Vec<lint::Shown>,
+    findings: Vec<lint::Shown<'a>>,
 }
 
 pub(super) fn run(file: &Path, out: &Path, force: bool, output: Output) -> Result<Exit> {
@@ -32,10 +32,11 @@ pub(super) fn run(file: &Path, out: &Path, force: bool, output: Output) -> Resul
     })?;
     let when_there = if force { WhenThere::Replace } else { WhenThere::Refuse };
     private_file::write(out, converted.text.expose().as_bytes(), when_there)?;
-    let written = Written { file, out, findings: lint::shown(&converted.findings) };
+    let findings = lint::in_file(file, converted.findings);
+    let written = Written { file, out, findings: lint::shown(&findings) };
     output.result(&written, |to| {
-        lint::write(to, file, &converted.findings)?;
+        lint::write(to, &findings)?;
         writeln!(to, "written: {}", out.display())
     })?;
-    Ok(lint::exit(&converted.findings))
+    Ok(lint::exit(&findings))
 }

@@ -36,7 +36,7 @@ pub(crate) async fn run(command: EdgeCommand, output: Output) -> Result<Exit> {
 
 fn run_on_files(command: EdgeCommand, output: Output) -> Result<Exit> {
     match command {
-        EdgeCommand::Lint { file, edge_version } => lint::run(&file, edge_version, output),
+        EdgeCommand::Lint { file, from, edge_version } => lint::run(&file, from, edge_version, output),
         EdgeCommand::Show { file, show_keys } => show::run(&file, show_keys, output),
         EdgeCommand::Convert { file, out, force } => convert::run(&file, &out, force, output),
         EdgeCommand::Set { file, key, value, value_file, edge_version } => {

@@ -1,0 +1,124 @@
+//! What depends on several values in the parts of `config.toml` that are no provisioning: the Edge CA, how certificates
+//! are issued, where the daemons answer. What holds for one key alone is in the schema.
+
+use super::Reader;
+use super::section::Section;
+use crate::files::FileRole;
+use crate::finding::Problem;
+use crate::tree::Entry;
+use crate::uri::file_path;
+
+/// Longer names do not fit into the common name of a certificate (RFC 5280, appendix A.1).
+const HOSTNAME_MAX: usize = 64;
+
+impl Reader<'_> {
+    pub(super) fn daemons(&mut self, root: Section<'_>) {
+        self.hostname_length(root);
+        self.edge_ca(root);
+        self.local_ca(root);
+        self.issuers(root);
+        self.schemes(root, "workload_uri");
+        self.schemes(root, "management_uri");
+        self.credential_files(root);
+    }
+
+    fn hostname_length(&mut self, root: Section<'_>) {
+        let Some(entry) = root.get("hostname") else { return };
+        let length = entry.node.value.as_text().map_or(0, |name| name.chars().count());
+        if length > HOSTNAME_MAX {
+            self.found(entry.node.span.start, Problem::LongHostname { length });
+        }
+    }
+
+    /// The daemon takes the first of three forms that it finds: issued, given, or of its own for some days.
+    fn edge_ca(&mut self, root: Section<'_>) {
+        const FORMS: &str = "`method`, or `cert` with `pk`, or `auto_generated_edge_ca_expiry_days`";
+        let Some(edge_ca) = self.section(root, "edge_ca", "[edge_ca]") else { return };
+        let (cert, pk) = (edge_ca.get("cert"), edge_ca.get("pk"));
+        let days = edge_ca.get("auto_generated_edge_ca_expiry_days");
+        let (taken, passed_over): (_, [Option<&Entry>; 3]) = match (edge_ca.get("method"), cert, pk, days) {
+            (Some(_), ..) => ("method", [cert, pk, days]),
+            (None, Some(_), Some(_), _) => ("cert", [days, edge_ca.get("common_name"), edge_ca.get("expiry_days")]),
+            (None, _, _, Some(_)) => ("auto_generated_edge_ca_expiry_days", [cert, pk, edge_ca.get("expiry_days")]),
+            (None, Some(_), None, None) => return self.missing(edge_ca, "pk"),
+            (None, None, Some(_), None) => return self.missing(edge_ca, "cert"),
+            (None, None, None, None) => {
+                return self.found(edge_ca.at, Problem::MissingOneOf { keys: FORMS, table: edge_ca.label });
+            }
+        };
+        for entry in passed_over.into_iter().flatten() {
+            self.found(entry.at, Problem::PassedOver { taken });
+        }
+    }
+
+    fn missing(&mut self, section: Section<'_>, key: &'static str) {
+        self.found(section.at, Problem::Missing { key, table: section.label });
+    }
+
+    /// A local authority that is a file needs its key; one that is issued has it.
+    fn local_ca(&mut self, root: Section<'_>) {
+        let issuance = self.section(root, "cert_issuance", "[cert_issuance]");
+        let local_ca = issuance.and_then(|issuance| self.section(issuance, "local_ca", "[cert_issuance.local_ca]"));
+        let Some(local_ca) = local_ca else { return };
+        let is_file = local_ca.get("cert").is_some_and(|cert| cert.node.value.as_text().is_some());
+        if is_file && local_ca.get("pk").is_none() {
+            self.missing(local_ca, "pk");
+        }
+    }
+
+    /// Certificates that are to be issued by what is not configured.
+    fn issuers(&mut self, root: Section<'_>) {
+        let issuance = self.section(root, "cert_issuance", "[cert_issuance]");
+        let est = issuance.and_then(|issuance| self.section(issuance, "est", "[cert_issuance.est]"));
+        let has_urls = est.is_some_and(|est| est.get("urls").is_some());
+        let has_local_ca = issuance.is_some_and(|issuance| issuance.get("local_ca").is_some());
+        for issued in self.issued(root) {
+            let Some(method) = issued.get("method") else { continue };
+            let missing = match method.node.value.as_text() {
+                Some("local_ca") if !has_local_ca => "[cert_issuance.local_ca]",
+                Some("est") if !has_urls && issued.get("url").is_none() => "`url` here, or [cert_issuance.est.urls]",
+                _ => continue,
+            };
+            self.found(method.node.span.start, Problem::NoIssuer { missing });
+        }
+    }
+
+    /// Every table that says how a certificate is issued.
+    fn issued<'e>(&self, root: Section<'e>) -> Vec<Section<'e>> {
+        let provisioning = self.section(root, "provisioning", "[provisioning]");
+        let identity = |name| self.section(self.section(provisioning?, name, "")?, "identity_cert", "");
+        let identities = ["attestation", "authentication"].into_iter().filter_map(identity);
+        identities.chain(self.section(root, "edge_ca", "[edge_ca]")).collect()
+    }
+
+    /// Where the daemon listens, and where modules look for it: by sockets or by HTTP, both alike.
+    fn schemes(&mut self, root: Section<'_>, name: &'static str) {
+        let of = |table: &'static str| {
+            let uri = self.section(root, table, "")?.get(name)?;
+            let scheme = uri.node.value.as_text()?.split_once(':')?.0;
+            Some((uri.node.span.start, scheme))
+        };
+        let (connect, listen) = (of("connect"), of("listen"));
+        let Some((at, _)) = listen.or(connect) else { return };
+        let connect = connect.map_or("unix", |(_, scheme)| scheme);
+        let listen = listen.map_or("fd", |(_, scheme)| scheme);
+        if !matches!((connect, listen), ("unix", "unix" | "fd") | ("http", "http")) {
+            self.found(at, Problem::SchemesDiffer);
+        }
+    }
+
+    /// The certificates and private keys that are files.
+    fn credential_files(&mut self, root: Section<'_>) {
+        let provisioning = self.section(root, "provisioning", "");
+        let identities = ["attestation", "authentication"].map(|name| self.section(provisioning?, name, ""));
+        let identities = identities.into_iter().flatten().map(|section| (section, "identity_cert", "identity_pk"));
+        let edge_ca = self.section(root, "edge_ca", "").map(|section| (section, "cert", "pk"));
+        for (section, certificate, private_key) in identities.chain(edge_ca) {
+            for (name, role) in [(certificate, FileRole::Certificate), (private_key, FileRole::PrivateKey)] {
+                let Some(entry) = section.get(name) else { continue };
+                let path = entry.node.value.as_text().and_then(file_path);
+                self.files.extend(path.map(|path| (role, path, entry.node.span.start)));
+            }
+        }
+    }
+}
