@@ -1,6 +1,7 @@
 //! What another version of IoT Edge makes of the same file: an upgrade, or the way back.
 
-use crate::finding::{Finding, Problem, Severity};
+use crate::finding::{Finding, Severity};
+use crate::problem::Problem;
 use crate::read::read;
 use crate::version::{EdgeVersion, Format};
 

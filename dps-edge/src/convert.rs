@@ -2,13 +2,14 @@
 
 use zeroize::Zeroizing;
 
-use crate::finding::{Finding, Problem, Severity};
+use crate::finding::{Finding, Severity};
 use crate::model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Provisioning, Reprovisioning, Source,
     X509Identity,
 };
 use crate::place::place_of;
 use crate::policy::Mode;
+use crate::problem::Problem;
 use crate::read::{FILE_BEFORE_PATH, parse, read};
 use crate::secret::Secret;
 use crate::toml_text::quoted;

@@ -7,7 +7,8 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use crate::convert::key_value;
-use crate::finding::{Problem, Severity};
+use crate::finding::Severity;
+use crate::problem::Problem;
 use crate::read::{parse, read};
 use crate::schema;
 use crate::secret::Secret;

@@ -12,7 +12,7 @@ use dps_core::secret::{KEY_MAX, KEY_MIN};
 use x509_parser::pem::Pem;
 use zeroize::Zeroizing;
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 
 /// No key file is longer, in bytes.
 pub(crate) const KEY_FILE_MAX: usize = 4096;

@@ -16,6 +16,8 @@ mod folder;
 mod model;
 mod place;
 pub mod policy;
+mod problem;
+mod problem_text;
 mod provisioner;
 mod read;
 mod schema;
@@ -37,13 +39,14 @@ pub use backup::{Backup, BackupStore, HubPlace};
 pub use changes::changes;
 pub use convert::{ConvertError, Converted, convert};
 pub use edit::{EditError, is_secret, set};
-pub use finding::{Finding, Problem, Severity};
+pub use finding::{Finding, Severity};
 pub use folder::{configuration_in, stray_files};
 pub use model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Pkcs11Library, Provisioning, Reprovisioning,
     Source, Tpm, X509Identity,
 };
 pub use place::Place;
+pub use problem::Problem;
 pub use provisioner::{Note, Origin, Plan, ProvisionError, Provisioned, Provisioner};
 pub use read::{Reading, read, read_newest};
 pub use secret::Secret;

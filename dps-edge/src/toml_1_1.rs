@@ -5,7 +5,7 @@ use toml_parser::Source;
 use toml_parser::decoder::Encoding;
 use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::toml_text::{Escape, escapes};
 use crate::toml_tree::Broken;
 

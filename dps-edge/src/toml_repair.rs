@@ -11,7 +11,7 @@ use toml_parser::Source;
 use toml_parser::lexer::{Lexer, Token, TokenKind};
 use zeroize::Zeroizing;
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::toml_text::{Escape, escapes};
 use crate::toml_tree::Broken;
 

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::toml_repair::{BACKSLASH, Repaired, repair};
 use crate::tree::{Entries, Entry, Node, Table, Value};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::secret::Secret;
 
 /// What a URI has to name.

@@ -1,8 +1,8 @@
 //! What the documentation asks of the layout of `config.yaml`: no byte order mark, no blank before `provisioning:`, two
 //! inside.
 
-use crate::finding::Problem;
 use crate::place::place_of;
+use crate::problem::Problem;
 use crate::tree::{Entries, Entry, Value, find};
 
 /// Keys at a wrong depth, with their places in bytes. A text that is broken may be so because of them.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use zeroize::Zeroizing;
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::schema;
 use crate::toml_tree::Broken;
 use crate::tree::{Entries, Entry, Node, Table, Value};

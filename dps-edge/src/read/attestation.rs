@@ -4,8 +4,8 @@ use dps_core::RegistrationId;
 
 use super::Reader;
 use super::section::{Found, Section};
-use crate::finding::Problem;
 use crate::model::{Attestation, Certificate, X509Identity};
+use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::tree::Value;
 use crate::uri::file_url_path;

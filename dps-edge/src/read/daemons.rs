@@ -4,7 +4,7 @@
 use super::Reader;
 use super::section::Section;
 use crate::files::FileRole;
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::tree::Entry;
 use crate::uri::file_path;
 

@@ -5,8 +5,8 @@ use dps_core::{ConfigError, Key};
 
 use super::Reader;
 use super::section::{Found, Section};
-use crate::finding::Problem;
 use crate::model::KeySource;
+use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::tree::Value;
 use crate::uri::{Location, Pkcs11Uri, file_path};

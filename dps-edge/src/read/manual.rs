@@ -6,8 +6,8 @@ use super::Reader;
 use super::key::key_length;
 use super::placeholder::is_placeholder;
 use super::section::{Found, Section};
-use crate::finding::Problem;
 use crate::model::{KeySource, Manual, ManualCredential};
+use crate::problem::Problem;
 use crate::version::Format;
 
 impl Reader<'_> {

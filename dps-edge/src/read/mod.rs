@@ -18,9 +18,10 @@ use std::time::SystemTime;
 pub(crate) use attestation::FILE_BEFORE_PATH;
 
 use crate::files::FileRole;
-use crate::finding::{Finding, Problem, Severity};
+use crate::finding::{Finding, Severity};
 use crate::model::Provisioning;
 use crate::place::{Place, place_of};
+use crate::problem::Problem;
 use crate::toml_repair::is_repaired;
 use crate::tree::{Entries, name_at};
 use crate::version::{EdgeVersion, Format};

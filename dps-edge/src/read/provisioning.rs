@@ -4,9 +4,9 @@ use dps_core::{Endpoint, IdScope};
 
 use super::Reader;
 use super::section::{Found, Section};
-use crate::finding::Problem;
 use crate::model::{Dps, Pkcs11Library, Provisioning, Reprovisioning, Source, Tpm};
 use crate::policy::Mode;
+use crate::problem::Problem;
 use crate::schema;
 use crate::secret::Secret;
 use crate::tree::{Entries, Value, find, find_null_too};

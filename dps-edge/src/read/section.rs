@@ -2,7 +2,7 @@
 
 use super::Reader;
 use super::placeholder::is_placeholder;
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::schema;
 use crate::tree::{Entries, Entry, Table, Value, find};
 

@@ -12,7 +12,7 @@ mod yaml;
 pub(crate) use names::{known, nearest, nearest_of_all};
 pub(crate) use walk::check;
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::tree::Value;
 use crate::version::{EdgeVersion, Format};
 

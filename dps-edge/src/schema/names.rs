@@ -1,7 +1,7 @@
 //! What was meant by a name that no key has: another place, another generation, another spelling.
 
 use super::{Key, Table, root};
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::version::Format;
 
 /// Keys of one generation, and what stands for them in the other.

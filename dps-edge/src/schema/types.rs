@@ -1,6 +1,6 @@
 //! What one value can be: its type, its range, its words.
 
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::schema;
 use crate::tree::Value;
 

@@ -1,7 +1,7 @@
 //! What a URI can be.
 
 use super::types::text;
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::tree::Value;
 use crate::uri::Location;
 

@@ -2,7 +2,7 @@
 
 use super::names::{astray, meant};
 use super::{Key, Kind, Table, root};
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::tree::{Entries, Entry, Value, find};
 use crate::version::{EdgeVersion, Format};
 

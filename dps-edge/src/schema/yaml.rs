@@ -2,7 +2,7 @@
 
 use super::types::{flag, number, text};
 use super::{Table, foreign, key, table};
-use crate::finding::Problem;
+use crate::problem::Problem;
 use crate::tree::Value;
 
 pub(super) const ROOT: Table = Table {
