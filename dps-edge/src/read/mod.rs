@@ -86,7 +86,9 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     if format == Format::Yaml {
         reader.found.extend(yaml_layout::check(text, &entries, is_broken));
     }
-    let provisioning = reader.provisioning(&entries);
+    let (mut effective, _) = parse(text, format);
+    schema::forget_younger(&mut effective, format, reader.version);
+    let provisioning = reader.provisioning(&effective);
     reader.finish(&entries, provisioning)
 }
 

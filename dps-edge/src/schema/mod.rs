@@ -10,7 +10,7 @@ mod walk;
 mod yaml;
 
 pub(crate) use names::{known, nearest, nearest_of_all};
-pub(crate) use walk::check;
+pub(crate) use walk::{check, forget_younger};
 
 use crate::problem::Problem;
 use crate::tree::Value;

@@ -13,6 +13,21 @@ pub(crate) fn check(entries: &Entries, format: Format, version: EdgeVersion) -> 
     walk.found
 }
 
+/// Takes out the keys that are younger than the version: its daemons pass over them, whatever they say.
+pub(crate) fn forget_younger(entries: &mut Entries, format: Format, version: EdgeVersion) {
+    fn forget(entries: &mut Entries, table: &'static Table, version: EdgeVersion) {
+        let key_of = |entry: &Entry| table.keys.iter().find(|key| key.name == *entry.name);
+        entries.retain(|entry| key_of(entry).is_none_or(|key| key.since <= version));
+        for entry in entries {
+            let below = key_of(entry).and_then(|key| key.kind.below());
+            if let (Some(below), Value::Table(inside)) = (below, &mut entry.node.value) {
+                forget(&mut inside.entries, below, version);
+            }
+        }
+    }
+    forget(entries, root(format), version);
+}
+
 struct Walk {
     format: Format,
     version: EdgeVersion,
