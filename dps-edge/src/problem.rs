@@ -80,11 +80,6 @@ pub enum Problem {
         /// Where they belong.
         table: &'static str,
     },
-    /// Passed over, because another key is there.
-    PassedOver {
-        /// The other key.
-        taken: &'static str,
-    },
     /// A certificate that is to be issued by what is not configured.
     NoIssuer {
         /// What is missing.
@@ -259,7 +254,6 @@ impl Problem {
             Self::StrayFile => ("stray-file", Warning),
             Self::Missing { .. } => ("missing-key", Error),
             Self::MissingOneOf { .. } => ("missing-key", Error),
-            Self::PassedOver { .. } => ("passed-over", Warning),
             Self::NoIssuer { .. } => ("no-issuer", Warning),
             Self::LongHostname { .. } => ("long-hostname", Warning),
             Self::SchemesDiffer => ("schemes-differ", Warning),

@@ -37,7 +37,6 @@ impl fmt::Display for Problem {
             ),
             Self::Missing { key, table } => write!(f, "`{key}` is missing in {table}"),
             Self::MissingOneOf { keys, table } => write!(f, "one of {keys} is missing in {table}"),
-            Self::PassedOver { taken } => write!(f, "this key is passed over, because `{taken}` is there"),
             Self::NoIssuer { missing } => write!(f, "nothing is configured that could issue it: {missing} is missing"),
             Self::LongHostname { length } => {
                 write!(f, "it has {length} characters; certificates hold host names of at most 64")

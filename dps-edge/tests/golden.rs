@@ -127,3 +127,25 @@ fn a_conversion_is_read_without_errors_and_means_the_same() {
     }
     assert!(converted_count >= 12, "{converted_count} conversions");
 }
+
+/// The README's table of rules has every rule that a golden file shows, with its severity.
+#[test]
+fn rules_are_in_the_readme_with_their_severity() {
+    let readme = include_str!("../README.md");
+    let mut count = 0;
+    for case in cases() {
+        for expected in expectations(&case).into_iter().filter_map(|(name, text)| text.filter(|_| name != "model.json"))
+        {
+            for line in expected.lines().filter(|line| line.contains("]: ")) {
+                let rule = line.split("]: ").next().unwrap();
+                let (severity, id) = rule.split_once('[').unwrap();
+                let severity = severity.rsplit(' ').next().unwrap();
+                let row = readme.lines().find(|row| row.starts_with("| `") && row.contains(&format!("`{id}`")));
+                let row = row.unwrap_or_else(|| panic!("the README lacks {id}"));
+                assert!(row.split('|').nth(2).unwrap().contains(severity), "{severity} {row}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 200, "{count}");
+}

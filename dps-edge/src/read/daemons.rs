@@ -36,18 +36,22 @@ impl Reader<'_> {
         let Some(edge_ca) = self.section(root, "edge_ca", "[edge_ca]") else { return };
         let (cert, pk) = (edge_ca.get("cert"), edge_ca.get("pk"));
         let days = edge_ca.get("auto_generated_edge_ca_expiry_days");
-        let (taken, passed_over): (_, [Option<&Entry>; 3]) = match (edge_ca.get("method"), cert, pk, days) {
-            (Some(_), ..) => ("method", [cert, pk, days]),
-            (None, Some(_), Some(_), _) => ("cert", [days, edge_ca.get("common_name"), edge_ca.get("expiry_days")]),
-            (None, _, _, Some(_)) => ("auto_generated_edge_ca_expiry_days", [cert, pk, edge_ca.get("expiry_days")]),
+        let (when, ignored): (_, [Option<&Entry>; 3]) = match (edge_ca.get("method"), cert, pk, days) {
+            (Some(_), ..) => ("beside `method`", [cert, pk, days]),
+            (None, Some(_), Some(_), _) => {
+                ("beside `cert` and `pk`", [days, edge_ca.get("common_name"), edge_ca.get("expiry_days")])
+            }
+            (None, _, _, Some(_)) => {
+                ("beside `auto_generated_edge_ca_expiry_days`", [cert, pk, edge_ca.get("expiry_days")])
+            }
             (None, Some(_), None, None) => return self.missing(edge_ca, "pk"),
             (None, None, Some(_), None) => return self.missing(edge_ca, "cert"),
             (None, None, None, None) => {
                 return self.found(edge_ca.at, Problem::MissingOneOf { keys: FORMS, table: edge_ca.label });
             }
         };
-        for entry in passed_over.into_iter().flatten() {
-            self.found(entry.at, Problem::PassedOver { taken });
+        for entry in ignored.into_iter().flatten() {
+            self.found(entry.at, Problem::Ignored { when });
         }
     }
 
