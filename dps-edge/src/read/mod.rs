@@ -174,7 +174,8 @@ impl Reader<'_> {
 
     fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
-        let key_at = |at| name_at(entries, at).and_then(schema::known);
+        // Of a key that is given again only the last is among the entries.
+        let key_at = |at| name_at(entries, at).or_else(|| word_at(text, at)).and_then(schema::known);
         let finding = |(at, problem): (usize, Problem)| {
             let key = key_at(at).filter(|_| problem.is_about_a_key());
             Finding { place: place_of(text, at), key, problem }
@@ -189,6 +190,13 @@ impl Reader<'_> {
         let files = symmetric.into_iter().chain(self.files).map(file).collect();
         Reading { provisioning, findings, key_file, files }
     }
+}
+
+/// The word that begins at this place.
+fn word_at(text: &str, at: usize) -> Option<&str> {
+    let rest = text.get(at..)?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    rest.get(..end)
 }
 
 /// Takes out what is only said because of something else that was found.
