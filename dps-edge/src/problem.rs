@@ -6,7 +6,7 @@ use dps_core::error::KeyProblem;
 use crate::finding::Severity;
 use crate::version::{EdgeVersion, Format};
 
-/// What can be wrong. [`Display`](fmt::Display) says it, and what to do.
+/// What can be wrong. [`Display`](std::fmt::Display) says it, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {

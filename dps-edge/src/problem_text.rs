@@ -15,7 +15,7 @@ impl fmt::Display for Problem {
                 write!(f, "IoT Edge {version} reads {}, not this file", version.format().file_name())
             }
             Self::OutOfService { version, since } => {
-                write!(f, "IoT Edge {version} is out of service since {since}: no fault of it is mended any more")
+                write!(f, "IoT Edge {version} is out of service since {since} and gets no fixes any more")
             }
             Self::Unquoted => f.write_str("TOML wants texts in quotes: write \"…\" around the value"),
             Self::UnknownKey => f.write_str("no key of this name is known here; the daemons pass over it"),

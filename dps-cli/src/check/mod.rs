@@ -91,7 +91,7 @@ async fn ask(
     let (registration_id, key) = match subject.usable() {
         Ok(usable) => usable,
         Err(bad) => {
-            skip_asking(checks, &format!("{} has to be mended first", bad.name()));
+            skip_asking(checks, &format!("{} has to be fixed first", bad.name()));
             return Ok(());
         }
     };

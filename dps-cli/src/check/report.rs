@@ -11,7 +11,7 @@ use serde_json::Value;
 pub(crate) enum Outcome {
     /// Nothing is wrong there.
     Ok,
-    /// It does not keep the device from registering, and should be mended.
+    /// It does not keep the device from registering, and should be fixed.
     Warning,
     /// It keeps the device from registering.
     Error,
