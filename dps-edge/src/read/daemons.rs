@@ -85,6 +85,29 @@ impl Reader<'_> {
             };
             self.found(method.node.span.start, Problem::NoIssuer { missing });
         }
+        let auth = est.and_then(|est| self.section(est, "auth", "[cert_issuance.est.auth]"));
+        for credentials in self.issued(root).into_iter().chain(auth) {
+            self.halves(credentials);
+        }
+    }
+
+    /// Half a credential for EST counts as none.
+    fn halves(&mut self, section: Section<'_>) {
+        const PAIRS: [[(&str, &str); 2]; 3] = [
+            [("username", "without `username`"), ("password", "without `password`")],
+            [("identity_cert", "without `identity_cert`"), ("identity_pk", "without `identity_pk`")],
+            [
+                ("bootstrap_identity_cert", "without `bootstrap_identity_cert`"),
+                ("bootstrap_identity_pk", "without `bootstrap_identity_pk`"),
+            ],
+        ];
+        for [(one, without_one), (other, without_other)] in PAIRS {
+            match (section.get(one), section.get(other)) {
+                (Some(entry), None) => self.found(entry.at, Problem::Ignored { when: without_other }),
+                (None, Some(entry)) => self.found(entry.at, Problem::Ignored { when: without_one }),
+                _ => {}
+            }
+        }
     }
 
     /// Every table that says how a certificate is issued.
