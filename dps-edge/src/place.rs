@@ -9,12 +9,32 @@ pub struct Place {
     pub column: usize,
 }
 
+/// The places of many offsets in one text.
+pub(crate) struct Places<'t> {
+    text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl<'t> Places<'t> {
+    pub(crate) fn of(text: &'t str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
+        Self { text, lines }
+    }
+
+    /// The place of a byte offset. One past the end is the end.
+    pub(crate) fn at(&self, offset: usize) -> Place {
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.lines.partition_point(|begin| *begin <= offset);
+        let begin = self.lines.get(line - 1).copied().unwrap_or_default();
+        let characters = self.text[begin..offset].chars().filter(|c| *c != '\u{feff}').count();
+        Place { line, column: characters + 1 }
+    }
+}
+
 /// The place of a byte offset. One past the end is the end.
 pub(crate) fn place_of(text: &str, offset: usize) -> Place {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    let characters = before[line_start..].chars().filter(|c| *c != '\u{feff}').count();
-    Place { line: before.matches('\n').count() + 1, column: characters + 1 }
+    Places::of(text).at(offset)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Values may be secrets: they are wiped when dropped, and nothing here is ever shown.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -63,18 +64,27 @@ pub(crate) fn find_null_too<'e>(entries: &'e [Entry], name: &str) -> Option<&'e 
     entries.iter().find(|entry| *entry.name == name)
 }
 
-/// The name of the key that stands at this place, or whose value does.
-pub(crate) fn name_at(entries: &[Entry], at: usize) -> Option<&str> {
-    entries.iter().find_map(|entry| {
-        if entry.at == at || entry.value_at() == at {
-            return Some(entry.name.as_str());
+/// The name of the key that stands at each place, or whose value does.
+pub(crate) fn names_by_place(entries: &[Entry]) -> HashMap<usize, &str> {
+    fn collect<'e>(entries: &'e [Entry], into: &mut HashMap<usize, &'e str>) {
+        for entry in entries {
+            let name = entry.name.as_str();
+            into.entry(entry.at).or_insert(name);
+            into.entry(entry.value_at()).or_insert(name);
+            match &entry.node.value {
+                Value::Table(table) => collect(&table.entries, into),
+                Value::List(items) => {
+                    for item in items {
+                        into.entry(item.span.start).or_insert(name);
+                    }
+                }
+                _ => {}
+            }
         }
-        match &entry.node.value {
-            Value::Table(table) => name_at(&table.entries, at),
-            Value::List(items) => items.iter().any(|item| item.span.start == at).then_some(entry.name.as_str()),
-            _ => None,
-        }
-    })
+    }
+    let mut names = HashMap::new();
+    collect(entries, &mut names);
+    names
 }
 
 /// Two values are the same wherever they stand.

@@ -20,10 +20,10 @@ pub(crate) use attestation::FILE_BEFORE_PATH;
 use crate::files::FileRole;
 use crate::finding::{Finding, Severity};
 use crate::model::Provisioning;
-use crate::place::{Place, place_of};
+use crate::place::{Place, Places};
 use crate::problem::Problem;
 use crate::toml_repair::is_repaired;
-use crate::tree::{Entries, name_at};
+use crate::tree::{Entries, names_by_place};
 use crate::version::{EdgeVersion, Format};
 use crate::{schema, toml_1_1, toml_tree, yaml_layout, yaml_tree};
 
@@ -175,10 +175,11 @@ impl Reader<'_> {
     fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
         // Of a key that is given again only the last is among the entries.
-        let key_at = |at| name_at(entries, at).or_else(|| word_at(text, at)).and_then(schema::known);
+        let (places, names) = (Places::of(text), names_by_place(entries));
+        let key_at = |at| names.get(&at).copied().or_else(|| word_at(text, at)).and_then(schema::known);
         let finding = |(at, problem): (usize, Problem)| {
             let key = key_at(at).filter(|_| problem.is_about_a_key());
-            Finding { place: place_of(text, at), key, problem }
+            Finding { place: places.at(at), key, problem }
         };
         let mut findings: Vec<Finding> = self.found.into_iter().map(finding).collect();
         without_consequences(&mut findings);
@@ -186,7 +187,7 @@ impl Reader<'_> {
         findings.dedup();
         let key_file = self.key_file.as_ref().map(|(path, _)| path.clone());
         let symmetric = self.key_file.map(|(path, at)| (FileRole::SymmetricKey, path, at));
-        let file = |(role, path, at)| NamedFile { role, path, place: place_of(text, at), key: key_at(at) };
+        let file = |(role, path, at)| NamedFile { role, path, place: places.at(at), key: key_at(at) };
         let files = symmetric.into_iter().chain(self.files).map(file).collect();
         Reading { provisioning, findings, key_file, files }
     }

@@ -1,5 +1,8 @@
 //! What was meant by a name that no key has: another place, another generation, another spelling.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::{Key, Table, root};
 use crate::problem::Problem;
 use crate::version::Format;
@@ -76,7 +79,8 @@ fn names() -> Vec<&'static str> {
 
 /// The name, if it is that of a key: what a file holds beside is never repeated.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    names().into_iter().find(|known| *known == name)
+    static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| names().into_iter().collect());
+    KNOWN.get(name).copied()
 }
 
 /// The key of any table of either generation that a misspelt name is nearest to.
