@@ -90,7 +90,7 @@ pub fn is_secret(key: &str, value: &str) -> bool {
 /// [`EditError`]; the text is then to stay as it is.
 pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &str) -> Result<Secret, EditError> {
     let (before, broken) = parse(text, format);
-    // What was read past such mistakes is what was meant, and a changed value may mend one.
+    // These mistakes are repaired in memory before the values are read, and a new value may fix one.
     if broken.iter().any(|(_, problem)| problem.severity() == Severity::Error && !is_repaired(problem)) {
         return Err(EditError::Broken);
     }

@@ -97,7 +97,7 @@ pub enum Problem {
         /// What is wanted, as in "a text in quotes".
         wanted: &'static str,
     },
-    /// A word that is none of the few that are taken.
+    /// An unknown word where one of a few is required.
     UnknownWord {
         /// Those that are taken.
         words: &'static [&'static str],
@@ -148,9 +148,9 @@ pub enum Problem {
         /// The source.
         source: &'static str,
     },
-    /// Blanks before `provisioning:`.
+    /// Spaces before `provisioning:`.
     IndentedSection,
-    /// Not two blanks deeper than the key above.
+    /// Not indented by two more spaces than the key above.
     Indentation,
     /// Base64 text in a key file, which is to hold raw bytes.
     Base64InKeyFile,

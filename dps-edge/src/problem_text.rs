@@ -18,17 +18,17 @@ impl fmt::Display for Problem {
                 write!(f, "IoT Edge {version} is out of service since {since} and gets no fixes any more")
             }
             Self::Unquoted => f.write_str("TOML wants texts in quotes: write \"…\" around the value"),
-            Self::UnknownKey => f.write_str("no key of this name is known here; the daemons pass over it"),
+            Self::UnknownKey => f.write_str("no key of this name is known here; the daemons ignore it"),
             Self::Misspelt { nearest } => write!(f, "no such key here; did you mean `{nearest}`?"),
             Self::Misplaced { belongs } => write!(f, "this key belongs to {belongs}"),
             Self::OtherGeneration { of, here } => {
                 write!(f, "this is a key of {}; here it is {here}", of.file_name())
             }
             Self::TooNew { since } => {
-                write!(f, "this key is known from IoT Edge {since} on; the daemons before pass over it")
+                write!(f, "this key is known from IoT Edge {since} on; earlier daemons ignore it")
             }
             Self::NowRead { since } => {
-                write!(f, "this key is passed over before IoT Edge {since}: from then on what it says takes effect")
+                write!(f, "this key is ignored before IoT Edge {since}, and takes effect from that version on")
             }
             Self::NowAccepted { from } => write!(f, "IoT Edge {from} refuses this, the other version does not"),
             Self::StrayFile => f.write_str(
@@ -55,7 +55,7 @@ impl fmt::Display for Problem {
                 f.write_str("the daemons read `value`, and `uri` only where `value` is no base64: keep one of them")
             }
             Self::Placeholder => f.write_str("a placeholder stands here: put the device's own value in its place"),
-            Self::NotAKey(problem) => write!(f, "this is no symmetric key: {problem}"),
+            Self::NotAKey(problem) => write!(f, "this is not a symmetric key: {problem}"),
             Self::BadValue(problem) => problem.fmt(f),
             Self::NotHttps => f.write_str("the endpoint has to begin with https://"),
             Self::UpperCaseId => f.write_str(
@@ -63,7 +63,7 @@ impl fmt::Display for Problem {
             ),
             Self::BadUri { wanted } => write!(f, "the value has to be {wanted}"),
             Self::BadConnectionString => f.write_str(
-                "this is no device's connection string: HostName=…;DeviceId=…;SharedAccessKey=… is needed, with a key \
+                "this is not a device's connection string: HostName=…;DeviceId=…;SharedAccessKey=… is needed, with a key \
                  in base64 and without spaces",
             ),
             Self::Pkcs11WithoutLibrary => {
@@ -75,12 +75,12 @@ impl fmt::Display for Problem {
             Self::DpsBehindParent => {
                 f.write_str("the daemons do not use DPS behind a parent: provision manually, or remove the parent")
             }
-            Self::ModeIgnored => f.write_str("the mode is passed over where the source is manual"),
+            Self::ModeIgnored => f.write_str("the mode is ignored where the source is manual"),
             Self::NotHandled { source } => {
                 write!(f, "the source `{source}` is known, but nothing here acts on it")
             }
-            Self::IndentedSection => f.write_str("no blank may stand before `provisioning:`"),
-            Self::Indentation => f.write_str("keys inside stand two blanks deeper than the key above"),
+            Self::IndentedSection => f.write_str("`provisioning:` must not be indented"),
+            Self::Indentation => f.write_str("keys inside a section are indented by two more spaces than the key above"),
             Self::Base64InKeyFile => f.write_str(
                 "the key file holds base64 text; the daemons take its bytes as they are: decode it (base64 -d)",
             ),

@@ -51,7 +51,7 @@ fn described(text: &str, at: usize, error: &ScanError) -> Broken {
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     if indented_by_tab(&before[line_start..]) {
         let column = before[line_start..].find('\t').unwrap_or_default();
-        return (line_start + column, Problem::Syntax("a tab stands where YAML takes blanks only"));
+        return (line_start + column, Problem::Syntax("a tab where YAML accepts only spaces"));
     }
     if let Some(colon) = colon_without_space_above(before) {
         return (colon, Problem::Syntax(COLON_WITHOUT_SPACE));

@@ -89,7 +89,7 @@ impl Reader<'_> {
         }
     }
 
-    /// As the daemons read it: names are compared as they are, blanks included, and of two of one name the last counts.
+    /// As the daemons read it: names are compared as they are, spaces included, and the last of two with the same name counts.
     fn connection_string(&mut self, found: Found<&str>) -> Option<Manual> {
         let Found { at, value } = found;
         let part = |name: &str| {

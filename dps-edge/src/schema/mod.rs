@@ -29,7 +29,7 @@ pub(crate) struct Table {
 
 struct Key {
     name: &'static str,
-    /// The first version that reads it; the daemons before pass over it.
+    /// The first version that reads it; earlier daemons ignore it.
     since: EdgeVersion,
     kind: Kind,
     /// Whether the daemons refuse its table without it.

@@ -13,7 +13,7 @@ pub(crate) fn check(entries: &Entries, format: Format, version: EdgeVersion) -> 
     walk.found
 }
 
-/// Takes out the keys that are younger than the version: its daemons pass over them, whatever they say.
+/// Takes out the keys that are younger than the version: its daemons ignore them and their values.
 pub(crate) fn forget_younger(entries: &mut Entries, format: Format, version: EdgeVersion) {
     fn forget(entries: &mut Entries, table: &'static Table, version: EdgeVersion) {
         let key_of = |entry: &Entry| table.keys.iter().find(|key| key.name == *entry.name);

@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::tree::Value;
 
 pub(super) const ROOT: Table = Table {
-    label: "the top level of the file, without blanks before it",
+    label: "the top level of the file, without spaces before it",
     others: None,
     claims: true,
     keys: &[
