@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use dps_core::ErrorCode;
+use dps_core::{ByteStr, ErrorCode};
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
@@ -156,14 +156,18 @@ impl RegistrationRecord {
     pub(crate) fn new(record: &dps_core::Record<'_>, buffer: &[u8]) -> Self {
         Self {
             status: record.status,
-            hub: record.assigned_hub.map(str::to_owned),
-            device_id: record.device_id.map(str::to_owned),
-            substatus: record.substatus.map(str::to_owned),
+            hub: owned(record.assigned_hub),
+            device_id: owned(record.device_id),
+            substatus: owned(record.substatus),
             error_code: record.error_code,
-            message: record.message.map(str::to_owned),
+            message: owned(record.message),
             payload_json: payload_text(buffer, record.payload.clone()),
         }
     }
+}
+
+pub(crate) fn owned(text: Option<ByteStr<'_>>) -> Option<String> {
+    text.map(|text| text.as_str().to_owned())
 }
 
 pub(crate) fn payload_text(buffer: &[u8], range: Option<Range<usize>>) -> Option<String> {

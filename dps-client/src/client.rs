@@ -13,7 +13,7 @@ use dps_core::{
 use tokio::sync::Mutex;
 use tracing::{debug, info};
 
-use crate::assignment::{Assignment, RegistrationRecord, payload_text};
+use crate::assignment::{Assignment, RegistrationRecord, owned, payload_text};
 use crate::blocking::BlockingClient;
 use crate::builder::{ProvisioningClientBuilder, millis};
 use crate::carrier::Carrier;
@@ -193,12 +193,12 @@ impl ProvisioningClient {
         let failed = match machine.outcome() {
             Some(Outcome::Assigned(assignment)) => {
                 let assignment = Assignment {
-                    hub: assignment.assigned_hub.to_owned(),
-                    device_id: assignment.device_id.to_owned(),
+                    hub: assignment.assigned_hub.as_str().to_owned(),
+                    device_id: assignment.device_id.as_str().to_owned(),
                     id_scope: self.id_scope.clone(),
                     registration_id: self.registration_id.clone(),
-                    substatus: assignment.substatus.map(str::to_owned),
-                    operation_id: assignment.operation_id.map(str::to_owned),
+                    substatus: owned(assignment.substatus),
+                    operation_id: owned(assignment.operation_id),
                     payload: payload_text(buffer, assignment.payload),
                     elapsed,
                     credential: self.credential.clone(),

@@ -85,8 +85,10 @@ impl DpsError {
     ) -> Self {
         let diagnosis = diagnosis.filter(|_| failure.code.family() == Family::Link);
         let hint = diagnosis.as_ref().and_then(|known| known.hint);
-        let words =
-            failure.message.map(str::to_owned).or_else(|| failure.reply_problem.map(|problem| problem.to_string()));
+        let words = failure
+            .message
+            .map(|message| message.as_str().to_owned())
+            .or_else(|| failure.reply_problem.map(|problem| problem.to_string()));
         let words = words.or_else(|| diagnosis.map(|known| known.detail));
         let message = match words.filter(|words| !words.is_empty()) {
             Some(words) => format!("{}: {words}", failure.code.text()),
@@ -95,8 +97,8 @@ impl DpsError {
         let mut failed = Self::new(failure.code, failure.verdict, message);
         failed.0.http_status = failure.http_status;
         failed.0.error_code = failure.error_code;
-        failed.0.tracking_id = failure.tracking_id.map(Into::into);
-        failed.0.timestamp = failure.timestamp.map(Into::into);
+        failed.0.tracking_id = failure.tracking_id.map(|id| id.as_str().to_owned());
+        failed.0.timestamp = failure.timestamp.map(|time| time.as_str().to_owned());
         failed.0.hints =
             hint.into_iter().chain(failure.hints().iter().filter(|other| !is_settled(hint, *other))).collect();
         failed.0.clock_skew = failure.clock_skew;

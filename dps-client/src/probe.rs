@@ -9,7 +9,7 @@ use dps_core::link::Link as _;
 use dps_core::message::{Authorization, Call, RequestId};
 use dps_core::{ErrorCode, Identity, LinkError, Millis, Reply, Request, Timer as _};
 
-use crate::assignment::RegistrationRecord;
+use crate::assignment::{RegistrationRecord, owned};
 use crate::client::{LINK_IN_USE, ProvisioningClient};
 use crate::error::DpsError;
 use crate::link::ClientLink;
@@ -144,7 +144,6 @@ impl Probe {
 impl Answer {
     fn of(reply: &Reply<'_>) -> Self {
         let body = &reply.body;
-        let owned = |text: Option<&str>| text.map(str::to_owned);
         let record = body.status.filter(|_| reply.status < 300).map(|status| RegistrationRecord {
             status,
             hub: owned(body.assigned_hub),

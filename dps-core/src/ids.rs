@@ -1,12 +1,13 @@
 //! The names in a registration, parsed once: id scope, registration id, endpoint.
 //!
-//! Each holds the service's limits in its constructor and borrows its text; nothing later checks them again. No name
-//! is trimmed, lower-cased or otherwise changed.
+//! Each holds the service's limits in its constructor and borrows its string; nothing later checks them again. No name
+//! is trimmed, lower-cased or otherwise changed. Parsing returns yes or no; what is wrong is found by functions of their
+//! own, which firmware that shows no text does not link.
 
 use core::fmt;
 
 use crate::error::{ConfigError, IdProblem};
-use crate::text::{Text, parse_decimal, split_once};
+use crate::text::{ByteStr, Text, parse_decimal};
 
 /// The longest registration id, in bytes (Azure IoT DPS documentation, "Terminology": 128 characters).
 pub const REGISTRATION_ID_MAX: usize = 128;
@@ -20,111 +21,121 @@ pub const DEVICE_ID_MAX: usize = 128;
 pub const WORD_MAX: usize = 64;
 
 /// The id scope of one provisioning service, such as `0ne00A1B2C3`. Opaque, made by the service.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IdScope<'a>(&'a str);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdScope<'a>(ByteStr<'a>);
 
 impl<'a> IdScope<'a> {
-    /// Takes an id scope as the service shows it.
+    /// Accepts an id scope as the service shows it.
     ///
     /// # Errors
     /// [`ConfigError::IdScope`] when it is empty, longer than [`ID_SCOPE_MAX`], or holds anything but ASCII letters,
     /// digits and hyphens.
-    pub fn new(text: &'a str) -> Result<Self, ConfigError> {
-        check_length(text, ID_SCOPE_MAX).map_err(ConfigError::IdScope)?;
-        match text.bytes().position(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
-            Some(offset) => Err(ConfigError::IdScope(IdProblem::Character { offset })),
-            None => Ok(Self(text)),
-        }
+    pub fn new(string: &'a str) -> Result<Self, ConfigError> {
+        let explain = || ConfigError::IdScope(explain(string.as_bytes(), ID_SCOPE_MAX, SCOPE_OTHERS));
+        Self::from_bytes(string.as_bytes()).ok_or_else(explain)
     }
 
-    /// The text as it was given.
+    /// As [`IdScope::new`], without an explanation: `None` for anything that is not an id scope.
     #[must_use]
-    pub const fn as_str(self) -> &'a str {
-        self.0
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        is_made_of(bytes, ID_SCOPE_MAX, SCOPE_OTHERS).then_some(Self(ByteStr::new(bytes)))
+    }
+
+    /// The string as it was given.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0.as_str()
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0.as_bytes()
     }
 }
 
 /// The id under which a device registers, such as `sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6`.
 ///
 /// The service compares ids without regard to letter case, but a derived key depends on it: use one spelling.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RegistrationId<'a>(&'a str);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistrationId<'a>(ByteStr<'a>);
 
 impl<'a> RegistrationId<'a> {
-    /// Takes a registration id.
+    /// Accepts a registration id.
     ///
     /// # Errors
     /// [`ConfigError::RegistrationId`] when it is empty, longer than [`REGISTRATION_ID_MAX`], holds anything but
     /// ASCII letters, digits and `-` `.` `_` `:`, does not begin with a letter or digit, or does not end with a
     /// letter, digit or hyphen (Azure IoT DPS documentation, "Registration ID").
-    pub fn new(text: &'a str) -> Result<Self, ConfigError> {
-        check_length(text, REGISTRATION_ID_MAX).map_err(ConfigError::RegistrationId)?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
-        let wrong = |offset| Err(ConfigError::RegistrationId(IdProblem::Character { offset }));
-        if let Some(offset) = text.bytes().position(|byte| !allowed(byte)) {
-            return wrong(offset);
-        }
-        if !text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
-            return wrong(0);
-        }
-        if !text.bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return wrong(text.len().saturating_sub(1));
-        }
-        Ok(Self(text))
+    pub fn new(string: &'a str) -> Result<Self, ConfigError> {
+        Self::from_bytes(string.as_bytes()).ok_or_else(|| ConfigError::RegistrationId(explain_registration_id(string)))
     }
 
-    /// The text as it was given.
+    /// As [`RegistrationId::new`], without an explanation: `None` for anything that is not a registration id.
     #[must_use]
-    pub const fn as_str(self) -> &'a str {
-        self.0
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let ends_well = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+            && bytes.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        (ends_well && is_made_of(bytes, REGISTRATION_ID_MAX, ID_OTHERS)).then_some(Self(ByteStr::new(bytes)))
+    }
+
+    /// The string as it was given.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0.as_str()
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0.as_bytes()
     }
 
     /// Whether there is an upper-case letter in it: a usual cause of a derived key that does not match.
     #[must_use]
     pub fn has_upper_case(self) -> bool {
-        self.0.bytes().any(|byte| byte.is_ascii_uppercase())
+        self.as_bytes().iter().any(u8::is_ascii_uppercase)
     }
 }
 
 /// Where the service answers: a host name or address, and a port when it is not the transport's own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint<'a> {
-    host: &'a str,
+    host: ByteStr<'a>,
     port: Option<u16>,
 }
 
 impl<'a> Endpoint<'a> {
     /// The service's global endpoint (Azure IoT DPS documentation, "Device provisioning endpoint").
-    pub const GLOBAL: Endpoint<'static> = Endpoint { host: "global.azure-devices-provisioning.net", port: None };
+    pub const GLOBAL: Endpoint<'static> =
+        Endpoint { host: ByteStr::new(b"global.azure-devices-provisioning.net"), port: None };
 
-    /// Takes `HOST`, `HOST:PORT`, `[IPv6]:PORT`, each with or without `https://` before and one `/` after it.
+    /// Accepts `HOST`, `HOST:PORT`, `[IPv6]:PORT`, each with or without `https://` before and one `/` after it.
     ///
     /// # Errors
-    /// [`ConfigError::Endpoint`] when the host is missing or too long, the port is no number from 1 to 65535,
-    /// another scheme or a path is given, or a character stands in it that no host name has.
-    pub fn new(text: &'a str) -> Result<Self, ConfigError> {
-        let skipped = if starts_with_https(text) { "https://".len() } else { 0 };
-        let rest = text.get(skipped..).unwrap_or("");
-        let rest = rest.strip_suffix("/").unwrap_or(rest);
-        if rest.as_bytes().windows(3).any(|bytes| bytes == b"://") {
-            return Err(ConfigError::Endpoint(IdProblem::Scheme));
-        }
-        let (host, port) = split_port(rest);
-        check_length(host, HOST_MAX).map_err(ConfigError::Endpoint)?;
-        if let Some(offset) = host.bytes().position(|byte| !is_host_byte(byte)) {
-            return Err(ConfigError::Endpoint(IdProblem::Character { offset: skipped.saturating_add(offset) }));
-        }
-        let port = match port {
-            None => None,
-            Some(digits) => Some(parse_port(digits).ok_or(ConfigError::Endpoint(IdProblem::Port))?),
-        };
-        Ok(Self { host, port })
+    /// [`ConfigError::Endpoint`] when the host is missing or too long, the port is not a number from 1 to 65535,
+    /// another scheme or a path is given, or it contains a character that no host name has.
+    pub fn new(string: &'a str) -> Result<Self, ConfigError> {
+        Self::from_bytes(string.as_bytes()).ok_or_else(|| ConfigError::Endpoint(explain_endpoint(string)))
     }
 
-    /// The host name or address; an IPv6 address stands without brackets.
+    /// As [`Endpoint::new`], without an explanation: `None` for anything that is not an endpoint.
     #[must_use]
-    pub const fn host(self) -> &'a str {
-        self.host
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let (host, digits) = split_port(without_slash(after_scheme(bytes)));
+        let port = match digits {
+            None => None,
+            Some(digits) => {
+                Some(parse_decimal(digits).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?)
+            }
+        };
+        is_made_of(host, HOST_MAX, HOST_OTHERS).then_some(Self { host: ByteStr::new(host), port })
+    }
+
+    /// The host name or address; an IPv6 address is without brackets.
+    #[must_use]
+    pub fn host(self) -> &'a str {
+        self.host.as_str()
     }
 
     /// The port, when one was named.
@@ -135,7 +146,7 @@ impl<'a> Endpoint<'a> {
 
     /// Writes `HOST` or `HOST:PORT`, an IPv6 address in brackets.
     pub fn write(self, text: &mut Text<'_>) {
-        let brackets = self.host.bytes().any(|byte| byte == b':');
+        let brackets = self.host.as_bytes().contains(&b':');
         if brackets {
             text.push_byte(b'[');
         }
@@ -167,15 +178,50 @@ pub struct Identity<'a> {
     pub registration_id: RegistrationId<'a>,
 }
 
-impl fmt::Display for IdScope<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
+/// Text in and out, alike for both ids.
+macro_rules! string_traits {
+    ($($name:ident)+) => { $(
+        impl<'a> TryFrom<&'a str> for $name<'a> {
+            type Error = ConfigError;
+
+            fn try_from(string: &'a str) -> Result<Self, ConfigError> {
+                Self::new(string)
+            }
+        }
+
+        impl AsRef<str> for $name<'_> {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl AsRef<[u8]> for $name<'_> {
+            fn as_ref(&self) -> &[u8] {
+                self.as_bytes()
+            }
+        }
+
+        impl fmt::Display for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )+ };
 }
 
-impl fmt::Display for RegistrationId<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+string_traits! { IdScope RegistrationId }
+
+impl<'a> TryFrom<&'a str> for Endpoint<'a> {
+    type Error = ConfigError;
+
+    fn try_from(string: &'a str) -> Result<Self, ConfigError> {
+        Self::new(string)
     }
 }
 
@@ -189,89 +235,124 @@ impl fmt::Display for Endpoint<'_> {
     }
 }
 
-impl fmt::Debug for IdScope<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl fmt::Debug for RegistrationId<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
 impl fmt::Debug for Endpoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// Whether `text` can be a hub's host name: 1 to [`HOST_MAX`] ASCII letters, digits, `-` and `.`, the first of them a
+/// Whether `name` can be a hub's host name: 1 to [`HOST_MAX`] ASCII letters, digits, `-` and `.`, the first of them a
 /// letter or digit. Nothing else is assumed of a hub.
 #[must_use]
-pub fn is_hub_name(text: &str) -> bool {
-    let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    starts_well && is_made_of(text, HOST_MAX, "-.")
+pub fn is_hub_name(name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
+    name.first().is_some_and(u8::is_ascii_alphanumeric) && is_made_of(name, HOST_MAX, b"-.")
 }
 
-/// Whether `text` can be a device id of a hub: 1 to [`DEVICE_ID_MAX`] ASCII letters, digits and
+/// Whether `id` can be a device id of a hub: 1 to [`DEVICE_ID_MAX`] ASCII letters, digits and
 /// `- : . + % _ # * ? ! ( ) , = @ ; $ '` (Azure IoT Hub documentation, "Device identity properties"). Some of these
 /// characters mean something in a URI or a connection string: encode the id, or refuse it, there.
 #[must_use]
-pub fn is_device_id(text: &str) -> bool {
-    is_made_of(text, DEVICE_ID_MAX, "-:.+%_#*?!(),=@;$'")
+pub fn is_device_id(id: impl AsRef<[u8]>) -> bool {
+    is_made_of(id.as_ref(), DEVICE_ID_MAX, b"-:.+%_#*?!(),=@;$'")
 }
 
-/// Whether `text` is one word, such as a substatus: 1 to [`WORD_MAX`] ASCII letters, digits, `-` and `_`.
+/// Whether `word` is one word, such as a substatus: 1 to [`WORD_MAX`] ASCII letters, digits, `-` and `_`.
 #[must_use]
-pub fn is_word(text: &str) -> bool {
-    is_made_of(text, WORD_MAX, "-_")
+pub fn is_word(word: impl AsRef<[u8]>) -> bool {
+    is_made_of(word.as_ref(), WORD_MAX, b"-_")
 }
 
-/// Whether `text` can be an operation id: ASCII letters, digits, `.`, `-` and `_`, which is what the service uses, but
+/// Whether `id` can be an operation id: ASCII letters, digits, `.`, `-` and `_`, which is what the service uses, but
 /// not `.` or `..`, since it becomes a segment of a path.
 #[must_use]
-pub fn is_operation_id(text: &str) -> bool {
-    (text.len() > 2 || text.bytes().any(|byte| byte != b'.')) && is_made_of(text, usize::MAX, ".-_")
+pub fn is_operation_id(id: impl AsRef<[u8]>) -> bool {
+    let id = id.as_ref();
+    (id.len() > 2 || id.iter().any(|byte| *byte != b'.')) && is_made_of(id, usize::MAX, b".-_")
 }
 
-/// Whether `text` has 1 to `most` bytes, each an ASCII letter, a digit, or one of the others.
-fn is_made_of(text: &str, most: usize, others: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || others.bytes().any(|other| other == byte);
-    (1..=most).contains(&text.len()) && text.bytes().all(fits)
+/// What an id scope may have besides ASCII letters and digits.
+const SCOPE_OTHERS: &[u8] = b"-";
+/// As [`SCOPE_OTHERS`], for a registration id.
+const ID_OTHERS: &[u8] = b"-._:";
+/// As [`SCOPE_OTHERS`], for a host.
+const HOST_OTHERS: &[u8] = b"-._:";
+
+/// Whether there are 1 to `most` bytes, each an ASCII letter, a digit, or one of the others.
+#[inline(never)]
+fn is_made_of(bytes: &[u8], most: usize, others: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.len() <= most && bytes.iter().all(|byte| fits(*byte, others))
 }
 
-fn check_length(text: &str, most: usize) -> Result<(), IdProblem> {
-    match text.len() {
-        0 => Err(IdProblem::Empty),
-        length if length > most => Err(IdProblem::TooLong { length, most }),
-        _ => Ok(()),
+fn fits(byte: u8, others: &[u8]) -> bool {
+    byte.is_ascii_alphanumeric() || others.contains(&byte)
+}
+
+/// What follows `https://`, if that is there.
+fn after_scheme(bytes: &[u8]) -> &[u8] {
+    const SCHEME: &[u8] = b"https://";
+    match bytes.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
+        _ => bytes,
     }
 }
 
-fn starts_with_https(text: &str) -> bool {
-    text.get(.."https://".len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+fn without_slash(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"/").unwrap_or(bytes)
 }
 
 /// Splits the port off; brackets around an IPv6 address are dropped, one without brackets has no port.
-fn split_port(text: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = text.strip_prefix("[").and_then(|rest| split_once(rest, b']')) {
-        return if rest.is_empty() { (host, None) } else { (host, Some(rest.strip_prefix(":").unwrap_or("-"))) };
-    }
-    match split_once(text, b':') {
-        Some((_, port)) if port.bytes().any(|byte| byte == b':') => (text, None),
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
+fn split_port(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let bracket = bytes.strip_prefix(b"[").and_then(|rest| split_at_byte(rest, b']'));
+    match (bracket, split_at_byte(bytes, b':')) {
+        (Some((host, [])), _) => (host, None),
+        (Some((host, rest)), _) => (host, Some(rest.strip_prefix(b":").unwrap_or_default())),
+        (None, Some((host, port))) if !port.contains(&b':') => (host, Some(port)),
+        (None, _) => (bytes, None),
     }
 }
 
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':')
+/// What is before and after the first such byte.
+fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|found| *found == byte)?;
+    Some((bytes.get(..at)?, bytes.get(at.saturating_add(1)..)?))
 }
 
-fn parse_port(digits: &str) -> Option<u16> {
-    parse_decimal(digits.as_bytes()).and_then(|port| u16::try_from(port).ok()).filter(|&port| port != 0)
+/// Why bytes are not 1 to `most`, each of the alphabet.
+fn explain(bytes: &[u8], most: usize, others: &[u8]) -> IdProblem {
+    match bytes.len() {
+        0 => IdProblem::Empty,
+        length if length > most => IdProblem::TooLong { length, most },
+        _ => IdProblem::Character { offset: bytes.iter().position(|byte| !fits(*byte, others)).unwrap_or(0) },
+    }
+}
+
+fn explain_registration_id(string: &str) -> IdProblem {
+    let bytes = string.as_bytes();
+    let of_the_alphabet = is_made_of(bytes, REGISTRATION_ID_MAX, ID_OTHERS);
+    if of_the_alphabet && bytes.first().is_some_and(u8::is_ascii_alphanumeric) {
+        IdProblem::Character { offset: bytes.len().saturating_sub(1) }
+    } else if of_the_alphabet {
+        IdProblem::Character { offset: 0 }
+    } else {
+        explain(bytes, REGISTRATION_ID_MAX, ID_OTHERS)
+    }
+}
+
+fn explain_endpoint(string: &str) -> IdProblem {
+    let rest = after_scheme(string.as_bytes());
+    if rest.windows(3).any(|bytes| bytes == b"://") {
+        return IdProblem::Scheme;
+    }
+    let (host, _) = split_port(without_slash(rest));
+    if is_made_of(host, HOST_MAX, HOST_OTHERS) {
+        return IdProblem::Port;
+    }
+    let skipped = string.len().saturating_sub(rest.len());
+    match explain(host, HOST_MAX, HOST_OTHERS) {
+        IdProblem::Character { offset } => IdProblem::Character { offset: skipped.saturating_add(offset) },
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ pub use message::{Payload, Reply, Request};
 pub use outcome::{Assignment, Failure, Outcome, Record};
 pub use registration::{Action, Operation, Registration};
 pub use secret::{Key, Signature};
+pub use text::{ByteStr, TooSmall};
 pub use time::{Instant, Millis, UnixSeconds, WallAnchor};
 
 /// The README's example compiles.

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::error::{ConfigError, ErrorCode, PayloadProblem, ReplyProblem};
 use crate::ids::{self, Identity};
 use crate::schema::json;
+use crate::text::ByteStr;
 use crate::time::{Instant, Millis, UnixSeconds};
 
 /// The largest message the service takes, in bytes (Azure IoT DPS documentation, "Quotas and limits": 96 KB).
@@ -62,7 +63,7 @@ pub enum Call<'a> {
     /// Ask how a registration is getting on.
     Status {
         /// The id that the register call was answered with.
-        operation_id: &'a str,
+        operation_id: ByteStr<'a>,
     },
     /// Ask for the device's record without registering. HTTPS only.
     Lookup,
@@ -73,7 +74,7 @@ pub enum Call<'a> {
 #[non_exhaustive]
 pub struct Authorization<'a> {
     /// `SharedAccessSignature sr=…`, a secret until it expires.
-    pub token: &'a str,
+    pub token: ByteStr<'a>,
     /// Counts up with every new token: a link whose connection was made with an older one makes a new connection.
     pub generation: u32,
 }
@@ -87,8 +88,8 @@ impl fmt::Debug for Authorization<'_> {
 impl<'a> Authorization<'a> {
     /// The token with its generation.
     #[must_use]
-    pub const fn new(token: &'a str, generation: u32) -> Self {
-        Self { token, generation }
+    pub fn new(token: impl Into<ByteStr<'a>>, generation: u32) -> Self {
+        Self { token: token.into(), generation }
     }
 }
 
@@ -163,23 +164,23 @@ pub struct Reply<'b> {
 #[non_exhaustive]
 pub struct Body<'b> {
     /// Names the operation to poll.
-    pub operation_id: Option<&'b str>,
+    pub operation_id: Option<ByteStr<'b>>,
     /// How far the registration is: the operation's status, or the record's.
     pub status: Option<Status>,
     /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
-    pub substatus: Option<&'b str>,
+    pub substatus: Option<ByteStr<'b>>,
     /// The hub's host name.
-    pub assigned_hub: Option<&'b str>,
+    pub assigned_hub: Option<ByteStr<'b>>,
     /// The device id at the hub.
-    pub device_id: Option<&'b str>,
+    pub device_id: Option<ByteStr<'b>>,
     /// The service's six-digit code.
     pub error_code: Option<u32>,
     /// The service's words about an error.
-    pub message: Option<&'b str>,
+    pub message: Option<ByteStr<'b>>,
     /// By which the service's support finds the request.
-    pub tracking_id: Option<&'b str>,
+    pub tracking_id: Option<ByteStr<'b>>,
     /// When the service noted the error, ISO 8601.
-    pub timestamp: Option<&'b str>,
+    pub timestamp: Option<ByteStr<'b>>,
     /// Where the custom payload's JSON text stands in the reply buffer.
     pub payload: Option<Range<usize>>,
 }
@@ -224,9 +225,9 @@ pub enum Status {
 impl Status {
     /// Reads the service's word; letter case does not matter.
     #[must_use]
-    pub fn from_word(word: &str) -> Self {
+    pub fn from_word(word: impl AsRef<[u8]>) -> Self {
         for status in [Self::Unassigned, Self::Assigning, Self::Assigned, Self::Failed, Self::Disabled] {
-            if word.eq_ignore_ascii_case(status.as_str()) {
+            if word.as_ref().eq_ignore_ascii_case(status.as_str().as_bytes()) {
                 return status;
             }
         }

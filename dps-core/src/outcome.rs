@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use crate::error::{ErrorCode, Evidence, Hint, Hints, ReplyProblem, Verdict, rank};
 use crate::message::Status;
+use crate::text::ByteStr;
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +24,13 @@ pub enum Outcome<'a> {
 #[non_exhaustive]
 pub struct Assignment<'a> {
     /// The hub's host name.
-    pub assigned_hub: &'a str,
+    pub assigned_hub: ByteStr<'a>,
     /// The device id at the hub; case-sensitive there.
-    pub device_id: &'a str,
+    pub device_id: ByteStr<'a>,
     /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
-    pub substatus: Option<&'a str>,
+    pub substatus: Option<ByteStr<'a>>,
     /// The operation that made it; none when the service assigned at once.
-    pub operation_id: Option<&'a str>,
+    pub operation_id: Option<ByteStr<'a>>,
     /// Where the custom payload's JSON text stands in the reply buffer.
     pub payload: Option<Range<usize>>,
 }
@@ -41,15 +42,15 @@ pub struct Record<'a> {
     /// How far the registration is.
     pub status: Status,
     /// The hub's host name, when assigned.
-    pub assigned_hub: Option<&'a str>,
+    pub assigned_hub: Option<ByteStr<'a>>,
     /// The device id at the hub, when assigned.
-    pub device_id: Option<&'a str>,
+    pub device_id: Option<ByteStr<'a>>,
     /// How the assignment came about.
-    pub substatus: Option<&'a str>,
+    pub substatus: Option<ByteStr<'a>>,
     /// The service's six-digit code, when failed.
     pub error_code: Option<u32>,
     /// The service's words, when failed.
-    pub message: Option<&'a str>,
+    pub message: Option<ByteStr<'a>>,
     /// Where the custom payload's JSON text stands in the reply buffer.
     pub payload: Option<Range<usize>>,
 }
@@ -67,11 +68,11 @@ pub struct Failure<'a> {
     /// The service's six-digit code.
     pub error_code: Option<u32>,
     /// By which the service's support finds the request.
-    pub tracking_id: Option<&'a str>,
+    pub tracking_id: Option<ByteStr<'a>>,
     /// The service's words, cut to what fits.
-    pub message: Option<&'a str>,
+    pub message: Option<ByteStr<'a>>,
     /// When the service noted the error, ISO 8601.
-    pub timestamp: Option<&'a str>,
+    pub timestamp: Option<ByteStr<'a>>,
     /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
     pub clock_skew: Option<i64>,
     /// The size in bytes that would have done, where a buffer was too small.

@@ -115,11 +115,11 @@ fn what_was_kept_of_a_refusal_is_told_whole() {
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
     let mut reply = Reply::new(400);
-    reply.body.message = Some("m");
-    reply.body.tracking_id = Some("t");
-    reply.body.timestamp = Some("2026-01-01T00:00:00Z");
+    reply.body.message = Some("m".into());
+    reply.body.tracking_id = Some("t".into());
+    reply.body.timestamp = Some("2026-01-01T00:00:00Z".into());
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
     let told = (failure.message, failure.tracking_id, failure.timestamp, failure.http_status);
-    assert_eq!(told, (Some("m"), Some("t"), Some("2026-01-01T00:00:00Z"), Some(400)));
+    assert_eq!(told, (Some("m".into()), Some("t".into()), Some("2026-01-01T00:00:00Z".into()), Some(400)));
 }

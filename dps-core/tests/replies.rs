@@ -59,20 +59,20 @@ fn assignments_and_records_with_foreign_names_are_invalid_replies() {
     for lookup in [false, true] {
         for name in FOREIGN {
             let good = assigned().body;
-            let hub = with(&good, |body| body.assigned_hub = Some(name));
+            let hub = with(&good, |body| body.assigned_hub = Some(name.into()));
             assert_eq!(problem_of(lookup, &hub), (ErrorCode::InvalidReply, Some(ReplyProblem::Hub)), "{name:?}");
-            let substatus = with(&good, |body| body.substatus = Some(name));
+            let substatus = with(&good, |body| body.substatus = Some(name.into()));
             let expected = (ErrorCode::InvalidReply, Some(ReplyProblem::Substatus));
             assert_eq!(problem_of(lookup, &substatus), expected, "{name:?}");
             // The first of them is a device id that a hub allows.
             if name != FOREIGN[0] {
-                let device = with(&good, |body| body.device_id = Some(name));
+                let device = with(&good, |body| body.device_id = Some(name.into()));
                 let expected = (ErrorCode::InvalidReply, Some(ReplyProblem::DeviceId));
                 assert_eq!(problem_of(lookup, &device), expected, "{name:?}");
             }
         }
         let long = "d".repeat(129);
-        let device = with(&assigned().body, |body| body.device_id = Some(&long));
+        let device = with(&assigned().body, |body| body.device_id = Some(long.as_str().into()));
         assert_eq!(problem_of(lookup, &device), (ErrorCode::InvalidReply, Some(ReplyProblem::DeviceId)));
     }
 }
@@ -84,7 +84,7 @@ fn a_device_id_of_the_hubs_whole_alphabet_is_accepted() {
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
         let (id, _) = sent(&mut machine, 0);
         let mut reply = assigned();
-        reply.body.device_id = Some(device);
+        reply.body.device_id = Some(device.into());
         machine.handle_reply(at(0), id, &reply).unwrap();
         let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!("{device:?}") };
         assert_eq!(assignment.device_id, device);
@@ -105,7 +105,7 @@ fn an_invalid_reply_says_what_is_wrong_with_it() {
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
     let mut reply = assigned();
-    reply.body.assigned_hub = Some("a;b");
+    reply.body.assigned_hub = Some("a;b".into());
     reply.retry_after = Some(dps_core::Millis::from_secs(500));
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
@@ -120,7 +120,7 @@ fn an_operation_id_with_foreign_characters_is_dropped() {
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
         let (id, _) = sent(&mut machine, 0);
         let mut reply = assigning(Some(1));
-        reply.body.operation_id = Some(foreign);
+        reply.body.operation_id = Some(foreign.into());
         machine.handle_reply(at(0), id, &reply).unwrap();
         assert!(machine.operation().is_none(), "{foreign:?} was kept");
         let Did::Wait(until) = step(&mut machine, 0) else { panic!("{foreign:?}") };
@@ -136,7 +136,7 @@ fn a_poll_that_names_a_foreign_operation_keeps_the_known_one() {
     machine.handle_reply(at(0), id, &assigning(Some(1))).unwrap();
     let (id, _) = sent(&mut machine, 1000);
     let mut reply = assigning(Some(1));
-    reply.body.operation_id = Some("../x");
+    reply.body.operation_id = Some("../x".into());
     machine.handle_reply(at(1000), id, &reply).unwrap();
     assert_eq!(sent(&mut machine, 2000).1, Sent::Status("5.op.1".into()));
 }

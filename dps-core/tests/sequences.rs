@@ -281,7 +281,7 @@ impl Seen {
                 Self::Send {
                     id: request.id.get(),
                     call: format!("{:?} {:?}", request.call, request.identity),
-                    token: authorization.token.into(),
+                    token: authorization.token.as_str().into(),
                     generation: authorization.generation,
                     until: request.respond_by.as_millis(),
                 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use dps_core::codec::http::{DEFAULT_PORT, Head, date, read_reply};
 use dps_core::message::Call;
-use dps_core::{Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
+use dps_core::{ByteStr, Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
 use dps_net::{Classified, CurrentPhase, Phase, Proxy, open_tunnel};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
@@ -159,7 +159,7 @@ impl Link for HttpLink {
                 self.client = Some(client);
                 self.last_error = None;
                 let retry_after_ms = reply.retry_after.map(dps_core::Millis::get);
-                let tracking_id = reply.body.tracking_id;
+                let tracking_id = reply.body.tracking_id.map(ByteStr::as_str);
                 debug!(call, status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
                 Ok(reply)
             }

@@ -20,7 +20,7 @@ pub(crate) fn build(
     let method = Method::from_bytes(method(&request.call).as_bytes()).map_err(|_| LinkError::Unsupported)?;
     let mut builder = client.request(method, url).header(ACCEPT, "application/json");
     if let Some(authorization) = request.authorization {
-        let token = Zeroizing::new(authorization.token.to_owned());
+        let token = Zeroizing::new(authorization.token.as_str().to_owned());
         let token = secret_header(token).ok_or(LinkError::Unsupported)?;
         builder = builder.header(AUTHORIZATION, token);
     }

@@ -115,12 +115,13 @@ async fn requests_are_as_the_service_wants_them() {
     let mut server = server(vec![Do::Answer(ASSIGNING); 3]).await;
     let mut link = server.link();
     let payload = Payload::new(r#"{"line":7}"#).unwrap();
-    let calls = [Call::Register { payload: Some(payload) }, Call::Status { operation_id: "5.0/x" }, Call::Lookup];
+    let calls =
+        [Call::Register { payload: Some(payload) }, Call::Status { operation_id: "5.0/x".into() }, Call::Lookup];
     for call in calls {
         let mut buffer = [0; 1024];
         let reply = link.exchange(&server.request(call), &mut buffer).await.unwrap();
         assert_eq!((reply.status, reply.retry_after), (202, Some(Millis::from_secs(3))));
-        assert_eq!((reply.body.operation_id, reply.body.status), (Some("5.0"), Some(Status::Assigning)));
+        assert_eq!((reply.body.operation_id, reply.body.status), (Some("5.0".into()), Some(Status::Assigning)));
     }
     let path = "/0ne00A1B2C3/registrations/dev%3A01";
     let expected = [
@@ -150,7 +151,7 @@ async fn a_connection_that_was_closed_between_polls_is_replaced() {
     let mut buffer = [0; 1024];
     link.exchange(&server.request(Call::Register { payload: None }), &mut buffer).await.unwrap();
     // A close that crosses the next request shows as a cut, which the machine tries again.
-    let status = server.request(Call::Status { operation_id: "5.0" });
+    let status = server.request(Call::Status { operation_id: "5.0".into() });
     let replied = match link.exchange(&status, &mut buffer).await {
         Err(LinkError::Cut) => link.exchange(&status, &mut [0; 1024]).await.map(|reply| reply.status),
         other => other.map(|reply| reply.status),

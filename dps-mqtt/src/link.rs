@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use dps_core::message::Call;
-use dps_core::{Instant, Link, LinkError, Millis, Reply, Request};
+use dps_core::{ByteStr, Instant, Link, LinkError, Millis, Reply, Request};
 use dps_net::{Classified, CurrentPhase, Dialer, Phase};
 use tracing::debug;
 
@@ -137,7 +137,7 @@ impl Link for MqttLink {
                 self.session = Some(session);
                 self.last_error = None;
                 let retry_after_ms = reply.retry_after.map(Millis::get);
-                let tracking_id = reply.body.tracking_id;
+                let tracking_id = reply.body.tracking_id.map(ByteStr::as_str);
                 debug!(status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
                 Ok(reply)
             }

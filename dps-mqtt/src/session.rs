@@ -179,7 +179,7 @@ fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Connect, Clas
     let user = written(|text| mqtt::write_user_name(text, &identity, &options.api_version, &options.user_agent))?;
     let mut connect = Connect::new(identity.registration_id.as_str());
     connect.keep_alive = u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX);
-    connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token));
+    connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token.as_str()));
     Ok(connect)
 }
 

@@ -105,7 +105,7 @@ async fn hint_of_six_hours_with_keep_alive_needs_one_connection() {
     assert_eq!(first.retry_after.map(dps_core::Millis::get), Some(21_600_000));
     let idle = timeout(6 * HOUR, link.idle(Instant::from_millis(0))).await;
     assert!(idle.is_err(), "the connection lives for six hours");
-    link.exchange(&request(2, Call::Status { operation_id: "5.0" }), &mut buffer).await.unwrap();
+    link.exchange(&request(2, Call::Status { operation_id: "5.0".into() }), &mut buffer).await.unwrap();
     link.close().await;
     let (asked, pings) = peer.await.unwrap();
     assert_eq!(asked, 2);

@@ -7,8 +7,8 @@
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
 
-use dps_core::ErrorCode;
 use dps_core::text::Text;
+use dps_core::{ByteStr, ErrorCode};
 
 use crate::result::{Outcome, Refused};
 
@@ -50,15 +50,15 @@ impl dps_span {
     /// No bytes.
     pub(crate) const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
 
-    pub(crate) fn of(text: &str) -> Self {
-        Self { ptr: text.as_ptr().cast(), len: text.len() }
+    pub(crate) fn of<'a>(text: impl Into<ByteStr<'a>>) -> Self {
+        Self::of_bytes(text.into().as_bytes())
     }
 
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr().cast(), len: bytes.len() }
     }
 
-    pub(crate) fn of_option(text: Option<&str>) -> Self {
+    pub(crate) fn of_option<'a>(text: Option<impl Into<ByteStr<'a>>>) -> Self {
         text.map_or(Self::EMPTY, Self::of)
     }
 }

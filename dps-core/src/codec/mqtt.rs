@@ -28,9 +28,9 @@ const REPLY_PREFIX: &str = "$dps/registrations/res/";
 /// Writes the user name of CONNECT. An empty `user_agent` is left out.
 pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version: &str, user_agent: &str) {
     // The service takes scope and id as they are, and only the rest encoded.
-    text.push(identity.id_scope.as_str());
+    text.push(identity.id_scope.as_bytes());
     text.push("/registrations/");
-    text.push(identity.registration_id.as_str());
+    text.push(identity.registration_id.as_bytes());
     text.push("/api-version=");
     text.push_percent(api_version);
     if !user_agent.is_empty() {
@@ -158,7 +158,7 @@ mod tests {
         let body = "{\"registrationId\":\"myRegistrationId\",\"payload\":{\"a\":1}}";
         assert_eq!(written(|text| write_payload(text, &register)), body);
 
-        let status = request(Call::Status { operation_id: "5.31.b-1" });
+        let status = request(Call::Status { operation_id: "5.31.b-1".into() });
         let topic = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=7&operationId=5.31.b-1";
         assert_eq!(written(|text| write_topic(text, &status)), topic);
         assert_eq!(written(|text| write_payload(text, &status)), "");
@@ -196,7 +196,7 @@ mod tests {
             let mut payload = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\"}";
             let reply = read_reply(&topic, &mut payload).unwrap();
             assert_eq!((reply.retry_after, reply.date), (expected.map(Millis::from_secs), None), "{hint}");
-            assert_eq!((reply.body.operation_id, reply.body.status), (Some("5.0"), Some(Status::Assigning)));
+            assert_eq!((reply.body.operation_id, reply.body.status), (Some("5.0".into()), Some(Status::Assigning)));
         }
         let bare = Topic { status: 200, request_id: None, retry_after: None };
         assert_eq!(read_reply(&bare, &mut []), Err(LinkError::InvalidReply));

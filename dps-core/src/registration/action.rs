@@ -3,7 +3,7 @@
 use crate::error::ConfigError;
 use crate::ids::{Endpoint, IdScope, Identity, RegistrationId, is_operation_id};
 use crate::message::{Request, RequestId};
-use crate::text::{self, Text, TooSmall};
+use crate::text::{self, ByteStr, Text, TooSmall};
 use crate::time::Instant;
 
 /// The next thing to do. [`Action::Sign`] and [`Action::Send`] are given once; until they are answered, polling gives
@@ -40,7 +40,7 @@ pub enum Action<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
     pub(super) identity: Identity<'a>,
-    pub(super) id: &'a str,
+    pub(super) id: ByteStr<'a>,
 }
 
 const MAGIC: &str = "dps-operation/1";
@@ -66,7 +66,7 @@ impl<'a> Operation<'a> {
         if !is_operation_id(id) || words.next().is_some() {
             return Err(ConfigError::OperationUnreadable);
         }
-        Ok(Self { identity, id })
+        Ok(Self { identity, id: id.into() })
     }
 
     /// Writes one line: a mark of the format, endpoint, id scope, registration id, operation id. No secret is in it.
@@ -84,7 +84,7 @@ impl<'a> Operation<'a> {
         text.push(MAGIC);
         text.push_byte(b' ');
         self.identity.endpoint.write(text);
-        for word in [self.identity.id_scope.as_str(), self.identity.registration_id.as_str(), self.id] {
+        for word in [self.identity.id_scope.as_bytes(), self.identity.registration_id.as_bytes(), self.id.as_bytes()] {
             text.push_byte(b' ');
             text.push(word);
         }
@@ -92,7 +92,7 @@ impl<'a> Operation<'a> {
 
     /// The service's id of the operation.
     #[must_use]
-    pub const fn id(&self) -> &'a str {
+    pub const fn id(&self) -> ByteStr<'a> {
         self.id
     }
 }

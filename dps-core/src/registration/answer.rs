@@ -10,6 +10,7 @@ use crate::attestation::Attestation;
 use crate::error::{ErrorCode, Misuse, ReplyProblem, Verdict};
 use crate::ids::is_operation_id;
 use crate::message::{LinkError, Reply, RequestId, Status};
+use crate::text::ByteStr;
 use crate::time::{Instant, Millis, WallAnchor};
 
 /// Clocks that differ by less are taken to agree.
@@ -100,7 +101,7 @@ impl<A: Attestation> Registration<'_, A> {
         if let Some(id) = reply.body.operation_id.filter(|id| is_operation_id(id)) {
             self.storage.operation.replace(id);
         }
-        let substatus = reply.body.substatus.unwrap_or("");
+        let substatus = reply.body.substatus.unwrap_or_default();
         let texts = &mut self.storage.texts;
         texts.wipe();
         if let (Some(hub), Some(device)) = (texts.push(hub), texts.push(device)) {
@@ -218,7 +219,7 @@ impl<A: Attestation> Registration<'_, A> {
     fn cause_of(&mut self, now: Instant, code: ErrorCode, reply: &Reply<'_>) -> Cause {
         let texts = &mut self.storage.texts;
         texts.wipe();
-        let mut keep = |text: Option<&str>| text.and_then(|text| texts.push_cut(text));
+        let mut keep = |text: Option<ByteStr<'_>>| text.and_then(|text| texts.push_cut(text));
         // The longest comes last: it is the one that may be cut.
         let tracking_id = keep(reply.body.tracking_id);
         let timestamp = keep(reply.body.timestamp);

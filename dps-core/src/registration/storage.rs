@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 use crate::credentials::Resource;
 use crate::ids::Identity;
-use crate::text::TooSmall;
+use crate::text::{ByteStr, TooSmall};
 
 /// Room for an operation id, in bytes. The service's have about 55.
 pub const OPERATION_ID_MAX: usize = 128;
@@ -78,21 +78,21 @@ impl<'m> Slot<'m> {
     }
 
     /// All that was written.
-    pub(super) fn text(&self) -> &str {
+    pub(super) fn text(&self) -> ByteStr<'_> {
         self.slice(0, self.len)
     }
 
     /// The text at a place that [`Slot::push`] gave.
-    pub(super) fn at(&self, place: Place) -> &str {
+    pub(super) fn at(&self, place: Place) -> ByteStr<'_> {
         self.slice(usize::from(place.start), usize::from(place.end))
     }
 
-    fn slice(&self, start: usize, end: usize) -> &str {
-        self.bytes.get(start..end).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+    fn slice(&self, start: usize, end: usize) -> ByteStr<'_> {
+        ByteStr::new(self.bytes.get(start..end).unwrap_or_default())
     }
 
     /// Replaces what was written by `text`; `false`, and nothing changed, when it does not fit.
-    pub(super) fn replace(&mut self, text: &str) -> bool {
+    pub(super) fn replace(&mut self, text: ByteStr<'_>) -> bool {
         if text.len() > self.size() {
             return false;
         }
@@ -101,24 +101,26 @@ impl<'m> Slot<'m> {
     }
 
     /// Adds a text; `None` when it does not fit.
-    pub(super) fn push(&mut self, text: &str) -> Option<Place> {
+    pub(super) fn push(&mut self, text: ByteStr<'_>) -> Option<Place> {
         let end = self.len.checked_add(text.len())?;
         let place = Place { start: u16::try_from(self.len).ok()?, end: u16::try_from(end).ok()? };
         let room = self.bytes.get_mut(self.len..end)?;
-        for (to, from) in room.iter_mut().zip(text.bytes()) {
-            *to = from;
+        for (to, from) in room.iter_mut().zip(text.as_bytes()) {
+            *to = *from;
         }
         self.len = end;
         Some(place)
     }
 
     /// Adds as much of a text as fits, cut between characters; `None` when nothing does.
-    pub(super) fn push_cut(&mut self, text: &str) -> Option<Place> {
+    pub(super) fn push_cut(&mut self, text: ByteStr<'_>) -> Option<Place> {
         let mut end = text.len().min(self.size().saturating_sub(self.len));
-        while !text.is_char_boundary(end) {
+        let bytes = text.as_bytes();
+        // Not before a continuation byte of UTF-8.
+        while bytes.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
             end = end.saturating_sub(1);
         }
-        self.push(text.get(..end)?).filter(|_| end > 0)
+        self.push(ByteStr::new(bytes.get(..end)?)).filter(|_| end > 0)
     }
 
     /// Forgets what was written and wipes it.
@@ -142,10 +144,10 @@ mod tests {
     fn a_text_is_cut_to_the_room_that_is_left_and_told_when_nothing_is() {
         let mut bytes = [0; 4];
         let mut slot = Slot::new(&mut bytes);
-        let kept = slot.push_cut("aéé").map(|place| slot.at(place) == "aé");
+        let kept = slot.push_cut("aéé".into()).map(|place| slot.at(place) == "aé");
         assert_eq!(kept, Some(true));
-        assert!(slot.push_cut("é").is_none(), "half of it would fit");
-        assert!(slot.push_cut("").is_none());
+        assert!(slot.push_cut("é".into()).is_none(), "half of it would fit");
+        assert!(slot.push_cut("".into()).is_none());
         assert_eq!(slot.text(), "aé");
     }
 }

@@ -8,7 +8,7 @@ pub mod json;
 use crate::ids::RegistrationId;
 use crate::message::{Body, Payload, Status};
 use crate::schema::json::{JsonError, Reader, Span};
-use crate::text::{Text, parse_decimal};
+use crate::text::{ByteStr, Text, parse_decimal};
 
 /// The body is no JSON object in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct NotABody;
 pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: Option<Payload<'_>>) {
     // A registration id holds no character that JSON escapes.
     text.push("{\"registrationId\":\"");
-    text.push(registration_id.as_str());
+    text.push(registration_id.as_bytes());
     text.push_byte(b'"');
     if let Some(payload) = payload {
         text.push(",\"payload\":");
@@ -112,7 +112,7 @@ impl Found {
     fn body<'b>(&self, bytes: &'b [u8]) -> Body<'b> {
         let span = |member: Member| self.0.get(member as usize).filter(|span| span.end > span.start);
         let raw = |member| span(member).and_then(|span| bytes.get(span.start..span.end));
-        let text = |member| raw(member).and_then(|found| core::str::from_utf8(found).ok());
+        let text = |member| raw(member).map(ByteStr::new);
         let number = |member| raw(member).and_then(parse_decimal);
         Body {
             operation_id: text(Member::OperationId),
@@ -147,14 +147,17 @@ mod tests {
     fn a_registration_state_that_is_null_counts_as_absent() {
         let mut text = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\",\"registrationState\":null}";
         let body = read_body(&mut text).unwrap();
-        assert_eq!((body.operation_id, body.status, body.device_id), (Some("5.0"), Some(Status::Assigning), None));
+        assert_eq!(
+            (body.operation_id, body.status, body.device_id),
+            (Some("5.0".into()), Some(Status::Assigning), None)
+        );
     }
 
     #[test]
     fn blanks_around_members_that_are_not_read_change_nothing() {
         let mut spaced = *b"{ \"unknown\" : 1 , \"operationId\" : \"5.0\" , \"registrationState\" : { \"x\" : [ ] , \"deviceId\" : \"d\" } }";
         let body = read_body(&mut spaced).unwrap();
-        assert_eq!((body.operation_id, body.device_id), (Some("5.0"), Some("d")));
+        assert_eq!((body.operation_id, body.device_id), (Some("5.0".into()), Some("d".into())));
         for broken in ["{\"unknown\": }", "{\"registrationState\": {\"x\": }}"] {
             assert_eq!(read_body(&mut std::vec::Vec::from(broken)), Err(NotABody), "{broken}");
         }

@@ -4,10 +4,12 @@
 //! room it takes. Nothing here panics or divides 64-bit numbers.
 
 mod base64;
+mod byte_str;
 
 use thiserror::Error;
 
 pub use base64::{Base64Error, decode_base64};
+pub use byte_str::ByteStr;
 
 /// The buffer is too small for what was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -67,9 +69,10 @@ impl<'b> Text<'b> {
         self.len = self.len.saturating_add(bytes.len());
     }
 
-    /// Writes text as it is.
-    pub fn push(&mut self, text: &str) {
-        self.push_bytes(text.as_bytes());
+    /// Writes a string as it is.
+    #[inline]
+    pub fn push(&mut self, string: impl AsRef<[u8]>) {
+        self.push_bytes(string.as_ref());
     }
 
     /// Writes one byte.
@@ -80,9 +83,14 @@ impl<'b> Text<'b> {
         self.len = self.len.saturating_add(1);
     }
 
-    /// Writes `text` with everything outside the unreserved set of RFC 3986 as `%` and two upper-case hex digits.
-    pub fn push_percent(&mut self, text: &str) {
-        for byte in text.bytes() {
+    /// Writes a string with everything outside the unreserved set of RFC 3986 as `%` and two upper-case hex digits.
+    #[inline]
+    pub fn push_percent(&mut self, string: impl AsRef<[u8]>) {
+        self.push_percent_bytes(string.as_ref());
+    }
+
+    fn push_percent_bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             if is_unreserved(byte) {
                 self.push_byte(byte);
             } else {
@@ -176,10 +184,10 @@ pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
-/// The length of `text` once percent-encoded.
+/// The length of a string once percent-encoded.
 #[must_use]
-pub fn percent_len(text: &str) -> usize {
-    text.bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).fold(0, usize::saturating_add)
+pub fn percent_len(string: impl AsRef<[u8]>) -> usize {
+    string.as_ref().iter().map(|byte| if is_unreserved(*byte) { 1 } else { 3 }).fold(0, usize::saturating_add)
 }
 
 fn hex_digit(nibble: u8) -> u8 {

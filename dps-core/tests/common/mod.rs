@@ -67,7 +67,7 @@ fn did(action: Action<'_>) -> Did {
             id: request.id,
             sent: match request.call {
                 Call::Register { .. } => Sent::Register,
-                Call::Status { operation_id } => Sent::Status(operation_id.into()),
+                Call::Status { operation_id } => Sent::Status(operation_id.as_str().into()),
                 Call::Lookup => Sent::Lookup,
                 _ => panic!("unknown call"),
             },
@@ -92,16 +92,16 @@ pub fn assigning(hint: Option<u32>) -> Reply<'static> {
     let mut reply = Reply::new(202);
     reply.retry_after = hint.map(Millis::from_secs);
     reply.body.status = Some(Status::Assigning);
-    reply.body.operation_id = Some("5.op.1");
+    reply.body.operation_id = Some("5.op.1".into());
     reply
 }
 
 pub fn assigned() -> Reply<'static> {
     let mut reply = Reply::new(200);
     reply.body.status = Some(Status::Assigned);
-    reply.body.assigned_hub = Some("hub-a.test");
-    reply.body.device_id = Some("dev-01");
-    reply.body.substatus = Some("initialAssignment");
+    reply.body.assigned_hub = Some("hub-a.test".into());
+    reply.body.device_id = Some("dev-01".into());
+    reply.body.substatus = Some("initialAssignment".into());
     reply
 }
 
@@ -110,8 +110,8 @@ pub fn error(status: u16, hint: Option<u32>) -> Reply<'static> {
     reply.retry_after = hint.map(Millis::from_secs);
     let body: &mut Body<'_> = &mut reply.body;
     body.error_code = Some(u32::from(status) * 1000 + 2);
-    body.tracking_id = Some("6f1e0f0a-0000-4000-8000-000000000001");
-    body.message = Some("the service's words");
+    body.tracking_id = Some("6f1e0f0a-0000-4000-8000-000000000001".into());
+    body.message = Some("the service's words".into());
     reply
 }
 

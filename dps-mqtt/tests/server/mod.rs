@@ -325,7 +325,7 @@ impl Server {
     }
 
     pub fn status(&self, id: u32) -> Request<'_> {
-        self.request(id, 1, Call::Status { operation_id: "5.0" })
+        self.request(id, 1, Call::Status { operation_id: "5.0".into() })
     }
 
     /// The next thing that the server saw, within ten seconds.

@@ -86,7 +86,7 @@ impl MqttPairLink {
         let mut connect = Connect::new(request.identity.registration_id.as_str());
         connect.keep_alive = self.keep_alive;
         let user = written(|text| mqtt::write_user_name(text, &request.identity, DEFAULT_API_VERSION, "pair"))?;
-        connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token));
+        connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token.as_str()));
         connection.send(&Packet::Connect(connect)).await?;
         match connection.next().await? {
             Packet::ConnAck(ack) if ack.code as u8 == 0 => {}
@@ -114,7 +114,7 @@ impl Link for MqttPairLink {
         let weather = Weather::next(&mut self.weather);
         weather.before(&self.world).await?;
         let generation = request.authorization.map(|authorization| authorization.generation);
-        let token = request.authorization.map_or("", |authorization| authorization.token).to_owned();
+        let token = request.authorization.map_or("", |authorization| authorization.token.as_str()).to_owned();
         // As a link should: the connection counts as gone until the reply is here.
         let old = self.connection.take();
         let mut connection = match old.filter(|connection| connection.generation == generation) {

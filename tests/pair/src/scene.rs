@@ -217,12 +217,14 @@ pub fn end(registration: &Registration<'_>, buffer: &[u8]) -> End {
     let text = |range: std::ops::Range<usize>| String::from_utf8(buffer[range].to_vec()).expect("JSON is text");
     match registration.outcome().expect("it is over") {
         Outcome::Assigned(assignment) => End::Assigned {
-            hub: assignment.assigned_hub.into(),
-            device: assignment.device_id.into(),
-            substatus: assignment.substatus.map(Into::into),
+            hub: assignment.assigned_hub.as_str().into(),
+            device: assignment.device_id.as_str().into(),
+            substatus: assignment.substatus.map(|word| word.as_str().into()),
             payload: assignment.payload.map(text),
         },
-        Outcome::Record(record) => End::Record(record.status.as_str().into(), record.assigned_hub.map(Into::into)),
+        Outcome::Record(record) => {
+            End::Record(record.status.as_str().into(), record.assigned_hub.map(|hub| hub.as_str().into()))
+        }
         Outcome::Failed(failure) => End::Failed {
             code: failure.code,
             verdict: failure.verdict,

@@ -43,13 +43,13 @@ impl Front<'_> {
         let caller = Caller {
             id_scope: request.identity.id_scope.as_str(),
             registration_id: request.identity.registration_id.as_str(),
-            token: request.authorization.map(|authorization| authorization.token),
+            token: request.authorization.map(|authorization| authorization.token.as_str()),
             api_version: DEFAULT_API_VERSION,
             protocol: Protocol::Http,
         };
         let reply = match request.call {
             Call::Register { .. } => self.service.register(now, &caller, b""),
-            Call::Status { operation_id } => self.service.operation_status(now, &caller, operation_id),
+            Call::Status { operation_id } => self.service.operation_status(now, &caller, operation_id.as_str()),
             _ => return Err(LinkError::Unsupported),
         };
         let too_large = LinkError::ReplyTooLarge { needed: Some(reply.body.len()) };

@@ -23,7 +23,8 @@ pub(crate) fn run(front: &RefCell<Front<'_>>, devices: u32, assignments: &mut Se
     while next < devices || !registered.is_empty() {
         let at = front.world.millis();
         registered.retain(|(index, operation_id)| {
-            let assigned = ask(front, *index, Call::Status { operation_id }) == Answer::Assigned;
+            let assigned =
+                ask(front, *index, Call::Status { operation_id: operation_id.as_str().into() }) == Answer::Assigned;
             assignments.add(at, u32::from(assigned));
             !assigned
         });
@@ -64,7 +65,7 @@ fn ask(front: &mut Front<'_>, index: u32, call: Call<'_>) -> Answer {
     let reply = front.answer(&request, &mut buffer).expect("a reply");
     match (reply.body.status, reply.body.operation_id) {
         (Some(Status::Assigned), _) => Answer::Assigned,
-        (Some(Status::Assigning), Some(operation_id)) => Answer::Assigning(operation_id.into()),
+        (Some(Status::Assigning), Some(operation_id)) => Answer::Assigning(operation_id.as_str().into()),
         _ => Answer::Refused,
     }
 }

@@ -92,9 +92,9 @@ pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mu
         failure.write(dps_failure {
             http_status: error.http_status.map_or(0, u32::from),
             service_code: error.service_code.unwrap_or(0),
-            tracking_id: dps_span::of(&error.tracking_id),
-            message: dps_span::of(&error.message),
-            timestamp: dps_span::of(&error.timestamp),
+            tracking_id: dps_span::of(error.tracking_id.as_str()),
+            message: dps_span::of(error.message.as_str()),
+            timestamp: dps_span::of(error.timestamp.as_str()),
             clock_skew_s: error.clock_skew_s.unwrap_or(0),
             needed: error.needed.unwrap_or(0),
             reply_problem: reply_problem(error.reply_problem),
