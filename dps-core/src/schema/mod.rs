@@ -4,10 +4,11 @@
 //! two equal ones the last counts. It knows no transport.
 
 pub mod json;
+mod string;
 
 use crate::ids::RegistrationId;
 use crate::message::{Body, Payload, Status};
-use crate::schema::json::{JsonError, Reader, Span};
+use crate::schema::json::{Span, Step, Walk};
 use crate::text::{ByteStr, Text, parse_decimal};
 
 /// The body is no JSON object in UTF-8.
@@ -33,24 +34,23 @@ pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'
 /// # Errors
 /// [`NotABody`] when it is no JSON object in UTF-8.
 pub fn read_body(bytes: &mut [u8]) -> Result<Body<'_>, NotABody> {
-    if core::str::from_utf8(bytes).is_err() {
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    let mut found = Found::default();
+    if !is_object || core::str::from_utf8(bytes).is_err() || !found.walk(bytes) {
         return Err(NotABody);
     }
-    let mut found = Found::default();
-    json::read_object(bytes, &mut |reader, key| found.member(reader, key, Level::Top)).map_err(|_| NotABody)?;
+    found.unescape(bytes);
     Ok(found.body(bytes))
 }
 
-/// Where a member stands: at the top, inside the registration state, or at either (a bare registration state has at
-/// the top what else stands inside one).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Top,
-    State,
-    Either,
-}
+/// At the top.
+const TOP: u8 = 1;
+/// Inside the registration state.
+const STATE: u8 = 2;
+/// At either: a bare registration state has at the top what else is inside one.
+const EITHER: u8 = TOP | STATE;
 
-/// The members that are read, each with a place in [`Found`].
+/// The members that are read, each with its index in [`MEMBERS`]. Strings come first.
 #[derive(Clone, Copy)]
 enum Member {
     OperationId,
@@ -59,59 +59,91 @@ enum Member {
     Substatus,
     AssignedHub,
     DeviceId,
-    ErrorCode,
-    Code,
     ErrorMessage,
     Message,
     TrackingId,
     Timestamp,
+    ErrorCode,
+    Code,
     Payload,
 }
 
-/// A table rather than a `match`: in firmware it is half the size.
-const MEMBERS: [(&[u8], Level, Member); COUNT] = [
-    (b"operationId", Level::Top, Member::OperationId),
-    (b"status", Level::Top, Member::Status),
-    (b"status", Level::State, Member::RecordStatus),
-    (b"substatus", Level::Either, Member::Substatus),
-    (b"assignedHub", Level::Either, Member::AssignedHub),
-    (b"deviceId", Level::Either, Member::DeviceId),
-    (b"errorCode", Level::Either, Member::ErrorCode),
-    (b"code", Level::Either, Member::Code),
-    (b"errorMessage", Level::Either, Member::ErrorMessage),
-    (b"message", Level::Either, Member::Message),
-    (b"trackingId", Level::Top, Member::TrackingId),
-    (b"timestampUtc", Level::Top, Member::Timestamp),
-    (b"payload", Level::Either, Member::Payload),
+/// The number of members that are strings.
+const STRINGS: usize = Member::ErrorCode as usize;
+
+const MEMBERS: [(&[u8], u8); COUNT] = [
+    (b"operationId", TOP),
+    (b"status", TOP),
+    (b"status", STATE),
+    (b"substatus", EITHER),
+    (b"assignedHub", EITHER),
+    (b"deviceId", EITHER),
+    (b"errorMessage", EITHER),
+    (b"message", EITHER),
+    (b"trackingId", TOP),
+    (b"timestampUtc", TOP),
+    (b"errorCode", EITHER),
+    (b"code", EITHER),
+    (b"payload", EITHER),
 ];
 const COUNT: usize = Member::Payload as usize + 1;
 
-/// Where the known members stand; an empty span is none.
+/// Where the values of the known members are; an empty span is none.
 #[derive(Default)]
 struct Found([Span; COUNT]);
 
 impl Found {
-    fn member(&mut self, reader: &mut Reader<'_>, key: Span, level: Level) -> Result<(), JsonError> {
-        let is_object = reader.next_is(b'{');
-        let name = reader.bytes(key);
-        if level == Level::Top && name == b"registrationState" && is_object {
-            return reader.members(&mut |reader, key| self.member(reader, key, Level::State));
+    /// Looks for the members; `false` when `text` is not JSON.
+    fn walk(&mut self, text: &[u8]) -> bool {
+        let mut walk = Walk::new(text);
+        let mut is_in_state = false;
+        loop {
+            let step = walk.step();
+            match step {
+                Step::Invalid => return false,
+                Step::End => return true,
+                Step::Closed => continue,
+                Step::Value | Step::Opened => {}
+            }
+            let (start, is_opened) = (walk.start, step == Step::Opened);
+            if walk.depth == 1 {
+                let is_object = text.get(start) == Some(&b'{');
+                is_in_state = is_object && string::is_name(text, walk.key, b"registrationState");
+            }
+            let level = match walk.depth {
+                1 => TOP,
+                2 if is_in_state => STATE,
+                _ => 0,
+            };
+            if let Some(place) = self.place(text, walk.key, level) {
+                if is_opened && !walk.finish() {
+                    return false;
+                }
+                *place = Span { start, end: walk.at };
+            }
         }
-        let is_it = |row: &&(&[u8], Level, Member)| row.0 == name && (row.1 == level || row.1 == Level::Either);
-        let Some(&(_, _, member)) = MEMBERS.iter().find(is_it) else { return Ok(()) };
-        let span = match member {
-            Member::ErrorCode | Member::Code | Member::Payload => reader.skip()?,
-            _ => reader.string()?.unwrap_or_default(),
-        };
-        if let Some(place) = self.0.get_mut(member as usize) {
-            *place = span;
+    }
+
+    /// The place of the member with this key at this level.
+    fn place(&mut self, text: &[u8], key: Span, level: u8) -> Option<&mut Span> {
+        let mut rows = MEMBERS.iter().zip(&mut self.0);
+        rows.find(|((name, at), _)| at & level != 0 && string::is_name(text, key, name)).map(|(_, place)| place)
+    }
+
+    /// Unescapes the strings; what has another type counts as absent.
+    fn unescape(&mut self, text: &mut [u8]) {
+        for span in self.0.iter_mut().take(STRINGS) {
+            *span = match text.get(span.start) {
+                Some(b'"') => {
+                    string::unescape(text, Span { start: span.start.wrapping_add(1), end: span.end.wrapping_sub(1) })
+                }
+                _ => Span::default(),
+            };
         }
-        Ok(())
     }
 
     fn body<'b>(&self, bytes: &'b [u8]) -> Body<'b> {
-        let span = |member: Member| self.0.get(member as usize).filter(|span| span.end > span.start);
-        let raw = |member| span(member).and_then(|span| bytes.get(span.start..span.end));
+        let raw = |member: Member| self.0.get(member as usize).map(|span| span.of(bytes)).filter(|raw| !raw.is_empty());
         let text = |member| raw(member).map(ByteStr::new);
         let number = |member| raw(member).and_then(parse_decimal);
         Body {
@@ -124,8 +156,10 @@ impl Found {
             message: text(Member::ErrorMessage).or_else(|| text(Member::Message)),
             tracking_id: text(Member::TrackingId),
             timestamp: text(Member::Timestamp),
-            payload: span(Member::Payload)
-                .filter(|_| raw(Member::Payload) != Some(b"null"))
+            payload: self
+                .0
+                .get(Member::Payload as usize)
+                .filter(|span| !matches!(span.of(bytes), b"" | b"null"))
                 .map(|span| span.start..span.end),
         }
     }
@@ -137,10 +171,64 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_member_has_its_own_place() {
-        for (index, (_, _, member)) in MEMBERS.iter().enumerate() {
-            assert_eq!(*member as usize, index);
+    fn every_member_is_read_where_it_counts() {
+        const TOP: &str = r#""operationId":"o","status":"assigning","substatus":"s","assignedHub":"h","deviceId":"d",
+            "errorCode":401002,"code":7,"errorMessage":"e","message":"m","trackingId":"t","timestampUtc":"u","payload":[{}]"#;
+        let mut text = std::format!("{{{TOP}}}").into_bytes();
+        let payload = text.windows(4).position(|bytes| bytes == b"[{}]").unwrap();
+        let at_top = Body {
+            operation_id: Some("o".into()),
+            status: Some(Status::Assigning),
+            substatus: Some("s".into()),
+            assigned_hub: Some("h".into()),
+            device_id: Some("d".into()),
+            error_code: Some(401_002),
+            message: Some("e".into()),
+            tracking_id: Some("t".into()),
+            timestamp: Some("u".into()),
+            payload: Some(payload..payload + 4),
+        };
+        assert_eq!(read_body(&mut text), Ok(at_top.clone()));
+
+        let mut text = std::format!("{{\"registrationState\":{{{TOP}}}}}").into_bytes();
+        let payload = payload + "\"registrationState\":{".len();
+        let in_state = Body {
+            operation_id: None,
+            tracking_id: None,
+            timestamp: None,
+            payload: Some(payload..payload + 4),
+            ..at_top
+        };
+        assert_eq!(read_body(&mut text), Ok(in_state));
+
+        let mut text = std::format!("{{\"x\":{{{TOP}}},\"registrationState\":[{{{TOP}}}]}}").into_bytes();
+        assert_eq!(read_body(&mut text), Ok(Body::default()), "they count nowhere else");
+    }
+
+    #[test]
+    fn last_of_two_equal_members_counts() {
+        let mut text = *br#"{"deviceId":"a","deviceId":"b","assignedHub":"a","assignedHub":null,"code":1,"code":{},"payload":{}, "payload" : null}"#;
+        assert_eq!(read_body(&mut text), Ok(Body { device_id: Some("b".into()), ..Body::default() }));
+    }
+
+    #[test]
+    fn status_of_the_operation_and_texts_of_errors_come_before_others() {
+        let mut text = *br#"{"message":"m","errorMessage":"e","code":1,"errorCode":2,"registrationState":{"status":"failed"},"status":"assigned"}"#;
+        let body = read_body(&mut text).unwrap();
+        assert_eq!((body.status, body.message, body.error_code), (Some(Status::Assigned), Some("e".into()), Some(2)));
+        let mut text = *br#"{"message":"m","code":1,"registrationState":{"status":"failed"}}"#;
+        let body = read_body(&mut text).unwrap();
+        assert_eq!((body.status, body.message, body.error_code), (Some(Status::Failed), Some("m".into()), Some(1)));
+    }
+
+    #[test]
+    fn body_that_is_refused_stays_as_it_is() {
+        for refused in ["{\"deviceId\":\"\\u0061\"", "[{\"deviceId\":\"\\u0061\"}]", "\"\\u0061\"", ""] {
+            let mut text = std::vec::Vec::from(refused);
+            assert_eq!(read_body(&mut text), Err(NotABody), "{refused}");
+            assert_eq!(text, refused.as_bytes());
         }
+        assert_eq!(read_body(&mut b"{\"x\":\"\xFF\"}".clone()), Err(NotABody));
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! Strings of JSON text that was checked: compared as they stand, and unescaped in place, since they never grow.
+
+use super::json::Span;
+
+/// Whether the string between the quotes at `span` is `name`, which holds neither quotes nor characters beyond ASCII.
+pub(crate) fn is_name(text: &[u8], span: Span, name: &[u8]) -> bool {
+    let mut at = span.start;
+    for expected in name {
+        // What follows the string is a quote.
+        let (character, next) = character(text, at);
+        if character != u32::from(*expected) {
+            return false;
+        }
+        at = next;
+    }
+    at == span.end
+}
+
+/// Unescapes the string between the quotes at `span`, and returns where it is then.
+pub(crate) fn unescape(text: &mut [u8], span: Span) -> Span {
+    let (mut from, mut to) = (span.start, span.start);
+    while from < span.end {
+        let (character, next) = character(text, from);
+        let mut utf8 = [character as u8, 0, 0, 0];
+        let mut length = 1;
+        if next > from.wrapping_add(1) {
+            let character = char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
+            length = character.encode_utf8(&mut utf8).len();
+        }
+        for byte in utf8.iter().take(length) {
+            if let Some(place) = text.get_mut(to) {
+                *place = *byte;
+            }
+            to = to.wrapping_add(1);
+        }
+        from = next;
+    }
+    Span { start: span.start, end: to }
+}
+
+/// The byte at `at`, or the character that an escape there stands for, and the offset after it. Half a surrogate pair
+/// is returned as it is.
+fn character(text: &[u8], at: usize) -> (u32, usize) {
+    let byte = |ahead: usize| text.get(at.wrapping_add(ahead)).copied().unwrap_or(0);
+    if byte(0) != b'\\' {
+        return (u32::from(byte(0)), at.wrapping_add(1));
+    }
+    let plain = match byte(1) {
+        b'b' => b'\x08',
+        b'f' => b'\x0C',
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'u' => {
+            let (high, next) = (unit(text, at), at.wrapping_add(6));
+            let low = unit(text, next);
+            return match (high, low) {
+                (0xD800..=0xDBFF, 0xDC00..=0xDFFF) => {
+                    (0x1_0000_u32.wrapping_add((high & 0x3FF) << 10).wrapping_add(low & 0x3FF), next.wrapping_add(6))
+                }
+                _ => (high, next),
+            };
+        }
+        other => other,
+    };
+    (u32::from(plain), at.wrapping_add(2))
+}
+
+/// The number in a `\u` escape; 0 where there is none.
+fn unit(text: &[u8], at: usize) -> u32 {
+    match text.get(at..at.wrapping_add(6)) {
+        Some([b'\\', b'u', digits @ ..]) => digits.iter().fold(0, |unit, digit| {
+            let letter = if *digit > b'9' { 9 } else { 0 };
+            (unit << 4) | u32::from((digit & 15).wrapping_add(letter))
+        }),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    /// The string that `quoted` is.
+    fn unescaped(quoted: &str) -> String {
+        let mut text = Vec::from(quoted);
+        let span = unescape(&mut text, Span { start: 1, end: quoted.len() - 1 });
+        String::from_utf8(span.of(&text).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn escapes_are_replaced_and_half_surrogate_pairs_become_u_fffd() {
+        assert_eq!(unescaped(r#""a\"\\\/\b\f\n\r\t\u00e9\u20AC\ud83d\ude00z""#), "a\"\\/\u{8}\u{c}\n\r\té€😀z");
+        assert_eq!(unescaped(r#""\ud83dx\ude00\ud83d\u0041""#), "\u{FFFD}x\u{FFFD}\u{FFFD}A");
+    }
+
+    #[test]
+    fn name_is_recognized_with_escapes_and_only_whole() {
+        for (quoted, is_it) in [
+            (r#""name""#, true),
+            (r#""n\u0061m\u0065""#, true),
+            (r#""nam""#, false),
+            (r#""names""#, false),
+            (r#""nam\n""#, false),
+            (r#""nam\u0165""#, false),
+            ("\"nam\u{e5}\"", false),
+            (r#""""#, false),
+        ] {
+            assert_eq!(
+                is_name(quoted.as_bytes(), Span { start: 1, end: quoted.len() - 1 }, b"name"),
+                is_it,
+                "{quoted}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_that_serde_json_writes_is_unescaped(value in "\\PC{0,30}", controls in "[\\x00-\\x1f]{0,4}") {
+            let value = value + &controls;
+            prop_assert_eq!(unescaped(&serde_json::json!(value).to_string()), value);
+        }
+
+        #[test]
+        fn any_string_of_escapes_is_what_serde_json_reads(units in prop::collection::vec(1_u16.., 0..12)) {
+            let quoted = units.iter().fold(String::from("\""), |text, unit| text + &std::format!("\\u{unit:04x}")) + "\"";
+            prop_assert_eq!(unescaped(&quoted), String::from_utf16_lossy(&units));
+        }
+    }
+}
