@@ -1,14 +1,14 @@
-//! Builds the firmware examples, looks into the images and runs them in QEMU.
+//! Builds the firmware examples for every target that is checked, looks into the images and runs them in QEMU.
 //!
 //! On the stable toolchain with the target's prebuilt library where that can be had; the note printed says how it was
 //! built. The core is never rebuilt to abort at once: then no panic would show, and the check could not fail.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
+use crate::cores::{CHECKED, M4};
 use crate::image::Image;
-use crate::run::{Outcome, command, exists, run, target_dir};
-use crate::setup::{Bare, TARGETS, bare};
+use crate::run::{Outcome, run, target_dir};
+use crate::setup::{Bare, bare};
 
 const FLOW: &str = "examples/bare-flow/Cargo.toml";
 const EMBASSY: &str = "examples/embassy/Cargo.toml";
@@ -25,20 +25,24 @@ pub(crate) fn check() -> Outcome {
                 "built by Debian's compiler, the library along with it (no prebuilt one can be had here)",
         }
     );
-    println!("{:<23} {:<8} {:>7} {:>5}", "whole HTTP registration", "sha2", "flash", "RAM");
-    for target in TARGETS {
+    println!("{:<27} {:<8} {:>7} {:>5}", "whole HTTP registration", "sha2", "flash", "RAM");
+    for core in CHECKED {
+        let target = core.target;
         for (name, flags) in [("plain", ""), ("compact", COMPACT)] {
             let image = build(&way, target, flags, &[])?;
             let found = Image::without_panic_and_heap(&image).map_err(|error| format!("{target}, {name}: {error}"))?;
-            println!("{target:<23} {name:<8} {:>7} {:>5}", found.flash, found.ram);
-            emulate(&image)?;
+            if found.ram > 0 {
+                return Err(format!("{target}, {name}: {} bytes of static RAM, where none is needed", found.ram));
+            }
+            println!("{target:<27} {name:<8} {:>7} {:>5}", found.flash, found.ram);
+            run(&mut core.board.emulator(&image, "none")?)?;
         }
     }
-    let control = Image::read(&build(&way, TARGETS[0], "", &["--features", "control"])?)?;
+    let control = Image::read(&build(&way, M4.target, "", &["--features", "control"])?)?;
     if !control.panics() {
         return Err("the image with a panic on purpose shows none: the check is blind".into());
     }
-    compile(&way, EMBASSY, TARGETS[0], "", &["--lib"])
+    CHECKED.iter().try_for_each(|core| compile(&way, EMBASSY, core.target, "", &["--lib"]))
 }
 
 /// The image of the flow example.
@@ -57,21 +61,4 @@ fn compile(way: &Bare, manifest: &str, target: &str, flags: &str, more: &[&str])
     let arguments = ["build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target", target];
     let mut cargo = way.cargo(&arguments);
     run(cargo.args(more).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", out_dir()))
-}
-
-/// Runs the image on a Cortex-M4 board; its exit status is the result. An image for Cortex-M0 runs there too.
-fn emulate(image: &Path) -> Outcome {
-    run(&mut qemu(image)?)
-}
-
-/// QEMU with an image on a Cortex-M4 board; `timeout` ends an image that hangs.
-pub(crate) fn qemu(image: &Path) -> Result<Command, String> {
-    if !exists("qemu-system-arm") {
-        return Err("qemu-system-arm is missing; `cargo xtask setup` installs it".into());
-    }
-    let board = ["-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"];
-    let semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel"];
-    let mut qemu = command("timeout", ["60", "qemu-system-arm"].iter().chain(&board).chain(&semihosting));
-    qemu.arg(image);
-    Ok(qemu)
 }

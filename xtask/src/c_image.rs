@@ -5,25 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bare::{COMPACT, qemu};
-use crate::run::{command, exists, output, run, target_dir};
+use crate::bare::COMPACT;
+use crate::cores::Core;
+use crate::run::{command, output, run, target_dir};
 use crate::setup::{Bare, Rebuild, bare, bare_for, rebuild};
-
-/// A processor that firmware is measured on.
-pub(crate) struct Core {
-    pub(crate) name: &'static str,
-    pub(crate) target: &'static str,
-    flags: &'static [&'static str],
-}
-
-pub(crate) const M4: Core = Core {
-    name: "Cortex-M4",
-    target: "thumbv7em-none-eabihf",
-    flags: &["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
-};
-
-pub(crate) const M0_PLUS: Core =
-    Core { name: "Cortex-M0+", target: "thumbv6m-none-eabi", flags: &["-mcpu=cortex-m0plus", "-mthumb"] };
 
 /// How the library is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,36 +81,34 @@ pub(crate) fn library_for(target: &str, build: Build) -> Result<PathBuf, String>
     Ok(folder.join(target).join("firmware"))
 }
 
-/// Where what every image needs stands.
-const BOARD: &str = "examples/c/cortex_m";
-/// What belongs to every image: start-up, output, and what compilers call by name.
-const BOARD_SOURCES: [&str; 3] = ["startup.c", "semihosting.c", "memory.c"];
+/// What images for every board share.
+const SHARED: &str = "examples/c/firmware";
+/// What belongs to every image of a board: start-up and output.
+const BOARD_SOURCES: [&str; 2] = ["startup.c", "semihosting.c"];
 
 /// Links C sources with the library, and gives the image's path.
 pub(crate) fn link(core: &Core, library: &Path, name: &str, sources: &[String]) -> Result<PathBuf, String> {
-    if !exists("arm-none-eabi-gcc") {
-        return Err("arm-none-eabi-gcc is missing; `cargo xtask setup` installs it".into());
-    }
     let image = library.join(format!("{name}.elf"));
-    let board = BOARD_SOURCES.map(|source| format!("{BOARD}/{source}"));
-    let script = format!("{BOARD}/link.ld");
+    let folder = core.board.folder;
+    let board = BOARD_SOURCES.map(|source| format!("{folder}/{source}"));
+    let (memory, script) = (format!("{SHARED}/memory.c"), format!("{folder}/link.ld"));
     let warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
     // Without these the compiler would see memcpy in the loop that is memcpy.
     let plain = ["-Os", "-ffreestanding", "-fno-builtin", "-fno-tree-loop-distribute-patterns"];
     let sections = ["-ffunction-sections", "-fdata-sections", "-nostartfiles", "-nostdlib", "-T", &script];
     let linking = ["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-Wl,-z,noexecstack"];
-    let mut gcc = command("arm-none-eabi-gcc", core.flags);
-    gcc.args(warnings).args(plain).args(sections).args(linking);
-    gcc.args(["-Ibindings/c/include", "-Ibindings/c/sizes"]).arg(format!("-I{BOARD}"));
-    gcc.args(sources).args(board).arg("-L").arg(library).args(["-ldps", "-lgcc", "-o"]).arg(&image);
+    let mut gcc = core.board.tool("gcc")?;
+    gcc.args(core.flags).args(warnings).args(plain).args(sections).args(linking);
+    gcc.args(["-Ibindings/c/include", "-Ibindings/c/sizes"]).arg(format!("-I{SHARED}"));
+    gcc.args(sources).args(board).arg(memory).arg("-L").arg(library).args(["-ldps", "-lgcc", "-o"]).arg(&image);
     run(&mut gcc)?;
     Ok(image)
 }
 
 /// Runs an image and gives what it printed; an error when it ended with another status than 0.
-pub(crate) fn emulate(image: &Path) -> Result<String, String> {
+pub(crate) fn emulate(core: &Core, image: &Path) -> Result<String, String> {
     // Semihosting prints on stderr.
-    let ran = qemu(image)?.output().map_err(|error| format!("cannot run QEMU: {error}"))?;
+    let ran = core.board.emulator(image, "none")?.output().map_err(|error| format!("cannot run QEMU: {error}"))?;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     if ran.status.success() { Ok(said) } else { Err(format!("{} ended with {}:\n{said}", image.display(), ran.status)) }
 }

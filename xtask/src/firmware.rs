@@ -1,17 +1,18 @@
-//! The firmware example: built for a Cortex-M4, run in QEMU, it checks the project's vectors and registers for real, over
-//! its serial port, a bridge and TLS, at an emulator.
+//! The firmware example: built for a Cortex-M4 and for RISC-V, run in QEMU, it checks the project's vectors and registers
+//! for real, over its serial port, a bridge and TLS, at an emulator.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::c_image::{M4, link, sources};
+use crate::c_image::{link, sources};
+use crate::cores::{Core, M4, RV32IMC};
 use crate::emulator::Emulator;
 use crate::firmware_lib::make_in;
 use crate::image::Image;
-use crate::run::{Outcome, command, exists, run, target_dir};
+use crate::run::{Outcome, command, run, target_dir};
 
-const BOARD: &str = "examples/c/cortex_m";
+const PROGRAM: &str = "examples/c/firmware";
 const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
 /// The group's other key, which nobody uses here.
 const OTHER_KEY: &str = "G3vn0IZH9oK3d4wsxFpWBtd2KUrtjI+39dZVRf26To8w9OX0LaFV9yZ93ELXY7voqHEUsNhnb9bt717UP87KxA==";
@@ -19,14 +20,21 @@ const EXPECTED: [&str; 2] = ["all vectors pass", "sn-007-888-abc-mac-a1-b2-c3-d4
 
 pub(crate) fn check() -> Outcome {
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
-    let image = image(&folder)?;
     let bridge = bridge(&folder)?;
     let emulator = Emulator::start(&folder, &["--id-scope", "0ne00A1B2C3", "--retry-after", "1"])?;
     let (primary, secondary) = (key_file(&folder, "primary", GROUP_KEY)?, key_file(&folder, "secondary", OTHER_KEY)?);
     let keys = ["--primary-key-file", &primary, "--secondary-key-file", &secondary];
     emulator.administer(&[&["enrollment-group", "create", "--group-id", "line-7"], keys.as_slice()].concat())?;
-    let said = register(&image, &bridge, &emulator)?;
-    print!("{said}");
+    for core in [&M4, &RV32IMC] {
+        let said = register(core, &image(core, &folder)?, &bridge, &emulator)?;
+        print!("{said}");
+        complete(&said)?;
+    }
+    Ok(())
+}
+
+/// Whether the firmware printed all that it should.
+fn complete(said: &str) -> Outcome {
     let missing: Vec<&str> = EXPECTED.into_iter().filter(|line| !said.lines().any(|said| said == *line)).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("the firmware does not say: {}", missing.join(", "))) }
 }
@@ -37,15 +45,16 @@ fn key_file(folder: &Path, name: &str, key: &str) -> Result<String, String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-fn image(folder: &Path) -> Result<PathBuf, String> {
-    let mut all = sources(BOARD, &["main.c", "modem.c", "packets.c", "serial.c", "clock.c"]);
+fn image(core: &Core, folder: &Path) -> Result<PathBuf, String> {
+    let mut all = sources(PROGRAM, &["main.c", "modem.c", "packets.c"]);
+    all.extend(sources(core.board.folder, &["serial.c", "clock.c"]));
     all.push("bindings/c/tests/vectors_run.c".to_owned());
     all.extend([format!("-I{}", folder.display()), "-Ibindings/c/tests".to_owned()]);
-    let prefix = target_dir().join("c-firmware");
-    make_in(M4.target, &prefix)?;
-    let path = link(&M4, &prefix.join("lib"), "firmware", &all)?;
+    let prefix = target_dir().join("c-firmware").join(core.target);
+    make_in(core.target, &prefix)?;
+    let path = link(core, &prefix.join("lib"), "firmware", &all)?;
     let image = Image::without_panic_and_heap(&path)?;
-    println!("firmware for a {}: {} bytes of flash, {} of RAM, no heap, no panic", M4.name, image.flash, image.ram);
+    println!("firmware for {}: {} bytes of flash, {} of RAM, no heap, no panic", core.name, image.flash, image.ram);
     Ok(path)
 }
 
@@ -54,30 +63,18 @@ fn bridge(folder: &Path) -> Result<PathBuf, String> {
     let warnings =
         ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
     let mut gcc = command("gcc", warnings);
-    gcc.args(["-Ibindings/c/include", "examples/c/cortex_m/bridge.c", "examples/c/tls.c", "-o"]).arg(&program);
+    gcc.args(["-Ibindings/c/include", "examples/c/firmware/bridge.c", "examples/c/tls.c", "-o"]).arg(&program);
     run(gcc.args(["-lssl", "-lcrypto"]))?;
     Ok(program)
 }
 
 /// Runs the image beside the bridge and gives what it printed.
-fn register(image: &Path, bridge: &Path, emulator: &Emulator) -> Result<String, String> {
+fn register(core: &Core, image: &Path, bridge: &Path, emulator: &Emulator) -> Result<String, String> {
     let (host, port) = emulator.mqtt.rsplit_once(':').ok_or("the emulator speaks no MQTT")?;
     let mut bridge = command(bridge, [host, port, &emulator.ca]);
     let mut bridge = Running::start(bridge.stdout(Stdio::piped()))?;
-    let serial = bridge.first_line()?;
-    Running::start(qemu(image, &serial)?.stderr(Stdio::piped()))?.output()
-}
-
-/// QEMU with its serial port at the bridge's.
-fn qemu(image: &Path, serial: &str) -> Result<Command, String> {
-    if !exists("qemu-system-arm") {
-        return Err("qemu-system-arm is missing; `cargo xtask setup` installs it".into());
-    }
-    let port = format!("tcp:127.0.0.1:{serial},nodelay=on");
-    let board = ["120", "qemu-system-arm", "-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", &port];
-    let mut qemu = command("timeout", board);
-    qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(image);
-    Ok(qemu)
+    let serial = format!("tcp:127.0.0.1:{},nodelay=on", bridge.first_line()?);
+    Running::start(core.board.emulator(image, &serial)?.stderr(Stdio::piped()))?.output()
 }
 
 /// A process that ends with this value.

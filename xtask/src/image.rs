@@ -29,7 +29,9 @@ impl Image {
             let allocated = sh_flags & u64::from(elf::SHF_ALLOC) != 0;
             let writable = sh_flags & u64::from(elf::SHF_WRITE) != 0;
             let zeroed = section.kind() == object::SectionKind::UninitializedData;
-            image.ram += if allocated && writable { section.size() } else { 0 };
+            // Some start-up code gives the stack a section, which is all the memory that is left.
+            let stack = section.name() == Ok(".stack");
+            image.ram += if allocated && writable && !stack { section.size() } else { 0 };
             image.flash += if allocated && !zeroed { section.size() } else { 0 };
         }
         Ok(image)

@@ -12,6 +12,7 @@ mod c_tests;
 mod c_vectors;
 mod cargo_checks;
 mod core_deps;
+mod cores;
 mod documents;
 mod emulator;
 mod errors;
@@ -76,7 +77,7 @@ const CHECKS: &[Task] = &[
     Task { name: "deny", about: "licences, duplicate and banned crates, sources", run: cargo_checks::deny },
     Task {
         name: "bare",
-        about: "firmware images: no panic, no allocator; run in QEMU; the embassy loop compiles",
+        about: "firmware images for Cortex-M and RISC-V: no panic, heap, static RAM; run in QEMU; the embassy loop",
         run: bare::check,
     },
     Task { name: "header", about: "the C header is what the C library's source says", run: header::check },

@@ -6,10 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cores::CHECKED;
 use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
-
-/// The targets that firmware is checked for: Cortex-M4F and Cortex-M0+.
-pub(crate) const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
 
 /// How to build for bare metal here.
 pub(crate) enum Bare {
@@ -53,9 +51,9 @@ impl Rebuild {
 fn debian_cargo(cargo: &Path, rustc: &Path, arguments: &[&str]) -> Command {
     let mut debian = command(cargo, arguments);
     debian.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
-    for target in TARGETS {
-        let linker = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
-        debian.env(linker, "arm-none-eabi-ld");
+    for core in CHECKED {
+        let linker = format!("CARGO_TARGET_{}_LINKER", core.target.replace('-', "_").to_uppercase());
+        debian.env(linker, core.board.program("ld"));
     }
     debian
 }
@@ -91,15 +89,18 @@ pub(crate) fn install() -> Outcome {
         cargo_install("cargo-deny", "^0.20")?;
     }
     let mut packages = Vec::new();
-    if !exists("qemu-system-arm") {
-        packages.push("qemu-system-arm");
-    }
     if output(&mut command("pkg-config", ["--exists", "openssl"])).is_err() {
         packages.extend(["pkg-config", "libssl-dev"]);
     }
-    for (program, package) in
-        [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("clang", "clang"), ("cmake", "cmake"), ("valgrind", "valgrind")]
-    {
+    for (program, package) in [
+        ("qemu-system-arm", "qemu-system-arm"),
+        ("qemu-system-riscv32", "qemu-system-misc"),
+        ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+        ("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf"),
+        ("clang", "clang"),
+        ("cmake", "cmake"),
+        ("valgrind", "valgrind"),
+    ] {
         if !exists(program) {
             packages.push(package);
         }
@@ -110,7 +111,7 @@ pub(crate) fn install() -> Outcome {
     }
     let lacking = (!targets_installed() && !add_targets()) || (!nightly_installed() && !add_nightly());
     if lacking && debian().is_none() {
-        packages.extend(["rustc-web", "cargo-web", "rust-web-src", "binutils-arm-none-eabi"]);
+        packages.extend(["rustc-web", "cargo-web", "rust-web-src"]);
     }
     if !packages.is_empty() {
         apt_get(&packages)?;
@@ -131,7 +132,9 @@ pub(crate) fn bare() -> Result<Bare, String> {
     if targets_installed() {
         return Ok(Bare::Prebuilt);
     }
-    debian().ok_or_else(|| format!("no library for {}; `cargo xtask setup` gets it", TARGETS.join(" and ")))
+    debian().ok_or_else(|| {
+        format!("no library for {}; `cargo xtask setup` gets it", targets().collect::<Vec<_>>().join(", "))
+    })
 }
 
 /// The best way to build for one target, which may be none of those that are checked.
@@ -139,12 +142,17 @@ pub(crate) fn bare_for(target: &str) -> Result<Bare, String> {
     if target_installed(target) {
         return Ok(Bare::Prebuilt);
     }
-    let debian = debian().filter(|_| TARGETS.contains(&target));
+    let debian = debian().filter(|_| targets().any(|checked| checked == target));
     debian.ok_or_else(|| format!("there is no library for {target}; get it by: rustup target add {target}"))
 }
 
+/// What firmware is checked for.
+fn targets() -> impl Iterator<Item = &'static str> {
+    CHECKED.iter().map(|core| core.target)
+}
+
 fn targets_installed() -> bool {
-    TARGETS.iter().all(|target| target_installed(target))
+    targets().all(target_installed)
 }
 
 fn target_installed(target: &str) -> bool {
@@ -154,7 +162,7 @@ fn target_installed(target: &str) -> bool {
 }
 
 fn add_targets() -> bool {
-    exists("rustup") && run(&mut command("rustup", ["target", "add"].iter().chain(&TARGETS))).is_ok()
+    exists("rustup") && run(&mut command("rustup", ["target", "add"].into_iter().chain(targets()))).is_ok()
 }
 
 fn debian() -> Option<Bare> {
@@ -163,7 +171,7 @@ fn debian() -> Option<Bare> {
         files.lines().find(|file| file.ends_with(ending)).map(PathBuf::from)
     };
     installed("rust-web-src", "/library/core/src/lib.rs")?;
-    if !exists("arm-none-eabi-ld") {
+    if !CHECKED.iter().all(|core| exists(&core.board.program("ld"))) {
         return None;
     }
     Some(Bare::Debian { cargo: installed("cargo-web", "bin/cargo")?, rustc: installed("rustc-web", "bin/rustc")? })

@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::c_image::{Build, Core, M0_PLUS, M4, emulate, library, link, sources};
+use crate::c_image::{Build, emulate, library, link, sources};
+use crate::cores::{Core, M0_PLUS, M4};
 use crate::image::Image;
 use crate::page::Place;
-use crate::run::{Outcome, command, output, report};
+use crate::run::{Outcome, output, report};
 
 const TABLE: Place = Place {
     page: "bindings/c/README.md",
@@ -74,7 +75,7 @@ fn measure_all() -> Result<Vec<Measured>, String> {
 
 /// Links an image that holds every function of the library: from none can a panic or a heap be reached.
 fn whole_library(core: &Core, library: &Path) -> Outcome {
-    let listed = output(command("arm-none-eabi-nm", ["--defined-only"]).arg(library.join("libdps.a")))?;
+    let listed = output(core.board.tool("nm")?.arg("--defined-only").arg(library.join("libdps.a")))?;
     let names = listed.lines().filter_map(|line| line.split_once(" T ").map(|(_, name)| name));
     let functions: Vec<String> =
         names.filter(|name| name.starts_with("dps_")).map(|name| format!("-Wl,-u,{name}")).collect();
@@ -93,7 +94,7 @@ fn image(core: &Core, library: &Path, name: &str, files: &[&str]) -> Result<std:
 
 fn measure(row: usize, core: &Core, build: Build, path: &Path, empty: &Image) -> Result<Measured, String> {
     let image = Image::without_panic_and_heap(path)?;
-    let said = emulate(path)?;
+    let said = emulate(core, path)?;
     let number = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|digits| digits.trim().parse::<u64>().ok()).ok_or(format!("{name} is missing in: {said}"))

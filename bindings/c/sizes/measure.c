@@ -21,11 +21,17 @@ static void print_number(const char *name, uint32_t number)
     board_print(digits);
 }
 
+#ifdef __riscv
+#define READ_STACK_POINTER "mv %0, sp"
+#else
+#define READ_STACK_POINTER "mov %0, sp"
+#endif
+
 /* Where the stack stands now, less what this function may still take itself. */
 static uint32_t *painted_top(void)
 {
     uint32_t here;
-    __asm volatile("mov %0, sp" : "=r"(here));
+    __asm volatile(READ_STACK_POINTER : "=r"(here));
     return (uint32_t *)(here - SPARED_BYTES);
 }
 

@@ -12,7 +12,10 @@ fn main() {
 mod board {
     use core::panic::PanicInfo;
 
+    #[cfg(target_arch = "arm")]
     use cortex_m_rt::entry;
+    #[cfg(target_arch = "riscv32")]
+    use riscv_rt::entry;
     use semihosting::io::{Write, stdout};
     use semihosting::process::ExitCode;
 

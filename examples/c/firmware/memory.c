@@ -38,6 +38,8 @@ int memcmp(const void *left, const void *right, size_t length)
     return 0;
 }
 
+#ifdef __arm__
+
 /* Nobody looks at the result of Arm's; the two that fill take their arguments in another order, and there is one more of each for
  * memory that is aligned to 4 and to 8 bytes. */
 
@@ -62,3 +64,5 @@ void __aeabi_memset4(void *, size_t, int) SAME_AS(__aeabi_memset);
 void __aeabi_memset8(void *, size_t, int) SAME_AS(__aeabi_memset);
 void __aeabi_memclr4(void *, size_t) SAME_AS(__aeabi_memclr);
 void __aeabi_memclr8(void *, size_t) SAME_AS(__aeabi_memclr);
+
+#endif

@@ -89,7 +89,7 @@ static dps_result connect(const dps_action *action, uint32_t *code)
     if (result != DPS_OK)
         return result;
     device.generation = action->token_generation;
-    if (dps_mqtt_write_user_name(&device.registration, DPS_SPAN("cortex-m/1"), DPS_BUFFER(device.user_name), &length) != DPS_OK ||
+    if (dps_mqtt_write_user_name(&device.registration, DPS_SPAN("firmware/1"), DPS_BUFFER(device.user_name), &length) != DPS_OK ||
         !send(packet_connect(device.sent, sizeof device.sent, (packet_text){REGISTRATION_ID, sizeof REGISTRATION_ID - 1},
                              (packet_text){device.user_name, length}, (packet_text){action->token.ptr, action->token.len})))
         return DPS_ERROR_REQUEST_TOO_LARGE;
