@@ -12,6 +12,7 @@ use dps_core::error::KeyEvidence;
 use dps_core::{ConfigError, ErrorCode, Key, RegistrationId};
 use zeroize::Zeroizing;
 
+use crate::deriver::GroupDeriver;
 use crate::error::DpsError;
 use crate::file;
 use crate::secret_text::SecretText;
@@ -94,6 +95,12 @@ impl GroupKey {
     pub fn derive(&self, registration_id: &str) -> Result<SymmetricKey, ConfigError> {
         let registration_id = RegistrationId::new(registration_id)?;
         on_heap(|| Ok(derive_device_key(&self.0, registration_id))).map(SymmetricKey)
+    }
+
+    /// This key, prepared for deriving the keys of many devices.
+    #[must_use]
+    pub fn deriver(&self) -> GroupDeriver {
+        on_wiped_stack(|| GroupDeriver::new(&self.0))
     }
 
     /// What may be said of a key that was derived from this one.

@@ -16,9 +16,12 @@ pub const KEY_MIN: usize = 16;
 pub const KEY_MAX: usize = 64;
 /// The longest base64 text of a key, padding included.
 pub const KEY_TEXT_MAX: usize = 88;
+/// The length of the base64 text of a signature, or of a derived key, padding included.
+pub const SIGNATURE_TEXT: usize = 44;
 
 /// A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
 pub struct Key {
+    /// Zeros follow the key: the block that HMAC hashes.
     bytes: [u8; KEY_MAX],
     len: u8,
 }
@@ -72,19 +75,10 @@ impl Key {
         Ok(key)
     }
 
-    /// A key from an HMAC-SHA256, whose 32 bytes are always a good length.
-    pub(crate) fn from_digest(digest: &[u8; 32]) -> Self {
-        let mut key = Self { bytes: [0; KEY_MAX], len: 32 };
-        for (to, from) in key.bytes.iter_mut().zip(digest) {
-            *to = *from;
-        }
-        key
-    }
-
     /// HMAC-SHA256 of `message` under this key.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
-        Signature::new(hmac::sha256(self.expose(), message))
+        Signature::new(hmac::sha256(&self.bytes, message))
     }
 
     /// Writes the key as base64 into `out`; [`KEY_TEXT_MAX`] bytes always do.
@@ -110,6 +104,17 @@ impl Key {
     #[must_use]
     pub fn length(&self) -> usize {
         usize::from(self.len)
+    }
+}
+
+/// The key that was derived as an HMAC, whose 32 bytes are always a good length.
+impl From<Signature> for Key {
+    fn from(hmac: Signature) -> Self {
+        let mut key = Self { bytes: [0; KEY_MAX], len: 32 };
+        for (to, from) in key.bytes.iter_mut().zip(hmac.expose()) {
+            *to = *from;
+        }
+        key
     }
 }
 
@@ -139,6 +144,11 @@ impl Signature {
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Writes the signature as base64: ASCII, and as secret as the signature.
+    pub fn write_base64(&self, out: &mut [u8; SIGNATURE_TEXT]) {
+        Text::new(out).push_base64(&self.0);
     }
 }
 

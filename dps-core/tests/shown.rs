@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assigned, at, config, error, identity, key, sent};
-use dps_core::credentials::{GroupDeriver, Resource, SasToken};
+use dps_core::credentials::{Resource, SasToken};
 use dps_core::error::{ConfigError, Hint, IdProblem, KeyProblem, PayloadProblem};
 use dps_core::message::Authorization;
 use dps_core::text::TooSmall;
@@ -84,7 +84,6 @@ fn what_holds_a_secret_shows_what_it_is_and_nothing_of_it() {
     assert_eq!(format!("{:?}", Payload::new("{\"a\":1}").unwrap()), "Payload(7 bytes)");
     assert_eq!((key().length(), key().expose()), (32, &[7; 32][..]));
     assert_eq!(format!("{:?} {:?}", key(), Signature::new([7; 32])), "Key(32 bytes) Signature(redacted)");
-    assert!(format!("{:?}", GroupDeriver::new(&key())).contains("redacted"));
     let mut buffer = [0; 256];
     let token = SasToken::prepare(Resource::Registration(identity()), UnixSeconds::new(99), &mut buffer).unwrap();
     let shown = format!("{token:?}");

@@ -1,11 +1,13 @@
 //! The data in `vectors/`, through the core's own types.
 
-use dps_core::credentials::{GroupDeriver, Resource, SasToken, derive_device_key, hmac};
+use dps_core::credentials::{Resource, SasToken, derive_device_key};
 use dps_core::error::{ConfigError, IdProblem, KeyProblem};
 use dps_core::{Endpoint, IdScope, Identity, Key, RegistrationId, Signature, UnixSeconds};
 
 use base64::prelude::*;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
+use sha2::Sha256;
 
 fn data(name: &str) -> Value {
     let path = format!("{}/../vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -22,8 +24,23 @@ fn entries<'v>(data: &'v Value, list: &str) -> &'v Vec<Value> {
     entries
 }
 
-fn hmac_text(key: &str, message: &str) -> String {
-    BASE64_STANDARD.encode(hmac::sha256(&BASE64_STANDARD.decode(key).unwrap(), message.as_bytes()))
+/// The base64 text of an HMAC: by the core, unless the key has a length that the service does not take.
+fn hmac_text(key: &[u8], message: &str) -> String {
+    match Key::from_bytes(key) {
+        Ok(key) => {
+            let mut text = [0; dps_core::secret::SIGNATURE_TEXT];
+            key.sign(message.as_bytes()).write_base64(&mut text);
+            String::from_utf8(text.to_vec()).unwrap()
+        }
+        Err(_) => {
+            let hmac = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(message);
+            BASE64_STANDARD.encode(hmac.finalize().into_bytes())
+        }
+    }
+}
+
+fn decoded(key: &str) -> Vec<u8> {
+    BASE64_STANDARD.decode(key).unwrap()
 }
 
 fn key_text(key: &Key) -> String {
@@ -40,13 +57,10 @@ fn derived_keys() {
             "key" => {
                 let (group, id) = (Key::from_base64(group).unwrap(), RegistrationId::new(id).unwrap());
                 assert_eq!(key_text(&derive_device_key(&group, id)), expected, "{entry}");
-                let mut text = [0; 44];
-                GroupDeriver::new(&group).write_base64(id, &mut text);
-                assert_eq!(text, expected.as_bytes(), "{entry}");
             }
             "hmac" => {
                 assert!(Key::from_base64(group).is_err(), "{entry}");
-                assert_eq!(hmac_text(group, id), expected, "{entry}");
+                assert_eq!(hmac_text(&decoded(group), id), expected, "{entry}");
             }
             layer => panic!("unknown layer {layer}"),
         }
@@ -59,10 +73,10 @@ fn mistakes_give_other_keys() {
     for entry in entries(&data, "negative") {
         let (group, message, wrong) = (text(entry, "groupKey"), text(entry, "message"), text(entry, "mustNotBe"));
         let mistaken = if entry["keyAsText"] == true {
-            BASE64_STANDARD.encode(hmac::sha256(group.as_bytes(), message.as_bytes()))
+            hmac_text(group.as_bytes(), message)
         } else {
             assert!(RegistrationId::new(message).is_err(), "{entry}");
-            hmac_text(group, message)
+            hmac_text(&decoded(group), message)
         };
         assert_eq!(mistaken, wrong, "the vector itself is off: {entry}");
         let right = derive_device_key(
@@ -78,7 +92,7 @@ fn tokens_and_signatures() {
     let data = data("tokens");
     for entry in entries(&data, "signatures") {
         let (key, sr, se) = (text(entry, "key"), text(entry, "sr"), entry["se"].as_u64().unwrap());
-        assert_eq!(hmac_text(key, &format!("{sr}\n{se}")), text(entry, "signature"), "{entry}");
+        assert_eq!(hmac_text(&decoded(key), &format!("{sr}\n{se}")), text(entry, "signature"), "{entry}");
         match text(entry, "layer") {
             "token" => assert_token(entry, key, sr, se),
             "signature" | "hmac" => assert!(entry.get("token").is_none(), "{entry}"),
@@ -86,7 +100,11 @@ fn tokens_and_signatures() {
         }
     }
     for entry in entries(&data, "hmac") {
-        assert_eq!(hmac_text(text(entry, "key"), text(entry, "message")), text(entry, "signature"), "{entry}");
+        assert_eq!(
+            hmac_text(&decoded(text(entry, "key")), text(entry, "message")),
+            text(entry, "signature"),
+            "{entry}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! The keys that a device proves itself with, as Python objects that never show them.
 
 use dps_client::DpsError;
-use dps_client::core::credentials::GroupDeriver;
+use dps_client::GroupDeriver;
 use dps_client::core::{ConfigError, Key};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

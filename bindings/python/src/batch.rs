@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use dps_client::core::credentials::GroupDeriver;
-use dps_client::core::credentials::derive::DERIVED_TEXT;
 use dps_client::core::{ConfigError, RegistrationId};
+use dps_client::{DERIVED_TEXT, GroupDeriver};
 
 /// A key as base64.
 pub(crate) type KeyText = [u8; DERIVED_TEXT];

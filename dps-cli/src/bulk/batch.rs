@@ -6,8 +6,7 @@
 use std::io::{self, BufRead};
 use std::ops::Range;
 
-use dps_core::credentials::GroupDeriver;
-use dps_core::credentials::derive::DERIVED_TEXT;
+use dps_client::{DERIVED_TEXT, GroupDeriver};
 use dps_core::{ConfigError, RegistrationId};
 use zeroize::{Zeroize as _, Zeroizing};
 

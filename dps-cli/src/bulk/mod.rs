@@ -17,7 +17,7 @@ use std::num::NonZero;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use dps_core::credentials::GroupDeriver;
+use dps_client::GroupDeriver;
 
 use crate::args::RowFormat;
 use crate::failure::{Failure, Result};

@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use dps_client::file;
-use dps_core::credentials::{GroupDeriver, derive_device_key};
+use dps_client::{GroupDeriver, file};
+use dps_core::credentials::derive_device_key;
 use dps_core::secret::KEY_TEXT_MAX;
 use dps_core::{Key, RegistrationId};
 use serde::Serialize;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{ChildStdin, Stdio};
 
-use dps_core::credentials::GroupDeriver;
+use dps_client::GroupDeriver;
 use dps_core::{Key, RegistrationId};
 use rustix::process::Signal;
 

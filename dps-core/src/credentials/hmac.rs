@@ -1,78 +1,95 @@
-//! HMAC-SHA256 (RFC 2104, FIPS 180-4) by the `hmac` and `sha2` crates, in a form that cannot fail.
+//! HMAC-SHA256 (RFC 2104, FIPS 180-4) over the block function of the `sha2` crate.
 //!
-//! Keys of any length are taken: a longer one than 64 bytes is hashed first, as the RFC says. Both crates wipe what
-//! they leave behind.
+//! The `hmac` crate computes the same and is the oracle of the tests here. In firmware even its block-level interface
+//! takes 210 bytes of flash and 220 of stack more, for the buffer and the counter of a message that comes in parts.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-use zeroize::Zeroize;
+use core::slice;
 
-const BLOCK: usize = 64;
+use sha2::block_api::compress256;
+use zeroize::Zeroize as _;
 
-/// A key made ready: the two hash states that begin every HMAC under it.
-#[derive(Clone)]
-pub struct PreparedKey(Hmac<Sha256>);
+/// A block of SHA-256, in bytes. A key of at most this length, followed by zeros, is what HMAC hashes.
+pub(crate) const BLOCK: usize = 64;
 
-impl PreparedKey {
-    /// Prepares `key`, of any length.
-    #[must_use]
-    pub fn new(key: &[u8]) -> Self {
-        let mut block = [0; BLOCK];
-        if key.len() > BLOCK {
-            fill(&mut block, &Sha256::digest(key));
-        } else {
-            fill(&mut block, key);
-        }
-        // A whole block cannot be refused, as a slice could.
-        let prepared = Self(Hmac::new(&block.into()));
-        block.as_mut_slice().zeroize();
-        prepared
-    }
+/// The state of SHA-256 before the first block (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+/// Where the last block holds the length of what was hashed.
+const LENGTH_AT: usize = BLOCK - 8;
 
-    /// HMAC-SHA256 of `message`.
-    #[must_use]
-    pub fn sha256(&self, message: &[u8]) -> [u8; 32] {
-        self.0.clone().chain_update(message).finalize().into_bytes().into()
-    }
+/// HMAC-SHA256 of `message` under `key`, which is padded with zeros. Whatever else this leaves behind is wiped.
+pub(crate) fn sha256(key: &[u8; BLOCK], message: &[u8]) -> [u8; 32] {
+    let (mut inner, mut outer) = ([0; 32], [0; 32]);
+    let mut block = [0; BLOCK];
+    hash(&mut block, key, 0x36, message, &mut inner);
+    hash(&mut block, key, 0x5c, &inner, &mut outer);
+    block.zeroize();
+    inner.zeroize();
+    outer
 }
 
-impl core::fmt::Debug for PreparedKey {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("PreparedKey(redacted)")
+/// SHA-256 of `key`, each byte of it combined with `pad`, and of `message` after it.
+#[inline(never)]
+fn hash(block: &mut [u8; BLOCK], key: &[u8; BLOCK], pad: u8, message: &[u8], out: &mut [u8; 32]) {
+    let mut state = INITIAL;
+    for (to, from) in block.iter_mut().zip(key) {
+        *to = from ^ pad;
     }
-}
+    compress256(&mut state, slice::from_ref(block));
 
-/// HMAC-SHA256 of `message` under `key`, of any length.
-#[must_use]
-pub fn sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    PreparedKey::new(key).sha256(message)
-}
+    let (blocks, rest) = message.as_chunks();
+    compress256(&mut state, blocks);
 
-fn fill(block: &mut [u8; BLOCK], bytes: &[u8]) {
-    for (to, from) in block.iter_mut().zip(bytes) {
+    // The rest is followed by a one bit, zeros, and the number of bits at the end of a block.
+    *block = [0; BLOCK];
+    for (to, from) in block.iter_mut().zip(rest.iter().chain(&[0x80])) {
         *to = *from;
     }
+    if rest.len() >= LENGTH_AT {
+        compress256(&mut state, slice::from_ref(block));
+        *block = [0; BLOCK];
+    }
+    let bits = (BLOCK as u64).wrapping_add(message.len() as u64).wrapping_mul(8);
+    if let Some(end) = block.last_chunk_mut() {
+        *end = bits.to_be_bytes();
+    }
+    compress256(&mut state, slice::from_ref(block));
+
+    for (to, word) in out.as_chunks_mut().0.iter_mut().zip(state) {
+        *to = word.to_be_bytes();
+    }
+    state.zeroize();
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use ::hmac::{Hmac, KeyInit as _, Mac as _};
     use proptest::prelude::*;
+    use sha2::Sha256;
 
     proptest! {
-        /// The RFC's own definition, across the places where a message or a key fills a block.
+        /// Across the lengths at which a message fills a block, or leaves no room for its length.
         #[test]
-        fn it_is_what_the_rfc_says(
-            key in prop::collection::vec(any::<u8>(), 0..140),
-            message in prop::collection::vec(any::<u8>(), 0..200),
+        fn hmac_is_what_the_hmac_crate_computes(
+            key in prop::collection::vec(any::<u8>(), 0..=BLOCK),
+            message in prop::collection::vec(any::<u8>(), 0..300),
         ) {
+            let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(&message).finalize();
             let mut block = [0; BLOCK];
-            let key_block = if key.len() > BLOCK { Sha256::digest(&key).to_vec() } else { key.clone() };
-            block[..key_block.len()].copy_from_slice(&key_block);
-            let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(&message).finalize();
-            let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize();
-            prop_assert_eq!(sha256(&key, &message), <[u8; 32]>::from(outer));
+            block[..key.len()].copy_from_slice(&key);
+            prop_assert_eq!(sha256(&block, &message), <[u8; 32]>::from(expected.into_bytes()));
+        }
+    }
+
+    #[test]
+    fn hmac_of_every_short_length_is_what_the_hmac_crate_computes() {
+        let (key, message) = ([7; BLOCK], [5; 3 * BLOCK]);
+        for length in 0..message.len() {
+            let message = &message[..length];
+            let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(message).finalize();
+            assert_eq!(sha256(&key, message), <[u8; 32]>::from(expected.into_bytes()), "{length} bytes");
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Pure functions over bytes; who holds the key is decided elsewhere ([`Signer`](crate::Signer)).
 
-pub mod derive;
-pub mod hmac;
+mod derive;
+pub(crate) mod hmac;
 pub mod sas;
 
-pub use derive::{GroupDeriver, derive_device_key};
+pub use derive::derive_device_key;
 pub use sas::{Resource, SasToken};
