@@ -3,26 +3,21 @@
 pub mod http;
 pub mod mqtt;
 
-use crate::message::{Body, LinkError, Reply};
+use crate::message::{LinkError, Reply};
 use crate::schema;
-use crate::time::{Millis, UnixSeconds};
+use crate::time::Millis;
 
 /// A longer hint counts as none.
 const HINT_MAX_SECONDS: u32 = 86_400;
 
-/// A reply from its parts, the same over every transport. The body is unescaped where it stands.
-fn read_reply(
-    status: u16,
-    retry_after: Option<Millis>,
-    date: Option<UnixSeconds>,
-    body: &mut [u8],
-) -> Result<Reply<'_>, LinkError> {
-    let body = match (status, schema::read_body(body)) {
-        (200..=299, Ok(body)) | (400..=599, Ok(body)) => body,
-        (400..=599, Err(_)) => Body::default(),
-        _ => return Err(LinkError::InvalidReply),
-    };
-    Ok(Reply { status, retry_after, date, body })
+/// Reads the body of a reply whose head was read, the same over every transport. It is unescaped where it stands.
+fn read_body<'b>(reply: &mut Reply<'b>, body: &'b mut [u8]) -> Result<(), LinkError> {
+    let is_read = schema::read_body(body, &mut reply.body).is_ok();
+    match reply.status {
+        200..=299 if is_read => Ok(()),
+        400..=599 => Ok(()),
+        _ => Err(LinkError::InvalidReply),
+    }
 }
 
 /// A hint of so many seconds, unless it is absurd.

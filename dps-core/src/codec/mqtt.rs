@@ -108,9 +108,11 @@ pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is none of an API. An error
 /// status with an unreadable payload is still a reply.
 pub fn read_reply<'b>(topic: &Topic<'_>, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-    let retry_after =
+    let mut reply = Reply::new(topic.status);
+    reply.retry_after =
         topic.retry_after.and_then(|hint| parse_decimal(hint.trim_ascii().as_bytes())).and_then(codec::hint);
-    codec::read_reply(topic.status, retry_after, None, payload)
+    codec::read_body(&mut reply, payload)?;
+    Ok(reply)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod string;
 use crate::ids::RegistrationId;
 use crate::message::{Body, Payload, Status};
 use crate::schema::json::{Span, Step, Walk};
-use crate::text::{ByteStr, Text, parse_decimal};
+use crate::text::{ByteStr, Text, is_utf8, parse_decimal};
 
 /// The body is no JSON object in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,25 +32,23 @@ pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'
 /// registration state, or an error. Known strings are unescaped where they stand; the payload stays as it is.
 ///
 /// # Errors
-/// [`NotABody`] when it is no JSON object in UTF-8.
-pub fn read_body(bytes: &mut [u8]) -> Result<Body<'_>, NotABody> {
-    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+/// [`NotABody`] when it is no JSON object in UTF-8. Then nothing is changed.
+pub fn read_body<'b>(bytes: &'b mut [u8], body: &mut Body<'b>) -> Result<(), NotABody> {
     let mut found = Found::default();
-    if !is_object || core::str::from_utf8(bytes).is_err() || !found.walk(bytes) {
+    if !is_utf8(bytes) || !found.walk(bytes) {
         return Err(NotABody);
     }
     found.unescape(bytes);
-    Ok(found.body(bytes))
+    found.fill(body, bytes);
+    Ok(())
 }
 
-/// At the top.
+/// The level of members at the top.
 const TOP: u8 = 1;
-/// Inside the registration state.
+/// The level of members inside the registration state.
 const STATE: u8 = 2;
-/// At either: a bare registration state has at the top what else is inside one.
-const EITHER: u8 = TOP | STATE;
 
-/// The members that are read, each with its index in [`MEMBERS`]. Strings come first.
+/// The members that are read, in the order of [`KEYS`]. Strings come first.
 #[derive(Clone, Copy)]
 enum Member {
     OperationId,
@@ -71,21 +69,11 @@ enum Member {
 /// The number of members that are strings.
 const STRINGS: usize = Member::ErrorCode as usize;
 
-const MEMBERS: [(&[u8], u8); COUNT] = [
-    (b"operationId", TOP),
-    (b"status", TOP),
-    (b"status", STATE),
-    (b"substatus", EITHER),
-    (b"assignedHub", EITHER),
-    (b"deviceId", EITHER),
-    (b"errorMessage", EITHER),
-    (b"message", EITHER),
-    (b"trackingId", TOP),
-    (b"timestampUtc", TOP),
-    (b"errorCode", EITHER),
-    (b"code", EITHER),
-    (b"payload", EITHER),
-];
+/// The keys of the members, each after its level as a digit: 3 is both, since a bare registration state has at the top
+/// what else is inside one. In one string, since a table of strings is twice the size in firmware.
+const KEYS: &[u8] =
+    b"1operationId 1status 2status 3substatus 3assignedHub 3deviceId 3errorMessage 3message 1trackingId \
+    1timestampUtc 3errorCode 3code 3payload";
 const COUNT: usize = Member::Payload as usize + 1;
 
 /// Where the values of the known members are; an empty span is none.
@@ -93,30 +81,31 @@ const COUNT: usize = Member::Payload as usize + 1;
 struct Found([Span; COUNT]);
 
 impl Found {
-    /// Looks for the members; `false` when `text` is not JSON.
+    /// Looks for the members; `false` when `text` is no JSON object.
     fn walk(&mut self, text: &[u8]) -> bool {
         let mut walk = Walk::new(text);
         let mut is_in_state = false;
         loop {
             let step = walk.step();
-            match step {
-                Step::Invalid => return false,
-                Step::End => return true,
-                Step::Closed => continue,
-                Step::Value | Step::Opened => {}
+            if !matches!(step, Step::Value | Step::Opened) {
+                if step == Step::Closed {
+                    continue;
+                }
+                return step == Step::End;
             }
-            let (start, is_opened) = (walk.start, step == Step::Opened);
-            if walk.depth == 1 {
-                let is_object = text.get(start) == Some(&b'{');
-                is_in_state = is_object && string::is_name(text, walk.key, b"registrationState");
-            }
+            let start = walk.start;
+            let is_object = text.get(start) == Some(&b'{');
             let level = match walk.depth {
-                1 => TOP,
+                0 if !is_object => return false,
+                1 => {
+                    is_in_state = is_object && string::is_name(text, walk.key, b"registrationState");
+                    TOP
+                }
                 2 if is_in_state => STATE,
                 _ => 0,
             };
             if let Some(place) = self.place(text, walk.key, level) {
-                if is_opened && !walk.finish() {
+                if step == Step::Opened && !walk.finish() {
                     return false;
                 }
                 *place = Span { start, end: walk.at };
@@ -126,8 +115,11 @@ impl Found {
 
     /// The place of the member with this key at this level.
     fn place(&mut self, text: &[u8], key: Span, level: u8) -> Option<&mut Span> {
-        let mut rows = MEMBERS.iter().zip(&mut self.0);
-        rows.find(|((name, at), _)| at & level != 0 && string::is_name(text, key, name)).map(|(_, place)| place)
+        let counts = |row: &[u8]| match row.split_first() {
+            Some((at, name)) => at & level != 0 && string::is_name(text, key, name),
+            None => false,
+        };
+        KEYS.split(|byte| *byte == b' ').zip(&mut self.0).find(|(row, _)| counts(row)).map(|(_, place)| place)
     }
 
     /// Unescapes the strings; what has another type counts as absent.
@@ -142,26 +134,21 @@ impl Found {
         }
     }
 
-    fn body<'b>(&self, bytes: &'b [u8]) -> Body<'b> {
+    fn fill<'b>(&self, body: &mut Body<'b>, bytes: &'b [u8]) {
         let raw = |member: Member| self.0.get(member as usize).map(|span| span.of(bytes)).filter(|raw| !raw.is_empty());
         let text = |member| raw(member).map(ByteStr::new);
         let number = |member| raw(member).and_then(parse_decimal);
-        Body {
-            operation_id: text(Member::OperationId),
-            status: text(Member::Status).or_else(|| text(Member::RecordStatus)).map(Status::from_word),
-            substatus: text(Member::Substatus),
-            assigned_hub: text(Member::AssignedHub),
-            device_id: text(Member::DeviceId),
-            error_code: number(Member::ErrorCode).or_else(|| number(Member::Code)),
-            message: text(Member::ErrorMessage).or_else(|| text(Member::Message)),
-            tracking_id: text(Member::TrackingId),
-            timestamp: text(Member::Timestamp),
-            payload: self
-                .0
-                .get(Member::Payload as usize)
-                .filter(|span| !matches!(span.of(bytes), b"" | b"null"))
-                .map(|span| span.start..span.end),
-        }
+        body.operation_id = text(Member::OperationId);
+        body.status = text(Member::Status).or_else(|| text(Member::RecordStatus)).map(Status::from_word);
+        body.substatus = text(Member::Substatus);
+        body.assigned_hub = text(Member::AssignedHub);
+        body.device_id = text(Member::DeviceId);
+        body.error_code = number(Member::ErrorCode).or_else(|| number(Member::Code));
+        body.message = text(Member::ErrorMessage).or_else(|| text(Member::Message));
+        body.tracking_id = text(Member::TrackingId);
+        body.timestamp = text(Member::Timestamp);
+        let payload = self.0.get(Member::Payload as usize).filter(|span| !matches!(span.of(bytes), b"" | b"null"));
+        body.payload = payload.map(|span| span.start..span.end);
     }
 }
 
@@ -169,6 +156,11 @@ impl Found {
 mod tests {
     extern crate std;
     use super::*;
+
+    fn read(bytes: &mut [u8]) -> Result<Body<'_>, NotABody> {
+        let mut body = Body::default();
+        read_body(bytes, &mut body).map(|()| body)
+    }
 
     #[test]
     fn every_member_is_read_where_it_counts() {
@@ -188,7 +180,7 @@ mod tests {
             timestamp: Some("u".into()),
             payload: Some(payload..payload + 4),
         };
-        assert_eq!(read_body(&mut text), Ok(at_top.clone()));
+        assert_eq!(read(&mut text), Ok(at_top.clone()));
 
         let mut text = std::format!("{{\"registrationState\":{{{TOP}}}}}").into_bytes();
         let payload = payload + "\"registrationState\":{".len();
@@ -199,25 +191,25 @@ mod tests {
             payload: Some(payload..payload + 4),
             ..at_top
         };
-        assert_eq!(read_body(&mut text), Ok(in_state));
+        assert_eq!(read(&mut text), Ok(in_state));
 
         let mut text = std::format!("{{\"x\":{{{TOP}}},\"registrationState\":[{{{TOP}}}]}}").into_bytes();
-        assert_eq!(read_body(&mut text), Ok(Body::default()), "they count nowhere else");
+        assert_eq!(read(&mut text), Ok(Body::default()), "they count nowhere else");
     }
 
     #[test]
     fn last_of_two_equal_members_counts() {
         let mut text = *br#"{"deviceId":"a","deviceId":"b","assignedHub":"a","assignedHub":null,"code":1,"code":{},"payload":{}, "payload" : null}"#;
-        assert_eq!(read_body(&mut text), Ok(Body { device_id: Some("b".into()), ..Body::default() }));
+        assert_eq!(read(&mut text), Ok(Body { device_id: Some("b".into()), ..Body::default() }));
     }
 
     #[test]
     fn status_of_the_operation_and_texts_of_errors_come_before_others() {
         let mut text = *br#"{"message":"m","errorMessage":"e","code":1,"errorCode":2,"registrationState":{"status":"failed"},"status":"assigned"}"#;
-        let body = read_body(&mut text).unwrap();
+        let body = read(&mut text).unwrap();
         assert_eq!((body.status, body.message, body.error_code), (Some(Status::Assigned), Some("e".into()), Some(2)));
         let mut text = *br#"{"message":"m","code":1,"registrationState":{"status":"failed"}}"#;
-        let body = read_body(&mut text).unwrap();
+        let body = read(&mut text).unwrap();
         assert_eq!((body.status, body.message, body.error_code), (Some(Status::Failed), Some("m".into()), Some(1)));
     }
 
@@ -225,16 +217,16 @@ mod tests {
     fn body_that_is_refused_stays_as_it_is() {
         for refused in ["{\"deviceId\":\"\\u0061\"", "[{\"deviceId\":\"\\u0061\"}]", "\"\\u0061\"", ""] {
             let mut text = std::vec::Vec::from(refused);
-            assert_eq!(read_body(&mut text), Err(NotABody), "{refused}");
+            assert_eq!(read(&mut text), Err(NotABody), "{refused}");
             assert_eq!(text, refused.as_bytes());
         }
-        assert_eq!(read_body(&mut b"{\"x\":\"\xFF\"}".clone()), Err(NotABody));
+        assert_eq!(read(&mut b"{\"x\":\"\xFF\"}".clone()), Err(NotABody));
     }
 
     #[test]
     fn a_registration_state_that_is_null_counts_as_absent() {
         let mut text = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\",\"registrationState\":null}";
-        let body = read_body(&mut text).unwrap();
+        let body = read(&mut text).unwrap();
         assert_eq!(
             (body.operation_id, body.status, body.device_id),
             (Some("5.0".into()), Some(Status::Assigning), None)
@@ -244,10 +236,10 @@ mod tests {
     #[test]
     fn blanks_around_members_that_are_not_read_change_nothing() {
         let mut spaced = *b"{ \"unknown\" : 1 , \"operationId\" : \"5.0\" , \"registrationState\" : { \"x\" : [ ] , \"deviceId\" : \"d\" } }";
-        let body = read_body(&mut spaced).unwrap();
+        let body = read(&mut spaced).unwrap();
         assert_eq!((body.operation_id, body.device_id), (Some("5.0".into()), Some("d".into())));
         for broken in ["{\"unknown\": }", "{\"registrationState\": {\"x\": }}"] {
-            assert_eq!(read_body(&mut std::vec::Vec::from(broken)), Err(NotABody), "{broken}");
+            assert_eq!(read(&mut std::vec::Vec::from(broken)), Err(NotABody), "{broken}");
         }
     }
 }

@@ -5,11 +5,13 @@
 
 mod base64;
 mod byte_str;
+mod utf8;
 
 use thiserror::Error;
 
 pub use base64::{Base64Error, decode_base64};
 pub use byte_str::ByteStr;
+pub use utf8::is_utf8;
 
 /// The buffer is too small for what was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -71,9 +71,11 @@ pub struct Head<'h> {
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is no final answer of an
 /// API (1xx, 3xx: a proxy or captive portal). An error status with an unreadable body is still a reply.
 pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-    let date = head.date.and_then(date::parse);
-    let retry_after = head.retry_after.and_then(|hint| parse_hint(hint, date));
-    codec::read_reply(head.status, retry_after, date, body)
+    let mut reply = Reply::new(head.status);
+    reply.date = head.date.and_then(date::parse);
+    reply.retry_after = head.retry_after.and_then(|hint| parse_hint(hint, reply.date));
+    codec::read_body(&mut reply, body)?;
+    Ok(reply)
 }
 
 /// A hint in seconds, or a date measured against the same reply's `Date`; absurd ones count as none.
