@@ -1,85 +1,9 @@
-//! Builds the C library for bare metal, links C programs with it into images, and runs them in QEMU.
-//!
-//! The library's panic hook calls a function that nobody supplies here: an image links only if no panic can be reached.
+//! Links C programs with the C library into images for bare metal, and runs them in QEMU.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::bare::COMPACT;
 use crate::cores::Core;
-use crate::run::{command, output, run, target_dir};
-use crate::setup::{Bare, Rebuild, bare, bare_for, rebuild};
-
-/// How the library is built.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Build {
-    /// By the stable toolchain, with the target's prebuilt core.
-    Stable,
-    /// With core built along, and panics that abort at once.
-    Rebuilt,
-}
-
-impl Build {
-    pub(crate) const BOTH: [Self; 2] = [Self::Stable, Self::Rebuilt];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Stable => "stable",
-            Self::Rebuilt => "core rebuilt",
-        }
-    }
-
-    /// How it was really built here, in a sentence.
-    pub(crate) fn how(self) -> Result<String, String> {
-        Ok(match self {
-            Self::Stable => match bare()? {
-                Bare::Prebuilt => format!("{}, prebuilt core", version(&mut command("rustc", ["--version"]))?),
-                Bare::Debian { rustc, .. } => format!(
-                    "{}, core built along, since no prebuilt one can be had here",
-                    version(&mut command(rustc, ["--version"]))?
-                ),
-            },
-            Self::Rebuilt => {
-                let rustc = match rebuild()? {
-                    Rebuild::Nightly => version(&mut command("rustup", ["run", "nightly", "rustc", "--version"]))?,
-                    Rebuild::Debian { rustc, .. } => version(&mut command(rustc, ["--version"]))?,
-                };
-                format!("{rustc}, {}", REBUILT_FLAGS.join(" "))
-            }
-        })
-    }
-}
-
-fn version(rustc: &mut Command) -> Result<String, String> {
-    output(rustc).map(|text| text.trim().to_owned())
-}
-
-const REBUILT_FLAGS: [&str; 3] = ["-Zbuild-std=core", "-Zunstable-options", "-Cpanic=immediate-abort"];
-
-/// Builds the library and gives the folder it is in.
-pub(crate) fn library(core: &Core, build: Build) -> Result<PathBuf, String> {
-    library_for(core.target, build)
-}
-
-/// Builds the library for any target and gives the folder it is in. As a static library alone: beside the other kinds it
-/// would be built without optimization across crates, by which panics are found unreachable.
-pub(crate) fn library_for(target: &str, build: Build) -> Result<PathBuf, String> {
-    let folder = target_dir().join("c-bare").join(if build == Build::Stable { "stable" } else { "rebuilt" });
-    let mut flags = COMPACT.to_owned();
-    let mut arguments = vec!["rustc", "--quiet", "--locked", "--profile", "firmware", "-p", "dps-c"];
-    arguments.extend(["--no-default-features", "--features", "panic-hook", "--crate-type", "staticlib"]);
-    arguments.extend(["--target", target]);
-    let mut cargo = match build {
-        Build::Stable => bare_for(target)?.cargo(&arguments),
-        Build::Rebuilt => {
-            flags.push_str(&format!(" {} {}", REBUILT_FLAGS[1], REBUILT_FLAGS[2]));
-            arguments.push(REBUILT_FLAGS[0]);
-            rebuild()?.cargo(&arguments)
-        }
-    };
-    run(cargo.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", &folder))?;
-    Ok(folder.join(target).join("firmware"))
-}
+use crate::run::run;
 
 /// What images for every board share.
 const SHARED: &str = "examples/c/firmware";
@@ -98,7 +22,7 @@ pub(crate) fn link(core: &Core, library: &Path, name: &str, sources: &[String]) 
     let sections = ["-ffunction-sections", "-fdata-sections", "-nostartfiles", "-nostdlib", "-T", &script];
     let linking = ["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-Wl,-z,noexecstack"];
     let mut gcc = core.board.tool("gcc")?;
-    gcc.args(core.flags).args(warnings).args(plain).args(sections).args(linking);
+    gcc.args(core.flags).args(warnings).args(plain).args(sections).args(core.board.memory).args(linking);
     gcc.args(["-Ibindings/c/include", "-Ibindings/c/sizes"]).arg(format!("-I{SHARED}"));
     gcc.args(sources).args(board).arg(memory).arg("-L").arg(library).args(["-ldps", "-lgcc", "-o"]).arg(&image);
     run(&mut gcc)?;

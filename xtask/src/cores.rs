@@ -22,6 +22,8 @@ pub(crate) struct Board {
     pub(crate) folder: &'static str,
     qemu: &'static str,
     machine: &'static [&'static str],
+    /// Where its flash and RAM begin, if not where the link script has them.
+    pub(crate) memory: &'static [&'static str],
 }
 
 const ARM: Board = Board {
@@ -29,6 +31,14 @@ const ARM: Board = Board {
     folder: "examples/c/firmware/cortex_m",
     qemu: "qemu-system-arm",
     machine: &["-M", "mps2-an386"],
+    memory: &[],
+};
+
+/// As a reset leaves it, in the secure state.
+const ARM_V8: Board = Board {
+    machine: &["-M", "mps2-an505"],
+    memory: &["-Wl,--defsym=flash_origin=0x10000000", "-Wl,--defsym=ram_origin=0x38000000"],
+    ..ARM
 };
 
 const RISC_V: Board = Board {
@@ -36,6 +46,7 @@ const RISC_V: Board = Board {
     folder: "examples/c/firmware/riscv",
     qemu: "qemu-system-riscv32",
     machine: &["-M", "virt", "-bios", "none"],
+    memory: &[],
 };
 
 pub(crate) const M4: Core = Core {
@@ -48,6 +59,13 @@ pub(crate) const M4: Core = Core {
 /// Its images run on the board of the Cortex-M4.
 pub(crate) const M0_PLUS: Core =
     Core { name: "Cortex-M0+", target: "thumbv6m-none-eabi", flags: &["-mcpu=cortex-m0plus", "-mthumb"], board: &ARM };
+
+pub(crate) const M33: Core = Core {
+    name: "Cortex-M33",
+    target: "thumbv8m.main-none-eabihf",
+    flags: &["-mcpu=cortex-m33", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
+    board: &ARM_V8,
+};
 
 pub(crate) const RV32IMC: Core = Core {
     name: "RISC-V 32 (imc)",

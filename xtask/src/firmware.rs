@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::c_image::{link, sources};
+use crate::c_library::Build;
 use crate::cores::{Core, M4, RV32IMC};
 use crate::emulator::Emulator;
 use crate::firmware_lib::make_in;
@@ -51,7 +52,7 @@ fn image(core: &Core, folder: &Path) -> Result<PathBuf, String> {
     all.push("bindings/c/tests/vectors_run.c".to_owned());
     all.extend([format!("-I{}", folder.display()), "-Ibindings/c/tests".to_owned()]);
     let prefix = target_dir().join("c-firmware").join(core.target);
-    make_in(core.target, &prefix)?;
+    make_in(core.target, Build::Stable, &prefix)?;
     let path = link(core, &prefix.join("lib"), "firmware", &all)?;
     let image = Image::without_panic_and_heap(&path)?;
     println!("firmware for {}: {} bytes of flash, {} of RAM, no heap, no panic", core.name, image.flash, image.ram);

@@ -8,6 +8,7 @@ mod benches;
 mod c;
 mod c_asan;
 mod c_image;
+mod c_library;
 mod c_tests;
 mod c_vectors;
 mod cargo_checks;
@@ -182,7 +183,7 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "firmware-lib",
-        about: "make the C library for firmware: --target TRIPLE --prefix FOLDER",
+        about: "make the C library for firmware: --target TRIPLE --prefix FOLDER [--build NAME]",
         run: firmware_lib::make,
     },
     Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },

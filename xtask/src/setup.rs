@@ -46,6 +46,17 @@ impl Rebuild {
             Self::Debian { cargo, rustc } => debian_cargo(cargo, rustc, arguments),
         }
     }
+
+    pub(crate) fn rustc(&self) -> Command {
+        match self {
+            Self::Nightly => command("rustup", ["run", "nightly", "rustc"]),
+            Self::Debian { rustc, .. } => {
+                let mut debian = command(rustc, [""; 0]);
+                debian.env("RUSTC_BOOTSTRAP", "1");
+                debian
+            }
+        }
+    }
 }
 
 fn debian_cargo(cargo: &Path, rustc: &Path, arguments: &[&str]) -> Command {

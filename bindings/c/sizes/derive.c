@@ -6,7 +6,8 @@ static struct {
     char text[DPS_KEY_TEXT_SIZE];
 } memory;
 
-const uint32_t row_caller_bytes = sizeof memory;
+#define OBJECT_BYTES (2 * sizeof(dps_key))
+const uint32_t row_object_bytes = OBJECT_BYTES, row_buffer_bytes = sizeof memory - OBJECT_BYTES;
 
 int row(void)
 {

@@ -5,7 +5,7 @@ static struct {
     char request[768], reply[512];
 } memory;
 
-const uint32_t row_caller_bytes = REGISTRATION_BYTES + sizeof memory;
+const uint32_t row_object_bytes = REGISTRATION_BYTES, row_buffer_bytes = sizeof memory;
 
 static const dps_span replies[] = {
     ROW_TEXT("HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 44\r\n\r\n" BODY_ASSIGNING),

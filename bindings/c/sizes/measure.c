@@ -46,6 +46,7 @@ int main(void)
     while (deepest < top && *deepest == PAINT)
         deepest++;
     print_number("stack ", (uint32_t)((const volatile uint32_t *)top - deepest) * 4u);
-    print_number("caller ", row_caller_bytes);
+    print_number("objects ", row_object_bytes);
+    print_number("buffers ", row_buffer_bytes);
     return status;
 }

@@ -5,7 +5,7 @@ static struct {
     char user_name[128], topic[128], payload[96], reply[256];
 } memory;
 
-const uint32_t row_caller_bytes = REGISTRATION_BYTES + sizeof memory;
+const uint32_t row_object_bytes = REGISTRATION_BYTES, row_buffer_bytes = sizeof memory;
 
 static const struct {
     dps_span topic, body;

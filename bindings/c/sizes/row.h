@@ -7,8 +7,8 @@
 /* Does it; 0 when everything came out as it should. */
 int row(void);
 
-/* Bytes of the caller's memory that it takes: objects, storage, buffers. */
-extern const uint32_t row_caller_bytes;
+/* Bytes of the caller's memory that it takes: objects of the library and their storage, and buffers for text and messages. */
+extern const uint32_t row_object_bytes, row_buffer_bytes;
 
 /* What the rows register. */
 #define ROW_GROUP_KEY "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="

@@ -7,7 +7,8 @@ static struct {
     char token[320];
 } memory;
 
-const uint32_t row_caller_bytes = sizeof memory;
+#define OBJECT_BYTES (2 * sizeof(dps_key) + sizeof(dps_signature))
+const uint32_t row_object_bytes = OBJECT_BYTES, row_buffer_bytes = sizeof memory - OBJECT_BYTES;
 
 static const char expected[] = "SharedAccessSignature sr=" ROW_ID_SCOPE "%2Fregistrations%2F" ROW_REGISTRATION_ID
                                "&sig=MMjIFrP4z3FgdjrJxaCvI1ad%2FOQhpqpDJsDfTQ30HZ4%3D&se=1767225600&skn=registration";
