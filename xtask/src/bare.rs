@@ -30,7 +30,7 @@ pub(crate) fn check() -> Outcome {
         let target = core.target;
         for (name, flags) in [("plain", ""), ("compact", COMPACT)] {
             let image = build(&way, target, flags, &[])?;
-            let found = Image::without_panic_and_heap(&image).map_err(|error| format!("{target}, {name}: {error}"))?;
+            let found = Image::checked(&image).map_err(|error| format!("{target}, {name}: {error}"))?;
             if found.ram > 0 {
                 return Err(format!("{target}, {name}: {} bytes of static RAM, where none is needed", found.ram));
             }

@@ -54,7 +54,7 @@ fn image(core: &Core, folder: &Path) -> Result<PathBuf, String> {
     let prefix = target_dir().join("c-firmware").join(core.target);
     make_in(core.target, Build::Stable, &prefix)?;
     let path = link(core, &prefix.join("lib"), "firmware", &all)?;
-    let image = Image::without_panic_and_heap(&path)?;
+    let image = Image::checked(&path)?;
     println!("firmware for {}: {} bytes of flash, {} of RAM, no heap, no panic", core.name, image.flash, image.ram);
     Ok(path)
 }

@@ -37,8 +37,8 @@ impl Image {
         Ok(image)
     }
 
-    /// As [`read`](Self::read); an error when there is a panic or a heap in it.
-    pub(crate) fn without_panic_and_heap(path: &Path) -> Result<Self, String> {
+    /// As [`read`](Self::read); an error when there is a panic, a heap or a division of 64-bit numbers in it.
+    pub(crate) fn checked(path: &Path) -> Result<Self, String> {
         let image = Self::read(path)?;
         match image.unwanted().as_slice() {
             [] => Ok(image),
@@ -46,9 +46,10 @@ impl Image {
         }
     }
 
-    /// The symbols by which a panic or a heap shows.
+    /// The symbols by which a panic, a heap or a division shows.
     pub(crate) fn unwanted(&self) -> Vec<&str> {
-        self.symbols.iter().map(String::as_str).filter(|name| is_panic(name) || is_heap(name)).collect()
+        let unwanted = |name: &&str| is_panic(name) || is_heap(name) || is_wide_division(name);
+        self.symbols.iter().map(String::as_str).filter(unwanted).collect()
     }
 
     pub(crate) fn panics(&self) -> bool {
@@ -73,20 +74,29 @@ fn is_heap(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
+/// Division of 64-bit numbers, which such a processor does by a routine of most of a kilobyte.
+fn is_wide_division(name: &str) -> bool {
+    let c = ["__udivdi3", "__umoddi3", "__divdi3", "__moddi3", "__aeabi_uldivmod", "__aeabi_ldivmod"].contains(&name);
+    c || ["u64_div_rem", "udivmoddi4"].iter().any(|part| name.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_panics_and_heaps_are_known() {
+    fn names_of_panics_heaps_and_divisions_are_known() {
         for name in ["core::panicking::panic_bounds_check", "rust_begin_unwind", "core::option::unwrap_failed"] {
             assert!(is_panic(name), "{name}");
         }
         for name in ["malloc", "__rust_alloc", "__rustc::__rust_alloc", "alloc::raw_vec::finish_grow"] {
             assert!(is_heap(name), "{name}");
         }
-        for name in ["dps_core::registration::Registration<A>::poll", "compiler_builtins::mem::memcpy", "freeze"] {
-            assert!(!is_panic(name) && !is_heap(name), "{name}");
+        for name in ["__aeabi_uldivmod", "compiler_builtins::int::specialized_div_rem::u64_div_rem"] {
+            assert!(is_wide_division(name), "{name}");
+        }
+        for name in ["dps_core::registration::Registration<A>::poll", "__aeabi_uidiv", "memcpy", "freeze"] {
+            assert!(!is_panic(name) && !is_heap(name) && !is_wide_division(name), "{name}");
         }
     }
 }

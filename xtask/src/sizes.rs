@@ -120,7 +120,7 @@ fn whole_library(core: &Core, library: &Path) -> Outcome {
         return Err(format!("{}: libdps.a holds no function", library.display()));
     }
     let all = [sources("bindings/c/sizes", &["empty.c", "measure.c"]), functions].concat();
-    Image::without_panic_and_heap(&link(core, library, "whole", &all)?).map(|_| ())
+    Image::checked(&link(core, library, "whole", &all)?).map(|_| ())
 }
 
 fn image(core: &Core, library: &Path, files: &[&str]) -> Result<std::path::PathBuf, String> {
@@ -130,7 +130,7 @@ fn image(core: &Core, library: &Path, files: &[&str]) -> Result<std::path::PathB
 }
 
 fn measure(row: usize, core: &Core, build: Build, path: &Path, empty: &Image) -> Result<Measured, String> {
-    let image = Image::without_panic_and_heap(path)?;
+    let image = Image::checked(path)?;
     let said = emulate(core, path)?;
     let number = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name));
