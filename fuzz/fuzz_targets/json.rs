@@ -6,6 +6,7 @@ use std::fmt;
 
 use dps_core::ByteStr;
 use dps_core::message::{Body, Status};
+use dps_core::schema::find::{find_element, find_string};
 use dps_core::schema::json::{self, DEPTH_MAX};
 use dps_core::schema::read_body;
 use libfuzzer_sys::fuzz_target;
@@ -31,7 +32,23 @@ fuzz_target!(|data: &[u8]| {
         said.payload = payload.map(|range| String::from_utf8(buffer[range].to_vec()).unwrap());
         assert_eq!(said, expected);
     }
+    if is_read {
+        is_searched(&mut buffer);
+    }
 });
+
+/// The second walk finds the same in what the first has changed, and again in what it has changed itself.
+fn is_searched(body: &mut [u8]) {
+    for path in [&["deviceId"][..], &["authenticationKey"], &["registrationState", "tpm", "authenticationKey"]] {
+        let found = find_string(body, path);
+        assert_eq!(find_string(body, path), found);
+        assert!(found.is_none_or(|range| std::str::from_utf8(&body[range]).is_ok()));
+    }
+    let chain = ["registrationState", "issuedCertificateChain"];
+    let found: Vec<_> = (0..4).map(|index| find_element(body, &chain, index)).collect();
+    let again: Vec<_> = (0..4).map(|index| find_element(body, &chain, index)).collect();
+    assert_eq!(again, found);
+}
 
 /// How deep brackets are open; those in strings are counted too, which only makes it larger.
 fn nesting(data: &[u8]) -> usize {

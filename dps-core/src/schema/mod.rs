@@ -3,6 +3,7 @@
 //! Read by name; unknown members of any size are passed over, a known one of another type counts as absent, and of
 //! two equal ones the last counts. It knows no transport.
 
+pub mod find;
 pub mod json;
 mod string;
 
@@ -125,12 +126,8 @@ impl Found {
     /// Unescapes the strings; what has another type counts as absent.
     fn unescape(&mut self, text: &mut [u8]) {
         for span in self.0.iter_mut().take(STRINGS) {
-            *span = match text.get(span.start) {
-                Some(b'"') => {
-                    string::unescape(text, Span { start: span.start.wrapping_add(1), end: span.end.wrapping_sub(1) })
-                }
-                _ => Span::default(),
-            };
+            let is_string = text.get(span.start) == Some(&b'"');
+            *span = if is_string { string::unescape(text, *span) } else { Span::default() };
         }
     }
 

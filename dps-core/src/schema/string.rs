@@ -1,6 +1,12 @@
 //! Strings of JSON text that was checked: compared as they stand, and unescaped in place, since they never grow.
+//!
+//! A string that was unescaped has [`FRAME`] in place of its quotes and of the bytes that it lost. It may hold quotes and
+//! backslashes now, and is still found and skipped by `find`.
 
 use super::json::Span;
+
+/// A byte that no UTF-8 has.
+pub(crate) const FRAME: u8 = 0xFF;
 
 /// Whether the string between the quotes at `span` is `name`, which holds neither quotes nor characters beyond ASCII.
 pub(crate) fn is_name(text: &[u8], span: Span, name: &[u8]) -> bool {
@@ -16,26 +22,36 @@ pub(crate) fn is_name(text: &[u8], span: Span, name: &[u8]) -> bool {
     at == span.end
 }
 
-/// Unescapes the string between the quotes at `span`, and returns where it is then.
+/// Unescapes the string at `span`, quotes included, frames it, and returns where it is then.
 pub(crate) fn unescape(text: &mut [u8], span: Span) -> Span {
-    let (mut from, mut to) = (span.start, span.start);
-    while from < span.end {
-        let (character, next) = character(text, from);
-        let mut utf8 = [character as u8, 0, 0, 0];
-        let mut length = 1;
-        if next > from.wrapping_add(1) {
-            let character = char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
-            length = character.encode_utf8(&mut utf8).len();
+    let start = span.start.wrapping_add(1);
+    let (mut from, mut to, mut end) = (start, start, start);
+    put(text, span.start, FRAME);
+    while to < span.end {
+        let (mut utf8, mut length) = ([FRAME, 0, 0, 0], 1);
+        if from.wrapping_add(1) < span.end {
+            let (character, next) = character(text, from);
+            if next == from.wrapping_add(1) {
+                utf8 = [character as u8, 0, 0, 0];
+            } else {
+                let character = char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
+                length = character.encode_utf8(&mut utf8).len();
+            }
+            from = next;
+            end = to.wrapping_add(length);
         }
         for byte in utf8.iter().take(length) {
-            if let Some(place) = text.get_mut(to) {
-                *place = *byte;
-            }
+            put(text, to, *byte);
             to = to.wrapping_add(1);
         }
-        from = next;
     }
-    Span { start: span.start, end: to }
+    Span { start, end }
+}
+
+fn put(text: &mut [u8], at: usize, byte: u8) {
+    if let Some(place) = text.get_mut(at) {
+        *place = byte;
+    }
 }
 
 /// The byte at `at`, or the character that an escape there stands for, and the offset after it. Half a surrogate pair
@@ -88,7 +104,9 @@ mod tests {
     /// The string that `quoted` is.
     fn unescaped(quoted: &str) -> String {
         let mut text = Vec::from(quoted);
-        let span = unescape(&mut text, Span { start: 1, end: quoted.len() - 1 });
+        let span = unescape(&mut text, Span { start: 0, end: quoted.len() });
+        let framed = text.iter().enumerate().all(|(at, byte)| (*byte == FRAME) != (span.start..span.end).contains(&at));
+        assert!(framed, "{text:x?}");
         String::from_utf8(span.of(&text).to_vec()).unwrap()
     }
 
