@@ -3,6 +3,7 @@
 //! One file a task; this one only finds the task by its name. Tasks read and build the project, they are no part of it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
+mod api;
 mod bare;
 mod benches;
 mod c;
@@ -76,6 +77,7 @@ const CHECKS: &[Task] = &[
     Task { name: "doctest", about: "examples in the documentation", run: cargo_checks::doctest },
     Task { name: "doc", about: "documentation builds without warnings", run: cargo_checks::doc },
     Task { name: "deny", about: "licences, duplicate and banned crates, sources", run: cargo_checks::deny },
+    Task { name: "api", about: "the public API is the one in public-api.txt", run: api::check },
     Task {
         name: "bare",
         about: "firmware images for Cortex-M and RISC-V: no panic, heap, static RAM; run in QEMU; the embassy loop",
@@ -170,6 +172,7 @@ const OTHERS: &[Task] = &[
         about: "500 short Python programs, or as many as are named, on every CPython of this machine",
         run: python_exits::check,
     },
+    Task { name: "write-api", about: "write the public-api.txt of each crate that has one anew", run: api::write },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
     Task {
         name: "write-golden",
@@ -196,6 +199,7 @@ const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants
 /// Why a check cannot be made on this machine, and what to do about it.
 fn missing(check: &str) -> Option<String> {
     match check {
+        "api" | "write-api" => api::missing(),
         "c-asan" => c_asan::missing(),
         "fuzz" => fuzz::missing(),
         "interop" => interop::missing(),

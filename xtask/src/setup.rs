@@ -1,5 +1,5 @@
-//! Installs what the checks need and the machine lacks: cargo-deny, cargo-fuzz, Miri, QEMU, and ways to build for bare
-//! metal.
+//! Installs what the checks need and the machine lacks: cargo-deny, cargo-fuzz, cargo-public-api, Miri, QEMU, and ways to
+//! build for bare metal.
 //!
 //! Only package managers that are there already are asked: cargo, rustup, apt-get.
 
@@ -128,6 +128,9 @@ pub(crate) fn install() -> Outcome {
         apt_get(&packages)?;
     }
     let nightly = has_nightly() || add_nightly();
+    if nightly && !exists("cargo-public-api") {
+        cargo_install("cargo-public-api", "0.52.0")?;
+    }
     if nightly && !exists("cargo-fuzz") {
         cargo_install("cargo-fuzz", "^0.13")?;
     }
