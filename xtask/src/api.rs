@@ -1,5 +1,5 @@
 //! The public API of the library crates, listed by cargo-public-api, is the one in their `public-api.txt`: so that each
-//! change of it is seen, and reviewed, as a change of that file.
+//! change of it is seen, and reviewed, as a change of that file. No enum is exhaustive without being named here.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,17 @@ use crate::setup::has_nightly;
 /// The crates whose API is listed.
 const CRATES: [&str; 1] = ["dps-core"];
 
+/// Enums to which nothing can be added without breaking callers, so that the compiler tells those who match on them. All
+/// other enums are `#[non_exhaustive]`.
+const EXHAUSTIVE: [&str; 5] = ["Action", "Base64Error", "Family", "KeyProblem", "Verdict"];
+
 pub(crate) fn check() -> Outcome {
     let mut problems = Vec::new();
     for name in CRATES {
         let stated = read(file(name)).unwrap_or_default();
-        let changes = changes(&stated, &list(name)?);
+        let found = list(name)?;
+        problems.extend(exhaustive_enums(&found));
+        let changes = changes(&stated, &found);
         if !changes.is_empty() {
             problems.push(format!(
                 "{} is not the public API of {name}:\n    {}\n  If each change is meant, run `cargo xtask write-api`.",
@@ -54,6 +60,15 @@ fn list(name: &str) -> Result<String, String> {
     })
 }
 
+/// Enums that can be matched exhaustively, and are not meant to be.
+fn exhaustive_enums(list: &str) -> Vec<String> {
+    let enums = list.lines().filter_map(|line| line.strip_prefix("pub enum "));
+    let name =
+        |path: &&str| path.split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default().to_owned();
+    let wrong = enums.filter(|path| !EXHAUSTIVE.contains(&name(path).as_str()));
+    wrong.map(|path| format!("{path} may grow: mark it #[non_exhaustive], or name it in xtask/src/api.rs")).collect()
+}
+
 /// What is in one list and not in the other, as a diff shows it; a list may hold a line more than once.
 fn changes(stated: &str, found: &str) -> Vec<String> {
     let mut counts = BTreeMap::<&str, i32>::new();
@@ -66,6 +81,13 @@ fn changes(stated: &str, found: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn enums_that_may_grow_are_non_exhaustive() {
+        let fine = "#[non_exhaustive] pub enum a::B\npub enum a::Action<'a>\npub enum a::b::Verdict\npub struct a::C\n";
+        assert_eq!(exhaustive_enums(fine), Vec::<String>::new());
+        assert_eq!(exhaustive_enums("pub enum a::Reaction<'a>\n").len(), 1);
+    }
 
     #[test]
     fn changes_show_added_removed_and_changed_items() {
