@@ -151,8 +151,7 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = on_wiped_stack(|| Key::from_base64_explained(&text).map(Box::new))
-                    .map_err(secret::wrong_in(path))?;
+                let key = on_wiped_stack(|| Key::from_base64(&text).map(Box::new)).map_err(secret::wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
@@ -160,7 +159,7 @@ impl KeySource {
                     Failure::new(dps_core::ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
                 })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
-                let key = on_wiped_stack(|| Key::from_base64_explained(&text).map(Box::new))
+                let key = on_wiped_stack(|| Key::from_base64(&text).map(Box::new))
                     .map_err(|error| Failure::from(error).in_source(name))?;
                 Ok(KeyText { text, key })
             }

@@ -29,7 +29,7 @@ impl SymmetricKey {
     /// # Errors
     /// [`ConfigError::Key`], which names PEM, connection strings and hex where they are given instead.
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        on_heap(|| Key::from_base64_explained(text.trim())).map(Self)
+        on_heap(|| Key::from_base64(text.trim())).map(Self)
     }
 
     /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
@@ -67,7 +67,7 @@ impl GroupKey {
     /// # Errors
     /// As [`SymmetricKey::from_base64`].
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        on_heap(|| Key::from_base64_explained(text.trim())).map(Self)
+        on_heap(|| Key::from_base64(text.trim())).map(Self)
     }
 
     /// Reads a file of base64 text; a line break after it does no harm.
@@ -167,5 +167,5 @@ fn read_key(path: &Path) -> Result<Arc<Key>, DpsError> {
         wrong(&"it is not text; a key file holds base64 (a file of raw key bytes, as IoT Edge has them, is read by from_bytes)")
     })?;
     let text = text.trim_start_matches('\u{feff}').trim();
-    on_heap(|| Key::from_base64_explained(text)).map_err(|error| wrong(&error))
+    on_heap(|| Key::from_base64(text)).map_err(|error| wrong(&error))
 }

@@ -2,13 +2,16 @@
 //!
 //! A key is read here, from text or bytes, and says what is wrong with it without repeating any of it.
 
+mod explain;
+
 use core::fmt;
 
 use zeroize::Zeroize;
 
 use crate::credentials::hmac;
-use crate::error::{ConfigError, KeyProblem};
-use crate::text::{self, Base64Error, Text, TooSmall};
+use crate::error::{ConfigError, ErrorCode, KeyProblem};
+use crate::ids::RegistrationId;
+use crate::text::{self, Text, TooSmall};
 
 /// The shortest symmetric key, in bytes (Azure IoT DPS documentation, "Symmetric key attestation").
 pub const KEY_MIN: usize = 16;
@@ -30,32 +33,14 @@ impl Key {
     /// Reads a key as the service shows it: base64, padding optional.
     ///
     /// # Errors
-    /// [`ConfigError::Key`] when it is not base64, decodes to fewer than 16 or more than 64 bytes, or is hex.
+    /// [`ConfigError::Key`], which says what is wrong, and recognizes hex, PEM, a token, a connection string and a line
+    /// that sets a variable. Firmware that shows no error text is smaller with [`Key::read_base64`].
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        let mut key = Self { bytes: [0; KEY_MAX], len: 0 };
-        let problem = match text::decode_base64(text, &mut key.bytes) {
-            Ok(_) if looks_like_hex(text) => KeyProblem::LooksLikeHex,
-            Ok(length) if length >= KEY_MIN => {
-                key.len = length as u8;
-                return Ok(key);
-            }
-            Ok(length) | Err(Base64Error::TooLong(length)) => KeyProblem::Length { length },
-            Err(Base64Error::Digit(offset)) if matches!(text.as_bytes().get(offset), Some(b'\r' | b'\n')) => {
-                KeyProblem::LineBreak { offset }
-            }
-            Err(Base64Error::Digit(offset)) => KeyProblem::NotBase64 { offset },
-            Err(Base64Error::Length) => KeyProblem::Truncated,
-        };
-        Err(ConfigError::Key(problem))
-    }
-
-    /// Reads a key as [`Key::from_base64`] does, with an error that names what is often pasted in place of a key.
-    /// This is a function of its own so that firmware, which shows no error text, does not link it.
-    ///
-    /// # Errors
-    /// [`ConfigError::Key`], which recognizes PEM, a token, a connection string and a line that sets a variable.
-    pub fn from_base64_explained(text: &str) -> Result<Self, ConfigError> {
-        Self::from_base64(text).map_err(|error| mistaken_for_a_key(text).map_or(error, ConfigError::Key))
+        let mut key = Self::empty();
+        match key.read_base64(text.as_bytes()) {
+            Ok(()) => Ok(key),
+            Err(_) => Err(ConfigError::Key(explain::why_not_a_key(text))),
+        }
     }
 
     /// Takes a key's raw bytes.
@@ -63,22 +48,82 @@ impl Key {
     /// # Errors
     /// [`ConfigError::Key`] when there are fewer than 16 or more than 64.
     pub fn from_bytes(raw: &[u8]) -> Result<Self, ConfigError> {
-        let wrong = ConfigError::Key(KeyProblem::Length { length: raw.len() });
-        if raw.len() < KEY_MIN {
-            return Err(wrong);
+        let mut key = Self::empty();
+        match key.read_bytes(raw) {
+            Ok(()) => Ok(key),
+            Err(_) => Err(ConfigError::Key(KeyProblem::Length { length: raw.len() })),
         }
-        let mut key = Self { bytes: [0; KEY_MAX], len: raw.len() as u8 };
-        let Some(room) = key.bytes.get_mut(..raw.len()) else { return Err(wrong) };
-        for (to, from) in room.iter_mut().zip(raw) {
+    }
+
+    /// Memory for a key, which is filled in place: a key that is returned by value is copied on its way. No service
+    /// accepts what an empty key signs.
+    ///
+    /// ```
+    /// let mut key = dps_core::Key::empty();
+    /// key.read_base64(b"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")?;
+    /// assert_eq!(key.length(), 32);
+    /// # Ok::<(), dps_core::ErrorCode>(())
+    /// ```
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { bytes: [0; KEY_MAX], len: 0 }
+    }
+
+    /// As [`Key::from_base64`], in place and without an explanation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidKey`]; the key is empty then.
+    pub fn read_base64(&mut self, text: &[u8]) -> Result<(), ErrorCode> {
+        self.wipe();
+        match text::decode_base64(text, &mut self.bytes) {
+            Ok(length) if length >= KEY_MIN && !explain::looks_like_hex(text) => {
+                self.len = length as u8;
+                Ok(())
+            }
+            _ => {
+                self.wipe();
+                Err(ErrorCode::InvalidKey)
+            }
+        }
+    }
+
+    /// As [`Key::from_bytes`], in place and without an explanation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidKey`]; the key is empty then.
+    pub fn read_bytes(&mut self, raw: &[u8]) -> Result<(), ErrorCode> {
+        self.wipe();
+        if !(KEY_MIN..=KEY_MAX).contains(&raw.len()) {
+            return Err(ErrorCode::InvalidKey);
+        }
+        for (to, from) in self.bytes.iter_mut().zip(raw) {
             *to = *from;
         }
-        Ok(key)
+        self.len = raw.len() as u8;
+        Ok(())
+    }
+
+    /// Derives this key, a device's, from its group's: [`derive_device_key`](crate::credentials::derive_device_key) in
+    /// place.
+    pub fn derive_from(&mut self, group_key: &Self, registration_id: RegistrationId<'_>) {
+        self.wipe();
+        if let Some(digest) = self.bytes.first_chunk_mut() {
+            hmac::sha256(&group_key.bytes, registration_id.as_bytes(), digest);
+            self.len = digest.len() as u8;
+        }
+    }
+
+    fn wipe(&mut self) {
+        self.bytes.zeroize();
+        self.len = 0;
     }
 
     /// HMAC-SHA256 of `message` under this key.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
-        Signature::new(hmac::sha256(&self.bytes, message))
+        let mut signature = Signature([0; 32]);
+        hmac::sha256(&self.bytes, message, &mut signature.0);
+        signature
     }
 
     /// Writes the key as base64 into `out`; [`KEY_TEXT_MAX`] bytes always do.
@@ -120,7 +165,7 @@ impl From<Signature> for Key {
 
 impl Drop for Key {
     fn drop(&mut self) {
-        self.bytes.as_mut_slice().zeroize();
+        self.wipe();
     }
 }
 
@@ -130,7 +175,9 @@ impl fmt::Debug for Key {
     }
 }
 
-/// An HMAC-SHA256 of 32 bytes. It lets its bearer in until the token expires, so it is kept like a key.
+/// An HMAC-SHA256 of 32 bytes. It lets its bearer in until the token expires, so it is kept like a key. In memory it is
+/// its bytes.
+#[repr(transparent)]
 pub struct Signature([u8; 32]);
 
 impl Signature {
@@ -164,44 +211,6 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Recognises what people paste where a key belongs, in text that was found to be none.
-fn mistaken_for_a_key(text: &str) -> Option<KeyProblem> {
-    let contains = |needle: &str| {
-        text.as_bytes().windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
-    };
-    if text.is_empty() {
-        Some(KeyProblem::Empty)
-    } else if contains("-----BEGIN") {
-        Some(KeyProblem::LooksLikePem)
-    } else if contains("SharedAccessSignature ") {
-        Some(KeyProblem::LooksLikeToken)
-    } else if contains("HostName=") || contains("SharedAccessKey=") || contains("SharedAccessSignature") {
-        Some(KeyProblem::LooksLikeConnectionString)
-    } else if looks_like_assignment(text) {
-        Some(KeyProblem::LooksLikeAssignment)
-    } else if looks_like_hex(text) {
-        Some(KeyProblem::LooksLikeHex)
-    } else {
-        None
-    }
-}
-
-/// `NAME=…`, perhaps after `export`. In a key, only its end has `=`.
-fn looks_like_assignment(text: &str) -> bool {
-    let text = text.strip_prefix("export ").or_else(|| text.strip_prefix("set ")).unwrap_or(text);
-    text.split_once('=').is_some_and(|(name, value)| {
-        !value.trim_start_matches('=').is_empty()
-            && text.len() > 8
-            && (1..=32).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    })
-}
-
-/// Hex digits are base64 as well, and of some other key.
-fn looks_like_hex(text: &str) -> bool {
-    text.len() >= 32 && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -210,7 +219,7 @@ mod tests {
     use std::format;
 
     fn problem(text: &str) -> KeyProblem {
-        match Key::from_base64_explained(text) {
+        match Key::from_base64(text) {
             Err(ConfigError::Key(problem)) => problem,
             other => panic!("{other:?}"),
         }

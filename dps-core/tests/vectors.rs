@@ -157,7 +157,7 @@ fn token_format_of_another_client() {
 fn what_is_refused_is_named() {
     let data = data("refused");
     for entry in entries(&data, "keys") {
-        let problem = match Key::from_base64_explained(text(entry, "text")).err() {
+        let problem = match Key::from_base64(text(entry, "text")).err() {
             Some(ConfigError::Key(problem)) => match problem {
                 KeyProblem::Empty => "empty",
                 KeyProblem::NotBase64 { .. } | KeyProblem::LineBreak { .. } => "not-base64",

@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("schema::json", &[]),
     ("credentials::hmac", &[]),
     ("error", &["text", "time"]),
-    ("secret", &["credentials::hmac", "error", "text"]),
+    ("secret", &["credentials::hmac", "error", "ids", "text"]),
     ("ids", &["error", "text"]),
     ("config", &["error", "time"]),
     ("credentials", &["ids", "secret", "text", "time"]),

@@ -33,13 +33,15 @@
  * What holds for every function:
  *
  * - The result is DPS_OK, or a number of the catalogue. dps_result_text has the sentence for it.
- * - Outputs are written on success only. The one exception are the outputs `length` and `needed`, which say how much would
- *   do when the result is DPS_ERROR_STORAGE_TOO_SMALL; nothing else is written then.
+ * - Outputs are written on success only. The exceptions come with DPS_ERROR_STORAGE_TOO_SMALL: the outputs `length` and
+ *   `needed` say how much would do, and a buffer for text that is too small holds an empty string, and parts of the text
+ *   after its NUL.
  * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
  *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
  *   with anything else that is passed.
- * - An object is made by the functions that say so (dps_key_from_base64, dps_registration_init, ...). One that was not made,
- *   or was wiped or cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
+ * - An object is made in its memory by the functions that say so (dps_key_from_base64, dps_registration_init, ...). When one
+ *   of them fails, the memory holds no object, not even one that was there before. One that was not made, or was wiped or
+ *   cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
  * - With DPS_HOSTED the structs that a program fills in begin with their size. The functions that set defaults write it
  *   there; otherwise it is `sizeof` the struct. So a program that was compiled with an earlier header works with a newer
  *   library: members that it did not know count as zero. Without DPS_HOSTED, in firmware, structs have no size: the header
@@ -329,10 +331,10 @@ typedef struct dps_signature {
 } dps_signature;
 
 /**
- * Reads a key as the service shows it: base64, padding optional, nothing before or behind it.
+ * Reads a key as the service shows it: base64, padding optional, nothing before or after it.
  *
  * Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
- * `DPS_ERROR_INVALID_ARGUMENT`. Then `key` is unchanged.
+ * `DPS_ERROR_INVALID_ARGUMENT`. Then `key` holds none: a key that was there is wiped.
  */
 DPS_NODISCARD
 dps_result dps_key_from_base64(dps_key *key,
@@ -342,7 +344,7 @@ dps_result dps_key_from_base64(dps_key *key,
  * Takes a key's bytes as they are.
  *
  * Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
- * is unchanged.
+ * holds none: a key that was there is wiped.
  */
 DPS_NODISCARD
 dps_result dps_key_from_bytes(dps_key *key,
@@ -353,8 +355,8 @@ dps_result dps_key_from_bytes(dps_key *key,
  *
  * For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
  *
- * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`; `DPS_ERROR_INVALID_ARGUMENT`, also when `device`
- * is `group`. Then `device` is unchanged.
+ * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; then `device` holds
+ * none. `DPS_ERROR_INVALID_ARGUMENT` also when `device` is `group`, which is unchanged then.
  */
 DPS_NODISCARD
 dps_result dps_key_derive(const dps_key *group,
@@ -597,7 +599,7 @@ typedef struct dps_registration {
  *
  * Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
  * `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
- * `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` is unchanged.
+ * `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` holds none.
  */
 DPS_NODISCARD
 dps_result dps_registration_init(dps_registration *registration,

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn dps_http_write_target(
     let write = || {
         // SAFETY: as the caller promises.
         let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        write_text(out, length, &|text| http::write_target(text, &request, http::DEFAULT_API_VERSION))
+        write_text(out, length, |text| http::write_target(text, &request, http::DEFAULT_API_VERSION))
     };
     done(write())
 }
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn dps_http_write_body(
     let write = || {
         // SAFETY: as the caller promises.
         let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        write_text(out, length, &|text| http::write_body(text, &request))
+        write_text(out, length, |text| http::write_body(text, &request))
     };
     done(write())
 }
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn dps_http_write_request(
         if user_agent.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
             return Err(Refused::ARGUMENT);
         }
-        write_text(out, length, &|text| wire::write_request_to(text, &request, http::DEFAULT_API_VERSION, user_agent))
+        write_text(out, length, |text| wire::write_request_to(text, &request, http::DEFAULT_API_VERSION, user_agent))
     };
     done(write())
 }

@@ -1,13 +1,10 @@
 //! Symmetric keys in the caller's memory: read, derive, sign, wipe.
 
-use dps_core::credentials::derive_device_key;
 use dps_core::secret::{KEY_TEXT_MAX, Signature};
 use dps_core::{ErrorCode, Key, RegistrationId};
 
-use crate::memory::{
-    Object, ascii, buffer, bytes, clear, dps_buffer, dps_span, output, shared, vacant, value, write_text,
-};
-use crate::result::{Refused, done, dps_result};
+use crate::memory::{Object, buffer, bytes, clear, dps_buffer, dps_span, make, output, shared, value, write_text};
+use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_key`, in words of 8 bytes.
 pub const DPS_KEY_WORDS: usize = 10;
@@ -16,7 +13,7 @@ pub const DPS_KEY_TEXT_SIZE: usize = 89;
 /// The size of a signature, in bytes.
 pub const DPS_SIGNATURE_SIZE: usize = 32;
 
-const _: () = assert!(DPS_KEY_TEXT_SIZE == KEY_TEXT_MAX + 1);
+const _: () = assert!(DPS_KEY_TEXT_SIZE == KEY_TEXT_MAX + 1 && DPS_SIGNATURE_SIZE == size_of::<Signature>());
 
 /// A symmetric key of 16 to 64 bytes: an enrollment's, a group's, or one derived for a device.
 ///
@@ -42,59 +39,50 @@ impl Object for dps_key {
     const BOUND: bool = false;
 }
 
-/// Reads a key as the service shows it: base64, padding optional, nothing before or behind it.
+/// Reads a key as the service shows it: base64, padding optional, nothing before or after it.
 ///
 /// Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
-/// `DPS_ERROR_INVALID_ARGUMENT`. Then `key` is unchanged.
+/// `DPS_ERROR_INVALID_ARGUMENT`. Then `key` holds none: a key that was there is wiped.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_base64_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span) -> dps_result {
-    let read = || {
-        // SAFETY: as the caller promises.
-        let (key, base64) = unsafe { (vacant(key)?, ascii(base64, ErrorCode::InvalidKey)?) };
-        key.put(Key::from_base64(base64)?);
-        Ok(())
-    };
-    done(read())
+    // SAFETY: as the caller promises.
+    done(unsafe { make(key, Key::empty(), |key| Ok(key.read_base64(bytes(base64)?)?)) })
 }
 
 /// Takes a key's bytes as they are.
 ///
 /// Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
-/// is unchanged.
+/// holds none: a key that was there is wiped.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_bytes_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) -> dps_result {
-    let take = || {
-        // SAFETY: as the caller promises.
-        let (key, raw) = unsafe { (vacant(key)?, bytes(raw)?) };
-        key.put(Key::from_bytes(raw)?);
-        Ok(())
-    };
-    done(take())
+    // SAFETY: as the caller promises.
+    done(unsafe { make(key, Key::empty(), |key| Ok(key.read_bytes(bytes(raw)?)?)) })
 }
 
 /// Derives the key of one device from its enrollment group's. The registration id is used exactly as it is spelled.
 ///
 /// For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
 ///
-/// Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`; `DPS_ERROR_INVALID_ARGUMENT`, also when `device`
-/// is `group`. Then `device` is unchanged.
+/// Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; then `device` holds
+/// none. `DPS_ERROR_INVALID_ARGUMENT` also when `device` is `group`, which is unchanged then.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_derive_abi_1"))]
 pub unsafe extern "C" fn dps_key_derive(
     group: *const dps_key,
     registration_id: dps_span,
     device: *mut dps_key,
 ) -> dps_result {
-    let derive = || {
-        if core::ptr::eq(group, device) {
-            return Err(Refused::ARGUMENT);
-        }
+    if core::ptr::eq(group, device) {
+        return done(Err(Refused::ARGUMENT));
+    }
+    let derive = |device: &mut Key| {
         // SAFETY: as the caller promises; the two are not one.
-        let (group, registration_id, device) =
-            unsafe { (value(group)?, ascii(registration_id, ErrorCode::InvalidRegistrationId)?, vacant(device)?) };
-        device.put(derive_device_key(group, RegistrationId::new(registration_id)?));
+        let (group, registration_id) = unsafe { (value(group)?, bytes(registration_id)?) };
+        let id = RegistrationId::from_bytes(registration_id).ok_or(ErrorCode::InvalidRegistrationId)?;
+        device.derive_from(group, id);
         Ok(())
     };
-    done(derive())
+    // SAFETY: as the caller promises.
+    done(unsafe { make(device, Key::empty(), derive) })
 }
 
 /// HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
@@ -107,9 +95,10 @@ pub unsafe extern "C" fn dps_key_sign(
     signature: *mut dps_signature,
 ) -> dps_result {
     let sign = || {
-        // SAFETY: as the caller promises.
-        let (key, message, signature) = unsafe { (value(key)?, bytes(message)?, output(signature)?) };
-        signature.write(dps_signature { bytes: *key.sign(message).expose() });
+        // SAFETY: as the caller promises; a signature is its bytes, here and there.
+        let (key, message, signature) =
+            unsafe { (value(key)?, bytes(message)?, output(signature.cast::<Signature>())?) };
+        signature.write(key.sign(message));
         Ok(())
     };
     done(sign())
@@ -124,7 +113,7 @@ pub unsafe extern "C" fn dps_key_write_base64(key: *const dps_key, out: dps_buff
     let write = || {
         // SAFETY: as the caller promises.
         let (key, out, length) = unsafe { (value(key)?, buffer(out)?, output(length)?) };
-        write_text(out, length, &|text| text.push_base64(key.expose()))
+        write_text(out, length, |text| text.push_base64(key.expose()))
     };
     done(write())
 }
@@ -138,9 +127,9 @@ pub unsafe extern "C" fn dps_key_wipe(key: *mut dps_key) {
 
 impl dps_signature {
     /// # Safety
-    /// The caller filled it in.
-    pub(crate) unsafe fn read(signature: *const Self) -> crate::result::Outcome<Signature> {
-        // SAFETY: promised on.
-        unsafe { shared(signature).map(|signature| Signature::new(signature.bytes)) }
+    /// The caller filled it in, and nothing changes it for `'a`.
+    pub(crate) unsafe fn read<'a>(signature: *const Self) -> Outcome<&'a Signature> {
+        // SAFETY: promised on; a signature is its bytes, here and there.
+        unsafe { shared(signature.cast()) }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) unsafe fn ascii<'a>(span: dps_span, otherwise: ErrorCode) -> Outcome<
     // SAFETY: promised on.
     let bytes = unsafe { bytes(span)? };
     if !bytes.is_ascii() {
-        return Err(Refused(otherwise));
+        return Err(otherwise.into());
     }
     // SAFETY: ASCII is UTF-8.
     Ok(unsafe { core::str::from_utf8_unchecked(bytes) })
@@ -169,25 +169,50 @@ fn seal<O: Object>(object: *const O) -> usize {
     if O::BOUND { object.addr() ^ O::MARK } else { O::MARK }
 }
 
-/// A value on its way into an object.
-pub(crate) struct Vacant<'a, O: Object>(&'a mut MaybeUninit<O>);
-
-/// Memory for a new object; whatever stood there is forgotten.
+/// Makes an object in place: puts `blank` into its memory, then lets `fill` make it what it is to be. The memory holds no
+/// object until `fill` is done, and none after an error, when the value is dropped. What was there before is overwritten.
 ///
 /// # Safety
 /// As [`output`].
-pub(crate) unsafe fn vacant<'a, O: Object>(object: *mut O) -> Outcome<Vacant<'a, O>> {
+pub(crate) unsafe fn make<O: Object>(
+    object: *mut O,
+    blank: O::Value,
+    fill: impl FnOnce(&mut O::Value) -> Outcome<()>,
+) -> Outcome<()> {
     // SAFETY: promised on.
-    unsafe { output(object).map(Vacant) }
+    let slot = unsafe { unsealed(object)? };
+    let made = fill(slot.value.write(blank));
+    match made {
+        Ok(()) => slot.seal = seal(object),
+        // SAFETY: it was written above, and without a seal nobody uses it again.
+        Err(_) => unsafe { slot.value.assume_init_drop() },
+    }
+    made
 }
 
-impl<O: Object> Vacant<'_, O> {
-    pub(crate) fn put(self, value: O::Value) {
-        let () = O::FITS;
-        let object = self.0.as_mut_ptr();
-        // SAFETY: the memory is large and aligned enough, which was checked when this was compiled.
-        unsafe { object.cast::<Slot<O::Value>>().write(Slot { seal: seal(object), value }) }
-    }
+/// As [`make`], with a value that is moved into its place.
+///
+/// # Safety
+/// As [`output`].
+pub(crate) unsafe fn make_of<O: Object>(object: *mut O, value: impl FnOnce() -> Outcome<O::Value>) -> Outcome<()> {
+    // SAFETY: promised on.
+    let slot = unsafe { unsealed(object)? };
+    slot.value.write(value()?);
+    slot.seal = seal(object);
+    Ok(())
+}
+
+/// Memory for a new object, which is none until it is sealed.
+///
+/// # Safety
+/// As [`output`].
+unsafe fn unsealed<'a, O: Object>(object: *mut O) -> Outcome<&'a mut Slot<MaybeUninit<O::Value>>> {
+    let () = O::FITS;
+    // SAFETY: promised on.
+    let memory: *mut MaybeUninit<O> = unsafe { output(object)? };
+    // SAFETY: it is large and aligned enough, which was checked when this was compiled.
+    let memory = unsafe { &mut *memory.cast::<MaybeUninit<Slot<MaybeUninit<O::Value>>>>() };
+    Ok(memory.write(Slot { seal: 0, value: MaybeUninit::uninit() }))
 }
 
 /// The value in an object.
@@ -242,24 +267,27 @@ pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize)
     }
 }
 
-/// Writes text with a NUL behind it, or nothing when it does not fit; `length` then says what would.
+/// Writes text with a NUL behind it. Where it does not fit, `length` says what would do, and `out` holds an empty string
+/// and parts of the text after that.
 pub(crate) fn write_text(
     out: &mut [u8],
     length: &mut MaybeUninit<usize>,
-    write: &dyn Fn(&mut Text<'_>),
+    write: impl FnOnce(&mut Text<'_>),
 ) -> Outcome<()> {
-    let mut measured = Text::new(&mut []);
-    write(&mut measured);
-    let needed = measured.len().saturating_add(1);
-    if needed > out.len() {
-        length.write(needed);
-        return Err(Refused::TOO_SMALL);
-    }
-    let mut text = Text::new(out);
+    let size = out.len();
+    let mut text = Text::new(&mut *out);
     write(&mut text);
-    length.write(text.len());
+    let len = text.len();
     text.push_byte(0);
-    Ok(())
+    if len < size {
+        length.write(len);
+        return Ok(());
+    }
+    length.write(len.saturating_add(1));
+    if let Some(first) = out.first_mut() {
+        *first = 0;
+    }
+    Err(Refused::TOO_SMALL)
 }
 
 #[cfg(test)]
@@ -332,6 +360,35 @@ mod tests {
         unsafe {
             assert_eq!(dps_key_derive(both, id, both), refused(Refused::ARGUMENT));
             assert_eq!(dps_key_derive(group.as_ptr(), id, device.as_mut_ptr()), DPS_OK);
+        }
+    }
+
+    #[test]
+    fn memory_of_failed_make_holds_no_key_and_no_byte_of_it() {
+        let mut object = key();
+        let mut signature: dps_signature = zeroed();
+        let cut_off = dps_span::of("8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE*");
+        // SAFETY: all live; of the object, the bytes of the value are read, which has no padding.
+        unsafe {
+            assert_ne!(dps_key_from_base64(object.as_mut_ptr(), cut_off), DPS_OK);
+            assert_eq!(dps_key_sign(object.as_ptr(), dps_span::of("x"), &mut signature), refused(Refused::OBJECT));
+            let value = object.as_ptr().cast::<u8>().add(size_of::<usize>());
+            assert!(core::slice::from_raw_parts(value, size_of::<dps_core::Key>()).iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn text_that_finds_no_room_leaves_an_empty_string() {
+        for room in 0..7 {
+            let (mut memory, mut length) = ([b'-'; 9], MaybeUninit::uninit());
+            let (out, beyond) = memory.split_at_mut(room);
+            let written = write_text(out, &mut length, |text| {
+                text.push("abc");
+                text.push("def");
+            });
+            // SAFETY: written whatever the result.
+            assert_eq!((written, unsafe { length.assume_init() }), (Err(Refused::TOO_SMALL), 7), "{room}");
+            assert!(out.first().is_none_or(|first| *first == 0) && beyond.iter().all(|byte| *byte == b'-'), "{room}");
         }
     }
 

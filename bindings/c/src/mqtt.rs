@@ -43,7 +43,7 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
         let (machine, user_agent) = unsafe { (value(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
         // SAFETY: as the caller promises.
         let (out, length) = unsafe { (buffer(out)?, output(length)?) };
-        write_text(out, length, &|text| {
+        write_text(out, length, |text| {
             mqtt::write_user_name(text, &machine.identity(), mqtt::DEFAULT_API_VERSION, user_agent);
         })
     };
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
         }
         // SAFETY: as the caller promises.
         let (out, length) = unsafe { (buffer(out)?, output(length)?) };
-        write_text(out, length, &|text| {
+        write_text(out, length, |text| {
             for part in [hub, "/", device_id, "/?api-version=", HUB_API_VERSION] {
                 text.push(part);
             }
@@ -99,9 +99,9 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
         // SAFETY: as the caller promises.
         let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
         if request.call == Call::Lookup {
-            return Err(Refused(ErrorCode::UnsupportedByTransport));
+            return Err(ErrorCode::UnsupportedByTransport.into());
         }
-        write_text(out, length, &|text| mqtt::write_topic(text, &request))
+        write_text(out, length, |text| mqtt::write_topic(text, &request))
     };
     done(write())
 }
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn dps_mqtt_write_payload(
     let write = || {
         // SAFETY: as the caller promises.
         let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        write_text(out, length, &|text| mqtt::write_payload(text, &request))
+        write_text(out, length, |text| mqtt::write_payload(text, &request))
     };
     done(write())
 }

@@ -177,7 +177,7 @@ pub unsafe extern "C" fn dps_registration_outcome(
                 payload_offset: found.payload.as_ref().map_or(0, |payload| payload.start),
                 payload_length: found.payload.map_or(0, |payload| payload.len()),
             },
-            Ended::Failed(failure) => return Err(Refused(failure.code)),
+            Ended::Failed(failure) => return Err(failure.code.into()),
             _ => return Err(Refused::MISUSE),
         });
         Ok(())

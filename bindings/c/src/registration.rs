@@ -2,15 +2,16 @@
 
 use dps_core::message::{LinkError, Reply, Request, RequestId, SignError};
 use dps_core::{
-    Config, ConfigError, ErrorCode, Identity, Instant, Misuse, Operation, Outcome as Ended, Registration, UnixSeconds,
-    WallAnchor,
+    Config, ErrorCode, Identity, Instant, Misuse, Operation, Outcome as Ended, Registration, UnixSeconds, WallAnchor,
 };
 
 use crate::action::dps_action;
 use crate::config::dps_config;
 use crate::input::input;
 use crate::key::dps_signature;
-use crate::memory::{Object, ascii, buffer, clear, dps_buffer, dps_span, output, vacant, value, value_mut, write_text};
+use crate::memory::{
+    Object, ascii, buffer, clear, dps_buffer, dps_span, make_of, output, value, value_mut, write_text,
+};
 use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_registration`, in words of 8 bytes.
@@ -45,7 +46,7 @@ impl Object for dps_registration {
 ///
 /// Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
 /// `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
-/// `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` is unchanged.
+/// `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` holds none.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init(
     registration: *mut dps_registration,
@@ -53,7 +54,9 @@ pub unsafe extern "C" fn dps_registration_init(
     storage: dps_buffer,
 ) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, storage, Registration::new) })
+    done(unsafe {
+        init(registration, config, storage, |who, policy, storage| Ok(Registration::new(who, policy, storage)?))
+    })
 }
 
 /// As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only.
@@ -64,7 +67,9 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
     storage: dps_buffer,
 ) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, storage, Registration::lookup) })
+    done(unsafe {
+        init(registration, config, storage, |who, policy, storage| Ok(Registration::lookup(who, policy, storage)?))
+    })
 }
 
 /// As `dps_registration_init`, for a machine that goes on from an operation which `dps_registration_write_operation`
@@ -79,17 +84,13 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
     storage: dps_buffer,
     operation: dps_span,
 ) -> dps_result {
-    let resume = || {
+    let resume = |identity: Identity<'static>, config, storage| {
         // SAFETY: as the caller promises.
         let operation = Operation::parse(unsafe { ascii(operation, ErrorCode::OperationUnreadable)? })?;
-        // SAFETY: as the caller promises.
-        unsafe {
-            init(registration, config, storage, |identity, config, storage| {
-                Registration::resume(identity, config, storage, &operation)
-            })
-        }
+        Ok(Registration::resume(identity, config, storage, &operation)?)
     };
-    done(resume())
+    // SAFETY: as the caller promises.
+    done(unsafe { init(registration, config, storage, resume) })
 }
 
 /// # Safety
@@ -98,18 +99,21 @@ unsafe fn init(
     registration: *mut dps_registration,
     config: *const dps_config,
     storage: dps_buffer,
-    make: impl FnOnce(Identity<'static>, Config, &'static mut [u8]) -> Result<Registration<'static>, ConfigError>,
+    begin: impl FnOnce(Identity<'static>, Config, &'static mut [u8]) -> Outcome<Registration<'static>>,
 ) -> Outcome<()> {
+    let machine = || {
+        // SAFETY: promised on.
+        let (config, storage) = unsafe { (input(config)?, buffer(storage)?) };
+        // SAFETY: promised on.
+        let (identity, payload) = unsafe { (config.identity()?, config.payload()?) };
+        let machine = begin(identity, config.policy(), storage)?;
+        Ok(match payload {
+            Some(payload) => machine.with_payload(payload),
+            None => machine,
+        })
+    };
     // SAFETY: promised on.
-    let (place, config, storage) = unsafe { (vacant(registration)?, input(config)?, buffer(storage)?) };
-    // SAFETY: promised on.
-    let (identity, payload) = unsafe { (config.identity()?, config.payload()?) };
-    let machine = make(identity, config.policy(), storage)?;
-    place.put(match payload {
-        Some(payload) => machine.with_payload(payload),
-        None => machine,
-    });
-    Ok(())
+    unsafe { make_of(registration, machine) }
 }
 
 /// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
@@ -190,7 +194,7 @@ pub unsafe extern "C" fn dps_registration_handle_signature(
     let handle = || {
         // SAFETY: as the caller promises.
         let (machine, signature) = unsafe { (value_mut(registration)?, dps_signature::read(signature)?) };
-        Ok(machine.handle_signature(Instant::from_millis(now_ms), RequestId::new(id), &signature)?)
+        Ok(machine.handle_signature(Instant::from_millis(now_ms), RequestId::new(id), signature)?)
     };
     done(handle())
 }
@@ -247,7 +251,7 @@ pub unsafe extern "C" fn dps_registration_write_operation(
         // SAFETY: as the caller promises.
         let (machine, out, length) = unsafe { (value(registration)?, buffer(out)?, output(length)?) };
         let operation = machine.operation().ok_or(Refused::MISUSE)?;
-        write_text(out, length, &|text| operation.write_to(text))
+        write_text(out, length, |text| operation.write_to(text))
     };
     done(write())
 }

@@ -3,6 +3,7 @@
 //! The names of the numbers in C are written into the header from `dps-core`; here they are plain numbers.
 
 use core::mem::MaybeUninit;
+use core::num::NonZero;
 
 use dps_core::text::TooSmall;
 use dps_core::{ConfigError, ErrorCode, Family, Misuse};
@@ -79,22 +80,37 @@ pub(crate) const fn number(code: ErrorCode) -> dps_result {
     code.number() as dps_result
 }
 
-/// Why a call did not do what it is for.
+/// Why a call did not do what it is for: a number of the catalogue. None is zero, so that an `Outcome<()>` is the result
+/// itself, and one with a reference is two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused(pub(crate) ErrorCode);
+pub(crate) struct Refused(NonZero<dps_result>);
 
 pub(crate) type Outcome<T> = Result<T, Refused>;
 
 impl Refused {
-    pub(crate) const ARGUMENT: Self = Self(ErrorCode::InvalidArgument);
-    pub(crate) const MISUSE: Self = Self(ErrorCode::Misuse);
-    pub(crate) const OBJECT: Self = Self(ErrorCode::InvalidObject);
-    pub(crate) const TOO_SMALL: Self = Self(ErrorCode::StorageTooSmall);
+    pub(crate) const ARGUMENT: Self = Self::new(ErrorCode::InvalidArgument);
+    pub(crate) const MISUSE: Self = Self::new(ErrorCode::Misuse);
+    pub(crate) const OBJECT: Self = Self::new(ErrorCode::InvalidObject);
+    pub(crate) const TOO_SMALL: Self = Self::new(ErrorCode::StorageTooSmall);
+
+    pub(crate) const fn new(code: ErrorCode) -> Self {
+        match NonZero::new(number(code)) {
+            Some(number) => Self(number),
+            // There is no such code; the type does not know.
+            None => Self(NonZero::<dps_result>::MAX),
+        }
+    }
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code)
+    }
 }
 
 impl From<ConfigError> for Refused {
     fn from(error: ConfigError) -> Self {
-        Self(error.code())
+        Self::new(error.code())
     }
 }
 
@@ -108,7 +124,7 @@ impl From<Misuse> for Refused {
 pub(crate) fn done(outcome: Outcome<()>) -> dps_result {
     match outcome {
         Ok(()) => DPS_OK,
-        Err(Refused(code)) => number(code),
+        Err(Refused(number)) => number.get(),
     }
 }
 

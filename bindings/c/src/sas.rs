@@ -88,7 +88,7 @@ pub unsafe extern "C" fn dps_sas_finish(
         let (token, needed) = unsafe { (output(token)?, output(needed)?) };
         // SAFETY: as above.
         let prepared = unsafe { sas.token(out, needed)? };
-        token.write(dps_span::of(told(prepared.finish(&signature), needed)?));
+        token.write(dps_span::of(told(prepared.finish(signature), needed)?));
         Ok(())
     };
     done(finish())

@@ -118,7 +118,7 @@ impl GroupKey {
 }
 
 fn read(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Key> {
-    check(given.py(), name, Key::from_base64_explained(secret_argument(name, given)?.trim()))
+    check(given.py(), name, Key::from_base64(secret_argument(name, given)?.trim()))
 }
 
 /// A group's key as a function takes it: the object, or its text.
@@ -134,7 +134,7 @@ fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Key> {
     let path = argument::path("path", path)?;
     let read = || {
         let key = dps_client::SymmetricKey::from_file(path)?.to_base64();
-        Ok::<_, DpsError>(Key::from_base64_explained(key.expose())?)
+        Ok::<_, DpsError>(Key::from_base64(key.expose())?)
     };
     py.detach(read).map_err(|error| exception(py, &error, None))
 }

@@ -31,7 +31,7 @@ impl ConnectionString {
         let host = needed("HostName")?;
         Endpoint::new(host).map_err(|error| wrong(&error.to_string()))?;
         let policy = needed("SharedAccessKeyName")?.to_owned();
-        let key = Key::from_base64_explained(needed("SharedAccessKey")?).map_err(|error| wrong(&error.to_string()))?;
+        let key = Key::from_base64(needed("SharedAccessKey")?).map_err(|error| wrong(&error.to_string()))?;
         Ok(Self { host: host.to_owned(), policy, key })
     }
 }

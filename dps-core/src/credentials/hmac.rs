@@ -18,14 +18,12 @@ const INITIAL: [u32; 8] =
 const LENGTH_AT: usize = BLOCK - 8;
 
 /// HMAC-SHA256 of `message` under `key`, which is padded with zeros. Whatever else this leaves behind is wiped.
-pub(crate) fn sha256(key: &[u8; BLOCK], message: &[u8]) -> [u8; 32] {
-    let (mut inner, mut outer) = ([0; 32], [0; 32]);
-    let mut block = [0; BLOCK];
+pub(crate) fn sha256(key: &[u8; BLOCK], message: &[u8], out: &mut [u8; 32]) {
+    let (mut block, mut inner) = ([0; BLOCK], [0; 32]);
     hash(&mut block, key, 0x36, message, &mut inner);
-    hash(&mut block, key, 0x5c, &inner, &mut outer);
+    hash(&mut block, key, 0x5c, &inner, out);
     block.zeroize();
     inner.zeroize();
-    outer
 }
 
 /// SHA-256 of `key`, each byte of it combined with `pad`, and of `message` after it.
@@ -69,6 +67,12 @@ mod tests {
     use proptest::prelude::*;
     use sha2::Sha256;
 
+    fn computed(key: &[u8; BLOCK], message: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        sha256(key, message, &mut out);
+        out
+    }
+
     proptest! {
         /// Across the lengths at which a message fills a block, or leaves no room for its length.
         #[test]
@@ -79,7 +83,7 @@ mod tests {
             let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(&message).finalize();
             let mut block = [0; BLOCK];
             block[..key.len()].copy_from_slice(&key);
-            prop_assert_eq!(sha256(&block, &message), <[u8; 32]>::from(expected.into_bytes()));
+            prop_assert_eq!(computed(&block, &message), <[u8; 32]>::from(expected.into_bytes()));
         }
     }
 
@@ -89,7 +93,7 @@ mod tests {
         for length in 0..message.len() {
             let message = &message[..length];
             let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(message).finalize();
-            assert_eq!(sha256(&key, message), <[u8; 32]>::from(expected.into_bytes()), "{length} bytes");
+            assert_eq!(computed(&key, message), <[u8; 32]>::from(expected.into_bytes()), "{length} bytes");
         }
     }
 }

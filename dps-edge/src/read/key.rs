@@ -64,7 +64,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn inline_key(&mut self, Found { at, value }: Found<&str>) -> Option<KeySource> {
-        match Key::from_base64_explained(value) {
+        match Key::from_base64(value) {
             Ok(key) => Some(KeySource::Inline(key)),
             Err(ConfigError::Key(problem)) => {
                 self.found(at, Problem::NotAKey(problem));

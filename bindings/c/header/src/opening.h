@@ -33,13 +33,15 @@
  * What holds for every function:
  *
  * - The result is DPS_OK, or a number of the catalogue. dps_result_text has the sentence for it.
- * - Outputs are written on success only. The one exception are the outputs `length` and `needed`, which say how much would
- *   do when the result is DPS_ERROR_STORAGE_TOO_SMALL; nothing else is written then.
+ * - Outputs are written on success only. The exceptions come with DPS_ERROR_STORAGE_TOO_SMALL: the outputs `length` and
+ *   `needed` say how much would do, and a buffer for text that is too small holds an empty string, and parts of the text
+ *   after its NUL.
  * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
  *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
  *   with anything else that is passed.
- * - An object is made by the functions that say so (dps_key_from_base64, dps_registration_init, ...). One that was not made,
- *   or was wiped or cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
+ * - An object is made in its memory by the functions that say so (dps_key_from_base64, dps_registration_init, ...). When one
+ *   of them fails, the memory holds no object, not even one that was there before. One that was not made, or was wiped or
+ *   cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
  * - With DPS_HOSTED the structs that a program fills in begin with their size. The functions that set defaults write it
  *   there; otherwise it is `sizeof` the struct. So a program that was compiled with an earlier header works with a newer
  *   library: members that it did not know count as zero. Without DPS_HOSTED, in firmware, structs have no size: the header

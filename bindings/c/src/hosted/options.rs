@@ -47,9 +47,9 @@ unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
 /// The span is as the caller promised for `'a`.
 unsafe fn given<'a>(name: &str, span: dps_span) -> Told<&'a [u8]> {
     // SAFETY: promised on.
-    unsafe { bytes(span) }.map_err(|problem| {
+    unsafe { bytes(span) }.map_err(|_| {
         let what = if span.ptr.is_null() { "a null pointer" } else { "a span" };
-        refused(problem.0, format!("{name} is {what} with an impossible length of {}", span.len))
+        refused(ErrorCode::InvalidArgument, format!("{name} is {what} with an impossible length of {}", span.len))
     })
 }
 
