@@ -183,7 +183,7 @@ fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Connect, Clas
     Ok(connect)
 }
 
-fn read<'b>(topic: &Topic<'_>, payload: &[u8], buffer: &'b mut [u8]) -> Result<Reply<'b>, Classified> {
+fn read<'b>(topic: &Topic, payload: &[u8], buffer: &'b mut [u8]) -> Result<Reply<'b>, Classified> {
     let needed = Some(payload.len());
     let too_large = || found(LinkError::ReplyTooLarge { needed }, format!("a reply of {} bytes", payload.len()));
     let space = buffer.get_mut(..payload.len()).ok_or_else(too_large)?;

@@ -5,7 +5,7 @@ use dps_core::ErrorCode;
 use dps_core::codec::mqtt;
 use dps_core::message::Call;
 
-use crate::memory::{ascii, buffer, dps_buffer, dps_span, output, value, value_mut, write_text};
+use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
 use crate::registration::{dps_registration, hand_over, pending};
 use crate::result::{Refused, done, dps_result};
 
@@ -137,8 +137,7 @@ pub unsafe extern "C" fn dps_registration_handle_mqtt(
 ) -> dps_result {
     let handle = || {
         // SAFETY: as the caller promises.
-        let (machine, topic, payload) =
-            unsafe { (value_mut(registration)?, ascii(topic, ErrorCode::Misuse)?, buffer(payload)?) };
+        let (machine, topic, payload) = unsafe { (value_mut(registration)?, bytes(topic)?, buffer(payload)?) };
         let topic = mqtt::parse_topic(topic).ok_or(Refused::MISUSE)?;
         let id = machine.request().map(|request| request.id).filter(|id| topic.answers(*id)).ok_or(Refused::MISUSE)?;
         Ok(hand_over(machine, now_ms, id, mqtt::read_reply(&topic, payload))?)

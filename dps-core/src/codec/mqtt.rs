@@ -8,7 +8,8 @@ use crate::codec;
 use crate::ids::Identity;
 use crate::message::{Call, LinkError, Reply, Request, RequestId};
 use crate::schema;
-use crate::text::{Text, parse_decimal, split_once};
+use crate::text::{Text, parse_decimal};
+use crate::time::Millis;
 
 /// The API version that is asked for unless the caller names another.
 pub const DEFAULT_API_VERSION: &str = "2019-03-31";
@@ -23,7 +24,7 @@ pub const WEBSOCKET_PROTOCOL: &str = "mqtt";
 /// What to subscribe to before the first request.
 pub const SUBSCRIBE_FILTER: &str = "$dps/registrations/res/#";
 
-const REPLY_PREFIX: &str = "$dps/registrations/res/";
+const REPLY_PREFIX: &[u8] = b"$dps/registrations/res/";
 
 /// Writes the user name of CONNECT. An empty `user_agent` is left out.
 pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version: &str, user_agent: &str) {
@@ -63,41 +64,41 @@ pub fn write_payload(text: &mut Text<'_>, request: &Request<'_>) {
     }
 }
 
-/// What the topic of a reply says.
+/// What the topic of a reply tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Topic<'t> {
+pub struct Topic {
     /// The status, as HTTP's.
     pub status: u16,
-    /// The request that is answered, as it was sent.
-    pub request_id: Option<&'t str>,
-    /// The hint when to come back, in seconds.
-    pub retry_after: Option<&'t str>,
+    /// The number of the request that is answered.
+    pub request_id: Option<u32>,
+    /// The hint when to ask again; `None` where there is none, or it is not a number of seconds up to a day.
+    pub retry_after: Option<Millis>,
 }
 
-impl Topic<'_> {
+impl Topic {
     /// Whether this request is answered.
     #[must_use]
     pub fn answers(&self, id: RequestId) -> bool {
-        self.request_id.and_then(|text| parse_decimal(text.as_bytes())) == Some(id.get())
+        self.request_id == Some(id.get())
     }
 }
 
-/// Takes the topic of a reply apart; its properties may stand in any order. `None` for every other topic.
+/// Reads the topic of a reply; its properties can come in any order. `None` for every other topic.
 #[must_use]
-pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
-    let (status, properties) = split_once(topic.strip_prefix(REPLY_PREFIX)?, b'/')?;
-    let mut rest = properties.strip_prefix("?")?;
-    let status =
-        parse_decimal(status.as_bytes()).filter(|number| (100..600).contains(number) && status.len() == 3)? as u16;
+pub fn parse_topic(topic: impl AsRef<[u8]>) -> Option<Topic> {
+    parse_topic_bytes(topic.as_ref())
+}
+
+fn parse_topic_bytes(topic: &[u8]) -> Option<Topic> {
+    let (status, rest) = topic.strip_prefix(REPLY_PREFIX)?.split_at_checked(3)?;
+    let status = parse_decimal(status).filter(|status| (100..600).contains(status))? as u16;
     let mut parsed = Topic { status, request_id: None, retry_after: None };
-    while !rest.is_empty() {
-        let (property, others) = split_once(rest, b'&').unwrap_or((rest, ""));
-        match split_once(property, b'=') {
-            Some(("$rid", value)) => parsed.request_id = Some(value),
-            Some(("retry-after", value)) => parsed.retry_after = Some(value),
-            _ => {}
+    for property in rest.strip_prefix(b"/?")?.split(|byte| *byte == b'&') {
+        if let Some(id) = property.strip_prefix(b"$rid=") {
+            parsed.request_id = parse_decimal(id);
+        } else if let Some(hint) = property.strip_prefix(b"retry-after=") {
+            parsed.retry_after = parse_decimal(hint.trim_ascii()).and_then(codec::hint);
         }
-        rest = others;
     }
     Some(parsed)
 }
@@ -107,10 +108,9 @@ pub fn parse_topic(topic: &str) -> Option<Topic<'_>> {
 /// # Errors
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is none of an API. An error
 /// status with an unreadable payload is still a reply.
-pub fn read_reply<'b>(topic: &Topic<'_>, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+pub fn read_reply<'b>(topic: &Topic, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
     let mut reply = Reply::new(topic.status);
-    reply.retry_after =
-        topic.retry_after.and_then(|hint| parse_decimal(hint.trim_ascii().as_bytes())).and_then(codec::hint);
+    reply.retry_after = topic.retry_after;
     codec::read_body(&mut reply, payload)?;
     Ok(reply)
 }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::ids::{Endpoint, IdScope, RegistrationId};
     use crate::message::{Payload, Status};
-    use crate::time::{Instant, Millis};
+    use crate::time::Instant;
 
     fn identity() -> Identity<'static> {
         Identity {
@@ -170,17 +170,23 @@ mod tests {
     #[test]
     fn reply_topics_are_read_in_any_order_and_others_left_alone() {
         let topic = parse_topic("$dps/registrations/res/202/?$rid=7&retry-after=3").unwrap();
-        assert_eq!(topic, Topic { status: 202, request_id: Some("7"), retry_after: Some("3") });
+        assert_eq!(topic, Topic { status: 202, request_id: Some(7), retry_after: Some(Millis::from_secs(3)) });
         assert!(topic.answers(RequestId::new(7)) && !topic.answers(RequestId::new(8)));
         assert_eq!(parse_topic("$dps/registrations/res/202/?retry-after=3&x=y&$rid=7"), Some(topic));
         let bare = parse_topic("$dps/registrations/res/401/?$rid=1").unwrap();
-        assert_eq!((bare.status, bare.retry_after), (401, None));
+        assert_eq!((bare.status, bare.request_id, bare.retry_after), (401, Some(1), None));
+        for strange in ["$rid=x", "$rid", "rid=7", "$rid=", "$rid=4294967296", ""] {
+            let topic = parse_topic(std::format!("$dps/registrations/res/200/?{strange}")).unwrap();
+            assert_eq!(topic, Topic { status: 200, request_id: None, retry_after: None }, "{strange}");
+        }
         for other in [
             "$dps/registrations/res/",
             "$dps/registrations/res/202",
             "$dps/registrations/res/202/$rid=1",
             "$dps/registrations/res/20/?$rid=1",
+            "$dps/registrations/res/2020/?$rid=1",
             "$dps/registrations/res/2x2/?$rid=1",
+            "$dps/registrations/res/099/?$rid=1",
             "$dps/registrations/res/999/?$rid=1",
             "$iothub/twin/res/200/?$rid=1",
             "",
@@ -191,10 +197,18 @@ mod tests {
 
     #[test]
     fn replies_are_read_with_hints_that_are_not_absurd() {
-        for (hint, expected) in
-            [("3", Some(3)), ("0", Some(0)), ("86401", None), ("-1", None), ("soon", None), ("", None)]
-        {
-            let topic = Topic { status: 202, request_id: Some("1"), retry_after: Some(hint) };
+        for (hint, expected) in [
+            ("3", Some(3)),
+            (" 3 ", Some(3)),
+            ("0", Some(0)),
+            ("86400", Some(86_400)),
+            ("86401", None),
+            ("4294967299", None),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let topic = parse_topic(std::format!("$dps/registrations/res/202/?$rid=1&retry-after={hint}")).unwrap();
             let mut payload = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\"}";
             let reply = read_reply(&topic, &mut payload).unwrap();
             assert_eq!((reply.retry_after, reply.date), (expected.map(Millis::from_secs), None), "{hint}");
