@@ -28,7 +28,7 @@ impl SendLink for Flooded {
             let body = br#"{"operationId":"4.1.2","status":"assigning"}"#;
             let space = buffer.get_mut(..body.len()).ok_or(LinkError::ReplyTooLarge { needed: None })?;
             space.copy_from_slice(body);
-            let head = dps_client::core::codec::http::Head { status: 202, retry_after: Some("1"), date: None };
+            let head = dps_client::core::codec::http::Head { status: 202, retry_after: Some("1".into()), date: None };
             return dps_client::core::codec::http::read_reply(head, space);
         }
         always_ready().await;

@@ -141,7 +141,8 @@ impl HttpLink {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let length = read_body(response, buffer).await?;
-        let head = Head { status, retry_after: text(&headers, &RETRY_AFTER), date: text(&headers, &DATE) };
+        let value = |name| text(&headers, name).map(ByteStr::from);
+        let head = Head { status, retry_after: value(&RETRY_AFTER), date: value(&DATE) };
         let body = buffer.get_mut(..length).unwrap_or_default();
         let reply = read_reply(head, body).map_err(|error| Classified::new(error, no_reply(status, &headers)))?;
         Ok((client, reply))

@@ -5,34 +5,45 @@
 use dps_core::codec::http::{self, Head};
 use dps_core::codec::mqtt::{Topic, parse_topic, read_reply};
 use dps_core::message::RequestId;
+use dps_core::{ByteStr, Millis};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
-    let (topic, payload) = data.split_at(end);
+    let (bytes, payload) = data.split_at(end);
     let payload = payload.get(1..).unwrap_or(&[]);
-    let Some(topic) = std::str::from_utf8(topic).ok().and_then(parse_topic) else { return };
+    let Some(topic) = parse_topic(bytes) else { return };
+    assert_eq!(told_by(bytes), Some(topic));
     is_written_as_it_is_read(&topic);
-    answers_one_request(&topic);
 
     let (mut over_mqtt, mut over_http) = (payload.to_vec(), payload.to_vec());
-    let head = Head { status: topic.status, retry_after: topic.retry_after, date: None };
+    let hint = topic.retry_after.map(|hint| hint.secs_rounded_up().to_string());
+    let head = Head { status: topic.status, retry_after: hint.as_deref().map(ByteStr::from), date: None };
     assert_eq!(read_reply(&topic, &mut over_mqtt), http::read_reply(head, &mut over_http));
     assert_eq!(over_mqtt, over_http);
 });
 
-fn is_written_as_it_is_read(topic: &Topic<'_>) {
-    let mut text = format!("$dps/registrations/res/{}/?", topic.status);
-    for (name, value) in [("$rid", topic.request_id), ("retry-after", topic.retry_after)] {
-        text.extend(value.map(|value| format!("&{name}={value}")));
-    }
-    assert_eq!(parse_topic(&text), Some(*topic));
+/// The last of each property, split by the standard library.
+fn told_by(bytes: &[u8]) -> Option<Topic> {
+    let topic = bytes.strip_prefix(b"$dps/registrations/res/")?;
+    let status = std::str::from_utf8(topic.get(..3)?).ok()?.parse().ok()?;
+    let text = String::from_utf8_lossy(topic.get(5..)?);
+    let last = |name: &str| text.split('&').filter_map(|property| property.strip_prefix(name)).next_back().map(str::to_owned);
+    let number = |text: String| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let hint = last("retry-after=").and_then(|hint| number(hint.trim_ascii().to_owned()));
+    Some(Topic {
+        status,
+        request_id: last("$rid=").and_then(number),
+        retry_after: hint.filter(|hint| *hint <= 86_400).map(Millis::from_secs),
+    })
 }
 
-fn answers_one_request(topic: &Topic<'_>) {
-    let digits = topic.request_id.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits.and_then(|digits| digits.parse::<u32>().ok());
-    for id in [0, 1, number.unwrap_or(7), number.unwrap_or(7).wrapping_add(1)] {
-        assert_eq!(topic.answers(RequestId::new(id)), number == Some(id));
-    }
+fn is_written_as_it_is_read(topic: &Topic) {
+    let mut text = format!("$dps/registrations/res/{}/?", topic.status);
+    text.extend(topic.request_id.map(|id| format!("&$rid={id}")));
+    text.extend(topic.retry_after.map(|hint| format!("&retry-after={}", hint.secs_rounded_up())));
+    assert_eq!(parse_topic(&text), Some(*topic));
+    let id = topic.request_id.unwrap_or(7);
+    assert_eq!(topic.answers(RequestId::new(id)), topic.request_id.is_some());
+    assert!(!topic.answers(RequestId::new(id.wrapping_add(1))));
 }

@@ -3,7 +3,7 @@
 
 use dps_core::codec::http::{self, wire};
 use dps_core::message::RequestId;
-use dps_core::{ErrorCode, Misuse, Registration};
+use dps_core::{ByteStr, ErrorCode, Misuse, Registration};
 
 use crate::input::{Input, input};
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value_mut, write_text};
@@ -133,8 +133,7 @@ pub unsafe extern "C" fn dps_registration_handle_http(
         let (machine, head, body) = unsafe { (value_mut(registration)?, input(head)?, buffer(body)?) };
         // SAFETY: as the caller promises.
         let (retry_after, date) = unsafe { (bytes(head.retry_after)?, bytes(head.date)?) };
-        // A header that is no text is as good as none.
-        let value = |bytes| core::str::from_utf8(bytes).ok().filter(|value: &&str| !value.is_empty());
+        let value = |bytes| Some(ByteStr::new(bytes)).filter(|value| !value.is_empty());
         let status = u16::try_from(head.status).ok().filter(|status| (100..600).contains(status));
         let status = status.ok_or(Refused::ARGUMENT)?;
         let head = http::Head { status, retry_after: value(retry_after), date: value(date) };

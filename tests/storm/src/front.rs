@@ -74,7 +74,7 @@ impl Front<'_> {
     ) -> Result<Reply<'b>, LinkError> {
         self.refused += u64::from(status == 429);
         let hint = hint.filter(|_| self.hints).map(|hint| hint.header_value(now));
-        read_reply(Head { status, retry_after: hint.as_deref(), date: None }, body)
+        read_reply(Head { status, retry_after: hint.as_deref().map(Into::into), date: None }, body)
     }
 }
 

@@ -4,24 +4,31 @@
 use crate::text::parse_decimal;
 use crate::time::UnixSeconds;
 
-const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+/// What every date has in common; `?` is for what differs.
+const FORM: &[u8] = b"???, ?? ??? ???? ??:??:?? GMT";
+const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// Reads a date from 1970 on; `None` for anything else. The name of the day is not checked.
 #[must_use]
-pub fn parse(text: &str) -> Option<UnixSeconds> {
-    let [_, _, _, b',', b' ', day @ .., b' ', b'G', b'M', b'T'] = text.trim_ascii().as_bytes() else { return None };
-    let [d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', i1, i2, b':', s1, s2] = *day else {
+pub fn parse(date: impl AsRef<[u8]>) -> Option<UnixSeconds> {
+    parse_bytes(date.as_ref().trim_ascii())
+}
+
+fn parse_bytes(date: &[u8]) -> Option<UnixSeconds> {
+    let has_form = FORM.iter().zip(date).all(|(form, byte)| *form == b'?' || form == byte);
+    if date.len() != FORM.len() || !has_form {
         return None;
+    }
+    // The number of `length` digits at `at`, from `least` to `most`.
+    let number = |at: usize, length: usize, least: u32, most: u32| {
+        parse_decimal(date.get(at..at.wrapping_add(length))?).filter(|number| (least..=most).contains(number))
     };
-    let month = MONTHS.chunks(3).position(|name| name == [m1, m2, m3])? as u32;
-    let year = parse_decimal(&[y1, y2, y3, y4]).filter(|year| *year >= 1970)?;
-    let day = parse_decimal(&[d1, d2]).filter(|day| (1..=31).contains(day))?;
-    let hour = parse_decimal(&[h1, h2]).filter(|hour| *hour < 24)?;
-    let minute = parse_decimal(&[i1, i2]).filter(|minute| *minute < 60)?;
+    let name = date.get(8..11)?;
+    let month = MONTHS.chunks(3).position(|month| month == name)? as u32;
+    let days = days_since_1970(number(12, 4, 1970, 9999)?, month, number(5, 2, 1, 31)?);
     // A leap second is written as 60.
-    let second = parse_decimal(&[s1, s2]).filter(|second| *second <= 60)?;
+    let (hour, minute, second) = (number(17, 2, 0, 23)?, number(20, 2, 0, 59)?, number(23, 2, 0, 60)?);
     let of_day = hour.wrapping_mul(3600).wrapping_add(minute.wrapping_mul(60)).wrapping_add(second);
-    let days = days_since_1970(year, month, day);
     Some(UnixSeconds::new(u64::from(days).wrapping_mul(86_400)).plus(u64::from(of_day)))
 }
 

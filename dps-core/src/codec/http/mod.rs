@@ -9,7 +9,7 @@ pub mod wire;
 use crate::codec;
 use crate::message::{Call, LinkError, Reply, Request};
 use crate::schema;
-use crate::text::{Text, parse_decimal};
+use crate::text::{ByteStr, Text, parse_decimal};
 use crate::time::{Millis, UnixSeconds};
 
 /// The API version that is asked for unless the caller names another.
@@ -60,9 +60,9 @@ pub struct Head<'h> {
     /// The status.
     pub status: u16,
     /// The value of `Retry-After`.
-    pub retry_after: Option<&'h str>,
+    pub retry_after: Option<ByteStr<'h>>,
     /// The value of `Date`.
-    pub date: Option<&'h str>,
+    pub date: Option<ByteStr<'h>>,
 }
 
 /// Reads a reply. The body is unescaped where it stands.
@@ -73,15 +73,14 @@ pub struct Head<'h> {
 pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
     let mut reply = Reply::new(head.status);
     reply.date = head.date.and_then(date::parse);
-    reply.retry_after = head.retry_after.and_then(|hint| parse_hint(hint, reply.date));
+    reply.retry_after = head.retry_after.and_then(|hint| parse_hint(hint.as_bytes(), reply.date));
     codec::read_body(&mut reply, body)?;
     Ok(reply)
 }
 
 /// A hint in seconds, or a date measured against the same reply's `Date`; absurd ones count as none.
-fn parse_hint(hint: &str, date: Option<UnixSeconds>) -> Option<Millis> {
-    let hint = hint.trim_ascii();
-    let seconds = match parse_decimal(hint.as_bytes()) {
+fn parse_hint(hint: &[u8], date: Option<UnixSeconds>) -> Option<Millis> {
+    let seconds = match parse_decimal(hint.trim_ascii()) {
         Some(seconds) => seconds,
         None => u32::try_from(date?.seconds_until(date::parse(hint)?)).ok()?,
     };
@@ -110,9 +109,9 @@ mod tests {
             ("Wed, 31 Dec 2025 23:59:59 GMT", None),
             ("Sat, 03 Jan 2026 00:00:00 GMT", None),
         ] {
-            assert_eq!(parse_hint(hint, date), expected.map(Millis::from_secs), "{hint:?}");
+            assert_eq!(parse_hint(hint.as_bytes(), date), expected.map(Millis::from_secs), "{hint:?}");
         }
-        assert_eq!(parse_hint("Thu, 01 Jan 2026 00:00:07 GMT", None), None, "the device's clock is never asked");
+        assert_eq!(parse_hint(b"Thu, 01 Jan 2026 00:00:07 GMT", None), None, "the device's clock is never asked");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::codec::http::{self, Head};
 use crate::message::{LinkError, Reply, Request};
-use crate::text::{Text, TooSmall, parse_decimal};
+use crate::text::{ByteStr, Text, TooSmall, parse_decimal};
 
 /// Writes a request, head and body, and gives its length. The bytes hold a token: wipe them after sending.
 ///
@@ -50,18 +50,18 @@ pub fn write_request_to(text: &mut Text<'_>, request: &Request<'_>, api_version:
     http::write_body(text, request);
 }
 
-/// Where the parts of a complete reply stand in the buffer it was read into.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the parts of a reply are in the buffer that it was read into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     status: u16,
+    chunked: bool,
+    /// Whether the server closes the connection after this reply.
+    pub close: bool,
+    /// The first byte after the reply.
+    pub end: usize,
     retry_after: Range<usize>,
     date: Range<usize>,
     body: Range<usize>,
-    chunked: bool,
-    /// The first byte after the reply.
-    pub end: usize,
-    /// Whether the server closes the connection after this reply.
-    pub close: bool,
 }
 
 /// Looks for a complete reply at the start of `received`. `capacity` is the size of the buffer that it stands in;
@@ -73,14 +73,17 @@ pub struct Layout {
 /// [`LinkError::InvalidReply`] when it is no HTTP/1.x reply, [`LinkError::Cut`] when it ended too early,
 /// [`LinkError::ReplyTooLarge`] when it cannot fit `capacity`.
 pub fn scan(received: &[u8], capacity: usize, ended: bool) -> Result<Option<Layout>, LinkError> {
-    match scan_reply(received)? {
-        Scan::Complete(layout) => Ok(Some(layout)),
-        Scan::UntilClose(layout) if ended => Ok(Some(layout)),
-        Scan::NeedsMore(Some(needed)) if needed > capacity => Err(LinkError::ReplyTooLarge { needed: Some(needed) }),
-        _ if ended => Err(LinkError::Cut),
-        _ if received.len() >= capacity => Err(LinkError::ReplyTooLarge { needed: None }),
-        _ => Ok(None),
-    }
+    let mut layout = Layout::default();
+    let needed = match layout.scan(&mut Lines::new(received, 0)) {
+        Scan::Complete => return Ok(Some(layout)),
+        Scan::UntilClose if ended => return Ok(Some(layout)),
+        Scan::Invalid => return Err(LinkError::InvalidReply),
+        Scan::Partial if layout.end > capacity => Some(layout.end),
+        _ if ended => return Err(LinkError::Cut),
+        _ if received.len() >= capacity => None,
+        _ => return Ok(None),
+    };
+    Err(LinkError::ReplyTooLarge { needed })
 }
 
 impl Layout {
@@ -89,223 +92,222 @@ impl Layout {
     /// # Errors
     /// As [`http::read_reply`].
     pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let start = self.body.start;
         let body_end = if self.chunked { join_chunks(buffer, &self.body) } else { self.body.end };
-        let (front, rest) = buffer.split_at_mut_checked(self.body.start).ok_or(LinkError::InvalidReply)?;
-        let body = rest.get_mut(..body_end.saturating_sub(self.body.start)).ok_or(LinkError::InvalidReply)?;
-        let value = |range: &Range<usize>| {
-            let bytes = front.get(range.clone()).filter(|bytes| !bytes.is_empty());
-            bytes.and_then(|bytes| core::str::from_utf8(bytes).ok())
-        };
+        let (front, rest) = buffer.split_at_mut_checked(start).ok_or(LinkError::InvalidReply)?;
+        let body = rest.get_mut(..body_end.wrapping_sub(start)).ok_or(LinkError::InvalidReply)?;
+        let value = |range: &Range<usize>| front.get(range.clone()).filter(|value| !value.is_empty()).map(ByteStr::new);
         let head = Head { status: self.status, retry_after: value(&self.retry_after), date: value(&self.date) };
         let mut reply = http::read_reply(head, body)?;
-        // The payload's place is told from the start of the whole buffer.
+        // The payload's range counts from the start of the whole buffer.
         if let Some(payload) = &mut reply.body.payload {
-            let offset = self.body.start;
-            *payload = payload.start.saturating_add(offset)..payload.end.saturating_add(offset);
+            *payload = payload.start.wrapping_add(start)..payload.end.wrapping_add(start);
         }
         Ok(reply)
     }
+
+    /// Finds the parts of the reply that begins at the first line.
+    fn scan(&mut self, lines: &mut Lines<'_>) -> Scan {
+        // An interim reply, such as `100 Continue`, comes before the one that counts. A second answers no request of ours.
+        for _ in 0..2 {
+            *self = Self::default();
+            let mut length = None;
+            if !lines.next() {
+                return Scan::Partial;
+            }
+            if !self.status_line(lines.line()) {
+                return Scan::Invalid;
+            }
+            loop {
+                if !lines.next() {
+                    return Scan::Partial;
+                }
+                if lines.line().is_empty() {
+                    break;
+                }
+                if !self.header(lines, &mut length) {
+                    return Scan::Invalid;
+                }
+            }
+            if self.status >= 200 {
+                return self.scan_body(lines, length);
+            }
+        }
+        Scan::Invalid
+    }
+
+    fn status_line(&mut self, line: &[u8]) -> bool {
+        let Some([minor, b' ', a, b, c, rest @ ..]) = line.strip_prefix(b"HTTP/1.") else { return false };
+        let status = parse_decimal(&[*a, *b, *c]).filter(|status| (100..600).contains(status));
+        self.status = status.unwrap_or(0) as u16;
+        self.close = *minor == b'0';
+        status.is_some() && matches!(rest, [] | [b' ', ..])
+    }
+
+    /// Keeps what matters of a header; `false` when it is not one, or contradicts another.
+    fn header(&mut self, lines: &Lines<'_>, length: &mut Option<u32>) -> bool {
+        let line = lines.line();
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { return false };
+        let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
+        let value = value.get(1..).unwrap_or(&[]);
+        let range = lines.end.wrapping_sub(value.len())..lines.end;
+        let value = value.trim_ascii();
+        let is = |expected: &[u8]| name.eq_ignore_ascii_case(expected);
+        if is(b"content-length") {
+            let parsed = parse_decimal(value);
+            let is_same = length.is_none() || *length == parsed;
+            *length = parsed;
+            return parsed.is_some() && is_same;
+        }
+        if is(b"transfer-encoding") {
+            self.chunked = value.eq_ignore_ascii_case(b"chunked");
+            return self.chunked;
+        }
+        if is(b"retry-after") {
+            self.retry_after = range;
+        } else if is(b"date") {
+            self.date = range;
+        } else if is(b"connection") {
+            self.close |= value.eq_ignore_ascii_case(b"close");
+        }
+        true
+    }
+
+    fn scan_body(&mut self, lines: &mut Lines<'_>, length: Option<u32>) -> Scan {
+        let (start, received) = (lines.at, lines.bytes.len());
+        let (scan, end) = if self.chunked {
+            (lines.chunks(), lines.at)
+        } else if matches!(self.status, 204 | 304) {
+            (Scan::Complete, start)
+        } else if let Some(length) = length {
+            let end = start.saturating_add(length as usize);
+            (if received >= end { Scan::Complete } else { Scan::Partial }, end)
+        } else {
+            self.close = true;
+            (Scan::UntilClose, received)
+        };
+        self.body = start..end;
+        self.end = end;
+        scan
+    }
 }
 
+/// How much of a reply has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Scan {
-    Complete(Layout),
-    /// The body ends with the connection.
-    UntilClose(Layout),
-    /// With the whole reply's size in bytes where it is known.
-    NeedsMore(Option<usize>),
+    Complete,
+    /// All of it, if the connection ends here.
+    UntilClose,
+    /// Some of it. `end` is that of the whole reply where it is known.
+    Partial,
+    Invalid,
 }
 
-fn scan_reply(received: &[u8]) -> Result<Scan, LinkError> {
-    let mut lines = Lines { bytes: received, at: 0 };
-    let Some(first) = lines.next() else { return Ok(Scan::NeedsMore(None)) };
-    let (status, http_1_0) = status_line(received.get(first).unwrap_or(&[])).ok_or(LinkError::InvalidReply)?;
-    let mut layout =
-        Layout { status, retry_after: 0..0, date: 0..0, body: 0..0, chunked: false, end: 0, close: http_1_0 };
-    let mut length = None;
-    loop {
-        let Some(line) = lines.next() else { return Ok(Scan::NeedsMore(None)) };
-        if line.is_empty() {
-            break;
-        }
-        header(received, line, &mut layout, &mut length)?;
-    }
-    let body_start = lines.at;
-    layout.body = body_start..body_start;
-    layout.end = body_start;
-    if status < 200 {
-        return after_interim(received, body_start);
-    }
-    if layout.chunked {
-        return Ok(match chunks_end(received, body_start)? {
-            Some(end) => complete(layout, end),
-            None => Scan::NeedsMore(None),
-        });
-    }
-    if status == 204 || status == 304 {
-        return Ok(Scan::Complete(layout));
-    }
-    let Some(length) = length else {
-        layout.close = true;
-        layout.body.end = received.len();
-        layout.end = received.len();
-        return Ok(Scan::UntilClose(layout));
-    };
-    let end = body_start.checked_add(length).ok_or(LinkError::ReplyTooLarge { needed: None })?;
-    Ok(if received.len() >= end { complete(layout, end) } else { Scan::NeedsMore(Some(end)) })
-}
-
-fn complete(mut layout: Layout, end: usize) -> Scan {
-    layout.body.end = end;
-    layout.end = end;
-    Scan::Complete(layout)
-}
-
-/// An interim reply such as `100 Continue` announces the real one behind it.
-fn after_interim(received: &[u8], start: usize) -> Result<Scan, LinkError> {
-    let rest = received.get(start..).unwrap_or(&[]);
-    // One is answered by none of the requests sent here; a second is nobody's.
-    if rest.starts_with(b"HTTP/1.") && rest.get(9) == Some(&b'1') {
-        return Err(LinkError::InvalidReply);
-    }
-    let moved = |range: &mut Range<usize>| *range = range.start.saturating_add(start)..range.end.saturating_add(start);
-    let shift = |mut layout: Layout| {
-        for range in [&mut layout.retry_after, &mut layout.date, &mut layout.body] {
-            moved(range);
-        }
-        layout.end = layout.end.saturating_add(start);
-        layout
-    };
-    Ok(match scan_reply(rest)? {
-        Scan::Complete(layout) => Scan::Complete(shift(layout)),
-        Scan::UntilClose(layout) => Scan::UntilClose(shift(layout)),
-        Scan::NeedsMore(needed) => Scan::NeedsMore(needed.map(|needed| needed.saturating_add(start))),
-    })
-}
-
-fn status_line(line: &[u8]) -> Option<(u16, bool)> {
-    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', rest @ ..] = line else { return None };
-    let status = match rest {
-        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9']
-        | [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] => [a, b, c]
-            .into_iter()
-            .fold(0, |status: u16, digit| status.wrapping_mul(10).wrapping_add(u16::from(digit & 15))),
-        _ => return None,
-    };
-    Some((status, *minor == b'0'))
-}
-
-fn header(
-    received: &[u8],
-    line: Range<usize>,
-    layout: &mut Layout,
-    length: &mut Option<usize>,
-) -> Result<(), LinkError> {
-    let bytes = received.get(line.clone()).unwrap_or(&[]);
-    let colon = bytes.iter().position(|byte| *byte == b':').ok_or(LinkError::InvalidReply)?;
-    let (name, rest) = bytes.split_at_checked(colon).ok_or(LinkError::InvalidReply)?;
-    let value = rest.get(1..).unwrap_or(&[]);
-    let start = line.end.saturating_sub(value.len());
-    if name.eq_ignore_ascii_case(b"content-length") {
-        let parsed = parse_decimal(value.trim_ascii()).ok_or(LinkError::InvalidReply)? as usize;
-        if length.is_some_and(|earlier| earlier != parsed) {
-            return Err(LinkError::InvalidReply);
-        }
-        *length = Some(parsed);
-    } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-        if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-            return Err(LinkError::InvalidReply);
-        }
-        layout.chunked = true;
-    } else if name.eq_ignore_ascii_case(b"retry-after") {
-        layout.retry_after = start..line.end;
-    } else if name.eq_ignore_ascii_case(b"date") {
-        layout.date = start..line.end;
-    } else if name.eq_ignore_ascii_case(b"connection") {
-        layout.close |= value.trim_ascii().eq_ignore_ascii_case(b"close");
-    }
-    Ok(())
+/// How much of a chunk has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chunk {
+    /// All of it. The line is its data.
+    Data,
+    /// All of the last one, which has no data.
+    Last,
+    Partial,
+    Invalid,
 }
 
 /// Goes from line to line; each ends with LF, and a CR before it does not count.
 struct Lines<'r> {
     bytes: &'r [u8],
+    /// The first byte after the line.
     at: usize,
+    start: usize,
+    end: usize,
 }
 
-impl Lines<'_> {
-    fn next(&mut self) -> Option<Range<usize>> {
-        let start = self.at;
-        let length = self.bytes.get(start..)?.iter().position(|byte| *byte == b'\n')?;
-        let end = start.saturating_add(length);
-        self.at = end.saturating_add(1);
-        let carriage_return = end > start && self.bytes.get(end.saturating_sub(1)) == Some(&b'\r');
-        Some(start..if carriage_return { end.saturating_sub(1) } else { end })
+impl<'r> Lines<'r> {
+    /// The lines from `at` on.
+    fn new(bytes: &'r [u8], at: usize) -> Self {
+        Self { bytes, at, start: at, end: at }
     }
-}
 
-/// One chunk of a chunked body, or the end of it.
-enum Chunk {
-    Data(Range<usize>),
-    End,
-}
+    fn line(&self) -> &'r [u8] {
+        self.bytes.get(self.start..self.end).unwrap_or(&[])
+    }
 
-impl Lines<'_> {
-    /// The next chunk (RFC 9112, section 7.1); `Ok(None)` when it is not all there.
-    fn chunk(&mut self) -> Result<Option<Chunk>, LinkError> {
-        let Some(line) = self.next() else { return Ok(None) };
-        let size = chunk_size(self.bytes.get(line).unwrap_or(&[])).ok_or(LinkError::InvalidReply)?;
-        if size == 0 {
-            // Trailer lines, then an empty one.
-            loop {
-                match self.next() {
-                    None => return Ok(None),
-                    Some(line) if line.is_empty() => return Ok(Some(Chunk::End)),
-                    Some(_) => {}
-                }
+    /// Goes to the next line; `false` when it is not all there.
+    fn next(&mut self) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
+        let Some(length) = rest.iter().position(|byte| *byte == b'\n') else { return false };
+        self.start = self.at;
+        self.end = self.at.wrapping_add(length);
+        self.at = self.end.wrapping_add(1);
+        if self.line().ends_with(b"\r") {
+            self.end = self.end.wrapping_sub(1);
+        }
+        true
+    }
+
+    /// Goes to the end of a chunked body (RFC 9112, section 7.1).
+    fn chunks(&mut self) -> Scan {
+        loop {
+            match self.chunk() {
+                Chunk::Data => {}
+                Chunk::Last => return Scan::Complete,
+                Chunk::Partial => return Scan::Partial,
+                Chunk::Invalid => return Scan::Invalid,
             }
         }
-        let data = self.at..self.at.checked_add(size).ok_or(LinkError::ReplyTooLarge { needed: None })?;
-        if self.bytes.len() < data.end {
-            return Ok(None);
+    }
+
+    /// Goes to the next chunk, and over the trailer after the last.
+    fn chunk(&mut self) -> Chunk {
+        if !self.next() {
+            return Chunk::Partial;
         }
-        self.at = data.end;
-        match self.next() {
-            None => Ok(None),
-            Some(rest) if rest.is_empty() => Ok(Some(Chunk::Data(data))),
-            Some(_) => Err(LinkError::InvalidReply),
+        let Some(size) = chunk_size(self.line()) else { return Chunk::Invalid };
+        if size == 0 {
+            while self.next() {
+                if self.line().is_empty() {
+                    return Chunk::Last;
+                }
+            }
+            return Chunk::Partial;
         }
+        let start = self.at;
+        let end = start.saturating_add(size);
+        if end > self.bytes.len() {
+            return Chunk::Partial;
+        }
+        self.at = end;
+        if !self.next() {
+            return Chunk::Partial;
+        }
+        if !self.line().is_empty() {
+            return Chunk::Invalid;
+        }
+        (self.start, self.end) = (start, end);
+        Chunk::Data
     }
 }
 
 fn chunk_size(line: &[u8]) -> Option<usize> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let extension = line.get(digits..).unwrap_or(&[]).trim_ascii();
-    if digits == 0 || digits > 7 || !(extension.is_empty() || extension.starts_with(b";")) {
+    let (digits, extension) = line.split_at_checked(digits)?;
+    let extension = extension.trim_ascii();
+    if !(1..=7).contains(&digits.len()) || !(extension.is_empty() || extension.starts_with(b";")) {
         return None;
     }
-    line.get(..digits)?.iter().try_fold(0, |size: usize, digit| {
-        (*digit as char).to_digit(16).map(|value| size.wrapping_mul(16).wrapping_add(value as usize))
-    })
+    Some(digits.iter().fold(0, |size, digit| (size << 4) | (*digit as char).to_digit(16).unwrap_or(0) as usize))
 }
 
-/// The first byte after a complete chunked body.
-fn chunks_end(received: &[u8], start: usize) -> Result<Option<usize>, LinkError> {
-    let mut lines = Lines { bytes: received, at: start };
-    loop {
-        match lines.chunk()? {
-            Some(Chunk::Data(_)) => {}
-            Some(Chunk::End) => return Ok(Some(lines.at)),
-            None => return Ok(None),
-        }
-    }
-}
-
-/// Moves the chunks' data together at the start of `body` and gives its end.
+/// Moves the chunks' data together at the start of `body` and returns its end.
 fn join_chunks(buffer: &mut [u8], body: &Range<usize>) -> usize {
     let (mut from, mut to) = (body.start, body.start);
     loop {
-        let mut lines = Lines { bytes: buffer.get(..body.end).unwrap_or(&[]), at: from };
-        let Ok(Some(Chunk::Data(data))) = lines.chunk() else { return to };
+        let mut lines = Lines::new(buffer.get(..body.end).unwrap_or(&[]), from);
+        if lines.chunk() != Chunk::Data {
+            return to;
+        }
+        let data = lines.start..lines.end;
         from = lines.at;
         for at in data {
             if let (Some(byte), true) = (buffer.get(at).copied(), to <= at)
@@ -313,7 +315,7 @@ fn join_chunks(buffer: &mut [u8], body: &Range<usize>) -> usize {
             {
                 *slot = byte;
             }
-            to = to.saturating_add(1);
+            to = to.wrapping_add(1);
         }
     }
 }
