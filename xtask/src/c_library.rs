@@ -16,11 +16,11 @@ use crate::setup::{Bare, bare, bare_for, rebuild};
 pub(crate) enum Build {
     /// By the stable toolchain, with the target's prebuilt core.
     Stable,
-    /// The same, with fewer functions inlined.
-    LessInlining,
+    /// The same, with functions inlined up to a size of 50 instead of what `opt-level = "z"` has.
+    Inline50,
     /// With core built along, and panics that abort at once.
     CoreRebuilt,
-    /// The same, with fewer functions inlined and without the frame pointer that Rust's Arm targets force.
+    /// The same, without the frame pointer that Rust's Arm targets force.
     NoFramePointer,
 }
 
@@ -31,13 +31,13 @@ const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 const TARGET_FILE: &str = "-Zjson-target-spec";
 
 impl Build {
-    pub(crate) const ALL: [Self; 4] = [Self::Stable, Self::LessInlining, Self::CoreRebuilt, Self::NoFramePointer];
+    pub(crate) const ALL: [Self; 4] = [Self::Stable, Self::Inline50, Self::CoreRebuilt, Self::NoFramePointer];
 
     /// Its name in the table, on the command line, and of its folder.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stable => "stable",
-            Self::LessInlining => "less-inlining",
+            Self::Inline50 => "inline-50",
             Self::CoreRebuilt => "core-rebuilt",
             Self::NoFramePointer => "no-frame-pointer",
         }
@@ -64,23 +64,22 @@ impl Build {
         };
         match self {
             Self::Stable => stable(),
-            Self::LessInlining => Ok(format!("the same with `{INLINE}`")),
+            Self::Inline50 => Ok(format!("the same with `{INLINE}`")),
             Self::CoreRebuilt => {
                 let rustc = version(rebuild()?.rustc().arg("--version"))?;
                 Ok(format!("{rustc} with `{BUILD_CORE} {ABORT}`"))
             }
-            Self::NoFramePointer => Ok(format!(
-                "the same with `{INLINE} {TARGET_FILE}` and `\"frame-pointer\": \"may-omit\"` in the target"
-            )),
+            Self::NoFramePointer => {
+                Ok(format!("the same with `{TARGET_FILE}` and `\"frame-pointer\": \"may-omit\"` in the target"))
+            }
         }
     }
 
     fn flags(self) -> String {
         let more = match self {
             Self::Stable => String::new(),
-            Self::LessInlining => format!(" {INLINE}"),
-            Self::CoreRebuilt => format!(" {ABORT}"),
-            Self::NoFramePointer => format!(" {ABORT} {INLINE}"),
+            Self::Inline50 => format!(" {INLINE}"),
+            Self::CoreRebuilt | Self::NoFramePointer => format!(" {ABORT}"),
         };
         format!("{COMPACT}{more}")
     }
@@ -107,7 +106,7 @@ pub(crate) fn library(target: &str, build: Build) -> Result<Option<PathBuf>, Str
     arguments.extend(["--no-default-features", "--features", "panic-hook", "--crate-type", "staticlib"]);
     arguments.extend(["--target", &described]);
     let mut cargo = match build {
-        Build::Stable | Build::LessInlining => bare_for(target)?.cargo(&arguments),
+        Build::Stable | Build::Inline50 => bare_for(target)?.cargo(&arguments),
         Build::CoreRebuilt => rebuild()?.cargo(&[&arguments[..], &[BUILD_CORE]].concat()),
         Build::NoFramePointer => rebuild()?.cargo(&[&arguments[..], &[BUILD_CORE, TARGET_FILE]].concat()),
     };

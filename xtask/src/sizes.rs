@@ -167,7 +167,7 @@ fn over_budget(all: &[Measured]) -> Vec<String> {
         match found.build {
             Build::Stable => complain("flash", found.flash, most(reached.stable)),
             Build::CoreRebuilt => complain("flash", found.flash, most(reached.core_rebuilt)),
-            Build::LessInlining | Build::NoFramePointer => {}
+            Build::Inline50 | Build::NoFramePointer => {}
         }
         complain("stack", found.stack, most(reached.stack));
     }
