@@ -100,6 +100,7 @@ impl<'a> RegistrationId<'a> {
 
 /// Where the service answers: a host name or address, and a port when it is not the transport's own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Endpoint<'a> {
     host: ByteStr<'a>,
     port: Option<u16>,

@@ -1,8 +1,9 @@
 //! What a device says to Azure IoT Hub Device Provisioning Service, and when.
 //!
 //! The core holds the identifiers, key derivation, SAS tokens, the registration state machine, the codecs and the
-//! one loop that drives them. It has no heap, no `unsafe`, no I/O, no clock and no cargo features: bytes and time
-//! come in, bytes and times go out.
+//! one loop that drives them. It has no heap, no `unsafe`, no I/O and no clock: bytes and time come in, bytes
+//! and times go out. Its one cargo feature is `defmt`, by which ids, times, actions, outcomes and errors can be logged;
+//! keys, signatures and tokens cannot.
 //!
 //! # A device key from a group key
 //!
@@ -43,6 +44,8 @@ pub mod credentials;
 pub mod error;
 pub mod ids;
 pub mod link;
+#[cfg(feature = "defmt")]
+mod log;
 pub mod message;
 pub mod outcome;
 pub mod registration;

@@ -19,6 +19,7 @@ pub const MESSAGE_MAX: usize = 96 * 1024;
 
 /// Names one pending question to a link or a signer; answers carry it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RequestId(u32);
 
 impl RequestId {
@@ -206,6 +207,7 @@ impl Body<'_> {
 
 /// How far a registration is (Azure IoT DPS REST reference, `EnrollmentStatus`; an open list).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Status {
     /// Not registered yet.
@@ -258,6 +260,7 @@ impl Reply<'_> {
 
 /// Why a link has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LinkError {
     /// The host name cannot be resolved.
@@ -351,5 +354,6 @@ impl LinkError {
 
 /// Why a signer has no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("the signer failed")]
 pub struct SignError;

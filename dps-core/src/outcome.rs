@@ -9,6 +9,7 @@ use crate::text::ByteStr;
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Outcome<'a> {
     /// The device has a hub.
@@ -21,6 +22,7 @@ pub enum Outcome<'a> {
 
 /// A hub and the device's name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Assignment<'a> {
     /// The hub's host name.
@@ -37,6 +39,7 @@ pub struct Assignment<'a> {
 
 /// What the service has on record for a registration id.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Record<'a> {
     /// How far the registration is.

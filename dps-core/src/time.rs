@@ -291,6 +291,7 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, number: u64) -> fmt::Result {
 ///
 /// A device without a clock of its own sets one from any source it trusts (an RTC, NTP, the hub).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct WallAnchor {
     /// The monotonic moment.
     pub at: Instant,

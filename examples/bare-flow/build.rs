@@ -1,6 +1,7 @@
 //! Tells the linker where memory is and which sections firmware has; does nothing for a host.
 
 use std::path::Path;
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
@@ -21,4 +22,23 @@ fn main() {
     }
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rustc-link-arg-bins=--nmagic");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+        println!("cargo::rustc-link-arg-bins={}", logger(&out));
+    }
+}
+
+/// Compiles the functions by which defmt gets rid of its frames: in Rust they would be `unsafe`.
+fn logger(out: &str) -> String {
+    println!("cargo::rerun-if-changed=log.c");
+    let (gcc, flags) = match env::var("TARGET").as_deref() {
+        Ok("thumbv7em-none-eabihf") => ("arm-none-eabi-gcc", ["-mcpu=cortex-m4", "-mfloat-abi=hard"]),
+        Ok("thumbv6m-none-eabi") => ("arm-none-eabi-gcc", ["-mcpu=cortex-m0plus", "-mfloat-abi=soft"]),
+        Ok("riscv32imc-unknown-none-elf") => ("riscv64-unknown-elf-gcc", ["-march=rv32imc", "-mabi=ilp32"]),
+        other => panic!("the C compiler's options for {other:?} are not known"),
+    };
+    let object = format!("{out}/log.o");
+    let compiled = Command::new(gcc).args(flags).args(["-Os", "-ffreestanding", "-c", "log.c", "-o", &object]).status();
+    assert!(compiled.is_ok_and(|status| status.success()), "{gcc} does not compile log.c");
+    object
 }

@@ -25,11 +25,13 @@ pub(crate) fn check() -> Outcome {
                 "built by Debian's compiler, the library along with it (no prebuilt one can be had here)",
         }
     );
-    println!("{:<27} {:<8} {:>7} {:>5}", "whole HTTP registration", "sha2", "flash", "RAM");
+    println!("{:<27} {:<8} {:>7} {:>5}", "whole HTTP registration", "build", "flash", "RAM");
     for core in CHECKED {
         let target = core.target;
-        for (name, flags) in [("plain", ""), ("compact", COMPACT)] {
-            let image = build(&way, target, flags, &[])?;
+        let logging: &[&str] = &["--features", "defmt"];
+        for (name, flags, features) in [("plain", "", &[][..]), ("compact", COMPACT, &[]), ("defmt", COMPACT, logging)]
+        {
+            let image = build(&way, target, flags, features)?;
             let found = Image::checked(&image).map_err(|error| format!("{target}, {name}: {error}"))?;
             if found.ram > 0 {
                 return Err(format!("{target}, {name}: {} bytes of static RAM, where none is needed", found.ram));
@@ -60,5 +62,7 @@ fn out_dir() -> PathBuf {
 fn compile(way: &Bare, manifest: &str, target: &str, flags: &str, more: &[&str]) -> Outcome {
     let arguments = ["build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target", target];
     let mut cargo = way.cargo(&arguments);
-    run(cargo.args(more).env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", out_dir()))
+    // Without it, defmt compiles only what is logged as an error.
+    cargo.env("DEFMT_LOG", "trace").env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", out_dir());
+    run(cargo.args(more))
 }

@@ -5,6 +5,8 @@ use serde_json::Value;
 use crate::run::{Outcome, cargo, output, report};
 
 const ALLOWED: [&str; 3] = ["sha2", "thiserror", "zeroize"];
+/// The one feature, and the optional dependency that is all it brings.
+const FEATURE: &str = "defmt";
 
 /// The workspace as cargo sees it.
 pub(crate) fn metadata() -> Result<Value, String> {
@@ -28,17 +30,22 @@ pub(crate) fn check() -> Outcome {
     let found = dependencies(&metadata, "dps-core");
     let mut problems = problems(&found);
     let package = metadata["packages"].as_array().into_iter().flatten().find(|package| package["name"] == "dps-core");
-    if package.is_none_or(|package| package["features"].as_object().is_none_or(|features| !features.is_empty())) {
-        problems.push("dps-core has cargo features; limits are data there".into());
+    if package.is_none_or(|package| package["features"] != features()) {
+        problems.push(format!("dps-core has other cargo features than `{FEATURE}`; limits are data there"));
     }
     report(&problems)
+}
+
+fn features() -> Value {
+    serde_json::json!({ FEATURE: [format!("dep:{FEATURE}")] })
 }
 
 fn problems(found: &[&Value]) -> Vec<String> {
     let name = |dep: &Value| dep["name"].as_str().unwrap_or_default().to_owned();
     let mut problems = Vec::new();
     for dep in found {
-        if !ALLOWED.contains(&name(dep).as_str()) {
+        let optional = dep["optional"] == true;
+        if optional && name(dep) != FEATURE || !optional && !ALLOWED.contains(&name(dep).as_str()) {
             problems.push(format!("dps-core depends on {}", name(dep)));
         }
         if dep["uses_default_features"] != false {
@@ -62,6 +69,10 @@ mod tests {
         let good = |name| serde_json::json!({ "name": name, "uses_default_features": false });
         let decided: Vec<Value> = ALLOWED.into_iter().map(good).collect();
         assert_eq!(problems(&decided.iter().collect::<Vec<_>>()), Vec::<String>::new());
+        let defmt =
+            |optional| serde_json::json!({ "name": FEATURE, "uses_default_features": false, "optional": optional });
+        assert_eq!(problems(&decided.iter().chain([&defmt(true)]).collect::<Vec<_>>()), Vec::<String>::new());
+        assert_eq!(problems(&decided.iter().chain([&defmt(false)]).collect::<Vec<_>>()).len(), 1);
         let log = good("log");
         assert_eq!(problems(&decided.iter().chain([&log]).collect::<Vec<_>>()).len(), 1);
         let fat = serde_json::json!({ "name": "sha2", "uses_default_features": true });

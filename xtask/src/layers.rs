@@ -33,8 +33,8 @@ const CRATES: &[(&str, &[&str])] = &[
 /// Room of `dps-core`, and the rooms it may use. `json` and `hmac` are rooms of their own, since
 /// others need them.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("time", &[]),
     ("text", &[]),
+    ("time", &["text"]),
     ("attestation", &[]),
     ("schema::json", &[]),
     ("credentials::hmac", &[]),
@@ -43,8 +43,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ids", &["error", "text"]),
     ("config", &["error", "time"]),
     ("credentials", &["ids", "secret", "text", "time"]),
-    ("message", &["error", "ids", "schema::json", "time"]),
-    ("outcome", &["error", "message"]),
+    ("message", &["error", "ids", "schema::json", "text", "time"]),
+    ("outcome", &["error", "message", "text"]),
     (
         "registration",
         &["attestation", "config", "credentials", "error", "ids", "message", "outcome", "secret", "text", "time"],
@@ -52,6 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("schema", &["ids", "message", "schema::json", "text"]),
     ("codec", &["ids", "message", "schema", "text", "time"]),
     ("link", &["attestation", "error", "message", "registration", "secret", "time"]),
+    ("log", &["error", "ids", "message", "outcome", "registration", "secret", "text", "time"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;

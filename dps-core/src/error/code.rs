@@ -4,6 +4,7 @@
 
 /// Who has to act on a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Family {
     /// A call out of order: the program has to change.
     Misuse,
@@ -35,6 +36,7 @@ macro_rules! catalogue {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $text:literal;)+) => {
         /// What went wrong, with a number and a name that never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[repr(u16)]
         #[non_exhaustive]
         pub enum ErrorCode {

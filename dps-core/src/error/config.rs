@@ -9,6 +9,7 @@ use crate::text::TooSmall;
 
 /// A value that can never work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The id scope is not one.
@@ -66,6 +67,7 @@ impl ConfigError {
 
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum IdProblem {
     /// Nothing was given.
@@ -95,6 +97,7 @@ pub enum IdProblem {
 
 /// What is wrong with a custom payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PayloadProblem {
     /// It is JSON, but no object: the service takes nothing else.
@@ -118,6 +121,7 @@ pub enum PayloadProblem {
 
 /// What is wrong with a key. No part of the key is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum KeyProblem {
     /// Nothing was given.
     #[error("it is empty")]

@@ -4,6 +4,7 @@
 
 /// A likely cause and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Hint {
     /// The service's clock is ahead of this device's: tokens expire before they are used.

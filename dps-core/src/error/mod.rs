@@ -22,6 +22,7 @@ use crate::time::Millis;
 
 /// Whether, and when, it makes sense to try the same again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// Trying again unchanged will fail again: something outside this device must change first.
     Never,
@@ -33,5 +34,6 @@ pub enum Verdict {
 
 /// A call that does not fit the machine's state. It changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("no such answer is awaited: its id is another, or nothing is pending; the call changed nothing")]
 pub struct Misuse;

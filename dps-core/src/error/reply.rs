@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// What is wrong with a reply; goes with [`ErrorCode::InvalidReply`](crate::ErrorCode::InvalidReply).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ReplyProblem {
     /// A good status without a registration status.

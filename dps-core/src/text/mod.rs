@@ -15,6 +15,7 @@ pub use utf8::is_utf8;
 
 /// The buffer is too small for what was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("the buffer is too small: {needed} bytes are needed")]
 pub struct TooSmall {
     /// The size, in bytes, that would do.

@@ -54,17 +54,19 @@ fn assigned(identity: Identity<'_>, key: &Key) -> Result<bool, ConfigError> {
     let payload = Payload::new(black_box("{\"line\":7}"))?;
     let mut registration = Registration::new(identity, config(), &mut storage)?.with_payload(payload);
     let end = play(&mut registration, key, &[ASSIGNING, ASSIGNED]);
-    let hub = match registration.outcome() {
-        Some(Outcome::Assigned(assignment)) => assignment.assigned_hub,
-        _ => "",
+    let assigned = match registration.outcome() {
+        Some(Outcome::Assigned(assignment)) => assignment.assigned_hub == "hub-a.test",
+        _ => false,
     };
-    Ok(hub == "hub-a.test" && end == Ok(Instant::from_millis(3000)))
+    Ok(assigned && end == Ok(Instant::from_millis(3000)))
 }
 
 fn refusal_explained(identity: Identity<'_>, key: &Key) -> Result<bool, ConfigError> {
     let mut storage = [0; 1024];
     let mut registration = Registration::new(identity, config(), &mut storage)?;
     let end = play(&mut registration, key, &[REFUSED]);
+    #[cfg(feature = "defmt")]
+    defmt::warn!("{} at {}: {}", registration.outcome(), defmt::Display2Format(&end.unwrap_or_default()), identity);
     Ok(match registration.outcome() {
         Some(Outcome::Failed(failure)) => end.is_ok() && failure.hints().first() == Some(Hint::ClockBehind),
         _ => false,
@@ -83,7 +85,10 @@ fn play(registration: &mut Registration<'_>, key: &Key, replies: &[&str]) -> Res
     // A clock that jumps to whatever is waited for; firmware reads its hardware timer and sleeps.
     let mut now = Instant::from_millis(0);
     loop {
-        match registration.poll(now) {
+        let action = registration.poll(now);
+        #[cfg(feature = "defmt")]
+        defmt::info!("{}: {}", now, action);
+        match action {
             Action::Sign { id, to_sign, .. } => {
                 let signature = key.sign(to_sign);
                 registration.handle_signature(now, id, &signature)?;
