@@ -9,7 +9,7 @@ use core::fmt;
 use zeroize::Zeroize;
 
 use crate::credentials::hmac;
-use crate::error::{ConfigError, ErrorCode, KeyProblem};
+use crate::error::{ConfigError, KeyProblem};
 use crate::ids::RegistrationId;
 use crate::text::{self, Text, TooSmall};
 
@@ -38,8 +38,8 @@ impl Key {
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
         let mut key = Self::empty();
         match key.read_base64(text.as_bytes()) {
-            Ok(()) => Ok(key),
-            Err(_) => Err(ConfigError::Key(explain::why_not_a_key(text))),
+            true => Ok(key),
+            false => Err(ConfigError::Key(explain::why_not_a_key(text))),
         }
     }
 
@@ -50,71 +50,65 @@ impl Key {
     pub fn from_bytes(raw: &[u8]) -> Result<Self, ConfigError> {
         let mut key = Self::empty();
         match key.read_bytes(raw) {
-            Ok(()) => Ok(key),
-            Err(_) => Err(ConfigError::Key(KeyProblem::Length { length: raw.len() })),
+            true => Ok(key),
+            false => Err(ConfigError::Key(KeyProblem::Length { length: raw.len() })),
         }
     }
 
-    /// Memory for a key, which is filled in place: a key that is returned by value is copied on its way. No service
-    /// accepts what an empty key signs.
+    /// Memory for a key, to be filled in place: a key that is returned by value is copied on its way. No service accepts
+    /// what an empty key signs.
     ///
     /// ```
     /// let mut key = dps_core::Key::empty();
-    /// key.read_base64(b"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")?;
+    /// assert!(key.read_base64(b"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="));
     /// assert_eq!(key.length(), 32);
-    /// # Ok::<(), dps_core::ErrorCode>(())
     /// ```
     #[must_use]
     pub const fn empty() -> Self {
         Self { bytes: [0; KEY_MAX], len: 0 }
     }
 
-    /// As [`Key::from_base64`], in place and without an explanation.
-    ///
-    /// # Errors
-    /// [`ErrorCode::InvalidKey`]; the key is empty then.
-    pub fn read_base64(&mut self, text: &[u8]) -> Result<(), ErrorCode> {
-        self.wipe();
-        match text::decode_base64(text, &mut self.bytes) {
-            Ok(length) if length >= KEY_MIN && !explain::looks_like_hex(text) => {
-                self.len = length as u8;
-                Ok(())
-            }
-            _ => {
-                self.wipe();
-                Err(ErrorCode::InvalidKey)
-            }
+    /// As [`Key::from_base64`], in place and without an explanation: false for anything that is not a key, when this one
+    /// is empty.
+    #[must_use]
+    pub fn read_base64(&mut self, text: &[u8]) -> bool {
+        self.clear();
+        let length = text::decode_base64(text, &mut self.bytes).unwrap_or(0);
+        let good = length >= KEY_MIN && !explain::looks_like_hex(text);
+        if good {
+            self.len = length as u8;
+        } else {
+            self.clear();
         }
+        good
     }
 
-    /// As [`Key::from_bytes`], in place and without an explanation.
-    ///
-    /// # Errors
-    /// [`ErrorCode::InvalidKey`]; the key is empty then.
-    pub fn read_bytes(&mut self, raw: &[u8]) -> Result<(), ErrorCode> {
-        self.wipe();
-        if !(KEY_MIN..=KEY_MAX).contains(&raw.len()) {
-            return Err(ErrorCode::InvalidKey);
+    /// As [`Key::from_bytes`], in place and without an explanation: false for any other length, when this key is empty.
+    #[must_use]
+    pub fn read_bytes(&mut self, raw: &[u8]) -> bool {
+        self.clear();
+        let good = (KEY_MIN..=KEY_MAX).contains(&raw.len());
+        if good {
+            for (to, from) in self.bytes.iter_mut().zip(raw) {
+                *to = *from;
+            }
+            self.len = raw.len() as u8;
         }
-        for (to, from) in self.bytes.iter_mut().zip(raw) {
-            *to = *from;
-        }
-        self.len = raw.len() as u8;
-        Ok(())
+        good
     }
 
     /// Derives this key, a device's, from its group's: [`derive_device_key`](crate::credentials::derive_device_key) in
     /// place.
     pub fn derive_from(&mut self, group_key: &Self, registration_id: RegistrationId<'_>) {
-        self.wipe();
+        self.clear();
         if let Some(digest) = self.bytes.first_chunk_mut() {
             hmac::sha256(&group_key.bytes, registration_id.as_bytes(), digest);
             self.len = digest.len() as u8;
         }
     }
 
-    fn wipe(&mut self) {
-        self.bytes.zeroize();
+    fn clear(&mut self) {
+        self.bytes = [0; KEY_MAX];
         self.len = 0;
     }
 
@@ -165,7 +159,7 @@ impl From<Signature> for Key {
 
 impl Drop for Key {
     fn drop(&mut self) {
-        self.wipe();
+        self.bytes.zeroize();
     }
 }
 
@@ -249,6 +243,29 @@ mod tests {
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 15])), KeyProblem::Length { length: 15 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 65])), KeyProblem::Length { length: 65 });
         assert_eq!(problem(&BASE64_STANDARD.encode([1; 900])), KeyProblem::Length { length: 900 });
+    }
+
+    #[test]
+    fn key_that_is_read_in_place_is_the_same_and_empty_after_a_refusal() {
+        let mut key = Key::from_bytes(&[7; KEY_MAX]).unwrap();
+        for length in 0..=KEY_MAX + 2 {
+            let bytes = std::vec![9; length];
+            let good = (KEY_MIN..=KEY_MAX).contains(&length);
+            let expected = if good { bytes.as_slice() } else { &[] };
+            assert_eq!((key.read_bytes(&bytes), key.expose()), (good, expected));
+            assert_eq!((key.read_base64(BASE64_STANDARD.encode(&bytes).as_bytes()), key.expose()), (good, expected));
+            // HMAC hashes the whole block.
+            assert!(key.bytes.iter().skip(key.length()).all(|byte| *byte == 0), "{length}");
+        }
+        for text in ["0123456789abcdefABCDEF0123456789", "AAAAAAAAAAAAAAAAAAAAAA!", "\u{e9}AAAAAAAAAAAAAAAAAAAAAA"] {
+            assert!(key.read_bytes(&[7; KEY_MAX]) && !key.read_base64(text.as_bytes()), "{text}");
+            assert!(key.bytes.iter().all(|byte| *byte == 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn key_of_hex_digits_with_padding_is_a_key() {
+        assert!(Key::from_base64("0123456789abcdefABCDEF012345678=").is_ok());
     }
 
     #[test]

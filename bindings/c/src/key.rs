@@ -46,7 +46,7 @@ impl Object for dps_key {
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_base64_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { make(key, Key::empty(), |key| Ok(key.read_base64(bytes(base64)?)?)) })
+    done(unsafe { make(key, Key::empty, |key| good(key.read_base64(bytes(base64)?))) })
 }
 
 /// Takes a key's bytes as they are.
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_bytes_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { make(key, Key::empty(), |key| Ok(key.read_bytes(bytes(raw)?)?)) })
+    done(unsafe { make(key, Key::empty, |key| good(key.read_bytes(bytes(raw)?))) })
 }
 
 /// Derives the key of one device from its enrollment group's. The registration id is used exactly as it is spelled.
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn dps_key_derive(
         Ok(())
     };
     // SAFETY: as the caller promises.
-    done(unsafe { make(device, Key::empty(), derive) })
+    done(unsafe { make(device, Key::empty, derive) })
 }
 
 /// HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
@@ -116,6 +116,10 @@ pub unsafe extern "C" fn dps_key_write_base64(key: *const dps_key, out: dps_buff
         write_text(out, length, |text| text.push_base64(key.expose()))
     };
     done(write())
+}
+
+fn good(read: bool) -> Outcome<()> {
+    if read { Ok(()) } else { Err(ErrorCode::InvalidKey.into()) }
 }
 
 /// Wipes a key; from then on it is none. Null, and memory that holds no key, do no harm.

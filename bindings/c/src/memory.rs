@@ -169,19 +169,19 @@ fn seal<O: Object>(object: *const O) -> usize {
     if O::BOUND { object.addr() ^ O::MARK } else { O::MARK }
 }
 
-/// Makes an object in place: puts `blank` into its memory, then lets `fill` make it what it is to be. The memory holds no
+/// Makes an object in place: puts what `blank` returns into its memory, then lets `fill` make it what it is to be. The memory holds no
 /// object until `fill` is done, and none after an error, when the value is dropped. What was there before is overwritten.
 ///
 /// # Safety
 /// As [`output`].
 pub(crate) unsafe fn make<O: Object>(
     object: *mut O,
-    blank: O::Value,
+    blank: impl FnOnce() -> O::Value,
     fill: impl FnOnce(&mut O::Value) -> Outcome<()>,
 ) -> Outcome<()> {
     // SAFETY: promised on.
     let slot = unsafe { unsealed(object)? };
-    let made = fill(slot.value.write(blank));
+    let made = fill(slot.value.write(blank()));
     match made {
         Ok(()) => slot.seal = seal(object),
         // SAFETY: it was written above, and without a seal nobody uses it again.

@@ -3,17 +3,23 @@
 //! Firmware that shows no error text does not link this.
 
 use crate::error::KeyProblem;
-use crate::text::{Base64Error, decode_base64};
+use crate::text::is_hex;
 
 /// What is wrong with text that is not a key.
 pub(super) fn why_not_a_key(text: &str) -> KeyProblem {
-    mistaken_for_a_key(text).unwrap_or_else(|| match decode_base64(text.as_bytes(), &mut []) {
-        Ok(length) | Err(Base64Error::TooLong(length)) => KeyProblem::Length { length },
-        Err(Base64Error::Digit(offset)) if matches!(text.as_bytes().get(offset), Some(b'\r' | b'\n')) => {
-            KeyProblem::LineBreak { offset }
+    mistaken_for_a_key(text).unwrap_or_else(|| {
+        let digits = text.trim_end_matches('=');
+        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        let wrong = digits.bytes().enumerate().find(|(_, byte)| !is_digit(*byte));
+        let padding = text.len().saturating_sub(digits.len());
+        match wrong {
+            Some((offset, b'\r' | b'\n')) => KeyProblem::LineBreak { offset },
+            Some((offset, _)) => KeyProblem::NotBase64 { offset },
+            None if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) || digits.len() % 4 == 1 => {
+                KeyProblem::Truncated
+            }
+            None => KeyProblem::Length { length: digits.len().saturating_mul(3) / 4 },
         }
-        Err(Base64Error::Digit(offset)) => KeyProblem::NotBase64 { offset },
-        Err(Base64Error::Length) => KeyProblem::Truncated,
     })
 }
 
@@ -50,7 +56,8 @@ fn looks_like_assignment(text: &str) -> bool {
     })
 }
 
-/// Hex digits are base64 as well, and of some other key.
+/// Hex digits are base64 as well, and of some other key. A key of the service's own lengths ends with padding, and is not
+/// looked through.
 pub(super) fn looks_like_hex(text: &[u8]) -> bool {
-    text.len() >= 32 && text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit)
+    text.len() >= 32 && text.len().is_multiple_of(2) && text.last() != Some(&b'=') && is_hex(text)
 }

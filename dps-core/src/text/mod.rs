@@ -9,7 +9,8 @@ mod utf8;
 
 use thiserror::Error;
 
-pub use base64::{Base64Error, decode_base64};
+pub use base64::decode_base64;
+pub(crate) use base64::is_hex;
 pub use byte_str::ByteStr;
 pub use utf8::is_utf8;
 
@@ -126,16 +127,7 @@ impl<'b> Text<'b> {
 
     /// Writes bytes as base64 and that percent-encoded, as a signature stands in a token.
     pub fn push_base64_percent(&mut self, bytes: &[u8]) {
-        base64::encode(bytes, &mut |digits| {
-            for digit in digits {
-                match *digit {
-                    b'+' => self.push("%2B"),
-                    b'/' => self.push("%2F"),
-                    b'=' => self.push("%3D"),
-                    other => self.push_byte(other),
-                }
-            }
-        });
+        base64::encode(bytes, &mut |digits| self.push_percent_bytes(digits));
     }
 
     /// The text, if it found room.
