@@ -155,13 +155,13 @@ pub struct RegistrationRecord {
 impl RegistrationRecord {
     pub(crate) fn new(record: &dps_core::Record<'_>, buffer: &[u8]) -> Self {
         Self {
-            status: record.status,
-            hub: owned(record.assigned_hub),
-            device_id: owned(record.device_id),
-            substatus: owned(record.substatus),
-            error_code: record.error_code,
-            message: owned(record.message),
-            payload_json: payload_text(buffer, record.payload.clone()),
+            status: record.status(),
+            hub: owned(record.assigned_hub()),
+            device_id: owned(record.device_id()),
+            substatus: owned(record.substatus()),
+            error_code: record.error_code(),
+            message: owned(record.message()),
+            payload_json: payload_text(buffer, record.payload()),
         }
     }
 }

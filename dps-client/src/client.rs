@@ -193,13 +193,13 @@ impl ProvisioningClient {
         let failed = match machine.outcome() {
             Some(Outcome::Assigned(assignment)) => {
                 let assignment = Assignment {
-                    hub: assignment.assigned_hub.as_str().to_owned(),
-                    device_id: assignment.device_id.as_str().to_owned(),
+                    hub: assignment.assigned_hub().as_str().to_owned(),
+                    device_id: assignment.device_id().as_str().to_owned(),
                     id_scope: self.id_scope.clone(),
                     registration_id: self.registration_id.clone(),
-                    substatus: owned(assignment.substatus),
-                    operation_id: owned(assignment.operation_id),
-                    payload: payload_text(buffer, assignment.payload),
+                    substatus: owned(assignment.substatus()),
+                    operation_id: owned(assignment.operation_id()),
+                    payload: payload_text(buffer, assignment.payload()),
                     elapsed,
                     credential: self.credential.clone(),
                     clock: self.clock.clone(),
@@ -209,11 +209,11 @@ impl ProvisioningClient {
                 return Ok(Finished::Assigned(assignment));
             }
             Some(Outcome::Record(record)) => {
-                info!(status = record.status.as_str(), ?elapsed, "record");
+                info!(status = record.status().as_str(), ?elapsed, "record");
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
             }
             Some(Outcome::Failed(failure)) => {
-                DpsError::of_failure(&failure, link.diagnosis(failure.code), machine.operation().as_ref())
+                DpsError::of_failure(&failure, link.diagnosis(failure.code()), machine.operation().as_ref())
             }
             _ => internal("the registration has no outcome"),
         };

@@ -83,28 +83,28 @@ impl DpsError {
         diagnosis: Option<Diagnosis>,
         operation: Option<&Operation<'_>>,
     ) -> Self {
-        let diagnosis = diagnosis.filter(|_| failure.code.family() == Family::Link);
+        let diagnosis = diagnosis.filter(|_| failure.code().family() == Family::Link);
         let hint = diagnosis.as_ref().and_then(|known| known.hint);
         let words = failure
-            .message
+            .message()
             .map(|message| message.as_str().to_owned())
-            .or_else(|| failure.reply_problem.map(|problem| problem.to_string()));
+            .or_else(|| failure.reply_problem().map(|problem| problem.to_string()));
         let words = words.or_else(|| diagnosis.map(|known| known.detail));
         let message = match words.filter(|words| !words.is_empty()) {
-            Some(words) => format!("{}: {words}", failure.code.text()),
-            None => failure.code.text().to_owned(),
+            Some(words) => format!("{}: {words}", failure.code().text()),
+            None => failure.code().text().to_owned(),
         };
-        let mut failed = Self::new(failure.code, failure.verdict, message);
-        failed.0.http_status = failure.http_status;
-        failed.0.error_code = failure.error_code;
-        failed.0.tracking_id = failure.tracking_id.map(|id| id.as_str().to_owned());
-        failed.0.timestamp = failure.timestamp.map(|time| time.as_str().to_owned());
+        let mut failed = Self::new(failure.code(), failure.verdict(), message);
+        failed.0.http_status = failure.http_status();
+        failed.0.error_code = failure.error_code();
+        failed.0.tracking_id = failure.tracking_id().map(|id| id.as_str().to_owned());
+        failed.0.timestamp = failure.timestamp().map(|time| time.as_str().to_owned());
         failed.0.hints =
             hint.into_iter().chain(failure.hints().iter().filter(|other| !is_settled(hint, *other))).collect();
-        failed.0.clock_skew = failure.clock_skew;
-        failed.0.needed = failure.needed;
-        failed.0.reply_problem = failure.reply_problem;
-        let refused = failure.code.family() == Family::Service && failure.verdict == Verdict::Never;
+        failed.0.clock_skew = failure.clock_skew();
+        failed.0.needed = failure.needed();
+        failed.0.reply_problem = failure.reply_problem();
+        let refused = failure.code().family() == Family::Service && failure.verdict() == Verdict::Never;
         failed.0.resume = operation.filter(|_| !refused).and_then(ResumeToken::of);
         failed
     }

@@ -52,7 +52,7 @@ impl ProvisioningClient {
         timer: &TokioTimer,
     ) -> Option<WallAnchor> {
         let Some(Outcome::Failed(failure)) = machine.outcome() else { return None };
-        if !self.correct_clock || self.carrier.carries_time() || failure.code != ErrorCode::Unauthorized {
+        if !self.correct_clock || self.carrier.carries_time() || failure.code() != ErrorCode::Unauthorized {
             return None;
         }
         let left = machine.deadline()?.since(timer.now()).into();

@@ -147,7 +147,7 @@ impl<'a> Endpoint<'a> {
 
     /// Writes `HOST` or `HOST:PORT`, an IPv6 address in brackets.
     pub fn write(self, text: &mut Text<'_>) {
-        let brackets = self.host.as_bytes().contains(&b':');
+        let brackets = has(self.host.as_bytes(), b':');
         if brackets {
             text.push_byte(b'[');
         }
@@ -285,8 +285,13 @@ fn is_made_of(bytes: &[u8], most: usize, others: &[u8]) -> bool {
     !bytes.is_empty() && bytes.len() <= most && bytes.iter().all(|byte| fits(*byte, others))
 }
 
+/// As `contains` of a slice, whose search by words is several times the size in firmware.
+fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|found| *found == byte)
+}
+
 fn fits(byte: u8, others: &[u8]) -> bool {
-    byte.is_ascii_alphanumeric() || others.contains(&byte)
+    byte.is_ascii_alphanumeric() || has(others, byte)
 }
 
 /// What follows `https://`, if that is there.
@@ -308,7 +313,7 @@ fn split_port(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
     match (bracket, split_at_byte(bytes, b':')) {
         (Some((host, [])), _) => (host, None),
         (Some((host, rest)), _) => (host, Some(rest.strip_prefix(b":").unwrap_or_default())),
-        (None, Some((host, port))) if !port.contains(&b':') => (host, Some(port)),
+        (None, Some((host, port))) if !has(port, b':') => (host, Some(port)),
         (None, _) => (bytes, None),
     }
 }

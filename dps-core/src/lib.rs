@@ -47,7 +47,6 @@ pub mod link;
 #[cfg(feature = "defmt")]
 mod log;
 pub mod message;
-pub mod outcome;
 pub mod registration;
 pub mod schema;
 pub mod secret;
@@ -59,8 +58,7 @@ pub use error::{ConfigError, ErrorCode, Family, Hint, Misuse, Verdict};
 pub use ids::{Endpoint, IdScope, Identity, RegistrationId};
 pub use link::{Link, LinkError, Observer, Progress, SignError, Signer, Timer, drive};
 pub use message::{Payload, Reply, Request};
-pub use outcome::{Assignment, Failure, Outcome, Record};
-pub use registration::{Action, Operation, Registration};
+pub use registration::{Action, Assignment, Failure, Operation, Outcome, Record, Registration};
 pub use secret::{Key, Signature};
 pub use text::{ByteStr, TooSmall};
 pub use time::{Instant, Millis, UnixSeconds, WallAnchor};

@@ -134,12 +134,12 @@ pub async fn drive<A, L, T, S, O>(
         let now = timer.now();
         match registration.poll(now) {
             Action::Finished => break,
-            Action::Sign { id, to_sign, respond_by } => {
+            Action::Sign { id, respond_by } => {
                 if let Some(code) = stopped(within(timer, respond_by, observer.observe(now, Progress::Signing)).await) {
                     registration.stop(code);
                     continue;
                 }
-                let answer = within(timer, respond_by, signer.sign(to_sign)).await;
+                let answer = within(timer, respond_by, signer.sign(registration.to_sign())).await;
                 let now = timer.now();
                 // Without an answer the machine finds the time-out by itself at the next poll; with one the id is
                 // the pending one by construction, so that it cannot be refused.
@@ -149,8 +149,8 @@ pub async fn drive<A, L, T, S, O>(
                     None => Ok(()),
                 };
             }
-            Action::Send(request) => {
-                let (id, respond_by) = (request.id, request.respond_by);
+            Action::Send { id, respond_by } => {
+                let Some(request) = registration.request() else { continue };
                 let told = within(timer, respond_by, observer.observe(now, Progress::Sending(request))).await;
                 if let Some(code) = stopped(told) {
                     registration.stop(code);

@@ -7,8 +7,7 @@ use defmt::{Format, Formatter, write};
 use crate::error::Hints;
 use crate::ids::{IdScope, Identity, RegistrationId};
 use crate::message::{Authorization, Call, Request};
-use crate::outcome::Failure;
-use crate::registration::Action;
+use crate::registration::{Assignment, Failure, Record};
 use crate::secret::{Key, Signature};
 use crate::text::ByteStr;
 use crate::time::{Instant, Millis, UnixSeconds};
@@ -79,15 +78,15 @@ impl Format for Request<'_> {
     }
 }
 
-/// Without what is to be signed.
-impl Format for Action<'_> {
+impl Format for Assignment<'_> {
     fn format(&self, f: Formatter<'_>) {
-        match self {
-            Self::Sign { id, respond_by, .. } => write!(f, "sign {} until {}", id, respond_by),
-            Self::Send(request) => write!(f, "send {}", request),
-            Self::Wait { until } => write!(f, "wait until {}", until),
-            Self::Finished => write!(f, "finished"),
-        }
+        write!(f, "hub {}, device {}, substatus {}", self.assigned_hub(), self.device_id(), self.substatus());
+    }
+}
+
+impl Format for Record<'_> {
+    fn format(&self, f: Formatter<'_>) {
+        write!(f, "{}, hub {}, device {}", self.status(), self.assigned_hub(), self.device_id());
     }
 }
 
@@ -96,11 +95,11 @@ impl Format for Failure<'_> {
         write!(
             f,
             "{}, try again: {}, HTTP status {}, service code {}, tracking id {}, hints: {}",
-            self.code,
-            self.verdict,
-            self.http_status,
-            self.error_code,
-            self.tracking_id,
+            self.code(),
+            self.verdict(),
+            self.http_status(),
+            self.error_code(),
+            self.tracking_id(),
             self.hints()
         );
     }

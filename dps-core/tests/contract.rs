@@ -17,8 +17,8 @@ fn an_action_is_given_once_and_then_waited_for() {
         assert!(matches!(machine.poll(at(5)), Action::Wait { until } if until == respond_by));
     }
     machine.handle_signature(at(5), id, &Signature::new([1; 32])).unwrap();
-    let Action::Send(request) = machine.poll(at(5)) else { panic!() };
-    let respond_by = request.respond_by;
+    let Action::Send { respond_by, .. } = machine.poll(at(5)) else { panic!() };
+    assert_eq!(machine.request().unwrap().respond_by, respond_by);
     for _ in 0..3 {
         assert!(matches!(machine.poll(at(6)), Action::Wait { until } if until == respond_by));
     }
@@ -51,12 +51,14 @@ fn the_pending_request_can_be_asked_for_until_it_is_answered() {
 fn the_token_is_the_one_that_was_signed() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
-    let Action::Sign { id, to_sign, .. } = machine.poll(at(0)) else { panic!() };
+    let Action::Sign { id, .. } = machine.poll(at(0)) else { panic!() };
+    let to_sign = machine.to_sign();
     // One hour from now.
     assert_eq!(to_sign, b"0ne00A1B2C3%2Fregistrations%2Fdev-01\n1767229200");
     let signature = key().sign(to_sign);
     machine.handle_signature(at(0), id, &signature).unwrap();
-    let Action::Send(request) = machine.poll(at(0)) else { panic!() };
+    assert!(matches!(machine.poll(at(0)), Action::Send { .. }) && machine.to_sign().is_empty());
+    let request = machine.request().unwrap();
     let authorization = request.authorization.unwrap();
     assert!(
         authorization.token.as_str().starts_with("SharedAccessSignature sr=0ne00A1B2C3%2Fregistrations%2Fdev-01&sig=")
@@ -101,7 +103,7 @@ fn a_slow_signature_is_good_for_a_request_however_short_the_life_of_a_token() {
     let mut machine = Registration::new(identity(), short, &mut storage).unwrap();
     let Action::Sign { id, .. } = machine.poll(at(0)) else { panic!() };
     machine.handle_signature(at(29_999), id, &Signature::new([1; 32])).unwrap();
-    assert!(matches!(machine.poll(at(29_999)), Action::Send(_)));
+    assert!(matches!(machine.poll(at(29_999)), Action::Send { .. }));
 }
 
 #[test]
@@ -259,7 +261,7 @@ fn what_does_not_fit_a_buffer_says_how_much_would() {
         let (id, _) = sent(&mut machine, 0);
         machine.handle_link_error(at(0), id, error).unwrap();
         let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!("{error:?}") };
-        assert_eq!(failure.needed, Some(700), "{error:?}");
+        assert_eq!(failure.needed(), Some(700), "{error:?}");
     }
 }
 
@@ -385,7 +387,7 @@ fn failed_and_disabled_are_final_although_they_come_with_200() {
         machine.handle_reply(at(0), id, &reply).unwrap();
         assert_eq!(failure(&machine), (code, Verdict::Never));
         let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-        assert_eq!((failure.error_code, failure.message), (Some(400_208), Some("no hub".into())));
+        assert_eq!((failure.error_code(), failure.message()), (Some(400_208), Some("no hub".into())));
     }
 }
 
@@ -409,7 +411,7 @@ fn a_clock_that_is_behind_is_named() {
     reply.date = Some(NOW.plus(7200));
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-    assert_eq!((failure.code, failure.clock_skew), (ErrorCode::Unauthorized, Some(7200)));
+    assert_eq!((failure.code(), failure.clock_skew()), (ErrorCode::Unauthorized, Some(7200)));
     assert_eq!(failure.hints().first(), Some(Hint::ClockBehind));
 }
 
@@ -421,9 +423,9 @@ fn a_clock_that_is_behind_is_corrected_once_where_allowed() {
     let mut reply = error(401, None);
     reply.date = Some(NOW.plus(7200));
     machine.handle_reply(at(1000), id, &reply).unwrap();
-    let Action::Sign { id, to_sign, .. } = machine.poll(at(2000)) else { panic!() };
+    let Action::Sign { id, .. } = machine.poll(at(2000)) else { panic!() };
     let expected = format!("0ne00A1B2C3%2Fregistrations%2Fdev-01\n{}", NOW.get() + 7200 + 1 + 3600);
-    assert_eq!(to_sign, expected.as_bytes());
+    assert_eq!(machine.to_sign(), expected.as_bytes());
     machine.handle_signature(at(2000), id, &Signature::new([1; 32])).unwrap();
     let (id, kind) = sent(&mut machine, 2000);
     assert_eq!(kind, Sent::Register);
@@ -451,13 +453,14 @@ fn a_clock_is_corrected_once_by_a_time_from_elsewhere() {
         let mut machine = refused_without_a_date(config().correct_clock(true), &mut storage, at_connect);
         assert!(machine.correct_clock(two_hours_on(10)));
         assert!(machine.outcome().is_none());
-        let Action::Sign { id, to_sign, .. } = machine.poll(at(20)) else { panic!() };
+        let Action::Sign { id, .. } = machine.poll(at(20)) else { panic!() };
+        let to_sign = machine.to_sign();
         assert!(to_sign.ends_with(b"\n1767236400"), "an hour from the service's time");
         let signature = key().sign(to_sign);
         machine.handle_signature(at(20), id, &signature).unwrap();
-        let Action::Send(request) = machine.poll(at(20)) else { panic!() };
+        let Action::Send { id, .. } = machine.poll(at(20)) else { panic!() };
+        let request = machine.request().unwrap();
         assert_eq!((request.call, request.authorization.unwrap().generation), (Call::Register { payload: None }, 2));
-        let id = request.id;
         machine.handle_reply(at(20), id, &error(401, None)).unwrap();
         assert!(!machine.correct_clock(two_hours_on(30)), "once is enough");
         assert_eq!(failure(&machine), (ErrorCode::Unauthorized, Verdict::Never));
@@ -472,13 +475,13 @@ fn a_time_from_elsewhere_is_told_where_it_may_not_correct() {
     let mut machine = refused_without_a_date(config(), &mut storage, true);
     assert!(!machine.correct_clock(WallAnchor { at: at(10), unix: NOW.plus(7200) }), "the policy forbids it");
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-    assert_eq!((failure.clock_skew, failure.hints().first()), (Some(7200), Some(Hint::ClockBehind)));
+    assert_eq!((failure.clock_skew(), failure.hints().first()), (Some(7200), Some(Hint::ClockBehind)));
 
     let mut storage = [0; 1024];
     let mut machine = refused_without_a_date(config().correct_clock(true), &mut storage, true);
     assert!(!machine.correct_clock(WallAnchor { at: at(10), unix: NOW.plus(60) }), "the clock is right");
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-    assert_eq!(failure.clock_skew, None);
+    assert_eq!(failure.clock_skew(), None);
     assert!(!failure.hints().contains(Hint::CheckClock), "{:?}", failure.hints());
 
     // Nothing else is started again by a time.
@@ -508,8 +511,8 @@ fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
     reply.body.device_id = Some(device.as_str().into());
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-    assert_eq!((failure.code, failure.verdict), (ErrorCode::AssignmentTooLarge, Verdict::Reconfigure));
-    let (more, mut line) = (failure.needed.unwrap(), [0; 512]);
+    assert_eq!((failure.code(), failure.verdict()), (ErrorCode::AssignmentTooLarge, Verdict::Reconfigure));
+    let (more, mut line) = (failure.needed().unwrap(), [0; 512]);
     let line = machine.operation().unwrap().write(&mut line).unwrap().to_owned();
     drop(machine);
 
@@ -519,7 +522,7 @@ fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
     let (id, _) = sent(&mut machine, 0);
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!() };
-    assert_eq!((assignment.assigned_hub, assignment.device_id), (hub.as_str().into(), device.as_str().into()));
+    assert_eq!((assignment.assigned_hub(), assignment.device_id()), (hub.as_str().into(), device.as_str().into()));
 }
 
 #[test]
@@ -548,9 +551,9 @@ fn a_long_message_is_cut_between_characters() {
     reply.body.message = Some(long.as_str().into());
     machine.handle_reply(at(0), id, &reply).unwrap();
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-    let kept = failure.message.unwrap();
+    let kept = failure.message().unwrap();
     assert!(kept.len() > 150 && long.starts_with(kept.as_str()));
-    assert_eq!(failure.tracking_id, Some("6f1e0f0a-0000-4000-8000-000000000001".into()));
+    assert_eq!(failure.tracking_id(), Some("6f1e0f0a-0000-4000-8000-000000000001".into()));
 }
 
 #[test]
@@ -567,7 +570,7 @@ fn a_lookup_tells_the_record_and_never_registers() {
     reply.body.status = Some(Status::Disabled);
     machine.handle_reply(at(until), id, &reply).unwrap();
     let Some(Outcome::Record(record)) = machine.outcome() else { panic!() };
-    assert_eq!((record.status, record.assigned_hub), (Status::Disabled, Some("hub-a.test".into())));
+    assert_eq!((record.status(), record.assigned_hub()), (Status::Disabled, Some("hub-a.test".into())));
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn drive_with(config: Config, link: &mut Scripted<'_>) -> Result<String, ErrorCo
     let mut machine = Registration::new(identity(), config, &mut storage).unwrap();
     clock.run(drive(&mut machine, link, clock, &mut key(), &mut (), &mut [0; 64]));
     match machine.outcome() {
-        Some(Outcome::Assigned(assignment)) => Ok(assignment.assigned_hub.as_str().to_owned()),
+        Some(Outcome::Assigned(assignment)) => Ok(assignment.assigned_hub().as_str().to_owned()),
         _ => Err(failure(&machine).0),
     }
 }

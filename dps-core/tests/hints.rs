@@ -118,7 +118,7 @@ fn the_services_code_and_the_proxys_status_sharpen_the_advice() {
         let (id, _) = sent(&mut machine, 0);
         machine.handle_link_error(at(0), id, LinkError::ProxyRefused { status: Some(status) }).unwrap();
         let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-        assert_eq!((failure.http_status, names(failure.hints().iter()).as_str()), (Some(status), expected));
+        assert_eq!((failure.http_status(), names(failure.hints().iter()).as_str()), (Some(status), expected));
     }
 }
 

@@ -47,8 +47,8 @@ fn problem_of(lookup: bool, body: &Body<'_>) -> (ErrorCode, Option<ReplyProblem>
     }
     match machine.outcome() {
         Some(Outcome::Failed(failure)) => {
-            assert!(matches!(failure.verdict, Verdict::After(_)), "{failure:?}");
-            (failure.code, failure.reply_problem)
+            assert!(matches!(failure.verdict(), Verdict::After(_)), "{failure:?}");
+            (failure.code(), failure.reply_problem())
         }
         other => panic!("{other:?} of {body:?}"),
     }
@@ -87,7 +87,7 @@ fn a_device_id_of_the_hubs_whole_alphabet_is_accepted() {
         reply.body.device_id = Some(device.into());
         machine.handle_reply(at(0), id, &reply).unwrap();
         let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!("{device:?}") };
-        assert_eq!(assignment.device_id, device);
+        assert_eq!(assignment.device_id(), device);
     }
 }
 

@@ -177,8 +177,8 @@ impl<'m> Watched<'m> {
         let overdue = self.now >= self.overdue;
         let free = self.pending == Pending::Nothing || overdue;
         let no_signature = self.pending == Pending::Signature && overdue;
-        let first = Seen::of(self.machine.poll(now));
-        prop_assert_eq!(&first, &Seen::of(self.twin.poll(now)), "a refused call had changed something");
+        let first = Seen::polled(&mut self.machine, now);
+        prop_assert_eq!(&first, &Seen::polled(&mut self.twin, now), "a refused call had changed something");
         let until = match &first {
             Seen::Sign { id, until, .. } | Seen::Send { id, until, .. } => {
                 prop_assert!(free, "{first:?} while {:?} is awaited", self.pending);
@@ -200,7 +200,7 @@ impl<'m> Watched<'m> {
         }
         let again = if first == Seen::Finished { Seen::Finished } else { Seen::Wait { until } };
         for _ in 1..times {
-            prop_assert_eq!(&Seen::of(self.machine.poll(now)), &again, "after {:?}", first);
+            prop_assert_eq!(&Seen::polled(&mut self.machine, now), &again, "after {:?}", first);
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl<'m> Watched<'m> {
     }
 }
 
-/// An action without its borrow; the token and what is to be signed are in it, for machine and twin have to agree.
+/// An action with the token or what is to be signed, on which machine and twin have to agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Sign { id: u32, to_sign: Vec<u8>, until: u64 },
@@ -271,24 +271,29 @@ enum Seen {
 }
 
 impl Seen {
-    fn of(action: Action<'_>) -> Self {
+    fn polled(machine: &mut Registration<'_>, now: Instant) -> Self {
+        let action = machine.poll(now);
+        Self::of(machine, action)
+    }
+
+    fn of(machine: &Registration<'_>, action: Action) -> Self {
         match action {
-            Action::Sign { id, to_sign, respond_by } => {
-                Self::Sign { id: id.get(), to_sign: to_sign.to_vec(), until: respond_by.as_millis() }
+            Action::Sign { id, respond_by } => {
+                Self::Sign { id: id.get(), to_sign: machine.to_sign().to_vec(), until: respond_by.as_millis() }
             }
-            Action::Send(request) => {
+            Action::Send { id, respond_by } => {
+                let request = machine.request().expect("it was just asked for");
                 let authorization = request.authorization.expect("a key signs");
                 Self::Send {
-                    id: request.id.get(),
+                    id: id.get(),
                     call: format!("{:?} {:?}", request.call, request.identity),
                     token: authorization.token.as_str().into(),
                     generation: authorization.generation,
-                    until: request.respond_by.as_millis(),
+                    until: respond_by.as_millis(),
                 }
             }
             Action::Wait { until } => Self::Wait { until: until.as_millis() },
             Action::Finished => Self::Finished,
-            other => panic!("{other:?}"),
         }
     }
 }

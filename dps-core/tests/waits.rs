@@ -183,10 +183,10 @@ fn the_last_cause_is_carried_to_the_deadline() {
     machine.handle_reply(at(until), id, &error(429, Some(100))).unwrap();
     assert_eq!(step(&mut machine, until), Did::Finish);
     let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
-    assert_eq!(failure.code, ErrorCode::Throttled);
-    assert_eq!((failure.http_status, failure.error_code), (Some(429), Some(429_002)));
-    assert_eq!(failure.tracking_id, Some("6f1e0f0a-0000-4000-8000-000000000001".into()));
-    assert_eq!(failure.message, Some("the service's words".into()));
+    assert_eq!(failure.code(), ErrorCode::Throttled);
+    assert_eq!((failure.http_status(), failure.error_code()), (Some(429), Some(429_002)));
+    assert_eq!(failure.tracking_id(), Some("6f1e0f0a-0000-4000-8000-000000000001".into()));
+    assert_eq!(failure.message(), Some("the service's words".into()));
 }
 
 #[test]
@@ -227,9 +227,9 @@ fn a_whole_registration_takes_the_waits_asked_for_and_no_more() {
     machine.handle_reply(at(3030), id, &assigned()).unwrap();
     assert_eq!(step(&mut machine, 3030), Did::Finish);
     let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!() };
-    assert_eq!((assignment.assigned_hub, assignment.device_id), ("hub-a.test".into(), "dev-01".into()));
+    assert_eq!((assignment.assigned_hub(), assignment.device_id()), ("hub-a.test".into(), "dev-01".into()));
     assert_eq!(
-        (assignment.substatus, assignment.operation_id),
+        (assignment.substatus(), assignment.operation_id()),
         (Some("initialAssignment".into()), Some("5.op.1".into()))
     );
 }

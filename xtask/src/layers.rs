@@ -44,15 +44,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["error", "time"]),
     ("credentials", &["ids", "secret", "text", "time"]),
     ("message", &["error", "ids", "schema::json", "text", "time"]),
-    ("outcome", &["error", "message", "text"]),
-    (
-        "registration",
-        &["attestation", "config", "credentials", "error", "ids", "message", "outcome", "secret", "text", "time"],
-    ),
+    ("registration", &["attestation", "config", "credentials", "error", "ids", "message", "secret", "text", "time"]),
     ("schema", &["ids", "message", "schema::json", "text"]),
     ("codec", &["ids", "message", "schema", "text", "time"]),
     ("link", &["attestation", "error", "message", "registration", "secret", "time"]),
-    ("log", &["error", "ids", "message", "outcome", "registration", "secret", "text", "time"]),
+    ("log", &["error", "ids", "message", "registration", "secret", "text", "time"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;

@@ -2,8 +2,8 @@
 
 use core::mem::MaybeUninit;
 
-use dps_core::Action;
 use dps_core::message::{Call, Request};
+use dps_core::{Action, Registration};
 
 use crate::memory::dps_span;
 
@@ -70,21 +70,25 @@ impl dps_action {
         call: dps_call::DPS_CALL_NONE,
     };
 
-    pub(crate) fn write(place: &mut MaybeUninit<Self>, action: Action<'_>) {
+    pub(crate) fn write(place: &mut MaybeUninit<Self>, machine: &Registration<'_>, action: Action) {
         let place = place.write(Self::FINISHED);
         match action {
-            Action::Sign { id, to_sign, respond_by } => {
+            Action::Sign { id, respond_by } => {
                 place.kind = dps_action_kind::DPS_ACTION_SIGN;
                 place.id = id.get();
                 place.until_ms = respond_by.as_millis();
-                place.to_sign = dps_span::of_bytes(to_sign);
+                place.to_sign = dps_span::of_bytes(machine.to_sign());
             }
-            Action::Send(request) => place.send(&request),
+            Action::Send { .. } => {
+                if let Some(request) = machine.request() {
+                    place.send(&request);
+                }
+            }
             Action::Wait { until } => {
                 place.kind = dps_action_kind::DPS_ACTION_WAIT;
                 place.until_ms = until.as_millis();
             }
-            _ => {}
+            Action::Finished => {}
         }
     }
 

@@ -5,7 +5,7 @@ use dps_core::registration::storage_size;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Identity, Millis, Payload, RegistrationId};
 
 use crate::input::{Input, input, set_to_zero};
-use crate::memory::{ascii, dps_span, output, text};
+use crate::memory::{bytes, dps_span, output, text};
 use crate::result::{Outcome, done, dps_result};
 
 /// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
@@ -82,17 +82,13 @@ impl dps_config {
     /// The spans are as the caller promised for `'a`.
     pub(crate) unsafe fn identity<'a>(&self) -> Outcome<Identity<'a>> {
         // SAFETY: promised on.
-        let (endpoint, id_scope, registration_id) = unsafe {
-            (
-                ascii(self.endpoint, ErrorCode::InvalidEndpoint)?,
-                ascii(self.id_scope, ErrorCode::InvalidIdScope)?,
-                ascii(self.registration_id, ErrorCode::InvalidRegistrationId)?,
-            )
-        };
+        let (endpoint, id_scope, registration_id) =
+            unsafe { (bytes(self.endpoint)?, bytes(self.id_scope)?, bytes(self.registration_id)?) };
+        let endpoint = if endpoint.is_empty() { Some(Endpoint::GLOBAL) } else { Endpoint::from_bytes(endpoint) };
         Ok(Identity {
-            endpoint: if endpoint.is_empty() { Endpoint::GLOBAL } else { Endpoint::new(endpoint)? },
-            id_scope: IdScope::new(id_scope)?,
-            registration_id: RegistrationId::new(registration_id)?,
+            endpoint: endpoint.ok_or(ErrorCode::InvalidEndpoint)?,
+            id_scope: IdScope::from_bytes(id_scope).ok_or(ErrorCode::InvalidIdScope)?,
+            registration_id: RegistrationId::from_bytes(registration_id).ok_or(ErrorCode::InvalidRegistrationId)?,
         })
     }
 

@@ -183,5 +183,5 @@ pub unsafe extern "C" fn dps_registration_receive_http(
 
 /// Whether the reply to this request is awaited: nothing is read, or unescaped in its place, otherwise.
 fn awaited(machine: &Registration<'_>, id: u32) -> Result<(), Misuse> {
-    machine.request().filter(|request| request.id.get() == id).map(|_| ()).ok_or(Misuse)
+    machine.awaited().filter(|awaited| awaited.get() == id).map(|_| ()).ok_or(Misuse)
 }

@@ -139,7 +139,7 @@ pub unsafe extern "C" fn dps_registration_handle_mqtt(
         // SAFETY: as the caller promises.
         let (machine, topic, payload) = unsafe { (value_mut(registration)?, bytes(topic)?, buffer(payload)?) };
         let topic = mqtt::parse_topic(topic).ok_or(Refused::MISUSE)?;
-        let id = machine.request().map(|request| request.id).filter(|id| topic.answers(*id)).ok_or(Refused::MISUSE)?;
+        let id = machine.awaited().filter(|id| topic.answers(*id)).ok_or(Refused::MISUSE)?;
         Ok(hand_over(machine, now_ms, id, mqtt::read_reply(&topic, payload))?)
     };
     done(handle())

@@ -158,26 +158,26 @@ pub unsafe extern "C" fn dps_registration_outcome(
             Ended::Assigned(found) => dps_outcome {
                 status: dps_status::DPS_STATUS_ASSIGNED,
                 service_code: 0,
-                assigned_hub: dps_span::of(found.assigned_hub),
-                device_id: dps_span::of(found.device_id),
-                substatus: dps_span::of_option(found.substatus),
-                operation_id: dps_span::of_option(found.operation_id),
+                assigned_hub: dps_span::of(found.assigned_hub()),
+                device_id: dps_span::of(found.device_id()),
+                substatus: dps_span::of_option(found.substatus()),
+                operation_id: dps_span::of_option(found.operation_id()),
                 message: dps_span::EMPTY,
-                payload_offset: found.payload.as_ref().map_or(0, |payload| payload.start),
-                payload_length: found.payload.map_or(0, |payload| payload.len()),
+                payload_offset: found.payload().as_ref().map_or(0, |payload| payload.start),
+                payload_length: found.payload().map_or(0, |payload| payload.len()),
             },
             Ended::Record(found) => dps_outcome {
-                status: status(found.status),
-                service_code: found.error_code.unwrap_or(0),
-                assigned_hub: dps_span::of_option(found.assigned_hub),
-                device_id: dps_span::of_option(found.device_id),
-                substatus: dps_span::of_option(found.substatus),
+                status: status(found.status()),
+                service_code: found.error_code().unwrap_or(0),
+                assigned_hub: dps_span::of_option(found.assigned_hub()),
+                device_id: dps_span::of_option(found.device_id()),
+                substatus: dps_span::of_option(found.substatus()),
                 operation_id: dps_span::EMPTY,
-                message: dps_span::of_option(found.message),
-                payload_offset: found.payload.as_ref().map_or(0, |payload| payload.start),
-                payload_length: found.payload.map_or(0, |payload| payload.len()),
+                message: dps_span::of_option(found.message()),
+                payload_offset: found.payload().as_ref().map_or(0, |payload| payload.start),
+                payload_length: found.payload().map_or(0, |payload| payload.len()),
             },
-            Ended::Failed(failure) => return Err(failure.code.into()),
+            Ended::Failed(failure) => return Err(failure.code().into()),
             _ => return Err(Refused::MISUSE),
         });
         Ok(())
@@ -221,15 +221,15 @@ pub unsafe extern "C" fn dps_registration_failure(
         // SAFETY: as the caller promises.
         let (found, place) = unsafe { (failed(registration)?, output(failure)?) };
         place.write(dps_failure {
-            http_status: found.http_status.map_or(0, u32::from),
-            service_code: found.error_code.unwrap_or(0),
-            tracking_id: dps_span::of_option(found.tracking_id),
-            message: dps_span::of_option(found.message),
-            timestamp: dps_span::of_option(found.timestamp),
-            clock_skew_s: found.clock_skew.unwrap_or(0),
-            needed: found.needed.unwrap_or(0),
-            reply_problem: reply_problem(found.reply_problem),
-            ..dps_failure::new(found.code, found.verdict)
+            http_status: found.http_status().map_or(0, u32::from),
+            service_code: found.error_code().unwrap_or(0),
+            tracking_id: dps_span::of_option(found.tracking_id()),
+            message: dps_span::of_option(found.message()),
+            timestamp: dps_span::of_option(found.timestamp()),
+            clock_skew_s: found.clock_skew().unwrap_or(0),
+            needed: found.needed().unwrap_or(0),
+            reply_problem: reply_problem(found.reply_problem()),
+            ..dps_failure::new(found.code(), found.verdict())
         });
         Ok(())
     };
@@ -260,8 +260,5 @@ pub unsafe extern "C" fn dps_registration_hint(
 /// As the caller of the exported functions promises.
 unsafe fn failed<'a>(registration: *const dps_registration) -> Outcome<Failure<'a>> {
     // SAFETY: promised on.
-    match unsafe { value(registration)? }.outcome() {
-        Some(Ended::Failed(failure)) => Ok(failure),
-        _ => Err(Refused::MISUSE),
-    }
+    unsafe { value(registration)? }.failure().ok_or(Refused::MISUSE)
 }

@@ -1,9 +1,7 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
 use dps_core::message::{LinkError, Reply, Request, RequestId, SignError};
-use dps_core::{
-    Config, ErrorCode, Identity, Instant, Misuse, Operation, Outcome as Ended, Registration, UnixSeconds, WallAnchor,
-};
+use dps_core::{Config, ErrorCode, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor};
 
 use crate::action::dps_action;
 use crate::config::dps_config;
@@ -151,9 +149,8 @@ pub unsafe extern "C" fn dps_registration_correct_clock(
     let correct = || {
         // SAFETY: as the caller promises.
         let (machine, again) = unsafe { (value_mut(registration)?, output(again)?) };
-        match machine.outcome() {
-            Some(Ended::Failed(failure)) if failure.code == ErrorCode::Unauthorized => {}
-            _ => return Err(Refused::MISUSE),
+        if !machine.failure().is_some_and(|failure| failure.code() == ErrorCode::Unauthorized) {
+            return Err(Refused::MISUSE);
         }
         let anchor = WallAnchor { at: Instant::from_millis(now_ms), unix: UnixSeconds::new(unix_s) };
         again.write(machine.correct_clock(anchor));
@@ -174,7 +171,8 @@ pub unsafe extern "C" fn dps_registration_poll(
     let poll = || {
         // SAFETY: as the caller promises.
         let (machine, action) = unsafe { (value_mut(registration)?, output(action)?) };
-        dps_action::write(action, machine.poll(Instant::from_millis(now_ms)));
+        let next = machine.poll(Instant::from_millis(now_ms));
+        dps_action::write(action, machine, next);
         Ok(())
     };
     done(poll())

@@ -109,8 +109,9 @@ impl dps_sas {
         let resource = match self.audience {
             REGISTRATION => Resource::Registration(Identity {
                 endpoint: Endpoint::GLOBAL,
-                id_scope: IdScope::new(authority)?,
-                registration_id: RegistrationId::new(device)?,
+                id_scope: IdScope::from_bytes(authority.as_bytes()).ok_or(ErrorCode::InvalidIdScope)?,
+                registration_id: RegistrationId::from_bytes(device.as_bytes())
+                    .ok_or(ErrorCode::InvalidRegistrationId)?,
             }),
             HUB_DEVICE => Resource::HubDevice { hub: authority, device_id: device },
             _ => return Err(Refused::ARGUMENT),

@@ -44,13 +44,13 @@ impl Resource<'_> {
         }
     }
 
-    fn parts(&self) -> [&str; 3] {
+    fn parts(&self) -> [&[u8]; 3] {
         match *self {
             Self::Registration(identity) => {
-                [identity.id_scope.as_str(), "/registrations/", identity.registration_id.as_str()]
+                [identity.id_scope.as_bytes(), b"/registrations/", identity.registration_id.as_bytes()]
             }
-            Self::HubDevice { hub, device_id } => [hub, "/devices/", device_id],
-            Self::Service { host, .. } => [host, "", ""],
+            Self::HubDevice { hub, device_id } => [hub.as_bytes(), b"/devices/", device_id.as_bytes()],
+            Self::Service { host, .. } => [host.as_bytes(), b"", b""],
         }
     }
 
@@ -117,6 +117,16 @@ impl<'a, 'b> SasToken<'a, 'b> {
     #[must_use]
     pub fn to_sign(&self) -> &[u8] {
         self.buffer.get(PREFIX.len()..self.end).unwrap_or(&[])
+    }
+
+    /// How far the buffer is written.
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The bytes to sign in what [`SasToken::prepare`] wrote, up to [`SasToken::end`].
+    pub(crate) fn to_sign_in(written: &[u8]) -> &[u8] {
+        written.get(PREFIX.len()..).unwrap_or(&[])
     }
 
     /// The bytes to sign, for as long as the buffer lives.

@@ -1,31 +1,37 @@
-//! What the machine asks of its driver, and what a restarted device goes on from.
+//! What the state machine asks of its driver, and what a restarted device goes on from.
 
 use crate::error::ConfigError;
 use crate::ids::{Endpoint, IdScope, Identity, RegistrationId, is_operation_id};
-use crate::message::{Request, RequestId};
+use crate::message::RequestId;
 use crate::text::{self, ByteStr, Text, TooSmall};
 use crate::time::Instant;
 
-/// The next thing to do. [`Action::Sign`] and [`Action::Send`] are given once; until they are answered, polling gives
-/// [`Action::Wait`].
-#[derive(Debug)]
-#[must_use = "an action that is not carried out is given only once"]
-#[non_exhaustive]
-pub enum Action<'a> {
-    /// HMAC-SHA256 these bytes with the device's key; answer with
+/// The next thing to do. [`Action::Sign`] and [`Action::Send`] are returned once; until they are answered, polling
+/// returns [`Action::Wait`].
+///
+/// A driver handles every action: a new one would be a breaking change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "an action that is not carried out is returned only once"]
+pub enum Action {
+    /// HMAC-SHA256 [`to_sign`](crate::Registration::to_sign) with the device's key; answer with
     /// [`handle_signature`](crate::Registration::handle_signature) or
     /// [`handle_sign_error`](crate::Registration::handle_sign_error).
     Sign {
         /// Goes back with the answer.
         id: RequestId,
-        /// What to sign.
-        to_sign: &'a [u8],
-        /// After this moment the machine counts it as unanswered.
+        /// After this moment it counts as unanswered.
         respond_by: Instant,
     },
-    /// Send one request; answer with [`handle_reply`](crate::Registration::handle_reply) or
+    /// Send the [`request`](crate::Registration::request); answer with
+    /// [`handle_reply`](crate::Registration::handle_reply) or
     /// [`handle_link_error`](crate::Registration::handle_link_error).
-    Send(Request<'a>),
+    Send {
+        /// Goes back with the answer.
+        id: RequestId,
+        /// After this moment it counts as unanswered.
+        respond_by: Instant,
+    },
     /// There is nothing to do before `until`, unless an answer comes; poll again then.
     Wait {
         /// The moment to poll at.

@@ -11,7 +11,7 @@ impl Jitter {
     /// Mixes the id in (FNV-1a), so that a fleet with one seed still spreads out.
     pub(super) fn new(seed: u32, registration_id: RegistrationId<'_>) -> Self {
         let mut mixed = seed ^ 0x811C_9DC5;
-        for byte in registration_id.as_str().bytes() {
+        for byte in registration_id.as_bytes().iter().copied() {
             mixed = (mixed ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         }
         let mut jitter = Self(if mixed == 0 { 1 } else { mixed });

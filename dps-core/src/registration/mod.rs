@@ -1,35 +1,64 @@
-//! The registration machine: what to do next, and what an answer means. The only state machine of the project.
+//! The state machine: what to do next, and what an answer means. The only one of the project.
 //!
-//! It performs no I/O, reads no clock, holds no key and knows no transport. [`Registration::poll`] names the next
-//! [`Action`], `handle_*` takes its answer, and after [`Action::Finished`] [`Registration::outcome`] tells how it ended.
+//! It performs no I/O, reads no clock, holds no key and knows no transport. [`Registration::poll`] returns the next
+//! [`Action`], a `handle_*` call takes its answer, and after [`Action::Finished`] [`Registration::outcome`] returns how
+//! it ended.
+//!
+//! The state is flat: small numbers that stay where they are. An enum with data in its variants is taken apart and put
+//! together again at each move, which costs firmware more than all of its logic.
 
 mod action;
 mod answer;
 mod jitter;
+mod outcome;
+mod report;
 mod retry;
-mod state;
 mod storage;
 
 use core::marker::PhantomData;
 
 pub use action::{Action, Operation};
+pub use outcome::{Assignment, Failure, Outcome, Record};
 pub use storage::{OPERATION_ID_MAX, storage_size};
 
 use crate::attestation::{Attestation, SymmetricKey};
 use crate::config::Config;
 use crate::credentials::{Resource, SasToken};
-use crate::error::{ConfigError, ErrorCode, Evidence, Misuse, Verdict};
+use crate::error::{ConfigError, ErrorCode, Misuse, Verdict};
 use crate::ids::Identity;
 use crate::message::{Authorization, Call, Payload, Request, RequestId, SignError};
-use crate::outcome::{Assignment, Failure, Outcome, Record};
 use crate::secret::Signature;
+use crate::text::TooSmall;
 use crate::time::{Instant, Millis, UnixSeconds, WallAnchor};
 use jitter::Jitter;
-use state::{Ask, Cause, End, Step};
-use storage::{Place, Storage};
+use report::{End, Report};
+use storage::Storage;
 
 /// A token must outlive the latest moment its request can be answered by this much.
 const TOKEN_MARGIN_SECONDS: u64 = 60;
+
+/// What is asked of the service, now or next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Register,
+    Status,
+    Lookup,
+}
+
+/// The state of the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// To be asked now.
+    Ready,
+    /// A signature is awaited, until `until`.
+    Signing,
+    /// A reply is awaited, until `until`.
+    Asked,
+    /// To be asked at `until`.
+    Waiting,
+    /// It is over.
+    Finished,
+}
 
 /// One device's registration, from the first request to the outcome.
 ///
@@ -46,63 +75,63 @@ const TOKEN_MARGIN_SECONDS: u64 = 60;
 /// let config = Config::new().wall_anchor(WallAnchor { at: now, unix: UnixSeconds::new(1_767_225_600) });
 /// let mut storage = [0; 1024];
 /// let mut registration = Registration::new(identity, config, &mut storage)?;
-/// // First it wants a token signed; the key stays with the caller.
+/// // First a token has to be signed; the key stays with the caller.
 /// assert!(matches!(registration.poll(now), Action::Sign { .. }));
+/// assert!(registration.to_sign().starts_with(b"0ne00A1B2C3%2Fregistrations%2Fdev-01\n"));
 /// # Ok::<(), dps_core::ConfigError>(())
 /// ```
+// Small fields first: a Cortex-M reaches those with short instructions.
+#[repr(C)]
 pub struct Registration<'m, A: Attestation = SymmetricKey> {
-    identity: Identity<'m>,
-    payload: Option<Payload<'m>>,
-    config: Config,
-    storage: Storage<'m>,
     step: Step,
-    deadline: Option<Instant>,
-    wall: Option<WallAnchor>,
-    token: Option<Token>,
-    generation: u32,
-    last_id: u32,
+    ask: Ask,
     attempt: u8,
+    started: bool,
     restarted: bool,
     corrected: bool,
-    last_ask: Ask,
+    signed: bool,
+    last_id: u32,
+    generation: u32,
     jitter: Jitter,
-    cause: Option<Cause>,
-    end: Option<End>,
+    until: Instant,
+    deadline: Instant,
+    token_expiry: UnixSeconds,
+    storage: Storage<'m>,
+    report: Report,
+    config: Config,
+    payload: Option<Payload<'m>>,
+    identity: Identity<'m>,
     attestation: PhantomData<A>,
 }
 
-/// A token that is being signed, or signed.
-#[derive(Clone, Copy)]
-struct Token {
-    expiry: UnixSeconds,
-    signed: bool,
-}
-
 impl<'m> Registration<'m, SymmetricKey> {
-    /// A machine that registers the device with a symmetric key. `storage` must have [`storage_size`] bytes or more; it is wiped when the
-    /// machine is dropped.
+    /// A state machine that registers the device with a symmetric key. `storage` must have [`storage_size`] bytes or
+    /// more; it is wiped when the registration is dropped.
     ///
     /// # Errors
     /// [`ConfigError::Storage`] with the size that would do, [`ConfigError::PollInterval`] when it is zero.
+    #[inline]
     pub fn new(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
-        Self::with_first_ask(identity, config, storage, Ask::Register)
+        Self::with_first(Ask::Register, identity, config, storage)
     }
 
-    /// A machine that asks for the device's record without registering. HTTPS only. Its outcome is
+    /// A state machine that asks for the device's record without registering. HTTPS only. Its outcome is
     /// [`Outcome::Record`].
     ///
     /// # Errors
     /// As [`Registration::new`].
+    #[inline]
     pub fn lookup(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
-        Self::with_first_ask(identity, config, storage, Ask::Lookup)
+        Self::with_first(Ask::Lookup, identity, config, storage)
     }
 
-    /// A machine that goes on from an operation which an earlier one began. If the service has forgotten it, the
+    /// A state machine that goes on from an operation which an earlier one began. If the service has forgotten it, the
     /// device is registered afresh.
     ///
     /// # Errors
     /// [`ConfigError::OperationMismatch`] when it belongs to other names, [`ConfigError::OperationUnreadable`] when its
     /// id is too long; otherwise as [`Registration::new`].
+    #[inline]
     pub fn resume(
         identity: Identity<'m>,
         config: Config,
@@ -112,43 +141,45 @@ impl<'m> Registration<'m, SymmetricKey> {
         if operation.identity != identity {
             return Err(ConfigError::OperationMismatch);
         }
-        let mut machine = Self::with_first_ask(identity, config, storage, Ask::Status)?;
-        if machine.storage.operation.replace(operation.id) {
-            Ok(machine)
-        } else {
-            Err(ConfigError::OperationUnreadable)
-        }
+        let mut resumed = Self::with_first(Ask::Status, identity, config, storage)?;
+        if resumed.storage.set_operation(operation.id) { Ok(resumed) } else { Err(ConfigError::OperationUnreadable) }
     }
 }
 
 impl<'m, A: Attestation> Registration<'m, A> {
-    fn with_first_ask(
+    #[inline]
+    fn with_first(
+        ask: Ask,
         identity: Identity<'m>,
         config: Config,
         storage: &'m mut [u8],
-        ask: Ask,
     ) -> Result<Self, ConfigError> {
         if config.poll_interval == Millis::ZERO {
             return Err(ConfigError::PollInterval);
         }
+        let needed = storage_size(&identity);
+        if storage.len() < needed {
+            return Err(ConfigError::Storage(TooSmall { needed }));
+        }
         Ok(Self {
-            identity,
-            payload: None,
-            config,
-            storage: Storage::new(storage, &identity)?,
-            step: Step::Ready(ask),
-            deadline: None,
-            wall: config.wall,
-            token: None,
-            generation: 0,
-            last_id: 0,
+            step: Step::Ready,
+            ask,
             attempt: 0,
+            started: false,
             restarted: false,
             corrected: false,
-            last_ask: ask,
+            signed: false,
+            last_id: 0,
+            generation: 0,
             jitter: Jitter::new(config.seed, identity.registration_id),
-            cause: None,
-            end: None,
+            until: Instant::from_millis(0),
+            deadline: Instant::from_millis(0),
+            token_expiry: UnixSeconds::new(0),
+            storage: Storage::new(storage, &identity),
+            report: Report::NOTHING,
+            config,
+            payload: None,
+            identity,
             attestation: PhantomData,
         })
     }
@@ -156,110 +187,110 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// Sends a custom payload along with the registration.
     #[must_use]
     pub fn with_payload(mut self, payload: Payload<'m>) -> Self {
-        self.payload = Some(payload);
+        self.set_payload(payload);
         self
     }
 
-    /// Says what the wall time is. Tokens made later go by it.
+    /// As [`Registration::with_payload`], in place.
+    pub fn set_payload(&mut self, payload: Payload<'m>) {
+        self.payload = Some(payload);
+    }
+
+    /// Sets the wall time. Tokens made later go by it.
     pub fn set_wall_anchor(&mut self, anchor: WallAnchor) {
-        self.wall = Some(anchor);
+        self.config.wall = Some(anchor);
     }
 
     /// When it ends at the latest; `None` before the first poll.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.started.then_some(self.deadline)
     }
 
     /// The wall time as it is known here: set by the caller, or learned from the service.
     #[must_use]
     pub fn wall_anchor(&self) -> Option<WallAnchor> {
-        self.wall
+        self.config.wall
     }
 
     /// The next thing to do. Cannot fail or block; repeated calls are harmless.
-    pub fn poll(&mut self, now: Instant) -> Action<'_> {
-        let deadline = *self.deadline.get_or_insert(now.after(self.config.deadline));
-        self.end_overdue_step(now);
-        if let Step::Waiting { ask, until } = self.step
-            && now >= until
-        {
-            self.step = Step::Ready(ask);
+    pub fn poll(&mut self, now: Instant) -> Action {
+        if !self.started {
+            self.started = true;
+            self.deadline = now.after(self.config.deadline);
         }
-        if let Step::Ready(ask) = self.step {
-            return if now >= deadline { self.out_of_time() } else { self.begin(ask, now, deadline) };
+        if now >= self.until {
+            self.end_overdue_step(now);
         }
+        let begins = self.step == Step::Ready;
+        if begins {
+            self.begin(now);
+        }
+        let id = RequestId::new(self.last_id);
         match self.step {
-            Step::Signing { by: until, .. } | Step::Asked { by: until, .. } | Step::Waiting { until, .. } => {
-                Action::Wait { until }
-            }
-            Step::Finished | Step::Ready(_) => Action::Finished,
+            Step::Finished | Step::Ready => Action::Finished,
+            Step::Signing if begins => Action::Sign { id, respond_by: self.until },
+            Step::Asked if begins => Action::Send { id, respond_by: self.until },
+            _ => Action::Wait { until: self.until },
         }
     }
 
     /// An answer that did not come in time counts as a failure of the link, or of the signer.
     fn end_overdue_step(&mut self, now: Instant) {
-        match self.step {
-            Step::Signing { by, .. } if now >= by => self.fail(Cause::new(ErrorCode::SignerTimeout), Verdict::Never),
-            Step::Asked { ask, by, .. } if now >= by => {
-                // A request that the deadline cut short says less than what went wrong before it.
-                let cut_short = self.deadline.is_some_and(|deadline| by >= deadline);
-                let cause = self.cause.filter(|_| cut_short).unwrap_or(Cause::new(ErrorCode::Timeout));
-                self.try_later(now, ask, cause, None);
-            }
-            _ => {}
+        if self.step == Step::Signing {
+            self.fail(ErrorCode::SignerTimeout, Verdict::Never);
         }
-    }
-
-    fn out_of_time(&mut self) -> Action<'_> {
-        let cause = self.cause.unwrap_or(Cause::new(ErrorCode::DeadlineExceeded));
-        self.fail(cause, Verdict::After(self.config.poll_interval));
-        Action::Finished
+        if self.step == Step::Asked {
+            // A request that the deadline cut short says less than what went wrong before it.
+            if self.until < self.deadline || self.report.code == ErrorCode::DeadlineExceeded {
+                self.note(ErrorCode::Timeout);
+            }
+            self.try_later(now, None);
+        }
+        if self.step == Step::Waiting && now >= self.until {
+            self.step = Step::Ready;
+        }
     }
 
     /// Asks, or asks for a token first.
-    fn begin(&mut self, ask: Ask, now: Instant, deadline: Instant) -> Action<'_> {
-        let by = now.after(self.config.request_timeout).min(deadline);
-        self.last_ask = ask;
+    fn begin(&mut self, now: Instant) {
+        if now >= self.deadline {
+            return self.end(Verdict::After(self.config.poll_interval));
+        }
+        self.until = now.after(self.config.request_timeout).min(self.deadline);
         self.last_id = self.last_id.wrapping_add(1);
-        let id = RequestId::new(self.last_id);
+        self.step = Step::Asked;
         if A::SIGNS {
-            let Some(wall) = self.wall else {
-                self.fail(Cause::new(ErrorCode::ClockNeeded), Verdict::Reconfigure);
-                return Action::Finished;
+            let Some(wall) = self.config.wall else {
+                return self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
             };
-            let needed_until = wall.unix_at(by).plus(TOKEN_MARGIN_SECONDS);
-            if !self.token.is_some_and(|token| token.signed && token.expiry >= needed_until) {
-                // A short life must not make the machine ask for signatures without end: one that comes as late as it
-                // may is still good for a request.
-                let latest = by.after(self.config.request_timeout).min(deadline);
+            let needed_until = wall.unix_at(self.until).plus(TOKEN_MARGIN_SECONDS);
+            if !self.signed || self.token_expiry < needed_until {
+                // A short life must not lead to signatures without end: one that comes as late as it may is still good
+                // for a request.
+                let latest = self.until.after(self.config.request_timeout).min(self.deadline);
                 let least = wall.unix_at(latest).plus(TOKEN_MARGIN_SECONDS);
-                let expiry = wall.unix_at(now).plus(self.config.token_seconds()).max(least);
-                return self.ask_for_signature(ask, id, by, expiry);
+                self.prepare_token(wall.unix_at(now).plus(self.config.token_seconds()).max(least));
             }
         }
-        self.step = Step::Asked { ask, id, by };
-        Action::Send(self.request_of(ask, id, by))
     }
 
-    fn request_of(&self, ask: Ask, id: RequestId, by: Instant) -> Request<'_> {
-        let call = match ask {
-            Ask::Register => Call::Register { payload: self.payload },
-            Ask::Status => Call::Status { operation_id: self.storage.operation.text() },
-            Ask::Lookup => Call::Lookup,
-        };
-        let authorization = A::SIGNS.then(|| Authorization::new(self.storage.token.text(), self.generation));
-        Request::new(id, call, self.identity, authorization, by)
+    fn prepare_token(&mut self, expiry: UnixSeconds) {
+        self.step = Step::Signing;
+        self.signed = false;
+        self.token_expiry = expiry;
+        self.storage.wipe_token();
+        let prepared = SasToken::prepare(Resource::Registration(self.identity), expiry, self.storage.token_mut());
+        let length = prepared.map_or(0, |token| token.end());
+        self.storage.set_token_len(length);
     }
 
-    fn ask_for_signature(&mut self, ask: Ask, id: RequestId, by: Instant, expiry: UnixSeconds) -> Action<'_> {
-        self.step = Step::Signing { ask, id, by };
-        self.token = Some(Token { expiry, signed: false });
-        self.storage.token.wipe();
-        match SasToken::prepare(Resource::Registration(self.identity), expiry, self.storage.token.bytes_mut()) {
-            Ok(token) => Action::Sign { id, to_sign: token.into_to_sign(), respond_by: by },
-            // The slot was cut to size, so that this cannot be; the type wants an answer all the same.
-            Err(_) => Action::Wait { until: by },
+    /// What has to be signed by HMAC-SHA256 with the device's key; empty when no signature is awaited.
+    #[must_use]
+    pub fn to_sign(&self) -> &[u8] {
+        match self.step {
+            Step::Signing => SasToken::to_sign_in(self.storage.token().as_bytes()),
+            _ => &[],
         }
     }
 
@@ -269,14 +300,14 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// [`Misuse`] when no signature with this id is awaited.
     pub fn handle_signature(&mut self, now: Instant, id: RequestId, signature: &Signature) -> Result<(), Misuse> {
         let _ = now;
-        let (ask, token) = self.signing(id)?;
-        let prepared =
-            SasToken::prepare(Resource::Registration(self.identity), token.expiry, self.storage.token.bytes_mut());
+        self.expect(Step::Signing, id)?;
+        let resource = Resource::Registration(self.identity);
+        let prepared = SasToken::prepare(resource, self.token_expiry, self.storage.token_mut());
         let length = prepared.and_then(|prepared| prepared.finish(signature)).map(str::len).unwrap_or(0);
-        self.storage.token.set_len(length);
-        self.token = Some(Token { signed: true, ..token });
+        self.storage.set_token_len(length);
+        self.signed = true;
         self.generation = self.generation.wrapping_add(1);
-        self.step = Step::Ready(ask);
+        self.step = Step::Ready;
         Ok(())
     }
 
@@ -286,23 +317,21 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// [`Misuse`] when no signature with this id is awaited.
     pub fn handle_sign_error(&mut self, now: Instant, id: RequestId, error: SignError) -> Result<(), Misuse> {
         let _ = (now, error);
-        self.signing(id)?;
-        self.fail(Cause::new(ErrorCode::SignerFailed), Verdict::Never);
+        self.expect(Step::Signing, id)?;
+        self.fail(ErrorCode::SignerFailed, Verdict::Never);
         Ok(())
     }
 
-    fn signing(&self, answered: RequestId) -> Result<(Ask, Token), Misuse> {
-        match (self.step, self.token) {
-            (Step::Signing { ask, id, .. }, Some(token)) if id == answered => Ok((ask, token)),
-            _ => Err(Misuse),
-        }
+    /// Refuses an answer that is not the awaited one.
+    fn expect(&self, step: Step, answered: RequestId) -> Result<(), Misuse> {
+        if self.step == step && self.last_id == answered.get() { Ok(()) } else { Err(Misuse) }
     }
 
     /// Takes back whatever is pending, so that it is asked for again at the next poll. For a driver that lost track,
     /// such as a future that was dropped.
     pub fn abandon(&mut self) {
-        if let Step::Signing { ask, .. } | Step::Asked { ask, .. } = self.step {
-            self.step = Step::Ready(ask);
+        if matches!(self.step, Step::Signing | Step::Asked) {
+            self.step = Step::Ready;
         }
     }
 
@@ -313,8 +342,8 @@ impl<'m, A: Attestation> Registration<'m, A> {
 
     /// Ends the registration for a reason of the driver's, unless it is over.
     pub(crate) fn stop(&mut self, code: ErrorCode) {
-        if !matches!(self.step, Step::Finished) {
-            self.fail(Cause::new(code), Verdict::After(Millis::ZERO));
+        if self.step != Step::Finished {
+            self.fail(code, Verdict::After(Millis::ZERO));
         }
     }
 
@@ -324,83 +353,55 @@ impl<'m, A: Attestation> Registration<'m, A> {
         self.identity
     }
 
-    /// The request whose reply is awaited, for a driver that writes it in several steps.
+    /// The id of the request whose reply is awaited.
+    #[must_use]
+    pub fn awaited(&self) -> Option<RequestId> {
+        (self.step == Step::Asked).then_some(RequestId::new(self.last_id))
+    }
+
+    /// The request whose reply is awaited.
     #[must_use]
     pub fn request(&self) -> Option<Request<'_>> {
-        match self.step {
-            Step::Asked { ask, id, by } => Some(self.request_of(ask, id, by)),
-            _ => None,
-        }
+        let id = self.awaited()?;
+        let call = match self.ask {
+            Ask::Register => Call::Register { payload: self.payload },
+            Ask::Status => Call::Status { operation_id: self.storage.operation() },
+            Ask::Lookup => Call::Lookup,
+        };
+        let authorization = A::SIGNS.then(|| Authorization::new(self.storage.token(), self.generation));
+        Some(Request::new(id, call, self.identity, authorization, self.until))
     }
 
     /// The operation under way, to be stored so that a restarted device goes on from it.
     #[must_use]
     pub fn operation(&self) -> Option<Operation<'_>> {
-        let id = self.storage.operation.text();
+        let id = self.storage.operation();
         (!id.is_empty()).then_some(Operation { identity: self.identity, id })
     }
 
-    /// How it ended; `None` while it has not.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Outcome<'_>> {
-        let text = |place: Option<Place>| place.map(|place| self.storage.texts.at(place));
-        Some(match self.end.as_ref()? {
-            End::Assigned { hub, device, substatus, payload } => Outcome::Assigned(Assignment {
-                assigned_hub: self.storage.texts.at(*hub),
-                device_id: self.storage.texts.at(*device),
-                substatus: text(*substatus),
-                operation_id: self.operation().map(|operation| operation.id),
-                payload: payload.clone(),
-            }),
-            End::Record(record) => Outcome::Record(Record {
-                status: record.status,
-                assigned_hub: text(record.hub),
-                device_id: text(record.device),
-                substatus: text(record.substatus),
-                error_code: record.error_code,
-                message: text(record.message),
-                payload: record.payload.clone(),
-            }),
-            End::Failed { verdict } => Outcome::Failed(self.failure(*verdict)),
-        })
+    /// Forgets what was noted before and begins anew with a code.
+    fn note(&mut self, code: ErrorCode) {
+        self.storage.wipe_texts();
+        self.report = Report { code, ..Report::NOTHING };
     }
 
-    fn failure(&self, verdict: Verdict) -> Failure<'_> {
-        let cause = self.cause.unwrap_or(Cause::new(ErrorCode::Internal));
-        let text = |place: Option<Place>| place.map(|place| self.storage.texts.at(place));
-        Failure {
-            code: cause.code,
-            verdict,
-            http_status: cause.http_status,
-            error_code: cause.error_code,
-            tracking_id: text(cause.tracking_id),
-            message: text(cause.message),
-            timestamp: text(cause.timestamp),
-            clock_skew: cause.clock_skew,
-            needed: cause.needed,
-            reply_problem: cause.reply_problem,
-            evidence: Evidence {
-                upper_case_id: self.identity.registration_id.has_upper_case(),
-                key: self.config.key,
-                clock_skew: cause.clock_skew,
-                time_known: cause.time_known || self.corrected,
-                refused_at_connect: cause.refused_at_connect,
-                error_code: cause.error_code,
-                http_status: cause.http_status,
-            },
-        }
+    /// Ends with a failure.
+    fn fail(&mut self, code: ErrorCode, verdict: Verdict) {
+        self.note(code);
+        self.end(verdict);
     }
 
-    fn fail(&mut self, cause: Cause, verdict: Verdict) {
-        self.cause = Some(cause);
-        self.finish(End::Failed { verdict });
+    /// Ends with the failure that is noted.
+    fn end(&mut self, verdict: Verdict) {
+        self.report.verdict = verdict;
+        self.finish(End::Failed);
     }
 
     fn finish(&mut self, end: End) {
-        self.end = Some(end);
+        self.report.end = end;
         self.step = Step::Finished;
-        self.token = None;
-        self.storage.token.wipe();
+        self.signed = false;
+        self.storage.wipe_token();
     }
 }
 
@@ -409,6 +410,7 @@ impl<A: Attestation> core::fmt::Debug for Registration<'_, A> {
         f.debug_struct("Registration")
             .field("identity", &self.identity)
             .field("step", &self.step)
+            .field("ask", &self.ask)
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,8 @@
 //! Which failures are worth another try. One table; waits and deadlines are elsewhere.
 
 use crate::error::ErrorCode;
-use crate::message::LinkError;
 
-/// What a failure asks for.
+/// What a failure calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retry {
     /// Another try may succeed, until the deadline.
@@ -14,47 +13,44 @@ pub(super) enum Retry {
     Reconfigure,
 }
 
-/// The code for an error status of the service, and whether to try again.
+/// The code for an error status of the service.
 #[inline(never)] // Inlined at its two calls, it would be in firmware twice.
-pub(super) fn of_status(status: u16) -> (ErrorCode, Retry) {
+pub(super) fn code_of_status(status: u16) -> ErrorCode {
     match status {
-        400 => (ErrorCode::BadRequest, Retry::Never),
-        401 => (ErrorCode::Unauthorized, Retry::Never),
-        403 => (ErrorCode::Forbidden, Retry::Never),
-        404 => (ErrorCode::NotFound, Retry::Never),
-        405 => (ErrorCode::MethodNotAllowed, Retry::Never),
-        408 => (ErrorCode::RequestTimeout, Retry::Later),
-        409 => (ErrorCode::Conflict, Retry::Later),
-        415 => (ErrorCode::UnsupportedMediaType, Retry::Never),
-        429 => (ErrorCode::Throttled, Retry::Later),
-        500..=599 => (ErrorCode::ServiceUnavailable, Retry::Later),
-        _ => (ErrorCode::UnexpectedStatus, Retry::Never),
+        400 => ErrorCode::BadRequest,
+        401 => ErrorCode::Unauthorized,
+        403 => ErrorCode::Forbidden,
+        404 => ErrorCode::NotFound,
+        405 => ErrorCode::MethodNotAllowed,
+        408 => ErrorCode::RequestTimeout,
+        409 => ErrorCode::Conflict,
+        415 => ErrorCode::UnsupportedMediaType,
+        429 => ErrorCode::Throttled,
+        500..=599 => ErrorCode::ServiceUnavailable,
+        _ => ErrorCode::UnexpectedStatus,
     }
 }
 
-/// The code for an error of the link, and whether to try again.
-pub(super) fn of_link(error: LinkError) -> (ErrorCode, Retry) {
-    let retry = match error {
-        LinkError::Dns
-        | LinkError::Connect
-        | LinkError::Cut
-        | LinkError::Timeout
-        | LinkError::InvalidReply
-        | LinkError::ProxyUnreachable
-        | LinkError::MqttRefused { code: 3 } => Retry::Later,
-        LinkError::UnknownCa
-        | LinkError::NameMismatch
-        | LinkError::CertificateExpired
-        | LinkError::Tls
-        | LinkError::ProxyRefused { status: None }
-        | LinkError::SubscribeRefused
-        | LinkError::MqttRefused { .. } => Retry::Never,
+/// Whether to try again; a proxy's refusal is judged by its status, 0 where that is not known.
+pub(super) fn retry_of(code: ErrorCode, proxy_status: u16) -> Retry {
+    let code = match (code, proxy_status) {
         // Never repeated as it is: many a proxy locks an account after a few wrong passwords.
-        LinkError::ProxyRefused { status: Some(403 | 407) } => Retry::Reconfigure,
-        LinkError::ProxyRefused { status: Some(status) } => of_status(status).1,
-        LinkError::ReplyTooLarge { .. } | LinkError::RequestTooLarge { .. } | LinkError::Unsupported => {
-            Retry::Reconfigure
-        }
+        (ErrorCode::ProxyRefused, 403 | 407) => return Retry::Reconfigure,
+        (ErrorCode::ProxyRefused, status) => code_of_status(status),
+        _ => code,
     };
-    (error.code(), retry)
+    match code {
+        ErrorCode::Dns
+        | ErrorCode::Connect
+        | ErrorCode::ConnectionCut
+        | ErrorCode::Timeout
+        | ErrorCode::InvalidReply
+        | ErrorCode::ProxyUnreachable
+        | ErrorCode::RequestTimeout
+        | ErrorCode::Conflict
+        | ErrorCode::Throttled
+        | ErrorCode::ServiceUnavailable => Retry::Later,
+        ErrorCode::ReplyTooLarge | ErrorCode::RequestTooLarge | ErrorCode::UnsupportedByTransport => Retry::Reconfigure,
+        _ => Retry::Never,
+    }
 }

@@ -1,138 +1,139 @@
-//! The caller's memory, cut into what the machine has to remember: operation id, token, and the outcome's texts.
+//! The caller's memory: operation id, token, and the texts of the outcome, one after the other.
 //!
-//! Wiped when the machine is dropped; the token as soon as it is of no more use.
+//! Wiped when the registration is dropped; the token as soon as it is of no more use.
 
 use zeroize::Zeroize;
 
 use crate::credentials::Resource;
 use crate::ids::Identity;
-use crate::text::{ByteStr, TooSmall};
+use crate::text::ByteStr;
 
-/// Room for an operation id, in bytes. The service's have about 55.
+/// The longest operation id that is kept, in bytes. The service's have about 55.
 pub const OPERATION_ID_MAX: usize = 128;
-/// Room for the outcome's texts that every storage has, in bytes.
+/// The part of every storage that is for the texts of the outcome, in bytes.
 const TEXT_LEAST: usize = 256;
 
 /// The least storage, in bytes, for a registration under these names. More lets longer hub names and error messages
 /// be kept; 1,024 bytes are plenty.
 #[must_use]
 pub fn storage_size(identity: &Identity<'_>) -> usize {
-    Resource::Registration(*identity).token_max().saturating_add(OPERATION_ID_MAX).saturating_add(TEXT_LEAST)
+    token_max(identity).saturating_add(OPERATION_ID_MAX).saturating_add(TEXT_LEAST)
 }
 
-/// The storage, cut into its slots.
+fn token_max(identity: &Identity<'_>) -> usize {
+    Resource::Registration(*identity).token_max()
+}
+
+/// The storage: the operation id, from [`OPERATION_ID_MAX`] on the token, then texts.
 pub(super) struct Storage<'m> {
-    pub(super) operation: Slot<'m>,
-    pub(super) token: Slot<'m>,
-    pub(super) texts: Slot<'m>,
-}
-
-impl<'m> Storage<'m> {
-    pub(super) fn new(memory: &'m mut [u8], identity: &Identity<'_>) -> Result<Self, TooSmall> {
-        let needed = storage_size(identity);
-        let too_small = TooSmall { needed };
-        if memory.len() < needed {
-            return Err(too_small);
-        }
-        memory.zeroize();
-        let token_max = Resource::Registration(*identity).token_max();
-        let (operation, rest) = memory.split_at_mut_checked(OPERATION_ID_MAX).ok_or(too_small)?;
-        let (token, texts) = rest.split_at_mut_checked(token_max).ok_or(too_small)?;
-        Ok(Self { operation: Slot::new(operation), token: Slot::new(token), texts: Slot::new(texts) })
-    }
-}
-
-/// A bounded place for text.
-pub(super) struct Slot<'m> {
+    operation_len: u8,
+    token_len: u16,
+    texts_start: u16,
+    texts_end: u16,
     bytes: &'m mut [u8],
-    len: usize,
 }
 
-/// Where a text stands in its slot.
+/// The place of a text in the storage; empty where there is none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     start: u16,
     end: u16,
 }
 
-impl<'m> Slot<'m> {
-    fn new(bytes: &'m mut [u8]) -> Self {
-        Self { bytes, len: 0 }
+impl Place {
+    pub(super) const NONE: Self = Self { start: 0, end: 0 };
+}
+
+impl<'m> Storage<'m> {
+    /// Wipes the storage, which must have [`storage_size`] bytes; more than 65,535 are not used.
+    pub(super) fn new(bytes: &'m mut [u8], identity: &Identity<'_>) -> Self {
+        bytes.zeroize();
+        let used = bytes.len().min(usize::from(u16::MAX));
+        let bytes = bytes.get_mut(..used).unwrap_or_default();
+        let texts_start = OPERATION_ID_MAX.saturating_add(token_max(identity)) as u16;
+        Self { operation_len: 0, token_len: 0, texts_start, texts_end: texts_start, bytes }
     }
 
-    pub(super) fn size(&self) -> usize {
-        self.bytes.len()
+    fn slice(&self, start: usize, len: usize) -> ByteStr<'_> {
+        ByteStr::new(self.bytes.get(start..start.saturating_add(len)).unwrap_or_default())
     }
 
-    /// The whole slot, to write into; [`Slot::set_len`] says afterwards how much of it counts.
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.bytes
+    /// The operation id; empty where there is none.
+    pub(super) fn operation(&self) -> ByteStr<'_> {
+        self.slice(0, usize::from(self.operation_len))
     }
 
-    pub(super) fn set_len(&mut self, len: usize) {
-        self.len = len;
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// All that was written.
-    pub(super) fn text(&self) -> ByteStr<'_> {
-        self.slice(0, self.len)
-    }
-
-    /// The text at a place that [`Slot::push`] gave.
-    pub(super) fn at(&self, place: Place) -> ByteStr<'_> {
-        self.slice(usize::from(place.start), usize::from(place.end))
-    }
-
-    fn slice(&self, start: usize, end: usize) -> ByteStr<'_> {
-        ByteStr::new(self.bytes.get(start..end).unwrap_or_default())
-    }
-
-    /// Replaces what was written by `text`; `false`, and nothing changed, when it does not fit.
-    pub(super) fn replace(&mut self, text: ByteStr<'_>) -> bool {
-        if text.len() > self.size() {
-            return false;
+    /// Keeps another operation id; `false`, and nothing changed, when it does not fit.
+    pub(super) fn set_operation(&mut self, id: ByteStr<'_>) -> bool {
+        let fits = id.len() <= OPERATION_ID_MAX;
+        if fits {
+            self.operation_len = copy(self.bytes, id.as_bytes()) as u8;
         }
-        self.wipe();
-        self.push(text).is_some()
+        fits
     }
 
-    /// Adds a text; `None` when it does not fit.
-    pub(super) fn push(&mut self, text: ByteStr<'_>) -> Option<Place> {
-        let end = self.len.checked_add(text.len())?;
-        let place = Place { start: u16::try_from(self.len).ok()?, end: u16::try_from(end).ok()? };
-        let room = self.bytes.get_mut(self.len..end)?;
-        for (to, from) in room.iter_mut().zip(text.as_bytes()) {
-            *to = *from;
-        }
-        self.len = end;
-        Some(place)
+    pub(super) fn forget_operation(&mut self) {
+        self.operation_len = 0;
     }
 
-    /// Adds as much of a text as fits, cut between characters; `None` when nothing does.
-    pub(super) fn push_cut(&mut self, text: ByteStr<'_>) -> Option<Place> {
-        let mut end = text.len().min(self.size().saturating_sub(self.len));
-        let bytes = text.as_bytes();
-        // Not before a continuation byte of UTF-8.
-        while bytes.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
-            end = end.saturating_sub(1);
-        }
-        self.push(ByteStr::new(bytes.get(..end)?)).filter(|_| end > 0)
+    /// The token, or what is to be signed for it.
+    pub(super) fn token(&self) -> ByteStr<'_> {
+        self.slice(OPERATION_ID_MAX, usize::from(self.token_len))
     }
 
-    /// Forgets what was written and wipes it.
-    pub(super) fn wipe(&mut self) {
-        self.bytes.zeroize();
-        self.len = 0;
+    /// Where a token is made; [`Storage::set_token_len`] says afterwards how much of it counts.
+    pub(super) fn token_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(OPERATION_ID_MAX..usize::from(self.texts_start)).unwrap_or_default()
+    }
+
+    pub(super) fn set_token_len(&mut self, len: usize) {
+        self.token_len = len as u16;
+    }
+
+    pub(super) fn wipe_token(&mut self) {
+        self.token_mut().zeroize();
+        self.token_len = 0;
+    }
+
+    pub(super) fn text(&self, place: Place) -> ByteStr<'_> {
+        self.slice(usize::from(place.start), usize::from(place.end.saturating_sub(place.start)))
+    }
+
+    /// Adds as much of a text as fits, cut between characters.
+    pub(super) fn push_text(&mut self, text: ByteStr<'_>) -> Place {
+        let start = self.texts_end;
+        let free = self.bytes.get_mut(usize::from(start)..).unwrap_or_default();
+        self.texts_end = start.saturating_add(copy(free, text.as_bytes()) as u16);
+        Place { start, end: self.texts_end }
+    }
+
+    /// How many bytes of text can be kept.
+    pub(super) fn text_max(&self) -> usize {
+        self.bytes.len().saturating_sub(usize::from(self.texts_start))
+    }
+
+    pub(super) fn wipe_texts(&mut self) {
+        self.bytes.get_mut(usize::from(self.texts_start)..).unwrap_or_default().zeroize();
+        self.texts_end = self.texts_start;
     }
 }
 
-impl Drop for Slot<'_> {
+/// Copies what fits, cut between characters, and returns its length.
+fn copy(to: &mut [u8], from: &[u8]) -> usize {
+    let mut len = from.len().min(to.len());
+    // Not before a continuation byte of UTF-8.
+    while from.get(len).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        len = len.saturating_sub(1);
+    }
+    for (to, from) in to.iter_mut().zip(from).take(len) {
+        *to = *from;
+    }
+    len
+}
+
+impl Drop for Storage<'_> {
     fn drop(&mut self) {
-        self.wipe();
+        self.bytes.zeroize();
     }
 }
 
@@ -141,13 +142,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_to_the_room_that_is_left_and_told_when_nothing_is() {
+    fn text_is_cut_between_characters() {
         let mut bytes = [0; 4];
-        let mut slot = Slot::new(&mut bytes);
-        let kept = slot.push_cut("aéé".into()).map(|place| slot.at(place) == "aé");
-        assert_eq!(kept, Some(true));
-        assert!(slot.push_cut("é".into()).is_none(), "half of it would fit");
-        assert!(slot.push_cut("".into()).is_none());
-        assert_eq!(slot.text(), "aé");
+        assert_eq!(copy(&mut bytes, "aéé".as_bytes()), 3);
+        assert_eq!(copy(&mut bytes[..1], "é".as_bytes()), 0, "half of it would fit");
+        assert_eq!(copy(&mut bytes, "".as_bytes()), 0);
+        assert_eq!(bytes[..3], *"aé".as_bytes());
     }
 }

@@ -53,30 +53,31 @@ pub enum Did {
 
 pub fn step(machine: &mut Registration<'_>, millis: u64) -> Did {
     let now = at(millis);
-    let (sign_id, signature) = match machine.poll(now) {
-        Action::Sign { id, to_sign, .. } => (id, key().sign(to_sign)),
-        other => return did(other),
-    };
-    machine.handle_signature(now, sign_id, &signature).unwrap();
-    did(machine.poll(now))
+    let action = machine.poll(now);
+    let Action::Sign { id, .. } = action else { return did(machine, action) };
+    let signature = key().sign(machine.to_sign());
+    machine.handle_signature(now, id, &signature).unwrap();
+    let action = machine.poll(now);
+    did(machine, action)
 }
 
-fn did(action: Action<'_>) -> Did {
+fn did(machine: &Registration<'_>, action: Action) -> Did {
+    let request = machine.request();
     match action {
-        Action::Send(request) => Did::Send {
-            id: request.id,
-            sent: match request.call {
+        Action::Send { id, respond_by } => Did::Send {
+            id,
+            sent: match request.unwrap().call {
                 Call::Register { .. } => Sent::Register,
                 Call::Status { operation_id } => Sent::Status(operation_id.as_str().into()),
                 Call::Lookup => Sent::Lookup,
                 _ => panic!("unknown call"),
             },
-            generation: request.authorization.unwrap().generation,
-            respond_by: request.respond_by.as_millis(),
+            generation: request.unwrap().authorization.unwrap().generation,
+            respond_by: respond_by.as_millis(),
         },
         Action::Wait { until } => Did::Wait(until.as_millis()),
         Action::Finished => Did::Finish,
-        other => panic!("{other:?}"),
+        Action::Sign { .. } => panic!("{action:?}"),
     }
 }
 
@@ -117,7 +118,7 @@ pub fn error(status: u16, hint: Option<u32>) -> Reply<'static> {
 
 pub fn failure(machine: &Registration<'_>) -> (ErrorCode, Verdict) {
     match machine.outcome() {
-        Some(Outcome::Failed(failure)) => (failure.code, failure.verdict),
+        Some(Outcome::Failed(failure)) => (failure.code(), failure.verdict()),
         other => panic!("{other:?}"),
     }
 }

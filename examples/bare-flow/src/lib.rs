@@ -55,7 +55,7 @@ fn assigned(identity: Identity<'_>, key: &Key) -> Result<bool, ConfigError> {
     let mut registration = Registration::new(identity, config(), &mut storage)?.with_payload(payload);
     let end = play(&mut registration, key, &[ASSIGNING, ASSIGNED]);
     let assigned = match registration.outcome() {
-        Some(Outcome::Assigned(assignment)) => assignment.assigned_hub == "hub-a.test",
+        Some(Outcome::Assigned(assignment)) => assignment.assigned_hub() == "hub-a.test",
         _ => false,
     };
     Ok(assigned && end == Ok(Instant::from_millis(3000)))
@@ -89,19 +89,19 @@ fn play(registration: &mut Registration<'_>, key: &Key, replies: &[&str]) -> Res
         #[cfg(feature = "defmt")]
         defmt::info!("{}: {}", now, action);
         match action {
-            Action::Sign { id, to_sign, .. } => {
-                let signature = key.sign(to_sign);
+            Action::Sign { id, .. } => {
+                let signature = key.sign(registration.to_sign());
                 registration.handle_signature(now, id, &signature)?;
             }
-            Action::Send(request) => {
-                let id = request.id;
+            Action::Send { id, .. } => {
+                let Some(request) = registration.request() else { continue };
                 match exchange(&request, replies.next().copied().unwrap_or(""), &mut buffer) {
                     Ok(reply) => registration.handle_reply(now, id, &reply)?,
                     Err(error) => registration.handle_link_error(now, id, error)?,
                 }
             }
             Action::Wait { until } => now = until,
-            _ => return Ok(now),
+            Action::Finished => return Ok(now),
         }
     }
 }

@@ -40,7 +40,7 @@ pub async fn provision<D: Dial>(
     drive(&mut registration, &mut link, &EmbassyTimer, &mut key, &mut (), &mut buffer).await;
     Ok(match registration.outcome() {
         Some(Outcome::Assigned(assignment)) => {
-            let name = assignment.assigned_hub.as_bytes();
+            let name = assignment.assigned_hub().as_bytes();
             hub.get_mut(..name.len()).map(|space| {
                 space.copy_from_slice(name);
                 name.len()

@@ -217,21 +217,21 @@ pub fn end(registration: &Registration<'_>, buffer: &[u8]) -> End {
     let text = |range: std::ops::Range<usize>| String::from_utf8(buffer[range].to_vec()).expect("JSON is text");
     match registration.outcome().expect("it is over") {
         Outcome::Assigned(assignment) => End::Assigned {
-            hub: assignment.assigned_hub.as_str().into(),
-            device: assignment.device_id.as_str().into(),
-            substatus: assignment.substatus.map(|word| word.as_str().into()),
-            payload: assignment.payload.map(text),
+            hub: assignment.assigned_hub().as_str().into(),
+            device: assignment.device_id().as_str().into(),
+            substatus: assignment.substatus().map(|word| word.as_str().into()),
+            payload: assignment.payload().map(text),
         },
         Outcome::Record(record) => {
-            End::Record(record.status.as_str().into(), record.assigned_hub.map(|hub| hub.as_str().into()))
+            End::Record(record.status().as_str().into(), record.assigned_hub().map(|hub| hub.as_str().into()))
         }
         Outcome::Failed(failure) => End::Failed {
-            code: failure.code,
-            verdict: failure.verdict,
+            code: failure.code(),
+            verdict: failure.verdict(),
             hints: failure.hints().iter().collect(),
-            tracked: failure.tracking_id.is_some(),
-            error_code: failure.error_code,
-            skew: failure.clock_skew,
+            tracked: failure.tracking_id().is_some(),
+            error_code: failure.error_code(),
+            skew: failure.clock_skew(),
         },
         other => panic!("{other:?}"),
     }

@@ -133,7 +133,7 @@ fn stopped_anywhere<L: Link>(link: impl Fn(&Scene) -> L) {
             assert!(stop_at >= 6, "the flow has more steps than {stop_at}");
             break;
         };
-        assert_eq!(failure.code, ErrorCode::Cancelled, "stopped before step {stop_at}");
+        assert_eq!(failure.code(), ErrorCode::Cancelled, "stopped before step {stop_at}");
         let operation = machine.operation().map(|one| one.write(&mut [0; 512]).unwrap().to_owned());
         assert_eq!(operation.is_some(), registers > 0, "stopped before step {stop_at}");
         if let Some(operation) = operation {

@@ -67,7 +67,7 @@ async fn register(world: &World, front: &RefCell<Front<'_>>, index: u32, seed: u
     drive(&mut machine, &mut Line(front), world, &mut key(&identity), &mut (), &mut buffer).await;
     match machine.outcome() {
         Some(Outcome::Assigned(_)) => Ok(()),
-        Some(Outcome::Failed(failure)) => Err(failure.verdict),
+        Some(Outcome::Failed(failure)) => Err(failure.verdict()),
         other => unreachable!("a registration that ended: {other:?}"),
     }
 }

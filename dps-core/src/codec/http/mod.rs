@@ -30,9 +30,9 @@ pub fn method(call: &Call<'_>) -> &'static str {
 /// Writes the request target: path and query.
 pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &str) {
     text.push_byte(b'/');
-    text.push_percent(request.identity.id_scope.as_str());
+    text.push_percent(request.identity.id_scope.as_bytes());
     text.push("/registrations/");
-    text.push_percent(request.identity.registration_id.as_str());
+    text.push_percent(request.identity.registration_id.as_bytes());
     match request.call {
         Call::Register { .. } => text.push("/register"),
         Call::Status { operation_id } => {

@@ -1,0 +1,313 @@
+//! How a registration ended: an assignment, a record, or a failure. Views of the registration, from which each value is
+//! read by its name.
+
+use core::fmt;
+use core::ops::Range;
+
+use super::Registration;
+use super::report::{End, Kept, Report};
+use super::storage::Storage;
+use crate::attestation::Attestation;
+use crate::error::{ErrorCode, Evidence, Hint, Hints, KeyEvidence, ReplyProblem, Verdict, rank};
+use crate::message::Status;
+use crate::text::ByteStr;
+
+/// How it ended.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// The device has a hub.
+    Assigned(Assignment<'a>),
+    /// What the service has on record; answers a lookup.
+    Record(Record<'a>),
+    /// It failed.
+    Failed(Failure<'a>),
+}
+
+/// What all three read from.
+#[derive(Clone, Copy)]
+struct Ended<'a> {
+    report: &'a Report,
+    storage: &'a Storage<'a>,
+}
+
+impl<'a> Ended<'a> {
+    fn text(self, kept: Kept) -> ByteStr<'a> {
+        self.report.texts.get(kept as usize).map_or(ByteStr::default(), |place| self.storage.text(*place))
+    }
+
+    fn option(self, kept: Kept) -> Option<ByteStr<'a>> {
+        some(self.text(kept))
+    }
+}
+
+fn some(text: ByteStr<'_>) -> Option<ByteStr<'_>> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl<A: Attestation> Registration<'_, A> {
+    /// How it ended; `None` while it has not.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome<'_>> {
+        match self.report.end {
+            End::None => None,
+            End::Assigned => Some(Outcome::Assigned(Assignment(self.ended()))),
+            End::Record => Some(Outcome::Record(Record(self.ended()))),
+            End::Failed => self.failure().map(Outcome::Failed),
+        }
+    }
+
+    /// Why it failed; `None` while it has not.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure<'_>> {
+        (self.report.end == End::Failed).then(|| Failure {
+            ended: self.ended(),
+            key: self.config.key,
+            upper_case_id: self.identity.registration_id.has_upper_case(),
+            corrected: self.corrected,
+        })
+    }
+
+    fn ended(&self) -> Ended<'_> {
+        Ended { report: &self.report, storage: &self.storage }
+    }
+}
+
+/// A hub and the device's name there.
+#[derive(Clone, Copy)]
+pub struct Assignment<'a>(Ended<'a>);
+
+impl<'a> Assignment<'a> {
+    /// The hub's host name.
+    #[must_use]
+    pub fn assigned_hub(self) -> ByteStr<'a> {
+        self.0.text(Kept::Hub)
+    }
+
+    /// The device id at the hub; case-sensitive there.
+    #[must_use]
+    pub fn device_id(self) -> ByteStr<'a> {
+        self.0.text(Kept::Device)
+    }
+
+    /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+    #[must_use]
+    pub fn substatus(self) -> Option<ByteStr<'a>> {
+        self.0.option(Kept::Substatus)
+    }
+
+    /// The operation that made it; none when the service assigned at once.
+    #[must_use]
+    pub fn operation_id(self) -> Option<ByteStr<'a>> {
+        some(self.0.storage.operation())
+    }
+
+    /// Where the custom payload's JSON text is in the reply buffer.
+    #[must_use]
+    pub fn payload(self) -> Option<Range<usize>> {
+        self.0.report.payload()
+    }
+}
+
+/// What the service has on record for a registration id.
+#[derive(Clone, Copy)]
+pub struct Record<'a>(Ended<'a>);
+
+impl<'a> Record<'a> {
+    /// How far the registration is.
+    #[must_use]
+    pub fn status(self) -> Status {
+        self.0.report.status
+    }
+
+    /// The hub's host name, when assigned.
+    #[must_use]
+    pub fn assigned_hub(self) -> Option<ByteStr<'a>> {
+        self.0.option(Kept::Hub)
+    }
+
+    /// The device id at the hub, when assigned.
+    #[must_use]
+    pub fn device_id(self) -> Option<ByteStr<'a>> {
+        self.0.option(Kept::Device)
+    }
+
+    /// How the assignment came about.
+    #[must_use]
+    pub fn substatus(self) -> Option<ByteStr<'a>> {
+        self.0.option(Kept::Substatus)
+    }
+
+    /// The service's six-digit code, when failed.
+    #[must_use]
+    pub fn error_code(self) -> Option<u32> {
+        Some(self.0.report.error_code).filter(|code| *code != 0)
+    }
+
+    /// The service's words, when failed.
+    #[must_use]
+    pub fn message(self) -> Option<ByteStr<'a>> {
+        self.0.option(Kept::Message)
+    }
+
+    /// Where the custom payload's JSON text is in the reply buffer.
+    #[must_use]
+    pub fn payload(self) -> Option<Range<usize>> {
+        self.0.report.payload()
+    }
+}
+
+/// Why there is no assignment, whether to try again, and what to look at first.
+#[derive(Clone, Copy)]
+pub struct Failure<'a> {
+    ended: Ended<'a>,
+    key: KeyEvidence,
+    upper_case_id: bool,
+    corrected: bool,
+}
+
+impl<'a> Failure<'a> {
+    /// What went wrong; the last cause when the deadline ended a series of tries.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        self.ended.report.code
+    }
+
+    /// Whether, and when, trying again makes sense.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        self.ended.report.verdict
+    }
+
+    /// The service's HTTP status, the MQTT topic's number, or the proxy's status.
+    #[must_use]
+    pub fn http_status(self) -> Option<u16> {
+        Some(self.ended.report.http_status).filter(|status| *status != 0)
+    }
+
+    /// The service's six-digit code.
+    #[must_use]
+    pub fn error_code(self) -> Option<u32> {
+        Some(self.ended.report.error_code).filter(|code| *code != 0)
+    }
+
+    /// By which the service's support finds the request.
+    #[must_use]
+    pub fn tracking_id(self) -> Option<ByteStr<'a>> {
+        self.ended.option(Kept::TrackingId)
+    }
+
+    /// The service's words, cut to what fits.
+    #[must_use]
+    pub fn message(self) -> Option<ByteStr<'a>> {
+        self.ended.option(Kept::Message)
+    }
+
+    /// When the service noted the error, ISO 8601.
+    #[must_use]
+    pub fn timestamp(self) -> Option<ByteStr<'a>> {
+        self.ended.option(Kept::Timestamp)
+    }
+
+    /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
+    #[must_use]
+    pub fn clock_skew(self) -> Option<i64> {
+        Some(self.ended.report.clock_skew).filter(|skew| *skew != 0)
+    }
+
+    /// The size in bytes that would have done, where a buffer was too small.
+    #[must_use]
+    pub fn needed(self) -> Option<usize> {
+        Some(self.ended.report.needed).filter(|needed| *needed != 0)
+    }
+
+    /// What is wrong with the reply, where the code is [`ErrorCode::InvalidReply`] and it was JSON.
+    #[must_use]
+    pub fn reply_problem(self) -> Option<ReplyProblem> {
+        self.ended.report.reply_problem
+    }
+
+    /// The likely causes, the likeliest first.
+    #[must_use]
+    pub fn hints(self) -> Hints {
+        let report = self.ended.report;
+        let hints = rank(
+            self.code(),
+            &Evidence {
+                upper_case_id: self.upper_case_id,
+                key: self.key,
+                clock_skew: self.clock_skew(),
+                time_known: report.time_known || self.corrected,
+                refused_at_connect: report.refused_at_connect,
+                error_code: self.error_code(),
+                http_status: self.http_status(),
+            },
+        );
+        if self.tracking_id().is_some() { hints } else { hints.without(Hint::KeepTrackingId) }
+    }
+}
+
+impl fmt::Debug for Assignment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assignment")
+            .field("assigned_hub", &self.assigned_hub())
+            .field("device_id", &self.device_id())
+            .field("substatus", &self.substatus())
+            .field("operation_id", &self.operation_id())
+            .field("payload", &self.payload())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("status", &self.status())
+            .field("assigned_hub", &self.assigned_hub())
+            .field("device_id", &self.device_id())
+            .field("substatus", &self.substatus())
+            .field("error_code", &self.error_code())
+            .field("message", &self.message())
+            .field("payload", &self.payload())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("code", &self.code())
+            .field("verdict", &self.verdict())
+            .field("http_status", &self.http_status())
+            .field("error_code", &self.error_code())
+            .field("tracking_id", &self.tracking_id())
+            .field("message", &self.message())
+            .field("clock_skew", &self.clock_skew())
+            .field("needed", &self.needed())
+            .field("reply_problem", &self.reply_problem())
+            .finish()
+    }
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code().text())?;
+        if let Some(message) = self.message() {
+            write!(f, ": {message}")?;
+        }
+        if let Some(problem) = self.reply_problem() {
+            write!(f, ": {problem}")?;
+        }
+        if let Some(status) = self.http_status() {
+            write!(f, " (status {status}")?;
+            if let Some(code) = self.error_code() {
+                write!(f, ", code {code}")?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Failure<'_> {}

@@ -1,0 +1,82 @@
+//! What is remembered of the end of a registration, or of what went wrong last.
+//!
+//! Flat numbers, zero where there is none, and places in the storage: filled in where it stands, never moved about.
+
+use core::ops::Range;
+
+use super::storage::Place;
+use crate::error::{ErrorCode, ReplyProblem, Verdict};
+use crate::message::Status;
+
+/// How the registration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It has not.
+    None,
+    Assigned,
+    Record,
+    Failed,
+}
+
+/// Which of the texts that are kept in the storage.
+#[derive(Clone, Copy)]
+pub(super) enum Kept {
+    Hub,
+    Device,
+    Substatus,
+    TrackingId,
+    Timestamp,
+    Message,
+}
+
+const KEPT: usize = Kept::Message as usize + 1;
+
+/// The end, or the last thing that went wrong, which becomes the failure when nothing can be tried any more.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) end: End,
+    pub(super) status: Status,
+    pub(super) time_known: bool,
+    pub(super) refused_at_connect: bool,
+    pub(super) reply_problem: Option<ReplyProblem>,
+    /// [`ErrorCode::DeadlineExceeded`] while nothing went wrong: that is what the deadline ends.
+    pub(super) code: ErrorCode,
+    pub(super) http_status: u16,
+    pub(super) error_code: u32,
+    pub(super) verdict: Verdict,
+    pub(super) needed: usize,
+    pub(super) payload_start: usize,
+    pub(super) payload_end: usize,
+    pub(super) clock_skew: i64,
+    pub(super) texts: [Place; KEPT],
+}
+
+impl Report {
+    pub(super) const NOTHING: Self = Self {
+        end: End::None,
+        status: Status::Unknown,
+        time_known: false,
+        refused_at_connect: false,
+        reply_problem: None,
+        code: ErrorCode::DeadlineExceeded,
+        http_status: 0,
+        error_code: 0,
+        verdict: Verdict::Never,
+        needed: 0,
+        payload_start: 0,
+        payload_end: 0,
+        clock_skew: 0,
+        texts: [Place::NONE; KEPT],
+    };
+
+    pub(super) fn set_payload(&mut self, range: Option<&Range<usize>>) {
+        if let Some(range) = range {
+            self.payload_start = range.start;
+            self.payload_end = range.end;
+        }
+    }
+
+    pub(super) fn payload(&self) -> Option<Range<usize>> {
+        (self.payload_end > self.payload_start).then_some(self.payload_start..self.payload_end)
+    }
+}
