@@ -9,6 +9,8 @@
  *   request, wait until then); you do it, over whatever network and with whatever clock you have, and hand the answer
  *   over. It takes no heap, thread, callback, global variable or clock, and cannot panic.
  *
+ * Firmware with a state machine of its own finds the parts in functions that need no object: see "MQTT by hand".
+ *
  * The machine's loop, with the error handling left out:
  *
  *     dps_registration_init(&registration, &config, storage);
@@ -85,6 +87,7 @@ extern "C" {
 #define dps_registration_init dps_registration_init_abi_1
 #define dps_registration_init_lookup dps_registration_init_lookup_abi_1
 #define dps_registration_init_resumed dps_registration_init_resumed_abi_1
+#define dps_wire_read_reply dps_wire_read_reply_abi_1
 #endif
 
 /* Helpers -------------------------------------------------------------------- */
@@ -952,6 +955,94 @@ dps_result dps_registration_handle_mqtt(dps_registration *registration,
 
 /** What to subscribe to before the first request. */
 #define DPS_MQTT_SUBSCRIBE_FILTER "$dps/registrations/res/#"
+
+/* MQTT by hand --------------------------------------------------------------- */
+
+/** What a reply to a request over MQTT tells. Spans point into the payload that was read; what there is not is empty, or 0. */
+typedef struct dps_wire_reply {
+    /** The number of the request that is answered. Ignore a reply to a request that is not pending. */
+    uint32_t request_id;
+    /** The number in the topic, 100 to 599: the status that HTTP would have. */
+    uint32_t http_status;
+    /** How long to wait before the next request, when the service tells it. */
+    uint32_t retry_after_ms;
+    /** How far the registration is; `DPS_STATUS_UNKNOWN` also when the reply does not tell it, as an error does not. */
+    dps_status status;
+    /** The service's six-digit code of an error. */
+    uint32_t service_code;
+    /** The operation to ask about until `status` is no longer `DPS_STATUS_ASSIGNING`. */
+    dps_span operation_id;
+    /** The hub's host name. */
+    dps_span assigned_hub;
+    /** The device id at the hub; case-sensitive there. */
+    dps_span device_id;
+    /** How the assignment came about, such as `initialAssignment`. An open list; only to inform. */
+    dps_span substatus;
+    /** The service's words about an error. Unlike the spans above it can have any characters. */
+    dps_span message;
+    /** By which the service's support finds the request. It can have any characters. */
+    dps_span tracking_id;
+    /** Where the custom payload, a JSON object, begins in the payload that was read. */
+    size_t payload_offset;
+    /** Its length in bytes. */
+    size_t payload_length;
+} dps_wire_reply;
+
+/**
+ * Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
+ * `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
+ * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
+ * `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_wire_write_user_name(dps_span id_scope,
+                                    dps_span registration_id,
+                                    dps_span user_agent,
+                                    dps_buffer out,
+                                    size_t *length);
+
+/**
+ * Writes the topic to publish a request to, with a NUL behind it. Publish with QoS 1. `request_id` comes back in the reply.
+ * `operation_id` is empty to register, and as the reply told it to ask how that registration is getting on. Then the
+ * message to publish is empty. `DPS_MQTT_TOPIC_SIZE` always does.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
+ * `operation_id` has other characters than the service's.
+ */
+DPS_NODISCARD
+dps_result dps_wire_write_topic(uint32_t request_id,
+                                dps_span operation_id,
+                                dps_buffer out,
+                                size_t *length);
+
+/**
+ * Writes the message to publish to register, with a NUL behind it that is no part of it. `payload` is a JSON object for the
+ * allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON. `DPS_MQTT_PAYLOAD_SIZE`
+ * always does without; else add the length of `payload` and 12.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_REGISTRATION_ID`,
+ * `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_wire_write_payload(dps_span registration_id,
+                                  dps_span payload,
+                                  dps_buffer out,
+                                  size_t *length);
+
+/**
+ * Reads a message that was received: the reply to a request. `payload` is changed where it stands; the spans of `reply`
+ * hold until it is used otherwise. Names that are not those of a hub, a device or an operation are refused: what is in
+ * `assigned_hub`, `device_id`, `substatus` and `operation_id` can go into a URI, a connection string or a topic.
+ *
+ * Gives `DPS_ERROR_MISUSE` for a message with another topic (ignore it); `DPS_ERROR_INVALID_REPLY` when the service
+ * accepted the request and the payload is not a reply that can be used; `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_wire_read_reply(dps_span topic,
+                               dps_buffer payload,
+                               dps_wire_reply *reply);
 
 /* HTTP ----------------------------------------------------------------------- */
 

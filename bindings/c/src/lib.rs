@@ -25,6 +25,7 @@ pub mod registration;
 pub mod result;
 pub mod sas;
 pub mod version;
+pub mod wire;
 
 /// A static library for bare metal must say what a panic does. None can be reached in what the project links, so that
 /// the linker never asks for `dps_panic`.

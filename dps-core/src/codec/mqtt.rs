@@ -42,7 +42,12 @@ pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version
 
 /// Writes the topic to publish a request to. A lookup has none: a link answers [`LinkError::Unsupported`] to it.
 pub fn write_topic(text: &mut Text<'_>, request: &Request<'_>) {
-    let name = match request.call {
+    write_call_topic(text, request.id, &request.call);
+}
+
+/// Writes the topic for a call by its parts, for a program without a [`Registration`](crate::Registration).
+pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
+    let name = match call {
         Call::Register { .. } => "PUT/iotdps-register",
         Call::Status { .. } => "GET/iotdps-get-operationstatus",
         Call::Lookup => return,
@@ -50,8 +55,8 @@ pub fn write_topic(text: &mut Text<'_>, request: &Request<'_>) {
     text.push("$dps/registrations/");
     text.push(name);
     text.push("/?$rid=");
-    text.push_decimal(u64::from(request.id.get()));
-    if let Call::Status { operation_id } = request.call {
+    text.push_decimal(u64::from(id.get()));
+    if let Call::Status { operation_id } = call {
         text.push("&operationId=");
         text.push(operation_id);
     }
@@ -109,10 +114,19 @@ fn parse_topic_bytes(topic: &[u8]) -> Option<Topic> {
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is none of an API. An error
 /// status with an unreadable payload is still a reply.
 pub fn read_reply<'b>(topic: &Topic, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-    let mut reply = Reply::new(topic.status);
-    reply.retry_after = topic.retry_after;
-    codec::read_body(&mut reply, payload)?;
+    let mut reply = Reply::default();
+    read_reply_into(&mut reply, topic, payload)?;
     Ok(reply)
+}
+
+/// Reads a reply into one of the caller's, which firmware does not have to move.
+///
+/// # Errors
+/// As [`read_reply`]. Then `reply` has the status and the hint.
+pub fn read_reply_into<'b>(reply: &mut Reply<'b>, topic: &Topic, payload: &'b mut [u8]) -> Result<(), LinkError> {
+    reply.status = topic.status;
+    reply.retry_after = topic.retry_after;
+    codec::read_body(reply, payload)
 }
 
 #[cfg(test)]

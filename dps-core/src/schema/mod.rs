@@ -18,13 +18,18 @@ pub struct NotABody;
 
 /// Writes the body of a registration or a lookup (`DeviceRegistration` in the REST reference).
 pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: Option<Payload<'_>>) {
+    write_registration_with(text, registration_id, payload.map_or("", Payload::as_str).as_bytes());
+}
+
+/// As [`write_registration`], with a payload that was not checked; empty for none.
+pub fn write_registration_with(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: &[u8]) {
     // A registration id holds no character that JSON escapes.
     text.push("{\"registrationId\":\"");
     text.push(registration_id.as_bytes());
     text.push_byte(b'"');
-    if let Some(payload) = payload {
+    if !payload.is_empty() {
         text.push(",\"payload\":");
-        text.push(payload.as_str());
+        text.push(payload);
     }
     text.push_byte(b'}');
 }

@@ -27,6 +27,7 @@ const EVERYWHERE: &[Section] = &[
     Section { title: "Failures of the link", file: "link.rs", include: &[] },
     Section { title: "The outcome", file: "outcome.rs", include: &[] },
     Section { title: "MQTT", file: "mqtt.rs", include: &[] },
+    Section { title: "MQTT by hand", file: "wire.rs", include: &[] },
     Section { title: "HTTP", file: "http.rs", include: &[] },
 ];
 

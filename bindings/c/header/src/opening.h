@@ -9,6 +9,8 @@
  *   request, wait until then); you do it, over whatever network and with whatever clock you have, and hand the answer
  *   over. It takes no heap, thread, callback, global variable or clock, and cannot panic.
  *
+ * Firmware with a state machine of its own finds the parts in functions that need no object: see "MQTT by hand".
+ *
  * The machine's loop, with the error handling left out:
  *
  *     dps_registration_init(&registration, &config, storage);

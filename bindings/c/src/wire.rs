@@ -1,0 +1,188 @@
+//! What goes over MQTT, by hand: names, topics, bodies and the reading of replies, for firmware with a state machine of its
+//! own. Each function stands alone; none needs an object.
+
+use dps_core::codec::mqtt;
+use dps_core::ids::is_operation_id;
+use dps_core::message::{Call, Reply, RequestId};
+use dps_core::text::Text;
+use dps_core::{ByteStr, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, schema};
+
+use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, write_text};
+use crate::outcome::{dps_status, status};
+use crate::result::{Outcome, Refused, done, dps_result};
+
+/// What a reply to a request over MQTT tells. Spans point into the payload that was read; what there is not is empty, or 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_wire_reply {
+    /// The number of the request that is answered. Ignore a reply to a request that is not pending.
+    pub request_id: u32,
+    /// The number in the topic, 100 to 599: the status that HTTP would have.
+    pub http_status: u32,
+    /// How long to wait before the next request, when the service tells it.
+    pub retry_after_ms: u32,
+    /// How far the registration is; `DPS_STATUS_UNKNOWN` also when the reply does not tell it, as an error does not.
+    pub status: dps_status,
+    /// The service's six-digit code of an error.
+    pub service_code: u32,
+    /// The operation to ask about until `status` is no longer `DPS_STATUS_ASSIGNING`.
+    pub operation_id: dps_span,
+    /// The hub's host name.
+    pub assigned_hub: dps_span,
+    /// The device id at the hub; case-sensitive there.
+    pub device_id: dps_span,
+    /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+    pub substatus: dps_span,
+    /// The service's words about an error. Unlike the spans above it can have any characters.
+    pub message: dps_span,
+    /// By which the service's support finds the request. It can have any characters.
+    pub tracking_id: dps_span,
+    /// Where the custom payload, a JSON object, begins in the payload that was read.
+    pub payload_offset: usize,
+    /// Its length in bytes.
+    pub payload_length: usize,
+}
+
+/// Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
+/// `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
+/// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
+/// `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_wire_write_user_name(
+    id_scope: dps_span,
+    registration_id: dps_span,
+    user_agent: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let checked = || {
+        // SAFETY: as the caller promises.
+        let (id_scope, user_agent) = unsafe { (bytes(id_scope)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
+        // SAFETY: as the caller promises.
+        let registration_id = unsafe { id(registration_id)? };
+        let id_scope = IdScope::from_bytes(id_scope).ok_or(ErrorCode::InvalidIdScope)?;
+        let identity = Identity { endpoint: Endpoint::GLOBAL, id_scope, registration_id };
+        // SAFETY: as the caller promises.
+        unsafe {
+            write(out, length, &|text| {
+                mqtt::write_user_name(text, &identity, mqtt::DEFAULT_API_VERSION, user_agent);
+            })
+        }
+    };
+    done(checked())
+}
+
+/// Writes the topic to publish a request to, with a NUL behind it. Publish with QoS 1. `request_id` comes back in the reply.
+/// `operation_id` is empty to register, and as the reply told it to ask how that registration is getting on. Then the
+/// message to publish is empty. `DPS_MQTT_TOPIC_SIZE` always does.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
+/// `operation_id` has other characters than the service's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_wire_write_topic(
+    request_id: u32,
+    operation_id: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let checked = || {
+        // SAFETY: as the caller promises.
+        let operation_id = unsafe { bytes(operation_id)? };
+        let call = if operation_id.is_empty() {
+            Call::Register { payload: None }
+        } else if is_operation_id(operation_id) {
+            Call::Status { operation_id: ByteStr::new(operation_id) }
+        } else {
+            return Err(Refused::ARGUMENT);
+        };
+        // SAFETY: as the caller promises.
+        unsafe { write(out, length, &|text| mqtt::write_call_topic(text, RequestId::new(request_id), &call)) }
+    };
+    done(checked())
+}
+
+/// Writes the message to publish to register, with a NUL behind it that is no part of it. `payload` is a JSON object for the
+/// allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON. `DPS_MQTT_PAYLOAD_SIZE`
+/// always does without; else add the length of `payload` and 12.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_REGISTRATION_ID`,
+/// `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_wire_write_payload(
+    registration_id: dps_span,
+    payload: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let checked = || {
+        // SAFETY: as the caller promises.
+        let (registration_id, payload) = unsafe { (id(registration_id)?, bytes(payload)?) };
+        // SAFETY: as the caller promises.
+        unsafe { write(out, length, &|text| schema::write_registration_with(text, registration_id, payload)) }
+    };
+    done(checked())
+}
+
+/// Reads a message that was received: the reply to a request. `payload` is changed where it stands; the spans of `reply`
+/// hold until it is used otherwise. Names that are not those of a hub, a device or an operation are refused: what is in
+/// `assigned_hub`, `device_id`, `substatus` and `operation_id` can go into a URI, a connection string or a topic.
+///
+/// Gives `DPS_ERROR_MISUSE` for a message with another topic (ignore it); `DPS_ERROR_INVALID_REPLY` when the service
+/// accepted the request and the payload is not a reply that can be used; `DPS_ERROR_INVALID_ARGUMENT`.
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_wire_read_reply_abi_1"))]
+#[cfg_attr(dps_hosted, unsafe(no_mangle))]
+pub unsafe extern "C" fn dps_wire_read_reply(
+    topic: dps_span,
+    payload: dps_buffer,
+    reply: *mut dps_wire_reply,
+) -> dps_result {
+    let read = || {
+        // SAFETY: as the caller promises.
+        let (topic, payload, place) = unsafe { (bytes(topic)?, buffer(payload)?, output(reply)?) };
+        let topic = mqtt::parse_topic(topic).ok_or(Refused::MISUSE)?;
+        let mut reply = Reply::default();
+        if mqtt::read_reply_into(&mut reply, &topic, payload).is_err() || reply.body.check_names().is_err() {
+            return Err(ErrorCode::InvalidReply.into());
+        }
+        let body = &reply.body;
+        let operation_id = body.operation_id.filter(|id| is_operation_id(id));
+        let payload = body.payload.clone().unwrap_or_default();
+        place.write(dps_wire_reply {
+            request_id: topic.request_id.unwrap_or(0),
+            http_status: u32::from(topic.status),
+            retry_after_ms: topic.retry_after.map_or(0, |hint| hint.get() as u32),
+            status: body.status.map_or(dps_status::DPS_STATUS_UNKNOWN, status),
+            service_code: body.error_code.unwrap_or(0),
+            operation_id: dps_span::of_option(operation_id),
+            assigned_hub: dps_span::of_option(body.assigned_hub),
+            device_id: dps_span::of_option(body.device_id),
+            substatus: dps_span::of_option(body.substatus),
+            message: dps_span::of_option(body.message),
+            tracking_id: dps_span::of_option(body.tracking_id),
+            payload_offset: payload.start,
+            payload_length: payload.len(),
+        });
+        Ok(())
+    };
+    done(read())
+}
+
+/// # Safety
+/// As the caller of the exported functions promises.
+unsafe fn id<'a>(span: dps_span) -> Outcome<RegistrationId<'a>> {
+    // SAFETY: promised on.
+    let id = unsafe { bytes(span)? };
+    Ok(RegistrationId::from_bytes(id).ok_or(ErrorCode::InvalidRegistrationId)?)
+}
+
+/// Writes text into the caller's buffer; once in firmware, for all functions here.
+///
+/// # Safety
+/// As the caller of the exported functions promises.
+unsafe fn write(out: dps_buffer, length: *mut usize, text: &dyn Fn(&mut Text<'_>)) -> Outcome<()> {
+    // SAFETY: promised on.
+    let (out, length) = unsafe { (buffer(out)?, output(length)?) };
+    write_text(out, length, text)
+}
