@@ -35,10 +35,11 @@ pub(crate) fn ours() -> Box<dyn FnMut()> {
 
 fn write<'b>(key: &str, buffer: &'b mut [u8]) -> &'b str {
     let key = Key::from_base64(key).expect("a key");
-    let resource = Resource::Registration(identity());
-    let token = SasToken::prepare(resource, UnixSeconds::new(EXPIRY), buffer).expect("it fits");
+    let identity = identity();
+    let resource = Resource::registration(identity.id_scope, identity.registration_id);
+    let token = SasToken::prepare(&resource, UnixSeconds::new(EXPIRY), buffer).expect("it fits");
     let signature = key.sign(token.to_sign());
-    token.finish(&signature).expect("it fits")
+    token.finish(&signature).as_str()
 }
 
 pub(crate) fn by_crates() -> Box<dyn FnMut()> {

@@ -19,10 +19,10 @@ pub(crate) fn token(resource: Resource<'_>, key: &Key, life: Duration) -> Result
     let expiry = UnixSeconds::new(unix_now()?).plus(life.as_secs().max(1));
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
     let internal = |error: dps_core::text::TooSmall| Failure::internal(error.to_string());
-    let unsigned = SasToken::prepare(resource, expiry, &mut buffer).map_err(internal)?;
+    let unsigned = SasToken::prepare(&resource, expiry, &mut buffer).map_err(internal)?;
     let signature = key.sign(unsigned.to_sign());
-    let text = unsigned.finish(&signature).map_err(internal)?;
-    Ok(Token { text: Zeroizing::new(text.to_owned()), expiry })
+    let text = Zeroizing::new(unsigned.finish(&signature).as_str().to_owned());
+    Ok(Token { text, expiry })
 }
 
 fn unix_now() -> Result<u64> {

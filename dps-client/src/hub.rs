@@ -130,7 +130,7 @@ impl HubCredentials {
 
     async fn sign(&mut self, now: SystemTime) -> Result<HubPassword, DpsError> {
         let expires_at = now.checked_add(self.life).unwrap_or_else(clock::end_of_time).min(clock::end_of_time());
-        let resource = Resource::HubDevice { hub: &self.hub, device_id: &self.device_id };
+        let resource = Resource::hub_device(self.hub.as_str(), self.device_id.as_str());
         let signing = token::sign(&mut self.credential, resource, expires_at);
         let token = tokio::time::timeout(self.signing_limit, signing).await.map_err(|_| {
             DpsError::new(ErrorCode::SignerTimeout, Verdict::Never, ErrorCode::SignerTimeout.text().to_owned())

@@ -111,7 +111,8 @@ impl ProvisioningClient {
     async fn ask_once(&self, identity: Identity<'_>, link: &mut ClientLink) -> Result<Probe, DpsError> {
         let expires_at = token::now(&self.clock)? + TOKEN_LIFE;
         let mut credential = self.credential.clone();
-        let token = token::sign(&mut credential, Resource::Registration(identity), expires_at).await?;
+        let resource = Resource::registration(identity.id_scope, identity.registration_id);
+        let token = token::sign(&mut credential, resource, expires_at).await?;
         let authorization = Some(Authorization::new(token.expose(), 1));
         // The time limit is this call's own; links go by it no more than by the machine's.
         let respond_by = TokioTimer::start().now();

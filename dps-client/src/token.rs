@@ -27,12 +27,11 @@ pub(crate) async fn sign(
 ) -> Result<SecretText, DpsError> {
     let seconds = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-    let token = SasToken::prepare(resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
+    let token = SasToken::prepare(&resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
     let signature = credential.sign(token.to_sign()).await.map_err(|_| {
         DpsError::new(ErrorCode::SignerFailed, Verdict::Never, ErrorCode::SignerFailed.text().to_owned())
     })?;
-    let text = Zeroizing::new(token.finish(&signature).map_err(too_small)?.to_owned());
-    Ok(SecretText::new(text))
+    Ok(SecretText::new(Zeroizing::new(token.finish(&signature).as_str().to_owned())))
 }
 
 fn too_small(short: TooSmall) -> DpsError {

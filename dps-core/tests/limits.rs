@@ -10,19 +10,52 @@ use dps_core::credentials::{Resource, SasToken};
 use dps_core::error::{ConfigError, PayloadProblem};
 use dps_core::message::{LinkError, MESSAGE_MAX, Reply};
 use dps_core::text::{Text, TooSmall};
-use dps_core::{Action, Instant, Millis, Outcome, Payload, Registration, Signature, UnixSeconds, WallAnchor};
+use dps_core::{Action, Identity, Instant, Millis, Outcome, Payload, Registration, Signature, UnixSeconds, WallAnchor};
 
 #[test]
 fn the_longest_token_fits_where_it_was_told_to_and_wastes_next_to_nothing() {
-    let resource = Resource::Registration(identity());
+    let Identity { id_scope, registration_id, .. } = identity();
+    let resource = Resource::registration(id_scope, registration_id);
     let mut buffer = vec![0; resource.token_max()];
-    let short = SasToken::prepare(resource, UnixSeconds::new(u64::MAX), &mut buffer[1..]).map(|_| ());
+    let short = SasToken::prepare(&resource, UnixSeconds::new(u64::MAX), &mut buffer[1..]).map(|_| ());
     assert_eq!(short, Err(TooSmall { needed: resource.token_max() }));
-    let token = SasToken::prepare(resource, UnixSeconds::new(u64::MAX), &mut buffer).unwrap();
+    let token = SasToken::prepare(&resource, UnixSeconds::new(u64::MAX), &mut buffer).unwrap();
     // Every digit of this signature but the last needs an escape; that one never does.
-    let token = token.finish(&Signature::new([0xFF; 32])).unwrap();
+    let token = token.finish(&Signature::new([0xFF; 32])).as_str();
     assert!(token.contains("%2F%2F8%3D&se=18446744073709551615&skn=registration"), "{token}");
     assert_eq!(token.len() + 2, resource.token_max());
+}
+
+#[test]
+fn token_is_finished_from_its_buffer_alone_and_once() {
+    let Identity { id_scope, registration_id, .. } = identity();
+    let resource = Resource::registration(id_scope, registration_id);
+    let signature = Signature::new([0xFB; 32]);
+    // What an earlier, longer token left behind.
+    let host = "h".repeat(99);
+    let longer = Resource::hub_device(host.as_str(), "d");
+    for size in [resource.token_max(), 512] {
+        let mut expected = vec![0; size];
+        let expected =
+            SasToken::prepare(&resource, UnixSeconds::new(u64::MAX), &mut expected).unwrap().finish(&signature);
+        let mut buffer = vec![b'-'; size];
+        let _ = SasToken::prepare(&longer, UnixSeconds::new(1), &mut buffer);
+        assert!(SasToken::prepare(&resource, UnixSeconds::new(u64::MAX), &mut buffer).is_ok());
+        assert_eq!(SasToken::resume(&mut buffer).unwrap().finish(&signature), expected);
+        assert!(SasToken::resume(&mut buffer).is_none(), "it is finished");
+    }
+}
+
+#[test]
+fn buffer_without_prepared_token_is_not_resumed() {
+    let resource = Resource::hub_device("hub-a.test", "dev-01");
+    let mut buffer = vec![0; resource.token_max()];
+    assert!(SasToken::resume(&mut []).is_none() && SasToken::resume(&mut buffer).is_none());
+    let prepared = SasToken::prepare(&resource, UnixSeconds::new(7), &mut buffer).unwrap();
+    let signed = prepared.to_sign().len() + "SharedAccessSignature sr=".len();
+    assert!(SasToken::resume(&mut buffer[..signed]).is_none(), "no room for a signature");
+    buffer[3] = b'x';
+    assert!(SasToken::resume(&mut buffer).is_none());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use dps_core::credentials::{Resource, SasToken, derive_device_key};
 use dps_core::error::{ConfigError, IdProblem, KeyProblem};
-use dps_core::{Endpoint, IdScope, Identity, Key, RegistrationId, Signature, UnixSeconds};
+use dps_core::{IdScope, Key, RegistrationId, Signature, UnixSeconds};
 
 use base64::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -111,21 +111,18 @@ fn tokens_and_signatures() {
 fn assert_token(entry: &Value, key: &str, sr: &str, se: u64) {
     let names = &entry["resource"];
     let resource = if names.get("registrationId").is_some() {
-        Resource::Registration(Identity {
-            endpoint: Endpoint::GLOBAL,
-            id_scope: IdScope::new(text(names, "idScope")).unwrap(),
-            registration_id: RegistrationId::new(text(names, "registrationId")).unwrap(),
-        })
+        let id_scope = IdScope::new(text(names, "idScope")).unwrap();
+        Resource::registration(id_scope, RegistrationId::new(text(names, "registrationId")).unwrap())
     } else if names.get("hub").is_some() {
-        Resource::HubDevice { hub: text(names, "hub"), device_id: text(names, "deviceId") }
+        Resource::hub_device(text(names, "hub"), text(names, "deviceId"))
     } else {
-        Resource::Service { host: text(names, "service"), policy: text(names, "policy") }
+        Resource::service(text(names, "service"), text(names, "policy"))
     };
     let mut buffer = vec![0; resource.token_max()];
-    let token = SasToken::prepare(resource, UnixSeconds::new(se), &mut buffer).unwrap();
+    let token = SasToken::prepare(&resource, UnixSeconds::new(se), &mut buffer).unwrap();
     assert_eq!(token.to_sign(), format!("{sr}\n{se}").as_bytes(), "{entry}");
     let signature = Key::from_base64(key).unwrap().sign(token.to_sign());
-    assert_eq!(token.finish(&signature).unwrap(), text(entry, "token"), "{entry}");
+    assert_eq!(token.finish(&signature), text(entry, "token"), "{entry}");
 }
 
 /// No key was published with these, so that only the text around the signature can be compared.
@@ -135,16 +132,12 @@ fn token_format_of_another_client() {
     for entry in entries(&data, "format") {
         let sr = text(entry, "sr");
         assert_eq!(text(entry, "stringToSign"), format!("{sr}\n{}", entry["se"]));
-        let identity = Identity {
-            endpoint: Endpoint::GLOBAL,
-            id_scope: IdScope::new("0neFEEDC0DE").unwrap(),
-            registration_id: RegistrationId::new("myRegistrationId").unwrap(),
-        };
-        let resource = Resource::Registration(identity);
+        let id_scope = IdScope::new("0neFEEDC0DE").unwrap();
+        let resource = Resource::registration(id_scope, RegistrationId::new("myRegistrationId").unwrap());
         let mut buffer = vec![0; resource.token_max()];
-        let token = SasToken::prepare(resource, UnixSeconds::new(entry["se"].as_u64().unwrap()), &mut buffer).unwrap();
+        let token = SasToken::prepare(&resource, UnixSeconds::new(entry["se"].as_u64().unwrap()), &mut buffer).unwrap();
         let signature = BASE64_STANDARD_NO_PAD.decode(text(entry, "signature")).unwrap();
-        let ours = token.finish(&Signature::new(signature.try_into().unwrap())).unwrap();
+        let ours = token.finish(&Signature::new(signature.try_into().unwrap())).as_str();
         // That client writes lower-case escapes in `sr`, leaves the padding out and names no key.
         assert_eq!(
             ours.replace("%2Fregistrations%2F", "%2fregistrations%2f").replace("%3D&", "&"),

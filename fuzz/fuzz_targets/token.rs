@@ -3,7 +3,7 @@
 #![no_main]
 
 use dps_core::credentials::{Resource, SasToken, derive_device_key};
-use dps_core::{Endpoint, IdScope, Identity, Key, RegistrationId, UnixSeconds};
+use dps_core::{IdScope, Key, RegistrationId, UnixSeconds};
 use dps_emulator::{EnrollmentGroup, HttpRequest, Now, Service, ServiceOptions, SymmetricKey};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -55,11 +55,11 @@ fn token(group_key: &[u8], id: &str, expiry: UnixSeconds) -> String {
     let registration_id = RegistrationId::new(id).unwrap();
     let id_scope = IdScope::new(ID_SCOPE).unwrap();
     let device_key = derive_device_key(&Key::from_bytes(group_key).unwrap(), registration_id);
-    let resource = Resource::Registration(Identity { endpoint: Endpoint::GLOBAL, id_scope, registration_id });
+    let resource = Resource::registration(id_scope, registration_id);
     let mut buffer = vec![0; resource.token_max()];
-    let token = SasToken::prepare(resource, expiry, &mut buffer).unwrap();
+    let token = SasToken::prepare(&resource, expiry, &mut buffer).unwrap();
     let signature = device_key.sign(token.to_sign());
-    token.finish(&signature).unwrap().to_owned()
+    token.finish(&signature).as_str().to_owned()
 }
 
 /// Whether the emulator takes the token.

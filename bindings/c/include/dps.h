@@ -412,7 +412,7 @@ typedef struct dps_sas {
 #endif
     /** A `dps_sas_audience`. */
     uint32_t audience;
-    /** Who is to let the bearer in: an id scope, or a hub's host name. ASCII, as is the next. */
+    /** Who is to let the bearer in: an id scope, or a hub's host name. */
     dps_span authority;
     /** Who bears it: a registration id, or a device id. */
     dps_span device;
@@ -421,13 +421,14 @@ typedef struct dps_sas {
 } dps_sas;
 
 /**
- * Lays out what has to be signed for a token, in `out`, and says where it stands. Sign those bytes with the device's
- * key and pass the same arguments to `dps_sas_finish`. `to_sign` holds until `out` is used otherwise.
+ * Writes a token without its signature into `out`, and says where in it the bytes to sign are. Sign those with the device's
+ * key, and finish the token with `dps_sas_finish`; until then `out` must stay as it is.
  *
  * `DPS_TOKEN_SIZE` bytes always do.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`; `DPS_ERROR_INVALID_ID_SCOPE`,
- * `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown audience.
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`, when `out` holds parts of the token;
+ * `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown
+ * audience.
  */
 DPS_NODISCARD
 dps_result dps_sas_prepare(const dps_sas *sas,
@@ -436,17 +437,16 @@ dps_result dps_sas_prepare(const dps_sas *sas,
                            size_t *needed);
 
 /**
- * Makes the token, in `out`, from the signature over what `dps_sas_prepare` laid out. The text is a secret until it
- * expires, and holds until `out` is used otherwise.
+ * Makes the token in `out`, which must be as `dps_sas_prepare` left it, from the signature over the bytes to sign. The text
+ * is a secret until it expires, and holds until `out` is used otherwise.
  *
- * Gives the same as `dps_sas_prepare`.
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when `out` is not as `dps_sas_prepare` left it, as after
+ * `dps_sas_finish`; `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
-dps_result dps_sas_finish(const dps_sas *sas,
-                          const dps_signature *signature,
+dps_result dps_sas_finish(const dps_signature *signature,
                           dps_buffer out,
-                          dps_span *token,
-                          size_t *needed);
+                          dps_span *token);
 
 /* The configuration of a registration ---------------------------------------- */
 

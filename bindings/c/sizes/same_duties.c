@@ -41,7 +41,7 @@ static int token(void)
         return 1;
     if (dps_sas_prepare(&sas, out, &to_sign, &needed) != DPS_OK ||
         dps_key_sign(&memory.device, to_sign, &memory.signature) != DPS_OK ||
-        dps_sas_finish(&sas, &memory.signature, out, &made, &needed) != DPS_OK)
+        dps_sas_finish(&memory.signature, out, &made) != DPS_OK)
         return 2;
     return 0;
 }

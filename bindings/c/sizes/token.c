@@ -27,7 +27,7 @@ int row(void)
         return 3;
     if (dps_key_sign(&memory.device, to_sign, &memory.signature) != DPS_OK)
         return 4;
-    if (dps_sas_finish(&sas, &memory.signature, out, &token, &needed) != DPS_OK)
+    if (dps_sas_finish(&memory.signature, out, &token) != DPS_OK)
         return 5;
     for (size_t at = 0; at < token.len; at++)
         if (token.ptr[at] != expected[at])

@@ -1,13 +1,12 @@
 //! SAS tokens by hand: for a hub, or for who needs one without a registration. The machine makes its own.
 
-use core::mem::MaybeUninit;
-
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::{Endpoint, ErrorCode, IdScope, Identity, RegistrationId, UnixSeconds};
+use dps_core::text::ByteStr;
+use dps_core::{ErrorCode, IdScope, RegistrationId, UnixSeconds};
 
 use crate::input::{Input, input};
 use crate::key::dps_signature;
-use crate::memory::{ascii, buffer, dps_buffer, dps_span, output};
+use crate::memory::{buffer, bytes, dps_buffer, dps_span, output};
 use crate::result::{Outcome, Refused, done, dps_result, told};
 
 /// A buffer that holds any token, in bytes.
@@ -32,7 +31,7 @@ pub struct dps_sas {
     pub size: usize,
     /// A `dps_sas_audience`.
     pub audience: u32,
-    /// Who is to let the bearer in: an id scope, or a hub's host name. ASCII, as is the next.
+    /// Who is to let the bearer in: an id scope, or a hub's host name.
     pub authority: dps_span,
     /// Who bears it: a registration id, or a device id.
     pub device: dps_span,
@@ -43,13 +42,14 @@ pub struct dps_sas {
 // SAFETY: numbers and spans, for which zero is valid.
 unsafe impl Input for dps_sas {}
 
-/// Lays out what has to be signed for a token, in `out`, and says where it stands. Sign those bytes with the device's
-/// key and pass the same arguments to `dps_sas_finish`. `to_sign` holds until `out` is used otherwise.
+/// Writes a token without its signature into `out`, and says where in it the bytes to sign are. Sign those with the device's
+/// key, and finish the token with `dps_sas_finish`; until then `out` must stay as it is.
 ///
 /// `DPS_TOKEN_SIZE` bytes always do.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`; `DPS_ERROR_INVALID_ID_SCOPE`,
-/// `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown audience.
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`, when `out` holds parts of the token;
+/// `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown
+/// audience.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_sas_prepare_abi_1"))]
 #[cfg_attr(dps_hosted, unsafe(no_mangle))]
 pub unsafe extern "C" fn dps_sas_prepare(
@@ -62,33 +62,30 @@ pub unsafe extern "C" fn dps_sas_prepare(
         // SAFETY: as the caller promises.
         let (sas, out, to_sign, needed) = unsafe { (input(sas)?, buffer(out)?, output(to_sign)?, output(needed)?) };
         // SAFETY: as above.
-        let token = unsafe { sas.token(out, needed)? };
+        let resource = unsafe { sas.resource()? };
+        let token = told(SasToken::prepare(&resource, UnixSeconds::new(sas.expires_unix_s), out), needed)?;
         to_sign.write(dps_span::of_bytes(token.into_to_sign()));
         Ok(())
     };
     done(prepare())
 }
 
-/// Makes the token, in `out`, from the signature over what `dps_sas_prepare` laid out. The text is a secret until it
-/// expires, and holds until `out` is used otherwise.
+/// Makes the token in `out`, which must be as `dps_sas_prepare` left it, from the signature over the bytes to sign. The text
+/// is a secret until it expires, and holds until `out` is used otherwise.
 ///
-/// Gives the same as `dps_sas_prepare`.
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when `out` is not as `dps_sas_prepare` left it, as after
+/// `dps_sas_finish`; `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_sas_finish(
-    sas: *const dps_sas,
     signature: *const dps_signature,
     out: dps_buffer,
     token: *mut dps_span,
-    needed: *mut usize,
 ) -> dps_result {
     let finish = || {
         // SAFETY: as the caller promises.
-        let (sas, signature, out) = unsafe { (input(sas)?, dps_signature::read(signature)?, buffer(out)?) };
-        // SAFETY: as above.
-        let (token, needed) = unsafe { (output(token)?, output(needed)?) };
-        // SAFETY: as above.
-        let prepared = unsafe { sas.token(out, needed)? };
-        token.write(dps_span::of(told(prepared.finish(signature), needed)?));
+        let (signature, out, token) = unsafe { (dps_signature::read(signature)?, buffer(out)?, output(token)?) };
+        let prepared = SasToken::resume(out).ok_or(Refused::MISUSE)?;
+        token.write(dps_span::of_bytes(prepared.finish(signature).as_bytes()));
         Ok(())
     };
     done(finish())
@@ -101,23 +98,23 @@ const HUB_DEVICE: u32 = dps_sas_audience::DPS_SAS_HUB_DEVICE as u32;
 impl dps_sas {
     /// # Safety
     /// The spans are as the caller promised for `'a`.
-    unsafe fn token<'a>(&self, out: &'a mut [u8], needed: &mut MaybeUninit<usize>) -> Outcome<SasToken<'a, 'a>> {
+    unsafe fn resource<'a>(&self) -> Outcome<Resource<'a>> {
         // SAFETY: promised on.
-        let (authority, device) = unsafe {
-            (ascii(self.authority, ErrorCode::InvalidArgument)?, ascii(self.device, ErrorCode::InvalidArgument)?)
-        };
-        let resource = match self.audience {
-            REGISTRATION => Resource::Registration(Identity {
-                endpoint: Endpoint::GLOBAL,
-                id_scope: IdScope::from_bytes(authority.as_bytes()).ok_or(ErrorCode::InvalidIdScope)?,
-                registration_id: RegistrationId::from_bytes(device.as_bytes())
-                    .ok_or(ErrorCode::InvalidRegistrationId)?,
-            }),
-            HUB_DEVICE => Resource::HubDevice { hub: authority, device_id: device },
-            _ => return Err(Refused::ARGUMENT),
-        };
-        told(SasToken::prepare(resource, UnixSeconds::new(self.expires_unix_s), out), needed)
+        let (authority, device) = unsafe { (bytes(self.authority)?, bytes(self.device)?) };
+        match self.audience {
+            REGISTRATION => registration(authority, device),
+            HUB_DEVICE => Ok(Resource::hub_device(ByteStr::new(authority), ByteStr::new(device))),
+            _ => Err(Refused::ARGUMENT),
+        }
     }
+}
+
+/// A device's own registration, as it is named in C.
+pub(crate) fn registration<'a>(id_scope: &'a [u8], registration_id: &'a [u8]) -> Outcome<Resource<'a>> {
+    Ok(Resource::registration(
+        IdScope::from_bytes(id_scope).ok_or(ErrorCode::InvalidIdScope)?,
+        RegistrationId::from_bytes(registration_id).ok_or(ErrorCode::InvalidRegistrationId)?,
+    ))
 }
 
 #[cfg(test)]
@@ -129,13 +126,9 @@ mod tests {
         let (host, scope) = ("h".repeat(253), "s".repeat(64));
         let device = "#".repeat(128);
         let id = format!("a{}a", ":".repeat(126));
-        let identity = Identity {
-            endpoint: Endpoint::GLOBAL,
-            id_scope: IdScope::new(&scope).unwrap(),
-            registration_id: RegistrationId::new(&id).unwrap(),
-        };
-        let hub = Resource::HubDevice { hub: &host, device_id: &device };
-        assert!(hub.token_max() <= DPS_TOKEN_SIZE, "{}", hub.token_max());
-        assert!(Resource::Registration(identity).token_max() <= DPS_TOKEN_SIZE);
+        let hub = Resource::hub_device(host.as_str(), device.as_str());
+        // One more for a NUL.
+        assert!(hub.token_max() < DPS_TOKEN_SIZE, "{}", hub.token_max());
+        assert!(registration(scope.as_bytes(), id.as_bytes()).unwrap().token_max() < DPS_TOKEN_SIZE);
     }
 }

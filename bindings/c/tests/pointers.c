@@ -83,11 +83,9 @@ void pointers_of_tokens(void)
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, NO_BUFFER(512), &span, &needed));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, NULL, &needed));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(NULL, &signature, out, &span, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, NULL, out, &span, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, &signature, NO_BUFFER(512), &span, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, &signature, out, NULL, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&sas, &signature, out, &span, NULL));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(NULL, out, &span));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&signature, NO_BUFFER(512), &span));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&signature, out, NULL));
     sas.audience = 7;
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
     sas.audience = DPS_SAS_REGISTRATION;
@@ -323,10 +321,34 @@ void tokens_that_find_no_room(void)
     size_t needed = 0;
     GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, NO_BUFFER(0), &span, &needed));
     CHECK(needed > 0 && span.len == 77);
-    memset(memory.spare, UNTOUCHED, sizeof memory.spare);
-    const dps_buffer short_by_one = {memory.spare, needed - 1};
+    const dps_buffer short_by_one = {memory.spare, needed - 1}, fits = {memory.spare, needed};
     size_t again = 0;
-    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_finish(&sas, &signature, short_by_one, &span, &again));
-    CHECK(again == needed && span.len == 77 && is_untouched(memory.spare, sizeof memory.spare));
-    GIVES(DPS_OK, dps_sas_finish(&sas, &signature, ((dps_buffer){memory.spare, needed}), &span, &again));
+    memset(memory.spare, UNTOUCHED, sizeof memory.spare);
+    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, short_by_one, &span, &again));
+    CHECK(again == needed && span.len == 77);
+    CHECK(is_untouched(memory.spare + needed - 1, sizeof memory.spare - needed + 1));
+    GIVES(DPS_OK, dps_sas_prepare(&sas, fits, &span, &again));
+    CHECK(span_is(span, "hub-a.test%2Fdevices%2Fdev-01\n1767225600"));
+    GIVES(DPS_OK, dps_sas_finish(&signature, fits, &span));
+    CHECK(is_untouched(memory.spare + needed, sizeof memory.spare - needed));
+}
+
+/* A token is finished only in the buffer in which it was prepared, and once. */
+void tokens_that_were_not_prepared(void)
+{
+    const dps_sas sas = {sizeof sas, DPS_SAS_REGISTRATION, DPS_SPAN(ID_SCOPE), DPS_SPAN(DEVICE), UNIX_S};
+    const dps_signature signature = {{0}};
+    const dps_buffer out = DPS_BUFFER(memory.spare);
+    dps_span span = {NULL, 77}, token;
+    size_t needed;
+    memset(memory.spare, UNTOUCHED, sizeof memory.spare);
+    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, NO_BUFFER(0), &span));
+    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, out, &span));
+    CHECK(span.len == 77 && is_untouched(memory.spare, sizeof memory.spare));
+    GIVES(DPS_OK, dps_sas_prepare(&sas, out, &span, &needed));
+    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, ((dps_buffer){memory.spare, 32}), &token));
+    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, ((dps_buffer){memory.spare + 1, sizeof memory.spare - 1}), &token));
+    GIVES(DPS_OK, dps_sas_finish(&signature, out, &token));
+    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, out, &span));
+    CHECK(token.len > 25 && memcmp(token.ptr, "SharedAccessSignature sr=", 25) == 0);
 }

@@ -58,9 +58,12 @@ pub(crate) fn sas_token(
         text("policy", policy)?,
     ];
     let resource = match (&id_scope, &registration_id, &hub, &device_id, &service, &policy) {
-        (Some(id_scope), Some(id), None, None, None, None) => Resource::Registration(identity(py, id_scope, id)?),
-        (None, None, Some(hub), Some(device_id), None, None) => Resource::HubDevice { hub, device_id },
-        (None, None, None, None, Some(host), Some(policy)) => Resource::Service { host, policy },
+        (Some(id_scope), Some(id), None, None, None, None) => {
+            let identity = identity(py, id_scope, id)?;
+            Resource::registration(identity.id_scope, identity.registration_id)
+        }
+        (None, None, Some(hub), Some(device_id), None, None) => Resource::hub_device(hub.as_str(), device_id.as_str()),
+        (None, None, None, None, Some(host), Some(policy)) => Resource::service(host.as_str(), policy.as_str()),
         _ => {
             return Err(PyTypeError::new_err(
                 "give id_scope and registration_id, or hub and device_id, or service and policy",
@@ -70,9 +73,9 @@ pub(crate) fn sas_token(
     let key = check(py, "key", Key::from_base64(secret_argument("key", key)?.trim()))?;
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
     let too_small = |short: dps_client::core::text::TooSmall| PyValueError::new_err(short.to_string());
-    let token = SasToken::prepare(resource, expiry(expires_at, life)?, &mut buffer).map_err(too_small)?;
+    let token = SasToken::prepare(&resource, expiry(expires_at, life)?, &mut buffer).map_err(too_small)?;
     let signature = key.sign(token.to_sign());
-    token.finish(&signature).map(str::to_owned).map_err(too_small)
+    Ok(token.finish(&signature).as_str().to_owned())
 }
 
 /// When a token ends: Unix seconds, a datetime with a time zone, or a life from now.

@@ -153,7 +153,7 @@ impl AdminClient {
 
     /// A token for the whole service, good for as long as this program may take.
     fn authorization(&self) -> Result<HeaderValue> {
-        let resource = Resource::Service { host: &self.owner.host, policy: &self.owner.policy };
+        let resource = Resource::service(self.owner.host.as_str(), self.owner.policy.as_str());
         let life = self.timeout.saturating_add(TOKEN_MARGIN);
         let token = sas::token(resource, &self.owner.key, life)?;
         let mut value = HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is no header"))?;

@@ -1,7 +1,7 @@
 //! `dps token`: the SAS token with which a device registers. It is as secret as a key until it expires.
 
 use dps_core::credentials::Resource;
-use dps_core::{Endpoint, IdScope, Identity, RegistrationId};
+use dps_core::{IdScope, RegistrationId};
 use serde::Serialize;
 
 use crate::args::TokenArgs;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &TokenArgs, output: Output) -> Result<Exit> {
     let registration_id = RegistrationId::new(&args.identity.registration_id)?;
     let key = DeviceOrGroup::read(&args.identity.key)?.device_key(registration_id)?;
 
-    let resource = Resource::Registration(Identity { endpoint: Endpoint::GLOBAL, id_scope, registration_id });
+    let resource = Resource::registration(id_scope, registration_id);
     let token = sas::token(resource, &key, args.ttl)?;
 
     let result = Token {

@@ -280,8 +280,9 @@ impl<'m, A: Attestation> Registration<'m, A> {
         self.signed = false;
         self.token_expiry = expiry;
         self.storage.wipe_token();
-        let prepared = SasToken::prepare(Resource::Registration(self.identity), expiry, self.storage.token_mut());
-        let length = prepared.map_or(0, |token| token.end());
+        let resource = Resource::registration(self.identity.id_scope, self.identity.registration_id);
+        let prepared = SasToken::prepare(&resource, expiry, self.storage.token_mut());
+        let length = prepared.map_or(0, |token| token.signed_end());
         self.storage.set_token_len(length);
     }
 
@@ -301,9 +302,8 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn handle_signature(&mut self, now: Instant, id: RequestId, signature: &Signature) -> Result<(), Misuse> {
         let _ = now;
         self.expect(Step::Signing, id)?;
-        let resource = Resource::Registration(self.identity);
-        let prepared = SasToken::prepare(resource, self.token_expiry, self.storage.token_mut());
-        let length = prepared.and_then(|prepared| prepared.finish(signature)).map(str::len).unwrap_or(0);
+        let prepared = SasToken::resume(self.storage.token_mut());
+        let length = prepared.map_or(0, |prepared| prepared.finish(signature).len());
         self.storage.set_token_len(length);
         self.signed = true;
         self.generation = self.generation.wrapping_add(1);

@@ -21,7 +21,7 @@ pub fn storage_size(identity: &Identity<'_>) -> usize {
 }
 
 fn token_max(identity: &Identity<'_>) -> usize {
-    Resource::Registration(*identity).token_max()
+    Resource::registration(identity.id_scope, identity.registration_id).token_max()
 }
 
 /// The storage: the operation id, from [`OPERATION_ID_MAX`] on the token, then texts.

@@ -39,7 +39,10 @@ fn encode_each(bytes: &[u8], push: &mut impl FnMut(&[u8])) {
     // Two bits are left of one byte more than a group of three, four of two.
     if bits > 0 {
         push(&[digit(word << 6_u32.wrapping_sub(bits))]);
-        push(if bits == 2 { b"==" } else { b"=" });
+        while bits < 6 {
+            push(b"=");
+            bits = bits.wrapping_add(2);
+        }
     }
 }
 

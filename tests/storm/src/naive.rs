@@ -52,14 +52,14 @@ enum Answer {
 fn ask(front: &mut Front<'_>, index: u32, call: Call<'_>) -> Answer {
     let id = id(index);
     let identity = identity(&id);
-    let resource = Resource::Registration(identity);
+    let resource = Resource::registration(identity.id_scope, identity.registration_id);
     let mut token = vec![0; resource.token_max()];
     let expiry = UnixSeconds::new((SERVICE_EPOCH + front.world.millis()) / 1000 + 3600);
-    let unsigned = SasToken::prepare(resource, expiry, &mut token).expect("the token has its size");
+    let unsigned = SasToken::prepare(&resource, expiry, &mut token).expect("the token has its size");
     let signature = key(&identity).sign(unsigned.to_sign());
-    let token = unsigned.finish(&signature).expect("the token has its size");
+    let token = unsigned.finish(&signature);
     let respond_by = Instant::from_millis(front.world.millis() + INTERVAL_MS);
-    let authorization = Some(Authorization::new(token, 1));
+    let authorization = Some(Authorization::new(token.as_str(), 1));
     let request = Request::new(RequestId::new(1), call, identity, authorization, respond_by);
     let mut buffer = [0; 512];
     let reply = front.answer(&request, &mut buffer).expect("a reply");
