@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::error::{ConfigError, ErrorCode, PayloadProblem, ReplyProblem};
 use crate::ids::{self, Identity};
 use crate::schema::json;
-use crate::text::ByteStr;
+use crate::text::{ByteStr, is_utf8};
 use crate::time::{Instant, Millis, UnixSeconds};
 
 /// The largest message the service takes, in bytes (Azure IoT DPS documentation, "Quotas and limits": 96 KB).
@@ -110,33 +110,49 @@ impl<'a> Request<'a> {
 
 /// A custom payload: one JSON object, passed on as it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Payload<'a>(&'a str);
+pub struct Payload<'a>(ByteStr<'a>);
+
+/// What the message needs around a payload is at most the rest of [`MESSAGE_MAX`].
+const PAYLOAD_MAX: usize = MESSAGE_MAX - 256;
 
 impl<'a> Payload<'a> {
-    /// Takes a JSON object.
+    /// Accepts a JSON object.
     ///
     /// # Errors
-    /// [`ConfigError::Payload`] when it is no JSON, no object, or larger than [`MESSAGE_MAX`] less what the message
+    /// [`ConfigError::Payload`] when it is not JSON, not an object, or larger than [`MESSAGE_MAX`] less what the message
     /// needs around it.
-    pub fn new(text: &'a str) -> Result<Self, ConfigError> {
-        const MOST: usize = MESSAGE_MAX - 256;
-        let text = text.trim_ascii();
-        if text.len() > MOST {
-            return Err(ConfigError::Payload(PayloadProblem::TooLong { length: text.len(), most: MOST }));
-        }
-        if let Err(offset) = json::check(text.as_bytes()) {
-            return Err(ConfigError::Payload(PayloadProblem::NotJson { offset }));
-        }
-        if !text.starts_with('{') {
-            return Err(ConfigError::Payload(PayloadProblem::NotAnObject));
-        }
-        Ok(Self(text))
+    pub fn new(json: &'a str) -> Result<Self, ConfigError> {
+        Self::from_bytes(json.as_bytes()).ok_or_else(|| ConfigError::Payload(explain_payload(json)))
     }
 
-    /// The JSON text, without blanks around it.
+    /// As [`Payload::new`], without an explanation: `None` for anything that is not a JSON object in UTF-8, or too large.
     #[must_use]
-    pub const fn as_str(self) -> &'a str {
-        self.0
+    pub fn from_bytes(json: &'a [u8]) -> Option<Self> {
+        let json = json.trim_ascii();
+        let accepted =
+            json.first() == Some(&b'{') && json.len() <= PAYLOAD_MAX && is_utf8(json) && json::check(json).is_ok();
+        accepted.then_some(Self(ByteStr::new(json)))
+    }
+
+    /// The JSON text, without spaces around it.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0.as_str()
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0.as_bytes()
+    }
+}
+
+fn explain_payload(json: &str) -> PayloadProblem {
+    let json = json.trim_ascii();
+    match json::check(json.as_bytes()) {
+        _ if json.len() > PAYLOAD_MAX => PayloadProblem::TooLong { length: json.len(), most: PAYLOAD_MAX },
+        Err(offset) => PayloadProblem::NotJson { offset },
+        Ok(()) => PayloadProblem::NotAnObject,
     }
 }
 
@@ -211,7 +227,8 @@ impl Body<'_> {
 #[non_exhaustive]
 pub enum Status {
     /// Not registered yet.
-    Unassigned,
+    // From 1 on, so that no status is a zero: what is all zeros is cleared at once.
+    Unassigned = 1,
     /// Under way.
     Assigning,
     /// Done: hub and device id are known.

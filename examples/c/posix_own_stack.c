@@ -53,7 +53,7 @@ static dps_result read_key(const char *path)
 static dps_result sign(const dps_action *action)
 {
     dps_signature signature;
-    if (dps_key_sign(&device.key, action->to_sign, &signature) != DPS_OK)
+    if (dps_key_sign(&device.key, dps_registration_to_sign(&device.registration), &signature) != DPS_OK)
         return dps_registration_handle_sign_error(&device.registration, tls_now_ms(), action->id);
     const dps_result taken = dps_registration_handle_signature(&device.registration, tls_now_ms(), action->id, &signature);
     dps_wipe(&signature, sizeof signature);

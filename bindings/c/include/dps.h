@@ -518,13 +518,13 @@ dps_result dps_registration_storage_size(const dps_config *config,
 typedef uint32_t dps_action_kind;
 enum {
     /**
-     * Sign `to_sign` by HMAC-SHA256 with the device's key; answer with `dps_registration_handle_signature` or
-     * `dps_registration_handle_sign_error`.
+     * Sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the device's key; answer with
+     * `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
      */
     DPS_ACTION_SIGN = 1,
     /**
-     * Send the request; answer with `dps_registration_handle_mqtt`, `dps_registration_handle_http` or
-     * `dps_registration_handle_link_error`.
+     * Send the request with the token that `dps_registration_token` returns; answer with
+     * `dps_registration_handle_mqtt`, `dps_registration_handle_http` or `dps_registration_handle_link_error`.
      */
     DPS_ACTION_SEND = 2,
     /** Nothing to do before `until_ms`, unless an answer comes; poll again then. */
@@ -547,24 +547,16 @@ enum {
 };
 
 /**
- * The next thing to do. `DPS_ACTION_SIGN` and `DPS_ACTION_SEND` are given once; until they are answered, polling gives
- * `DPS_ACTION_WAIT`. Spans hold until the next call on the registration that takes it as not const.
+ * The next thing to do. `DPS_ACTION_SIGN` and `DPS_ACTION_SEND` are returned once; until they are answered, polling
+ * returns `DPS_ACTION_WAIT`. Handle every kind: a new one would come with a new ABI.
  */
 typedef struct dps_action {
-    /** Which of the others hold. */
+    /** What is to be done. */
     dps_action_kind kind;
     /** `SIGN`, `SEND`: goes back with the answer. */
     uint32_t id;
     /** `SIGN`, `SEND`: after this it counts as unanswered. `WAIT`: when to poll again. */
     uint64_t until_ms;
-    /** `SIGN`: the bytes to sign. */
-    dps_span to_sign;
-    /** `SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. */
-    dps_span token;
-    /** `SEND`: counts up with every new token. A connection made with an older one has to be made anew. */
-    uint32_t token_generation;
-    /** `SEND`: what is asked. */
-    dps_call call;
 } dps_action;
 
 /* A registration ------------------------------------------------------------- */
@@ -664,6 +656,27 @@ DPS_NODISCARD
 dps_result dps_registration_poll(dps_registration *registration,
                                  uint64_t now_ms,
                                  dps_action *action);
+
+/**
+ * `DPS_ACTION_SIGN`: the bytes to sign; empty when no signature is awaited. Valid until the next call on the registration
+ * that takes it as not const.
+ */
+dps_span dps_registration_to_sign(const dps_registration *registration);
+
+/**
+ * `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
+ * awaited. Valid as that of `dps_registration_to_sign`.
+ */
+dps_span dps_registration_token(const dps_registration *registration);
+
+/**
+ * `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when no
+ * reply is awaited.
+ */
+uint32_t dps_registration_token_generation(const dps_registration *registration);
+
+/** `DPS_ACTION_SEND`: what is asked of the service; `DPS_CALL_NONE` when no reply is awaited. */
+dps_call dps_registration_call(const dps_registration *registration);
 
 /**
  * Takes the signature that was asked for under `id`.

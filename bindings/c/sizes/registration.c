@@ -31,7 +31,7 @@ static int play(unsigned turn, uint64_t *now_ms, const char **reply)
             return 10;
         switch (action.kind) {
         case DPS_ACTION_SIGN:
-            if (dps_key_sign(&memory.device, action.to_sign, &memory.signature) != DPS_OK ||
+            if (dps_key_sign(&memory.device, dps_registration_to_sign(&memory.registration), &memory.signature) != DPS_OK ||
                 dps_registration_handle_signature(&memory.registration, *now_ms, action.id, &memory.signature) != DPS_OK)
                 return 11;
             break;

@@ -5,8 +5,8 @@ use dps_core::registration::storage_size;
 use dps_core::{Config, Endpoint, ErrorCode, IdScope, Identity, Millis, Payload, RegistrationId};
 
 use crate::input::{Input, input, set_to_zero};
-use crate::memory::{bytes, dps_span, output, text};
-use crate::result::{Outcome, done, dps_result};
+use crate::memory::{bytes, dps_span, output};
+use crate::result::{Outcome, Refused, done, dps_result};
 
 /// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
 /// `registration_id`. Whatever is 0 or empty means the default.
@@ -96,8 +96,11 @@ impl dps_config {
     /// As [`dps_config::identity`].
     pub(crate) unsafe fn payload<'a>(&self) -> Outcome<Option<Payload<'a>>> {
         // SAFETY: promised on.
-        let payload = unsafe { text(self.payload)? };
-        if payload.is_empty() { Ok(None) } else { Ok(Some(Payload::new(payload)?)) }
+        let payload = unsafe { bytes(self.payload)? };
+        if payload.is_empty() {
+            return Ok(None);
+        }
+        Payload::from_bytes(payload).map(Some).ok_or(Refused::new(ErrorCode::InvalidPayload))
     }
 
     pub(crate) fn policy(&self) -> Config {

@@ -7,7 +7,7 @@
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
 
-use dps_core::text::{Text, is_utf8};
+use dps_core::text::Text;
 use dps_core::{ByteStr, ErrorCode};
 
 use crate::result::{Outcome, Refused};
@@ -78,22 +78,7 @@ pub(crate) unsafe fn bytes<'a>(span: dps_span) -> Outcome<&'a [u8]> {
     Ok(unsafe { core::slice::from_raw_parts(span.ptr.cast(), span.len) })
 }
 
-/// The text of a span. The check is that of the core: the standard library's is three times the size in firmware.
-///
-/// # Safety
-/// As [`bytes`].
-pub(crate) unsafe fn text<'a>(span: dps_span) -> Outcome<&'a str> {
-    // SAFETY: promised on.
-    let bytes = unsafe { bytes(span)? };
-    if !is_utf8(bytes) {
-        return Err(Refused::ARGUMENT);
-    }
-    // SAFETY: it was checked.
-    Ok(unsafe { core::str::from_utf8_unchecked(bytes) })
-}
-
-/// The text of a span that can only be ASCII; `otherwise` is what is wrong with any other. Smaller in firmware than
-/// [`text`].
+/// The text of a span that can only be ASCII; `otherwise` is what is wrong with any other.
 ///
 /// # Safety
 /// As [`bytes`].
@@ -303,7 +288,7 @@ mod tests {
     use crate::key::{dps_key, dps_key_derive, dps_key_from_base64, dps_key_sign, dps_key_wipe, dps_signature};
     use crate::registration::{
         dps_registration, dps_registration_clear, dps_registration_init, dps_registration_poll,
-        dps_registration_set_time,
+        dps_registration_set_time, dps_registration_to_sign,
     };
     use crate::result::{DPS_OK, done};
 
@@ -413,7 +398,7 @@ mod tests {
             assert_eq!(dps_registration_init(registration, &config, place), DPS_OK);
             assert_eq!(dps_registration_set_time(registration, 0, 1_767_225_600), DPS_OK);
             assert_eq!(dps_registration_poll(registration, 0, action.as_mut_ptr()), DPS_OK);
-            let to_sign = action.assume_init().to_sign;
+            let to_sign = dps_registration_to_sign(registration);
             let mut signature: dps_signature = zeroed();
             assert_eq!(dps_key_sign(key().as_ptr(), to_sign, &mut signature), DPS_OK);
             ptr::copy_nonoverlapping(registration, copied.as_mut_ptr(), 1);

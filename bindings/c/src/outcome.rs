@@ -2,7 +2,7 @@
 
 use dps_core::error::ReplyProblem;
 use dps_core::message::Status;
-use dps_core::{ErrorCode, Failure, Hint, Outcome as Ended, Verdict};
+use dps_core::{ErrorCode, Failure, Hint, Verdict};
 
 use crate::memory::{dps_span, output, value};
 use crate::registration::dps_registration;
@@ -154,31 +154,20 @@ pub unsafe extern "C" fn dps_registration_outcome(
     let tell = || {
         // SAFETY: as the caller promises.
         let (machine, outcome) = unsafe { (value(registration)?, output(outcome)?) };
-        outcome.write(match machine.outcome().ok_or(Refused::MISUSE)? {
-            Ended::Assigned(found) => dps_outcome {
-                status: dps_status::DPS_STATUS_ASSIGNED,
-                service_code: 0,
-                assigned_hub: dps_span::of(found.assigned_hub()),
-                device_id: dps_span::of(found.device_id()),
-                substatus: dps_span::of_option(found.substatus()),
-                operation_id: dps_span::of_option(found.operation_id()),
-                message: dps_span::EMPTY,
-                payload_offset: found.payload().as_ref().map_or(0, |payload| payload.start),
-                payload_length: found.payload().map_or(0, |payload| payload.len()),
-            },
-            Ended::Record(found) => dps_outcome {
-                status: status(found.status()),
-                service_code: found.error_code().unwrap_or(0),
-                assigned_hub: dps_span::of_option(found.assigned_hub()),
-                device_id: dps_span::of_option(found.device_id()),
-                substatus: dps_span::of_option(found.substatus()),
-                operation_id: dps_span::EMPTY,
-                message: dps_span::of_option(found.message()),
-                payload_offset: found.payload().as_ref().map_or(0, |payload| payload.start),
-                payload_length: found.payload().map_or(0, |payload| payload.len()),
-            },
-            Ended::Failed(failure) => return Err(failure.code().into()),
-            _ => return Err(Refused::MISUSE),
+        let Some(found) = machine.record() else {
+            return Err(machine.failure().map_or(Refused::MISUSE, |failure| failure.code().into()));
+        };
+        let payload = found.payload().unwrap_or_default();
+        outcome.write(dps_outcome {
+            status: status(found.status()),
+            service_code: found.error_code().unwrap_or(0),
+            assigned_hub: dps_span::of_option(found.assigned_hub()),
+            device_id: dps_span::of_option(found.device_id()),
+            substatus: dps_span::of_option(found.substatus()),
+            operation_id: dps_span::of_option(found.operation_id()),
+            message: dps_span::of_option(found.message()),
+            payload_offset: payload.start,
+            payload_length: payload.len(),
         });
         Ok(())
     };

@@ -1,9 +1,9 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
-use dps_core::message::{LinkError, Reply, Request, RequestId, SignError};
+use dps_core::message::{Call, LinkError, Reply, Request, RequestId, SignError};
 use dps_core::{Config, ErrorCode, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor};
 
-use crate::action::dps_action;
+use crate::action::{dps_action, dps_call};
 use crate::config::dps_config;
 use crate::input::input;
 use crate::key::dps_signature;
@@ -171,11 +171,48 @@ pub unsafe extern "C" fn dps_registration_poll(
     let poll = || {
         // SAFETY: as the caller promises.
         let (machine, action) = unsafe { (value_mut(registration)?, output(action)?) };
-        let next = machine.poll(Instant::from_millis(now_ms));
-        dps_action::write(action, machine, next);
+        action.write(machine.poll(Instant::from_millis(now_ms)).into());
         Ok(())
     };
     done(poll())
+}
+
+/// `DPS_ACTION_SIGN`: the bytes to sign; empty when no signature is awaited. Valid until the next call on the registration
+/// that takes it as not const.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_to_sign(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { value(registration) }.map_or(dps_span::EMPTY, |machine| dps_span::of_bytes(machine.to_sign()))
+}
+
+/// `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
+/// awaited. Valid as that of `dps_registration_to_sign`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_token(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    let authorization = unsafe { value(registration) }.ok().and_then(|machine| machine.authorization());
+    authorization.map_or(dps_span::EMPTY, |authorization| dps_span::of(authorization.token))
+}
+
+/// `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when no
+/// reply is awaited.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_token_generation(registration: *const dps_registration) -> u32 {
+    // SAFETY: as the caller promises.
+    let authorization = unsafe { value(registration) }.ok().and_then(|machine| machine.authorization());
+    authorization.map_or(0, |authorization| authorization.generation)
+}
+
+/// `DPS_ACTION_SEND`: what is asked of the service; `DPS_CALL_NONE` when no reply is awaited.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_call(registration: *const dps_registration) -> dps_call {
+    // SAFETY: as the caller promises.
+    match unsafe { value(registration) }.ok().and_then(|machine| machine.request()).map(|request| request.call) {
+        None => dps_call::DPS_CALL_NONE,
+        Some(Call::Register { .. }) => dps_call::DPS_CALL_REGISTER,
+        Some(Call::Status { .. }) => dps_call::DPS_CALL_STATUS,
+        Some(_) => dps_call::DPS_CALL_LOOKUP,
+    }
 }
 
 /// Takes the signature that was asked for under `id`.

@@ -33,15 +33,17 @@ void a_registration_over_mqtt(void)
     dps_outcome outcome;
     scene_begin(&memory);
     CHECK(scene_until_send(&memory, 0, &action));
-    CHECK(action.call == DPS_CALL_REGISTER && action.token_generation == 1 && action.until_ms == 30000);
-    CHECK(action.token.len > 25 && strncmp(action.token.ptr, "SharedAccessSignature sr=", 25) == 0);
+    CHECK(dps_registration_call(registration) == DPS_CALL_REGISTER && action.until_ms == 30000);
+    CHECK(dps_registration_token_generation(registration) == 1 && dps_registration_to_sign(registration).len == 0);
+    dps_span token = dps_registration_token(registration);
+    CHECK(token.len > 25 && strncmp(token.ptr, "SharedAccessSignature sr=", 25) == 0);
     GIVES(DPS_ERROR_MISUSE, dps_registration_outcome(registration, &outcome));
 
     GIVES(DPS_OK, answer(0, 202, action.id, "&retry-after=3", assigning));
     GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_WAIT && action.until_ms == 3000);
     GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
-    CHECK(action.kind == DPS_ACTION_SEND && action.call == DPS_CALL_STATUS);
+    CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_STATUS);
     GIVES(DPS_OK, answer(3000, 200, action.id, "", assigned));
     GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
     CHECK(action.kind == DPS_ACTION_FINISHED);
@@ -122,8 +124,8 @@ void a_clock_that_is_corrected_over_mqtt(void)
         GIVES(DPS_OK, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, &again));
         CHECK(again == allowed);
         if (allowed) {
-            CHECK(scene_until_send(&memory, 10, &action) && action.token_generation == 2);
-            CHECK(strstr(action.token.ptr, "&se=1767236") != NULL);
+            CHECK(scene_until_send(&memory, 10, &action) && dps_registration_token_generation(registration) == 2);
+            CHECK(strstr(dps_registration_token(registration).ptr, "&se=1767236") != NULL);
             GIVES(DPS_OK, answer(20, 401, action.id, "", refusal));
             GIVES(DPS_OK, dps_registration_correct_clock(registration, 20, UNIX_S + 14400, &again));
             CHECK(!again);
@@ -185,7 +187,7 @@ void a_lookup(void)
     dps_registration_clear(registration);
     GIVES(DPS_OK, dps_registration_init_lookup(registration, &memory.config, DPS_BUFFER(memory.storage)));
     GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
-    CHECK(scene_until_send(&memory, 0, &action) && action.call == DPS_CALL_LOOKUP);
+    CHECK(scene_until_send(&memory, 0, &action) && dps_registration_call(registration) == DPS_CALL_LOOKUP);
     CHECK(span_is(dps_http_method(registration), "POST"));
     GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, DPS_BUFFER(reply), &length));
     GIVES(DPS_ERROR_MISUSE, dps_registration_handle_http(registration, 0, action.id + 1, &head, said(record)));
@@ -211,7 +213,7 @@ void an_operation_that_is_resumed(void)
     const dps_span saved = {operation, length};
     GIVES(DPS_OK, dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
     GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
-    CHECK(scene_until_send(&memory, 0, &action) && action.call == DPS_CALL_STATUS);
+    CHECK(scene_until_send(&memory, 0, &action) && dps_registration_call(registration) == DPS_CALL_STATUS);
     dps_registration_clear(registration);
     memory.config.registration_id = dps_span_of("another");
     GIVES(DPS_ERROR_OPERATION_MISMATCH,

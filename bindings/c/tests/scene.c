@@ -22,7 +22,7 @@ bool scene_until_send(scene *scene, uint64_t now_ms, dps_action *action)
             return false;
         if (action->kind != DPS_ACTION_SIGN)
             return action->kind == DPS_ACTION_SEND;
-        if (dps_key_sign(&scene->key, action->to_sign, &signature) != DPS_OK ||
+        if (dps_key_sign(&scene->key, dps_registration_to_sign(&scene->registration), &signature) != DPS_OK ||
             dps_registration_handle_signature(&scene->registration, now_ms, action->id, &signature) != DPS_OK)
             return false;
     }

@@ -9,7 +9,8 @@ use thiserror::Error;
 pub enum ReplyProblem {
     /// A good status without a registration status.
     #[error("it has no registration status")]
-    NoStatus,
+    // From 1 on, as `Status`.
+    NoStatus = 1,
     /// The registration is under way, and there is nothing to poll.
     #[error("it has no usable operation id")]
     NoOperation,

@@ -29,7 +29,7 @@ impl<A: Attestation> Registration<'_, A> {
         if reply.status >= 300 {
             self.refusal(now, reply);
         } else if self.ask == Ask::Lookup {
-            self.record(now, reply);
+            self.found(now, reply);
         } else {
             self.operation_status(now, reply);
         }
@@ -41,14 +41,36 @@ impl<A: Attestation> Registration<'_, A> {
     /// # Errors
     /// [`Misuse`] when no reply with this id is awaited.
     pub fn handle_link_error(&mut self, now: Instant, id: RequestId, error: LinkError) -> Result<(), Misuse> {
+        let (code, detail) = match error {
+            LinkError::ProxyRefused { status } => (error.code(), status.map_or(0, usize::from)),
+            LinkError::ReplyTooLarge { needed } => (error.code(), needed.unwrap_or(0)),
+            LinkError::RequestTooLarge { needed } => (error.code(), needed),
+            LinkError::MqttRefused { code } => (ErrorCode::MqttRefused, usize::from(code)),
+            _ => (error.code(), 0),
+        };
+        self.handle_link_error_code(now, id, code, detail)
+    }
+
+    /// As [`Registration::handle_link_error`], flat: the code of an error of the link, and the proxy's status, the size
+    /// that would do, or the code of CONNACK; 0 where there is none.
+    #[doc(hidden)]
+    pub fn handle_link_error_code(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        code: ErrorCode,
+        detail: usize,
+    ) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
-        self.note(error.code());
-        match error {
-            LinkError::ProxyRefused { status } => self.report.http_status = status.unwrap_or(0),
-            LinkError::ReplyTooLarge { needed } => self.report.needed = needed.unwrap_or(0),
-            LinkError::RequestTooLarge { needed } => self.report.needed = needed,
-            LinkError::MqttRefused { code } => self.report.refused_at_connect = code == 5,
-            _ => {}
+        self.note(match (code, detail) {
+            (ErrorCode::MqttRefused, 3) => ErrorCode::ServiceUnavailable,
+            (ErrorCode::MqttRefused, 4 | 5) => ErrorCode::Unauthorized,
+            _ => code,
+        });
+        match code {
+            ErrorCode::ProxyRefused => self.report.http_status = detail as u16,
+            ErrorCode::MqttRefused => self.report.refused_at_connect = detail == 5,
+            _ => self.report.needed = detail,
         }
         self.follow(now, None);
         Ok(())
@@ -78,7 +100,7 @@ impl<A: Attestation> Registration<'_, A> {
         }
         self.attempt = 0;
         self.ask = Ask::Status;
-        self.note(ErrorCode::DeadlineExceeded);
+        self.forget();
         let wait = reply.retry_after.unwrap_or(self.config.poll_interval).max(self.config.minimum_spacing);
         self.wait(now, wait, reply.retry_after.unwrap_or(wait));
     }
@@ -102,6 +124,7 @@ impl<A: Attestation> Registration<'_, A> {
             return self.end(Verdict::Reconfigure);
         }
         self.keep_names(reply);
+        self.report.status = Some(Status::Assigned);
         self.finish(End::Assigned);
     }
 
@@ -114,17 +137,17 @@ impl<A: Attestation> Registration<'_, A> {
     }
 
     /// A good reply to a lookup.
-    fn record(&mut self, now: Instant, reply: &Reply<'_>) {
+    fn found(&mut self, now: Instant, reply: &Reply<'_>) {
         let Some(status) = reply.body.status else {
             return self.invalid(now, reply, ReplyProblem::NoStatus);
         };
         if let Err(problem) = reply.body.check_names() {
             return self.invalid(now, reply, problem);
         }
-        self.note(ErrorCode::DeadlineExceeded);
+        self.forget();
         self.keep_names(reply);
         self.keep(Kept::Message, reply.body.message);
-        self.report.status = status;
+        self.report.status = Some(status);
         self.report.error_code = reply.body.error_code.unwrap_or(0);
         self.finish(End::Record);
     }
@@ -171,7 +194,7 @@ impl<A: Attestation> Registration<'_, A> {
     ///
     /// Returns whether it goes on. Where it does not, the failure tells the skew, and its hints know the clock.
     pub fn correct_clock(&mut self, anchor: WallAnchor) -> bool {
-        if self.report.end != End::Failed || self.report.code != ErrorCode::Unauthorized {
+        if self.report.end != End::Failed || self.code != Some(ErrorCode::Unauthorized) {
             return false;
         }
         self.report.time_known = true;
@@ -221,7 +244,7 @@ impl<A: Attestation> Registration<'_, A> {
 
     /// Tries again later, or ends, as what is noted calls for.
     fn follow(&mut self, now: Instant, hint: Option<Millis>) {
-        match retry_of(self.report.code, self.report.http_status) {
+        match retry_of(self.failure_code(), self.report.http_status) {
             Retry::Later => self.try_later(now, hint),
             Retry::Never => self.end(Verdict::Never),
             Retry::Reconfigure => self.end(Verdict::Reconfigure),

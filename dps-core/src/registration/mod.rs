@@ -35,7 +35,7 @@ use report::{End, Report};
 use storage::Storage;
 
 /// A token must outlive the latest moment its request can be answered by this much.
-const TOKEN_MARGIN_SECONDS: u64 = 60;
+const TOKEN_MARGIN_SECONDS: u32 = 60;
 
 /// What is asked of the service, now or next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub struct Registration<'m, A: Attestation = SymmetricKey> {
     restarted: bool,
     corrected: bool,
     signed: bool,
+    /// What went wrong last; apart from the report, which is all zeros to begin with.
+    code: Option<ErrorCode>,
     last_id: u32,
     generation: u32,
     jitter: Jitter,
@@ -169,6 +171,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
             restarted: false,
             corrected: false,
             signed: false,
+            code: None,
             last_id: 0,
             generation: 0,
             jitter: Jitter::new(config.seed, identity.registration_id),
@@ -242,7 +245,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
         }
         if self.step == Step::Asked {
             // A request that the deadline cut short says less than what went wrong before it.
-            if self.until < self.deadline || self.report.code == ErrorCode::DeadlineExceeded {
+            if self.until < self.deadline || self.code.is_none() {
                 self.note(ErrorCode::Timeout);
             }
             self.try_later(now, None);
@@ -264,13 +267,15 @@ impl<'m, A: Attestation> Registration<'m, A> {
             let Some(wall) = self.config.wall else {
                 return self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
             };
-            let needed_until = wall.unix_at(self.until).plus(TOKEN_MARGIN_SECONDS);
-            if !self.signed || self.token_expiry < needed_until {
+            let now_unix = wall.unix_at(now);
+            let outliving = |moment: Instant| {
+                now_unix.plus(u64::from(moment.since(now).secs_rounded_up().saturating_add(TOKEN_MARGIN_SECONDS)))
+            };
+            if !self.signed || self.token_expiry < outliving(self.until) {
                 // A short life must not lead to signatures without end: one that comes as late as it may is still good
                 // for a request.
                 let latest = self.until.after(self.config.request_timeout).min(self.deadline);
-                let least = wall.unix_at(latest).plus(TOKEN_MARGIN_SECONDS);
-                self.prepare_token(wall.unix_at(now).plus(self.config.token_seconds()).max(least));
+                self.prepare_token(now_unix.plus(self.config.token_seconds()).max(outliving(latest)));
             }
         }
     }
@@ -368,8 +373,14 @@ impl<'m, A: Attestation> Registration<'m, A> {
             Ask::Status => Call::Status { operation_id: self.storage.operation() },
             Ask::Lookup => Call::Lookup,
         };
-        let authorization = A::SIGNS.then(|| Authorization::new(self.storage.token(), self.generation));
-        Some(Request::new(id, call, self.identity, authorization, self.until))
+        Some(Request::new(id, call, self.identity, self.authorization(), self.until))
+    }
+
+    /// The token of the request whose reply is awaited; none where TLS proves who asks.
+    #[must_use]
+    pub fn authorization(&self) -> Option<Authorization<'_>> {
+        let has_token = A::SIGNS && self.step == Step::Asked;
+        has_token.then(|| Authorization::new(self.storage.token(), self.generation))
     }
 
     /// The operation under way, to be stored so that a restarted device goes on from it.
@@ -379,10 +390,17 @@ impl<'m, A: Attestation> Registration<'m, A> {
         (!id.is_empty()).then_some(Operation { identity: self.identity, id })
     }
 
-    /// Forgets what was noted before and begins anew with a code.
+    /// Forgets what was noted before and notes what went wrong now.
     fn note(&mut self, code: ErrorCode) {
+        self.forget();
+        self.code = Some(code);
+    }
+
+    /// Forgets what was noted.
+    fn forget(&mut self) {
         self.storage.wipe_texts();
-        self.report = Report { code, ..Report::NOTHING };
+        self.report = Report::NOTHING;
+        self.code = None;
     }
 
     /// Ends with a failure.

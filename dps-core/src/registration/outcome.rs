@@ -58,15 +58,28 @@ impl<A: Attestation> Registration<'_, A> {
         }
     }
 
+    /// What is known of the device: its assignment, or the record that a lookup found; `None` before, and after a
+    /// failure.
+    #[must_use]
+    pub fn record(&self) -> Option<Record<'_>> {
+        matches!(self.report.end, End::Assigned | End::Record).then(|| Record(self.ended()))
+    }
+
     /// Why it failed; `None` while it has not.
     #[must_use]
     pub fn failure(&self) -> Option<Failure<'_>> {
         (self.report.end == End::Failed).then(|| Failure {
             ended: self.ended(),
+            code: self.failure_code(),
             key: self.config.key,
             upper_case_id: self.identity.registration_id.has_upper_case(),
             corrected: self.corrected,
         })
+    }
+
+    /// What went wrong last; where nothing did, the deadline came before the service was done.
+    pub(super) fn failure_code(&self) -> ErrorCode {
+        self.code.unwrap_or(ErrorCode::DeadlineExceeded)
     }
 
     fn ended(&self) -> Ended<'_> {
@@ -118,7 +131,7 @@ impl<'a> Record<'a> {
     /// How far the registration is.
     #[must_use]
     pub fn status(self) -> Status {
-        self.0.report.status
+        self.0.report.status.unwrap_or(Status::Unknown)
     }
 
     /// The hub's host name, when assigned.
@@ -137,6 +150,12 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn substatus(self) -> Option<ByteStr<'a>> {
         self.0.option(Kept::Substatus)
+    }
+
+    /// The operation that made an assignment; none after a lookup.
+    #[must_use]
+    pub fn operation_id(self) -> Option<ByteStr<'a>> {
+        some(self.0.storage.operation())
     }
 
     /// The service's six-digit code, when failed.
@@ -162,6 +181,7 @@ impl<'a> Record<'a> {
 #[derive(Clone, Copy)]
 pub struct Failure<'a> {
     ended: Ended<'a>,
+    code: ErrorCode,
     key: KeyEvidence,
     upper_case_id: bool,
     corrected: bool,
@@ -171,7 +191,7 @@ impl<'a> Failure<'a> {
     /// What went wrong; the last cause when the deadline ended a series of tries.
     #[must_use]
     pub fn code(self) -> ErrorCode {
-        self.ended.report.code
+        self.code
     }
 
     /// Whether, and when, trying again makes sense.

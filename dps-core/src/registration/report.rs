@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use super::storage::Place;
-use crate::error::{ErrorCode, ReplyProblem, Verdict};
+use crate::error::{ReplyProblem, Verdict};
 use crate::message::Status;
 
 /// How the registration ended.
@@ -35,12 +35,10 @@ const KEPT: usize = Kept::Message as usize + 1;
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) end: End,
-    pub(super) status: Status,
+    pub(super) status: Option<Status>,
     pub(super) time_known: bool,
     pub(super) refused_at_connect: bool,
     pub(super) reply_problem: Option<ReplyProblem>,
-    /// [`ErrorCode::DeadlineExceeded`] while nothing went wrong: that is what the deadline ends.
-    pub(super) code: ErrorCode,
     pub(super) http_status: u16,
     pub(super) error_code: u32,
     pub(super) verdict: Verdict,
@@ -52,13 +50,13 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// All zeros, which is cleared at once where anything else is copied from flash.
     pub(super) const NOTHING: Self = Self {
         end: End::None,
-        status: Status::Unknown,
+        status: None,
         time_known: false,
         refused_at_connect: false,
         reply_problem: None,
-        code: ErrorCode::DeadlineExceeded,
         http_status: 0,
         error_code: 0,
         verdict: Verdict::Never,

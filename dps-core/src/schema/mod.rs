@@ -18,7 +18,7 @@ pub struct NotABody;
 
 /// Writes the body of a registration or a lookup (`DeviceRegistration` in the REST reference).
 pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: Option<Payload<'_>>) {
-    write_registration_with(text, registration_id, payload.map_or("", Payload::as_str).as_bytes());
+    write_registration_with(text, registration_id, payload.map_or(b"".as_slice(), Payload::as_bytes));
 }
 
 /// As [`write_registration`], with a payload that was not checked; empty for none.

@@ -88,10 +88,11 @@ static dps_result connect(const dps_action *action, uint32_t *code)
     dps_result result = modem_open();
     if (result != DPS_OK)
         return result;
-    device.generation = action->token_generation;
+    const dps_span token = dps_registration_token(&device.registration);
+    device.generation = dps_registration_token_generation(&device.registration);
     if (dps_mqtt_write_user_name(&device.registration, DPS_SPAN("firmware/1"), DPS_BUFFER(device.user_name), &length) != DPS_OK ||
         !send(packet_connect(device.sent, sizeof device.sent, (packet_text){REGISTRATION_ID, sizeof REGISTRATION_ID - 1},
-                             (packet_text){device.user_name, length}, (packet_text){action->token.ptr, action->token.len})))
+                             (packet_text){device.user_name, length}, (packet_text){token.ptr, token.len})))
         return DPS_ERROR_REQUEST_TOO_LARGE;
     result = await(PACKET_CONNACK, &packet, action->until_ms);
     if (result != DPS_OK)
@@ -111,7 +112,7 @@ static dps_result exchange(const dps_action *action, uint32_t *code)
     size_t topic, payload;
     packet packet;
     dps_result result = DPS_OK;
-    if (device.generation != action->token_generation) {
+    if (device.generation != dps_registration_token_generation(&device.registration)) {
         disconnect();
         result = connect(action, code);
     }
@@ -138,7 +139,7 @@ static dps_result exchange(const dps_action *action, uint32_t *code)
 static dps_result sign(const dps_action *action)
 {
     dps_signature signature;
-    if (dps_key_sign(&device.key, action->to_sign, &signature) != DPS_OK)
+    if (dps_key_sign(&device.key, dps_registration_to_sign(&device.registration), &signature) != DPS_OK)
         return dps_registration_handle_sign_error(&device.registration, clock_now_ms(), action->id);
     return dps_registration_handle_signature(&device.registration, clock_now_ms(), action->id, &signature);
 }

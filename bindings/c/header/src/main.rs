@@ -22,7 +22,7 @@ const EVERYWHERE: &[Section] = &[
     Section { title: "Keys", file: "key.rs", include: &[] },
     Section { title: "Tokens by hand", file: "sas.rs", include: &["dps_sas_audience"] },
     Section { title: "The configuration of a registration", file: "config.rs", include: &[] },
-    Section { title: "What a registration asks for", file: "action.rs", include: &["dps_action"] },
+    Section { title: "What a registration asks for", file: "action.rs", include: &["dps_action", "dps_call"] },
     Section { title: "A registration", file: "registration.rs", include: &[] },
     Section { title: "Failures of the link", file: "link.rs", include: &[] },
     Section { title: "The outcome", file: "outcome.rs", include: &[] },
