@@ -285,7 +285,7 @@ fn is_made_of(bytes: &[u8], most: usize, others: &[u8]) -> bool {
     !bytes.is_empty() && bytes.len() <= most && bytes.iter().all(|byte| fits(*byte, others))
 }
 
-/// As `contains` of a slice, whose search by words is several times the size in firmware.
+#[expect(clippy::manual_contains, reason = "its search by words is several times the size in firmware")]
 fn has(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|found| *found == byte)
 }

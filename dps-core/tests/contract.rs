@@ -381,7 +381,7 @@ fn failed_and_disabled_are_final_although_they_come_with_200() {
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
         let (id, _) = sent(&mut machine, 0);
         let mut reply = Reply::new(200);
-        reply.body.status = Some(status.into());
+        reply.body.status = Some(status);
         reply.body.error_code = Some(400_208);
         reply.body.message = Some("no hub".into());
         machine.handle_reply(at(0), id, &reply).unwrap();

@@ -18,7 +18,7 @@
  *         dps_registration_poll(&registration, now_ms(), &action);
  *         switch (action.kind) {
  *         case DPS_ACTION_SIGN:      // a secure element does as well
- *             dps_key_sign(&key, action.to_sign, &signature);
+ *             dps_key_sign(&key, dps_registration_to_sign(&registration), &signature);
  *             dps_registration_handle_signature(&registration, now_ms(), action.id, &signature);
  *             break;
  *         case DPS_ACTION_SEND:      // connect where needed; publish what dps_mqtt_write_topic and _payload write
@@ -27,7 +27,7 @@
  *         case DPS_ACTION_WAIT:
  *             sleep_until_ms(action.until_ms);
  *             break;
- *         default:
+ *         case DPS_ACTION_FINISHED:
  *             return dps_registration_outcome(&registration, &outcome);
  *         }
  *     }
