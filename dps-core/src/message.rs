@@ -245,12 +245,16 @@ impl Status {
     /// Reads the service's word; letter case does not matter.
     #[must_use]
     pub fn from_word(word: impl AsRef<[u8]>) -> Self {
-        for status in [Self::Unassigned, Self::Assigning, Self::Assigned, Self::Failed, Self::Disabled] {
-            if word.as_ref().eq_ignore_ascii_case(status.as_str().as_bytes()) {
-                return status;
-            }
+        // In one string, as the keys of the members.
+        let mut words = b"unassigned assigning assigned failed disabled".split(|byte| *byte == b' ');
+        match words.position(|known| known.eq_ignore_ascii_case(word.as_ref())) {
+            Some(0) => Self::Unassigned,
+            Some(1) => Self::Assigning,
+            Some(2) => Self::Assigned,
+            Some(3) => Self::Failed,
+            Some(4) => Self::Disabled,
+            _ => Self::Unknown,
         }
-        Self::Unknown
     }
 
     /// The service's word.

@@ -7,7 +7,7 @@ use dps_core::message::{Call, Reply, RequestId};
 use dps_core::text::Text;
 use dps_core::{ByteStr, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, schema};
 
-use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, write_text};
+use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
 use crate::outcome::{dps_status, status};
 use crate::result::{Outcome, Refused, done, dps_result};
 
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn dps_wire_write_user_name(
 ) -> dps_result {
     let checked = || {
         // SAFETY: as the caller promises.
-        let (id_scope, user_agent) = unsafe { (bytes(id_scope)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
+        let (id_scope, user_agent) = unsafe { (bytes(id_scope)?, bytes(user_agent)?) };
         // SAFETY: as the caller promises.
         let registration_id = unsafe { id(registration_id)? };
         let id_scope = IdScope::from_bytes(id_scope).ok_or(ErrorCode::InvalidIdScope)?;

@@ -121,11 +121,12 @@ impl Found {
 
     /// The place of the member with this key at this level.
     fn place(&mut self, text: &[u8], key: Span, level: u8) -> Option<&mut Span> {
-        let counts = |row: &[u8]| match row.split_first() {
+        let mut rows = KEYS.split(|byte| *byte == b' ');
+        let index = rows.position(|row| match row.split_first() {
             Some((at, name)) => at & level != 0 && string::is_name(text, key, name),
             None => false,
-        };
-        KEYS.split(|byte| *byte == b' ').zip(&mut self.0).find(|(row, _)| counts(row)).map(|(_, place)| place)
+        });
+        self.0.get_mut(index?)
     }
 
     /// Unescapes the strings; what has another type counts as absent.
