@@ -106,7 +106,11 @@ fn decoded(text: &str) -> Result<Vec<u8>, DecodeError> {
 
 fn operation(text: &str) {
     let Ok(operation) = Operation::parse(text) else { return };
-    assert!(operation.id().bytes().all(|byte| byte.is_ascii_graphic()), "{:?} goes into a topic", operation.id());
+    assert!(
+        operation.id().as_bytes().iter().all(|byte| byte.is_ascii_graphic()),
+        "{:?} goes into a topic",
+        operation.id()
+    );
     let mut line = vec![0; text.len() + 16];
     assert_eq!(Operation::parse(operation.write(&mut line).unwrap()), Ok(operation));
 }

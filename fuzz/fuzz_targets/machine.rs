@@ -3,7 +3,9 @@
 
 use dps_core::message::{Call, LinkError, RequestId, SignError, Status};
 use dps_core::registration::storage_size;
-use dps_core::{Action, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Millis, Misuse, Operation, Outcome};
+use dps_core::{
+    Action, ByteStr, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Millis, Misuse, Operation, Outcome,
+};
 use dps_core::{Registration, RegistrationId, Reply, Signature, UnixSeconds, WallAnchor};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -293,14 +295,14 @@ impl<'a> Answer<'a> {
             Status::Unassigned,
             Status::Unknown,
         ];
-        let text = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+        let text = |text: Option<&'a str>| text.filter(|text| !text.is_empty()).map(ByteStr::from);
         let mut reply = Reply::new(self.status % 600);
         reply.retry_after = self.hint.map(|hint| Millis::from_secs(hint % 86_401));
         reply.date = self.date.map(|date| UnixSeconds::new(date.into()));
         reply.body.status = self.word.map(|word| WORDS[usize::from(word) % WORDS.len()]);
         reply.body.operation_id = text(self.operation_id);
         reply.body.assigned_hub = text(self.hub);
-        reply.body.device_id = text(self.hub).map(|_| "dev-01");
+        reply.body.device_id = text(self.hub).map(|_| "dev-01".into());
         reply.body.message = text(self.message);
         reply.body.tracking_id = text(self.message);
         reply
