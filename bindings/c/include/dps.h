@@ -448,6 +448,42 @@ dps_result dps_sas_finish(const dps_signature *signature,
                           dps_buffer out,
                           dps_span *token);
 
+/* Keys and tokens as text ---------------------------------------------------- */
+
+/** A buffer that holds the base64 text of a derived key and its NUL, in bytes. */
+#define DPS_DERIVED_KEY_SIZE 45
+
+/**
+ * Derives the key of one device from its enrollment group's: base64 in, base64 out, with a NUL behind it. The registration
+ * id is used exactly as it is spelled. The text is a secret: wipe it with `dps_wipe`. `DPS_DERIVED_KEY_SIZE` bytes always
+ * do.
+ *
+ * For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+ * `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_derive_key(dps_span group_key,
+                          dps_span registration_id,
+                          dps_buffer out,
+                          size_t *length);
+
+/**
+ * Makes the token with which a device registers until `expires_unix_s`, seconds since 1970-01-01T00:00:00Z, from the
+ * device's key in base64, with a NUL behind it. The token is a secret until then. `DPS_TOKEN_SIZE` bytes always do.
+ *
+ * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+ * `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_sas_make(dps_span device_key,
+                        dps_span id_scope,
+                        dps_span registration_id,
+                        uint64_t expires_unix_s,
+                        dps_buffer out,
+                        size_t *length);
+
 /* The configuration of a registration ---------------------------------------- */
 
 /**

@@ -3,13 +3,10 @@
 #include "row.h"
 
 static struct {
-    dps_key group, device;
-    dps_signature signature;
-    char token[320], user_name[128], topic[128], payload[96], reply[256];
+    char key[DPS_DERIVED_KEY_SIZE], token[320], user_name[128], topic[128], payload[96], reply[256];
 } memory;
 
-#define OBJECT_BYTES (2 * sizeof(dps_key) + sizeof(dps_signature))
-const uint32_t row_object_bytes = OBJECT_BYTES, row_buffer_bytes = sizeof memory - OBJECT_BYTES;
+const uint32_t row_object_bytes = 0, row_buffer_bytes = sizeof memory;
 
 static const dps_span id_scope = ROW_TEXT(ROW_ID_SCOPE), registration_id = ROW_TEXT(ROW_REGISTRATION_ID);
 static const dps_span topic = ROW_TEXT("$dps/registrations/res/200/?$rid=2");
@@ -19,18 +16,11 @@ static const dps_span body =
 
 static int token(void)
 {
-    const dps_sas sas = {DPS_SAS_REGISTRATION, id_scope, registration_id, ROW_UNIX_S};
-    const dps_buffer out = ROW_BUFFER(memory.token);
-    dps_span to_sign, made;
-    size_t needed;
-    if (dps_key_from_base64(&memory.group, ROW_SPAN(ROW_GROUP_KEY)) != DPS_OK ||
-        dps_key_derive(&memory.group, registration_id, &memory.device) != DPS_OK)
+    size_t length;
+    if (dps_derive_key(ROW_SPAN(ROW_GROUP_KEY), registration_id, ROW_BUFFER(memory.key), &length) != DPS_OK)
         return 1;
-    if (dps_sas_prepare(&sas, out, &to_sign, &needed) != DPS_OK ||
-        dps_key_sign(&memory.device, to_sign, &memory.signature) != DPS_OK ||
-        dps_sas_finish(&memory.signature, out, &made) != DPS_OK)
-        return 2;
-    return 0;
+    const dps_span device_key = {memory.key, length};
+    return dps_sas_make(device_key, id_scope, registration_id, ROW_UNIX_S, ROW_BUFFER(memory.token), &length) == DPS_OK ? 0 : 2;
 }
 
 int row(void)

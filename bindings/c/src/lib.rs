@@ -12,6 +12,7 @@
 
 pub mod action;
 pub mod config;
+pub mod flat;
 #[cfg(dps_hosted)]
 pub mod hosted;
 pub mod http;

@@ -109,7 +109,8 @@ impl dps_sas {
     }
 }
 
-/// A device's own registration, as it is named in C.
+/// A device's own registration, as it is named in C. Inlined, so that it is made where it is used.
+#[inline(always)]
 pub(crate) fn registration<'a>(id_scope: &'a [u8], registration_id: &'a [u8]) -> Outcome<Resource<'a>> {
     Ok(Resource::registration(
         IdScope::from_bytes(id_scope).ok_or(ErrorCode::InvalidIdScope)?,

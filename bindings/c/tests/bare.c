@@ -10,6 +10,7 @@ unsigned checks_done, checks_failed;
     test(pointers_of_spans) test(pointers_of_keys) test(pointers_of_tokens) test(pointers_of_registrations) \
     test(pointers_of_codecs) test(buffers_that_are_too_small) test(storage_that_is_too_small)     \
     test(tokens_that_find_no_room) test(tokens_that_were_not_prepared)                            \
+    test(keys_as_text) test(tokens_as_text)                                                       \
     test(a_registration_over_mqtt) test(a_refusal_over_http)                                      \
     test(a_connection_that_ends_too_early) test(a_lookup) test(an_operation_that_is_resumed)      \
     test(answers_that_nobody_asked_for) test(objects_that_are_none) test(keys_that_are_copied)    \

@@ -40,8 +40,11 @@ fn hash(block: &mut [u8; BLOCK], key: &[u8; BLOCK], pad: u8, message: &[u8], out
 
     // The rest is followed by a one bit, zeros, and the number of bits at the end of a block.
     *block = [0; BLOCK];
-    for (to, from) in block.iter_mut().zip(rest.iter().chain(&[0x80])) {
+    for (to, from) in block.iter_mut().zip(rest) {
         *to = *from;
+    }
+    if let Some(end) = block.get_mut(rest.len()) {
+        *end = 0x80;
     }
     if rest.len() >= LENGTH_AT {
         compress256(&mut state, slice::from_ref(block));
@@ -53,7 +56,7 @@ fn hash(block: &mut [u8; BLOCK], key: &[u8; BLOCK], pad: u8, message: &[u8], out
     }
     compress256(&mut state, slice::from_ref(block));
 
-    for (to, word) in out.as_chunks_mut().0.iter_mut().zip(state) {
+    for (to, word) in out.as_chunks_mut().0.iter_mut().zip(&state) {
         *to = word.to_be_bytes();
     }
     state.zeroize();

@@ -21,6 +21,9 @@ const SIGNATURE_FIELD_MAX: usize = 5 + 44 * 3 + 4;
 /// The digits of the latest expiry.
 const EXPIRY_MAX: usize = 20;
 
+/// All of a token but its names.
+const FIXED_MAX: usize = PREFIX.len() + SIGNATURE_FIELD_MAX + EXPIRY_MAX + KEY_NAME_FIELD.len();
+
 /// What a token gives access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resource<'a> {
@@ -60,8 +63,7 @@ impl<'a> Resource<'a> {
     #[must_use]
     pub fn token_max(&self) -> usize {
         let encoded = [percent_len(self.authority), percent_len(self.path), percent_len(self.device)];
-        let fixed = PREFIX.len() + SIGNATURE_FIELD_MAX + EXPIRY_MAX + KEY_NAME_FIELD.len();
-        encoded.into_iter().fold(percent_len(self.key_name).saturating_add(fixed), usize::saturating_add)
+        encoded.into_iter().fold(percent_len(self.key_name).saturating_add(FIXED_MAX), usize::saturating_add)
     }
 }
 

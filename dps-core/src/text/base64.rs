@@ -11,21 +11,22 @@ const BLOCK: usize = 96;
 const BLOCK_BYTES: usize = BLOCK / 4 * 3;
 const VALUE_MAX: u8 = 63;
 
-/// Passes the digits of `bytes`, and the padding, to `push`.
-pub(super) fn encode(bytes: &[u8], push: &mut impl FnMut(&[u8])) {
+/// Passes the digits of `bytes`, and the padding, to `push`, which writes them to `out`. Not generic over what writes, so that
+/// firmware has one of this.
+pub(super) fn encode<T>(bytes: &[u8], out: &mut T, push: fn(&mut T, &[u8])) {
     let mut rest = bytes;
     if cfg!(target_pointer_width = "64") {
         // Six bytes are used; eight are one load.
         while let Some(eight) = rest.first_chunk() {
-            push(&digits(u64::from_be_bytes(*eight) >> 16));
+            push(out, &digits(u64::from_be_bytes(*eight) >> 16));
             rest = rest.get(6..).unwrap_or_default();
         }
     }
-    encode_each(rest, push);
+    encode_each(rest, out, push);
 }
 
 /// As [`encode`], one digit at a time.
-fn encode_each(bytes: &[u8], push: &mut impl FnMut(&[u8])) {
+fn encode_each<T>(bytes: &[u8], out: &mut T, push: fn(&mut T, &[u8])) {
     // The bits that are not written yet are the lowest of the word.
     let (mut word, mut bits) = (0_u32, 0_u32);
     for byte in bytes {
@@ -33,14 +34,14 @@ fn encode_each(bytes: &[u8], push: &mut impl FnMut(&[u8])) {
         bits = bits.wrapping_add(8);
         while bits >= 6 {
             bits = bits.wrapping_sub(6);
-            push(&[digit(word >> bits)]);
+            push(out, &[digit(word >> bits)]);
         }
     }
     // Two bits are left of one byte more than a group of three, four of two.
     if bits > 0 {
-        push(&[digit(word << 6_u32.wrapping_sub(bits))]);
+        push(out, &[digit(word << 6_u32.wrapping_sub(bits))]);
         while bits < 6 {
-            push(b"=");
+            push(out, b"=");
             bits = bits.wrapping_add(2);
         }
     }
@@ -214,7 +215,7 @@ mod tests {
 
     fn encoded(bytes: &[u8]) -> String {
         let mut text = Vec::new();
-        encode(bytes, &mut |digits| text.extend_from_slice(digits));
+        encode(bytes, &mut text, |text: &mut Vec<u8>, digits| text.extend_from_slice(digits));
         String::from_utf8(text).unwrap()
     }
 
@@ -303,7 +304,7 @@ mod tests {
         #[test]
         fn bytes_are_encoded_alike_by_words_and_one_by_one(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
             let mut one_by_one = Vec::new();
-            encode_each(&bytes, &mut |digits| one_by_one.extend_from_slice(digits));
+            encode_each(&bytes, &mut one_by_one, |text: &mut Vec<u8>, digits| text.extend_from_slice(digits));
             prop_assert_eq!(encoded(&bytes).into_bytes(), one_by_one);
         }
     }

@@ -122,12 +122,12 @@ impl<'b> Text<'b> {
 
     /// Writes bytes as base64 with padding (RFC 4648, section 4).
     pub fn push_base64(&mut self, bytes: &[u8]) {
-        base64::encode(bytes, &mut |digits| self.push_bytes(digits));
+        base64::encode(bytes, self, Self::push_bytes);
     }
 
     /// Writes bytes as base64 and that percent-encoded, as a signature stands in a token.
     pub fn push_base64_percent(&mut self, bytes: &[u8]) {
-        base64::encode(bytes, &mut |digits| self.push_percent_bytes(digits));
+        base64::encode(bytes, self, Self::push_percent_bytes);
     }
 
     /// The text, if it found room.

@@ -21,6 +21,7 @@ const EVERYWHERE: &[Section] = &[
     Section { title: "Results", file: "result.rs", include: &["dps_result", "dps_verdict"] },
     Section { title: "Keys", file: "key.rs", include: &[] },
     Section { title: "Tokens by hand", file: "sas.rs", include: &["dps_sas_audience"] },
+    Section { title: "Keys and tokens as text", file: "flat.rs", include: &[] },
     Section { title: "The configuration of a registration", file: "config.rs", include: &[] },
     Section { title: "What a registration asks for", file: "action.rs", include: &["dps_action", "dps_call"] },
     Section { title: "A registration", file: "registration.rs", include: &[] },

@@ -1,0 +1,91 @@
+//! Keys and tokens as text, for firmware with a state machine of its own: each function stands alone and needs no object.
+
+use dps_core::credentials::SasToken;
+use dps_core::secret::SIGNATURE_TEXT;
+use dps_core::{ErrorCode, Key, RegistrationId, UnixSeconds};
+
+use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
+use crate::result::{Outcome, Refused, done, dps_result};
+use crate::sas::registration;
+
+/// A buffer that holds the base64 text of a derived key and its NUL, in bytes.
+pub const DPS_DERIVED_KEY_SIZE: usize = 45;
+
+const _: () = assert!(DPS_DERIVED_KEY_SIZE == SIGNATURE_TEXT + 1);
+
+/// Derives the key of one device from its enrollment group's: base64 in, base64 out, with a NUL behind it. The registration
+/// id is used exactly as it is spelled. The text is a secret: wipe it with `dps_wipe`. `DPS_DERIVED_KEY_SIZE` bytes always
+/// do.
+///
+/// For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+/// `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_derive_key(
+    group_key: dps_span,
+    registration_id: dps_span,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let derive = || {
+        // SAFETY: as the caller promises.
+        let (group_key, registration_id) = unsafe { (bytes(group_key)?, bytes(registration_id)?) };
+        // SAFETY: as above.
+        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
+        let id = RegistrationId::from_bytes(registration_id).ok_or(ErrorCode::InvalidRegistrationId)?;
+        let mut group = Key::empty();
+        read(&mut group, group_key)?;
+        let device = group.sign(id.as_bytes());
+        write_text(out, length, |text| text.push_base64(device.expose()))
+    };
+    done(derive())
+}
+
+/// Makes the token with which a device registers until `expires_unix_s`, seconds since 1970-01-01T00:00:00Z, from the
+/// device's key in base64, with a NUL behind it. The token is a secret until then. `DPS_TOKEN_SIZE` bytes always do.
+///
+/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+/// `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_sas_make(
+    device_key: dps_span,
+    id_scope: dps_span,
+    registration_id: dps_span,
+    expires_unix_s: u64,
+    out: dps_buffer,
+    length: *mut usize,
+) -> dps_result {
+    let make = || {
+        // SAFETY: as the caller promises.
+        let (device_key, id_scope) = unsafe { (bytes(device_key)?, bytes(id_scope)?) };
+        // SAFETY: as above.
+        let (registration_id, out, length) = unsafe { (bytes(registration_id)?, buffer(out)?, output(length)?) };
+        let resource = registration(id_scope, registration_id)?;
+        let mut key = Key::empty();
+        read(&mut key, device_key)?;
+        let room = out.len().saturating_sub(1);
+        let room = out.get_mut(..room).unwrap_or_default();
+        let (made, end) = match SasToken::prepare(&resource, UnixSeconds::new(expires_unix_s), room) {
+            Ok(token) => {
+                let signature = key.sign(token.to_sign());
+                let len = token.finish(&signature).len();
+                length.write(len);
+                (Ok(()), len)
+            }
+            Err(short) => {
+                length.write(short.needed.saturating_add(1));
+                (Err(Refused::TOO_SMALL), 0)
+            }
+        };
+        if let Some(end) = out.get_mut(end) {
+            *end = 0;
+        }
+        made
+    };
+    done(make())
+}
+
+fn read(key: &mut Key, base64: &[u8]) -> Outcome<()> {
+    if key.read_base64(base64) { Ok(()) } else { Err(ErrorCode::InvalidKey.into()) }
+}
