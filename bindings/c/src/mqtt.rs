@@ -1,12 +1,12 @@
 //! MQTT 3.1.1 around the machine: what goes into CONNECT and PUBLISH, and the reading of replies. Packets are the
 //! business of the firmware's MQTT library.
 
-use dps_core::ErrorCode;
 use dps_core::codec::mqtt;
 use dps_core::message::Call;
+use dps_core::{ErrorCode, Instant};
 
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
-use crate::registration::{dps_registration, hand_over, pending};
+use crate::registration::{dps_registration, pending};
 use crate::result::{Refused, done, dps_result};
 
 /// The port of MQTT over TLS.
@@ -140,7 +140,13 @@ pub unsafe extern "C" fn dps_registration_handle_mqtt(
         let (machine, topic, payload) = unsafe { (value_mut(registration)?, bytes(topic)?, buffer(payload)?) };
         let topic = mqtt::parse_topic(topic).ok_or(Refused::MISUSE)?;
         let id = machine.awaited().filter(|id| topic.answers(*id)).ok_or(Refused::MISUSE)?;
-        Ok(hand_over(machine, now_ms, id, mqtt::read_reply(&topic, payload))?)
+        let now = Instant::from_millis(now_ms);
+        // MQTT carries no date, and a reply that cannot be read is invalid.
+        let taken = match mqtt::read_reply(&topic, payload) {
+            Ok(reply) => machine.handle_reply_without_date(now, id, &reply),
+            Err(_) => machine.handle_link_error_code(now, id, ErrorCode::InvalidReply, 0),
+        };
+        Ok(taken?)
     };
     done(handle())
 }

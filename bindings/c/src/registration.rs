@@ -1,7 +1,7 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
-use dps_core::message::{Call, LinkError, Reply, Request, RequestId, SignError};
-use dps_core::{Config, ErrorCode, Identity, Instant, Misuse, Operation, Registration, UnixSeconds, WallAnchor};
+use dps_core::message::{Call, Request, RequestId, SignError};
+use dps_core::{Config, ErrorCode, Identity, Instant, Operation, Registration, UnixSeconds, WallAnchor};
 
 use crate::action::{dps_action, dps_call};
 use crate::config::dps_config;
@@ -306,18 +306,4 @@ pub unsafe extern "C" fn dps_registration_clear(registration: *mut dps_registrat
 pub(crate) unsafe fn pending<'a>(registration: *const dps_registration) -> Outcome<Request<'a>> {
     // SAFETY: promised on.
     unsafe { value(registration)? }.request().ok_or(Refused::MISUSE)
-}
-
-/// Takes a reply that a codec has read, or the reason why it could not.
-pub(crate) fn hand_over(
-    machine: &mut Registration<'_>,
-    now_ms: u64,
-    id: RequestId,
-    reply: Result<Reply<'_>, LinkError>,
-) -> Result<(), Misuse> {
-    let now = Instant::from_millis(now_ms);
-    match reply {
-        Ok(reply) => machine.handle_reply(now, id, &reply),
-        Err(error) => machine.handle_link_error(now, id, error),
-    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Numbers and names are a promise to C, Python and scripts: never changed, never used again.
 
+use crate::error::line;
+
 /// Who has to act on a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -50,13 +52,13 @@ macro_rules! catalogue {
             /// The name in JSON, Python and the documents.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
+                line(concat!($($name, "\n",)+), self.index())
             }
 
             /// One sentence for people.
             #[must_use]
             pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
+                line(concat!($($text, "\n",)+), self.index())
             }
         }
     };
@@ -172,6 +174,19 @@ catalogue! {
 }
 
 impl ErrorCode {
+    /// Its place in [`ErrorCode::ALL`].
+    const fn index(self) -> usize {
+        let mut index: usize = 0;
+        let mut rest = Self::ALL;
+        while let [first, others @ ..] = rest
+            && *first as u16 != self as u16
+        {
+            rest = others;
+            index = index.wrapping_add(1);
+        }
+        index
+    }
+
     /// The stable number.
     #[must_use]
     pub const fn number(self) -> u16 {

@@ -20,6 +20,35 @@ use thiserror::Error;
 
 use crate::time::Millis;
 
+/// The line with this index. All texts of a table are one constant: linkers keep many a short one although nobody uses it.
+pub(crate) const fn line(mut lines: &'static str, mut index: usize) -> &'static str {
+    loop {
+        let (line, rest) = first_line(lines);
+        if index == 0 || rest.is_empty() {
+            return line;
+        }
+        lines = rest;
+        index = index.saturating_sub(1);
+    }
+}
+
+/// The first line without its end, and what follows it.
+const fn first_line(lines: &'static str) -> (&'static str, &'static str) {
+    let bytes = lines.as_bytes();
+    let mut end: usize = 0;
+    let mut rest = bytes;
+    while let [byte, others @ ..] = rest
+        && *byte != b'\n'
+    {
+        rest = others;
+        end = end.saturating_add(1);
+    }
+    match (lines.split_at_checked(end), lines.split_at_checked(end.saturating_add(1))) {
+        (Some((line, _)), Some((_, rest))) => (line, rest),
+        _ => (lines, ""),
+    }
+}
+
 /// Whether, and when, it makes sense to try the same again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -23,9 +23,18 @@ impl<A: Attestation> Registration<'_, A> {
     /// [`Misuse`] when no reply with this id is awaited.
     pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
-        if let (None, Some(unix)) = (self.config.wall, reply.date) {
-            self.config.wall = Some(WallAnchor { at: now, unix });
-        }
+        self.compare_clocks(now, reply.date);
+        self.handle_reply_without_date(now, id, reply)
+    }
+
+    /// As [`Registration::handle_reply`], for transports that carry no time: `date` is not looked at, and nothing that
+    /// judges clocks is linked.
+    ///
+    /// # Errors
+    /// As [`Registration::handle_reply`].
+    #[doc(hidden)]
+    pub fn handle_reply_without_date(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
+        self.expect(Step::Asked, id)?;
         if reply.status >= 300 {
             self.refusal(now, reply);
         } else if self.ask == Ask::Lookup {
@@ -82,9 +91,9 @@ impl<A: Attestation> Registration<'_, A> {
         match reply.body.status {
             Some(Status::Assigning | Status::Unassigned) => self.assigning(now, reply),
             Some(Status::Assigned) => self.assigned(now, reply),
-            Some(Status::Failed) => self.refused(now, ErrorCode::RegistrationFailed, reply),
-            Some(Status::Disabled) => self.refused(now, ErrorCode::EnrollmentDisabled, reply),
-            Some(Status::Unknown) => self.refused(now, ErrorCode::UnexpectedStatus, reply),
+            Some(Status::Failed) => self.refused(ErrorCode::RegistrationFailed, reply),
+            Some(Status::Disabled) => self.refused(ErrorCode::EnrollmentDisabled, reply),
+            Some(Status::Unknown) => self.refused(ErrorCode::UnexpectedStatus, reply),
             None if reply.status == 202 => self.assigning(now, reply),
             None => self.invalid(now, reply, ReplyProblem::NoStatus),
         }
@@ -160,8 +169,8 @@ impl<A: Attestation> Registration<'_, A> {
     }
 
     /// A final refusal inside a good reply.
-    fn refused(&mut self, now: Instant, code: ErrorCode, reply: &Reply<'_>) {
-        self.note_refusal(now, code, reply);
+    fn refused(&mut self, code: ErrorCode, reply: &Reply<'_>) {
+        self.note_refusal(code, reply);
         self.end(Verdict::Never);
     }
 
@@ -172,20 +181,25 @@ impl<A: Attestation> Registration<'_, A> {
             self.storage.forget_operation();
             self.ask = Ask::Register;
             self.step = Step::Ready;
-        } else if !(reply.status == 401 && self.corrected_by(now, reply)) {
-            self.note_refusal(now, code_of_status(reply.status), reply);
+        } else if reply.status == 401 && self.config.correct_clock && !self.corrected && self.skew != 0 {
+            // Once, a token by the service's time.
+            self.start_again(now);
+        } else {
+            self.note_refusal(code_of_status(reply.status), reply);
             self.follow(now, reply.retry_after);
         }
     }
 
-    /// Takes the time of a refusal over, once, where the policy allows it and the clocks are far apart.
-    fn corrected_by(&mut self, now: Instant, reply: &Reply<'_>) -> bool {
-        let (true, false, Some(unix)) = (self.config.correct_clock, self.corrected, reply.date) else { return false };
-        let far = self.skew(now, unix) != 0;
-        if far {
-            self.start_again(WallAnchor { at: now, unix });
+    /// Compares the service's time with the time here. Where no time was known here, it is the service's from now on.
+    fn compare_clocks(&mut self, now: Instant, date: Option<UnixSeconds>) {
+        self.service_time = date;
+        self.skew = 0;
+        let Some(unix) = date else { return };
+        let wall = *self.config.wall.get_or_insert(WallAnchor { at: now, unix });
+        let skew = wall.unix_at(now).seconds_until(unix);
+        if skew.unsigned_abs() > SKEW_SECONDS {
+            self.skew = skew;
         }
-        far
     }
 
     /// Takes the service's time, from wherever the caller has it, after the service refused a token over a transport that
@@ -197,38 +211,32 @@ impl<A: Attestation> Registration<'_, A> {
         if self.report.end != End::Failed || self.code != Some(ErrorCode::Unauthorized) {
             return false;
         }
+        self.compare_clocks(anchor.at, Some(anchor.unix));
         self.report.time_known = true;
-        self.report.clock_skew = self.skew(anchor.at, anchor.unix);
+        self.report.clock_skew = self.skew;
         let again =
             self.config.correct_clock && !self.corrected && self.report.clock_skew != 0 && anchor.at < self.deadline;
         if again {
             self.report.end = End::None;
-            self.start_again(anchor);
+            self.start_again(anchor.at);
         }
         again
     }
 
     /// Asks again with a token by the corrected time, which is done once.
-    fn start_again(&mut self, anchor: WallAnchor) {
+    fn start_again(&mut self, now: Instant) {
         self.corrected = true;
-        self.config.wall = Some(anchor);
+        self.config.wall = self.service_time.map(|unix| WallAnchor { at: now, unix });
         self.signed = false;
         self.step = Step::Ready;
     }
 
-    /// Seconds that the clock here is behind the service's, where far; 0 otherwise.
-    fn skew(&self, now: Instant, date: UnixSeconds) -> i64 {
-        let skew = self.config.wall.map_or(0, |wall| wall.unix_at(now).seconds_until(date));
-        if skew.unsigned_abs() > SKEW_SECONDS { skew } else { 0 }
-    }
-
-    fn note_refusal(&mut self, now: Instant, code: ErrorCode, reply: &Reply<'_>) {
-        let skew = reply.date.map_or(0, |date| self.skew(now, date));
+    fn note_refusal(&mut self, code: ErrorCode, reply: &Reply<'_>) {
         self.note(code);
         self.report.http_status = reply.status;
         self.report.error_code = reply.body.error_code.unwrap_or(0);
-        self.report.clock_skew = skew;
-        self.report.time_known = reply.date.is_some();
+        self.report.clock_skew = self.skew;
+        self.report.time_known = self.service_time.is_some();
         // The longest comes last: it is the one that may be cut.
         self.keep(Kept::TrackingId, reply.body.tracking_id);
         self.keep(Kept::Timestamp, reply.body.timestamp);

@@ -98,6 +98,9 @@ pub struct Registration<'m, A: Attestation = SymmetricKey> {
     until: Instant,
     deadline: Instant,
     token_expiry: UnixSeconds,
+    /// The date of the last reply, and how many seconds the clock here is behind it, where far; 0 otherwise.
+    service_time: Option<UnixSeconds>,
+    skew: i64,
     storage: Storage<'m>,
     report: Report,
     config: Config,
@@ -178,6 +181,8 @@ impl<'m, A: Attestation> Registration<'m, A> {
             until: Instant::from_millis(0),
             deadline: Instant::from_millis(0),
             token_expiry: UnixSeconds::new(0),
+            service_time: None,
+            skew: 0,
             storage: Storage::new(storage, &identity),
             report: Report::NOTHING,
             config,

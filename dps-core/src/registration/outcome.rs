@@ -9,6 +9,7 @@ use super::report::{End, Kept, Report};
 use super::storage::Storage;
 use crate::attestation::Attestation;
 use crate::error::{ErrorCode, Evidence, Hint, Hints, KeyEvidence, ReplyProblem, Verdict, rank};
+use crate::ids::RegistrationId;
 use crate::message::Status;
 use crate::text::ByteStr;
 
@@ -72,7 +73,7 @@ impl<A: Attestation> Registration<'_, A> {
             ended: self.ended(),
             code: self.failure_code(),
             key: self.config.key,
-            upper_case_id: self.identity.registration_id.has_upper_case(),
+            registration_id: self.identity.registration_id,
             corrected: self.corrected,
         })
     }
@@ -183,7 +184,7 @@ pub struct Failure<'a> {
     ended: Ended<'a>,
     code: ErrorCode,
     key: KeyEvidence,
-    upper_case_id: bool,
+    registration_id: RegistrationId<'a>,
     corrected: bool,
 }
 
@@ -255,7 +256,7 @@ impl<'a> Failure<'a> {
         let hints = rank(
             self.code(),
             &Evidence {
-                upper_case_id: self.upper_case_id,
+                upper_case_id: self.registration_id.has_upper_case(),
                 key: self.key,
                 clock_skew: self.clock_skew(),
                 time_known: report.time_known || self.corrected,
