@@ -599,7 +599,7 @@ typedef struct dps_action {
 
 #if defined(DPS_POINTERS_OF_32_BITS)
 /** The size of a `dps_registration`, in words of 8 bytes. */
-#define DPS_REGISTRATION_WORDS 64
+#define DPS_REGISTRATION_WORDS 36
 #endif
 
 #if defined(DPS_POINTERS_OF_64_BITS)

@@ -14,7 +14,7 @@ use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "32")]
-pub const DPS_REGISTRATION_WORDS: usize = 64;
+pub const DPS_REGISTRATION_WORDS: usize = 36;
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "64")]
 pub const DPS_REGISTRATION_WORDS: usize = 96;
