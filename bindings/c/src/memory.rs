@@ -179,14 +179,17 @@ pub(crate) unsafe fn make<O: Object>(
     made
 }
 
-/// As [`make`], with a value that is moved into its place.
+/// As [`make`], with a value that is put together in its place: the reference says that it was.
 ///
 /// # Safety
 /// As [`output`].
-pub(crate) unsafe fn make_of<O: Object>(object: *mut O, value: impl FnOnce() -> Outcome<O::Value>) -> Outcome<()> {
+pub(crate) unsafe fn make_in<'p, O: Object<Value: 'p> + 'p>(
+    object: *mut O,
+    build: impl FnOnce(&'p mut MaybeUninit<O::Value>) -> Outcome<&'p mut O::Value>,
+) -> Outcome<()> {
     // SAFETY: promised on.
     let slot = unsafe { unsealed(object)? };
-    slot.value.write(value()?);
+    build(&mut slot.value)?;
     slot.seal = seal(object);
     Ok(())
 }

@@ -112,6 +112,20 @@ pub struct dps_hint {
     pub text: dps_span,
 }
 
+impl dps_outcome {
+    const NOTHING: Self = Self {
+        status: dps_status::DPS_STATUS_UNKNOWN,
+        service_code: 0,
+        assigned_hub: dps_span::EMPTY,
+        device_id: dps_span::EMPTY,
+        substatus: dps_span::EMPTY,
+        operation_id: dps_span::EMPTY,
+        message: dps_span::EMPTY,
+        payload_offset: 0,
+        payload_length: 0,
+    };
+}
+
 impl dps_failure {
     /// A failure of which nothing more is known.
     pub(crate) fn new(code: ErrorCode, verdict: Verdict) -> Self {
@@ -158,17 +172,17 @@ pub unsafe extern "C" fn dps_registration_outcome(
             return Err(machine.failure().map_or(Refused::MISUSE, |failure| failure.code().into()));
         };
         let payload = found.payload().unwrap_or_default();
-        outcome.write(dps_outcome {
-            status: status(found.status()),
-            service_code: found.error_code().unwrap_or(0),
-            assigned_hub: dps_span::of_option(found.assigned_hub()),
-            device_id: dps_span::of_option(found.device_id()),
-            substatus: dps_span::of_option(found.substatus()),
-            operation_id: dps_span::of_option(found.operation_id()),
-            message: dps_span::of_option(found.message()),
-            payload_offset: payload.start,
-            payload_length: payload.len(),
-        });
+        // One by one: a whole struct is put together on the stack first.
+        let outcome = outcome.write(dps_outcome::NOTHING);
+        outcome.status = status(found.status());
+        outcome.service_code = found.error_code().unwrap_or(0);
+        outcome.assigned_hub = dps_span::of_option(found.assigned_hub());
+        outcome.device_id = dps_span::of_option(found.device_id());
+        outcome.substatus = dps_span::of_option(found.substatus());
+        outcome.operation_id = dps_span::of_option(found.operation_id());
+        outcome.message = dps_span::of_option(found.message());
+        outcome.payload_offset = payload.start;
+        outcome.payload_length = payload.len();
         Ok(())
     };
     done(tell())
@@ -209,17 +223,15 @@ pub unsafe extern "C" fn dps_registration_failure(
     let tell = || {
         // SAFETY: as the caller promises.
         let (found, place) = unsafe { (failed(registration)?, output(failure)?) };
-        place.write(dps_failure {
-            http_status: found.http_status().map_or(0, u32::from),
-            service_code: found.error_code().unwrap_or(0),
-            tracking_id: dps_span::of_option(found.tracking_id()),
-            message: dps_span::of_option(found.message()),
-            timestamp: dps_span::of_option(found.timestamp()),
-            clock_skew_s: found.clock_skew().unwrap_or(0),
-            needed: found.needed().unwrap_or(0),
-            reply_problem: reply_problem(found.reply_problem()),
-            ..dps_failure::new(found.code(), found.verdict())
-        });
+        let failure = place.write(dps_failure::new(found.code(), found.verdict()));
+        failure.http_status = found.http_status().map_or(0, u32::from);
+        failure.service_code = found.error_code().unwrap_or(0);
+        failure.tracking_id = dps_span::of_option(found.tracking_id());
+        failure.message = dps_span::of_option(found.message());
+        failure.timestamp = dps_span::of_option(found.timestamp());
+        failure.clock_skew_s = found.clock_skew().unwrap_or(0);
+        failure.needed = found.needed().unwrap_or(0);
+        failure.reply_problem = reply_problem(found.reply_problem());
         Ok(())
     };
     done(tell())

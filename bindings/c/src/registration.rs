@@ -1,14 +1,14 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
 use dps_core::message::{Call, Request, RequestId, SignError};
-use dps_core::{Config, ErrorCode, Identity, Instant, Operation, Registration, UnixSeconds, WallAnchor};
+use dps_core::{ErrorCode, Instant, Operation, Registration, UnixSeconds, WallAnchor};
 
 use crate::action::{dps_action, dps_call};
 use crate::config::dps_config;
 use crate::input::input;
 use crate::key::dps_signature;
 use crate::memory::{
-    Object, ascii, buffer, clear, dps_buffer, dps_span, make_of, output, value, value_mut, write_text,
+    Object, ascii, buffer, clear, dps_buffer, dps_span, make_in, output, value, value_mut, write_text,
 };
 use crate::result::{Outcome, Refused, done, dps_result};
 
@@ -52,9 +52,7 @@ pub unsafe extern "C" fn dps_registration_init(
     storage: dps_buffer,
 ) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe {
-        init(registration, config, storage, |who, policy, storage| Ok(Registration::new(who, policy, storage)?))
-    })
+    done(unsafe { init(registration, config, storage, |_| Ok(())) })
 }
 
 /// As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only.
@@ -66,7 +64,10 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
 ) -> dps_result {
     // SAFETY: as the caller promises.
     done(unsafe {
-        init(registration, config, storage, |who, policy, storage| Ok(Registration::lookup(who, policy, storage)?))
+        init(registration, config, storage, |machine| {
+            machine.set_lookup();
+            Ok(())
+        })
     })
 }
 
@@ -82,10 +83,10 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
     storage: dps_buffer,
     operation: dps_span,
 ) -> dps_result {
-    let resume = |identity: Identity<'static>, config, storage| {
+    let resume = |machine: &mut Registration<'static>| {
         // SAFETY: as the caller promises.
         let operation = Operation::parse(unsafe { ascii(operation, ErrorCode::OperationUnreadable)? })?;
-        Ok(Registration::resume(identity, config, storage, &operation)?)
+        Ok(machine.set_operation(&operation)?)
     };
     // SAFETY: as the caller promises.
     done(unsafe { init(registration, config, storage, resume) })
@@ -97,21 +98,22 @@ unsafe fn init(
     registration: *mut dps_registration,
     config: *const dps_config,
     storage: dps_buffer,
-    begin: impl FnOnce(Identity<'static>, Config, &'static mut [u8]) -> Outcome<Registration<'static>>,
+    change: impl FnOnce(&mut Registration<'static>) -> Outcome<()>,
 ) -> Outcome<()> {
-    let machine = || {
+    let build = |place| {
         // SAFETY: promised on.
         let (config, storage) = unsafe { (input(config)?, buffer(storage)?) };
         // SAFETY: promised on.
         let (identity, payload) = unsafe { (config.identity()?, config.payload()?) };
-        let machine = begin(identity, config.policy(), storage)?;
-        Ok(match payload {
-            Some(payload) => machine.with_payload(payload),
-            None => machine,
-        })
+        let machine = Registration::new_in(place, &identity, &config.policy(), storage)?;
+        if let Some(payload) = payload {
+            machine.set_payload(payload);
+        }
+        change(machine)?;
+        Ok(machine)
     };
     // SAFETY: promised on.
-    unsafe { make_of(registration, machine) }
+    unsafe { make_in(registration, build) }
 }
 
 /// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over

@@ -16,6 +16,7 @@ mod retry;
 mod storage;
 
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 pub use action::{Action, Operation};
 pub use outcome::{Assignment, Failure, Outcome, Record};
@@ -115,9 +116,23 @@ impl<'m> Registration<'m, SymmetricKey> {
     ///
     /// # Errors
     /// [`ConfigError::Storage`] with the size that would do, [`ConfigError::PollInterval`] when it is zero.
-    #[inline]
     pub fn new(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
-        Self::with_first(Ask::Register, identity, config, storage)
+        check(&identity, &config, storage)?;
+        Ok(Self::begin_with(&identity, &config, storage))
+    }
+
+    /// As [`Registration::new`], made where it is to stay, such as in a static variable: without a copy on the stack.
+    ///
+    /// # Errors
+    /// As [`Registration::new`].
+    pub fn new_in<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        identity: &Identity<'m>,
+        config: &Config,
+        storage: &'m mut [u8],
+    ) -> Result<&'p mut Self, ConfigError> {
+        check(identity, config, storage)?;
+        Ok(place.write(Self::begin_with(identity, config, storage)))
     }
 
     /// A state machine that asks for the device's record without registering. HTTPS only. Its outcome is
@@ -125,9 +140,10 @@ impl<'m> Registration<'m, SymmetricKey> {
     ///
     /// # Errors
     /// As [`Registration::new`].
-    #[inline]
     pub fn lookup(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
-        Self::with_first(Ask::Lookup, identity, config, storage)
+        let mut lookup = Self::new(identity, config, storage)?;
+        lookup.set_lookup();
+        Ok(lookup)
     }
 
     /// A state machine that goes on from an operation which an earlier one began. If the service has forgotten it, the
@@ -136,39 +152,36 @@ impl<'m> Registration<'m, SymmetricKey> {
     /// # Errors
     /// [`ConfigError::OperationMismatch`] when it belongs to other names, [`ConfigError::OperationUnreadable`] when its
     /// id is too long; otherwise as [`Registration::new`].
-    #[inline]
     pub fn resume(
         identity: Identity<'m>,
         config: Config,
         storage: &'m mut [u8],
         operation: &Operation<'_>,
     ) -> Result<Self, ConfigError> {
-        if operation.identity != identity {
-            return Err(ConfigError::OperationMismatch);
-        }
-        let mut resumed = Self::with_first(Ask::Status, identity, config, storage)?;
-        if resumed.storage.set_operation(operation.id) { Ok(resumed) } else { Err(ConfigError::OperationUnreadable) }
+        let mut resumed = Self::new(identity, config, storage)?;
+        resumed.set_operation(operation)?;
+        Ok(resumed)
+    }
+}
+
+fn check(identity: &Identity<'_>, config: &Config, storage: &[u8]) -> Result<(), ConfigError> {
+    let needed = storage_size(identity);
+    if config.poll_interval == Millis::ZERO {
+        Err(ConfigError::PollInterval)
+    } else if storage.len() < needed {
+        Err(ConfigError::Storage(TooSmall { needed }))
+    } else {
+        Ok(())
     }
 }
 
 impl<'m, A: Attestation> Registration<'m, A> {
-    #[inline]
-    fn with_first(
-        ask: Ask,
-        identity: Identity<'m>,
-        config: Config,
-        storage: &'m mut [u8],
-    ) -> Result<Self, ConfigError> {
-        if config.poll_interval == Millis::ZERO {
-            return Err(ConfigError::PollInterval);
-        }
-        let needed = storage_size(&identity);
-        if storage.len() < needed {
-            return Err(ConfigError::Storage(TooSmall { needed }));
-        }
-        Ok(Self {
+    // Inlined, so that it is put together where it is to stay.
+    #[inline(always)]
+    fn begin_with(identity: &Identity<'m>, config: &Config, storage: &'m mut [u8]) -> Self {
+        Self {
             step: Step::Ready,
-            ask,
+            ask: Ask::Register,
             attempt: 0,
             started: false,
             restarted: false,
@@ -183,13 +196,34 @@ impl<'m, A: Attestation> Registration<'m, A> {
             token_expiry: UnixSeconds::new(0),
             service_time: None,
             skew: 0,
-            storage: Storage::new(storage, &identity),
+            storage: Storage::new(storage, identity),
             report: Report::NOTHING,
-            config,
+            config: *config,
             payload: None,
-            identity,
+            identity: *identity,
             attestation: PhantomData,
-        })
+        }
+    }
+
+    /// Makes a registration that was not polled yet a lookup: see [`Registration::lookup`].
+    pub fn set_lookup(&mut self) {
+        self.ask = Ask::Lookup;
+    }
+
+    /// Makes a registration that was not polled yet go on from an operation: see [`Registration::resume`].
+    ///
+    /// # Errors
+    /// [`ConfigError::OperationMismatch`] when it belongs to other names, [`ConfigError::OperationUnreadable`] when its
+    /// id is too long. Then nothing is changed.
+    pub fn set_operation(&mut self, operation: &Operation<'_>) -> Result<(), ConfigError> {
+        if operation.identity != self.identity {
+            return Err(ConfigError::OperationMismatch);
+        }
+        if !self.storage.set_operation(operation.id) {
+            return Err(ConfigError::OperationUnreadable);
+        }
+        self.ask = Ask::Status;
+        Ok(())
     }
 
     /// Sends a custom payload along with the registration.
