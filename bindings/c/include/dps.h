@@ -779,7 +779,7 @@ void dps_registration_clear(dps_registration *registration);
  * `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
  *
  * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
- * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link gives.
+ * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link returns, and for a return code or a status that none is.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_link_error(dps_registration *registration,
@@ -942,7 +942,7 @@ dps_result dps_registration_hint(const dps_registration *registration,
 
 /**
  * Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
- * the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
+ * the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
  * is the same before, between and after requests.
  *
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
@@ -1040,7 +1040,8 @@ typedef struct dps_wire_reply {
 /**
  * Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
  * `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
- * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty.
+ * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty, and is
+ * percent-encoded.
  *
  * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
  * `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.

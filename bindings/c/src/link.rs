@@ -13,7 +13,7 @@ use crate::result::{Refused, done, dps_result, number};
 /// `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
 ///
 /// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
-/// `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link gives.
+/// `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link returns, and for a return code or a status that none is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_link_error(
     registration: *mut dps_registration,
@@ -26,6 +26,14 @@ pub unsafe extern "C" fn dps_registration_handle_link_error(
         // SAFETY: as the caller promises.
         let machine = unsafe { value_mut(registration)? };
         let code = link_code(error).ok_or(Refused::ARGUMENT)?;
+        let most = match code {
+            ErrorCode::MqttRefused => 255,
+            ErrorCode::ProxyRefused => 599,
+            _ => u32::MAX,
+        };
+        if detail > most {
+            return Err(Refused::ARGUMENT);
+        }
         let id = RequestId::new(id);
         Ok(machine.handle_link_error_code(Instant::from_millis(now_ms), id, code, detail as usize)?)
     };

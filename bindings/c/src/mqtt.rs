@@ -26,7 +26,7 @@ pub const DPS_MQTT_HUB_USER_NAME_SIZE: usize = 624;
 const HUB_API_VERSION: &str = "2021-04-12";
 
 /// Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
-/// the action. `user_agent` may be empty. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
+/// the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
 /// is the same before, between and after requests.
 ///
 /// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (machine, user_agent) = unsafe { (value(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
+        let (machine, user_agent) = unsafe { (value(registration)?, bytes(user_agent)?) };
         // SAFETY: as the caller promises.
         let (out, length) = unsafe { (buffer(out)?, output(length)?) };
         write_text(out, length, |text| {

@@ -45,7 +45,8 @@ pub struct dps_wire_reply {
 
 /// Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
 /// `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
-/// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty.
+/// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty, and is
+/// percent-encoded.
 ///
 /// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
 /// `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
