@@ -28,7 +28,8 @@ fn told_by(bytes: &[u8]) -> Option<Topic> {
     let topic = bytes.strip_prefix(b"$dps/registrations/res/")?;
     let status = std::str::from_utf8(topic.get(..3)?).ok()?.parse().ok()?;
     let text = String::from_utf8_lossy(topic.get(5..)?);
-    let last = |name: &str| text.split('&').filter_map(|property| property.strip_prefix(name)).next_back().map(str::to_owned);
+    let last =
+        |name: &str| text.split('&').filter_map(|property| property.strip_prefix(name)).next_back().map(str::to_owned);
     let number = |text: String| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
     let hint = last("retry-after=").and_then(|hint| number(hint.trim_ascii().to_owned()));
     Some(Topic {
