@@ -1,6 +1,6 @@
 //! A bounded walk over JSON text (RFC 8259): one loop, no recursion, no heap, and the text stays as it is.
 //!
-//! [`Walk::step`] checks the text and stops at each value: the same function serves a check and a search for members.
+//! `Walk::step` checks the text and stops at each value: the same function serves a check and a search for members.
 //! Unknown values of any size are skipped, nested up to [`DEPTH_MAX`] levels. It does not know the service's members.
 
 /// The number of levels to which arrays and objects may be nested.
