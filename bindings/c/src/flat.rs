@@ -64,9 +64,10 @@ pub unsafe extern "C" fn dps_sas_make(
         let resource = registration(id_scope, registration_id)?;
         let mut key = Key::empty();
         read(&mut key, device_key)?;
-        let room = out.len().saturating_sub(1);
-        let room = out.get_mut(..room).unwrap_or_default();
-        let (made, end) = match SasToken::prepare(&resource, UnixSeconds::new(expires_unix_s), room) {
+        // The last byte is for the NUL.
+        let most = out.len().saturating_sub(1);
+        let space = out.get_mut(..most).unwrap_or_default();
+        let (made, end) = match SasToken::prepare(&resource, UnixSeconds::new(expires_unix_s), space) {
             Ok(token) => {
                 let signature = key.sign(token.to_sign());
                 let len = token.finish(&signature).len();

@@ -158,19 +158,19 @@ fn seal<O: Object>(object: *const O) -> usize {
     if O::BOUND { object.addr() ^ O::MARK } else { O::MARK }
 }
 
-/// Makes an object in place: puts what `blank` returns into its memory, then lets `fill` make it what it is to be. The memory holds no
+/// Makes an object in place: writes the value of `empty` into its memory, then calls `fill` on it. The memory holds no
 /// object until `fill` is done, and none after an error, when the value is dropped. What was there before is overwritten.
 ///
 /// # Safety
 /// As [`output`].
 pub(crate) unsafe fn make<O: Object>(
     object: *mut O,
-    blank: impl FnOnce() -> O::Value,
+    empty: impl FnOnce() -> O::Value,
     fill: impl FnOnce(&mut O::Value) -> Outcome<()>,
 ) -> Outcome<()> {
     // SAFETY: promised on.
     let slot = unsafe { unsealed(object)? };
-    let made = fill(slot.value.write(blank()));
+    let made = fill(slot.value.write(empty()));
     match made {
         Ok(()) => slot.seal = seal(object),
         // SAFETY: it was written above, and without a seal nobody uses it again.
@@ -194,7 +194,7 @@ pub(crate) unsafe fn make_in<'p, O: Object<Value: 'p> + 'p>(
     Ok(())
 }
 
-/// Memory for a new object, which is none until it is sealed.
+/// Memory for a new object; it holds no object until it is sealed.
 ///
 /// # Safety
 /// As [`output`].
@@ -371,16 +371,16 @@ mod tests {
 
     #[test]
     fn text_that_finds_no_room_leaves_an_empty_string() {
-        for room in 0..7 {
+        for size in 0..7 {
             let (mut memory, mut length) = ([b'-'; 9], MaybeUninit::uninit());
-            let (out, beyond) = memory.split_at_mut(room);
+            let (out, beyond) = memory.split_at_mut(size);
             let written = write_text(out, &mut length, |text| {
                 text.push("abc");
                 text.push("def");
             });
             // SAFETY: written whatever the result.
-            assert_eq!((written, unsafe { length.assume_init() }), (Err(Refused::TOO_SMALL), 7), "{room}");
-            assert!(out.first().is_none_or(|first| *first == 0) && beyond.iter().all(|byte| *byte == b'-'), "{room}");
+            assert_eq!((written, unsafe { length.assume_init() }), (Err(Refused::TOO_SMALL), 7), "{size}");
+            assert!(out.first().is_none_or(|first| *first == 0) && beyond.iter().all(|byte| *byte == b'-'), "{size}");
         }
     }
 

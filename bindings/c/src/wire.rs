@@ -104,7 +104,7 @@ pub unsafe extern "C" fn dps_wire_write_topic(
     done(checked())
 }
 
-/// Writes the message to publish to register, with a NUL behind it that is no part of it. `payload` is a JSON object for the
+/// Writes the message to publish to register, followed by a NUL that `length` does not count. `payload` is a JSON object for the
 /// allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON. `DPS_MQTT_PAYLOAD_SIZE`
 /// always does without; else add the length of `payload` and 12.
 ///
