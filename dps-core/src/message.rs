@@ -365,11 +365,18 @@ impl LinkError {
             Self::ReplyTooLarge { .. } => ErrorCode::ReplyTooLarge,
             Self::RequestTooLarge { .. } => ErrorCode::RequestTooLarge,
             Self::Unsupported => ErrorCode::UnsupportedByTransport,
-            Self::MqttRefused { code: 3 } => ErrorCode::ServiceUnavailable,
-            Self::MqttRefused { code: 4 | 5 } => ErrorCode::Unauthorized,
-            Self::MqttRefused { .. } => ErrorCode::MqttRefused,
+            Self::MqttRefused { code } => code_of_connack(code as usize),
             Self::SubscribeRefused => ErrorCode::SubscribeRefused,
         }
+    }
+}
+
+/// The entry in the error catalogue for a return code of CONNACK (MQTT 3.1.1, section 3.2.2.3).
+pub(crate) const fn code_of_connack(code: usize) -> ErrorCode {
+    match code {
+        3 => ErrorCode::ServiceUnavailable,
+        4 | 5 => ErrorCode::Unauthorized,
+        _ => ErrorCode::MqttRefused,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Ask, Registration, Step};
 use crate::attestation::Attestation;
 use crate::error::{ErrorCode, Misuse, ReplyProblem, Verdict};
 use crate::ids::is_operation_id;
-use crate::message::{LinkError, Reply, RequestId, Status};
+use crate::message::{LinkError, Reply, RequestId, Status, code_of_connack};
 use crate::text::ByteStr;
 use crate::time::{Instant, Millis, UnixSeconds, WallAnchor};
 
@@ -71,11 +71,7 @@ impl<A: Attestation> Registration<'_, A> {
         detail: usize,
     ) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
-        self.note(match (code, detail) {
-            (ErrorCode::MqttRefused, 3) => ErrorCode::ServiceUnavailable,
-            (ErrorCode::MqttRefused, 4 | 5) => ErrorCode::Unauthorized,
-            _ => code,
-        });
+        self.note(if code == ErrorCode::MqttRefused { code_of_connack(detail) } else { code });
         match code {
             ErrorCode::ProxyRefused => self.report.http_status = detail as u16,
             ErrorCode::MqttRefused => self.report.refused_at_connect = detail == 5,
