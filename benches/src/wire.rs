@@ -4,9 +4,8 @@ use std::hint::black_box;
 
 use dps_core::codec::http::{self, wire};
 use dps_core::codec::mqtt;
-use dps_core::message::{Authorization, Call, RequestId};
-use dps_core::text::Text;
-use dps_core::{Instant, Reply, Request, schema};
+use dps_core::internal::schema;
+use dps_core::{Authorization, Call, Instant, Reply, Request, RequestId, Text};
 use serde::Deserialize;
 
 use crate::token::identity;

@@ -18,7 +18,7 @@ pub(crate) struct Token {
 pub(crate) fn token(resource: Resource<'_>, key: &Key, life: Duration) -> Result<Token> {
     let expiry = UnixSeconds::new(unix_now()?).plus(life.as_secs().max(1));
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-    let internal = |error: dps_core::text::TooSmall| Failure::internal(error.to_string());
+    let internal = |error: dps_core::TooSmall| Failure::internal(error.to_string());
     let unsigned = SasToken::prepare(&resource, expiry, &mut buffer).map_err(internal)?;
     let signature = key.sign(unsigned.to_sign());
     let text = Zeroizing::new(unsigned.finish(&signature).as_str().to_owned());

@@ -81,7 +81,7 @@ fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 fn text_of(bytes: &[u8], what: &str) -> Result<SecretText> {
     let wrong = |message: String| Failure::new(ErrorCode::InvalidKey, message);
     if contains(bytes, b"-----BEGIN") {
-        return Err(ConfigError::Key(dps_core::error::KeyProblem::LooksLikePem).into());
+        return Err(ConfigError::Key(dps_core::KeyProblem::LooksLikePem).into());
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(wrong(format!("{what} is saved as UTF-16; save it as UTF-8 or ASCII")));

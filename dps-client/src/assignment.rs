@@ -53,7 +53,7 @@ impl Assignment {
     /// The service's word for how far the registration is: `assigned`.
     #[must_use]
     pub fn status(&self) -> &'static str {
-        dps_core::message::Status::Assigned.as_str()
+        dps_core::Status::Assigned.as_str()
     }
 
     /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
@@ -137,7 +137,7 @@ impl std::fmt::Debug for Assignment {
 #[non_exhaustive]
 pub struct RegistrationRecord {
     /// How far the registration is.
-    pub status: dps_core::message::Status,
+    pub status: dps_core::Status,
     /// The hub's host name, when assigned.
     pub hub: Option<String>,
     /// The device id at the hub, when assigned.

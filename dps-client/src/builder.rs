@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use dps_core::error::KeyEvidence;
-use dps_core::message::MESSAGE_MAX;
-use dps_core::{Config, Endpoint, ErrorCode, IdScope, Millis, Operation, Payload, RegistrationId};
+use dps_core::limits::MESSAGE_MAX;
+use dps_core::{Config, Endpoint, ErrorCode, IdScope, KeyEvidence, Millis, Operation, Payload, RegistrationId};
 use dps_net::{ProxyChoice, Resolver, Roots};
 use tokio::sync::Mutex;
 

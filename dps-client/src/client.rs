@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dps_core::registration::storage_size;
 use dps_core::{
     Config, ConfigError, Endpoint, ErrorCode, IdScope, Identity, Instant, Millis, Operation, Outcome, Payload,
-    Registration, RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive,
+    Registration, RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive, storage_size,
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info};

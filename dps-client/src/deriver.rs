@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use dps_core::RegistrationId;
-use dps_core::secret::{KEY_MAX, Key, SIGNATURE_TEXT, Signature};
+use dps_core::limits::{KEY_MAX, SIGNATURE_TEXT};
+use dps_core::{Key, RegistrationId, Signature};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;

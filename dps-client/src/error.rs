@@ -6,8 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use dps_core::error::ReplyProblem;
-use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, Verdict};
+use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, ReplyProblem, Verdict};
 use dps_net::{ProxyError, RootsError, UnusableProxy};
 
 use crate::link::Diagnosis;

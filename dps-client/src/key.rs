@@ -8,8 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dps_core::credentials::derive_device_key;
-use dps_core::error::KeyEvidence;
-use dps_core::{ConfigError, ErrorCode, Key, RegistrationId};
+use dps_core::{ConfigError, ErrorCode, Key, KeyEvidence, RegistrationId};
 use zeroize::Zeroizing;
 
 use crate::deriver::GroupDeriver;
@@ -149,7 +148,7 @@ pub fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
 }
 
 pub(crate) fn to_base64(key: &Key) -> SecretText {
-    let mut buffer = Zeroizing::new([0; dps_core::secret::KEY_TEXT_MAX]);
+    let mut buffer = Zeroizing::new([0; dps_core::limits::KEY_TEXT_MAX]);
     // The buffer holds the longest key there is.
     let text = key.write_base64(buffer.as_mut_slice()).unwrap_or_default();
     SecretText::new(Zeroizing::new(text.to_owned()))

@@ -5,9 +5,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dps_core::credentials::Resource;
-use dps_core::link::Link as _;
-use dps_core::message::{Authorization, Call, RequestId};
-use dps_core::{ErrorCode, Identity, LinkError, Millis, Reply, Request, Timer as _};
+use dps_core::{
+    Authorization, Call, ErrorCode, Identity, Link as _, LinkError, Millis, Reply, Request, RequestId, Timer as _,
+};
 
 use crate::assignment::{RegistrationRecord, owned};
 use crate::client::{LINK_IN_USE, ProvisioningClient};

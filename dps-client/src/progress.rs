@@ -111,7 +111,7 @@ impl fmt::Display for ResumeToken {
 
 impl Progress {
     pub(crate) fn of(now: Instant, progress: &dps_core::Progress<'_>) -> Option<Self> {
-        use dps_core::message::Call;
+        use dps_core::Call;
         Some(match progress {
             dps_core::Progress::Signing => Self::Signing,
             dps_core::Progress::Sending(request) => Self::Sending {

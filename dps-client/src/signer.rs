@@ -7,8 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 
-use dps_core::message::SignError;
-use dps_core::{Key, Signature, Signer};
+use dps_core::{Key, SignError, Signature, Signer};
 use tokio::sync::{Mutex, oneshot};
 use zeroize::Zeroizing;
 

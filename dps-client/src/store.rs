@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use dps_core::ids::{is_device_id, is_hub_name};
+use dps_core::internal::{is_device_id, is_hub_name};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DpsError;

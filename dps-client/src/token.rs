@@ -3,8 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::text::TooSmall;
-use dps_core::{ErrorCode, Hint, Signer as _, UnixSeconds, Verdict};
+use dps_core::{ErrorCode, Hint, Signer as _, TooSmall, UnixSeconds, Verdict};
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;

@@ -5,8 +5,7 @@ mod common;
 use std::time::{Duration, SystemTime};
 
 use common::{builder, builder_over, device_key, service, service_with};
-use dps_client::core::LinkError;
-use dps_client::core::message::Status;
+use dps_client::core::{LinkError, Status};
 use dps_client::{Answer, Probe, ProvisioningClientBuilder, SymmetricKey, Transport};
 use dps_emulator::{At, Emulator, EmulatorOptions, Fault, RetryAfter, Scope};
 use tokio::net::TcpListener;

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
 use dps_client::core::codec::http;
-use dps_client::core::error::ReplyProblem;
-use dps_client::core::message::Call;
-use dps_client::core::{ErrorCode, Family, Hint, Key, LinkError, Reply, Request, SignError, Signature, Verdict};
+use dps_client::core::{
+    Call, ErrorCode, Family, Hint, Key, LinkError, Reply, ReplyProblem, Request, SignError, Signature, Verdict,
+};
 use dps_client::{
     BlockingSigner, Progress, ProvisioningClient, Resolver, Roots, SendLink, SendSigner, SymmetricKey, Transport,
 };

@@ -14,7 +14,7 @@
 //! let group = Key::from_base64("8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==")?;
 //! let id = RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?;
 //! let device = derive_device_key(&group, id);
-//! let mut text = [0; dps_core::secret::KEY_TEXT_MAX];
+//! let mut text = [0; dps_core::limits::KEY_TEXT_MAX];
 //! assert_eq!(device.write_base64(&mut text)?, "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
 //! # Ok::<(), dps_core::ConfigError>(())
 //! ```
@@ -37,31 +37,56 @@
     )
 )]
 
-pub mod attestation;
+mod attestation;
 pub mod codec;
-pub mod config;
+mod config;
 pub mod credentials;
-pub mod error;
-pub mod ids;
-pub mod link;
+mod error;
+mod ids;
+mod link;
 #[cfg(feature = "defmt")]
 mod log;
-pub mod message;
-pub mod registration;
-pub mod schema;
-pub mod secret;
-pub mod text;
-pub mod time;
+mod message;
+mod registration;
+mod schema;
+mod secret;
+mod text;
+mod time;
 
+pub use attestation::{Attestation, SymmetricKey};
 pub use config::Config;
-pub use error::{ConfigError, ErrorCode, Family, Hint, Misuse, Verdict};
+pub use error::{
+    ConfigError, ErrorCode, Family, Hint, Hints, IdProblem, KeyEvidence, KeyProblem, Misuse, PayloadProblem,
+    ReplyProblem, Verdict,
+};
 pub use ids::{Endpoint, IdScope, Identity, RegistrationId};
-pub use link::{Link, LinkError, Observer, Progress, SignError, Signer, Timer, drive};
-pub use message::{Payload, Reply, Request};
-pub use registration::{Action, Assignment, Failure, Operation, Outcome, Record, Registration};
+pub use link::{Link, Observer, Progress, Signer, Timer, drive};
+pub use message::{Authorization, Body, Call, LinkError, Payload, Reply, Request, RequestId, SignError, Status};
+pub use registration::{Action, Assignment, Failure, Operation, Outcome, Record, Registration, storage_size};
 pub use secret::{Key, Signature};
-pub use text::{ByteStr, TooSmall};
+pub use text::{ByteStr, Text, TooSmall};
 pub use time::{Instant, Millis, UnixSeconds, WallAnchor};
+
+/// How long names, keys and messages can be, in bytes: what buffers of a fixed size have to hold.
+pub mod limits {
+    pub use crate::ids::{DEVICE_ID_MAX, HOST_MAX, ID_SCOPE_MAX, REGISTRATION_ID_MAX, WORD_MAX};
+    pub use crate::message::MESSAGE_MAX;
+    pub use crate::registration::OPERATION_ID_MAX;
+    pub use crate::secret::{KEY_MAX, KEY_MIN, KEY_TEXT_MAX, SIGNATURE_TEXT};
+}
+
+/// What other crates of this project, their benches and their fuzz targets share with the core. No part of the API: it
+/// changes without notice.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::ids::{is_device_id, is_hub_name, is_operation_id};
+    pub use crate::text::percent_len;
+
+    /// JSON bodies by their parts.
+    pub mod schema {
+        pub use crate::schema::*;
+    }
+}
 
 /// The README's example compiles.
 #[cfg(doctest)]

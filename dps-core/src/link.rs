@@ -10,7 +10,7 @@ use core::task::Poll;
 
 use crate::attestation::Attestation;
 use crate::error::ErrorCode;
-pub use crate::message::{LinkError, SignError};
+use crate::message::{LinkError, SignError};
 use crate::message::{Reply, Request};
 use crate::registration::{Action, Operation, Registration};
 use crate::secret::Signature;

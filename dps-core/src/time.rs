@@ -15,7 +15,7 @@ use crate::text::Text;
 ///
 /// ```
 /// use core::time::Duration;
-/// use dps_core::time::Millis;
+/// use dps_core::Millis;
 ///
 /// let wait = Millis::from_secs(1) + Millis::new(500);
 /// assert_eq!(wait * 2, Millis::from_secs(3));
@@ -155,7 +155,7 @@ impl fmt::Display for Millis {
 /// A moment on a clock that never goes back: milliseconds since an origin of the caller's choice, such as power-on.
 ///
 /// ```
-/// use dps_core::time::{Instant, Millis};
+/// use dps_core::{Instant, Millis};
 ///
 /// let start = Instant::from_millis(250);
 /// let mut now = start + Millis::from_secs(2);

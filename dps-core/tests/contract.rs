@@ -3,10 +3,10 @@
 mod common;
 
 use common::{Did, NOW, Sent, assigned, assigning, at, config, error, failure, identity, key, sent, step};
-use dps_core::error::Hint;
-use dps_core::message::{Call, LinkError, RequestId, SignError, Status};
-use dps_core::{Action, Config, ConfigError, ErrorCode, Millis, Misuse, Operation, Outcome, Payload, Registration};
-use dps_core::{Reply, Signature, UnixSeconds, Verdict, WallAnchor};
+use dps_core::{
+    Action, Call, Config, ConfigError, ErrorCode, Hint, LinkError, Millis, Misuse, Operation, Outcome, Payload,
+    Registration, Reply, RequestId, SignError, Signature, Status, UnixSeconds, Verdict, WallAnchor,
+};
 
 #[test]
 fn an_action_is_given_once_and_then_waited_for() {
@@ -499,7 +499,7 @@ fn a_time_from_elsewhere_is_told_where_it_may_not_correct() {
 #[test]
 fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
     let names = identity();
-    let needed = dps_core::registration::storage_size(&names);
+    let needed = dps_core::storage_size(&names);
     let (hub, device) = ("h".repeat(248) + ".test", "d".repeat(128));
     let mut storage = vec![0; needed];
     let mut machine = Registration::new(names, config(), &mut storage).unwrap();
@@ -527,7 +527,7 @@ fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
 
 #[test]
 fn storage_is_asked_for_to_the_byte_and_wiped_at_the_end() {
-    let needed = dps_core::registration::storage_size(&identity());
+    let needed = dps_core::storage_size(&identity());
     let mut storage = vec![0xAA; needed - 1];
     let refused = Registration::new(identity(), config(), &mut storage).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::StorageTooSmall);
@@ -543,7 +543,7 @@ fn storage_is_asked_for_to_the_byte_and_wiped_at_the_end() {
 
 #[test]
 fn a_long_message_is_cut_between_characters() {
-    let mut storage = vec![0; dps_core::registration::storage_size(&identity())];
+    let mut storage = vec![0; dps_core::storage_size(&identity())];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
     let long = "é".repeat(400);

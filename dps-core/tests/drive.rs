@@ -9,11 +9,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use common::{assigned, assigning, at, config, failure, identity, key};
-use dps_core::message::{LinkError, SignError};
 use dps_core::{
-    Config, ErrorCode, Instant, Link, Observer, Outcome, Progress, Registration, Reply, Request, Signature,
+    Config, ErrorCode, Instant, Link, LinkError, Observer, Outcome, Progress, Registration, Reply, Request, SignError,
+    Signature, Signer, Timer, drive,
 };
-use dps_core::{Signer, Timer, drive};
 
 /// A clock that jumps to the next moment that is waited for.
 #[derive(Default)]

@@ -3,9 +3,10 @@
 mod common;
 
 use common::{NOW, at, config, error, identity, sent};
-use dps_core::error::{Hint, KeyEvidence};
-use dps_core::message::{LinkError, Reply, Status};
-use dps_core::{Config, ErrorCode, Identity, Outcome, Registration, RegistrationId, UnixSeconds};
+use dps_core::{
+    Config, ErrorCode, Hint, Identity, KeyEvidence, LinkError, Outcome, Registration, RegistrationId, Reply, Status,
+    UnixSeconds,
+};
 
 fn names(hints: impl Iterator<Item = Hint>) -> String {
     hints.map(Hint::name).collect::<Vec<_>>().join(" ")

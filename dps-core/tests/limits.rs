@@ -7,10 +7,11 @@ use std::time::Duration;
 use common::{NOW, assigning, at, config, identity, sent};
 use dps_core::codec::http::wire::scan;
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::error::{ConfigError, PayloadProblem};
-use dps_core::message::{LinkError, MESSAGE_MAX, Reply};
-use dps_core::text::{Text, TooSmall};
-use dps_core::{Action, Identity, Instant, Millis, Outcome, Payload, Registration, Signature, UnixSeconds, WallAnchor};
+use dps_core::limits::MESSAGE_MAX;
+use dps_core::{
+    Action, ConfigError, Identity, Instant, LinkError, Millis, Outcome, Payload, PayloadProblem, Registration, Reply,
+    Signature, Text, TooSmall, UnixSeconds, WallAnchor,
+};
 
 #[test]
 fn the_longest_token_fits_where_it_was_told_to_and_wastes_next_to_nothing() {

@@ -3,9 +3,7 @@
 mod common;
 
 use common::{Did, Sent, assigned, assigning, at, config, identity, sent, step};
-use dps_core::error::ReplyProblem;
-use dps_core::message::{Body, Status};
-use dps_core::{ErrorCode, Outcome, Registration, Reply, Verdict};
+use dps_core::{Body, ErrorCode, Outcome, Registration, Reply, ReplyProblem, Status, Verdict};
 
 /// What a hostile or broken service put into names.
 const FOREIGN: [&str; 10] = [

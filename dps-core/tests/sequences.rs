@@ -5,9 +5,10 @@
 mod common;
 
 use common::{Did, NOW, assigned, assigning, at, config, error, identity, step};
-use dps_core::message::{LinkError, RequestId, SignError, Status};
-use dps_core::{Action, Config, Instant, Misuse, Operation, Outcome, Payload, Registration, Reply, Signature};
-use dps_core::{UnixSeconds, WallAnchor};
+use dps_core::{
+    Action, Config, Instant, LinkError, Misuse, Operation, Outcome, Payload, Registration, Reply, RequestId, SignError,
+    Signature, Status, UnixSeconds, WallAnchor,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 

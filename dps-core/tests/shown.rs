@@ -4,10 +4,10 @@ mod common;
 
 use common::{assigned, at, config, error, identity, key, sent};
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::error::{ConfigError, Hint, IdProblem, KeyProblem, PayloadProblem};
-use dps_core::message::Authorization;
-use dps_core::text::TooSmall;
-use dps_core::{Endpoint, ErrorCode, IdScope, Outcome, Payload, Registration, RegistrationId, Signature, UnixSeconds};
+use dps_core::{
+    Authorization, ConfigError, Endpoint, ErrorCode, Hint, IdProblem, IdScope, KeyProblem, Outcome, Payload,
+    PayloadProblem, Registration, RegistrationId, Signature, TooSmall, UnixSeconds,
+};
 
 #[test]
 fn names_are_shown_as_they_were_given() {

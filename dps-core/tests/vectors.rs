@@ -1,8 +1,7 @@
 //! The data in `vectors/`, through the core's own types.
 
 use dps_core::credentials::{Resource, SasToken, derive_device_key};
-use dps_core::error::{ConfigError, IdProblem, KeyProblem};
-use dps_core::{IdScope, Key, RegistrationId, Signature, UnixSeconds};
+use dps_core::{ConfigError, IdProblem, IdScope, Key, KeyProblem, RegistrationId, Signature, UnixSeconds};
 
 use base64::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -28,7 +27,7 @@ fn entries<'v>(data: &'v Value, list: &str) -> &'v Vec<Value> {
 fn hmac_text(key: &[u8], message: &str) -> String {
     match Key::from_bytes(key) {
         Ok(key) => {
-            let mut text = [0; dps_core::secret::SIGNATURE_TEXT];
+            let mut text = [0; dps_core::limits::SIGNATURE_TEXT];
             key.sign(message.as_bytes()).write_base64(&mut text);
             String::from_utf8(text.to_vec()).unwrap()
         }
@@ -44,7 +43,7 @@ fn decoded(key: &str) -> Vec<u8> {
 }
 
 fn key_text(key: &Key) -> String {
-    let mut text = [0; dps_core::secret::KEY_TEXT_MAX];
+    let mut text = [0; dps_core::limits::KEY_TEXT_MAX];
     key.write_base64(&mut text).unwrap().into()
 }
 

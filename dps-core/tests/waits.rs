@@ -3,8 +3,7 @@
 mod common;
 
 use common::{Did, Sent, assigned, assigning, at, config, default_config, error, failure, identity, sent, step};
-use dps_core::message::LinkError;
-use dps_core::{ErrorCode, Millis, Outcome, Registration, Reply, Verdict};
+use dps_core::{ErrorCode, LinkError, Millis, Outcome, Registration, Reply, Verdict};
 
 /// Answers the register call with `reply`, or the first poll when `on_poll`, at 1 s, and gives the wait that follows.
 fn wait_after(config: dps_core::Config, reply: &Reply<'_>, on_poll: bool) -> Did {

@@ -5,8 +5,9 @@ mod common;
 use common::{at, identity};
 use dps_core::codec::http::wire::{scan, write_request};
 use dps_core::codec::http::{self, DEFAULT_API_VERSION};
-use dps_core::message::{Authorization, Call, LinkError, RequestId, Status};
-use dps_core::{ByteStr, Endpoint, Payload, RegistrationId, Reply, Request};
+use dps_core::{
+    Authorization, ByteStr, Call, Endpoint, LinkError, Payload, RegistrationId, Reply, Request, RequestId, Status,
+};
 use proptest::prelude::*;
 
 fn request(call: Call<'static>) -> Request<'static> {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::file;
 use dps_core::Key;
-use dps_core::secret::{KEY_MAX, KEY_MIN};
+use dps_core::limits::{KEY_MAX, KEY_MIN};
 use x509_parser::pem::Pem;
 use zeroize::Zeroizing;
 

@@ -1,7 +1,6 @@
 //! What can be wrong in a file, by what name, and how bad it is.
 
-use dps_core::ConfigError;
-use dps_core::error::KeyProblem;
+use dps_core::{ConfigError, KeyProblem};
 
 use crate::finding::Severity;
 use crate::version::{EdgeVersion, Format};

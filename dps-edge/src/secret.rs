@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dps_core::Key;
-use dps_core::secret::KEY_TEXT_MAX;
+use dps_core::limits::KEY_TEXT_MAX;
 use zeroize::Zeroizing;
 
 /// A text that is wiped when dropped and shown only by [`expose`](Self::expose).

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey, file};
 use dps_core::ErrorCode;
-use dps_core::message::MESSAGE_MAX;
+use dps_core::limits::MESSAGE_MAX;
 
 use crate::files;
 use crate::model::{Attestation, KeySource, Provisioning};

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dps_core::codec::http::{DEFAULT_PORT, Head, date, read_reply};
-use dps_core::message::Call;
-use dps_core::{ByteStr, Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
+use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
 use dps_net::{Classified, CurrentPhase, Phase, Proxy, open_tunnel};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use dps_core::codec::http::{method, write_body, write_target};
-use dps_core::text::Text;
-use dps_core::{LinkError, Request};
+use dps_core::{LinkError, Request, Text};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, Url};
 use zeroize::Zeroizing;

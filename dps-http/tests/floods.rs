@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dps_core::message::{Call, LinkError, RequestId};
-use dps_core::{Endpoint, IdScope, Identity, Instant, Link, RegistrationId, Request};
+use dps_core::{Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, RegistrationId, Request, RequestId};
 use dps_http::{HttpLink, HttpOptions};
 use dps_net::{Roots, client_config, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use dps_core::message::{Authorization, Call, LinkError, Payload, RequestId, Status};
-use dps_core::{Endpoint, IdScope, Identity, Instant, Link, Millis, RegistrationId, Request, UnixSeconds};
+use dps_core::{
+    Authorization, Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, Millis, Payload, RegistrationId,
+    Request, RequestId, Status, UnixSeconds,
+};
 use dps_http::{HttpLink, HttpOptions};
 use dps_net::{Roots, client_config, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -6,8 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use dps_core::message::Call;
-use dps_core::{ByteStr, Instant, Link, LinkError, Millis, Reply, Request};
+use dps_core::{ByteStr, Call, Instant, Link, LinkError, Millis, Reply, Request};
 use dps_net::{Classified, CurrentPhase, Dialer, Phase};
 use tracing::debug;
 

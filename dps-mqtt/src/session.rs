@@ -2,8 +2,7 @@
 //! request. Made with one token; a new token needs a new session.
 
 use dps_core::codec::mqtt::{self, SUBSCRIBE_FILTER, Topic};
-use dps_core::text::Text;
-use dps_core::{LinkError, Reply, Request};
+use dps_core::{LinkError, Reply, Request, Text};
 use dps_net::{Classified, Dialer};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeReasonCode};
@@ -199,7 +198,7 @@ fn written(write: impl Fn(&mut Text<'_>)) -> Result<String, Classified> {
     let mut bytes = vec![0; measure.len()];
     let mut text = Text::new(&mut bytes);
     write(&mut text);
-    let too_small = |short: dps_core::text::TooSmall| {
+    let too_small = |short: dps_core::TooSmall| {
         found(LinkError::RequestTooLarge { needed: short.needed }, "the request does not fit")
     };
     text.finish().map(str::to_owned).map_err(too_small)

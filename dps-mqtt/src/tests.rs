@@ -5,8 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use dps_core::message::{Call, RequestId};
-use dps_core::{Endpoint, IdScope, Identity, Instant, Link, LinkError, RegistrationId, Request};
+use dps_core::{Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, RegistrationId, Request, RequestId};
 use dps_net::{Dialer, Roots, client_config};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

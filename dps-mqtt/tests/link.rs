@@ -7,8 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use dps_core::message::{Call, Status};
-use dps_core::{Instant, Link, LinkError, Millis};
+use dps_core::{Call, Instant, Link, LinkError, Millis, Status};
 use dps_mqtt::Framing;
 use server::{
     ASSIGNED, ASSIGNING, CONNECT, DISCONNECT, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE, Seen, Step, connack, server, suback,

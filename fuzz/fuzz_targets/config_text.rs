@@ -5,8 +5,7 @@
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine};
-use dps_core::error::{IdProblem, KeyProblem};
-use dps_core::{ConfigError, Endpoint, IdScope, Key, Operation, RegistrationId};
+use dps_core::{ConfigError, Endpoint, IdProblem, IdScope, Key, KeyProblem, Operation, RegistrationId};
 use dps_emulator::{IndividualEnrollment, Now, Service, ServiceOptions};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,9 +1,9 @@
 //! HTTP replies out of a buffer that fills: decided once, whatever the pieces, and the same however the body is framed.
 #![no_main]
 
+use dps_core::LinkError;
 use dps_core::codec::http::wire::scan;
-use dps_core::message::LinkError;
-use dps_core::schema::json;
+use dps_core::internal::schema::json;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 

@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use dps_core::ByteStr;
-use dps_core::message::{Body, Status};
-use dps_core::schema::find::{find_element, find_string};
-use dps_core::schema::json::{self, DEPTH_MAX};
-use dps_core::schema::read_body;
+use dps_core::internal::schema::find::{find_element, find_string};
+use dps_core::internal::schema::json::{self, DEPTH_MAX};
+use dps_core::internal::schema::read_body;
+use dps_core::{Body, ByteStr, Status};
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;

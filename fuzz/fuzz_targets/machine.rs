@@ -1,12 +1,11 @@
 //! Calls of the machine in any order, at any time: what it promises its driver holds after each of them.
 #![no_main]
 
-use dps_core::message::{Call, LinkError, RequestId, SignError, Status};
-use dps_core::registration::storage_size;
 use dps_core::{
-    Action, ByteStr, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Millis, Misuse, Operation, Outcome,
+    Action, ByteStr, Call, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, LinkError, Millis, Misuse,
+    Operation, Outcome, Registration, RegistrationId, Reply, RequestId, SignError, Signature, Status, UnixSeconds,
+    WallAnchor, storage_size,
 };
-use dps_core::{Registration, RegistrationId, Reply, Signature, UnixSeconds, WallAnchor};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 

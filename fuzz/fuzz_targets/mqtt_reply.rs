@@ -4,8 +4,7 @@
 
 use dps_core::codec::http::{self, Head};
 use dps_core::codec::mqtt::{Topic, parse_topic, read_reply};
-use dps_core::message::RequestId;
-use dps_core::{ByteStr, Millis};
+use dps_core::{ByteStr, Millis, RequestId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

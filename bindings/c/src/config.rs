@@ -1,8 +1,8 @@
 //! What to register, and how patiently: the machine's policy as C fills it in.
 
-use dps_core::error::KeyEvidence;
-use dps_core::registration::storage_size;
-use dps_core::{Config, Endpoint, ErrorCode, IdScope, Identity, Millis, Payload, RegistrationId};
+use dps_core::{
+    Config, Endpoint, ErrorCode, IdScope, Identity, KeyEvidence, Millis, Payload, RegistrationId, storage_size,
+};
 
 use crate::input::{Input, input, set_to_zero};
 use crate::memory::{bytes, dps_span, output};

@@ -1,7 +1,7 @@
 //! Keys and tokens as text, for firmware with a state machine of its own: each function stands alone and needs no object.
 
 use dps_core::credentials::SasToken;
-use dps_core::secret::SIGNATURE_TEXT;
+use dps_core::limits::SIGNATURE_TEXT;
 use dps_core::{ErrorCode, Key, RegistrationId, UnixSeconds};
 
 use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};

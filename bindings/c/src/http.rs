@@ -2,8 +2,7 @@
 //! without, and the reading of replies. TLS and sockets are the firmware's.
 
 use dps_core::codec::http::{self, wire};
-use dps_core::message::{LinkError, Reply, RequestId};
-use dps_core::{ByteStr, ErrorCode, Instant, Misuse, Registration};
+use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Registration, Reply, RequestId};
 
 use crate::input::{Input, input};
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value_mut, write_text};

@@ -1,7 +1,7 @@
 //! Symmetric keys in the caller's memory: read, derive, sign, wipe.
 
-use dps_core::secret::{KEY_TEXT_MAX, Signature};
-use dps_core::{ErrorCode, Key, RegistrationId};
+use dps_core::limits::KEY_TEXT_MAX;
+use dps_core::{ErrorCode, Key, RegistrationId, Signature};
 
 use crate::memory::{Object, buffer, bytes, clear, dps_buffer, dps_span, make, output, shared, value, write_text};
 use crate::result::{Outcome, Refused, done, dps_result};

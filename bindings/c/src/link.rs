@@ -1,7 +1,6 @@
 //! Why there is no reply, in the catalogue's numbers.
 
-use dps_core::message::RequestId;
-use dps_core::{ErrorCode, Instant};
+use dps_core::{ErrorCode, Instant, RequestId};
 
 use crate::memory::value_mut;
 use crate::registration::dps_registration;

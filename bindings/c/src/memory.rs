@@ -7,8 +7,7 @@
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
 
-use dps_core::text::Text;
-use dps_core::{ByteStr, ErrorCode};
+use dps_core::{ByteStr, ErrorCode, Text};
 
 use crate::result::{Outcome, Refused};
 

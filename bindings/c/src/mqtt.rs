@@ -2,8 +2,7 @@
 //! business of the firmware's MQTT library.
 
 use dps_core::codec::mqtt;
-use dps_core::message::Call;
-use dps_core::{ErrorCode, Instant};
+use dps_core::{Call, ErrorCode, Instant};
 
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
 use crate::registration::{dps_registration, pending};

@@ -1,8 +1,6 @@
 //! How a registration ended, as C reads it.
 
-use dps_core::error::ReplyProblem;
-use dps_core::message::Status;
-use dps_core::{ErrorCode, Failure, Hint, Verdict};
+use dps_core::{ErrorCode, Failure, Hint, ReplyProblem, Status, Verdict};
 
 use crate::memory::{dps_span, output, value};
 use crate::registration::dps_registration;

@@ -1,7 +1,8 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
-use dps_core::message::{Call, Request, RequestId, SignError};
-use dps_core::{ErrorCode, Instant, Operation, Registration, UnixSeconds, WallAnchor};
+use dps_core::{
+    Call, ErrorCode, Instant, Operation, Registration, Request, RequestId, SignError, UnixSeconds, WallAnchor,
+};
 
 use crate::action::{dps_action, dps_call};
 use crate::config::dps_config;

@@ -5,8 +5,7 @@
 use core::mem::MaybeUninit;
 use core::num::NonZero;
 
-use dps_core::text::TooSmall;
-use dps_core::{ConfigError, ErrorCode, Family, Misuse};
+use dps_core::{ConfigError, ErrorCode, Family, Misuse, TooSmall};
 
 use crate::memory::dps_span;
 

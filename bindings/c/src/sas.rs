@@ -1,8 +1,7 @@
 //! SAS tokens by hand: for a hub, or for who needs one without a registration. The machine makes its own.
 
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::text::ByteStr;
-use dps_core::{ErrorCode, IdScope, RegistrationId, UnixSeconds};
+use dps_core::{ByteStr, ErrorCode, IdScope, RegistrationId, UnixSeconds};
 
 use crate::input::{Input, input};
 use crate::key::dps_signature;

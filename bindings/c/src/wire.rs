@@ -2,10 +2,8 @@
 //! own. Each function stands alone; none needs an object.
 
 use dps_core::codec::mqtt;
-use dps_core::ids::is_operation_id;
-use dps_core::message::{Call, Reply, RequestId};
-use dps_core::text::Text;
-use dps_core::{ByteStr, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, schema};
+use dps_core::internal::{is_operation_id, schema};
+use dps_core::{ByteStr, Call, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, Reply, RequestId, Text};
 
 use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
 use crate::outcome::{dps_status, status};

@@ -140,7 +140,7 @@ fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Key> {
 }
 
 fn to_base64(key: &Key) -> Secret {
-    let mut buffer = Zeroizing::new([0; dps_client::core::secret::KEY_TEXT_MAX]);
+    let mut buffer = Zeroizing::new([0; dps_client::core::limits::KEY_TEXT_MAX]);
     // The buffer holds the longest key there is.
     key.write_base64(buffer.as_mut_slice()).unwrap_or_default().into()
 }

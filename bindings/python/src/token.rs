@@ -72,7 +72,7 @@ pub(crate) fn sas_token(
     };
     let key = check(py, "key", Key::from_base64(secret_argument("key", key)?.trim()))?;
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-    let too_small = |short: dps_client::core::text::TooSmall| PyValueError::new_err(short.to_string());
+    let too_small = |short: dps_client::core::TooSmall| PyValueError::new_err(short.to_string());
     let token = SasToken::prepare(&resource, expiry(expires_at, life)?, &mut buffer).map_err(too_small)?;
     let signature = key.sign(token.to_sign());
     Ok(token.finish(&signature).as_str().to_owned())

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dps_core::credentials::Resource;
-use dps_core::message::LinkError;
-use dps_core::text::{Text, percent_len};
-use dps_core::{Endpoint, ErrorCode};
+use dps_core::internal::percent_len;
+use dps_core::{Endpoint, ErrorCode, LinkError, Text};
 use dps_net::{Proxy, ProxyChoice, Resolver, Roots};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};

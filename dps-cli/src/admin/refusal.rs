@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use dps_core::message::LinkError;
-use dps_core::{ErrorCode, Hint, Millis, Verdict};
+use dps_core::{ErrorCode, Hint, LinkError, Millis, Verdict};
 use serde::Deserialize;
 
 use crate::failure::Failure;

@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use dps_client::{Probe, ProvisioningClient, SymmetricKey};
-use dps_core::message::LinkError;
-use dps_core::{Key, RegistrationId};
+use dps_core::{Key, LinkError, RegistrationId};
 
 use super::budget::Budget;
 use crate::connection::Connection;

@@ -1,8 +1,7 @@
 //! What the service has on record of the device: where it was assigned, or why it was not.
 
 use dps_client::{Probe, RegistrationRecord};
-use dps_core::message::Status;
-use dps_core::{ErrorCode, Hint};
+use dps_core::{ErrorCode, Hint, Status};
 use serde_json::json;
 
 use super::report::{Check, CheckId};

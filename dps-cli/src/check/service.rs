@@ -3,8 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::{Answer, Probe};
-use dps_core::message::LinkError;
-use dps_core::{ErrorCode, Key, RegistrationId};
+use dps_core::{ErrorCode, Key, LinkError, RegistrationId};
 use serde_json::json;
 
 use super::asker::{Asker, Verdict, verdict};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dps_client::{GroupDeriver, file};
 use dps_core::credentials::derive_device_key;
-use dps_core::secret::KEY_TEXT_MAX;
+use dps_core::limits::KEY_TEXT_MAX;
 use dps_core::{Key, RegistrationId};
 use serde::Serialize;
 use zeroize::Zeroizing;

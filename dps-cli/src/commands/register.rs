@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dps_client::{Assignment, Progress, ProgressObserver, ProvisioningClientBuilder, SecretText, file};
-use dps_core::ErrorCode;
-use dps_core::message::{MESSAGE_MAX, Payload};
+use dps_core::limits::MESSAGE_MAX;
+use dps_core::{ErrorCode, Payload};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;

@@ -52,7 +52,7 @@ pub fn find(body: &[u8], path: &[&str]) -> Option<usize> {
 /// string.
 ///
 /// ```
-/// # use dps_core::schema::find::find_string;
+/// # use dps_core::internal::schema::find::find_string;
 /// let mut body = *br#"{"message":"TPM","authenticationKey":"AC\u0034\/AQ=="}"#;
 /// let challenge = find_string(&mut body, &["authenticationKey"]).map(|range| &body[range]);
 /// assert_eq!(challenge, Some(&b"AC4/AQ=="[..]));
@@ -67,7 +67,7 @@ pub fn find_string(body: &mut [u8], path: &[&str]) -> Option<Range<usize>> {
 /// such member, it is not an array, the array has no such element, or that is not a string.
 ///
 /// ```
-/// # use dps_core::schema::find::find_element;
+/// # use dps_core::internal::schema::find::find_element;
 /// let mut body = *br#"{"registrationState":{"issuedCertificateChain":["MIIB","MI\u0049C"]}}"#;
 /// let path = ["registrationState", "issuedCertificateChain"];
 /// let root = find_element(&mut body, &path, 1).map(|range| &body[range]);

@@ -9,10 +9,9 @@ mod utf8;
 
 use thiserror::Error;
 
-pub use base64::decode_base64;
-pub(crate) use base64::is_hex;
+pub(crate) use base64::{decode_base64, is_hex};
 pub use byte_str::ByteStr;
-pub use utf8::is_utf8;
+pub(crate) use utf8::is_utf8;
 
 /// The buffer is too small for what was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -26,13 +25,13 @@ pub struct TooSmall {
 /// A writer into a buffer of fixed size.
 ///
 /// ```
-/// use dps_core::text::Text;
+/// use dps_core::Text;
 /// let mut buffer = [0; 16];
 /// let mut text = Text::new(&mut buffer);
 /// text.push("id=");
 /// text.push_percent("a/b");
 /// assert_eq!(text.finish()?, "id=a%2Fb");
-/// # Ok::<(), dps_core::text::TooSmall>(())
+/// # Ok::<(), dps_core::TooSmall>(())
 /// ```
 #[derive(Debug)]
 pub struct Text<'b> {

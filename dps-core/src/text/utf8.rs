@@ -2,7 +2,7 @@
 
 /// Whether `bytes` are UTF-8 (RFC 3629, section 3).
 #[must_use]
-pub fn is_utf8(bytes: &[u8]) -> bool {
+pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
     let mut rest = bytes.iter();
     while let Some(first) = rest.next() {
         // As many as the character has bytes, but none for ASCII.

@@ -2,9 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use dps_core::message::{Body, Call, RequestId, Status};
-use dps_core::{Action, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Key, Outcome, Registration};
-use dps_core::{Millis, RegistrationId, Reply, UnixSeconds, Verdict, WallAnchor};
+use dps_core::{
+    Action, Body, Call, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, Key, Millis, Outcome, Registration,
+    RegistrationId, Reply, RequestId, Status, UnixSeconds, Verdict, WallAnchor,
+};
 
 /// 2026-01-01T00:00:00Z.
 pub const NOW: UnixSeconds = UnixSeconds::new(1_767_225_600);

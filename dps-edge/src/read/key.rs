@@ -1,7 +1,6 @@
 //! Symmetric keys: inline, in a file, in a token; and what people put there instead.
 
-use dps_core::error::KeyProblem;
-use dps_core::{ConfigError, Key};
+use dps_core::{ConfigError, Key, KeyProblem};
 
 use super::Reader;
 use super::section::{Found, Section};

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dps_core::message::{Authorization, Call, RequestId};
-use dps_core::{Endpoint, IdScope, Identity, Instant, RegistrationId, Request};
+use dps_core::{Authorization, Call, Endpoint, IdScope, Identity, Instant, RegistrationId, Request, RequestId};
 use dps_mqtt::{Framing, MqttLink, MqttOptions};
 use dps_net::{Dialer, Roots, client_config, crypto_provider};
 use futures_util::{SinkExt, StreamExt};

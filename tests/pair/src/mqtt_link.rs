@@ -8,9 +8,7 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use dps_core::codec::mqtt::{self, DEFAULT_API_VERSION, SUBSCRIBE_FILTER};
-use dps_core::message::Call;
-use dps_core::text::Text;
-use dps_core::{Instant, Link, LinkError, Reply, Request};
+use dps_core::{Call, Instant, Link, LinkError, Reply, Request, Text};
 use dps_emulator::Flood;
 use dps_emulator::mqtt::{Effect, Session};
 use rumqttc::mqttbytes::v4::{Connect, Packet, PubAck, Publish, Subscribe, SubscribeReasonCode};

@@ -3,9 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use dps_core::link::Progress;
-use dps_core::message::Call;
-use dps_core::{Config, ErrorCode, Instant, Link, Operation, Outcome, Registration, drive};
+use dps_core::{Call, Config, ErrorCode, Instant, Link, Operation, Outcome, Progress, Registration, drive};
 use dps_emulator::{RetryAfter, ServiceOptions};
 use pair::{End, Scene, scene};
 

@@ -1,8 +1,7 @@
 //! The same conversation over MQTT: what is said, how often, and what the protocol alone can do to it.
 
 use dps_core::credentials::derive_device_key;
-use dps_core::error::Hint;
-use dps_core::{ErrorCode, Key, Millis, Payload, Registration, RegistrationId, Verdict};
+use dps_core::{ErrorCode, Hint, Key, Millis, Payload, Registration, RegistrationId, Verdict};
 use dps_emulator::{At, Fault, RetryAfter, Scope, ServiceOptions};
 use pair::scene::{GROUP_KEY, ID_SCOPE};
 use pair::{End, MqttPairLink, Scene};

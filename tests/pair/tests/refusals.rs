@@ -1,7 +1,6 @@
 //! What a device is told when the service says no: the right code, hints in the right order, at once.
 
-use dps_core::error::KeyEvidence;
-use dps_core::{ErrorCode, Hint, Key, Verdict};
+use dps_core::{ErrorCode, Hint, Key, KeyEvidence, Verdict};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, RefusalReason, ServiceOptions, SymmetricKey};
 use pair::scene::{DEVICE_KEY, GROUP_KEY, ID_SCOPE};
 use pair::{End, Scene};

@@ -7,8 +7,7 @@
 use std::cell::RefCell;
 
 use dps_core::codec::http::{DEFAULT_API_VERSION, Head, read_reply};
-use dps_core::message::Call;
-use dps_core::{Link, LinkError, Reply, Request};
+use dps_core::{Call, Link, LinkError, Reply, Request};
 use dps_emulator::{Caller, Now, Protocol, RetryAfter, Service};
 use pair::World;
 use pair::world::SERVICE_EPOCH;

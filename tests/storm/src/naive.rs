@@ -6,8 +6,7 @@
 use std::cell::RefCell;
 
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::message::{Authorization, Call, RequestId, Status};
-use dps_core::{Instant, Request, UnixSeconds};
+use dps_core::{Authorization, Call, Instant, Request, RequestId, Status, UnixSeconds};
 use pair::world::SERVICE_EPOCH;
 
 use crate::device::{id, identity, key};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use dps_core::error::KeyEvidence;
-use dps_core::{Config, Link, Millis, Registration};
+use dps_core::{Config, KeyEvidence, Link, Millis, Registration};
 use dps_emulator::ServiceOptions;
 
 use super::{Call, ClientSettings, Ending, Ran, Requests, Row, Transport};
