@@ -22,6 +22,13 @@ pub const MESSAGE_MAX: usize = 96 * 1024;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RequestId(u32);
 
+/// The number.
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 impl RequestId {
     /// The id with this number, as received back over the wire.
     #[must_use]
@@ -156,6 +163,26 @@ fn explain_payload(json: &str) -> PayloadProblem {
     }
 }
 
+impl<'a> TryFrom<&'a str> for Payload<'a> {
+    type Error = ConfigError;
+
+    fn try_from(json: &'a str) -> Result<Self, ConfigError> {
+        Self::new(json)
+    }
+}
+
+impl AsRef<str> for Payload<'_> {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<[u8]> for Payload<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl fmt::Debug for Payload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Payload({} bytes)", self.0.len())
@@ -268,6 +295,13 @@ impl Status {
             Self::Disabled => "disabled",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+/// The service's word.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

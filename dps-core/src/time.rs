@@ -209,6 +209,12 @@ impl AddAssign<Millis> for Instant {
     }
 }
 
+impl SubAssign<Millis> for Instant {
+    fn sub_assign(&mut self, wait: Millis) {
+        self.0 = self.0.saturating_sub(wait.get());
+    }
+}
+
 impl Sub for Instant {
     type Output = Millis;
 

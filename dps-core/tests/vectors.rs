@@ -160,6 +160,7 @@ fn what_is_refused_is_named() {
                 KeyProblem::LooksLikeToken => "token",
                 KeyProblem::LooksLikeAssignment => "assignment",
                 KeyProblem::LooksLikeHex => "hex",
+                other => panic!("{entry}: {other:?}"),
             },
             other => panic!("{entry}: {other:?}"),
         };

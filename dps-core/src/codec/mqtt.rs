@@ -71,6 +71,7 @@ pub fn write_payload(text: &mut Text<'_>, request: &Request<'_>) {
 
 /// What the topic of a reply tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Topic {
     /// The status, as HTTP's.
     pub status: u16,

@@ -4,7 +4,7 @@
 
 mod derive;
 pub(crate) mod hmac;
-pub mod sas;
+mod sas;
 
 pub use derive::derive_device_key;
 pub use sas::{Resource, SasToken};

@@ -14,7 +14,7 @@ use crate::time::UnixSeconds;
 
 const PREFIX: &[u8] = b"SharedAccessSignature sr=";
 /// The key name of a device's token at the provisioning service.
-pub const REGISTRATION_KEY_NAME: &str = "registration";
+const REGISTRATION_KEY_NAME: &str = "registration";
 const KEY_NAME_FIELD: &str = "&skn=";
 /// `&sig=`, a signature whose every base64 digit needs an escape, and `&se=`.
 const SIGNATURE_FIELD_MAX: usize = 5 + 44 * 3 + 4;
@@ -151,6 +151,7 @@ impl<'b> SasToken<'b> {
 
     /// The bytes to sign, for as long as the buffer lives.
     #[must_use]
+    #[doc(hidden)]
     pub fn into_to_sign(self) -> &'b [u8] {
         to_sign(self.buffer)
     }

@@ -2,6 +2,8 @@
 //!
 //! Numbers and names are a promise to C, Python and scripts: never changed, never used again.
 
+use core::fmt;
+
 use crate::error::line;
 
 /// Who has to act on a failure.
@@ -31,6 +33,13 @@ impl Family {
             Self::Service => "service",
             Self::Link => "link",
         }
+    }
+}
+
+/// The family's name.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -205,6 +214,15 @@ impl ErrorCode {
         }
     }
 }
+
+/// The sentence of [`ErrorCode::text`].
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
+impl core::error::Error for ErrorCode {}
 
 #[cfg(test)]
 mod tests {

@@ -122,6 +122,7 @@ pub enum PayloadProblem {
 /// What is wrong with a key. No part of the key is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum KeyProblem {
     /// Nothing was given.
     #[error("it is empty")]

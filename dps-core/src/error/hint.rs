@@ -2,6 +2,8 @@
 //!
 //! One answer of the service has many causes; hints name the likely ones in order and never pretend to know.
 
+use core::fmt;
+
 /// A likely cause and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -218,17 +220,23 @@ impl Hint {
     }
 }
 
+/// The sentence of [`Hint::text`].
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
 /// Up to eight hints, the likeliest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints([Option<Hint>; 8]);
 
 impl Hints {
     /// No hints.
-    pub const NONE: Self = Self([None; 8]);
+    pub(crate) const NONE: Self = Self([None; 8]);
 
     /// Adds a hint behind the others, unless it is there or all places are taken.
-    #[must_use]
-    pub fn with(mut self, hint: Hint) -> Self {
+    pub(crate) fn with(mut self, hint: Hint) -> Self {
         if !self.contains(hint)
             && let Some(free) = self.0.iter_mut().find(|place| place.is_none())
         {

@@ -16,6 +16,8 @@ pub use config::{ConfigError, IdProblem, KeyProblem, PayloadProblem};
 pub use hint::{Hint, Hints};
 pub use reply::ReplyProblem;
 
+use core::fmt;
+
 use thiserror::Error;
 
 use crate::time::Millis;
@@ -59,6 +61,17 @@ pub enum Verdict {
     After(Millis),
     /// It can work once the caller changes what it passed in: a configuration value, a buffer, the clock.
     Reconfigure,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("do not try again before something outside this device has changed"),
+            Self::After(Millis::ZERO) => f.write_str("try again now"),
+            Self::After(wait) => write!(f, "try again in {wait}"),
+            Self::Reconfigure => f.write_str("try again with another configuration, buffer or clock"),
+        }
+    }
 }
 
 /// A call that does not fit the machine's state. It changed nothing.

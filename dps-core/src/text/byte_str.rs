@@ -57,6 +57,12 @@ impl<'a> From<&'a str> for ByteStr<'a> {
     }
 }
 
+impl<'a> From<&'a [u8]> for ByteStr<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl AsRef<[u8]> for ByteStr<'_> {
     fn as_ref(&self) -> &[u8] {
         self.0
@@ -72,6 +78,18 @@ impl PartialEq<str> for ByteStr<'_> {
 impl PartialEq<&str> for ByteStr<'_> {
     fn eq(&self, other: &&str) -> bool {
         self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<ByteStr<'_>> for str {
+    fn eq(&self, other: &ByteStr<'_>) -> bool {
+        other == self
+    }
+}
+
+impl PartialEq<ByteStr<'_>> for &str {
+    fn eq(&self, other: &ByteStr<'_>) -> bool {
+        other == self
     }
 }
 

@@ -7,6 +7,8 @@ mod base64;
 mod byte_str;
 mod utf8;
 
+use core::fmt;
+
 use thiserror::Error;
 
 pub(crate) use base64::{decode_base64, is_hex};
@@ -145,6 +147,14 @@ impl<'b> Text<'b> {
     /// [`TooSmall`] with the size that would do.
     pub fn finish_len(self) -> Result<usize, TooSmall> {
         if self.len <= self.buffer.len() { Ok(self.len) } else { Err(TooSmall { needed: self.len }) }
+    }
+}
+
+/// Never fails: what finds no room is counted, as with the other ways to write.
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, string: &str) -> fmt::Result {
+        self.push_bytes(string.as_bytes());
+        Ok(())
     }
 }
 
