@@ -22,13 +22,7 @@ const TOPIC: &str = "$dps/registrations/res/200/?$rid=2&retry-after=3";
 
 fn request() -> Request<'static> {
     let authorization = Some(Authorization::new(TOKEN, 1));
-    Request::new(
-        RequestId::new(1),
-        Call::Register { payload: None },
-        identity(),
-        authorization,
-        Instant::from_millis(0),
-    )
+    Request::new(RequestId::new(1), Call::register(None), identity(), authorization, Instant::from_millis(0))
 }
 
 pub(crate) fn write_http() -> Box<dyn FnMut()> {

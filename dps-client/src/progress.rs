@@ -119,6 +119,7 @@ impl Progress {
                     Call::Register { .. } => "register",
                     Call::Status { .. } => "status",
                     Call::Lookup => "lookup",
+                    Call::Time => "time",
                     _ => return None,
                 },
             },

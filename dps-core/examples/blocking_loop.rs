@@ -8,7 +8,7 @@
 mod recorded;
 
 use dps_core::codec::http::{DEFAULT_API_VERSION, wire};
-use dps_core::{Action, Instant, Key, LinkError, Misuse, Registration, Reply, Request, storage_size};
+use dps_core::{Action, ActivateError, Instant, Key, LinkError, Misuse, Registration, Reply, Request, storage_size};
 
 /// What the loop needs of your platform.
 trait Platform {
@@ -38,6 +38,8 @@ fn register(
                     Err(error) => registration.handle_link_error(platform.now(), id, error)?,
                 }
             }
+            // Only for a TPM, which this device does not have.
+            Action::Activate { id, .. } => registration.handle_activate_error(platform.now(), id, ActivateError)?,
             Action::Wait { until } => platform.sleep_until(until),
             Action::Finished => return Ok(()),
         }

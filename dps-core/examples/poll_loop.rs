@@ -8,7 +8,9 @@
 mod recorded;
 
 use dps_core::codec::mqtt::{self, DEFAULT_API_VERSION, SUBSCRIBE_FILTER};
-use dps_core::{Action, Instant, Key, LinkError, Misuse, Registration, Request, Text, TooSmall, storage_size};
+use dps_core::{
+    Action, ActivateError, Instant, Key, LinkError, Misuse, Registration, Request, Text, TooSmall, storage_size,
+};
 
 /// How long one turn of the main loop takes.
 const TURN: u64 = 50;
@@ -46,6 +48,8 @@ fn main_loop(
                     registration.handle_link_error(now, id, error)?;
                 }
             }
+            // Only for a TPM, which this device does not have.
+            Action::Activate { id, .. } => registration.handle_activate_error(now, id, ActivateError)?,
             // Nothing to do before `until` but to look for the reply: other work goes on.
             Action::Wait { .. } => {}
             Action::Finished => return Ok(turns),

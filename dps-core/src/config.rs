@@ -3,7 +3,7 @@
 //! Limits are values here and not cargo features, since a prebuilt library cannot be rebuilt.
 
 use crate::error::KeyEvidence;
-use crate::time::{Millis, WallAnchor};
+use crate::time::{Millis, UnixSeconds, WallAnchor};
 
 /// The policy of one registration. [`Config::new`] has good defaults; each setter is named as its option.
 ///
@@ -23,6 +23,8 @@ pub struct Config {
     pub(crate) correct_clock: bool,
     pub(crate) seed: u32,
     pub(crate) wall: Option<WallAnchor>,
+    /// The earliest time that may be learned; zero where none may.
+    pub(crate) earliest: UnixSeconds,
     pub(crate) key: KeyEvidence,
 }
 
@@ -41,6 +43,7 @@ impl Config {
             correct_clock: false,
             seed: 0,
             wall: None,
+            earliest: UnixSeconds::new(0),
             key: KeyEvidence { length: None, derived_here: false },
         }
     }
@@ -111,11 +114,30 @@ impl Config {
         self
     }
 
+    /// Lets a registration over HTTPS learn the time from the service where no wall time is known: it first registers
+    /// without a token, and takes the `Date` of the refusal. Default: no; it fails with
+    /// [`ErrorCode::ClockNeeded`](crate::ErrorCode::ClockNeeded).
+    ///
+    /// For devices without a clock whose TLS decides by other means what to trust: without the time, nobody can tell that
+    /// a certificate has expired. A date before `earliest`, such as the time of the build, or more than 20 years after it
+    /// is not taken; zero stands for never. The time serves the tokens of this registration, which then live an hour at most. MQTT carries no
+    /// time.
+    #[must_use]
+    pub const fn learn_time(mut self, earliest: UnixSeconds) -> Self {
+        self.earliest = earliest;
+        self
+    }
+
     /// What is known of the key without being secret.
     #[must_use]
     pub const fn key_evidence(mut self, key: KeyEvidence) -> Self {
         self.key = key;
         self
+    }
+
+    /// Whether the time may be learned from the service.
+    pub(crate) fn learns_time(&self) -> bool {
+        self.earliest > UnixSeconds::new(0)
     }
 
     /// The life of a token in whole seconds.

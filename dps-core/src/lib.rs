@@ -53,7 +53,9 @@ mod secret;
 mod text;
 mod time;
 
-pub use attestation::{Attestation, SymmetricKey};
+pub use attestation::{
+    Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest,
+};
 pub use config::Config;
 pub use error::{
     ConfigError, ErrorCode, Family, Hint, Hints, IdProblem, KeyEvidence, KeyProblem, Misuse, PayloadProblem,
@@ -61,7 +63,9 @@ pub use error::{
 };
 pub use ids::{Endpoint, IdScope, Identity, RegistrationId};
 pub use link::{Link, Observer, Progress, Signer, Timer, drive};
-pub use message::{Authorization, Body, Call, LinkError, Payload, Reply, Request, RequestId, SignError, Status};
+pub use message::{
+    ActivateError, Authorization, Body, Call, LinkError, Members, Payload, Reply, Request, RequestId, SignError, Status,
+};
 pub use registration::{Action, Assignment, Failure, Operation, Outcome, Record, Registration, storage_size};
 pub use secret::{Key, Signature};
 pub use text::{ByteStr, Text, TooSmall};

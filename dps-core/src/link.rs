@@ -10,7 +10,7 @@ use core::task::Poll;
 
 use crate::attestation::Attestation;
 use crate::error::ErrorCode;
-use crate::message::{LinkError, SignError};
+use crate::message::{ActivateError, LinkError, SignError};
 use crate::message::{Reply, Request};
 use crate::registration::{Action, Operation, Registration};
 use crate::secret::Signature;
@@ -62,6 +62,16 @@ pub trait Signer {
     /// # Errors
     /// [`SignError`]; the registration ends with it.
     async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError>;
+
+    /// Makes the key that `challenge` holds the one that [`Signer::sign`] uses from now on. Only a TPM can; the default
+    /// is an error.
+    ///
+    /// # Errors
+    /// [`ActivateError`]; the registration ends with it.
+    async fn activate(&mut self, challenge: &[u8]) -> Result<(), ActivateError> {
+        let _ = challenge;
+        Err(ActivateError)
+    }
 }
 
 impl Signer for crate::secret::Key {
@@ -74,6 +84,8 @@ impl Signer for crate::secret::Key {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Progress<'a> {
+    /// The challenge of the service is being activated.
+    Activating,
     /// A token is being signed.
     Signing,
     /// A request is being sent.
@@ -146,6 +158,23 @@ pub async fn drive<A, L, T, S, O>(
                 let _ = match answer {
                     Some(Ok(signature)) => registration.handle_signature(now, id, &signature),
                     Some(Err(error)) => registration.handle_sign_error(now, id, error),
+                    None => Ok(()),
+                };
+            }
+            Action::Activate { id, respond_by } => {
+                let told = within(timer, respond_by, observer.observe(now, Progress::Activating)).await;
+                if let Some(code) = stopped(told) {
+                    registration.stop(code);
+                    continue;
+                }
+                let answer = match registration.challenge(buffer) {
+                    Some(challenge) => within(timer, respond_by, signer.activate(challenge)).await,
+                    None => Some(Err(ActivateError)),
+                };
+                let now = timer.now();
+                let _ = match answer {
+                    Some(Ok(())) => registration.handle_activation(now, id),
+                    Some(Err(error)) => registration.handle_activate_error(now, id, error),
                     None => Ok(()),
                 };
             }

@@ -60,13 +60,16 @@ pub struct Request<'a> {
 }
 
 /// What is asked of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Call<'a> {
-    /// Register the device.
+    /// Register the device; [`Call::register`] makes one.
+    #[non_exhaustive]
     Register {
         /// What the allocation webhook is to see.
         payload: Option<Payload<'a>>,
+        /// What else the body has.
+        members: Members<'a>,
     },
     /// Ask how a registration is getting on.
     Status {
@@ -75,7 +78,54 @@ pub enum Call<'a> {
     },
     /// Ask for the device's record without registering. HTTPS only.
     Lookup,
+    /// Register without a token and without anything of the device's, to learn the time from the `Date` of the refusal.
+    /// HTTPS only: a link that carries no time answers [`LinkError::Unsupported`].
+    Time,
 }
+
+impl<'a> Call<'a> {
+    /// Register the device, with what the allocation webhook is to see.
+    #[must_use]
+    pub const fn register(payload: Option<Payload<'a>>) -> Self {
+        Self::Register { payload, members: Members(&NoMembers) }
+    }
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Register { payload, .. } => {
+                f.debug_struct("Register").field("payload", payload).finish_non_exhaustive()
+            }
+            Self::Status { operation_id } => f.debug_struct("Status").field("operation_id", operation_id).finish(),
+            Self::Lookup => f.write_str("Lookup"),
+            Self::Time => f.write_str("Time"),
+        }
+    }
+}
+
+/// What the body of a registration has besides the registration id and the payload: an attestation's members, and a
+/// certificate request. A codec writes them.
+#[derive(Clone, Copy)]
+pub struct Members<'a>(pub(crate) &'a dyn WriteMembers);
+
+pub(crate) use sealed::WriteMembers;
+
+mod sealed {
+    use crate::text::Text;
+
+    /// Members of a registration's body. Behind a trait object, so that an application which sends none links none.
+    pub trait WriteMembers: Sync {
+        /// Writes them, each with a comma before it. Where they cannot be read, the text fails.
+        fn write_members(&self, text: &mut Text<'_>) {
+            let _ = text;
+        }
+    }
+}
+
+struct NoMembers;
+
+impl WriteMembers for NoMembers {}
 
 /// A token, and which one it is.
 #[derive(Clone, Copy)]
@@ -227,7 +277,25 @@ pub struct Body<'b> {
     pub timestamp: Option<ByteStr<'b>>,
     /// Where the custom payload's JSON text stands in the reply buffer.
     pub payload: Option<Range<usize>>,
+    /// For members that only some callers need.
+    pub(crate) json: Json<'b>,
 }
+
+/// The JSON text of a body, and where it starts in the reply buffer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Json<'b> {
+    pub(crate) text: &'b [u8],
+    pub(crate) start: usize,
+}
+
+/// Bodies are equal when they say the same, however it was written.
+impl PartialEq for Json<'_> {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Json<'_> {}
 
 impl Body<'_> {
     /// Checks the names that later become part of a URI, a connection string or a line on a terminal: the hub is a host
@@ -419,3 +487,9 @@ pub(crate) const fn code_of_connack(code: usize) -> ErrorCode {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("the signer failed")]
 pub struct SignError;
+
+/// Why a challenge was not activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[error("the challenge was not activated")]
+pub struct ActivateError;

@@ -22,7 +22,7 @@ fn written(request: &Request<'_>) -> String {
 
 #[test]
 fn requests_are_written_as_the_service_expects_them() {
-    let register = Call::Register { payload: Some(Payload::new("{\"model\":7}").unwrap()) };
+    let register = Call::register(Some(Payload::new("{\"model\":7}").unwrap()));
     assert_eq!(
         written(&request(register)),
         "PUT /0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01 HTTP/1.1\r\n\
@@ -45,7 +45,7 @@ fn requests_are_written_as_the_service_expects_them() {
 
 #[test]
 fn a_request_that_does_not_fit_says_how_much_would() {
-    let register = request(Call::Register { payload: None });
+    let register = request(Call::register(None));
     let needed = written(&register).len();
     let mut out = vec![0; needed - 1];
     assert_eq!(write_request(&register, DEFAULT_API_VERSION, "dps/0", &mut out).unwrap_err().needed, needed);

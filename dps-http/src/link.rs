@@ -261,6 +261,7 @@ fn call_name(call: &Call<'_>) -> &'static str {
         Call::Register { .. } => "register",
         Call::Status { .. } => "status",
         Call::Lookup => "lookup",
+        Call::Time => "time",
         _ => "other",
     }
 }

@@ -113,7 +113,7 @@ fn request(endpoint: &str) -> Request<'_> {
         id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
         registration_id: RegistrationId::new("dev-01").unwrap(),
     };
-    Request::new(RequestId::new(1), Call::Register { payload: None }, identity, None, Instant::from_millis(30_000))
+    Request::new(RequestId::new(1), Call::register(None), identity, None, Instant::from_millis(30_000))
 }
 
 /// Takes one connection, reads once, and floods until the client is gone, or closes where there is nothing to repeat:

@@ -107,7 +107,7 @@ async fn error_of(reply: &'static str) -> LinkError {
     let server = server(vec![Do::AnswerAndClose(reply)]).await;
     let mut buffer = [0; 1024];
     let mut link = server.link();
-    let error = link.exchange(&server.request(Call::Register { payload: None }), &mut buffer).await.unwrap_err();
+    let error = link.exchange(&server.request(Call::register(None)), &mut buffer).await.unwrap_err();
     assert!(link.last_error_detail().is_some_and(|detail| !detail.is_empty()), "{error}");
     error
 }
@@ -117,8 +117,7 @@ async fn requests_are_as_the_service_wants_them() {
     let mut server = server(vec![Do::Answer(ASSIGNING); 3]).await;
     let mut link = server.link();
     let payload = Payload::new(r#"{"line":7}"#).unwrap();
-    let calls =
-        [Call::Register { payload: Some(payload) }, Call::Status { operation_id: "5.0/x".into() }, Call::Lookup];
+    let calls = [Call::register(Some(payload)), Call::Status { operation_id: "5.0/x".into() }, Call::Lookup];
     for call in calls {
         let mut buffer = [0; 1024];
         let reply = link.exchange(&server.request(call), &mut buffer).await.unwrap();
@@ -151,7 +150,7 @@ async fn a_connection_that_was_closed_between_polls_is_replaced() {
     let mut server = server(vec![Do::AnswerAndClose(ASSIGNING), Do::Answer(ASSIGNING)]).await;
     let mut link = server.link();
     let mut buffer = [0; 1024];
-    link.exchange(&server.request(Call::Register { payload: None }), &mut buffer).await.unwrap();
+    link.exchange(&server.request(Call::register(None)), &mut buffer).await.unwrap();
     // A close that crosses the next request shows as a cut, which the machine tries again.
     let status = server.request(Call::Status { operation_id: "5.0".into() });
     let replied = match link.exchange(&status, &mut buffer).await {
@@ -195,7 +194,7 @@ async fn the_detail_says_what_was_wrong_with_an_answer() {
     ] {
         let server = server(vec![Do::AnswerAndClose(answer)]).await;
         let mut link = server.link();
-        let request = server.request(Call::Register { payload: None });
+        let request = server.request(Call::register(None));
         assert_eq!(link.exchange(&request, &mut [0; 64]).await.unwrap_err(), LinkError::InvalidReply);
         assert_eq!(link.last_error_detail(), Some(words));
     }
@@ -229,7 +228,7 @@ async fn an_error_with_a_page_of_html_is_still_an_answer() {
     let page = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 6\r\n\r\n<html>";
     let server = server(vec![Do::Answer(page)]).await;
     let mut buffer = [0; 64];
-    let request = server.request(Call::Register { payload: None });
+    let request = server.request(Call::register(None));
     let mut link = server.link();
     let reply = link.exchange(&request, &mut buffer).await.unwrap();
     assert_eq!((reply.status, reply.retry_after), (503, Some(Millis::from_secs(7))));

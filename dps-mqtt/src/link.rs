@@ -99,8 +99,12 @@ impl MqttLink {
         request: &Request<'_>,
         buffer: &'b mut [u8],
     ) -> Result<(Session, Reply<'b>), Classified> {
-        if let Call::Lookup = request.call {
-            return Err(found(LinkError::Unsupported, "the service has no lookup over MQTT; use HTTPS"));
+        match request.call {
+            Call::Lookup => {
+                return Err(found(LinkError::Unsupported, "the service has no lookup over MQTT; use HTTPS"));
+            }
+            Call::Time => return Err(found(LinkError::Unsupported, "MQTT carries no time; use HTTPS")),
+            _ => {}
         }
         let mut session = match self.session.take() {
             Some(session) if session.generation == generation(request) => {

@@ -36,7 +36,7 @@ fn request(id: u32, call: Call<'_>) -> Request<'_> {
 
 /// A link with a connection to a peer in memory.
 async fn link(io: DuplexStream, options: MqttOptions) -> MqttLink {
-    let session = Session::start(Box::new(io), &options, &request(1, Call::Register { payload: None })).await.unwrap();
+    let session = Session::start(Box::new(io), &options, &request(1, Call::register(None))).await.unwrap();
     let pem = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap().cert.pem();
     let tls = client_config(&Roots::replace_pem(pem.as_bytes()).unwrap()).unwrap();
     let mut link = MqttLink::new(Dialer::new(tls, None), options).unwrap();
@@ -100,7 +100,7 @@ async fn hint_of_six_hours_with_keep_alive_needs_one_connection() {
     });
     let mut link = link(ours, MqttOptions::default().keep_alive(Duration::from_secs(2))).await;
     let mut buffer = [0; 1024];
-    let first = link.exchange(&request(1, Call::Register { payload: None }), &mut buffer).await.unwrap();
+    let first = link.exchange(&request(1, Call::register(None)), &mut buffer).await.unwrap();
     assert_eq!(first.retry_after.map(dps_core::Millis::get), Some(21_600_000));
     let idle = timeout(6 * HOUR, link.idle(Instant::from_millis(0))).await;
     assert!(idle.is_err(), "the connection lives for six hours");
@@ -125,7 +125,7 @@ async fn packets_without_a_cause_are_bounded_by_the_minute_while_idle() {
         });
         let mut link = link(ours, MqttOptions::default().keep_alive(Duration::from_secs(65_535))).await;
         let mut buffer = [0; 1024];
-        link.exchange(&request(1, Call::Register { payload: None }), &mut buffer).await.unwrap();
+        link.exchange(&request(1, Call::register(None)), &mut buffer).await.unwrap();
         let idle = timeout(HOUR, link.idle(Instant::from_millis(0))).await;
         assert_eq!(idle.is_err(), lives, "one in {every:?}");
     }
@@ -142,7 +142,7 @@ async fn packets_without_a_cause_are_bounded_for_the_whole_of_an_exchange() {
     });
     let mut link = link(ours, MqttOptions::default().keep_alive(Duration::from_secs(65_535))).await;
     let mut buffer = [0; 1024];
-    let asked = request(1, Call::Register { payload: None });
+    let asked = request(1, Call::register(None));
     let ended = timeout(HOUR, link.exchange(&asked, &mut buffer)).await.expect("it gives up");
     assert_eq!(ended.unwrap_err(), LinkError::InvalidReply);
 }

@@ -223,6 +223,7 @@ impl Driver<'_> {
                 assert!(expiry >= wall.unix_at(by).plus(TOKEN_MARGIN_S).get(), "the token outlives the request");
                 self.asked(Pending { id, by, is_signature: false }, deadline);
             }
+            Action::Activate { .. } => panic!("only for a TPM"),
             Action::Wait { until } => assert!(!must_send && now < until && until <= deadline),
             Action::Finished => assert!(self.machine.outcome().is_some()),
         }

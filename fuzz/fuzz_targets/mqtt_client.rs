@@ -45,7 +45,7 @@ fn end(sent: &[u8], piece: usize, pipelined: bool) -> Result<(u16, Vec<u8>, Link
         id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
         registration_id: RegistrationId::new("dev-01").unwrap(),
     };
-    let call = Call::Register { payload: None };
+    let call = Call::register(None);
     let request = Request::new(RequestId::new(1), call, identity, None, Instant::from_millis(0));
     let options = MqttOptions::default().packet_cap(PACKET_CAP).pipelined(pipelined);
     let broker = Broker { sent: sent.to_vec(), at: 0, piece };

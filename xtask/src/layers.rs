@@ -35,7 +35,6 @@ const CRATES: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("time", &["text"]),
-    ("attestation", &[]),
     ("schema::json", &[]),
     ("credentials::hmac", &[]),
     ("error", &["text", "time"]),
@@ -44,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["error", "time"]),
     ("credentials", &["ids", "secret", "text", "time"]),
     ("message", &["error", "ids", "schema::json", "text", "time"]),
+    ("attestation", &["message", "schema", "text"]),
     ("registration", &["attestation", "config", "credentials", "error", "ids", "message", "secret", "text", "time"]),
     ("schema", &["ids", "message", "schema::json", "text"]),
     ("codec", &["ids", "message", "schema", "text", "time"]),

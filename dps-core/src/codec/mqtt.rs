@@ -40,7 +40,8 @@ pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version
     }
 }
 
-/// Writes the topic to publish a request to. A lookup has none: a link answers [`LinkError::Unsupported`] to it.
+/// Writes the topic to publish a request to. [`Call::Lookup`] and [`Call::Time`] have none: a link answers
+/// [`LinkError::Unsupported`] to them.
 pub fn write_topic(text: &mut Text<'_>, request: &Request<'_>) {
     write_call_topic(text, request.id, &request.call);
 }
@@ -50,7 +51,7 @@ pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
     let name = match call {
         Call::Register { .. } => "PUT/iotdps-register",
         Call::Status { .. } => "GET/iotdps-get-operationstatus",
-        Call::Lookup => return,
+        Call::Lookup | Call::Time => return,
     };
     text.push("$dps/registrations/");
     text.push(name);
@@ -64,9 +65,7 @@ pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
 
 /// Writes the payload to publish; nothing for a poll.
 pub fn write_payload(text: &mut Text<'_>, request: &Request<'_>) {
-    if let Call::Register { payload } = request.call {
-        schema::write_registration(text, request.identity.registration_id, payload);
-    }
+    schema::write_body(text, request);
 }
 
 /// What the topic of a reply tells.
@@ -170,7 +169,7 @@ mod tests {
     #[test]
     fn requests_have_their_topics_and_payloads() {
         let payload = Payload::new("{\"a\":1}").unwrap();
-        let register = request(Call::Register { payload: Some(payload) });
+        let register = request(Call::register(Some(payload)));
         assert_eq!(written(|text| write_topic(text, &register)), "$dps/registrations/PUT/iotdps-register/?$rid=7");
         let body = "{\"registrationId\":\"myRegistrationId\",\"payload\":{\"a\":1}}";
         assert_eq!(written(|text| write_payload(text, &register)), body);

@@ -124,6 +124,10 @@ catalogue! {
     Internal = 3009, "internal", "something failed inside this program";
     /// The observer of the progress did not return in time.
     ObserverTimeout = 3010, "observer-timeout", "the observer of the progress did not return in time";
+    /// The challenge of the service was not activated.
+    ActivationFailed = 3011, "activation-failed", "the challenge of the service could not be activated";
+    /// The certificate request is not what it was when it was set.
+    CertificateRequest = 3012, "certificate-request", "the certificate request could not be read, or has changed since it was set";
 
     /// 401, or refused credentials over MQTT.
     Unauthorized = 4001, "unauthorized", "the service refused the credential";

@@ -6,7 +6,7 @@ use crate::message::RequestId;
 use crate::text::{self, ByteStr, Text, TooSmall};
 use crate::time::Instant;
 
-/// The next thing to do. [`Action::Sign`] and [`Action::Send`] are returned once; until they are answered, polling
+/// The next thing to do. [`Action::Sign`], [`Action::Activate`] and [`Action::Send`] are returned once; until they are answered, polling
 /// returns [`Action::Wait`].
 ///
 /// A driver handles every action: a new one would be a breaking change.
@@ -18,6 +18,17 @@ pub enum Action {
     /// [`handle_signature`](crate::Registration::handle_signature) or
     /// [`handle_sign_error`](crate::Registration::handle_sign_error).
     Sign {
+        /// Goes back with the answer.
+        id: RequestId,
+        /// After this moment it counts as unanswered.
+        respond_by: Instant,
+    },
+    /// Only for a TPM ([`Tpm`](crate::attestation::Tpm)): activate the [`challenge`](crate::Registration::challenge), which
+    /// makes it hold the key for the next tokens; answer with
+    /// [`handle_activation`](crate::Registration::handle_activation) or
+    /// [`handle_activate_error`](crate::Registration::handle_activate_error). The buffer of the last reply must not be
+    /// changed before.
+    Activate {
         /// Goes back with the answer.
         id: RequestId,
         /// After this moment it counts as unanswered.

@@ -15,6 +15,10 @@ use crate::time::{Instant, Millis, UnixSeconds, WallAnchor};
 
 /// Clocks that differ by less are taken to agree.
 const SKEW_SECONDS: u64 = 300;
+/// The longest life of a token by a time that was learned.
+const LEARNED_TIME_TOKEN_LIFE: Millis = Millis::from_secs(3600);
+/// A time that is more than 20 years after the earliest that can be is not believed.
+const LATEST_SECONDS: u64 = 20 * 365 * 24 * 3600 + 5 * 24 * 3600;
 
 impl<A: Attestation> Registration<'_, A> {
     /// Takes the reply to the request with this id.
@@ -23,12 +27,19 @@ impl<A: Attestation> Registration<'_, A> {
     /// [`Misuse`] when no reply with this id is awaited.
     pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
+        self.body_start = reply.body.json.start;
+        self.learn_time(now, reply);
         self.compare_clocks(now, reply.date);
-        self.handle_reply_without_date(now, id, reply)
+        if self.asks_time {
+            self.time_answer(now, reply);
+        } else if !self.takes_challenge(reply) {
+            return self.handle_reply_without_date(now, id, reply);
+        }
+        Ok(())
     }
 
-    /// As [`Registration::handle_reply`], for transports that carry no time: `date` is not looked at, and nothing that
-    /// judges clocks is linked.
+    /// As [`Registration::handle_reply`], for MQTT, which carries no time and has no TPM: `date` is not looked at, and nothing
+    /// that judges clocks or takes challenges is linked.
     ///
     /// # Errors
     /// As [`Registration::handle_reply`].
@@ -53,6 +64,8 @@ impl<A: Attestation> Registration<'_, A> {
         let (code, detail) = match error {
             LinkError::ProxyRefused { status } => (error.code(), status.map_or(0, usize::from)),
             LinkError::ReplyTooLarge { needed } => (error.code(), needed.unwrap_or(0)),
+            // No size would do: the certificate request changed while it was written.
+            LinkError::RequestTooLarge { needed: usize::MAX } => (ErrorCode::CertificateRequest, 0),
             LinkError::RequestTooLarge { needed } => (error.code(), needed),
             LinkError::MqttRefused { code } => (ErrorCode::MqttRefused, usize::from(code)),
             _ => (error.code(), 0),
@@ -71,6 +84,10 @@ impl<A: Attestation> Registration<'_, A> {
         detail: usize,
     ) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
+        if self.asks_time && code == ErrorCode::UnsupportedByTransport {
+            self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
+            return Ok(());
+        }
         self.note(if code == ErrorCode::MqttRefused { code_of_connack(detail) } else { code });
         match code {
             ErrorCode::ProxyRefused => self.report.http_status = detail as u16,
@@ -174,6 +191,7 @@ impl<A: Attestation> Registration<'_, A> {
     fn refusal(&mut self, now: Instant, reply: &Reply<'_>) {
         if reply.status == 404 && self.ask == Ask::Status && !self.restarted {
             self.restarted = true;
+            self.signs = self.signs_first;
             self.storage.forget_operation();
             self.ask = Ask::Register;
             self.step = Step::Ready;
@@ -186,12 +204,40 @@ impl<A: Attestation> Registration<'_, A> {
         }
     }
 
-    /// Compares the service's time with the time here. Where no time was known here, it is the service's from now on.
+    /// Takes the service's time from a refusal where none is known here, if the caller allows it.
+    fn learn_time(&mut self, now: Instant, reply: &Reply<'_>) {
+        let earliest = self.config.earliest;
+        if let (None, Some(unix), 400..=499) = (self.config.wall, reply.date, reply.status)
+            && self.config.learns_time()
+            && (earliest..=earliest.plus(LATEST_SECONDS)).contains(&unix)
+        {
+            self.config.wall = Some(WallAnchor { at: now, unix });
+            self.learned = true;
+            let life = self.config.token_life.unwrap_or(LEARNED_TIME_TOKEN_LIFE);
+            self.config.token_life = Some(life.min(LEARNED_TIME_TOKEN_LIFE));
+        }
+    }
+
+    /// An answer to the question what time it is.
+    fn time_answer(&mut self, now: Instant, reply: &Reply<'_>) {
+        let is_busy = matches!(reply.status, 408 | 409 | 429 | 500..);
+        if is_busy {
+            self.note_refusal(code_of_status(reply.status), reply);
+            self.follow(now, reply.retry_after);
+        } else if self.config.wall.is_some() {
+            self.step = Step::Ready;
+        } else {
+            self.note_refusal(ErrorCode::ClockNeeded, reply);
+            self.end(Verdict::Reconfigure);
+        }
+    }
+
+    /// Compares the service's time with the time here.
     fn compare_clocks(&mut self, now: Instant, date: Option<UnixSeconds>) {
         self.service_time = date;
         self.skew = 0;
         let Some(unix) = date else { return };
-        let wall = *self.config.wall.get_or_insert(WallAnchor { at: now, unix });
+        let Some(wall) = self.config.wall else { return };
         let skew = wall.unix_at(now).seconds_until(unix);
         if skew.unsigned_abs() > SKEW_SECONDS {
             self.skew = skew;

@@ -8,15 +8,14 @@
 //! together again at each move, which costs firmware more than all of its logic.
 
 mod action;
+mod activation;
 mod answer;
 mod jitter;
+mod make;
 mod outcome;
 mod report;
 mod retry;
 mod storage;
-
-use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 
 pub use action::{Action, Operation};
 pub use outcome::{Assignment, Failure, Outcome, Record};
@@ -25,11 +24,10 @@ pub use storage::{OPERATION_ID_MAX, storage_size};
 use crate::attestation::{Attestation, SymmetricKey};
 use crate::config::Config;
 use crate::credentials::{Resource, SasToken};
-use crate::error::{ConfigError, ErrorCode, Misuse, Verdict};
+use crate::error::{ErrorCode, Misuse, Verdict};
 use crate::ids::Identity;
-use crate::message::{Authorization, Call, Payload, Request, RequestId, SignError};
+use crate::message::{Authorization, Call, Members, Payload, Request, RequestId, SignError};
 use crate::secret::Signature;
-use crate::text::TooSmall;
 use crate::time::{Instant, Millis, UnixSeconds, WallAnchor};
 use jitter::Jitter;
 use report::{End, Report};
@@ -51,6 +49,8 @@ enum Ask {
 enum Step {
     /// To be asked now.
     Ready,
+    /// The activation of the challenge is awaited, until `until`.
+    Activating,
     /// A signature is awaited, until `until`.
     Signing,
     /// A reply is awaited, until `until`.
@@ -90,6 +90,15 @@ pub struct Registration<'m, A: Attestation = SymmetricKey> {
     started: bool,
     restarted: bool,
     corrected: bool,
+    /// Whether `config.wall` was learned from the service.
+    learned: bool,
+    /// Whether the time is asked for.
+    asks_time: bool,
+    /// Whether the last reply holds a challenge that is to be activated.
+    challenged: bool,
+    /// Whether the requests now carry a token: from the start, or once a challenge was activated.
+    signs: bool,
+    signs_first: bool,
     signed: bool,
     /// What went wrong last; apart from the report, which is all zeros to begin with.
     code: Option<ErrorCode>,
@@ -102,145 +111,21 @@ pub struct Registration<'m, A: Attestation = SymmetricKey> {
     /// The date of the last reply, and how many seconds the clock here is behind it, where far; 0 otherwise.
     service_time: Option<UnixSeconds>,
     skew: i64,
+    /// Where the body starts in the reply buffer.
+    body_start: usize,
     storage: Storage<'m>,
     report: Report,
     config: Config,
     payload: Option<Payload<'m>>,
     identity: Identity<'m>,
-    attestation: PhantomData<A>,
-}
-
-impl<'m> Registration<'m, SymmetricKey> {
-    /// A state machine that registers the device with a symmetric key. `storage` must have [`storage_size`] bytes or
-    /// more; it is wiped when the registration is dropped.
-    ///
-    /// # Errors
-    /// [`ConfigError::Storage`] with the size that would do, [`ConfigError::PollInterval`] when it is zero.
-    pub fn new(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
-        check(&identity, &config, storage)?;
-        Ok(Self::begin_with(&identity, &config, storage))
-    }
-
-    /// As [`Registration::new`], made where it is to stay, such as in a static variable: without a copy on the stack.
-    ///
-    /// # Errors
-    /// As [`Registration::new`].
-    pub fn new_in<'p>(
-        place: &'p mut MaybeUninit<Self>,
-        identity: &Identity<'m>,
-        config: &Config,
-        storage: &'m mut [u8],
-    ) -> Result<&'p mut Self, ConfigError> {
-        check(identity, config, storage)?;
-        Ok(place.write(Self::begin_with(identity, config, storage)))
-    }
-
-    /// A state machine that asks for the device's record without registering. HTTPS only. Its outcome is
-    /// [`Outcome::Record`].
-    ///
-    /// # Errors
-    /// As [`Registration::new`].
-    pub fn lookup(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
-        let mut lookup = Self::new(identity, config, storage)?;
-        lookup.set_lookup();
-        Ok(lookup)
-    }
-
-    /// A state machine that goes on from an operation which an earlier one began. If the service has forgotten it, the
-    /// device is registered afresh.
-    ///
-    /// # Errors
-    /// [`ConfigError::OperationMismatch`] when it belongs to other names, [`ConfigError::OperationUnreadable`] when its
-    /// id is too long; otherwise as [`Registration::new`].
-    pub fn resume(
-        identity: Identity<'m>,
-        config: Config,
-        storage: &'m mut [u8],
-        operation: &Operation<'_>,
-    ) -> Result<Self, ConfigError> {
-        let mut resumed = Self::new(identity, config, storage)?;
-        resumed.set_operation(operation)?;
-        Ok(resumed)
-    }
-}
-
-fn check(identity: &Identity<'_>, config: &Config, storage: &[u8]) -> Result<(), ConfigError> {
-    let needed = storage_size(identity);
-    if config.poll_interval == Millis::ZERO {
-        Err(ConfigError::PollInterval)
-    } else if storage.len() < needed {
-        Err(ConfigError::Storage(TooSmall { needed }))
-    } else {
-        Ok(())
-    }
+    attestation: A,
 }
 
 impl<'m, A: Attestation> Registration<'m, A> {
-    // Inlined, so that it is put together where it is to stay.
-    #[inline(always)]
-    fn begin_with(identity: &Identity<'m>, config: &Config, storage: &'m mut [u8]) -> Self {
-        Self {
-            step: Step::Ready,
-            ask: Ask::Register,
-            attempt: 0,
-            started: false,
-            restarted: false,
-            corrected: false,
-            signed: false,
-            code: None,
-            last_id: 0,
-            generation: 0,
-            jitter: Jitter::new(config.seed, identity.registration_id),
-            until: Instant::from_millis(0),
-            deadline: Instant::from_millis(0),
-            token_expiry: UnixSeconds::new(0),
-            service_time: None,
-            skew: 0,
-            storage: Storage::new(storage, identity),
-            report: Report::NOTHING,
-            config: *config,
-            payload: None,
-            identity: *identity,
-            attestation: PhantomData,
-        }
-    }
-
-    /// Makes a registration that was not polled yet a lookup: see [`Registration::lookup`].
-    pub fn set_lookup(&mut self) {
-        self.ask = Ask::Lookup;
-    }
-
-    /// Makes a registration that was not polled yet go on from an operation: see [`Registration::resume`].
-    ///
-    /// # Errors
-    /// [`ConfigError::OperationMismatch`] when it belongs to other names, [`ConfigError::OperationUnreadable`] when its
-    /// id is too long. Then nothing is changed.
-    pub fn set_operation(&mut self, operation: &Operation<'_>) -> Result<(), ConfigError> {
-        if operation.identity != self.identity {
-            return Err(ConfigError::OperationMismatch);
-        }
-        if !self.storage.set_operation(operation.id) {
-            return Err(ConfigError::OperationUnreadable);
-        }
-        self.ask = Ask::Status;
-        Ok(())
-    }
-
-    /// Sends a custom payload along with the registration.
-    #[must_use]
-    pub fn with_payload(mut self, payload: Payload<'m>) -> Self {
-        self.set_payload(payload);
-        self
-    }
-
-    /// As [`Registration::with_payload`], in place.
-    pub fn set_payload(&mut self, payload: Payload<'m>) {
-        self.payload = Some(payload);
-    }
-
     /// Sets the wall time. Tokens made later go by it.
     pub fn set_wall_anchor(&mut self, anchor: WallAnchor) {
         self.config.wall = Some(anchor);
+        self.learned = false;
     }
 
     /// When it ends at the latest; `None` before the first poll.
@@ -249,10 +134,17 @@ impl<'m, A: Attestation> Registration<'m, A> {
         self.started.then_some(self.deadline)
     }
 
-    /// The wall time as it is known here: set by the caller, or learned from the service.
+    /// The wall time as it is known here: set by the caller, or the service's.
     #[must_use]
     pub fn wall_anchor(&self) -> Option<WallAnchor> {
         self.config.wall
+    }
+
+    /// Whether the wall time was learned from the service ([`Config::learn_time`]): good for the tokens of this
+    /// registration and for nothing else. Do not store it, or set a clock by it.
+    #[must_use]
+    pub fn is_time_learned(&self) -> bool {
+        self.learned
     }
 
     /// The next thing to do. Cannot fail or block; repeated calls are harmless.
@@ -271,6 +163,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
         let id = RequestId::new(self.last_id);
         match self.step {
             Step::Finished | Step::Ready => Action::Finished,
+            Step::Activating if begins => Action::Activate { id, respond_by: self.until },
             Step::Signing if begins => Action::Sign { id, respond_by: self.until },
             Step::Asked if begins => Action::Send { id, respond_by: self.until },
             _ => Action::Wait { until: self.until },
@@ -279,7 +172,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
 
     /// An answer that did not come in time counts as a failure of the link, or of the signer.
     fn end_overdue_step(&mut self, now: Instant) {
-        if self.step == Step::Signing {
+        if matches!(self.step, Step::Activating | Step::Signing) {
             self.fail(ErrorCode::SignerTimeout, Verdict::Never);
         }
         if self.step == Step::Asked {
@@ -302,9 +195,22 @@ impl<'m, A: Attestation> Registration<'m, A> {
         self.until = now.after(self.config.request_timeout).min(self.deadline);
         self.last_id = self.last_id.wrapping_add(1);
         self.step = Step::Asked;
-        if A::SIGNS {
+        self.asks_time = false;
+        if self.challenged {
+            self.step = Step::Activating;
+            return;
+        }
+        // Before anything is signed or sent.
+        if self.ask == Ask::Register && !self.attestation.is_unchanged() {
+            return self.fail(ErrorCode::CertificateRequest, Verdict::Reconfigure);
+        }
+        if self.signs {
             let Some(wall) = self.config.wall else {
-                return self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
+                self.asks_time = self.config.learns_time();
+                if !self.asks_time {
+                    self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
+                }
+                return;
             };
             let now_unix = wall.unix_at(now);
             let outliving = |moment: Instant| {
@@ -374,8 +280,10 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// Takes back whatever is pending, so that it is asked for again at the next poll. For a driver that lost track,
     /// such as a future that was dropped.
     pub fn abandon(&mut self) {
-        if matches!(self.step, Step::Signing | Step::Asked) {
+        if matches!(self.step, Step::Activating | Step::Signing | Step::Asked) {
             self.step = Step::Ready;
+            // The reply that holds the challenge may be lost too; the service gives another.
+            self.challenged = false;
         }
     }
 
@@ -408,17 +316,18 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn request(&self) -> Option<Request<'_>> {
         let id = self.awaited()?;
         let call = match self.ask {
-            Ask::Register => Call::Register { payload: self.payload },
+            _ if self.asks_time => Call::Time,
+            Ask::Register => Call::Register { payload: self.payload, members: Members(&self.attestation) },
             Ask::Status => Call::Status { operation_id: self.storage.operation() },
             Ask::Lookup => Call::Lookup,
         };
         Some(Request::new(id, call, self.identity, self.authorization(), self.until))
     }
 
-    /// The token of the request whose reply is awaited; none where TLS proves who asks.
+    /// The token of the request whose reply is awaited; none where it has none.
     #[must_use]
     pub fn authorization(&self) -> Option<Authorization<'_>> {
-        let has_token = A::SIGNS && self.step == Step::Asked;
+        let has_token = self.signs && !self.asks_time && self.step == Step::Asked;
         has_token.then(|| Authorization::new(self.storage.token(), self.generation))
     }
 

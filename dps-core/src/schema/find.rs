@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use super::json::Span;
 use super::string::{self, FRAME};
+use crate::text::decode_base64;
 
 /// Returns the offset of a member's value, without a change to the body. `path` has the keys from the outermost object
 /// to the member.
@@ -19,7 +20,7 @@ pub fn find(body: &[u8], path: &[&str]) -> Option<usize> {
     let (mut depth, mut entered) = (0_usize, 0_usize);
     loop {
         let byte = scan.byte()?;
-        if matches!(byte, b'"' | FRAME) {
+        if matches!(byte, b'"' | FRAME | DECODED) {
             let key = scan.string();
             let is_next = depth == entered.wrapping_add(1)
                 && path.get(entered).is_some_and(|name| string::is_name(body, key, name.as_bytes()));
@@ -81,6 +82,69 @@ pub fn find_element(body: &mut [u8], path: &[&str], index: usize) -> Option<Rang
     string_at(body, at)
 }
 
+/// Decodes the base64 string at `at` where it is, and returns the range of its bytes; the same at every further call. `None`
+/// when there is no string, it is not base64, or it has less than 20 digits, which nothing has that the service sends.
+///
+/// A string that was decoded begins with `DECODED`, its whole length and that of its bytes, so that it is still skipped.
+#[must_use]
+pub fn bytes_at(body: &mut [u8], at: usize) -> Option<Range<usize>> {
+    let start = at.checked_add(HEAD)?;
+    if body.get(at) == Some(&DECODED) {
+        return Some(start..start.checked_add(number_at(body, at.checked_add(4)?))?);
+    }
+    let text = string_at(body, at)?;
+    let mut scan = Scan { body, at };
+    scan.string();
+    let whole = scan.at.checked_sub(at)?;
+    let length = decode(body, text.clone(), false).filter(|_| text.len() >= 20)?;
+    decode(body, text.clone(), true)?;
+    for index in (0..length).rev() {
+        let byte = body.get(text.start.wrapping_add(index)).copied()?;
+        string::put(body, start.wrapping_add(index), byte);
+    }
+    string::put(body, at, DECODED);
+    put_number(body, at.wrapping_add(1), whole);
+    put_number(body, at.wrapping_add(4), length);
+    Some(start..start.checked_add(length)?)
+}
+
+/// A byte that no UTF-8 has, in place of the opening quote of a string that was decoded.
+const DECODED: u8 = 0xFE;
+/// [`DECODED`] and two numbers of three bytes.
+const HEAD: usize = 7;
+
+fn number_at(body: &[u8], at: usize) -> usize {
+    body.iter().skip(at).take(3).fold(0, |number, byte| (number << 8) | usize::from(*byte))
+}
+
+fn put_number(body: &mut [u8], at: usize, number: usize) {
+    for (index, shift) in [16, 8, 0].into_iter().enumerate() {
+        string::put(body, at.wrapping_add(index), (number >> shift) as u8);
+    }
+}
+
+/// Decodes base64 and returns the number of bytes; writes them over its beginning only if `writes`.
+fn decode(body: &mut [u8], text: Range<usize>, writes: bool) -> Option<usize> {
+    let (mut from, mut to) = (text.start, text.start);
+    while from < text.end {
+        let next = from.saturating_add(4).min(text.end);
+        let mut bytes = [0; 3];
+        let length = decode_base64(body.get(from..next)?, &mut bytes)?;
+        // Padding is at the end only.
+        if length < bytes.len() && next < text.end {
+            return None;
+        }
+        for byte in bytes.iter().take(length) {
+            if writes {
+                string::put(body, to, *byte);
+            }
+            to = to.wrapping_add(1);
+        }
+        from = next;
+    }
+    to.checked_sub(text.start)
+}
+
 /// The offset of an element of the array at `at`, or that of the closing bracket where it has none.
 fn element_at(body: &[u8], at: usize, index: usize) -> Option<usize> {
     let mut scan = Scan { body, at };
@@ -91,7 +155,7 @@ fn element_at(body: &[u8], at: usize, index: usize) -> Option<usize> {
     let (mut depth, mut index) = (0_usize, index);
     while depth > 0 || index > 0 {
         let byte = scan.byte()?;
-        if matches!(byte, b'"' | FRAME) {
+        if matches!(byte, b'"' | FRAME | DECODED) {
             scan.string();
             continue;
         }
@@ -145,6 +209,11 @@ impl Scan<'_> {
 
     /// Skips a string with its quotes or frame, and returns where it is.
     fn string(&mut self) -> Span {
+        if self.byte() == Some(DECODED) {
+            let start = self.at;
+            self.at = start.wrapping_add(number_at(self.body, start.wrapping_add(1)).max(1));
+            return Span { start, end: self.at };
+        }
         let is_framed = self.byte() == Some(FRAME);
         self.step();
         let start = self.at;
@@ -189,6 +258,36 @@ mod tests {
 
     fn element(body: &mut [u8], path: &[&str], index: usize) -> Option<String> {
         find_element(body, path, index).map(|range| String::from_utf8(body[range].to_vec()).unwrap())
+    }
+
+    #[test]
+    fn base64_is_decoded_in_place_and_the_rest_is_still_found() {
+        let digits = "/v8AAQIDBAUGBwgJCgsMDQ4PEBES\\u0045w==";
+        let mut body = read(&std::format!("{{\"a\":{{\"k\":[\"{digits}\",\"{digits}\"]}},\"z\":\"last\"}}"));
+        let bytes = [&[0xFE, 0xFF][..], &(0..=19).collect::<Vec<u8>>()].concat();
+        for _ in 0..2 {
+            for index in 0..2 {
+                let list = find(&body, &["a", "k"]).unwrap();
+                let at = element_at(&body, list, index).unwrap();
+                let range = bytes_at(&mut body, at).unwrap();
+                assert_eq!(body[range], bytes);
+            }
+            assert_eq!(string(&mut body, &["z"]).as_deref(), Some("last"));
+            assert_eq!(element(&mut body, &["a", "k"], 2), None);
+        }
+    }
+
+    #[test]
+    fn strings_that_are_not_base64_are_not_changed() {
+        for wrong in ["AAAA", "AAAA==AAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAA-AAA", ""] {
+            let mut body = read(&std::format!("{{\"k\":\"{wrong}\"}}"));
+            let at = find(&body, &["k"]).unwrap();
+            assert_eq!(bytes_at(&mut body, at), None, "{wrong}");
+            assert_eq!(string(&mut body, &["k"]).as_deref(), Some(wrong));
+        }
+        let mut body = read("{\"k\":7}");
+        assert_eq!(bytes_at(&mut body, 5), None);
+        assert_eq!(bytes_at(&mut body, 500), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod json;
 mod string;
 
 use crate::ids::RegistrationId;
-use crate::message::{Body, Payload, Status};
+use crate::message::{Body, Call, Payload, Request, Status};
 use crate::schema::json::{Span, Step, Walk};
 use crate::text::{ByteStr, Text, is_utf8, parse_decimal};
 
@@ -16,13 +16,28 @@ use crate::text::{ByteStr, Text, is_utf8, parse_decimal};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotABody;
 
-/// Writes the body of a registration or a lookup (`DeviceRegistration` in the REST reference).
-pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: Option<Payload<'_>>) {
-    write_registration_with(text, registration_id, payload.map_or(b"".as_slice(), Payload::as_bytes));
+/// Writes the body of a request (`DeviceRegistration` in the REST reference); nothing for a poll.
+pub fn write_body(text: &mut Text<'_>, request: &Request<'_>) {
+    let (payload, members) = match request.call {
+        Call::Status { .. } => return,
+        Call::Register { payload, members } => (payload, Some(members.0)),
+        Call::Lookup | Call::Time => (None, None),
+    };
+    let payload = payload.map_or(b"".as_slice(), Payload::as_bytes);
+    open_registration(text, request.identity.registration_id, payload);
+    if let Some(members) = members {
+        members.write_members(text);
+    }
+    text.push_byte(b'}');
 }
 
-/// As [`write_registration`], with a payload that was not checked; empty for none.
-pub fn write_registration_with(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: &[u8]) {
+/// Writes the body of a registration with a payload that was not checked; empty for none.
+pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: &[u8]) {
+    open_registration(text, registration_id, payload);
+    text.push_byte(b'}');
+}
+
+fn open_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: &[u8]) {
     // A registration id holds no character that JSON escapes.
     text.push("{\"registrationId\":\"");
     text.push(registration_id.as_bytes());
@@ -31,7 +46,6 @@ pub fn write_registration_with(text: &mut Text<'_>, registration_id: Registratio
         text.push(",\"payload\":");
         text.push(payload);
     }
-    text.push_byte(b'}');
 }
 
 /// Reads a reply's body, whichever of the service's three it is: an operation with its registration state, a bare
@@ -138,6 +152,7 @@ impl Found {
     }
 
     fn fill<'b>(&self, body: &mut Body<'b>, bytes: &'b [u8]) {
+        body.json.text = bytes;
         let raw = |member: Member| self.0.get(member as usize).map(|span| span.of(bytes)).filter(|raw| !raw.is_empty());
         let text = |member| raw(member).map(ByteStr::new);
         let number = |member| raw(member).and_then(parse_decimal);
@@ -182,6 +197,7 @@ mod tests {
             tracking_id: Some("t".into()),
             timestamp: Some("u".into()),
             payload: Some(payload..payload + 4),
+            ..Body::default()
         };
         assert_eq!(read(&mut text), Ok(at_top.clone()));
 

@@ -48,7 +48,7 @@ pub(crate) fn unescape(text: &mut [u8], span: Span) -> Span {
     Span { start, end }
 }
 
-fn put(text: &mut [u8], at: usize, byte: u8) {
+pub(super) fn put(text: &mut [u8], at: usize, byte: u8) {
     if let Some(place) = text.get_mut(at) {
         *place = byte;
     }

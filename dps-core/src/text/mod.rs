@@ -20,7 +20,7 @@ pub(crate) use utf8::is_utf8;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("the buffer is too small: {needed} bytes are needed")]
 pub struct TooSmall {
-    /// The size, in bytes, that would do.
+    /// The size, in bytes, that would do; `usize::MAX` where none would.
     pub needed: usize,
 }
 
@@ -62,6 +62,11 @@ impl<'b> Text<'b> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Makes it fail: what was to be written does not exist.
+    pub(crate) fn fail(&mut self) {
+        self.len = usize::MAX;
     }
 
     /// Writes bytes as they are.

@@ -78,7 +78,7 @@ fn did(machine: &Registration<'_>, action: Action) -> Did {
         },
         Action::Wait { until } => Did::Wait(until.as_millis()),
         Action::Finished => Did::Finish,
-        Action::Sign { .. } => panic!("{action:?}"),
+        Action::Sign { .. } | Action::Activate { .. } => panic!("{action:?}"),
     }
 }
 

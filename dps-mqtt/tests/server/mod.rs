@@ -320,7 +320,7 @@ impl Server {
     }
 
     pub fn register(&self, id: u32) -> Request<'_> {
-        self.request(id, 1, Call::Register { payload: None })
+        self.request(id, 1, Call::register(None))
     }
 
     pub fn status(&self, id: u32) -> Request<'_> {

@@ -11,8 +11,8 @@ use core::hint::black_box;
 use dps_core::codec::http::wire;
 use dps_core::credentials::derive_device_key;
 use dps_core::{
-    Action, Config, ConfigError, Endpoint, Hint, IdScope, Identity, Instant, Key, LinkError, Misuse, Outcome, Payload,
-    Registration, RegistrationId, Reply, Request, UnixSeconds, WallAnchor,
+    Action, ActivateError, Config, ConfigError, Endpoint, Hint, IdScope, Identity, Instant, Key, LinkError, Misuse,
+    Outcome, Payload, Registration, RegistrationId, Reply, Request, UnixSeconds, WallAnchor,
 };
 
 const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
@@ -100,6 +100,7 @@ fn play(registration: &mut Registration<'_>, key: &Key, replies: &[&str]) -> Res
                     Err(error) => registration.handle_link_error(now, id, error)?,
                 }
             }
+            Action::Activate { id, .. } => registration.handle_activate_error(now, id, ActivateError)?,
             Action::Wait { until } => now = until,
             Action::Finished => return Ok(now),
         }

@@ -21,7 +21,7 @@ pub const DEFAULT_PORT: u16 = 443;
 #[must_use]
 pub fn method(call: &Call<'_>) -> &'static str {
     match call {
-        Call::Register { .. } => "PUT",
+        Call::Register { .. } | Call::Time => "PUT",
         Call::Status { .. } => "GET",
         Call::Lookup => "POST",
     }
@@ -34,7 +34,7 @@ pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &st
     text.push("/registrations/");
     text.push_percent(request.identity.registration_id.as_bytes());
     match request.call {
-        Call::Register { .. } => text.push("/register"),
+        Call::Register { .. } | Call::Time => text.push("/register"),
         Call::Status { operation_id } => {
             text.push("/operations/");
             text.push_percent(operation_id);
@@ -47,11 +47,7 @@ pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &st
 
 /// Writes the body; nothing for a call that has none.
 pub fn write_body(text: &mut Text<'_>, request: &Request<'_>) {
-    match request.call {
-        Call::Register { payload } => schema::write_registration(text, request.identity.registration_id, payload),
-        Call::Lookup => schema::write_registration(text, request.identity.registration_id, None),
-        Call::Status { .. } => {}
-    }
+    schema::write_body(text, request);
 }
 
 /// What of a reply's head matters; header values as they came.

@@ -99,7 +99,8 @@ impl Layout {
         let value = |range: &Range<usize>| front.get(range.clone()).filter(|value| !value.is_empty()).map(ByteStr::new);
         let head = Head { status: self.status, retry_after: value(&self.retry_after), date: value(&self.date) };
         let mut reply = http::read_reply(head, body)?;
-        // The payload's range counts from the start of the whole buffer.
+        // Places count from the start of the whole buffer.
+        reply.body.json.start = start;
         if let Some(payload) = &mut reply.body.payload {
             *payload = payload.start.wrapping_add(start)..payload.end.wrapping_add(start);
         }
