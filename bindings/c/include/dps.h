@@ -87,6 +87,8 @@ extern "C" {
 #define dps_registration_init dps_registration_init_abi_1
 #define dps_registration_init_lookup dps_registration_init_lookup_abi_1
 #define dps_registration_init_resumed dps_registration_init_resumed_abi_1
+#define dps_tpm_init dps_tpm_init_abi_1
+#define dps_registration_init_tpm dps_registration_init_tpm_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
 #endif
 
@@ -240,6 +242,10 @@ enum {
     DPS_ERROR_INTERNAL = 3009,
     /** The observer of the progress did not return in time. */
     DPS_ERROR_OBSERVER_TIMEOUT = 3010,
+    /** The challenge of the service could not be activated. */
+    DPS_ERROR_ACTIVATION_FAILED = 3011,
+    /** The certificate request could not be read, or has changed since it was set. */
+    DPS_ERROR_CERTIFICATE_REQUEST = 3012,
     /** The service refused the credential. */
     DPS_ERROR_UNAUTHORIZED = 4001,
     /** The service forbids it. */
@@ -518,6 +524,14 @@ typedef struct dps_config {
     uint32_t token_life_s;
     /** Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one. */
     uint32_t seed;
+    /**
+     * Lets a registration over HTTPS learn the time from the service when `dps_registration_set_time` was not called: it
+     * first registers without a token, and takes the date of the refusal, unless that is before this time (seconds since
+     * 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a clock
+     * whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has expired.
+     * The time serves the tokens of this registration, which then live an hour at most. Default: never.
+     */
+    uint64_t earliest_unix_s;
     /** For hints: how many bytes the key has. Default: not known. */
     uint32_t key_length;
     /** For hints: whether the device's key was derived on this device from its group's. */
@@ -559,14 +573,20 @@ enum {
      */
     DPS_ACTION_SIGN = 1,
     /**
+     * Only after `dps_registration_init_tpm`: activate what `dps_registration_challenge` returns; answer with
+     * `dps_registration_handle_activation` or `dps_registration_handle_activate_error`. Until then, the buffer of the last
+     * reply must not be changed.
+     */
+    DPS_ACTION_ACTIVATE = 2,
+    /**
      * Send the request with the token that `dps_registration_token` returns; answer with
      * `dps_registration_handle_mqtt`, `dps_registration_handle_http` or `dps_registration_handle_link_error`.
      */
-    DPS_ACTION_SEND = 2,
+    DPS_ACTION_SEND = 3,
     /** Nothing to do before `until_ms`, unless an answer comes; poll again then. */
-    DPS_ACTION_WAIT = 3,
+    DPS_ACTION_WAIT = 4,
     /** It is over: read `dps_registration_outcome`. */
-    DPS_ACTION_FINISHED = 4,
+    DPS_ACTION_FINISHED = 5,
 };
 
 /** What is asked of the service. */
@@ -580,18 +600,20 @@ enum {
     DPS_CALL_STATUS = 2,
     /** The device's record, without registering it. */
     DPS_CALL_LOOKUP = 3,
+    /** To register without a token, for the service's time (`dps_config.earliest_unix_s`). HTTPS only. */
+    DPS_CALL_TIME = 4,
 };
 
 /**
- * The next thing to do. `DPS_ACTION_SIGN` and `DPS_ACTION_SEND` are returned once; until they are answered, polling
+ * The next thing to do. `DPS_ACTION_SIGN`, `DPS_ACTION_SEND` and `DPS_ACTION_ACTIVATE` are returned once; until they are answered, polling
  * returns `DPS_ACTION_WAIT`. Handle every kind: a new one would come with a new ABI.
  */
 typedef struct dps_action {
     /** What is to be done. */
     dps_action_kind kind;
-    /** `SIGN`, `SEND`: goes back with the answer. */
+    /** `SIGN`, `SEND`, `ACTIVATE`: goes back with the answer. */
     uint32_t id;
-    /** `SIGN`, `SEND`: after this it counts as unanswered. `WAIT`: when to poll again. */
+    /** `SIGN`, `SEND`, `ACTIVATE`: after this it counts as unanswered. `WAIT`: when to poll again. */
     uint64_t until_ms;
 } dps_action;
 
@@ -599,12 +621,12 @@ typedef struct dps_action {
 
 #if defined(DPS_POINTERS_OF_32_BITS)
 /** The size of a `dps_registration`, in words of 8 bytes. */
-#define DPS_REGISTRATION_WORDS 36
+#define DPS_REGISTRATION_WORDS 42
 #endif
 
 #if defined(DPS_POINTERS_OF_64_BITS)
 /** The size of a `dps_registration`, in words of 8 bytes. */
-#define DPS_REGISTRATION_WORDS 96
+#define DPS_REGISTRATION_WORDS 104
 #endif
 
 /**
@@ -657,8 +679,8 @@ dps_result dps_registration_init_resumed(dps_registration *registration,
                                          dps_span operation);
 
 /**
- * Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
- * MQTT none can be made without.
+ * Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it. Without
+ * it, none can be made over MQTT; over HTTPS, the service is asked for it if `dps_config.earliest_unix_s` is set.
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
@@ -684,6 +706,12 @@ dps_result dps_registration_correct_clock(dps_registration *registration,
                                           bool *again);
 
 /**
+ * Whether the wall time was learned from the service (`dps_config.earliest_unix_s`): good for the tokens of this
+ * registration and for nothing else. Do not store it, or set a clock by it.
+ */
+bool dps_registration_is_time_learned(const dps_registration *registration);
+
+/**
  * The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
  *
  * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -701,7 +729,7 @@ dps_span dps_registration_to_sign(const dps_registration *registration);
 
 /**
  * `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
- * awaited. Valid as that of `dps_registration_to_sign`.
+ * awaited, or the request carries none: then it has no Authorization. Valid as that of `dps_registration_to_sign`.
  */
 dps_span dps_registration_token(const dps_registration *registration);
 
@@ -769,6 +797,78 @@ dps_result dps_registration_write_operation(const dps_registration *registration
  * Null, and memory that holds no registration, do no harm.
  */
 void dps_registration_clear(dps_registration *registration);
+
+/* A registration by a TPM ---------------------------------------------------- */
+
+/** The size of a `dps_tpm`, in words of the size of a pointer. */
+#define DPS_TPM_WORDS 6
+
+/** A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; made by `dps_tpm_init`. */
+typedef struct dps_tpm {
+    /** Not for reading. */
+    size_t opaque[DPS_TPM_WORDS];
+} dps_tpm;
+
+/**
+ * Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and of
+ * its storage root key, under which it imports what the service sends. Both must stay as they are, and `tpm` itself, until
+ * the `dps_registration_clear` of a registration with it.
+ *
+ * Gives `DPS_ERROR_INVALID_ARGUMENT`, also when a key is empty. Then `tpm` holds none.
+ */
+DPS_NODISCARD
+dps_result dps_tpm_init(dps_tpm *tpm,
+                        dps_span endorsement_key,
+                        dps_span storage_root_key);
+
+/**
+ * As `dps_registration_init`, for a device that proves who it is by its TPM. HTTPS only. The first request carries no
+ * token; the service's 401 holds a challenge, which `DPS_ACTION_ACTIVATE` asks to be activated; tokens are then signed with
+ * the key that it held.
+ *
+ * Gives also `DPS_ERROR_INVALID_OBJECT` for a `tpm` that holds none.
+ */
+DPS_NODISCARD
+dps_result dps_registration_init_tpm(dps_registration *registration,
+                                     const dps_config *config,
+                                     const dps_tpm *tpm,
+                                     dps_buffer storage);
+
+/**
+ * `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed over
+ * in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no activation is
+ * awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
+ */
+dps_span dps_registration_challenge(const dps_registration *registration,
+                                    dps_buffer buffer);
+
+/**
+ * The key for the hub that the assignment holds, wrapped for the TPM as the challenge was; otherwise as
+ * `dps_registration_challenge`.
+ */
+dps_span dps_registration_hub_key(const dps_registration *registration,
+                                  dps_buffer buffer);
+
+/**
+ * Takes word that the challenge was activated: from now on, sign with the key that it held.
+ *
+ * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no activation is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
+ * `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_registration_handle_activation(dps_registration *registration,
+                                              uint64_t now_ms,
+                                              uint32_t id);
+
+/**
+ * Takes word that the challenge was not activated; the registration ends with it.
+ *
+ * Gives the same as `dps_registration_handle_activation`.
+ */
+DPS_NODISCARD
+dps_result dps_registration_handle_activate_error(dps_registration *registration,
+                                                  uint64_t now_ms,
+                                                  uint32_t id);
 
 /* Failures of the link ------------------------------------------------------- */
 
@@ -971,8 +1071,8 @@ dps_result dps_mqtt_write_hub_user_name(dps_span hub,
 /**
  * Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
  *
- * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT
- * does not have; otherwise the same as `dps_mqtt_write_user_name`.
+ * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup or the time,
+ * which MQTT does not have: pass it to `dps_registration_handle_link_error`; otherwise the same as `dps_mqtt_write_user_name`.
  */
 DPS_NODISCARD
 dps_result dps_mqtt_write_topic(const dps_registration *registration,
@@ -1427,6 +1527,21 @@ dps_result dps_registration_init_resumed_sized(size_t size,
                                                dps_buffer storage,
                                                dps_span operation);
 
+/** `dps_registration_init_tpm` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_registration_init_tpm_sized(size_t size,
+                                           dps_registration *registration,
+                                           const dps_config *config,
+                                           const dps_tpm *tpm,
+                                           dps_buffer storage);
+
+/** `dps_tpm_init` for a `dps_tpm` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_tpm_init_sized(size_t size,
+                              dps_tpm *tpm,
+                              dps_span endorsement_key,
+                              dps_span storage_root_key);
+
 /** `dps_config_default` for a `dps_config` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_config_default_sized(size_t size, dps_config *config);
@@ -1442,6 +1557,8 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_registration_init(...) dps_registration_init_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_lookup(...) dps_registration_init_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_resumed(...) dps_registration_init_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_tpm(...) dps_registration_init_tpm_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
 #define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)
 

@@ -9,13 +9,17 @@ pub enum dps_action_kind {
     /// Sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the device's key; answer with
     /// `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
     DPS_ACTION_SIGN = 1,
+    /// Only after `dps_registration_init_tpm`: activate what `dps_registration_challenge` returns; answer with
+    /// `dps_registration_handle_activation` or `dps_registration_handle_activate_error`. Until then, the buffer of the last
+    /// reply must not be changed.
+    DPS_ACTION_ACTIVATE = 2,
     /// Send the request with the token that `dps_registration_token` returns; answer with
     /// `dps_registration_handle_mqtt`, `dps_registration_handle_http` or `dps_registration_handle_link_error`.
-    DPS_ACTION_SEND = 2,
+    DPS_ACTION_SEND = 3,
     /// Nothing to do before `until_ms`, unless an answer comes; poll again then.
-    DPS_ACTION_WAIT = 3,
+    DPS_ACTION_WAIT = 4,
     /// It is over: read `dps_registration_outcome`.
-    DPS_ACTION_FINISHED = 4,
+    DPS_ACTION_FINISHED = 5,
 }
 
 /// What is asked of the service.
@@ -30,18 +34,20 @@ pub enum dps_call {
     DPS_CALL_STATUS = 2,
     /// The device's record, without registering it.
     DPS_CALL_LOOKUP = 3,
+    /// To register without a token, for the service's time (`dps_config.earliest_unix_s`). HTTPS only.
+    DPS_CALL_TIME = 4,
 }
 
-/// The next thing to do. `DPS_ACTION_SIGN` and `DPS_ACTION_SEND` are returned once; until they are answered, polling
+/// The next thing to do. `DPS_ACTION_SIGN`, `DPS_ACTION_SEND` and `DPS_ACTION_ACTIVATE` are returned once; until they are answered, polling
 /// returns `DPS_ACTION_WAIT`. Handle every kind: a new one would come with a new ABI.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_action {
     /// What is to be done.
     pub kind: dps_action_kind,
-    /// `SIGN`, `SEND`: goes back with the answer.
+    /// `SIGN`, `SEND`, `ACTIVATE`: goes back with the answer.
     pub id: u32,
-    /// `SIGN`, `SEND`: after this it counts as unanswered. `WAIT`: when to poll again.
+    /// `SIGN`, `SEND`, `ACTIVATE`: after this it counts as unanswered. `WAIT`: when to poll again.
     pub until_ms: u64,
 }
 
@@ -49,6 +55,7 @@ impl From<Action> for dps_action {
     fn from(action: Action) -> Self {
         let (kind, id, until) = match action {
             Action::Sign { id, respond_by } => (dps_action_kind::DPS_ACTION_SIGN, id.get(), respond_by),
+            Action::Activate { id, respond_by } => (dps_action_kind::DPS_ACTION_ACTIVATE, id.get(), respond_by),
             Action::Send { id, respond_by } => (dps_action_kind::DPS_ACTION_SEND, id.get(), respond_by),
             Action::Wait { until } => (dps_action_kind::DPS_ACTION_WAIT, 0, until),
             Action::Finished => (dps_action_kind::DPS_ACTION_FINISHED, 0, Instant::default()),

@@ -1,7 +1,8 @@
 //! What to register, and how patiently: the machine's policy as C fills it in.
 
 use dps_core::{
-    Config, Endpoint, ErrorCode, IdScope, Identity, KeyEvidence, Millis, Payload, RegistrationId, storage_size,
+    Config, Endpoint, ErrorCode, IdScope, Identity, KeyEvidence, Millis, Payload, RegistrationId, UnixSeconds,
+    storage_size,
 };
 
 use crate::input::{Input, input, set_to_zero};
@@ -39,6 +40,12 @@ pub struct dps_config {
     pub token_life_s: u32,
     /// Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one.
     pub seed: u32,
+    /// Lets a registration over HTTPS learn the time from the service when `dps_registration_set_time` was not called: it
+    /// first registers without a token, and takes the date of the refusal, unless that is before this time (seconds since
+    /// 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a clock
+    /// whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has expired.
+    /// The time serves the tokens of this registration, which then live an hour at most. Default: never.
+    pub earliest_unix_s: u64,
     /// For hints: how many bytes the key has. Default: not known.
     pub key_length: u32,
     /// For hints: whether the device's key was derived on this device from its group's.
@@ -109,6 +116,9 @@ impl dps_config {
             derived_here: self.key_derived_here,
         });
         let millis = |ms: u32| Millis::new(u64::from(ms));
+        if self.earliest_unix_s > 0 {
+            config = config.learn_time(UnixSeconds::new(self.earliest_unix_s));
+        }
         if self.deadline_ms > 0 {
             config = config.deadline(millis(self.deadline_ms));
         }

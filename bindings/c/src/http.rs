@@ -2,11 +2,11 @@
 //! without, and the reading of replies. TLS and sockets are the firmware's.
 
 use dps_core::codec::http::{self, wire};
-use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Registration, Reply, RequestId};
+use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Reply, RequestId};
 
 use crate::input::{Input, input};
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value_mut, write_text};
-use crate::registration::{dps_registration, pending};
+use crate::registration::{Machine, dps_registration, pending};
 use crate::result::{Refused, done, dps_result};
 
 /// The port of HTTPS.
@@ -181,13 +181,13 @@ pub unsafe extern "C" fn dps_registration_receive_http(
 }
 
 /// Whether the reply to this request is awaited: nothing is read, or unescaped in its place, otherwise.
-fn awaited(machine: &Registration<'_>, id: u32) -> Result<(), Misuse> {
+fn awaited(machine: &Machine, id: u32) -> Result<(), Misuse> {
     machine.awaited().filter(|awaited| awaited.get() == id).map(|_| ()).ok_or(Misuse)
 }
 
 /// Takes a reply that a codec has read, or the reason why it could not.
 fn hand_over(
-    machine: &mut Registration<'_>,
+    machine: &mut Machine,
     now_ms: u64,
     id: RequestId,
     reply: Result<Reply<'_>, LinkError>,

@@ -2,7 +2,7 @@
 //! business of the firmware's MQTT library.
 
 use dps_core::codec::mqtt;
-use dps_core::{Call, ErrorCode, Instant};
+use dps_core::{Call, ErrorCode, Instant, Reply};
 
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
 use crate::registration::{dps_registration, pending};
@@ -86,8 +86,8 @@ pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
 
 /// Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
 ///
-/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup, which MQTT
-/// does not have; otherwise the same as `dps_mqtt_write_user_name`.
+/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup or the time,
+/// which MQTT does not have: pass it to `dps_registration_handle_link_error`; otherwise the same as `dps_mqtt_write_user_name`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_topic(
     registration: *const dps_registration,
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
     let write = || {
         // SAFETY: as the caller promises.
         let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        if request.call == Call::Lookup {
+        if matches!(request.call, Call::Lookup | Call::Time) {
             return Err(ErrorCode::UnsupportedByTransport.into());
         }
         write_text(out, length, |text| mqtt::write_topic(text, &request))
@@ -141,8 +141,9 @@ pub unsafe extern "C" fn dps_registration_handle_mqtt(
         let id = machine.awaited().filter(|id| topic.answers(*id)).ok_or(Refused::MISUSE)?;
         let now = Instant::from_millis(now_ms);
         // MQTT carries no date, and a reply that cannot be read is invalid.
-        let taken = match mqtt::read_reply(&topic, payload) {
-            Ok(reply) => machine.handle_reply_without_date(now, id, &reply),
+        let mut reply = Reply::default();
+        let taken = match mqtt::read_reply_into(&mut reply, &topic, payload) {
+            Ok(()) => machine.handle_reply_without_date(now, id, &reply),
             Err(_) => machine.handle_link_error_code(now, id, ErrorCode::InvalidReply, 0),
         };
         Ok(taken?)

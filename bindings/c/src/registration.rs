@@ -1,7 +1,8 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
 use dps_core::{
-    Call, ErrorCode, Instant, Operation, Registration, Request, RequestId, SignError, UnixSeconds, WallAnchor,
+    Attestation, Call, ErrorCode, Instant, Operation, Registration, Request, RequestId, SignError, SymmetricKey,
+    UnixSeconds, WallAnchor,
 };
 
 use crate::action::{dps_action, dps_call};
@@ -15,10 +16,10 @@ use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "32")]
-pub const DPS_REGISTRATION_WORDS: usize = 36;
+pub const DPS_REGISTRATION_WORDS: usize = 42;
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "64")]
-pub const DPS_REGISTRATION_WORDS: usize = 96;
+pub const DPS_REGISTRATION_WORDS: usize = 104;
 /// Storage, in bytes, that does for any id scope and registration id. `dps_registration_storage_size` tells the least
 /// for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be kept.
 pub const DPS_STORAGE_SIZE: usize = 1280;
@@ -34,8 +35,12 @@ pub struct dps_registration {
     opaque: [u64; DPS_REGISTRATION_WORDS],
 }
 
+/// The machine of every attestation: its parts are reached by the pointer to a constant table, so that the linker drops
+/// those of an attestation whose `init` function is never called.
+pub(crate) type Machine = Registration<'static, &'static dyn Attestation>;
+
 impl Object for dps_registration {
-    type Value = Registration<'static>;
+    type Value = Machine;
     const MARK: usize = 0x7265_6702;
     const BOUND: bool = true;
 }
@@ -53,7 +58,7 @@ pub unsafe extern "C" fn dps_registration_init(
     storage: dps_buffer,
 ) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, storage, |_| Ok(())) })
+    done(unsafe { init(registration, config, &SymmetricKey, storage, |_| Ok(())) })
 }
 
 /// As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only.
@@ -65,7 +70,7 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
 ) -> dps_result {
     // SAFETY: as the caller promises.
     done(unsafe {
-        init(registration, config, storage, |machine| {
+        init(registration, config, &SymmetricKey, storage, |machine| {
             machine.set_lookup();
             Ok(())
         })
@@ -84,29 +89,30 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
     storage: dps_buffer,
     operation: dps_span,
 ) -> dps_result {
-    let resume = |machine: &mut Registration<'static>| {
+    let resume = |machine: &mut Machine| {
         // SAFETY: as the caller promises.
         let operation = Operation::parse(unsafe { ascii(operation, ErrorCode::OperationUnreadable)? })?;
         Ok(machine.set_operation(&operation)?)
     };
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, storage, resume) })
+    done(unsafe { init(registration, config, &SymmetricKey, storage, resume) })
 }
 
 /// # Safety
 /// As the caller of the exported functions promises.
-unsafe fn init(
+pub(crate) unsafe fn init(
     registration: *mut dps_registration,
     config: *const dps_config,
+    attestation: &'static dyn Attestation,
     storage: dps_buffer,
-    change: impl FnOnce(&mut Registration<'static>) -> Outcome<()>,
+    change: impl FnOnce(&mut Machine) -> Outcome<()>,
 ) -> Outcome<()> {
     let build = |place| {
         // SAFETY: promised on.
         let (config, storage) = unsafe { (input(config)?, buffer(storage)?) };
         // SAFETY: promised on.
         let (identity, payload) = unsafe { (config.identity()?, config.payload()?) };
-        let machine = Registration::new_in(place, &identity, &config.policy(), storage)?;
+        let machine = Registration::new_in(place, &identity, attestation, &config.policy(), storage)?;
         if let Some(payload) = payload {
             machine.set_payload(payload);
         }
@@ -117,8 +123,8 @@ unsafe fn init(
     unsafe { make_in(registration, build) }
 }
 
-/// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it; over
-/// MQTT none can be made without.
+/// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it. Without
+/// it, none can be made over MQTT; over HTTPS, the service is asked for it if `dps_config.earliest_unix_s` is set.
 ///
 /// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
@@ -162,6 +168,14 @@ pub unsafe extern "C" fn dps_registration_correct_clock(
     done(correct())
 }
 
+/// Whether the wall time was learned from the service (`dps_config.earliest_unix_s`): good for the tokens of this
+/// registration and for nothing else. Do not store it, or set a clock by it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_is_time_learned(registration: *const dps_registration) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { value(registration) }.is_ok_and(|machine| machine.is_time_learned())
+}
+
 /// The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
 ///
 /// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -189,7 +203,7 @@ pub unsafe extern "C" fn dps_registration_to_sign(registration: *const dps_regis
 }
 
 /// `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
-/// awaited. Valid as that of `dps_registration_to_sign`.
+/// awaited, or the request carries none: then it has no Authorization. Valid as that of `dps_registration_to_sign`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_token(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
@@ -214,6 +228,7 @@ pub unsafe extern "C" fn dps_registration_call(registration: *const dps_registra
         None => dps_call::DPS_CALL_NONE,
         Some(Call::Register { .. }) => dps_call::DPS_CALL_REGISTER,
         Some(Call::Status { .. }) => dps_call::DPS_CALL_STATUS,
+        Some(Call::Time) => dps_call::DPS_CALL_TIME,
         Some(_) => dps_call::DPS_CALL_LOOKUP,
     }
 }

@@ -90,7 +90,7 @@ pub unsafe extern "C" fn dps_wire_write_topic(
         // SAFETY: as the caller promises.
         let operation_id = unsafe { bytes(operation_id)? };
         let call = if operation_id.is_empty() {
-            Call::Register { payload: None }
+            Call::register(None)
         } else if is_operation_id(operation_id) {
             Call::Status { operation_id: ByteStr::new(operation_id) }
         } else {
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn dps_wire_write_payload(
         // SAFETY: as the caller promises.
         let (registration_id, payload) = unsafe { (id(registration_id)?, bytes(payload)?) };
         // SAFETY: as the caller promises.
-        unsafe { write(out, length, &|text| schema::write_registration_with(text, registration_id, payload)) }
+        unsafe { write(out, length, &|text| schema::write_registration(text, registration_id, payload)) }
     };
     done(checked())
 }

@@ -10,6 +10,7 @@ use crate::registration::{
     dps_registration, dps_registration_init, dps_registration_init_lookup, dps_registration_init_resumed,
 };
 use crate::result::{Refused, done, dps_result};
+use crate::tpm::{dps_registration_init_tpm, dps_tpm, dps_tpm_init};
 
 /// Makes an object, if the program's has room for it.
 fn object<T>(size: usize, make: impl FnOnce() -> dps_result) -> dps_result {
@@ -79,6 +80,31 @@ pub unsafe extern "C" fn dps_registration_init_resumed_sized(
     object::<dps_registration>(size, || unsafe {
         dps_registration_init_resumed(registration, config, storage, operation)
     })
+}
+
+/// `dps_registration_init_tpm` for a `dps_registration` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_tpm_sized(
+    size: usize,
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    tpm: *const dps_tpm,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_registration>(size, || unsafe { dps_registration_init_tpm(registration, config, tpm, storage) })
+}
+
+/// `dps_tpm_init` for a `dps_tpm` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_tpm_init_sized(
+    size: usize,
+    tpm: *mut dps_tpm,
+    endorsement_key: dps_span,
+    storage_root_key: dps_span,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_tpm>(size, || unsafe { dps_tpm_init(tpm, endorsement_key, storage_root_key) })
 }
 
 /// `dps_config_default` for a `dps_config` of `size` bytes.

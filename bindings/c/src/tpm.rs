@@ -1,0 +1,131 @@
+//! The attestation by a TPM: what the machine asks of the firmware's TPM library, and what it is told.
+
+use dps_core::{ActivateError, Instant, RequestId, Tpm};
+
+use crate::config::dps_config;
+use crate::memory::{Object, bytes, dps_buffer, dps_span, make, value, value_mut};
+use crate::registration::{dps_registration, init};
+use crate::result::{Refused, done, dps_result};
+
+/// The size of a `dps_tpm`, in words of the size of a pointer.
+pub const DPS_TPM_WORDS: usize = 6;
+
+/// A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; made by `dps_tpm_init`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct dps_tpm {
+    /// Not for reading.
+    opaque: [usize; DPS_TPM_WORDS],
+}
+
+impl Object for dps_tpm {
+    type Value = Tpm<'static>;
+    const MARK: usize = 0x7470_6D01;
+    const BOUND: bool = false;
+}
+
+/// Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and of
+/// its storage root key, under which it imports what the service sends. Both must stay as they are, and `tpm` itself, until
+/// the `dps_registration_clear` of a registration with it.
+///
+/// Gives `DPS_ERROR_INVALID_ARGUMENT`, also when a key is empty. Then `tpm` holds none.
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_tpm_init_abi_1"))]
+pub unsafe extern "C" fn dps_tpm_init(
+    tpm: *mut dps_tpm,
+    endorsement_key: dps_span,
+    storage_root_key: dps_span,
+) -> dps_result {
+    let read = |tpm: &mut Tpm<'static>| {
+        // SAFETY: as the caller promises.
+        let (endorsement_key, storage_root_key) = unsafe { (bytes(endorsement_key)?, bytes(storage_root_key)?) };
+        if endorsement_key.is_empty() || storage_root_key.is_empty() {
+            return Err(Refused::ARGUMENT);
+        }
+        *tpm = Tpm::new(endorsement_key, storage_root_key);
+        Ok(())
+    };
+    // SAFETY: as the caller promises.
+    done(unsafe { make(tpm, || Tpm::new(&[], &[]), read) })
+}
+
+/// As `dps_registration_init`, for a device that proves who it is by its TPM. HTTPS only. The first request carries no
+/// token; the service's 401 holds a challenge, which `DPS_ACTION_ACTIVATE` asks to be activated; tokens are then signed with
+/// the key that it held.
+///
+/// Gives also `DPS_ERROR_INVALID_OBJECT` for a `tpm` that holds none.
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_tpm_abi_1"))]
+pub unsafe extern "C" fn dps_registration_init_tpm(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    tpm: *const dps_tpm,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { value(tpm) }.and_then(|tpm| unsafe { init(registration, config, tpm, storage, |_| Ok(())) }))
+}
+
+/// `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed over
+/// in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no activation is
+/// awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_challenge(
+    registration: *const dps_registration,
+    buffer: dps_buffer,
+) -> dps_span {
+    // SAFETY: as the caller promises.
+    let given = unsafe { (value(registration), crate::memory::buffer(buffer)) };
+    match given {
+        (Ok(machine), Ok(buffer)) => machine.challenge(buffer).map_or(dps_span::EMPTY, dps_span::of_bytes),
+        _ => dps_span::EMPTY,
+    }
+}
+
+/// The key for the hub that the assignment holds, wrapped for the TPM as the challenge was; otherwise as
+/// `dps_registration_challenge`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_hub_key(
+    registration: *const dps_registration,
+    buffer: dps_buffer,
+) -> dps_span {
+    // SAFETY: as the caller promises.
+    let given = unsafe { (value(registration), crate::memory::buffer(buffer)) };
+    match given {
+        (Ok(machine), Ok(buffer)) => machine.hub_key(buffer).map_or(dps_span::EMPTY, dps_span::of_bytes),
+        _ => dps_span::EMPTY,
+    }
+}
+
+/// Takes word that the challenge was activated: from now on, sign with the key that it held.
+///
+/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no activation is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
+/// `DPS_ERROR_INVALID_ARGUMENT`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_handle_activation(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+) -> dps_result {
+    let handle = || {
+        // SAFETY: as the caller promises.
+        let machine = unsafe { value_mut(registration)? };
+        Ok(machine.handle_activation(Instant::from_millis(now_ms), RequestId::new(id))?)
+    };
+    done(handle())
+}
+
+/// Takes word that the challenge was not activated; the registration ends with it.
+///
+/// Gives the same as `dps_registration_handle_activation`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_handle_activate_error(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+) -> dps_result {
+    let handle = || {
+        // SAFETY: as the caller promises.
+        let machine = unsafe { value_mut(registration)? };
+        Ok(machine.handle_activate_error(Instant::from_millis(now_ms), RequestId::new(id), ActivateError)?)
+    };
+    done(handle())
+}
