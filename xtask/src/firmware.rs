@@ -1,5 +1,5 @@
-//! The firmware example: built for a Cortex-M4 and for RISC-V, run in QEMU, it checks the project's vectors and registers
-//! for real, over its serial port, a bridge and TLS, at an emulator.
+//! The firmware examples: built for a Cortex-M4 and for RISC-V, run in QEMU, they register for real, over a serial port, a
+//! bridge and TLS, at an emulator: one over MQTT, which checks the project's vectors too, one over HTTPS without a clock.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,33 @@ const PROGRAM: &str = "examples/c/firmware";
 const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
 /// The group's other key, which nobody uses here.
 const OTHER_KEY: &str = "G3vn0IZH9oK3d4wsxFpWBtd2KUrtjI+39dZVRf26To8w9OX0LaFV9yZ93ELXY7voqHEUsNhnb9bt717UP87KxA==";
-const EXPECTED: [&str; 2] = ["all vectors pass", "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6 is assigned to hub-a.test"];
+
+/// One of the examples.
+struct Example {
+    name: &'static str,
+    sources: &'static [&'static str],
+    over_https: bool,
+    /// The lines that it has to print.
+    expected: [&'static str; 2],
+}
+
+const EXAMPLES: [Example; 2] = [
+    Example {
+        name: "firmware",
+        sources: &["main.c", "modem.c", "packets.c"],
+        over_https: false,
+        expected: ["all vectors pass", "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6 is assigned to hub-a.test"],
+    },
+    Example {
+        name: "clockless",
+        sources: &["clockless.c", "modem.c"],
+        over_https: true,
+        expected: [
+            "asking for the time",
+            "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6 is assigned to hub-a.test, by the service's time",
+        ],
+    },
+];
 
 pub(crate) fn check() -> Outcome {
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
@@ -27,17 +53,26 @@ pub(crate) fn check() -> Outcome {
     let keys = ["--primary-key-file", &primary, "--secondary-key-file", &secondary];
     emulator.administer(&[&["enrollment-group", "create", "--group-id", "line-7"], keys.as_slice()].concat())?;
     for core in [&M4, &RV32IMC] {
-        let said = register(core, &image(core, &folder)?, &bridge, &emulator)?;
-        print!("{said}");
-        complete(&said)?;
+        let prefix = target_dir().join("c-firmware").join(core.target);
+        make_in(core.target, Build::Stable, &prefix)?;
+        for example in &EXAMPLES {
+            let image = image(core, example, &folder, &prefix)?;
+            let service = if example.over_https { &emulator.https } else { &emulator.mqtt };
+            let said = register(core, &image, &bridge, service, &emulator.ca)?;
+            print!("{said}");
+            example.complete(&said)?;
+        }
     }
     Ok(())
 }
 
-/// Whether the firmware printed all that it should.
-fn complete(said: &str) -> Outcome {
-    let missing: Vec<&str> = EXPECTED.into_iter().filter(|line| !said.lines().any(|said| said == *line)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(format!("the firmware does not say: {}", missing.join(", "))) }
+impl Example {
+    /// Whether the firmware printed all that it should.
+    fn complete(&self, said: &str) -> Outcome {
+        let missing: Vec<&str> =
+            self.expected.into_iter().filter(|line| !said.lines().any(|said| said == *line)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{} does not say: {}", self.name, missing.join(", "))) }
+    }
 }
 
 fn key_file(folder: &Path, name: &str, key: &str) -> Result<String, String> {
@@ -46,16 +81,17 @@ fn key_file(folder: &Path, name: &str, key: &str) -> Result<String, String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-fn image(core: &Core, folder: &Path) -> Result<PathBuf, String> {
-    let mut all = sources(PROGRAM, &["main.c", "modem.c", "packets.c"]);
+fn image(core: &Core, example: &Example, folder: &Path, prefix: &Path) -> Result<PathBuf, String> {
+    let mut all = sources(PROGRAM, example.sources);
     all.extend(sources(core.board.folder, &["serial.c", "clock.c"]));
     all.push("bindings/c/tests/vectors_run.c".to_owned());
     all.extend([format!("-I{}", folder.display()), "-Ibindings/c/tests".to_owned()]);
-    let prefix = target_dir().join("c-firmware").join(core.target);
-    make_in(core.target, Build::Stable, &prefix)?;
-    let path = link(core, &prefix.join("lib"), "firmware", &all)?;
+    let path = link(core, &prefix.join("lib"), example.name, &all)?;
     let image = Image::checked(&path)?;
-    println!("firmware for {}: {} bytes of flash, {} of RAM, no heap, no panic", core.name, image.flash, image.ram);
+    println!(
+        "{} for {}: {} bytes of flash, {} of RAM, no heap, no panic",
+        example.name, core.name, image.flash, image.ram
+    );
     Ok(path)
 }
 
@@ -70,9 +106,10 @@ fn bridge(folder: &Path) -> Result<PathBuf, String> {
 }
 
 /// Runs the image beside the bridge and gives what it printed.
-fn register(core: &Core, image: &Path, bridge: &Path, emulator: &Emulator) -> Result<String, String> {
-    let (host, port) = emulator.mqtt.rsplit_once(':').ok_or("the emulator speaks no MQTT")?;
-    let mut bridge = command(bridge, [host, port, &emulator.ca]);
+fn register(core: &Core, image: &Path, bridge: &Path, service: &str, ca: &str) -> Result<String, String> {
+    let address = service.strip_prefix("https://").unwrap_or(service).trim_end_matches('/');
+    let (host, port) = address.rsplit_once(':').ok_or("the emulator has no such endpoint")?;
+    let mut bridge = command(bridge, [host, port, ca]);
     let mut bridge = Running::start(bridge.stdout(Stdio::piped()))?;
     let serial = format!("tcp:127.0.0.1:{},nodelay=on", bridge.first_line()?);
     Running::start(core.board.emulator(image, &serial)?.stderr(Stdio::piped()))?.output()

@@ -167,7 +167,10 @@ static dps_result run(void)
         case DPS_ACTION_WAIT:
             clock_sleep_until_ms(action.until_ms);
             break;
-        default:
+        case DPS_ACTION_ACTIVATE: /* only with a TPM */
+            result = dps_registration_handle_activate_error(&device.registration, clock_now_ms(), action.id);
+            break;
+        case DPS_ACTION_FINISHED:
             return DPS_OK;
         }
         if (result != DPS_OK)
