@@ -1,6 +1,10 @@
 //! Prints the fault matrix as it comes out here and now; fails when a row ends otherwise than the table says, or late.
 //! With an argument, for the client that this program is.
-#![allow(clippy::print_stdout, reason = "the table is for the terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the table is for the terminal, what differs for its caller"
+)]
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,5 +17,9 @@ async fn main() -> ExitCode {
     let client = std::env::args_os().nth(1).map_or(Client::Ours, |program| Client::Program(program.into()));
     let report = faults::run(client).await;
     println!("{report}, in {:.0} s", start.elapsed().as_secs_f32());
-    if report.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let problems = report.problems();
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(front: &RefCell<Front<'_>>, devices: u32, assignments: &mut Se
             !assigned
         });
         while next < devices {
-            match ask(front, next, Call::Register { payload: None }) {
+            match ask(front, next, Call::register(None)) {
                 Answer::Assigning(operation_id) => registered.push((next, operation_id)),
                 _ => {
                     front.refuse(devices - next - 1);
