@@ -23,6 +23,16 @@
 //!
 //! [`Registration::poll`] names the next [`Action`]; each action names the `handle_*` call that answers it. [`drive`]
 //! is that loop over a [`Link`], a [`Timer`] and a [`Signer`]; firmware with its own scheduler calls the machine itself.
+//! [`Registration::outcome`] is how it ended.
+//!
+//! | for | see |
+//! |---|---|
+//! | names and keys | [`IdScope`], [`RegistrationId`], [`Endpoint`], [`Key`]; [`limits`] |
+//! | time | [`Instant`], [`Millis`], [`UnixSeconds`], [`WallAnchor`] |
+//! | deadlines and waits | [`Config`] |
+//! | messages | [`Request`], [`Reply`]; [`codec::http`] and [`codec::mqtt`] write and read them |
+//! | tokens and derived keys | [`credentials`] |
+//! | failures | [`Failure`], [`Verdict`], [`Hint`]; [`ErrorCode`] is the catalogue |
 #![no_std]
 // What keeps a panic out of firmware.
 #![cfg_attr(
