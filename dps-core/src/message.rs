@@ -109,6 +109,12 @@ impl fmt::Debug for Call<'_> {
 #[derive(Clone, Copy)]
 pub struct Members<'a>(pub(crate) &'a dyn WriteMembers);
 
+impl fmt::Debug for Members<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Members(..)")
+    }
+}
+
 pub(crate) use sealed::WriteMembers;
 
 mod sealed {

@@ -7,10 +7,11 @@ use std::hash::Hash;
 use dps_core::codec::{http, mqtt};
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{
-    Action, Assignment, Authorization, Body, ByteStr, Call, Config, ConfigError, Endpoint, ErrorCode, Failure, Family,
-    Hint, Hints, IdProblem, IdScope, Identity, Instant, Key, KeyEvidence, KeyProblem, LinkError, Millis, Misuse,
-    Operation, Outcome, Payload, PayloadProblem, Progress, Record, Registration, RegistrationId, Reply, ReplyProblem,
-    Request, RequestId, SignError, Signature, Status, SymmetricKey, Text, TooSmall, UnixSeconds, Verdict, WallAnchor,
+    Action, ActivateError, Assignment, Authorization, Body, ByteStr, Call, CertificateRequestError, Config,
+    ConfigError, Endpoint, ErrorCode, Failure, Family, Hint, Hints, IdProblem, IdScope, Identity, Instant, Key,
+    KeyEvidence, KeyProblem, LinkError, Members, Millis, Misuse, Operation, Outcome, Payload, PayloadProblem, Progress,
+    Record, Registration, RegistrationId, Reply, ReplyProblem, Request, RequestId, SignError, Signature, Status,
+    SymmetricKey, Text, TooSmall, Tpm, UnixSeconds, Verdict, WallAnchor, WithCertificateRequest,
 };
 
 /// Checks that each type has every one of the traits.
@@ -24,7 +25,7 @@ macro_rules! have {
 #[test]
 fn errors_implement_error() {
     have!([Error + Copy + PartialEq + Send + Sync]
-        ConfigError, ErrorCode, IdProblem, KeyProblem, LinkError, Misuse, PayloadProblem, ReplyProblem, SignError, TooSmall);
+        ActivateError, CertificateRequestError, ConfigError, ErrorCode, IdProblem, KeyProblem, LinkError, Misuse, PayloadProblem, ReplyProblem, SignError, TooSmall);
     have!([Error + Copy + Send + Sync] Failure<'_>);
 }
 
@@ -51,7 +52,7 @@ fn names_convert_from_str_and_back_compare_and_hash() {
 
 #[test]
 fn every_public_type_implements_debug() {
-    have!([Debug] Action, Assignment<'_>, Authorization<'_>, Body<'_>, ByteStr<'_>, Call<'_>, Config, Endpoint<'_>,
+    have!([Debug] Members<'_>, Tpm<'_>, WithCertificateRequest<SymmetricKey, &[u8]>, Action, Assignment<'_>, Authorization<'_>, Body<'_>, ByteStr<'_>, Call<'_>, Config, Endpoint<'_>,
         Failure<'_>, Hints, IdScope<'_>, Identity<'_>, Instant, Key, KeyEvidence, Millis, Operation<'_>, Outcome<'_>,
         Payload<'_>, Progress<'_>, Record<'_>, Registration<'_>, RegistrationId<'_>, Reply<'_>, Request<'_>, RequestId,
         Resource<'_>, SasToken<'_>, Signature, Status, SymmetricKey, Text<'_>, UnixSeconds, Verdict, WallAnchor,

@@ -25,12 +25,14 @@ impl<A: Attestation> Registration<'_, A> {
 
     /// The challenge that is to be activated, as bytes in the `buffer` that the last reply was read into and that was not
     /// changed since. It is decoded there. `None` when no activation is awaited, or the challenge is not base64.
+    #[must_use]
     pub fn challenge<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         if self.step == Step::Activating { self.key(buffer, KeyIn::Challenge) } else { None }
     }
 
     /// The key for the hub that an assignment holds for a TPM, wrapped for it as the challenge was; otherwise as
     /// [`Registration::challenge`].
+    #[must_use]
     pub fn hub_key<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         if self.report.end == End::Assigned { self.key(buffer, KeyIn::Assignment) } else { None }
     }
