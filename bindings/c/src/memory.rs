@@ -412,6 +412,31 @@ mod tests {
     }
 
     #[test]
+    fn failed_make_leaves_no_registration_where_one_was() {
+        let mut config: dps_config = zeroed();
+        let mut storage = [0_u8; 1280];
+        let mut object = Memory::<dps_registration>::zeroed();
+        let registration = object.as_mut_ptr();
+        let mut action = MaybeUninit::<crate::action::dps_action>::uninit();
+        let whole = dps_buffer { ptr: storage.as_mut_ptr().cast(), len: storage.len() };
+        let no_storage = dps_buffer { ptr: ptr::null_mut(), len: 0 };
+        // SAFETY: all live; the storage outlives the registration.
+        unsafe {
+            assert_eq!(dps_config_default(&mut config), DPS_OK);
+            config.id_scope = dps_span::of("0ne00A1B2C3");
+            config.registration_id = dps_span::of("dev-01");
+            let failures =
+                [(ptr::null(), whole, Refused::ARGUMENT), (ptr::from_ref(&config), no_storage, Refused::TOO_SMALL)];
+            for (config_of_failure, storage, reason) in failures {
+                assert_eq!(dps_registration_init(registration, &config, whole), DPS_OK);
+                assert_eq!(dps_registration_init(registration, config_of_failure, storage), refused(reason));
+                let polled = dps_registration_poll(registration, 0, action.as_mut_ptr());
+                assert_eq!(polled, refused(Refused::OBJECT));
+            }
+        }
+    }
+
+    #[test]
     fn wiped_memory_is_zero() {
         let mut memory = [7_u8; 9];
         // SAFETY: it has eight bytes and more; null is allowed.

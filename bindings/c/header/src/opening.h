@@ -43,7 +43,8 @@
  *   with anything else that is passed.
  * - An object is made in its memory by the functions that say so (dps_key_from_base64, dps_registration_init, ...). When one
  *   of them fails, the memory holds no object, not even one that was there before. One that was not made, or was wiped or
- *   cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved.
+ *   cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved. Clear a registration before
+ *   you make another in its memory: only dps_registration_clear wipes its storage.
  * - With DPS_HOSTED the structs that a program fills in begin with their size. The functions that set defaults write it
  *   there; otherwise it is `sizeof` the struct. So a program that was compiled with an earlier header works with a newer
  *   library: members that it did not know count as zero. Without DPS_HOSTED, in firmware, structs have no size: the header
