@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dps_core::codec::http::{DEFAULT_PORT, Head, date, read_reply};
+use dps_core::codec::http::{DEFAULT_PORT, Head, parse_date, read_reply};
 use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
 use dps_net::{Classified, CurrentPhase, Phase, Proxy, open_tunnel};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
@@ -84,7 +84,7 @@ impl HttpLink {
             Ok(response) => response,
             Err(error) => return Err(self.of_send(error, endpoint).await),
         };
-        let dated = text(response.headers(), &DATE).and_then(date::parse);
+        let dated = text(response.headers(), &DATE).and_then(parse_date);
         dated.ok_or_else(|| Classified::new(LinkError::InvalidReply, "an answer without a date"))
     }
 

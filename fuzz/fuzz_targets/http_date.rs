@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dps_core::codec::http::date::parse;
+use dps_core::codec::http::parse_date;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,7 +35,7 @@ fuzz_target!(|input: Input<'_>| {
 });
 
 fn parsed(text: &str) -> Option<u64> {
-    parse(text).map(|time| time.get())
+    parse_date(text).map(|time| time.get())
 }
 
 fn at(seconds: u64) -> SystemTime {

@@ -10,7 +10,7 @@ const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// Reads a date from 1970 on; `None` for anything else. The name of the day is not checked.
 #[must_use]
-pub fn parse(date: impl AsRef<[u8]>) -> Option<UnixSeconds> {
+pub fn parse_date(date: impl AsRef<[u8]>) -> Option<UnixSeconds> {
     parse_bytes(date.as_ref().trim_ascii())
 }
 
@@ -57,7 +57,7 @@ mod tests {
             ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
             ("Thu, 31 Dec 2099 23:59:59 GMT", 4_102_444_799),
         ] {
-            assert_eq!(parse(text), Some(UnixSeconds::new(seconds)), "{text}");
+            assert_eq!(parse_date(text), Some(UnixSeconds::new(seconds)), "{text}");
         }
     }
 
@@ -71,7 +71,7 @@ mod tests {
             for (name, length) in NAMES.into_iter().zip(lengths) {
                 for day in 1..=length {
                     let text = std::format!("Mon, {day:02} {name} {year} 00:00:00 GMT");
-                    assert_eq!(parse(&text), Some(UnixSeconds::new(seconds)), "{text}");
+                    assert_eq!(parse_date(&text), Some(UnixSeconds::new(seconds)), "{text}");
                     seconds += 86_400;
                 }
             }
@@ -94,7 +94,7 @@ mod tests {
             "Thu, 01 Jan 2026 00:6x:00 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT",
         ] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(parse_date(text), None, "{text}");
         }
     }
 }

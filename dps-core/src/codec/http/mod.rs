@@ -3,8 +3,10 @@
 //! These are the pieces for a program with an HTTP library; [`wire`] has whole messages for one without. Retry hints
 //! and dates are read here, so that the machine never sees a header.
 
-pub mod date;
+mod date;
 pub mod wire;
+
+pub use date::parse_date;
 
 use crate::codec;
 use crate::message::{Call, LinkError, Reply, Request};
@@ -68,7 +70,7 @@ pub struct Head<'h> {
 /// API (1xx, 3xx: a proxy or captive portal). An error status with an unreadable body is still a reply.
 pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
     let mut reply = Reply::new(head.status);
-    reply.date = head.date.and_then(date::parse);
+    reply.date = head.date.and_then(parse_date);
     reply.retry_after = head.retry_after.and_then(|hint| parse_hint(hint.as_bytes(), reply.date));
     codec::read_body(&mut reply, body)?;
     Ok(reply)
@@ -78,7 +80,7 @@ pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, L
 fn parse_hint(hint: &[u8], date: Option<UnixSeconds>) -> Option<Millis> {
     let seconds = match parse_decimal(hint.trim_ascii()) {
         Some(seconds) => seconds,
-        None => u32::try_from(date?.seconds_until(date::parse(hint)?)).ok()?,
+        None => u32::try_from(date?.seconds_until(parse_date(hint)?)).ok()?,
     };
     codec::hint(seconds)
 }
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn hints_are_seconds_or_dates_and_never_absurd() {
-        let date = date::parse("Thu, 01 Jan 2026 00:00:00 GMT");
+        let date = parse_date("Thu, 01 Jan 2026 00:00:00 GMT");
         for (hint, expected) in [
             ("0", Some(0)),
             (" 3 ", Some(3)),
