@@ -94,6 +94,7 @@ pub mod limits {
 #[doc(hidden)]
 pub mod internal {
     pub use crate::ids::{is_device_id, is_hub_name, is_operation_id};
+    pub use crate::registration::{Ended, Kept};
     pub use crate::text::percent_len;
 
     /// JSON bodies by their parts.

@@ -146,12 +146,12 @@ static dps_result run(void)
 
 static int report(void)
 {
-    dps_outcome outcome;
     dps_hint hint;
-    const dps_result result = dps_registration_outcome(&device.registration, &outcome);
+    const dps_result result = dps_registration_result(&device.registration);
     if (result == DPS_OK) {
-        printf("%.*s is assigned to %.*s\n", (int)outcome.device_id.len, outcome.device_id.ptr,
-               (int)outcome.assigned_hub.len, outcome.assigned_hub.ptr);
+        const dps_span device_id = dps_registration_device_id(&device.registration);
+        const dps_span hub = dps_registration_assigned_hub(&device.registration);
+        printf("%.*s is assigned to %.*s\n", (int)device_id.len, device_id.ptr, (int)hub.len, hub.ptr);
         return 0;
     }
     const dps_span text = dps_result_text(result);

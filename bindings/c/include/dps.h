@@ -28,7 +28,7 @@
  *             sleep_until_ms(action.until_ms);
  *             break;
  *         case DPS_ACTION_FINISHED:
- *             return dps_registration_outcome(&registration, &outcome);
+ *             return dps_registration_result(&registration); // DPS_OK: see dps_registration_assigned_hub, _device_id
  *         }
  *     }
  *
@@ -181,7 +181,7 @@ typedef uint32_t dps_verdict;
 enum {
     /** The same will fail again: something outside the device must change first. */
     DPS_VERDICT_NEVER = 0,
-    /** It may work after `retry_after_ms`. */
+    /** It may work after a while; the outcome tells how long to wait first. */
     DPS_VERDICT_AFTER = 1,
     /** It can work once the caller changes what it passed in: a value, a buffer, the clock. */
     DPS_VERDICT_RECONFIGURE = 2,
@@ -586,7 +586,7 @@ enum {
     DPS_ACTION_SEND = 3,
     /** Nothing to do before `until_ms`, unless an answer comes; poll again then. */
     DPS_ACTION_WAIT = 4,
-    /** It is over: read `dps_registration_outcome`. */
+    /** It is over: `dps_registration_result` returns how it ended. */
     DPS_ACTION_FINISHED = 5,
 };
 
@@ -929,60 +929,6 @@ enum {
     DPS_REPLY_PROBLEM_OTHER = 7,
 };
 
-/**
- * What a registration or a lookup found out. Spans hold until the next call on the registration that takes it as not
- * const; what there is not is empty.
- */
-typedef struct dps_outcome {
-    /** How far it is; always `DPS_STATUS_ASSIGNED` unless it was a lookup. */
-    dps_status status;
-    /** The service's six-digit code, when a lookup found a failure; else 0. */
-    uint32_t service_code;
-    /** The hub's host name. */
-    dps_span assigned_hub;
-    /** The device id at the hub; case-sensitive there. */
-    dps_span device_id;
-    /** How the assignment came about, such as `initialAssignment`. An open list; only to inform. */
-    dps_span substatus;
-    /** The operation that made it; empty when the service assigned at once. */
-    dps_span operation_id;
-    /** The service's words, when a lookup found a failure. */
-    dps_span message;
-    /** Where the custom payload, a JSON object, begins in the buffer that the last reply was handed over in. */
-    size_t payload_offset;
-    /** Its length in bytes; 0 when there is none. */
-    size_t payload_length;
-} dps_outcome;
-
-/**
- * Why a registration failed, and what to do. Spans hold until the next call on the registration that takes it as not
- * const; what there is not is empty, or 0.
- */
-typedef struct dps_failure {
-    /** What went wrong: a `DPS_ERROR_*`. */
-    dps_result result;
-    /** Whether to try again. */
-    dps_verdict verdict;
-    /** With `DPS_VERDICT_AFTER`: how long to wait first. */
-    uint64_t retry_after_ms;
-    /** The service's HTTP status, the number in MQTT's topic, or the proxy's status. */
-    uint32_t http_status;
-    /** The service's six-digit code. */
-    uint32_t service_code;
-    /** By which the service's support finds the request. */
-    dps_span tracking_id;
-    /** The service's words, cut to what fits the storage. */
-    dps_span message;
-    /** When the service noted the error, ISO 8601. */
-    dps_span timestamp;
-    /** Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far. */
-    int64_t clock_skew_s;
-    /** The size in bytes that would have done, where a buffer was too small. */
-    size_t needed;
-    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON. */
-    dps_reply_problem reply_problem;
-} dps_failure;
-
 /** A likely cause of a failure. Constants. */
 typedef struct dps_hint {
     /** Its name, such as `clock-behind`. */
@@ -992,23 +938,71 @@ typedef struct dps_hint {
 } dps_hint;
 
 /**
- * How it ended. Gives `DPS_OK` and fills in `outcome` when the device has a hub, or a lookup found its record.
+ * How it ended: `DPS_OK` when the device has a hub, or a lookup found its record; otherwise the reason why it failed.
  *
- * Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
- * `DPS_ERROR_MISUSE` when it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * `DPS_ERROR_MISUSE` while it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`. With any of these
+ * three, and while it is not over, the functions below return 0 or an empty span.
  */
 DPS_NODISCARD
-dps_result dps_registration_outcome(const dps_registration *registration,
-                                    dps_outcome *outcome);
+dps_result dps_registration_result(const dps_registration *registration);
 
 /**
- * Why it failed.
- *
- * Gives `DPS_ERROR_MISUSE` when it has not failed; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * How far the device's registration is: `DPS_STATUS_ASSIGNED` after a registration that succeeded; what the record tells
+ * after a lookup.
  */
-DPS_NODISCARD
-dps_result dps_registration_failure(const dps_registration *registration,
-                                    dps_failure *failure);
+dps_status dps_registration_status(const dps_registration *registration);
+
+/**
+ * The hub's host name. Like every span of the outcome, it points into the registration's storage until the next call on
+ * the registration that takes it as not const, and is empty where the service told none.
+ */
+dps_span dps_registration_assigned_hub(const dps_registration *registration);
+
+/** The device id at the hub; case-sensitive there. */
+dps_span dps_registration_device_id(const dps_registration *registration);
+
+/** How the assignment came about, such as `initialAssignment`. An open list; only to inform. */
+dps_span dps_registration_substatus(const dps_registration *registration);
+
+/** The operation of the service that registers the device, or did; empty when the service assigned at once. */
+dps_span dps_registration_operation_id(const dps_registration *registration);
+
+/**
+ * The custom payload, a JSON object, in `reply`: the buffer that the last reply was handed over in, which must be
+ * unchanged since.
+ */
+dps_span dps_registration_payload(const dps_registration *registration,
+                                  dps_buffer reply);
+
+/** Whether to try again after a failure. */
+dps_verdict dps_registration_verdict(const dps_registration *registration);
+
+/** With `DPS_VERDICT_AFTER`: how long to wait first. */
+uint64_t dps_registration_retry_after_ms(const dps_registration *registration);
+
+/** After a failure: the service's HTTP status, the number in MQTT's topic, or the proxy's status. */
+uint32_t dps_registration_http_status(const dps_registration *registration);
+
+/** The service's six-digit code of an error; also that of a record. */
+uint32_t dps_registration_service_code(const dps_registration *registration);
+
+/** After a failure: the id by which the service's support finds the request. */
+dps_span dps_registration_tracking_id(const dps_registration *registration);
+
+/** The service's message about an error, cut to what fits the storage; also that of a record. */
+dps_span dps_registration_message(const dps_registration *registration);
+
+/** After a failure: when the service noted the error, ISO 8601. */
+dps_span dps_registration_timestamp(const dps_registration *registration);
+
+/** After a failure: seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far. */
+int64_t dps_registration_clock_skew_s(const dps_registration *registration);
+
+/** After a failure for want of space: the size in bytes that would have done. */
+size_t dps_registration_needed(const dps_registration *registration);
+
+/** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON. */
+dps_reply_problem dps_registration_reply_problem(const dps_registration *registration);
 
 /**
  * The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
@@ -1602,6 +1596,32 @@ void dps_assignment_free(dps_assignment *assignment);
 
 /** Why a call failed. Freed with `dps_error_free`; what it gives lives as long. */
 typedef struct dps_error dps_error;
+
+/** Why a call failed, fact by fact. Spans live as long as the error; what is not known is empty, or 0. */
+typedef struct dps_failure {
+    /** What went wrong: a `DPS_ERROR_*`. */
+    dps_result result;
+    /** Whether to try again. */
+    dps_verdict verdict;
+    /** With `DPS_VERDICT_AFTER`: how long to wait first. */
+    uint64_t retry_after_ms;
+    /** The service's HTTP status, the number in MQTT's topic, or the proxy's status. */
+    uint32_t http_status;
+    /** The service's six-digit code. */
+    uint32_t service_code;
+    /** By which the service's support finds the request. */
+    dps_span tracking_id;
+    /** The service's message. */
+    dps_span message;
+    /** When the service noted the error, ISO 8601. */
+    dps_span timestamp;
+    /** Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far. */
+    int64_t clock_skew_s;
+    /** The size in bytes that would have done, where a buffer was too small. */
+    size_t needed;
+    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON. */
+    dps_reply_problem reply_problem;
+} dps_failure;
 
 /**
  * One line that can be acted on: what went wrong, the facts, the likeliest cause. Ends with a NUL, never null. No secret

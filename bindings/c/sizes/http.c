@@ -14,7 +14,7 @@ static const dps_span replies[] = {
 };
 
 int registration_exchange(dps_registration *registration, const dps_action *action, uint64_t now_ms, unsigned turn,
-                          const char **reply)
+                          dps_buffer *reply)
 {
     size_t length;
     dps_http_progress progress;
@@ -24,9 +24,9 @@ int registration_exchange(dps_registration *registration, const dps_action *acti
     const dps_span whole = replies[turn];
     for (size_t at = 0; at < whole.len; at++)
         memory.reply[at] = whole.ptr[at];
-    *reply = memory.reply;
-    const dps_result taken = dps_registration_receive_http(registration, now_ms, action->id, ROW_BUFFER(memory.reply),
-                                                           whole.len, true, &progress);
+    *reply = ROW_BUFFER(memory.reply);
+    const dps_result taken =
+        dps_registration_receive_http(registration, now_ms, action->id, *reply, whole.len, true, &progress);
     return taken == DPS_OK && progress.complete ? 0 : 1;
 }
 

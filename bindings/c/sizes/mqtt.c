@@ -16,7 +16,7 @@ static const struct {
 };
 
 int registration_exchange(dps_registration *registration, const dps_action *action, uint64_t now_ms, unsigned turn,
-                          const char **reply)
+                          dps_buffer *reply)
 {
     size_t length;
     (void)action;
@@ -28,9 +28,8 @@ int registration_exchange(dps_registration *registration, const dps_action *acti
     const dps_span body = replies[turn].body;
     for (size_t at = 0; at < body.len; at++)
         memory.reply[at] = body.ptr[at];
-    *reply = memory.reply;
-    const dps_buffer received = {memory.reply, body.len};
-    return dps_registration_handle_mqtt(registration, now_ms, replies[turn].topic, received) == DPS_OK ? 0 : 1;
+    *reply = (dps_buffer){memory.reply, body.len};
+    return dps_registration_handle_mqtt(registration, now_ms, replies[turn].topic, *reply) == DPS_OK ? 0 : 1;
 }
 
 int row(void)

@@ -23,7 +23,7 @@ static int is(dps_span found, const char *expected, size_t length)
 #define IS(found, literal) is(found, literal, sizeof literal - 1)
 
 /* Does what the machine asks for until it is over; 0 when every answer was taken. */
-static int play(unsigned turn, uint64_t *now_ms, const char **reply)
+static int play(unsigned turn, uint64_t *now_ms, dps_buffer *reply)
 {
     for (;;) {
         dps_action action;
@@ -66,17 +66,18 @@ static int begin(uint64_t now_ms)
 static int assigned(void)
 {
     uint64_t now_ms = 1000;
-    dps_outcome outcome;
-    const char *reply = 0;
+    const dps_registration *const registration = &memory.registration;
+    dps_buffer reply = {0, 0};
     int status = begin(now_ms);
     if (status == 0)
         status = play(0, &now_ms, &reply);
-    if (status == 0 && dps_registration_outcome(&memory.registration, &outcome) != DPS_OK)
+    if (status == 0 && dps_registration_result(registration) != DPS_OK)
         status = 20;
-    if (status == 0 && !(now_ms == 4000 && IS(outcome.assigned_hub, "hub-a.test") &&
-                         IS(outcome.device_id, ROW_REGISTRATION_ID) && IS(outcome.substatus, "initialAssignment")))
+    if (status == 0 && !(now_ms == 4000 && IS(dps_registration_assigned_hub(registration), "hub-a.test") &&
+                         IS(dps_registration_device_id(registration), ROW_REGISTRATION_ID) &&
+                         IS(dps_registration_substatus(registration), "initialAssignment")))
         status = 21;
-    if (status == 0 && !IS(((dps_span){reply + outcome.payload_offset, outcome.payload_length}), "{\"line\":7}"))
+    if (status == 0 && !IS(dps_registration_payload(registration, reply), "{\"line\":7}"))
         status = 22;
     dps_registration_clear(&memory.registration);
     return status;
@@ -85,15 +86,16 @@ static int assigned(void)
 static int refused(void)
 {
     uint64_t now_ms = 1000;
-    dps_failure failure;
-    const char *reply = 0;
+    const dps_registration *const registration = &memory.registration;
+    dps_buffer reply = {0, 0};
     int status = begin(now_ms);
     if (status == 0)
         status = play(2, &now_ms, &reply);
-    if (status == 0 && dps_registration_failure(&memory.registration, &failure) != DPS_OK)
+    if (status == 0 && dps_registration_result(registration) != DPS_ERROR_UNAUTHORIZED)
         status = 30;
-    if (status == 0 && !(failure.result == DPS_ERROR_UNAUTHORIZED && failure.service_code == 401002 &&
-                         failure.verdict == DPS_VERDICT_NEVER && IS(failure.tracking_id, "9f-1")))
+    if (status == 0 && !(dps_registration_service_code(registration) == 401002 &&
+                         dps_registration_verdict(registration) == DPS_VERDICT_NEVER &&
+                         IS(dps_registration_tracking_id(registration), "9f-1")))
         status = 31;
     dps_registration_clear(&memory.registration);
     return status;

@@ -11,9 +11,9 @@
 int registration_run(void);
 
 /* Writes the request as the transport sends it, and hands over the recorded reply numbered `turn`; 0 when it could. The
- * payload of the outcome stands in `*reply` then. */
+ * payload of the outcome is in `*reply` then. */
 int registration_exchange(dps_registration *registration, const dps_action *action, uint64_t now_ms, unsigned turn,
-                          const char **reply);
+                          dps_buffer *reply);
 
 /* The bodies of the replies: under way, assigned, refused. */
 #define BODY_ASSIGNING "{\"operationId\":\"5.abc\",\"status\":\"assigning\"}"

@@ -18,7 +18,7 @@ pub enum dps_action_kind {
     DPS_ACTION_SEND = 3,
     /// Nothing to do before `until_ms`, unless an answer comes; poll again then.
     DPS_ACTION_WAIT = 4,
-    /// It is over: read `dps_registration_outcome`.
+    /// It is over: `dps_registration_result` returns how it ended.
     DPS_ACTION_FINISHED = 5,
 }
 

@@ -1,10 +1,11 @@
 //! How a registration ended, as C reads it.
 
-use dps_core::{ErrorCode, Failure, Hint, ReplyProblem, Status, Verdict};
+use dps_core::internal::{Ended, Kept};
+use dps_core::{Hint, ReplyProblem, Status};
 
-use crate::memory::{dps_span, output, value};
+use crate::memory::{buffer, dps_buffer, dps_span, output, value};
 use crate::registration::dps_registration;
-use crate::result::{Outcome, Refused, done, dps_result, dps_verdict, number};
+use crate::result::{Refused, done, dps_result, dps_verdict, retry_after_ms};
 
 /// How far a registration is.
 #[repr(u32)]
@@ -46,60 +47,6 @@ pub enum dps_reply_problem {
     DPS_REPLY_PROBLEM_OTHER = 7,
 }
 
-/// What a registration or a lookup found out. Spans hold until the next call on the registration that takes it as not
-/// const; what there is not is empty.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct dps_outcome {
-    /// How far it is; always `DPS_STATUS_ASSIGNED` unless it was a lookup.
-    pub status: dps_status,
-    /// The service's six-digit code, when a lookup found a failure; else 0.
-    pub service_code: u32,
-    /// The hub's host name.
-    pub assigned_hub: dps_span,
-    /// The device id at the hub; case-sensitive there.
-    pub device_id: dps_span,
-    /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
-    pub substatus: dps_span,
-    /// The operation that made it; empty when the service assigned at once.
-    pub operation_id: dps_span,
-    /// The service's words, when a lookup found a failure.
-    pub message: dps_span,
-    /// Where the custom payload, a JSON object, begins in the buffer that the last reply was handed over in.
-    pub payload_offset: usize,
-    /// Its length in bytes; 0 when there is none.
-    pub payload_length: usize,
-}
-
-/// Why a registration failed, and what to do. Spans hold until the next call on the registration that takes it as not
-/// const; what there is not is empty, or 0.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct dps_failure {
-    /// What went wrong: a `DPS_ERROR_*`.
-    pub result: dps_result,
-    /// Whether to try again.
-    pub verdict: dps_verdict,
-    /// With `DPS_VERDICT_AFTER`: how long to wait first.
-    pub retry_after_ms: u64,
-    /// The service's HTTP status, the number in MQTT's topic, or the proxy's status.
-    pub http_status: u32,
-    /// The service's six-digit code.
-    pub service_code: u32,
-    /// By which the service's support finds the request.
-    pub tracking_id: dps_span,
-    /// The service's words, cut to what fits the storage.
-    pub message: dps_span,
-    /// When the service noted the error, ISO 8601.
-    pub timestamp: dps_span,
-    /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
-    pub clock_skew_s: i64,
-    /// The size in bytes that would have done, where a buffer was too small.
-    pub needed: usize,
-    /// With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON.
-    pub reply_problem: dps_reply_problem,
-}
-
 /// A likely cause of a failure. Constants.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -110,80 +57,145 @@ pub struct dps_hint {
     pub text: dps_span,
 }
 
-impl dps_outcome {
-    const NOTHING: Self = Self {
-        status: dps_status::DPS_STATUS_UNKNOWN,
-        service_code: 0,
-        assigned_hub: dps_span::EMPTY,
-        device_id: dps_span::EMPTY,
-        substatus: dps_span::EMPTY,
-        operation_id: dps_span::EMPTY,
-        message: dps_span::EMPTY,
-        payload_offset: 0,
-        payload_length: 0,
-    };
-}
-
-impl dps_failure {
-    /// A failure of which nothing more is known.
-    pub(crate) fn new(code: ErrorCode, verdict: Verdict) -> Self {
-        let (verdict, retry_after_ms) = match verdict {
-            Verdict::Never => (dps_verdict::DPS_VERDICT_NEVER, 0),
-            Verdict::After(wait) => (dps_verdict::DPS_VERDICT_AFTER, wait.get()),
-            Verdict::Reconfigure => (dps_verdict::DPS_VERDICT_RECONFIGURE, 0),
-        };
-        Self {
-            result: number(code),
-            verdict,
-            retry_after_ms,
-            http_status: 0,
-            service_code: 0,
-            tracking_id: dps_span::EMPTY,
-            message: dps_span::EMPTY,
-            timestamp: dps_span::EMPTY,
-            clock_skew_s: 0,
-            needed: 0,
-            reply_problem: dps_reply_problem::DPS_REPLY_PROBLEM_NONE,
-        }
-    }
-}
-
 impl dps_hint {
     pub(crate) fn of(hint: Hint) -> Self {
         Self { name: dps_span::of(hint.name()), text: dps_span::of(hint.text()) }
     }
 }
 
-/// How it ended. Gives `DPS_OK` and fills in `outcome` when the device has a hub, or a lookup found its record.
+/// How it ended: `DPS_OK` when the device has a hub, or a lookup found its record; otherwise the reason why it failed.
 ///
-/// Gives, and leaves `outcome` unchanged, the reason when the registration failed (`dps_registration_failure` has more);
-/// `DPS_ERROR_MISUSE` when it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// `DPS_ERROR_MISUSE` while it is not over; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`. With any of these
+/// three, and while it is not over, the functions below return 0 or an empty span.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dps_registration_outcome(
+pub unsafe extern "C" fn dps_registration_result(registration: *const dps_registration) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { value(registration) }.and_then(|machine| match machine.result() {
+        None => Err(Refused::MISUSE),
+        Some(Ok(())) => Ok(()),
+        Some(Err(code)) => Err(code.into()),
+    }))
+}
+
+/// How far the device's registration is: `DPS_STATUS_ASSIGNED` after a registration that succeeded; what the record tells
+/// after a lookup.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_status(registration: *const dps_registration) -> dps_status {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(dps_status::DPS_STATUS_UNKNOWN, |ended| status(ended.status()))
+}
+
+/// The hub's host name. Like every span of the outcome, it points into the registration's storage until the next call on
+/// the registration that takes it as not const, and is empty where the service told none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_assigned_hub(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { text(registration, Kept::Hub) }
+}
+
+/// The device id at the hub; case-sensitive there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_device_id(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { text(registration, Kept::Device) }
+}
+
+/// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_substatus(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { text(registration, Kept::Substatus) }
+}
+
+/// The operation of the service that registers the device, or did; empty when the service assigned at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_operation_id(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(dps_span::EMPTY, |ended| dps_span::of(ended.operation_id()))
+}
+
+/// The custom payload, a JSON object, in `reply`: the buffer that the last reply was handed over in, which must be
+/// unchanged since.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_payload(
     registration: *const dps_registration,
-    outcome: *mut dps_outcome,
-) -> dps_result {
-    let tell = || {
-        // SAFETY: as the caller promises.
-        let (machine, outcome) = unsafe { (value(registration)?, output(outcome)?) };
-        let Some(found) = machine.record() else {
-            return Err(machine.failure().map_or(Refused::MISUSE, |failure| failure.code().into()));
-        };
-        let payload = found.payload().unwrap_or_default();
-        // One by one: a whole struct is put together on the stack first.
-        let outcome = outcome.write(dps_outcome::NOTHING);
-        outcome.status = status(found.status());
-        outcome.service_code = found.error_code().unwrap_or(0);
-        outcome.assigned_hub = dps_span::of_option(found.assigned_hub());
-        outcome.device_id = dps_span::of_option(found.device_id());
-        outcome.substatus = dps_span::of_option(found.substatus());
-        outcome.operation_id = dps_span::of_option(found.operation_id());
-        outcome.message = dps_span::of_option(found.message());
-        outcome.payload_offset = payload.start;
-        outcome.payload_length = payload.len();
-        Ok(())
-    };
-    done(tell())
+    reply: dps_buffer,
+) -> dps_span {
+    // SAFETY: as the caller promises.
+    let (ended, reply) = unsafe { (ended(registration), buffer(reply)) };
+    let payload = ended.and_then(|ended| ended.payload());
+    let found = payload.and_then(|range| reply.ok()?.get(range));
+    found.map_or(dps_span::EMPTY, |payload| dps_span::of_bytes(payload))
+}
+
+/// Whether to try again after a failure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_verdict(registration: *const dps_registration) -> dps_verdict {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(dps_verdict::DPS_VERDICT_NEVER, |ended| ended.verdict().into())
+}
+
+/// With `DPS_VERDICT_AFTER`: how long to wait first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_retry_after_ms(registration: *const dps_registration) -> u64 {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(0, |ended| retry_after_ms(ended.verdict()))
+}
+
+/// After a failure: the service's HTTP status, the number in MQTT's topic, or the proxy's status.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_http_status(registration: *const dps_registration) -> u32 {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(0, |ended| u32::from(ended.http_status()))
+}
+
+/// The service's six-digit code of an error; also that of a record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_service_code(registration: *const dps_registration) -> u32 {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(0, |ended| ended.error_code())
+}
+
+/// After a failure: the id by which the service's support finds the request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_tracking_id(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { text(registration, Kept::TrackingId) }
+}
+
+/// The service's message about an error, cut to what fits the storage; also that of a record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_message(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { text(registration, Kept::Message) }
+}
+
+/// After a failure: when the service noted the error, ISO 8601.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_timestamp(registration: *const dps_registration) -> dps_span {
+    // SAFETY: as the caller promises.
+    unsafe { text(registration, Kept::Timestamp) }
+}
+
+/// After a failure: seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_clock_skew_s(registration: *const dps_registration) -> i64 {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(0, |ended| ended.clock_skew())
+}
+
+/// After a failure for want of space: the size in bytes that would have done.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_needed(registration: *const dps_registration) -> usize {
+    // SAFETY: as the caller promises.
+    unsafe { ended(registration) }.map_or(0, |ended| ended.needed())
+}
+
+/// With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_reply_problem(registration: *const dps_registration) -> dps_reply_problem {
+    // SAFETY: as the caller promises.
+    reply_problem(unsafe { ended(registration) }.and_then(|ended| ended.reply_problem()))
 }
 
 pub(crate) fn status(status: Status) -> dps_status {
@@ -210,31 +222,6 @@ pub(crate) fn reply_problem(problem: Option<ReplyProblem>) -> dps_reply_problem 
     }
 }
 
-/// Why it failed.
-///
-/// Gives `DPS_ERROR_MISUSE` when it has not failed; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dps_registration_failure(
-    registration: *const dps_registration,
-    failure: *mut dps_failure,
-) -> dps_result {
-    let tell = || {
-        // SAFETY: as the caller promises.
-        let (found, place) = unsafe { (failed(registration)?, output(failure)?) };
-        let failure = place.write(dps_failure::new(found.code(), found.verdict()));
-        failure.http_status = found.http_status().map_or(0, u32::from);
-        failure.service_code = found.error_code().unwrap_or(0);
-        failure.tracking_id = dps_span::of_option(found.tracking_id());
-        failure.message = dps_span::of_option(found.message());
-        failure.timestamp = dps_span::of_option(found.timestamp());
-        failure.clock_skew_s = found.clock_skew().unwrap_or(0);
-        failure.needed = found.needed().unwrap_or(0);
-        failure.reply_problem = reply_problem(found.reply_problem());
-        Ok(())
-    };
-    done(tell())
-}
-
 /// The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
 ///
 /// Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
@@ -247,17 +234,30 @@ pub unsafe extern "C" fn dps_registration_hint(
 ) -> dps_result {
     let tell = || {
         // SAFETY: as the caller promises.
-        let (found, place) = unsafe { (failed(registration)?, output(hint)?) };
-        let hint = found.hints().iter().nth(index).ok_or(Refused::ARGUMENT)?;
+        let (machine, place) = unsafe { (value(registration)?, output(hint)?) };
+        let hint = machine.failure().ok_or(Refused::MISUSE)?.hints().iter().nth(index).ok_or(Refused::ARGUMENT)?;
         place.write(dps_hint::of(hint));
         Ok(())
     };
     done(tell())
 }
 
+/// What is left of a registration that is over; once in firmware, for all functions here.
+///
 /// # Safety
 /// As the caller of the exported functions promises.
-unsafe fn failed<'a>(registration: *const dps_registration) -> Outcome<Failure<'a>> {
+#[inline(never)]
+unsafe fn ended<'a>(registration: *const dps_registration) -> Option<Ended<'a>> {
     // SAFETY: promised on.
-    unsafe { value(registration)? }.failure().ok_or(Refused::MISUSE)
+    unsafe { value(registration) }.ok()?.ended()
+}
+
+/// One of the texts; once in firmware, as above.
+///
+/// # Safety
+/// As the caller of the exported functions promises.
+#[inline(never)]
+unsafe fn text(registration: *const dps_registration, kept: Kept) -> dps_span {
+    // SAFETY: promised on.
+    unsafe { ended(registration) }.map_or(dps_span::EMPTY, |ended| dps_span::of(ended.text(kept)))
 }

@@ -5,7 +5,7 @@
 use core::mem::MaybeUninit;
 use core::num::NonZero;
 
-use dps_core::{ConfigError, ErrorCode, Family, Misuse, TooSmall};
+use dps_core::{ConfigError, ErrorCode, Family, Misuse, TooSmall, Verdict};
 
 use crate::memory::dps_span;
 
@@ -40,10 +40,28 @@ pub enum dps_family {
 pub enum dps_verdict {
     /// The same will fail again: something outside the device must change first.
     DPS_VERDICT_NEVER = 0,
-    /// It may work after `retry_after_ms`.
+    /// It may work after a while; the outcome tells how long to wait first.
     DPS_VERDICT_AFTER = 1,
     /// It can work once the caller changes what it passed in: a value, a buffer, the clock.
     DPS_VERDICT_RECONFIGURE = 2,
+}
+
+impl From<Verdict> for dps_verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Never => Self::DPS_VERDICT_NEVER,
+            Verdict::After(_) => Self::DPS_VERDICT_AFTER,
+            Verdict::Reconfigure => Self::DPS_VERDICT_RECONFIGURE,
+        }
+    }
+}
+
+/// How long to wait before the next try; 0 where the verdict is another.
+pub(crate) fn retry_after_ms(verdict: Verdict) -> u64 {
+    match verdict {
+        Verdict::After(wait) => wait.get(),
+        _ => 0,
+    }
 }
 
 /// The name of a result, such as `unauthorized`; empty for a number that is not known. A constant.

@@ -30,14 +30,13 @@ void a_registration_over_mqtt(void)
 {
     dps_registration *const registration = &memory.registration;
     dps_action action;
-    dps_outcome outcome;
     scene_begin(&memory);
     CHECK(scene_until_send(&memory, 0, &action));
     CHECK(dps_registration_call(registration) == DPS_CALL_REGISTER && action.until_ms == 30000);
     CHECK(dps_registration_token_generation(registration) == 1 && dps_registration_to_sign(registration).len == 0);
     dps_span token = dps_registration_token(registration);
     CHECK(token.len > 25 && strncmp(token.ptr, "SharedAccessSignature sr=", 25) == 0);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_outcome(registration, &outcome));
+    GIVES(DPS_ERROR_MISUSE, dps_registration_result(registration));
 
     GIVES(DPS_OK, answer(0, 202, action.id, "&retry-after=3", assigning));
     GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
@@ -48,13 +47,24 @@ void a_registration_over_mqtt(void)
     GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
     CHECK(action.kind == DPS_ACTION_FINISHED);
 
-    GIVES(DPS_OK, dps_registration_outcome(registration, &outcome));
-    CHECK(outcome.status == DPS_STATUS_ASSIGNED && span_is(outcome.assigned_hub, "hub-a.test"));
-    CHECK(span_is(outcome.device_id, DEVICE) && span_is(outcome.substatus, "initialAssignment"));
-    CHECK(span_is(outcome.operation_id, "5.abc"));
-    CHECK(span_is((dps_span){reply + outcome.payload_offset, outcome.payload_length}, "{\"line\":7}"));
-    dps_failure failure;
-    GIVES(DPS_ERROR_MISUSE, dps_registration_failure(registration, &failure));
+    GIVES(DPS_OK, dps_registration_result(registration));
+    CHECK(dps_registration_status(registration) == DPS_STATUS_ASSIGNED);
+    CHECK(span_is(dps_registration_assigned_hub(registration), "hub-a.test"));
+    CHECK(span_is(dps_registration_device_id(registration), DEVICE));
+    CHECK(span_is(dps_registration_substatus(registration), "initialAssignment"));
+    CHECK(span_is(dps_registration_operation_id(registration), "5.abc"));
+    const dps_span payload = dps_registration_payload(registration, DPS_BUFFER(reply));
+    CHECK(span_is(payload, "{\"line\":7}"));
+    /* A buffer that cannot be the one of the reply gives nothing. */
+    const size_t end = (size_t)(payload.ptr - reply) + payload.len;
+    CHECK(dps_registration_payload(registration, (dps_buffer){reply, end}).len == payload.len);
+    CHECK(dps_registration_payload(registration, (dps_buffer){reply, end - 1}).len == 0);
+    CHECK(dps_registration_payload(registration, NO_BUFFER(end)).len == 0);
+    CHECK(dps_registration_verdict(registration) == DPS_VERDICT_NEVER && dps_registration_retry_after_ms(registration) == 0);
+    CHECK(dps_registration_http_status(registration) == 0 && dps_registration_service_code(registration) == 0);
+    CHECK(dps_registration_message(registration).len == 0 && dps_registration_tracking_id(registration).len == 0);
+    dps_hint hint;
+    GIVES(DPS_ERROR_MISUSE, dps_registration_hint(registration, 0, &hint));
 
     dps_registration_clear(registration);
     for (size_t at = 0; at < sizeof memory.storage; at++)
@@ -74,9 +84,7 @@ void a_refusal_over_http(void)
     dps_registration *const registration = &memory.registration;
     dps_action action;
     dps_http_progress progress;
-    dps_failure failure;
     dps_hint hint;
-    dps_outcome outcome;
     scene_begin(&memory);
     CHECK(scene_until_send(&memory, 0, &action));
     CHECK(span_is(dps_http_method(registration), "PUT"));
@@ -91,15 +99,17 @@ void a_refusal_over_http(void)
     GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), whole, false, &progress));
     CHECK(progress.complete && !progress.close);
 
-    GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_outcome(registration, &outcome));
-    GIVES(DPS_OK, dps_registration_failure(registration, &failure));
-    CHECK(failure.result == DPS_ERROR_UNAUTHORIZED && failure.verdict == DPS_VERDICT_NEVER);
-    CHECK(failure.http_status == 401 && failure.service_code == 401002 && failure.clock_skew_s == 7200);
-    CHECK(span_is(failure.tracking_id, "9f-1") && span_is(failure.message, "Unauthorized"));
+    GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_result(registration));
+    CHECK(dps_registration_verdict(registration) == DPS_VERDICT_NEVER && dps_registration_retry_after_ms(registration) == 0);
+    CHECK(dps_registration_http_status(registration) == 401 && dps_registration_service_code(registration) == 401002);
+    CHECK(dps_registration_clock_skew_s(registration) == 7200 && dps_registration_needed(registration) == 0);
+    CHECK(span_is(dps_registration_tracking_id(registration), "9f-1"));
+    CHECK(span_is(dps_registration_message(registration), "Unauthorized"));
+    CHECK(dps_registration_timestamp(registration).len == 0 && dps_registration_assigned_hub(registration).len == 0);
     GIVES(DPS_OK, dps_registration_hint(registration, 0, &hint));
     CHECK(span_is(hint.name, "clock-behind") && hint.text.len > 20);
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 99, &hint));
-    CHECK(dps_result_family(failure.result) == DPS_FAMILY_SERVICE);
+    CHECK(dps_result_family(dps_registration_result(registration)) == DPS_FAMILY_SERVICE);
     dps_registration_clear(registration);
 }
 
@@ -109,7 +119,6 @@ void a_clock_that_is_corrected_over_mqtt(void)
     static const char refusal[] = "{\"errorCode\":401000,\"trackingId\":\"9f-1\",\"message\":\"Unauthorized\"}";
     dps_registration *const registration = &memory.registration;
     dps_action action;
-    dps_failure failure;
     bool again = true;
     for (int allowed = 0; allowed <= 1; allowed++) {
         scene_begin(&memory);
@@ -130,8 +139,8 @@ void a_clock_that_is_corrected_over_mqtt(void)
             GIVES(DPS_OK, dps_registration_correct_clock(registration, 20, UNIX_S + 14400, &again));
             CHECK(!again);
         }
-        GIVES(DPS_OK, dps_registration_failure(registration, &failure));
-        CHECK(failure.result == DPS_ERROR_UNAUTHORIZED && failure.clock_skew_s == 7200);
+        GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_result(registration));
+        CHECK(dps_registration_clock_skew_s(registration) == 7200);
         dps_registration_clear(registration);
     }
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_correct_clock(registration, 0, UNIX_S, &again));
@@ -148,15 +157,16 @@ void a_reply_that_cannot_be_used(void)
         {"{\"status\":\"assigned\",\"registrationState\":{\"assignedHub\":\"a;b\",\"deviceId\":\"a\"}}", DPS_REPLY_PROBLEM_HUB},
     };
     dps_action action;
-    dps_failure failure;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scene_begin(&memory);
         CHECK(scene_until_send(&memory, 0, &action));
         GIVES(DPS_OK, answer(0, 200, action.id, "", cases[i].body));
         /* It is tried again until the time is up. */
         GIVES(DPS_OK, dps_registration_poll(&memory.registration, 3600000, &action));
-        GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
-        CHECK(failure.result == DPS_ERROR_INVALID_REPLY && failure.reply_problem == cases[i].problem);
+        GIVES(DPS_ERROR_INVALID_REPLY, dps_registration_result(&memory.registration));
+        CHECK(dps_registration_reply_problem(&memory.registration) == cases[i].problem);
+        CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_AFTER);
+        CHECK(dps_registration_retry_after_ms(&memory.registration) > 0);
         dps_registration_clear(&memory.registration);
     }
 }
@@ -180,7 +190,6 @@ void a_lookup(void)
     static const char record[] = "{\"registrationId\":\"" DEVICE "\",\"status\":\"disabled\",\"errorCode\":401003}";
     dps_registration *const registration = &memory.registration;
     dps_action action;
-    dps_outcome outcome;
     size_t length;
     const dps_http_head head = {.size = sizeof head, .status = 200, .date = dps_span_of("no date")};
     scene_begin(&memory);
@@ -192,8 +201,9 @@ void a_lookup(void)
     GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, DPS_BUFFER(reply), &length));
     GIVES(DPS_ERROR_MISUSE, dps_registration_handle_http(registration, 0, action.id + 1, &head, said(record)));
     GIVES(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(record)));
-    GIVES(DPS_OK, dps_registration_outcome(registration, &outcome));
-    CHECK(outcome.status == DPS_STATUS_DISABLED && outcome.service_code == 401003 && outcome.assigned_hub.len == 0);
+    GIVES(DPS_OK, dps_registration_result(registration));
+    CHECK(dps_registration_status(registration) == DPS_STATUS_DISABLED);
+    CHECK(dps_registration_service_code(registration) == 401003 && dps_registration_assigned_hub(registration).len == 0);
     dps_registration_clear(registration);
 }
 
@@ -253,8 +263,7 @@ void answers_that_nobody_asked_for(void)
     CHECK(again.kind == DPS_ACTION_SEND && again.id != action.id);
     GIVES(DPS_OK, dps_registration_cancel(registration));
     GIVES(DPS_OK, dps_registration_cancel(registration));
-    dps_outcome outcome;
-    GIVES(DPS_ERROR_CANCELLED, dps_registration_outcome(registration, &outcome));
+    GIVES(DPS_ERROR_CANCELLED, dps_registration_result(registration));
     GIVES(DPS_ERROR_MISUSE, answer(0, 200, again.id, "", assigned));
     dps_registration_clear(registration);
 }
@@ -264,8 +273,6 @@ void objects_that_are_none(void)
     static dps_registration never, copy;
     static dps_key no_key;
     dps_action action;
-    dps_outcome outcome;
-    dps_failure failure;
     dps_hint hint;
     dps_signature signature;
     char text[DPS_KEY_TEXT_SIZE];
@@ -274,8 +281,13 @@ void objects_that_are_none(void)
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_set_time(&never, 0, UNIX_S));
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_abandon(&never));
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_cancel(&never));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_outcome(&never, &outcome));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_failure(&never, &failure));
+    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_result(&never));
+    CHECK(dps_registration_status(&never) == DPS_STATUS_UNKNOWN && dps_registration_assigned_hub(&never).len == 0);
+    CHECK(dps_registration_operation_id(&never).len == 0 && dps_registration_payload(&never, DPS_BUFFER(reply)).len == 0);
+    CHECK(dps_registration_verdict(&never) == DPS_VERDICT_NEVER && dps_registration_retry_after_ms(&never) == 0);
+    CHECK(dps_registration_http_status(&never) == 0 && dps_registration_service_code(&never) == 0);
+    CHECK(dps_registration_clock_skew_s(&never) == 0 && dps_registration_needed(&never) == 0);
+    CHECK(dps_registration_reply_problem(&never) == DPS_REPLY_PROBLEM_NONE);
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_hint(&never, 0, &hint));
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_write_operation(&never, DPS_BUFFER(text), &length));
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_mqtt_write_topic(&never, DPS_BUFFER(text), &length));
@@ -446,8 +458,6 @@ void failures_of_the_link_and_the_signer(void)
         {DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, 0, false, DPS_ERROR_UNSUPPORTED_BY_TRANSPORT},
     };
     dps_action action;
-    dps_outcome outcome;
-    dps_failure failure;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scene_begin(&memory);
         CHECK(scene_until_send(&memory, 0, &action));
@@ -455,21 +465,19 @@ void failures_of_the_link_and_the_signer(void)
         GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
         CHECK((action.kind == DPS_ACTION_WAIT) == cases[i].retried);
         if (!cases[i].retried) {
-            GIVES(cases[i].outcome, dps_registration_outcome(&memory.registration, &outcome));
-            GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
-            CHECK(failure.result == cases[i].outcome);
+            GIVES(cases[i].outcome, dps_registration_result(&memory.registration));
             if (cases[i].error != DPS_ERROR_UNSUPPORTED_BY_TRANSPORT)
                 hints_are_known();
-            CHECK(cases[i].error != DPS_ERROR_PROXY_REFUSED || failure.http_status == 407);
-            CHECK(cases[i].error != DPS_ERROR_REPLY_TOO_LARGE || failure.needed == 5000);
-            CHECK(cases[i].error != DPS_ERROR_REQUEST_TOO_LARGE || failure.needed == 700);
+            CHECK(cases[i].error != DPS_ERROR_PROXY_REFUSED || dps_registration_http_status(&memory.registration) == 407);
+            CHECK(cases[i].error != DPS_ERROR_REPLY_TOO_LARGE || dps_registration_needed(&memory.registration) == 5000);
+            CHECK(cases[i].error != DPS_ERROR_REQUEST_TOO_LARGE || dps_registration_needed(&memory.registration) == 700);
         }
         dps_registration_clear(&memory.registration);
     }
     scene_begin(&memory);
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     GIVES(DPS_OK, dps_registration_handle_sign_error(&memory.registration, 0, action.id));
-    GIVES(DPS_ERROR_SIGNER_FAILED, dps_registration_outcome(&memory.registration, &outcome));
+    GIVES(DPS_ERROR_SIGNER_FAILED, dps_registration_result(&memory.registration));
     dps_registration_clear(&memory.registration);
 }
 
@@ -498,10 +506,9 @@ void values_that_can_never_work(void)
 
     /* Without the time there is no token. */
     dps_action action;
-    dps_outcome outcome;
     GIVES(DPS_OK, dps_registration_init(&other, &good, storage));
     GIVES(DPS_OK, dps_registration_poll(&other, 0, &action));
     CHECK(action.kind == DPS_ACTION_FINISHED);
-    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_outcome(&other, &outcome));
+    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&other));
     dps_registration_clear(&other);
 }

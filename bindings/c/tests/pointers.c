@@ -100,8 +100,6 @@ void pointers_of_registrations(void)
     scene *const scene = &memory.scene;
     dps_registration *const registration = &scene->registration;
     dps_action action;
-    dps_outcome outcome;
-    dps_failure failure;
     dps_hint hint;
     size_t size;
     scene_begin(scene);
@@ -145,13 +143,12 @@ void pointers_of_registrations(void)
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(NULL, storage, &size));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, NO_BUFFER(9), &size));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, storage, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_outcome(NULL, &outcome));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_outcome(registration, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_failure(NULL, &failure));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_result(NULL));
+    CHECK(dps_registration_device_id(NULL).len == 0 && dps_registration_substatus(NULL).len == 0);
+    CHECK(dps_registration_payload(NULL, storage).len == 0 && dps_registration_service_code(NULL) == 0);
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(NULL, 0, &hint));
     dps_registration_clear(NULL);
     GIVES(DPS_OK, dps_registration_cancel(registration));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_failure(registration, NULL));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 0, NULL));
     dps_registration_clear(registration);
 }

@@ -18,7 +18,8 @@ mod retry;
 mod storage;
 
 pub use action::{Action, Operation};
-pub use outcome::{Assignment, Failure, Outcome, Record};
+pub use outcome::{Assignment, Ended, Failure, Outcome, Record};
+pub use report::Kept;
 pub use storage::{OPERATION_ID_MAX, storage_size};
 
 use crate::attestation::{Attestation, SymmetricKey};

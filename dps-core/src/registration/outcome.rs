@@ -26,16 +26,65 @@ pub enum Outcome<'a> {
     Failed(Failure<'a>),
 }
 
-/// What all three read from.
+/// The members of an outcome, whatever it is: what all three read from, and the C library's functions. What there is not is
+/// empty, or 0.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct Ended<'a> {
+pub struct Ended<'a> {
     report: &'a Report,
     storage: &'a Storage<'a>,
 }
 
+#[allow(missing_docs, reason = "the members that they return are described where they are public")]
 impl<'a> Ended<'a> {
-    fn text(self, kept: Kept) -> ByteStr<'a> {
+    #[must_use]
+    pub fn text(self, kept: Kept) -> ByteStr<'a> {
         self.report.texts.get(kept as usize).map_or(ByteStr::default(), |place| self.storage.text(*place))
+    }
+
+    #[must_use]
+    pub fn operation_id(self) -> ByteStr<'a> {
+        self.storage.operation()
+    }
+
+    #[must_use]
+    pub fn status(self) -> Status {
+        self.report.status.unwrap_or(Status::Unknown)
+    }
+
+    #[must_use]
+    pub fn payload(self) -> Option<Range<usize>> {
+        self.report.payload()
+    }
+
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        self.report.verdict
+    }
+
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        self.report.http_status
+    }
+
+    #[must_use]
+    pub fn error_code(self) -> u32 {
+        self.report.error_code
+    }
+
+    #[must_use]
+    pub fn clock_skew(self) -> i64 {
+        self.report.clock_skew
+    }
+
+    #[must_use]
+    pub fn needed(self) -> usize {
+        self.report.needed
+    }
+
+    #[must_use]
+    pub fn reply_problem(self) -> Option<ReplyProblem> {
+        self.report.reply_problem
     }
 
     fn option(self, kept: Kept) -> Option<ByteStr<'a>> {
@@ -53,8 +102,8 @@ impl<A: Attestation> Registration<'_, A> {
     pub fn outcome(&self) -> Option<Outcome<'_>> {
         match self.report.end {
             End::None => None,
-            End::Assigned => Some(Outcome::Assigned(Assignment(self.ended()))),
-            End::Record => Some(Outcome::Record(Record(self.ended()))),
+            End::Assigned => Some(Outcome::Assigned(Assignment(self.view()))),
+            End::Record => Some(Outcome::Record(Record(self.view()))),
             End::Failed => self.failure().map(Outcome::Failed),
         }
     }
@@ -63,14 +112,14 @@ impl<A: Attestation> Registration<'_, A> {
     /// failure.
     #[must_use]
     pub fn record(&self) -> Option<Record<'_>> {
-        matches!(self.report.end, End::Assigned | End::Record).then(|| Record(self.ended()))
+        matches!(self.report.end, End::Assigned | End::Record).then(|| Record(self.view()))
     }
 
     /// Why it failed; `None` while it has not.
     #[must_use]
     pub fn failure(&self) -> Option<Failure<'_>> {
         (self.report.end == End::Failed).then(|| Failure {
-            ended: self.ended(),
+            ended: self.view(),
             code: self.failure_code(),
             key: self.config.key,
             registration_id: self.identity.registration_id,
@@ -83,7 +132,25 @@ impl<A: Attestation> Registration<'_, A> {
         self.code.unwrap_or(ErrorCode::DeadlineExceeded)
     }
 
-    fn ended(&self) -> Ended<'_> {
+    /// Whether it succeeded, or the code of its failure; `None` while it is not over.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn result(&self) -> Option<Result<(), ErrorCode>> {
+        match self.report.end {
+            End::None => None,
+            End::Failed => Some(Err(self.failure_code())),
+            End::Assigned | End::Record => Some(Ok(())),
+        }
+    }
+
+    /// The members of the outcome; `None` while it is not over.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended<'_>> {
+        (self.report.end != End::None).then(|| self.view())
+    }
+
+    fn view(&self) -> Ended<'_> {
         Ended { report: &self.report, storage: &self.storage }
     }
 }
@@ -114,13 +181,13 @@ impl<'a> Assignment<'a> {
     /// The operation that made it; none when the service assigned at once.
     #[must_use]
     pub fn operation_id(self) -> Option<ByteStr<'a>> {
-        some(self.0.storage.operation())
+        some(self.0.operation_id())
     }
 
     /// Where the custom payload's JSON text is in the reply buffer.
     #[must_use]
     pub fn payload(self) -> Option<Range<usize>> {
-        self.0.report.payload()
+        self.0.payload()
     }
 }
 
@@ -132,7 +199,7 @@ impl<'a> Record<'a> {
     /// How far the registration is.
     #[must_use]
     pub fn status(self) -> Status {
-        self.0.report.status.unwrap_or(Status::Unknown)
+        self.0.status()
     }
 
     /// The hub's host name, when assigned.
@@ -156,13 +223,13 @@ impl<'a> Record<'a> {
     /// The operation that made an assignment; none after a lookup.
     #[must_use]
     pub fn operation_id(self) -> Option<ByteStr<'a>> {
-        some(self.0.storage.operation())
+        some(self.0.operation_id())
     }
 
     /// The service's six-digit code, when failed.
     #[must_use]
     pub fn error_code(self) -> Option<u32> {
-        Some(self.0.report.error_code).filter(|code| *code != 0)
+        Some(self.0.error_code()).filter(|code| *code != 0)
     }
 
     /// The service's words, when failed.
@@ -174,7 +241,7 @@ impl<'a> Record<'a> {
     /// Where the custom payload's JSON text is in the reply buffer.
     #[must_use]
     pub fn payload(self) -> Option<Range<usize>> {
-        self.0.report.payload()
+        self.0.payload()
     }
 }
 
@@ -198,19 +265,19 @@ impl<'a> Failure<'a> {
     /// Whether, and when, trying again makes sense.
     #[must_use]
     pub fn verdict(self) -> Verdict {
-        self.ended.report.verdict
+        self.ended.verdict()
     }
 
     /// The service's HTTP status, the MQTT topic's number, or the proxy's status.
     #[must_use]
     pub fn http_status(self) -> Option<u16> {
-        Some(self.ended.report.http_status).filter(|status| *status != 0)
+        Some(self.ended.http_status()).filter(|status| *status != 0)
     }
 
     /// The service's six-digit code.
     #[must_use]
     pub fn error_code(self) -> Option<u32> {
-        Some(self.ended.report.error_code).filter(|code| *code != 0)
+        Some(self.ended.error_code()).filter(|code| *code != 0)
     }
 
     /// By which the service's support finds the request.
@@ -234,19 +301,19 @@ impl<'a> Failure<'a> {
     /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
     #[must_use]
     pub fn clock_skew(self) -> Option<i64> {
-        Some(self.ended.report.clock_skew).filter(|skew| *skew != 0)
+        Some(self.ended.clock_skew()).filter(|skew| *skew != 0)
     }
 
     /// The size in bytes that would have done, where a buffer was too small.
     #[must_use]
     pub fn needed(self) -> Option<usize> {
-        Some(self.ended.report.needed).filter(|needed| *needed != 0)
+        Some(self.ended.needed()).filter(|needed| *needed != 0)
     }
 
     /// What is wrong with the reply, where the code is [`ErrorCode::InvalidReply`] and it was JSON.
     #[must_use]
     pub fn reply_problem(self) -> Option<ReplyProblem> {
-        self.ended.report.reply_problem
+        self.ended.reply_problem()
     }
 
     /// The likely causes, the likeliest first.

@@ -19,8 +19,10 @@ pub(super) enum End {
 }
 
 /// Which of the texts that are kept in the storage.
-#[derive(Clone, Copy)]
-pub(super) enum Kept {
+#[doc(hidden)]
+#[allow(missing_docs, reason = "named as the functions of the outcome that return them")]
+#[derive(Clone, Copy, Debug)]
+pub enum Kept {
     Hub,
     Device,
     Substatus,

@@ -28,7 +28,7 @@
  *             sleep_until_ms(action.until_ms);
  *             break;
  *         case DPS_ACTION_FINISHED:
- *             return dps_registration_outcome(&registration, &outcome);
+ *             return dps_registration_result(&registration); // DPS_OK: see dps_registration_assigned_hub, _device_id
  *         }
  *     }
  *

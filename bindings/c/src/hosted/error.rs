@@ -8,8 +8,8 @@ use dps_client::{DpsError, ErrorCode, Hint, Verdict};
 
 use crate::hosted::assignment::c_text;
 use crate::memory::{dps_span, output};
-use crate::outcome::{dps_failure, dps_hint, reply_problem};
-use crate::result::{Refused, done, dps_result};
+use crate::outcome::{dps_hint, dps_reply_problem, reply_problem};
+use crate::result::{Refused, done, dps_result, dps_verdict, number, retry_after_ms};
 
 /// Why a call failed. Freed with `dps_error_free`; what it gives lives as long.
 pub struct dps_error {
@@ -26,6 +26,34 @@ pub struct dps_error {
     reply_problem: Option<ReplyProblem>,
     hints: Vec<Hint>,
     resume: CString,
+}
+
+/// Why a call failed, fact by fact. Spans live as long as the error; what is not known is empty, or 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_failure {
+    /// What went wrong: a `DPS_ERROR_*`.
+    pub result: dps_result,
+    /// Whether to try again.
+    pub verdict: dps_verdict,
+    /// With `DPS_VERDICT_AFTER`: how long to wait first.
+    pub retry_after_ms: u64,
+    /// The service's HTTP status, the number in MQTT's topic, or the proxy's status.
+    pub http_status: u32,
+    /// The service's six-digit code.
+    pub service_code: u32,
+    /// By which the service's support finds the request.
+    pub tracking_id: dps_span,
+    /// The service's message.
+    pub message: dps_span,
+    /// When the service noted the error, ISO 8601.
+    pub timestamp: dps_span,
+    /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
+    pub clock_skew_s: i64,
+    /// The size in bytes that would have done, where a buffer was too small.
+    pub needed: usize,
+    /// With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON.
+    pub reply_problem: dps_reply_problem,
 }
 
 impl dps_error {
@@ -90,6 +118,9 @@ pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mu
         // SAFETY: as the caller promises.
         let (error, failure) = unsafe { (error.as_ref().ok_or(Refused::ARGUMENT)?, output(failure)?) };
         failure.write(dps_failure {
+            result: number(error.code),
+            verdict: error.verdict.into(),
+            retry_after_ms: retry_after_ms(error.verdict),
             http_status: error.http_status.map_or(0, u32::from),
             service_code: error.service_code.unwrap_or(0),
             tracking_id: dps_span::of(error.tracking_id.as_str()),
@@ -98,7 +129,6 @@ pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mu
             clock_skew_s: error.clock_skew_s.unwrap_or(0),
             needed: error.needed.unwrap_or(0),
             reply_problem: reply_problem(error.reply_problem),
-            ..dps_failure::new(error.code, error.verdict)
         });
         Ok(())
     };
