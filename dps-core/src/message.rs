@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::error::{ConfigError, ErrorCode, PayloadProblem, ReplyProblem};
 use crate::ids::{self, Identity};
 use crate::schema::json;
-use crate::text::{ByteStr, is_utf8};
+use crate::text::ByteStr;
 use crate::time::{Instant, Millis, UnixSeconds};
 
 /// The largest message the service takes, in bytes (Azure IoT DPS documentation, "Quotas and limits": 96 KB).
@@ -193,7 +193,7 @@ impl<'a> Payload<'a> {
     pub fn from_bytes(json: &'a [u8]) -> Option<Self> {
         let json = json.trim_ascii();
         let accepted =
-            json.first() == Some(&b'{') && json.len() <= PAYLOAD_MAX && is_utf8(json) && json::check(json).is_ok();
+            json.first() == Some(&b'{') && json.len() <= PAYLOAD_MAX && json::check(json).is_ok();
         accepted.then_some(Self(ByteStr::new(json)))
     }
 

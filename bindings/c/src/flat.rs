@@ -31,13 +31,12 @@ pub unsafe extern "C" fn dps_derive_key(
     let derive = || {
         // SAFETY: as the caller promises.
         let (group_key, registration_id) = unsafe { (bytes(group_key)?, bytes(registration_id)?) };
-        // SAFETY: as above.
-        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
         let id = RegistrationId::from_bytes(registration_id).ok_or(ErrorCode::InvalidRegistrationId)?;
         let mut group = Key::empty();
         read(&mut group, group_key)?;
         let device = group.sign(id.as_bytes());
-        write_text(out, length, |text| text.push_base64(device.expose()))
+        // SAFETY: as the caller promises.
+        unsafe { write_text(out, length, |text| text.push_base64(device.expose())) }
     };
     done(derive())
 }

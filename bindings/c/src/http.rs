@@ -2,7 +2,7 @@
 //! without, and the reading of replies. TLS and sockets are the firmware's.
 
 use dps_core::codec::http::{self, wire};
-use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Reply, RequestId};
+use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Reply, RequestId, Text};
 
 use crate::input::{Input, input};
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value_mut, write_text};
@@ -67,8 +67,10 @@ pub unsafe extern "C" fn dps_http_write_target(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        write_text(out, length, |text| http::write_target(text, &request, http::DEFAULT_API_VERSION))
+        unsafe {
+            let request = pending(registration)?;
+            write_text(out, length, |text| http::write_target(text, &request, http::DEFAULT_API_VERSION))
+        }
     };
     done(write())
 }
@@ -84,8 +86,10 @@ pub unsafe extern "C" fn dps_http_write_body(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        write_text(out, length, |text| http::write_body(text, &request))
+        unsafe {
+            let request = pending(registration)?;
+            write_text(out, length, |text| http::write_body(text, &request))
+        }
     };
     done(write())
 }
@@ -104,12 +108,12 @@ pub unsafe extern "C" fn dps_http_write_request(
     let write = || {
         // SAFETY: as the caller promises.
         let (request, user_agent) = unsafe { (pending(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
-        // SAFETY: as the caller promises.
-        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
         if user_agent.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
             return Err(Refused::ARGUMENT);
         }
-        write_text(out, length, |text| wire::write_request_to(text, &request, http::DEFAULT_API_VERSION, user_agent))
+        let write = |text: &mut Text<'_>| wire::write_request_to(text, &request, http::DEFAULT_API_VERSION, user_agent);
+        // SAFETY: as the caller promises.
+        unsafe { write_text(out, length, write) }
     };
     done(write())
 }

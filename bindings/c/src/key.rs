@@ -3,7 +3,7 @@
 use dps_core::limits::KEY_TEXT_MAX;
 use dps_core::{ErrorCode, Key, RegistrationId, Signature};
 
-use crate::memory::{Object, buffer, bytes, clear, dps_buffer, dps_span, make, output, shared, value, write_text};
+use crate::memory::{Object, bytes, clear, dps_buffer, dps_span, make, output, shared, value, write_text};
 use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_key`, in words of 8 bytes.
@@ -112,8 +112,10 @@ pub unsafe extern "C" fn dps_key_sign(
 pub unsafe extern "C" fn dps_key_write_base64(key: *const dps_key, out: dps_buffer, length: *mut usize) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (key, out, length) = unsafe { (value(key)?, buffer(out)?, output(length)?) };
-        write_text(out, length, |text| text.push_base64(key.expose()))
+        unsafe {
+            let key = value(key)?;
+            write_text(out, length, |text| text.push_base64(key.expose()))
+        }
     };
     done(write())
 }

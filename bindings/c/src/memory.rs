@@ -258,26 +258,36 @@ pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize)
     }
 }
 
-/// Writes text with a NUL behind it. Where it does not fit, `length` says what would do, and `out` holds an empty string
+/// Writes text with a NUL after it. Where it does not fit, `length` says what would do, and `out` holds an empty string
 /// and parts of the text after that.
-pub(crate) fn write_text(
-    out: &mut [u8],
-    length: &mut MaybeUninit<usize>,
+///
+/// # Safety
+/// As [`buffer`] and [`output`].
+pub(crate) unsafe fn write_text(
+    out: dps_buffer,
+    length: *mut usize,
     write: impl FnOnce(&mut Text<'_>),
 ) -> Outcome<()> {
-    let size = out.len();
+    // SAFETY: promised on.
+    let (out, length) = unsafe { (buffer(out)?, output(length)?) };
     let mut text = Text::new(&mut *out);
     write(&mut text);
-    let len = text.len();
-    text.push_byte(0);
-    if len < size {
-        length.write(len);
+    let written = text.len();
+    end_text(out, written, length)
+}
+
+/// Ends a text of which so many bytes were written, or would have been.
+#[inline(never)]
+fn end_text(out: &mut [u8], written: usize, length: &mut MaybeUninit<usize>) -> Outcome<()> {
+    if let Some(nul) = out.get_mut(written) {
+        *nul = 0;
+        length.write(written);
         return Ok(());
     }
-    length.write(len.saturating_add(1));
     if let Some(first) = out.first_mut() {
         *first = 0;
     }
+    length.write(written.saturating_add(1));
     Err(Refused::TOO_SMALL)
 }
 
@@ -371,14 +381,17 @@ mod tests {
     #[test]
     fn text_that_finds_no_room_leaves_an_empty_string() {
         for size in 0..7 {
-            let (mut memory, mut length) = ([b'-'; 9], MaybeUninit::uninit());
+            let (mut memory, mut length) = ([b'-'; 9], 0);
             let (out, beyond) = memory.split_at_mut(size);
-            let written = write_text(out, &mut length, |text| {
-                text.push("abc");
-                text.push("def");
-            });
-            // SAFETY: written whatever the result.
-            assert_eq!((written, unsafe { length.assume_init() }), (Err(Refused::TOO_SMALL), 7), "{size}");
+            let place = dps_buffer { ptr: out.as_mut_ptr().cast(), len: size };
+            // SAFETY: both live.
+            let written = unsafe {
+                write_text(place, &mut length, |text| {
+                    text.push("abc");
+                    text.push("def");
+                })
+            };
+            assert_eq!((written, length), (Err(Refused::TOO_SMALL), 7), "{size}");
             assert!(out.first().is_none_or(|first| *first == 0) && beyond.iter().all(|byte| *byte == b'-'), "{size}");
         }
     }

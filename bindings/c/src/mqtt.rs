@@ -2,9 +2,9 @@
 //! business of the firmware's MQTT library.
 
 use dps_core::codec::mqtt;
-use dps_core::{Call, ErrorCode, Instant, Reply};
+use dps_core::{Call, ErrorCode, Instant, Reply, Text};
 
-use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
+use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, value, value_mut, write_text};
 use crate::registration::{dps_registration, pending};
 use crate::result::{Refused, done, dps_result};
 
@@ -40,11 +40,11 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
     let write = || {
         // SAFETY: as the caller promises.
         let (machine, user_agent) = unsafe { (value(registration)?, bytes(user_agent)?) };
-        // SAFETY: as the caller promises.
-        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
-        write_text(out, length, |text| {
+        let write = |text: &mut Text<'_>| {
             mqtt::write_user_name(text, &machine.identity(), mqtt::DEFAULT_API_VERSION, user_agent);
-        })
+        };
+        // SAFETY: as the caller promises.
+        unsafe { write_text(out, length, write) }
     };
     done(write())
 }
@@ -69,9 +69,7 @@ pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
         if hub.is_empty() || device_id.is_empty() {
             return Err(Refused::ARGUMENT);
         }
-        // SAFETY: as the caller promises.
-        let (out, length) = unsafe { (buffer(out)?, output(length)?) };
-        write_text(out, length, |text| {
+        let write = |text: &mut Text<'_>| {
             for part in [hub, "/", device_id, "/?api-version=", HUB_API_VERSION] {
                 text.push(part);
             }
@@ -79,7 +77,9 @@ pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
                 text.push("&DeviceClientType=");
                 text.push_percent(user_agent);
             }
-        })
+        };
+        // SAFETY: as the caller promises.
+        unsafe { write_text(out, length, write) }
     };
     done(write())
 }
@@ -96,11 +96,12 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
+        let request = unsafe { pending(registration)? };
         if matches!(request.call, Call::Lookup | Call::Time) {
             return Err(ErrorCode::UnsupportedByTransport.into());
         }
-        write_text(out, length, |text| mqtt::write_topic(text, &request))
+        // SAFETY: as the caller promises.
+        unsafe { write_text(out, length, |text| mqtt::write_topic(text, &request)) }
     };
     done(write())
 }
@@ -116,8 +117,10 @@ pub unsafe extern "C" fn dps_mqtt_write_payload(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, out, length) = unsafe { (pending(registration)?, buffer(out)?, output(length)?) };
-        write_text(out, length, |text| mqtt::write_payload(text, &request))
+        unsafe {
+            let request = pending(registration)?;
+            write_text(out, length, |text| mqtt::write_payload(text, &request))
+        }
     };
     done(write())
 }

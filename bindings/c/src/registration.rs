@@ -302,9 +302,9 @@ pub unsafe extern "C" fn dps_registration_write_operation(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (machine, out, length) = unsafe { (value(registration)?, buffer(out)?, output(length)?) };
-        let operation = machine.operation().ok_or(Refused::MISUSE)?;
-        write_text(out, length, |text| operation.write_to(text))
+        let operation = unsafe { value(registration)? }.operation().ok_or(Refused::MISUSE)?;
+        // SAFETY: as above.
+        unsafe { write_text(out, length, |text| operation.write_to(text)) }
     };
     done(write())
 }

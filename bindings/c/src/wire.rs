@@ -3,7 +3,7 @@
 
 use dps_core::codec::mqtt;
 use dps_core::internal::{is_operation_id, schema};
-use dps_core::{ByteStr, Call, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, Reply, RequestId, Text};
+use dps_core::{ByteStr, Call, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, Reply, RequestId};
 
 use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
 use crate::outcome::{dps_status, status};
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn dps_wire_write_user_name(
         let identity = Identity { endpoint: Endpoint::GLOBAL, id_scope, registration_id };
         // SAFETY: as the caller promises.
         unsafe {
-            write(out, length, &|text| {
+            write_text(out, length, |text| {
                 mqtt::write_user_name(text, &identity, mqtt::DEFAULT_API_VERSION, user_agent);
             })
         }
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn dps_wire_write_topic(
             return Err(Refused::ARGUMENT);
         };
         // SAFETY: as the caller promises.
-        unsafe { write(out, length, &|text| mqtt::write_call_topic(text, RequestId::new(request_id), &call)) }
+        unsafe { write_text(out, length, |text| mqtt::write_call_topic(text, RequestId::new(request_id), &call)) }
     };
     done(checked())
 }
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn dps_wire_write_payload(
         // SAFETY: as the caller promises.
         let (registration_id, payload) = unsafe { (id(registration_id)?, bytes(payload)?) };
         // SAFETY: as the caller promises.
-        unsafe { write(out, length, &|text| schema::write_registration(text, registration_id, payload)) }
+        unsafe { write_text(out, length, |text| schema::write_registration(text, registration_id, payload)) }
     };
     done(checked())
 }
@@ -174,14 +174,4 @@ unsafe fn id<'a>(span: dps_span) -> Outcome<RegistrationId<'a>> {
     // SAFETY: promised on.
     let id = unsafe { bytes(span)? };
     Ok(RegistrationId::from_bytes(id).ok_or(ErrorCode::InvalidRegistrationId)?)
-}
-
-/// Writes text into the caller's buffer; once in firmware, for all functions here.
-///
-/// # Safety
-/// As the caller of the exported functions promises.
-unsafe fn write(out: dps_buffer, length: *mut usize, text: &dyn Fn(&mut Text<'_>)) -> Outcome<()> {
-    // SAFETY: promised on.
-    let (out, length) = unsafe { (buffer(out)?, output(length)?) };
-    write_text(out, length, text)
 }

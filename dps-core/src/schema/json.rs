@@ -1,12 +1,15 @@
 //! A bounded walk over JSON text (RFC 8259): one loop, no recursion, no heap, and the text stays as it is.
 //!
 //! `Walk::step` checks the text and stops at each value: the same function serves a check and a search for members.
-//! Unknown values of any size are skipped, nested up to [`DEPTH_MAX`] levels. It does not know the service's members.
+//! Strings are UTF-8, or it is not JSON. Unknown values of any size are skipped, nested up to [`DEPTH_MAX`] levels. It
+//! does not know the service's members.
 
 /// The number of levels to which arrays and objects may be nested.
 pub const DEPTH_MAX: usize = 512;
 
-/// Checks that `text` is one JSON value with only whitespace around it.
+use crate::text::character_len;
+
+/// Checks that `text` is one JSON value in UTF-8 with only whitespace around it.
 ///
 /// # Errors
 /// The offset where the text stops being JSON.
@@ -159,17 +162,20 @@ impl<'t> Walk<'t> {
         if !self.take(b'"') {
             return false;
         }
-        // A control character ends this, as does the end of the text, which reads as 0.
-        while self.byte() >= b' ' {
-            if self.take(b'"') {
-                return true;
-            }
+        while !self.take(b'"') {
             if self.take(b'\\') && !self.escape() {
                 return false;
             }
-            self.at = self.at.wrapping_add(1);
+            // A control character is not allowed, and the end of the text reads as one.
+            let length = match self.byte() {
+                ..b' ' => None,
+                b' '..=0x7F => Some(1),
+                _ => self.text.get(self.at..).and_then(character_len),
+            };
+            let Some(length) = length else { return false };
+            self.at = self.at.wrapping_add(length);
         }
-        false
+        true
     }
 
     /// Checks the escape after a backslash, up to its last character.

@@ -10,7 +10,7 @@ mod string;
 use crate::ids::RegistrationId;
 use crate::message::{Body, Call, Payload, Request, Status};
 use crate::schema::json::{Span, Step, Walk};
-use crate::text::{ByteStr, Text, is_utf8, parse_decimal};
+use crate::text::{ByteStr, Text, parse_decimal};
 
 /// The body is no JSON object in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ fn open_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, p
 /// [`NotABody`] when it is no JSON object in UTF-8. Then nothing is changed.
 pub fn read_body<'b>(bytes: &'b mut [u8], body: &mut Body<'b>) -> Result<(), NotABody> {
     let mut found = Found::default();
-    if !is_utf8(bytes) || !found.walk(bytes) {
+    if !found.walk(bytes) {
         return Err(NotABody);
     }
     found.unescape(bytes);
@@ -89,11 +89,23 @@ enum Member {
 /// The number of members that are strings.
 const STRINGS: usize = Member::ErrorCode as usize;
 
-/// The keys of the members, each after its level as a digit: 3 is both, since a bare registration state has at the top
-/// what else is inside one. In one string, since a table of strings is twice the size in firmware.
-const KEYS: &[u8] =
-    b"1operationId 1status 2status 3substatus 3assignedHub 3deviceId 3errorMessage 3message 1trackingId \
-    1timestampUtc 3errorCode 3code 3payload";
+/// The levels and the key of each member. Both levels, where a bare registration state has at the top what else is inside
+/// one. Keys are padded with NUL: a table of strings is twice the size in firmware.
+static KEYS: [(u8, [u8; 12]); COUNT] = [
+    (TOP, *b"operationId\0"),
+    (TOP, *b"status\0\0\0\0\0\0"),
+    (STATE, *b"status\0\0\0\0\0\0"),
+    (TOP | STATE, *b"substatus\0\0\0"),
+    (TOP | STATE, *b"assignedHub\0"),
+    (TOP | STATE, *b"deviceId\0\0\0\0"),
+    (TOP | STATE, *b"errorMessage"),
+    (TOP | STATE, *b"message\0\0\0\0\0"),
+    (TOP, *b"trackingId\0\0"),
+    (TOP, *b"timestampUtc"),
+    (TOP | STATE, *b"errorCode\0\0\0"),
+    (TOP | STATE, *b"code\0\0\0\0\0\0\0\0"),
+    (TOP | STATE, *b"payload\0\0\0\0\0"),
+];
 const COUNT: usize = Member::Payload as usize + 1;
 
 /// Where the values of the known members are; an empty span is none.
@@ -135,12 +147,9 @@ impl Found {
 
     /// The place of the member with this key at this level.
     fn place(&mut self, text: &[u8], key: Span, level: u8) -> Option<&mut Span> {
-        let mut rows = KEYS.split(|byte| *byte == b' ');
-        let index = rows.position(|row| match row.split_first() {
-            Some((at, name)) => at & level != 0 && string::is_name(text, key, name),
-            None => false,
-        });
-        self.0.get_mut(index?)
+        let mut rows = KEYS.iter().zip(&mut self.0);
+        let (_, place) = rows.find(|((levels, name), _)| levels & level != 0 && string::is_name(text, key, name))?;
+        Some(place)
     }
 
     /// Unescapes the strings; what has another type counts as absent.
@@ -214,6 +223,8 @@ mod tests {
 
         let mut text = std::format!("{{\"x\":{{{TOP}}},\"registrationState\":[{{{TOP}}}]}}").into_bytes();
         assert_eq!(read(&mut text), Ok(Body::default()), "they count nowhere else");
+        let mut text = *br#"{"registrationState":[{"message":"m"},"n"]}"#;
+        assert_eq!(read(&mut text), Ok(Body::default()), "an element of an array has no key");
     }
 
     #[test]

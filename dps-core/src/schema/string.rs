@@ -8,10 +8,11 @@ use super::json::Span;
 /// A byte that no UTF-8 has.
 pub(crate) const FRAME: u8 = 0xFF;
 
-/// Whether the string between the quotes at `span` is `name`, which holds neither quotes nor characters beyond ASCII.
+/// Whether the string between the quotes at `span` is `name`, which holds neither quotes nor characters beyond ASCII, and
+/// ends before its first NUL.
 pub(crate) fn is_name(text: &[u8], span: Span, name: &[u8]) -> bool {
     let mut at = span.start;
-    for expected in name {
+    for expected in name.iter().take_while(|byte| **byte != 0) {
         // What follows the string is a quote.
         let (character, next) = character(text, at);
         if character != u32::from(*expected) {
@@ -25,33 +26,45 @@ pub(crate) fn is_name(text: &[u8], span: Span, name: &[u8]) -> bool {
 /// Unescapes the string at `span`, quotes included, frames it, and returns where it is then.
 pub(crate) fn unescape(text: &mut [u8], span: Span) -> Span {
     let start = span.start.wrapping_add(1);
-    let (mut from, mut to, mut end) = (start, start, start);
+    let quote = span.end.wrapping_sub(1);
     put(text, span.start, FRAME);
-    while to < span.end {
-        let (mut utf8, mut length) = ([FRAME, 0, 0, 0], 1);
-        if from.wrapping_add(1) < span.end {
-            let (character, next) = character(text, from);
-            if next == from.wrapping_add(1) {
-                utf8 = [character as u8, 0, 0, 0];
-            } else {
-                let character = char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
-                length = character.encode_utf8(&mut utf8).len();
-            }
-            from = next;
-            end = to.wrapping_add(length);
-        }
-        for byte in utf8.iter().take(length) {
-            put(text, to, *byte);
-            to = to.wrapping_add(1);
-        }
+    let (mut from, mut end) = (start, start);
+    while from < quote {
+        let (character, next) = character(text, from);
+        let is_byte = next == from.wrapping_add(1);
+        end = if is_byte { put(text, end, character as u8) } else { put_character(text, end, character) };
+        from = next;
+    }
+    let mut at = end;
+    while at < span.end {
+        at = put(text, at, FRAME);
     }
     Span { start, end }
 }
 
-pub(super) fn put(text: &mut [u8], at: usize, byte: u8) {
+/// Writes a byte at `at`, and returns the offset after it.
+pub(super) fn put(text: &mut [u8], at: usize, byte: u8) -> usize {
     if let Some(place) = text.get_mut(at) {
         *place = byte;
     }
+    at.wrapping_add(1)
+}
+
+/// Writes a character at `at` in UTF-8, half a surrogate pair as U+FFFD, and returns the offset after it.
+fn put_character(text: &mut [u8], at: usize, character: u32) -> usize {
+    let character = if matches!(character, 0xD800..=0xDFFF) { 0xFFFD } else { character };
+    let (first, mut shift): (u32, u32) = match character {
+        ..0x80 => (0, 0),
+        0x80..0x800 => (0xC0, 6),
+        0x800..0x1_0000 => (0xE0, 12),
+        _ => (0xF0, 18),
+    };
+    let mut at = put(text, at, (first | (character >> shift)) as u8);
+    while shift > 0 {
+        shift = shift.wrapping_sub(6);
+        at = put(text, at, (0x80 | (character >> shift & 0x3F)) as u8);
+    }
+    at
 }
 
 /// The byte at `at`, or the character that an escape there stands for, and the offset after it. Half a surrogate pair

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub(crate) use base64::{decode_base64, is_hex};
 pub use byte_str::ByteStr;
-pub(crate) use utf8::is_utf8;
+pub(crate) use utf8::character_len;
 
 /// The buffer is too small for what was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
