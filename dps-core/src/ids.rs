@@ -7,7 +7,7 @@
 use core::fmt;
 
 use crate::error::{ConfigError, IdProblem};
-use crate::text::{ByteStr, Text, parse_decimal};
+use crate::text::{ByteStr, Text, has, is_alphanumeric_or, parse_decimal};
 
 /// The longest registration id, in bytes (Azure IoT DPS documentation, "Terminology": 128 characters).
 pub const REGISTRATION_ID_MAX: usize = 128;
@@ -74,9 +74,10 @@ impl<'a> RegistrationId<'a> {
     /// As [`RegistrationId::new`], without an explanation: `None` for anything that is not a registration id.
     #[must_use]
     pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
-        let ends_well = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-            && bytes.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-        (ends_well && is_made_of(bytes, REGISTRATION_ID_MAX, ID_OTHERS)).then_some(Self(ByteStr::new(bytes)))
+        let is_id = is_made_of(bytes, REGISTRATION_ID_MAX, ID_OTHERS)
+            && is_one_of(bytes.first(), b"")
+            && is_one_of(bytes.last(), b"-");
+        is_id.then_some(Self(ByteStr::new(bytes)))
     }
 
     /// The string as it was given.
@@ -123,7 +124,7 @@ impl<'a> Endpoint<'a> {
     /// As [`Endpoint::new`], without an explanation: `None` for anything that is not an endpoint.
     #[must_use]
     pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
-        let (host, digits) = split_port(without_slash(after_scheme(bytes)));
+        let (host, digits) = split_port(after_scheme(bytes));
         let port = match digits {
             None => None,
             Some(digits) => {
@@ -247,7 +248,7 @@ impl fmt::Debug for Endpoint<'_> {
 #[must_use]
 pub fn is_hub_name(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
-    name.first().is_some_and(u8::is_ascii_alphanumeric) && is_made_of(name, HOST_MAX, b"-.")
+    is_one_of(name.first(), b"") && is_made_of(name, HOST_MAX, b"-.")
 }
 
 /// Whether `id` can be a device id of a hub: 1 to [`DEVICE_ID_MAX`] ASCII letters, digits and
@@ -282,16 +283,12 @@ const HOST_OTHERS: &[u8] = b"-._:";
 /// Whether there are 1 to `most` bytes, each an ASCII letter, a digit, or one of the others.
 #[inline(never)]
 fn is_made_of(bytes: &[u8], most: usize, others: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.len() <= most && bytes.iter().all(|byte| fits(*byte, others))
+    !bytes.is_empty() && bytes.len() <= most && bytes.iter().all(|byte| is_alphanumeric_or(*byte, others))
 }
 
-#[expect(clippy::manual_contains, reason = "its search by words is several times the size in firmware")]
-fn has(bytes: &[u8], byte: u8) -> bool {
-    bytes.iter().any(|found| *found == byte)
-}
-
-fn fits(byte: u8, others: &[u8]) -> bool {
-    byte.is_ascii_alphanumeric() || has(others, byte)
+/// Whether there is a byte, and it is an ASCII letter, a digit, or one of the others.
+fn is_one_of(byte: Option<&u8>, others: &[u8]) -> bool {
+    byte.is_some_and(|byte| is_alphanumeric_or(*byte, others))
 }
 
 /// What follows `https://`, if that is there.
@@ -303,25 +300,16 @@ fn after_scheme(bytes: &[u8]) -> &[u8] {
     }
 }
 
-fn without_slash(bytes: &[u8]) -> &[u8] {
-    bytes.strip_suffix(b"/").unwrap_or(bytes)
-}
-
-/// Splits the port off; brackets around an IPv6 address are dropped, one without brackets has no port.
+/// Splits host and port; a slash after them and brackets around an IPv6 address are dropped. An IPv6 address without
+/// brackets has no port.
 fn split_port(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let bracket = bytes.strip_prefix(b"[").and_then(|rest| split_at_byte(rest, b']'));
-    match (bracket, split_at_byte(bytes, b':')) {
-        (Some((host, [])), _) => (host, None),
-        (Some((host, rest)), _) => (host, Some(rest.strip_prefix(b":").unwrap_or_default())),
-        (None, Some((host, port))) if !has(port, b':') => (host, Some(port)),
-        (None, _) => (bytes, None),
-    }
-}
-
-/// What is before and after the first such byte.
-fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|found| *found == byte)?;
-    Some((bytes.get(..at)?, bytes.get(at.saturating_add(1)..)?))
+    let bytes = if let [rest @ .., b'/'] = bytes { rest } else { bytes };
+    let colon = bytes.iter().rposition(|byte| *byte == b':').unwrap_or(0);
+    let (host, port) = match bytes.split_at_checked(colon) {
+        Some((host, [b':', port @ ..])) if host.last() == Some(&b']') || !has(host, b':') => (host, Some(port)),
+        _ => (bytes, None),
+    };
+    (if let [b'[', address @ .., b']'] = host { address } else { host }, port)
 }
 
 /// Why bytes are not 1 to `most`, each of the alphabet.
@@ -329,7 +317,9 @@ fn explain(bytes: &[u8], most: usize, others: &[u8]) -> IdProblem {
     match bytes.len() {
         0 => IdProblem::Empty,
         length if length > most => IdProblem::TooLong { length, most },
-        _ => IdProblem::Character { offset: bytes.iter().position(|byte| !fits(*byte, others)).unwrap_or(0) },
+        _ => IdProblem::Character {
+            offset: bytes.iter().position(|byte| !is_alphanumeric_or(*byte, others)).unwrap_or(0),
+        },
     }
 }
 
@@ -350,7 +340,7 @@ fn explain_endpoint(string: &str) -> IdProblem {
     if rest.windows(3).any(|bytes| bytes == b"://") {
         return IdProblem::Scheme;
     }
-    let (host, _) = split_port(without_slash(rest));
+    let (host, _) = split_port(rest);
     if is_made_of(host, HOST_MAX, HOST_OTHERS) {
         return IdProblem::Port;
     }

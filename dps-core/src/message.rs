@@ -191,10 +191,7 @@ impl<'a> Payload<'a> {
     /// As [`Payload::new`], without an explanation: `None` for anything that is not a JSON object in UTF-8, or too large.
     #[must_use]
     pub fn from_bytes(json: &'a [u8]) -> Option<Self> {
-        let json = json.trim_ascii();
-        let accepted =
-            json.first() == Some(&b'{') && json.len() <= PAYLOAD_MAX && json::check(json).is_ok();
-        accepted.then_some(Self(ByteStr::new(json)))
+        json::object(json).filter(|object| object.len() <= PAYLOAD_MAX).map(|object| Self(ByteStr::new(object)))
     }
 
     /// The JSON text, without spaces around it.

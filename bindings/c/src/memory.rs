@@ -222,13 +222,22 @@ pub(crate) unsafe fn value_mut<'a, O: Object>(object: *mut O) -> Outcome<&'a mut
 /// # Safety
 /// Nothing changes the object for `'a`.
 pub(crate) unsafe fn value<'a, O: Object>(object: *const O) -> Outcome<&'a O::Value> {
-    // SAFETY: null and misaligned are refused; as large as the value needs.
-    let slot = unsafe { shared(object.cast::<Slot<MaybeUninit<O::Value>>>())? };
-    if slot.seal != seal(object) {
-        return Err(Refused::OBJECT);
-    }
+    const { assert!(align_of::<O>() == align_of::<u64>()) };
+    // SAFETY: promised on; the seal is the first that is in the memory of an object.
+    unsafe { check_seal(object.cast(), seal(object))? };
     // SAFETY: the seal says that a value was put there.
-    Ok(unsafe { slot.value.assume_init_ref() })
+    Ok(unsafe { &(*object.cast::<Slot<O::Value>>()).value })
+}
+
+/// Refuses what is not aligned as all objects are, or has another seal. Not generic, so that firmware has one of this.
+///
+/// # Safety
+/// As [`value`].
+#[inline(never)]
+unsafe fn check_seal(object: *const u64, seal: usize) -> Outcome<()> {
+    usable(object)?;
+    // SAFETY: neither null nor misaligned; promised on.
+    if unsafe { object.cast::<usize>().read() } == seal { Ok(()) } else { Err(Refused::OBJECT) }
 }
 
 /// Drops the value in an object, if there is one.
@@ -263,11 +272,7 @@ pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize)
 ///
 /// # Safety
 /// As [`buffer`] and [`output`].
-pub(crate) unsafe fn write_text(
-    out: dps_buffer,
-    length: *mut usize,
-    write: impl FnOnce(&mut Text<'_>),
-) -> Outcome<()> {
+pub(crate) unsafe fn write_text(out: dps_buffer, length: *mut usize, write: impl FnOnce(&mut Text<'_>)) -> Outcome<()> {
     // SAFETY: promised on.
     let (out, length) = unsafe { (buffer(out)?, output(length)?) };
     let mut text = Text::new(&mut *out);

@@ -9,20 +9,14 @@
 
 use crate::ids::{IdScope, RegistrationId};
 use crate::secret::Signature;
-use crate::text::{ByteStr, Text, TooSmall, percent_len};
+use crate::text::{ByteStr, Text, TooSmall};
 use crate::time::UnixSeconds;
 
 const PREFIX: &[u8] = b"SharedAccessSignature sr=";
 /// The key name of a device's token at the provisioning service.
 const REGISTRATION_KEY_NAME: &str = "registration";
-const KEY_NAME_FIELD: &str = "&skn=";
 /// `&sig=`, a signature whose every base64 digit needs an escape, and `&se=`.
 const SIGNATURE_FIELD_MAX: usize = 5 + 44 * 3 + 4;
-/// The digits of the latest expiry.
-const EXPIRY_MAX: usize = 20;
-
-/// All of a token but its names.
-const FIXED_MAX: usize = PREFIX.len() + SIGNATURE_FIELD_MAX + EXPIRY_MAX + KEY_NAME_FIELD.len();
 
 /// What a token gives access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +56,9 @@ impl<'a> Resource<'a> {
     /// A size in bytes that holds any token for this resource.
     #[must_use]
     pub fn token_max(&self) -> usize {
-        let encoded = [percent_len(self.authority), percent_len(self.path), percent_len(self.device)];
-        encoded.into_iter().fold(percent_len(self.key_name).saturating_add(FIXED_MAX), usize::saturating_add)
+        // What the token with the longest expiry lacks in a buffer that has no room.
+        let prepared = SasToken::prepare(self, UnixSeconds::new(u64::MAX), &mut []);
+        prepared.map_or_else(|short| short.needed, |_| 0)
     }
 }
 
@@ -107,7 +102,7 @@ impl<'b> SasToken<'b> {
         let mut text = Text::after(&mut *buffer, rest(line_feed));
         text.push_decimal(expiry.get());
         if !resource.key_name.is_empty() {
-            text.push(KEY_NAME_FIELD);
+            text.push("&skn=");
             text.push_percent(resource.key_name);
         }
         let needed = text.len();

@@ -7,7 +7,7 @@
 /// The number of levels to which arrays and objects may be nested.
 pub const DEPTH_MAX: usize = 512;
 
-use crate::text::character_len;
+use crate::text::{self, character_len};
 
 /// Checks that `text` is one JSON value in UTF-8 with only whitespace around it.
 ///
@@ -22,6 +22,18 @@ pub fn check(text: &[u8]) -> Result<(), usize> {
             Step::Value | Step::Opened | Step::Closed => {}
         }
     }
+}
+
+/// The JSON object that `text` is, without the whitespace around it; `None` when `text` is anything else.
+pub(crate) fn object(text: &[u8]) -> Option<&[u8]> {
+    let mut walk = Walk::new(text);
+    let is_opened = walk.step() == Step::Opened && text.get(walk.start) == Some(&b'{');
+    let start = walk.start;
+    if !is_opened || !walk.finish() {
+        return None;
+    }
+    let object = text.get(start..walk.at);
+    if walk.step() == Step::End { object } else { None }
 }
 
 /// A range of bytes, of which copies are cheap.
@@ -181,7 +193,7 @@ impl<'t> Walk<'t> {
     /// Checks the escape after a backslash, up to its last character.
     fn escape(&mut self) -> bool {
         if self.byte() != b'u' {
-            return matches!(self.byte(), b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't');
+            return text::has(b"\"\\/bfnrt", self.byte());
         }
         for _ in 0..4 {
             self.at = self.at.wrapping_add(1);

@@ -174,7 +174,9 @@ impl Found {
         body.message = text(Member::ErrorMessage).or_else(|| text(Member::Message));
         body.tracking_id = text(Member::TrackingId);
         body.timestamp = text(Member::Timestamp);
-        let payload = self.0.get(Member::Payload as usize).filter(|span| !matches!(span.of(bytes), b"" | b"null"));
+        // No value but null begins so.
+        let is_value = |span: &&Span| span.of(bytes).first().is_some_and(|first| *first != b'n');
+        let payload = self.0.get(Member::Payload as usize).filter(is_value);
         body.payload = payload.map(|span| span.start..span.end);
     }
 }

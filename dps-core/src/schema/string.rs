@@ -74,26 +74,22 @@ fn character(text: &[u8], at: usize) -> (u32, usize) {
     if byte(0) != b'\\' {
         return (u32::from(byte(0)), at.wrapping_add(1));
     }
-    let plain = match byte(1) {
-        b'b' => b'\x08',
-        b'f' => b'\x0C',
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'u' => {
-            let (high, next) = (unit(text, at), at.wrapping_add(6));
-            let low = unit(text, next);
-            return match (high, low) {
-                (0xD800..=0xDBFF, 0xDC00..=0xDFFF) => {
-                    (0x1_0000_u32.wrapping_add((high & 0x3FF) << 10).wrapping_add(low & 0x3FF), next.wrapping_add(6))
-                }
-                _ => (high, next),
-            };
+    if byte(1) != b'u' {
+        let meant = ESCAPES.iter().find(|(letter, _)| *letter == byte(1)).map_or(byte(1), |(_, meant)| *meant);
+        return (u32::from(meant), at.wrapping_add(2));
+    }
+    let (high, next) = (unit(text, at), at.wrapping_add(6));
+    let low = unit(text, next);
+    match (high, low) {
+        (0xD800..=0xDBFF, 0xDC00..=0xDFFF) => {
+            (0x1_0000_u32.wrapping_add((high & 0x3FF) << 10).wrapping_add(low & 0x3FF), next.wrapping_add(6))
         }
-        other => other,
-    };
-    (u32::from(plain), at.wrapping_add(2))
+        _ => (high, next),
+    }
 }
+
+/// What a letter after a backslash stands for; any other character stands for itself.
+static ESCAPES: [(u8, u8); 5] = [(b'b', b'\x08'), (b'f', b'\x0C'), (b'n', b'\n'), (b'r', b'\r'), (b't', b'\t')];
 
 /// The number in a `\u` escape; 0 where there is none.
 fn unit(text: &[u8], at: usize) -> u32 {

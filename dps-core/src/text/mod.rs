@@ -86,6 +86,7 @@ impl<'b> Text<'b> {
     }
 
     /// Writes one byte.
+    #[inline(never)]
     pub fn push_byte(&mut self, byte: u8) {
         if let Some(slot) = self.buffer.get_mut(self.len) {
             *slot = byte;
@@ -113,13 +114,13 @@ impl<'b> Text<'b> {
 
     /// Writes a number in decimal.
     pub fn push_decimal(&mut self, number: u64) {
-        let mut limbs = [(number >> 48) as u16, (number >> 32) as u16, (number >> 16) as u16, number as u16];
+        let mut rest = number;
         let mut digits = [0_u8; 20];
         let mut length = 0_usize;
         for place in digits.iter_mut().rev() {
-            *place = b'0' | divide_by_ten(&mut limbs);
+            *place = b'0' | divide_by_ten(&mut rest);
             length = length.saturating_add(1);
-            if limbs == [0; 4] {
+            if rest == 0 {
                 break;
             }
         }
@@ -163,20 +164,37 @@ impl fmt::Write for Text<'_> {
     }
 }
 
-/// Long division by ten, the highest limb first, with the remainder for a result. In 32-bit steps: a Cortex-M divides
-/// no 64-bit numbers by itself, and the routine for it is most of a kilobyte.
-fn divide_by_ten(limbs: &mut [u16; 4]) -> u8 {
-    let mut rest = 0_u32;
-    for limb in limbs {
-        let part = (rest << 16) | u32::from(*limb);
-        *limb = (part / 10) as u16;
-        rest = part % 10;
+/// Divides by ten, and returns the remainder. A Cortex-M divides no 64-bit numbers by itself, and the routine for it is most
+/// of a kilobyte: there it is long division, byte by byte.
+fn divide_by_ten(number: &mut u64) -> u8 {
+    if cfg!(target_pointer_width = "64") {
+        let remainder = *number % 10;
+        *number /= 10;
+        return remainder as u8;
     }
-    rest as u8
+    let mut bytes = number.to_be_bytes();
+    let mut remainder = 0_u32;
+    for byte in &mut bytes {
+        let part = (remainder << 8) | u32::from(*byte);
+        *byte = (part / 10) as u8;
+        remainder = part % 10;
+    }
+    *number = u64::from_be_bytes(bytes);
+    remainder as u8
 }
 
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    is_alphanumeric_or(byte, b"-._~")
+}
+
+/// Whether `byte` is an ASCII letter, a digit, or one of the others.
+pub(crate) fn is_alphanumeric_or(byte: u8, others: &[u8]) -> bool {
+    byte.is_ascii_alphanumeric() || has(others, byte)
+}
+
+#[expect(clippy::manual_contains, reason = "its search by words is several times the size in firmware")]
+pub(crate) fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|found| *found == byte)
 }
 
 /// The number that decimal digits are, if it is one that fits.
