@@ -35,7 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("time", &["text"]),
-    ("schema::json", &[]),
+    ("schema::json", &["text"]),
     ("credentials::hmac", &[]),
     ("error", &["text", "time"]),
     ("secret", &["credentials::hmac", "error", "ids", "text"]),
