@@ -222,22 +222,23 @@ pub(crate) unsafe fn value_mut<'a, O: Object>(object: *mut O) -> Outcome<&'a mut
 /// # Safety
 /// Nothing changes the object for `'a`.
 pub(crate) unsafe fn value<'a, O: Object>(object: *const O) -> Outcome<&'a O::Value> {
-    const { assert!(align_of::<O>() == align_of::<u64>()) };
-    // SAFETY: promised on; the seal is the first that is in the memory of an object.
-    unsafe { check_seal(object.cast(), seal(object))? };
+    // SAFETY: promised on; the seal is what comes first in the memory of an object.
+    unsafe { check_seal(object.cast(), align_of::<O>(), seal(object))? };
     // SAFETY: the seal says that a value was put there.
     Ok(unsafe { &(*object.cast::<Slot<O::Value>>()).value })
 }
 
-/// Refuses what is not aligned as all objects are, or has another seal. Not generic, so that firmware has one of this.
+/// Refuses null, what is less aligned, and what has another seal. Not generic, so that firmware has one of this.
 ///
 /// # Safety
 /// As [`value`].
 #[inline(never)]
-unsafe fn check_seal(object: *const u64, seal: usize) -> Outcome<()> {
-    usable(object)?;
+unsafe fn check_seal(object: *const usize, alignment: usize, seal: usize) -> Outcome<()> {
+    if object.is_null() || !object.addr().is_multiple_of(alignment) {
+        return Err(Refused::ARGUMENT);
+    }
     // SAFETY: neither null nor misaligned; promised on.
-    if unsafe { object.cast::<usize>().read() } == seal { Ok(()) } else { Err(Refused::OBJECT) }
+    if unsafe { object.read() } == seal { Ok(()) } else { Err(Refused::OBJECT) }
 }
 
 /// Drops the value in an object, if there is one.

@@ -69,15 +69,14 @@ void times_that_must_not_be_believed(void)
     static const char *const dates[] = {"Wed, 31 Dec 2025 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT",
                                         "Fri, 31 Dec 9999 23:59:59 GMT", "Sun, 01 Jan 2047 00:00:00 GMT", "yesterday", ""};
     dps_action action;
-    dps_failure failure;
     for (size_t i = 0; i < sizeof dates / sizeof *dates; i++) {
         begin_without_time(UNIX_S);
         GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
         GIVES(DPS_OK, answer(action.id, 401, dates[i], refused));
         GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
         CHECK(action.kind == DPS_ACTION_FINISHED && !dps_registration_is_time_learned(&memory.registration));
-        GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
-        CHECK(failure.result == DPS_ERROR_CLOCK_NEEDED && failure.verdict == DPS_VERDICT_RECONFIGURE);
+        GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
+        CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_RECONFIGURE);
         dps_registration_clear(&memory.registration);
     }
 }
@@ -85,13 +84,12 @@ void times_that_must_not_be_believed(void)
 void a_time_that_may_not_be_learned(void)
 {
     dps_action action;
-    dps_failure failure;
     char topic[DPS_MQTT_TOPIC_SIZE];
     size_t length;
     begin_without_time(0);
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-    GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
-    CHECK(action.kind == DPS_ACTION_FINISHED && failure.result == DPS_ERROR_CLOCK_NEEDED);
+    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
+    CHECK(action.kind == DPS_ACTION_FINISHED);
     dps_registration_clear(&memory.registration);
 
     /* MQTT carries none. */
@@ -99,8 +97,8 @@ void a_time_that_may_not_be_learned(void)
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(&memory.registration, DPS_BUFFER(topic), &length));
     GIVES(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, 0));
-    GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
-    CHECK(failure.result == DPS_ERROR_CLOCK_NEEDED && failure.verdict == DPS_VERDICT_RECONFIGURE);
+    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
+    CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_RECONFIGURE);
     dps_registration_clear(&memory.registration);
 }
 
@@ -154,15 +152,14 @@ void a_tpm_that_registers(void)
 void a_tpm_that_is_refused(void)
 {
     dps_action action;
-    dps_failure failure;
     begin_with_tpm();
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     GIVES(DPS_OK, answer(action.id, 401, "", challenge));
     GIVES(DPS_ERROR_MISUSE, dps_registration_handle_activate_error(&memory.registration, 0, action.id));
     GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     GIVES(DPS_OK, dps_registration_handle_activate_error(&memory.registration, 0, action.id));
-    GIVES(DPS_OK, dps_registration_failure(&memory.registration, &failure));
-    CHECK(failure.result == DPS_ERROR_ACTIVATION_FAILED && failure.verdict == DPS_VERDICT_NEVER);
+    GIVES(DPS_ERROR_ACTIVATION_FAILED, dps_registration_result(&memory.registration));
+    CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_NEVER);
     dps_registration_clear(&memory.registration);
 
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_tpm_init(NULL, DPS_SPAN("e"), DPS_SPAN("s")));

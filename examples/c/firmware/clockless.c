@@ -137,12 +137,11 @@ static dps_result begin(void)
 /* Prints how it ended. */
 static int report(void)
 {
-    dps_outcome outcome;
-    const dps_result result = dps_registration_outcome(&device.registration, &outcome);
+    const dps_result result = dps_registration_result(&device.registration);
     if (result == DPS_OK) {
-        print(outcome.device_id);
+        print(dps_registration_device_id(&device.registration));
         board_print(" is assigned to ");
-        print(outcome.assigned_hub);
+        print(dps_registration_assigned_hub(&device.registration));
         board_print(dps_registration_is_time_learned(&device.registration) ? ", by the service's time" : "");
     } else {
         print(dps_result_name(result));
