@@ -217,6 +217,8 @@ void an_operation_that_is_resumed(void)
     GIVES(DPS_ERROR_MISUSE, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
     CHECK(scene_until_send(&memory, 0, &action));
     GIVES(DPS_OK, answer(0, 202, action.id, "", assigning));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, NO_BUFFER(9), &length));
+    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, DPS_BUFFER(operation), NULL));
     GIVES(DPS_OK, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
     dps_registration_clear(registration);
 

@@ -141,8 +141,6 @@ void pointers_of_registrations(void)
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_abandon(NULL));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_cancel(NULL));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(NULL, storage, &size));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, NO_BUFFER(9), &size));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, storage, NULL));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_result(NULL));
     CHECK(dps_registration_device_id(NULL).len == 0 && dps_registration_substatus(NULL).len == 0);
     CHECK(dps_registration_payload(NULL, storage).len == 0 && dps_registration_service_code(NULL) == 0);
