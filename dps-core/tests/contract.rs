@@ -209,6 +209,17 @@ fn an_operation_of_another_device_is_refused() {
 }
 
 #[test]
+fn assignment_without_payload_has_no_range_for_one() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigned()).unwrap();
+    let Some(Outcome::Assigned(assignment)) = machine.outcome() else { panic!() };
+    assert_eq!(assignment.payload(), None);
+    assert_eq!(machine.record().unwrap().payload(), None);
+}
+
+#[test]
 fn an_operation_id_that_cannot_be_stored_as_a_word_is_not_kept() {
     for strange in ["5 op", "5.op\n", "5.öp"] {
         let mut storage = [0; 1024];
@@ -273,6 +284,7 @@ fn a_forgotten_operation_registers_afresh_once() {
     machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();
     let (id, _) = sent(&mut machine, 0);
     machine.handle_reply(at(0), id, &error(404, None)).unwrap();
+    assert!(machine.operation().is_none(), "a restarted device has nothing to go on from");
     let (id, kind) = sent(&mut machine, 0);
     assert_eq!(kind, Sent::Register);
     machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();

@@ -140,6 +140,27 @@ impl Drop for Storage<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Action, Config, Endpoint, IdScope, Instant, Registration, RegistrationId, Signature, UnixSeconds, WallAnchor,
+    };
+
+    #[test]
+    fn token_is_wiped_when_registration_ends() {
+        let identity = Identity {
+            endpoint: Endpoint::GLOBAL,
+            id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
+            registration_id: RegistrationId::new("dev-01").unwrap(),
+        };
+        let now = Instant::from_millis(0);
+        let config = Config::new().wall_anchor(WallAnchor { at: now, unix: UnixSeconds::new(1_767_225_600) });
+        let mut memory = [0; 1024];
+        let mut machine = Registration::new(identity, config, &mut memory).unwrap();
+        let Action::Sign { id, .. } = machine.poll(now) else { panic!() };
+        machine.handle_signature(now, id, &Signature::new([7; 32])).unwrap();
+        assert!(machine.storage.token_mut().starts_with(b"SharedAccessSignature sr="));
+        machine.cancel();
+        assert!(machine.storage.token().is_empty() && machine.storage.token_mut().iter().all(|byte| *byte == 0));
+    }
 
     #[test]
     fn text_is_cut_between_characters() {
