@@ -6,7 +6,7 @@ use common::{assigned, at, config, error, identity, key, sent};
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{
     Authorization, ConfigError, Endpoint, ErrorCode, Hint, IdProblem, IdScope, KeyProblem, Outcome, Payload,
-    PayloadProblem, Registration, RegistrationId, Signature, TooSmall, UnixSeconds,
+    PayloadProblem, Registration, RegistrationId, Signature, TooSmall, Tpm, UnixSeconds,
 };
 
 #[test]
@@ -82,6 +82,7 @@ fn what_holds_a_secret_shows_what_it_is_and_nothing_of_it() {
     let authorization = Authorization::new("SharedAccessSignature sr=x&sig=secret", 7);
     assert_eq!(format!("{authorization:?}"), "Authorization { generation: 7, .. }");
     assert_eq!(format!("{:?}", Payload::new("{\"a\":1}").unwrap()), "Payload(7 bytes)");
+    assert_eq!(format!("{:?}", Tpm::new(b"public", b"root")), "Tpm { endorsement_key_length: 6, .. }");
     assert_eq!((key().length(), key().expose()), (32, &[7; 32][..]));
     assert_eq!(format!("{:?} {:?}", key(), Signature::new([7; 32])), "Key(32 bytes) Signature(redacted)");
     let mut buffer = [0; 256];

@@ -102,7 +102,7 @@ impl<A: Attestation> Registration<'_, A> {
     pub fn outcome(&self) -> Option<Outcome<'_>> {
         match self.report.end {
             End::None => None,
-            End::Assigned => Some(Outcome::Assigned(Assignment(self.view()))),
+            End::Assigned => Some(Outcome::Assigned(Assignment(Record(self.view())))),
             End::Record => Some(Outcome::Record(Record(self.view()))),
             End::Failed => self.failure().map(Outcome::Failed),
         }
@@ -155,33 +155,33 @@ impl<A: Attestation> Registration<'_, A> {
     }
 }
 
-/// A hub and the device's name there.
-#[derive(Clone, Copy)]
-pub struct Assignment<'a>(Ended<'a>);
+/// A hub and the device's name there: a record in which both are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Assignment<'a>(Record<'a>);
 
 impl<'a> Assignment<'a> {
     /// The hub's host name.
     #[must_use]
     pub fn assigned_hub(self) -> ByteStr<'a> {
-        self.0.text(Kept::Hub)
+        self.0.assigned_hub().unwrap_or_default()
     }
 
     /// The device id at the hub; case-sensitive there.
     #[must_use]
     pub fn device_id(self) -> ByteStr<'a> {
-        self.0.text(Kept::Device)
+        self.0.device_id().unwrap_or_default()
     }
 
     /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
     #[must_use]
     pub fn substatus(self) -> Option<ByteStr<'a>> {
-        self.0.option(Kept::Substatus)
+        self.0.substatus()
     }
 
     /// The operation that made it; none when the service assigned at once.
     #[must_use]
     pub fn operation_id(self) -> Option<ByteStr<'a>> {
-        some(self.0.operation_id())
+        self.0.operation_id()
     }
 
     /// Where the custom payload's JSON text is in the reply buffer.
@@ -336,18 +336,6 @@ impl<'a> Failure<'a> {
     }
 }
 
-impl fmt::Debug for Assignment<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assignment")
-            .field("assigned_hub", &self.assigned_hub())
-            .field("device_id", &self.device_id())
-            .field("substatus", &self.substatus())
-            .field("operation_id", &self.operation_id())
-            .field("payload", &self.payload())
-            .finish()
-    }
-}
-
 impl fmt::Debug for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
@@ -355,6 +343,7 @@ impl fmt::Debug for Record<'_> {
             .field("assigned_hub", &self.assigned_hub())
             .field("device_id", &self.device_id())
             .field("substatus", &self.substatus())
+            .field("operation_id", &self.operation_id())
             .field("error_code", &self.error_code())
             .field("message", &self.message())
             .field("payload", &self.payload())
