@@ -69,8 +69,29 @@ fn code<A: Attestation>(machine: &Registration<'_, A>) -> ErrorCode {
 
 #[test]
 fn tpm_registers_with_the_key_of_its_challenge_and_gets_one_for_the_hub() {
+    registers_with_challenge(tpm());
+}
+
+/// As the C library has it.
+#[test]
+fn attestation_behind_a_reference_is_the_attestation() {
+    registers_with_challenge(&tpm() as &dyn Attestation);
+
+    let der = der();
+    for (changes_at, action) in
+        [(1, Action::Finished), (9, Action::Sign { id: RequestId::new(1), respond_by: at(30_000) })]
+    {
+        let source = Source::new(&der, changes_at, Change::Byte);
+        let attestation = WithCertificateRequest::new(SymmetricKey, &source).unwrap();
+        let mut storage = [0; 1024];
+        let mut machine = registration(&attestation as &dyn Attestation, &mut storage);
+        assert_eq!(machine.poll(at(0)), action);
+    }
+}
+
+fn registers_with_challenge(attestation: impl Attestation) {
     let mut storage = [0; 1024];
-    let mut machine = registration(tpm(), &mut storage);
+    let mut machine = registration(attestation, &mut storage);
     let id = send(&mut machine, 0);
     let tpm = r#""tpm":{"endorsementKey":"ZW5kb3JzZW1lbnQ=","storageRootKey":"c3RvcmFnZSByb290"}"#;
     assert_eq!(request(&machine), (format!("{{\"registrationId\":\"dev-01\",{tpm}}}"), false));
