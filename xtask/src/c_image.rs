@@ -7,15 +7,15 @@ use crate::run::run;
 
 /// What images for every board share.
 const SHARED: &str = "examples/c/firmware";
-/// What belongs to every image of a board: start-up and output.
-const BOARD_SOURCES: [&str; 2] = ["startup.c", "semihosting.c"];
+/// Output, and what the library asks of a C library.
+const SHARED_SOURCES: [&str; 2] = ["semihosting.c", "memory.c"];
 
 /// Links C sources with the library, and gives the image's path.
 pub(crate) fn link(core: &Core, library: &Path, name: &str, sources: &[String]) -> Result<PathBuf, String> {
     let image = library.join(format!("{name}.elf"));
     let folder = core.board.folder;
-    let board = BOARD_SOURCES.map(|source| format!("{folder}/{source}"));
-    let (memory, script) = (format!("{SHARED}/memory.c"), format!("{folder}/link.ld"));
+    let shared = SHARED_SOURCES.map(|source| format!("{SHARED}/{source}"));
+    let (startup, script) = (format!("{folder}/startup.c"), format!("{folder}/link.ld"));
     let warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
     // Without these the compiler would see memcpy in the loop that is memcpy.
     let plain = ["-Os", "-ffreestanding", "-fno-builtin", "-fno-tree-loop-distribute-patterns"];
@@ -23,8 +23,8 @@ pub(crate) fn link(core: &Core, library: &Path, name: &str, sources: &[String]) 
     let linking = ["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-Wl,-z,noexecstack"];
     let mut gcc = core.board.tool("gcc")?;
     gcc.args(core.flags).args(warnings).args(plain).args(sections).args(core.board.memory).args(linking);
-    gcc.args(["-Ibindings/c/include", "-Ibindings/c/sizes"]).arg(format!("-I{SHARED}"));
-    gcc.args(sources).args(board).arg(memory).arg("-L").arg(library).args(["-ldps", "-lgcc", "-o"]).arg(&image);
+    gcc.args(["-Ibindings/c/include", "-Ibindings/c/sizes"]).args([SHARED, folder].map(|path| format!("-I{path}")));
+    gcc.args(sources).arg(startup).args(shared).arg("-L").arg(library).args(["-ldps", "-lgcc", "-o"]).arg(&image);
     run(&mut gcc)?;
     Ok(image)
 }

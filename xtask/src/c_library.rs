@@ -16,28 +16,28 @@ use crate::setup::{Bare, bare, bare_for, rebuild};
 pub(crate) enum Build {
     /// By the stable toolchain, with the target's prebuilt core.
     Stable,
-    /// The same, with functions inlined up to a size of 50 instead of what `opt-level = "z"` has.
-    Inline50,
+    /// The same, with functions inlined up to a size of 10 instead of what `opt-level = "z"` has.
+    Inline10,
     /// With core built along, and panics that abort at once.
     CoreRebuilt,
     /// The same, without the frame pointer that Rust's Arm targets force.
     NoFramePointer,
 }
 
-const INLINE: &str = "-Cllvm-args=-inline-threshold=50";
+const INLINE: &str = "-Cllvm-args=-inline-threshold=10";
 const BUILD_CORE: &str = "-Zbuild-std=core";
 const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// Cargo wants to be asked before it reads a file that describes a target.
 const TARGET_FILE: &str = "-Zjson-target-spec";
 
 impl Build {
-    pub(crate) const ALL: [Self; 4] = [Self::Stable, Self::Inline50, Self::CoreRebuilt, Self::NoFramePointer];
+    pub(crate) const ALL: [Self; 4] = [Self::Stable, Self::Inline10, Self::CoreRebuilt, Self::NoFramePointer];
 
     /// Its name in the table, on the command line, and of its folder.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stable => "stable",
-            Self::Inline50 => "inline-50",
+            Self::Inline10 => "inline-10",
             Self::CoreRebuilt => "core-rebuilt",
             Self::NoFramePointer => "no-frame-pointer",
         }
@@ -64,7 +64,7 @@ impl Build {
         };
         match self {
             Self::Stable => stable(),
-            Self::Inline50 => Ok(format!("the same with `{INLINE}`")),
+            Self::Inline10 => Ok(format!("the same with `{INLINE}`")),
             Self::CoreRebuilt => {
                 let rustc = version(rebuild()?.rustc().arg("--version"))?;
                 Ok(format!("{rustc} with `{BUILD_CORE} {ABORT}`"))
@@ -78,7 +78,7 @@ impl Build {
     fn flags(self) -> String {
         let more = match self {
             Self::Stable => String::new(),
-            Self::Inline50 => format!(" {INLINE}"),
+            Self::Inline10 => format!(" {INLINE}"),
             Self::CoreRebuilt | Self::NoFramePointer => format!(" {ABORT}"),
         };
         format!("{COMPACT}{more}")
@@ -106,7 +106,7 @@ pub(crate) fn library(target: &str, build: Build) -> Result<Option<PathBuf>, Str
     arguments.extend(["--no-default-features", "--features", "panic-hook", "--crate-type", "staticlib"]);
     arguments.extend(["--target", &described]);
     let mut cargo = match build {
-        Build::Stable | Build::Inline50 => bare_for(target)?.cargo(&arguments),
+        Build::Stable | Build::Inline10 => bare_for(target)?.cargo(&arguments),
         Build::CoreRebuilt => rebuild()?.cargo(&[&arguments[..], &[BUILD_CORE]].concat()),
         Build::NoFramePointer => rebuild()?.cargo(&[&arguments[..], &[BUILD_CORE, TARGET_FILE]].concat()),
     };

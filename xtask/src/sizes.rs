@@ -35,7 +35,7 @@ struct Reached {
     stack: u64,
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     Row {
         name: "derive a key",
         sources: &["derive.c"],
@@ -45,6 +45,11 @@ const ROWS: [Row; 4] = [
         name: "derive a key, make a token",
         sources: &["token.c"],
         reached: Reached { stable: 4_481, core_rebuilt: 4_523, stack: 584 },
+    },
+    Row {
+        name: "key, token, names, topics, body and reply of MQTT, no registration",
+        sources: &["same_duties.c"],
+        reached: Reached { stable: 9_361, core_rebuilt: 9_361, stack: 840 },
     },
     Row {
         name: "whole MQTT registration",
@@ -167,7 +172,7 @@ fn over_budget(all: &[Measured]) -> Vec<String> {
         match found.build {
             Build::Stable => complain("flash", found.flash, most(reached.stable)),
             Build::CoreRebuilt => complain("flash", found.flash, most(reached.core_rebuilt)),
-            Build::Inline50 | Build::NoFramePointer => {}
+            Build::Inline10 | Build::NoFramePointer => {}
         }
         complain("stack", found.stack, most(reached.stack));
     }

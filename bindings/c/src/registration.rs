@@ -116,7 +116,11 @@ pub(crate) unsafe fn init(
         if let Some(payload) = payload {
             machine.set_payload(payload);
         }
-        change(machine)?;
+        if let Err(refused) = change(machine) {
+            // SAFETY: it was made above, and without a seal nobody uses it again.
+            unsafe { core::ptr::drop_in_place(machine) };
+            return Err(refused);
+        }
         Ok(machine)
     };
     // SAFETY: promised on.

@@ -230,6 +230,11 @@ void an_operation_that_is_resumed(void)
     memory.config.registration_id = dps_span_of("another");
     GIVES(DPS_ERROR_OPERATION_MISMATCH,
           dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
+    for (size_t at = 0; at < sizeof memory.storage; at++)
+        if (memory.storage[at] != 0) {
+            CHECK(!"the storage is wiped");
+            break;
+        }
 }
 
 void answers_that_nobody_asked_for(void)
