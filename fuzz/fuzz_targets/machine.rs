@@ -40,6 +40,7 @@ struct Policy {
     correct_clock: bool,
     seed: u32,
     unix: Option<u64>,
+    earliest: u32,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -94,6 +95,8 @@ fuzz_target!(|input: Input<'_>| {
         not_before: start,
         must_send: false,
         clock_set: false,
+        learns_time: policy.earliest > 0,
+        asks_time: false,
         end: None,
     };
     for call in &input.calls {
@@ -114,6 +117,7 @@ impl Policy {
             .minimum_spacing(Millis::new(self.minimum_spacing.into()))
             .backoff(millis(self.backoff.0), millis(self.backoff.1))
             .correct_clock(self.correct_clock)
+            .learn_time(UnixSeconds::new(self.earliest.into()))
             .seed(self.seed);
         if let Some(life) = self.token_life {
             config = config.token_life(millis(life));
@@ -139,6 +143,9 @@ struct Driver<'m> {
     /// A signature came in time, just now, and no clock was set meanwhile.
     must_send: bool,
     clock_set: bool,
+    learns_time: bool,
+    /// The time was asked for last.
+    asks_time: bool,
     /// The outcome, once there is one.
     end: Option<String>,
 }
@@ -171,8 +178,9 @@ impl Driver<'_> {
             DriverCall::Reply { awaited, answer } => {
                 let reply = answer.reply();
                 let taken = self.answer(*awaited, false, |machine, id| machine.handle_reply(now, id, &reply));
-                // A refused token and a forgotten operation may be followed up at once.
-                if let (true, Some(hint)) = (taken && !matches!(reply.status, 401 | 404), reply.retry_after) {
+                // A refused token, a forgotten operation and the time may be followed up at once.
+                let at_once = matches!(reply.status, 401 | 404) || self.asks_time;
+                if let (true, Some(hint)) = (taken && !at_once, reply.retry_after) {
                     self.not_before = now.after(hint);
                 }
             }
@@ -214,8 +222,16 @@ impl Driver<'_> {
             Action::Send { id, respond_by: by } => {
                 let request = self.machine.request().unwrap();
                 assert_eq!(request.id, id);
-                assert_eq!(matches!(request.call, Call::Lookup), self.kind == Kind::Lookup);
+                let is_lookup = matches!(request.call, Call::Lookup);
+                assert_eq!(is_lookup, self.kind == Kind::Lookup && !matches!(request.call, Call::Time));
                 assert!(!matches!(request.call, Call::Status { operation_id } if operation_id.is_empty()));
+                self.asks_time = matches!(request.call, Call::Time);
+                if self.asks_time {
+                    assert!(
+                        self.learns_time && request.authorization.is_none() && self.machine.wall_anchor().is_none()
+                    );
+                    return self.asked(Pending { id, by, is_signature: false }, deadline);
+                }
                 let token = request.authorization.unwrap().token;
                 let (_, expiry) = token.as_str().split_once("&se=").unwrap();
                 let expiry: u64 = expiry.split('&').next().unwrap().parse().unwrap();
