@@ -142,12 +142,9 @@ impl Config {
 
     /// The life of a token in whole seconds.
     pub(crate) fn token_seconds(&self) -> u64 {
-        const HOUR: u32 = 3600;
-        const MARGIN: u32 = 600;
-        match self.token_life {
-            Some(life) => u64::from(life.secs_rounded_up()),
-            None => u64::from(self.deadline.secs_rounded_up().saturating_add(MARGIN).max(HOUR)),
-        }
+        const HOUR: Millis = Millis::from_secs(3600);
+        const MARGIN: Millis = Millis::from_secs(600);
+        self.token_life.unwrap_or(self.deadline.saturating_add(MARGIN).max(HOUR)).secs_rounded_up().into()
     }
 }
 

@@ -146,7 +146,7 @@ pub unsafe extern "C" fn dps_registration_handle_mqtt(
         // MQTT carries no date, and a reply that cannot be read is invalid.
         let mut reply = Reply::default();
         let taken = match mqtt::read_reply_into(&mut reply, &topic, payload) {
-            Ok(()) => machine.handle_reply_without_date(now, id, &reply),
+            Ok(()) => machine.handle_mqtt_reply(now, id, &reply),
             Err(_) => machine.handle_link_error_code(now, id, ErrorCode::InvalidReply, 0),
         };
         Ok(taken?)

@@ -30,26 +30,34 @@ impl<A: Attestation> Registration<'_, A> {
         self.body_start = reply.body.json.start;
         self.learn_time(now, reply);
         self.compare_clocks(now, reply.date);
+        let is_refusal = reply.status >= 300;
         if self.asks_time {
             self.time_answer(now, reply);
+        } else if self.ask == Ask::Lookup && !is_refusal {
+            self.found(now, reply);
+        } else if self.config.correct_clock && !self.corrected && self.skew != 0 && reply.status == 401 {
+            // Once, a token by the service's time.
+            self.start_again(now);
         } else if !self.takes_challenge(reply) {
-            return self.handle_reply_without_date(now, id, reply);
+            self.handle_mqtt_reply(now, id, reply)?;
+        }
+        if self.report.http_status > 0 {
+            self.report.clock_skew = self.skew;
+            self.report.time_known = self.service_time.is_some();
         }
         Ok(())
     }
 
-    /// As [`Registration::handle_reply`], for MQTT, which carries no time and has no TPM: `date` is not looked at, and nothing
-    /// that judges clocks or takes challenges is linked.
+    /// As [`Registration::handle_reply`], for MQTT, which has neither the time, nor lookups, nor TPMs: firmware does not link
+    /// what these need.
     ///
     /// # Errors
     /// As [`Registration::handle_reply`].
     #[doc(hidden)]
-    pub fn handle_reply_without_date(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
+    pub fn handle_mqtt_reply(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
         if reply.status >= 300 {
             self.refusal(now, reply);
-        } else if self.ask == Ask::Lookup {
-            self.found(now, reply);
         } else {
             self.operation_status(now, reply);
         }
@@ -195,9 +203,6 @@ impl<A: Attestation> Registration<'_, A> {
             self.storage.forget_operation();
             self.ask = Ask::Register;
             self.step = Step::Ready;
-        } else if reply.status == 401 && self.config.correct_clock && !self.corrected && self.skew != 0 {
-            // Once, a token by the service's time.
-            self.start_again(now);
         } else {
             self.note_refusal(code_of_status(reply.status), reply);
             self.follow(now, reply.retry_after);
@@ -277,8 +282,6 @@ impl<A: Attestation> Registration<'_, A> {
         self.note(code);
         self.report.http_status = reply.status;
         self.report.error_code = reply.body.error_code.unwrap_or(0);
-        self.report.clock_skew = self.skew;
-        self.report.time_known = self.service_time.is_some();
         // The longest comes last: it is the one that may be cut.
         self.keep(Kept::TrackingId, reply.body.tracking_id);
         self.keep(Kept::Timestamp, reply.body.timestamp);

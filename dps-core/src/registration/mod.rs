@@ -193,7 +193,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
         if now >= self.deadline {
             return self.end(Verdict::After(self.config.poll_interval));
         }
-        self.until = now.after(self.config.request_timeout).min(self.deadline);
+        self.until = self.answered_by(now);
         self.last_id = self.last_id.wrapping_add(1);
         self.step = Step::Asked;
         self.asks_time = false;
@@ -220,10 +220,16 @@ impl<'m, A: Attestation> Registration<'m, A> {
             if !self.signed || self.token_expiry < outliving(self.until) {
                 // A short life must not lead to signatures without end: one that comes as late as it may is still good
                 // for a request.
-                let latest = self.until.after(self.config.request_timeout).min(self.deadline);
+                let latest = self.answered_by(self.until);
                 self.prepare_token(now_unix.plus(self.config.token_seconds()).max(outliving(latest)));
             }
         }
+    }
+
+    /// The latest moment at which what is asked at `moment` is answered.
+    #[inline(never)] // Inlined at its two calls, it would be in firmware twice.
+    fn answered_by(&self, moment: Instant) -> Instant {
+        moment.after(self.config.request_timeout).min(self.deadline)
     }
 
     fn prepare_token(&mut self, expiry: UnixSeconds) {
