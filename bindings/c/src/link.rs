@@ -41,7 +41,7 @@ pub unsafe extern "C" fn dps_registration_handle_link_error(
 
 /// The code, if it is one that a link can have.
 fn link_code(number: dps_result) -> Option<ErrorCode> {
-    const CODES: [ErrorCode; 16] = [
+    static CODES: [ErrorCode; 16] = [
         ErrorCode::UnsupportedByTransport,
         ErrorCode::ReplyTooLarge,
         ErrorCode::RequestTooLarge,
@@ -59,5 +59,5 @@ fn link_code(number: dps_result) -> Option<ErrorCode> {
         ErrorCode::MqttRefused,
         ErrorCode::SubscribeRefused,
     ];
-    CODES.into_iter().find(|code| self::number(*code) == number)
+    CODES.iter().copied().find(|code| self::number(*code) == number)
 }
