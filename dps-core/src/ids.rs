@@ -5,6 +5,7 @@
 //! own, which firmware that shows no text does not link.
 
 use core::fmt;
+use core::num::NonZeroU16;
 
 use crate::error::{ConfigError, IdProblem};
 use crate::text::{ByteStr, Text, has, is_alphanumeric_or, parse_decimal};
@@ -104,7 +105,7 @@ impl<'a> RegistrationId<'a> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Endpoint<'a> {
     host: ByteStr<'a>,
-    port: Option<u16>,
+    port: Option<NonZeroU16>,
 }
 
 impl<'a> Endpoint<'a> {
@@ -127,9 +128,7 @@ impl<'a> Endpoint<'a> {
         let (host, digits) = split_port(after_scheme(bytes));
         let port = match digits {
             None => None,
-            Some(digits) => {
-                Some(parse_decimal(digits).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?)
-            }
+            Some(digits) => Some(NonZeroU16::new(parse_decimal(digits).and_then(|port| u16::try_from(port).ok())?)?),
         };
         is_made_of(host, HOST_MAX, HOST_OTHERS).then_some(Self { host: ByteStr::new(host), port })
     }
@@ -143,7 +142,10 @@ impl<'a> Endpoint<'a> {
     /// The port, when one was named.
     #[must_use]
     pub const fn port(self) -> Option<u16> {
-        self.port
+        match self.port {
+            Some(port) => Some(port.get()),
+            None => None,
+        }
     }
 
     /// Writes `HOST` or `HOST:PORT`, an IPv6 address in brackets.
@@ -156,7 +158,7 @@ impl<'a> Endpoint<'a> {
         if brackets {
             text.push_byte(b']');
         }
-        if let Some(port) = self.port {
+        if let Some(port) = self.port() {
             text.push_byte(b':');
             text.push_decimal(u64::from(port));
         }
@@ -165,7 +167,7 @@ impl<'a> Endpoint<'a> {
     /// The port to dial: the one named, or the transport's own.
     #[must_use]
     pub fn port_or(self, default: u16) -> u16 {
-        self.port.unwrap_or(default)
+        self.port().unwrap_or(default)
     }
 }
 

@@ -5,7 +5,7 @@ use dps_core::codec::http::{self, wire};
 use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Reply, RequestId, Text};
 
 use crate::input::{Input, input};
-use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value_mut, write_text};
+use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
 use crate::registration::{Machine, dps_registration, pending};
 use crate::result::{Refused, done, dps_result};
 
@@ -51,7 +51,8 @@ pub struct dps_http_progress {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
-    unsafe { pending(registration) }.map_or(dps_span::EMPTY, |request| dps_span::of(http::method(&request.call)))
+    let call = unsafe { value(registration) }.ok().and_then(|machine| machine.call());
+    call.map_or(dps_span::EMPTY, |call| dps_span::of(http::method(&call)))
 }
 
 /// Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the

@@ -5,7 +5,7 @@ use dps_core::codec::mqtt;
 use dps_core::{Call, ErrorCode, Instant, Reply, Text};
 
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, value, value_mut, write_text};
-use crate::registration::{dps_registration, pending};
+use crate::registration::dps_registration;
 use crate::result::{Refused, done, dps_result};
 
 /// The port of MQTT over TLS.
@@ -96,12 +96,13 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let request = unsafe { pending(registration)? };
-        if matches!(request.call, Call::Lookup | Call::Time) {
+        let machine = unsafe { value(registration)? };
+        let (Some(id), Some(call)) = (machine.awaited(), machine.call()) else { return Err(Refused::MISUSE) };
+        if matches!(call, Call::Lookup | Call::Time) {
             return Err(ErrorCode::UnsupportedByTransport.into());
         }
         // SAFETY: as the caller promises.
-        unsafe { write_text(out, length, |text| mqtt::write_topic(text, &request)) }
+        unsafe { write_text(out, length, |text| mqtt::write_call_topic(text, id, &call)) }
     };
     done(write())
 }
@@ -117,10 +118,11 @@ pub unsafe extern "C" fn dps_mqtt_write_payload(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        unsafe {
-            let request = pending(registration)?;
-            write_text(out, length, |text| mqtt::write_payload(text, &request))
-        }
+        let machine = unsafe { value(registration)? };
+        let call = machine.call().ok_or(Refused::MISUSE)?;
+        let registration_id = machine.identity().registration_id;
+        // SAFETY: as the caller promises.
+        unsafe { write_text(out, length, |text| mqtt::write_call_payload(text, registration_id, &call)) }
     };
     done(write())
 }

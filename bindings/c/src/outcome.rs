@@ -125,7 +125,7 @@ pub unsafe extern "C" fn dps_registration_payload(
     let (ended, reply) = unsafe { (ended(registration), buffer(reply)) };
     let payload = ended.and_then(|ended| ended.payload());
     let found = payload.and_then(|range| reply.ok()?.get(range));
-    found.map_or(dps_span::EMPTY, |payload| dps_span::of_bytes(payload))
+    found.map_or(dps_span::EMPTY, dps_span::of_bytes)
 }
 
 /// Whether to try again after a failure.

@@ -228,7 +228,7 @@ pub unsafe extern "C" fn dps_registration_token_generation(registration: *const 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_call(registration: *const dps_registration) -> dps_call {
     // SAFETY: as the caller promises.
-    match unsafe { value(registration) }.ok().and_then(|machine| machine.request()).map(|request| request.call) {
+    match unsafe { value(registration) }.ok().and_then(|machine| machine.call()) {
         None => dps_call::DPS_CALL_NONE,
         Some(Call::Register { .. }) => dps_call::DPS_CALL_REGISTER,
         Some(Call::Status { .. }) => dps_call::DPS_CALL_STATUS,

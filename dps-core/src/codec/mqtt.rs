@@ -5,7 +5,7 @@
 //! token as it is, a client id the registration id.
 
 use crate::codec;
-use crate::ids::Identity;
+use crate::ids::{Identity, RegistrationId};
 use crate::message::{Call, LinkError, Reply, Request, RequestId};
 use crate::schema;
 use crate::text::{Text, parse_decimal};
@@ -65,7 +65,12 @@ pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
 
 /// Writes the payload to publish; nothing for a poll.
 pub fn write_payload(text: &mut Text<'_>, request: &Request<'_>) {
-    schema::write_body(text, request);
+    write_call_payload(text, request.identity.registration_id, &request.call);
+}
+
+/// Writes the payload for a call by its parts.
+pub fn write_call_payload(text: &mut Text<'_>, registration_id: RegistrationId<'_>, call: &Call<'_>) {
+    schema::write_body(text, registration_id, call);
 }
 
 /// What the topic of a reply tells.

@@ -128,6 +128,12 @@ impl<'b> SasToken<'b> {
         prepared.then_some(Self { buffer, line_feed })
     }
 
+    /// As [`SasToken::resume`], in a buffer that nothing but this has written to.
+    pub(crate) fn resume_own(buffer: &'b mut [u8]) -> Option<Self> {
+        let line_feed = buffer.iter().position(|byte| *byte == b'\n')?;
+        Some(Self { buffer, line_feed })
+    }
+
     /// The bytes to sign: the encoded resource, a line feed, and the expiry in decimal.
     #[must_use]
     pub fn to_sign(&self) -> &[u8] {

@@ -259,7 +259,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn handle_signature(&mut self, now: Instant, id: RequestId, signature: &Signature) -> Result<(), Misuse> {
         let _ = now;
         self.expect(Step::Signing, id)?;
-        let prepared = SasToken::resume(self.storage.token_mut());
+        let prepared = SasToken::resume_own(self.storage.token_mut());
         let length = prepared.map_or(0, |prepared| prepared.finish(signature).len());
         self.storage.set_token_len(length);
         self.signed = true;
@@ -318,17 +318,22 @@ impl<'m, A: Attestation> Registration<'m, A> {
         (self.step == Step::Asked).then_some(RequestId::new(self.last_id))
     }
 
-    /// The request whose reply is awaited.
+    /// What is asked of the service in the request whose reply is awaited.
     #[must_use]
-    pub fn request(&self) -> Option<Request<'_>> {
-        let id = self.awaited()?;
+    pub fn call(&self) -> Option<Call<'_>> {
         let call = match self.ask {
             _ if self.asks_time => Call::Time,
             Ask::Register => Call::Register { payload: self.payload, members: Members(&self.attestation) },
             Ask::Status => Call::Status { operation_id: self.storage.operation() },
             Ask::Lookup => Call::Lookup,
         };
-        Some(Request::new(id, call, self.identity, self.authorization(), self.until))
+        (self.step == Step::Asked).then_some(call)
+    }
+
+    /// The request whose reply is awaited.
+    #[must_use]
+    pub fn request(&self) -> Option<Request<'_>> {
+        Some(Request::new(self.awaited()?, self.call()?, self.identity, self.authorization(), self.until))
     }
 
     /// The token of the request whose reply is awaited; none where it has none.

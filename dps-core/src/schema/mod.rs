@@ -8,7 +8,7 @@ pub mod json;
 mod string;
 
 use crate::ids::RegistrationId;
-use crate::message::{Body, Call, Payload, Request, Status};
+use crate::message::{Body, Call, Payload, Status};
 use crate::schema::json::{Span, Step, Walk};
 use crate::text::{ByteStr, Text, parse_decimal};
 
@@ -17,14 +17,14 @@ use crate::text::{ByteStr, Text, parse_decimal};
 pub struct NotABody;
 
 /// Writes the body of a request (`DeviceRegistration` in the REST reference); nothing for a poll.
-pub fn write_body(text: &mut Text<'_>, request: &Request<'_>) {
-    let (payload, members) = match request.call {
+pub fn write_body(text: &mut Text<'_>, registration_id: RegistrationId<'_>, call: &Call<'_>) {
+    let (payload, members) = match call {
         Call::Status { .. } => return,
-        Call::Register { payload, members } => (payload, Some(members.0)),
+        Call::Register { payload, members } => (*payload, Some(members.0)),
         Call::Lookup | Call::Time => (None, None),
     };
     let payload = payload.map_or(b"".as_slice(), Payload::as_bytes);
-    open_registration(text, request.identity.registration_id, payload);
+    open_registration(text, registration_id, payload);
     if let Some(members) = members {
         members.write_members(text);
     }

@@ -49,7 +49,7 @@ pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &st
 
 /// Writes the body; nothing for a call that has none.
 pub fn write_body(text: &mut Text<'_>, request: &Request<'_>) {
-    schema::write_body(text, request);
+    schema::write_body(text, request.identity.registration_id, &request.call);
 }
 
 /// What of a reply's head matters; header values as they came.
