@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use common::{assigned, assigning, at, config, failure, identity, key};
 use dps_core::{
-    Config, ErrorCode, Instant, Link, LinkError, Observer, Outcome, Progress, Registration, Reply, Request, SignError,
-    Signature, Signer, Timer, drive,
+    ActivateError, Config, ErrorCode, Instant, Link, LinkError, Observer, Outcome, Progress, Registration, Reply,
+    Request, SignError, Signature, Signer, Timer, drive,
 };
 
 /// A clock that jumps to the next moment that is waited for.
@@ -127,6 +127,12 @@ fn drive_with(config: Config, link: &mut Scripted<'_>) -> Result<String, ErrorCo
         Some(Outcome::Assigned(assignment)) => Ok(assignment.assigned_hub().as_str().to_owned()),
         _ => Err(failure(&machine).0),
     }
+}
+
+#[test]
+fn signer_that_is_no_tpm_activates_no_challenge() {
+    let answer = Clock::default().run(async { Signer::activate(&mut key(), b"challenge").await });
+    assert_eq!(answer, Err(ActivateError));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use common::{assigned, at, config, error, identity, key, sent};
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{
-    Authorization, ConfigError, Endpoint, ErrorCode, Hint, IdProblem, IdScope, KeyProblem, Outcome, Payload,
+    Authorization, ConfigError, Endpoint, ErrorCode, Hint, IdProblem, IdScope, Key, KeyProblem, Outcome, Payload,
     PayloadProblem, Registration, RegistrationId, Signature, TooSmall, Tpm, UnixSeconds,
 };
 
@@ -62,6 +62,19 @@ fn what_cannot_be_configured_has_its_code() {
         (ConfigError::UnsupportedByTransport, ErrorCode::UnsupportedByTransport),
     ] {
         assert_eq!(error.code(), code, "{error}");
+    }
+}
+
+#[test]
+fn short_key_is_told_from_wrong_padding() {
+    for (text, problem) in [
+        ("QQ==", KeyProblem::Length { length: 1 }),
+        ("QUJD", KeyProblem::Length { length: 3 }),
+        ("QQ=", KeyProblem::Truncated),
+        ("QUJD====", KeyProblem::Truncated),
+        ("QUJDQ", KeyProblem::Truncated),
+    ] {
+        assert_eq!(Key::from_base64(text).unwrap_err(), ConfigError::Key(problem), "{text}");
     }
 }
 
