@@ -70,6 +70,7 @@ fn short_key_is_told_from_wrong_padding() {
     for (text, problem) in [
         ("QQ==", KeyProblem::Length { length: 1 }),
         ("QUJD", KeyProblem::Length { length: 3 }),
+        ("QUJDQQ", KeyProblem::Length { length: 4 }),
         ("QQ=", KeyProblem::Truncated),
         ("QUJD====", KeyProblem::Truncated),
         ("QUJDQ", KeyProblem::Truncated),
