@@ -174,24 +174,28 @@ impl<'t> Walk<'t> {
         if !self.take(b'"') {
             return false;
         }
-        while !self.take(b'"') {
-            if self.take(b'\\') && !self.escape() {
+        loop {
+            let byte = self.byte();
+            if byte == b'\\' && !self.escape() {
                 return false;
             }
             // A control character is not allowed, and the end of the text reads as one.
-            let length = match self.byte() {
+            let length = match byte {
                 ..b' ' => None,
                 b' '..=0x7F => Some(1),
                 _ => self.text.get(self.at..).and_then(character_len),
             };
             let Some(length) = length else { return false };
             self.at = self.at.wrapping_add(length);
+            if byte == b'"' {
+                return true;
+            }
         }
-        true
     }
 
-    /// Checks the escape after a backslash, up to its last character.
+    /// Checks an escape, and goes on to its last character.
     fn escape(&mut self) -> bool {
+        self.at = self.at.wrapping_add(1);
         if self.byte() != b'u' {
             return text::has(b"\"\\/bfnrt", self.byte());
         }

@@ -86,7 +86,8 @@ impl<'b> Text<'b> {
     }
 
     /// Writes one byte.
-    #[inline(never)]
+    // Once in firmware.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     pub fn push_byte(&mut self, byte: u8) {
         if let Some(slot) = self.buffer.get_mut(self.len) {
             *slot = byte;
