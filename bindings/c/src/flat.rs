@@ -4,8 +4,8 @@ use dps_core::credentials::SasToken;
 use dps_core::limits::SIGNATURE_TEXT;
 use dps_core::{ErrorCode, Key, RegistrationId, UnixSeconds};
 
-use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
-use crate::result::{Outcome, Refused, done, dps_result};
+use crate::memory::{buffer, bytes, dps_buffer, dps_span, end_text, output, write_text};
+use crate::result::{Outcome, done, dps_result};
 use crate::sas::registration;
 
 /// A buffer that holds the base64 text of a derived key and its NUL, in bytes.
@@ -66,22 +66,14 @@ pub unsafe extern "C" fn dps_sas_make(
         // The last byte is for the NUL.
         let most = out.len().saturating_sub(1);
         let space = out.get_mut(..most).unwrap_or_default();
-        let (made, end) = match SasToken::prepare(&resource, UnixSeconds::new(expires_unix_s), space) {
+        let written = match SasToken::prepare(&resource, UnixSeconds::new(expires_unix_s), space) {
             Ok(token) => {
                 let signature = key.sign(token.to_sign());
-                let len = token.finish(&signature).len();
-                length.write(len);
-                (Ok(()), len)
+                token.finish(&signature).len()
             }
-            Err(short) => {
-                length.write(short.needed.saturating_add(1));
-                (Err(Refused::TOO_SMALL), 0)
-            }
+            Err(short) => short.needed,
         };
-        if let Some(end) = out.get_mut(end) {
-            *end = 0;
-        }
-        made
+        end_text(out, written, length)
     };
     done(make())
 }

@@ -282,9 +282,9 @@ pub(crate) unsafe fn write_text(out: dps_buffer, length: *mut usize, write: impl
     end_text(out, written, length)
 }
 
-/// Ends a text of which so many bytes were written, or would have been.
+/// Ends a text as [`write_text`] does, when so many bytes of it were written, or would have been.
 #[inline(never)]
-fn end_text(out: &mut [u8], written: usize, length: &mut MaybeUninit<usize>) -> Outcome<()> {
+pub(crate) fn end_text(out: &mut [u8], written: usize, length: &mut MaybeUninit<usize>) -> Outcome<()> {
     if let Some(nul) = out.get_mut(written) {
         *nul = 0;
         length.write(written);
