@@ -622,12 +622,12 @@ typedef struct dps_action {
 
 #if defined(DPS_POINTERS_OF_32_BITS)
 /** The size of a `dps_registration`, in words of 8 bytes. */
-#define DPS_REGISTRATION_WORDS 42
+#define DPS_REGISTRATION_WORDS 39
 #endif
 
 #if defined(DPS_POINTERS_OF_64_BITS)
 /** The size of a `dps_registration`, in words of 8 bytes. */
-#define DPS_REGISTRATION_WORDS 104
+#define DPS_REGISTRATION_WORDS 96
 #endif
 
 /**

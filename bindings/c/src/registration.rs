@@ -16,10 +16,10 @@ use crate::result::{Outcome, Refused, done, dps_result};
 
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "32")]
-pub const DPS_REGISTRATION_WORDS: usize = 42;
+pub const DPS_REGISTRATION_WORDS: usize = 39;
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "64")]
-pub const DPS_REGISTRATION_WORDS: usize = 104;
+pub const DPS_REGISTRATION_WORDS: usize = 96;
 /// Storage, in bytes, that does for any id scope and registration id. `dps_registration_storage_size` tells the least
 /// for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be kept.
 pub const DPS_STORAGE_SIZE: usize = 1280;
