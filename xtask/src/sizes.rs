@@ -108,7 +108,11 @@ fn measure_all(what: &[(&Core, &[Build])]) -> Result<Vec<Measured>, String> {
             whole_library(core, &library)?;
             let empty = Image::read(&image(core, &library, &["empty.c"])?)?;
             for (row, Row { sources, .. }) in ROWS.iter().enumerate() {
-                all.push(measure(row, core, *build, &image(core, &library, sources)?, &empty)?);
+                let image = image(core, &library, sources)?;
+                if holds_tpm(&image)? {
+                    return Err(format!("{} holds parts of the attestation by a TPM", image.display()));
+                }
+                all.push(measure(row, core, *build, &image, &empty)?);
             }
         }
     }
@@ -125,7 +129,18 @@ fn whole_library(core: &Core, library: &Path) -> Outcome {
         return Err(format!("{}: libdps.a holds no function", library.display()));
     }
     let all = [sources("bindings/c/sizes", &["empty.c", "measure.c"]), functions].concat();
-    Image::checked(&link(core, library, "whole", &all)?).map(|_| ())
+    let whole = link(core, library, "whole", &all)?;
+    if !holds_tpm(&whole)? {
+        return Err(format!("{} does not hold the attestation by a TPM", whole.display()));
+    }
+    Image::checked(&whole).map(|_| ())
+}
+
+/// Whether an image holds the attestation by a TPM, which only its `init` function links: by a word that it sends.
+fn holds_tpm(image: &Path) -> Result<bool, String> {
+    let bytes = std::fs::read(image).map_err(|error| format!("{}: {error}", image.display()))?;
+    let word = b"endorsementKey";
+    Ok(bytes.windows(word.len()).any(|window| window == word))
 }
 
 fn image(core: &Core, library: &Path, files: &[&str]) -> Result<std::path::PathBuf, String> {
