@@ -58,7 +58,7 @@ pub unsafe extern "C" fn dps_registration_init(
     storage: dps_buffer,
 ) -> dps_result {
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, &SymmetricKey, storage, |_| Ok(())) })
+    done(unsafe { init(registration, config, storage, |_| Ok(())) })
 }
 
 /// As `dps_registration_init`, for a machine that asks for the device's record without registering it: HTTPS only.
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
 ) -> dps_result {
     // SAFETY: as the caller promises.
     done(unsafe {
-        init(registration, config, &SymmetricKey, storage, |machine| {
+        init(registration, config, storage, |machine| {
             machine.set_lookup();
             Ok(())
         })
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
         Ok(machine.set_operation(&operation)?)
     };
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, &SymmetricKey, storage, resume) })
+    done(unsafe { init(registration, config, storage, resume) })
 }
 
 /// # Safety
@@ -103,7 +103,6 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
 pub(crate) unsafe fn init(
     registration: *mut dps_registration,
     config: *const dps_config,
-    attestation: &'static dyn Attestation,
     storage: dps_buffer,
     change: impl FnOnce(&mut Machine) -> Outcome<()>,
 ) -> Outcome<()> {
@@ -112,7 +111,7 @@ pub(crate) unsafe fn init(
         let (config, storage) = unsafe { (input(config)?, buffer(storage)?) };
         // SAFETY: promised on.
         let (identity, payload) = unsafe { (config.identity()?, config.payload()?) };
-        let machine = Registration::new_in(place, &identity, attestation, &config.policy(), storage)?;
+        let machine = Machine::new_in(place, &identity, &SymmetricKey, &config.policy(), storage)?;
         if let Some(payload) = payload {
             machine.set_payload(payload);
         }

@@ -4,13 +4,13 @@ use dps_core::{ActivateError, Instant, RequestId, Tpm};
 
 use crate::config::dps_config;
 use crate::memory::{Object, bytes, dps_buffer, dps_span, make, value, value_mut};
-use crate::registration::{dps_registration, init};
+use crate::registration::{Machine, dps_registration, init};
 use crate::result::{Refused, done, dps_result};
 
 /// The size of a `dps_tpm`, in words of the size of a pointer.
 pub const DPS_TPM_WORDS: usize = 6;
 
-/// A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; made by `dps_tpm_init`.
+/// A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by `dps_tpm_init`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct dps_tpm {
@@ -21,7 +21,7 @@ pub struct dps_tpm {
 impl Object for dps_tpm {
     type Value = Tpm<'static>;
     const MARK: usize = 0x7470_6D01;
-    const BOUND: bool = false;
+    const BOUND: bool = true;
 }
 
 /// Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and of
@@ -60,8 +60,13 @@ pub unsafe extern "C" fn dps_registration_init_tpm(
     tpm: *const dps_tpm,
     storage: dps_buffer,
 ) -> dps_result {
+    let by_tpm = |machine: &mut Machine| {
+        // SAFETY: as the caller promises.
+        machine.set_attestation(unsafe { value(tpm)? });
+        Ok(())
+    };
     // SAFETY: as the caller promises.
-    done(unsafe { value(tpm) }.and_then(|tpm| unsafe { init(registration, config, tpm, storage, |_| Ok(())) }))
+    done(unsafe { init(registration, config, storage, by_tpm) })
 }
 
 /// `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed over

@@ -132,6 +132,15 @@ impl<'m, A: Attestation> Registration<'m, A> {
         }
     }
 
+    /// Gives a registration that was not polled yet another attestation of the same type. Where that stands for all of them,
+    /// as in C, a firmware that never calls this is not larger for those that it does not use.
+    #[doc(hidden)]
+    pub fn set_attestation(&mut self, attestation: A) {
+        self.signs = attestation.token() == Token::Always;
+        self.signs_first = self.signs;
+        self.attestation = attestation;
+    }
+
     /// Makes a registration that was not polled yet a lookup: see [`Registration::lookup`].
     pub fn set_lookup(&mut self) {
         self.ask = Ask::Lookup;
