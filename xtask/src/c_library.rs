@@ -24,7 +24,7 @@ pub(crate) enum Build {
     NoFramePointer,
 }
 
-const INLINE: &str = "-Cllvm-args=-inline-threshold=10";
+const INLINE: &str = "-Cllvm-args=-inline-threshold=10 -Cllvm-args=-enable-machine-outliner=never";
 const BUILD_CORE: &str = "-Zbuild-std=core";
 const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// Cargo wants to be asked before it reads a file that describes a target.
