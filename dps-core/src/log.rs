@@ -67,6 +67,7 @@ impl Format for Call<'_> {
             Self::Register { .. } => write!(f, "register"),
             Self::Status { operation_id } => write!(f, "status of {}", operation_id),
             Self::Lookup => write!(f, "lookup"),
+            Self::Time => write!(f, "time"),
         }
     }
 }
