@@ -804,7 +804,7 @@ void dps_registration_clear(dps_registration *registration);
 /** The size of a `dps_tpm`, in words of the size of a pointer. */
 #define DPS_TPM_WORDS 6
 
-/** A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; made by `dps_tpm_init`. */
+/** A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by `dps_tpm_init`. */
 typedef struct dps_tpm {
     /** Not for reading. */
     size_t opaque[DPS_TPM_WORDS];
