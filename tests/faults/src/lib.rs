@@ -61,6 +61,9 @@ fn endpoint(transport: Transport, emulator: &Emulator) -> String {
 const AT_ONCE: usize = 32;
 /// So many where each starts a program.
 const PROGRAMS_AT_ONCE: usize = 8;
+/// What differs is run so many times again, by itself: on a machine that is busy with other things, many at a time can be
+/// too slow for their deadlines.
+const TRIES_ALONE: usize = 2;
 /// From one side to the other in virtual time, in milliseconds.
 const LATENCY: u64 = 1;
 
@@ -84,7 +87,17 @@ pub async fn run(client: Client) -> Report {
     }
     let mut lines = running.join_all().await;
     lines.sort_by_key(|(number, _)| *number);
-    Report { lines: lines.into_iter().map(|(_, line)| line).collect() }
+    let mut report = Report { lines: lines.into_iter().map(|(_, line)| line).collect(), again: 0 };
+    for tried in &mut report.lines {
+        for _ in 0..TRIES_ALONE {
+            if tried.problem().is_none() {
+                break;
+            }
+            report.again += 1;
+            *tried = line(&client, Arc::clone(&tried.row), tried.transport).await;
+        }
+    }
+    report
 }
 
 async fn line(client: &Client, row: Arc<Row>, transport: Transport) -> Line {

@@ -27,6 +27,8 @@ pub struct Line {
 pub struct Report {
     /// In the order of the file.
     pub lines: Vec<Line>,
+    /// How many runs were made again, by themselves, because the first differed.
+    pub again: usize,
 }
 
 impl Line {
@@ -75,6 +77,10 @@ impl fmt::Display for Report {
         for problem in &problems {
             writeln!(f, "DIFFERS: {problem}")?;
         }
-        write!(f, "{} agree, {} differ", self.lines.len() - problems.len(), problems.len())
+        write!(f, "{} agree, {} differ", self.lines.len() - problems.len(), problems.len())?;
+        if self.again > 0 {
+            write!(f, ", after {} were run again by themselves", self.again)?;
+        }
+        Ok(())
     }
 }
