@@ -142,7 +142,9 @@ pub unsafe extern "C" fn dps_registration_handle_http(
         let status = status.ok_or(Refused::ARGUMENT)?;
         let head = http::Head { status, retry_after: value(retry_after), date: value(date) };
         awaited(machine, id)?;
-        Ok(hand_over(machine, now_ms, RequestId::new(id), http::read_reply(head, body))?)
+        let mut reply = Reply::default();
+        let read = http::read_reply_into(&mut reply, head, body);
+        Ok(hand_over(machine, now_ms, RequestId::new(id), read, &reply)?)
     };
     done(handle())
 }
@@ -171,16 +173,17 @@ pub unsafe extern "C" fn dps_registration_receive_http(
         awaited(machine, id)?;
         let capacity = buffer.len();
         let bytes = buffer.get_mut(..received).ok_or(Refused::ARGUMENT)?;
-        let (close, reply) = match wire::scan(bytes, capacity, ended) {
+        let mut reply = Reply::default();
+        let (close, read) = match wire::scan(bytes, capacity, ended) {
             Ok(None) => {
                 progress.write(dps_http_progress { complete: false, close: false });
                 return Ok(());
             }
-            Ok(Some(layout)) => (layout.close, layout.read(bytes)),
+            Ok(Some(layout)) => (layout.close, layout.read_into(&mut reply, bytes)),
             Err(error) => (true, Err(error)),
         };
-        progress.write(dps_http_progress { complete: true, close: close || reply.is_err() });
-        Ok(hand_over(machine, now_ms, RequestId::new(id), reply)?)
+        progress.write(dps_http_progress { complete: true, close: close || read.is_err() });
+        Ok(hand_over(machine, now_ms, RequestId::new(id), read, &reply)?)
     };
     done(receive())
 }
@@ -195,11 +198,12 @@ fn hand_over(
     machine: &mut Machine,
     now_ms: u64,
     id: RequestId,
-    reply: Result<Reply<'_>, LinkError>,
+    read: Result<(), LinkError>,
+    reply: &Reply<'_>,
 ) -> Result<(), Misuse> {
     let now = Instant::from_millis(now_ms);
-    match reply {
-        Ok(reply) => machine.handle_reply(now, id, &reply),
+    match read {
+        Ok(()) => machine.handle_reply(now, id, reply),
         Err(error) => machine.handle_link_error(now, id, error),
     }
 }

@@ -69,11 +69,20 @@ pub struct Head<'h> {
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is no final answer of an
 /// API (1xx, 3xx: a proxy or captive portal). An error status with an unreadable body is still a reply.
 pub fn read_reply<'b>(head: Head<'_>, body: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-    let mut reply = Reply::new(head.status);
+    let mut reply = Reply::default();
+    read_reply_into(&mut reply, head, body)?;
+    Ok(reply)
+}
+
+/// Reads a reply into one of the caller's, which firmware does not have to move.
+///
+/// # Errors
+/// As [`read_reply`].
+pub fn read_reply_into<'b>(reply: &mut Reply<'b>, head: Head<'_>, body: &'b mut [u8]) -> Result<(), LinkError> {
+    reply.status = head.status;
     reply.date = head.date.and_then(parse_date);
     reply.retry_after = head.retry_after.and_then(|hint| parse_hint(hint.as_bytes(), reply.date));
-    codec::read_body(&mut reply, body)?;
-    Ok(reply)
+    codec::read_body(reply, body)
 }
 
 /// A hint in seconds, or a date measured against the same reply's `Date`; absurd ones count as none.

@@ -92,19 +92,29 @@ impl Layout {
     /// # Errors
     /// As [`http::read_reply`].
     pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        let mut reply = Reply::default();
+        self.read_into(&mut reply, buffer)?;
+        Ok(reply)
+    }
+
+    /// Reads the reply into one of the caller's, which firmware does not have to move.
+    ///
+    /// # Errors
+    /// As [`http::read_reply`].
+    pub fn read_into<'b>(&self, reply: &mut Reply<'b>, buffer: &'b mut [u8]) -> Result<(), LinkError> {
         let start = self.body.start;
         let body_end = if self.chunked { join_chunks(buffer, &self.body) } else { self.body.end };
         let (front, rest) = buffer.split_at_mut_checked(start).ok_or(LinkError::InvalidReply)?;
         let body = rest.get_mut(..body_end.wrapping_sub(start)).ok_or(LinkError::InvalidReply)?;
         let value = |range: &Range<usize>| front.get(range.clone()).filter(|value| !value.is_empty()).map(ByteStr::new);
         let head = Head { status: self.status, retry_after: value(&self.retry_after), date: value(&self.date) };
-        let mut reply = http::read_reply(head, body)?;
+        http::read_reply_into(reply, head, body)?;
         // Places count from the start of the whole buffer.
         reply.body.json.start = start;
         if let Some(payload) = &mut reply.body.payload {
             *payload = payload.start.wrapping_add(start)..payload.end.wrapping_add(start);
         }
-        Ok(reply)
+        Ok(())
     }
 
     /// Finds the parts of the reply that begins at the first line.
