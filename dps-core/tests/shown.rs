@@ -3,6 +3,7 @@
 mod common;
 
 use common::{assigned, at, config, error, identity, key, sent};
+use dps_core::codec::http::{Head, read_reply};
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{
     Authorization, ConfigError, Endpoint, ErrorCode, Hint, IdProblem, IdScope, Key, KeyProblem, Outcome, Payload,
@@ -26,6 +27,18 @@ fn the_longest_endpoint_can_be_shown() {
 fn a_port_that_was_named_comes_before_the_transports_own() {
     assert_eq!(Endpoint::new("dps.test").unwrap().port_or(8883), 8883);
     assert_eq!(Endpoint::new("dps.test:1443").unwrap().port_or(8883), 1443);
+}
+
+#[test]
+fn reply_is_shown_without_its_payload_and_keys() {
+    let mut body =
+        *br#"{"status":"assigned","authenticationKey":"QUJD","registrationState":{"payload":{"a":"hidden"}}}"#;
+    let reply = read_reply(Head { status: 200, ..Head::default() }, &mut body).unwrap();
+    let shown = format!("{reply:?}");
+    assert!(shown.contains("Assigned"), "{shown}");
+    for hidden in ["hidden", "QUJD", "104, 105, 100"] {
+        assert!(!shown.contains(hidden), "{shown}");
+    }
 }
 
 #[test]

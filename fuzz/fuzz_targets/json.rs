@@ -21,10 +21,11 @@ fuzz_target!(|data: &[u8]| {
     if nesting(data) > DEPTH_MAX {
         return;
     }
-    assert_eq!(valid, serde_json::from_slice::<IgnoredAny>(data).is_ok());
     let text = std::str::from_utf8(data).ok();
+    // `serde_json` does not look at the characters of what it passes over.
+    assert_eq!(valid, text.is_some() && serde_json::from_slice::<IgnoredAny>(data).is_ok());
     let is_object = data.trim_ascii_start().starts_with(b"{");
-    assert_eq!(is_read, valid && is_object && text.is_some());
+    assert_eq!(is_read, valid && is_object);
     if let (true, Some(Some(expected))) = (is_read, text.map(Said::by)) {
         let payload = body.payload.clone();
         let mut said = Said::of(&body);

@@ -30,7 +30,7 @@ fn told_by(bytes: &[u8]) -> Option<(u16, Option<u32>, Option<Millis>)> {
     let last =
         |name: &str| text.split('&').filter_map(|property| property.strip_prefix(name)).next_back().map(str::to_owned);
     let number = |text: String| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
-    let hint = last("retry-after=").and_then(|hint| number(hint.trim_ascii().to_owned()));
+    let hint = last("retry-after=").and_then(number);
     let retry_after = hint.filter(|hint| *hint <= 86_400).map(Millis::from_secs);
     Some((status, last("$rid=").and_then(number), retry_after))
 }
