@@ -3,7 +3,7 @@
 #include "row.h"
 
 static struct {
-    char key[DPS_DERIVED_KEY_SIZE], token[320], user_name[128], topic[128], payload[96], reply[256];
+    char key[DPS_DERIVED_KEY_SIZE + 3], token[320], user_name[128], topic[128], payload[96], reply[256];
 } memory;
 
 const uint32_t row_object_bytes = 0, row_buffer_bytes = sizeof memory;
