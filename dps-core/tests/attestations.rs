@@ -55,6 +55,14 @@ fn sign<A: Attestation>(machine: &mut Registration<'_, A>, now: u64) {
     }
 }
 
+/// Answers the first request with a challenge, and activates that.
+fn activate<A: Attestation>(machine: &mut Registration<'_, A>) {
+    let id = send(machine, 0);
+    answer(machine, id, 401, CHALLENGE);
+    let Action::Activate { id, .. } = machine.poll(at(0)) else { panic!("a challenge is to be activated") };
+    machine.handle_activation(at(0), id).unwrap();
+}
+
 /// Hands over a reply with this body and returns the buffer that it is in.
 fn answer<A: Attestation>(machine: &mut Registration<'_, A>, id: RequestId, status: u16, body: &str) -> Vec<u8> {
     let mut buffer = Vec::from(body);
@@ -150,10 +158,7 @@ fn refusals_without_a_challenge_and_after_it_are_final() {
 
     let mut storage = [0; 1024];
     let mut machine = registration(tpm(), &mut storage);
-    let id = send(&mut machine, 0);
-    answer(&mut machine, id, 401, CHALLENGE);
-    let Action::Activate { id, .. } = machine.poll(at(0)) else { panic!("a challenge is to be activated") };
-    machine.handle_activation(at(0), id).unwrap();
+    activate(&mut machine);
     sign(&mut machine, 0);
     let id = send(&mut machine, 0);
     answer(&mut machine, id, 401, CHALLENGE);
@@ -204,10 +209,7 @@ fn lost_challenge_is_asked_for_again() {
 fn forgotten_operation_of_a_tpm_is_registered_without_a_token() {
     let mut storage = [0; 1024];
     let mut machine = registration(tpm(), &mut storage);
-    let id = send(&mut machine, 0);
-    answer(&mut machine, id, 401, CHALLENGE);
-    let Action::Activate { id, .. } = machine.poll(at(0)) else { panic!("a challenge is to be activated") };
-    machine.handle_activation(at(0), id).unwrap();
+    activate(&mut machine);
     sign(&mut machine, 0);
     let id = send(&mut machine, 0);
     machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();

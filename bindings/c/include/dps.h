@@ -801,13 +801,13 @@ void dps_registration_clear(dps_registration *registration);
 
 /* A registration by a TPM ---------------------------------------------------- */
 
-/** The size of a `dps_tpm`, in words of the size of a pointer. */
+/** The size of a `dps_tpm`, in words of 8 bytes. */
 #define DPS_TPM_WORDS 6
 
 /** A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by `dps_tpm_init`. */
 typedef struct dps_tpm {
     /** Not for reading. */
-    size_t opaque[DPS_TPM_WORDS];
+    uint64_t opaque[DPS_TPM_WORDS];
 } dps_tpm;
 
 /**

@@ -3,11 +3,11 @@
 use dps_core::{ActivateError, Instant, RequestId, Tpm};
 
 use crate::config::dps_config;
-use crate::memory::{Object, bytes, dps_buffer, dps_span, make, value, value_mut};
+use crate::memory::{Object, buffer, bytes, dps_buffer, dps_span, make, value, value_mut};
 use crate::registration::{Machine, dps_registration, init};
 use crate::result::{Refused, done, dps_result};
 
-/// The size of a `dps_tpm`, in words of the size of a pointer.
+/// The size of a `dps_tpm`, in words of 8 bytes.
 pub const DPS_TPM_WORDS: usize = 6;
 
 /// A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by `dps_tpm_init`.
@@ -15,7 +15,7 @@ pub const DPS_TPM_WORDS: usize = 6;
 #[derive(Debug)]
 pub struct dps_tpm {
     /// Not for reading.
-    opaque: [usize; DPS_TPM_WORDS],
+    opaque: [u64; DPS_TPM_WORDS],
 }
 
 impl Object for dps_tpm {
@@ -78,11 +78,7 @@ pub unsafe extern "C" fn dps_registration_challenge(
     buffer: dps_buffer,
 ) -> dps_span {
     // SAFETY: as the caller promises.
-    let given = unsafe { (value(registration), crate::memory::buffer(buffer)) };
-    match given {
-        (Ok(machine), Ok(buffer)) => machine.challenge(buffer).map_or(dps_span::EMPTY, dps_span::of_bytes),
-        _ => dps_span::EMPTY,
-    }
+    unsafe { key(registration, buffer, Machine::challenge) }
 }
 
 /// The key for the hub that the assignment holds, wrapped for the TPM as the challenge was; otherwise as
@@ -93,9 +89,20 @@ pub unsafe extern "C" fn dps_registration_hub_key(
     buffer: dps_buffer,
 ) -> dps_span {
     // SAFETY: as the caller promises.
-    let given = unsafe { (value(registration), crate::memory::buffer(buffer)) };
+    unsafe { key(registration, buffer, Machine::hub_key) }
+}
+
+/// # Safety
+/// As the caller of the exported functions promises.
+unsafe fn key(
+    registration: *const dps_registration,
+    reply: dps_buffer,
+    read: for<'b> fn(&Machine, &'b mut [u8]) -> Option<&'b [u8]>,
+) -> dps_span {
+    // SAFETY: promised on.
+    let given = unsafe { (value(registration), buffer(reply)) };
     match given {
-        (Ok(machine), Ok(buffer)) => machine.hub_key(buffer).map_or(dps_span::EMPTY, dps_span::of_bytes),
+        (Ok(machine), Ok(reply)) => read(machine, reply).map_or(dps_span::EMPTY, dps_span::of_bytes),
         _ => dps_span::EMPTY,
     }
 }
