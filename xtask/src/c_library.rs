@@ -24,7 +24,10 @@ pub(crate) enum Build {
     NoFramePointer,
 }
 
-const INLINE: &str = "-Cllvm-args=-inline-threshold=10 -Cllvm-args=-enable-machine-outliner=never";
+/// Instructions that functions have in common stay in them: made functions of, they cost more than they save, and what one
+/// program does not use changes what another is made of.
+const NO_OUTLINER: &str = "-Cllvm-args=-enable-machine-outliner=never";
+const INLINE: &str = "-Cllvm-args=-inline-threshold=10";
 const BUILD_CORE: &str = "-Zbuild-std=core";
 const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 /// Cargo wants to be asked before it reads a file that describes a target.
@@ -53,7 +56,7 @@ impl Build {
 
     /// Which compiler it takes here, and what that is told.
     pub(crate) fn how(self) -> Result<String, String> {
-        let stable = || {
+        let stable = || -> Result<String, String> {
             Ok(match bare()? {
                 Bare::Prebuilt => format!("{}, prebuilt core", version(&mut command("rustc", ["--version"]))?),
                 Bare::Debian { rustc, .. } => format!(
@@ -63,7 +66,7 @@ impl Build {
             })
         };
         match self {
-            Self::Stable => stable(),
+            Self::Stable => Ok(format!("{} with `{NO_OUTLINER}`, as all of them", stable()?)),
             Self::Inline10 => Ok(format!("the same with `{INLINE}`")),
             Self::CoreRebuilt => {
                 let rustc = version(rebuild()?.rustc().arg("--version"))?;
@@ -81,7 +84,7 @@ impl Build {
             Self::Inline10 => format!(" {INLINE}"),
             Self::CoreRebuilt | Self::NoFramePointer => format!(" {ABORT}"),
         };
-        format!("{COMPACT}{more}")
+        format!("{COMPACT} {NO_OUTLINER}{more}")
     }
 }
 
