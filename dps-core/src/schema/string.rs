@@ -24,7 +24,7 @@ pub(crate) fn is_name(text: &[u8], span: Span, name: &[u8]) -> bool {
 }
 
 /// Unescapes the string at `span`, quotes included, frames it, and returns where it is then.
-#[inline(never)]
+#[inline(never)] // Once in firmware.
 pub(crate) fn unescape(text: &mut [u8], span: Span) -> Span {
     let start = span.start.wrapping_add(1);
     let quote = span.end.wrapping_sub(1);

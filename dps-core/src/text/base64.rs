@@ -58,7 +58,7 @@ fn digit(bits: u32) -> u8 {
 
 /// Decodes base64 (RFC 4648, section 4) into `out` and returns the number of bytes. Padding may be missing. `None` when
 /// it is not base64, or does not fit; `out` then holds what was decoded until that was known.
-#[inline(never)]
+#[inline(never)] // Once in firmware.
 pub(crate) fn decode_base64(text: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut digits = text;
     if text.len().is_multiple_of(4) {
