@@ -114,14 +114,14 @@ impl Config {
         self
     }
 
-    /// Lets a registration over HTTPS learn the time from the service where no wall time is known: it first registers
-    /// without a token, and takes the `Date` of the refusal. Default: no; it fails with
+    /// Lets a registration over HTTPS learn the time from the service when no wall time is known: it first registers without
+    /// a token, and uses the `Date` of the refusal. Default: no; it fails with
     /// [`ErrorCode::ClockNeeded`](crate::ErrorCode::ClockNeeded).
     ///
-    /// For devices without a clock whose TLS decides by other means what to trust: without the time, nobody can tell that
-    /// a certificate has expired. A date before `earliest`, such as the time of the build, or more than 20 years after it
-    /// is not taken; zero stands for never. The time serves the tokens of this registration, which then live an hour at most. MQTT carries no
-    /// time.
+    /// For devices without a clock whose TLS decides by other means what to trust: without the time, an expired
+    /// certificate cannot be told from a valid one. A date before `earliest`, such as the time of the build, or more than 20
+    /// years after it is ignored; `earliest` zero means never. The time is used for the tokens of this registration only,
+    /// which then live an hour at most. MQTT carries no time.
     #[must_use]
     pub const fn learn_time(mut self, earliest: UnixSeconds) -> Self {
         self.earliest = earliest;

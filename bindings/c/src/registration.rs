@@ -1,8 +1,8 @@
 //! The machine in the caller's memory: made from a configuration, polled, answered.
 
 use dps_core::{
-    Attestation, Call, ErrorCode, Instant, Operation, Registration, Request, RequestId, SignError, SymmetricKey,
-    UnixSeconds, WallAnchor,
+    Attestation, Call, ErrorCode, Instant, Misuse, Operation, Registration, Request, RequestId, SignError,
+    SymmetricKey, UnixSeconds, WallAnchor,
 };
 
 use crate::action::{dps_action, dps_call};
@@ -264,12 +264,23 @@ pub unsafe extern "C" fn dps_registration_handle_sign_error(
     now_ms: u64,
     id: u32,
 ) -> dps_result {
-    let handle = || {
-        // SAFETY: as the caller promises.
-        let machine = unsafe { value_mut(registration)? };
-        Ok(machine.handle_sign_error(Instant::from_millis(now_ms), RequestId::new(id), SignError)?)
-    };
-    done(handle())
+    // SAFETY: as the caller promises.
+    unsafe { answer(registration, now_ms, id, |machine, now, id| machine.handle_sign_error(now, id, SignError)) }
+}
+
+/// Passes an answer on that has nothing but its id.
+///
+/// # Safety
+/// As the caller of the exported functions promises.
+pub(crate) unsafe fn answer(
+    registration: *mut dps_registration,
+    now_ms: u64,
+    id: u32,
+    handle: fn(&mut Machine, Instant, RequestId) -> Result<(), Misuse>,
+) -> dps_result {
+    // SAFETY: promised on.
+    let machine = unsafe { value_mut(registration) };
+    done(machine.and_then(|machine| Ok(handle(machine, Instant::from_millis(now_ms), RequestId::new(id))?)))
 }
 
 /// Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.

@@ -1,10 +1,10 @@
 //! The attestation by a TPM: what the machine asks of the firmware's TPM library, and what it is told.
 
-use dps_core::{ActivateError, Instant, RequestId, Tpm};
+use dps_core::{ActivateError, Tpm};
 
 use crate::config::dps_config;
-use crate::memory::{Object, buffer, bytes, dps_buffer, dps_span, make, value, value_mut};
-use crate::registration::{Machine, dps_registration, init};
+use crate::memory::{Object, buffer, bytes, dps_buffer, dps_span, make, value};
+use crate::registration::{Machine, answer, dps_registration, init};
 use crate::result::{Refused, done, dps_result};
 
 /// The size of a `dps_tpm`, in words of 8 bytes.
@@ -117,12 +117,8 @@ pub unsafe extern "C" fn dps_registration_handle_activation(
     now_ms: u64,
     id: u32,
 ) -> dps_result {
-    let handle = || {
-        // SAFETY: as the caller promises.
-        let machine = unsafe { value_mut(registration)? };
-        Ok(machine.handle_activation(Instant::from_millis(now_ms), RequestId::new(id))?)
-    };
-    done(handle())
+    // SAFETY: as the caller promises.
+    unsafe { answer(registration, now_ms, id, |machine, now, id| machine.handle_activation(now, id)) }
 }
 
 /// Takes word that the challenge was not activated; the registration ends with it.
@@ -134,10 +130,8 @@ pub unsafe extern "C" fn dps_registration_handle_activate_error(
     now_ms: u64,
     id: u32,
 ) -> dps_result {
-    let handle = || {
-        // SAFETY: as the caller promises.
-        let machine = unsafe { value_mut(registration)? };
-        Ok(machine.handle_activate_error(Instant::from_millis(now_ms), RequestId::new(id), ActivateError)?)
-    };
-    done(handle())
+    // SAFETY: as the caller promises.
+    unsafe {
+        answer(registration, now_ms, id, |machine, now, id| machine.handle_activate_error(now, id, ActivateError))
+    }
 }

@@ -52,7 +52,8 @@ pub(crate) mod sealed {
 
 use sealed::{KeyIn, Parts, Token};
 
-/// An attestation mechanism of the service: [`SymmetricKey`] or [`Tpm`].
+/// An attestation mechanism of the service: [`SymmetricKey`] or [`Tpm`], either of them inside a
+/// [`WithCertificateRequest`] too.
 pub trait Attestation: Parts {}
 
 /// A symmetric key: an individual enrollment's, or one derived from an enrollment group's.

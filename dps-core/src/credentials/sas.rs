@@ -56,7 +56,7 @@ impl<'a> Resource<'a> {
     /// A size in bytes that holds any token for this resource.
     #[must_use]
     pub fn token_max(&self) -> usize {
-        // What the token with the longest expiry lacks in a buffer that has no room.
+        // The size that the token with the longest expiry needs, as an empty buffer is too small for it.
         let prepared = SasToken::prepare(self, UnixSeconds::new(u64::MAX), &mut []);
         prepared.map_or_else(|short| short.needed, |_| 0)
     }

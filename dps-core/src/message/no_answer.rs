@@ -1,4 +1,4 @@
-//! Why there is no answer: of a link, of a signer, to a challenge.
+//! Errors that replace an answer: of a link, a signer, or the activation of a challenge.
 
 use thiserror::Error;
 
@@ -42,7 +42,7 @@ pub enum LinkError {
     /// The proxy cannot be reached.
     #[error("the proxy cannot be reached")]
     ProxyUnreachable,
-    /// What came back is no reply of the service.
+    /// What came back is not a reply of the service.
     #[error("what came back is not a reply of the service")]
     InvalidReply,
     /// The reply does not fit the buffer; its size in bytes where it is known.

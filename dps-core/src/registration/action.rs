@@ -6,8 +6,8 @@ use crate::message::RequestId;
 use crate::text::{self, ByteStr, Text, TooSmall};
 use crate::time::Instant;
 
-/// The next thing to do. [`Action::Sign`], [`Action::Activate`] and [`Action::Send`] are returned once; until they are answered, polling
-/// returns [`Action::Wait`].
+/// The next thing to do. [`Action::Sign`], [`Action::Activate`] and [`Action::Send`] are returned once; until they are
+/// answered, polling returns [`Action::Wait`].
 ///
 /// A driver handles every action: a new one would be a breaking change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,8 +82,8 @@ pub fn find_element(body: &mut [u8], path: &[&str], index: usize) -> Option<Rang
     string_at(body, at)
 }
 
-/// Decodes the base64 string at `at` where it is, and returns the range of its bytes; the same at every further call. `None`
-/// when there is no string, it is not base64, or it has less than 20 digits, which nothing has that the service sends.
+/// Decodes the base64 string at `at` in place, and returns the range of its bytes; further calls return the same. `None` when
+/// there is no string, it is not base64, or it has less than 20 digits: every key and certificate of the service is longer.
 ///
 /// A string that was decoded begins with `DECODED`, its whole length and that of its bytes, so that it is still skipped.
 #[must_use]

@@ -157,7 +157,7 @@ impl<'b> Text<'b> {
     }
 }
 
-/// Never fails: what finds no room is counted, as with the other ways to write.
+/// Never fails: bytes that do not fit are counted, as in the other functions that write.
 impl fmt::Write for Text<'_> {
     fn write_str(&mut self, string: &str) -> fmt::Result {
         self.push_bytes(string.as_bytes());

@@ -16,7 +16,7 @@ pub(crate) fn character_len(bytes: &[u8]) -> Option<usize> {
         }
         scalar = (scalar << 6) | u32::from(next & 0x3F);
     }
-    // Surrogates and what is beyond U+10FFFF are no characters; others have a length of their own.
+    // Surrogates and numbers after U+10FFFF are not characters; an overlong sequence is not allowed.
     char::from_u32(scalar).map(char::len_utf8).filter(|length| *length == ones as usize && ones > 1)
 }
 

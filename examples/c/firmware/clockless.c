@@ -41,7 +41,7 @@ static void disconnect(void)
     device.is_connected = false;
 }
 
-/* Reads until the whole reply has been handed over; DPS_OK, or why there is none. */
+/* Reads until the whole reply has been handed over; DPS_OK, or the DPS_ERROR_* of the link. */
 static dps_result receive(const dps_action *action)
 {
     dps_http_progress progress = {false, false};
@@ -61,7 +61,7 @@ static dps_result receive(const dps_action *action)
     return DPS_OK;
 }
 
-/* Sends the request and hands the reply over; DPS_OK, or why there is none. */
+/* Sends the request and hands the reply over; DPS_OK, or the DPS_ERROR_* of the link. */
 static dps_result exchange(const dps_action *action)
 {
     size_t length;
