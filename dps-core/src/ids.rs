@@ -250,7 +250,7 @@ impl fmt::Debug for Endpoint<'_> {
 #[must_use]
 pub fn is_hub_name(name: impl AsRef<[u8]>) -> bool {
     let name = name.as_ref();
-    is_one_of(name.first(), b"") && is_made_of(name, HOST_MAX, b"-.")
+    !matches!(name.first(), Some(b'-' | b'.')) && is_made_of(name, HOST_MAX, b"-.")
 }
 
 /// Whether `id` can be a device id of a hub: 1 to [`DEVICE_ID_MAX`] ASCII letters, digits and
@@ -267,12 +267,12 @@ pub(crate) fn is_word(word: impl AsRef<[u8]>) -> bool {
     is_made_of(word.as_ref(), WORD_MAX, b"-_")
 }
 
-/// Whether `id` can be an operation id: ASCII letters, digits, `.`, `-` and `_`, which is what the service uses, but
-/// not `.` or `..`, since it becomes a segment of a path.
+/// Whether `id` can be an operation id: ASCII letters, digits, `.`, `-` and `_`, which is what the service uses. It does
+/// not begin with `.`, since it becomes a segment of a path.
 #[must_use]
 pub fn is_operation_id(id: impl AsRef<[u8]>) -> bool {
     let id = id.as_ref();
-    (id.len() > 2 || id.iter().any(|byte| *byte != b'.')) && is_made_of(id, usize::MAX, b".-_")
+    id.first() != Some(&b'.') && is_made_of(id, usize::MAX, b".-_")
 }
 
 /// What an id scope may have besides ASCII letters and digits.
@@ -431,10 +431,10 @@ mod tests {
         for bad in ["", "two words", "a\u{1b}[31m", "a.b", "a\n", &"w".repeat(65)] {
             assert!(!is_word(bad), "{bad:?}");
         }
-        for good in ["5.316aac5bdc130deb.b1e02da8-0000-4000-8000-000000000001", "a_b", "...", "1"] {
+        for good in ["5.316aac5bdc130deb.b1e02da8-0000-4000-8000-000000000001", "a_b", "a..", "-", "1"] {
             assert!(is_operation_id(good), "{good:?}");
         }
-        for bad in ["", ".", "..", "../x", "a/b", "#", "+", "1&$rid=2", "a%2f", "a b", "a\n", "a:b", "\u{e9}"] {
+        for bad in ["", ".", "..", ".a", "../x", "a/b", "#", "+", "1&$rid=2", "a%2f", "a b", "a\n", "a:b", "\u{e9}"] {
             assert!(!is_operation_id(bad), "{bad:?}");
         }
     }

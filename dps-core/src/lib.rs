@@ -93,6 +93,8 @@ pub mod limits {
 /// changes without notice.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::codec::check_body;
+    pub use crate::codec::mqtt::{write_operation_topic, write_user_name_parts};
     pub use crate::ids::{is_device_id, is_hub_name, is_operation_id};
     pub use crate::registration::{Ended, Kept};
     pub use crate::text::percent_len;

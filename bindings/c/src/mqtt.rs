@@ -2,7 +2,8 @@
 //! business of the firmware's MQTT library.
 
 use dps_core::codec::mqtt;
-use dps_core::{Call, ErrorCode, Instant, Reply, Text};
+use dps_core::internal::write_operation_topic;
+use dps_core::{ByteStr, Call, ErrorCode, Instant, Reply, Text};
 
 use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, value, value_mut, write_text};
 use crate::registration::dps_registration;
@@ -97,12 +98,14 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
     let write = || {
         // SAFETY: as the caller promises.
         let machine = unsafe { value(registration)? };
-        let (Some(id), Some(call)) = (machine.awaited(), machine.call()) else { return Err(Refused::MISUSE) };
-        if matches!(call, Call::Lookup | Call::Time) {
-            return Err(ErrorCode::UnsupportedByTransport.into());
-        }
+        let id = machine.awaited().ok_or(Refused::MISUSE)?;
+        let operation_id = match machine.call() {
+            Some(Call::Register { .. }) => ByteStr::default(),
+            Some(Call::Status { operation_id }) => operation_id,
+            _ => return Err(ErrorCode::UnsupportedByTransport.into()),
+        };
         // SAFETY: as the caller promises.
-        unsafe { write_text(out, length, |text| mqtt::write_call_topic(text, id, &call)) }
+        unsafe { write_text(out, length, |text| write_operation_topic(text, id, operation_id.as_bytes())) }
     };
     done(write())
 }

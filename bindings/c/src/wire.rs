@@ -2,8 +2,9 @@
 //! own. Each function stands alone; none needs an object.
 
 use dps_core::codec::mqtt;
-use dps_core::internal::{is_operation_id, schema};
-use dps_core::{ByteStr, Call, Endpoint, ErrorCode, IdScope, Identity, RegistrationId, Reply, RequestId};
+use dps_core::internal::schema::{self, Found, Member};
+use dps_core::internal::{check_body, is_operation_id, write_operation_topic, write_user_name_parts};
+use dps_core::{ErrorCode, IdScope, RegistrationId, RequestId};
 
 use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
 use crate::outcome::{dps_status, status};
@@ -41,6 +42,24 @@ pub struct dps_wire_reply {
     pub payload_length: usize,
 }
 
+impl dps_wire_reply {
+    const EMPTY: Self = Self {
+        request_id: 0,
+        http_status: 0,
+        retry_after_ms: 0,
+        status: dps_status::DPS_STATUS_UNKNOWN,
+        service_code: 0,
+        operation_id: dps_span::EMPTY,
+        assigned_hub: dps_span::EMPTY,
+        device_id: dps_span::EMPTY,
+        substatus: dps_span::EMPTY,
+        message: dps_span::EMPTY,
+        tracking_id: dps_span::EMPTY,
+        payload_offset: 0,
+        payload_length: 0,
+    };
+}
+
 /// Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
 /// `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
 /// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty, and is
@@ -62,11 +81,10 @@ pub unsafe extern "C" fn dps_wire_write_user_name(
         // SAFETY: as the caller promises.
         let registration_id = unsafe { id(registration_id)? };
         let id_scope = IdScope::from_bytes(id_scope).ok_or(ErrorCode::InvalidIdScope)?;
-        let identity = Identity { endpoint: Endpoint::GLOBAL, id_scope, registration_id };
         // SAFETY: as the caller promises.
         unsafe {
             write_text(out, length, |text| {
-                mqtt::write_user_name(text, &identity, mqtt::DEFAULT_API_VERSION, user_agent);
+                write_user_name_parts(text, id_scope, registration_id, mqtt::DEFAULT_API_VERSION, user_agent);
             })
         }
     };
@@ -89,15 +107,11 @@ pub unsafe extern "C" fn dps_wire_write_topic(
     let checked = || {
         // SAFETY: as the caller promises.
         let operation_id = unsafe { bytes(operation_id)? };
-        let call = if operation_id.is_empty() {
-            Call::register(None)
-        } else if is_operation_id(operation_id) {
-            Call::Status { operation_id: ByteStr::new(operation_id) }
-        } else {
+        if !operation_id.is_empty() && !is_operation_id(operation_id) {
             return Err(Refused::ARGUMENT);
-        };
+        }
         // SAFETY: as the caller promises.
-        unsafe { write_text(out, length, |text| mqtt::write_call_topic(text, RequestId::new(request_id), &call)) }
+        unsafe { write_text(out, length, |text| write_operation_topic(text, RequestId::new(request_id), operation_id)) }
     };
     done(checked())
 }
@@ -141,28 +155,29 @@ pub unsafe extern "C" fn dps_wire_read_reply(
         // SAFETY: as the caller promises.
         let (topic, payload, place) = unsafe { (bytes(topic)?, buffer(payload)?, output(reply)?) };
         let topic = mqtt::parse_topic(topic).ok_or(Refused::MISUSE)?;
-        let mut reply = Reply::default();
-        if mqtt::read_reply_into(&mut reply, &topic, payload).is_err() || reply.body.check_names().is_err() {
+        let mut found = Found::default();
+        let is_read = found.read(payload).is_ok();
+        if check_body(topic.status, is_read).is_err() || !found.has_good_names() {
             return Err(ErrorCode::InvalidReply.into());
         }
-        let body = &reply.body;
-        let operation_id = body.operation_id.filter(|id| is_operation_id(id));
-        let payload = body.payload.clone().unwrap_or_default();
-        place.write(dps_wire_reply {
-            request_id: topic.request_id.unwrap_or(0),
-            http_status: u32::from(topic.status),
-            retry_after_ms: topic.retry_after.map_or(0, |hint| hint.get() as u32),
-            status: body.status.map_or(dps_status::DPS_STATUS_UNKNOWN, status),
-            service_code: body.error_code.unwrap_or(0),
-            operation_id: dps_span::of_option(operation_id),
-            assigned_hub: dps_span::of_option(body.assigned_hub),
-            device_id: dps_span::of_option(body.device_id),
-            substatus: dps_span::of_option(body.substatus),
-            message: dps_span::of_option(body.message),
-            tracking_id: dps_span::of_option(body.tracking_id),
-            payload_offset: payload.start,
-            payload_length: payload.len(),
-        });
+        let operation_id = found.bytes(Member::OperationId);
+        let reply = place.write(dps_wire_reply::EMPTY);
+        reply.request_id = topic.request_id.unwrap_or(0);
+        reply.http_status = u32::from(topic.status);
+        reply.retry_after_ms = topic.retry_after.map_or(0, |hint| hint.get() as u32);
+        reply.status = found.status().map_or(dps_status::DPS_STATUS_UNKNOWN, status);
+        reply.service_code = found.error_code().unwrap_or(0);
+        if is_operation_id(operation_id) {
+            reply.operation_id = dps_span::of_bytes(operation_id);
+        }
+        reply.assigned_hub = dps_span::of_bytes(found.bytes(Member::AssignedHub));
+        reply.device_id = dps_span::of_bytes(found.bytes(Member::DeviceId));
+        reply.substatus = dps_span::of_bytes(found.bytes(Member::Substatus));
+        reply.message = dps_span::of_option(found.message());
+        reply.tracking_id = dps_span::of_bytes(found.bytes(Member::TrackingId));
+        let payload = found.payload().unwrap_or_default();
+        reply.payload_offset = payload.start;
+        reply.payload_length = payload.len();
         Ok(())
     };
     done(read())

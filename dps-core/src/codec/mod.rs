@@ -12,8 +12,15 @@ const HINT_MAX_SECONDS: u32 = 86_400;
 
 /// Reads the body of a reply whose head was read, the same over every transport. It is unescaped where it stands.
 fn read_body<'b>(reply: &mut Reply<'b>, body: &'b mut [u8]) -> Result<(), LinkError> {
-    let is_read = schema::read_body(body, &mut reply.body).is_ok();
-    match reply.status {
+    check_body(reply.status, schema::read_body(body, &mut reply.body).is_ok())
+}
+
+/// Whether a reply with this status can be used: one that promises a body has to have one that can be read.
+///
+/// # Errors
+/// [`LinkError::InvalidReply`].
+pub fn check_body(status: u16, is_read: bool) -> Result<(), LinkError> {
+    match status {
         200..=299 if is_read => Ok(()),
         400..=599 => Ok(()),
         _ => Err(LinkError::InvalidReply),

@@ -5,7 +5,7 @@
 //! token as it is, a client id the registration id.
 
 use crate::codec;
-use crate::ids::{Identity, RegistrationId};
+use crate::ids::{IdScope, Identity, RegistrationId};
 use crate::message::{Call, LinkError, Reply, Request, RequestId};
 use crate::schema;
 use crate::text::{Text, parse_decimal};
@@ -28,13 +28,24 @@ const REPLY_PREFIX: &[u8] = b"$dps/registrations/res/";
 
 /// Writes the user name of CONNECT. An empty `user_agent` is left out.
 pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version: &str, user_agent: impl AsRef<[u8]>) {
+    write_user_name_parts(text, identity.id_scope, identity.registration_id, api_version, user_agent.as_ref());
+}
+
+/// [`write_user_name`] by its parts.
+pub fn write_user_name_parts(
+    text: &mut Text<'_>,
+    id_scope: IdScope<'_>,
+    registration_id: RegistrationId<'_>,
+    api_version: &str,
+    user_agent: &[u8],
+) {
     // The service takes scope and id as they are, and only the rest encoded.
-    text.push(identity.id_scope.as_bytes());
+    text.push(id_scope.as_bytes());
     text.push("/registrations/");
-    text.push(identity.registration_id.as_bytes());
+    text.push(registration_id.as_bytes());
     text.push("/api-version=");
     text.push_percent(api_version);
-    if !user_agent.as_ref().is_empty() {
+    if !user_agent.is_empty() {
         text.push("&ClientVersion=");
         text.push_percent(user_agent);
     }
@@ -48,16 +59,21 @@ pub fn write_topic(text: &mut Text<'_>, request: &Request<'_>) {
 
 /// Writes the topic for a call by its parts, for a program without a [`Registration`](crate::Registration).
 pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
-    let name = match call {
-        Call::Register { .. } => "PUT/iotdps-register",
-        Call::Status { .. } => "GET/iotdps-get-operationstatus",
-        Call::Lookup | Call::Time => return,
-    };
+    match call {
+        Call::Register { .. } => write_operation_topic(text, id, b""),
+        Call::Status { operation_id } => write_operation_topic(text, id, operation_id.as_bytes()),
+        Call::Lookup | Call::Time => {}
+    }
+}
+
+/// Writes the topic to ask about an operation, or to register where its id is empty.
+pub fn write_operation_topic(text: &mut Text<'_>, id: RequestId, operation_id: &[u8]) {
+    let is_status = !operation_id.is_empty();
     text.push("$dps/registrations/");
-    text.push(name);
+    text.push(if is_status { "GET/iotdps-get-operationstatus" } else { "PUT/iotdps-register" });
     text.push("/?$rid=");
     text.push_decimal(u64::from(id.get()));
-    if let Call::Status { operation_id } = call {
+    if is_status {
         text.push("&operationId=");
         text.push(operation_id);
     }

@@ -334,9 +334,11 @@ impl Body<'_> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Status {
-    /// Not registered yet.
+    /// A word that this version does not know.
     // From 1 on, so that no status is a zero: what is all zeros is cleared at once.
-    Unassigned = 1,
+    Unknown = 1,
+    /// Not registered yet.
+    Unassigned,
     /// Under way.
     Assigning,
     /// Done: hub and device id are known.
@@ -345,13 +347,12 @@ pub enum Status {
     Failed,
     /// The enrollment is disabled.
     Disabled,
-    /// A word that this version does not know.
-    Unknown,
 }
 
 impl Status {
     /// Reads the service's word; letter case does not matter.
     #[must_use]
+    #[inline]
     pub fn from_word(word: impl AsRef<[u8]>) -> Self {
         // In one string, as the keys of the members.
         let mut words = b"unassigned assigning assigned failed disabled".split(|byte| *byte == b' ');

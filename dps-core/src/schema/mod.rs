@@ -7,7 +7,9 @@ pub mod find;
 pub mod json;
 mod string;
 
-use crate::ids::RegistrationId;
+use core::ops::Range;
+
+use crate::ids::{RegistrationId, is_device_id, is_hub_name, is_word};
 use crate::message::{Body, Call, Payload, Status};
 use crate::schema::json::{Span, Step, Walk};
 use crate::text::{ByteStr, Text, parse_decimal};
@@ -55,11 +57,18 @@ fn open_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, p
 /// [`NotABody`] when it is no JSON object in UTF-8. Then nothing is changed.
 pub fn read_body<'b>(bytes: &'b mut [u8], body: &mut Body<'b>) -> Result<(), NotABody> {
     let mut found = Found::default();
-    if !found.walk(bytes) {
-        return Err(NotABody);
-    }
-    found.unescape(bytes);
-    found.fill(body, bytes);
+    found.read(bytes)?;
+    body.json.text = found.text;
+    body.operation_id = found.string(Member::OperationId);
+    body.status = found.status();
+    body.substatus = found.string(Member::Substatus);
+    body.assigned_hub = found.string(Member::AssignedHub);
+    body.device_id = found.string(Member::DeviceId);
+    body.error_code = found.error_code();
+    body.message = found.message();
+    body.tracking_id = found.string(Member::TrackingId);
+    body.timestamp = found.string(Member::Timestamp);
+    body.payload = found.payload();
     Ok(())
 }
 
@@ -70,7 +79,8 @@ const STATE: u8 = 2;
 
 /// The members that are read, in the order of [`KEYS`]. Strings come first.
 #[derive(Clone, Copy)]
-enum Member {
+#[expect(missing_docs, reason = "their names are the service's")]
+pub enum Member {
     OperationId,
     Status,
     RecordStatus,
@@ -108,11 +118,92 @@ static KEYS: [(u8, [u8; 12]); COUNT] = [
 ];
 const COUNT: usize = Member::Payload as usize + 1;
 
-/// Where the values of the known members are; an empty span is none.
+/// A body, and where the values of the known members stand in it; an empty span is none. An image of firmware calls each
+/// of the inline functions in one place.
 #[derive(Default)]
-struct Found([Span; COUNT]);
+pub struct Found<'b> {
+    text: &'b [u8],
+    spans: [Span; COUNT],
+}
 
-impl Found {
+impl<'b> Found<'b> {
+    /// Reads a body as [`read_body`] does, without copying the members.
+    ///
+    /// # Errors
+    /// As [`read_body`].
+    pub fn read(&mut self, bytes: &'b mut [u8]) -> Result<(), NotABody> {
+        if !self.walk(bytes) {
+            return Err(NotABody);
+        }
+        self.unescape(bytes);
+        self.text = bytes;
+        Ok(())
+    }
+
+    /// A string.
+    #[must_use]
+    #[inline]
+    pub fn string(&self, member: Member) -> Option<ByteStr<'b>> {
+        self.raw(member).map(ByteStr::new)
+    }
+
+    /// The bytes of a string; none where it is absent.
+    #[must_use]
+    pub fn bytes(&self, member: Member) -> &'b [u8] {
+        self.spans.get(member as usize).map_or(&[], |span| span.of(self.text))
+    }
+
+    /// How far the registration is: the operation's status, or the record's.
+    #[must_use]
+    #[inline]
+    pub fn status(&self) -> Option<Status> {
+        self.string(Member::Status).or_else(|| self.string(Member::RecordStatus)).map(Status::from_word)
+    }
+
+    /// The service's six-digit code.
+    #[must_use]
+    #[inline]
+    pub fn error_code(&self) -> Option<u32> {
+        let number = |member| self.raw(member).and_then(parse_decimal);
+        number(Member::ErrorCode).or_else(|| number(Member::Code))
+    }
+
+    /// The service's words about an error.
+    #[must_use]
+    #[inline]
+    pub fn message(&self) -> Option<ByteStr<'b>> {
+        self.string(Member::ErrorMessage).or_else(|| self.string(Member::Message))
+    }
+
+    /// Where the custom payload stands.
+    #[must_use]
+    #[inline]
+    pub fn payload(&self) -> Option<Range<usize>> {
+        // No value but null begins so.
+        let is_value = |span: &&Span| span.of(self.text).first().is_some_and(|first| *first != b'n');
+        let payload = self.spans.get(Member::Payload as usize).filter(is_value);
+        payload.map(|span| span.start..span.end)
+    }
+
+    /// Checks the names as [`Body::check_names`] does.
+    #[must_use]
+    pub fn has_good_names(&self) -> bool {
+        let name = self.bytes(Member::AssignedHub);
+        if !(name.is_empty() || is_hub_name(name)) {
+            return false;
+        }
+        let name = self.bytes(Member::DeviceId);
+        if !(name.is_empty() || is_device_id(name)) {
+            return false;
+        }
+        let name = self.bytes(Member::Substatus);
+        name.is_empty() || is_word(name)
+    }
+
+    fn raw(&self, member: Member) -> Option<&'b [u8]> {
+        Some(self.bytes(member)).filter(|raw| !raw.is_empty())
+    }
+
     /// Looks for the members; `false` when `text` is no JSON object.
     fn walk(&mut self, text: &[u8]) -> bool {
         let mut walk = Walk::new(text);
@@ -147,37 +238,17 @@ impl Found {
 
     /// The place of the member with this key at this level.
     fn place(&mut self, text: &[u8], key: Span, level: u8) -> Option<&mut Span> {
-        let mut rows = KEYS.iter().zip(&mut self.0);
+        let mut rows = KEYS.iter().zip(&mut self.spans);
         let (_, place) = rows.find(|((levels, name), _)| levels & level != 0 && string::is_name(text, key, name))?;
         Some(place)
     }
 
     /// Unescapes the strings; what has another type counts as absent.
     fn unescape(&mut self, text: &mut [u8]) {
-        for span in self.0.iter_mut().take(STRINGS) {
+        for span in self.spans.iter_mut().take(STRINGS) {
             let is_string = text.get(span.start) == Some(&b'"');
             *span = if is_string { string::unescape(text, *span) } else { Span::default() };
         }
-    }
-
-    fn fill<'b>(&self, body: &mut Body<'b>, bytes: &'b [u8]) {
-        body.json.text = bytes;
-        let raw = |member: Member| self.0.get(member as usize).map(|span| span.of(bytes)).filter(|raw| !raw.is_empty());
-        let text = |member| raw(member).map(ByteStr::new);
-        let number = |member| raw(member).and_then(parse_decimal);
-        body.operation_id = text(Member::OperationId);
-        body.status = text(Member::Status).or_else(|| text(Member::RecordStatus)).map(Status::from_word);
-        body.substatus = text(Member::Substatus);
-        body.assigned_hub = text(Member::AssignedHub);
-        body.device_id = text(Member::DeviceId);
-        body.error_code = number(Member::ErrorCode).or_else(|| number(Member::Code));
-        body.message = text(Member::ErrorMessage).or_else(|| text(Member::Message));
-        body.tracking_id = text(Member::TrackingId);
-        body.timestamp = text(Member::Timestamp);
-        // No value but null begins so.
-        let is_value = |span: &&Span| span.of(bytes).first().is_some_and(|first| *first != b'n');
-        let payload = self.0.get(Member::Payload as usize).filter(is_value);
-        body.payload = payload.map(|span| span.start..span.end);
     }
 }
 
