@@ -121,7 +121,8 @@ impl Config {
     /// For devices without a clock whose TLS decides by other means what to trust: without the time, an expired
     /// certificate cannot be told from a valid one. A date before `earliest`, such as the time of the build, or more than 20
     /// years after it is ignored; `earliest` zero means never. The time is used for the tokens of this registration only,
-    /// which then live an hour at most. MQTT carries no time.
+    /// which then live an hour at most; for that, a signature or a request may take 29.5 minutes at most. MQTT carries no
+    /// time.
     #[must_use]
     pub const fn learn_time(mut self, earliest: UnixSeconds) -> Self {
         self.earliest = earliest;

@@ -157,6 +157,23 @@ fn token_by_a_learned_time_lives_an_hour_at_most() {
 }
 
 #[test]
+fn token_by_a_learned_time_lives_an_hour_at_most_however_long_a_request_may_take() {
+    let hours = Millis::from_secs(3 * 3600);
+    let mut storage = [0; 1024];
+    let mut machine =
+        Registration::new(identity(), config().deadline(hours).request_timeout(hours), &mut storage).unwrap();
+    let id = asks_time(&mut machine, 0);
+    machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get()))).unwrap();
+    let Action::Sign { id, respond_by, .. } = machine.poll(at(0)) else { panic!("a token is signed") };
+    assert_eq!(expiry(&machine), NOW.get() + 3600);
+    // Signed as late as it may be, the token still outlives its request.
+    let signature = common::key().sign(machine.to_sign());
+    machine.handle_signature(respond_by, id, &signature).unwrap();
+    let Action::Send { respond_by, .. } = machine.poll(respond_by) else { panic!("the token is good for a request") };
+    assert!(respond_by.as_millis() < 3600 * 1000);
+}
+
+#[test]
 fn time_is_asked_once_and_a_refused_token_ends_the_registration() {
     let mut storage = [0; 1024];
     let mut machine = machine(&mut storage);

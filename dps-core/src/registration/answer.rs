@@ -5,7 +5,7 @@
 
 use super::report::{End, Kept};
 use super::retry::{Retry, code_of_status, retry_of};
-use super::{Ask, Registration, Step};
+use super::{Ask, Registration, Step, TOKEN_MARGIN_SECONDS};
 use crate::attestation::Attestation;
 use crate::error::{ErrorCode, Misuse, ReplyProblem, Verdict};
 use crate::ids::is_operation_id;
@@ -17,6 +17,8 @@ use crate::time::{Instant, Millis, UnixSeconds, WallAnchor};
 const SKEW_SECONDS: u64 = 300;
 /// The longest life of a token by a time that was learned.
 const LEARNED_TIME_TOKEN_LIFE: Millis = Millis::from_secs(3600);
+/// The longest time for a signature or a request then, so that such a token outlives both and its margin.
+const LEARNED_TIME_REQUEST_TIMEOUT: Millis = Millis::from_secs((3600 - TOKEN_MARGIN_SECONDS) / 2);
 /// A time that is more than 20 years after the earliest that can be is not believed.
 const LATEST_SECONDS: u64 = 20 * 365 * 24 * 3600 + 5 * 24 * 3600;
 
@@ -220,6 +222,7 @@ impl<A: Attestation> Registration<'_, A> {
             self.learned = true;
             let life = self.config.token_life.unwrap_or(LEARNED_TIME_TOKEN_LIFE);
             self.config.token_life = Some(life.min(LEARNED_TIME_TOKEN_LIFE));
+            self.config.request_timeout = self.config.request_timeout.min(LEARNED_TIME_REQUEST_TIMEOUT);
         }
     }
 
