@@ -530,7 +530,8 @@ typedef struct dps_config {
      * first registers without a token, and takes the date of the refusal, unless that is before this time (seconds since
      * 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a clock
      * whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has expired.
-     * The time serves the tokens of this registration, which then live an hour at most. Default: never.
+     * The time serves the tokens of this registration, which then live an hour at most; for that, a signature or a request
+     * may take 29.5 minutes at most. Default: never.
      */
     uint64_t earliest_unix_s;
     /** For hints: how many bytes the key has. Default: not known. */

@@ -131,6 +131,7 @@ impl<'b> Found<'b> {
     ///
     /// # Errors
     /// As [`read_body`].
+    #[inline]
     pub fn read(&mut self, bytes: &'b mut [u8]) -> Result<(), NotABody> {
         if !self.walk(bytes) {
             return Err(NotABody);
@@ -205,6 +206,7 @@ impl<'b> Found<'b> {
     }
 
     /// Looks for the members; `false` when `text` is no JSON object.
+    #[inline]
     fn walk(&mut self, text: &[u8]) -> bool {
         let mut walk = Walk::new(text);
         let mut is_in_state = false;
@@ -244,6 +246,7 @@ impl<'b> Found<'b> {
     }
 
     /// Unescapes the strings; what has another type counts as absent.
+    #[inline]
     fn unescape(&mut self, text: &mut [u8]) {
         for span in self.spans.iter_mut().take(STRINGS) {
             let is_string = text.get(span.start) == Some(&b'"');
