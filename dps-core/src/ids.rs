@@ -371,6 +371,7 @@ mod tests {
         };
         assert_eq!(bad(""), IdProblem::Empty);
         assert_eq!(bad(&"x".repeat(129)), IdProblem::TooLong { length: 129, most: 128 });
+        assert_eq!(bad(&("x".repeat(127) + " ")), IdProblem::Character { offset: 127 });
         for (text, offset) in [("a b", 1), ("dev\n", 3), ("-a", 0), ("a.", 1), ("a_", 1), ("a/b", 1), ("é", 0)] {
             assert_eq!(bad(text), IdProblem::Character { offset }, "{text:?}");
         }

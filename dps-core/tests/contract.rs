@@ -428,6 +428,20 @@ fn a_clock_that_is_behind_is_named() {
 }
 
 #[test]
+fn clock_skew_is_not_named_for_a_reply_that_cannot_be_used() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    let (id, _) = sent(&mut machine, 0);
+    let mut reply = assigned();
+    reply.date = Some(NOW.plus(7200));
+    reply.body.assigned_hub = Some("-".into());
+    machine.handle_reply(at(0), id, &reply).unwrap();
+    assert_eq!(step(&mut machine, 120_000), Did::Finish);
+    let Some(Outcome::Failed(failure)) = machine.outcome() else { panic!() };
+    assert_eq!((failure.code(), failure.clock_skew()), (ErrorCode::InvalidReply, None));
+}
+
+#[test]
 fn a_clock_that_is_behind_is_corrected_once_where_allowed() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config().correct_clock(true), &mut storage).unwrap();
@@ -584,6 +598,7 @@ fn a_lookup_tells_the_record_and_never_registers() {
     machine.handle_reply(at(until), id, &reply).unwrap();
     let Some(Outcome::Record(record)) = machine.outcome() else { panic!() };
     assert_eq!((record.status(), record.assigned_hub()), (Status::Disabled, Some("hub-a.test".into())));
+    assert_eq!((record.error_code(), record.message()), (None, None));
 }
 
 #[test]

@@ -175,7 +175,9 @@ fn a_wait_past_the_deadline_fails_now_and_says_when_to_come_back() {
 fn the_last_cause_is_carried_to_the_deadline() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
+    assert_eq!(machine.deadline(), None, "it runs from the first poll");
     let (id, _) = sent(&mut machine, 0);
+    assert_eq!(machine.deadline(), Some(at(120_000)));
     machine.handle_reply(at(0), id, &error(429, Some(100))).unwrap();
     let Did::Wait(until) = step(&mut machine, 0) else { panic!() };
     let (id, _) = sent(&mut machine, until);

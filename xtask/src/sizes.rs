@@ -54,7 +54,7 @@ const ROWS: [Row; 5] = [
     Row {
         name: "whole MQTT registration",
         sources: &["mqtt.c", "registration.c"],
-        reached: Reached { stable: 15_309, core_rebuilt: 15_413, stack: 752 },
+        reached: Reached { stable: 15_309, core_rebuilt: 15_413, stack: 768 },
     },
     Row {
         name: "whole HTTP registration",

@@ -19,6 +19,7 @@ fn read_body<'b>(reply: &mut Reply<'b>, body: &'b mut [u8]) -> Result<(), LinkEr
 ///
 /// # Errors
 /// [`LinkError::InvalidReply`].
+#[doc(hidden)]
 pub fn check_body(status: u16, is_read: bool) -> Result<(), LinkError> {
     match status {
         200..=299 if is_read => Ok(()),

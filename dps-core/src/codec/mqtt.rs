@@ -32,6 +32,7 @@ pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version
 }
 
 /// [`write_user_name`] by its parts.
+#[doc(hidden)]
 pub fn write_user_name_parts(
     text: &mut Text<'_>,
     id_scope: IdScope<'_>,
@@ -67,6 +68,7 @@ pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
 }
 
 /// Writes the topic to ask about an operation, or to register where its id is empty.
+#[doc(hidden)]
 pub fn write_operation_topic(text: &mut Text<'_>, id: RequestId, operation_id: &[u8]) {
     let is_status = !operation_id.is_empty();
     text.push("$dps/registrations/");

@@ -279,7 +279,14 @@ mod tests {
 
     #[test]
     fn strings_that_are_not_base64_are_not_changed() {
-        for wrong in ["AAAA", "AAAA==AAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAA-AAA", ""] {
+        for wrong in [
+            "AAAA",
+            "AAAA==AAAAAAAAAAAAAAAAAA",
+            "AA==AAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAA-AAA",
+            "",
+        ] {
             let mut body = read(&std::format!("{{\"k\":\"{wrong}\"}}"));
             let at = find(&body, &["k"]).unwrap();
             assert_eq!(bytes_at(&mut body, at), None, "{wrong}");
