@@ -33,11 +33,13 @@ pub(crate) fn check() -> Outcome {
     only_one_flavor_links(&folder)?;
     ignored_result_is_a_warning(&folder)?;
     sanitizers_are_there(&folder)?;
-    let sanitized = Tests::build(&folder, "sanitized", &SANITIZERS, &library())?;
-    sanitized.run(&[])?;
+    if crate::c_asan::missing().is_some() {
+        // Else `c-asan` does the same with Rust instrumented too.
+        Tests::build(&folder, "sanitized", &SANITIZERS, &library())?.run("sanitizers of C", &[])?;
+    }
     examples(&folder)?;
     let plain = Tests::build(&folder, "plain", &[], &library())?;
-    plain.run(&VALGRIND)?;
+    plain.run("valgrind", &VALGRIND)?;
     crate::stalled_resolver::check_c(&stalled(&folder)?, &folder)?;
     faults(&folder)
 }

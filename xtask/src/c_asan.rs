@@ -12,7 +12,7 @@ pub(crate) fn check() -> Outcome {
     let library = library()?;
     build_workspace()?;
     rust_is_watched(&folder, &library)?;
-    Tests::build(&folder, "rust-sanitized", &SANITIZERS, &library)?.run(&[])
+    Tests::build(&folder, "rust-sanitized", &SANITIZERS, &library)?.run("sanitizers of C and Rust", &[])
 }
 
 /// Why this cannot be checked here, and what to do about it.

@@ -63,12 +63,9 @@ impl Tests {
         Ok(tests)
     }
 
-    /// Under another program, or by themselves.
-    pub(crate) fn run(&self, under: &[&str]) -> Outcome {
-        println!(
-            "{}",
-            if under.is_empty() { "under AddressSanitizer and UndefinedBehaviorSanitizer:" } else { under[0] }
-        );
+    /// Under another program, or by themselves; `by` is who watches them, for the output.
+    pub(crate) fn run(&self, by: &str, under: &[&str]) -> Outcome {
+        println!("the C library's tests, watched by {by}:");
         let whole = |program: &Path| {
             let words = under.iter().map(PathBuf::from).chain([program.to_owned()]);
             words.collect::<Vec<_>>()

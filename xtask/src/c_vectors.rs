@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use crate::run::read;
 
-/// Writes `vectors.h` into a folder, and gives the folder.
+/// Writes `vectors.h` into a folder, and gives the folder. At once, since checks that run side by side write the same.
 pub(crate) fn write(folder: PathBuf) -> Result<PathBuf, String> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let path = folder.join("vectors.h");
-    std::fs::write(&path, tables()?).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (path, draft) = (folder.join("vectors.h"), folder.join(format!("vectors.{}", std::process::id())));
+    let written = std::fs::write(&draft, tables()?).and_then(|()| std::fs::rename(&draft, &path));
+    written.map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(folder)
 }
 

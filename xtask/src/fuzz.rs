@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::checks::is_part_of_all;
 use crate::run::{Outcome, arguments, command, exists, report, root, run, target_dir};
 use crate::setup::has_nightly;
 
@@ -100,11 +101,6 @@ struct Found {
     problem: Option<String>,
 }
 
-/// Whether the run has to come out as the last one did: in CI, and as a part of the task `test`.
-fn is_check_of_a_change(task: Option<&str>, in_ci: bool) -> bool {
-    in_ci || task == Some("test")
-}
-
 fn fuzz_together(targets: &[&String], seconds: u32) -> Vec<Result<Found, String>> {
     std::thread::scope(|scope| {
         let runs: Vec<_> = targets.iter().map(|target| scope.spawn(|| fuzz(target, seconds))).collect();
@@ -119,7 +115,8 @@ fn fuzz(target: &str, seconds: u32) -> Result<Found, String> {
     fuzz.arg(kept).arg(root().join("fuzz/corpus").join(target));
     fuzz.args(["--", "-print_final_stats=1"]);
     fuzz.args([format!("-max_total_time={seconds}"), format!("-timeout={INPUT_SECONDS}")]);
-    if is_check_of_a_change(std::env::args().nth(1).as_deref(), std::env::var_os("CI").is_some()) {
+    // What has to come out as the last run did.
+    if is_part_of_all() || std::env::var_os("CI").is_some() {
         fuzz.arg(format!("-seed={SEED}"));
     }
     let run = fuzz.stdout(Stdio::null()).output().map_err(|error| format!("cargo fuzz: {error}"))?;
@@ -178,12 +175,6 @@ mod tests {
         for wrong in [&["--seconds"][..], &["--seconds", "0"], &["--seconds", "x"], &["jsn"]] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn only_ci_and_the_whole_test_start_from_the_same_seed() {
-        assert!(is_check_of_a_change(Some("test"), false) && is_check_of_a_change(Some("fuzz"), true));
-        assert!(!is_check_of_a_change(Some("fuzz"), false));
     }
 
     #[test]

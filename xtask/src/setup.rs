@@ -96,9 +96,12 @@ fn add_nightly() -> bool {
 }
 
 pub(crate) fn install() -> Outcome {
-    if !exists("cargo-deny") {
-        cargo_install("cargo-deny", "^0.20")?;
-    }
+    packages()?;
+    tools()
+}
+
+/// What package managers have ready.
+pub(crate) fn packages() -> Outcome {
     let mut packages = Vec::new();
     if output(&mut command("pkg-config", ["--exists", "openssl"])).is_err() {
         packages.extend(["pkg-config", "libssl-dev"]);
@@ -128,15 +131,22 @@ pub(crate) fn install() -> Outcome {
         apt_get(&packages)?;
     }
     let nightly = has_nightly() || add_nightly();
-    if nightly && !exists("cargo-public-api") {
-        cargo_install("cargo-public-api", "0.52.0")?;
-    }
-    if nightly && !exists("cargo-fuzz") {
-        cargo_install("cargo-fuzz", "^0.13")?;
-    }
     if nightly && crate::miri::missing().is_some() {
         // Not every nightly has it; without it one check is skipped.
         let _ = run(&mut command("rustup", ["component", "add", "miri", "rust-src", "--toolchain", "nightly"]));
+    }
+    Ok(())
+}
+
+/// What cargo builds, which takes minutes.
+pub(crate) fn tools() -> Outcome {
+    let nightly = has_nightly();
+    for (name, version, is_needed) in
+        [("cargo-fuzz", "^0.13", nightly), ("cargo-public-api", "0.52.0", nightly), ("cargo-deny", "^0.20", true)]
+    {
+        if is_needed && !exists(name) {
+            cargo_install(name, version)?;
+        }
     }
     Ok(())
 }

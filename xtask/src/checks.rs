@@ -1,0 +1,245 @@
+//! All checks, and the task that runs them: side by side in lanes, each as a process of its own.
+//!
+//! A check mostly waits: for a compiler that uses one processor, for virtual devices, for packages. Lanes fill
+//! these waits. Checks that need the same thing are in one lane; builds in the same folder wait for cargo's own lock.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::run::{Outcome, root, target_dir};
+use crate::{
+    api, bare, benches, c, c_asan, cargo_checks, core_deps, documents, errors, examples, firmware, fuzz, header,
+    install_c, interop, layers, miri, python, setup, sizes, tidy,
+};
+
+/// A task: its name, what it does, and how.
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn() -> Outcome,
+}
+
+/// The checks that `test` runs.
+pub(crate) const CHECKS: &[Task] = &[
+    Task { name: "tools", about: "the tools that checks need are there, or can be built", run: setup::tools },
+    Task { name: "fmt", about: "formatting of every crate", run: cargo_checks::fmt },
+    Task { name: "layers", about: "which room may use which, between crates and inside dps-core", run: layers::check },
+    Task {
+        name: "core-deps",
+        about: "the dependencies of dps-core are those that were decided",
+        run: core_deps::check,
+    },
+    Task { name: "documents", about: "paths, links and commands in the documents exist", run: documents::check },
+    Task { name: "tidy", about: "file lengths, file headers, words that do not belong here", run: tidy::check },
+    Task { name: "errors", about: "the error catalogue on paper is the one in the code", run: errors::check },
+    Task {
+        name: "clippy",
+        about: "lints, warnings are errors, every provider and feature set",
+        run: cargo_checks::clippy,
+    },
+    Task { name: "unit", about: "all tests but the documentation's", run: cargo_checks::unit },
+    Task { name: "doctest", about: "examples in the documentation", run: cargo_checks::doctest },
+    Task { name: "doc", about: "documentation builds without warnings", run: cargo_checks::doc },
+    Task { name: "deny", about: "licences, duplicate and banned crates, sources", run: cargo_checks::deny },
+    Task { name: "api", about: "the public API is the one in public-api.txt", run: api::check },
+    Task {
+        name: "bare",
+        about: "firmware images for Cortex-M and RISC-V: no panic, heap, static RAM; run in QEMU; the embassy loop",
+        run: bare::check,
+    },
+    Task { name: "header", about: "the C header is what the C library's source says", run: header::check },
+    Task {
+        name: "c",
+        about: "the C library: header in every dialect, tests under sanitizers and valgrind, faults",
+        run: c::check,
+    },
+    Task { name: "c-asan", about: "the C library's tests with AddressSanitizer in its Rust too", run: c_asan::check },
+    Task { name: "miri", about: "the C library's use of C memory, under Miri", run: miri::check },
+    Task {
+        name: "firmware",
+        about: "C firmware in QEMU checks the vectors and registers at an emulator over its serial port",
+        run: firmware::check,
+    },
+    Task {
+        name: "installed-c",
+        about: "programs outside the tree build with the installed C library and register, one on a small stack",
+        run: install_c::check,
+    },
+    Task {
+        name: "sizes",
+        about: "flash, RAM and stack of C firmware within budget; its table is true",
+        run: sizes::check,
+    },
+    Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
+    Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
+    Task { name: "benches", about: "every bench runs, once", run: benches::check },
+    Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
+    Task {
+        name: "interop",
+        about: "published clients of other makers register devices and manage enrollments at the emulator",
+        run: interop::check,
+    },
+    Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
+];
+
+/// What runs one after the other, beside the other lanes.
+const LANES: [&[&str]; 3] = [
+    // The debug build of the workspace.
+    &[
+        "fmt",
+        "layers",
+        "core-deps",
+        "documents",
+        "tidy",
+        "errors",
+        "clippy",
+        "unit",
+        "c",
+        "doctest",
+        "doc",
+        "examples",
+        "benches",
+        "demo",
+    ],
+    // Builds of their own, for bare metal or by a nightly compiler, and the tools that take long to build.
+    &["tools", "bare", "sizes", "header", "fuzz", "c-asan", "miri", "firmware", "api", "deny"],
+    // Release builds. The Python package and published clients need the same ports.
+    &["python", "installed-c", "interop"],
+];
+
+/// Why a check cannot be made on this machine, and what to do about it.
+pub(crate) fn missing(check: &str) -> Option<String> {
+    match check {
+        "api" | "write-api" => api::missing(),
+        "c-asan" => c_asan::missing(),
+        "fuzz" => fuzz::missing(),
+        "interop" => interop::missing(),
+        "miri" => miri::missing(),
+        "python" => python::missing(),
+        _ => None,
+    }
+}
+
+/// In the environment of checks that [`run_all`] runs.
+const IS_PART: &str = "DPS_XTASK_TEST";
+
+/// Whether this check is one of all.
+pub(crate) fn is_part_of_all() -> bool {
+    std::env::var_os(IS_PART).is_some()
+}
+
+/// How a check ended.
+enum Ended {
+    Passed(Duration),
+    Failed(Duration),
+    Skipped,
+}
+
+/// Runs every check that can be made here, goes on after a failure, and ends with the count and how long each took.
+pub(crate) fn run_all() -> Outcome {
+    let start = Instant::now();
+    setup::packages()?;
+    println!("== setup done in {:.0} s", start.elapsed().as_secs_f32());
+    let folder = target_dir().join("checks");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let program = own_copy(&folder)?;
+    let mut ends = vec![("setup", Ended::Passed(start.elapsed()))];
+    std::thread::scope(|scope| {
+        let run_lane = |lane: &'static [&'static str]| {
+            let (program, folder) = (&program, &folder);
+            scope.spawn(move || lane.iter().map(|name| (*name, run_one(name, program, folder))).collect::<Vec<_>>())
+        };
+        let lanes: Vec<_> = LANES.into_iter().map(run_lane).collect();
+        for (lane, names) in lanes.into_iter().zip(LANES) {
+            let lost = |_| names.iter().map(|name| (*name, Ended::Failed(Duration::ZERO))).collect();
+            ends.extend(lane.join().unwrap_or_else(lost));
+        }
+    });
+    summary(&ends, start.elapsed())
+}
+
+/// A copy of this program, which a check that builds the workspace does not replace.
+fn own_copy(folder: &Path) -> Result<PathBuf, String> {
+    let copy = folder.join("xtask");
+    let _ = std::fs::remove_file(&copy);
+    let copied = std::env::current_exe().and_then(|own| std::fs::copy(own, &copy));
+    copied.map(|_| copy).map_err(|error| format!("cannot copy this program into {}: {error}", folder.display()))
+}
+
+/// Runs a check with its output in a file, and prints how it ended; of one that failed, the output too.
+fn run_one(name: &str, program: &Path, folder: &Path) -> Ended {
+    if let Some(reason) = missing(name) {
+        println!("== {name} SKIPPED: {reason}");
+        return Ended::Skipped;
+    }
+    let start = Instant::now();
+    let log = folder.join(format!("{name}.log"));
+    let passed = logged(Command::new(program).arg(name).env(IS_PART, "1").current_dir(root()), &log);
+    let elapsed = start.elapsed();
+    let said =
+        std::fs::read(&log).map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).into_owned());
+    match passed {
+        Ok(true) => {
+            let skipped = said.lines().filter(|line| line.contains("SKIPPED")).map(|line| format!("\n   {line}"));
+            println!("== {name} passed in {:.0} s{}", elapsed.as_secs_f32(), skipped.collect::<String>());
+            Ended::Passed(elapsed)
+        }
+        Ok(false) => {
+            println!(
+                "== {name} FAILED in {:.0} s; alone: cargo xtask {name}\n{said}== {name}: end of its output",
+                elapsed.as_secs_f32()
+            );
+            Ended::Failed(elapsed)
+        }
+        Err(error) => {
+            println!("== {name} FAILED: {error}");
+            Ended::Failed(elapsed)
+        }
+    }
+}
+
+/// Whether the program ends well; what it says goes into the file.
+fn logged(program: &mut Command, log: &Path) -> io::Result<bool> {
+    let file = File::create(log)?;
+    let status = program.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status()?;
+    Ok(status.success())
+}
+
+fn summary(ends: &[(&str, Ended)], elapsed: Duration) -> Outcome {
+    let seconds = |(name, ended): &(&str, Ended)| match ended {
+        Ended::Passed(time) | Ended::Failed(time) => Some(format!("{name} {:.0}", time.as_secs_f32())),
+        Ended::Skipped => None,
+    };
+    let names = |wanted: fn(&Ended) -> bool| {
+        ends.iter().filter(|(_, ended)| wanted(ended)).map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    let (failed, skipped) =
+        (names(|ended| matches!(ended, Ended::Failed(_))), names(|ended| matches!(ended, Ended::Skipped)));
+    let passed = ends.len() - 1 - failed.len() - skipped.len();
+    println!("\nseconds: {}", ends.iter().filter_map(seconds).collect::<Vec<_>>().join(", "));
+    println!(
+        "checks: {passed} passed, {} failed, {} skipped; {:.0} s in all",
+        failed.len(),
+        skipped.len(),
+        elapsed.as_secs_f32()
+    );
+    skipped.iter().for_each(|name| println!("  skipped: {name}, see above"));
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_is_in_one_lane() {
+        let mut in_lanes: Vec<&str> = LANES.concat();
+        in_lanes.sort_unstable();
+        let mut all: Vec<&str> = CHECKS.iter().map(|task| task.name).collect();
+        all.sort_unstable();
+        assert_eq!(in_lanes, all);
+    }
+}
