@@ -1,6 +1,6 @@
 //! A registration inside the main loop of firmware that never blocks, over MQTT.
 //!
-//! Each turn of the loop gives the network what is to be sent, takes what has arrived, and goes on with other work. The
+//! Each turn of the loop sends what is to be sent, reads what has arrived, and goes on with other work. The
 //! MQTT client here is a recording, so that the example needs no network.
 
 #![allow(clippy::print_stdout, reason = "an example tells its reader what happens")]

@@ -62,7 +62,7 @@ impl Config {
         self
     }
 
-    /// The wait between polls when the service gives no hint. Default: 2 s. Zero is refused when the registration is made.
+    /// The wait between polls when the service sends no hint. Default: 2 s. Zero is refused when the registration is made.
     #[must_use]
     pub const fn poll_interval(mut self, interval: Millis) -> Self {
         self.poll_interval = interval;
@@ -85,7 +85,7 @@ impl Config {
     }
 
     /// The life of a token. Default: one hour, or the deadline and ten minutes when that is longer. It is never less than
-    /// a signature and a request may take and a minute more, for the token has to outlive its request.
+    /// the time limits of a signature and a request and a minute more, for the token must outlive its request.
     #[must_use]
     pub const fn token_life(mut self, life: Millis) -> Self {
         self.token_life = Some(life);

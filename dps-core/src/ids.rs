@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_scope_is_opaque_but_bounded() {
+    fn id_scope_is_opaque_but_bounded() {
         assert!(IdScope::new("0ne00A1B2C3").is_ok());
         assert!(IdScope::new("0ab1234C5D6").is_ok());
         assert!(IdScope::new("").is_err());
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn device_ids_are_of_the_hubs_alphabet() {
+    fn device_id_has_the_characters_that_hubs_allow() {
         for good in ["dev-01", "-:.+%_#*?!(),=@;$'", "..", "x;HostName=evil", &"d".repeat(128)] {
             assert!(is_device_id(good), "{good:?}");
         }
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_operation_ids_hold_nothing_that_means_something_elsewhere() {
+    fn words_and_operation_ids_have_no_special_characters() {
         for good in ["initialAssignment", "a_b-1", &"w".repeat(64)] {
             assert!(is_word(good), "{good:?}");
         }
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_a_host_with_or_without_a_port() {
+    fn endpoint_is_a_host_with_or_without_a_port() {
         for (text, host, port, shown) in [
             ("dps.test", "dps.test", None, "dps.test"),
             ("https://dps.test", "dps.test", None, "dps.test"),

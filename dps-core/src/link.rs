@@ -16,7 +16,7 @@ use crate::registration::{Action, Operation, Registration};
 use crate::secret::Signature;
 use crate::time::{Instant, Millis};
 
-/// How long a link may take to say goodbye.
+/// How long a link may take to close.
 const CLOSE_LIMIT: Millis = Millis::from_secs(2);
 
 /// Carries requests to the service and replies back.
@@ -31,7 +31,7 @@ pub trait Link {
     /// success, so that a dropped future has closed the socket.
     ///
     /// # Errors
-    /// [`LinkError`] for everything that is no reply; a refusal by the service is a reply.
+    /// [`LinkError`] for everything that is not a reply; a refusal by the service is a reply.
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError>;
 
     /// Keeps the connection alive while there is nothing to do before `until`. May return early; must be safe to
@@ -123,7 +123,7 @@ impl<F: FnMut(Instant, Progress<'_>) -> ControlFlow<()>> Observer for F {
     }
 }
 
-/// Drives a registration to its end; read [`Registration::outcome`] then. A custom payload of the outcome stands in
+/// Drives a registration to its end; read [`Registration::outcome`] then. A custom payload of the outcome is in
 /// `buffer`, which has to hold the largest reply.
 ///
 /// Dropping the future stops at any await; the machine can be driven on later, with this or another link.

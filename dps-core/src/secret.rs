@@ -138,7 +138,7 @@ impl Key {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }
 
-    /// The key's length in bytes, which is no secret: a device key derived from a group key has 32, keys made by the
+    /// The key's length in bytes, which is not secret: a device key derived from a group key has 32, keys made by the
     /// service 64.
     #[must_use]
     pub fn length(&self) -> usize {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_named_for_what_it_is() {
+    fn text_that_is_not_a_key_is_recognized() {
         assert_eq!(problem(""), KeyProblem::Empty);
         assert_eq!(problem("-----BEGIN PRIVATE KEY-----\nMIIE"), KeyProblem::LooksLikePem);
         for part in ["HostName=h.test", "sharedaccesskey=AAAA", "HostName=h;SharedAccessSignature=x"] {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_optional_and_every_length_in_range_is_taken() {
+    fn base64_padding_is_optional_for_every_key_length() {
         for length in KEY_MIN..=KEY_MAX {
             let padded = BASE64_STANDARD.encode(std::vec![7; length]);
             for text in [padded.as_str(), padded.trim_end_matches('=')] {

@@ -160,7 +160,7 @@ impl fmt::Display for Millis {
 /// let start = Instant::from_millis(250);
 /// let mut now = start + Millis::from_secs(2);
 /// assert_eq!(now - start, Millis::from_secs(2));
-/// // A clock that was read earlier than it should have been is no underflow.
+/// // A clock that was read too early does not underflow.
 /// assert_eq!(start - now, Millis::ZERO);
 /// now += Millis::new(250);
 /// # extern crate std;
@@ -285,7 +285,7 @@ impl fmt::Display for UnixSeconds {
     }
 }
 
-/// Writes a number without the division that formatting a `u64` takes.
+/// Writes a number without the division that formatting a `u64` needs.
 fn write_decimal(f: &mut fmt::Formatter<'_>, number: u64) -> fmt::Result {
     let mut buffer = [0; 20];
     let mut digits = Text::new(&mut buffer);
@@ -339,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn an_anchor_follows_the_monotonic_clock() {
+    fn wall_anchor_follows_the_monotonic_clock() {
         let anchor = WallAnchor { at: Instant::from_millis(500), unix: UnixSeconds::new(1_767_225_600) };
         assert_eq!(anchor.unix_at(Instant::from_millis(2_499)).get(), 1_767_225_601);
         assert_eq!(anchor.unix_at(Instant::from_millis(0)).get(), 1_767_225_600);
     }
 
     #[test]
-    fn operators_stop_at_the_ends() {
+    fn time_operators_saturate() {
         let (longest, last) = (Millis::from(u32::MAX), Instant::from_millis(u64::MAX));
         assert_eq!(longest + Millis::new(1), longest);
         assert_eq!(longest * 2, longest);

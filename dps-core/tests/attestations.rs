@@ -82,7 +82,7 @@ fn tpm_registers_with_the_key_of_its_challenge_and_gets_one_for_the_hub() {
 
 /// As the C library has it.
 #[test]
-fn attestation_behind_a_reference_is_the_attestation() {
+fn reference_to_an_attestation_is_an_attestation() {
     registers_with_challenge(&tpm() as &dyn Attestation);
 
     let der = der();
@@ -131,7 +131,7 @@ fn registers_with_challenge(attestation: impl Attestation) {
 }
 
 #[test]
-fn challenge_is_found_behind_the_head_of_a_whole_message() {
+fn challenge_is_found_after_the_head_of_an_http_message() {
     let mut storage = [0; 1024];
     let mut machine = registration(tpm(), &mut storage);
     let id = send(&mut machine, 0);
@@ -206,7 +206,7 @@ fn lost_challenge_is_asked_for_again() {
 }
 
 #[test]
-fn forgotten_operation_of_a_tpm_is_registered_without_a_token() {
+fn unknown_operation_of_a_tpm_is_registered_again_without_token() {
     let mut storage = [0; 1024];
     let mut machine = registration(tpm(), &mut storage);
     activate(&mut machine);
@@ -271,7 +271,7 @@ fn der() -> Vec<u8> {
 }
 
 #[test]
-fn certificate_request_goes_along_with_every_registration_and_no_poll() {
+fn certificate_request_is_sent_with_each_register_and_with_no_poll() {
     let der = der();
     let attestation = WithCertificateRequest::new(SymmetricKey, der.as_slice()).unwrap();
     let mut storage = [0; 1024];
@@ -292,7 +292,7 @@ fn certificate_request_goes_along_with_every_registration_and_no_poll() {
 }
 
 #[test]
-fn certificate_request_goes_along_with_a_tpm_too() {
+fn certificate_request_is_sent_with_tpm_attestation() {
     let attestation = WithCertificateRequest::new(tpm(), b"request".as_slice()).unwrap();
     let mut storage = [0; 1024];
     let mut machine = registration(attestation, &mut storage);
@@ -341,7 +341,7 @@ fn empty_and_unreadable_certificate_requests_are_refused() {
 }
 
 #[test]
-fn time_question_has_no_members() {
+fn time_question_has_no_payload_and_no_members() {
     let attestation = WithCertificateRequest::new(SymmetricKey, b"request".as_slice()).unwrap();
     let mut storage = [0; 1024];
     let config = dps_core::Config::new().learn_time(common::NOW);

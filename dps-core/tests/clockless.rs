@@ -71,7 +71,7 @@ fn registration_goes_on_with_its_payload_and_a_token() {
 }
 
 #[test]
-fn dates_that_must_not_be_believed_count_as_none() {
+fn implausible_dates_are_ignored() {
     let earliest = NOW.get();
     for (date, believed) in [
         (Some(earliest), true),
@@ -96,7 +96,7 @@ fn dates_that_must_not_be_believed_count_as_none() {
 }
 
 #[test]
-fn good_reply_to_the_time_question_is_not_an_assignment() {
+fn success_reply_to_the_time_question_is_not_an_assignment() {
     let mut storage = [0; 1024];
     let mut machine = machine(&mut storage);
     let id = asks_time(&mut machine, 0);
@@ -129,7 +129,7 @@ fn busy_service_is_asked_again_and_its_date_is_kept() {
 }
 
 #[test]
-fn cut_connections_are_asked_again_and_transports_without_time_are_not() {
+fn time_question_is_retried_after_a_cut_and_not_over_mqtt() {
     let mut storage = [0; 1024];
     let mut machine = machine(&mut storage);
     let id = asks_time(&mut machine, 0);
@@ -174,7 +174,7 @@ fn token_by_a_learned_time_lives_an_hour_at_most_however_long_a_request_may_take
 }
 
 #[test]
-fn time_is_asked_once_and_a_refused_token_ends_the_registration() {
+fn time_is_learned_once_and_a_refused_token_ends_the_registration() {
     let mut storage = [0; 1024];
     let mut machine = machine(&mut storage);
     let id = asks_time(&mut machine, 0);
@@ -185,7 +185,7 @@ fn time_is_asked_once_and_a_refused_token_ends_the_registration() {
 }
 
 #[test]
-fn time_that_was_set_is_not_asked_for() {
+fn time_is_not_asked_for_when_set() {
     let anchor = WallAnchor { at: at(0), unix: NOW };
     let mut storage = [0; 1024];
     let mut machine = machine(&mut storage);
@@ -204,7 +204,7 @@ fn time_that_was_set_is_not_asked_for() {
 }
 
 #[test]
-fn without_permission_it_fails_before_anything_is_sent() {
+fn learning_the_time_is_off_by_default() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), Config::new(), &mut storage).unwrap();
     assert_eq!(machine.poll(at(0)), Action::Finished);

@@ -9,7 +9,7 @@ use dps_core::{
 };
 
 #[test]
-fn an_action_is_given_once_and_then_waited_for() {
+fn action_is_returned_once_then_wait() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let Action::Sign { id, respond_by, .. } = machine.poll(at(0)) else { panic!() };
@@ -34,7 +34,7 @@ fn poll_interval_of_zero_is_refused() {
 }
 
 #[test]
-fn the_pending_request_can_be_asked_for_until_it_is_answered() {
+fn pending_request_is_available_until_answered() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     assert!(machine.request().is_none());
@@ -48,7 +48,7 @@ fn the_pending_request_can_be_asked_for_until_it_is_answered() {
 }
 
 #[test]
-fn the_token_is_the_one_that_was_signed() {
+fn request_carries_the_signed_token() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let Action::Sign { id, .. } = machine.poll(at(0)) else { panic!() };
@@ -68,7 +68,7 @@ fn the_token_is_the_one_that_was_signed() {
 }
 
 #[test]
-fn without_a_clock_nothing_is_signed_or_sent() {
+fn nothing_is_signed_or_sent_without_wall_time() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), Config::new(), &mut storage).unwrap();
     assert!(matches!(machine.poll(at(0)), Action::Finished));
@@ -78,7 +78,7 @@ fn without_a_clock_nothing_is_signed_or_sent() {
 }
 
 #[test]
-fn a_token_is_renewed_before_it_can_expire_under_a_request() {
+fn token_is_renewed_before_it_can_expire_during_a_request() {
     let mut storage = [0; 1024];
     // The life given is shorter than what the next requests need.
     let short = config().token_life(Millis::from_secs(125)).deadline(Millis::from_secs(600));
@@ -97,7 +97,7 @@ fn a_token_is_renewed_before_it_can_expire_under_a_request() {
 }
 
 #[test]
-fn a_slow_signature_is_good_for_a_request_however_short_the_life_of_a_token() {
+fn token_outlives_a_slow_signature_and_its_request() {
     let mut storage = [0; 1024];
     let short = config().token_life(Millis::from_secs(1)).request_timeout(Millis::from_secs(30));
     let mut machine = Registration::new(identity(), short, &mut storage).unwrap();
@@ -107,7 +107,7 @@ fn a_slow_signature_is_good_for_a_request_however_short_the_life_of_a_token() {
 }
 
 #[test]
-fn a_signer_that_fails_or_is_silent_ends_it() {
+fn signer_error_or_timeout_ends_the_registration() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let Action::Sign { id, .. } = machine.poll(at(0)) else { panic!() };
@@ -122,7 +122,7 @@ fn a_signer_that_fails_or_is_silent_ends_it() {
 }
 
 #[test]
-fn misuse_is_refused_and_changes_nothing() {
+fn misuse_is_refused_without_change() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -138,7 +138,7 @@ fn misuse_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_abandoned_is_asked_again_under_a_new_id() {
+fn abandoned_action_is_returned_again_with_a_new_id() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     assert!(matches!(machine.poll(at(0)), Action::Sign { .. }));
@@ -154,7 +154,7 @@ fn what_is_abandoned_is_asked_again_under_a_new_id() {
 }
 
 #[test]
-fn cancelling_ends_it_and_leaves_the_operation() {
+fn cancel_ends_the_registration_and_keeps_the_operation() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -166,7 +166,7 @@ fn cancelling_ends_it_and_leaves_the_operation() {
 }
 
 #[test]
-fn an_operation_survives_a_restart() {
+fn operation_is_resumed_after_a_restart() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -185,7 +185,7 @@ fn an_operation_survives_a_restart() {
 }
 
 #[test]
-fn an_operation_of_another_device_is_refused() {
+fn operation_of_another_device_is_refused() {
     for line in [
         "dps-operation/1 dps.test 0ne00A1B2C3 dev-02 5.op.1",
         "dps-operation/1 other.test 0ne00A1B2C3 dev-01 5.op.1",
@@ -220,7 +220,7 @@ fn assignment_without_payload_has_no_range_for_one() {
 }
 
 #[test]
-fn an_operation_id_that_cannot_be_stored_as_a_word_is_not_kept() {
+fn operation_id_that_cannot_be_stored_as_a_word_is_dropped() {
     for strange in ["5 op", "5.op\n", "5.öp"] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -233,7 +233,7 @@ fn an_operation_id_that_cannot_be_stored_as_a_word_is_not_kept() {
 }
 
 #[test]
-fn without_an_operation_id_that_can_be_asked_for_nothing_is_polled() {
+fn nothing_is_polled_without_a_usable_operation_id() {
     for useless in [None, Some(""), Some("5 op"), Some("5.öp")] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -247,7 +247,7 @@ fn without_an_operation_id_that_can_be_asked_for_nothing_is_polled() {
 }
 
 #[test]
-fn an_operation_id_may_be_as_long_as_there_is_room_for() {
+fn longest_operation_id_fills_its_storage() {
     let poll_of = |length: usize| {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -265,7 +265,7 @@ fn an_operation_id_may_be_as_long_as_there_is_room_for() {
 }
 
 #[test]
-fn what_does_not_fit_a_buffer_says_how_much_would() {
+fn too_small_buffer_returns_the_needed_size() {
     for error in [LinkError::ReplyTooLarge { needed: Some(700) }, LinkError::RequestTooLarge { needed: 700 }] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -277,7 +277,7 @@ fn what_does_not_fit_a_buffer_says_how_much_would() {
 }
 
 #[test]
-fn a_forgotten_operation_registers_afresh_once() {
+fn unknown_operation_leads_to_one_new_registration() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -294,7 +294,7 @@ fn a_forgotten_operation_registers_afresh_once() {
 }
 
 #[test]
-fn a_poll_that_names_no_operation_keeps_the_known_one() {
+fn poll_reply_without_operation_id_keeps_the_known_one() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -383,7 +383,7 @@ fn each_link_error_has_its_verdict() {
 }
 
 #[test]
-fn failed_and_disabled_are_final_although_they_come_with_200() {
+fn failed_and_disabled_are_final_with_status_200() {
     for (status, code) in [
         (Status::Failed, ErrorCode::RegistrationFailed),
         (Status::Disabled, ErrorCode::EnrollmentDisabled),
@@ -404,7 +404,7 @@ fn failed_and_disabled_are_final_although_they_come_with_200() {
 }
 
 #[test]
-fn a_200_that_still_says_assigning_is_waited_out() {
+fn status_200_with_assigning_is_polled_again() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -415,7 +415,7 @@ fn a_200_that_still_says_assigning_is_waited_out() {
 }
 
 #[test]
-fn a_clock_that_is_behind_is_named() {
+fn unauthorized_reports_clock_skew() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -442,7 +442,7 @@ fn clock_skew_is_not_named_for_a_reply_that_cannot_be_used() {
 }
 
 #[test]
-fn a_clock_that_is_behind_is_corrected_once_where_allowed() {
+fn slow_clock_is_corrected_once_if_allowed() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config().correct_clock(true), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -472,7 +472,7 @@ fn refused_without_a_date<'m>(config: Config, storage: &'m mut [u8], at_connect:
 }
 
 #[test]
-fn a_clock_is_corrected_once_by_a_time_from_elsewhere() {
+fn clock_is_corrected_once_by_time_from_another_source() {
     let two_hours_on = |millis| WallAnchor { at: at(millis), unix: NOW.plus(7200) };
     for at_connect in [true, false] {
         let mut storage = [0; 1024];
@@ -497,7 +497,7 @@ fn a_clock_is_corrected_once_by_a_time_from_elsewhere() {
 }
 
 #[test]
-fn a_time_from_elsewhere_is_told_where_it_may_not_correct() {
+fn time_from_another_source_is_reported_where_correction_is_off() {
     let mut storage = [0; 1024];
     let mut machine = refused_without_a_date(config(), &mut storage, true);
     assert!(!machine.correct_clock(WallAnchor { at: at(10), unix: NOW.plus(7200) }), "the policy forbids it");
@@ -524,7 +524,7 @@ fn a_time_from_elsewhere_is_told_where_it_may_not_correct() {
 }
 
 #[test]
-fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
+fn assignment_that_does_not_fit_returns_the_needed_size_and_can_be_read_again() {
     let names = identity();
     let needed = dps_core::storage_size(&names);
     let (hub, device) = ("h".repeat(248) + ".test", "d".repeat(128));
@@ -553,7 +553,7 @@ fn an_assignment_that_does_not_fit_says_how_much_would_and_can_be_read_again() {
 }
 
 #[test]
-fn storage_is_asked_for_to_the_byte_and_wiped_at_the_end() {
+fn storage_size_is_exact_and_storage_is_wiped_at_the_end() {
     let needed = dps_core::storage_size(&identity());
     let mut storage = vec![0xAA; needed - 1];
     let refused = Registration::new(identity(), config(), &mut storage).unwrap_err();
@@ -569,7 +569,7 @@ fn storage_is_asked_for_to_the_byte_and_wiped_at_the_end() {
 }
 
 #[test]
-fn a_long_message_is_cut_between_characters() {
+fn long_message_is_cut_at_a_character_boundary() {
     let mut storage = vec![0; dps_core::storage_size(&identity())];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -584,7 +584,7 @@ fn a_long_message_is_cut_between_characters() {
 }
 
 #[test]
-fn a_lookup_tells_the_record_and_never_registers() {
+fn lookup_returns_the_record_and_never_registers() {
     let mut storage = [0; 1024];
     let mut machine = Registration::lookup(identity(), config(), &mut storage).unwrap();
     let (id, kind) = sent(&mut machine, 0);

@@ -136,7 +136,7 @@ fn signer_that_is_no_tpm_activates_no_challenge() {
 }
 
 #[test]
-fn it_signs_asks_waits_as_told_asks_again_and_closes() {
+fn drive_signs_registers_waits_polls_and_closes() {
     let clock = Clock::default();
     let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
     let mut storage = [0; 1024];
@@ -162,7 +162,7 @@ fn it_signs_asks_waits_as_told_asks_again_and_closes() {
 }
 
 #[test]
-fn a_link_that_keeps_the_connection_alive_is_stopped_in_time() {
+fn idle_link_is_stopped_when_the_wait_ends() {
     let clock = Clock::default();
     let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
     link.idles_shortly = false;
@@ -171,7 +171,7 @@ fn a_link_that_keeps_the_connection_alive_is_stopped_in_time() {
 }
 
 #[test]
-fn a_link_that_fails_is_asked_again() {
+fn link_error_is_retried() {
     let clock = Clock::default();
     let mut link = Scripted::new(&clock, &[Does::Fail(LinkError::Cut), Does::Answer(assigned())]);
     assert_eq!(drive_with(config(), &mut link), Ok("hub-a.test".into()));
@@ -179,7 +179,7 @@ fn a_link_that_fails_is_asked_again() {
 }
 
 #[test]
-fn a_silent_link_holds_it_no_longer_than_a_request_may_take() {
+fn silent_link_ends_at_the_request_timeout() {
     let clock = Clock::default();
     let mut link = Scripted::new(&clock, &[Does::Nothing, Does::Answer(assigned())]);
     assert_eq!(drive_with(config(), &mut link), Ok("hub-a.test".into()));
@@ -192,7 +192,7 @@ fn a_silent_link_holds_it_no_longer_than_a_request_may_take() {
 }
 
 #[test]
-fn a_link_has_two_seconds_to_say_goodbye() {
+fn link_has_two_seconds_to_close() {
     let clock = Clock::default();
     let mut link = Scripted::new(&clock, &[Does::Answer(assigned())]);
     link.closes = false;
@@ -201,7 +201,7 @@ fn a_link_has_two_seconds_to_say_goodbye() {
 }
 
 #[test]
-fn a_signer_that_fails_or_is_silent_ends_it() {
+fn signer_error_or_timeout_ends_the_registration() {
     for (silent, code, end) in [(false, ErrorCode::SignerFailed, 0), (true, ErrorCode::SignerTimeout, 30_000)] {
         let clock = Clock::default();
         let mut link = Scripted::new(&clock, &[]);
@@ -236,7 +236,7 @@ impl Signer for Counting {
 }
 
 #[test]
-fn observer_that_breaks_cancels_before_the_step_it_was_told_of() {
+fn observer_break_cancels_before_the_announced_step() {
     for last in 0..STEPS.len() {
         let clock = Clock::default();
         let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
@@ -270,7 +270,7 @@ impl Observer for Hanging {
 }
 
 #[test]
-fn observer_that_hangs_ends_the_registration_at_the_deadline_of_the_step() {
+fn hanging_observer_ends_the_registration_at_the_request_timeout() {
     for hangs_at in ["signing", "sending"] {
         let clock = Clock::default();
         let mut link = Scripted::new(&clock, &[Does::Answer(assigned())]);
@@ -283,7 +283,7 @@ fn observer_that_hangs_ends_the_registration_at_the_deadline_of_the_step() {
 }
 
 #[test]
-fn observer_that_hangs_before_a_wait_does_not_make_it_longer() {
+fn hanging_observer_does_not_prolong_a_wait() {
     let clock = Clock::default();
     let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
     let mut storage = [0; 1024];

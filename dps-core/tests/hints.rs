@@ -25,7 +25,7 @@ fn hints_after(identity: Identity<'_>, config: Config, reply: &Reply<'_>) -> Str
 }
 
 #[test]
-fn every_failure_that_a_user_can_mend_has_its_advice() {
+fn every_failure_that_a_user_can_fix_has_a_hint() {
     let expected = [
         ("clock-needed", "set-clock"),
         ("signer-failed", "check-signer"),
@@ -67,7 +67,7 @@ fn every_failure_that_a_user_can_mend_has_its_advice() {
 }
 
 #[test]
-fn what_the_device_knows_of_its_key_and_id_comes_first() {
+fn hints_about_key_and_id_come_first() {
     let with = |length, derived_here| config().key_evidence(KeyEvidence { length, derived_here });
     let refused = error(401, None);
     let tail = "wrong-id-scope no-enrollment check-clock network-rules";
@@ -88,7 +88,7 @@ fn what_the_device_knows_of_its_key_and_id_comes_first() {
 }
 
 #[test]
-fn a_clock_that_is_behind_comes_first_and_one_ahead_last() {
+fn hint_for_slow_clock_comes_first_and_for_fast_clock_last() {
     let refused_at = |unix: u64| {
         let mut refused = error(401, None);
         refused.date = Some(UnixSeconds::new(unix));
@@ -103,7 +103,7 @@ fn a_clock_that_is_behind_comes_first_and_one_ahead_last() {
 }
 
 #[test]
-fn the_services_code_and_the_proxys_status_sharpen_the_advice() {
+fn hints_depend_on_service_code_and_proxy_status() {
     let mut failed = Reply::new(200);
     failed.body.status = Some(Status::Failed);
     failed.body.error_code = Some(400_207);
@@ -124,7 +124,7 @@ fn the_services_code_and_the_proxys_status_sharpen_the_advice() {
 }
 
 #[test]
-fn a_refused_connect_puts_the_clock_first() {
+fn refused_connect_hints_at_the_clock_first() {
     let mut storage = [0; 1024];
     let known = config().key_evidence(KeyEvidence { length: Some(32), derived_here: false });
     let mut machine = Registration::new(identity(), known, &mut storage).unwrap();
@@ -137,7 +137,7 @@ fn a_refused_connect_puts_the_clock_first() {
 }
 
 #[test]
-fn a_tracking_id_is_to_be_kept_only_where_there_is_one() {
+fn hint_keep_tracking_id_requires_a_tracking_id() {
     for status in [400, 403, 409, 415, 503] {
         let mut refused = error(status, Some(500));
         assert!(hints_after(identity(), config(), &refused).contains("keep-tracking-id"), "{status}");

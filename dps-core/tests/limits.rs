@@ -14,7 +14,7 @@ use dps_core::{
 };
 
 #[test]
-fn the_longest_token_fits_where_it_was_told_to_and_wastes_next_to_nothing() {
+fn longest_token_fits_the_stated_size_closely() {
     let Identity { id_scope, registration_id, .. } = identity();
     let resource = Resource::registration(id_scope, registration_id);
     let mut buffer = vec![0; resource.token_max()];
@@ -60,7 +60,7 @@ fn buffer_without_prepared_token_is_not_resumed() {
 }
 
 #[test]
-fn a_payload_may_be_as_large_as_a_message_leaves_room_for() {
+fn largest_payload_fills_the_message_limit() {
     let of_length = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
     let most = MESSAGE_MAX - 256;
     assert_eq!(MESSAGE_MAX, 98_304);
@@ -70,7 +70,7 @@ fn a_payload_may_be_as_large_as_a_message_leaves_room_for() {
 }
 
 #[test]
-fn a_reply_may_fill_the_buffer_to_the_last_byte() {
+fn reply_may_fill_the_buffer_to_the_last_byte() {
     let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     let (head, size) = (&reply[..reply.len() - 2], reply.len());
     assert_eq!(scan(head, size, false), Ok(None));
@@ -83,7 +83,7 @@ fn a_reply_may_fill_the_buffer_to_the_last_byte() {
 }
 
 #[test]
-fn a_chunk_may_have_seven_digits_and_no_more() {
+fn chunk_size_has_at_most_seven_digits() {
     let chunked = |size: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n");
     let scanned = |size: &str| scan(chunked(size).as_bytes(), 4096, false);
     assert_eq!(scanned("fffffff"), Ok(None));
@@ -106,7 +106,7 @@ fn lengths_of_time_are_converted_and_bounded() {
 }
 
 #[test]
-fn writing_counts_on_from_where_it_was_told() {
+fn text_continues_after_the_given_length() {
     let mut buffer = *b"head      ";
     assert!(Text::new(&mut buffer).is_empty());
     let mut text = Text::after(&mut buffer, 4);
@@ -121,7 +121,7 @@ fn writing_counts_on_from_where_it_was_told() {
 }
 
 #[test]
-fn a_wait_may_end_with_the_deadline_and_no_later() {
+fn wait_ends_at_the_deadline_at_the_latest() {
     for (hint, goes_on) in [(120, true), (121, false)] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -132,7 +132,7 @@ fn a_wait_may_end_with_the_deadline_and_no_later() {
 }
 
 #[test]
-fn the_clock_can_be_set_later() {
+fn wall_time_can_be_set_later() {
     let anchor = |seconds: u64| WallAnchor { at: Instant::from_millis(0), unix: UnixSeconds::new(seconds) };
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), dps_core::Config::new(), &mut storage).unwrap();
@@ -144,7 +144,7 @@ fn the_clock_can_be_set_later() {
 }
 
 #[test]
-fn what_was_kept_of_a_refusal_is_told_whole() {
+fn failure_has_all_members_of_a_refusal() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);

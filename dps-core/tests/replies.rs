@@ -53,7 +53,7 @@ fn problem_of(lookup: bool, body: &Body<'_>) -> (ErrorCode, Option<ReplyProblem>
 }
 
 #[test]
-fn assignments_and_records_with_foreign_names_are_invalid_replies() {
+fn assignment_or_record_with_invalid_names_is_an_invalid_reply() {
     for lookup in [false, true] {
         for name in FOREIGN {
             let good = assigned().body;
@@ -76,7 +76,7 @@ fn assignments_and_records_with_foreign_names_are_invalid_replies() {
 }
 
 #[test]
-fn a_device_id_of_the_hubs_whole_alphabet_is_accepted() {
+fn device_id_with_every_allowed_character_is_accepted() {
     for device in ["ABCxyz019-:.+%_#*?!(),=@;$'", "x;HostName=evil", &"d".repeat(128)] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -90,7 +90,7 @@ fn a_device_id_of_the_hubs_whole_alphabet_is_accepted() {
 }
 
 #[test]
-fn an_invalid_reply_says_what_is_wrong_with_it() {
+fn invalid_reply_reports_its_problem() {
     let expected = (ErrorCode::InvalidReply, Some(ReplyProblem::NoStatus));
     assert_eq!(problem_of(false, &Body::default()), expected);
     assert_eq!(problem_of(true, &Body::default()), expected);
@@ -112,7 +112,7 @@ fn an_invalid_reply_says_what_is_wrong_with_it() {
 }
 
 #[test]
-fn an_operation_id_with_foreign_characters_is_dropped() {
+fn operation_id_with_invalid_characters_is_dropped() {
     for foreign in ["..", ".", "#", "+", "1&$rid=2", "a/b", "a%2fb", "a b", "a:b", ""] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -127,7 +127,7 @@ fn an_operation_id_with_foreign_characters_is_dropped() {
 }
 
 #[test]
-fn a_poll_that_names_a_foreign_operation_keeps_the_known_one() {
+fn poll_reply_with_another_operation_id_keeps_the_known_one() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -140,7 +140,7 @@ fn a_poll_that_names_a_foreign_operation_keeps_the_known_one() {
 }
 
 #[test]
-fn a_202_with_an_operation_and_no_status_counts_as_assigning() {
+fn status_202_with_operation_id_and_no_status_counts_as_assigning() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -155,7 +155,7 @@ fn a_202_with_an_operation_and_no_status_counts_as_assigning() {
 }
 
 #[test]
-fn a_poll_answered_with_unassigned_is_repeated() {
+fn poll_answered_with_unassigned_is_repeated() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);

@@ -11,26 +11,26 @@ use dps_core::{
 };
 
 #[test]
-fn names_are_shown_as_they_were_given() {
+fn names_are_displayed_as_given() {
     let (scope, id) = (IdScope::new("0ne00A1B2C3").unwrap(), RegistrationId::new("Dev-01").unwrap());
     assert_eq!(format!("{scope} {scope:?} {id} {id:?}"), "0ne00A1B2C3 0ne00A1B2C3 Dev-01 Dev-01");
     assert!(id.has_upper_case() && !RegistrationId::new("dev-01").unwrap().has_upper_case());
 }
 
 #[test]
-fn the_longest_endpoint_can_be_shown() {
+fn longest_endpoint_can_be_displayed() {
     let longest = format!("[{}]:65535", "::".repeat(126) + ":");
     assert_eq!(Endpoint::new(&longest).unwrap().to_string(), longest);
 }
 
 #[test]
-fn a_port_that_was_named_comes_before_the_transports_own() {
+fn port_of_the_endpoint_overrides_the_default_port() {
     assert_eq!(Endpoint::new("dps.test").unwrap().port_or(8883), 8883);
     assert_eq!(Endpoint::new("dps.test:1443").unwrap().port_or(8883), 1443);
 }
 
 #[test]
-fn reply_is_shown_without_its_payload_and_keys() {
+fn debug_of_a_reply_has_neither_payload_nor_keys() {
     let mut body =
         *br#"{"status":"assigned","authenticationKey":"QUJD","registrationState":{"payload":{"a":"hidden"}}}"#;
     let reply = read_reply(Head { status: 200, ..Head::default() }, &mut body).unwrap();
@@ -52,7 +52,7 @@ fn every_code_and_hint_has_words_of_its_own() {
 }
 
 #[test]
-fn codes_are_grouped_by_who_has_to_act() {
+fn error_numbers_are_grouped_by_family() {
     let families = ErrorCode::ALL.iter().map(|code| (code.number() / 1000, code.family().name()));
     let mut families: Vec<_> = families.collect();
     families.dedup();
@@ -61,7 +61,7 @@ fn codes_are_grouped_by_who_has_to_act() {
 }
 
 #[test]
-fn what_cannot_be_configured_has_its_code() {
+fn each_configuration_error_has_its_code() {
     let problem = IdProblem::Empty;
     for (error, code) in [
         (ConfigError::IdScope(problem), ErrorCode::InvalidIdScope),
@@ -93,7 +93,7 @@ fn short_key_is_told_from_wrong_padding() {
 }
 
 #[test]
-fn a_failure_reads_as_a_sentence_with_the_services_words() {
+fn failure_is_shown_as_a_sentence_with_the_service_message() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
@@ -105,7 +105,7 @@ fn a_failure_reads_as_a_sentence_with_the_services_words() {
 }
 
 #[test]
-fn what_holds_a_secret_shows_what_it_is_and_nothing_of_it() {
+fn debug_of_secrets_shows_only_their_type() {
     let authorization = Authorization::new("SharedAccessSignature sr=x&sig=secret", 7);
     assert_eq!(format!("{authorization:?}"), "Authorization { generation: 7, .. }");
     assert_eq!(format!("{:?}", Payload::new("{\"a\":1}").unwrap()), "Payload(7 bytes)");

@@ -30,7 +30,7 @@ fn errors_implement_error() {
 }
 
 #[test]
-fn what_is_shown_implements_display() {
+fn shown_types_implement_display() {
     have!([Display] ByteStr<'_>, Endpoint<'_>, ErrorCode, Failure<'_>, Family, Hint, IdScope<'_>, Instant, Millis,
         RegistrationId<'_>, RequestId, Status, UnixSeconds, Verdict);
 }

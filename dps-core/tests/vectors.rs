@@ -67,7 +67,7 @@ fn derived_keys() {
 }
 
 #[test]
-fn mistakes_give_other_keys() {
+fn misspelled_registration_ids_derive_other_keys() {
     let data = data("keys");
     for entry in entries(&data, "negative") {
         let (group, message, wrong) = (text(entry, "groupKey"), text(entry, "message"), text(entry, "mustNotBe"));
@@ -126,7 +126,7 @@ fn assert_token(entry: &Value, key: &str, sr: &str, se: u64) {
 
 /// No key was published with these, so that only the text around the signature can be compared.
 #[test]
-fn token_format_of_another_client() {
+fn token_equals_that_of_another_client() {
     let data = data("tokens");
     for entry in entries(&data, "format") {
         let sr = text(entry, "sr");
@@ -146,7 +146,7 @@ fn token_format_of_another_client() {
 }
 
 #[test]
-fn what_is_refused_is_named() {
+fn refused_input_is_explained() {
     let data = data("refused");
     for entry in entries(&data, "keys") {
         let problem = match Key::from_base64(text(entry, "text")).err() {

@@ -19,7 +19,7 @@ fn wait_after(config: dps_core::Config, reply: &Reply<'_>, on_poll: bool) -> Did
 }
 
 #[test]
-fn an_assigning_hint_is_kept_exactly() {
+fn assigning_hint_is_honored_exactly() {
     for on_poll in [false, true] {
         for seconds in [1, 3, 17, 100] {
             let wait = wait_after(config(), &assigning(Some(seconds)), on_poll);
@@ -29,7 +29,7 @@ fn an_assigning_hint_is_kept_exactly() {
 }
 
 #[test]
-fn a_hint_of_zero_means_the_minimum_spacing() {
+fn hint_of_zero_waits_the_minimum_spacing() {
     for on_poll in [false, true] {
         assert_eq!(wait_after(default_config(), &assigning(Some(0)), on_poll), Did::Wait(2000));
         assert!(matches!(wait_after(config(), &assigning(Some(0)), on_poll), Did::Send { sent: Sent::Status(_), .. }));
@@ -40,7 +40,7 @@ fn a_hint_of_zero_means_the_minimum_spacing() {
 }
 
 #[test]
-fn assigning_without_a_hint_waits_the_poll_interval() {
+fn assigning_without_hint_waits_the_poll_interval() {
     for on_poll in [false, true] {
         assert_eq!(wait_after(config(), &assigning(None), on_poll), Did::Wait(3000));
         let slower = config().poll_interval(Millis::from_secs(5));
@@ -49,7 +49,7 @@ fn assigning_without_a_hint_waits_the_poll_interval() {
 }
 
 #[test]
-fn a_throttling_hint_is_kept_with_up_to_a_fifth_more() {
+fn throttling_hint_is_honored_with_up_to_a_fifth_more() {
     for status in [429, 500, 503] {
         for on_poll in [false, true] {
             let mut waits: Vec<u64> = (0..200)
@@ -66,7 +66,7 @@ fn a_throttling_hint_is_kept_with_up_to_a_fifth_more() {
 }
 
 #[test]
-fn a_hint_is_kept_although_the_reply_lacks_the_rest() {
+fn hint_of_an_incomplete_reply_is_honored() {
     let (mut nameless, mut homeless) = (assigning(Some(10)), assigned());
     nameless.body.operation_id = None;
     homeless.body.assigned_hub = None;
@@ -82,7 +82,7 @@ fn a_hint_is_kept_although_the_reply_lacks_the_rest() {
 }
 
 #[test]
-fn failures_without_a_hint_back_off_with_full_jitter() {
+fn failure_without_hint_backs_off_with_full_jitter() {
     let patient = config().deadline(Millis::from_secs(86_400));
     for seed in 0..50 {
         let mut storage = [0; 1024];
@@ -111,7 +111,7 @@ fn failures_without_a_hint_back_off_with_full_jitter() {
 }
 
 #[test]
-fn a_throttling_hint_of_zero_backs_off_as_if_there_were_none() {
+fn throttling_hint_of_zero_backs_off() {
     for status in [429, 503] {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
@@ -133,7 +133,7 @@ fn a_throttling_hint_of_zero_backs_off_as_if_there_were_none() {
 }
 
 #[test]
-fn a_good_reply_ends_the_back_off() {
+fn backoff_starts_over_after_a_good_reply() {
     let mut storage = [0; 1024];
     let patient = config().deadline(Millis::from_secs(86_400));
     let mut machine = Registration::new(identity(), patient, &mut storage).unwrap();
@@ -156,7 +156,7 @@ fn a_good_reply_ends_the_back_off() {
 }
 
 #[test]
-fn a_wait_past_the_deadline_fails_now_and_says_when_to_come_back() {
+fn wait_past_the_deadline_fails_at_once_with_retry_after() {
     for (reply, code) in [
         (error(429, Some(500)), ErrorCode::Throttled),
         (error(503, Some(500)), ErrorCode::ServiceUnavailable),
@@ -172,7 +172,7 @@ fn a_wait_past_the_deadline_fails_now_and_says_when_to_come_back() {
 }
 
 #[test]
-fn the_last_cause_is_carried_to_the_deadline() {
+fn failure_at_the_deadline_reports_the_last_cause() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     assert_eq!(machine.deadline(), None, "it runs from the first poll");
@@ -191,7 +191,7 @@ fn the_last_cause_is_carried_to_the_deadline() {
 }
 
 #[test]
-fn silence_counts_as_a_time_out_and_the_deadline_holds() {
+fn unanswered_request_counts_as_timeout() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (mut now, mut requests) = (0, 0);
@@ -215,7 +215,7 @@ fn silence_counts_as_a_time_out_and_the_deadline_holds() {
 }
 
 #[test]
-fn a_whole_registration_takes_the_waits_asked_for_and_no_more() {
+fn registration_waits_exactly_as_the_service_asks() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config(), &mut storage).unwrap();
     let (id, first) = sent(&mut machine, 10);
@@ -236,7 +236,7 @@ fn a_whole_registration_takes_the_waits_asked_for_and_no_more() {
 }
 
 #[test]
-fn a_request_that_the_deadline_cuts_short_leaves_the_last_cause() {
+fn deadline_during_a_request_reports_the_last_cause() {
     let mut storage = [0; 1024];
     let mut machine = Registration::new(identity(), config().deadline(Millis::from_secs(5)), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);

@@ -44,7 +44,7 @@ fn requests_are_written_as_the_service_expects_them() {
 }
 
 #[test]
-fn a_request_that_does_not_fit_says_how_much_would() {
+fn request_that_does_not_fit_returns_the_needed_size() {
     let register = request(Call::register(None));
     let needed = written(&register).len();
     let mut out = vec![0; needed - 1];
@@ -97,7 +97,7 @@ fn assert_whole(bytes: &[u8], ended: bool) {
 }
 
 #[test]
-fn a_reply_is_taken_when_it_is_whole_and_not_before() {
+fn reply_is_read_only_when_complete() {
     for whole in [plain(), chunked(), [b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), plain()].concat()] {
         for end in 0..whole.len() {
             assert!(read(&whole[..end], false).unwrap().is_none(), "taken after {end} of {} bytes", whole.len());
@@ -110,7 +110,7 @@ fn a_reply_is_taken_when_it_is_whole_and_not_before() {
 }
 
 #[test]
-fn a_reply_without_a_length_ends_with_the_connection() {
+fn reply_without_content_length_ends_with_the_connection() {
     let until_close = format!("HTTP/1.1 200 OK\nDate: Thu, 01 Jan 2026 00:00:00 GMT\n\n{BODY}").into_bytes();
     assert!(read(&until_close, false).unwrap().is_none());
     assert_whole(&until_close, true);
@@ -118,7 +118,7 @@ fn a_reply_without_a_length_ends_with_the_connection() {
 }
 
 #[test]
-fn a_reply_that_has_no_body_by_its_status_is_whole_with_its_head() {
+fn reply_with_status_that_has_no_body_ends_with_its_head() {
     for status in ["204 No Content", "304 Not Modified"] {
         let head = format!("HTTP/1.1 {status}\r\n\r\n");
         assert_eq!(scan(head.as_bytes(), 4096, false).unwrap().map(|layout| layout.end), Some(head.len()), "{status}");
@@ -126,7 +126,7 @@ fn a_reply_that_has_no_body_by_its_status_is_whole_with_its_head() {
 }
 
 #[test]
-fn who_closes_the_connection_is_told_by_version_and_header() {
+fn connection_close_follows_http_version_and_header() {
     let closes = |version: &str, connection: &str| {
         let reply = format!("HTTP/1.{version} 200 OK\r\n{connection}Content-Length: 2\r\n\r\n{{}}");
         scan(reply.as_bytes(), 4096, false).unwrap().unwrap().close
@@ -136,13 +136,13 @@ fn who_closes_the_connection_is_told_by_version_and_header() {
 }
 
 #[test]
-fn a_chunk_is_as_long_as_it_says() {
+fn chunk_must_have_the_length_of_its_size() {
     let longer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n";
     assert_eq!(scan(longer, 4096, false), Err(LinkError::InvalidReply));
 }
 
 #[test]
-fn a_reply_that_cannot_fit_says_so_early() {
+fn reply_too_large_for_the_buffer_is_reported_early() {
     let long = b"HTTP/1.1 200 OK\r\nContent-Length: 99328\r\n\r\n";
     let needed = Some(long.len() + 99_328);
     assert_eq!(scan(long, 4096, false), Err(LinkError::ReplyTooLarge { needed }));
@@ -174,7 +174,7 @@ fn garbage_is_refused() {
 }
 
 #[test]
-fn an_error_page_is_still_an_answer() {
+fn error_page_is_a_refusal_by_its_status() {
     let (reply, _) =
         read(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 6\r\n\r\n<html>", false).unwrap().unwrap();
     assert_eq!((reply.status, reply.retry_after.unwrap().get()), (503, 7000));
@@ -197,7 +197,7 @@ fn oracle(text: &str) -> Option<(Option<String>, Option<String>)> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), head in 0..4_usize, ended in any::<bool>()) {
+    fn no_input_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), head in 0..4_usize, ended in any::<bool>()) {
         let heads = ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"];
         let mut received = heads[head].as_bytes().to_vec();
         received.extend(bytes);

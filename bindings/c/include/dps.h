@@ -257,7 +257,7 @@ enum {
     DPS_ERROR_BAD_REQUEST = 4004,
     /** The service does not offer this call. */
     DPS_ERROR_METHOD_NOT_ALLOWED = 4005,
-    /** The service does not take this content type. */
+    /** The service does not accept this content type. */
     DPS_ERROR_UNSUPPORTED_MEDIA_TYPE = 4006,
     /** The service gave up waiting for the request. */
     DPS_ERROR_REQUEST_TIMEOUT = 4007,

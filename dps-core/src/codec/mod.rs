@@ -7,10 +7,10 @@ use crate::message::{LinkError, Reply};
 use crate::schema;
 use crate::time::Millis;
 
-/// A longer hint counts as none.
+/// A longer hint is ignored.
 const HINT_MAX_SECONDS: u32 = 86_400;
 
-/// Reads the body of a reply whose head was read, the same over every transport. It is unescaped where it stands.
+/// Reads the body of a reply whose head was read, the same over every transport. It is unescaped in place.
 fn read_body<'b>(reply: &mut Reply<'b>, body: &'b mut [u8]) -> Result<(), LinkError> {
     check_body(reply.status, schema::read_body(body, &mut reply.body).is_ok())
 }

@@ -1,7 +1,7 @@
 //! The device API over MQTT 3.1.1 (Azure IoT DPS documentation, "Communicate with DPS using the MQTT protocol"): what
 //! goes into CONNECT, the topics, and the reading of replies.
 //!
-//! Packets are the business of an MQTT library; this file knows user names, topics and payloads. A password is the
+//! Packets are left to an MQTT library; this file knows user names, topics and payloads. A password is the
 //! token as it is, a client id the registration id.
 
 use crate::codec;
@@ -40,7 +40,7 @@ pub fn write_user_name_parts(
     api_version: &str,
     user_agent: &[u8],
 ) {
-    // The service takes scope and id as they are, and only the rest encoded.
+    // The service expects the id scope and the registration id as they are, and the rest percent-encoded.
     text.push(id_scope.as_bytes());
     text.push("/registrations/");
     text.push(registration_id.as_bytes());
@@ -99,7 +99,7 @@ pub struct Topic {
     pub status: u16,
     /// The number of the request that is answered.
     pub request_id: Option<u32>,
-    /// The hint when to ask again; `None` where there is none, or it is not a number of seconds up to a day.
+    /// The hint when to ask again; `None` where it is missing, or not a number of seconds up to a day.
     pub retry_after: Option<Millis>,
 }
 
@@ -131,10 +131,10 @@ fn parse_topic_bytes(topic: &[u8]) -> Option<Topic> {
     Some(parsed)
 }
 
-/// Reads a reply. The payload is unescaped where it stands. MQTT carries no date.
+/// Reads a reply. The payload is unescaped in place. MQTT carries no date.
 ///
 /// # Errors
-/// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is none of an API. An error
+/// [`LinkError::InvalidReply`] when the status promises a body that is missing (2xx), or is not one of an API. An error
 /// status with an unreadable payload is still a reply.
 pub fn read_reply<'b>(topic: &Topic, payload: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
     let mut reply = Reply::default();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn reply_topics_are_read_in_any_order_and_others_left_alone() {
+    fn reply_topic_properties_are_read_in_any_order() {
         let topic = parse_topic("$dps/registrations/res/202/?$rid=7&retry-after=3").unwrap();
         assert_eq!(topic, Topic { status: 202, request_id: Some(7), retry_after: Some(Millis::from_secs(3)) });
         assert!(topic.answers(RequestId::new(7)) && !topic.answers(RequestId::new(8)));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_read_with_hints_that_are_not_absurd() {
+    fn reply_hint_over_a_day_is_ignored() {
         for (hint, expected) in [
             ("3", Some(3)),
             (" 3", None),

@@ -9,7 +9,7 @@ use crate::secret::Key;
 /// Derives the key of one device.
 ///
 /// Group keys belong in factories and tests, never on a device: whoever has one can be any device of the group. For many
-/// devices of one group, `dps_client::GroupDeriver` takes half the time.
+/// devices of one group, `dps_client::GroupDeriver` needs half the time.
 #[must_use]
 pub fn derive_device_key(group_key: &Key, registration_id: RegistrationId<'_>) -> Key {
     let mut key = Key::empty();

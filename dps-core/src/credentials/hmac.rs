@@ -1,7 +1,7 @@
 //! HMAC-SHA256 (RFC 2104, FIPS 180-4) over the block function of the `sha2` crate.
 //!
 //! The `hmac` crate computes the same and is the oracle of the tests here. In firmware even its block-level interface
-//! takes 210 bytes of flash and 220 of stack more, for the buffer and the counter of a message that comes in parts.
+//! needs 210 bytes of flash and 220 of stack more, for the buffer and the counter of a message that comes in parts.
 
 use core::slice;
 
@@ -17,7 +17,7 @@ const INITIAL: [u32; 8] =
 /// Where the last block holds the length of what was hashed.
 const LENGTH_AT: usize = BLOCK - 8;
 
-/// HMAC-SHA256 of `message` under `key`, which is padded with zeros. Whatever else this leaves behind is wiped.
+/// HMAC-SHA256 of `message` under `key`, which is padded with zeros. Everything else that this writes is wiped.
 pub(crate) fn sha256(key: &[u8; BLOCK], message: &[u8], out: &mut [u8; 32]) {
     let (mut block, mut inner) = ([0; BLOCK], [0; 32]);
     hash(&mut block, key, 0x36, message, &mut inner);

@@ -18,7 +18,7 @@ const REGISTRATION_KEY_NAME: &str = "registration";
 /// `&sig=`, a signature whose every base64 digit needs an escape, and `&se=`.
 const SIGNATURE_FIELD_MAX: usize = 5 + 44 * 3 + 4;
 
-/// What a token gives access to.
+/// What a token grants access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resource<'a> {
     authority: ByteStr<'a>,

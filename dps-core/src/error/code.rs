@@ -85,11 +85,11 @@ catalogue! {
     InvalidIdScope = 2001, "invalid-id-scope", "the id scope cannot be used";
     /// The registration id breaks the service's rule.
     InvalidRegistrationId = 2002, "invalid-registration-id", "the registration id cannot be used";
-    /// The endpoint is no host name.
+    /// The endpoint is not a host name.
     InvalidEndpoint = 2003, "invalid-endpoint", "the endpoint cannot be used";
-    /// The key is none.
+    /// The key is invalid.
     InvalidKey = 2004, "invalid-key", "the key cannot be used";
-    /// The payload is no JSON object.
+    /// The payload is not a JSON object.
     InvalidPayload = 2005, "invalid-payload", "the payload cannot be used";
     /// The storage or an output buffer is too small.
     StorageTooSmall = 2006, "storage-too-small", "a buffer is too small";
@@ -140,7 +140,7 @@ catalogue! {
     /// 405.
     MethodNotAllowed = 4005, "method-not-allowed", "the service does not offer this call";
     /// 415.
-    UnsupportedMediaType = 4006, "unsupported-media-type", "the service does not take this content type";
+    UnsupportedMediaType = 4006, "unsupported-media-type", "the service does not accept this content type";
     /// 408 until the deadline.
     RequestTimeout = 4007, "request-timeout", "the service gave up waiting for the request";
     /// 409 until the deadline.
@@ -178,7 +178,7 @@ catalogue! {
     ProxyRefused = 5009, "proxy-refused", "the proxy refused";
     /// The proxy cannot be reached.
     ProxyUnreachable = 5010, "proxy-unreachable", "the proxy cannot be reached";
-    /// What came back is no reply of the service.
+    /// What came back is not a reply of the service.
     InvalidReply = 5011, "invalid-reply", "what came back is not a reply of the service";
     /// The MQTT server refused the protocol or the client id (CONNACK 1, 2).
     MqttRefused = 5012, "mqtt-refused", "the server refused the MQTT connection";
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_tells_the_family() {
+    fn error_number_determines_the_family() {
         assert_eq!(ErrorCode::Misuse.family(), Family::Misuse);
         assert_eq!(ErrorCode::InvalidKey.family(), Family::Configuration);
         assert_eq!(ErrorCode::Cancelled.family(), Family::Local);

@@ -20,13 +20,13 @@ pub enum ConfigError {
         "the registration id cannot be used: {0}; it is 1 to 128 letters, digits and - . _ : and ends with a letter, digit or -"
     )]
     RegistrationId(IdProblem),
-    /// The endpoint is no host name, with or without a port.
-    #[error("the endpoint cannot be used: {0}; give HOST, HOST:PORT or https://HOST")]
+    /// The endpoint is not a host name, with or without a port.
+    #[error("the endpoint cannot be used: {0}; use HOST, HOST:PORT or https://HOST")]
     Endpoint(IdProblem),
-    /// The key is none.
+    /// The key is invalid.
     #[error("the key cannot be used: {0}")]
     Key(KeyProblem),
-    /// The custom payload is no JSON object, or too large.
+    /// The custom payload is not a JSON object, or too large.
     #[error("the payload cannot be used: {0}")]
     Payload(PayloadProblem),
     /// The storage or an output buffer is too small.
@@ -73,7 +73,7 @@ pub enum IdProblem {
     /// Nothing was given.
     #[error("it is empty")]
     Empty,
-    /// It is longer than the service takes.
+    /// It is longer than the service accepts.
     #[error("it has {length} characters; at most {most} are taken")]
     TooLong {
         /// Its length in bytes.
@@ -81,8 +81,8 @@ pub enum IdProblem {
         /// The most that is taken, in bytes.
         most: usize,
     },
-    /// A character stands where it may not.
-    #[error("the character at offset {offset} may not stand there")]
+    /// A character is not allowed at its place.
+    #[error("the character at offset {offset} is not allowed there")]
     Character {
         /// Where, in bytes from the start.
         offset: usize,
@@ -90,7 +90,7 @@ pub enum IdProblem {
     /// It names a scheme other than `https`, such as `http://` or `mqtts://`.
     #[error("its scheme is not https")]
     Scheme,
-    /// The port is none.
+    /// The port is not a number from 1 to 65535.
     #[error("the port is not a number from 1 to 65535")]
     Port,
 }
@@ -100,16 +100,16 @@ pub enum IdProblem {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PayloadProblem {
-    /// It is JSON, but no object: the service takes nothing else.
+    /// It is JSON, but not an object, which is all that the service accepts.
     #[error("it is not a JSON object, such as {{\"key\": \"value\"}}")]
     NotAnObject,
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("it is not JSON: something is wrong at offset {offset}")]
     NotJson {
         /// Where, in bytes from the start.
         offset: usize,
     },
-    /// It is larger than the service takes.
+    /// It is larger than the service accepts.
     #[error("it has {length} bytes; at most {most} are taken")]
     TooLong {
         /// Its length in bytes.
@@ -127,7 +127,7 @@ pub enum KeyProblem {
     /// Nothing was given.
     #[error("it is empty")]
     Empty,
-    /// A character that is no base64 digit stands at this byte offset.
+    /// The character at this byte offset is not a base64 digit.
     #[error("it is not base64: the character at offset {offset} does not belong there")]
     NotBase64 {
         /// Where, in bytes from the start.
@@ -142,7 +142,7 @@ pub enum KeyProblem {
     /// The base64 text breaks off.
     #[error("it is not base64: the text is cut off or wrongly padded")]
     Truncated,
-    /// The key has a length that the service does not take.
+    /// The key has a length that the service does not accept.
     #[error("it has {length} bytes; a symmetric key has 16 to 64")]
     Length {
         /// The decoded length in bytes.
@@ -154,13 +154,13 @@ pub enum KeyProblem {
     )]
     LooksLikePem,
     /// A connection string was given.
-    #[error("it looks like a connection string; give only the key, the text after SharedAccessKey=")]
+    #[error("it looks like a connection string; use only the key, the text after SharedAccessKey=")]
     LooksLikeConnectionString,
     /// A shared access signature was given.
-    #[error("it looks like a token (SharedAccessSignature …), which a key signs; give the key itself")]
+    #[error("it looks like a token (SharedAccessSignature …), which a key signs; use the key itself")]
     LooksLikeToken,
     /// A line such as `export DPS_KEY=…` was given.
-    #[error("it looks like a line that sets a variable; give only the key, the text after the first `=`")]
+    #[error("it looks like a line that sets a variable; use only the key, the text after the first `=`")]
     LooksLikeAssignment,
     /// Text of only hex digits was given.
     #[error("it looks like hex; a symmetric key is given as base64")]

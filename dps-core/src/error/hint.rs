@@ -43,7 +43,7 @@ pub enum Hint {
     RaiseTimeout,
     /// The service is in trouble: use the cached hub meanwhile.
     UseCachedHub,
-    /// The host name is misspelt, or there is no DNS here.
+    /// The host name is misspelled, or DNS is not available here.
     CheckDns,
     /// Nothing listens there, or a firewall is in the way.
     CheckNetwork,
@@ -150,7 +150,7 @@ impl Hint {
             ),
             Self::DeviceKeyAsGroupKey => (
                 "device-key-as-group-key",
-                "the key was used as a group's; if it is a device's or an individual enrollment's, give it as such",
+                "the key was used as a group's; if it is a device's or an individual enrollment's, use it as such",
             ),
             Self::WrongKey => (
                 "wrong-key",
@@ -187,11 +187,10 @@ impl Hint {
                 "trust-ca",
                 "if this server is yours, trust its certificate authority; otherwise somebody is between you and the service",
             ),
-            Self::CheckEndpoint => (
-                "check-endpoint",
-                "give the endpoint by a name that its certificate bears, with the port of the transport",
-            ),
-            Self::EnlargeBuffer => ("enlarge-buffer", "give a larger buffer"),
+            Self::CheckEndpoint => {
+                ("check-endpoint", "use an endpoint name that its certificate has, with the port of the transport")
+            }
+            Self::EnlargeBuffer => ("enlarge-buffer", "use a larger buffer"),
             Self::CheckRequest => {
                 ("check-request", "check the payload and the options against what the enrollment expects")
             }
@@ -235,7 +234,7 @@ impl Hints {
     /// No hints.
     pub(crate) const NONE: Self = Self([None; 8]);
 
-    /// Adds a hint behind the others, unless it is there or all places are taken.
+    /// Adds a hint after the others, unless it is there already or the list is full.
     pub(crate) fn with(mut self, hint: Hint) -> Self {
         if !self.contains(hint)
             && let Some(free) = self.0.iter_mut().find(|place| place.is_none())

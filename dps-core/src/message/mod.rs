@@ -17,7 +17,7 @@ use crate::time::{Instant, Millis, UnixSeconds};
 pub(crate) use no_answer::code_of_connack;
 pub use no_answer::{ActivateError, LinkError, SignError};
 
-/// The largest message the service takes, in bytes (Azure IoT DPS documentation, "Quotas and limits": 96 KB).
+/// The largest message that the service accepts, in bytes (Azure IoT DPS documentation, "Quotas and limits": 96 KB).
 pub const MESSAGE_MAX: usize = 96 * 1024;
 
 /// Names one pending question to a link or a signer; answers carry it back.
@@ -56,7 +56,7 @@ pub struct Request<'a> {
     pub call: Call<'a>,
     /// Who asks whom.
     pub identity: Identity<'a>,
-    /// What proves it; none where TLS does.
+    /// The token that proves it; `None` where TLS does.
     pub authorization: Option<Authorization<'a>>,
     /// After this moment the machine counts the request as unanswered.
     pub respond_by: Instant,
@@ -281,7 +281,7 @@ pub struct Body<'b> {
     pub tracking_id: Option<ByteStr<'b>>,
     /// When the service noted the error, ISO 8601.
     pub timestamp: Option<ByteStr<'b>>,
-    /// Where the custom payload's JSON text stands in the reply buffer.
+    /// The range of the custom payload's JSON in the reply buffer.
     pub payload: Option<Range<usize>>,
     /// For members that only some callers need.
     pub(crate) json: Json<'b>,

@@ -19,7 +19,7 @@ const SKEW_SECONDS: u64 = 300;
 const LEARNED_TIME_TOKEN_LIFE: Millis = Millis::from_secs(3600);
 /// The longest time for a signature or a request then, so that such a token outlives both and its margin.
 const LEARNED_TIME_REQUEST_TIMEOUT: Millis = Millis::from_secs((3600 - TOKEN_MARGIN_SECONDS) / 2);
-/// A time that is more than 20 years after the earliest that can be is not believed.
+/// A time more than 20 years after the earliest possible one is ignored.
 const LATEST_SECONDS: u64 = 20 * 365 * 24 * 3600 + 5 * 24 * 3600;
 
 impl<A: Attestation> Registration<'_, A> {
@@ -307,7 +307,7 @@ impl<A: Attestation> Registration<'_, A> {
         }
     }
 
-    /// Waits as the hint says and up to a fifth more, or backs off exponentially with full jitter. "At once" is no hint
+    /// Waits as the hint says and up to a fifth more, or backs off exponentially with full jitter. "At once" is not a hint
     /// here: whoever took it at its word would ask without end.
     pub(super) fn try_later(&mut self, now: Instant, hint: Option<Millis>) {
         let hint = hint.unwrap_or(Millis::ZERO);

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_seed_and_id_same_numbers_and_other_ids_others() {
+    fn jitter_depends_on_seed_and_id_only() {
         let series = |seed, id| {
             let mut jitter = Jitter::new(seed, RegistrationId::new(id).unwrap());
             [0; 4].map(|_| jitter.up_to(Millis::from_secs(100)).get())
@@ -51,13 +51,13 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_are_those_of_the_generator_that_it_claims_to_be() {
+    fn jitter_numbers_match_the_reference_generator() {
         let mut jitter = Jitter(1);
         assert_eq!([0; 4].map(|_| jitter.next()), [270_369, 67_634_689, 2_647_435_461, 307_599_695]);
     }
 
     #[test]
-    fn it_stays_within_bounds_and_spreads_over_them() {
+    fn jitter_stays_within_bounds_and_covers_them() {
         let mut jitter = Jitter::new(7, RegistrationId::new("dev-01").unwrap());
         let mut quarters = [0_u32; 4];
         for _ in 0..4000 {

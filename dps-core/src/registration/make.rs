@@ -132,7 +132,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
         }
     }
 
-    /// Gives a registration that was not polled yet another attestation of the same type. Where that stands for all of them,
+    /// Sets another attestation of the same type on a registration that was not polled yet. Where that type stands for all of them,
     /// as in C, a firmware that never calls this is not larger for those that it does not use.
     #[doc(hidden)]
     pub fn set_attestation(&mut self, attestation: A) {

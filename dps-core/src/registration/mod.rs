@@ -1,7 +1,7 @@
 //! The state machine: what to do next, and what an answer means. The only one of the project.
 //!
 //! It performs no I/O, reads no clock, holds no key and knows no transport. [`Registration::poll`] returns the next
-//! [`Action`], a `handle_*` call takes its answer, and after [`Action::Finished`] [`Registration::outcome`] returns how
+//! [`Action`], a `handle_*` call accepts its answer, and after [`Action::Finished`] [`Registration::outcome`] returns how
 //! it ended.
 //!
 //! The state is flat: small numbers that stay where they are. An enum with data in its variants is taken apart and put
@@ -289,7 +289,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn abandon(&mut self) {
         if matches!(self.step, Step::Activating | Step::Signing | Step::Asked) {
             self.step = Step::Ready;
-            // The reply that holds the challenge may be lost too; the service gives another.
+            // The reply that holds the challenge may be lost too; the service sends another.
             self.challenged = false;
         }
     }

@@ -1,6 +1,6 @@
 //! What is remembered of the end of a registration, or of what went wrong last.
 //!
-//! Flat numbers, zero where there is none, and places in the storage: filled in where it stands, never moved about.
+//! Flat numbers, zero where a value is missing, and places in the storage: filled in place, never moved.
 
 use core::ops::Range;
 

@@ -33,7 +33,7 @@ pub(super) struct Storage<'m> {
     bytes: &'m mut [u8],
 }
 
-/// The place of a text in the storage; empty where there is none.
+/// The place of a string in the storage; empty where it is missing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     start: u16,
@@ -58,7 +58,7 @@ impl<'m> Storage<'m> {
         ByteStr::new(self.bytes.get(start..start.saturating_add(len)).unwrap_or_default())
     }
 
-    /// The operation id; empty where there is none.
+    /// The operation id; empty where there is no operation.
     pub(super) fn operation(&self) -> ByteStr<'_> {
         self.slice(0, usize::from(self.operation_len))
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_between_characters() {
+    fn text_is_cut_at_a_character_boundary() {
         let mut bytes = [0; 4];
         assert_eq!(copy(&mut bytes, "aéé".as_bytes()), 3);
         assert_eq!(copy(&mut bytes[..1], "é".as_bytes()), 0, "half of it would fit");

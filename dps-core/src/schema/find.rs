@@ -1,7 +1,7 @@
 //! A second walk over a reply's body, for members that only some callers need: the challenge for a TPM, an issued
 //! certificate chain, the hub's profile. Images that do not call it do not link it.
 //!
-//! It takes a body that [`read_body`](super::read_body) has accepted, whatever was unescaped in it since, and does not
+//! It expects a body that [`read_body`](super::read_body) has accepted, whatever was unescaped in it since, and does not
 //! check it again. Of two equal members the last counts. Offsets and ranges count from the start of the body.
 
 use core::ops::Range;
@@ -49,7 +49,7 @@ pub fn find(body: &[u8], path: &[&str]) -> Option<usize> {
     }
 }
 
-/// Finds a string, unescapes it where it is, and returns its range. `None` when there is no such member or it is not a
+/// Finds a string, unescapes it where it is, and returns its range. `None` when the member is missing or not a
 /// string.
 ///
 /// ```
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_of_another_type_is_not_found() {
+    fn missing_member_or_other_type_is_not_found() {
         let mut body = read(
             r#"{"registrationState":{"issuedCertificateChain":[],"connectionProfile":null,"tpm":[]},"a":"b","a":7}"#,
         );

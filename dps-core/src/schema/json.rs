@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn walk_stops_at_each_value_with_its_key_and_depth() {
+    fn walk_visits_each_value_with_its_key_and_depth() {
         use Step::{Closed, Opened, Value};
         let expected = [
             (Opened, 0, "", "{"),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_place_is_named() {
+    fn check_returns_the_offset_of_invalid_json() {
         for (text, offset) in
             [("{", 1), (r#"{"a":}"#, 5), (r#"{"a":1,}"#, 7), ("[1,2", 4), ("[1}", 2), (r#""\x""#, 2), ("1 2", 2)]
         {
@@ -308,13 +308,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_takes_what_serde_json_takes(text in r#"([\[\]{}:, "0-9a-e.+\\-]|true|null|"[a-z]{0,3}"|\\u00e9|"k":){0,14}"#) {
+        fn check_accepts_what_serde_json_accepts(text in r#"([\[\]{}:, "0-9a-e.+\\-]|true|null|"[a-z]{0,3}"|\\u00e9|"k":){0,14}"#) {
             let theirs = serde_json::from_str::<IgnoredAny>(&text).is_ok();
             prop_assert_eq!(check(text.as_bytes()).is_ok(), theirs, "{}", text);
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn no_input_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             let _ = check(&bytes);
         }
     }

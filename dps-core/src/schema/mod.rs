@@ -1,6 +1,6 @@
 //! The service's JSON bodies: what a device sends, and what it reads from the replies.
 //!
-//! Read by name; unknown members of any size are passed over, a known one of another type counts as absent, and of
+//! Read by name; unknown members of any size are skipped, a known one of another type counts as absent, and of
 //! two equal ones the last counts. It knows no transport.
 
 pub mod find;
@@ -14,7 +14,7 @@ use crate::message::{Body, Call, Payload, Status};
 use crate::schema::json::{Span, Step, Walk};
 use crate::text::{ByteStr, Text, parse_decimal};
 
-/// The body is no JSON object in UTF-8.
+/// The body is not a JSON object in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotABody;
 
@@ -33,7 +33,7 @@ pub fn write_body(text: &mut Text<'_>, registration_id: RegistrationId<'_>, call
     text.push_byte(b'}');
 }
 
-/// Writes the body of a registration with a payload that was not checked; empty for none.
+/// Writes the body of a registration with a payload that was not checked; an empty payload is left out.
 pub fn write_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, payload: &[u8]) {
     open_registration(text, registration_id, payload);
     text.push_byte(b'}');
@@ -51,10 +51,10 @@ fn open_registration(text: &mut Text<'_>, registration_id: RegistrationId<'_>, p
 }
 
 /// Reads a reply's body, whichever of the service's three it is: an operation with its registration state, a bare
-/// registration state, or an error. Known strings are unescaped where they stand; the payload stays as it is.
+/// registration state, or an error. Known strings are unescaped in place; the payload stays as it is.
 ///
 /// # Errors
-/// [`NotABody`] when it is no JSON object in UTF-8. Then nothing is changed.
+/// [`NotABody`] when it is not a JSON object in UTF-8. Then nothing is changed.
 pub fn read_body<'b>(bytes: &'b mut [u8], body: &mut Body<'b>) -> Result<(), NotABody> {
     let mut found = Found::default();
     found.read(bytes)?;
@@ -118,8 +118,8 @@ static KEYS: [(u8, [u8; 12]); COUNT] = [
 ];
 const COUNT: usize = Member::Payload as usize + 1;
 
-/// A body, and where the values of the known members stand in it; an empty span is none. An image of firmware calls each
-/// of the inline functions in one place.
+/// A body, and the ranges of its known members; empty where a member is missing. Each inline function is called once in
+/// an image of firmware.
 #[derive(Default)]
 pub struct Found<'b> {
     text: &'b [u8],
@@ -148,7 +148,7 @@ impl<'b> Found<'b> {
         self.raw(member).map(ByteStr::new)
     }
 
-    /// The bytes of a string; none where it is absent.
+    /// The bytes of a string; empty where it is missing.
     #[must_use]
     pub fn bytes(&self, member: Member) -> &'b [u8] {
         self.spans.get(member as usize).map_or(&[], |span| span.of(self.text))
@@ -176,7 +176,7 @@ impl<'b> Found<'b> {
         self.string(Member::ErrorMessage).or_else(|| self.string(Member::Message))
     }
 
-    /// Where the custom payload stands.
+    /// The range of the custom payload.
     #[must_use]
     #[inline]
     pub fn payload(&self) -> Option<Range<usize>> {
@@ -205,7 +205,7 @@ impl<'b> Found<'b> {
         Some(self.bytes(member)).filter(|raw| !raw.is_empty())
     }
 
-    /// Looks for the members; `false` when `text` is no JSON object.
+    /// Looks for the members; `false` when `text` is not a JSON object.
     #[inline]
     fn walk(&mut self, text: &[u8]) -> bool {
         let mut walk = Walk::new(text);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn last_of_two_equal_members_counts() {
+    fn last_of_two_members_with_the_same_key_counts() {
         let mut text = *br#"{"deviceId":"a","deviceId":"b","assignedHub":"a","assignedHub":null,"code":1,"code":{},"payload":{}, "payload" : null}"#;
         assert_eq!(read(&mut text), Ok(Body { device_id: Some("b".into()), ..Body::default() }));
     }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_is_refused_stays_as_it_is() {
+    fn refused_body_is_not_changed() {
         for refused in ["{\"deviceId\":\"\\u0061\"", "[{\"deviceId\":\"\\u0061\"}]", "\"\\u0061\"", ""] {
             let mut text = std::vec::Vec::from(refused);
             assert_eq!(read(&mut text), Err(NotABody), "{refused}");
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registration_state_that_is_null_counts_as_absent() {
+    fn registration_state_null_counts_as_absent() {
         let mut text = *b"{\"operationId\":\"5.0\",\"status\":\"assigning\",\"registrationState\":null}";
         let body = read(&mut text).unwrap();
         assert_eq!(
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_members_that_are_not_read_change_nothing() {
+    fn whitespace_around_unknown_members_is_ignored() {
         let mut spaced = *b"{ \"unknown\" : 1 , \"operationId\" : \"5.0\" , \"registrationState\" : { \"x\" : [ ] , \"deviceId\" : \"d\" } }";
         let body = read(&mut spaced).unwrap();
         assert_eq!((body.operation_id, body.device_id), (Some("5.0".into()), Some("d".into())));

@@ -1,4 +1,4 @@
-//! Strings of JSON text that was checked: compared as they stand, and unescaped in place, since they never grow.
+//! Strings of JSON text that was checked: compared with their escapes, and unescaped in place, since they never grow.
 //!
 //! A string that was unescaped has [`FRAME`] in place of its quotes and of the bytes that it lost. It may hold quotes and
 //! backslashes now, and is still found and skipped by `find`.
@@ -92,7 +92,7 @@ fn character(text: &[u8], at: usize) -> (u32, usize) {
 /// What a letter after a backslash stands for; any other character stands for itself.
 static ESCAPES: [(u8, u8); 5] = [(b'b', b'\x08'), (b'f', b'\x0C'), (b'n', b'\n'), (b'r', b'\r'), (b't', b'\t')];
 
-/// The number in a `\u` escape; 0 where there is none.
+/// The number in a `\u` escape; 0 where it is missing.
 fn unit(text: &[u8], at: usize) -> u32 {
     match text.get(at..at.wrapping_add(6)) {
         Some([b'\\', b'u', digits @ ..]) => digits.iter().fold(0, |unit, digit| {

@@ -82,7 +82,7 @@ fn decode_blocks(digits: &[u8], out: &mut [u8]) -> Option<usize> {
         let mut bytes = [0; BLOCK_BYTES];
         let end = len.saturating_add(chunk.len().saturating_mul(3) / 4);
         let good = decode_block(chunk, &mut bytes);
-        out.get_mut(len..end).filter(|_| good).map(|room| copy(room, &bytes))?;
+        out.get_mut(len..end).filter(|_| good).map(|place| copy(place, &bytes))?;
         bytes.as_mut_slice().zeroize();
         len = end;
     }
@@ -92,7 +92,7 @@ fn decode_blocks(digits: &[u8], out: &mut [u8]) -> Option<usize> {
 /// As [`decode_blocks`], one digit at a time.
 fn decode_each(digits: &[u8], out: &mut [u8]) -> Option<usize> {
     let len = digits.len().wrapping_sub(digits.len().div_ceil(4));
-    let mut room = out.get_mut(..len)?.iter_mut();
+    let mut free = out.get_mut(..len)?.iter_mut();
     let (mut word, mut seen) = (0_u32, 0_u32);
     for (place, digit) in digits.iter().enumerate() {
         let value = value_in_word(*digit);
@@ -101,7 +101,7 @@ fn decode_each(digits: &[u8], out: &mut [u8]) -> Option<usize> {
         // The first of four digits does not complete a byte; the others leave four, two and no bits for the next.
         let fourth = place % 4;
         if fourth > 0
-            && let Some(byte) = room.next()
+            && let Some(byte) = free.next()
         {
             *byte = (word >> (6_usize.wrapping_sub(fourth.wrapping_mul(2)))) as u8;
         }
@@ -119,7 +119,7 @@ fn value_in_word(digit: u8) -> u32 {
     value.wrapping_sub(1)
 }
 
-/// Ones in the low 24 bits where the byte at `index` behind the first of a range is one of its `count`, else zero.
+/// Ones in the low 24 bits where the byte at `index` after the first of a range is one of its `count`, else zero.
 fn below(index: u32, count: u8) -> u32 {
     // The one difference borrows, the other, which became the index, does not.
     (index.wrapping_sub(u32::from(count)) & !index) >> 8
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_base64_or_finds_no_room_is_refused() {
+    fn invalid_base64_or_small_output_is_refused() {
         for text in ["QUJD\n", "QU D", "Q/ D", "QUJDR", "QUI===", "QUJD====", "QUI=QUI=", "=", "===="] {
             assert_eq!(decode_base64(text.as_bytes(), &mut [0; 64]), None, "{text:?}");
         }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_judged_at_every_place() {
+    fn every_byte_is_checked_at_every_position() {
         for character in (0..=0x100).filter_map(char::from_u32) {
             for place in 0..12 {
                 let mut text = "z".repeat(place);

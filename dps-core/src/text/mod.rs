@@ -1,7 +1,7 @@
 //! Text into fixed buffers: a bounded writer, percent-encoding, decimal numbers and base64.
 //!
-//! Writing never fails half way: the writer counts on when the buffer is full, so that the caller learns how much
-//! room it takes. Nothing here panics or divides 64-bit numbers.
+//! Writing never fails half way: the writer counts on when the buffer is full, so that the caller learns the
+//! size that is needed. Nothing here panics or divides 64-bit numbers.
 
 mod base64;
 mod byte_str;
@@ -52,7 +52,7 @@ impl<'b> Text<'b> {
         Self { buffer, len }
     }
 
-    /// Bytes written so far, counting those that found no room.
+    /// Bytes written so far, counting those that did not fit.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -71,8 +71,8 @@ impl<'b> Text<'b> {
 
     /// Writes bytes as they are.
     pub fn push_bytes(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.buffer.get_mut(self.len..).and_then(|room| room.get_mut(..bytes.len())) {
-            for (to, from) in room.iter_mut().zip(bytes) {
+        if let Some(free) = self.buffer.get_mut(self.len..).and_then(|free| free.get_mut(..bytes.len())) {
+            for (to, from) in free.iter_mut().zip(bytes) {
                 *to = *from;
             }
         }
@@ -133,12 +133,12 @@ impl<'b> Text<'b> {
         base64::encode(bytes, self, Self::push_bytes);
     }
 
-    /// Writes bytes as base64 and that percent-encoded, as a signature stands in a token.
+    /// Writes bytes as percent-encoded base64, as the signature in a token.
     pub fn push_base64_percent(&mut self, bytes: &[u8]) {
         base64::encode(bytes, self, Self::push_percent_bytes);
     }
 
-    /// The text, if it found room.
+    /// The text, if it did fit.
     ///
     /// # Errors
     /// [`TooSmall`] with the size that would do.
@@ -148,7 +148,7 @@ impl<'b> Text<'b> {
         written.get(..needed).and_then(|bytes| core::str::from_utf8(bytes).ok()).ok_or(TooSmall { needed })
     }
 
-    /// How many bytes were written, if they found room.
+    /// How many bytes were written, if they did fit.
     ///
     /// # Errors
     /// [`TooSmall`] with the size that would do.
@@ -205,7 +205,7 @@ pub(crate) fn parse_decimal(digits: &[u8]) -> Option<u32> {
     rest.iter().try_fold(value(*first)?, |number, byte| number.checked_mul(10)?.checked_add(value(*byte)?))
 }
 
-/// What stands before and after the first such byte, an ASCII one; `core`'s own search by character is several times
+/// What is before and after the first such byte, an ASCII one; `core`'s own search by character is several times
 /// the size in firmware.
 pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
     let at = text.bytes().position(|found| found == byte)?;
@@ -222,13 +222,13 @@ fn hex_digit(nibble: u8) -> u8 {
     if nibble < 10 { b'0'.wrapping_add(nibble) } else { b'A'.wrapping_sub(10).wrapping_add(nibble) }
 }
 
-/// The parts of a text between the places where `byte`, an ASCII character, stands.
+/// The parts of a text between the places of `byte`, an ASCII character.
 pub(crate) fn split(text: &str, byte: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     core::iter::from_fn(move || {
         let text = rest?;
-        let (part, behind) = split_once(text, byte).map_or((text, None), |(part, behind)| (part, Some(behind)));
-        rest = behind;
+        let (part, after) = split_once(text, byte).map_or((text, None), |(part, after)| (part, Some(after)));
+        rest = after;
         Some(part)
     })
 }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_says_how_much_is_needed_and_keeps_counting() {
+    fn full_buffer_returns_the_needed_size() {
         let mut buffer = [0; 4];
         let mut text = Text::new(&mut buffer);
         text.push("abc");

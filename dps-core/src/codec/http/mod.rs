@@ -63,7 +63,7 @@ pub struct Head<'h> {
     pub date: Option<ByteStr<'h>>,
 }
 
-/// Reads a reply. The body is unescaped where it stands.
+/// Reads a reply. The body is unescaped in place.
 ///
 /// # Errors
 /// [`LinkError::InvalidReply`] when the status promises a body that is not there (2xx), or is no final answer of an
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_are_seconds_or_dates_and_never_absurd() {
+    fn retry_after_is_seconds_or_a_date_up_to_a_day() {
         let date = parse_date("Thu, 01 Jan 2026 00:00:00 GMT");
         for (hint, expected) in [
             ("0", Some(0)),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_of_the_service_is_refused() {
+    fn reply_that_is_not_from_the_service_is_refused() {
         let read = |status, body: &[u8; 6]| {
             read_reply(Head { status, ..Head::default() }, &mut body.clone()).map(|reply| reply.status)
         };

@@ -7,7 +7,7 @@ use crate::codec::http::{self, Head};
 use crate::message::{LinkError, Reply, Request};
 use crate::text::{ByteStr, Text, TooSmall, parse_decimal};
 
-/// Writes a request, head and body, and gives its length. The bytes hold a token: wipe them after sending.
+/// Writes a request, head and body, and returns its length. The bytes hold a token: wipe them after sending.
 ///
 /// # Errors
 /// [`TooSmall`] with the size that would do.
@@ -64,13 +64,13 @@ pub struct Layout {
     body: Range<usize>,
 }
 
-/// Looks for a complete reply at the start of `received`. `capacity` is the size of the buffer that it stands in;
+/// Looks for a complete reply at the start of `received`. `capacity` is the size of the buffer that it is in;
 /// `ended` says that the server has closed the connection and nothing more will come.
 ///
 /// `Ok(None)` asks for more bytes.
 ///
 /// # Errors
-/// [`LinkError::InvalidReply`] when it is no HTTP/1.x reply, [`LinkError::Cut`] when it ended too early,
+/// [`LinkError::InvalidReply`] when it is not an HTTP/1.x reply, [`LinkError::Cut`] when it ended too early,
 /// [`LinkError::ReplyTooLarge`] when it cannot fit `capacity`.
 pub fn scan(received: &[u8], capacity: usize, ended: bool) -> Result<Option<Layout>, LinkError> {
     let mut layout = Layout::default();
@@ -87,7 +87,7 @@ pub fn scan(received: &[u8], capacity: usize, ended: bool) -> Result<Option<Layo
 }
 
 impl Layout {
-    /// Reads the reply from the buffer that was scanned; the body is put together and unescaped where it stands.
+    /// Reads the reply from the buffer that was scanned; the body is joined and unescaped in place.
     ///
     /// # Errors
     /// As [`http::read_reply`].
