@@ -1,23 +1,23 @@
 /*
  * dps.h: device provisioning for Azure IoT Hub.
  *
- * A device knows its id scope, its registration id and a symmetric key. Azure IoT Hub Device Provisioning Service tells it
- * which hub it belongs to. There are two ways to ask:
+ * A device knows its id scope, its registration id and a symmetric key. Azure IoT Hub Device Provisioning Service assigns
+ * it to a hub (docs/concepts.md). There are two ways to register:
  *
  * - dps_client_register, on an operating system: one blocking call. Needs DPS_HOSTED, which pkg-config defines.
- * - dps_registration, anywhere: a machine in memory of yours. It says what to do next (sign these bytes, send this
- *   request, wait until then); you do it, over whatever network and with whatever clock you have, and hand the answer
- *   over. It takes no heap, thread, callback, global variable or clock, and cannot panic.
+ * - dps_registration, anywhere: a state machine in memory of yours. It returns what to do next (sign these bytes, send this
+ *   request, wait until then); you do it, over whatever network and with whatever clock you have, and pass on the
+ *   answer. It needs no heap, thread, callback, global variable or clock, and cannot panic.
  *
- * Firmware with a state machine of its own finds the parts in functions that need no object: see "MQTT by hand".
+ * For firmware with a state machine of its own, the parts are functions that need no object: see "MQTT by hand".
  *
- * The machine's loop, with the error handling left out:
+ * The loop around a registration, without error handling:
  *
  *     dps_registration_init(&registration, &config, storage);
  *     for (;;) {
  *         dps_registration_poll(&registration, now_ms(), &action);
  *         switch (action.kind) {
- *         case DPS_ACTION_SIGN:      // a secure element does as well
+ *         case DPS_ACTION_SIGN:      // a secure element can do this too
  *             dps_key_sign(&key, dps_registration_to_sign(&registration), &signature);
  *             dps_registration_handle_signature(&registration, now_ms(), action.id, &signature);
  *             break;
@@ -36,21 +36,21 @@
  *
  * - The result is DPS_OK, or a number of the catalogue. dps_result_text has the sentence for it.
  * - Outputs are written on success only. The exceptions come with DPS_ERROR_STORAGE_TOO_SMALL: the outputs `length` and
- *   `needed` say how much would do, and a buffer for text that is too small holds an empty string, and parts of the text
+ *   `needed` are the sizes that would do, and a buffer for text that is too small holds an empty string, and parts of the text
  *   after its NUL.
- * - A pointer that is null, unless its comment allows it, or misaligned gives DPS_ERROR_INVALID_ARGUMENT. That any other
- *   points to memory of the right kind and size is for the caller to see to, and that outputs and buffers do not overlap
- *   with anything else that is passed.
+ * - A pointer that is null, unless its comment allows it, or misaligned is answered with DPS_ERROR_INVALID_ARGUMENT. The
+ *   caller must see to it that any other points to memory of the right kind and size, and that outputs and buffers do not
+ *   overlap with anything else that is passed.
  * - An object is made in its memory by the functions that say so (dps_key_from_base64, dps_registration_init, ...). When one
  *   of them fails, the memory holds no object, not even one that was there before. One that was not made, or was wiped or
- *   cleared, gives DPS_ERROR_INVALID_OBJECT, as does a registration that was copied or moved. Clear a registration before
+ *   cleared, is answered with DPS_ERROR_INVALID_OBJECT, as is a registration that was copied or moved. Clear a registration before
  *   you make another in its memory: only dps_registration_clear wipes its storage.
  * - With DPS_HOSTED the structs that a program fills in begin with their size. The functions that set defaults write it
  *   there; otherwise it is `sizeof` the struct. So a program that was compiled with an earlier header works with a newer
  *   library: members that it did not know count as zero. Without DPS_HOSTED, in firmware, structs have no size: the header
  *   has to be of the same build as the library, which the linker finds out.
- * - Text is given with its length and needs no NUL at its end. What the library writes into a buffer as text has a NUL
- *   behind it, which `length` does not count.
+ * - Text is passed with its length and needs no NUL at its end. What the library writes into a buffer as text has a NUL
+ *   after it, which `length` does not count.
  * - Names carry their units: _ms are milliseconds, _s seconds. `now_ms` is time on a clock that never goes back, since any
  *   origin, such as power-on; `unix_s` is seconds since 1970-01-01T00:00:00Z.
  * - Different objects may be used by different threads at the same time, one object by one thread at a time.
@@ -129,8 +129,8 @@ const char *dps_version(void);
 /**
  * Bytes to read: `len` bytes at `ptr`. Text needs no NUL at its end. `ptr` may be null when `len` is 0.
  *
- * A span that the library gives points into memory of the caller's or into constants; each comment says for how long.
- * To print one: `printf("%.*s", (int)span.len, span.ptr)`.
+ * A span that the library returns points into memory of the caller's or into constants; each comment says for how
+ * long. To print one: `printf("%.*s", (int)span.len, span.ptr)`.
  */
 typedef struct dps_span {
     /** The first byte. */
@@ -147,12 +147,16 @@ typedef struct dps_buffer {
     size_t len;
 } dps_buffer;
 
-/** The span of a text that ends with a NUL, which is left out. Null gives the empty span. Lives as long as the text. */
+/**
+ * The span of a string that ends with a NUL, which is left out. Null becomes the empty span. Lives as long as the
+ * string.
+ */
 dps_span dps_span_of(const char *text);
 
 /**
  * Overwrites `length` bytes at `memory` with zeros in a way that no compiler removes: for a key's text, a signature, a
- * token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no harm.
+ * token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no
+ * harm.
  */
 void dps_wipe(void *memory,
               size_t length);
@@ -162,7 +166,7 @@ void dps_wipe(void *memory,
 /** Who has to act on a failure. */
 typedef uint32_t dps_family;
 enum {
-    /** The number is none of the catalogue's. */
+    /** The number is not in the catalogue. */
     DPS_FAMILY_NONE = 0,
     /** The program: a call or an argument that no state allows. */
     DPS_FAMILY_MISUSE = 1,
@@ -170,7 +174,7 @@ enum {
     DPS_FAMILY_CONFIGURATION = 2,
     /** This device: signer, file, buffer, clock, or who cancelled. */
     DPS_FAMILY_LOCAL = 3,
-    /** The service answered, and said no. */
+    /** The service answered and refused. */
     DPS_FAMILY_SERVICE = 4,
     /** The way to the service: nothing usable came back. */
     DPS_FAMILY_LINK = 5,
@@ -181,7 +185,7 @@ typedef uint32_t dps_verdict;
 enum {
     /** The same will fail again: something outside the device must change first. */
     DPS_VERDICT_NEVER = 0,
-    /** It may work after a while; the outcome tells how long to wait first. */
+    /** It may work after a while; `dps_registration_retry_after_ms` is how long to wait first. */
     DPS_VERDICT_AFTER = 1,
     /** It can work once the caller changes what it passed in: a value, a buffer, the clock. */
     DPS_VERDICT_RECONFIGURE = 2,
@@ -189,7 +193,7 @@ enum {
 
 /**
  * `DPS_OK`, or a number of the error catalogue (`docs/errors.md`), as `DPS_ERROR_*` names them. Numbers are never
- * changed and never used again; a newer library may give new ones.
+ * changed and never used again; a newer library may return new ones.
  */
 typedef int32_t dps_result;
 enum {
@@ -343,7 +347,7 @@ typedef struct dps_signature {
 /**
  * Reads a key as the service shows it: base64, padding optional, nothing before or after it.
  *
- * Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
+ * Returns `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
  * `DPS_ERROR_INVALID_ARGUMENT`. Then `key` holds none: a key that was there is wiped.
  */
 DPS_NODISCARD
@@ -351,10 +355,10 @@ dps_result dps_key_from_base64(dps_key *key,
                                dps_span base64);
 
 /**
- * Takes a key's bytes as they are.
+ * Makes a key of its raw bytes.
  *
- * Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
- * holds none: a key that was there is wiped.
+ * Returns `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then
+ * `key` holds none: a key that was there is wiped.
  */
 DPS_NODISCARD
 dps_result dps_key_from_bytes(dps_key *key,
@@ -363,10 +367,11 @@ dps_result dps_key_from_bytes(dps_key *key,
 /**
  * Derives the key of one device from its enrollment group's. The registration id is used exactly as it is spelled.
  *
- * For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+ * For factories and tests: whoever takes apart a device that holds its group's key can pretend to be every device of
+ * the group.
  *
- * Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; then `device` holds
- * none. `DPS_ERROR_INVALID_ARGUMENT` also when `device` is `group`, which is unchanged then.
+ * Returns `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; then `device`
+ * holds none. `DPS_ERROR_INVALID_ARGUMENT` also when `device` is `group`, which is unchanged then.
  */
 DPS_NODISCARD
 dps_result dps_key_derive(const dps_key *group,
@@ -376,7 +381,7 @@ dps_result dps_key_derive(const dps_key *group,
 /**
  * HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
  *
- * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_key_sign(const dps_key *key,
@@ -384,9 +389,10 @@ dps_result dps_key_sign(const dps_key *key,
                         dps_signature *signature);
 
 /**
- * Writes the key as base64, with a NUL behind it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` always does.
+ * Writes the key as base64, with a NUL after it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` bytes always
+ * suffice.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -394,7 +400,7 @@ dps_result dps_key_write_base64(const dps_key *key,
                                 dps_buffer out,
                                 size_t *length);
 
-/** Wipes a key; from then on it is none. Null, and memory that holds no key, do no harm. */
+/** Wipes a key, which is no longer an object then. Null, and memory without a key, are ignored. */
 void dps_key_wipe(dps_key *key);
 
 /* Tokens by hand ------------------------------------------------------------- */
@@ -428,12 +434,12 @@ typedef struct dps_sas {
 } dps_sas;
 
 /**
- * Writes a token without its signature into `out`, and says where in it the bytes to sign are. Sign those with the device's
- * key, and finish the token with `dps_sas_finish`; until then `out` must stay as it is.
+ * Writes a token without its signature into `out`, and sets `to_sign` to the bytes to sign in it. Sign those with the
+ * device's key, and finish the token with `dps_sas_finish`; until then `out` must stay as it is.
  *
- * `DPS_TOKEN_SIZE` bytes always do.
+ * `DPS_TOKEN_SIZE` bytes always suffice.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`, when `out` holds parts of the token;
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`, when `out` holds parts of the token;
  * `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown
  * audience.
  */
@@ -444,10 +450,10 @@ dps_result dps_sas_prepare(const dps_sas *sas,
                            size_t *needed);
 
 /**
- * Makes the token in `out`, which must be as `dps_sas_prepare` left it, from the signature over the bytes to sign. The text
- * is a secret until it expires, and holds until `out` is used otherwise.
+ * Makes the token in `out`, which must be as `dps_sas_prepare` left it, from the signature over the bytes to sign. The
+ * text is a secret until it expires, and holds until `out` is used otherwise.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when `out` is not as `dps_sas_prepare` left it, as after
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, when `out` is not as `dps_sas_prepare` left it, as after
  * `dps_sas_finish`; `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -461,13 +467,14 @@ dps_result dps_sas_finish(const dps_signature *signature,
 #define DPS_DERIVED_KEY_SIZE 45
 
 /**
- * Derives the key of one device from its enrollment group's: base64 in, base64 out, with a NUL behind it. The registration
- * id is used exactly as it is spelled. The text is a secret: wipe it with `dps_wipe`. `DPS_DERIVED_KEY_SIZE` bytes always
- * do.
+ * Derives the key of one device from its enrollment group's: base64 in, base64 out, with a NUL after it. The
+ * registration id is used exactly as it is spelled. The text is a secret: wipe it with `dps_wipe`.
+ * `DPS_DERIVED_KEY_SIZE` bytes always do.
  *
- * For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+ * For factories and tests: whoever takes apart a device that holds its group's key can pretend to be every device of
+ * the group.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
  * `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -478,9 +485,10 @@ dps_result dps_derive_key(dps_span group_key,
 
 /**
  * Makes the token with which a device registers until `expires_unix_s`, seconds since 1970-01-01T00:00:00Z, from the
- * device's key in base64, with a NUL behind it. The token is a secret until then. `DPS_TOKEN_SIZE` bytes always do.
+ * device's key in base64, with a NUL after it. The token is a secret until then. `DPS_TOKEN_SIZE` bytes always
+ * suffice.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
  * `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -517,21 +525,21 @@ typedef struct dps_config {
     uint32_t deadline_ms;
     /** How long one request or one signature may take. Default: 30,000. */
     uint32_t request_timeout_ms;
-    /** The wait between polls when the service gives no hint. Default: 2,000. */
+    /** The wait between polls when the service sends no hint. Default: 2,000. */
     uint32_t poll_interval_ms;
-    /** The least wait before a poll, also when the service says "at once". Default: 1,000. */
+    /** The least wait before a poll, also when the service asks for none. Default: 1,000. */
     uint32_t minimum_spacing_ms;
     /** The life of a token. Default: an hour, or the deadline and ten minutes when that is longer. */
     uint32_t token_life_s;
     /** Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one. */
     uint32_t seed;
     /**
-     * Lets a registration over HTTPS learn the time from the service when `dps_registration_set_time` was not called: it
-     * first registers without a token, and takes the date of the refusal, unless that is before this time (seconds since
-     * 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a clock
-     * whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has expired.
-     * The time serves the tokens of this registration, which then live an hour at most; for that, a signature or a request
-     * may take 29.5 minutes at most. Default: never.
+     * Lets a registration over HTTPS learn the time from the service when `dps_registration_set_time` was not called:
+     * it first registers without a token, and takes the date of the refusal, unless that is before this time (seconds
+     * since 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a
+     * clock whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has
+     * expired. The time serves the tokens of this registration, which then live an hour at most; for that, a signature
+     * or a request may take 29.5 minutes at most. Default: never.
      */
     uint64_t earliest_unix_s;
     /** For hints: how many bytes the key has. Default: not known. */
@@ -549,7 +557,7 @@ typedef struct dps_config {
 /**
  * Fills in the defaults.
  *
- * Gives `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_config_default(dps_config *config);
@@ -557,7 +565,7 @@ dps_result dps_config_default(dps_config *config);
 /**
  * The least storage, in bytes, for a registration under these names.
  *
- * Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
+ * Returns `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -632,16 +640,18 @@ typedef struct dps_action {
 #endif
 
 /**
- * Storage, in bytes, that does for any id scope and registration id. `dps_registration_storage_size` tells the least
- * for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be kept.
+ * Storage, in bytes, that suffices for any id scope and registration id. `dps_registration_storage_size` returns the
+ * least for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be
+ * kept.
  */
 #define DPS_STORAGE_SIZE 1280
 
 /**
  * One device's registration, from the first request to the outcome.
  *
- * Opaque, in the caller's memory; may not be copied or moved. Made by one of the `dps_registration_init` functions; not
- * for use by two threads at once. It has no clock, opens no socket and holds no key: time, bytes and signatures come in.
+ * Opaque, in the caller's memory; may not be copied or moved. Made by one of the `dps_registration_init` functions;
+ * not for use by two threads at once. It has no clock, opens no socket and holds no key: time, bytes and signatures
+ * come in.
  */
 typedef struct dps_registration {
     /** Not for reading. */
@@ -652,7 +662,7 @@ typedef struct dps_registration {
  * Makes a machine that registers the device with a symmetric key. `storage` is the machine's until
  * `dps_registration_clear`, and wiped then.
  *
- * Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
+ * Returns `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
  * `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
  * `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` holds none.
  */
@@ -671,8 +681,8 @@ dps_result dps_registration_init_lookup(dps_registration *registration,
  * As `dps_registration_init`, for a machine that goes on from an operation which `dps_registration_write_operation`
  * saved. If the service has forgotten it, the device is registered afresh. `operation` is only read here.
  *
- * Gives also `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another endpoint,
- * id scope or registration id.
+ * Also returns `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another
+ * endpoint, id scope or registration id.
  */
 DPS_NODISCARD
 dps_result dps_registration_init_resumed(dps_registration *registration,
@@ -681,10 +691,11 @@ dps_result dps_registration_init_resumed(dps_registration *registration,
                                          dps_span operation);
 
 /**
- * Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it. Without
- * it, none can be made over MQTT; over HTTPS, the service is asked for it if `dps_config.earliest_unix_s` is set.
+ * Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it.
+ * Without it, none can be made over MQTT; over HTTPS, the service is asked for it if `dps_config.earliest_unix_s` is
+ * set.
  *
- * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_set_time(dps_registration *registration,
@@ -698,8 +709,8 @@ dps_result dps_registration_set_time(dps_registration *registration,
  * on, once, with a token that is signed by that time: poll it again. Otherwise `again` is set to false, and the
  * failure and its hints take the time into account.
  *
- * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the service
- * has not refused a token.
+ * Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the
+ * service has not refused a token.
  */
 DPS_NODISCARD
 dps_result dps_registration_correct_clock(dps_registration *registration,
@@ -716,7 +727,7 @@ bool dps_registration_is_time_learned(const dps_registration *registration);
 /**
  * The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
  *
- * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_poll(dps_registration *registration,
@@ -724,8 +735,8 @@ dps_result dps_registration_poll(dps_registration *registration,
                                  dps_action *action);
 
 /**
- * `DPS_ACTION_SIGN`: the bytes to sign; empty when no signature is awaited. Valid until the next call on the registration
- * that takes it as not const.
+ * `DPS_ACTION_SIGN`: the bytes to sign; empty when no signature is awaited. Valid until the next call on the
+ * registration that takes it as not const.
  */
 dps_span dps_registration_to_sign(const dps_registration *registration);
 
@@ -736,8 +747,8 @@ dps_span dps_registration_to_sign(const dps_registration *registration);
 dps_span dps_registration_token(const dps_registration *registration);
 
 /**
- * `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when no
- * reply is awaited.
+ * `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when
+ * no reply is awaited.
  */
 uint32_t dps_registration_token_generation(const dps_registration *registration);
 
@@ -745,10 +756,10 @@ uint32_t dps_registration_token_generation(const dps_registration *registration)
 dps_call dps_registration_call(const dps_registration *registration);
 
 /**
- * Takes the signature that was asked for under `id`.
+ * Passes on the signature that was asked for with this `id`.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
- * `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, when no signature is awaited with this id;
+ * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_signature(dps_registration *registration,
@@ -757,9 +768,9 @@ dps_result dps_registration_handle_signature(dps_registration *registration,
                                              const dps_signature *signature);
 
 /**
- * Takes word that there will be no signature; the registration ends with it.
+ * Ends the registration because there will be no signature.
  *
- * Gives the same as `dps_registration_handle_signature`.
+ * Returns the same as `dps_registration_handle_signature`.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_sign_error(dps_registration *registration,
@@ -767,9 +778,9 @@ dps_result dps_registration_handle_sign_error(dps_registration *registration,
                                               uint32_t id);
 
 /**
- * Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.
+ * Abandons what is pending, so that the next poll asks for it again: for a caller that lost track.
  *
- * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_abandon(dps_registration *registration);
@@ -777,17 +788,17 @@ dps_result dps_registration_abandon(dps_registration *registration);
 /**
  * Ends the registration now, unless it is over; its outcome is `DPS_ERROR_CANCELLED`.
  *
- * Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_cancel(dps_registration *registration);
 
 /**
- * Writes the operation under way, with a NUL behind it: one line without a secret. Store it, and a restarted device
+ * Writes the operation under way, with a NUL after it: one line without a secret. Store it, and a restarted device
  * goes on from it by `dps_registration_init_resumed`.
  *
- * Gives `DPS_ERROR_MISUSE` when there is none; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`;
- * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_MISUSE` when no operation is under way; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would
+ * do in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_write_operation(const dps_registration *registration,
@@ -805,18 +816,21 @@ void dps_registration_clear(dps_registration *registration);
 /** The size of a `dps_tpm`, in words of 8 bytes. */
 #define DPS_TPM_WORDS 6
 
-/** A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by `dps_tpm_init`. */
+/**
+ * A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by
+ * `dps_tpm_init`.
+ */
 typedef struct dps_tpm {
     /** Not for reading. */
     uint64_t opaque[DPS_TPM_WORDS];
 } dps_tpm;
 
 /**
- * Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and of
- * its storage root key, under which it imports what the service sends. Both must stay as they are, and `tpm` itself, until
- * the `dps_registration_clear` of a registration with it.
+ * Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and
+ * of its storage root key, under which it imports what the service sends. Both must stay as they are, and `tpm`
+ * itself, until the `dps_registration_clear` of a registration with it.
  *
- * Gives `DPS_ERROR_INVALID_ARGUMENT`, also when a key is empty. Then `tpm` holds none.
+ * Returns `DPS_ERROR_INVALID_ARGUMENT`, also when a key is empty. Then `tpm` is not an object.
  */
 DPS_NODISCARD
 dps_result dps_tpm_init(dps_tpm *tpm,
@@ -825,10 +839,10 @@ dps_result dps_tpm_init(dps_tpm *tpm,
 
 /**
  * As `dps_registration_init`, for a device that proves who it is by its TPM. HTTPS only. The first request carries no
- * token; the service's 401 holds a challenge, which `DPS_ACTION_ACTIVATE` asks to be activated; tokens are then signed with
- * the key that it held.
+ * token; the service's 401 holds a challenge, which `DPS_ACTION_ACTIVATE` asks to be activated; tokens are then signed
+ * with the key that it held.
  *
- * Gives also `DPS_ERROR_INVALID_OBJECT` for a `tpm` that holds none.
+ * Also returns `DPS_ERROR_INVALID_OBJECT` for a `tpm` that is not an object.
  */
 DPS_NODISCARD
 dps_result dps_registration_init_tpm(dps_registration *registration,
@@ -837,9 +851,9 @@ dps_result dps_registration_init_tpm(dps_registration *registration,
                                      dps_buffer storage);
 
 /**
- * `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed over
- * in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no activation is
- * awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
+ * `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed
+ * over in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no
+ * activation is awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
  */
 dps_span dps_registration_challenge(const dps_registration *registration,
                                     dps_buffer buffer);
@@ -852,10 +866,10 @@ dps_span dps_registration_hub_key(const dps_registration *registration,
                                   dps_buffer buffer);
 
 /**
- * Takes word that the challenge was activated: from now on, sign with the key that it held.
+ * Continues after the challenge was activated: from now on, sign with the key that it held.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no activation is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
- * `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, when no activation is awaited with this id;
+ * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_activation(dps_registration *registration,
@@ -863,9 +877,9 @@ dps_result dps_registration_handle_activation(dps_registration *registration,
                                               uint32_t id);
 
 /**
- * Takes word that the challenge was not activated; the registration ends with it.
+ * Ends the registration because the challenge was not activated.
  *
- * Gives the same as `dps_registration_handle_activation`.
+ * Returns the same as `dps_registration_handle_activation`.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_activate_error(dps_registration *registration,
@@ -875,13 +889,14 @@ dps_result dps_registration_handle_activate_error(dps_registration *registration
 /* Failures of the link ------------------------------------------------------- */
 
 /**
- * Takes word that there will be no reply to the request under `id`. `error` is what went wrong: a `DPS_ERROR_*` of the
+ * Ends the request with this `id` without a reply. `error` is what went wrong: a `DPS_ERROR_*` of the
  * link, such as `DPS_ERROR_CONNECTION_CUT`; the machine decides whether to try again. `detail` is the return code of
- * CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do with
- * `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
+ * CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do
+ * with `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
- * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link returns, and for a return code or a status that none is.
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited with this id; `DPS_ERROR_INVALID_OBJECT`;
+ * `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link returns, and for a return code or a status that none
+ * is.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_link_error(dps_registration *registration,
@@ -948,14 +963,14 @@ DPS_NODISCARD
 dps_result dps_registration_result(const dps_registration *registration);
 
 /**
- * How far the device's registration is: `DPS_STATUS_ASSIGNED` after a registration that succeeded; what the record tells
+ * How far the device's registration is: `DPS_STATUS_ASSIGNED` after a registration that succeeded; what the record has
  * after a lookup.
  */
 dps_status dps_registration_status(const dps_registration *registration);
 
 /**
- * The hub's host name. Like every span of the outcome, it points into the registration's storage until the next call on
- * the registration that takes it as not const, and is empty where the service told none.
+ * The hub's host name. Like every span of the outcome, it points into the registration's storage until the next call
+ * on the registration that takes it as not const, and is empty where the service sent none.
  */
 dps_span dps_registration_assigned_hub(const dps_registration *registration);
 
@@ -996,7 +1011,10 @@ dps_span dps_registration_message(const dps_registration *registration);
 /** After a failure: when the service noted the error, ISO 8601. */
 dps_span dps_registration_timestamp(const dps_registration *registration);
 
-/** After a failure: seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far. */
+/**
+ * After a failure: seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where
+ * far.
+ */
 int64_t dps_registration_clock_skew_s(const dps_registration *registration);
 
 /** After a failure for want of space: the size in bytes that would have done. */
@@ -1008,7 +1026,7 @@ dps_reply_problem dps_registration_reply_problem(const dps_registration *registr
 /**
  * The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
  *
- * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
+ * Returns `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
  * `DPS_ERROR_INVALID_OBJECT`.
  */
 DPS_NODISCARD
@@ -1028,8 +1046,8 @@ dps_result dps_registration_hint(const dps_registration *registration,
 #define DPS_MQTT_TOPIC_SIZE 208
 
 /**
- * A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of that
- * and 12.
+ * A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of
+ * that and 12.
  */
 #define DPS_MQTT_PAYLOAD_SIZE 152
 
@@ -1037,11 +1055,11 @@ dps_result dps_registration_hint(const dps_registration *registration,
 #define DPS_MQTT_HUB_USER_NAME_SIZE 624
 
 /**
- * Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
- * the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
- * is the same before, between and after requests.
+ * Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
+ * of the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+ * the first request. The user name is the same before, between and after requests.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -1051,11 +1069,11 @@ dps_result dps_mqtt_write_user_name(const dps_registration *registration,
                                     size_t *length);
 
 /**
- * Writes the user name of CONNECT to the assigned hub, with a NUL behind it. The client id is `device_id`, the password a
- * token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+ * Writes the user name of CONNECT to the assigned hub, with a NUL after it. The client id is `device_id`, the password
+ * a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
- * `hub` or `device_id` is empty.
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
+ * when `hub` or `device_id` is empty.
  */
 DPS_NODISCARD
 dps_result dps_mqtt_write_hub_user_name(dps_span hub,
@@ -1065,10 +1083,11 @@ dps_result dps_mqtt_write_hub_user_name(dps_span hub,
                                         size_t *length);
 
 /**
- * Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
+ * Writes the topic to publish the request to, with a NUL after it. Publish with QoS 1.
  *
- * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup or the time,
- * which MQTT does not have: pass it to `dps_registration_handle_link_error`; otherwise the same as `dps_mqtt_write_user_name`.
+ * Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup or the
+ * time, which MQTT does not have: pass it to `dps_registration_handle_link_error`; otherwise the same as
+ * `dps_mqtt_write_user_name`.
  */
 DPS_NODISCARD
 dps_result dps_mqtt_write_topic(const dps_registration *registration,
@@ -1076,9 +1095,9 @@ dps_result dps_mqtt_write_topic(const dps_registration *registration,
                                 size_t *length);
 
 /**
- * Writes the payload to publish, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+ * Writes the payload to publish, with a NUL after it that `length` does not count; it is empty for `DPS_CALL_STATUS`.
  *
- * Gives `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
+ * Returns `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
  */
 DPS_NODISCARD
 dps_result dps_mqtt_write_payload(const dps_registration *registration,
@@ -1086,10 +1105,10 @@ dps_result dps_mqtt_write_payload(const dps_registration *registration,
                                   size_t *length);
 
 /**
- * Takes a message that was received: the reply to the pending request, if its topic says so. `payload` is changed where
- * it stands; the custom payload of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+ * Passes on a message that was received: the reply to the pending request, if its topic names it. `payload` is changed
+ * in place; the custom payload of the outcome stays in it. A reply that cannot be read counts as a failed request.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
  * `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -1103,15 +1122,15 @@ dps_result dps_registration_handle_mqtt(dps_registration *registration,
 
 /* MQTT by hand --------------------------------------------------------------- */
 
-/** What a reply to a request over MQTT tells. Spans point into the payload that was read; what there is not is empty, or 0. */
+/** What a reply to a request over MQTT has. Spans point into the payload that was read; a missing value is empty, or 0. */
 typedef struct dps_wire_reply {
     /** The number of the request that is answered. Ignore a reply to a request that is not pending. */
     uint32_t request_id;
     /** The number in the topic, 100 to 599: the status that HTTP would have. */
     uint32_t http_status;
-    /** How long to wait before the next request, when the service tells it. */
+    /** How long to wait before the next request, when the service sends a hint. */
     uint32_t retry_after_ms;
-    /** How far the registration is; `DPS_STATUS_UNKNOWN` also when the reply does not tell it, as an error does not. */
+    /** How far the registration is; `DPS_STATUS_UNKNOWN` also when the reply has no status, as an error has none. */
     dps_status status;
     /** The service's six-digit code of an error. */
     uint32_t service_code;
@@ -1134,12 +1153,12 @@ typedef struct dps_wire_reply {
 } dps_wire_reply;
 
 /**
- * Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
- * `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
- * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty, and is
- * percent-encoded.
+ * Writes the user name of CONNECT, with a NUL after it: `dps_mqtt_write_user_name` without a registration.
+ * `DPS_MQTT_USER_NAME_SIZE` bytes always suffice. The client id is the registration id, the password a token for
+ * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
+ * empty, and is percent-encoded.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
  * `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -1150,12 +1169,12 @@ dps_result dps_wire_write_user_name(dps_span id_scope,
                                     size_t *length);
 
 /**
- * Writes the topic to publish a request to, with a NUL behind it. Publish with QoS 1. `request_id` comes back in the reply.
- * `operation_id` is empty to register, and as the reply told it to ask how that registration is getting on. Then the
- * message to publish is empty. `DPS_MQTT_TOPIC_SIZE` always does.
+ * Writes the topic to publish a request to, with a NUL after it. Publish with QoS 1. `request_id` comes back in the
+ * reply. `operation_id` is empty to register, or the one of a reply, to ask for the status of that registration. Then
+ * the message to publish is empty. `DPS_MQTT_TOPIC_SIZE` bytes always suffice.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
- * `operation_id` has other characters than the service's.
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
+ * when `operation_id` has other characters than the service's.
  */
 DPS_NODISCARD
 dps_result dps_wire_write_topic(uint32_t request_id,
@@ -1164,11 +1183,11 @@ dps_result dps_wire_write_topic(uint32_t request_id,
                                 size_t *length);
 
 /**
- * Writes the message to publish to register, followed by a NUL that `length` does not count. `payload` is a JSON object for the
- * allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON. `DPS_MQTT_PAYLOAD_SIZE`
- * always does without; else add the length of `payload` and 12.
+ * Writes the message to publish to register, followed by a NUL that `length` does not count. `payload` is a JSON
+ * object for the allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON.
+ * `DPS_MQTT_PAYLOAD_SIZE` bytes always suffice without; else add the length of `payload` and 12.
  *
- * Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_REGISTRATION_ID`,
+ * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_REGISTRATION_ID`,
  * `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -1178,11 +1197,11 @@ dps_result dps_wire_write_payload(dps_span registration_id,
                                   size_t *length);
 
 /**
- * Reads a message that was received: the reply to a request. `payload` is changed where it stands; the spans of `reply`
+ * Reads a message that was received: the reply to a request. `payload` is changed in place; the spans of `reply`
  * hold until it is used otherwise. Names that are not those of a hub, a device or an operation are refused: what is in
  * `assigned_hub`, `device_id`, `substatus` and `operation_id` can go into a URI, a connection string or a topic.
  *
- * Gives `DPS_ERROR_MISUSE` for a message with another topic (ignore it); `DPS_ERROR_INVALID_REPLY` when the service
+ * Returns `DPS_ERROR_MISUSE` for a message with another topic (ignore it); `DPS_ERROR_INVALID_REPLY` when the service
  * accepted the request and the payload is not a reply that can be used; `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
@@ -1198,12 +1217,15 @@ dps_result dps_wire_read_reply(dps_span topic,
 /** A buffer that holds any target with its NUL, when the operation id has up to 128 bytes. */
 #define DPS_HTTP_TARGET_SIZE 960
 
-/** A buffer that holds any body with its NUL, when the configuration has no payload; else add the length of that and 12. */
+/**
+ * A buffer that holds any body with its NUL, when the configuration has no payload; else add the length of that and
+ * 12.
+ */
 #define DPS_HTTP_BODY_SIZE 160
 
 /**
- * A buffer that holds any whole request with its NUL, when `user_agent` has up to 64 bytes and the configuration has no
- * payload; else add the length of that and 20.
+ * A buffer that holds any whole request with its NUL, when `user_agent` has up to 64 bytes and the configuration has
+ * no payload; else add the length of that and 20.
  */
 #define DPS_HTTP_REQUEST_SIZE 2304
 
@@ -1229,15 +1251,15 @@ typedef struct dps_http_progress {
     bool close;
 } dps_http_progress;
 
-/** The method of the request that is to be sent, such as `PUT`; empty when there is none. A constant. */
+/** The method of the request that is to be sent, such as `PUT`; empty when no request is pending. A constant. */
 dps_span dps_http_method(const dps_registration *registration);
 
 /**
- * Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the
+ * Writes the target of the request, path and query, with a NUL after it. To be sent along are `Authorization` with the
  * token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
  *
- * Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in
- * `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ * Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do
+ * in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
 dps_result dps_http_write_target(const dps_registration *registration,
@@ -1245,9 +1267,9 @@ dps_result dps_http_write_target(const dps_registration *registration,
                                  size_t *length);
 
 /**
- * Writes the body of the request, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+ * Writes the body of the request, with a NUL after it that `length` does not count; it is empty for `DPS_CALL_STATUS`.
  *
- * Gives the same as `dps_http_write_target`.
+ * Returns the same as `dps_http_write_target`.
  */
 DPS_NODISCARD
 dps_result dps_http_write_body(const dps_registration *registration,
@@ -1255,10 +1277,11 @@ dps_result dps_http_write_body(const dps_registration *registration,
                                size_t *length);
 
 /**
- * Writes the whole request, head and body, with a NUL behind it that is no part of it. It holds the token: wipe it
- * after sending.
+ * Writes the whole request, head and body, with a NUL after it that `length` does not count. It holds the token: wipe
+ * it after sending.
  *
- * Gives the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` is no header's value.
+ * Returns the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` cannot be the value
+ * of a header.
  */
 DPS_NODISCARD
 dps_result dps_http_write_request(const dps_registration *registration,
@@ -1267,11 +1290,11 @@ dps_result dps_http_write_request(const dps_registration *registration,
                                   size_t *length);
 
 /**
- * Takes the reply to the request under `id` from an HTTP library. `body` is changed where it stands; the custom payload
- * of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+ * Passes on the reply to the request with this `id`, read by an HTTP library. `body` is changed in place; the custom
+ * payload of the outcome stays in it. A reply that cannot be read counts as a failed request.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
- * `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited with this id; `DPS_ERROR_INVALID_OBJECT`;
+ * `DPS_ERROR_INVALID_ARGUMENT`, also for a status that HTTP does not have.
  */
 DPS_NODISCARD
 dps_result dps_registration_handle_http(dps_registration *registration,
@@ -1281,12 +1304,12 @@ dps_result dps_registration_handle_http(dps_registration *registration,
                                         dps_buffer body);
 
 /**
- * Takes what has come so far of the reply to the request under `id`: `received` bytes at the start of `buffer`. `ended`
- * says that the server has closed the connection and nothing more will come. While `progress->complete` is false, read
- * more behind those bytes and call again; then the machine has taken the reply, or the reason why it cannot be read.
- * `buffer` is changed then; the custom payload of the outcome stays in it.
+ * Passes on what was received so far of the reply to the request with this `id`: `received` bytes at the start of
+ * `buffer`. `ended` means that the server has closed the connection and nothing more will come. While
+ * `progress->complete` is false, read more after those bytes and call again; then the reply was read, or the reason
+ * why it cannot be. `buffer` is changed then; the custom payload of the outcome stays in it.
  *
- * Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
+ * Returns `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited with this id; `DPS_ERROR_INVALID_OBJECT`;
  * `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
  */
 DPS_NODISCARD

@@ -32,20 +32,20 @@ pub struct dps_config {
     pub deadline_ms: u32,
     /// How long one request or one signature may take. Default: 30,000.
     pub request_timeout_ms: u32,
-    /// The wait between polls when the service gives no hint. Default: 2,000.
+    /// The wait between polls when the service sends no hint. Default: 2,000.
     pub poll_interval_ms: u32,
-    /// The least wait before a poll, also when the service says "at once". Default: 1,000.
+    /// The least wait before a poll, also when the service asks for none. Default: 1,000.
     pub minimum_spacing_ms: u32,
     /// The life of a token. Default: an hour, or the deadline and ten minutes when that is longer.
     pub token_life_s: u32,
     /// Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one.
     pub seed: u32,
-    /// Lets a registration over HTTPS learn the time from the service when `dps_registration_set_time` was not called: it
-    /// first registers without a token, and takes the date of the refusal, unless that is before this time (seconds since
-    /// 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a clock
-    /// whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has expired.
-    /// The time serves the tokens of this registration, which then live an hour at most; for that, a signature or a request
-    /// may take 29.5 minutes at most. Default: never.
+    /// Lets a registration over HTTPS learn the time from the service when `dps_registration_set_time` was not called:
+    /// it first registers without a token, and takes the date of the refusal, unless that is before this time (seconds
+    /// since 1970-01-01T00:00:00Z, such as the time of the build) or more than 20 years after it. For devices without a
+    /// clock whose TLS decides by other means what to trust: without the time, nobody can tell that a certificate has
+    /// expired. The time serves the tokens of this registration, which then live an hour at most; for that, a signature
+    /// or a request may take 29.5 minutes at most. Default: never.
     pub earliest_unix_s: u64,
     /// For hints: how many bytes the key has. Default: not known.
     pub key_length: u32,
@@ -62,7 +62,7 @@ unsafe impl Input for dps_config {}
 
 /// Fills in the defaults.
 ///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_INVALID_ARGUMENT`.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_config_default_abi_1"))]
 pub unsafe extern "C" fn dps_config_default(config: *mut dps_config) -> dps_result {
     // SAFETY: as the caller promises.
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn dps_config_default(config: *mut dps_config) -> dps_resu
 
 /// The least storage, in bytes, for a registration under these names.
 ///
-/// Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
+/// Returns `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`;
 /// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_storage_size(config: *const dps_config, size: *mut usize) -> dps_result {

@@ -1,4 +1,5 @@
-//! Keys and tokens as text, for firmware with a state machine of its own: each function stands alone and needs no object.
+//! Keys and tokens as text, for firmware with a state machine of its own: each function is independent and needs no
+//! object.
 
 use dps_core::credentials::SasToken;
 use dps_core::limits::SIGNATURE_TEXT;
@@ -13,13 +14,14 @@ pub const DPS_DERIVED_KEY_SIZE: usize = 45;
 
 const _: () = assert!(DPS_DERIVED_KEY_SIZE == SIGNATURE_TEXT + 1);
 
-/// Derives the key of one device from its enrollment group's: base64 in, base64 out, with a NUL behind it. The registration
-/// id is used exactly as it is spelled. The text is a secret: wipe it with `dps_wipe`. `DPS_DERIVED_KEY_SIZE` bytes always
-/// do.
+/// Derives the key of one device from its enrollment group's: base64 in, base64 out, with a NUL after it. The
+/// registration id is used exactly as it is spelled. The text is a secret: wipe it with `dps_wipe`.
+/// `DPS_DERIVED_KEY_SIZE` bytes always do.
 ///
-/// For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+/// For factories and tests: whoever takes apart a device that holds its group's key can pretend to be every device of
+/// the group.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
 /// `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_derive_key(
@@ -42,9 +44,10 @@ pub unsafe extern "C" fn dps_derive_key(
 }
 
 /// Makes the token with which a device registers until `expires_unix_s`, seconds since 1970-01-01T00:00:00Z, from the
-/// device's key in base64, with a NUL behind it. The token is a secret until then. `DPS_TOKEN_SIZE` bytes always do.
+/// device's key in base64, with a NUL after it. The token is a secret until then. `DPS_TOKEN_SIZE` bytes always
+/// suffice.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_KEY`,
 /// `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_sas_make(

@@ -13,10 +13,11 @@ use crate::result::{Refused, done, dps_result};
 pub const DPS_HTTPS_PORT: u16 = 443;
 /// A buffer that holds any target with its NUL, when the operation id has up to 128 bytes.
 pub const DPS_HTTP_TARGET_SIZE: usize = 960;
-/// A buffer that holds any body with its NUL, when the configuration has no payload; else add the length of that and 12.
+/// A buffer that holds any body with its NUL, when the configuration has no payload; else add the length of that and
+/// 12.
 pub const DPS_HTTP_BODY_SIZE: usize = 160;
-/// A buffer that holds any whole request with its NUL, when `user_agent` has up to 64 bytes and the configuration has no
-/// payload; else add the length of that and 20.
+/// A buffer that holds any whole request with its NUL, when `user_agent` has up to 64 bytes and the configuration has
+/// no payload; else add the length of that and 20.
 pub const DPS_HTTP_REQUEST_SIZE: usize = 2304;
 
 /// What of a reply's head matters. Spans hold the values of headers as they came; empty without the header.
@@ -47,7 +48,7 @@ pub struct dps_http_progress {
     pub close: bool,
 }
 
-/// The method of the request that is to be sent, such as `PUT`; empty when there is none. A constant.
+/// The method of the request that is to be sent, such as `PUT`; empty when no request is pending. A constant.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
@@ -55,11 +56,11 @@ pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) 
     call.map_or(dps_span::EMPTY, |call| dps_span::of(http::method(&call)))
 }
 
-/// Writes the target of the request, path and query, with a NUL behind it. To be sent along are `Authorization` with the
+/// Writes the target of the request, path and query, with a NUL after it. To be sent along are `Authorization` with the
 /// token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
 ///
-/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in
-/// `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do
+/// in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_http_write_target(
     registration: *const dps_registration,
@@ -76,9 +77,9 @@ pub unsafe extern "C" fn dps_http_write_target(
     done(write())
 }
 
-/// Writes the body of the request, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+/// Writes the body of the request, with a NUL after it that `length` does not count; it is empty for `DPS_CALL_STATUS`.
 ///
-/// Gives the same as `dps_http_write_target`.
+/// Returns the same as `dps_http_write_target`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_http_write_body(
     registration: *const dps_registration,
@@ -95,10 +96,11 @@ pub unsafe extern "C" fn dps_http_write_body(
     done(write())
 }
 
-/// Writes the whole request, head and body, with a NUL behind it that is no part of it. It holds the token: wipe it
-/// after sending.
+/// Writes the whole request, head and body, with a NUL after it that `length` does not count. It holds the token: wipe
+/// it after sending.
 ///
-/// Gives the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` is no header's value.
+/// Returns the same as `dps_http_write_target`; `DPS_ERROR_INVALID_ARGUMENT` also when `user_agent` cannot be the value
+/// of a header.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_http_write_request(
     registration: *const dps_registration,
@@ -119,11 +121,11 @@ pub unsafe extern "C" fn dps_http_write_request(
     done(write())
 }
 
-/// Takes the reply to the request under `id` from an HTTP library. `body` is changed where it stands; the custom payload
-/// of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+/// Passes on the reply to the request with this `id`, read by an HTTP library. `body` is changed in place; the custom
+/// payload of the outcome stays in it. A reply that cannot be read counts as a failed request.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
-/// `DPS_ERROR_INVALID_ARGUMENT`, also for a status that is none.
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited with this id; `DPS_ERROR_INVALID_OBJECT`;
+/// `DPS_ERROR_INVALID_ARGUMENT`, also for a status that HTTP does not have.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_http(
     registration: *mut dps_registration,
@@ -149,12 +151,12 @@ pub unsafe extern "C" fn dps_registration_handle_http(
     done(handle())
 }
 
-/// Takes what has come so far of the reply to the request under `id`: `received` bytes at the start of `buffer`. `ended`
-/// says that the server has closed the connection and nothing more will come. While `progress->complete` is false, read
-/// more behind those bytes and call again; then the machine has taken the reply, or the reason why it cannot be read.
-/// `buffer` is changed then; the custom payload of the outcome stays in it.
+/// Passes on what was received so far of the reply to the request with this `id`: `received` bytes at the start of
+/// `buffer`. `ended` means that the server has closed the connection and nothing more will come. While
+/// `progress->complete` is false, read more after those bytes and call again; then the reply was read, or the reason
+/// why it cannot be. `buffer` is changed then; the custom payload of the outcome stays in it.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited with this id; `DPS_ERROR_INVALID_OBJECT`;
 /// `DPS_ERROR_INVALID_ARGUMENT`, also when `received` is more than the buffer has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_receive_http(
@@ -193,7 +195,7 @@ fn awaited(machine: &Machine, id: u32) -> Result<(), Misuse> {
     machine.awaited().filter(|awaited| awaited.get() == id).map(|_| ()).ok_or(Misuse)
 }
 
-/// Takes a reply that a codec has read, or the reason why it could not.
+/// Passes on a reply that a codec has read, or the reason why it could not.
 fn hand_over(
     machine: &mut Machine,
     now_ms: u64,

@@ -41,7 +41,7 @@ impl Object for dps_key {
 
 /// Reads a key as the service shows it: base64, padding optional, nothing before or after it.
 ///
-/// Gives `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
+/// Returns `DPS_ERROR_INVALID_KEY` when it is anything else, or has fewer than 16 or more than 64 bytes;
 /// `DPS_ERROR_INVALID_ARGUMENT`. Then `key` holds none: a key that was there is wiped.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_base64_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span) -> dps_result {
@@ -49,10 +49,10 @@ pub unsafe extern "C" fn dps_key_from_base64(key: *mut dps_key, base64: dps_span
     done(unsafe { make(key, Key::empty, |key| good(key.read_base64(bytes(base64)?))) })
 }
 
-/// Takes a key's bytes as they are.
+/// Makes a key of its raw bytes.
 ///
-/// Gives `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then `key`
-/// holds none: a key that was there is wiped.
+/// Returns `DPS_ERROR_INVALID_KEY` when there are fewer than 16 or more than 64; `DPS_ERROR_INVALID_ARGUMENT`. Then
+/// `key` holds none: a key that was there is wiped.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_from_bytes_abi_1"))]
 pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) -> dps_result {
     // SAFETY: as the caller promises.
@@ -61,10 +61,11 @@ pub unsafe extern "C" fn dps_key_from_bytes(key: *mut dps_key, raw: dps_span) ->
 
 /// Derives the key of one device from its enrollment group's. The registration id is used exactly as it is spelled.
 ///
-/// For factories and tests: a device that holds its group's key gives whoever takes it apart every device of the group.
+/// For factories and tests: whoever takes apart a device that holds its group's key can pretend to be every device of
+/// the group.
 ///
-/// Gives `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; then `device` holds
-/// none. `DPS_ERROR_INVALID_ARGUMENT` also when `device` is `group`, which is unchanged then.
+/// Returns `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; then `device`
+/// holds none. `DPS_ERROR_INVALID_ARGUMENT` also when `device` is `group`, which is unchanged then.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_key_derive_abi_1"))]
 pub unsafe extern "C" fn dps_key_derive(
     group: *const dps_key,
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn dps_key_derive(
 
 /// HMAC-SHA256 of `message`: the answer to `DPS_ACTION_SIGN` where the key is in memory.
 ///
-/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_key_sign(
     key: *const dps_key,
@@ -104,9 +105,10 @@ pub unsafe extern "C" fn dps_key_sign(
     done(sign())
 }
 
-/// Writes the key as base64, with a NUL behind it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` always does.
+/// Writes the key as base64, with a NUL after it. The text is as secret as the key. `DPS_KEY_TEXT_SIZE` bytes always
+/// suffice.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
 /// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_key_write_base64(key: *const dps_key, out: dps_buffer, length: *mut usize) -> dps_result {
@@ -124,7 +126,7 @@ fn good(read: bool) -> Outcome<()> {
     if read { Ok(()) } else { Err(ErrorCode::InvalidKey.into()) }
 }
 
-/// Wipes a key; from then on it is none. Null, and memory that holds no key, do no harm.
+/// Wipes a key, which is no longer an object then. Null, and memory without a key, are ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_key_wipe(key: *mut dps_key) {
     // SAFETY: as the caller promises.

@@ -6,13 +6,14 @@ use crate::memory::value_mut;
 use crate::registration::dps_registration;
 use crate::result::{Refused, done, dps_result, number};
 
-/// Takes word that there will be no reply to the request under `id`. `error` is what went wrong: a `DPS_ERROR_*` of the
+/// Ends the request with this `id` without a reply. `error` is what went wrong: a `DPS_ERROR_*` of the
 /// link, such as `DPS_ERROR_CONNECTION_CUT`; the machine decides whether to try again. `detail` is the return code of
-/// CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do with
-/// `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
+/// CONNACK with `DPS_ERROR_MQTT_REFUSED`, the proxy's status with `DPS_ERROR_PROXY_REFUSED`, the size that would do
+/// with `DPS_ERROR_REPLY_TOO_LARGE` and `DPS_ERROR_REQUEST_TOO_LARGE`, and 0 otherwise or where it is not known.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited under this id; `DPS_ERROR_INVALID_OBJECT`;
-/// `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link returns, and for a return code or a status that none is.
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, when no reply is awaited with this id; `DPS_ERROR_INVALID_OBJECT`;
+/// `DPS_ERROR_INVALID_ARGUMENT`, also for a number that no link returns, and for a return code or a status that none
+/// is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_link_error(
     registration: *mut dps_registration,

@@ -1,6 +1,6 @@
 //! The caller's memory: spans, buffers, objects. The one way by which a pointer becomes a reference.
 //!
-//! What can be checked is checked here: null, alignment, impossible lengths, text that is no UTF-8, an object that was
+//! What can be checked is checked here: null, alignment, impossible lengths, text that is not UTF-8, an object that was
 //! not made, a registration that was copied. That a pointer that is not null points to memory of the caller's, and that
 //! no other thread uses it meanwhile, is the caller's promise.
 
@@ -13,8 +13,8 @@ use crate::result::{Outcome, Refused};
 
 /// Bytes to read: `len` bytes at `ptr`. Text needs no NUL at its end. `ptr` may be null when `len` is 0.
 ///
-/// A span that the library gives points into memory of the caller's or into constants; each comment says for how long.
-/// To print one: `printf("%.*s", (int)span.len, span.ptr)`.
+/// A span that the library returns points into memory of the caller's or into constants; each comment says for how
+/// long. To print one: `printf("%.*s", (int)span.len, span.ptr)`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_span {
@@ -34,7 +34,8 @@ pub struct dps_buffer {
     pub len: usize,
 }
 
-/// The span of a text that ends with a NUL, which is left out. Null gives the empty span. Lives as long as the text.
+/// The span of a string that ends with a NUL, which is left out. Null becomes the empty span. Lives as long as the
+/// string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_span_of(text: *const core::ffi::c_char) -> dps_span {
     let mut len = 0;
@@ -112,7 +113,7 @@ pub(crate) unsafe fn buffer<'a>(buffer: dps_buffer) -> Outcome<&'a mut [u8]> {
 /// It is the caller's to write to for `'a`.
 pub(crate) unsafe fn output<'a, T>(place: *mut T) -> Outcome<&'a mut MaybeUninit<T>> {
     usable(place)?;
-    // SAFETY: neither null nor misaligned; what stands there is not read.
+    // SAFETY: neither null nor misaligned; what is there is not read.
     Ok(unsafe { &mut *place.cast() })
 }
 
@@ -146,7 +147,7 @@ pub(crate) trait Object: Sized {
     );
 }
 
-/// What stands in an object's memory. The seal of a bound object is made of its address.
+/// What is in an object's memory. The seal of a bound object is made of its address.
 #[repr(C)]
 pub(crate) struct Slot<V> {
     seal: usize,
@@ -158,7 +159,8 @@ fn seal<O: Object>(object: *const O) -> usize {
 }
 
 /// Makes an object in place: writes the value of `empty` into its memory, then calls `fill` on it. The memory holds no
-/// object until `fill` is done, and none after an error, when the value is dropped. What was there before is overwritten.
+/// object until `fill` is done, and none after an error, when the value is dropped. What was there before is
+/// overwritten.
 ///
 /// # Safety
 /// As [`output`].
@@ -178,7 +180,7 @@ pub(crate) unsafe fn make<O: Object>(
     made
 }
 
-/// As [`make`], with a value that is put together in its place: the reference says that it was.
+/// As [`make`], with a value that is built in place: the reference proves that it was.
 ///
 /// # Safety
 /// As [`output`].
@@ -213,7 +215,7 @@ unsafe fn unsealed<'a, O: Object>(object: *mut O) -> Outcome<&'a mut Slot<MaybeU
 pub(crate) unsafe fn value_mut<'a, O: Object>(object: *mut O) -> Outcome<&'a mut O::Value> {
     // SAFETY: promised on; the reference does not outlive the check.
     unsafe { value(object.cast_const())? };
-    // SAFETY: the seal says that a value was put there.
+    // SAFETY: the seal proves that a value was put there.
     Ok(unsafe { &mut (*object.cast::<Slot<O::Value>>()).value })
 }
 
@@ -224,7 +226,7 @@ pub(crate) unsafe fn value_mut<'a, O: Object>(object: *mut O) -> Outcome<&'a mut
 pub(crate) unsafe fn value<'a, O: Object>(object: *const O) -> Outcome<&'a O::Value> {
     // SAFETY: promised on; the seal is what comes first in the memory of an object.
     unsafe { check_seal(object.cast(), align_of::<O>(), seal(object))? };
-    // SAFETY: the seal says that a value was put there.
+    // SAFETY: the seal proves that a value was put there.
     Ok(unsafe { &(*object.cast::<Slot<O::Value>>()).value })
 }
 
@@ -257,7 +259,8 @@ pub(crate) unsafe fn clear<O: Object>(object: *mut O) {
 }
 
 /// Overwrites `length` bytes at `memory` with zeros in a way that no compiler removes: for a key's text, a signature, a
-/// token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no harm.
+/// token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no
+/// harm.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize) {
     if memory.is_null() {
@@ -269,8 +272,8 @@ pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize)
     }
 }
 
-/// Writes text with a NUL after it. Where it does not fit, `length` says what would do, and `out` holds an empty string
-/// and parts of the text after that.
+/// Writes text with a NUL after it. Where it does not fit, `length` is the size that would do, and `out` holds an empty
+/// string and parts of the text after that.
 ///
 /// # Safety
 /// As [`buffer`] and [`output`].

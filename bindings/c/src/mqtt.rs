@@ -15,8 +15,8 @@ pub const DPS_MQTT_PORT: u16 = 8883;
 pub const DPS_MQTT_USER_NAME_SIZE: usize = 456;
 /// A buffer that holds any topic with its NUL.
 pub const DPS_MQTT_TOPIC_SIZE: usize = 208;
-/// A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of that
-/// and 12.
+/// A buffer that holds any payload with its NUL, when the configuration has none of its own; else add the length of
+/// that and 12.
 pub const DPS_MQTT_PAYLOAD_SIZE: usize = 152;
 /// A buffer that holds any user name for a hub with its NUL, when `user_agent` has up to 64 bytes.
 pub const DPS_MQTT_HUB_USER_NAME_SIZE: usize = 624;
@@ -25,11 +25,11 @@ pub const DPS_MQTT_HUB_USER_NAME_SIZE: usize = 624;
 /// protocol").
 const HUB_API_VERSION: &str = "2021-04-12";
 
-/// Writes the user name of CONNECT, with a NUL behind it. The client id is the registration id, the password the token of
-/// the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. The user name
-/// is the same before, between and after requests.
+/// Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
+/// of the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+/// the first request. The user name is the same before, between and after requests.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
 /// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_user_name(
@@ -50,11 +50,11 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
     done(write())
 }
 
-/// Writes the user name of CONNECT to the assigned hub, with a NUL behind it. The client id is `device_id`, the password a
-/// token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+/// Writes the user name of CONNECT to the assigned hub, with a NUL after it. The client id is `device_id`, the password
+/// a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
-/// `hub` or `device_id` is empty.
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
+/// when `hub` or `device_id` is empty.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
     hub: dps_span,
@@ -85,10 +85,11 @@ pub unsafe extern "C" fn dps_mqtt_write_hub_user_name(
     done(write())
 }
 
-/// Writes the topic to publish the request to, with a NUL behind it. Publish with QoS 1.
+/// Writes the topic to publish the request to, with a NUL after it. Publish with QoS 1.
 ///
-/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup or the time,
-/// which MQTT does not have: pass it to `dps_registration_handle_link_error`; otherwise the same as `dps_mqtt_write_user_name`.
+/// Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_UNSUPPORTED_BY_TRANSPORT` for a lookup or the
+/// time, which MQTT does not have: pass it to `dps_registration_handle_link_error`; otherwise the same as
+/// `dps_mqtt_write_user_name`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_topic(
     registration: *const dps_registration,
@@ -110,9 +111,9 @@ pub unsafe extern "C" fn dps_mqtt_write_topic(
     done(write())
 }
 
-/// Writes the payload to publish, with a NUL behind it that is no part of it; it is empty for `DPS_CALL_STATUS`.
+/// Writes the payload to publish, with a NUL after it that `length` does not count; it is empty for `DPS_CALL_STATUS`.
 ///
-/// Gives `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
+/// Returns `DPS_ERROR_MISUSE` when no request is to be sent; otherwise the same as `dps_mqtt_write_user_name`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_mqtt_write_payload(
     registration: *const dps_registration,
@@ -130,10 +131,10 @@ pub unsafe extern "C" fn dps_mqtt_write_payload(
     done(write())
 }
 
-/// Takes a message that was received: the reply to the pending request, if its topic says so. `payload` is changed where
-/// it stands; the custom payload of the outcome stays in it. A reply that cannot be read is taken as one that failed.
+/// Passes on a message that was received: the reply to the pending request, if its topic names it. `payload` is changed
+/// in place; the custom payload of the outcome stays in it. A reply that cannot be read counts as a failed request.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, for a message that answers no pending request (ignore it);
 /// `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_mqtt(

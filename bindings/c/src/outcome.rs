@@ -77,7 +77,7 @@ pub unsafe extern "C" fn dps_registration_result(registration: *const dps_regist
     }))
 }
 
-/// How far the device's registration is: `DPS_STATUS_ASSIGNED` after a registration that succeeded; what the record tells
+/// How far the device's registration is: `DPS_STATUS_ASSIGNED` after a registration that succeeded; what the record has
 /// after a lookup.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_status(registration: *const dps_registration) -> dps_status {
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn dps_registration_status(registration: *const dps_regist
     unsafe { ended(registration) }.map_or(dps_status::DPS_STATUS_UNKNOWN, |ended| status(ended.status()))
 }
 
-/// The hub's host name. Like every span of the outcome, it points into the registration's storage until the next call on
-/// the registration that takes it as not const, and is empty where the service told none.
+/// The hub's host name. Like every span of the outcome, it points into the registration's storage until the next call
+/// on the registration that takes it as not const, and is empty where the service sent none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_assigned_hub(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
@@ -177,7 +177,8 @@ pub unsafe extern "C" fn dps_registration_timestamp(registration: *const dps_reg
     unsafe { text(registration, Kept::Timestamp) }
 }
 
-/// After a failure: seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
+/// After a failure: seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where
+/// far.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_clock_skew_s(registration: *const dps_registration) -> i64 {
     // SAFETY: as the caller promises.
@@ -224,7 +225,7 @@ pub(crate) fn reply_problem(problem: Option<ReplyProblem>) -> dps_reply_problem 
 
 /// The likely causes of a failure, the likeliest at `index` 0. Firmware that never calls it links none of the texts.
 ///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
+/// Returns `DPS_ERROR_INVALID_ARGUMENT` past the last; `DPS_ERROR_MISUSE` when the registration has not failed;
 /// `DPS_ERROR_INVALID_OBJECT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_hint(

@@ -20,14 +20,16 @@ pub const DPS_REGISTRATION_WORDS: usize = 39;
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "64")]
 pub const DPS_REGISTRATION_WORDS: usize = 96;
-/// Storage, in bytes, that does for any id scope and registration id. `dps_registration_storage_size` tells the least
-/// for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be kept.
+/// Storage, in bytes, that suffices for any id scope and registration id. `dps_registration_storage_size` returns the
+/// least for yours, which is about 650 for an id of 36 characters; more lets longer hub names and error messages be
+/// kept.
 pub const DPS_STORAGE_SIZE: usize = 1280;
 
 /// One device's registration, from the first request to the outcome.
 ///
-/// Opaque, in the caller's memory; may not be copied or moved. Made by one of the `dps_registration_init` functions; not
-/// for use by two threads at once. It has no clock, opens no socket and holds no key: time, bytes and signatures come in.
+/// Opaque, in the caller's memory; may not be copied or moved. Made by one of the `dps_registration_init` functions;
+/// not for use by two threads at once. It has no clock, opens no socket and holds no key: time, bytes and signatures
+/// come in.
 #[repr(C)]
 #[derive(Debug)]
 pub struct dps_registration {
@@ -48,7 +50,7 @@ impl Object for dps_registration {
 /// Makes a machine that registers the device with a symmetric key. `storage` is the machine's until
 /// `dps_registration_clear`, and wiped then.
 ///
-/// Gives `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
+/// Returns `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ENDPOINT`,
 /// `DPS_ERROR_INVALID_PAYLOAD`; `DPS_ERROR_STORAGE_TOO_SMALL` (see `dps_registration_storage_size`);
 /// `DPS_ERROR_INVALID_ARGUMENT`. Then `registration` holds none.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_abi_1"))]
@@ -80,8 +82,8 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
 /// As `dps_registration_init`, for a machine that goes on from an operation which `dps_registration_write_operation`
 /// saved. If the service has forgotten it, the device is registered afresh. `operation` is only read here.
 ///
-/// Gives also `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another endpoint,
-/// id scope or registration id.
+/// Also returns `DPS_ERROR_OPERATION_UNREADABLE`, and `DPS_ERROR_OPERATION_MISMATCH` when it belongs to another
+/// endpoint, id scope or registration id.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_resumed_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init_resumed(
     registration: *mut dps_registration,
@@ -126,10 +128,11 @@ pub(crate) unsafe fn init(
     unsafe { make_in(registration, build) }
 }
 
-/// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it. Without
-/// it, none can be made over MQTT; over HTTPS, the service is asked for it if `dps_config.earliest_unix_s` is set.
+/// Says what the wall time is: `unix_s` seconds since 1970-01-01T00:00:00Z at `now_ms`. Tokens made later go by it.
+/// Without it, none can be made over MQTT; over HTTPS, the service is asked for it if `dps_config.earliest_unix_s` is
+/// set.
 ///
-/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_set_time(
     registration: *mut dps_registration,
@@ -149,8 +152,8 @@ pub unsafe extern "C" fn dps_registration_set_time(
 /// on, once, with a token that is signed by that time: poll it again. Otherwise `again` is set to false, and the
 /// failure and its hints take the time into account.
 ///
-/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the service
-/// has not refused a token.
+/// Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`; `DPS_ERROR_MISUSE`, and changes nothing, when the
+/// service has not refused a token.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_correct_clock(
     registration: *mut dps_registration,
@@ -181,7 +184,7 @@ pub unsafe extern "C" fn dps_registration_is_time_learned(registration: *const d
 
 /// The next thing to do at `now_ms`, milliseconds on a clock that never goes back. Repeated calls are harmless.
 ///
-/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_poll(
     registration: *mut dps_registration,
@@ -197,8 +200,8 @@ pub unsafe extern "C" fn dps_registration_poll(
     done(poll())
 }
 
-/// `DPS_ACTION_SIGN`: the bytes to sign; empty when no signature is awaited. Valid until the next call on the registration
-/// that takes it as not const.
+/// `DPS_ACTION_SIGN`: the bytes to sign; empty when no signature is awaited. Valid until the next call on the
+/// registration that takes it as not const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_to_sign(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
@@ -214,8 +217,8 @@ pub unsafe extern "C" fn dps_registration_token(registration: *const dps_registr
     authorization.map_or(dps_span::EMPTY, |authorization| dps_span::of(authorization.token))
 }
 
-/// `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when no
-/// reply is awaited.
+/// `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when
+/// no reply is awaited.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_token_generation(registration: *const dps_registration) -> u32 {
     // SAFETY: as the caller promises.
@@ -236,10 +239,10 @@ pub unsafe extern "C" fn dps_registration_call(registration: *const dps_registra
     }
 }
 
-/// Takes the signature that was asked for under `id`.
+/// Passes on the signature that was asked for with this `id`.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when none is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
-/// `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, when no signature is awaited with this id;
+/// `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_signature(
     registration: *mut dps_registration,
@@ -255,9 +258,9 @@ pub unsafe extern "C" fn dps_registration_handle_signature(
     done(handle())
 }
 
-/// Takes word that there will be no signature; the registration ends with it.
+/// Ends the registration because there will be no signature.
 ///
-/// Gives the same as `dps_registration_handle_signature`.
+/// Returns the same as `dps_registration_handle_signature`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_sign_error(
     registration: *mut dps_registration,
@@ -283,9 +286,9 @@ pub(crate) unsafe fn answer(
     done(machine.and_then(|machine| Ok(handle(machine, Instant::from_millis(now_ms), RequestId::new(id))?)))
 }
 
-/// Takes back whatever is pending, so that it is asked for again at the next poll: for a caller that lost track.
+/// Abandons what is pending, so that the next poll asks for it again: for a caller that lost track.
 ///
-/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_abandon(registration: *mut dps_registration) -> dps_result {
     // SAFETY: as the caller promises.
@@ -295,7 +298,7 @@ pub unsafe extern "C" fn dps_registration_abandon(registration: *mut dps_registr
 
 /// Ends the registration now, unless it is over; its outcome is `DPS_ERROR_CANCELLED`.
 ///
-/// Gives `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_cancel(registration: *mut dps_registration) -> dps_result {
     // SAFETY: as the caller promises.
@@ -303,11 +306,11 @@ pub unsafe extern "C" fn dps_registration_cancel(registration: *mut dps_registra
     done(machine.map(Registration::cancel))
 }
 
-/// Writes the operation under way, with a NUL behind it: one line without a secret. Store it, and a restarted device
+/// Writes the operation under way, with a NUL after it: one line without a secret. Store it, and a restarted device
 /// goes on from it by `dps_registration_init_resumed`.
 ///
-/// Gives `DPS_ERROR_MISUSE` when there is none; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`;
-/// `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_MISUSE` when no operation is under way; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would
+/// do in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_write_operation(
     registration: *const dps_registration,

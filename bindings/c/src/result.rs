@@ -10,7 +10,7 @@ use dps_core::{ConfigError, ErrorCode, Family, Misuse, TooSmall, Verdict};
 use crate::memory::dps_span;
 
 /// `DPS_OK`, or a number of the error catalogue (`docs/errors.md`), as `DPS_ERROR_*` names them. Numbers are never
-/// changed and never used again; a newer library may give new ones.
+/// changed and never used again; a newer library may return new ones.
 pub type dps_result = i32;
 
 /// It worked.
@@ -20,7 +20,7 @@ pub(crate) const DPS_OK: dps_result = 0;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dps_family {
-    /// The number is none of the catalogue's.
+    /// The number is not in the catalogue.
     DPS_FAMILY_NONE = 0,
     /// The program: a call or an argument that no state allows.
     DPS_FAMILY_MISUSE = 1,
@@ -28,7 +28,7 @@ pub enum dps_family {
     DPS_FAMILY_CONFIGURATION = 2,
     /// This device: signer, file, buffer, clock, or who cancelled.
     DPS_FAMILY_LOCAL = 3,
-    /// The service answered, and said no.
+    /// The service answered and refused.
     DPS_FAMILY_SERVICE = 4,
     /// The way to the service: nothing usable came back.
     DPS_FAMILY_LINK = 5,
@@ -40,7 +40,7 @@ pub enum dps_family {
 pub enum dps_verdict {
     /// The same will fail again: something outside the device must change first.
     DPS_VERDICT_NEVER = 0,
-    /// It may work after a while; the outcome tells how long to wait first.
+    /// It may work after a while; `dps_registration_retry_after_ms` is how long to wait first.
     DPS_VERDICT_AFTER = 1,
     /// It can work once the caller changes what it passed in: a value, a buffer, the clock.
     DPS_VERDICT_RECONFIGURE = 2,
@@ -97,8 +97,8 @@ pub(crate) const fn number(code: ErrorCode) -> dps_result {
     code.number() as dps_result
 }
 
-/// Why a call did not do what it is for: a number of the catalogue. None is zero, so that an `Outcome<()>` is the result
-/// itself, and one with a reference is two registers.
+/// Why a call did not do what it is for: a number of the catalogue. None is zero, so that an `Outcome<()>` is the
+/// result itself, and one with a reference is two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(NonZero<dps_result>);
 
@@ -113,7 +113,7 @@ impl Refused {
     pub(crate) const fn new(code: ErrorCode) -> Self {
         match NonZero::new(number(code)) {
             Some(number) => Self(number),
-            // There is no such code; the type does not know.
+            // There is no such code, which the type does not show.
             None => Self(NonZero::<dps_result>::MAX),
         }
     }

@@ -1,4 +1,5 @@
-//! SAS tokens by hand: for a hub, or for who needs one without a registration. The machine makes its own.
+//! SAS tokens without a registration: for a hub, or for callers with a state machine of their own. A registration makes
+//! its own.
 
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{ByteStr, ErrorCode, IdScope, RegistrationId, UnixSeconds};
@@ -41,12 +42,12 @@ pub struct dps_sas {
 // SAFETY: numbers and spans, for which zero is valid.
 unsafe impl Input for dps_sas {}
 
-/// Writes a token without its signature into `out`, and says where in it the bytes to sign are. Sign those with the device's
-/// key, and finish the token with `dps_sas_finish`; until then `out` must stay as it is.
+/// Writes a token without its signature into `out`, and sets `to_sign` to the bytes to sign in it. Sign those with the
+/// device's key, and finish the token with `dps_sas_finish`; until then `out` must stay as it is.
 ///
-/// `DPS_TOKEN_SIZE` bytes always do.
+/// `DPS_TOKEN_SIZE` bytes always suffice.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`, when `out` holds parts of the token;
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `needed`, when `out` holds parts of the token;
 /// `DPS_ERROR_INVALID_ID_SCOPE`, `DPS_ERROR_INVALID_REGISTRATION_ID`; `DPS_ERROR_INVALID_ARGUMENT`, also for an unknown
 /// audience.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_sas_prepare_abi_1"))]
@@ -69,10 +70,10 @@ pub unsafe extern "C" fn dps_sas_prepare(
     done(prepare())
 }
 
-/// Makes the token in `out`, which must be as `dps_sas_prepare` left it, from the signature over the bytes to sign. The text
-/// is a secret until it expires, and holds until `out` is used otherwise.
+/// Makes the token in `out`, which must be as `dps_sas_prepare` left it, from the signature over the bytes to sign. The
+/// text is a secret until it expires, and holds until `out` is used otherwise.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when `out` is not as `dps_sas_prepare` left it, as after
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, when `out` is not as `dps_sas_prepare` left it, as after
 /// `dps_sas_finish`; `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_sas_finish(

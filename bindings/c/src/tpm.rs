@@ -1,4 +1,4 @@
-//! The attestation by a TPM: what the machine asks of the firmware's TPM library, and what it is told.
+//! The attestation by a TPM: what a registration asks of the firmware's TPM library, and the answers.
 
 use dps_core::{ActivateError, Tpm};
 
@@ -10,7 +10,8 @@ use crate::result::{Refused, done, dps_result};
 /// The size of a `dps_tpm`, in words of 8 bytes.
 pub const DPS_TPM_WORDS: usize = 6;
 
-/// A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by `dps_tpm_init`.
+/// A TPM 2.0, by its endorsement key. Opaque, in the caller's memory; may not be copied or moved. Made by
+/// `dps_tpm_init`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct dps_tpm {
@@ -24,11 +25,11 @@ impl Object for dps_tpm {
     const BOUND: bool = true;
 }
 
-/// Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and of
-/// its storage root key, under which it imports what the service sends. Both must stay as they are, and `tpm` itself, until
-/// the `dps_registration_clear` of a registration with it.
+/// Names a TPM by the public areas (`TPM2B_PUBLIC`) of its endorsement key, by which the service knows the device, and
+/// of its storage root key, under which it imports what the service sends. Both must stay as they are, and `tpm`
+/// itself, until the `dps_registration_clear` of a registration with it.
 ///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT`, also when a key is empty. Then `tpm` holds none.
+/// Returns `DPS_ERROR_INVALID_ARGUMENT`, also when a key is empty. Then `tpm` is not an object.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_tpm_init_abi_1"))]
 pub unsafe extern "C" fn dps_tpm_init(
     tpm: *mut dps_tpm,
@@ -49,10 +50,10 @@ pub unsafe extern "C" fn dps_tpm_init(
 }
 
 /// As `dps_registration_init`, for a device that proves who it is by its TPM. HTTPS only. The first request carries no
-/// token; the service's 401 holds a challenge, which `DPS_ACTION_ACTIVATE` asks to be activated; tokens are then signed with
-/// the key that it held.
+/// token; the service's 401 holds a challenge, which `DPS_ACTION_ACTIVATE` asks to be activated; tokens are then signed
+/// with the key that it held.
 ///
-/// Gives also `DPS_ERROR_INVALID_OBJECT` for a `tpm` that holds none.
+/// Also returns `DPS_ERROR_INVALID_OBJECT` for a `tpm` that is not an object.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_tpm_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init_tpm(
     registration: *mut dps_registration,
@@ -69,9 +70,9 @@ pub unsafe extern "C" fn dps_registration_init_tpm(
     done(unsafe { init(registration, config, storage, by_tpm) })
 }
 
-/// `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed over
-/// in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no activation is
-/// awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
+/// `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed
+/// over in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no
+/// activation is awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_challenge(
     registration: *const dps_registration,
@@ -107,10 +108,10 @@ unsafe fn key(
     }
 }
 
-/// Takes word that the challenge was activated: from now on, sign with the key that it held.
+/// Continues after the challenge was activated: from now on, sign with the key that it held.
 ///
-/// Gives `DPS_ERROR_MISUSE`, and changes nothing, when no activation is awaited under this id; `DPS_ERROR_INVALID_OBJECT`,
-/// `DPS_ERROR_INVALID_ARGUMENT`.
+/// Returns `DPS_ERROR_MISUSE`, and changes nothing, when no activation is awaited with this id;
+/// `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_activation(
     registration: *mut dps_registration,
@@ -121,9 +122,9 @@ pub unsafe extern "C" fn dps_registration_handle_activation(
     unsafe { answer(registration, now_ms, id, |machine, now, id| machine.handle_activation(now, id)) }
 }
 
-/// Takes word that the challenge was not activated; the registration ends with it.
+/// Ends the registration because the challenge was not activated.
 ///
-/// Gives the same as `dps_registration_handle_activation`.
+/// Returns the same as `dps_registration_handle_activation`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_handle_activate_error(
     registration: *mut dps_registration,

@@ -1,5 +1,5 @@
-//! What goes over MQTT, by hand: names, topics, bodies and the reading of replies, for firmware with a state machine of its
-//! own. Each function stands alone; none needs an object.
+//! What goes over MQTT, by hand: names, topics, bodies and the reading of replies, for firmware with a state machine of
+//! its own. Each function is independent; none needs an object.
 
 use dps_core::codec::mqtt;
 use dps_core::internal::schema::{self, Found, Member};
@@ -10,7 +10,7 @@ use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
 use crate::outcome::{dps_status, status};
 use crate::result::{Outcome, Refused, done, dps_result};
 
-/// What a reply to a request over MQTT tells. Spans point into the payload that was read; what there is not is empty, or 0.
+/// What a reply to a request over MQTT has. Spans point into the payload that was read; a missing value is empty, or 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_wire_reply {
@@ -18,9 +18,9 @@ pub struct dps_wire_reply {
     pub request_id: u32,
     /// The number in the topic, 100 to 599: the status that HTTP would have.
     pub http_status: u32,
-    /// How long to wait before the next request, when the service tells it.
+    /// How long to wait before the next request, when the service sends a hint.
     pub retry_after_ms: u32,
-    /// How far the registration is; `DPS_STATUS_UNKNOWN` also when the reply does not tell it, as an error does not.
+    /// How far the registration is; `DPS_STATUS_UNKNOWN` also when the reply has no status, as an error has none.
     pub status: dps_status,
     /// The service's six-digit code of an error.
     pub service_code: u32,
@@ -60,12 +60,12 @@ impl dps_wire_reply {
     };
 }
 
-/// Writes the user name of CONNECT, with a NUL behind it: `dps_mqtt_write_user_name` without a registration.
-/// `DPS_MQTT_USER_NAME_SIZE` always does. The client id is the registration id, the password a token for
-/// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be empty, and is
-/// percent-encoded.
+/// Writes the user name of CONNECT, with a NUL after it: `dps_mqtt_write_user_name` without a registration.
+/// `DPS_MQTT_USER_NAME_SIZE` bytes always suffice. The client id is the registration id, the password a token for
+/// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
+/// empty, and is percent-encoded.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
 /// `DPS_ERROR_INVALID_REGISTRATION_ID`, `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_wire_write_user_name(
@@ -91,12 +91,12 @@ pub unsafe extern "C" fn dps_wire_write_user_name(
     done(checked())
 }
 
-/// Writes the topic to publish a request to, with a NUL behind it. Publish with QoS 1. `request_id` comes back in the reply.
-/// `operation_id` is empty to register, and as the reply told it to ask how that registration is getting on. Then the
-/// message to publish is empty. `DPS_MQTT_TOPIC_SIZE` always does.
+/// Writes the topic to publish a request to, with a NUL after it. Publish with QoS 1. `request_id` comes back in the
+/// reply. `operation_id` is empty to register, or the one of a reply, to ask for the status of that registration. Then
+/// the message to publish is empty. `DPS_MQTT_TOPIC_SIZE` bytes always suffice.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also when
-/// `operation_id` has other characters than the service's.
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
+/// when `operation_id` has other characters than the service's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_wire_write_topic(
     request_id: u32,
@@ -116,11 +116,11 @@ pub unsafe extern "C" fn dps_wire_write_topic(
     done(checked())
 }
 
-/// Writes the message to publish to register, followed by a NUL that `length` does not count. `payload` is a JSON object for the
-/// allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON. `DPS_MQTT_PAYLOAD_SIZE`
-/// always does without; else add the length of `payload` and 12.
+/// Writes the message to publish to register, followed by a NUL that `length` does not count. `payload` is a JSON
+/// object for the allocation webhook, or empty; it is sent as it is, and the service refuses what is not JSON.
+/// `DPS_MQTT_PAYLOAD_SIZE` bytes always suffice without; else add the length of `payload` and 12.
 ///
-/// Gives `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_REGISTRATION_ID`,
+/// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_REGISTRATION_ID`,
 /// `DPS_ERROR_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_wire_write_payload(
@@ -138,11 +138,11 @@ pub unsafe extern "C" fn dps_wire_write_payload(
     done(checked())
 }
 
-/// Reads a message that was received: the reply to a request. `payload` is changed where it stands; the spans of `reply`
+/// Reads a message that was received: the reply to a request. `payload` is changed in place; the spans of `reply`
 /// hold until it is used otherwise. Names that are not those of a hub, a device or an operation are refused: what is in
 /// `assigned_hub`, `device_id`, `substatus` and `operation_id` can go into a URI, a connection string or a topic.
 ///
-/// Gives `DPS_ERROR_MISUSE` for a message with another topic (ignore it); `DPS_ERROR_INVALID_REPLY` when the service
+/// Returns `DPS_ERROR_MISUSE` for a message with another topic (ignore it); `DPS_ERROR_INVALID_REPLY` when the service
 /// accepted the request and the payload is not a reply that can be used; `DPS_ERROR_INVALID_ARGUMENT`.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_wire_read_reply_abi_1"))]
 #[cfg_attr(dps_hosted, unsafe(no_mangle))]
