@@ -153,7 +153,7 @@ pub async fn drive<A, L, T, S, O>(
                 }
                 let answer = within(timer, respond_by, signer.sign(registration.to_sign())).await;
                 let now = timer.now();
-                // Without an answer the machine finds the time-out by itself at the next poll; with one the id is
+                // Without an answer the machine notices the timeout by itself at the next poll; with one the id is
                 // the pending one by construction, so that it cannot be refused.
                 let _ = match answer {
                     Some(Ok(signature)) => registration.handle_signature(now, id, &signature),

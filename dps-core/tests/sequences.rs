@@ -73,7 +73,7 @@ fn reply(kind: u8, hint: Option<u32>) -> Reply<'static> {
         _ => Reply::new(302),
     };
     match kind {
-        // An operation without a name, and an end that is none.
+        // An operation without an id, and an end without an assignment.
         12 => reply.body.operation_id = None,
         13 => reply.body.status = Some(if hint.is_some() { Status::Failed } else { Status::Disabled }),
         _ => {}

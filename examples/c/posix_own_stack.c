@@ -97,7 +97,7 @@ static dps_result give_up(const dps_action *action, dps_result reason)
     return dps_registration_handle_link_error(&device.registration, tls_now_ms(), action->id, reason, 0);
 }
 
-/* Sends the request and hands the reply over, piece by piece, or the reason why there is none. */
+/* Sends the request and passes on the reply, piece by piece, or the reason why no reply came. */
 static dps_result exchange(const dps_action *action)
 {
     const dps_result sent = send_request(action->until_ms);

@@ -38,7 +38,7 @@ fuzz_target!(|input: Input<'_>| {
     }
 });
 
-/// The reply's status and body, and why the connection ended after it; or why there is none.
+/// The reply's status and body, and why the connection ended after it; or why no reply came.
 fn end(sent: &[u8], piece: usize, pipelined: bool) -> Result<(u16, Vec<u8>, LinkError), LinkError> {
     let identity = Identity {
         endpoint: Endpoint::new("dps.test").unwrap(),

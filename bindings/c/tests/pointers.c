@@ -39,7 +39,7 @@ void pointers_of_keys(void)
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(ASKEW(dps_key, memory.askew), base64));
     GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(&key, NO_SPAN(16)));
 
-    /* After a failure to make one there is none. */
+    /* After a failure to make one, the memory holds no object. */
     GIVES(DPS_OK, dps_key_from_base64(&key, base64));
     GIVES(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, dps_span_of("AAAA")));
     GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&key, id, &signature));

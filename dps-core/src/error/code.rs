@@ -18,7 +18,7 @@ pub enum Family {
     Local,
     /// The service answered, and said no.
     Service,
-    /// Nothing usable came back: DNS, TCP, TLS, proxy, protocol, time-out.
+    /// Nothing usable came back: DNS, TCP, TLS, proxy, protocol, timeout.
     Link,
 }
 

@@ -84,7 +84,7 @@ impl<A: Attestation> Registration<'_, A> {
     }
 
     /// As [`Registration::handle_link_error`], flat: the code of an error of the link, and the proxy's status, the size
-    /// that would do, or the code of CONNACK; 0 where there is none.
+    /// that would do, or the code of CONNACK; 0 for other errors.
     #[doc(hidden)]
     pub fn handle_link_error_code(
         &mut self,

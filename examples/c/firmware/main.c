@@ -40,7 +40,7 @@ static bool send(size_t length)
     return length > 0;
 }
 
-/* The next packet; DPS_OK, or why there is none. */
+/* Receives the next packet; DPS_OK, or why it did not come. */
 static dps_result receive(packet *packet, uint64_t until_ms)
 {
     uint8_t first, byte = 128;
@@ -106,7 +106,7 @@ static dps_result connect(const dps_action *action, uint32_t *code)
     return result == DPS_OK && packet.code > 1 ? DPS_ERROR_SUBSCRIBE_REFUSED : result;
 }
 
-/* Publishes the request and hands the reply over; DPS_OK, or why there is none. */
+/* Publishes the request and passes on the reply; DPS_OK, or why no reply came. */
 static dps_result exchange(const dps_action *action, uint32_t *code)
 {
     size_t topic, payload;

@@ -32,7 +32,7 @@ typedef struct packet {
     uint16_t id;
 } packet;
 
-/* Takes a packet apart: its first byte, and what stands behind its length. False when it is none. */
+/* Parses a packet: its first byte, and what follows its length. False when it is not a valid packet. */
 bool packet_parse(uint8_t first, uint8_t *body, size_t length, packet *packet);
 
 #endif

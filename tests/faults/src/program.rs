@@ -57,7 +57,7 @@ fn environment(
     ]
 }
 
-/// What the line says; `None` when it is none.
+/// The end that the line reports; `None` for any other line.
 fn ending(line: &str) -> Option<Result<(), Failure>> {
     if line == "0" {
         return Some(Ok(()));

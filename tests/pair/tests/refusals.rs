@@ -98,7 +98,7 @@ fn a_group_that_is_disabled_lets_nobody_in() {
 }
 
 #[test]
-fn a_clock_two_hours_behind_is_named_and_mended_on_request() {
+fn clock_two_hours_behind_is_named_and_corrected_on_request() {
     let mut scene = Scene::new();
     scene.clock_ahead = Some(-7200);
     let end = scene.register();
