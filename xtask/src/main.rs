@@ -33,6 +33,7 @@ mod memory;
 mod miri;
 mod mutants;
 mod page;
+mod published;
 mod python;
 mod python_exits;
 mod registration;
@@ -102,6 +103,21 @@ const OTHERS: &[Task] = &[
         name: "python-exits",
         about: "500 short Python programs, or as many as are named, on every CPython of this machine",
         run: python_exits::check,
+    },
+    Task {
+        name: "package",
+        about: "each published crate is packed, and the packed crates' tests pass outside of the workspace",
+        run: published::package,
+    },
+    Task {
+        name: "least-rust",
+        about: "each published crate builds with the least version of Rust that it names",
+        run: published::least_rust,
+    },
+    Task {
+        name: "features",
+        about: "each published crate builds with every set of its features",
+        run: published::features,
     },
     Task { name: "write-api", about: "write the public-api.txt of each crate that has one anew", run: api::write },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
