@@ -65,7 +65,7 @@ impl OwnLink {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Told> {
     let setting = Setting::read().await?;
-    let tls = TlsConnector::from(dps_net::client_config(&setting.roots()?)?);
+    let tls = TlsConnector::from(dps_net::TlsOptions::new(setting.roots()?).client_config()?);
     let link = OwnLink { tls, connection: None };
 
     // Proxy, authorities and transport are the link's own business.

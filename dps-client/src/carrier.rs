@@ -222,7 +222,9 @@ impl Choices {
 
 #[cfg(any(feature = "http", feature = "mqtt"))]
 fn tls(roots: &Roots) -> Result<std::sync::Arc<rustls::ClientConfig>, DpsError> {
-    dps_net::client_config(roots).map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))
+    dps_net::TlsOptions::new(roots.clone())
+        .client_config()
+        .map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))
 }
 
 /// Why the service's time cannot be asked for.

@@ -121,8 +121,10 @@ impl ClientLink {
                 Self::Own(_) => (None, None),
             };
             // A request that the deadline cut short is not the cause where an earlier one failed otherwise.
-            let stalled = stalled.filter(|_| code == ErrorCode::Timeout).map(dps_net::Classified::stalled);
-            stalled.or_else(|| last.cloned()).map(|found| Diagnosis { detail: found.detail, hint: found.hint })
+            let stalled = stalled.filter(|_| code == ErrorCode::Timeout).map(dps_net::NetError::timeout);
+            stalled
+                .or_else(|| last.cloned())
+                .map(|found| Diagnosis { detail: found.detail().to_owned(), hint: found.hint() })
         }
         #[cfg(not(any(feature = "http", feature = "mqtt")))]
         {

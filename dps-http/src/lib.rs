@@ -5,12 +5,12 @@
 //!
 //! ```
 //! use dps_http::{HttpLink, HttpOptions};
-//! use dps_net::{Roots, client_config};
+//! use dps_net::{Roots, TlsOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
 //! # let pem = issued.cert.pem();
-//! let tls = client_config(&Roots::replace_pem(pem.as_bytes())?)?;
+//! let tls = TlsOptions::new(Roots::replace_pem(pem.as_bytes())?).client_config()?;
 //! let link = HttpLink::new(tls, HttpOptions::default())?;
 //! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
 //! # let _ = link;

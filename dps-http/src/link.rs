@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use dps_core::codec::http::{DEFAULT_PORT, Head, parse_date, read_reply};
 use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
-use dps_net::{Classified, CurrentPhase, Phase, Proxy, open_tunnel};
+use dps_net::{CurrentPhase, NetError, Phase, Proxy, open_tunnel};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use rustls::ClientConfig;
 use tracing::debug;
 
-use crate::error::{is_hidden_refusal, never_answered, of_reqwest, through_proxy};
+use crate::error::{from_reqwest, is_hidden_refusal, never_answered, through_proxy};
 use crate::options::{HttpOptions, OptionError};
 use crate::phases::{ConnectorPhase, PlatformResolver, resumption};
 use crate::request;
@@ -26,10 +26,10 @@ pub struct HttpLink {
     client: Option<Client>,
     /// Whether this server has answered a request.
     answered: bool,
-    last_error: Option<Classified>,
+    last_error: Option<NetError>,
     phase: CurrentPhase,
     /// What a proxy's refusal was found to be whose status the HTTP library hides.
-    learned: Option<Classified>,
+    learned: Option<NetError>,
 }
 
 impl HttpLink {
@@ -50,13 +50,13 @@ impl HttpLink {
     pub fn last_error_detail(&self) -> Option<&str> {
         match self.stalled_in() {
             Some(phase) => Some(phase.stalled()),
-            None => self.last_error().map(|found| found.detail.as_str()),
+            None => self.last_error().map(NetError::detail),
         }
     }
 
     /// The last [`LinkError`] with what was behind it; none after a reply.
     #[must_use]
-    pub fn last_error(&self) -> Option<&Classified> {
+    pub fn last_error(&self) -> Option<&NetError> {
         self.last_error.as_ref()
     }
 
@@ -75,23 +75,23 @@ impl HttpLink {
         let asked = self.ask_time(endpoint).await;
         self.phase.end();
         self.last_error = None;
-        asked.map_err(|found| self.last_error.insert(found).error)
+        asked.map_err(|found| self.last_error.insert(found).kind())
     }
 
-    async fn ask_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, Classified> {
-        let client = make_client(&self.tls, &self.options, &self.phase).map_err(of_reqwest)?;
+    async fn ask_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, NetError> {
+        let client = make_client(&self.tls, &self.options, &self.phase).map_err(from_reqwest)?;
         let response = match client.get(format!("https://{endpoint}/")).send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.of_send(error, endpoint).await),
+            Err(error) => return Err(self.send_failed(error, endpoint).await),
         };
         let dated = text(response.headers(), &DATE).and_then(parse_date);
-        dated.ok_or_else(|| Classified::new(LinkError::InvalidReply, "an answer without a date"))
+        dated.ok_or_else(|| NetError::new(LinkError::InvalidReply, "an answer without a date"))
     }
 
     /// With a proxy on the way, what cannot be connected to is the proxy.
-    async fn of_send(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> Classified {
+    async fn send_failed(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> NetError {
         let to_connect = error.is_connect();
-        let found = of_reqwest(error);
+        let found = from_reqwest(error);
         match self.options.proxy.clone() {
             Some(proxy) if to_connect => {
                 let found = through_proxy(&proxy, found);
@@ -108,7 +108,7 @@ impl HttpLink {
 
     /// Asks the proxy once more, and only once, with code of our own that sees the answer. The proxy is not asked again
     /// after it refused a password, since accounts are locked after a few attempts.
-    async fn learn_refusal(&mut self, proxy: &Proxy, endpoint: Endpoint<'_>, found: Classified) -> Classified {
+    async fn learn_refusal(&mut self, proxy: &Proxy, endpoint: Endpoint<'_>, found: NetError) -> NetError {
         if let Some(learned) = &self.learned {
             return learned.clone();
         }
@@ -116,25 +116,21 @@ impl HttpLink {
         let learned = match open_tunnel(proxy, endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
             Err(learned) => learned,
             // It opens a tunnel now: that is as good as a proxy that was away.
-            Ok(_) => Classified { error: LinkError::ProxyUnreachable, ..found },
+            Ok(_) => found.with_kind(LinkError::ProxyUnreachable),
         };
         self.learned.insert(learned).clone()
     }
 
-    async fn ask<'b>(
-        &mut self,
-        request: &Request<'_>,
-        buffer: &'b mut [u8],
-    ) -> Result<(Client, Reply<'b>), Classified> {
+    async fn ask<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<(Client, Reply<'b>), NetError> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => make_client(&self.tls, &self.options, &self.phase).map_err(of_reqwest)?,
+            None => make_client(&self.tls, &self.options, &self.phase).map_err(from_reqwest)?,
         };
         let ready = request::build(&client, request, &self.options.api_version).map_err(unexplained)?;
         self.phase.enter(Phase::Reply);
         let response = match ready.send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.of_send(error, request.identity.endpoint).await),
+            Err(error) => return Err(self.send_failed(error, request.identity.endpoint).await),
         };
         self.answered = true;
         let status = response.status().as_u16();
@@ -143,7 +139,7 @@ impl HttpLink {
         let value = |name| text(&headers, name).map(ByteStr::from);
         let head = Head { status, retry_after: value(&RETRY_AFTER), date: value(&DATE) };
         let body = buffer.get_mut(..length).unwrap_or_default();
-        let reply = read_reply(head, body).map_err(|error| Classified::new(error, no_reply(status, &headers)))?;
+        let reply = read_reply(head, body).map_err(|error| NetError::new(error, no_reply(status, &headers)))?;
         Ok((client, reply))
     }
 }
@@ -164,8 +160,8 @@ impl Link for HttpLink {
                 Ok(reply)
             }
             Err(found) => {
-                debug!(call, error = %found.error, detail = %found.detail, elapsed = ?start.elapsed(), "no reply");
-                let error = found.error;
+                debug!(call, error = %found.kind(), detail = %found, elapsed = ?start.elapsed(), "no reply");
+                let error = found.kind();
                 self.last_error = Some(found);
                 Err(error)
             }
@@ -222,14 +218,14 @@ fn library_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
 }
 
 /// Reads the body into the caller's buffer and gives its length.
-async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, Classified> {
+async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, NetError> {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     let too_large = unexplained(LinkError::ReplyTooLarge { needed: announced });
     if announced.is_some_and(|length| length > buffer.len()) {
         return Err(too_large);
     }
     let mut filled = 0;
-    while let Some(chunk) = response.chunk().await.map_err(of_reqwest)? {
+    while let Some(chunk) = response.chunk().await.map_err(from_reqwest)? {
         let Some(space) = buffer.get_mut(filled..filled + chunk.len()) else { return Err(too_large) };
         space.copy_from_slice(&chunk);
         filled += chunk.len();
@@ -237,8 +233,8 @@ async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, C
     Ok(filled)
 }
 
-fn unexplained(error: LinkError) -> Classified {
-    Classified::new(error, error.to_string())
+fn unexplained(error: LinkError) -> NetError {
+    NetError::new(error, error.to_string())
 }
 
 /// What is wrong with an answer that is not the service's.

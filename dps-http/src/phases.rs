@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dps_net::{CurrentPhase, Phase};
+use dps_net::{CurrentPhase, Phase, Resolver};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::NamedGroup;
 use rustls::client::{
@@ -33,7 +33,8 @@ impl Resolve for PlatformResolver {
         let Self { phase, then } = self.clone();
         Box::pin(async move {
             phase.enter(Phase::NameResolution);
-            let addresses = dps_net::resolve(name.as_str()).await?;
+            // The port is the endpoint's, whatever is set here.
+            let addresses = Resolver::default().resolve(name.as_str(), 0).await?;
             phase.enter(then);
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

@@ -7,7 +7,7 @@ use dps_core::{
     Request, RequestId, Status, UnixSeconds,
 };
 use dps_http::{HttpLink, HttpOptions};
-use dps_net::{Roots, client_config, crypto_provider};
+use dps_net::{Roots, TlsOptions, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -36,7 +36,15 @@ struct Server {
 
 /// A server that goes through `script`, one step a request, on as many connections as it takes.
 async fn server(script: Vec<Do>) -> Server {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    server_valid_in(1975, 4096, script).await
+}
+
+/// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
+async fn server_valid_in(from: i32, to: i32, script: Vec<Do>) -> Server {
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+    let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()
@@ -88,8 +96,15 @@ async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String
 
 impl Server {
     fn link(&self) -> HttpLink {
-        let tls = client_config(&Roots::replace_pem(self.ca.as_bytes()).unwrap()).unwrap();
-        HttpLink::new(tls, HttpOptions::default().user_agent("test/1")).unwrap()
+        self.link_with(self.tls())
+    }
+
+    fn tls(&self) -> TlsOptions {
+        TlsOptions::new(Roots::replace_pem(self.ca.as_bytes()).unwrap())
+    }
+
+    fn link_with(&self, tls: TlsOptions) -> HttpLink {
+        HttpLink::new(tls.client_config().unwrap(), HttpOptions::default().user_agent("test/1")).unwrap()
     }
 
     fn request<'a>(&'a self, call: Call<'a>) -> Request<'a> {
@@ -214,6 +229,23 @@ async fn the_time_is_asked_for_without_a_credential() {
     assert!(!asked.to_lowercase().contains("authorization") && !asked.contains("dev"), "{asked}");
     assert_eq!(link.service_time(endpoint).await, Err(LinkError::InvalidReply));
     assert_eq!(link.last_error_detail(), Some("an answer without a date"));
+}
+
+#[tokio::test]
+async fn certificate_validity_is_checked_by_the_supplied_clock() {
+    let clock = |year| move || rcgen::date_time_ymd(year, 1, 1).into();
+    for (from, to, year, expected) in [
+        (2001, 2003, None, Err(LinkError::CertificateExpired)),
+        (2001, 2003, Some(2002), Ok(202)),
+        (1975, 4096, None, Ok(202)),
+        (1975, 4096, Some(1974), Err(LinkError::CertificateExpired)),
+    ] {
+        let server = server_valid_in(from, to, vec![Do::Answer(ASSIGNING)]).await;
+        let tls = year.into_iter().fold(server.tls(), |tls, year| tls.clock(clock(year)));
+        let (mut link, mut buffer) = (server.link_with(tls), [0; 1024]);
+        let reply = link.exchange(&server.request(Call::register(None)), &mut buffer).await;
+        assert_eq!(reply.map(|reply| reply.status), expected, "{from} to {to} in {year:?}");
+    }
 }
 
 #[tokio::test]

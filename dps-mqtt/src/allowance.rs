@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use dps_core::LinkError;
-use dps_net::Classified;
+use dps_net::NetError;
 use tokio::time::Instant;
-
-use crate::error::found;
 
 /// How many packets may answer nothing during one exchange, or during a minute without one. A server that follows
 /// the protocol sends hardly any.
@@ -36,13 +34,13 @@ impl Allowance {
     ///
     /// # Errors
     /// `InvalidReply` when there were too many.
-    pub(crate) fn spend(&mut self) -> Result<(), Classified> {
+    pub(crate) fn spend(&mut self) -> Result<(), NetError> {
         if self.renewed_at.is_some_and(|at| Instant::now() >= at) {
             *self = Self::of_idling();
         }
         let Some(left) = self.left.checked_sub(1) else {
             let detail = format!("the server sent more than {PACKETS_MAX} packets that answer nothing");
-            return Err(found(LinkError::InvalidReply, detail));
+            return Err(NetError::new(LinkError::InvalidReply, detail));
         };
         self.left = left;
         Ok(())

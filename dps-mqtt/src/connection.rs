@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use dps_core::LinkError;
-use dps_net::Classified;
+use dps_net::NetError;
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::mqttbytes::v4::{Packet, PubAck, Publish};
 use tokio::task::coop::consume_budget;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::trace;
 
 use crate::allowance::Allowance;
-use crate::error::{found, of_packet};
+use crate::error::from_packet;
 use crate::output::Output;
 use crate::stream::Stream;
 
@@ -65,13 +65,13 @@ impl Connection {
     }
 
     /// Puts a packet behind those that wait to be sent.
-    pub(crate) fn queue(&mut self, packet: &Packet) -> Result<(), Classified> {
+    pub(crate) fn queue(&mut self, packet: &Packet) -> Result<(), NetError> {
         self.unsent = true;
-        self.output.put(packet, self.cap).map_err(of_packet)
+        self.output.put(packet, self.cap).map_err(from_packet)
     }
 
     /// Puts a publish, under the next packet id, behind the packets that wait to be sent. An exchange begins with it.
-    pub(crate) fn queue_publish(&mut self, mut publish: Publish) -> Result<(), Classified> {
+    pub(crate) fn queue_publish(&mut self, mut publish: Publish) -> Result<(), NetError> {
         publish.pkid = self.next_packet_id();
         self.unacknowledged = Some(publish.pkid);
         self.allowance = Allowance::of_exchange();
@@ -87,13 +87,13 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidReply` when there were too many.
-    pub(crate) fn pass_over(&mut self) -> Result<(), Classified> {
+    pub(crate) fn pass_over(&mut self) -> Result<(), NetError> {
         trace!("a packet that answers nothing");
         self.allowance.spend()
     }
 
     /// Sends what waits.
-    pub(crate) async fn flush(&mut self) -> Result<(), Classified> {
+    pub(crate) async fn flush(&mut self) -> Result<(), NetError> {
         self.stream.write(&mut self.output).await?;
         self.unsent = false;
         self.last_sent = Instant::now();
@@ -103,7 +103,7 @@ impl Connection {
     /// Waits for the next packet and keeps the connection alive meanwhile; the answer to a ping of ours and the first
     /// acknowledgement of a publish of ours are dealt with here. Publishes are acknowledged where they ask for it. Can
     /// be dropped and called again.
-    pub(crate) async fn next(&mut self) -> Result<Packet, Classified> {
+    pub(crate) async fn next(&mut self) -> Result<Packet, NetError> {
         loop {
             // Reading what has arrived already never waits: the runtime gets its turn here.
             consume_budget().await;
@@ -127,19 +127,19 @@ impl Connection {
     }
 
     /// A whole packet that has arrived already.
-    fn buffered(&mut self) -> Result<Option<Packet>, Classified> {
+    fn buffered(&mut self) -> Result<Option<Packet>, NetError> {
         if self.input.starts_with(HTTP) {
             let detail = "the server answers HTTP, not MQTT; MQTT is on port 8883, or over WebSocket on port 443";
-            return Err(found(LinkError::InvalidReply, detail));
+            return Err(NetError::new(LinkError::InvalidReply, detail));
         }
         match Packet::read(&mut self.input, self.cap) {
             Ok(packet) => Ok(Some(packet)),
             Err(PacketError::InsufficientBytes(_)) => Ok(None),
-            Err(error) => Err(of_packet(error)),
+            Err(error) => Err(from_packet(error)),
         }
     }
 
-    async fn read_or_ping(&mut self) -> Result<(), Classified> {
+    async fn read_or_ping(&mut self) -> Result<(), NetError> {
         let due = self.pinged.unwrap_or(self.last_sent) + self.patience;
         let had = self.input.len();
         tokio::select! {
@@ -151,7 +151,7 @@ impl Connection {
             () = sleep_until(due) => {}
         }
         if self.pinged.is_some() {
-            return Err(found(LinkError::Cut, "the server answers no ping"));
+            return Err(NetError::new(LinkError::Cut, "the server answers no ping"));
         }
         self.pinged = Some(Instant::now());
         self.queue(&Packet::PingReq)

@@ -1,72 +1,69 @@
-//! What a failure means to the machine, and what of it a person may see. Nothing that was sent is ever in it.
+//! What a failure means to a registration, and what of it a person may see. Nothing that was sent is ever in it.
 
 use std::io;
 
 use dps_core::LinkError;
-use dps_net::{Classified, classify};
+use dps_net::NetError;
 use rumqttc::mqttbytes::Error as PacketError;
 use tokio_tungstenite::tungstenite;
 
-pub(crate) fn found(error: LinkError, detail: impl Into<String>) -> Classified {
-    Classified::new(error, detail)
-}
-
 /// An error of the stream: what is not known by name is a connection that ended.
-pub(crate) fn of_io(error: &io::Error) -> Classified {
-    classify(error).unwrap_or_else(|| found(LinkError::Cut, error.to_string()))
+pub(crate) fn from_io(error: io::Error) -> NetError {
+    NetError::from_error(error, LinkError::Cut)
 }
 
-/// Bytes that are no packet, or one too many of them.
-pub(crate) fn of_packet(error: PacketError) -> Classified {
-    match error {
+/// Bytes that are not an MQTT packet, or a packet that is too large.
+pub(crate) fn from_packet(error: PacketError) -> NetError {
+    let (kind, detail) = match error {
         PacketError::PayloadSizeLimitExceeded(size) => {
-            found(LinkError::ReplyTooLarge { needed: Some(size) }, format!("a packet of {size} bytes"))
+            (LinkError::ReplyTooLarge { needed: Some(size) }, format!("a packet of {size} bytes"))
         }
         PacketError::OutgoingPacketTooLarge { pkt_size, .. } => {
-            found(LinkError::RequestTooLarge { needed: pkt_size }, format!("a packet of {pkt_size} bytes"))
+            (LinkError::RequestTooLarge { needed: pkt_size }, format!("a packet of {pkt_size} bytes"))
         }
-        other => found(LinkError::InvalidReply, format!("no MQTT: {other}")),
-    }
+        ref other => (LinkError::InvalidReply, format!("no MQTT: {other}")),
+    };
+    NetError::new(kind, detail).with_source(error)
 }
 
 /// A server that closes the connection where its first answer should come: it may not speak the protocol at all.
-pub(crate) fn closed_early(broken: Classified, instead_of: &str) -> Classified {
-    if broken.error != LinkError::Cut {
+pub(crate) fn closed_early(broken: NetError, instead_of: &str) -> NetError {
+    if broken.kind() != LinkError::Cut {
         return broken;
     }
     let detail = format!(
-        "the server closed the connection instead of answering {instead_of} ({}); the port may speak another protocol: \
-         MQTT is on 8883, HTTPS and MQTT over WebSocket are on 443",
-        broken.detail
+        "the server closed the connection instead of answering {instead_of} ({broken}); the port may speak another \
+         protocol: MQTT is on 8883, HTTPS and MQTT over WebSocket are on 443"
     );
-    Classified { detail, ..broken }
+    broken.with_detail(detail)
 }
 
 /// An error while the WebSocket is opened.
-pub(crate) fn of_opening(error: tungstenite::Error) -> Classified {
+pub(crate) fn from_opening(error: tungstenite::Error) -> NetError {
     match error {
-        tungstenite::Error::Http(response) => of_handshake(response.status().as_u16()),
-        other => closed_early(of_websocket(other), "the WebSocket handshake"),
+        tungstenite::Error::Http(response) => refused_upgrade(response.status().as_u16()),
+        other => closed_early(from_websocket(other), "the WebSocket handshake"),
     }
 }
 
 /// An error of the WebSocket, while it is opened or later.
-pub(crate) fn of_websocket(error: tungstenite::Error) -> Classified {
+pub(crate) fn from_websocket(error: tungstenite::Error) -> NetError {
     use tungstenite::Error;
     use tungstenite::error::ProtocolError;
-    match error {
-        Error::Io(error) => of_io(&error),
-        Error::ConnectionClosed | Error::AlreadyClosed => found(LinkError::Cut, "the WebSocket was closed"),
+    let (kind, detail) = match error {
+        Error::Io(error) => return from_io(error),
+        Error::ConnectionClosed | Error::AlreadyClosed => (LinkError::Cut, "the WebSocket was closed".to_owned()),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
-            found(LinkError::Cut, "the WebSocket ended without a word")
+            (LinkError::Cut, "the WebSocket ended without a word".to_owned())
         }
-        Error::Capacity(error) => found(LinkError::ReplyTooLarge { needed: None }, error.to_string()),
-        other => found(LinkError::InvalidReply, format!("no WebSocket: {other}")),
-    }
+        Error::Capacity(ref error) => (LinkError::ReplyTooLarge { needed: None }, error.to_string()),
+        ref other => (LinkError::InvalidReply, format!("no WebSocket: {other}")),
+    };
+    NetError::new(kind, detail).with_source(error)
 }
 
-/// The server answered the handshake with something else than 101.
-fn of_handshake(status: u16) -> Classified {
-    let error = if (500..600).contains(&status) { LinkError::Cut } else { LinkError::InvalidReply };
-    found(error, format!("the server answered {status} instead of opening a WebSocket"))
+/// The server answered the handshake with a status other than 101.
+fn refused_upgrade(status: u16) -> NetError {
+    let kind = if (500..600).contains(&status) { LinkError::Cut } else { LinkError::InvalidReply };
+    NetError::new(kind, format!("the server answered {status} instead of opening a WebSocket"))
 }

@@ -5,12 +5,13 @@
 //!
 //! ```
 //! use dps_mqtt::{Framing, MqttLink, MqttOptions};
-//! use dps_net::{Dialer, Roots, client_config};
+//! use dps_net::{Dialer, Roots, TlsOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
 //! # let pem = issued.cert.pem();
-//! let dialer = Dialer::new(client_config(&Roots::replace_pem(pem.as_bytes())?)?, None);
+//! let tls = TlsOptions::new(Roots::replace_pem(pem.as_bytes())?).client_config()?;
+//! let dialer = Dialer::new(tls, None);
 //! let link = MqttLink::new(dialer, MqttOptions::default().framing(Framing::WebSocket))?;
 //! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
 //! # let _ = link;

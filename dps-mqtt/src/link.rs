@@ -7,10 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use dps_core::{ByteStr, Call, Instant, Link, LinkError, Millis, Reply, Request};
-use dps_net::{Classified, CurrentPhase, Dialer, Phase};
+use dps_net::{CurrentPhase, Dialer, NetError, Phase};
 use tracing::debug;
 
-use crate::error::found;
 use crate::options::{MqttOptions, OptionError};
 use crate::session::{Session, generation};
 
@@ -22,7 +21,7 @@ pub struct MqttLink {
     dialer: Dialer,
     options: MqttOptions,
     session: Option<Session>,
-    last_error: Option<Classified>,
+    last_error: Option<NetError>,
     phase: CurrentPhase,
 }
 
@@ -44,13 +43,13 @@ impl MqttLink {
     pub fn last_error_detail(&self) -> Option<&str> {
         match self.stalled_in() {
             Some(phase) => Some(phase.stalled()),
-            None => self.last_error().map(|found| found.detail.as_str()),
+            None => self.last_error().map(NetError::detail),
         }
     }
 
     /// The last [`LinkError`] with what was behind it; none after a reply.
     #[must_use]
-    pub fn last_error(&self) -> Option<&Classified> {
+    pub fn last_error(&self) -> Option<&NetError> {
         self.last_error.as_ref()
     }
 
@@ -88,22 +87,18 @@ impl MqttLink {
     }
 
     /// Keeps what is behind an error for a person to see.
-    fn note(&mut self, found: Classified) -> LinkError {
-        let error = found.error;
+    fn note(&mut self, found: NetError) -> LinkError {
+        let error = found.kind();
         self.last_error = Some(found);
         error
     }
 
-    async fn ask<'b>(
-        &mut self,
-        request: &Request<'_>,
-        buffer: &'b mut [u8],
-    ) -> Result<(Session, Reply<'b>), Classified> {
+    async fn ask<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<(Session, Reply<'b>), NetError> {
         match request.call {
             Call::Lookup => {
-                return Err(found(LinkError::Unsupported, "the service has no lookup over MQTT; use HTTPS"));
+                return Err(NetError::new(LinkError::Unsupported, "the service has no lookup over MQTT; use HTTPS"));
             }
-            Call::Time => return Err(found(LinkError::Unsupported, "MQTT carries no time; use HTTPS")),
+            Call::Time => return Err(NetError::new(LinkError::Unsupported, "MQTT carries no time; use HTTPS")),
             _ => {}
         }
         let mut session = match self.session.take() {
@@ -145,7 +140,7 @@ impl Link for MqttLink {
                 Ok(reply)
             }
             Err(found) => {
-                debug!(error = %found.error, detail = %found.detail, elapsed = ?start.elapsed(), "no reply");
+                debug!(error = %found.kind(), detail = %found, elapsed = ?start.elapsed(), "no reply");
                 Err(self.note(found))
             }
         }
@@ -154,7 +149,7 @@ impl Link for MqttLink {
     async fn idle(&mut self, _until: Instant) {
         let Some(session) = &mut self.session else { return };
         let broken = session.idle().await;
-        debug!(detail = %broken.detail, "the connection broke while waiting; the next request makes another");
+        debug!(detail = %broken, "the connection broke while waiting; the next request makes another");
         self.session = None;
     }
 

@@ -3,14 +3,14 @@
 
 use dps_core::codec::mqtt::{self, SUBSCRIBE_FILTER, Topic};
 use dps_core::{LinkError, Reply, Request, Text};
-use dps_net::{Classified, Dialer};
+use dps_net::{Dialer, NetError};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeReasonCode};
 use tracing::debug;
 use zeroize::Zeroize as _;
 
 use crate::connection::Connection;
-use crate::error::{closed_early, found};
+use crate::error::closed_early;
 use crate::options::MqttOptions;
 use crate::stream::{Io, Stream};
 
@@ -25,22 +25,14 @@ pub(crate) struct Session {
 
 impl Session {
     /// Dials and says who is there. When pipelined, `request` is on its way when this returns.
-    pub(crate) async fn open(
-        dialer: &Dialer,
-        options: &MqttOptions,
-        request: &Request<'_>,
-    ) -> Result<Self, Classified> {
+    pub(crate) async fn open(dialer: &Dialer, options: &MqttOptions, request: &Request<'_>) -> Result<Self, NetError> {
         let endpoint = request.identity.endpoint;
         let tls = dialer.dial(endpoint.host(), endpoint.port_or(options.framing.default_port())).await?;
         Self::start(Box::new(tls), options, request).await
     }
 
     /// The same over a connection that is there already.
-    pub(crate) async fn start(
-        io: Box<dyn Io>,
-        options: &MqttOptions,
-        request: &Request<'_>,
-    ) -> Result<Self, Classified> {
+    pub(crate) async fn start(io: Box<dyn Io>, options: &MqttOptions, request: &Request<'_>) -> Result<Self, NetError> {
         let authority = written(|text| request.identity.endpoint.write(text))?;
         let stream = Stream::open(options.framing, io, &authority, options.packet_cap).await?;
         let connection = Connection::new(stream, options.packet_cap, options.keep_alive);
@@ -63,7 +55,7 @@ impl Session {
     }
 
     /// Queues the first packet, whose password is the token.
-    fn queue_connect(&mut self, options: &MqttOptions, request: &Request<'_>) -> Result<(), Classified> {
+    fn queue_connect(&mut self, options: &MqttOptions, request: &Request<'_>) -> Result<(), NetError> {
         let mut connect = Packet::Connect(connect(options, request)?);
         let queued = self.connection.queue(&connect);
         // The library does not wipe the password.
@@ -73,10 +65,10 @@ impl Session {
         queued
     }
 
-    async fn connected(&mut self) -> Result<(), Classified> {
+    async fn connected(&mut self) -> Result<(), NetError> {
         let Packet::ConnAck(ack) = self.connection.next().await.map_err(|broken| closed_early(broken, "CONNECT"))?
         else {
-            return Err(found(LinkError::InvalidReply, "the server's first packet is no CONNACK"));
+            return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is no CONNACK"));
         };
         let code = match ack.code {
             ConnectReturnCode::Success => return Ok(()),
@@ -86,18 +78,19 @@ impl Session {
             ConnectReturnCode::BadUserNamePassword => 4,
             ConnectReturnCode::NotAuthorized => 5,
         };
-        Err(found(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
+        Err(NetError::new(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
     }
 
     /// Waits until the subscription is granted. The server may send what was subscribed to before it says so (MQTT
     /// 3.1.1, section 3.8.4): the reply to `asked`, a request that was sent already, is kept.
-    async fn subscribed(&mut self, asked: Option<&Request<'_>>) -> Result<(), Classified> {
+    async fn subscribed(&mut self, asked: Option<&Request<'_>>) -> Result<(), NetError> {
         loop {
             match self.connection.next().await? {
                 Packet::SubAck(ack) => {
                     let granted = !ack.return_codes.is_empty()
                         && ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
-                    let refused = || found(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
+                    let refused =
+                        || NetError::new(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
                     return granted.then_some(()).ok_or_else(refused);
                 }
                 Packet::Publish(publish)
@@ -111,7 +104,7 @@ impl Session {
     }
 
     /// Puts the request behind what waits to be sent.
-    pub(crate) fn queue_request(&mut self, request: &Request<'_>) -> Result<(), Classified> {
+    pub(crate) fn queue_request(&mut self, request: &Request<'_>) -> Result<(), NetError> {
         let topic = written(|text| mqtt::write_topic(text, request))?;
         let payload = written(|text| mqtt::write_payload(text, request))?;
         self.connection.queue_publish(Publish::new(topic, QoS::AtLeastOnce, payload))
@@ -122,7 +115,7 @@ impl Session {
         &mut self,
         request: &Request<'_>,
         buffer: &'b mut [u8],
-    ) -> Result<Reply<'b>, Classified> {
+    ) -> Result<Reply<'b>, NetError> {
         let publish = match self.early.take() {
             Some(publish) => publish,
             None => self.publish_for(request).await?,
@@ -130,11 +123,12 @@ impl Session {
         // The acknowledgement that the reply asks for.
         self.connection.flush().await?;
         let topic = mqtt::parse_topic(&publish.topic);
-        let topic = topic.ok_or_else(|| found(LinkError::InvalidReply, "the topic of the reply cannot be read"))?;
+        let topic =
+            topic.ok_or_else(|| NetError::new(LinkError::InvalidReply, "the topic of the reply cannot be read"))?;
         read(&topic, &publish.payload, buffer)
     }
 
-    async fn publish_for(&mut self, request: &Request<'_>) -> Result<Publish, Classified> {
+    async fn publish_for(&mut self, request: &Request<'_>) -> Result<Publish, NetError> {
         loop {
             match self.connection.next().await? {
                 Packet::Publish(publish) if answers(&publish, request) => return Ok(publish),
@@ -149,7 +143,7 @@ impl Session {
     }
 
     /// Keeps the connection alive until it breaks, carries too much that nobody asked for, or this is dropped.
-    pub(crate) async fn idle(&mut self) -> Classified {
+    pub(crate) async fn idle(&mut self) -> NetError {
         self.connection.begin_idling();
         loop {
             let passed_over = match self.connection.next().await {
@@ -173,7 +167,7 @@ pub(crate) fn generation(request: &Request<'_>) -> Option<u32> {
     request.authorization.map(|authorization| authorization.generation)
 }
 
-fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Connect, Classified> {
+fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Connect, NetError> {
     let identity = request.identity;
     let user = written(|text| mqtt::write_user_name(text, &identity, &options.api_version, &options.user_agent))?;
     let mut connect = Connect::new(identity.registration_id.as_str());
@@ -182,24 +176,25 @@ fn connect(options: &MqttOptions, request: &Request<'_>) -> Result<Connect, Clas
     Ok(connect)
 }
 
-fn read<'b>(topic: &Topic, payload: &[u8], buffer: &'b mut [u8]) -> Result<Reply<'b>, Classified> {
+fn read<'b>(topic: &Topic, payload: &[u8], buffer: &'b mut [u8]) -> Result<Reply<'b>, NetError> {
     let needed = Some(payload.len());
-    let too_large = || found(LinkError::ReplyTooLarge { needed }, format!("a reply of {} bytes", payload.len()));
+    let too_large =
+        || NetError::new(LinkError::ReplyTooLarge { needed }, format!("a reply of {} bytes", payload.len()));
     let space = buffer.get_mut(..payload.len()).ok_or_else(too_large)?;
     space.copy_from_slice(payload);
     let detail = || format!("a reply with status {} whose payload is not a JSON object", topic.status);
-    mqtt::read_reply(topic, space).map_err(|error| found(error, detail()))
+    mqtt::read_reply(topic, space).map_err(|error| NetError::new(error, detail()))
 }
 
 /// Writes twice: once for the size, once for the text.
-fn written(write: impl Fn(&mut Text<'_>)) -> Result<String, Classified> {
+fn written(write: impl Fn(&mut Text<'_>)) -> Result<String, NetError> {
     let mut measure = Text::new(&mut []);
     write(&mut measure);
     let mut bytes = vec![0; measure.len()];
     let mut text = Text::new(&mut bytes);
     write(&mut text);
     let too_small = |short: dps_core::TooSmall| {
-        found(LinkError::RequestTooLarge { needed: short.needed }, "the request does not fit")
+        NetError::new(LinkError::RequestTooLarge { needed: short.needed }, "the request does not fit")
     };
     text.finish().map(str::to_owned).map_err(too_small)
 }

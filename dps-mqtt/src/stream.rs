@@ -7,7 +7,7 @@ use std::pin::Pin;
 use bytes::BytesMut;
 use dps_core::LinkError;
 use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
-use dps_net::Classified;
+use dps_net::NetError;
 use futures_util::{Sink, SinkExt, StreamExt};
 use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::error::{found, of_io, of_opening, of_websocket};
+use crate::error::{from_io, from_opening, from_websocket};
 use crate::options::Framing;
 use crate::output::Output;
 
@@ -37,19 +37,14 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Begins to talk inside TLS. `authority` is the host, with its port where that is not the usual one.
-    pub(crate) async fn open(
-        framing: Framing,
-        io: Box<dyn Io>,
-        authority: &str,
-        cap: usize,
-    ) -> Result<Self, Classified> {
+    pub(crate) async fn open(framing: Framing, io: Box<dyn Io>, authority: &str, cap: usize) -> Result<Self, NetError> {
         if framing == Framing::Tcp {
             return Ok(Self::Tcp(io));
         }
-        let no_uri = |_| found(LinkError::Unsupported, "the endpoint makes no URI");
+        let no_uri = |_| NetError::new(LinkError::Unsupported, "the endpoint makes no URI");
         let uri: Uri = format!("wss://{authority}{WEBSOCKET_PATH}").parse().map_err(no_uri)?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(WEBSOCKET_PROTOCOL);
-        let request = request.into_client_request().map_err(of_websocket)?;
+        let request = request.into_client_request().map_err(from_websocket)?;
         // Messages are small; the library's own buffers hold a quarter of a megabyte.
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_SIZE)
@@ -57,19 +52,19 @@ impl Stream {
             .max_message_size(Some(cap))
             .max_frame_size(Some(cap));
         // The library checks that the answer names the subprotocol that was asked for.
-        let (stream, _) = client_async_with_config(request, io, Some(config)).await.map_err(of_opening)?;
+        let (stream, _) = client_async_with_config(request, io, Some(config)).await.map_err(from_opening)?;
         Ok(Self::WebSocket(Box::new(stream)))
     }
 
     /// Waits for more bytes and puts them behind those that are there; a WebSocket's ping or pong brings none.
-    pub(crate) async fn read(&mut self, into: &mut BytesMut) -> Result<(), Classified> {
+    pub(crate) async fn read(&mut self, into: &mut BytesMut) -> Result<(), NetError> {
         match self {
             Self::Tcp(stream) => {
                 into.reserve(READ_SIZE);
                 match stream.read_buf(into).await {
-                    Ok(0) => Err(found(LinkError::Cut, "the server closed the connection")),
+                    Ok(0) => Err(NetError::new(LinkError::Cut, "the server closed the connection")),
                     Ok(_) => Ok(()),
-                    Err(error) => Err(of_io(&error)),
+                    Err(error) => Err(from_io(error)),
                 }
             }
             Self::WebSocket(stream) => match stream.next().await {
@@ -79,31 +74,33 @@ impl Stream {
                 }
                 // The library answers pings by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-                Some(Ok(Message::Close(_))) | None => Err(found(LinkError::Cut, "the server closed the WebSocket")),
-                Some(Ok(_)) => Err(found(LinkError::InvalidReply, "the server sent text over the WebSocket")),
-                Some(Err(error)) => Err(of_websocket(error)),
+                Some(Ok(Message::Close(_))) | None => {
+                    Err(NetError::new(LinkError::Cut, "the server closed the WebSocket"))
+                }
+                Some(Ok(_)) => Err(NetError::new(LinkError::InvalidReply, "the server sent text over the WebSocket")),
+                Some(Err(error)) => Err(from_websocket(error)),
             },
         }
     }
 
     /// Sends all of `output`, which is empty afterwards.
-    pub(crate) async fn write(&mut self, output: &mut Output) -> Result<(), Classified> {
+    pub(crate) async fn write(&mut self, output: &mut Output) -> Result<(), NetError> {
         match self {
             Self::Tcp(stream) => {
                 while !output.bytes().is_empty() {
-                    let written = stream.write(output.bytes()).await.map_err(|error| of_io(&error))?;
+                    let written = stream.write(output.bytes()).await.map_err(from_io)?;
                     output.remove(written);
                 }
-                stream.flush().await.map_err(|error| of_io(&error))
+                stream.flush().await.map_err(from_io)
             }
             Self::WebSocket(stream) => {
                 if !output.bytes().is_empty() {
                     let mut sink = Pin::new(&mut **stream);
-                    poll_fn(|context| sink.as_mut().poll_ready(context)).await.map_err(of_websocket)?;
+                    poll_fn(|context| sink.as_mut().poll_ready(context)).await.map_err(from_websocket)?;
                     // From here on the message is the library's to send, whether or not this future is dropped.
-                    sink.as_mut().start_send(Message::Binary(output.take())).map_err(of_websocket)?;
+                    sink.as_mut().start_send(Message::Binary(output.take())).map_err(from_websocket)?;
                 }
-                stream.flush().await.map_err(of_websocket)
+                stream.flush().await.map_err(from_websocket)
             }
         }
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use dps_core::{Call, Instant, Link, LinkError, Millis, Status};
 use dps_mqtt::Framing;
 use server::{
-    ASSIGNED, ASSIGNING, CONNECT, DISCONNECT, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE, Seen, Step, connack, server, suback,
-    welcome,
+    ASSIGNED, ASSIGNING, CONNECT, DISCONNECT, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE, Seen, Step, connack, server,
+    server_valid_in, suback, welcome,
 };
 
 const BOTH: [Framing; 2] = [Framing::Tcp, Framing::WebSocket];
@@ -47,6 +47,25 @@ async fn error_and_detail(framing: Framing, script: Vec<Step>) -> (LinkError, St
     let detail = link.last_error_detail().unwrap_or_default().to_owned();
     assert!(!detail.is_empty(), "{error}");
     (error, detail)
+}
+
+#[tokio::test]
+async fn certificate_validity_is_checked_by_the_supplied_clock() {
+    let clock = |year| move || rcgen::date_time_ymd(year, 1, 1).into();
+    for framing in BOTH {
+        for (from, to, year, expected) in [
+            (2001, 2003, None, Err(LinkError::CertificateExpired)),
+            (2001, 2003, Some(2002), Ok(202)),
+            (1975, 4096, None, Ok(202)),
+            (1975, 4096, Some(1974), Err(LinkError::CertificateExpired)),
+        ] {
+            let server = server_valid_in(from, to, framing, vec![one_answer()]).await;
+            let tls = year.into_iter().fold(server.tls(), |tls, year| tls.clock(clock(year)));
+            let (mut link, mut buffer) = (server.link_with(tls, server.options()), [0; 1024]);
+            let reply = link.exchange(&server.register(1), &mut buffer).await;
+            assert_eq!(reply.map(|reply| reply.status), expected, "{framing:?}: {from} to {to} in {year:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 //! Deadlines are the caller's: dropping the future closes what was opened. Nothing is sent in the clear but CONNECT to
 //! a proxy.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::classify::{Classified, classify};
+use crate::error::NetError;
 use crate::phase::{CurrentPhase, Phase};
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
@@ -58,8 +57,8 @@ impl Dialer {
     /// Connects to `host` on `port` and verifies its certificate.
     ///
     /// # Errors
-    /// [`Classified`]: what it means to a registration, and in words what was behind it.
-    pub async fn dial(&self, host: &str, port: u16) -> Result<TlsStream, Classified> {
+    /// [`NetError`]: what it means to a registration, and in words what was behind it.
+    pub async fn dial(&self, host: &str, port: u16) -> Result<TlsStream, NetError> {
         let name = server_name(host)?;
         let stream = match &self.proxy {
             Some(proxy) => open_tunnel_in(proxy, host, port, &self.phase).await?,
@@ -67,15 +66,17 @@ impl Dialer {
         };
         self.phase.enter(Phase::Tls);
         let connector = TlsConnector::from(Arc::clone(&self.tls));
-        let stream = connector.connect(name, stream).await.map_err(|error| of_io(&error, LinkError::Tls))?;
+        let stream =
+            connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))?;
         self.phase.enter(Phase::Reply);
         Ok(stream)
     }
 }
 
 /// The name that the certificate has to bear.
-pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, Classified> {
-    ServerName::try_from(host.to_owned()).map_err(|error| found(LinkError::NameMismatch, format!("{host}: {error}")))
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, NetError> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|error| NetError::new(LinkError::NameMismatch, format!("{host}: {error}")).with_source(error))
 }
 
 /// Tries one address after the other, in phase `to`.
@@ -85,11 +86,11 @@ pub(crate) async fn connect(
     port: u16,
     to: Phase,
     phase: &CurrentPhase,
-) -> Result<TcpStream, Classified> {
+) -> Result<TcpStream, NetError> {
     phase.enter(Phase::NameResolution);
-    let addresses = resolver.resolve(host, port).await.map_err(|error| found(LinkError::Dns, error.to_string()))?;
+    let addresses = resolver.resolve(host, port).await?;
     phase.enter(to);
-    let mut failed = found(LinkError::Connect, format!("{host} has no address"));
+    let mut failed = NetError::new(LinkError::Connect, format!("{host} has no address"));
     for (left, address) in addresses.iter().enumerate().map(|(index, address)| (addresses.len() - index - 1, address)) {
         // The last one may take as long as the caller waits.
         let limit = if left == 0 { Duration::MAX } else { ADDRESS_LIMIT };
@@ -99,17 +100,9 @@ pub(crate) async fn connect(
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => failed = of_io(&error, LinkError::Connect),
-            Err(_) => failed = found(LinkError::Timeout, format!("{address} does not answer")),
+            Ok(Err(error)) => failed = NetError::from_error(error, LinkError::Connect),
+            Err(_) => failed = NetError::new(LinkError::Timeout, format!("{address} does not answer")),
         }
     }
     Err(failed)
-}
-
-pub(crate) fn of_io(error: &io::Error, otherwise: LinkError) -> Classified {
-    classify(error).unwrap_or_else(|| found(otherwise, error.to_string()))
-}
-
-fn found(error: LinkError, detail: String) -> Classified {
-    Classified::new(error, detail)
 }

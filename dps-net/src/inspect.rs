@@ -12,10 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::classify::Classified;
-use crate::dial::{of_io, server_name};
-use crate::roots::Roots;
-use crate::tls::{TlsError, config_with, verifier};
+use crate::dial::server_name;
+use crate::error::NetError;
+use crate::tls::{TlsError, TlsOptions};
 
 /// What came of a handshake.
 #[derive(Clone, Debug)]
@@ -24,16 +23,16 @@ pub struct Inspection {
     /// The certificates that the server presented, as DER, its own first. Empty when it did not come so far.
     pub presented: Vec<Vec<u8>>,
     /// The version that was agreed on, such as `TLS 1.3`, or why there is no connection.
-    pub version: Result<&'static str, Classified>,
+    pub version: Result<&'static str, NetError>,
 }
 
-/// Shakes hands over `stream` as a link to `host` would, and takes leave.
+/// Shakes hands over `stream` as a link to `host` with these options would, and closes the connection.
 ///
 /// # Errors
-/// [`TlsError`] when the roots cannot be used.
-pub async fn inspect(stream: TcpStream, host: &str, roots: &Roots) -> Result<Inspection, TlsError> {
-    let witness = Arc::new(Witness { inner: verifier(roots)?, presented: Mutex::default() });
-    let connector = TlsConnector::from(config_with(witness.clone())?);
+/// [`TlsError`] when the platform's authorities cannot be used.
+pub async fn inspect(stream: TcpStream, host: &str, tls: &TlsOptions) -> Result<Inspection, TlsError> {
+    let witness = Arc::new(Witness { inner: tls.verifier()?, presented: Mutex::default() });
+    let connector = TlsConnector::from(tls.client_config_with(witness.clone())?);
     let version = match server_name(host) {
         Ok(name) => shake_hands(&connector, name, stream).await,
         Err(no_name) => Err(no_name),
@@ -46,8 +45,9 @@ async fn shake_hands(
     connector: &TlsConnector,
     name: ServerName<'static>,
     stream: TcpStream,
-) -> Result<&'static str, Classified> {
-    let mut stream = connector.connect(name, stream).await.map_err(|error| of_io(&error, LinkError::Tls))?;
+) -> Result<&'static str, NetError> {
+    let mut stream =
+        connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))?;
     let version = match stream.get_ref().1.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",

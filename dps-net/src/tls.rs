@@ -1,15 +1,109 @@
-//! The one TLS configuration of every link: TLS 1.2 or 1.3, the server always verified, no ALPN.
+//! The one TLS configuration of every link: TLS 1.2 or 1.3, the server always verified, no ALPN; and what it trusts.
+//!
+//! Certificates are read and checked here, before any I/O over the network.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
-use crate::roots::Roots;
+/// What TLS is made from: the trusted authorities and the clock.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use dps_net::{Roots, TlsOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
+/// # let pem = issued.cert.pem();
+/// let options = TlsOptions::new(Roots::replace_pem(pem.as_bytes())?);
+/// let an_hour_ahead = options.clock(|| SystemTime::now() + Duration::from_secs(3600));
+/// let config = an_hour_ahead.client_config()?;
+/// assert!(config.alpn_protocols.is_empty());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TlsOptions {
+    roots: Roots,
+    clock: Arc<dyn TimeProvider>,
+}
+
+impl TlsOptions {
+    /// Options that trust these authorities and use the system's clock.
+    #[must_use]
+    pub fn new(roots: Roots) -> Self {
+        Self { roots, clock: Arc::new(DefaultTimeProvider) }
+    }
+
+    /// Uses another clock than the system's for everything in TLS that depends on the time, such as the validity of the
+    /// server's certificate. A time before 1970 counts as not known, and then no connection can be made.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(SuppliedClock(now));
+        self
+    }
+
+    /// The configuration of a TLS client. To read the platform's authorities takes a few milliseconds: make it once and
+    /// share it.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the platform's authorities cannot be used.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        self.client_config_with(self.verifier()?)
+    }
+
+    pub(crate) fn client_config_with(
+        &self,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<Arc<ClientConfig>, TlsError> {
+        let config = ClientConfig::builder_with_details(crypto_provider(), Arc::clone(&self.clock))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?
+            // rustls calls every verifier that is handed over dangerous; these are its own and the platform's.
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(Arc::new(config))
+    }
+
+    /// What judges a server's certificate.
+    pub(crate) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+        let extra = self.roots.certificates.iter().cloned();
+        if self.roots.platform {
+            let verifier = Verifier::new_with_extra_roots(extra, crypto_provider()).map_err(TlsError::PlatformRoots)?;
+            return Ok(Arc::new(verifier));
+        }
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(extra);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), crypto_provider()).build();
+        Ok(verifier.map_err(|error| TlsError::Setup(rustls::Error::General(error.to_string())))?)
+    }
+}
+
+/// A function that returns the time.
+struct SuppliedClock<F>(F);
+
+impl<F: Fn() -> SystemTime + Send + Sync> TimeProvider for SuppliedClock<F> {
+    fn current_time(&self) -> Option<UnixTime> {
+        (self.0)().duration_since(UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
+
+impl<F> fmt::Debug for SuppliedClock<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SuppliedClock(..)")
+    }
+}
 
 /// Why there can be no TLS.
 #[derive(Clone, Debug, Error)]
@@ -36,14 +130,6 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// A configuration that trusts these roots. Reading the platform's takes a few milliseconds; make it once and share it.
-///
-/// # Errors
-/// [`TlsError`] when the platform's authorities cannot be used.
-pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, TlsError> {
-    config_with(verifier(roots)?)
-}
-
 /// How many authorities the platform trusts; `None` where only the platform itself knows.
 #[must_use]
 pub fn platform_root_count() -> Option<usize> {
@@ -54,26 +140,127 @@ pub fn platform_root_count() -> Option<usize> {
     count
 }
 
-/// Judges a server's certificate by these roots.
-pub(crate) fn verifier(roots: &Roots) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    let extra = roots.certificates().iter().cloned();
-    if roots.trusts_platform() {
-        let verifier = Verifier::new_with_extra_roots(extra, crypto_provider()).map_err(TlsError::PlatformRoots)?;
-        return Ok(Arc::new(verifier));
-    }
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(extra);
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), crypto_provider()).build();
-    Ok(verifier.map_err(|error| TlsError::Setup(rustls::Error::General(error.to_string())))?)
+/// The authorities that may vouch for the service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    platform: bool,
+    certificates: Vec<CertificateDer<'static>>,
 }
 
-pub(crate) fn config_with(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {
-    let config = ClientConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Setup)?
-        // rustls calls every verifier that is handed over dangerous; these are its own and the platform's.
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+/// Why certificates cannot be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// There is nothing to read.
+    #[error("there is no certificate in it: it is empty")]
+    Empty,
+    /// It holds something else.
+    #[error("there is no certificate in it: {found}; a PEM file with `-----BEGIN CERTIFICATE-----` is needed")]
+    NoCertificate {
+        /// What was found instead.
+        found: &'static str,
+    },
+    /// One of them is damaged.
+    #[error("certificate {number} cannot be read; export it again as PEM")]
+    Damaged {
+        /// Which one, counted from 1.
+        number: usize,
+    },
+}
+
+impl Roots {
+    /// The platform's authorities.
+    #[must_use]
+    pub fn platform() -> Self {
+        Self { platform: true, certificates: Vec::new() }
+    }
+
+    /// These authorities instead of the platform's. One PEM text may hold several.
+    ///
+    /// # Errors
+    /// [`RootsError`] when there is no certificate in it, or one is damaged.
+    pub fn replace_pem(pem: &[u8]) -> Result<Self, RootsError> {
+        Ok(Self { platform: false, certificates: read_pem(pem)? })
+    }
+
+    /// These authorities besides the platform's. One PEM text may hold several.
+    ///
+    /// # Errors
+    /// As [`Roots::replace_pem`].
+    pub fn add_pem(pem: &[u8]) -> Result<Self, RootsError> {
+        Ok(Self { platform: true, certificates: read_pem(pem)? })
+    }
+
+    /// Whether the platform's authorities are trusted.
+    #[must_use]
+    pub fn trusts_platform(&self) -> bool {
+        self.platform
+    }
+
+    /// The authorities that were given, besides the platform's or instead of them, as DER.
+    pub fn given(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(AsRef::as_ref)
+    }
+}
+
+fn read_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, RootsError> {
+    if pem.trim_ascii().is_empty() {
+        return Err(RootsError::Empty);
+    }
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let damaged = RootsError::Damaged { number: certificates.len() + 1 };
+        let certificate = certificate.map_err(|_| damaged.clone())?;
+        RootCertStore::empty().add(certificate.clone()).map_err(|_| damaged)?;
+        certificates.push(certificate);
+    }
+    if certificates.is_empty() { Err(RootsError::NoCertificate { found: what_it_is(pem) }) } else { Ok(certificates) }
+}
+
+/// Names what was given instead, without repeating any of it: it may be a private key.
+fn what_it_is(bytes: &[u8]) -> &'static str {
+    let holds = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+    if holds(b"PRIVATE KEY-----") {
+        "it is a private key"
+    } else if holds(b"-----BEGIN CERTIFICATE REQUEST") {
+        "it is a certificate request"
+    } else if bytes.starts_with(&[0x30, 0x82]) {
+        "it looks like DER"
+    } else {
+        "it is no PEM"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem() -> String {
+        rcgen::generate_simple_self_signed(vec!["dps.test".into()]).unwrap().cert.pem()
+    }
+
+    #[test]
+    fn several_certificates_and_text_between_them_are_read() {
+        let text = format!("issuer: test\n{}\nand\r\n{}", pem(), pem().replace('\n', "\r\n"));
+        assert_eq!(Roots::replace_pem(text.as_bytes()).unwrap().certificates.len(), 2);
+        assert!(Roots::add_pem(text.as_bytes()).unwrap().trusts_platform());
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_named_and_not_repeated() {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let table: [(&[u8], &str); 5] = [
+            (b" \n", "it is empty"),
+            (b"hello", "it is no PEM"),
+            (key.as_bytes(), "it is a private key"),
+            (&[0x30, 0x82, 1, 0, 0], "it looks like DER"),
+            (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be read"),
+        ];
+        for (bytes, expected) in table {
+            let said = Roots::replace_pem(bytes).unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+        let cut = &pem()[..200];
+        assert!(Roots::replace_pem(cut.as_bytes()).is_err());
+    }
 }

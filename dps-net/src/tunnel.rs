@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use crate::classify::Classified;
 use crate::dial::connect;
+use crate::error::NetError;
 use crate::phase::{CurrentPhase, Phase};
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
@@ -23,8 +23,8 @@ const OTHER_SCHEMES: [&str; 5] = ["NTLM", "Negotiate", "Kerberos", "Digest", "Be
 /// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6).
 ///
 /// # Errors
-/// [`Classified`] with `ProxyUnreachable`, or `ProxyRefused` and the status that the proxy answered with.
-pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Classified> {
+/// [`NetError`] with `ProxyUnreachable`, or `ProxyRefused` and the status that the proxy answered with.
+pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, NetError> {
     open_tunnel_in(proxy, host, port, &CurrentPhase::default()).await
 }
 
@@ -33,13 +33,15 @@ pub(crate) async fn open_tunnel_in(
     host: &str,
     port: u16,
     phase: &CurrentPhase,
-) -> Result<TcpStream, Classified> {
-    let unreachable = |detail: &dyn std::fmt::Display| {
-        Classified::new(LinkError::ProxyUnreachable, format!("proxy {proxy}: {detail}"))
+) -> Result<TcpStream, NetError> {
+    let unreachable = |failed: NetError| {
+        let detail = format!("proxy {proxy}: {failed}");
+        failed.with_kind(LinkError::ProxyUnreachable).with_detail(detail)
     };
+    let cut = |error| unreachable(NetError::from_error(error, LinkError::Cut));
     let own_name = Resolver::default();
     let connected = connect(&own_name, proxy.host(), proxy.port(), Phase::Proxy, phase).await;
-    let mut stream = connected.map_err(|failed| unreachable(&failed.detail))?;
+    let mut stream = connected.map_err(unreachable)?;
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some(authorization) = proxy.authorization() {
@@ -50,35 +52,35 @@ pub(crate) async fn open_tunnel_in(
         request.push_str("\r\n");
     }
     request.push_str("\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|error| unreachable(&error))?;
-    let head = read_head(&mut stream).await.map_err(|error| unreachable(&error))?;
+    stream.write_all(request.as_bytes()).await.map_err(cut)?;
+    let head = read_head(&mut stream).await.map_err(cut)?;
     match head.as_deref().and_then(Answer::parse) {
         Some(Answer { status: 200..=299, .. }) => Ok(stream),
         Some(Answer { status: 407, schemes }) => Err(authentication_refused(proxy, Some(&schemes))),
         Some(Answer { status, .. }) => Err(refused(proxy, status)),
         None => {
             let refused = LinkError::ProxyRefused { status: None };
-            Err(Classified::new(refused, format!("proxy {proxy} does not speak HTTP")))
+            Err(NetError::new(refused, format!("proxy {proxy} does not speak HTTP")))
         }
     }
 }
 
 /// The proxy answered CONNECT with a status other than 407.
-fn refused(proxy: &Proxy, status: u16) -> Classified {
-    Classified::new(LinkError::ProxyRefused { status: Some(status) }, format!("proxy {proxy} answered {status}"))
+fn refused(proxy: &Proxy, status: u16) -> NetError {
+    NetError::new(LinkError::ProxyRefused { status: Some(status) }, format!("proxy {proxy} answered {status}"))
 }
 
 /// The proxy answered 407. `schemes` are those that it accepts instead, where they are known.
 #[must_use]
-pub fn authentication_refused(proxy: &Proxy, schemes: Option<&[String]>) -> Classified {
+pub fn authentication_refused(proxy: &Proxy, schemes: Option<&[String]>) -> NetError {
     let accepts_basic = |schemes: &[String]| schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("Basic"));
     let found = |detail: String| {
         let error = LinkError::ProxyRefused { status: Some(407) };
-        Classified::new(error, format!("proxy {proxy} answered 407: {detail}"))
+        NetError::new(error, format!("proxy {proxy} answered 407: {detail}"))
     };
     if let Some(schemes) = schemes.filter(|schemes| !schemes.is_empty() && !accepts_basic(schemes)) {
         let accepts = format!("it accepts only {}, which this library does not support", names(schemes));
-        return found(accepts).hint(Hint::ProxyScheme);
+        return found(accepts).with_hint(Hint::ProxyScheme);
     }
     let source = proxy.source();
     match (proxy.credentials(), schemes) {
@@ -167,17 +169,17 @@ mod tests {
             authentication_refused(&proxy(url), schemes.as_deref())
         };
         let wrong = detail("http://me:pw@p.test:1", Some(&["Negotiate", "basic"]));
-        assert!(wrong.detail.ends_with("refuses the user name or the password of HTTPS_PROXY"), "{wrong:?}");
+        assert!(wrong.detail().ends_with("refuses the user name or the password of HTTPS_PROXY"), "{wrong:?}");
         let missing = detail("http://p.test:1", Some(&[]));
-        assert!(missing.detail.contains("requires a user name") && missing.hint.is_none(), "{missing:?}");
+        assert!(missing.detail().contains("requires a user name") && missing.hint().is_none(), "{missing:?}");
         for url in ["http://me:pw@p.test:1", "http://p.test:1"] {
             let unsupported = detail(url, Some(&["ntlm", "Negotiate"]));
-            assert!(unsupported.detail.contains("accepts only NTLM and Negotiate"), "{unsupported:?}");
-            assert_eq!(unsupported.hint, Some(Hint::ProxyScheme));
+            assert!(unsupported.detail().contains("accepts only NTLM and Negotiate"), "{unsupported:?}");
+            assert_eq!(unsupported.hint(), Some(Hint::ProxyScheme));
         }
         let unknown = detail("http://p.test:1", Some(&["\u{1b}[31m"]));
         assert!(
-            unknown.detail.contains("other schemes than Basic") && !unknown.detail.contains('\u{1b}'),
+            unknown.detail().contains("other schemes than Basic") && !unknown.detail().contains('\u{1b}'),
             "{unknown:?}"
         );
     }

@@ -3,10 +3,10 @@
 mod proxy_server;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dps_core::LinkError;
-use dps_net::{Classified, Dialer, Proxy, Resolver, Roots, client_config, crypto_provider, inspect, open_tunnel};
+use dps_net::{Dialer, NetError, Proxy, Resolver, Roots, TlsOptions, crypto_provider, inspect, open_tunnel};
 use proxy_server::{FORBIDDEN, Manner, proxy};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -25,7 +25,15 @@ struct Server {
 }
 
 async fn server() -> Server {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    server_valid_in(1975, 4096).await
+}
+
+/// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
+async fn server_valid_in(from: i32, to: i32) -> Server {
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+    let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()
@@ -47,11 +55,15 @@ async fn server() -> Server {
     Server { port, ca: made.cert.pem(), certificate: made.cert.der().to_vec() }
 }
 
-fn dialer(server: &Server, proxy: Option<Proxy>) -> Dialer {
-    Dialer::new(client_config(&Roots::replace_pem(server.ca.as_bytes()).unwrap()).unwrap(), proxy)
+fn tls(server: &Server) -> TlsOptions {
+    TlsOptions::new(Roots::replace_pem(server.ca.as_bytes()).unwrap())
 }
 
-async fn through(manner: Manner, user: &str) -> Result<String, Classified> {
+fn dialer(server: &Server, proxy: Option<Proxy>) -> Dialer {
+    Dialer::new(tls(server).client_config().unwrap(), proxy)
+}
+
+async fn through(manner: Manner, user: &str) -> Result<String, NetError> {
     let server = server().await;
     let proxy = Proxy::parse(&format!("http://{user}127.0.0.1:{}", proxy(manner).await)).unwrap();
     let mut stream = dialer(&server, Some(proxy)).dial("localhost", server.port).await?;
@@ -82,9 +94,9 @@ async fn a_name_that_was_told_is_not_resolved_and_has_to_be_in_the_certificate()
         assert!(to(resolver).dial("localhost", server.port).await.is_ok());
     }
     let other_name = to(told("dps.test", server.port)).dial("dps.test", server.port).await.unwrap_err();
-    assert_eq!(other_name.error, LinkError::NameMismatch, "{other_name:?}");
+    assert_eq!(other_name.kind(), LinkError::NameMismatch, "{other_name:?}");
     let other_port = to(told("dps.invalid", 1)).dial("dps.invalid", server.port).await.unwrap_err();
-    assert_eq!(other_port.error, LinkError::Dns, "{other_port:?}");
+    assert_eq!(other_port.kind(), LinkError::Dns, "{other_port:?}");
 }
 
 #[tokio::test]
@@ -97,8 +109,8 @@ async fn a_proxy_that_refuses_is_told_with_its_status() {
     ];
     for (manner, status) in table {
         let refused = through(manner, "me:wrong@").await.unwrap_err();
-        assert_eq!(refused.error, LinkError::ProxyRefused { status }, "{refused:?}");
-        assert!(refused.detail.contains("proxy 127.0.0.1:") && !refused.detail.contains("wrong"), "{refused:?}");
+        assert_eq!(refused.kind(), LinkError::ProxyRefused { status }, "{refused:?}");
+        assert!(refused.detail().contains("proxy 127.0.0.1:") && !refused.detail().contains("wrong"), "{refused:?}");
     }
 }
 
@@ -106,9 +118,9 @@ async fn a_proxy_that_refuses_is_told_with_its_status() {
 async fn a_proxy_that_is_not_there_hangs_up_or_hangs() {
     let server = server().await;
     let gone = dialer(&server, Some(Proxy::parse(&format!("127.0.0.1:{CLOSED}")).unwrap()));
-    assert_eq!(gone.dial("localhost", server.port).await.unwrap_err().error, LinkError::ProxyUnreachable);
+    assert_eq!(gone.dial("localhost", server.port).await.unwrap_err().kind(), LinkError::ProxyUnreachable);
     let cut = through(Manner::Says("HTTP/1.1 200"), "").await.unwrap_err();
-    assert_eq!(cut.error, LinkError::ProxyUnreachable);
+    assert_eq!(cut.kind(), LinkError::ProxyUnreachable);
     let hanging = tokio::time::timeout(Duration::from_millis(200), through(Manner::Hangs, "")).await;
     assert!(hanging.is_err(), "the caller's deadline ends it");
 }
@@ -117,7 +129,7 @@ async fn a_proxy_that_is_not_there_hangs_up_or_hangs() {
 async fn errors_of_every_step_have_their_names() {
     let (server, other) = (server().await, server().await);
     let dial =
-        |dialer: Dialer, host: &'static str, port| async move { dialer.dial(host, port).await.unwrap_err().error };
+        |dialer: Dialer, host: &'static str, port| async move { dialer.dial(host, port).await.unwrap_err().kind() };
     assert_eq!(dial(dialer(&server, None), "no-such-host.invalid", 1).await, LinkError::Dns);
     assert_eq!(dial(dialer(&server, None), "not a host", 1).await, LinkError::NameMismatch);
     assert_eq!(dial(dialer(&other, None), "localhost", server.port).await, LinkError::UnknownCa);
@@ -128,23 +140,50 @@ async fn errors_of_every_step_have_their_names() {
 #[tokio::test]
 async fn what_a_server_presents_is_seen_whether_it_is_trusted_or_not() {
     let (server, other) = (server().await, server().await);
-    let roots = |server: &Server| Roots::replace_pem(server.ca.as_bytes()).unwrap();
-    for (host, roots, expected) in [
-        ("localhost", roots(&server), None),
-        ("localhost", roots(&other), Some(LinkError::UnknownCa)),
-        ("dps.test", roots(&server), Some(LinkError::NameMismatch)),
+    for (host, tls, expected) in [
+        ("localhost", tls(&server), None),
+        ("localhost", tls(&other), Some(LinkError::UnknownCa)),
+        ("dps.test", tls(&server), Some(LinkError::NameMismatch)),
     ] {
         let stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
-        let inspection = inspect(stream, host, &roots).await.unwrap();
+        let inspection = inspect(stream, host, &tls).await.unwrap();
         assert_eq!(inspection.presented, std::slice::from_ref(&server.certificate));
-        assert_eq!(inspection.version.clone().err().map(|found| found.error), expected, "{inspection:?}");
-        assert!(expected.is_some() || inspection.version == Ok("TLS 1.3"), "{inspection:?}");
+        assert_eq!(inspection.version.clone().err().map(|error| error.kind()), expected, "{inspection:?}");
+        assert!(
+            expected.is_some() || inspection.version.as_ref().is_ok_and(|version| *version == "TLS 1.3"),
+            "{inspection:?}"
+        );
     }
     let no_tls = proxy(Manner::Says("no TLS at all")).await;
     let mut stream = TcpStream::connect(("127.0.0.1", no_tls)).await.unwrap();
     stream.write_all(b"CONNECT a:1 HTTP/1.1\r\n\r\n").await.unwrap();
-    let inspection = inspect(stream, "localhost", &roots(&server)).await.unwrap();
+    let inspection = inspect(stream, "localhost", &tls(&server)).await.unwrap();
     assert!(inspection.presented.is_empty() && inspection.version.is_err(), "{inspection:?}");
+}
+
+/// The first day of a year.
+fn clock(year: i32) -> impl Fn() -> SystemTime {
+    move || rcgen::date_time_ymd(year, 1, 1).into()
+}
+
+#[tokio::test]
+async fn certificate_validity_is_checked_by_the_supplied_clock() {
+    let (expired, valid) = (server_valid_in(2001, 2003).await, server().await);
+    let table = [
+        (&expired, tls(&expired), Some(LinkError::CertificateExpired)),
+        (&expired, tls(&expired).clock(clock(2002)), None),
+        (&valid, tls(&valid), None),
+        (&valid, tls(&valid).clock(clock(1974)), Some(LinkError::CertificateExpired)),
+        (&valid, tls(&valid).clock(clock(4097)), Some(LinkError::CertificateExpired)),
+        (&valid, tls(&valid).clock(clock(1969)), Some(LinkError::Tls)),
+    ];
+    for (server, tls, expected) in table {
+        let dialed = Dialer::new(tls.client_config().unwrap(), None).dial("localhost", server.port).await;
+        assert_eq!(dialed.err().map(|error| error.kind()), expected);
+        let stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+        let inspection = inspect(stream, "localhost", &tls).await.unwrap();
+        assert_eq!(inspection.version.err().map(|error| error.kind()), expected);
+    }
 }
 
 #[tokio::test]
@@ -153,6 +192,6 @@ async fn a_tunnel_alone_leads_to_the_server() {
     let proxy =
         Proxy::parse(&format!("http://me:secret@127.0.0.1:{}", proxy(Manner::Wants("Basic bWU6c2VjcmV0")).await));
     let stream = open_tunnel(&proxy.unwrap(), "localhost", server.port).await.unwrap();
-    let inspection = inspect(stream, "localhost", &Roots::replace_pem(server.ca.as_bytes()).unwrap()).await.unwrap();
+    let inspection = inspect(stream, "localhost", &tls(&server)).await.unwrap();
     assert!(inspection.version.is_ok());
 }

@@ -47,7 +47,7 @@ impl<'s> Hub<'s> {
     }
 
     fn real(roots: &Roots) -> Result<Self, Told> {
-        let tls = dps_net::client_config(roots)?;
+        let tls = dps_net::TlsOptions::new(roots.clone()).client_config()?;
         let client = Client::builder().tls_backend_preconfigured((*tls).clone()).timeout(Duration::from_secs(30));
         Ok(Self::Real(client.build()?))
     }

@@ -69,7 +69,7 @@ impl Hubs {
         port: u16,
         keep_alive: Duration,
     ) -> Result<Self, Told> {
-        Ok(Self { tls: dps_net::client_config(roots)?, proxy, resolver, port, keep_alive })
+        Ok(Self { tls: dps_net::TlsOptions::new(roots.clone()).client_config()?, proxy, resolver, port, keep_alive })
     }
 
     /// Signs in.
@@ -82,7 +82,7 @@ impl Hubs {
 
     async fn sign_in(&self, hub: &str, credentials: &mut HubCredentials) -> Result<Session, Gone> {
         let dialer = Dialer::new(Arc::clone(&self.tls), self.proxy.for_host(hub)?).resolver(self.resolver.clone());
-        let stream = dialer.dial(hub, self.port).await.map_err(|failed| Gone::Lost(failed.detail))?;
+        let stream = dialer.dial(hub, self.port).await.map_err(|failed| Gone::Lost(failed.to_string()))?;
         let mut connect = Connect::new(credentials.client_id());
         connect.keep_alive = self.keep_alive.as_secs().try_into()?;
         let user_name = credentials.user_name();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dps_core::credentials::Resource;
 use dps_core::internal::percent_len;
 use dps_core::{Endpoint, ErrorCode, LinkError, Text};
-use dps_net::{Proxy, ProxyChoice, Resolver, Roots};
+use dps_net::{NetError, Proxy, ProxyChoice, Resolver, Roots, TlsOptions};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
@@ -61,7 +61,8 @@ impl AdminClient {
         let endpoint = Endpoint::new(endpoint.unwrap_or(&owner.host))?;
         let (host, port) = (endpoint.host().to_owned(), endpoint.port_or(HTTPS_PORT));
         let proxy = proxy.for_host(&host).map_err(unusable)?;
-        let tls = dps_net::client_config(roots)
+        let tls = TlsOptions::new(roots.clone())
+            .client_config()
             .map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()))?;
         let mut http = Client::builder()
             .tls_backend_preconfigured((*tls).clone())
@@ -175,7 +176,7 @@ fn no_client(error: &reqwest::Error) -> Failure {
 
 async fn resolve(resolver: &Resolver, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let found = resolver.resolve(host, port).await;
-    found.map_err(|error| refusal::of_link(LinkError::Dns, &error.to_string()))
+    found.map_err(|error| refusal::of_link(LinkError::Dns, error.detail()))
 }
 
 async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -205,7 +206,7 @@ fn seconds(header: &HeaderValue) -> Option<Duration> {
 
 fn link_failure(error: reqwest::Error) -> Failure {
     match dps_net::classify(&error) {
-        Some(found) => refusal::of_link(found.error, &found.detail),
+        Some(kind) => refusal::of_link(kind, NetError::from_error(error, kind).detail()),
         None if error.is_connect() => refusal::of_link(LinkError::Connect, ""),
         None => no_answer_of_the_service(),
     }

@@ -155,7 +155,7 @@ impl Attempt {
 
     fn facts(&self) -> serde_json::Value {
         let error = self.result.as_ref().err().map(|error| {
-            let link = dps_net::classify(error).map_or(LinkError::Connect, |found| found.error);
+            let link = dps_net::classify(error).unwrap_or(LinkError::Connect);
             link.code().name()
         });
         json!({ "address": self.address.to_string(), "error": error, "elapsedMs": self.took.as_millis() as u64 })

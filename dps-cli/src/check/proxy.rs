@@ -2,7 +2,7 @@
 
 use dps_client::{Proxy, ProxyError};
 use dps_core::{ErrorCode, Hint, LinkError};
-use dps_net::{Classified, ProxyReason, open_tunnel};
+use dps_net::{NetError, ProxyReason, open_tunnel};
 use serde_json::json;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
@@ -46,10 +46,10 @@ pub(super) async fn through(
     (check.seen(format!("named by {source}")).facts(facts), stream)
 }
 
-fn refusal(proxy: &Proxy, reason: &ProxyReason, found: &Classified, connection: &Connection) -> Check {
+fn refusal(proxy: &Proxy, reason: &ProxyReason, found: &NetError, connection: &Connection) -> Check {
     let (host, port) = (connection.host(), connection.port());
-    let check = match found.error {
-        LinkError::ProxyRefused { .. } if found.hint == Some(Hint::ProxyScheme) => {
+    let check = match found.kind() {
+        LinkError::ProxyRefused { .. } if found.hint() == Some(Hint::ProxyScheme) => {
             Check::error(ID, format!("the proxy {proxy} requires an authentication scheme that is not supported"))
                 .advise(Hint::ProxyScheme.text())
         }
@@ -74,7 +74,7 @@ fn refusal(proxy: &Proxy, reason: &ProxyReason, found: &Classified, connection: 
         _ => Check::error(ID, format!("the proxy {proxy} cannot be reached"))
             .advise("check the proxy's address, and whether one is needed here"),
     };
-    check.seen(found.detail.clone())
+    check.seen(found.detail())
 }
 
 /// There is none, and the service was reached.
@@ -98,7 +98,7 @@ pub(super) async fn missing(reason: &ProxyReason, refused: bool, connection: &Co
                     format!("a proxy is needed: there is no direct way, and {variable}'s proxy {proxy} opens one");
                 return Check::error(ID, summary).seen(why_none(reason)).advise(remedy).facts(no_proxy(reason));
             }
-            Ok(Err(found)) => tried.push(format!("{variable}: {}", found.detail)),
+            Ok(Err(found)) => tried.push(format!("{variable}: {found}")),
             Err(late) => tried.push(format!("{variable}: proxy {proxy}: {late}")),
         }
     }

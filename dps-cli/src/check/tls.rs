@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::Roots;
 use dps_core::{ErrorCode, LinkError};
-use dps_net::{Classified, Inspection, inspect, platform_root_count};
+use dps_net::{Inspection, NetError, TlsOptions, inspect, platform_root_count};
 use serde::Serialize;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -21,7 +21,8 @@ const NAMED: usize = 3;
 
 /// Shakes hands over the connection that was made. Gives a fault of the clock too, where that is what it comes to.
 pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: &Budget) -> (Check, Option<Check>) {
-    let inspection = match budget.bounded(inspect(stream, connection.host(), &connection.roots)).await {
+    let tls = TlsOptions::new(connection.roots.clone());
+    let inspection = match budget.bounded(inspect(stream, connection.host(), &tls)).await {
         Ok(Ok(inspection)) => inspection,
         Ok(Err(error)) => {
             let check = Check::error(ID, error.to_string());
@@ -38,7 +39,7 @@ pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: 
     let trust = Trust::of(&connection.roots);
     let facts = json!({
         "version": inspection.version.as_ref().ok(),
-        "error": inspection.version.as_ref().err().map(|found| found.error.code().name()),
+        "error": inspection.version.as_ref().err().map(|found| found.kind().code().name()),
         "presented": presented,
         "trusted": trust,
         "clock": certificate::now(),
@@ -61,21 +62,21 @@ fn judge(inspection: &Inspection, presented: &[Certificate], connection: &Connec
         Err(found) => found,
     };
     let own = presented.first().and_then(|certificate| certificate.content.as_ref());
-    let summary = match (found.error, own) {
+    let summary = match (found.kind(), own) {
         (LinkError::NameMismatch, Some(own)) if !own.names.is_empty() => {
             format!("the server's certificate is for {} and not for {host}", own.names.join(", "))
         }
         (error, _) => error.code().text().to_owned(),
     };
-    let check = Check::error(ID, summary).seen(found.detail.clone()).advise_for(found.error.code());
+    let check = Check::error(ID, summary).seen(found.detail()).advise_for(found.kind().code());
     let clock = own.and_then(|own| clock_before(found, own.valid_from, &own.not_before));
     (check, clock)
 }
 
 /// A certificate that is not valid yet says more of the clock than of the certificate.
-fn clock_before(found: &Classified, valid_from: i64, not_before: &str) -> Option<Check> {
+fn clock_before(found: &NetError, valid_from: i64, not_before: &str) -> Option<Check> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let early = found.error == LinkError::CertificateExpired && i64::try_from(now).is_ok_and(|now| now < valid_from);
+    let early = found.kind() == LinkError::CertificateExpired && i64::try_from(now).is_ok_and(|now| now < valid_from);
     let summary = "this device's clock is behind: the server's certificate is not valid yet by it";
     early.then(|| {
         Check::error(CheckId::Clock, summary)
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_certificate_that_is_not_valid_yet_is_a_matter_of_the_clock() {
-        let found = |error| Classified::new(error, String::new());
+        let found = |error| NetError::new(error, "");
         let (expired, future) = (found(LinkError::CertificateExpired), i64::MAX);
         let clock = clock_before(&expired, future, "some day").unwrap();
         assert_eq!(clock.id, CheckId::Clock);

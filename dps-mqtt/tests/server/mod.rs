@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dps_core::{Authorization, Call, Endpoint, IdScope, Identity, Instant, RegistrationId, Request, RequestId};
 use dps_mqtt::{Framing, MqttLink, MqttOptions};
-use dps_net::{Dialer, Roots, client_config, crypto_provider};
+use dps_net::{Dialer, Roots, TlsOptions, crypto_provider};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -104,7 +104,15 @@ pub fn publish(topic: &str, payload: &str) -> Vec<u8> {
 
 /// One script for each connection; those after the last find nobody.
 pub async fn server(framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    server_valid_in(1975, 4096, framing, scripts).await
+}
+
+/// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
+pub async fn server_valid_in(from: i32, to: i32, framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+    let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()
@@ -305,8 +313,15 @@ impl Server {
     }
 
     pub fn link(&self, options: MqttOptions) -> MqttLink {
-        let tls = client_config(&Roots::replace_pem(self.ca.as_bytes()).unwrap()).unwrap();
-        MqttLink::new(Dialer::new(tls, None), options).unwrap()
+        self.link_with(self.tls(), options)
+    }
+
+    pub fn tls(&self) -> TlsOptions {
+        TlsOptions::new(Roots::replace_pem(self.ca.as_bytes()).unwrap())
+    }
+
+    pub fn link_with(&self, tls: TlsOptions, options: MqttOptions) -> MqttLink {
+        MqttLink::new(Dialer::new(tls.client_config().unwrap(), None), options).unwrap()
     }
 
     pub fn request<'a>(&'a self, id: u32, generation: u32, call: Call<'a>) -> Request<'a> {
