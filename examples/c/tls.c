@@ -183,12 +183,12 @@ int tls_write(tls *tls, const void *bytes, size_t length, uint64_t until_ms)
     return 0;
 }
 
-int tls_read(tls *tls, void *bytes, size_t room, uint64_t until_ms)
+int tls_read(tls *tls, void *bytes, size_t capacity, uint64_t until_ms)
 {
     for (;;) {
         size_t length = 0;
         ERR_clear_error();
-        if (SSL_read_ex(tls->session, bytes, room, &length) == 1)
+        if (SSL_read_ex(tls->session, bytes, capacity, &length) == 1)
             return (int)length;
         const int again = call_again(tls, 0, until_ms);
         if (again != 1)

@@ -21,8 +21,8 @@ enum { TLS_BROKEN = -1, TLS_TIMED_OUT = -2 };
 /* Sends everything; 0 when it could. */
 int tls_write(tls *tls, const void *bytes, size_t length, uint64_t until_ms);
 
-/* What has come, up to `room` bytes; 0 when the other side has closed. */
-int tls_read(tls *tls, void *bytes, size_t room, uint64_t until_ms);
+/* What has come, up to `capacity` bytes; 0 when the other side has closed. */
+int tls_read(tls *tls, void *bytes, size_t capacity, uint64_t until_ms);
 
 /* Whether bytes wait that the socket does not show any more. */
 int tls_pending(const tls *tls);

@@ -26,7 +26,11 @@ pub(crate) struct Task {
 pub(crate) const CHECKS: &[Task] = &[
     Task { name: "tools", about: "the tools that checks need are there, or can be built", run: setup::tools },
     Task { name: "fmt", about: "formatting of every crate", run: cargo_checks::fmt },
-    Task { name: "layers", about: "which room may use which, between crates and inside dps-core", run: layers::check },
+    Task {
+        name: "layers",
+        about: "which module may use which, between crates and inside dps-core",
+        run: layers::check,
+    },
     Task {
         name: "core-deps",
         about: "the dependencies of dps-core are those that were decided",

@@ -1,4 +1,4 @@
-//! Which room may use which: the crate graph, and the rooms inside `dps-core`.
+//! Which module may use which: the crate graph, and the modules inside `dps-core`.
 //!
 //! The tables are the architecture; ARCHITECTURE.md draws them. An arrow that is not in them is an error, and so is
 //! one that nobody uses any more.
@@ -30,9 +30,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("xtask", &["dps-core"]),
 ];
 
-/// Room of `dps-core`, and the rooms it may use. `json` and `hmac` are rooms of their own, since
+/// A module of `dps-core`, and the modules that it may use. `json` and `hmac` are listed by themselves, since
 /// others need them.
-const ROOMS: &[(&str, &[&str])] = &[
+const MODULES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("time", &["text"]),
     ("schema::json", &["text"]),
@@ -55,7 +55,7 @@ type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 pub(crate) fn check() -> Outcome {
     let mut problems = compare("crate", CRATES, &crate_arrows()?);
-    problems.extend(compare("room of dps-core", ROOMS, &room_arrows()?));
+    problems.extend(compare("module of dps-core", MODULES, &module_arrows()?));
     report(&problems)
 }
 
@@ -70,67 +70,67 @@ fn crate_arrows() -> Result<Arrows, String> {
     Ok(members.iter().map(|member| ((*member).to_owned(), uses(member))).collect())
 }
 
-fn room_arrows() -> Result<Arrows, String> {
+fn module_arrows() -> Result<Arrows, String> {
     let mut arrows = Arrows::new();
     for path in tracked()? {
         let Some(inside) = path.strip_prefix("dps-core/src/").and_then(|path| path.strip_suffix(".rs")) else {
             continue;
         };
         if inside != "lib" {
-            let room = room_of(&inside.replace('/', "::"));
-            arrows.entry(room.clone()).or_default().extend(uses(&read(&path)?, &room));
+            let module = module_of(&inside.replace('/', "::"));
+            arrows.entry(module.clone()).or_default().extend(uses(&read(&path)?, &module));
         }
     }
     Ok(arrows)
 }
 
 /// `schema::json` from `schema::json::…`, `schema` from anything else of it.
-fn room_of(path: &str) -> String {
-    let own = ROOMS.iter().map(|(room, _)| *room).filter(|room| room.contains("::"));
-    match own.into_iter().find(|room| path == *room || path.starts_with(&format!("{room}::"))) {
-        Some(room) => room.to_owned(),
+fn module_of(path: &str) -> String {
+    let own = MODULES.iter().map(|(module, _)| *module).filter(|module| module.contains("::"));
+    match own.into_iter().find(|module| path == *module || path.starts_with(&format!("{module}::"))) {
+        Some(module) => module.to_owned(),
         None => path.split("::").next().unwrap_or_default().to_owned(),
     }
 }
 
-/// The rooms that a file's code names by `crate::`; tests and comments do not count.
-fn uses(source: &str, room: &str) -> BTreeSet<String> {
+/// The modules that a file's code names by `crate::`; tests and comments do not count.
+fn uses(source: &str, module: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
     let mut found = BTreeSet::new();
     for line in lines {
         for rest in line.split("crate::").skip(1) {
-            // `use crate::a::{self, b}` names a and a::b; no room of its own is named inside braces but by its module.
+            // `use crate::a::{self, b}` names a and a::b; no module of its own is named inside braces but by its module.
             let path: String = rest.chars().take_while(|c| c.is_alphanumeric() || "_:".contains(*c)).collect();
             let inner = rest.strip_prefix(path.as_str()).and_then(|tail| tail.strip_prefix('{')).unwrap_or_default();
             let listed = inner.split(['{', '}', ',']).map(str::trim).filter(|name| !name.is_empty());
             let paths = listed.map(|name| format!("{path}{name}")).chain([path.trim_end_matches(':').to_owned()]);
-            found.extend(paths.map(|path| room_of(&path)).filter(|used| is_room(used)));
+            found.extend(paths.map(|path| module_of(&path)).filter(|used| is_room(used)));
         }
     }
-    found.remove(room);
+    found.remove(module);
     found
 }
 
 fn is_room(name: &str) -> bool {
-    ROOMS.iter().any(|(room, _)| *room == name)
+    MODULES.iter().any(|(module, _)| *module == name)
 }
 
 fn compare(kind: &str, allowed: &[(&str, &[&str])], found: &Arrows) -> Vec<String> {
     let mut problems = Vec::new();
     let nothing = BTreeSet::new();
-    for (room, may_use) in allowed {
-        let used = found.get(*room).unwrap_or(&nothing);
-        if !found.contains_key(*room) {
-            problems.push(format!("the {kind} {room} is in the table and nowhere else"));
+    for (module, may_use) in allowed {
+        let used = found.get(*module).unwrap_or(&nothing);
+        if !found.contains_key(*module) {
+            problems.push(format!("the {kind} {module} is in the table and nowhere else"));
         }
         let wrong = used.iter().filter(|used| !may_use.contains(&used.as_str()));
-        problems.extend(wrong.map(|used| format!("the {kind} {room} may not use {used}")));
+        problems.extend(wrong.map(|used| format!("the {kind} {module} may not use {used}")));
         let unused = may_use.iter().filter(|may| !used.contains(**may));
-        problems.extend(unused.map(|may| format!("the {kind} {room} does not use {may}: take it out of the table")));
+        problems.extend(unused.map(|may| format!("the {kind} {module} does not use {may}: take it out of the table")));
     }
-    let unknown = found.keys().filter(|room| !allowed.iter().any(|(name, _)| name == room));
-    problems.extend(unknown.map(|room| format!("the {kind} {room} is missing in the table")));
+    let unknown = found.keys().filter(|module| !allowed.iter().any(|(name, _)| name == module));
+    problems.extend(unknown.map(|module| format!("the {kind} {module} is missing in the table")));
     problems
 }
 
@@ -141,11 +141,11 @@ mod tests {
     #[test]
     fn an_arrow_that_is_not_in_the_table_is_found() {
         let found = Arrows::from([("a".into(), BTreeSet::from(["b".into()])), ("b".into(), BTreeSet::new())]);
-        assert_eq!(compare("room", &[("a", &["b"]), ("b", &[])], &found), Vec::<String>::new());
-        assert_eq!(compare("room", &[("a", &[]), ("b", &[])], &found), ["the room a may not use b"]);
-        assert_eq!(compare("room", &[("a", &["b"])], &found), ["the room b is missing in the table"]);
-        let unused = compare("room", &[("a", &["b"]), ("b", &["a"])], &found);
-        assert_eq!(unused, ["the room b does not use a: take it out of the table"]);
+        assert_eq!(compare("module", &[("a", &["b"]), ("b", &[])], &found), Vec::<String>::new());
+        assert_eq!(compare("module", &[("a", &[]), ("b", &[])], &found), ["the module a may not use b"]);
+        assert_eq!(compare("module", &[("a", &["b"])], &found), ["the module b is missing in the table"]);
+        let unused = compare("module", &[("a", &["b"]), ("b", &["a"])], &found);
+        assert_eq!(unused, ["the module b does not use a: take it out of the table"]);
     }
 
     #[test]

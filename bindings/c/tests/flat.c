@@ -17,14 +17,14 @@ static bool untouched_from(size_t start)
     return is_untouched(text + start, sizeof text - start);
 }
 
-static dps_result derive(const char *group_key, const char *id, size_t room)
+static dps_result derive(const char *group_key, const char *id, size_t capacity)
 {
-    return dps_derive_key(dps_span_of(group_key), dps_span_of(id), (dps_buffer){text, room}, &length);
+    return dps_derive_key(dps_span_of(group_key), dps_span_of(id), (dps_buffer){text, capacity}, &length);
 }
 
-static dps_result make(const char *key, const char *id_scope, const char *id, size_t room)
+static dps_result make(const char *key, const char *id_scope, const char *id, size_t capacity)
 {
-    return dps_sas_make(dps_span_of(key), dps_span_of(id_scope), dps_span_of(id), UNIX_S, (dps_buffer){text, room}, &length);
+    return dps_sas_make(dps_span_of(key), dps_span_of(id_scope), dps_span_of(id), UNIX_S, (dps_buffer){text, capacity}, &length);
 }
 
 /* The same token by the functions that need objects. */
@@ -47,10 +47,10 @@ void keys_as_text(void)
 {
     GIVES(DPS_OK, derive(GROUP_KEY, DEVICE, DPS_DERIVED_KEY_SIZE));
     CHECK(written(DEVICE_KEY));
-    for (size_t room = 0; room < DPS_DERIVED_KEY_SIZE; room++) {
+    for (size_t capacity = 0; capacity < DPS_DERIVED_KEY_SIZE; capacity++) {
         memset(text, UNTOUCHED, sizeof text);
-        GIVES(DPS_ERROR_STORAGE_TOO_SMALL, derive(GROUP_KEY, DEVICE, room));
-        CHECK(length == DPS_DERIVED_KEY_SIZE && (room == 0 || text[0] == 0) && untouched_from(room));
+        GIVES(DPS_ERROR_STORAGE_TOO_SMALL, derive(GROUP_KEY, DEVICE, capacity));
+        CHECK(length == DPS_DERIVED_KEY_SIZE && (capacity == 0 || text[0] == 0) && untouched_from(capacity));
     }
     memset(text, UNTOUCHED, sizeof text);
     GIVES(DPS_ERROR_INVALID_KEY, derive("AAAA", DEVICE, sizeof text));
@@ -73,10 +73,10 @@ void tokens_as_text(void)
 
     GIVES(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, 0));
     const size_t needed = length;
-    for (size_t room = 0; room < needed; room++) {
+    for (size_t capacity = 0; capacity < needed; capacity++) {
         memset(text, UNTOUCHED, sizeof text);
-        GIVES(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, room));
-        CHECK(length == needed && (room == 0 || text[0] == 0) && untouched_from(room));
+        GIVES(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, capacity));
+        CHECK(length == needed && (capacity == 0 || text[0] == 0) && untouched_from(capacity));
     }
     GIVES(DPS_OK, make(DEVICE_KEY, ID_SCOPE, DEVICE, needed));
     CHECK(written(expected) && untouched_from(needed));

@@ -212,13 +212,13 @@ void pointers_of_codecs(void)
  * nothing behind it. */
 #define EVERY_SIZE_BELOW_IS_TOO_SMALL(size, call)                                                 \
     do {                                                                                          \
-        for (size_t room = 0; room < (size); room++) {                                            \
-            const dps_buffer out = {memory.spare, room};                                          \
+        for (size_t capacity = 0; capacity < (size); capacity++) {                                            \
+            const dps_buffer out = {memory.spare, capacity};                                          \
             size_t length = 0;                                                                    \
             memset(memory.spare, UNTOUCHED, sizeof memory.spare);                                 \
             GIVES(DPS_ERROR_STORAGE_TOO_SMALL, call);                                             \
-            CHECK(length == (size) && (room == 0 || memory.spare[0] == 0));                       \
-            CHECK(is_untouched(memory.spare + room, sizeof memory.spare - room));                 \
+            CHECK(length == (size) && (capacity == 0 || memory.spare[0] == 0));                       \
+            CHECK(is_untouched(memory.spare + capacity, sizeof memory.spare - capacity));                 \
         }                                                                                         \
         const dps_buffer out = {memory.spare, (size)};                                            \
         size_t length = 0;                                                                        \

@@ -1,15 +1,15 @@
 /* Writes and reads packets; knows no connection. */
 #include "packets.h"
 
-/* A writer that goes on counting when the room is used up. */
+/* A writer that goes on counting when the buffer is full. */
 typedef struct writer {
     uint8_t *out;
-    size_t room, length;
+    size_t capacity, length;
 } writer;
 
 static void put(writer *w, unsigned byte)
 {
-    if (w->length < w->room)
+    if (w->length < w->capacity)
         w->out[w->length] = (uint8_t)byte;
     w->length++;
 }
@@ -44,12 +44,12 @@ static void put_head(writer *w, unsigned first, size_t rest)
 
 static size_t finished(const writer *w)
 {
-    return w->length <= w->room ? w->length : 0;
+    return w->length <= w->capacity ? w->length : 0;
 }
 
-size_t packet_connect(uint8_t *out, size_t room, packet_text client_id, packet_text user_name, packet_text password)
+size_t packet_connect(uint8_t *out, size_t capacity, packet_text client_id, packet_text user_name, packet_text password)
 {
-    writer w = {out, room, 0};
+    writer w = {out, capacity, 0};
     put_head(&w, 0x10, 10 + 2 + client_id.len + 2 + user_name.len + 2 + password.len);
     put_text(&w, (packet_text){"MQTT", 4});
     put(&w, 4);        /* the level of 3.1.1 */
@@ -61,9 +61,9 @@ size_t packet_connect(uint8_t *out, size_t room, packet_text client_id, packet_t
     return finished(&w);
 }
 
-size_t packet_subscribe(uint8_t *out, size_t room, packet_text filter)
+size_t packet_subscribe(uint8_t *out, size_t capacity, packet_text filter)
 {
-    writer w = {out, room, 0};
+    writer w = {out, capacity, 0};
     put_head(&w, 0x82, 2 + 2 + filter.len + 1);
     put_short(&w, 1);
     put_text(&w, filter);
@@ -71,9 +71,9 @@ size_t packet_subscribe(uint8_t *out, size_t room, packet_text filter)
     return finished(&w);
 }
 
-size_t packet_publish(uint8_t *out, size_t room, packet_text topic, packet_text payload)
+size_t packet_publish(uint8_t *out, size_t capacity, packet_text topic, packet_text payload)
 {
-    writer w = {out, room, 0};
+    writer w = {out, capacity, 0};
     put_head(&w, 0x32, 2 + topic.len + 2 + payload.len);
     put_text(&w, topic);
     put_short(&w, 2);
@@ -81,17 +81,17 @@ size_t packet_publish(uint8_t *out, size_t room, packet_text topic, packet_text 
     return finished(&w);
 }
 
-size_t packet_acknowledge(uint8_t *out, size_t room, uint16_t id)
+size_t packet_acknowledge(uint8_t *out, size_t capacity, uint16_t id)
 {
-    writer w = {out, room, 0};
+    writer w = {out, capacity, 0};
     put_head(&w, 0x40, 2);
     put_short(&w, id);
     return finished(&w);
 }
 
-size_t packet_disconnect(uint8_t *out, size_t room)
+size_t packet_disconnect(uint8_t *out, size_t capacity)
 {
-    writer w = {out, room, 0};
+    writer w = {out, capacity, 0};
     put_head(&w, 0xE0, 0);
     return finished(&w);
 }

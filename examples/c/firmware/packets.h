@@ -12,11 +12,11 @@ typedef struct packet_text {
 } packet_text;
 
 /* Each writes a packet and gives its length, or 0 when it does not fit. */
-size_t packet_connect(uint8_t *out, size_t room, packet_text client_id, packet_text user_name, packet_text password);
-size_t packet_subscribe(uint8_t *out, size_t room, packet_text filter);
-size_t packet_publish(uint8_t *out, size_t room, packet_text topic, packet_text payload);
-size_t packet_acknowledge(uint8_t *out, size_t room, uint16_t id);
-size_t packet_disconnect(uint8_t *out, size_t room);
+size_t packet_connect(uint8_t *out, size_t capacity, packet_text client_id, packet_text user_name, packet_text password);
+size_t packet_subscribe(uint8_t *out, size_t capacity, packet_text filter);
+size_t packet_publish(uint8_t *out, size_t capacity, packet_text topic, packet_text payload);
+size_t packet_acknowledge(uint8_t *out, size_t capacity, uint16_t id);
+size_t packet_disconnect(uint8_t *out, size_t capacity);
 
 /* What came. */
 enum { PACKET_CONNACK = 2, PACKET_PUBLISH = 3, PACKET_PUBACK = 4, PACKET_SUBACK = 9, PACKET_PINGRESP = 13 };
