@@ -170,17 +170,23 @@ pub unsafe extern "C" fn dps_wire_read_reply(
         if is_operation_id(operation_id) {
             reply.operation_id = dps_span::of_bytes(operation_id);
         }
-        reply.assigned_hub = dps_span::of_bytes(found.bytes(Member::AssignedHub));
-        reply.device_id = dps_span::of_bytes(found.bytes(Member::DeviceId));
-        reply.substatus = dps_span::of_bytes(found.bytes(Member::Substatus));
+        reply.assigned_hub = span(&found, Member::AssignedHub);
+        reply.device_id = span(&found, Member::DeviceId);
+        reply.substatus = span(&found, Member::Substatus);
         reply.message = dps_span::of_option(found.message());
-        reply.tracking_id = dps_span::of_bytes(found.bytes(Member::TrackingId));
+        reply.tracking_id = span(&found, Member::TrackingId);
         let payload = found.payload().unwrap_or_default();
         reply.payload_offset = payload.start;
         reply.payload_length = payload.len();
         Ok(())
     };
     done(read())
+}
+
+/// A string of the reply; null where it is missing.
+#[inline(never)] // Once in firmware.
+fn span(found: &Found<'_>, member: Member) -> dps_span {
+    dps_span::of_option(found.string(member))
 }
 
 /// # Safety
