@@ -19,7 +19,7 @@ async fn main() -> Result<(), Told> {
         .client(Transport::Https)?
         .symmetric_key(setting.key()?)
         // One JSON object, no secret in it. Anything else is refused by `build`.
-        .payload_json(r#"{"firmware":"1.4.0","model":"thermostat-2"}"#)
+        .payload(r#"{"firmware":"1.4.0","model":"thermostat-2"}"#)
         .build()?;
 
     let assignment = client.register().await?;

@@ -153,7 +153,7 @@ impl Gateway {
             .ok_or_else(unusable)?;
         let store = BackupStore::in_state_dir(state, Format::Toml, &id_scope, &registration_id)?;
         let (client, policy) = (provisioning.configure(way)?.build()?, provisioning.policy());
-        let provisioner = Provisioner::new(client, id_scope, policy, store);
+        let provisioner = Provisioner::new(client, policy, store);
         Ok(Self { provisioner, policy, hubs, retry, token_life: Duration::from_secs(3600), tell })
     }
 

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use dps_client::{Progress, ResumeToken, Transport};
+use dps_client::{Progress, Transport};
 use dps_examples::{Setting, Told};
 use tokio::sync::oneshot;
 
@@ -32,7 +32,7 @@ async fn first_life(setting: &Setting, file: &Path) -> Result<(), Told> {
         .on_progress(move |progress| {
             // Before each wait there is what to go on from: one line of text, no secret in it.
             let Progress::Waiting { resume: Some(token), .. } = progress else { return };
-            if std::fs::write(&keep_in, token.as_str()).is_ok() {
+            if std::fs::write(&keep_in, token.to_string()).is_ok() {
                 let _ = begun.take().map(|begun| begun.send(()));
             }
         })
@@ -46,17 +46,20 @@ async fn first_life(setting: &Setting, file: &Path) -> Result<(), Told> {
 }
 
 async fn second_life(setting: &Setting, file: &Path) -> Result<(), Told> {
-    let mut client = setting.client(Transport::Https)?.symmetric_key(setting.key()?);
-    if let Ok(line) = std::fs::read_to_string(file) {
-        println!("second life: going on");
-        client = client.resume(&line.parse::<ResumeToken>()?);
-    }
-    let client = client.on_progress(|progress| {
+    let kept = std::fs::read_to_string(file).ok();
+    let client = setting.client(Transport::Https)?.symmetric_key(setting.key()?).on_progress(|progress| {
         if let Progress::Sending { call: "register" } = progress {
             println!("second life: the service has forgotten it; registering afresh");
         }
     });
-    let assignment = client.build()?.register().await?;
+    let client = client.build()?;
+    let assignment = match kept {
+        Some(line) => {
+            println!("second life: going on");
+            client.resume(&line.parse()?).await?
+        }
+        None => client.register().await?,
+    };
     let _ = std::fs::remove_file(file);
     println!("assigned: hub {}, device id {}", assignment.hub(), assignment.device_id());
     Ok(())

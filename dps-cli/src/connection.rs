@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Resolver, Roots};
-use dps_core::Endpoint;
+use dps_client::{Endpoint, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Resolver, Roots};
 use dps_core::codec::{http, mqtt};
 
 use crate::args::{ConnectionArgs, TransportName};
@@ -12,7 +11,7 @@ use crate::{proxy, trust};
 
 /// The way to the service.
 pub(crate) struct Connection {
-    named: String,
+    endpoint: Endpoint,
     pub(crate) roots: Roots,
     pub(crate) proxy: ProxyChoice,
     pub(crate) resolver: Resolver,
@@ -24,12 +23,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// Checks the endpoint, then reads certificates and the proxy's password. Blocks while it reads.
     pub(crate) fn read(args: &ConnectionArgs) -> Result<Self> {
-        let endpoint = match &args.endpoint {
-            Some(text) => Endpoint::new(text)?,
-            None => Endpoint::GLOBAL,
-        };
+        let endpoint = args.endpoint.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         Ok(Self {
-            named: endpoint.to_string(),
+            endpoint,
             roots: trust::roots(&args.trust)?,
             proxy: proxy::choice(&args.proxy)?,
             resolver: Resolver::new(args.resolve.overrides.iter().cloned()),
@@ -46,7 +42,7 @@ impl Connection {
             None => ProvisioningClient::builder(),
         };
         builder
-            .endpoint(self.named.as_str())
+            .endpoint(&self.endpoint)
             .roots(self.roots.clone())
             .proxy(self.proxy.clone())
             .resolver(self.resolver.clone())
@@ -57,12 +53,12 @@ impl Connection {
 
     /// The service's host name or address.
     pub(crate) fn host(&self) -> &str {
-        self.parsed().host()
+        self.endpoint.host()
     }
 
     /// The port that the transport dials.
     pub(crate) fn port(&self) -> u16 {
-        self.parsed().port_or(match self.transport {
+        self.endpoint.port().unwrap_or(match self.transport {
             TransportName::Https => http::DEFAULT_PORT,
             TransportName::Mqtt => mqtt::DEFAULT_PORT,
             TransportName::MqttWs => mqtt::WEBSOCKET_PORT,
@@ -73,10 +69,5 @@ impl Connection {
     pub(crate) fn endpoint(&self) -> String {
         let host = self.host();
         if host.contains(':') { format!("[{host}]:{}", self.port()) } else { format!("{host}:{}", self.port()) }
-    }
-
-    fn parsed(&self) -> Endpoint<'_> {
-        // It was written by an endpoint that had been parsed.
-        Endpoint::new(&self.named).unwrap_or(Endpoint::GLOBAL)
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey, on_wiped_stack};
+use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey};
 use dps_core::credentials::derive_device_key;
 use dps_core::{Key, RegistrationId};
 use zeroize::Zeroizing;
@@ -29,8 +29,7 @@ pub(crate) enum KeySource {
 /// A key's base64 text that was found good.
 pub(crate) struct KeyText {
     text: SecretText,
-    /// On the heap, since a value that is moved on the stack leaves copies there.
-    key: Box<Key>,
+    key: SymmetricKey,
 }
 
 /// A key, and whose it is.
@@ -85,7 +84,7 @@ impl DeviceOrGroup {
     /// The key for a client.
     pub(crate) fn give_to(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder> {
         Ok(match self {
-            Self::Device(key) => builder.symmetric_key(SymmetricKey::from_base64(key.expose())?),
+            Self::Device(key) => builder.symmetric_key(key.key.clone()),
             Self::Group(key) => builder.group_key(GroupKey::from_base64(key.expose())?),
         })
     }
@@ -93,35 +92,35 @@ impl DeviceOrGroup {
     /// The device's own key.
     pub(crate) fn device_key(&self, registration_id: RegistrationId<'_>) -> Result<Key> {
         match self {
-            Self::Device(key) => Ok(Key::from_bytes(key.key.expose())?),
-            Self::Group(key) => Ok(derive_device_key(&key.key, registration_id)),
+            Self::Device(key) => Ok(Key::from_bytes(key.key.as_ref().expose())?),
+            Self::Group(key) => Ok(derive_device_key(key.key.as_ref(), registration_id)),
         }
     }
 
     /// What the device's own key would be if the key were not what it was given as.
     pub(crate) fn mistaken_key(&self, registration_id: RegistrationId<'_>) -> Result<Key> {
         match self {
-            Self::Device(key) => Ok(derive_device_key(&key.key, registration_id)),
-            Self::Group(key) => Ok(Key::from_bytes(key.key.expose())?),
+            Self::Device(key) => Ok(derive_device_key(key.key.as_ref(), registration_id)),
+            Self::Group(key) => Ok(Key::from_bytes(key.key.as_ref().expose())?),
         }
     }
 
     /// The length in bytes of the key that was given.
     pub(crate) fn length(&self) -> usize {
         match self {
-            Self::Device(key) | Self::Group(key) => key.key.length(),
+            Self::Device(key) | Self::Group(key) => key.key.as_ref().length(),
         }
     }
 }
 
 /// Reads a group's key for deriving.
-pub(crate) fn read_group_key(file: Option<&Path>) -> Result<Key> {
+pub(crate) fn read_group_key(file: Option<&Path>) -> Result<GroupKey> {
     let source = match file {
         Some(path) => KeySource::File(path.to_owned()),
         None if is_set(GROUP_VARIABLE) => KeySource::Variable(GROUP_VARIABLE),
         None => return Err(Failure::usage("a group's key is needed: --group-key-file FILE, or DPS_GROUP_KEY")),
     };
-    Ok(*source.read("the group's key", secret::read)?.key)
+    Ok(GroupKey::from_base64(source.read("the group's key", secret::read)?.expose())?)
 }
 
 /// Reads any symmetric key from a file.
@@ -151,7 +150,7 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = on_wiped_stack(|| Key::from_base64(&text).map(Box::new)).map_err(secret::wrong_in(path))?;
+                let key = SymmetricKey::from_base64(&text).map_err(secret::wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
@@ -159,8 +158,7 @@ impl KeySource {
                     Failure::new(dps_core::ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
                 })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
-                let key = on_wiped_stack(|| Key::from_base64(&text).map(Box::new))
-                    .map_err(|error| Failure::from(error).in_source(name))?;
+                let key = SymmetricKey::from_base64(&text).map_err(|error| Failure::from(error).in_source(name))?;
                 Ok(KeyText { text, key })
             }
         }

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::key;
+use crate::names::{IdScope, RegistrationId};
 use crate::secret_text::SecretText;
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
@@ -19,8 +20,8 @@ use crate::store::StoredAssignment;
 pub struct Assignment {
     pub(crate) hub: String,
     pub(crate) device_id: String,
-    pub(crate) id_scope: String,
-    pub(crate) registration_id: String,
+    pub(crate) id_scope: IdScope,
+    pub(crate) registration_id: RegistrationId,
     pub(crate) substatus: Option<String>,
     pub(crate) operation_id: Option<String>,
     pub(crate) payload: Option<String>,
@@ -44,16 +45,10 @@ impl Assignment {
         &self.device_id
     }
 
-    /// The registration id, as the client was given it.
+    /// Returns the id under which the device registered.
     #[must_use]
-    pub fn registration_id(&self) -> &str {
+    pub fn registration_id(&self) -> &RegistrationId {
         &self.registration_id
-    }
-
-    /// The service's word for how far the registration is: `assigned`.
-    #[must_use]
-    pub fn status(&self) -> &'static str {
-        dps_core::Status::Assigned.as_str()
     }
 
     /// How the assignment came about, such as `initialAssignment`. An open list; only to inform.

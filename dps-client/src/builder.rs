@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dps_core::limits::MESSAGE_MAX;
-use dps_core::{Config, Endpoint, ErrorCode, IdScope, KeyEvidence, Millis, Operation, Payload, RegistrationId};
+use dps_core::{Config, ErrorCode, KeyEvidence, Millis};
 use dps_net::{ProxyChoice, Resolver, Roots};
 use tokio::sync::Mutex;
 
@@ -15,7 +15,8 @@ use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::key::{GroupKey, SymmetricKey};
 use crate::link::{OwnLink, SendLink};
-use crate::progress::{Decision, Progress, ProgressObserver, ResumeToken, Watching};
+use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
+use crate::progress::{Decision, Progress, ProgressObserver, Watching};
 use crate::signer::{Credential, SendSigner};
 
 enum Source {
@@ -29,11 +30,13 @@ enum Source {
 /// Makes a [`ProvisioningClient`]. Needed are an id scope, a registration id and one credential.
 #[must_use]
 pub struct ProvisioningClientBuilder {
-    id_scope: Option<String>,
-    registration_id: Option<String>,
+    /// The first option that could not be parsed.
+    error: Option<DpsError>,
+    id_scope: Option<IdScope>,
+    registration_id: Option<RegistrationId>,
     source: Option<Source>,
     second_source: bool,
-    endpoint: Option<String>,
+    endpoint: Endpoint,
     roots: Option<Roots>,
     transport: Option<Transport>,
     pipelined: bool,
@@ -52,20 +55,20 @@ pub struct ProvisioningClientBuilder {
     service_time_port: Option<u16>,
     seed: Option<u32>,
     clock: Clock,
-    payload: Option<String>,
+    payload: Option<Payload>,
     reply_limit: usize,
-    resume: Option<String>,
     observer: Option<Observer>,
 }
 
 impl Default for ProvisioningClientBuilder {
     fn default() -> Self {
         Self {
+            error: None,
             id_scope: None,
             registration_id: None,
             source: None,
             second_source: false,
-            endpoint: None,
+            endpoint: Endpoint::default(),
             roots: None,
             transport: None,
             pipelined: false,
@@ -86,7 +89,6 @@ impl Default for ProvisioningClientBuilder {
             clock: Clock::system(),
             payload: None,
             reply_limit: MESSAGE_MAX,
-            resume: None,
             observer: None,
         }
     }
@@ -94,15 +96,15 @@ impl Default for ProvisioningClientBuilder {
 
 impl ProvisioningClientBuilder {
     /// The id scope of the service, such as `0ne00A1B2C3`.
-    pub fn id_scope(mut self, id_scope: impl Into<String>) -> Self {
-        self.id_scope = Some(id_scope.into());
+    pub fn id_scope(mut self, id_scope: impl TryInto<IdScope, Error: Into<DpsError>>) -> Self {
+        self.id_scope = self.parsed(id_scope);
         self
     }
 
     /// The device's registration id: 1 to 128 letters, digits and `- . _ :`. Spell it the same everywhere: the service
     /// ignores letter case, derived keys do not.
-    pub fn registration_id(mut self, registration_id: impl Into<String>) -> Self {
-        self.registration_id = Some(registration_id.into());
+    pub fn registration_id(mut self, registration_id: impl TryInto<RegistrationId, Error: Into<DpsError>>) -> Self {
+        self.registration_id = self.parsed(registration_id);
         self
     }
 
@@ -138,8 +140,10 @@ impl ProvisioningClientBuilder {
     }
 
     /// Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint.
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = Some(endpoint.into());
+    pub fn endpoint(mut self, endpoint: impl TryInto<Endpoint, Error: Into<DpsError>>) -> Self {
+        if let Some(endpoint) = self.parsed(endpoint) {
+            self.endpoint = endpoint;
+        }
         self
     }
 
@@ -261,20 +265,14 @@ impl ProvisioningClientBuilder {
     }
 
     /// A JSON object for the service's allocation webhook.
-    pub fn payload_json(mut self, payload: impl Into<String>) -> Self {
-        self.payload = Some(payload.into());
+    pub fn payload(mut self, payload: impl TryInto<Payload, Error: Into<DpsError>>) -> Self {
+        self.payload = self.parsed(payload);
         self
     }
 
     /// The largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.reply_limit = bytes;
-        self
-    }
-
-    /// Goes on from an operation that an earlier run began; a forgotten one is registered afresh.
-    pub fn resume(mut self, token: &ResumeToken) -> Self {
-        self.resume = Some(token.as_str().to_owned());
         self
     }
 
@@ -291,21 +289,23 @@ impl ProvisioningClientBuilder {
         self
     }
 
+    /// Keeps the error of the first option that cannot be parsed.
+    fn parsed<T>(&mut self, option: impl TryInto<T, Error: Into<DpsError>>) -> Option<T> {
+        option.try_into().map_err(|error| self.error.get_or_insert_with(|| error.into())).ok()
+    }
+
     /// Checks every value and makes the client. Key files and the platform's authorities are read here; nothing is
     /// sent.
     ///
     /// # Errors
     /// [`DpsError`] of the family `configuration`, or `local` when a file cannot be read.
     pub fn build(mut self) -> Result<ProvisioningClient, DpsError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
         let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
         let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
         let registration_id = self.registration_id.take().ok_or_else(|| missing("the registration id"))?;
-        let endpoint = self.endpoint.take().unwrap_or_else(|| Endpoint::GLOBAL.host().to_owned());
-        IdScope::new(&id_scope)?;
-        RegistrationId::new(&registration_id)?;
-        Endpoint::new(&endpoint)?;
-        self.payload.as_deref().map(Payload::new).transpose()?;
-        self.resume.as_deref().map(Operation::parse).transpose()?;
         if self.second_source {
             return Err(DpsError::config(ErrorCode::InvalidOption, "give one credential, not two".into()));
         }
@@ -316,9 +316,13 @@ impl ProvisioningClientBuilder {
             ("request timeout", self.request_timeout),
             ("poll interval", self.poll_interval),
         ] {
-            if duration.is_zero() {
-                return Err(DpsError::config(ErrorCode::InvalidOption, format!("the {name} cannot be zero")));
+            if millis(duration) == Millis::ZERO {
+                let message = format!("the {name} must be at least one millisecond");
+                return Err(DpsError::config(ErrorCode::InvalidOption, message));
             }
+        }
+        if self.reply_limit == 0 {
+            return Err(DpsError::config(ErrorCode::InvalidOption, "the reply limit cannot be zero".into()));
         }
         let mut config = Config::new()
             .deadline(millis(self.timeout))
@@ -332,16 +336,15 @@ impl ProvisioningClientBuilder {
             config = config.token_life(millis(life));
         }
         Ok(ProvisioningClient {
-            carrier: self.carrier(&endpoint)?,
+            carrier: self.carrier()?,
             id_scope,
             registration_id,
-            endpoint,
+            endpoint: self.endpoint,
             credential,
             config,
             timeout: self.timeout,
             request_timeout: self.request_timeout,
             payload: self.payload,
-            resume: self.resume,
             reply_limit: self.reply_limit,
             clock: self.clock,
             observer: self.observer,
@@ -349,16 +352,15 @@ impl ProvisioningClientBuilder {
         })
     }
 
-    fn carrier(&mut self, endpoint: &str) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self) -> Result<Carrier, DpsError> {
         let invalid = |message: String| DpsError::config(ErrorCode::InvalidOption, message);
         if let Some(link) = self.own_link.take() {
             return match self.for_transports_only() {
-                Some(option) => Err(invalid(format!("a link of one's own cannot heed the option `{option}`"))),
+                Some(option) => Err(invalid(format!("a custom link cannot honor the option `{option}`"))),
                 None => Ok(Carrier::Own(link)),
             };
         }
-        let endpoint = Endpoint::new(endpoint)?;
-        let proxy = self.proxy.take().unwrap_or_default().for_host(endpoint.host());
+        let proxy = self.proxy.take().unwrap_or_default().for_host(self.endpoint.host());
         Carrier::new(Choices {
             transport: self.transport.unwrap_or_default(),
             pipelined: self.pipelined,
@@ -366,8 +368,7 @@ impl ProvisioningClientBuilder {
             roots: self.roots.take().unwrap_or_else(Roots::platform),
             proxy: proxy?,
             resolver: self.resolver.take().unwrap_or_default(),
-            host: endpoint.host().to_owned(),
-            port: endpoint.port(),
+            endpoint: self.endpoint.clone(),
             api_version: self.api_version.take(),
             user_agent: self.user_agent.take(),
             correct_clock: self.correct_clock,
@@ -392,20 +393,20 @@ impl ProvisioningClientBuilder {
     }
 }
 
-fn credential(source: Source, registration_id: &str) -> Result<(Credential, KeyEvidence), DpsError> {
+fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Credential, KeyEvidence), DpsError> {
     let of_key = |key: SymmetricKey| {
         let evidence = KeyEvidence { length: Some(key.0.length()), derived_here: false };
         (Credential::Key(key.0), evidence)
     };
     let of_group = |group: GroupKey| {
-        let key = group.derive(registration_id)?;
-        Ok::<_, DpsError>((Credential::Key(key.0), group.evidence()))
+        let key = group.derive(registration_id);
+        (Credential::Key(key.0), group.evidence())
     };
     match source {
         Source::Key(key) => Ok(of_key(key)),
         Source::KeyFile(path) => Ok(of_key(SymmetricKey::from_file(path)?)),
-        Source::Group(group) => of_group(group),
-        Source::GroupKeyFile(path) => of_group(GroupKey::from_file(path)?),
+        Source::Group(group) => Ok(of_group(group)),
+        Source::GroupKeyFile(path) => Ok(of_group(GroupKey::from_file(path)?)),
         Source::Own(credential) => Ok((credential, KeyEvidence::default())),
     }
 }

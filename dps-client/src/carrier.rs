@@ -1,10 +1,14 @@
 //! Over what a client talks to the service; makes a link for each registration.
 
+#[cfg(all(feature = "http", feature = "mqtt"))]
+use std::num::NonZeroU16;
+
 use dps_core::ErrorCode;
 use dps_net::{Proxy, Resolver, Roots};
 
 use crate::error::DpsError;
 use crate::link::{ClientLink, OwnLink};
+use crate::names::Endpoint;
 
 /// Over what to talk to the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +47,7 @@ pub(crate) enum Carrier {
 pub(crate) struct TimeSource {
     tls: std::sync::Arc<rustls::ClientConfig>,
     options: dps_http::HttpOptions,
-    endpoint: String,
+    endpoint: Endpoint,
 }
 
 /// What can be chosen about a carrier.
@@ -58,9 +62,7 @@ pub(crate) struct Choices {
     pub(crate) roots: Roots,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) resolver: Resolver,
-    /// Of the service; the port where one is named.
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
+    pub(crate) endpoint: Endpoint,
     pub(crate) api_version: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) correct_clock: bool,
@@ -94,7 +96,7 @@ impl Carrier {
             ));
         }
         let tls = tls(&choices.roots)?;
-        let mut options = choices.http_options(choices.port.unwrap_or(dps_core::codec::http::DEFAULT_PORT));
+        let mut options = choices.http_options(choices.endpoint.port().unwrap_or(dps_core::codec::http::DEFAULT_PORT));
         if let Some(version) = choices.api_version {
             options = options.api_version(version);
         }
@@ -167,11 +169,11 @@ impl Carrier {
     /// # Errors
     /// `unsupported-by-transport` with the reason, where nothing here can ask.
     #[cfg(feature = "http")]
-    pub(crate) fn time_link<'a>(&'a self, own: &'a str) -> Result<(dps_http::HttpLink, &'a str), DpsError> {
+    pub(crate) fn time_link<'a>(&'a self, own: &'a Endpoint) -> Result<(dps_http::HttpLink, &'a Endpoint), DpsError> {
         let (tls, options, endpoint) = match self {
             Self::Http { tls, options } => (tls, options, own),
             #[cfg(feature = "mqtt")]
-            Self::Mqtt { time, .. } => (&time.tls, &time.options, time.endpoint.as_str()),
+            Self::Mqtt { time, .. } => (&time.tls, &time.options, &time.endpoint),
             Self::Own(_) => return Err(no_time("a custom link reaches the service by its own means")),
         };
         Ok((dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?, endpoint))
@@ -196,10 +198,10 @@ impl Carrier {
 impl TimeSource {
     fn new(tls: std::sync::Arc<rustls::ClientConfig>, choices: &Choices) -> Result<Self, DpsError> {
         let port = choices.service_time_port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
-        let options = choices.http_options(port);
-        let host = dps_core::Endpoint::new(&choices.host)?.to_string();
+        let port = NonZeroU16::new(port).ok_or_else(|| invalid("the port of the service's time cannot be zero"))?;
+        let options = choices.http_options(port.get());
         dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
-        Ok(Self { tls, options, endpoint: format!("{host}:{port}") })
+        Ok(Self { tls, options, endpoint: choices.endpoint.with_port(port) })
     }
 }
 
@@ -208,8 +210,9 @@ impl Choices {
     #[cfg(feature = "http")]
     fn http_options(&self, port: u16) -> dps_http::HttpOptions {
         let options = dps_http::HttpOptions::default().user_agent(self.agent()).proxy(self.proxy.clone());
-        match self.resolver.overridden(&self.host, port) {
-            Some(addresses) => options.addresses_of(self.host.clone(), addresses),
+        let host = self.endpoint.host();
+        match self.resolver.overridden(host, port) {
+            Some(addresses) => options.addresses_of(host.to_owned(), addresses),
             None => options,
         }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dps_core::{
-    Config, ConfigError, Endpoint, ErrorCode, IdScope, Identity, Instant, Millis, Operation, Outcome, Payload,
-    Registration, RegistrationId, Timer, UnixSeconds, Verdict, WallAnchor, drive, storage_size,
+    Config, ConfigError, ErrorCode, Identity, Instant, Millis, Outcome, Registration, Timer, UnixSeconds, Verdict,
+    WallAnchor, drive, storage_size,
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info};
@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::link::ClientLink;
-use crate::progress::{DynObserver, Progress};
+use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
+use crate::progress::{DynObserver, Progress, ResumeToken};
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
 use crate::timer::TokioTimer;
@@ -33,16 +34,15 @@ const TEXT_ROOM: usize = 1024;
 
 /// A device that can be registered. Cheap to keep; each registration opens a connection of its own.
 pub struct ProvisioningClient {
-    pub(crate) id_scope: String,
-    pub(crate) registration_id: String,
-    pub(crate) endpoint: String,
+    pub(crate) id_scope: IdScope,
+    pub(crate) registration_id: RegistrationId,
+    pub(crate) endpoint: Endpoint,
     pub(crate) credential: Credential,
     pub(crate) config: Config,
     pub(crate) timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) carrier: Carrier,
-    pub(crate) payload: Option<String>,
-    pub(crate) resume: Option<String>,
+    pub(crate) payload: Option<Payload>,
     pub(crate) reply_limit: usize,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
@@ -51,8 +51,9 @@ pub struct ProvisioningClient {
 
 /// What a machine is made for.
 #[derive(Clone, Copy, Debug)]
-enum Purpose {
+enum Purpose<'a> {
     Register,
+    Resume(&'a ResumeToken),
     Lookup,
 }
 
@@ -76,7 +77,32 @@ impl ProvisioningClient {
     /// # Errors
     /// [`DpsError`]: what failed, whether to try again, and the likely causes.
     pub async fn register(&self) -> Result<Assignment, DpsError> {
-        match self.run(Purpose::Register).await? {
+        self.assignment(Purpose::Register).await
+    }
+
+    /// Continues a registration that an earlier call began, after a restart for example, and waits for the assignment. The
+    /// device is registered afresh if the service has forgotten the operation. Ends and can be dropped as
+    /// [`register`](Self::register), which begins anew whatever was resumed before.
+    ///
+    /// ```no_run
+    /// # async fn example(client: dps_client::ProvisioningClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// let assignment = match std::fs::read_to_string("operation") {
+    ///     Ok(line) => client.resume(&line.parse()?).await?,
+    ///     Err(_) => client.register().await?,
+    /// };
+    /// # let _ = assignment;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`register`](Self::register); `operation-mismatch`, before anything is sent, when the token belongs to another
+    /// endpoint, id scope or registration id.
+    pub async fn resume(&self, token: &ResumeToken) -> Result<Assignment, DpsError> {
+        self.assignment(Purpose::Resume(token)).await
+    }
+
+    async fn assignment(&self, purpose: Purpose<'_>) -> Result<Assignment, DpsError> {
+        match self.run(purpose).await? {
             Finished::Assigned(assignment) => Ok(assignment),
             Finished::Record(_) => Err(internal("a registration ended as a lookup")),
         }
@@ -114,22 +140,34 @@ impl ProvisioningClient {
         })
     }
 
-    /// The registration id.
+    /// Returns the id under which the device registers.
     #[must_use]
-    pub fn registration_id(&self) -> &str {
+    pub fn registration_id(&self) -> &RegistrationId {
         &self.registration_id
     }
 
-    pub(crate) fn identity(&self) -> Result<Identity<'_>, ConfigError> {
-        Ok(Identity {
-            endpoint: Endpoint::new(&self.endpoint)?,
-            id_scope: IdScope::new(&self.id_scope)?,
-            registration_id: RegistrationId::new(&self.registration_id)?,
-        })
+    /// Returns the id scope in which the device registers.
+    #[must_use]
+    pub fn id_scope(&self) -> &IdScope {
+        &self.id_scope
     }
 
-    async fn run(&self, purpose: Purpose) -> Result<Finished, DpsError> {
-        let identity = self.identity()?;
+    /// Returns the address of the service.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        Identity {
+            endpoint: (&self.endpoint).into(),
+            id_scope: (&self.id_scope).into(),
+            registration_id: (&self.registration_id).into(),
+        }
+    }
+
+    async fn run(&self, purpose: Purpose<'_>) -> Result<Finished, DpsError> {
+        let identity = self.identity();
         let mut storage = vec![0; storage_size(&identity) + TEXT_ROOM];
         let mut buffer = vec![0; self.reply_limit];
         let timer = TokioTimer::start();
@@ -156,22 +194,20 @@ impl ProvisioningClient {
 
     fn machine<'m>(
         &'m self,
-        purpose: Purpose,
+        purpose: Purpose<'_>,
         identity: Identity<'m>,
         storage: &'m mut [u8],
         timer: &TokioTimer,
     ) -> Result<Registration<'m>, ConfigError> {
         let config = self.config.deadline(millis(self.timeout.saturating_sub(timer.elapsed())));
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
-        if let Purpose::Lookup = purpose {
-            return Registration::lookup(identity, config, storage);
-        }
-        let machine = match &self.resume {
-            Some(text) => Registration::resume(identity, config, storage, &Operation::parse(text)?)?,
-            None => Registration::new(identity, config, storage)?,
+        let machine = match purpose {
+            Purpose::Lookup => return Registration::lookup(identity, config, storage),
+            Purpose::Resume(token) => Registration::resume(identity, config, storage, &token.operation())?,
+            Purpose::Register => Registration::new(identity, config, storage)?,
         };
         Ok(match &self.payload {
-            Some(payload) => machine.with_payload(Payload::new(payload)?),
+            Some(payload) => machine.with_payload(payload.into()),
             None => machine,
         })
     }

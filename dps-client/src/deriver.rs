@@ -20,16 +20,17 @@ pub const DERIVED_TEXT: usize = SIGNATURE_TEXT;
 ///
 /// ```
 /// use dps_client::{DERIVED_TEXT, GroupKey};
-/// use dps_client::core::RegistrationId;
+/// use dps_client::RegistrationId;
 ///
 /// let group = GroupKey::from_base64(
 ///     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==",
 /// )?;
 /// let deriver = group.deriver();
 /// let mut key = [0; DERIVED_TEXT];
-/// deriver.write_base64(RegistrationId::new("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?, &mut key);
+/// let id: RegistrationId = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6".parse()?;
+/// deriver.write_base64(&id, &mut key);
 /// assert_eq!(key, *b"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
-/// # Ok::<(), dps_client::core::ConfigError>(())
+/// # Ok::<(), dps_client::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct GroupDeriver(Hmac<Sha256>);
@@ -48,13 +49,13 @@ impl GroupDeriver {
 
     /// The key of the device `registration_id`, which is used exactly as it is spelled.
     #[must_use]
-    pub fn derive(&self, registration_id: RegistrationId<'_>) -> Key {
-        self.hmac(registration_id).into()
+    pub fn derive<'a>(&self, registration_id: impl Into<RegistrationId<'a>>) -> Key {
+        self.hmac(registration_id.into()).into()
     }
 
     /// Writes the key of the device `registration_id` as base64: ASCII, and as secret as the key.
-    pub fn write_base64(&self, registration_id: RegistrationId<'_>, out: &mut [u8; DERIVED_TEXT]) {
-        self.hmac(registration_id).write_base64(out);
+    pub fn write_base64<'a>(&self, registration_id: impl Into<RegistrationId<'a>>, out: &mut [u8; DERIVED_TEXT]) {
+        self.hmac(registration_id.into()).write_base64(out);
     }
 
     /// A derived key is an HMAC, as a signature is, and is wiped as one.

@@ -1,5 +1,6 @@
 //! The one error of this crate: what failed, whether to try again, and what to look at first.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -104,7 +105,7 @@ impl DpsError {
         failed.0.needed = failure.needed();
         failed.0.reply_problem = failure.reply_problem();
         let refused = failure.code().family() == Family::Service && failure.verdict() == Verdict::Never;
-        failed.0.resume = operation.filter(|_| !refused).and_then(ResumeToken::of);
+        failed.0.resume = operation.filter(|_| !refused).map(ResumeToken::new);
         failed
     }
 
@@ -264,6 +265,13 @@ impl Error for DpsError {
 impl From<ConfigError> for DpsError {
     fn from(error: ConfigError) -> Self {
         Self::config(error.code(), error.to_string())
+    }
+}
+
+/// For options that were parsed before: see [`ProvisioningClientBuilder`](crate::ProvisioningClientBuilder).
+impl From<Infallible> for DpsError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

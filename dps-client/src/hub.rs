@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use dps_core::credentials::Resource;
 use dps_core::{ErrorCode, Verdict};
 
+use crate::call_runtime::CallRuntime;
 use crate::clock::{self, Clock};
 use crate::error::DpsError;
 use crate::secret_text::SecretText;
@@ -120,6 +121,15 @@ impl HubCredentials {
         self.current.as_ref().ok_or_else(|| {
             DpsError::new(ErrorCode::Internal, Verdict::Never, "there is no password after one was signed".into())
         })
+    }
+
+    /// As [`password`](Self::password), for programs without a runtime: blocks the calling thread until a password is signed,
+    /// for the client's request timeout at most.
+    ///
+    /// # Errors
+    /// As [`password`](Self::password); `misuse` when called from within a runtime, whose thread it would block.
+    pub fn blocking_password(&mut self) -> Result<&HubPassword, DpsError> {
+        CallRuntime::new()?.block_on(self.password())
     }
 
     /// By the time now: a signature that failed may have taken long.

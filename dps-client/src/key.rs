@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dps_core::credentials::derive_device_key;
-use dps_core::{ConfigError, ErrorCode, Key, KeyEvidence, RegistrationId};
+use dps_core::{ConfigError, ErrorCode, Key, KeyEvidence};
 use zeroize::Zeroizing;
 
 use crate::deriver::GroupDeriver;
@@ -20,6 +20,10 @@ use crate::secret_text::SecretText;
 const FILE_MAX: u64 = 4096;
 
 /// A device's own key: an individual enrollment's, or one derived from a group's.
+///
+/// A clone shares the key in memory, which is wiped when the last of them is dropped. To and from [`dps_core::Key`]: `From`
+/// takes ownership of one, `AsRef` lends it.
+#[derive(Clone)]
 pub struct SymmetricKey(pub(crate) Arc<Key>);
 
 impl SymmetricKey {
@@ -58,6 +62,10 @@ impl SymmetricKey {
 ///
 /// For factories and tests. On a device it lets whoever takes that device apart be every device of the group: derive
 /// the device's key elsewhere and give the device only that.
+///
+/// A clone shares the key in memory, which is wiped when the last of them is dropped. To and from [`dps_core::Key`]: `From`
+/// takes ownership of one, `AsRef` lends it.
+#[derive(Clone)]
 pub struct GroupKey(Arc<Key>);
 
 impl GroupKey {
@@ -84,16 +92,15 @@ impl GroupKey {
     /// let group = dps_client::GroupKey::from_base64(
     ///     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==",
     /// )?;
-    /// let device = group.derive("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")?;
+    /// let id: dps_client::RegistrationId = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6".parse()?;
+    /// let device = group.derive(&id);
     /// assert_eq!(device.to_base64().expose(), "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
-    /// # Ok::<(), dps_client::core::ConfigError>(())
+    /// # Ok::<(), dps_client::ConfigError>(())
     /// ```
-    ///
-    /// # Errors
-    /// [`ConfigError::RegistrationId`] when the id breaks the service's rule.
-    pub fn derive(&self, registration_id: &str) -> Result<SymmetricKey, ConfigError> {
-        let registration_id = RegistrationId::new(registration_id)?;
-        on_heap(|| Ok(derive_device_key(&self.0, registration_id))).map(SymmetricKey)
+    #[must_use]
+    pub fn derive<'a>(&self, registration_id: impl Into<dps_core::RegistrationId<'a>>) -> SymmetricKey {
+        let registration_id = registration_id.into();
+        SymmetricKey(on_wiped_stack(|| Arc::new(derive_device_key(&self.0, registration_id))))
     }
 
     /// This key, prepared for deriving the keys of many devices.
@@ -107,6 +114,26 @@ impl GroupKey {
         KeyEvidence { length: Some(self.0.length()), derived_here: true }
     }
 }
+
+/// Conversions from and to the core's key, alike for both.
+macro_rules! key_conversions {
+    ($($name:ident)+) => { $(
+        /// Moves the key to the heap, where it stays. The caller's stack may keep a copy of what was moved from it.
+        impl From<Key> for $name {
+            fn from(key: Key) -> Self {
+                Self(on_wiped_stack(|| Arc::new(key)))
+            }
+        }
+
+        impl AsRef<Key> for $name {
+            fn as_ref(&self) -> &Key {
+                &self.0
+            }
+        }
+    )+ };
+}
+
+key_conversions! { SymmetricKey GroupKey }
 
 impl fmt::Debug for SymmetricKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

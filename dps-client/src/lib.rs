@@ -25,7 +25,7 @@
 //! wants: key sources, a clock, owned results, files.
 
 pub use dps_core as core;
-pub use dps_core::{ErrorCode, Family, Hint, Verdict};
+pub use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
 pub use dps_net::{
     AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, UnusableProxy,
 };
@@ -43,6 +43,7 @@ pub mod file;
 mod hub;
 mod key;
 mod link;
+mod names;
 mod private_file;
 mod probe;
 mod progress;
@@ -64,6 +65,7 @@ pub use error::DpsError;
 pub use hub::{HubCredentials, HubPassword};
 pub use key::{GroupKey, SymmetricKey, on_wiped_stack};
 pub use link::SendLink;
+pub use names::{Endpoint, IdScope, Payload, RegistrationId};
 #[doc(hidden)]
 pub use private_file::WritePoint;
 pub use private_file::{Draft, Ownership, PrivateFile, StoreLock, WhenThere, abandon_drafts};

@@ -6,7 +6,10 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
-use dps_core::{ConfigError, Instant, Operation};
+use dps_core::internal::{checked, operation_identity};
+use dps_core::{ConfigError, Identity, Instant, Operation};
+
+use crate::names::{Endpoint, IdScope, RegistrationId};
 
 /// What a registration is about to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,20 +80,60 @@ impl<F: FnMut(Progress) -> D + Send, D: Decision> ProgressObserver for Watching<
     }
 }
 
-/// An operation under way, bound to endpoint, id scope and registration id. One line of text without a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResumeToken(String);
+/// An operation that the service has begun, and the device that it belongs to:
+/// [`resume`](crate::ProvisioningClient::resume) continues it.
+///
+/// Shown as one line of text without a secret, to be stored and read back with [`str::parse`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ResumeToken {
+    endpoint: Endpoint,
+    id_scope: IdScope,
+    registration_id: RegistrationId,
+    operation_id: String,
+}
 
 impl ResumeToken {
-    pub(crate) fn of(operation: &Operation<'_>) -> Option<Self> {
-        let needed = operation.write(&mut []).err()?.needed;
-        operation.write(&mut vec![0; needed]).ok().map(|text| Self(text.to_owned()))
+    pub(crate) fn new(operation: &Operation<'_>) -> Self {
+        let identity = operation_identity(operation);
+        Self {
+            endpoint: identity.endpoint.into(),
+            id_scope: identity.id_scope.into(),
+            registration_id: identity.registration_id.into(),
+            operation_id: operation.id().as_str().to_owned(),
+        }
     }
 
-    /// The text, to be stored and read back with [`str::parse`].
+    pub(crate) fn operation(&self) -> Operation<'_> {
+        let identity = Identity {
+            endpoint: (&self.endpoint).into(),
+            id_scope: (&self.id_scope).into(),
+            registration_id: (&self.registration_id).into(),
+        };
+        checked::operation(identity, &self.operation_id)
+    }
+
+    /// Returns the endpoint of the service that has begun the operation.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Returns the id scope in which the device registers.
+    #[must_use]
+    pub fn id_scope(&self) -> &IdScope {
+        &self.id_scope
+    }
+
+    /// Returns the id under which the device registers.
+    #[must_use]
+    pub fn registration_id(&self) -> &RegistrationId {
+        &self.registration_id
+    }
+
+    /// Returns the service's id of the operation.
+    #[must_use]
+    pub fn operation_id(&self) -> &str {
+        &self.operation_id
     }
 }
 
@@ -98,14 +141,21 @@ impl FromStr for ResumeToken {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Operation::parse(text)?;
-        Ok(Self(text.trim().to_owned()))
+        Operation::parse(text).map(|operation| Self::new(&operation))
     }
 }
 
 impl fmt::Display for ResumeToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let operation = self.operation();
+        let needed = operation.write(&mut []).map_or_else(|short| short.needed, str::len);
+        f.write_str(operation.write(&mut vec![0; needed]).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResumeToken({self})")
     }
 }
 
@@ -125,7 +175,7 @@ impl Progress {
             },
             dps_core::Progress::Waiting { until, operation } => Self::Waiting {
                 wait: Duration::from_millis(until.since(now).get()),
-                resume: operation.as_ref().and_then(ResumeToken::of),
+                resume: operation.as_ref().map(ResumeToken::new),
             },
             _ => return None,
         })

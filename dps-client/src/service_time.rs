@@ -31,9 +31,9 @@ impl ProvisioningClient {
 
     #[cfg(feature = "http")]
     async fn ask_time(&self, limit: Duration) -> Result<UnixSeconds, DpsError> {
-        use dps_core::{Endpoint, LinkError};
+        use dps_core::LinkError;
         let (mut link, endpoint) = self.carrier.time_link(&self.endpoint)?;
-        match tokio::time::timeout(limit, link.service_time(Endpoint::new(endpoint)?)).await {
+        match tokio::time::timeout(limit, link.service_time(endpoint.into())).await {
             Ok(asked) => asked.map_err(|error| DpsError::of_link(error, link.last_error_detail())),
             Err(_) => Err(DpsError::of_link(LinkError::Timeout, Some("the service's time did not come"))),
         }

@@ -5,10 +5,12 @@
 
 use std::path::PathBuf;
 
+use dps_core::ConfigError;
 use dps_core::internal::{is_device_id, is_hub_name};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DpsError;
+use crate::names::{IdScope, RegistrationId};
 use crate::private_file::{Ownership, PrivateFile, StoreLock};
 
 const VERSION: u32 = 1;
@@ -16,24 +18,27 @@ const VERSION: u32 = 1;
 const FILE_MAX: u64 = 16 * 1024;
 
 /// What is worth keeping of an assignment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAssignment {
     /// The id scope it was made in.
-    pub id_scope: String,
+    pub id_scope: IdScope,
     /// The registration id it was made for.
-    pub registration_id: String,
+    pub registration_id: RegistrationId,
     /// The hub's host name.
     pub hub: String,
     /// The device id at the hub.
     pub device_id: String,
 }
 
+/// The file.
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Document {
     version: u32,
-    #[serde(flatten)]
-    assignment: StoredAssignment,
+    id_scope: String,
+    registration_id: String,
+    hub: String,
+    device_id: String,
 }
 
 /// What [`AssignmentStore::load`] found.
@@ -62,8 +67,8 @@ pub enum Loaded {
 /// let lock = store.lock()?;
 /// assert_eq!(store.load(&lock)?, Loaded::Nothing);
 /// let assignment = StoredAssignment {
-///     id_scope: "0ne00A1B2C3".into(),
-///     registration_id: "dev-01".into(),
+///     id_scope: "0ne00A1B2C3".parse()?,
+///     registration_id: "dev-01".parse()?,
 ///     hub: "hub-a.test".into(),
 ///     device_id: "dev-01".into(),
 /// };
@@ -112,7 +117,9 @@ impl AssignmentStore {
     /// # Errors
     /// [`DpsError`] `file` when it cannot be written.
     pub fn save(&self, _lock: &StoreLock, assignment: &StoredAssignment) -> Result<(), DpsError> {
-        let document = Document { version: VERSION, assignment: assignment.clone() };
+        let StoredAssignment { id_scope, registration_id, hub, device_id } = assignment.clone();
+        let (id_scope, registration_id) = (id_scope.to_string(), registration_id.to_string());
+        let document = Document { version: VERSION, id_scope, registration_id, hub, device_id };
         let text = serde_json::to_vec_pretty(&document)
             .map_err(|error| DpsError::file(self.file.path(), "cannot be written", std::io::Error::other(error)))?;
         self.file.replace(&text, Ownership::Private)
@@ -135,8 +142,14 @@ fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
     if document.version != VERSION {
         return Err(format!("its version is {}; this program reads version {VERSION}", document.version));
     }
-    // What a reply may not say, a file may not say either.
-    let assignment = document.assignment;
+    let problem = |error: ConfigError| error.to_string();
+    let assignment = StoredAssignment {
+        id_scope: document.id_scope.try_into().map_err(problem)?,
+        registration_id: document.registration_id.try_into().map_err(problem)?,
+        hub: document.hub,
+        device_id: document.device_id,
+    };
+    // What is refused in a reply is refused in a file.
     if !is_hub_name(&assignment.hub) {
         return Err("its hub is not a host name".to_owned());
     }

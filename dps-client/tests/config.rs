@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use dps_client::core::{ErrorCode, Family, Verdict};
-use dps_client::{DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, Roots, SymmetricKey};
+use dps_client::{
+    DpsError, Endpoint, GroupKey, IdScope, ProvisioningClient, ProvisioningClientBuilder, RegistrationId, Roots,
+    SymmetricKey, Transport,
+};
 
 const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
@@ -40,16 +43,50 @@ fn what_is_missing_or_wrong_is_named() {
     refused(with_key().registration_id("a".repeat(129)), ErrorCode::InvalidRegistrationId, "129 characters");
     refused(with_key().endpoint("http://dps.test"), ErrorCode::InvalidEndpoint, "https://HOST");
     refused(with_key().endpoint("dps.test:99999"), ErrorCode::InvalidEndpoint, "1 to 65535");
-    refused(with_key().payload_json("[1]"), ErrorCode::InvalidPayload, "not a JSON object");
-    refused(with_key().payload_json("{\"a\":"), ErrorCode::InvalidPayload, "not JSON");
+    refused(with_key().payload("[1]"), ErrorCode::InvalidPayload, "not a JSON object");
+    refused(with_key().payload("{\"a\":"), ErrorCode::InvalidPayload, "not JSON");
     refused(with_key().api_version("latest"), ErrorCode::InvalidOption, "2021-06-01");
     refused(with_key().user_agent("a\nb"), ErrorCode::InvalidOption, "user agent");
     refused(with_key().timeout(Duration::ZERO), ErrorCode::InvalidOption, "timeout");
-    refused(with_key().poll_interval(Duration::ZERO), ErrorCode::InvalidOption, "the poll interval cannot be zero");
+    refused(with_key().poll_interval(Duration::ZERO), ErrorCode::InvalidOption, "the poll interval must be");
+    refused(with_key().poll_interval(Duration::from_micros(900)), ErrorCode::InvalidOption, "one millisecond");
+    refused(with_key().reply_limit(0), ErrorCode::InvalidOption, "reply limit");
+    let mqtt = || with_key().transport(Transport::Mqtt);
+    refused(mqtt().service_time_port(0), ErrorCode::InvalidOption, "cannot be zero");
     refused(with_key().pipelined(true), ErrorCode::InvalidOption, "only MQTT");
     refused(with_key().keep_alive(Duration::from_secs(10)), ErrorCode::InvalidOption, "only MQTT");
     let family = refused(with_key().endpoint(""), ErrorCode::InvalidEndpoint, "empty").family();
     assert_eq!(family, Family::Configuration);
+}
+
+#[test]
+fn build_reports_the_first_option_that_cannot_be_parsed() {
+    let builder = with_key().registration_id("a b").id_scope("0ne/x").registration_id("dev-01");
+    refused(builder, ErrorCode::InvalidRegistrationId, "offset 1");
+}
+
+#[test]
+fn options_accept_strings_and_parsed_values() {
+    let (id_scope, id): (IdScope, RegistrationId) = ("0ne00A1B2C3".parse().unwrap(), "dev-02".parse().unwrap());
+    let endpoint = Endpoint::try_from("https://dps.test:8443".to_owned()).unwrap();
+    let client = with_key().id_scope(&id_scope).registration_id(id.clone()).endpoint(endpoint).build().unwrap();
+    assert_eq!((client.id_scope(), client.registration_id()), (&id_scope, &id));
+    assert_eq!(client.endpoint().as_str(), "dps.test:8443");
+    let of_core = dps_core::RegistrationId::new("dev-03").unwrap();
+    let client = with_key().registration_id(of_core).build().unwrap();
+    assert_eq!(client.registration_id().as_str(), "dev-03");
+}
+
+#[test]
+fn keys_convert_from_and_to_those_of_the_core() {
+    let bytes = [7; 32];
+    let key = SymmetricKey::from(dps_core::Key::from_bytes(&bytes).unwrap());
+    assert_eq!(key.as_ref().expose(), bytes);
+    assert_eq!(key.clone().to_base64().expose(), key.to_base64().expose());
+    let group = GroupKey::from(dps_core::Key::from_bytes(&bytes).unwrap());
+    let id: RegistrationId = "dev-01".parse().unwrap();
+    let derived = dps_core::credentials::derive_device_key(group.as_ref(), (&id).into());
+    assert_eq!(group.derive(&id).as_ref().expose(), derived.expose());
 }
 
 #[test]

@@ -101,8 +101,8 @@ fn worn_out(then: Then, seconds: Arc<AtomicU64>) -> HubCredentials {
         .build()
         .unwrap();
     let stored = StoredAssignment {
-        id_scope: "0ne00A1B2C3".into(),
-        registration_id: "dev-01".into(),
+        id_scope: "0ne00A1B2C3".parse().unwrap(),
+        registration_id: "dev-01".parse().unwrap(),
         hub: "hub-a.test".into(),
         device_id: "dev-01".into(),
     };

@@ -66,7 +66,7 @@ async fn everything_in_one_flight_where_asked_for() {
 async fn a_payload_there_and_back() {
     for transport in BOTH {
         let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
-        let client = builder_over(transport, &emulator).symmetric_key(device_key()).payload_json(r#"{"line":"7 ü"}"#);
+        let client = builder_over(transport, &emulator).symmetric_key(device_key()).payload(r#"{"line":"7 ü"}"#);
         let assignment = client.build().unwrap().register().await.unwrap();
         assert_eq!(assignment.payload_json(), Some(r#"{"line":"7 ü"}"#));
     }

@@ -11,7 +11,8 @@ use dps_client::core::{
     Call, ErrorCode, Family, Hint, Key, LinkError, Reply, ReplyProblem, Request, SignError, Signature, Verdict,
 };
 use dps_client::{
-    BlockingSigner, Progress, ProvisioningClient, Resolver, Roots, SendLink, SendSigner, SymmetricKey, Transport,
+    BlockingSigner, Probe, Progress, ProvisioningClient, RegistrationId, Resolver, ResumeToken, Roots, SendLink,
+    SendSigner, SymmetricKey, Transport,
 };
 use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
 
@@ -24,7 +25,6 @@ async fn an_individual_enrollment_over_one_connection() {
     let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
     let assignment = client.register().await.unwrap();
     assert_eq!((assignment.hub(), assignment.device_id()), ("hub-a.test", "dev-01"));
-    assert_eq!(assignment.status(), "assigned");
     assert_eq!(assignment.substatus(), Some("initialAssignment"));
     assert!(assignment.operation_id().is_some());
     assert_eq!(counted.accepted(), 1, "register and polls share a connection");
@@ -36,7 +36,7 @@ async fn an_individual_enrollment_over_one_connection() {
 async fn a_group_key_and_a_derived_key() {
     let emulator = service().await;
     let of_group = || builder(&emulator).registration_id(GROUP_DEVICE);
-    let derived = group_key().derive(GROUP_DEVICE).unwrap();
+    let derived = group_key().derive(&GROUP_DEVICE.parse::<RegistrationId>().unwrap());
     for client in [of_group().group_key(group_key()).build(), of_group().symmetric_key(derived).build()] {
         let assignment = client.unwrap().register().await.unwrap();
         assert_eq!(assignment.device_id(), GROUP_DEVICE);
@@ -216,7 +216,7 @@ async fn a_link_of_the_applications_own() {
 #[tokio::test]
 async fn a_payload_there_and_back() {
     let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
-    let client = builder(&emulator).symmetric_key(device_key()).payload_json(r#"{"line":"7 ü"}"#).build().unwrap();
+    let client = builder(&emulator).symmetric_key(device_key()).payload(r#"{"line":"7 ü"}"#).build().unwrap();
     assert_eq!(client.register().await.unwrap().payload_json(), Some(r#"{"line":"7 ü"}"#));
 }
 
@@ -259,7 +259,7 @@ async fn a_stopped_registration_is_resumed_by_its_token() {
         _ = client.register() => panic!("it waits for a minute"),
         _ = waiting.recv() => {}
     }
-    let token = seen.lock().unwrap().take().unwrap().parse().unwrap();
+    let token: ResumeToken = seen.lock().unwrap().take().unwrap().parse().unwrap();
     // By now the assignment is made; a resumed device learns it at its first poll. The service needs half a second for
     // it and would otherwise ask for another minute.
     while emulator.with_service(|service| service.record("dev-01").map(|record| record.status()))
@@ -267,8 +267,11 @@ async fn a_stopped_registration_is_resumed_by_its_token() {
     {
         tokio::task::yield_now().await;
     }
-    let resumed = builder(&emulator).symmetric_key(device_key()).resume(&token).build().unwrap();
-    assert_eq!(resumed.register().await.unwrap().hub(), "hub-a.test");
+    let restarted = builder(&emulator).symmetric_key(device_key()).build().unwrap();
+    let resumed = restarted.resume(&token).await.unwrap();
+    assert_eq!(resumed.hub(), "hub-a.test");
+    assert_eq!(resumed.operation_id(), Some(token.operation_id()));
+    assert_eq!(token.to_string().parse::<ResumeToken>().unwrap(), token);
     assert_eq!(emulator.with_service(|service| service.counters()).registers, 1);
 
     // A hint beyond the deadline ends it before any wait: the error has what to go on from.
@@ -277,18 +280,47 @@ async fn a_stopped_registration_is_resumed_by_its_token() {
     assert_eq!(what(&error), (ErrorCode::DeadlineExceeded, Some(Hint::RaiseTimeout)));
     assert!(error.resume_token().is_some() && error.retry_after() == Some(Duration::from_secs(60)));
 
-    let other = builder(&emulator).registration_id("dev-02").symmetric_key(device_key()).resume(&token);
-    let error = other.build().unwrap().register().await.unwrap_err();
+    let other = builder(&emulator).registration_id("dev-02").symmetric_key(device_key()).build().unwrap();
+    let error = other.resume(&token).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::OperationMismatch);
 }
 
+#[tokio::test]
+async fn register_after_resume_makes_a_fresh_assignment() {
+    let emulator = service().await;
+    let token: ResumeToken =
+        format!("dps-operation/1 {} {} dev-01 5.forgotten", emulator.endpoint(), emulator.id_scope()).parse().unwrap();
+    let client = builder(&emulator).symmetric_key(device_key()).build().unwrap();
+    let registers = || emulator.with_service(|service| service.counters()).registers;
+
+    let resumed = client.resume(&token).await.unwrap();
+    assert_eq!(registers(), 1, "the service does not know the operation, so that the device is registered");
+    let again = client.register().await.unwrap();
+    assert!(registers() > 1, "it does not resume again");
+    assert_ne!(again.operation_id(), resumed.operation_id());
+    assert_eq!(client.resume(&token).await.unwrap().hub(), "hub-a.test", "a token can be used again");
+}
+
 #[test]
-fn the_blocking_twin_registers_without_a_runtime() {
+fn blocking_client_has_every_call_and_hub_passwords() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let emulator = runtime.block_on(service());
     let client: ProvisioningClient = builder(&emulator).symmetric_key(device_key()).build().unwrap();
-    assert_eq!(client.blocking().register().unwrap().hub(), "hub-a.test");
-    assert_eq!(client.blocking().lookup().unwrap().hub.as_deref(), Some("hub-a.test"));
+    let blocking = client.blocking();
+    let assignment = blocking.register().unwrap();
+    assert_eq!(assignment.hub(), "hub-a.test");
+    assert_eq!(blocking.lookup().unwrap().hub.as_deref(), Some("hub-a.test"));
+    assert!(matches!(blocking.probe().unwrap(), Probe::Answered(answer) if answer.http_status == 200));
+    assert!(blocking.service_time().unwrap().elapsed().unwrap_or_default() < TWO_HOURS);
+    let operation = assignment.operation_id().unwrap_or("5.forgotten");
+    let token = format!("dps-operation/1 {} {} dev-01 {operation}", client.endpoint(), client.id_scope());
+    assert_eq!(blocking.resume(&token.parse().unwrap()).unwrap().hub(), "hub-a.test");
+
+    let mut credentials = assignment.hub_credentials();
+    let password = credentials.blocking_password().unwrap().expose();
+    assert!(password.starts_with("SharedAccessSignature sr=hub-a.test%2Fdevices%2Fdev-01&sig="));
+    let misuse = runtime.block_on(async { credentials.blocking_password().map(|_| ()) });
+    assert_eq!(misuse.unwrap_err().code(), ErrorCode::Misuse);
 }
 
 #[tokio::test]

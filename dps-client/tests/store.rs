@@ -9,8 +9,8 @@ use dps_client::{AssignmentStore, Loaded, Ownership, PrivateFile, StoredAssignme
 
 fn assignment(hub: &str) -> StoredAssignment {
     StoredAssignment {
-        id_scope: "0ne00A1B2C3".into(),
-        registration_id: "dev-01".into(),
+        id_scope: "0ne00A1B2C3".parse().unwrap(),
+        registration_id: "dev-01".parse().unwrap(),
         hub: hub.into(),
         device_id: "dev-01".into(),
     }

@@ -245,6 +245,33 @@ impl fmt::Debug for Endpoint<'_> {
     }
 }
 
+/// Names from strings that were parsed before, for a crate that owns such strings. They are not parsed again; in debug builds
+/// that is asserted.
+pub(crate) mod checked {
+    use super::{ByteStr, Endpoint, IdScope, NonZeroU16, RegistrationId};
+
+    /// The id scope in `string`.
+    #[must_use]
+    pub fn id_scope(string: &str) -> IdScope<'_> {
+        debug_assert!(IdScope::from_bytes(string.as_bytes()).is_some());
+        IdScope(ByteStr::new(string.as_bytes()))
+    }
+
+    /// The registration id in `string`.
+    #[must_use]
+    pub fn registration_id(string: &str) -> RegistrationId<'_> {
+        debug_assert!(RegistrationId::from_bytes(string.as_bytes()).is_some());
+        RegistrationId(ByteStr::new(string.as_bytes()))
+    }
+
+    /// The endpoint at `host`, an IPv6 address without brackets.
+    #[must_use]
+    pub fn endpoint(host: &str, port: Option<NonZeroU16>) -> Endpoint<'_> {
+        debug_assert!(Endpoint::from_bytes(host.as_bytes()).is_some_and(|parsed| parsed.host() == host));
+        Endpoint { host: ByteStr::new(host.as_bytes()), port }
+    }
+}
+
 /// Whether `name` can be a hub's host name: 1 to [`HOST_MAX`] ASCII letters, digits, `-` and `.`, the first of them a
 /// letter or digit. Nothing else is assumed of a hub.
 #[must_use]

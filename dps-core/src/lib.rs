@@ -96,8 +96,17 @@ pub mod internal {
     pub use crate::codec::check_body;
     pub use crate::codec::mqtt::{write_operation_topic, write_user_name_parts};
     pub use crate::ids::{is_device_id, is_hub_name, is_operation_id};
+    pub use crate::registration::operation_identity;
     pub use crate::registration::{Ended, Kept};
     pub use crate::text::percent_len;
+
+    /// Values from strings that were parsed before, for a crate that owns such strings. They are not parsed again; in debug
+    /// builds that is asserted.
+    pub mod checked {
+        pub use crate::ids::checked::*;
+        pub use crate::message::checked_payload as payload;
+        pub use crate::registration::checked_operation as operation;
+    }
 
     /// JSON bodies by their parts.
     pub mod schema {

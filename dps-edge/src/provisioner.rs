@@ -152,16 +152,15 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Provisioner {
     client: ProvisioningClient,
-    id_scope: String,
     policy: Policy,
     store: BackupStore,
 }
 
 impl Provisioner {
-    /// A gateway with this client, which was made for this id scope.
+    /// Makes a gateway that registers with this client.
     #[must_use]
-    pub fn new(client: ProvisioningClient, id_scope: impl Into<String>, policy: Policy, store: BackupStore) -> Self {
-        Self { client, id_scope: id_scope.into(), policy, store }
+    pub fn new(client: ProvisioningClient, policy: Policy, store: BackupStore) -> Self {
+        Self { client, policy, store }
     }
 
     /// The backup.
@@ -255,8 +254,8 @@ impl Provisioner {
 
     fn by_backup(&self, place: HubPlace, notes: Vec<Note>) -> Result<Provisioned, ProvisionError> {
         let stored = StoredAssignment {
-            id_scope: self.id_scope.clone(),
-            registration_id: self.client.registration_id().to_owned(),
+            id_scope: self.client.id_scope().clone(),
+            registration_id: self.client.registration_id().clone(),
             hub: place.hub.clone(),
             device_id: place.device_id.clone(),
         };

@@ -66,7 +66,7 @@ impl Provisioning {
             builder = builder.endpoint(endpoint.as_str());
         }
         if let Some(path) = &dps.payload {
-            builder = builder.payload_json(payload(path)?);
+            builder = builder.payload(payload(path)?);
         }
         if let Some(seconds) = self.cloud_timeout_s.filter(|seconds| *seconds > 0) {
             builder = builder.request_timeout(Duration::from_secs(seconds));

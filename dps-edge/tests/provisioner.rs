@@ -70,7 +70,7 @@ impl Site {
             .timeout(if service_is_up { Duration::from_secs(20) } else { Duration::from_millis(300) });
         let endpoint = if service_is_up { self.emulator.endpoint() } else { CLOSED.to_owned() };
         let client = provisioning.configure(builder).unwrap().endpoint(endpoint).build().unwrap();
-        Provisioner::new(client, "0ne00A1B2C3", provisioning.policy(), store)
+        Provisioner::new(client, provisioning.policy(), store)
     }
 }
 

@@ -127,15 +127,15 @@ mod tests {
             .build()
             .unwrap();
         let mut stored = StoredAssignment {
-            id_scope: "0ne00A1B2C3".into(),
-            registration_id: DEVICE.into(),
+            id_scope: "0ne00A1B2C3".parse().unwrap(),
+            registration_id: DEVICE.parse().unwrap(),
             hub: emulator.endpoint(),
             device_id: DEVICE.into(),
         };
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::TurnedAway);
         emulator.shutdown().await;
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Trouble);
-        stored.registration_id = "dev-02".into();
+        stored.registration_id = "dev-02".parse().unwrap();
         assert!(hub.ask(&client, &stored).await.is_err(), "another device's");
     }
 

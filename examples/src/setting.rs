@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use dps_client::core::Endpoint;
-use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport};
+use dps_client::{
+    Endpoint, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport,
+};
 use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment};
 
 use crate::Told;
@@ -91,7 +92,7 @@ impl Setting {
         match (&self.local, transport) {
             (Some(local), Transport::Mqtt) => local.mqtt_endpoint().unwrap_or_default(),
             (Some(local), _) => local.endpoint(),
-            (None, _) => self.arguments.endpoint.clone().unwrap_or_else(|| Endpoint::GLOBAL.host().to_owned()),
+            (None, _) => self.arguments.endpoint.clone().unwrap_or_else(|| Endpoint::default().to_string()),
         }
     }
 

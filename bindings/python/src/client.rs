@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use dps_client::core::{IdScope, RegistrationId};
-use dps_client::{DpsError, ResumeToken};
+use dps_client::{DpsError, IdScope, RegistrationId, ResumeToken};
 use pyo3::prelude::*;
 
 use crate::argument;
@@ -41,7 +40,6 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// reply_limit: the largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
 /// seed: of the jitter, for flows that can be repeated. Default: random.
 /// api_version, user_agent: what the service is told.
-/// resume: a resume_token of an earlier run; a forgotten operation is registered afresh.
 /// on_progress: called with a Progress before each step, and awaited where it is a coroutine function; the step begins
 /// once it returns. What it raises ends the registration, and nothing more is sent.
 #[pyclass(frozen, subclass, module = "dps_client")]
@@ -55,7 +53,7 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        resume = None, on_progress = None, service_time_port = None,
+        on_progress = None, service_time_port = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -82,15 +80,14 @@ impl Client {
         seed: Given<'_>,
         api_version: Given<'_>,
         user_agent: Given<'_>,
-        resume: Given<'_>,
         on_progress: Given<'_>,
         service_time_port: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
-        check(py, "id_scope", IdScope::new(&id_scope))?;
+        let id_scope: IdScope = check(py, "id_scope", id_scope.parse())?;
         let registration_id = argument::text("registration_id", &registration_id)?;
-        check(py, "registration_id", RegistrationId::new(&registration_id))?;
+        let registration_id: RegistrationId = check(py, "registration_id", registration_id.parse())?;
         let mut builder = dps_client::ProvisioningClient::builder().id_scope(id_scope).registration_id(registration_id);
         let attestation = Attestation::of("attestation", &attestation)?;
         builder = check(py, "attestation", attestation.give(builder))?;
@@ -114,7 +111,7 @@ impl Client {
             correct_clock => correct_clock: argument::flag,
             pipelined => pipelined: argument::flag,
             keep_alive => keep_alive: argument::duration_above_zero,
-            payload => payload_json: options::payload,
+            payload => payload: options::payload,
             reply_limit => reply_limit: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=REPLY_MOST),
             service_time_port => service_time_port: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=u16::MAX),
             seed => seed: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 0..=u32::MAX),
@@ -125,10 +122,6 @@ impl Client {
         if let Some(roots) = options::roots(py, ca_file, ca_pem, keep_platform_roots)? {
             builder = builder.roots(roots);
         }
-        if let Some(given) = resume {
-            let token = argument::text("resume", &given)?;
-            builder = builder.resume(&check(py, "resume", token.parse::<ResumeToken>())?);
-        }
         let client = py.detach(|| builder.build()).map_err(|error| exception(py, &error, None))?;
         Ok(Self(Arc::new(client)))
     }
@@ -136,7 +129,7 @@ impl Client {
     /// The registration id.
     #[getter]
     fn registration_id(&self) -> &str {
-        self.0.registration_id()
+        self.0.registration_id().as_str()
     }
 
     fn _register(&self, py: Python<'_>) -> PyResult<Assignment> {
@@ -145,6 +138,14 @@ impl Client {
 
     fn _register_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         call::later(py, register(Arc::clone(&self.0)))
+    }
+
+    fn _resume(&self, py: Python<'_>, resume_token: &Bound<'_, PyAny>) -> PyResult<Assignment> {
+        call::block(py, resume(Arc::clone(&self.0), token(resume_token)?))
+    }
+
+    fn _resume_async<'py>(&self, py: Python<'py>, resume_token: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        call::later(py, resume(Arc::clone(&self.0), token(resume_token)?))
     }
 
     fn _lookup(&self, py: Python<'_>) -> PyResult<RegistrationRecord> {
@@ -162,6 +163,14 @@ impl Client {
 
 async fn register(client: Arc<dps_client::ProvisioningClient>) -> Result<Assignment, DpsError> {
     client.register().await.map(Into::into)
+}
+
+async fn resume(client: Arc<dps_client::ProvisioningClient>, token: ResumeToken) -> Result<Assignment, DpsError> {
+    client.resume(&token).await.map(Into::into)
+}
+
+fn token(given: &Bound<'_, PyAny>) -> PyResult<ResumeToken> {
+    check(given.py(), "resume_token", argument::text("resume_token", given)?.parse())
 }
 
 async fn lookup(client: Arc<dps_client::ProvisioningClient>) -> Result<RegistrationRecord, DpsError> {

@@ -61,7 +61,7 @@ fn make(py: Python<'_>, error: &DpsError, place: &str) -> PyResult<PyErr> {
     facts.set_item("hints", error.hints().iter().map(|hint| (hint.name(), hint.text())).collect::<Vec<_>>())?;
     facts.set_item("clock_skew_seconds", error.clock_skew_seconds())?;
     facts.set_item("needed_bytes", error.needed_bytes())?;
-    facts.set_item("resume_token", error.resume_token().map(|token| token.as_str()))?;
+    facts.set_item("resume_token", error.resume_token().map(ToString::to_string))?;
     let of_system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     facts.set_item("errno", of_system.and_then(io::Error::raw_os_error))?;
     from_native(py, &format!("{place}{error}"), &facts)

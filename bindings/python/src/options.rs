@@ -1,7 +1,6 @@
 //! The options of a client that are more than text, a number or a time.
 
-use dps_client::core::{Endpoint, Payload};
-use dps_client::{Proxy, ProxyChoice, Roots, Transport, file};
+use dps_client::{Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport, file};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -25,10 +24,8 @@ pub(crate) fn transport(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Transp
     }
 }
 
-pub(crate) fn endpoint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
-    let text = argument::text(name, given)?;
-    check(given.py(), name, Endpoint::new(&text))?;
-    Ok(text)
+pub(crate) fn endpoint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
+    check(given.py(), name, argument::text(name, given)?.parse())
 }
 
 pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoice> {
@@ -42,12 +39,10 @@ pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoic
     Ok(ProxyChoice::Fixed(proxy.named_by("proxy")))
 }
 
-pub(crate) fn payload(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+pub(crate) fn payload(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Payload> {
     let py = given.py();
     let text = py.import("json")?.call_method1("dumps", (given,)).map_err(|raised| named(py, name, raised))?;
-    let text: String = text.extract()?;
-    check(py, name, Payload::new(&text))?;
-    Ok(text)
+    check(py, name, text.extract::<String>()?.parse())
 }
 
 /// What json.dumps raises, said of the argument.

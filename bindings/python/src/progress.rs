@@ -42,7 +42,7 @@ impl Progress {
             Told::Signing => nothing,
             Told::Sending { call } => Self { step: "sending", call: Some(call), ..nothing },
             Told::Waiting { wait, resume } => {
-                let resume_token = resume.map(|token| token.as_str().to_owned());
+                let resume_token = resume.map(|token| token.to_string());
                 Self { step: "waiting", wait: Some(wait), resume_token, ..nothing }
             }
             _ => return None,

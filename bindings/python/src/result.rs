@@ -37,13 +37,13 @@ impl Assignment {
     /// The registration id, as the client was given it.
     #[getter]
     fn registration_id(&self) -> &str {
-        self.0.registration_id()
+        self.0.registration_id().as_str()
     }
 
     /// The service's word for how far the registration is: "assigned".
     #[getter]
     fn status(&self) -> &'static str {
-        self.0.status()
+        Status::Assigned.as_str()
     }
 
     /// How the assignment came about, such as "initialAssignment". An open list; only to inform.

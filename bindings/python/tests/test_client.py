@@ -176,11 +176,11 @@ def test_an_operation_is_resumed_instead_of_registered_again() -> None:
         device = emulator.enroll("dev-01")
         with pytest.raises(PowerCut):
             ProvisioningClient(**device.client_kwargs(), on_progress=watch).register()
-        assert ProvisioningClient(**device.client_kwargs(), resume=tokens[0]).register().hub == "hub-a.test"
+        assert ProvisioningClient(**device.client_kwargs()).resume(tokens[0]).hub == "hub-a.test"
         assert (device.counters.registers, device.counters.polls) == (1, 1)
         with pytest.raises(ValueError, match="another"):
             other = emulator.enroll("dev-02")
-            ProvisioningClient(**other.client_kwargs(), resume=tokens[0]).register()
+            ProvisioningClient(**other.client_kwargs()).resume(tokens[0])
 
 
 def test_a_failure_in_the_middle_gives_what_to_resume_from() -> None:
@@ -193,7 +193,7 @@ def test_a_failure_in_the_middle_gives_what_to_resume_from() -> None:
         token = cut.value.resume_token
         assert token
         device.clear_faults()
-        assert ProvisioningClient(**device.client_kwargs(), resume=token).register().hub == "hub-a.test"
+        assert ProvisioningClient(**device.client_kwargs()).resume(token).hub == "hub-a.test"
         assert device.counters.registers == 1
 
 

@@ -162,7 +162,6 @@ GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "atte
         ({"ca_pem": "hello"}, "'ca_pem'.*no PEM"),
         ({"ca_pem": "x", "ca_file": "y"}, "not both"),
         ({"proxy": "ftp://proxy.test"}, "'proxy'.*http"),
-        ({"resume": "nonsense"}, "'resume'.*operation"),
         ({"api_version": "latest"}, "2021-06-01"),
         ({"keep_alive": 30}, "only MQTT"),
         ({"pipelined": True}, "only MQTT"),
@@ -196,7 +195,6 @@ def test_bad_value_is_a_value_error_that_names_the_argument(option: dict[str, An
         ({"endpoint": 5}, "'endpoint'.*not int"),
         ({"transport": None, "endpoint": b"x"}, "'endpoint'.*not bytes"),
         ({"proxy": True}, "'proxy'.*False or None"),
-        ({"resume": 1}, "'resume'.*not int"),
         ({"on_progress": "print"}, "'on_progress'.*callable"),
         ({"payload": {"a": {1, 2}}}, "'payload'.*JSON"),
         ({"colour": "red"}, "colour"),
@@ -207,6 +205,14 @@ def test_value_of_the_wrong_type_is_a_type_error_that_names_the_argument(option:
     with pytest.raises(TypeError) as refused:
         ProvisioningClient(**{**GOOD, **option})
     assert re.search(text, str(refused.value))
+
+
+def test_bad_resume_token_is_refused_before_anything_is_sent() -> None:
+    client = ProvisioningClient(**GOOD)
+    with pytest.raises(ValueError, match="'resume_token'.*operation"):
+        client.resume("nonsense")
+    with pytest.raises(TypeError, match="'resume_token'.*not int"):
+        client.resume(1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

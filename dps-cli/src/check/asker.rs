@@ -62,7 +62,7 @@ impl Asker<'_> {
             .connection
             .builder()
             .id_scope(self.id_scope)
-            .registration_id(id.as_str())
+            .registration_id(id)
             .symmetric_key(SymmetricKey::from_bytes(key.expose())?)
             .request_timeout(limit)
             .clock(clock)

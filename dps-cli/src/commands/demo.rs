@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, Resolver, Roots, Transport};
+use dps_client::{Assignment, GroupKey, ProvisioningClient, ProxyChoice, RegistrationId, Resolver, Roots, Transport};
 use dps_core::ErrorCode;
 use dps_emulator::{Emulator, EmulatorOptions};
 use serde::Serialize;
@@ -114,7 +114,7 @@ async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, outpu
         let client = ProvisioningClient::builder()
             .id_scope(emulator.id_scope())
             .registration_id(DEVICE)
-            .symmetric_key(group_key.derive(DEVICE)?)
+            .symmetric_key(group_key.derive(&DEVICE.parse::<RegistrationId>()?))
             .endpoint(endpoint)
             .roots(roots.clone())
             .transport(transport)
@@ -125,8 +125,7 @@ async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, outpu
         output.text(|out| {
             writeln!(
                 out,
-                "     {name:<20} {} after {} ms: hub {}, device id {}",
-                assignment.status(),
+                "     {name:<20} assigned after {} ms: hub {}, device id {}",
                 assignment.elapsed().as_millis(),
                 assignment.hub(),
                 assignment.device_id()

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use dps_client::{GroupDeriver, file};
+use dps_client::file;
 use dps_core::credentials::derive_device_key;
 use dps_core::limits::KEY_TEXT_MAX;
 use dps_core::{Key, RegistrationId};
@@ -47,7 +47,7 @@ fn one(args: &DeriveKeyArgs, id: &str, output: Output) -> Result<Exit> {
     if registration_id.has_upper_case() {
         warn_of_upper_case(1);
     }
-    let key = derive_device_key(&group_key, registration_id);
+    let key = derive_device_key(group_key.as_ref(), registration_id);
     match &args.out {
         None => {
             let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX]);
@@ -82,7 +82,7 @@ fn key_text<'b>(key: &Key, buffer: &'b mut [u8]) -> Result<&'b str> {
 fn list(args: &DeriveKeyArgs, ids: &Path, output: Output) -> Result<Exit> {
     let Some(out) = &args.out else { return Err(Failure::usage("--ids needs --out FILE")) };
     private_file::check_target(out, when_there(args))?;
-    let deriver = GroupDeriver::new(&read_group_key(args.group_key_file.as_deref())?);
+    let deriver = read_group_key(args.group_key_file.as_deref())?.deriver();
     let (input, size) = open_list(ids)?;
     let task = Task {
         layout: Layout { column: args.column.map(usize::from), header: args.header },

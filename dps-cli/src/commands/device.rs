@@ -2,8 +2,7 @@
 //!
 //! Everything that can never work is found here, before any connection; names before any file is read.
 
-use dps_client::ProvisioningClientBuilder;
-use dps_core::{IdScope, RegistrationId};
+use dps_client::{IdScope, ProvisioningClientBuilder, RegistrationId};
 
 use crate::args::DeviceArgs;
 use crate::connection::Connection;
@@ -13,11 +12,8 @@ use crate::key::DeviceOrGroup;
 /// Checks the names, reads certificates and key, and begins a client. Blocks while it reads.
 pub(super) fn begin(args: &DeviceArgs) -> Result<ProvisioningClientBuilder> {
     let identity = &args.identity;
-    IdScope::new(&identity.id_scope)?;
-    RegistrationId::new(&identity.registration_id)?;
-    let builder = Connection::read(&args.connection)?
-        .builder()
-        .id_scope(identity.id_scope.as_str())
-        .registration_id(identity.registration_id.as_str());
+    let id_scope: IdScope = identity.id_scope.parse()?;
+    let registration_id: RegistrationId = identity.registration_id.parse()?;
+    let builder = Connection::read(&args.connection)?.builder().id_scope(id_scope).registration_id(registration_id);
     DeviceOrGroup::read(&identity.key)?.give_to(builder)
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dps_client::{Assignment, Progress, ProgressObserver, ProvisioningClientBuilder, SecretText, file};
+use dps_client::{Assignment, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, SecretText, file};
 use dps_core::limits::MESSAGE_MAX;
-use dps_core::{ErrorCode, Payload};
+use dps_core::{ConfigError, ErrorCode, Status};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
@@ -28,8 +28,13 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
     let with_secret = args.connection_string;
     let timeout = args.device.connection.timeout;
     let (builder, resume) = blocking_within(timeout, move || prepare(args)).await?;
+    let token = resume.as_ref().and_then(|file| locked(file).token());
     let watcher = Watcher { resume: resume.clone(), talk: !output.is_json() && io::stderr().is_terminal() };
-    let registered = builder.observer(watcher).build()?.register().await;
+    let client = builder.observer(watcher).build()?;
+    let registered = match token {
+        Some(token) => client.resume(&token).await,
+        None => client.register().await,
+    };
     let registered = blocking(move || {
         if let Some(resume) = resume {
             locked(&resume).settle(&registered);
@@ -42,12 +47,9 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
 fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<SharedResume>)> {
     let mut builder = device::begin(&args.device)?.correct_clock(args.correct_clock).pipelined(args.pipelined);
     if let Some(path) = &args.payload_file {
-        builder = builder.payload_json(read_payload(path)?);
+        builder = builder.payload(read_payload(path)?);
     }
     let resume = args.resume.map(ResumeFile::open).transpose()?;
-    if let Some(token) = resume.as_ref().and_then(ResumeFile::token) {
-        builder = builder.resume(&token);
-    }
     Ok((builder, resume.map(|file| Arc::new(Mutex::new(file)))))
 }
 
@@ -75,7 +77,7 @@ fn locked(resume: &SharedResume) -> MutexGuard<'_, ResumeFile> {
     resume.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_payload(path: &Path) -> Result<String> {
+fn read_payload(path: &Path) -> Result<Payload> {
     let invalid = |what: &str| Failure::new(ErrorCode::InvalidPayload, format!("{} {what}", path.display()));
     // One byte more than is allowed, so that too much can be told from just enough.
     let most = MESSAGE_MAX as u64 + 1;
@@ -91,8 +93,7 @@ fn read_payload(path: &Path) -> Result<String> {
     })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is no text in UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
-    Payload::new(text).map_err(|error| Failure::from(error).in_source(path.display()))?;
-    Ok(text.to_owned())
+    text.parse().map_err(|error: ConfigError| Failure::from(error).in_source(path.display()))
 }
 
 #[derive(Serialize)]
@@ -114,11 +115,11 @@ fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<
     let payload = raw_json(assignment.payload_json())?;
     let connection_string = if with_secret { Some(connection_string(assignment)?) } else { None };
     let result = Registered {
-        status: assignment.status(),
+        status: Status::Assigned.as_str(),
         substatus: assignment.substatus(),
         assigned_hub: assignment.hub(),
         device_id: assignment.device_id(),
-        registration_id: assignment.registration_id(),
+        registration_id: assignment.registration_id().as_str(),
         operation_id: assignment.operation_id(),
         payload,
         elapsed_ms: u64::try_from(assignment.elapsed().as_millis()).unwrap_or(u64::MAX),

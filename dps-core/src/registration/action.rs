@@ -113,3 +113,16 @@ impl<'a> Operation<'a> {
         self.id
     }
 }
+
+/// An operation from parts that were parsed before: see [`checked`](crate::ids::checked).
+#[must_use]
+pub fn checked_operation<'a>(identity: Identity<'a>, id: &'a str) -> Operation<'a> {
+    debug_assert!(is_operation_id(id));
+    Operation { identity, id: id.into() }
+}
+
+/// The names that an operation belongs to.
+#[must_use]
+pub fn operation_identity<'a>(operation: &Operation<'a>) -> Identity<'a> {
+    operation.identity
+}

@@ -17,7 +17,7 @@ mod report;
 mod retry;
 mod storage;
 
-pub use action::{Action, Operation};
+pub use action::{Action, Operation, checked_operation, operation_identity};
 pub use outcome::{Assignment, Ended, Failure, Outcome, Record};
 pub use report::Kept;
 pub use storage::{OPERATION_ID_MAX, storage_size};

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use dps_client::{CallRuntime, DpsError, ErrorCode, ProvisioningClient, Verdict};
+use dps_client::{CallRuntime, DpsError, ErrorCode, ProvisioningClient, ResumeToken, Verdict};
 
 use crate::hosted::assignment::dps_assignment;
 use crate::hosted::cancel::{Signal, dps_cancel_token};
@@ -30,8 +30,13 @@ pub unsafe extern "C" fn dps_client_register(
     assignment: *mut *mut dps_assignment,
     error: *mut *mut dps_error,
 ) -> dps_result {
-    let register =
-        async |client: &ProvisioningClient| client.register().await.map(|found| dps_assignment::of_assignment(&found));
+    let register = async |client: &ProvisioningClient, resume: Option<&ResumeToken>| {
+        let assignment = match resume {
+            Some(token) => client.resume(token).await,
+            None => client.register().await,
+        };
+        assignment.map(|found| dps_assignment::of_assignment(&found))
+    };
     // SAFETY: as the caller promises.
     unsafe { call(config, assignment, error, register) }
 }
@@ -47,8 +52,9 @@ pub unsafe extern "C" fn dps_client_lookup(
     assignment: *mut *mut dps_assignment,
     error: *mut *mut dps_error,
 ) -> dps_result {
-    let look_up =
-        async |client: &ProvisioningClient| client.lookup().await.map(|found| dps_assignment::of_record(&found));
+    let look_up = async |client: &ProvisioningClient, _: Option<&ResumeToken>| {
+        client.lookup().await.map(|found| dps_assignment::of_record(&found))
+    };
     // SAFETY: as the caller promises.
     unsafe { call(config, assignment, error, look_up) }
 }
@@ -59,7 +65,7 @@ unsafe fn call(
     config: *const dps_client_config,
     assignment: *mut *mut dps_assignment,
     error: *mut *mut dps_error,
-    ask: impl AsyncFn(&ProvisioningClient) -> Result<dps_assignment, DpsError>,
+    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<dps_assignment, DpsError>,
 ) -> dps_result {
     // SAFETY: promised on.
     let (config, place) = match unsafe { (input(config), output(assignment)) } {
@@ -93,14 +99,14 @@ unsafe fn call(
 /// What the configuration points to is as the caller promised.
 unsafe fn answer(
     config: &dps_client_config,
-    ask: impl AsyncFn(&ProvisioningClient) -> Result<dps_assignment, DpsError>,
+    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<dps_assignment, DpsError>,
 ) -> Result<dps_assignment, Box<dps_error>> {
     // SAFETY: promised on.
     let cancel = unsafe { dps_cancel_token::signal(config.cancel) };
     let run = || {
         // SAFETY: promised on.
-        let client = unsafe { config.client()? };
-        CallRuntime::new()?.block_on(unless_cancelled(cancel, ask(&client)))
+        let (client, resume) = unsafe { (config.client()?, config.resume_token()?) };
+        CallRuntime::new()?.block_on(unless_cancelled(cancel, ask(&client, resume.as_ref())))
     };
     match config.log {
         None => run(),

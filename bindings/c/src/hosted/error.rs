@@ -96,7 +96,7 @@ impl From<DpsError> for Box<dps_error> {
             needed: error.needed_bytes(),
             reply_problem: error.reply_problem(),
             hints: error.hints().to_vec(),
-            resume: c_text(error.resume_token().map(dps_client::ResumeToken::as_str)),
+            resume: c_text(error.resume_token().map(ToString::to_string).as_deref()),
         })
     }
 }

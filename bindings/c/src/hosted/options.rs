@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use dps_client::{
-    DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy, ProxyChoice,
-    ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict, file,
+    ConfigError, DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy,
+    ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict, file,
 };
 
 use crate::hosted::config::{dps_client_config, dps_transport};
@@ -119,7 +119,7 @@ impl dps_client_config {
             ("registration_id", self.registration_id, Builder::registration_id),
             ("api_version", self.api_version, Builder::api_version),
             ("user_agent", self.user_agent, Builder::user_agent),
-            ("payload", self.payload, Builder::payload_json),
+            ("payload", self.payload, Builder::payload),
             ("device_key_file", self.device_key_file, Builder::key_file),
             ("group_key_file", self.group_key_file, Builder::group_key_file),
         ];
@@ -135,10 +135,17 @@ impl dps_client_config {
         if let Some(key) = text("group_key", self.group_key)? {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
-        if let Some(resume) = text("resume", self.resume)? {
-            builder = builder.resume(&resume.parse::<ResumeToken>().map_err(unusable)?);
-        }
         Ok(builder)
+    }
+
+    /// The operation to continue, if there is one.
+    ///
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    pub(crate) unsafe fn resume_token(&self) -> Told<Option<ResumeToken>> {
+        // SAFETY: promised on.
+        let text = unsafe { option("resume", self.resume)? };
+        text.map(str::parse).transpose().map_err(|error: ConfigError| Box::from(DpsError::from(error)))
     }
 
     /// # Safety

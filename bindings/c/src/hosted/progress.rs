@@ -75,7 +75,7 @@ impl Watcher {
                 };
             }
             Progress::Waiting { wait, resume: token } => {
-                resume = c_text(token.as_ref().map(dps_client::ResumeToken::as_str));
+                resume = c_text(token.as_ref().map(ToString::to_string).as_deref());
                 told.kind = dps_progress_kind::DPS_PROGRESS_WAITING;
                 told.wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
                 told.resume = resume.as_ptr();

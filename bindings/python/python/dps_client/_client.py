@@ -28,6 +28,16 @@ class ProvisioningClient(Client):
         """
         return self._register()
 
+    def resume(self, resume_token: str) -> Assignment:
+        """Continues a registration that an earlier call began and waits for its assignment.
+
+        resume_token: of a Progress or a DpsError. The device is registered afresh if the service has forgotten the
+        operation.
+
+        Raises ValueError when it is not a token or belongs to another device, and DpsError as register does.
+        """
+        return self._resume(resume_token)
+
     def lookup(self) -> RegistrationRecord:
         """Asks for the device's record without registering it; over HTTPS only.
 
@@ -50,6 +60,16 @@ class AsyncProvisioningClient(Client):
         Raises DpsError: what failed, whether to try again, and the likely causes.
         """
         return await self._register_async()
+
+    async def resume(self, resume_token: str) -> Assignment:
+        """Continues a registration that an earlier call began and waits for its assignment.
+
+        resume_token: of a Progress or a DpsError. The device is registered afresh if the service has forgotten the
+        operation.
+
+        Raises ValueError when it is not a token or belongs to another device, and DpsError as register does.
+        """
+        return await self._resume_async(resume_token)
 
     async def lookup(self) -> RegistrationRecord:
         """Asks for the device's record without registering it; over HTTPS only.

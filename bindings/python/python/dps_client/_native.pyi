@@ -278,7 +278,6 @@ class Client:
     reply_limit: the largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
     seed: of the jitter, for flows that can be repeated. Default: random.
     api_version, user_agent: what the service is told.
-    resume: a resume_token of an earlier run; a forgotten operation is registered afresh.
     on_progress: called with a Progress before each step, and awaited where it is a coroutine function; the step begins
     once it returns. What it raises ends the registration, and nothing more is sent.
     """
@@ -308,7 +307,6 @@ class Client:
         seed: int | None = None,
         api_version: str | None = None,
         user_agent: str | None = None,
-        resume: str | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         service_time_port: int | None = None,
     ) -> Self: ...
@@ -318,6 +316,8 @@ class Client:
 
     def _register(self) -> Assignment: ...
     def _register_async(self) -> Awaitable[Assignment]: ...
+    def _resume(self, resume_token: str) -> Assignment: ...
+    def _resume_async(self, resume_token: str) -> Awaitable[Assignment]: ...
     def _lookup(self) -> RegistrationRecord: ...
     def _lookup_async(self) -> Awaitable[RegistrationRecord]: ...
 

@@ -77,8 +77,7 @@ fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Provisioner>
     let connection = Connection::read(&connection)?;
     let builder = provisioning.configure(connection.builder()).map_err(setup)?.endpoint(connection.endpoint());
     let store = store(args.state_dir, args.daemon_dir, &provisioning)?;
-    let (id_scope, policy) = (dps.id_scope.clone(), provisioning.policy());
-    let provisioner = Provisioner::new(builder.build()?, id_scope, policy, store);
+    let provisioner = Provisioner::new(builder.build()?, provisioning.policy(), store);
     Ok((provisioning, Some(provisioner)))
 }
 
