@@ -7,17 +7,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine};
 use dps_core::{ConfigError, Endpoint, IdProblem, IdScope, Key, KeyProblem, Operation, RegistrationId};
 use dps_emulator::{IndividualEnrollment, Now, Service, ServiceOptions};
+use dps_net::{AddressOverride, Proxy};
 use libfuzzer_sys::fuzz_target;
-
-// By its file: the crate around it would bring TLS along.
-#[path = "../../dps-net/src/address_override.rs"]
-mod address_override;
-#[allow(dead_code, reason = "links use what this target does not")]
-#[path = "../../dps-net/src/proxy.rs"]
-mod proxy;
-
-use address_override::AddressOverride;
-use proxy::Proxy;
 
 fuzz_target!(|text: &str| {
     id_scope(text);

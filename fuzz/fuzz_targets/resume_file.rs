@@ -15,9 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(std::str::from_utf8(bytes).unwrap().trim().is_empty());
         return;
     };
-    let line = token.as_str();
+    let line = token.to_string();
     assert!(!line.contains(char::is_control), "{line:?} is more than a line");
-    let operation = Operation::parse(line).unwrap();
+    let operation = Operation::parse(&line).unwrap();
     let mut written = vec![0; line.len() + 16];
     assert_eq!(Operation::parse(operation.write(&mut written).unwrap()), Ok(operation));
     assert_eq!(text::parse(format!("{token}\n").as_bytes()), Ok(Some(token)));
