@@ -107,9 +107,11 @@ fn operation(text: &str) {
 
 fn where_a_name_is(text: &str) {
     let Ok(given) = text.parse::<AddressOverride>() else { return };
-    assert_eq!(given.to_string().parse(), Ok(given.clone()));
-    assert!(!given.name.is_empty() && given.port != 0 && !given.addresses.is_empty(), "{text:?}");
-    assert_eq!(given.addresses.len(), text.split(',').count(), "{text:?}");
+    let shown = given.to_string();
+    assert_eq!(shown.parse(), Ok(given));
+    let [name, port, addresses] = shown.splitn(3, ':').collect::<Vec<_>>()[..] else { panic!("{shown:?}") };
+    assert!(!name.is_empty() && port.parse().is_ok_and(|port: u16| port != 0), "{shown:?}");
+    assert_eq!(addresses.split(',').count(), text.split(',').count(), "{text:?}");
 }
 
 fn proxy_url(text: &str) {
