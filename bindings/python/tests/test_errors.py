@@ -209,9 +209,9 @@ def test_value_of_the_wrong_type_is_a_type_error_that_names_the_argument(option:
 
 def test_bad_resume_token_is_refused_before_anything_is_sent() -> None:
     client = ProvisioningClient(**GOOD)
-    with pytest.raises(ValueError, match="'resume_token'.*operation"):
+    with pytest.raises(ValueError, match=r"'resume_token'.*operation"):
         client.resume("nonsense")
-    with pytest.raises(TypeError, match="'resume_token'.*not int"):
+    with pytest.raises(TypeError, match=r"'resume_token'.*not int"):
         client.resume(1)  # type: ignore[arg-type]
 
 
