@@ -105,7 +105,7 @@ unsafe fn answer(
     let cancel = unsafe { dps_cancel_token::signal(config.cancel) };
     let run = || {
         // SAFETY: promised on.
-        let (client, resume) = unsafe { (config.client()?, config.resume_token()?) };
+        let (resume, client) = unsafe { (config.resume_token()?, config.client()?) };
         CallRuntime::new()?.block_on(unless_cancelled(cancel, ask(&client, resume.as_ref())))
     };
     match config.log {
