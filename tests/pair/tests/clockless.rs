@@ -53,7 +53,7 @@ fn time_is_learned_only_where_that_is_allowed() {
 }
 
 #[test]
-fn dates_that_must_not_be_believed_sign_nothing() {
+fn implausible_dates_sign_nothing() {
     let day = 86_400;
     let built = SERVICE_EPOCH / 1000 - YEAR;
     for (unix, believed) in [
@@ -109,7 +109,7 @@ fn first_replies() -> Vec<(Fault, Result<(), ErrorCode>)> {
 }
 
 #[test]
-fn every_fault_of_the_first_reply_is_survived_or_named() {
+fn every_fault_of_the_first_reply_is_retried_or_reported() {
     for (fault, expected) in first_replies() {
         let mut scene = scene();
         scene.service.borrow_mut().inject(Scope::All, At::Register, fault.clone(), 1);
@@ -125,7 +125,7 @@ fn every_fault_of_the_first_reply_is_survived_or_named() {
 }
 
 #[test]
-fn every_weather_of_the_first_exchange_is_survived_or_named() {
+fn every_network_fault_of_the_first_exchange_is_retried_or_reported() {
     for (weather, expected) in [
         (Weather::RequestLost, Ok(())),
         (Weather::ReplyLost, Ok(())),

@@ -23,7 +23,7 @@ const FAULTS: [Fault; 12] = [
 ];
 
 #[test]
-fn bad_weather_has_its_names() {
+fn network_faults_are_reported_by_name() {
     let table = [
         (Weather::NoDns, ErrorCode::Dns, Hint::CheckDns),
         (Weather::Refused, ErrorCode::Connect, Hint::CheckNetwork),
@@ -59,7 +59,7 @@ fn register_in(scene: &mut Scene, weather: &[Weather], mqtt: bool) -> (End, bool
 }
 
 #[test]
-fn a_lost_reply_to_register_registers_again_and_no_harm_is_done() {
+fn lost_reply_to_register_leads_to_a_second_register() {
     let mut scene = Scene::new();
     let mut link = scene.link().weather(&[Weather::ReplyLost]);
     assert_eq!(scene.register_over(&mut link).hub(), Some("hub-a.test"));

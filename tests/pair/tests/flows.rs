@@ -18,7 +18,7 @@ fn assigned(device: &str) -> End {
 }
 
 #[test]
-fn an_individual_enrollment_takes_two_requests_and_the_wait_that_was_asked_for() {
+fn individual_enrollment_registers_with_two_requests_and_the_hinted_wait() {
     let mut scene = Scene::new();
     let mut link = scene.link();
     let start = scene.world.millis();
@@ -34,7 +34,7 @@ fn an_individual_enrollment_takes_two_requests_and_the_wait_that_was_asked_for()
 }
 
 #[test]
-fn either_key_of_an_individual_enrollment_will_do() {
+fn both_keys_of_an_individual_enrollment_are_accepted() {
     for key in [DEVICE_KEY, SECOND_DEVICE_KEY] {
         let mut scene = Scene::new();
         scene.key = Key::from_base64(key).unwrap();
@@ -43,7 +43,7 @@ fn either_key_of_an_individual_enrollment_will_do() {
 }
 
 #[test]
-fn a_derived_key_lets_a_device_of_the_group_in() {
+fn derived_key_registers_a_device_of_the_group() {
     let mut scene = Scene::new();
     scene.identity = Scene::identity(ID_SCOPE, GROUP_DEVICE);
     let group = Key::from_base64(GROUP_KEY).unwrap();
@@ -52,7 +52,7 @@ fn a_derived_key_lets_a_device_of_the_group_in() {
 }
 
 #[test]
-fn the_device_id_is_the_enrollments_where_it_has_one() {
+fn device_id_of_the_enrollment_is_used() {
     let mut scene = Scene::new();
     let key = SymmetricKey::from_base64(DEVICE_KEY).unwrap();
     let enrollment =
@@ -62,7 +62,7 @@ fn the_device_id_is_the_enrollments_where_it_has_one() {
 }
 
 #[test]
-fn ids_with_every_allowed_mark_work() {
+fn ids_with_every_allowed_character_register() {
     for id in ["a", "dev_1.a:b-c", "UPPER-9", "0"] {
         let mut scene = Scene::new();
         scene.identity = Scene::identity(ID_SCOPE, id);
@@ -72,7 +72,7 @@ fn ids_with_every_allowed_mark_work() {
 }
 
 #[test]
-fn assigned_at_once_takes_one_request() {
+fn assignment_in_the_first_reply_needs_one_request() {
     let mut scene = Scene::with(ServiceOptions::new().assign_at_once(true));
     let mut link = scene.link();
     assert_eq!(scene.register_over(&mut link), assigned("dev-01"));
@@ -80,7 +80,7 @@ fn assigned_at_once_takes_one_request() {
 }
 
 #[test]
-fn a_hint_as_a_date_is_waited_out_by_the_services_clock() {
+fn retry_after_date_is_honored_by_the_service_clock() {
     for ahead in [0, -86_400, 3600] {
         let mut scene = Scene::with(ServiceOptions::new().hint(Some(RetryAfter::Date(7))));
         // A device whose clock is days behind has no valid token; let the service be lenient, for this is about waits.
@@ -93,7 +93,7 @@ fn a_hint_as_a_date_is_waited_out_by_the_services_clock() {
 }
 
 #[test]
-fn without_a_hint_the_poll_interval_is_kept() {
+fn poll_interval_is_kept_without_hint() {
     let mut scene = Scene::with(ServiceOptions::new().hint(None));
     let mut link = scene.link();
     assert_eq!(scene.register_over(&mut link), assigned("dev-01"));
@@ -101,7 +101,7 @@ fn without_a_hint_the_poll_interval_is_kept() {
 }
 
 #[test]
-fn a_slow_assignment_is_polled_at_the_pace_of_the_hints() {
+fn slow_assignment_is_polled_as_hinted() {
     let mut scene = Scene::with(ServiceOptions::new().hint(Some(RetryAfter::Seconds(3))).assigning_ms(10_000));
     let mut link = scene.link();
     assert_eq!(scene.register_over(&mut link), assigned("dev-01"));
@@ -111,7 +111,7 @@ fn a_slow_assignment_is_polled_at_the_pace_of_the_hints() {
 }
 
 #[test]
-fn service_that_says_at_once_is_polled_once_a_second() {
+fn hint_of_zero_is_polled_once_per_second() {
     let options = || ServiceOptions::new().hint(Some(RetryAfter::Seconds(0))).assigning_ms(4000);
     let mut scene = Scene::with(options());
     assert_eq!(scene.register_over(&mut scene.link()), assigned("dev-01"));
@@ -122,7 +122,7 @@ fn service_that_says_at_once_is_polled_once_a_second() {
 }
 
 #[test]
-fn a_payload_goes_there_and_back() {
+fn payload_is_sent_and_returned() {
     let mut scene = Scene::with(ServiceOptions::new().echo_payload(true));
     let text = r#"{"line":"7 \"b\"","ü":[1,2,{"x":null}]}"#;
     let end = scene.go(&mut scene.link(), |identity, config, storage| {
@@ -134,7 +134,7 @@ fn a_payload_goes_there_and_back() {
 }
 
 #[test]
-fn a_lookup_tells_the_record_and_registers_nothing() {
+fn lookup_returns_the_record_and_registers_nothing() {
     let mut scene = Scene::new();
     let lookup = |scene: &mut Scene| {
         scene

@@ -12,7 +12,7 @@ fn slow() -> Scene {
 }
 
 #[test]
-fn a_machine_whose_future_was_dropped_at_any_await_is_driven_on() {
+fn registration_continues_after_its_future_was_dropped_at_any_await() {
     driven_on(Scene::link, |link| link.connected, 8);
     driven_on(Scene::mqtt_link, |link| link.is_connected(), 12);
 }
@@ -68,7 +68,7 @@ fn resume(scene: &mut Scene, stored: &str) -> End {
 }
 
 #[test]
-fn a_restarted_device_asks_on_and_does_not_register_again() {
+fn restarted_device_polls_its_operation_without_registering_again() {
     let mut scene = slow();
     assert_eq!(run_until_power_cut(&mut scene, 1), None, "nothing to store before the service answered");
     let mut scene = slow();
@@ -79,7 +79,7 @@ fn a_restarted_device_asks_on_and_does_not_register_again() {
 }
 
 #[test]
-fn an_operation_that_the_service_forgot_is_registered_afresh() {
+fn operation_unknown_to_the_service_leads_to_a_new_registration() {
     let mut scene = Scene::with(ServiceOptions::new().operation_life_ms(60_000));
     let stored = run_until_power_cut(&mut scene, 3).unwrap();
     scene.world.advance(3_600_000);
@@ -88,7 +88,7 @@ fn an_operation_that_the_service_forgot_is_registered_afresh() {
 }
 
 #[test]
-fn an_operation_of_another_device_is_refused_before_any_request() {
+fn operation_of_another_device_is_refused_before_any_request() {
     let mut scene = slow();
     let stored = run_until_power_cut(&mut scene, 3).unwrap();
     let other = Scene::identity(scene::ID_SCOPE, "dev-02");
@@ -98,7 +98,7 @@ fn an_operation_of_another_device_is_refused_before_any_request() {
 }
 
 #[test]
-fn observer_that_stops_before_any_step_keeps_it_from_the_service() {
+fn observer_break_before_any_step_sends_nothing() {
     stopped_anywhere(Scene::link);
     stopped_anywhere(Scene::mqtt_link);
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// Every row over every transport, over a fast network, a usual and a slow one: none stands on an edge.
 #[test]
-fn every_fault_ends_as_the_table_says_and_by_its_deadline() {
+fn every_fault_ends_as_in_the_table_and_by_its_deadline() {
     let mut problems = Vec::new();
     let mut runs = 0;
     for row in rows() {
@@ -27,7 +27,7 @@ fn every_fault_ends_as_the_table_says_and_by_its_deadline() {
 }
 
 #[test]
-fn another_end_or_a_late_one_is_a_problem() {
+fn other_or_late_ends_are_reported() {
     let rows = rows();
     let row = &rows[0];
     let over = row.transports[0];
@@ -97,7 +97,7 @@ fn nothing_is_left_out() {
 /// Each flood instead of the answer to a registration and a poll, and of MQTT also while the client waits; once, so that
 /// the client recovers, or always, so that it has to end.
 #[test]
-fn every_flood_is_met_in_an_exchange_and_while_the_client_waits() {
+fn floods_are_bounded_during_an_exchange_and_during_a_wait() {
     let rows = rows();
     let mut missing = Vec::new();
     for of in Flood::names() {

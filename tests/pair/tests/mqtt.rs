@@ -17,7 +17,7 @@ fn gaps(link: &MqttPairLink) -> Vec<u64> {
 }
 
 #[test]
-fn a_registration_takes_four_round_trips_and_the_wait_that_was_asked_for() {
+fn mqtt_registration_needs_four_round_trips_and_the_hinted_wait() {
     let mut scene = Scene::new();
     let mut link = scene.mqtt_link();
     let start = scene.world.millis();
@@ -34,7 +34,7 @@ fn a_registration_takes_four_round_trips_and_the_wait_that_was_asked_for() {
 }
 
 #[test]
-fn a_derived_key_and_a_payload_work_over_mqtt_too() {
+fn derived_key_and_payload_work_over_mqtt() {
     let mut scene = Scene::with(ServiceOptions::new().echo_payload(true));
     scene.identity = Scene::identity(ID_SCOPE, GROUP_DEVICE);
     let group = Key::from_base64(GROUP_KEY).unwrap();
@@ -48,7 +48,7 @@ fn a_derived_key_and_a_payload_work_over_mqtt_too() {
 }
 
 #[test]
-fn a_new_token_takes_a_new_connection() {
+fn new_token_opens_a_new_connection() {
     let options = ServiceOptions::new().hint(Some(RetryAfter::Seconds(20))).assigning_ms(30_000);
     let mut scene = Scene::with(options);
     // Long enough for the first poll and its margin, too short for the second.
@@ -62,7 +62,7 @@ fn a_new_token_takes_a_new_connection() {
 }
 
 #[test]
-fn a_refused_credential_is_unauthorized_whether_by_connack_or_by_topic() {
+fn refused_credential_is_unauthorized_by_connack_and_by_topic() {
     for strict in [false, true] {
         let mut scene = Scene::with(ServiceOptions::new().strict_at_connect(strict));
         scene.key = Key::from_bytes(&[9; 32]).unwrap();
@@ -76,7 +76,7 @@ fn a_refused_credential_is_unauthorized_whether_by_connack_or_by_topic() {
 }
 
 #[test]
-fn a_long_wait_keeps_the_connection_alive() {
+fn long_wait_keeps_the_connection_alive() {
     let mut scene = Scene::with(ServiceOptions::new().hint(Some(RetryAfter::Seconds(100))));
     let mut link = scene.mqtt_link();
     assert_eq!(scene.register_over(&mut link).hub(), Some("hub-a.test"));
@@ -84,7 +84,7 @@ fn a_long_wait_keeps_the_connection_alive() {
 }
 
 #[test]
-fn a_server_that_answers_no_ping_is_left_and_the_next_poll_connects_again() {
+fn unanswered_ping_closes_the_connection_and_the_next_poll_connects_again() {
     let mut scene = Scene::with(ServiceOptions::new().hint(Some(RetryAfter::Seconds(100))));
     scene.service.borrow_mut().inject(Scope::All, At::Connect, Fault::NoPing, u32::MAX);
     let mut link = scene.mqtt_link();
@@ -95,7 +95,7 @@ fn a_server_that_answers_no_ping_is_left_and_the_next_poll_connects_again() {
 }
 
 #[test]
-fn a_lookup_sends_nothing() {
+fn lookup_over_mqtt_sends_nothing() {
     let mut scene = Scene::new();
     let end = scene.go(&mut scene.mqtt_link(), |identity, config, storage| {
         Registration::lookup(identity, config, storage).unwrap()

@@ -19,7 +19,7 @@ fn reason(scene: &Scene) -> RefusalReason {
 }
 
 #[test]
-fn a_wrong_key_is_unauthorized() {
+fn wrong_key_is_unauthorized() {
     let mut scene = Scene::new();
     scene.key = Key::from_bytes(&[9; 32]).unwrap();
     scene.config = scene.config.key_evidence(KeyEvidence { length: Some(32), derived_here: false });
@@ -29,7 +29,7 @@ fn a_wrong_key_is_unauthorized() {
 }
 
 #[test]
-fn a_group_key_given_as_a_device_key_is_named() {
+fn group_key_used_as_device_key_is_hinted() {
     let mut scene = Scene::new();
     scene.identity = Scene::identity(ID_SCOPE, "sn-1");
     scene.key = Key::from_base64(GROUP_KEY).unwrap();
@@ -39,7 +39,7 @@ fn a_group_key_given_as_a_device_key_is_named() {
 }
 
 #[test]
-fn a_wrong_scope_and_an_unknown_id_are_unauthorized() {
+fn wrong_scope_and_unknown_id_are_unauthorized() {
     let mut scene = Scene::new();
     scene.identity = Scene::identity("0ne99999999", "dev-01");
     let end = scene.register();
@@ -55,7 +55,7 @@ fn a_wrong_scope_and_an_unknown_id_are_unauthorized() {
 }
 
 #[test]
-fn an_id_in_upper_case_is_hinted_at_before_the_key_itself() {
+fn upper_case_id_is_hinted_before_the_key() {
     let mut scene = Scene::new();
     scene.identity = Scene::identity(ID_SCOPE, "SN-1");
     scene.key = Key::from_bytes(&[9; 32]).unwrap();
@@ -64,7 +64,7 @@ fn an_id_in_upper_case_is_hinted_at_before_the_key_itself() {
 }
 
 #[test]
-fn a_disabled_enrollment_is_told_at_the_poll() {
+fn disabled_enrollment_is_reported_by_the_poll() {
     let key = || SymmetricKey::from_base64(DEVICE_KEY).unwrap();
     let mut scene = Scene::new();
     let disabled = IndividualEnrollment::new("dev-01").primary_key(key()).enabled(false);
@@ -75,7 +75,7 @@ fn a_disabled_enrollment_is_told_at_the_poll() {
 }
 
 #[test]
-fn a_hub_that_is_not_linked_fails_with_the_services_words() {
+fn unlinked_hub_fails_with_the_service_message() {
     let mut scene = Scene::new();
     scene.service.borrow_mut().unlink_hub("hub-a.test");
     let end = scene.register();
@@ -85,7 +85,7 @@ fn a_hub_that_is_not_linked_fails_with_the_services_words() {
 }
 
 #[test]
-fn a_group_that_is_disabled_lets_nobody_in() {
+fn disabled_group_refuses_every_device() {
     let mut scene = Scene::new();
     let group =
         EnrollmentGroup::new("line-7").primary_key(SymmetricKey::from_base64(GROUP_KEY).unwrap()).enabled(false);
@@ -98,7 +98,7 @@ fn a_group_that_is_disabled_lets_nobody_in() {
 }
 
 #[test]
-fn clock_two_hours_behind_is_named_and_corrected_on_request() {
+fn clock_two_hours_behind_is_reported_and_corrected_if_allowed() {
     let mut scene = Scene::new();
     scene.clock_ahead = Some(-7200);
     let end = scene.register();
@@ -116,14 +116,14 @@ fn clock_two_hours_behind_is_named_and_corrected_on_request() {
 }
 
 #[test]
-fn a_clock_two_hours_ahead_does_no_harm() {
+fn clock_two_hours_ahead_registers() {
     let mut scene = Scene::new();
     scene.clock_ahead = Some(7200);
     assert_eq!(scene.register().hub(), Some("hub-a.test"));
 }
 
 #[test]
-fn a_device_without_a_clock_fails_before_any_request() {
+fn device_without_a_clock_fails_before_any_request() {
     let mut scene = Scene::new();
     scene.clock_ahead = None;
     let mut link = scene.link();
@@ -133,7 +133,7 @@ fn a_device_without_a_clock_fails_before_any_request() {
 }
 
 #[test]
-fn two_registers_of_one_id_at_once_both_end_assigned() {
+fn concurrent_registrations_of_one_id_are_both_assigned() {
     let mut scene = Scene::with(ServiceOptions::new().conflict_window_ms(60));
     let world = scene.world.clone();
     let config = scene.config();

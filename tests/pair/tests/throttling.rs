@@ -22,7 +22,7 @@ fn wait_after(status: u16, hint: RetryAfter, at: At, seed: u32) -> u64 {
 }
 
 #[test]
-fn a_hint_is_kept_with_up_to_a_fifth_more_on_every_path() {
+fn hint_is_honored_with_up_to_a_fifth_more_on_every_path() {
     for status in [429, 500, 503] {
         for at in [At::Register, At::Poll] {
             for hint in [RetryAfter::Seconds(10), RetryAfter::Date(10)] {
@@ -36,7 +36,7 @@ fn a_hint_is_kept_with_up_to_a_fifth_more_on_every_path() {
 }
 
 #[test]
-fn absurd_hints_count_as_none() {
+fn hints_over_a_day_are_ignored() {
     for hint in [RetryAfter::Seconds(90_000), RetryAfter::Date(-5), RetryAfter::Date(100_000)] {
         for at in [At::Register, At::Poll] {
             assert!(wait_after(429, hint, at, 3) <= 1000, "{hint:?}: the first back-off is within a second");
@@ -45,7 +45,7 @@ fn absurd_hints_count_as_none() {
 }
 
 #[test]
-fn a_hint_beyond_the_deadline_ends_it_now_and_is_passed_on() {
+fn hint_beyond_the_deadline_fails_at_once_with_retry_after() {
     for at in [At::Register, At::Poll] {
         let mut scene = Scene::new();
         scene.config = scene.config.deadline(Millis::from_secs(30));
@@ -60,7 +60,7 @@ fn a_hint_beyond_the_deadline_ends_it_now_and_is_passed_on() {
 }
 
 #[test]
-fn throttled_without_hints_until_the_deadline() {
+fn throttling_without_hints_ends_at_the_deadline() {
     let mut scene = Scene::new();
     scene.service.borrow_mut().inject(Scope::All, At::Register, refusal(429, None), u32::MAX);
     let start = scene.world.millis();
@@ -73,7 +73,7 @@ fn throttled_without_hints_until_the_deadline() {
 }
 
 #[test]
-fn a_fleet_beyond_the_services_rate_gets_in_minute_by_minute() {
+fn fleet_beyond_the_rate_registers_minute_by_minute() {
     let limits = Limits { registrations_per_minute: Some(5), ..Limits::default() };
     let mut scene = Scene::with(ServiceOptions::new().limits(limits).assign_at_once(true));
     for device in 0..12 {
