@@ -2,7 +2,6 @@
 //! library, pkg-config file, CMake package, licenses. And checks that programs outside of the repository build and register with it.
 
 use std::ffi::OsString;
-use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use crate::c::{SYSTEM_LIBRARIES, VALGRIND};
@@ -226,9 +225,14 @@ fn write(path: &Path, text: &str) -> Outcome {
     folder_of(path).and_then(|()| std::fs::write(path, text)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// A link to a file in the same folder; a copy where the system has no such links for everybody.
 fn link(target: &str, path: &Path) -> Outcome {
     let _ = std::fs::remove_file(path);
-    symlink(target, path).map_err(|error| format!("{}: {error}", path.display()))
+    #[cfg(unix)]
+    let linked = std::os::unix::fs::symlink(target, path);
+    #[cfg(not(unix))]
+    let linked = std::fs::copy(path.with_file_name(target), path).map(|_| ());
+    linked.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn folder_of(path: &Path) -> std::io::Result<()> {
