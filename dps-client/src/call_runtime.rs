@@ -35,6 +35,7 @@ impl CallRuntime {
         let started = Builder::new_current_thread().enable_all().build();
         started.map(|runtime| Self(Some(runtime))).map_err(|error| {
             DpsError::new(ErrorCode::Internal, Verdict::Never, format!("a runtime cannot be started: {error}"))
+                .caused_by(error)
         })
     }
 

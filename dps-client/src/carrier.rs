@@ -100,7 +100,7 @@ impl Carrier {
         if let Some(version) = choices.api_version {
             options = options.api_version(version);
         }
-        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
+        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?;
         Ok(Self::Http { tls, options })
     }
 
@@ -128,7 +128,7 @@ impl Carrier {
             options = options.keep_alive(keep_alive);
         }
         let dialer = dps_net::Dialer::new(tls, choices.proxy).resolver(choices.resolver);
-        dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(invalid)?;
+        dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(refused)?;
         Ok(Self::Mqtt {
             dialer,
             options,
@@ -153,12 +153,12 @@ impl Carrier {
             #[cfg(feature = "http")]
             Self::Http { tls, options } => {
                 let link = dps_http::HttpLink::new(tls.clone(), options.clone());
-                Ok(ClientLink::Http(Box::new(link.map_err(invalid)?)))
+                Ok(ClientLink::Http(Box::new(link.map_err(refused)?)))
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt { dialer, options, .. } => {
                 let link = dps_mqtt::MqttLink::new(dialer.clone(), options.clone());
-                Ok(ClientLink::Mqtt(Box::new(link.map_err(invalid)?)))
+                Ok(ClientLink::Mqtt(Box::new(link.map_err(refused)?)))
             }
             Self::Own(link) => Ok(link.lend().await),
         }
@@ -176,7 +176,7 @@ impl Carrier {
             Self::Mqtt { time, .. } => (&time.tls, &time.options, &time.endpoint),
             Self::Own(_) => return Err(no_time("a custom link reaches the service by its own means")),
         };
-        Ok((dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?, endpoint))
+        Ok((dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?, endpoint))
     }
 
     /// Whether it carries the service's time by itself, or is not for us to say.
@@ -200,7 +200,7 @@ impl TimeSource {
         let port = choices.service_time_port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
         let port = NonZeroU16::new(port).ok_or_else(|| invalid("the port of the service's time cannot be zero"))?;
         let options = choices.http_options(port.get());
-        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(invalid)?;
+        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?;
         Ok(Self { tls, options, endpoint: choices.endpoint.with_port(port) })
     }
 }
@@ -227,7 +227,7 @@ impl Choices {
 fn tls(roots: &Roots) -> Result<std::sync::Arc<rustls::ClientConfig>, DpsError> {
     dps_net::TlsOptions::new(roots.clone())
         .client_config()
-        .map_err(|error| DpsError::config(ErrorCode::InvalidCertificate, error.to_string()))
+        .map_err(|error| DpsError::refused(ErrorCode::InvalidCertificate, error))
 }
 
 /// Why the service's time cannot be asked for.
@@ -235,6 +235,12 @@ pub(crate) fn no_time(reason: &str) -> DpsError {
     DpsError::config(ErrorCode::UnsupportedByTransport, format!("the service's time cannot be asked for: {reason}"))
 }
 
-fn invalid(problem: impl std::fmt::Display) -> DpsError {
-    DpsError::config(ErrorCode::InvalidOption, problem.to_string())
+fn invalid(problem: &str) -> DpsError {
+    DpsError::config(ErrorCode::InvalidOption, problem.to_owned())
+}
+
+/// An option that a link refused.
+#[cfg(any(feature = "http", feature = "mqtt"))]
+fn refused(error: impl std::error::Error + Send + Sync + 'static) -> DpsError {
+    DpsError::refused(ErrorCode::InvalidOption, error)
 }

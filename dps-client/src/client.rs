@@ -248,11 +248,11 @@ impl ProvisioningClient {
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
             }
             Some(Outcome::Failed(failure)) => {
-                DpsError::of_failure(&failure, link.diagnosis(failure.code()), machine.operation().as_ref())
+                DpsError::from_failure(&failure, link.diagnosis(failure.code()), machine.operation().as_ref())
             }
             _ => internal("the registration has no outcome"),
         };
-        info!(error = %failed, name = failed.name(), ?elapsed, "failed");
+        info!(error = %failed.report(), name = failed.name(), ?elapsed, "failed");
         Err(failed)
     }
 }

@@ -15,7 +15,8 @@ use crate::progress::ResumeToken;
 
 /// Why there is no assignment.
 ///
-/// [`Display`](fmt::Display) is one line that can be acted on; the accessors have the parts. No secret is in any of it.
+/// [`Display`](fmt::Display) is one sentence: what went wrong. Facts such as the service's status, and hints at likely causes,
+/// have accessors; [`report`](Self::report) puts all of it into one line to show to a person. No secret is in any of it.
 #[derive(Debug)]
 pub struct DpsError(Box<Inner>);
 
@@ -33,8 +34,11 @@ struct Inner {
     needed: Option<usize>,
     reply_problem: Option<ReplyProblem>,
     resume: Option<ResumeToken>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Source>,
 }
+
+/// What caused an error.
+pub(crate) type Source = Box<dyn Error + Send + Sync>;
 
 impl DpsError {
     pub(crate) fn new(code: ErrorCode, verdict: Verdict, message: String) -> Self {
@@ -60,25 +64,33 @@ impl DpsError {
         Self::new(code, Verdict::Reconfigure, message)
     }
 
-    pub(crate) fn file(path: &Path, what: &str, error: io::Error) -> Self {
-        let mut failed =
-            Self::new(ErrorCode::File, Verdict::Reconfigure, format!("{} {what}: {error}", path.display()));
-        failed.0.source = Some(Box::new(error));
-        failed
+    /// A value that can never work, refused with this error.
+    pub(crate) fn refused(code: ErrorCode, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::config(code, error.to_string()).caused_by(error)
     }
 
-    /// A failure of a link outside of a registration; `detail` is what the link knows beyond it.
+    pub(crate) fn file(path: &Path, what: &str, error: io::Error) -> Self {
+        Self::config(ErrorCode::File, format!("{} {what}: {error}", path.display())).caused_by(error)
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// A failure of a link outside of a registration; `diagnosis` is what the link knows beyond it.
     #[cfg(feature = "http")]
-    pub(crate) fn of_link(error: dps_core::LinkError, detail: Option<&str>) -> Self {
+    pub(crate) fn from_link(error: dps_core::LinkError, diagnosis: Option<Diagnosis>) -> Self {
         let code = error.code();
-        let words = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        let words = diagnosis.as_ref().map(|known| format!(": {}", known.detail)).unwrap_or_default();
         let mut failed = Self::new(code, Verdict::After(Millis::ZERO), format!("{}{words}", code.text()));
         failed.0.hints = code.hints().iter().collect();
+        failed.0.source = diagnosis.and_then(|known| known.source);
         failed
     }
 
     /// Why a registration failed; `diagnosis` is what the link knows beyond it, `operation` what is under way.
-    pub(crate) fn of_failure(
+    pub(crate) fn from_failure(
         failure: &Failure<'_>,
         diagnosis: Option<Diagnosis>,
         operation: Option<&Operation<'_>>,
@@ -89,12 +101,13 @@ impl DpsError {
             .message()
             .map(|message| message.as_str().to_owned())
             .or_else(|| failure.reply_problem().map(|problem| problem.to_string()));
-        let words = words.or_else(|| diagnosis.map(|known| known.detail));
-        let message = match words.filter(|words| !words.is_empty()) {
+        let (detail, source) = diagnosis.map(|known| (known.detail, known.source)).unzip();
+        let message = match words.or(detail).filter(|words| !words.is_empty()) {
             Some(words) => format!("{}: {words}", failure.code().text()),
             None => failure.code().text().to_owned(),
         };
         let mut failed = Self::new(failure.code(), failure.verdict(), message);
+        failed.0.source = source.flatten();
         failed.0.http_status = failure.http_status();
         failed.0.error_code = failure.error_code();
         failed.0.tracking_id = failure.tracking_id().map(|id| id.as_str().to_owned());
@@ -217,28 +230,52 @@ impl DpsError {
         self.0.resume.as_ref()
     }
 
-    /// What went wrong, in a sentence; without numbers and hints.
+    /// What went wrong, in a sentence; the same as `Display`.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// Returns what shows the error in one line to act on: the message, the facts, and the first hint.
+    ///
+    /// ```no_run
+    /// # async fn example(client: dps_client::ProvisioningClient) {
+    /// if let Err(error) = client.register().await {
+    ///     eprintln!("{}", error.report());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn report(&self) -> Report<'_> {
+        Report(&self.0)
     }
 }
 
 impl fmt::Display for DpsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &self.0;
-        f.write_str(&inner.message)?;
+        f.pad(&self.0.message)
+    }
+}
+
+/// An error in one line that can be acted on; made by [`DpsError::report`].
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'e>(&'e Inner);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = self.0;
+        f.write_str(&error.message)?;
         let facts = [
-            inner.http_status.map(|status| format!("status {status}")),
-            inner.error_code.map(|code| format!("code {code}")),
-            inner.tracking_id.as_ref().map(|id| format!("tracking id {id}")),
-            inner.clock_skew.map(skew),
+            error.http_status.map(|status| format!("status {status}")),
+            error.error_code.map(|code| format!("code {code}")),
+            error.tracking_id.as_ref().map(|id| format!("tracking id {id}")),
+            error.clock_skew.map(skew),
         ];
         let facts: Vec<String> = facts.into_iter().flatten().collect();
         if !facts.is_empty() {
             write!(f, " ({})", facts.join(", "))?;
         }
-        match inner.hints.first() {
+        match error.hints.first() {
             Some(hint) => write!(f, "; {}", hint.text()),
             None => Ok(()),
         }
@@ -256,15 +293,18 @@ fn skew(seconds: i64) -> String {
     format!("this device's clock is {amount} s {side} the service's")
 }
 
+/// [`source`](Error::source) begins the chain of typed causes, for a program that looks further: in it is the [`io::Error`] of
+/// a file, a socket or name resolution, the `rustls::Error` of a handshake, or the error that an option was refused with.
+/// `Display` already has its words.
 impl Error for DpsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
-    }
-}
-
-impl From<ConfigError> for DpsError {
-    fn from(error: ConfigError) -> Self {
-        Self::config(error.code(), error.to_string())
+        let source: &(dyn Error + 'static) = self.0.source.as_deref()?;
+        #[cfg(any(feature = "http", feature = "mqtt"))]
+        if let Some(network) = source.downcast_ref::<dps_net::NetError>() {
+            // Its words are in the message.
+            return network.source();
+        }
+        Some(source)
     }
 }
 
@@ -275,20 +315,55 @@ impl From<Infallible> for DpsError {
     }
 }
 
+impl From<ConfigError> for DpsError {
+    fn from(error: ConfigError) -> Self {
+        Self::refused(error.code(), error)
+    }
+}
+
 impl From<RootsError> for DpsError {
     fn from(error: RootsError) -> Self {
-        Self::config(ErrorCode::InvalidCertificate, error.to_string())
+        Self::refused(ErrorCode::InvalidCertificate, error)
     }
 }
 
 impl From<UnusableProxy> for DpsError {
     fn from(error: UnusableProxy) -> Self {
-        Self::config(ErrorCode::InvalidOption, error.to_string())
+        Self::refused(ErrorCode::InvalidOption, error)
     }
 }
 
 impl From<ProxyError> for DpsError {
     fn from(error: ProxyError) -> Self {
-        Self::config(ErrorCode::InvalidOption, error.to_string())
+        Self::refused(ErrorCode::InvalidOption, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_is_the_message_alone_and_report_adds_facts_and_the_first_hint() {
+        let mut error = DpsError::new(ErrorCode::Unauthorized, Verdict::Never, "the credential was refused".into());
+        error.0.http_status = Some(401);
+        error.0.tracking_id = Some("t-1".into());
+        error.0.clock_skew = Some(7200);
+        error.0.hints = vec![Hint::ClockBehind, Hint::WrongKey];
+        assert_eq!(error.to_string(), "the credential was refused");
+        let facts = "(status 401, tracking id t-1, this device's clock is 7200 s behind the service's)";
+        let hint = Hint::ClockBehind.text();
+        assert_eq!(error.report().to_string(), format!("the credential was refused {facts}; {hint}"));
+    }
+
+    #[test]
+    fn sources_are_typed() {
+        let error = DpsError::from(ConfigError::OperationUnreadable);
+        let source = error.source().and_then(|source| source.downcast_ref::<ConfigError>());
+        assert_eq!(source, Some(&ConfigError::OperationUnreadable));
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let error = DpsError::file(Path::new("a.key"), "cannot be read", missing);
+        let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::NotFound));
     }
 }

@@ -113,7 +113,7 @@ impl HubCredentials {
             match self.sign(now).await {
                 Ok(renewed) => self.current = Some(renewed),
                 Err(error) if self.has_valid_password() => {
-                    tracing::warn!(%error, "the hub password cannot be renewed; the old one is still valid");
+                    tracing::warn!(error = %error.report(), "the hub password cannot be renewed; the old one is still valid");
                 }
                 Err(error) => return Err(error),
             }

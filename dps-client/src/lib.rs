@@ -61,7 +61,7 @@ pub use call_runtime::CallRuntime;
 pub use carrier::Transport;
 pub use client::ProvisioningClient;
 pub use deriver::{DERIVED_TEXT, GroupDeriver};
-pub use error::DpsError;
+pub use error::{DpsError, Report};
 pub use hub::{HubCredentials, HubPassword};
 pub use key::{GroupKey, SymmetricKey, on_wiped_stack};
 pub use link::SendLink;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use dps_core::{ErrorCode, Hint, Instant, Link, LinkError, Reply, Request};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::error::Source;
+
 /// A link whose work can move between threads; write `async fn` to implement it. What it has to keep to is said at
 /// [`dps_core::Link`].
 pub trait SendLink: Send {
@@ -122,9 +124,7 @@ impl ClientLink {
             };
             // A request that the deadline cut short is not the cause where an earlier one failed otherwise.
             let stalled = stalled.filter(|_| code == ErrorCode::Timeout).map(dps_net::NetError::timeout);
-            stalled
-                .or_else(|| last.cloned())
-                .map(|found| Diagnosis { detail: found.detail().to_owned(), hint: found.hint() })
+            stalled.as_ref().or(last).map(Diagnosis::from)
         }
         #[cfg(not(any(feature = "http", feature = "mqtt")))]
         {
@@ -140,6 +140,22 @@ pub(crate) struct Diagnosis {
     pub(crate) detail: String,
     /// What to look at first.
     pub(crate) hint: Option<Hint>,
+    /// The typed cause.
+    pub(crate) source: Option<Source>,
+}
+
+#[cfg(feature = "http")]
+impl Diagnosis {
+    pub(crate) fn new(detail: &str) -> Self {
+        Self { detail: detail.to_owned(), hint: None, source: None }
+    }
+}
+
+#[cfg(any(feature = "http", feature = "mqtt"))]
+impl From<&dps_net::NetError> for Diagnosis {
+    fn from(error: &dps_net::NetError) -> Self {
+        Self { detail: error.detail().to_owned(), hint: error.hint(), source: Some(Box::new(error.clone())) }
+    }
 }
 
 impl Link for ClientLink {

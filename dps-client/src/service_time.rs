@@ -32,10 +32,14 @@ impl ProvisioningClient {
     #[cfg(feature = "http")]
     async fn ask_time(&self, limit: Duration) -> Result<UnixSeconds, DpsError> {
         use dps_core::LinkError;
+
+        use crate::link::Diagnosis;
         let (mut link, endpoint) = self.carrier.time_link(&self.endpoint)?;
         match tokio::time::timeout(limit, link.service_time(endpoint.into())).await {
-            Ok(asked) => asked.map_err(|error| DpsError::of_link(error, link.last_error_detail())),
-            Err(_) => Err(DpsError::of_link(LinkError::Timeout, Some("the service's time did not come"))),
+            Ok(asked) => asked.map_err(|error| DpsError::from_link(error, link.last_error().map(Diagnosis::from))),
+            Err(_) => {
+                Err(DpsError::from_link(LinkError::Timeout, Some(Diagnosis::new("the service's time did not come"))))
+            }
         }
     }
 
@@ -59,7 +63,7 @@ impl ProvisioningClient {
         match self.ask_time(LIMIT.min(left)).await {
             Ok(unix) => Some(WallAnchor { at: timer.now(), unix }),
             Err(error) => {
-                tracing::info!(%error, "the service's time is not known, so that the clock cannot be corrected");
+                tracing::info!(error = %error.report(), "the service's time is not known, so that the clock cannot be corrected");
                 None
             }
         }

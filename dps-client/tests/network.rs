@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{Counted, builder, builder_over, device_key, service, service_with, what};
+use common::{CLOSED, Counted, builder, builder_over, device_key, service, service_with, what};
 use dps_client::core::{ErrorCode, Family, Hint, Verdict};
 use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Resolver, Roots, Transport};
 use dps_emulator::{At, Emulator, EmulatorOptions, Fault, Scope};
@@ -86,6 +87,25 @@ async fn nobody_listens() {
     drop(listener);
     let error = fails(builder(&emulator).endpoint(format!("127.0.0.1:{port}"))).await;
     assert_eq!(what(&error), (ErrorCode::Connect, Some(Hint::CheckNetwork)));
+}
+
+#[tokio::test]
+async fn source_of_an_error_leads_to_that_of_the_socket_or_of_tls() {
+    fn source<E: std::error::Error + 'static>(error: &DpsError) -> Option<&E> {
+        let mut chain = std::iter::successors(error.source(), |&error| error.source());
+        chain.find_map(|error| error.downcast_ref())
+    }
+    let (emulator, other) = (service().await, service().await);
+    for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
+        let error = fails(builder(&emulator).transport(transport).endpoint(CLOSED.to_string())).await;
+        let kind = source::<std::io::Error>(&error).map(std::io::Error::kind);
+        assert_eq!(kind, Some(std::io::ErrorKind::ConnectionRefused), "{transport:?}: {error:?}");
+
+        let roots = Roots::replace_pem(other.ca_pem().as_bytes()).unwrap();
+        let error = fails(builder_over(transport, &emulator).roots(roots)).await;
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert_eq!(source(&error), Some(&unknown), "{transport:?}: {error:?}");
+    }
 }
 
 #[tokio::test]

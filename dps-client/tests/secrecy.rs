@@ -110,7 +110,7 @@ async fn sessions_and_failures_show_no_secret() {
                 let password = format!("{:?}", credentials.password().await.unwrap());
                 note(format!("{assignment:?} {credentials:?} {password}"));
             }
-            Err(error) => note(format!("{error} {error:?} wrong: {wrong}")),
+            Err(error) => note(format!("{} {error:?} wrong: {wrong}", error.report())),
         }
         note(format!("{client:?} {:?}", client.probe().await));
         secrets.extend(signatures.lock().unwrap().iter().cloned());
@@ -124,12 +124,12 @@ async fn sessions_and_failures_show_no_secret() {
     note(format!("{:?} {:?} {:?}", device_key(), group_key(), device_key().to_base64()));
     let wrong = SymmetricKey::from_bytes(&[9; 32]).unwrap();
     let error = builder(&emulator).symmetric_key(wrong).build().unwrap().register().await.unwrap_err();
-    note(format!("{error} {error:?}"));
+    note(format!("{} {error:?}", error.report()));
     for fault in [Fault::DropAfter, Fault::Garbage, Fault::Silent, Fault::Noise] {
         emulator.with_service(|service| service.inject(Scope::All, At::Any, fault, 100));
         let short = builder(&emulator).symmetric_key(device_key()).timeout(Duration::from_millis(300));
         let error = short.build().unwrap().register().await.unwrap_err();
-        note(format!("{error} {error:?}"));
+        note(format!("{} {error:?}", error.report()));
         emulator.with_service(|service| service.clear_faults());
     }
     for text in [DEVICE_KEY, "PEM -----BEGIN", GROUP_KEY] {

@@ -128,15 +128,22 @@ impl fmt::Display for ProvisionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingLeft { service, backup } => {
+                let service = service.report();
                 write!(f, "the service gave no assignment, and there is no backup to go by ({backup}): {service}")
             }
-            Self::NotRegistered(error) => write!(f, "the service gave no assignment; the backup is kept: {error}"),
-            Self::File(error) => error.fmt(f),
+            Self::NotRegistered(error) => {
+                write!(f, "the service gave no assignment; the backup is kept: {}", error.report())
+            }
+            Self::File(error) => error.report().fmt(f),
         }
     }
 }
 
-impl std::error::Error for ProvisionError {}
+impl std::error::Error for ProvisionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.cause())
+    }
+}
 
 /// What a start would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +201,7 @@ impl Provisioner {
             (_, place) => match (self.ask(&backup).await, place) {
                 (Ok(provisioned), _) => Ok(provisioned),
                 (Err(error), Some(place)) => {
-                    let mut notes = vec![Note::ServiceFailed(error.to_string())];
+                    let mut notes = vec![Note::ServiceFailed(error.report().to_string())];
                     notes.extend(matches!(self.policy, Policy::V1_2(_)).then_some(Note::BackupKept));
                     self.by_backup(place, notes)
                 }
@@ -246,7 +253,7 @@ impl Provisioner {
             match self.on_store(move |store| store.save(&saved)).await {
                 Ok(aside) => notes.extend(aside.map(Note::SetAside)),
                 // The assignment is good all the same.
-                Err(error) => notes.push(Note::NotWritten(error.to_string())),
+                Err(error) => notes.push(Note::NotWritten(error.report().to_string())),
             }
         }
         Ok(Provisioned { credentials: assignment.hub_credentials(), place, origin, previous, notes })

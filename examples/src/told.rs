@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-/// Any error. What `main` prints of it is what it says.
+use dps_client::DpsError;
+
+/// Any error. What `main` prints of it is its message; of a registration's, the facts and the first hint too.
 pub struct Told(Box<dyn Error>);
 
 impl<E: Into<Box<dyn Error>>> From<E> for Told {
@@ -14,6 +16,9 @@ impl<E: Into<Box<dyn Error>>> From<E> for Told {
 
 impl fmt::Debug for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        match self.0.downcast_ref::<DpsError>() {
+            Some(error) => fmt::Display::fmt(&error.report(), f),
+            None => fmt::Display::fmt(&self.0, f),
+        }
     }
 }

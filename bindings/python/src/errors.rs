@@ -64,7 +64,7 @@ fn make(py: Python<'_>, error: &DpsError, place: &str) -> PyResult<PyErr> {
     facts.set_item("resume_token", error.resume_token().map(ToString::to_string))?;
     let of_system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     facts.set_item("errno", of_system.and_then(io::Error::raw_os_error))?;
-    from_native(py, &format!("{place}{error}"), &facts)
+    from_native(py, &format!("{place}{}", error.report()), &facts)
 }
 
 fn from_native(py: Python<'_>, text: &str, facts: &Bound<'_, PyDict>) -> PyResult<PyErr> {

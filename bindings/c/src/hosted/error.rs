@@ -84,7 +84,7 @@ impl dps_error {
 impl From<DpsError> for Box<dps_error> {
     fn from(error: DpsError) -> Self {
         Self::new(dps_error {
-            text: c_text(Some(&error.to_string())),
+            text: c_text(Some(&error.report().to_string())),
             code: error.code(),
             verdict: error.verdict(),
             http_status: error.http_status(),
