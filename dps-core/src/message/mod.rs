@@ -210,7 +210,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// The payload in `json`, which was parsed before: see [`ids::checked`].
+/// The payload in `json`, which was parsed before: see `ids::checked`.
 #[must_use]
 pub fn checked_payload(json: &str) -> Payload<'_> {
     debug_assert!(Payload::from_bytes(json.as_bytes()).is_some_and(|parsed| parsed.as_str() == json));

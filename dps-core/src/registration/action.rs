@@ -114,7 +114,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// An operation from parts that were parsed before: see [`checked`](crate::ids::checked).
+/// An operation from parts that were parsed before: see `ids::checked`.
 #[must_use]
 pub fn checked_operation<'a>(identity: Identity<'a>, id: &'a str) -> Operation<'a> {
     debug_assert!(is_operation_id(id));

@@ -77,7 +77,7 @@ const TOP: u8 = 1;
 /// The level of members inside the registration state.
 const STATE: u8 = 2;
 
-/// The members that are read, in the order of [`KEYS`]. Strings come first.
+/// The members that are read, in the order of `KEYS`. Strings come first.
 #[derive(Clone, Copy)]
 #[expect(missing_docs, reason = "their names are the service's")]
 pub enum Member {
