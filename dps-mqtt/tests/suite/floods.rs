@@ -1,13 +1,11 @@
 //! Servers that send packets without end: the link gives up by itself, in an exchange and while nothing is asked, and
 //! its connection is closed.
 
-mod server;
-
 use std::time::Duration;
 
+use crate::server::{ASSIGNING, PUBLISH, Step, publish, server, suback, welcome};
 use dps_core::{Instant, Link, LinkError};
 use dps_mqtt::Framing;
-use server::{ASSIGNING, PUBLISH, Step, publish, server, welcome};
 
 const BOTH: [Framing; 2] = [Framing::Tcp, Framing::WebSocket];
 const RES_202: &str = "$dps/registrations/res/202/?$rid={rid}&retry-after=3";
@@ -21,7 +19,7 @@ fn floods(framing: Framing) -> Vec<(&'static str, Step)> {
         ("PINGRESP", Step::Flood(vec![0xd0, 0])),
         ("PUBLISH at quality 0", Step::Flood(vec![0x30, 3, 0, 1, b'a'])),
         ("PUBLISH at quality 1", Step::Flood(publish("a", ""))),
-        ("SUBACK", Step::Flood(server::suback(1))),
+        ("SUBACK", Step::Flood(suback(1))),
     ];
     if framing == Framing::WebSocket {
         floods.push(("WebSocket pings", Step::FloodPings));

@@ -1,8 +1,6 @@
 //! An MQTT server that does exactly what the test says, packet by packet, over real TLS and over WebSocket. It makes
 //! and reads packets by hand, so that no mistake of the client's library is shared.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,15 +19,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Upgrade, Response};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-pub const CONNECT: u8 = 1;
-pub const PUBLISH: u8 = 3;
-pub const PUBACK: u8 = 4;
-pub const SUBSCRIBE: u8 = 8;
-pub const PINGREQ: u8 = 12;
-pub const DISCONNECT: u8 = 14;
+pub(crate) const CONNECT: u8 = 1;
+pub(crate) const PUBLISH: u8 = 3;
+pub(crate) const PUBACK: u8 = 4;
+pub(crate) const SUBSCRIBE: u8 = 8;
+pub(crate) const PINGREQ: u8 = 12;
+pub(crate) const DISCONNECT: u8 = 14;
 
-pub const ASSIGNING: &str = r#"{"operationId":"5.0","status":"assigning"}"#;
-pub const ASSIGNED: &str =
+pub(crate) const ASSIGNING: &str = r#"{"operationId":"5.0","status":"assigning"}"#;
+pub(crate) const ASSIGNED: &str =
     r#"{"operationId":"5.0","status":"assigned","registrationState":{"assignedHub":"hub-a.test","deviceId":"dev-01"}}"#;
 
 /// How much of a flood is sent at once, in bytes.
@@ -37,7 +35,7 @@ const FLOOD_BYTES: usize = 4096;
 
 /// What the server does next.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// Waits for a packet of this type.
     Receive(u8),
     /// Sends these bytes.
@@ -56,37 +54,37 @@ pub enum Step {
 
 /// What the server saw, with the number of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// A packet: its type and its body.
     Packet(usize, u8, Vec<u8>),
     /// The end; whether TLS was closed in good order.
     End(usize, bool),
 }
 
-pub struct Server {
-    pub endpoint: String,
+pub(crate) struct Server {
+    pub(crate) endpoint: String,
     ca: String,
-    pub seen: mpsc::UnboundedReceiver<Seen>,
+    pub(crate) seen: mpsc::UnboundedReceiver<Seen>,
     framing: Framing,
     /// How many connections are open.
     open: watch::Receiver<usize>,
 }
 
 /// What a good conversation begins with.
-pub fn welcome() -> Vec<Step> {
+pub(crate) fn welcome() -> Vec<Step> {
     vec![Step::Receive(CONNECT), Step::Send(connack(0)), Step::Receive(SUBSCRIBE), Step::Send(suback(1))]
 }
 
-pub fn connack(code: u8) -> Vec<u8> {
+pub(crate) fn connack(code: u8) -> Vec<u8> {
     vec![0x20, 2, 0, code]
 }
 
 /// SUBACK for packet id 1.
-pub fn suback(code: u8) -> Vec<u8> {
+pub(crate) fn suback(code: u8) -> Vec<u8> {
     vec![0x90, 3, 0, 1, code]
 }
 
-pub fn publish(topic: &str, payload: &str) -> Vec<u8> {
+pub(crate) fn publish(topic: &str, payload: &str) -> Vec<u8> {
     let mut body = (topic.len() as u16).to_be_bytes().to_vec();
     body.extend_from_slice(topic.as_bytes());
     body.extend_from_slice(&[0, 9]);
@@ -103,12 +101,12 @@ pub fn publish(topic: &str, payload: &str) -> Vec<u8> {
 }
 
 /// One script for each connection; those after the last find nobody.
-pub async fn server(framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
+pub(crate) async fn server(framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
     server_valid_in(1975, 4096, framing, scripts).await
 }
 
 /// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
-pub async fn server_valid_in(from: i32, to: i32, framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
+pub(crate) async fn server_valid_in(from: i32, to: i32, framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
     let signing_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
     (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
@@ -308,23 +306,23 @@ impl Wire {
 }
 
 impl Server {
-    pub fn options(&self) -> MqttOptions {
+    pub(crate) fn options(&self) -> MqttOptions {
         MqttOptions::default().framing(self.framing).user_agent("test/1")
     }
 
-    pub fn link(&self, options: MqttOptions) -> MqttLink {
+    pub(crate) fn link(&self, options: MqttOptions) -> MqttLink {
         self.link_with(self.tls(), options)
     }
 
-    pub fn tls(&self) -> TlsOptions {
+    pub(crate) fn tls(&self) -> TlsOptions {
         TlsOptions::new(Roots::replace_pem(self.ca.as_bytes()).unwrap())
     }
 
-    pub fn link_with(&self, tls: TlsOptions, options: MqttOptions) -> MqttLink {
+    pub(crate) fn link_with(&self, tls: TlsOptions, options: MqttOptions) -> MqttLink {
         MqttLink::new(Dialer::new(tls.client_config().unwrap(), None), options).unwrap()
     }
 
-    pub fn request<'a>(&'a self, id: u32, generation: u32, call: Call<'a>) -> Request<'a> {
+    pub(crate) fn request<'a>(&'a self, id: u32, generation: u32, call: Call<'a>) -> Request<'a> {
         let identity = Identity {
             endpoint: Endpoint::new(&self.endpoint).unwrap(),
             id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
@@ -334,27 +332,27 @@ impl Server {
         Request::new(RequestId::new(id), call, identity, token, Instant::from_millis(30_000))
     }
 
-    pub fn register(&self, id: u32) -> Request<'_> {
+    pub(crate) fn register(&self, id: u32) -> Request<'_> {
         self.request(id, 1, Call::register(None))
     }
 
-    pub fn status(&self, id: u32) -> Request<'_> {
+    pub(crate) fn status(&self, id: u32) -> Request<'_> {
         self.request(id, 1, Call::Status { operation_id: "5.0".into() })
     }
 
     /// The next thing that the server saw, within ten seconds.
-    pub async fn saw(&mut self) -> Seen {
+    pub(crate) async fn saw(&mut self) -> Seen {
         tokio::time::timeout(Duration::from_secs(10), self.seen.recv()).await.expect("something happens").unwrap()
     }
 
     /// Waits until every connection is closed, ten seconds at most.
-    pub async fn all_closed(&mut self) {
+    pub(crate) async fn all_closed(&mut self) {
         let closed = tokio::time::timeout(Duration::from_secs(10), self.open.wait_for(|open| *open == 0)).await;
         closed.expect("a connection stays open").unwrap();
     }
 
     /// The types of all packets until the end of the first connection that ends, and whether it ended in good order.
-    pub async fn until_end(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) async fn until_end(&mut self) -> (Vec<u8>, bool) {
         let mut kinds = Vec::new();
         loop {
             match self.saw().await {

@@ -1,18 +1,16 @@
 //! The link against a server that does exactly what the test says, over TLS and over WebSocket.
 
-mod server;
-
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use dps_core::{Call, Instant, Link, LinkError, Millis, Status};
-use dps_mqtt::Framing;
-use server::{
+use crate::server::{
     ASSIGNED, ASSIGNING, CONNECT, DISCONNECT, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE, Seen, Step, connack, server,
     server_valid_in, suback, welcome,
 };
+use dps_core::{Call, Instant, Link, LinkError, Millis, Status};
+use dps_mqtt::Framing;
 
 const BOTH: [Framing; 2] = [Framing::Tcp, Framing::WebSocket];
 const RES_202: &str = "$dps/registrations/res/202/?$rid={rid}&retry-after=3";

@@ -1,13 +1,11 @@
 //! Dialling over real sockets: straight, through a proxy that wants a password, and through proxies that refuse.
 
-mod proxy_server;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::proxy_server::{FORBIDDEN, Manner, proxy};
 use dps_core::LinkError;
 use dps_net::{Dialer, NetError, Proxy, Resolver, Roots, TlsOptions, crypto_provider, inspect, open_tunnel};
-use proxy_server::{FORBIDDEN, Manner, proxy};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,0 +1,4 @@
+//! The tests of `dps-http` over real sockets.
+
+mod floods;
+mod link;
