@@ -1,5 +1,7 @@
-//! The data in `vectors/`, through this service's own derivation and verification.
+//! The data in `vectors/`, through this service's own derivation and verification. A program of its own, since it reads
+//! files outside of this crate: the package leaves it out.
 
+#[path = "suite/common.rs"]
 mod common;
 
 use common::{World, key, token};

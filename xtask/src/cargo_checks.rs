@@ -81,6 +81,6 @@ pub(crate) fn floods() -> Outcome {
 
 /// The tests hold the same expectations; this writes what comes out, to be looked at in the diff.
 pub(crate) fn write_golden() -> Outcome {
-    let mut test = cargo(["test", "--locked", "--quiet", "-p", "dps-edge", "--test", "golden"]);
+    let mut test = cargo(["test", "--locked", "--quiet", "-p", "dps-edge", "--test", "suite", "golden::"]);
     run(test.env("DPS_WRITE_GOLDEN", "1"))
 }

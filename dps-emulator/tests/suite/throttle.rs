@@ -1,8 +1,6 @@
 //! The service's rates: what they count, what they leave alone, when they let go.
 
-mod common;
-
-use common::{KEY, OTHER_KEY, World, operation_id, refused};
+use crate::common::{self, KEY, OTHER_KEY, World, operation_id, refused};
 use dps_emulator::{IndividualEnrollment, Limits, RetryAfter, ServiceOptions};
 
 fn world(limits: Limits) -> World {

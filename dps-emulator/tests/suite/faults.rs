@@ -1,8 +1,6 @@
 //! Failures on command: whom they meet, how often, and what each looks like.
 
-mod common;
-
-use common::{KEY, OTHER_KEY, World, json, key, operation_id, refused};
+use crate::common::{KEY, OTHER_KEY, World, json, key, operation_id, refused};
 use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RetryAfter, Scope, TransportFault};
 
 fn two_devices() -> World {

@@ -1,14 +1,9 @@
 //! The HTTPS front over real sockets: the whole way, faults as a client meets them, bounds, shutdown.
 
-#![cfg(feature = "server")]
-
-mod client;
-mod common;
-
 use std::time::{Duration, Instant};
 
-use client::{Client, Site, send_on};
-use common::{KEY, SCOPE, device_token};
+use crate::client::{Client, Site, send_on};
+use crate::common::{self, KEY, SCOPE, device_token};
 use dps_emulator::{
     At, Emulator, EmulatorOptions, EnrollmentGroup, Fault, IndividualEnrollment, Refusal, Scope, StartError,
 };

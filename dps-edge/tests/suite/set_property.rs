@@ -1,12 +1,10 @@
 //! `set` on files as nobody formats them: exactly one line differs, and for a reader that shares no code with this crate
 //! exactly one value.
 
-mod odd;
-
 use std::collections::BTreeMap;
 
+use crate::generator::{self, Change, File, Read, Style};
 use dps_edge::{EdgeVersion, Format, set};
-use odd::{Change, File, Read, Style};
 use proptest::prelude::*;
 
 /// Every value of a file, by its path.
@@ -52,8 +50,8 @@ proptest! {
 
     #[test]
     fn set_changes_exactly_one_value_of_toml(
-        file in odd::toml_file(),
-        styles in prop::collection::vec(odd::style(), odd::MOST),
+        file in generator::toml_file(),
+        styles in prop::collection::vec(generator::style(), generator::MOST),
         last: usize,
     ) {
         check(&file, &styles, Format::Toml, last, toml_values);
@@ -61,8 +59,8 @@ proptest! {
 
     #[test]
     fn set_changes_exactly_one_value_of_yaml(
-        file in odd::yaml_file(),
-        styles in prop::collection::vec(odd::style(), odd::MOST),
+        file in generator::yaml_file(),
+        styles in prop::collection::vec(generator::style(), generator::MOST),
         last: usize,
     ) {
         check(&file, &styles, Format::Yaml, last, yaml_values);

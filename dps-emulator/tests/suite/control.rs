@@ -1,9 +1,7 @@
 //! The emulator's own calls: faults planned, listed and taken back, counters, and devices in hubs, by whoever has the
 //! policy key.
 
-mod common;
-
-use common::{KEY, OTHER_KEY, World, json, key, refused};
+use crate::common::{self, KEY, OTHER_KEY, World, json, key, refused};
 use dps_emulator::{At, Fault, HttpReply, IndividualEnrollment, Limits, Scope, ServiceOptions};
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use dps_edge::{EdgeVersion, Finding, Format, Severity, read};
 
-const KEYS: &str = include_str!("daemons/keys.csv");
-const BASES: &str = include_str!("daemons/bases.csv");
+const KEYS: &str = include_str!("../daemons/keys.csv");
+const BASES: &str = include_str!("../daemons/bases.csv");
 
 /// The versions in which some daemon began to read a key, or to read it otherwise.
 const VERSIONS: [&str; 12] =

@@ -1,6 +1,6 @@
 //! A small HTTPS client: one CA, one address, HTTP/1.1, nothing clever.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "which parts are used depends on the features")]
 
 use std::error::Error;
 use std::net::SocketAddr;

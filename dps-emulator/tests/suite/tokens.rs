@@ -1,8 +1,8 @@
 //! Tokens as clients really write them, and the ones that must not pass.
 
-mod common;
-
-use common::{GROUP_KEY, KEY, OTHER_KEY, SCOPE, START_S, World, device_token, encode, json, key, refused, sign, token};
+use crate::common::{
+    self, GROUP_KEY, KEY, OTHER_KEY, SCOPE, START_S, World, device_token, encode, json, key, refused, sign, token,
+};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, RefusalReason, ServiceOptions};
 
 fn reason(world: &World) -> RefusalReason {

@@ -1,5 +1,4 @@
 //! A gateway against a local service: each row of the tables that a start can reach, and what becomes of its backup.
-#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

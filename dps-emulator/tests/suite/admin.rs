@@ -1,8 +1,6 @@
 //! The service API: shapes, keys, etags, pages, bulk, records, and who may use it.
 
-mod common;
-
-use common::{GROUP_KEY, KEY, OTHER_KEY, START_S, World, encode, json, key, refused, token};
+use crate::common::{self, GROUP_KEY, KEY, OTHER_KEY, START_S, World, encode, json, key, refused, token};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, ServiceOptions};
 use serde_json::{Value, json};
 

@@ -1,8 +1,6 @@
 //! Whatever is sent, the service answers: no panic, a status of HTTP, and nothing changed by strangers.
 
-mod common;
-
-use common::{KEY, World};
+use crate::common::{self, KEY, World};
 use dps_emulator::Now;
 use proptest::prelude::*;
 

@@ -1,10 +1,8 @@
 //! Faults as JSON plans them: every kind both ways, and what each refusal names.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{KEY, World};
+use crate::common::{KEY, World};
 use dps_emulator::{At, Fault, FaultPlan, Flood, RetryAfter};
 use serde_json::{Value, json};
 

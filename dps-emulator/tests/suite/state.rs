@@ -1,15 +1,10 @@
 //! The state folder: what comes back after a restart, who may read it, and what happens when it is damaged.
 
-#![cfg(all(feature = "server", unix))]
-
-mod client;
-mod common;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use client::{Client, Site};
+use crate::client::{Client, Site};
 use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment, StartError, StateError};
 
 fn options(path: &Path) -> EmulatorOptions {

@@ -1,9 +1,6 @@
 //! The MQTT shape of the service, byte by byte under virtual time: packets are made and read by hand.
-#![cfg(feature = "mqtt")]
 
-mod common;
-
-use common::{KEY, OTHER_KEY, SCOPE, World, device_token, key};
+use crate::common::{KEY, OTHER_KEY, SCOPE, World, device_token, key};
 use dps_emulator::mqtt::{Effect, Session};
 use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RefusalReason, RetryAfter, Scope, ServiceOptions};
 

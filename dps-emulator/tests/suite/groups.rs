@@ -1,8 +1,6 @@
 //! Enrollment groups: derived keys, letter case, several groups, precedence, what devices of a group get.
 
-mod common;
-
-use common::{GROUP_KEY, KEY, OTHER_KEY, START_S, World, json, key, refused, token};
+use crate::common::{self, GROUP_KEY, KEY, OTHER_KEY, START_S, World, json, key, refused, token};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, RefusalReason, ServiceOptions};
 use serde_json::{Map, Value};
 

@@ -1,8 +1,6 @@
 //! A device's way through register, polls and lookup, and what HTTP refuses.
 
-mod common;
-
-use common::{KEY, OTHER_KEY, SCOPE, World, device_token, json, key, operation_id, refused};
+use crate::common::{KEY, OTHER_KEY, SCOPE, World, device_token, json, key, operation_id, refused};
 use dps_emulator::{BODY_MAX, IndividualEnrollment, RetryAfter, ServiceOptions, Status};
 
 #[test]

@@ -1,6 +1,5 @@
 //! Files that a configuration names, as the daemons read them: a symmetric key is raw bytes, keys are for their owner
 //! alone, a certificate is valid.
-#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

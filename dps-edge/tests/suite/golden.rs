@@ -131,7 +131,7 @@ fn a_conversion_is_read_without_errors_and_means_the_same() {
 /// The README's table of rules has every rule that a golden file shows, with its severity.
 #[test]
 fn rules_are_in_the_readme_with_their_severity() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let mut count = 0;
     for case in cases() {
         for expected in expectations(&case).into_iter().filter_map(|(name, text)| text.filter(|_| name != "model.json"))

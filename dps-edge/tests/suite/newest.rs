@@ -2,9 +2,9 @@
 
 use dps_edge::{EdgeVersion, Format, Keys, read, read_newest};
 
-const TOML_1_1: &str = include_str!("golden/toml-inline-table-over-lines/input.toml");
-const TOML_1_0: &str = include_str!("golden/toml-inline-key/input.toml");
-const YAML: &str = include_str!("golden/yaml-whole-file/input.yaml");
+const TOML_1_1: &str = include_str!("../golden/toml-inline-table-over-lines/input.toml");
+const TOML_1_0: &str = include_str!("../golden/toml-inline-key/input.toml");
+const YAML: &str = include_str!("../golden/yaml-whole-file/input.yaml");
 
 fn found(reading: &dps_edge::Reading) -> Vec<(usize, usize, &'static str, &'static str)> {
     let findings = reading.findings.iter();

@@ -1,9 +1,6 @@
 //! The hub that a provisioned device signs in to, byte by byte under virtual time: who is let in, and until when.
-#![cfg(feature = "mqtt")]
 
-mod common;
-
-use common::{KEY, OTHER_KEY, World, encode, key, token};
+use crate::common::{KEY, OTHER_KEY, World, encode, key, token};
 use dps_emulator::mqtt::{Effect, Session};
 use dps_emulator::{HubCounters, IndividualEnrollment, ServiceOptions};
 use serde_json::{Map, Value, json};

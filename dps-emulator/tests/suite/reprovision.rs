@@ -1,8 +1,6 @@
 //! What becomes of a device that registers again, and which hub it gets in the first place.
 
-mod common;
-
-use common::{KEY, SCOPE, START_S, World, device_token, json, key};
+use crate::common::{KEY, SCOPE, START_S, World, device_token, json, key};
 use dps_emulator::{AllocationPolicy, IndividualEnrollment, ReprovisionPolicy, ServiceOptions, UnchangedSubstatus};
 use serde_json::{Map, Value};
 

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use dps_edge::{EdgeVersion, Format, Severity, read};
 
 const TEMPLATES: [(&str, &str, Format); 5] = [
-    ("1.1", include_str!("templates/1.1.yaml"), Format::Yaml),
-    ("1.2.0", include_str!("templates/1.2.0.toml"), Format::Toml),
-    ("1.3.0", include_str!("templates/1.3.0.toml"), Format::Toml),
-    ("1.4.0", include_str!("templates/1.4.0.toml"), Format::Toml),
-    ("1.5.0", include_str!("templates/1.5.0.toml"), Format::Toml),
+    ("1.1", include_str!("../templates/1.1.yaml"), Format::Yaml),
+    ("1.2.0", include_str!("../templates/1.2.0.toml"), Format::Toml),
+    ("1.3.0", include_str!("../templates/1.3.0.toml"), Format::Toml),
+    ("1.4.0", include_str!("../templates/1.4.0.toml"), Format::Toml),
+    ("1.5.0", include_str!("../templates/1.5.0.toml"), Format::Toml),
 ];
 
 /// A good provisioning part, for the blocks that have none.

@@ -1,6 +1,6 @@
 //! A service under virtual time, and a device and an owner that talk HTTP to it.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "which parts are used depends on the features")]
 
 use dps_emulator::{HttpReply, HttpRequest, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
 use hmac_sha256::HMAC;

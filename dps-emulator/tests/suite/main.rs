@@ -1,0 +1,27 @@
+//! The integration tests of the emulator, one program so that it is linked once. Each module covers one part of the
+//! service; `common` has a service under virtual time, `client` an HTTPS client for those that use sockets.
+
+mod common;
+
+mod admin;
+mod control;
+mod faults;
+mod groups;
+mod plans;
+mod register;
+mod reprovision;
+mod robust;
+mod throttle;
+mod tokens;
+
+#[cfg(feature = "mqtt")]
+mod hub;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+
+#[cfg(feature = "server")]
+mod client;
+#[cfg(feature = "server")]
+mod https;
+#[cfg(all(feature = "server", unix))]
+mod state;
