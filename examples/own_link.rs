@@ -7,8 +7,8 @@
 //! assigned: hub hub-a.test, device id dev-01
 //! ```
 
-use dps_client::core::codec::http::{DEFAULT_API_VERSION, DEFAULT_PORT, wire};
-use dps_client::core::{Endpoint, LinkError, Reply, Request};
+use dps_client::dps_core::codec::http::{DEFAULT_API_VERSION, DEFAULT_PORT, wire};
+use dps_client::dps_core::{Endpoint, LinkError, Reply, Request};
 use dps_client::{ProvisioningClient, SendLink, Transport};
 use dps_examples::{Setting, Told};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

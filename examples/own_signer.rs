@@ -8,7 +8,7 @@
 //! a password for the hub, signed by the element
 //! ```
 
-use dps_client::core::{Key, SignError, Signature};
+use dps_client::dps_core::{Key, SignError, Signature};
 use dps_client::{SendSigner, Transport};
 use dps_examples::{Setting, Told};
 

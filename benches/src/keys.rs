@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dps_client::{DERIVED_TEXT, GroupDeriver};
+use dps_client::GroupDeriver;
 use dps_core::credentials::derive_device_key;
 use dps_core::{Key, RegistrationId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -27,7 +27,7 @@ pub fn prepare_by_crates() -> Hmac<Sha256> {
 }
 
 /// The key of one device in base64, by the crates.
-pub fn by_crates(key: &Hmac<Sha256>, id: &str, out: &mut [u8; DERIVED_TEXT]) {
+pub fn by_crates(key: &Hmac<Sha256>, id: &str, out: &mut [u8; GroupDeriver::KEY_TEXT_LEN]) {
     let mut mac = key.clone();
     mac.update(id.as_bytes());
     STANDARD.encode_slice(mac.finalize().into_bytes(), out).expect("it fits");
@@ -35,13 +35,13 @@ pub fn by_crates(key: &Hmac<Sha256>, id: &str, out: &mut [u8; DERIVED_TEXT]) {
 
 /// A row of a list of keys, by the crates.
 pub fn line_by_crates(key: &Hmac<Sha256>, id: &str, out: &mut Vec<u8>) {
-    let mut text = [0; DERIVED_TEXT];
+    let mut text = [0; GroupDeriver::KEY_TEXT_LEN];
     by_crates(key, id, &mut text);
     push_row(id, &text, out);
 }
 
 pub(crate) fn once() -> Box<dyn FnMut()> {
-    let (id, mut out) = (registration_id(ID), [0; DERIVED_TEXT]);
+    let (id, mut out) = (registration_id(ID), [0; GroupDeriver::KEY_TEXT_LEN]);
     Box::new(move || {
         let key = Key::from_base64(black_box(GROUP_KEY)).expect("a key");
         derive_device_key(&key, black_box(id)).write_base64(black_box(&mut out)).expect("it fits");
@@ -49,7 +49,7 @@ pub(crate) fn once() -> Box<dyn FnMut()> {
 }
 
 pub(crate) fn once_by_crates() -> Box<dyn FnMut()> {
-    let mut out = [0; DERIVED_TEXT];
+    let mut out = [0; GroupDeriver::KEY_TEXT_LEN];
     Box::new(move || {
         let mut key = [0; 66];
         let length = STANDARD.decode_slice(black_box(GROUP_KEY), &mut key).expect("base64");
@@ -59,12 +59,12 @@ pub(crate) fn once_by_crates() -> Box<dyn FnMut()> {
 }
 
 pub(crate) fn with_prepared() -> Box<dyn FnMut()> {
-    let (deriver, id, mut out) = (deriver(), registration_id(ID), [0; DERIVED_TEXT]);
+    let (deriver, id, mut out) = (deriver(), registration_id(ID), [0; GroupDeriver::KEY_TEXT_LEN]);
     Box::new(move || deriver.write_base64(black_box(id), black_box(&mut out)))
 }
 
 pub(crate) fn with_prepared_by_crates() -> Box<dyn FnMut()> {
-    let (key, mut out) = (prepare_by_crates(), [0; DERIVED_TEXT]);
+    let (key, mut out) = (prepare_by_crates(), [0; GroupDeriver::KEY_TEXT_LEN]);
     Box::new(move || by_crates(&key, black_box(ID), black_box(&mut out)))
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn rows() -> Box<dyn FnMut()> {
     Box::new(move || {
         out.clear();
         for id in black_box(&ids) {
-            let mut text = [0; DERIVED_TEXT];
+            let mut text = [0; GroupDeriver::KEY_TEXT_LEN];
             deriver.write_base64(registration_id(id), &mut text);
             push_row(id, &text, &mut out);
         }
@@ -93,7 +93,7 @@ pub(crate) fn rows_by_crates() -> Box<dyn FnMut()> {
     })
 }
 
-fn push_row(id: &str, key: &[u8; DERIVED_TEXT], out: &mut Vec<u8>) {
+fn push_row(id: &str, key: &[u8; GroupDeriver::KEY_TEXT_LEN], out: &mut Vec<u8>) {
     for piece in [id.as_bytes(), b",", key, b"\n"] {
         out.extend_from_slice(piece);
     }

@@ -6,18 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use dps_core::limits::MESSAGE_MAX;
 use dps_core::{Config, ErrorCode, KeyEvidence, Millis};
-use dps_net::{ProxyChoice, Resolver, Roots};
 use tokio::sync::Mutex;
 
-use crate::carrier::{Carrier, Choices, Transport};
+use crate::carrier::Carrier;
 use crate::client::{Observer, ProvisioningClient};
 use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::key::{GroupKey, SymmetricKey};
-use crate::link::{OwnLink, SendLink};
+use crate::link::{CustomLink, SendLink};
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
 use crate::progress::{Decision, Progress, ProgressObserver, Watching};
 use crate::signer::{Credential, SendSigner};
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::transport::TransportOptions;
 
 enum Source {
     Key(SymmetricKey),
@@ -37,22 +38,15 @@ pub struct ProvisioningClientBuilder {
     source: Option<Source>,
     second_source: bool,
     endpoint: Endpoint,
-    roots: Option<Roots>,
-    transport: Option<Transport>,
-    pipelined: bool,
-    keep_alive: Option<Duration>,
-    proxy: Option<ProxyChoice>,
-    resolver: Option<Resolver>,
-    own_link: Option<OwnLink>,
-    api_version: Option<String>,
-    user_agent: Option<String>,
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    pub(crate) transport: TransportOptions,
+    custom_link: Option<CustomLink>,
     timeout: Duration,
     request_timeout: Duration,
     poll_interval: Duration,
     minimum_spacing: Duration,
     token_life: Option<Duration>,
     correct_clock: bool,
-    service_time_port: Option<u16>,
     seed: Option<u32>,
     clock: Clock,
     payload: Option<Payload>,
@@ -69,22 +63,15 @@ impl Default for ProvisioningClientBuilder {
             source: None,
             second_source: false,
             endpoint: Endpoint::default(),
-            roots: None,
-            transport: None,
-            pipelined: false,
-            keep_alive: None,
-            proxy: None,
-            resolver: None,
-            own_link: None,
-            api_version: None,
-            user_agent: None,
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            transport: TransportOptions::default(),
+            custom_link: None,
             timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             poll_interval: Duration::from_secs(2),
             minimum_spacing: Duration::from_secs(1),
             token_life: None,
             correct_clock: false,
-            service_time_port: None,
             seed: None,
             clock: Clock::system(),
             payload: None,
@@ -147,62 +134,10 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// The authorities to trust. Default: the platform's.
-    pub fn roots(mut self, roots: Roots) -> Self {
-        self.roots = Some(roots);
-        self
-    }
-
-    /// Over what to talk. Default: HTTPS.
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.transport = Some(transport);
-        self
-    }
-
-    /// Over MQTT, sends CONNECT, SUBSCRIBE and the registration in one flight, without waiting for the answers in
-    /// between. Saves two round trips; MQTT 3.1.1 allows it (section 3.1.4), the service does not promise it. Default: no.
-    pub fn pipelined(mut self, pipelined: bool) -> Self {
-        self.pipelined = pipelined;
-        self
-    }
-
-    /// MQTT's keep-alive, in whole seconds up to 65,535: how soon a connection that went silent is noticed. Default: 60 s.
-    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
-        self.keep_alive = Some(keep_alive);
-        self
-    }
-
-    /// The proxy on the way. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or
-    /// `no_proxy` names the host).
-    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
-        self.proxy = Some(proxy);
-        self
-    }
-
-    /// Where the service's name is, instead of what the platform's resolver says; see [`Resolver`]. A proxy on the way
-    /// resolves by itself.
-    pub fn resolver(mut self, resolver: Resolver) -> Self {
-        self.resolver = Some(resolver);
-        self
-    }
-
-    /// A link of the application's own, instead of a transport. One registration uses it at a time. What only a
-    /// transport can heed (`transport`, `pipelined`, `keep_alive`, `roots`, `proxy`, `resolver`, `api_version`,
-    /// `user_agent`) is refused beside it.
+    /// Sets a custom link, instead of a transport: requests go by the application's own network stack. One registration
+    /// uses it at a time. The options of the transports, such as `roots` or `proxy`, are refused beside it.
     pub fn link(mut self, link: impl SendLink + 'static) -> Self {
-        self.own_link = Some(OwnLink::new(link));
-        self
-    }
-
-    /// The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.api_version = Some(version.into());
-        self
-    }
-
-    /// What to tell the service as `User-Agent`, or `ClientVersion` over MQTT.
-    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
-        self.user_agent = Some(agent.into());
+        self.custom_link = Some(CustomLink::new(link));
         self
     }
 
@@ -246,19 +181,15 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// Over MQTT, the port of HTTPS at the service's host, to ask for its time. Default: 443.
-    pub fn service_time_port(mut self, port: u16) -> Self {
-        self.service_time_port = Some(port);
-        self
-    }
-
     /// The seed of the jitter, for flows that can be repeated. Default: random.
     pub fn seed(mut self, seed: u32) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Another clock than the system's; `None` says that the time is not known.
+    /// Sets another clock than the system's, by which tokens are made and the server's certificate is checked. `None` means
+    /// that the time is not known: no token can be made without the service's time, and certificates are checked by the
+    /// system's clock.
     pub fn clock(mut self, clock: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) -> Self {
         self.clock = Clock::new(clock);
         self
@@ -352,44 +283,32 @@ impl ProvisioningClientBuilder {
         })
     }
 
+    #[cfg(any(feature = "http", feature = "mqtt"))]
     fn carrier(&mut self) -> Result<Carrier, DpsError> {
-        let invalid = |message: String| DpsError::config(ErrorCode::InvalidOption, message);
-        if let Some(link) = self.own_link.take() {
-            return match self.for_transports_only() {
-                Some(option) => Err(invalid(format!("a custom link cannot honor the option `{option}`"))),
-                None => Ok(Carrier::Own(link)),
-            };
+        let options = std::mem::take(&mut self.transport);
+        match (self.custom_link.take(), options.first_set()) {
+            (Some(link), None) => Ok(Carrier::Custom(link)),
+            (Some(_), Some(option)) => {
+                let message = format!("a custom link cannot honor the option `{option}`");
+                Err(DpsError::config(ErrorCode::InvalidOption, message))
+            }
+            #[cfg(not(feature = "http"))]
+            (None, _) if self.correct_clock => {
+                let message = "MQTT carries no time, and this build has no HTTPS to ask for it: turn on the feature `http`, \
+                               or leave clock correction out";
+                Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()))
+            }
+            (None, _) => options.carrier(&self.endpoint, &self.clock),
         }
-        let proxy = self.proxy.take().unwrap_or_default().for_host(self.endpoint.host());
-        Carrier::new(Choices {
-            transport: self.transport.unwrap_or_default(),
-            pipelined: self.pipelined,
-            keep_alive: self.keep_alive,
-            roots: self.roots.take().unwrap_or_else(Roots::platform),
-            proxy: proxy?,
-            resolver: self.resolver.take().unwrap_or_default(),
-            endpoint: self.endpoint.clone(),
-            api_version: self.api_version.take(),
-            user_agent: self.user_agent.take(),
-            correct_clock: self.correct_clock,
-            service_time_port: self.service_time_port,
-        })
     }
 
-    /// An option that was set and that nothing but a transport heeds.
-    fn for_transports_only(&self) -> Option<&'static str> {
-        let set = [
-            ("transport", self.transport.is_some()),
-            ("pipelined", self.pipelined),
-            ("keep_alive", self.keep_alive.is_some()),
-            ("roots", self.roots.is_some()),
-            ("proxy", self.proxy.is_some()),
-            ("resolver", self.resolver.is_some()),
-            ("api_version", self.api_version.is_some()),
-            ("user_agent", self.user_agent.is_some()),
-            ("service_time_port", self.service_time_port.is_some()),
-        ];
-        set.into_iter().find_map(|(option, set)| set.then_some(option))
+    #[cfg(not(any(feature = "http", feature = "mqtt")))]
+    fn carrier(&mut self) -> Result<Carrier, DpsError> {
+        self.custom_link.take().map(Carrier::Custom).ok_or_else(|| {
+            let message = "a link is missing: this build has no transport (turn on the feature `http` or `mqtt`, or set a \
+                           custom link)";
+            DpsError::config(ErrorCode::InvalidOption, message.to_owned())
+        })
     }
 }
 

@@ -1,27 +1,13 @@
-//! Over what a client talks to the service; makes a link for each registration.
+//! How requests reach the service: a transport, which makes a link for each registration, or a custom link.
 
-#[cfg(all(feature = "http", feature = "mqtt"))]
-use std::num::NonZeroU16;
+use dps_core::{ErrorCode, Hint, Instant, Link, LinkError, Reply, Request};
 
-use dps_core::ErrorCode;
-use dps_net::{Proxy, Resolver, Roots};
-
-use crate::error::DpsError;
-use crate::link::{ClientLink, OwnLink};
+use crate::error::{DpsError, Source};
+use crate::link::{CustomLink, LentLink};
+#[cfg(feature = "http")]
 use crate::names::Endpoint;
-
-/// Over what to talk to the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Transport {
-    /// HTTPS, port 443. The one that can look up a registration, and that learns the service's time.
-    #[default]
-    Https,
-    /// MQTT over TLS, port 8883.
-    Mqtt,
-    /// MQTT over WebSocket, port 443.
-    MqttWebSocket,
-}
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::transport::refused;
 
 /// What links are made of.
 #[derive(Clone, Debug)]
@@ -33,121 +19,25 @@ pub(crate) enum Carrier {
     },
     #[cfg(feature = "mqtt")]
     Mqtt {
-        dialer: dps_net::Dialer,
+        dialer: Box<dps_net::Dialer>,
         options: dps_mqtt::MqttOptions,
         #[cfg(feature = "http")]
         time: Box<TimeSource>,
     },
-    Own(OwnLink),
+    Custom(CustomLink),
 }
 
-/// Where MQTT, which carries no time, asks for it.
+/// Where a client over MQTT, which carries no time, asks for it.
 #[cfg(all(feature = "http", feature = "mqtt"))]
 #[derive(Clone, Debug)]
 pub(crate) struct TimeSource {
-    tls: std::sync::Arc<rustls::ClientConfig>,
-    options: dps_http::HttpOptions,
-    endpoint: Endpoint,
-}
-
-/// What can be chosen about a carrier.
-#[cfg_attr(
-    not(all(feature = "http", feature = "mqtt")),
-    allow(dead_code, reason = "a build reads what its transports heed")
-)]
-pub(crate) struct Choices {
-    pub(crate) transport: Transport,
-    pub(crate) pipelined: bool,
-    pub(crate) keep_alive: Option<std::time::Duration>,
-    pub(crate) roots: Roots,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) resolver: Resolver,
+    pub(crate) tls: std::sync::Arc<rustls::ClientConfig>,
+    pub(crate) options: dps_http::HttpOptions,
     pub(crate) endpoint: Endpoint,
-    pub(crate) api_version: Option<String>,
-    pub(crate) user_agent: Option<String>,
-    pub(crate) correct_clock: bool,
-    /// The port of HTTPS at the host, for transports that carry no time.
-    pub(crate) service_time_port: Option<u16>,
 }
 
 impl Carrier {
-    /// Checks what was chosen. Links check their options when they are made; each registration makes its own.
-    pub(crate) fn new(choices: Choices) -> Result<Self, DpsError> {
-        if let Some(proxy) = &choices.proxy {
-            tracing::info!(%proxy, "there is a proxy on the way");
-        }
-        match choices.transport {
-            Transport::Https => Self::http(choices),
-            Transport::Mqtt | Transport::MqttWebSocket => Self::mqtt(choices),
-        }
-    }
-
-    #[cfg(feature = "http")]
-    fn http(choices: Choices) -> Result<Self, DpsError> {
-        if choices.pipelined {
-            return Err(invalid("only MQTT can be pipelined: choose it as the transport, or leave the option out"));
-        }
-        if choices.keep_alive.is_some() {
-            return Err(invalid("only MQTT has a keep-alive: choose it as the transport, or leave the option out"));
-        }
-        if choices.service_time_port.is_some() {
-            return Err(invalid(
-                "HTTPS carries the service's time: leave its port out, or choose MQTT as the transport",
-            ));
-        }
-        let tls = tls(&choices.roots)?;
-        let mut options = choices.http_options(choices.endpoint.port().unwrap_or(dps_core::codec::http::DEFAULT_PORT));
-        if let Some(version) = choices.api_version {
-            options = options.api_version(version);
-        }
-        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?;
-        Ok(Self::Http { tls, options })
-    }
-
-    #[cfg(feature = "mqtt")]
-    fn mqtt(choices: Choices) -> Result<Self, DpsError> {
-        if cfg!(not(feature = "http")) && (choices.correct_clock || choices.service_time_port.is_some()) {
-            return Err(invalid(
-                "MQTT carries no time, and this build has no HTTPS to ask for it: turn on the feature `http`, or do \
-                 without clock correction",
-            ));
-        }
-        let tls = tls(&choices.roots)?;
-        #[cfg(feature = "http")]
-        let time = Box::new(TimeSource::new(tls.clone(), &choices)?);
-        let framing = match choices.transport {
-            Transport::MqttWebSocket => dps_mqtt::Framing::WebSocket,
-            _ => dps_mqtt::Framing::Tcp,
-        };
-        let mut options =
-            dps_mqtt::MqttOptions::default().framing(framing).pipelined(choices.pipelined).user_agent(choices.agent());
-        if let Some(version) = choices.api_version {
-            options = options.api_version(version);
-        }
-        if let Some(keep_alive) = choices.keep_alive {
-            options = options.keep_alive(keep_alive);
-        }
-        let dialer = dps_net::Dialer::new(tls, choices.proxy).resolver(choices.resolver);
-        dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(refused)?;
-        Ok(Self::Mqtt {
-            dialer,
-            options,
-            #[cfg(feature = "http")]
-            time,
-        })
-    }
-
-    #[cfg(not(feature = "http"))]
-    fn http(_: Choices) -> Result<Self, DpsError> {
-        Err(invalid("this build has no HTTPS: turn on the feature `http`, or choose another transport"))
-    }
-
-    #[cfg(not(feature = "mqtt"))]
-    fn mqtt(_: Choices) -> Result<Self, DpsError> {
-        Err(invalid("this build has no MQTT: turn on the feature `mqtt`, or choose another transport"))
-    }
-
-    /// A link for one registration.
+    /// Makes a link for one registration, or waits for the custom one.
     pub(crate) async fn link(&self) -> Result<ClientLink, DpsError> {
         match self {
             #[cfg(feature = "http")]
@@ -157,14 +47,14 @@ impl Carrier {
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt { dialer, options, .. } => {
-                let link = dps_mqtt::MqttLink::new(dialer.clone(), options.clone());
+                let link = dps_mqtt::MqttLink::new((**dialer).clone(), options.clone());
                 Ok(ClientLink::Mqtt(Box::new(link.map_err(refused)?)))
             }
-            Self::Own(link) => Ok(link.lend().await),
+            Self::Custom(link) => Ok(ClientLink::Custom(link.lend().await)),
         }
     }
 
-    /// A link that can ask for the service's time, and where. `own` is the service's endpoint.
+    /// Returns a link that can ask for the service's time, and where. `own` is the service's endpoint.
     ///
     /// # Errors
     /// `unsupported-by-transport` with the reason, where nothing here can ask.
@@ -174,17 +64,17 @@ impl Carrier {
             Self::Http { tls, options } => (tls, options, own),
             #[cfg(feature = "mqtt")]
             Self::Mqtt { time, .. } => (&time.tls, &time.options, &time.endpoint),
-            Self::Own(_) => return Err(no_time("a custom link reaches the service by its own means")),
+            Self::Custom(_) => return Err(no_time("a custom link reaches the service by its own means")),
         };
         Ok((dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?, endpoint))
     }
 
-    /// Whether it carries the service's time by itself, or is not for us to say.
+    /// Whether replies carry the service's time, or may do so.
     pub(crate) fn carries_time(&self) -> bool {
         self.can_look_up()
     }
 
-    /// Whether a registration can be looked up over it.
+    /// Whether a registration can be looked up.
     pub(crate) fn can_look_up(&self) -> bool {
         match self {
             #[cfg(feature = "mqtt")]
@@ -194,53 +84,110 @@ impl Carrier {
     }
 }
 
-#[cfg(all(feature = "http", feature = "mqtt"))]
-impl TimeSource {
-    fn new(tls: std::sync::Arc<rustls::ClientConfig>, choices: &Choices) -> Result<Self, DpsError> {
-        let port = choices.service_time_port.unwrap_or(dps_core::codec::http::DEFAULT_PORT);
-        let port = NonZeroU16::new(port).ok_or_else(|| invalid("the port of the service's time cannot be zero"))?;
-        let options = choices.http_options(port.get());
-        dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?;
-        Ok(Self { tls, options, endpoint: choices.endpoint.with_port(port) })
-    }
-}
-
-impl Choices {
-    /// How to reach a port of the service over HTTPS.
-    #[cfg(feature = "http")]
-    fn http_options(&self, port: u16) -> dps_http::HttpOptions {
-        let options = dps_http::HttpOptions::default().user_agent(self.agent()).proxy(self.proxy.clone());
-        let host = self.endpoint.host();
-        match self.resolver.overridden(host, port) {
-            Some(addresses) => options.addresses_of(host.to_owned(), addresses),
-            None => options,
-        }
-    }
-
-    #[cfg(any(feature = "http", feature = "mqtt"))]
-    fn agent(&self) -> String {
-        self.user_agent.clone().unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned())
-    }
-}
-
-#[cfg(any(feature = "http", feature = "mqtt"))]
-fn tls(roots: &Roots) -> Result<std::sync::Arc<rustls::ClientConfig>, DpsError> {
-    dps_net::TlsOptions::new(roots.clone())
-        .client_config()
-        .map_err(|error| DpsError::refused(ErrorCode::InvalidCertificate, error))
-}
-
 /// Why the service's time cannot be asked for.
 pub(crate) fn no_time(reason: &str) -> DpsError {
     DpsError::config(ErrorCode::UnsupportedByTransport, format!("the service's time cannot be asked for: {reason}"))
 }
 
-fn invalid(problem: &str) -> DpsError {
-    DpsError::config(ErrorCode::InvalidOption, problem.to_owned())
+/// The link of one registration.
+pub(crate) enum ClientLink {
+    #[cfg(feature = "http")]
+    Http(Box<dps_http::HttpLink>),
+    #[cfg(feature = "mqtt")]
+    Mqtt(Box<dps_mqtt::MqttLink>),
+    Custom(LentLink),
 }
 
-/// An option that a link refused.
+impl ClientLink {
+    /// Tries the request's credential without registering: sends the request, which is a lookup, or signs in where there
+    /// are none and gives no reply.
+    pub(crate) async fn probe<'b>(
+        &mut self,
+        lookup: &Request<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Reply<'b>>, LinkError> {
+        match self {
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => Box::pin(link.sign_in(lookup)).await.map(|()| None),
+            _ => self.exchange(lookup, buffer).await.map(Some),
+        }
+    }
+
+    /// Returns what the link knows of a failure that ended with this code, beyond the code: where it stalled, or the last
+    /// link error.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    pub(crate) fn diagnosis(&self, code: ErrorCode) -> Option<Diagnosis> {
+        let (stalled, last) = match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => (link.stalled_in(), link.last_error()),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => (link.stalled_in(), link.last_error()),
+            Self::Custom(_) => (None, None),
+        };
+        // A request that the deadline cut short is not the cause where an earlier one failed otherwise.
+        let stalled = stalled.filter(|_| code == ErrorCode::Timeout).map(dps_net::NetError::timeout);
+        stalled.as_ref().or(last).map(Diagnosis::from)
+    }
+
+    /// Returns `None`: a custom link has nothing to add.
+    #[cfg(not(any(feature = "http", feature = "mqtt")))]
+    pub(crate) fn diagnosis(&self, _: ErrorCode) -> Option<Diagnosis> {
+        None
+    }
+}
+
+/// What is known of a failure beyond its code.
+pub(crate) struct Diagnosis {
+    /// In words for a person.
+    pub(crate) detail: String,
+    /// What to look at first.
+    pub(crate) hint: Option<Hint>,
+    /// The typed cause.
+    pub(crate) source: Option<Source>,
+}
+
+#[cfg(feature = "http")]
+impl Diagnosis {
+    pub(crate) fn new(detail: &str) -> Self {
+        Self { detail: detail.to_owned(), hint: None, source: None }
+    }
+}
+
 #[cfg(any(feature = "http", feature = "mqtt"))]
-fn refused(error: impl std::error::Error + Send + Sync + 'static) -> DpsError {
-    DpsError::refused(ErrorCode::InvalidOption, error)
+impl From<&dps_net::NetError> for Diagnosis {
+    fn from(error: &dps_net::NetError) -> Self {
+        Self { detail: error.detail().to_owned(), hint: error.hint(), source: Some(Box::new(error.clone())) }
+    }
+}
+
+impl Link for ClientLink {
+    async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => Box::pin(link.exchange(request, buffer)).await,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => Box::pin(link.exchange(request, buffer)).await,
+            Self::Custom(link) => link.exchange_boxed(request, buffer).await,
+        }
+    }
+
+    async fn idle(&mut self, until: Instant) {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.idle(until).await,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.idle(until).await,
+            Self::Custom(link) => link.idle_boxed(until).await,
+        }
+    }
+
+    async fn close(&mut self) {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.close().await,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.close().await,
+            Self::Custom(link) => link.close_boxed().await,
+        }
+    }
 }

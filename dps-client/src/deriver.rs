@@ -11,22 +11,19 @@ use zeroize::Zeroizing;
 #[cfg(doc)]
 use crate::GroupKey;
 
-/// The length of a derived key as base64, padding included.
-pub const DERIVED_TEXT: usize = SIGNATURE_TEXT;
-
 /// A group key prepared for deriving the keys of many devices; each key takes half the time of [`GroupKey::derive`].
 ///
 /// Group keys belong in factories and tests, never on a device: whoever has one can be any device of the group.
 ///
 /// ```
-/// use dps_client::{DERIVED_TEXT, GroupKey};
+/// use dps_client::{GroupDeriver, GroupKey};
 /// use dps_client::RegistrationId;
 ///
 /// let group = GroupKey::from_base64(
 ///     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==",
 /// )?;
 /// let deriver = group.deriver();
-/// let mut key = [0; DERIVED_TEXT];
+/// let mut key = [0; GroupDeriver::KEY_TEXT_LEN];
 /// let id: RegistrationId = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6".parse()?;
 /// deriver.write_base64(&id, &mut key);
 /// assert_eq!(key, *b"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=");
@@ -36,6 +33,9 @@ pub const DERIVED_TEXT: usize = SIGNATURE_TEXT;
 pub struct GroupDeriver(Hmac<Sha256>);
 
 impl GroupDeriver {
+    /// The length of a derived key as base64, padding included, in bytes.
+    pub const KEY_TEXT_LEN: usize = SIGNATURE_TEXT;
+
     /// Prepares `group_key`.
     #[must_use]
     pub fn new(group_key: &Key) -> Self {
@@ -54,7 +54,7 @@ impl GroupDeriver {
     }
 
     /// Writes the key of the device `registration_id` as base64: ASCII, and as secret as the key.
-    pub fn write_base64<'a>(&self, registration_id: impl Into<RegistrationId<'a>>, out: &mut [u8; DERIVED_TEXT]) {
+    pub fn write_base64<'a>(&self, registration_id: impl Into<RegistrationId<'a>>, out: &mut [u8; Self::KEY_TEXT_LEN]) {
         self.hmac(registration_id.into()).write_base64(out);
     }
 
@@ -87,7 +87,7 @@ mod tests {
             for id_length in 1..=128 {
                 let id = "a".repeat(id_length);
                 let id = RegistrationId::new(&id).unwrap();
-                let (mut one, mut of_many) = ([0; DERIVED_TEXT], [0; DERIVED_TEXT]);
+                let (mut one, mut of_many) = ([0; GroupDeriver::KEY_TEXT_LEN], [0; GroupDeriver::KEY_TEXT_LEN]);
                 derive_device_key(&group, id).write_base64(&mut one).unwrap();
                 deriver.write_base64(id, &mut of_many);
                 assert_eq!(of_many, one, "a key of {key_length} bytes, an id of {id_length}");

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, ReplyProblem, Verdict};
+#[cfg(any(feature = "http", feature = "mqtt"))]
 use dps_net::{ProxyError, RootsError, UnusableProxy};
 
-use crate::link::Diagnosis;
+use crate::carrier::Diagnosis;
 use crate::progress::ResumeToken;
 
 /// Why there is no assignment.
@@ -321,18 +322,21 @@ impl From<ConfigError> for DpsError {
     }
 }
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
 impl From<RootsError> for DpsError {
     fn from(error: RootsError) -> Self {
         Self::refused(ErrorCode::InvalidCertificate, error)
     }
 }
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
 impl From<UnusableProxy> for DpsError {
     fn from(error: UnusableProxy) -> Self {
         Self::refused(ErrorCode::InvalidOption, error)
     }
 }
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
 impl From<ProxyError> for DpsError {
     fn from(error: ProxyError) -> Self {
         Self::refused(ErrorCode::InvalidOption, error)

@@ -155,7 +155,7 @@ fn on_heap<E>(make: impl FnOnce() -> Result<Key, E>) -> Result<Arc<Key>, E> {
 /// Runs `work`, then wipes the part of the stack that it used, up to 8 KiB. What `work` returns is not wiped.
 ///
 /// For work with a key: a value that is moved on the stack leaves a copy at each place.
-pub fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     /// In bytes. Reading, deriving and signing with a key use less.
     const WIPED: usize = 8 * 1024;
 

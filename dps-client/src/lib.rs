@@ -21,11 +21,25 @@
 //! The folder `examples` of the repository has a small program for each use: a key in a secure element, a network stack of
 //! the application's own, going on after a restart, the cached hub first.
 //!
-//! What a device says and when is decided in [`core`]; this crate adds what an application on an operating system
-//! wants: key sources, a clock, owned results, files.
+//! What a device sends and when is decided in [`dps_core`]; this crate adds what an application on an operating system
+//! needs: key sources, a clock, owned results, files.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `http` | yes | registration over HTTPS |
+//! | `mqtt` | yes | registration over MQTT, on TLS or WebSocket |
+//! | `aws-lc-rs` | yes | TLS by aws-lc-rs; used when both providers are on |
+//! | `ring` | no | TLS by ring: smaller, quicker to build |
+//!
+//! Without `http` and `mqtt`, the crate is for custom links ([`ProvisioningClientBuilder::link`]) and has no TLS in it.
 
-pub use dps_core as core;
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use dps_core;
 pub use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
+#[cfg(any(feature = "http", feature = "mqtt"))]
 pub use dps_net::{
     AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, UnusableProxy,
 };
@@ -53,17 +67,18 @@ mod signer;
 mod store;
 mod timer;
 mod token;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod transport;
 
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::BlockingClient;
 pub use builder::ProvisioningClientBuilder;
 pub use call_runtime::CallRuntime;
-pub use carrier::Transport;
 pub use client::ProvisioningClient;
-pub use deriver::{DERIVED_TEXT, GroupDeriver};
+pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
 pub use hub::{HubCredentials, HubPassword};
-pub use key::{GroupKey, SymmetricKey, on_wiped_stack};
+pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 pub use names::{Endpoint, IdScope, Payload, RegistrationId};
 #[doc(hidden)]
@@ -75,13 +90,10 @@ pub use secret_text::SecretText;
 pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, StoredAssignment};
 pub use timer::TokioTimer;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use transport::Transport;
 
 /// The README's examples compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// The project's README too.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct ProjectReadme;

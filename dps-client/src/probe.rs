@@ -10,9 +10,9 @@ use dps_core::{
 };
 
 use crate::assignment::{RegistrationRecord, owned};
+use crate::carrier::ClientLink;
 use crate::client::{LINK_IN_USE, ProvisioningClient};
 use crate::error::DpsError;
-use crate::link::ClientLink;
 use crate::timer::TokioTimer;
 use crate::token;
 

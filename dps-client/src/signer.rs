@@ -70,7 +70,7 @@ struct Job {
 ///
 /// ```
 /// use dps_client::BlockingSigner;
-/// use dps_client::core::{Key, Signature};
+/// use dps_client::dps_core::{Key, Signature};
 ///
 /// let key = Key::from_bytes(b"0123456789abcdef")?; // a token's session, say
 /// let signer = BlockingSigner::new(move |to_sign: &[u8]| Ok::<Signature, std::io::Error>(key.sign(to_sign)))?;

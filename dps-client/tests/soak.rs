@@ -1,6 +1,8 @@
-//! Many registrations in one process, good and failing ones, fifty at a time: nothing is left behind.
+//! Many registrations in one process, good and failing ones, fifty at a time: nothing is left behind. A program of its
+//! own, since it counts what its process holds.
 #![cfg(target_os = "linux")]
 
+#[path = "suite/common.rs"]
 mod common;
 
 use std::sync::Arc;

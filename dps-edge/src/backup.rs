@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dps_client::core::internal::{is_device_id, is_hub_name};
+use dps_client::dps_core::internal::{is_device_id, is_hub_name};
 use dps_client::{DpsError, Ownership, PrivateFile, StoreLock, WritePoint};
 use dps_core::{ConfigError, IdScope, RegistrationId};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 //! Reading is pure: [`read`] takes text and gives the model with everything that was found, each with its place and
 //! nothing of the file in it.
 
-pub use dps_client as client;
+pub use dps_client;
 
 mod backup;
 mod changes;

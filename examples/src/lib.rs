@@ -10,3 +10,8 @@ mod told;
 
 pub use setting::Setting;
 pub use told::Told;
+
+/// The examples of the project's README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ProjectReadme;

@@ -8,7 +8,7 @@ pub(crate) fn check() -> Outcome {
     run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
     build_workspace()?;
     check_c()?;
-    let test = ["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "memory"];
+    let test = ["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "suite", "memory::"];
     run(&mut cargo(test.iter().chain(&["--", "--nocapture"])))
 }
 

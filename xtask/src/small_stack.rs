@@ -10,7 +10,17 @@ pub(crate) fn check() -> Outcome {
     run(&mut cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]))?;
     build_workspace()?;
     check_c()?;
-    run(&mut cargo(["test", "--locked", "--quiet", "--release", "-p", "dps-client", "--test", "small_stack"]))
+    run(&mut cargo([
+        "test",
+        "--locked",
+        "--quiet",
+        "--release",
+        "-p",
+        "dps-client",
+        "--test",
+        "suite",
+        "small_stack::",
+    ]))
 }
 
 /// The C part, once the release build of the library is there.

@@ -16,7 +16,7 @@ const WIDE_MARGIN_MS: &str = "25000";
 /// `stalled-resolver`: Rust, the program, C and Python, one after the other.
 pub(crate) fn measure() -> Outcome {
     for (package, test, filter) in
-        [("dps-client", "stalled_resolver", ""), ("dps-cli", "program", "stalled_resolver::")]
+        [("dps-client", "suite", "stalled_resolver::"), ("dps-cli", "program", "stalled_resolver::")]
     {
         let words = ["test", "--locked", "--quiet", "-p", package, "--test", test, "--", "--nocapture"];
         run(cargo(words).args(["--test-threads", "1", filter]).env("DPS_STALLED_MARGIN_MS", MARGIN_MS))?;

@@ -2,7 +2,7 @@
 
 use dps_client::DpsError;
 use dps_client::GroupDeriver;
-use dps_client::core::{ConfigError, Key};
+use dps_client::dps_core::{ConfigError, Key};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
@@ -140,7 +140,7 @@ fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Key> {
 }
 
 fn to_base64(key: &Key) -> Secret {
-    let mut buffer = Zeroizing::new([0; dps_client::core::limits::KEY_TEXT_MAX]);
+    let mut buffer = Zeroizing::new([0; dps_client::dps_core::limits::KEY_TEXT_MAX]);
     // The buffer holds the longest key there is.
     key.write_base64(buffer.as_mut_slice()).unwrap_or_default().into()
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use dps_client::core::{ConfigError, RegistrationId};
-use dps_client::{DERIVED_TEXT, GroupDeriver};
+use dps_client::GroupDeriver;
+use dps_client::dps_core::{ConfigError, RegistrationId};
 
 /// A key as base64.
-pub(crate) type KeyText = [u8; DERIVED_TEXT];
+pub(crate) type KeyText = [u8; GroupDeriver::KEY_TEXT_LEN];
 
 /// A thread takes so many ids at a time: few enough that all end at about the same time.
 const PIECE: usize = 512;
@@ -148,7 +148,7 @@ impl Work {
         for place in number * PIECE..self.ids.len().min((number + 1) * PIECE) {
             match RegistrationId::new(self.ids.get(place).unwrap_or_default()) {
                 Ok(id) => {
-                    let mut key = [0; DERIVED_TEXT];
+                    let mut key = [0; GroupDeriver::KEY_TEXT_LEN];
                     self.deriver.write_base64(id, &mut key);
                     keys.push(key);
                 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use arrow_array::{Array, StringArray};
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
-use dps_client::DERIVED_TEXT;
+use dps_client::GroupDeriver;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyList, PyString, PyTuple};
@@ -46,7 +46,7 @@ pub(crate) fn derive_device_key(
     let id = registration_id.cast::<PyString>().ok().and_then(|id| id.to_str().ok());
     let id =
         id.map_or_else(|| argument::text("registration_id", registration_id).map(Cow::Owned), |id| Ok(id.into()))?;
-    let mut key = [0; DERIVED_TEXT];
+    let mut key = [0; GroupDeriver::KEY_TEXT_LEN];
     group.get().deriver().write_base64(self::registration_id(py, &id)?, &mut key);
     Ok(text(&key).to_owned())
 }
@@ -243,7 +243,7 @@ impl Deriving {
 
 /// One column of keys.
 fn column(keys: Vec<KeyText>) -> Result<Arc<dyn Array>, ArrowError> {
-    let offsets = OffsetBuffer::from_repeated_length(DERIVED_TEXT, keys.len());
+    let offsets = OffsetBuffer::from_repeated_length(GroupDeriver::KEY_TEXT_LEN, keys.len());
     Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(keys.into_flattened()), None)?))
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use dps_client::core::Hint;
+use dps_client::dps_core::Hint;
 use dps_client::{DpsError, ErrorCode, Verdict};
 use dps_emulator::FaultPlan;
 use pyo3::prelude::*;

@@ -1,6 +1,6 @@
 //! Names as the service takes them, checked with the core's rules.
 
-use dps_client::core::{Endpoint, IdScope, Identity, RegistrationId};
+use dps_client::dps_core::{Endpoint, IdScope, Identity, RegistrationId};
 use pyo3::prelude::*;
 
 use crate::errors::check;

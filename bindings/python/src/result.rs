@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dps_client::core::Status;
+use dps_client::dps_core::Status;
 use pyo3::prelude::*;
 
 use crate::argument;

@@ -4,7 +4,7 @@
 //! then runs in the loop that awaits the call, or in one of its own where the call blocks.
 
 use dps_client::SendSigner;
-use dps_client::core::{SignError, Signature};
+use dps_client::dps_core::{SignError, Signature};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dps_client::core::credentials::{Resource, SasToken};
-use dps_client::core::{Key, UnixSeconds};
+use dps_client::dps_core::credentials::{Resource, SasToken};
+use dps_client::dps_core::{Key, UnixSeconds};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDateTime;
@@ -72,7 +72,7 @@ pub(crate) fn sas_token(
     };
     let key = check(py, "key", Key::from_base64(secret_argument("key", key)?.trim()))?;
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
-    let too_small = |short: dps_client::core::TooSmall| PyValueError::new_err(short.to_string());
+    let too_small = |short: dps_client::dps_core::TooSmall| PyValueError::new_err(short.to_string());
     let token = SasToken::prepare(&resource, expiry(expires_at, life)?, &mut buffer).map_err(too_small)?;
     let signature = key.sign(token.to_sign());
     Ok(token.finish(&signature).as_str().to_owned())

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead};
 use std::ops::Range;
 
-use dps_client::{DERIVED_TEXT, GroupDeriver};
+use dps_client::GroupDeriver;
 use dps_core::{ConfigError, RegistrationId};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -119,7 +119,7 @@ impl Worker<'_> {
 
     fn derive(&mut self, id: &str, output: &mut Vec<u8>) -> Result<Derived, ConfigError> {
         let good = RegistrationId::new(id)?;
-        let mut key = [0; DERIVED_TEXT];
+        let mut key = [0; GroupDeriver::KEY_TEXT_LEN];
         self.deriver.write_base64(good, &mut key);
         // An id holds nothing that either form would have to escape.
         let (before, between, after) = match self.format {

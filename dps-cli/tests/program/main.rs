@@ -24,7 +24,7 @@ mod run;
 mod secrets;
 mod service;
 #[cfg(target_os = "linux")]
-#[path = "../../../dps-client/tests/stalled/mod.rs"]
+#[path = "../../../dps-client/tests/suite/stalled.rs"]
 mod stalled;
 #[cfg(target_os = "linux")]
 mod stalled_resolver;

@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use dps_edge::client::core::Family;
-use dps_edge::client::{ProvisioningClient, ProxyChoice, Roots, WritePoint};
+use dps_edge::dps_client::dps_core::Family;
+use dps_edge::dps_client::{ProvisioningClient, ProxyChoice, Roots, WritePoint};
 use dps_edge::{
     Backup, BackupStore, EdgeVersion, Format, Note, Origin, ProvisionError, Provisioner, Provisioning, read,
 };

@@ -10,7 +10,7 @@ mod sockets;
 
 use std::sync::Arc;
 
-use dps_client::core::{ErrorCode, Hint, Verdict};
+use dps_client::dps_core::{ErrorCode, Hint, Verdict};
 use dps_emulator::Emulator;
 use pair::matrix::{Row, Transport, rehearse, rows};
 use tokio::sync::Semaphore;

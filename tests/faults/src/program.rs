@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use dps_client::core::{ErrorCode, Hint, Millis, Verdict};
+use dps_client::dps_core::{ErrorCode, Hint, Millis, Verdict};
 use dps_emulator::Emulator;
 use pair::matrix::{Call, DEVICE, Row, Transport};
 use pair::scene::DEVICE_KEY;

@@ -131,6 +131,6 @@ async fn unless_cancelled(
 }
 
 fn cancelled() -> Box<dps_error> {
-    let at_once = Verdict::After(dps_client::core::Millis::ZERO);
+    let at_once = Verdict::After(dps_core::Millis::ZERO);
     dps_error::new(ErrorCode::Cancelled, at_once, ErrorCode::Cancelled.text())
 }

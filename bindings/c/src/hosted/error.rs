@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 use std::ffi::CString;
 
-use dps_client::core::ReplyProblem;
+use dps_core::ReplyProblem;
 use dps_client::{DpsError, ErrorCode, Hint, Verdict};
 
 use crate::hosted::assignment::c_text;

@@ -1,16 +1,12 @@
 //! Registering through a proxy that wants a password, and through proxies that do not let anybody through.
 
-mod common;
-#[path = "../../dps-net/tests/proxy_server/mod.rs"]
-mod proxy_server;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{builder_over, device_key, service, what};
-use dps_client::core::{ErrorCode, Family, Hint, Verdict};
+use crate::common::{builder_over, device_key, service, what};
+use crate::proxy_server::{FORBIDDEN, Manner, counted, proxy};
 use dps_client::{DpsError, Proxy, ProxyChoice, Transport};
-use proxy_server::{FORBIDDEN, Manner, counted, proxy};
+use dps_core::{ErrorCode, Family, Hint, Verdict};
 
 /// me:open sesame
 const WANTS_PASSWORD: Manner = Manner::Wants("Basic bWU6b3BlbiBzZXNhbWU=");
@@ -59,7 +55,7 @@ async fn a_proxy_that_forbids_hangs_or_is_not_there() {
         assert_eq!((error.code(), error.family()), (ErrorCode::Timeout, Family::Link), "{transport:?}");
         assert!(error.message().contains("stalled at the proxy"), "{transport:?}: {error}");
         assert_eq!(error.hints().first(), Some(&Hint::CheckProxy), "{transport:?}");
-        let closed = common::CLOSED;
+        let closed = crate::common::CLOSED;
         let error =
             through(transport, ProxyChoice::Fixed(Proxy::parse(&closed.to_string()).unwrap())).await.unwrap_err();
         assert_eq!(what(&error), (ErrorCode::ProxyUnreachable, Some(Hint::CheckProxy)), "{transport:?}");

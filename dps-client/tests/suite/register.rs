@@ -1,18 +1,16 @@
 //! Registrations over real TLS against the local service: what works, and what the service refuses.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
-use dps_client::core::codec::http;
-use dps_client::core::{
-    Call, ErrorCode, Family, Hint, Key, LinkError, Reply, ReplyProblem, Request, SignError, Signature, Verdict,
-};
+use crate::common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
 use dps_client::{
     BlockingSigner, Probe, Progress, ProvisioningClient, RegistrationId, Resolver, ResumeToken, Roots, SendLink,
     SendSigner, SymmetricKey, Transport,
+};
+use dps_core::codec::http;
+use dps_core::{
+    Call, ErrorCode, Family, Hint, Key, LinkError, Reply, ReplyProblem, Request, SignError, Signature, Verdict,
 };
 use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
 
@@ -58,7 +56,7 @@ impl SendSigner for SlowSigner {
 #[tokio::test]
 async fn signers_of_the_applications_own() {
     let emulator = service().await;
-    let key = || Key::from_base64(common::DEVICE_KEY).unwrap();
+    let key = || Key::from_base64(crate::common::DEVICE_KEY).unwrap();
     let held = key();
     let blocking = BlockingSigner::new(move |to_sign: &[u8]| Ok::<_, std::io::Error>(held.sign(to_sign))).unwrap();
     for client in [builder(&emulator).signer(SlowSigner(key())), builder(&emulator).signer(blocking)] {
@@ -100,7 +98,7 @@ async fn error_names_what_is_wrong_with_a_reply() {
 async fn refused_credentials_name_their_likely_causes() {
     let emulator = service().await;
     let wrong = || SymmetricKey::from_bytes(&[9; 32]).unwrap();
-    let group_as_device = SymmetricKey::from_base64(common::GROUP_KEY).unwrap();
+    let group_as_device = SymmetricKey::from_base64(crate::common::GROUP_KEY).unwrap();
     let table = [
         ("wrong key", builder(&emulator).symmetric_key(wrong()), Hint::WrongKey),
         ("wrong scope", builder(&emulator).id_scope("0ne99999999").symmetric_key(device_key()), Hint::WrongKey),
@@ -129,7 +127,7 @@ async fn refused_credentials_name_their_likely_causes() {
 async fn disabled_unlinked_and_throttled() {
     let emulator = service().await;
     let client = |emulator| builder(emulator).symmetric_key(device_key()).build().unwrap();
-    let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+    let key = dps_emulator::SymmetricKey::from_base64(crate::common::DEVICE_KEY).unwrap();
     let now = emulator.now();
     let disabled = IndividualEnrollment::new("dev-01").primary_key(key).enabled(false);
     emulator.with_service(|service| service.put_enrollment(now, disabled).unwrap());
@@ -237,7 +235,7 @@ async fn a_lookup_registers_nothing() {
 #[tokio::test]
 async fn a_stopped_registration_is_resumed_by_its_token() {
     let emulator = dps_emulator::Emulator::start(EmulatorOptions::new().default_retry_after_s(60)).await.unwrap();
-    let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+    let key = dps_emulator::SymmetricKey::from_base64(crate::common::DEVICE_KEY).unwrap();
     let now = emulator.now();
     emulator.with_service(|service| {
         service.put_enrollment(now, IndividualEnrollment::new("dev-01").primary_key(key)).unwrap();
@@ -339,7 +337,7 @@ async fn one_client_registers_often_and_at_the_same_time() {
 /// Registers `dev-01` where its enrollment gives it this device id at the hub.
 async fn assigned_as(device_id: &str) -> (dps_emulator::Emulator, dps_client::Assignment) {
     let emulator = service().await;
-    let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+    let key = dps_emulator::SymmetricKey::from_base64(crate::common::DEVICE_KEY).unwrap();
     let now = emulator.now();
     emulator.with_service(|service| {
         let device = IndividualEnrollment::new("dev-01").primary_key(key).device_id(device_id);

@@ -1,13 +1,11 @@
 //! Registrations over MQTT and MQTT over WebSocket against the local service: what works, what is refused, and what the
 //! network does. The same lines as over HTTPS, where the wire can tell.
 
-mod common;
-
 use std::time::{Duration, SystemTime};
 
-use common::{Counted, GROUP_DEVICE, builder_over, device_key, group_key, service, service_with, what};
-use dps_client::core::{ErrorCode, Family, Hint, Verdict};
+use crate::common::{Counted, GROUP_DEVICE, builder_over, device_key, group_key, service, service_with, what};
 use dps_client::{DpsError, ProvisioningClientBuilder, Roots, SymmetricKey, Transport};
+use dps_core::{ErrorCode, Family, Hint, Verdict};
 use dps_emulator::{At, Emulator, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter, Scope};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -80,7 +78,7 @@ async fn refused_credentials_by_topic_and_by_connack() {
             let emulator = service_with(options).await;
             let over = || builder_over(transport, &emulator);
             let wrong = SymmetricKey::from_bytes(&[9; 32]).unwrap();
-            let group_as_device = SymmetricKey::from_base64(common::GROUP_KEY).unwrap();
+            let group_as_device = SymmetricKey::from_base64(crate::common::GROUP_KEY).unwrap();
             let table = [
                 (over().symmetric_key(wrong), Hint::WrongKey),
                 (over().id_scope("0ne99999999").symmetric_key(device_key()), Hint::WrongKey),
@@ -164,7 +162,7 @@ async fn disabled_unlinked_and_throttled() {
     for transport in BOTH {
         let client = |emulator: &Emulator| builder_over(transport, emulator).symmetric_key(device_key());
         let emulator = service().await;
-        let key = dps_emulator::SymmetricKey::from_base64(common::DEVICE_KEY).unwrap();
+        let key = dps_emulator::SymmetricKey::from_base64(crate::common::DEVICE_KEY).unwrap();
         let (now, disabled) = (emulator.now(), IndividualEnrollment::new("dev-01").primary_key(key).enabled(false));
         emulator.with_service(|service| service.put_enrollment(now, disabled).unwrap());
         let error = client(&emulator).build().unwrap().register().await.unwrap_err();
@@ -200,7 +198,7 @@ async fn what_the_network_does_over(transport: Transport) {
     assert_eq!(what(&error), (ErrorCode::NameMismatch, Some(Hint::CheckEndpoint)));
     let error = fails_within(LONG, over().endpoint("no-such-host.invalid")).await;
     assert_eq!(what(&error), (ErrorCode::Dns, Some(Hint::CheckDns)));
-    let closed = common::CLOSED;
+    let closed = crate::common::CLOSED;
     let error = fails_within(LONG, over().endpoint(closed.to_string())).await;
     assert_eq!(what(&error), (ErrorCode::Connect, Some(Hint::CheckNetwork)));
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,8 +2,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "a child tells its result, and the task that shows the figures prints them")]
 
-mod stalled;
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -19,8 +17,8 @@ const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 /// Runs [`child`] in a process of its own under the resolver, and gives how long its call took and what it said.
 fn run(call: &str) -> (Duration, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "child", "--ignored", "--nocapture"]);
-    let output = command.env("LD_PRELOAD", stalled::resolver()).env("DPS_TEST_CALL", call).output().unwrap();
+    command.args(["--exact", "stalled_resolver::child", "--ignored", "--nocapture"]);
+    let output = command.env("LD_PRELOAD", crate::stalled::resolver()).env("DPS_TEST_CALL", call).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let result = stdout.lines().find_map(|line| line.split_once(RESULT)).unwrap_or_else(|| panic!("{stdout}")).1;
     let (took_ms, said) = result.split_once(' ').unwrap();
@@ -35,7 +33,7 @@ fn timeout_ends_blocking_call_during_name_resolution() {
             let (took, said) = run(&call);
             assert!(said.starts_with("timeout check-dns "), "{call}: {said}");
             assert!(said.contains("stalled during name resolution"), "{call}: {said}");
-            stalled::check(&format!("Rust, {call}"), Duration::from_secs(2), took);
+            crate::stalled::check(&format!("Rust, {call}"), Duration::from_secs(2), took);
         }
     }
 }
@@ -44,7 +42,7 @@ fn timeout_ends_blocking_call_during_name_resolution() {
 fn probe_names_the_phase_that_stalled() {
     let (took, said) = run("https probe");
     assert!(said.contains("stalled during name resolution"), "{said}");
-    stalled::check("Rust, https probe", Duration::from_secs(2), took);
+    crate::stalled::check("Rust, https probe", Duration::from_secs(2), took);
 }
 
 #[test]
@@ -52,7 +50,7 @@ fn dropped_call_does_not_wait_for_the_resolver() {
     for transport in ["https", "mqtt", "mqtt-websocket"] {
         let (took, said) = run(&format!("{transport} drop"));
         assert_eq!(said, "dropped");
-        stalled::check(&format!("Rust, {transport} dropped"), Duration::from_millis(500), took);
+        crate::stalled::check(&format!("Rust, {transport} dropped"), Duration::from_millis(500), took);
     }
 }
 
@@ -91,10 +89,10 @@ fn client(transport: &str, by_proxy: bool) -> ProvisioningClient {
     };
     let pem = rcgen::generate_simple_self_signed(vec!["dps.test".into()]).unwrap().cert.pem();
     let (endpoint, proxy) = if by_proxy {
-        let proxy = Proxy::parse(&format!("http://proxy.{}:3128", stalled::NAME)).unwrap();
+        let proxy = Proxy::parse(&format!("http://proxy.{}:3128", crate::stalled::NAME)).unwrap();
         (format!("127.0.0.1:{port}"), ProxyChoice::Fixed(proxy))
     } else {
-        (stalled::NAME.to_owned(), ProxyChoice::Direct)
+        (crate::stalled::NAME.to_owned(), ProxyChoice::Direct)
     };
     let builder: ProvisioningClientBuilder = ProvisioningClient::builder()
         .id_scope("0ne00A1B2C3")

@@ -1,14 +1,14 @@
-//! A custom link serves one registration at a time; the time that another one waits for it counts against its timeout.
-
-mod common;
+//! Custom links: one registration at a time, and time limits that hold whatever the link does. Needs no feature.
 
 use std::future::pending;
 use std::time::Duration;
 
-use common::device_key;
-use dps_client::core::{ErrorCode, LinkError, Reply, Request, codec::http};
-use dps_client::{Probe, ProvisioningClient, SendLink};
-use tokio::time::Instant;
+use dps_client::{Probe, ProvisioningClient, SendLink, SymmetricKey};
+use dps_core::{ErrorCode, Instant, LinkError, Reply, Request, codec::http};
+
+fn device_key() -> SymmetricKey {
+    SymmetricKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=").unwrap()
+}
 
 /// Answers its first request after `first`, and no other. Before an answer, its `close` does not return either.
 struct Slow {
@@ -49,7 +49,7 @@ fn client_over(first: Option<Duration>) -> ProvisioningClient {
 #[tokio::test(start_paused = true)]
 async fn second_registration_ends_by_its_timeout_while_another_holds_the_link() {
     let client = client_over(None);
-    let start = Instant::now();
+    let start = tokio::time::Instant::now();
     let second = async {
         let error = client.register().await.unwrap_err();
         (error, start.elapsed().as_secs())
@@ -63,7 +63,7 @@ async fn second_registration_ends_by_its_timeout_while_another_holds_the_link() 
 #[tokio::test(start_paused = true)]
 async fn wait_for_the_link_counts_against_the_timeout() {
     let client = client_over(Some(Duration::from_secs(45)));
-    let start = Instant::now();
+    let start = tokio::time::Instant::now();
     let (first, second) = tokio::join!(client.register(), client.register());
     assert_eq!(first.unwrap().hub(), "hub-a.test");
     assert_eq!(second.unwrap_err().code(), ErrorCode::Timeout);
@@ -73,10 +73,69 @@ async fn wait_for_the_link_counts_against_the_timeout() {
 #[tokio::test(start_paused = true)]
 async fn probe_ends_by_its_timeout_while_a_registration_holds_the_link() {
     let client = client_over(None);
-    let start = Instant::now();
+    let start = tokio::time::Instant::now();
     let probe = async { (client.probe().await.unwrap(), start.elapsed().as_secs()) };
     let (_, (probe, ended_after)) = tokio::join!(client.register(), probe);
     let Probe::NoAnswer { error, detail } = probe else { panic!("{probe:?}") };
     assert_eq!((error, ended_after), (LinkError::Timeout, 60));
     assert!(detail.contains("custom link"), "{detail}");
+}
+
+/// How long a test waits before it calls the registration endless.
+const ENDLESS: Duration = Duration::from_secs(60);
+
+/// Never waits for anything, as a socket that always has another byte.
+async fn always_ready() {
+    loop {
+        tokio::task::consume_budget().await;
+    }
+}
+
+struct Flooded {
+    answers: bool,
+}
+
+impl SendLink for Flooded {
+    async fn exchange<'b>(&mut self, _request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        if self.answers {
+            let body = br#"{"operationId":"4.1.2","status":"assigning"}"#;
+            let space = buffer.get_mut(..body.len()).ok_or(LinkError::ReplyTooLarge { needed: None })?;
+            space.copy_from_slice(body);
+            let head = http::Head { status: 202, retry_after: Some("1".into()), date: None };
+            return http::read_reply(head, space);
+        }
+        always_ready().await;
+        Err(LinkError::Cut)
+    }
+
+    async fn idle(&mut self, _until: Instant) {
+        always_ready().await;
+    }
+}
+
+/// Registers on a thread of its own, so that a test can tell an endless registration from one that ends.
+fn registers_over(link: Flooded) -> ErrorCode {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let client = ProvisioningClient::builder()
+            .id_scope("0ne00A1B2C3")
+            .registration_id("dev-01")
+            .symmetric_key(device_key())
+            .timeout(Duration::from_secs(2))
+            .link(link)
+            .build()
+            .unwrap();
+        let _ = tell.send(client.blocking().register().unwrap_err().code());
+    });
+    told.recv_timeout(ENDLESS).expect("the registration ends by its deadline")
+}
+
+#[test]
+fn deadline_holds_over_a_link_that_is_always_ready_in_an_exchange() {
+    assert_eq!(registers_over(Flooded { answers: false }), ErrorCode::Timeout);
+}
+
+#[test]
+fn deadline_holds_over_a_link_that_is_always_ready_while_idle() {
+    assert_eq!(registers_over(Flooded { answers: true }), ErrorCode::DeadlineExceeded);
 }

@@ -1,16 +1,14 @@
 //! What the network does to a registration, over real sockets: each ends in its family, with its cause, in time.
 
-mod common;
-
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use common::{CLOSED, Counted, builder, builder_over, device_key, service, service_with, what};
-use dps_client::core::{ErrorCode, Family, Hint, Verdict};
+use crate::common::{CLOSED, Counted, builder, builder_over, device_key, service, service_with, what};
 use dps_client::{DpsError, ProvisioningClient, ProvisioningClientBuilder, Resolver, Roots, Transport};
+use dps_core::{ErrorCode, Family, Hint, Verdict};
 use dps_emulator::{At, Emulator, EmulatorOptions, Fault, Scope};
 use tokio::net::TcpListener;
 #[cfg(target_os = "linux")]
@@ -293,4 +291,24 @@ async fn nothing_is_left_open_after_an_end() {
     assert_eq!(counted.accepted(), 2, "one connection a registration");
     let closed = tokio::time::timeout(Duration::from_secs(10), counted.all_closed()).await;
     assert!(closed.is_ok());
+}
+
+/// The emulator's certificate is valid for less than 40 years.
+#[tokio::test]
+async fn certificate_is_checked_by_the_supplied_clock() {
+    let emulator = service().await;
+    for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
+        let later = || Some(SystemTime::now() + Duration::from_secs(40 * 366 * 86_400));
+        let client = builder_over(transport, &emulator).symmetric_key(device_key()).clock(later).build().unwrap();
+        let error = client.register().await.unwrap_err();
+        assert_eq!(what(&error), (ErrorCode::CertificateExpired, Some(Hint::ClockOutsideCertificate)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn certificate_is_checked_by_the_system_clock_while_the_supplied_one_does_not_know_the_time() {
+    let emulator = service().await;
+    let client = builder(&emulator).symmetric_key(device_key()).clock(|| None).build().unwrap();
+    let time = client.service_time().await.unwrap();
+    assert!(time > SystemTime::UNIX_EPOCH);
 }

@@ -2,9 +2,7 @@
 //! build keeps every temporary value on the stack. `cargo xtask small-stack` runs it.
 #![cfg(not(debug_assertions))]
 
-mod common;
-
-use common::{builder_over, device_key, service};
+use crate::common::{builder_over, device_key, service};
 use dps_client::Transport;
 
 const STACK: usize = 96 * 1024;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dps_client::core::{ErrorCode, Hint};
 use dps_client::{
     DpsError, GroupKey, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport,
 };
+use dps_core::{ErrorCode, Hint};
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};

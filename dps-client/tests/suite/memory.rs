@@ -4,10 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "the other process prints where it is; the figures are printed")]
 
-mod common;
-#[path = "../../dps-net/tests/proxy_server/mod.rs"]
-mod proxy_server;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -15,11 +11,11 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use crate::common::{DEVICE_KEY, service};
+use crate::proxy_server::{Manner, proxy};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common::{DEVICE_KEY, service};
 use dps_client::{CallRuntime, Progress, ProvisioningClient, Proxy, ProxyChoice, Roots, Transport, file};
-use proxy_server::{Manner, proxy};
 
 /// With the names that are passed to the other process.
 const TRANSPORTS: [(&str, Transport); 3] =
@@ -90,7 +86,9 @@ struct Registering(Child, BufReader<ChildStdout>);
 impl Registering {
     fn start(folder: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "register_in_another_process", "--ignored", "--nocapture"]).env(FOLDER, folder);
+        command
+            .args(["--exact", "memory::register_in_another_process", "--ignored", "--nocapture"])
+            .env(FOLDER, folder);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
         Self(child, said)

@@ -1,17 +1,15 @@
 //! No key and no signature in any log, error or debug text: a good session and failing ones, with everything of ours
 //! at trace level, searched in every form a secret could take.
 
-mod common;
-
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::common::{DEVICE_KEY, GROUP_DEVICE, GROUP_KEY, builder, device_key, group_key, service};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use common::{DEVICE_KEY, GROUP_DEVICE, GROUP_KEY, builder, device_key, group_key, service};
-use dps_client::core::Key;
 use dps_client::{BlockingSigner, SymmetricKey};
+use dps_core::Key;
 use dps_emulator::{At, Fault, Scope};
 use tracing_subscriber::fmt::MakeWriter;
 

@@ -4,8 +4,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use dps_client::core::ErrorCode;
 use dps_client::{AssignmentStore, Loaded, Ownership, PrivateFile, StoredAssignment, WritePoint};
+use dps_core::ErrorCode;
 
 fn assignment(hub: &str) -> StoredAssignment {
     StoredAssignment {

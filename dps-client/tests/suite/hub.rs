@@ -1,14 +1,12 @@
 //! Signing in to the hub: names as the hub wants them, and a password that renews itself and no more than it must.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use common::{builder, device_key, service};
-use dps_client::core::{ErrorCode, Key, SignError, Signature};
+use crate::common::{builder, device_key, service};
 use dps_client::{HubCredentials, ProvisioningClient, SendSigner, StoredAssignment};
+use dps_core::{ErrorCode, Key, SignError, Signature};
 
 #[tokio::test]
 async fn the_password_is_kept_while_fresh_and_renewed_before_it_ends() {
@@ -81,7 +79,7 @@ struct Wearing {
 impl SendSigner for Wearing {
     async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
         if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-            return Ok(Key::from_base64(common::DEVICE_KEY).unwrap().sign(to_sign));
+            return Ok(Key::from_base64(crate::common::DEVICE_KEY).unwrap().sign(to_sign));
         }
         match self.then {
             Then::Fails => Err(SignError),

@@ -1,14 +1,12 @@
 //! Watching a registration: an observer is awaited before each step and can end the registration there.
 
-mod common;
-
 use std::future::pending;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use common::{builder_over, device_key, service};
-use dps_client::core::ErrorCode;
+use crate::common::{builder_over, device_key, service};
 use dps_client::{Progress, ProgressObserver, Transport};
+use dps_core::ErrorCode;
 
 const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
 

@@ -1,17 +1,15 @@
 //! A proxy's answer, or a TLS handshake, that never ends while bytes keep arriving: each registration ends by its
 //! timeout, and reads little from each connection.
 
-mod common;
-
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{builder_over, device_key, service};
-use dps_client::core::Family;
+use crate::common::{builder_over, device_key, service};
 use dps_client::{Proxy, ProxyChoice, Transport};
+use dps_core::Family;
 use dps_emulator::Emulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};

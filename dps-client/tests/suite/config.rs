@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use dps_client::core::{ErrorCode, Family, Verdict};
 use dps_client::{
     DpsError, Endpoint, GroupKey, IdScope, ProvisioningClient, ProvisioningClientBuilder, RegistrationId, Roots,
     SymmetricKey, Transport,
 };
+use dps_core::{ErrorCode, Family, Verdict};
 
 const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 

@@ -1,12 +1,10 @@
 //! Probing a credential: one question, facts for an answer, and never a registration.
 
-mod common;
-
 use std::time::{Duration, SystemTime};
 
-use common::{builder, builder_over, device_key, service, service_with};
-use dps_client::core::{LinkError, Status};
+use crate::common::{builder, builder_over, device_key, service, service_with};
 use dps_client::{Answer, Probe, ProvisioningClientBuilder, SymmetricKey, Transport};
+use dps_core::{LinkError, Status};
 use dps_emulator::{At, Emulator, EmulatorOptions, Fault, RetryAfter, Scope};
 use tokio::net::TcpListener;
 
@@ -103,7 +101,7 @@ async fn over_mqtt_it_signs_in_and_takes_leave() {
 async fn a_server_that_is_silent_or_not_there_is_no_answer() {
     let emulator = service().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = common::CLOSED;
+    let closed = crate::common::CLOSED;
     for (endpoint, expected) in [(silent.local_addr().unwrap(), LinkError::Timeout), (closed, LinkError::Connect)] {
         for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
             let builder = builder_over(transport, &emulator).endpoint(endpoint.to_string());

@@ -1,0 +1,257 @@
+//! Registering over HTTPS or MQTT: the transports, their options, and what links are made of.
+
+#[cfg(all(feature = "http", feature = "mqtt"))]
+use std::num::NonZeroU16;
+use std::sync::Arc;
+#[cfg(feature = "mqtt")]
+use std::time::Duration;
+use std::time::SystemTime;
+
+use dps_core::ErrorCode;
+use dps_net::{Proxy, ProxyChoice, Resolver, Roots};
+
+use crate::builder::ProvisioningClientBuilder;
+use crate::carrier::Carrier;
+#[cfg(all(feature = "http", feature = "mqtt"))]
+use crate::carrier::TimeSource;
+use crate::clock::Clock;
+use crate::error::DpsError;
+use crate::names::Endpoint;
+
+/// What a device registers over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTPS, port 443. It can look up a registration, and it learns the service's time.
+    #[cfg(feature = "http")]
+    #[default]
+    Https,
+    /// MQTT over TLS, port 8883.
+    #[cfg(feature = "mqtt")]
+    #[cfg_attr(not(feature = "http"), default)]
+    Mqtt,
+    /// MQTT over WebSocket, port 443.
+    #[cfg(feature = "mqtt")]
+    MqttWebSocket,
+}
+
+/// The options that only a transport can honor; a custom link cannot.
+#[derive(Default)]
+pub(crate) struct TransportOptions {
+    transport: Option<Transport>,
+    roots: Option<Roots>,
+    proxy: Option<ProxyChoice>,
+    resolver: Option<Resolver>,
+    api_version: Option<String>,
+    user_agent: Option<String>,
+    #[cfg(feature = "mqtt")]
+    pipelined: bool,
+    #[cfg(feature = "mqtt")]
+    keep_alive: Option<Duration>,
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    service_time_port: Option<u16>,
+}
+
+/// Options of the transports.
+impl ProvisioningClientBuilder {
+    /// Sets the transport. Default: HTTPS, or MQTT in a build without the feature `http`.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport.transport = Some(transport);
+        self
+    }
+
+    /// Sets the authorities to trust. Default: the platform's.
+    pub fn roots(mut self, roots: Roots) -> Self {
+        self.transport.roots = Some(roots);
+        self
+    }
+
+    /// Sets the proxy to connect through. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY`
+    /// or `no_proxy` names the host).
+    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
+        self.transport.proxy = Some(proxy);
+        self
+    }
+
+    /// Sets addresses of the service's name, instead of what the platform's resolver returns; see [`Resolver`]. A proxy
+    /// resolves names by itself.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.transport.resolver = Some(resolver);
+        self
+    }
+
+    /// Sets the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.transport.api_version = Some(version.into());
+        self
+    }
+
+    /// Sets what the service is told as `User-Agent`, or as `ClientVersion` over MQTT.
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.transport.user_agent = Some(agent.into());
+        self
+    }
+
+    /// Over MQTT, sends CONNECT, SUBSCRIBE and the registration in one flight, without waiting for the answers in
+    /// between. Saves two round trips; MQTT 3.1.1 allows it (section 3.1.4), the service does not promise it. Default: no.
+    #[cfg(feature = "mqtt")]
+    pub fn pipelined(mut self, pipelined: bool) -> Self {
+        self.transport.pipelined = pipelined;
+        self
+    }
+
+    /// Sets MQTT's keep-alive, in whole seconds up to 65,535: how soon a silent connection is noticed. Default: 60 s.
+    #[cfg(feature = "mqtt")]
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.transport.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// Over MQTT, sets the port of HTTPS at the service's host, for requests for its time. Default: 443.
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    pub fn service_time_port(mut self, port: u16) -> Self {
+        self.transport.service_time_port = Some(port);
+        self
+    }
+}
+
+impl TransportOptions {
+    /// Returns the name of an option that was set.
+    pub(crate) fn first_set(&self) -> Option<&'static str> {
+        let set = [
+            ("transport", self.transport.is_some()),
+            ("roots", self.roots.is_some()),
+            ("proxy", self.proxy.is_some()),
+            ("resolver", self.resolver.is_some()),
+            ("api_version", self.api_version.is_some()),
+            ("user_agent", self.user_agent.is_some()),
+            #[cfg(feature = "mqtt")]
+            ("pipelined", self.pipelined),
+            #[cfg(feature = "mqtt")]
+            ("keep_alive", self.keep_alive.is_some()),
+            #[cfg(all(feature = "http", feature = "mqtt"))]
+            ("service_time_port", self.service_time_port.is_some()),
+        ];
+        set.into_iter().find_map(|(option, set)| set.then_some(option))
+    }
+
+    /// Checks the options. Links check theirs when they are made; each registration makes its own.
+    pub(crate) fn carrier(mut self, endpoint: &Endpoint, clock: &Clock) -> Result<Carrier, DpsError> {
+        let proxy = self.proxy.take().unwrap_or_default().for_host(endpoint.host())?;
+        if let Some(proxy) = &proxy {
+            tracing::info!(%proxy, "connections go through a proxy");
+        }
+        let roots = self.roots.take().unwrap_or_else(Roots::platform);
+        let route = Route {
+            tls: tls(roots, clock.clone())?,
+            proxy,
+            resolver: self.resolver.take().unwrap_or_default(),
+            #[cfg(feature = "http")]
+            endpoint: endpoint.clone(),
+            agent: self
+                .user_agent
+                .take()
+                .unwrap_or_else(|| concat!("dps-client/", env!("CARGO_PKG_VERSION")).to_owned()),
+        };
+        match self.transport.unwrap_or_default() {
+            #[cfg(feature = "http")]
+            Transport::Https => self.http(&route),
+            #[cfg(feature = "mqtt")]
+            Transport::Mqtt => self.mqtt(route, dps_mqtt::Framing::Tcp),
+            #[cfg(feature = "mqtt")]
+            Transport::MqttWebSocket => self.mqtt(route, dps_mqtt::Framing::WebSocket),
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn http(self, route: &Route) -> Result<Carrier, DpsError> {
+        #[cfg(feature = "mqtt")]
+        self.refuse_options_of_mqtt()?;
+        let mut options = route.http_options(route.endpoint.port().unwrap_or(dps_core::codec::http::DEFAULT_PORT));
+        if let Some(version) = self.api_version {
+            options = options.api_version(version);
+        }
+        dps_http::HttpLink::new(route.tls.clone(), options.clone()).map_err(refused)?;
+        Ok(Carrier::Http { tls: route.tls.clone(), options })
+    }
+
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    fn refuse_options_of_mqtt(&self) -> Result<(), DpsError> {
+        let problem = if self.pipelined {
+            "only MQTT can be pipelined: choose it as the transport, or leave the option out"
+        } else if self.keep_alive.is_some() {
+            "only MQTT has a keep-alive: choose it as the transport, or leave the option out"
+        } else if self.service_time_port.is_some() {
+            "HTTPS carries the service's time: leave its port out, or choose MQTT as the transport"
+        } else {
+            return Ok(());
+        };
+        Err(DpsError::config(ErrorCode::InvalidOption, problem.to_owned()))
+    }
+
+    #[cfg(feature = "mqtt")]
+    fn mqtt(self, route: Route, framing: dps_mqtt::Framing) -> Result<Carrier, DpsError> {
+        #[cfg(feature = "http")]
+        let time = Box::new(route.time_source(self.service_time_port)?);
+        let mut options =
+            dps_mqtt::MqttOptions::default().framing(framing).pipelined(self.pipelined).user_agent(route.agent);
+        if let Some(version) = self.api_version {
+            options = options.api_version(version);
+        }
+        if let Some(keep_alive) = self.keep_alive {
+            options = options.keep_alive(keep_alive);
+        }
+        let dialer = dps_net::Dialer::new(route.tls, route.proxy).resolver(route.resolver);
+        dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(refused)?;
+        Ok(Carrier::Mqtt {
+            dialer: Box::new(dialer),
+            options,
+            #[cfg(feature = "http")]
+            time,
+        })
+    }
+}
+
+/// How the service is reached, whatever the transport.
+struct Route {
+    tls: Arc<rustls::ClientConfig>,
+    proxy: Option<Proxy>,
+    resolver: Resolver,
+    #[cfg(feature = "http")]
+    endpoint: Endpoint,
+    agent: String,
+}
+
+impl Route {
+    /// Options to reach a port of the service over HTTPS.
+    #[cfg(feature = "http")]
+    fn http_options(&self, port: u16) -> dps_http::HttpOptions {
+        let options = dps_http::HttpOptions::default().user_agent(self.agent.clone()).proxy(self.proxy.clone());
+        let host = self.endpoint.host();
+        match self.resolver.overridden(host, port) {
+            Some(addresses) => options.addresses_of(host.to_owned(), addresses),
+            None => options,
+        }
+    }
+
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    fn time_source(&self, port: Option<u16>) -> Result<TimeSource, DpsError> {
+        let port = NonZeroU16::new(port.unwrap_or(dps_core::codec::http::DEFAULT_PORT)).ok_or_else(|| {
+            DpsError::config(ErrorCode::InvalidOption, "the port of the service's time cannot be zero".to_owned())
+        })?;
+        let options = self.http_options(port.get());
+        dps_http::HttpLink::new(self.tls.clone(), options.clone()).map_err(refused)?;
+        Ok(TimeSource { tls: self.tls.clone(), options, endpoint: self.endpoint.with_port(port) })
+    }
+}
+
+/// TLS that checks certificates by the client's clock, or by the system's while that one does not know the time.
+fn tls(roots: Roots, clock: Clock) -> Result<Arc<rustls::ClientConfig>, DpsError> {
+    let options = dps_net::TlsOptions::new(roots).clock(move || clock.now().unwrap_or_else(SystemTime::now));
+    options.client_config().map_err(|error| DpsError::refused(ErrorCode::InvalidCertificate, error))
+}
+
+/// An option that a link refused.
+pub(crate) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> DpsError {
+    DpsError::refused(ErrorCode::InvalidOption, error)
+}

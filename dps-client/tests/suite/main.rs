@@ -1,0 +1,20 @@
+//! The client's tests, in one program, so that it is linked once.
+
+mod common;
+mod config;
+mod endless;
+mod hub;
+mod memory;
+mod mqtt;
+mod network;
+mod probe;
+mod progress;
+mod proxy;
+#[path = "../../../dps-net/tests/proxy_server/mod.rs"]
+mod proxy_server;
+mod register;
+mod secrecy;
+mod small_stack;
+mod stalled;
+mod stalled_resolver;
+mod store;
