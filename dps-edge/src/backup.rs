@@ -4,9 +4,8 @@
 //! Written whole or not at all. A backup that holds credentials, as external provisioning leaves it, is read and never
 //! written again, nor copied.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use dps_client::dps_core::internal::{is_device_id, is_hub_name};
 use dps_client::{DpsError, Ownership, PrivateFile, StoreLock, WritePoint};
@@ -14,7 +13,7 @@ use dps_core::{ConfigError, IdScope, RegistrationId};
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
-use crate::toml_text::quoted;
+use crate::toml_syntax::quoted;
 use crate::version::Format;
 
 /// No backup is longer, in bytes.
@@ -132,7 +131,8 @@ impl BackupStore {
         })
     }
 
-    /// Writes it: the old backup or the new one is there afterwards, whatever happens. Gives where an unusable one is now.
+    /// Writes it: the old backup or the new one is there afterwards, whatever happens. Gives where an unusable one is
+    /// now.
     ///
     /// # Errors
     /// [`DpsError`] `file` when it cannot be written.

@@ -2,19 +2,18 @@
 
 use zeroize::Zeroizing;
 
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, place_of};
 use crate::model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Provisioning, Reprovisioning, Source,
     X509Identity,
 };
-use crate::place::place_of;
 use crate::policy::Mode;
-use crate::problem::Problem;
-use crate::read::{FILE_BEFORE_PATH, parse, read};
+use crate::problem::{Problem, Severity};
+use crate::read::{parse, read};
 use crate::secret::Secret;
-use crate::toml_text::quoted;
+use crate::toml_syntax::quoted;
 use crate::tree::{Entries, Entry, Value, find};
-use crate::uri::{file_uri, file_url_path};
+use crate::uri::{FILE_BEFORE_PATH, file_uri, file_url_path};
 use crate::version::{EdgeVersion, Format};
 
 /// The text for `config.toml`, and what the conversion changes or leaves out.
@@ -81,8 +80,8 @@ impl std::error::Error for ConvertError {}
 /// ```
 ///
 /// # Errors
-/// [`ConvertError`] when 1.1 refuses the file, later versions would refuse the new one, or there is no such thing in the
-/// new generation.
+/// [`ConvertError`] when 1.1 refuses the file, later versions would refuse the new one, or there is no such thing in
+/// the new generation.
 pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
     let reading = read(yaml, Format::Yaml, EdgeVersion::V1_1);
     let (entries, _) = parse(yaml, Format::Yaml);
@@ -302,8 +301,8 @@ pub(crate) fn key_value(member: &str, text: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{{ {member} = {} }}", &*quoted(text)))
 }
 
-/// A URI for a path, and for a URL that is written in another way than later versions take every URI. What is neither stays,
-/// to be refused.
+/// A URI for a path, and for a URL that is written in another way than later versions take every URI. What is neither
+/// stays, to be refused.
 fn as_uri(text: &str) -> String {
     if text.starts_with('/') {
         return file_uri(text);

@@ -7,13 +7,12 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use crate::convert::key_value;
-use crate::finding::Severity;
-use crate::problem::Problem;
+use crate::problem::{Problem, Severity};
 use crate::read::{parse, read};
 use crate::schema;
 use crate::secret::Secret;
 use crate::toml_repair::is_repaired;
-use crate::toml_text::quoted;
+use crate::toml_syntax::quoted;
 use crate::tree::{Entries, Node, Value, find, find_null_too};
 use crate::version::{EdgeVersion, Format};
 
@@ -30,8 +29,8 @@ pub enum EditError {
     },
     /// The key holds more than one value.
     NotAScalar,
-    /// The value is written in a way that cannot be changed without touching more than itself: an anchor, an alias, a tag,
-    /// or a text over several lines.
+    /// The value is written in a way that cannot be changed without touching more than itself: an anchor, an alias, a
+    /// tag, or a text over several lines.
     Entangled,
     /// The value has to be a number, or true or false.
     WrongType {

@@ -1,9 +1,10 @@
-//! Looks at the files that a configuration names: whether they can be read and by whom, whether a symmetric key is raw
-//! bytes, and whether a certificate is valid.
+//! Files: which of a directory is the configuration, and whether the files that a configuration names can be read and
+//! by whom, whether a symmetric key is raw bytes, and whether a certificate is valid.
 
-use std::fs::{Metadata, metadata};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata, metadata};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::file;
@@ -78,7 +79,7 @@ fn symmetric_key(path: &Path) -> Vec<Problem> {
 }
 
 /// The bytes of a key file, which may come through a FIFO.
-pub(crate) fn read(path: &Path) -> std::io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
+pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let metadata = metadata(path)?;
     Ok((file::read_secret(path, KEY_FILE_MAX as u64)?, metadata))
 }
@@ -98,4 +99,40 @@ fn mode_open_to_others(metadata: &Metadata) -> Option<u32> {
 #[cfg(not(unix))]
 fn mode_open_to_others(_: &Metadata) -> Option<u32> {
     None
+}
+
+/// The folders of the daemons below `/etc/aziot`.
+const DAEMONS: [&str; 5] = ["certd", "edged", "identityd", "keyd", "tpmd"];
+/// What `iotedge config apply` writes into the `config.d` of each.
+const WRITTEN: &str = "00-super.toml";
+
+/// The configuration in a folder such as `/etc/aziot` or `/etc/iotedge`: its `config.toml`, or else its `config.yaml`.
+///
+/// # Errors
+/// `NotFound` when it has neither.
+pub fn configuration_in(folder: &Path) -> io::Result<PathBuf> {
+    let candidates = ["config.toml", "config.yaml"].map(|name| folder.join(name));
+    let message = "there is neither config.toml nor config.yaml in it";
+    candidates.into_iter().find(|path| path.exists()).ok_or_else(|| io::Error::new(ErrorKind::NotFound, message))
+}
+
+/// The files that the daemons read beside those that `iotedge config apply` writes, in the order of their names.
+///
+/// # Errors
+/// A folder that is there and cannot be read.
+pub fn stray_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut stray = Vec::new();
+    for daemon in DAEMONS.map(|daemon| folder.join(daemon)) {
+        stray.extend(Some(daemon.join("config.toml")).filter(|path| path.is_file()));
+        let parts = match fs::read_dir(daemon.join("config.d")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            parts => parts?.map(|part| part.map(|part| part.path())).collect::<io::Result<Vec<_>>>()?,
+        };
+        let is_stray = |path: &PathBuf| {
+            path.extension() == Some(OsStr::new("toml")) && path.file_name() != Some(OsStr::new(WRITTEN))
+        };
+        stray.extend(parts.into_iter().filter(is_stray));
+    }
+    stray.sort();
+    Ok(stray)
 }

@@ -1,34 +1,10 @@
-//! What is found in a file: which rule, where, and what to do about it.
+//! What is found in a file: which rule, at which line and column, and what to do about it.
 //!
 //! A finding cannot hold any of the file: it is made of names that this crate knows and of numbers.
 
 use std::fmt;
 
-use crate::place::Place;
-use crate::problem::Problem;
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Note,
-    /// It works, but hardly as it was meant.
-    Warning,
-    /// The daemons refuse it, or it cannot work.
-    Error,
-}
-
-impl Severity {
-    /// The word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
+use crate::problem::{Problem, Severity};
 
 /// One finding. [`Display`](fmt::Display) is `line:column: severity[id]: message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +23,7 @@ impl Finding {
         Self { place, key: None, problem }
     }
 
-    /// The finding of a file that [`stray_files`](crate::stray_files) gives.
+    /// The finding of a file that [`stray_files`](crate::files::stray_files) gives.
     #[must_use]
     pub const fn stray_file() -> Self {
         Self::new(Place { line: 1, column: 1 }, Problem::StrayFile)
@@ -81,5 +57,58 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
         write!(f, "{line}:{column}: {}[{}]: {}", self.severity().name(), self.id(), self.message())
+    }
+}
+
+/// A place in a text, both counted from 1. A column is a character; a byte order mark is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// The places of many offsets in one text.
+pub(crate) struct Places<'t> {
+    text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl<'t> Places<'t> {
+    pub(crate) fn of(text: &'t str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
+        Self { text, lines }
+    }
+
+    /// The place of a byte offset. One past the end is the end.
+    pub(crate) fn at(&self, offset: usize) -> Place {
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.lines.partition_point(|begin| *begin <= offset);
+        let begin = self.lines.get(line - 1).copied().unwrap_or_default();
+        let characters = self.text[begin..offset].chars().filter(|c| *c != '\u{feff}').count();
+        Place { line, column: characters + 1 }
+    }
+}
+
+/// The place of a byte offset. One past the end is the end.
+pub(crate) fn place_of(text: &str, offset: usize) -> Place {
+    Places::of(text).at(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_are_an_editors() {
+        let text = "\u{feff}a = 1\r\n\tü = 2\n";
+        let place = |needle: &str| {
+            let Place { line, column } = place_of(text, text.find(needle).unwrap());
+            (line, column)
+        };
+        assert_eq!((place("a"), place("1"), place("ü"), place("2")), ((1, 1), (1, 5), (2, 2), (2, 6)));
+        assert_eq!(place_of(text, 99), Place { line: 3, column: 1 });
     }
 }

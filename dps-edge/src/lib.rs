@@ -7,14 +7,11 @@
 pub use dps_client;
 
 mod backup;
-mod changes;
 mod convert;
 mod edit;
 mod files;
 mod finding;
-mod folder;
 mod model;
-mod place;
 pub mod policy;
 mod problem;
 mod problem_text;
@@ -23,38 +20,30 @@ mod read;
 mod schema;
 mod secret;
 mod setup;
-mod toml_1_1;
 mod toml_repair;
-mod toml_text;
+mod toml_syntax;
 mod toml_tree;
 mod tree;
 mod uri;
 mod version;
-mod view;
-mod windows;
-mod yaml_layout;
 mod yaml_tree;
 
 pub use backup::{Backup, BackupStore, HubPlace};
-pub use changes::changes;
 pub use convert::{ConvertError, Converted, convert};
 pub use edit::{EditError, is_secret, set};
-pub use finding::{Finding, Severity};
-pub use folder::{configuration_in, stray_files};
+pub use files::{configuration_in, stray_files};
+pub use finding::{Finding, Place};
 pub use model::{
-    Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Pkcs11Library, Provisioning, Reprovisioning,
-    Source, Tpm, X509Identity,
+    Attestation, Certificate, Dps, KeySource, Keys, Manual, ManualCredential, Pkcs11Library, Provisioning,
+    Reprovisioning, Source, Tpm, X509Identity,
 };
-pub use place::Place;
-pub use problem::Problem;
+pub use problem::{Problem, Severity};
 pub use provisioner::{Note, Origin, Plan, ProvisionError, Provisioned, Provisioner};
-pub use read::{Reading, read, read_newest};
+pub use read::{Reading, changes, read, read_newest};
 pub use secret::Secret;
-pub use setup::SetupError;
+pub use setup::{NotForWindows, SetupError, windows_commands};
 pub use uri::Pkcs11Uri;
 pub use version::{EdgeVersion, Format, UnknownVersion};
-pub use view::Keys;
-pub use windows::{NotForWindows, windows_commands};
 
 /// The README's examples compile.
 #[cfg(doctest)]

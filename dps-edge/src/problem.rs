@@ -2,8 +2,30 @@
 
 use dps_core::{ConfigError, KeyProblem};
 
-use crate::finding::Severity;
 use crate::version::{EdgeVersion, Format};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// It works, but hardly as it was meant.
+    Warning,
+    /// The daemons refuse it, or it cannot work.
+    Error,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
 
 /// What can be wrong. [`Display`](std::fmt::Display) says it, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

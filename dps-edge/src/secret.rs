@@ -35,7 +35,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether a text that should be none seems to be a secret: pasted into the wrong place, it must not be shown from there.
+/// Whether a text that should be none seems to be a secret: pasted into the wrong place, it must not be shown from
+/// there.
 pub(crate) fn looks_secret(text: &str) -> bool {
     // Ids made of a TPM's key are base64 digits too, all of them small letters and digits.
     const SHORTEST: usize = 40;

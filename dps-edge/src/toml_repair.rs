@@ -1,7 +1,7 @@
 //! TOML as people write it by mistake: a text without quotes, a colon after a key, single backslashes in double quotes.
 //!
-//! Each is named once, at its place, and the text is repaired in memory so that everything else can be read. A parser that
-//! recovers by itself gives several errors for one such mistake, and another value.
+//! Each is named once, at its place, and the text is repaired in memory so that everything else can be read. A parser
+//! that recovers by itself gives several errors for one such mistake, and another value.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use toml_parser::lexer::{Lexer, Token, TokenKind};
 use zeroize::Zeroizing;
 
 use crate::problem::Problem;
-use crate::toml_text::{Escape, escapes};
-use crate::toml_tree::Broken;
+use crate::toml_syntax::{Escape, escapes};
+use crate::tree::Broken;
 
 const COLON: &str = "a colon follows the key: TOML has `=` there";
 pub(crate) const BACKSLASH: &str =

@@ -9,10 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 use crate::toml_repair::{BACKSLASH, Repaired, repair};
-use crate::tree::{Entries, Entry, Node, Table, Value};
-
-/// Something that is no TOML, and where it begins.
-pub(crate) type Broken = (usize, Problem);
+use crate::tree::{Broken, Entries, Entry, Node, Table, Value};
 
 const REPEATED: &str = "the key or table was given before";
 

@@ -7,6 +7,11 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use crate::problem::Problem;
+
+/// A syntax error, and the offset where it begins.
+pub(crate) type Broken = (usize, Problem);
+
 /// A table's members, in the order of their places.
 pub(crate) type Entries = Vec<Entry>;
 

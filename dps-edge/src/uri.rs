@@ -9,6 +9,9 @@ use url::Url;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
+/// What is wrong with an absolute path in the place of a URI.
+pub(crate) const FILE_BEFORE_PATH: &str = "a URI: write file:// before the path";
+
 /// What a URI has to name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -25,8 +28,8 @@ pub(crate) enum Location {
 impl Location {
     /// What is wrong with a URI; none when the daemons can use it.
     ///
-    /// They read certificates and addresses as URLs are read everywhere, and keys and tokens by their scheme in lower case
-    /// (Azure/iot-identity-service, `PreloadedKeyLocation` and the URI of the pkcs11 crate).
+    /// They read certificates and addresses as URLs are read everywhere, and keys and tokens by their scheme in lower
+    /// case (Azure/iot-identity-service, `PreloadedKeyLocation` and the URI of the pkcs11 crate).
     pub(crate) fn check(self, text: &str) -> Option<Problem> {
         const KEY: &str = "a file: or pkcs11: URI, such as file:///var/secrets/device-id.key";
         const CERTIFICATE: &str = "the URI of a file, such as file:///var/secrets/device-id.pem";
@@ -116,7 +119,8 @@ pub(crate) fn file_url_path(text: &str) -> Option<PathBuf> {
     file_path(text).filter(|_| !has_query)
 }
 
-/// What a path in a `file:` URI cannot hold as it is (URL Standard, path percent-encode set), the escape and the other slash.
+/// What a path in a `file:` URI cannot hold as it is (URL Standard, path percent-encode set), the escape and the other
+/// slash.
 const IN_PATHS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

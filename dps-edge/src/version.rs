@@ -57,7 +57,8 @@ impl Format {
     }
 }
 
-/// A version of IoT Edge: 1.1 to 1.6, with or without a patch number. Without one it is the last patch of its minor version.
+/// A version of IoT Edge: 1.1 to 1.6, with or without a patch number. Without one it is the last patch of its minor
+/// version.
 ///
 /// Versions are those of IoT Edge; its identity service has numbers of its own (IoT Edge 1.4.9 carries 1.4.3 of it).
 ///
@@ -119,8 +120,8 @@ impl EdgeVersion {
 
     /// The day since which it gets no corrections any more, as year, month and day.
     ///
-    /// Source: the release notes of IoT Edge 1.3.0, 1.4.0 and 1.5.0, and the product's lifecycle page. 1.6 is serviced until
-    /// 2028-11-14.
+    /// Source: the release notes of IoT Edge 1.3.0, 1.4.0 and 1.5.0, and the product's lifecycle page. 1.6 is serviced
+    /// until 2028-11-14.
     #[must_use]
     pub const fn out_of_service(self) -> Option<&'static str> {
         match self.minor {

@@ -1,6 +1,7 @@
-//! YAML text to a tree, with the values that IoT Edge 1.1 reads: its reader (yaml-rust 0.4) keeps the last of several keys
-//! of one name, and makes numbers and booleans of scalars without quotes. What the parser says is taken over by kind alone:
-//! its own messages may show a part of the text.
+//! YAML text to a tree, with the values that IoT Edge 1.1 reads: its reader (yaml-rust 0.4) keeps the last of several
+//! keys of one name, and makes numbers and booleans of scalars without quotes. Only the kind of the parser's errors is
+//! used: its messages may show a part of the text. Then the layout that the documentation asks for: no byte order mark,
+//! `provisioning:` without indentation, two spaces inside.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,10 +9,10 @@ use std::ops::Range;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use zeroize::Zeroizing;
 
+use crate::finding::place_of;
 use crate::problem::Problem;
 use crate::schema;
-use crate::toml_tree::Broken;
-use crate::tree::{Entries, Entry, Node, Table, Value};
+use crate::tree::{Broken, Entries, Entry, Node, Table, Value, find};
 
 /// No configuration is nested deeper.
 const DEPTH_MAX: usize = 32;
@@ -79,8 +80,8 @@ fn colon_without_space_above(text: &str) -> Option<usize> {
     [last, above].into_iter().find_map(|line| colon_without_space(&text[line..]).map(|colon| line + colon))
 }
 
-/// The place after the colon, where a line begins with `key:"value"`, or `key:value` with a key that is known. A host and
-/// its port, or a URI, is no such line.
+/// The place after the colon, where a line begins with `key:"value"`, or `key:value` with a key that is known. A host
+/// and its port, or a URI, is no such line.
 fn colon_without_space(line: &str) -> Option<usize> {
     let start = line.len() - line.trim_start_matches(' ').len();
     let length = line[start..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
@@ -311,6 +312,59 @@ fn quoted_length(text: &str, quote: char) -> Option<usize> {
         } else if c == quote && (quote == '"' || characters.next_if(|(_, next)| *next == '\'').is_none()) {
             return Some(at + 1);
         }
+    }
+    None
+}
+
+/// Keys at a wrong depth, with their places in bytes. A text that is broken may be so because of them.
+pub(crate) fn check_layout(text: &str, entries: &Entries, broken: bool) -> Vec<(usize, Problem)> {
+    let mut found: Vec<_> = byte_order_mark(text, entries).into_iter().collect();
+    match find(entries, "provisioning") {
+        Some(section) if column(text, section) == 1 => inside(text, section, &mut found),
+        Some(section) if broken => found.push((section.at, Problem::IndentedSection)),
+        Some(section) => found.push((section.at, Problem::IndentedFile)),
+        // A text that breaks off above it, or one where it went into another section.
+        None => found.extend(indented_section(text).map(|at| (at, Problem::IndentedSection))),
+    }
+    found
+}
+
+/// For 1.1 the mark is a part of the first key's name, so that the key is another one. If it does not touch a key, then
+/// the first line is broken.
+fn byte_order_mark(text: &str, entries: &Entries) -> Option<(usize, Problem)> {
+    let mark = '\u{feff}';
+    let first = entries.first().filter(|first| text.starts_with(mark) && first.at == mark.len_utf8());
+    let refused = first.is_none_or(|first| *first.name == *"provisioning");
+    text.starts_with(mark).then_some((0, Problem::ByteOrderMark { refused }))
+}
+
+fn column(text: &str, entry: &Entry) -> usize {
+    place_of(text, entry.at).column
+}
+
+/// Only the first key of a section is named: the others stand with it.
+fn inside(text: &str, section: &Entry, found: &mut Vec<(usize, Problem)>) {
+    let Value::Table(table) = &section.node.value else { return };
+    if table.inline {
+        return;
+    }
+    if let Some(first) = table.entries.first().filter(|first| column(text, first) != column(text, section) + 2) {
+        found.push((first.at, Problem::Indentation));
+    }
+    for entry in &table.entries {
+        inside(text, entry, found);
+    }
+}
+
+/// Where `provisioning:` stands behind blanks.
+fn indented_section(text: &str) -> Option<usize> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let blanks = line.len() - line.trim_start().len();
+        if blanks > 0 && line.trim_start().starts_with("provisioning:") {
+            return Some(start + blanks);
+        }
+        start += line.len();
     }
     None
 }

@@ -1,15 +1,13 @@
 //! From a register that was let in to its end: assigned, failed or disabled; and what it does to the hubs.
 
+use crate::credentials::SymmetricKey;
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
 use crate::hubs::{HubDevice, Hubs, Twin};
-use crate::keys::SymmetricKey;
-use crate::now::Now;
-use crate::operations::Assigning;
 use crate::options::UnchangedSubstatus;
-use crate::problem::{NO_HUB, NOT_FOUND};
-use crate::records::{Place, Record, Source};
+use crate::registrations::{Assigning, Place, Record, Source};
 use crate::service::Service;
-use crate::wire::{Status, Substatus};
+use crate::time::Now;
+use crate::wire::{NO_HUB, NOT_FOUND, Status, Substatus};
 
 /// What an assignment takes from its enrollment.
 struct Plan {

@@ -2,29 +2,18 @@
 //!
 //! Every refusal looks the same on the wire; the reason goes to the list that a test can read.
 
-use crate::counters::RefusalReason;
+use crate::activity::RefusalReason;
+use crate::credentials::{SymmetricKey, Token};
 use crate::enrollment::EnrollmentGroup;
 use crate::ids::FoldedId;
-use crate::keys::SymmetricKey;
-use crate::now::Now;
 use crate::options::POLICY_NAME;
-use crate::problem::Problem;
-use crate::records::Source;
+use crate::registrations::Source;
 use crate::service::Service;
-use crate::token::Token;
+use crate::time::Now;
+use crate::wire::{Problem, Protocol};
 
 /// The key name that device tokens carry, if they carry one.
 const DEVICE_KEY_NAME: &str = "registration";
-
-/// What carries a call. The service answers a refused credential with another code over MQTT (401000) than over HTTP
-/// (401002).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP.
-    Http,
-    /// MQTT, over TLS or a WebSocket.
-    Mqtt,
-}
 
 /// Who a device says it is, and its proof. The same for every protocol.
 #[derive(Debug, Clone, Copy)]
@@ -200,5 +189,45 @@ fn without_port(host: &str) -> &str {
             name
         }
         _ => host,
+    }
+}
+
+/// How many calls are refused with 4xx on one connection before it is closed, where none was accepted.
+#[cfg(feature = "mqtt")]
+const REFUSED_MAX: u8 = 10;
+
+/// What the calls on one connection have shown so far.
+#[cfg(feature = "mqtt")]
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionAuth {
+    verified: bool,
+    refused: u8,
+}
+
+#[cfg(feature = "mqtt")]
+impl ConnectionAuth {
+    /// Counts a call by the status of its reply, 0 for no reply. 409, 429 and 5xx ask the client to come again; the
+    /// service gives them after the credential was verified, or on command.
+    pub(crate) fn record_reply(&mut self, status: u16) {
+        match status {
+            0 => {}
+            400..=499 if status != 409 && status != 429 => self.refused = self.refused.saturating_add(1),
+            _ => self.verified = true,
+        }
+    }
+
+    /// Notes that the credential was verified.
+    pub(crate) fn mark_verified(&mut self) {
+        self.verified = true;
+    }
+
+    /// Whether a credential was verified.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// Whether nothing but refused calls arrived, and too many of them.
+    pub(crate) fn has_too_many_refusals(&self) -> bool {
+        !self.verified && self.refused >= REFUSED_MAX
     }
 }

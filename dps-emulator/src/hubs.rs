@@ -6,10 +6,9 @@ use hmac_sha256::Hash;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::keys::SymmetricKey;
-use crate::now::Now;
+use crate::credentials::{SymmetricKey, Token};
 use crate::options::{OptionsError, check_host};
-use crate::token::Token;
+use crate::time::Now;
 
 const HUBS_MAX: usize = 50;
 /// How many devices are counted; anybody can send any number of names.

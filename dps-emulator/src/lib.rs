@@ -5,56 +5,51 @@
 #![cfg_attr(feature = "server", doc = "")]
 #![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
 
+mod activity;
 mod admin;
 mod assign;
 mod auth;
 mod control;
-mod counters;
-mod date;
+mod credentials;
 mod device;
+mod dispatch;
 mod encoding;
 mod enrollment;
-mod exchanges;
+mod enrollment_table;
 mod fault;
+mod fault_plan;
 mod http;
 mod hubs;
 mod ids;
-mod keys;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
-mod now;
-mod operations;
 mod options;
-mod problem;
-mod random;
-mod records;
+mod registrations;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
-#[cfg(feature = "mqtt")]
-mod standing;
 mod throttle;
-mod token;
+mod time;
 mod wire;
 
-pub use auth::{Caller, Protocol};
-pub use counters::{Counters, Refusal, RefusalReason};
+pub use activity::{Counters, Refusal, RefusalReason};
+pub use auth::Caller;
+pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
 pub use device::Reply;
 pub use enrollment::{
     AllocationPolicy, Attestation, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin,
     ProvisioningStatus, ReprovisionPolicy, Settings, TwinProperties,
 };
-pub use fault::{At, Fault, FaultPlan, Flood, PlanError, PlannedFault, RetryAfter, Scope, TransportFault};
+pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
+pub use fault_plan::{FaultPlan, PlanError, PlannedFault};
 pub use http::{HttpReply, HttpRequest};
 pub use hubs::{HubCounters, HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};
-pub use keys::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
-pub use now::Now;
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
-pub use problem::Problem;
-pub use records::Record;
+pub use registrations::Record;
 #[cfg(feature = "server")]
 pub use server::{Emulator, EmulatorOptions, StartError, StateError};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
-pub use wire::{BODY_MAX, Status, Substatus};
+pub use time::Now;
+pub use wire::{BODY_MAX, Problem, Protocol, Status, Substatus};

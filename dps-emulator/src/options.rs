@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::credentials::SymmetricKey;
 use crate::fault::RetryAfter;
-use crate::keys::SymmetricKey;
 use crate::throttle::Limits;
 
 /// The name of the one shared access policy.
@@ -19,7 +19,7 @@ pub enum UnchangedSubstatus {
     Reprovisioned,
 }
 
-/// Options of a [`Service`](crate::Service); everything has a default.
+/// Options of a [`Service`](crate::service::Service); everything has a default.
 #[derive(Clone)]
 pub struct ServiceOptions {
     pub(crate) id_scope: String,

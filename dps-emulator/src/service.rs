@@ -4,20 +4,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counters::{Counters, Refusal, Refusals, Tally};
-use crate::enrollment::{EnrollmentGroup, Entry, IndividualEnrollment, Precondition, Table};
-use crate::exchanges::Exchanges;
-use crate::fault::{At, Fault, FaultPlan, Faults, PlannedFault, RetryAfter, Scope};
+use crate::activity::{Counters, Exchanges, Refusal, Refusals, Tally};
+use crate::credentials::SymmetricKey;
+use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
+use crate::enrollment_table::{Entry, Precondition, Table};
+use crate::fault::{At, Fault, RetryAfter, Scope};
+use crate::fault_plan::{FaultPlan, Faults, PlannedFault};
 use crate::hubs::{HubCounters, HubDevice, Hubs};
-use crate::ids::FoldedId;
-use crate::keys::SymmetricKey;
-use crate::now::Now;
-use crate::operations::Operations;
+use crate::ids::{FoldedId, Random};
 use crate::options::{OptionsError, POLICY_NAME, ServiceOptions, check_host, check_id_scope};
-use crate::problem::Problem;
-use crate::random::Random;
-use crate::records::{Record, Records, Source};
+use crate::registrations::{Operations, Record, Records, Source};
 use crate::throttle::Throttle;
+use crate::time::Now;
+use crate::wire::Problem;
 
 /// The hub that is linked when the options name none.
 pub const DEFAULT_HUB: &str = "hub-a.test";
@@ -195,9 +194,9 @@ impl Service {
         self.hubs.remove_device(hub, device_id).is_some()
     }
 
-    /// Moves a device's entry with its twin and keys into another hub, in the place of one that is there; false if there
-    /// is none, or the other hub is not linked. The registration stays: until the enrollment leads to the other hub too,
-    /// the device is turned away by the one that it was assigned.
+    /// Moves a device's entry with its twin and keys into another hub, in the place of one that is there; false if
+    /// there is none, or the other hub is not linked. The registration stays: until the enrollment leads to the other
+    /// hub too, the device is turned away by the one that it was assigned.
     pub fn move_hub_device(&mut self, from: &str, device_id: &str, to: &str) -> bool {
         let Some(hub) = self.hubs.linked_named(to).map(str::to_owned) else { return false };
         let Some(device) = self.hubs.remove_device(from, device_id) else { return false };
@@ -238,7 +237,8 @@ impl Service {
         self.faults.clear(|_| true)
     }
 
-    /// Takes back the faults planned for one registration; gives how many plans there were. Those for every device stay.
+    /// Takes back the faults planned for one registration; gives how many plans there were. Those for every device
+    /// stay.
     pub fn clear_faults_of(&mut self, registration_id: &str) -> usize {
         self.faults.clear(|plan| plan.is_for(&FoldedId::of(registration_id)))
     }
@@ -254,8 +254,8 @@ impl Service {
         self.faults.iter().map(|planned| u64::from(planned.left)).sum()
     }
 
-    /// The hint that a register or lookup would be refused with now, by its rate; `None` when it would be let in. Asking
-    /// does not count. For simulations of more devices than are worth a whole request each.
+    /// The hint that a register or lookup would be refused with now, by its rate; `None` when it would be let in.
+    /// Asking does not count. For simulations of more devices than are worth a whole request each.
     #[must_use]
     pub fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
         self.throttle.registration_wait(now)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::fault::RetryAfter;
 use crate::ids::FoldedId;
-use crate::now::Now;
+use crate::time::Now;
 
 const MINUTE_MS: u64 = 60_000;
 const POLL_WINDOW_MS: u64 = 10_000;

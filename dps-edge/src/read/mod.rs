@@ -1,31 +1,24 @@
-//! From text to the model, with everything that is found on the way.
+//! From text to the model, with all findings; and what another version of IoT Edge makes of the same file.
 //!
-//! Reads no file and asks nobody. What the daemons would refuse and can still be understood is an error and is in the
-//! model nevertheless.
+//! Reads no file and no network. What the daemons would refuse and can still be understood is an error and in the model
+//! nevertheless.
 
 mod attestation;
 mod daemons;
-mod generated;
-mod key;
-mod manual;
-mod placeholder;
 mod provisioning;
 mod section;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub(crate) use attestation::FILE_BEFORE_PATH;
-
 use crate::files::FileRole;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Place, Places};
 use crate::model::Provisioning;
-use crate::place::{Place, Places};
-use crate::problem::Problem;
+use crate::problem::{Problem, Severity};
 use crate::toml_repair::is_repaired;
-use crate::tree::{Entries, names_by_place};
+use crate::tree::{Entries, Value, find, names_by_place};
 use crate::version::{EdgeVersion, Format};
-use crate::{schema, toml_1_1, toml_tree, yaml_layout, yaml_tree};
+use crate::{schema, toml_syntax, toml_tree, yaml_tree};
 
 /// What a file says, and what is wrong with it.
 #[derive(Debug)]
@@ -75,16 +68,16 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
         reader.found = vec![(0, Problem::LooksLike(Format::looks_like(text)))];
         return reader.finish(&entries, None);
     }
-    if format == Format::Toml && generated::is_generated(&entries) {
+    if format == Format::Toml && is_generated(&entries) {
         reader.found = vec![(0, Problem::Generated)];
         return reader.finish(&entries, None);
     }
     if format == Format::Toml && !reader.version.reads_toml_1_1() {
-        reader.found.extend(toml_1_1::uses(text));
+        reader.found.extend(toml_syntax::uses_of_1_1(text));
     }
     reader.found.extend(schema::check(&entries, format, reader.version));
     if format == Format::Yaml {
-        reader.found.extend(yaml_layout::check(text, &entries, is_broken));
+        reader.found.extend(yaml_tree::check_layout(text, &entries, is_broken));
     }
     let (mut effective, _) = parse(text, format);
     schema::forget_younger(&mut effective, format, reader.version);
@@ -92,8 +85,8 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     reader.finish(&entries, provisioning)
 }
 
-/// Reads a configuration as the newest version of its form does, for a gateway whose version is not known: what the version
-/// before that one refuses is a warning that names it.
+/// Reads a configuration as the newest version of its form does, for a gateway whose version is not known: what the
+/// version before that one refuses is a warning that names it.
 ///
 /// ```
 /// use dps_edge::{Format, read_newest};
@@ -221,4 +214,70 @@ fn without_consequences(findings: &mut Vec<Finding>) {
             _ => true,
         }
     });
+}
+
+/// Everything in a configuration whose verdict or meaning differs between two versions of one generation: what `to`
+/// finds and `from` does not, and what `from` passes over or refuses and `to` reads.
+///
+/// ```
+/// use dps_edge::{EdgeVersion, Format, changes};
+///
+/// let text = "local_gateway_hostname = \"parent.example\"\n[provisioning]\nsource = \"none\"\n";
+/// let changes = changes(text, Format::Toml, EdgeVersion::new(4, 10), EdgeVersion::V1_6);
+/// assert_eq!(changes.len(), 1);
+/// assert_eq!((changes[0].id(), changes[0].key), ("now-read", Some("local_gateway_hostname")));
+/// ```
+#[must_use]
+pub fn changes(text: &str, format: Format, from: EdgeVersion, to: EdgeVersion) -> Vec<Finding> {
+    let (before, after) = (read(text, format, from).findings, read(text, format, to).findings);
+    let is_in = |findings: &[Finding], wanted: &Finding| findings.iter().any(|finding| is_same(finding, wanted));
+    let gone = before.iter().filter(|finding| !is_in(&after, finding)).filter_map(|finding| no_longer(finding, from));
+    let new = after.iter().filter(|finding| !is_in(&before, finding)).copied();
+    let about_the_file = |finding: &Finding| !matches!(finding.problem, Problem::OutOfService { .. });
+    let mut changes: Vec<Finding> = gone.chain(new).filter(about_the_file).collect();
+    changes.sort_by_key(|finding| finding.place);
+    changes
+}
+
+/// The texts may differ: they can name the version.
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    (one.place, one.key, one.id()) == (other.place, other.key, other.id())
+}
+
+/// What it means that a finding is not made any more.
+fn no_longer(finding: &Finding, from: EdgeVersion) -> Option<Finding> {
+    let problem = match finding.problem {
+        Problem::TooNew { since } => Problem::NowRead { since },
+        _ if finding.severity() == Severity::Error => Problem::NowAccepted { from },
+        _ => return None,
+    };
+    Some(Finding { problem, ..*finding })
+}
+
+/// What `iotedge config apply` calls the device's key and certificate.
+const DEVICE_ID: &str = "device-id";
+
+/// Whether this is a daemon's own file and no config.toml.
+///
+/// The identity daemon has the device's key and certificate by name alone and the id scope as `scope_id`; the others
+/// have no provisioning; and all have keys of their own at the top. One of these may be a mistake in a config.toml; two
+/// are none.
+fn is_generated(root: &Entries) -> bool {
+    let provisioning = table(root, "provisioning");
+    let by_name = ["attestation", "authentication"].into_iter().any(|name| {
+        let credential = provisioning.and_then(|provisioning| table(provisioning, name));
+        credential.is_some_and(|entries| entries.iter().any(|entry| entry.node.value.as_text() == Some(DEVICE_ID)))
+    });
+    let scope = provisioning.is_some_and(|entries| find(entries, "scope_id").is_some());
+    let own = ["homedir", "homedir_path", "principal"].into_iter().filter(|name| find(root, name).is_some()).count();
+    let home_of_keys = table(root, "aziot_keys").is_some_and(|entries| find(entries, "homedir_path").is_some());
+    let signs = [by_name, scope, provisioning.is_none(), home_of_keys].into_iter().filter(|sign| *sign).count();
+    signs + own >= 2
+}
+
+fn table<'e>(entries: &'e Entries, name: &str) -> Option<&'e Entries> {
+    match &find(entries, name)?.node.value {
+        Value::Table(table) => Some(&table.entries),
+        _ => None,
+    }
 }

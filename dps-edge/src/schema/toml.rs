@@ -4,11 +4,9 @@
 //! Azure/iot-identity-service.
 
 use super::types::{
-    any, days, filled, flag, issuance, number, persistent_index, pull_policy, renewal_policy, retries, text,
-    tls_version,
+    Key, Kind, Table, any, any_url, certificate, days, filled, flag, foreign, issuance, key, number, of_kind,
+    persistent_index, private_key, pull_policy, renewal_policy, retries, table, text, tls_version,
 };
-use super::uris::{any_url, certificate, private_key};
-use super::{Key, Kind, Table, foreign, key, of_kind, table};
 use crate::version::EdgeVersion;
 
 const V1_3: EdgeVersion = EdgeVersion::new(3, 0);

@@ -1,8 +1,91 @@
-//! What one value can be: its type, its range, its words.
+//! How a schema describes a key, and what one value can be: its type, its range, its words.
 
 use crate::problem::Problem;
-use crate::schema;
 use crate::tree::Value;
+use crate::uri::Location;
+use crate::version::EdgeVersion;
+
+/// A table, or the file itself.
+pub(crate) struct Table {
+    /// How people call it, as in "[provisioning]".
+    pub(crate) label: &'static str,
+    pub(super) keys: &'static [Key],
+    /// What the values of other names have to be, where those are nobody's business.
+    pub(super) others: Option<Check>,
+    /// Whether a name that no other table knows is said to belong here.
+    pub(super) claims: bool,
+}
+
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// The first version that reads it; earlier daemons ignore it.
+    pub(super) since: EdgeVersion,
+    pub(super) kind: Kind,
+    /// Whether the daemons refuse its table without it.
+    pub(super) required: bool,
+    /// Whether the name means this key wherever it stands.
+    pub(super) telling: bool,
+}
+
+/// What is wrong with a value; none when it is of its key's type.
+type Check = fn(&Value) -> Option<Problem>;
+
+pub(super) enum Kind {
+    /// One value.
+    Value(Check),
+    /// A list of such values.
+    List(Check),
+    /// A table of any names, each with such a value.
+    Map(Check),
+    Table(&'static Table),
+    /// One value, or a table.
+    Either(Check, &'static Table),
+    /// Nothing that is checked: looked into for keys of ours that went astray.
+    Foreign,
+}
+
+pub(super) const fn key(name: &'static str, check: Check) -> Key {
+    of_kind(name, Kind::Value(check))
+}
+
+pub(super) const fn table(name: &'static str, table: &'static Table) -> Key {
+    of_kind(name, Kind::Table(table))
+}
+
+pub(super) const fn foreign(name: &'static str) -> Key {
+    of_kind(name, Kind::Foreign)
+}
+
+pub(super) const fn of_kind(name: &'static str, kind: Kind) -> Key {
+    Key { name, since: EdgeVersion::new(1, 0), kind, required: false, telling: false }
+}
+
+impl Key {
+    pub(super) const fn since(mut self, version: EdgeVersion) -> Self {
+        self.since = version;
+        self
+    }
+
+    pub(super) const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub(super) const fn telling(mut self) -> Self {
+        self.telling = true;
+        self
+    }
+}
+
+impl Kind {
+    /// The table of names below, where they are known.
+    pub(super) const fn below(&self) -> Option<&'static Table> {
+        match self {
+            Self::Table(table) | Self::Either(_, table) => Some(table),
+            _ => None,
+        }
+    }
+}
 
 /// What the daemons keep in 32 bits, in days, seconds or tries.
 const U32: std::ops::RangeInclusive<i64> = 0..=u32::MAX as i64;
@@ -68,8 +151,7 @@ pub(super) fn tls_version(value: &Value) -> Option<Problem> {
     text(value).or_else(|| {
         let given = value.as_text().unwrap_or_default();
         let is_known = known.contains(&plain(given).as_str());
-        (!is_known)
-            .then(|| Problem::UnknownWord { words: WORDS, nearest: schema::nearest(given, WORDS.iter().copied()) })
+        (!is_known).then(|| Problem::UnknownWord { words: WORDS, nearest: nearest(given, WORDS.iter().copied()) })
     })
 }
 
@@ -93,10 +175,41 @@ fn word(value: &Value, words: &'static [&'static str]) -> Option<Problem> {
     text(value).or_else(|| {
         let given = value.as_text().unwrap_or_default();
         let unknown = !words.contains(&given);
-        unknown.then(|| Problem::UnknownWord { words, nearest: schema::nearest(given, words.iter().copied()) })
+        unknown.then(|| Problem::UnknownWord { words, nearest: nearest(given, words.iter().copied()) })
     })
 }
 
 fn wrong(is_wrong: bool, wanted: &'static str) -> Option<Problem> {
     is_wrong.then_some(Problem::WrongType { wanted })
+}
+
+/// A certificate: the certificate daemon reads files only.
+pub(super) fn certificate(value: &Value) -> Option<Problem> {
+    check(value, Location::Certificate)
+}
+
+/// A private key: in a file or in a PKCS#11 token.
+pub(super) fn private_key(value: &Value) -> Option<Problem> {
+    check(value, Location::Key)
+}
+
+/// Anything with a scheme.
+pub(super) fn any_url(value: &Value) -> Option<Problem> {
+    check(value, Location::AnyUrl)
+}
+
+fn check(value: &Value, location: Location) -> Option<Problem> {
+    text(value).or_else(|| location.check(value.as_text()?))
+}
+
+/// The one of `known` that a misspelt name is nearest to, letter case and hyphens aside; none when all are far.
+pub(crate) fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let name = plain(name);
+    let far = 1 + name.len() / 5;
+    let distances = known.into_iter().map(|known| (strsim::osa_distance(&name, &plain(known)), known));
+    distances
+        .filter(|(distance, _)| *distance <= far.min(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, near)| near)
 }

@@ -1,7 +1,6 @@
 //! `config.yaml` of IoT Edge 1.1 (its template, and the daemon's settings).
 
-use super::types::{flag, number, text};
-use super::{Table, foreign, key, table};
+use super::types::{Table, flag, foreign, key, number, table, text};
 use crate::problem::Problem;
 use crate::tree::Value;
 

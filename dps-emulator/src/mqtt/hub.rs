@@ -1,15 +1,16 @@
 //! A hub, as far as a provisioned device needs one to show that it is there: sign-in, the twin, telemetry.
 //!
-//! It is no hub: nothing is kept, routed or sent to a device. It is told from the provisioning service by the user name,
-//! `{hub}/{deviceId}/?api-version=…` (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT protocol").
+//! It is no hub: nothing is kept, routed or sent to a device. It is told from the provisioning service by the user
+//! name, `{hub}/{deviceId}/?api-version=…` (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT
+//! protocol").
 
 use mqtt_protocol_core::mqtt::packet::v3_1_1;
 use serde_json::{Map, Value, json};
 
+use crate::activity::Exchange;
 use crate::encoding::percent_decode;
-use crate::exchanges::Exchange;
-use crate::now::Now;
 use crate::service::Service;
+use crate::time::Now;
 
 const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 const GET_TWIN: &str = "$iothub/twin/GET/?";
@@ -32,7 +33,7 @@ pub(super) enum Reply {
 
 impl HubClient {
     /// Who calls for a hub by its user name; `None` for who calls for the provisioning service.
-    pub(super) fn called_for(connect: &v3_1_1::Connect) -> Option<Self> {
+    pub(super) fn from_connect(connect: &v3_1_1::Connect) -> Option<Self> {
         let (names, _) = connect.user_name()?.split_once("/?api-version=")?;
         let (hub, device_id) =
             names.split_once('/').filter(|(hub, id)| !hub.is_empty() && !id.is_empty() && !id.contains('/'))?;
@@ -41,32 +42,32 @@ impl HubClient {
     }
 
     /// The name under which one connection at a time is open.
-    pub(super) fn seat(&self) -> String {
+    pub(super) fn connection_name(&self) -> String {
         format!("{}/{}", self.hub, self.device_id)
     }
 
     /// CONNECT: whether the device is let in.
-    pub(super) fn connects(&self, service: &mut Service, now: Now, client_id: &str) -> bool {
-        let let_in = client_id == self.device_id && self.is_let_in(service, now);
+    pub(super) fn handle_connect(&self, service: &mut Service, now: Now, client_id: &str) -> bool {
+        let accepted = client_id == self.device_id && self.is_authorized(service, now);
         service.exchanges.note(|| {
             let reason = "the hub has no such device, the device is disabled, or the credential is not valid";
-            let code = if let_in { 0 } else { 5 };
-            Exchange::new(client_id, "hub connect", code).because((!let_in).then(|| reason.into()))
+            let code = if accepted { 0 } else { 5 };
+            Exchange::new(client_id, "hub connect", code).because((!accepted).then(|| reason.into()))
         });
-        service.hubs.count(&self.hub, &self.device_id, |counters| match let_in {
+        service.hubs.count(&self.hub, &self.device_id, |counters| match accepted {
             true => counters.connects += 1,
             false => counters.refused += 1,
         });
-        let_in
+        accepted
     }
 
     /// Whether the hub has this device, enabled, and the token is good.
-    pub(super) fn is_let_in(&self, service: &Service, now: Now) -> bool {
+    pub(super) fn is_authorized(&self, service: &Service, now: Now) -> bool {
         let device = service.hubs.device(&self.hub, &self.device_id);
         device.is_some_and(|device| device.accepts_token(now, &self.token))
     }
 
-    pub(super) fn takes_filter(&self, filter: &str) -> bool {
+    pub(super) fn accepts_filter(&self, filter: &str) -> bool {
         filter == TWIN_REPLIES || self.topic_of_device(filter) == Some("messages/devicebound/#")
     }
 
@@ -79,7 +80,7 @@ impl HubClient {
     }
 
     /// `None` for a topic that ends the connection.
-    pub(super) fn publishes(&mut self, service: &mut Service, topic: &str, payload: &[u8]) -> Option<Reply> {
+    pub(super) fn handle_publish(&mut self, service: &mut Service, topic: &str, payload: &[u8]) -> Option<Reply> {
         let note = |service: &mut Service, call: &str, status| {
             service.exchanges.note(|| Exchange::new(&self.device_id, call, status));
         };

@@ -1,11 +1,465 @@
 //! The MQTT 3.1.1 shape of the service: bytes in, and what is to be done out. No socket and no clock.
 //!
-//! One session a connection, whatever carries its bytes. Packets are `mqtt-protocol-core`'s, another implementation than
-//! any client's; what a topic or a user name means is here.
+//! One session a connection, whatever carries its bytes. Packets are `mqtt-protocol-core`'s, another implementation
+//! than any client's; what a topic or a user name means is here.
 
 mod hub;
-mod session;
-mod topic;
-mod user_name;
+mod names;
 
-pub use session::{Effect, Session};
+use mqtt_protocol_core::mqtt::common::Cursor;
+use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
+use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Qos, v3_1_1};
+use mqtt_protocol_core::mqtt::result_code::{ConnectReturnCode, SubackReturnCode};
+use mqtt_protocol_core::mqtt::{Connection, Version, role};
+
+use crate::activity::{Exchange, RefusalReason};
+use crate::auth::{Caller, ConnectionAuth};
+use crate::device::Reply;
+use crate::encoding::is_api_version;
+use crate::fault::{At, Fault, Flood, TransportFault};
+use crate::ids::FoldedId;
+use crate::service::Service;
+use crate::time::Now;
+use crate::wire::{BODY_MAX, Protocol};
+use hub::HubClient;
+use names::{Call, REPLY_FILTER};
+
+/// No packet is larger, in bytes: the largest body, its topic, and some.
+const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
+/// Where the protocol level stands in the variable header of CONNECT (MQTT 3.1.1, section 3.1.2).
+const LEVEL_AT: usize = 6;
+
+/// What the front has to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Wait so many milliseconds before the next effect.
+    Pause(u64),
+    /// Send these bytes one at a time.
+    Trickle(Vec<u8>),
+    /// Send this again and again until the client closes the connection or a bound is reached, then close it.
+    Flood(Flood),
+    /// Close the connection.
+    Close,
+}
+
+/// One connection of one device.
+pub struct Session {
+    connection: Connection<role::Server>,
+    /// Who is there, once CONNECT was accepted.
+    device: Option<Device>,
+    /// The same, where it is a hub that was called for.
+    hub_client: Option<HubClient>,
+    /// At what quality replies were asked for, once they were.
+    granted: Option<Qos>,
+    keep_alive_s: u16,
+    answers_pings: bool,
+    auth: ConnectionAuth,
+    /// The first bytes, until they tell the protocol's version.
+    head: Option<Vec<u8>>,
+}
+
+struct Device {
+    id_scope: String,
+    registration_id: String,
+    api_version: String,
+    token: String,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// A connection on which nothing was said.
+    #[must_use]
+    pub fn new() -> Self {
+        let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
+        let connection = Connection::with_options(Version::V3_1_1, options);
+        Self {
+            connection,
+            device: None,
+            hub_client: None,
+            granted: None,
+            keep_alive_s: 0,
+            answers_pings: true,
+            auth: ConnectionAuth::default(),
+            head: Some(Vec::new()),
+        }
+    }
+
+    /// After how many milliseconds of silence the connection is given up: one and a half times the keep-alive (MQTT
+    /// 3.1.1, section 3.1.2.10). `None` while no keep-alive was asked for.
+    #[must_use]
+    pub fn silence_limit_ms(&self) -> Option<u64> {
+        (self.keep_alive_s > 0).then_some(u64::from(self.keep_alive_s) * 1500)
+    }
+
+    /// Whether CONNECT was accepted.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.device.is_some() || self.hub_client.is_some()
+    }
+
+    /// Whether the credential was verified, by a call that was accepted or a hub that was signed in to. Until then the
+    /// front must not keep the connection for long: CONNECT is accepted with any token of the right shape.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.auth.is_verified()
+    }
+
+    /// The name under which only one connection may be open, once CONNECT was accepted: the client id and the service
+    /// or hub that it is for.
+    #[must_use]
+    pub fn client(&self) -> Option<String> {
+        let device = self.device.as_ref().map(|device| device.registration_id.clone());
+        device.or_else(|| self.hub_client.as_ref().map(HubClient::connection_name))
+    }
+
+    /// Takes bytes as they arrive, whole packets or not.
+    pub fn receive(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
+        let Some(mut head) = self.head.take() else { return self.read(service, now, bytes) };
+        head.extend_from_slice(bytes);
+        match is_other_version(&head) {
+            Some(true) => {
+                vec![Effect::Send(connack(ConnectReturnCode::UnacceptableProtocolVersion)), Effect::Close]
+            }
+            Some(false) => self.read(service, now, &head),
+            None => {
+                self.head = Some(head);
+                Vec::new()
+            }
+        }
+    }
+
+    fn read(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut cursor = Cursor::new(bytes);
+        while (cursor.position() as usize) < bytes.len() {
+            for event in self.connection.recv(&mut cursor) {
+                match event {
+                    Event::NotifyPacketReceived(packet) => self.packet(service, now, &packet, &mut effects),
+                    Event::RequestSendPacket { packet, .. } => {
+                        effects.push(Effect::Send(packet.to_continuous_buffer()))
+                    }
+                    Event::RequestClose | Event::NotifyError(_) => effects.push(Effect::Close),
+                    _ => {}
+                }
+                if effects.contains(&Effect::Close) {
+                    return effects;
+                }
+            }
+        }
+        effects
+    }
+
+    fn packet(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
+        // A hub turns away who was deleted, disabled or moved, and whose token has expired.
+        if self.hub_client.as_ref().is_some_and(|client| !client.is_authorized(service, now)) {
+            return effects.push(Effect::Close);
+        }
+        match packet {
+            Packet::V3_1_1Connect(connect) => self.connect(service, now, connect, effects),
+            Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, subscribe, effects),
+            Packet::V3_1_1Publish(publish) => self.publish(service, now, publish, effects),
+            Packet::V3_1_1Pingreq(_) if self.answers_pings => self.send(v3_1_1::Pingresp::new().into(), effects),
+            Packet::V3_1_1Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, effects),
+            Packet::V3_1_1Disconnect(_) => effects.push(Effect::Close),
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, service: &mut Service, now: Now, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
+        if let Some(client) = HubClient::from_connect(connect) {
+            return self.connect_to_hub(service, now, connect, client, effects);
+        }
+        let registration = FoldedId::of(connect.client_id());
+        service.tally.arrived(At::Connect, &registration);
+        let refused = service.refusals.count();
+        let refusal = match self.admit(service, now, connect) {
+            Ok(fault) => match fault {
+                Some(Fault::RefuseConnect { code }) => Some(return_code(code)),
+                Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
+                Some(Fault::Silent) => return,
+                Some(Fault::NoPing) => {
+                    self.answers_pings = false;
+                    None
+                }
+                _ => None,
+            },
+            Err(code) => Some(code),
+        };
+        let code = refusal.unwrap_or(ConnectReturnCode::Accepted);
+        service.exchanges.note(|| {
+            let reason = service.refusals.reason_after(refused).map(|reason| reason.to_string());
+            Exchange::new(connect.client_id(), At::Connect.name(), u16::from(code as u8)).because(reason)
+        });
+        let Some(code) = refusal else { return self.accept(connect, effects) };
+        self.device = None;
+        service.tally.refused(401, Some(&registration));
+        effects.push(Effect::Send(connack(code)));
+        effects.push(Effect::Close);
+    }
+
+    fn accept(&mut self, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
+        self.keep_alive_s = connect.keep_alive();
+        let accepted = v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
+        match accepted.build() {
+            Ok(connack) => self.send(connack.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    fn connect_to_hub(
+        &mut self,
+        service: &mut Service,
+        now: Now,
+        connect: &v3_1_1::Connect,
+        client: HubClient,
+        effects: &mut Vec<Effect>,
+    ) {
+        if client.handle_connect(service, now, connect.client_id()) {
+            self.hub_client = Some(client);
+            self.auth.mark_verified();
+            return self.accept(connect, effects);
+        }
+        effects.push(Effect::Send(connack(ConnectReturnCode::NotAuthorized)));
+        effects.push(Effect::Close);
+    }
+
+    /// The shape of CONNECT, and what the service wants of it. Gives the fault that is planned for it.
+    fn admit(
+        &mut self,
+        service: &mut Service,
+        now: Now,
+        connect: &v3_1_1::Connect,
+    ) -> Result<Option<Fault>, ConnectReturnCode> {
+        let mut refuse = |reason, code| {
+            service.refusals.note(now, connect.client_id(), reason);
+            Err(code)
+        };
+        if connect.client_id().is_empty() {
+            return refuse(RefusalReason::ClientId, ConnectReturnCode::IdentifierRejected);
+        }
+        let Some(user) = connect.user_name().and_then(names::parse_user_name) else {
+            return refuse(RefusalReason::UserName, ConnectReturnCode::NotAuthorized);
+        };
+        if !is_api_version(user.api_version) {
+            return refuse(RefusalReason::ApiVersion, ConnectReturnCode::NotAuthorized);
+        }
+        let Some(password) = connect.password() else {
+            return refuse(RefusalReason::NoToken, ConnectReturnCode::BadUserNameOrPassword);
+        };
+        let Ok(token) = std::str::from_utf8(password) else {
+            return refuse(RefusalReason::Malformed, ConnectReturnCode::BadUserNameOrPassword);
+        };
+        if connect.client_id() != user.registration_id {
+            return refuse(RefusalReason::ClientId, ConnectReturnCode::NotAuthorized);
+        }
+        let device = Device {
+            id_scope: user.id_scope.into(),
+            registration_id: user.registration_id.into(),
+            api_version: user.api_version.into(),
+            token: token.into(),
+        };
+        service.check_connect(now, &device.caller()).map_err(return_code)?;
+        if service.options.strict_at_connect {
+            self.auth.mark_verified();
+        }
+        let fault = service.take_fault(At::Connect, &FoldedId::of(&device.registration_id));
+        self.device = Some(device);
+        Ok(fault)
+    }
+
+    fn subscribe(&mut self, service: &mut Service, subscribe: &v3_1_1::Subscribe, effects: &mut Vec<Effect>) {
+        let fault = match &self.device {
+            Some(device) => {
+                let registration = FoldedId::of(&device.registration_id);
+                service.tally.arrived(At::Subscribe, &registration);
+                service.take_fault(At::Subscribe, &registration)
+            }
+            None if self.hub_client.is_some() => None,
+            None => return effects.push(Effect::Close),
+        };
+        let is_taken = |filter: &str| match &self.hub_client {
+            Some(client) => client.accepts_filter(filter),
+            None => filter == REPLY_FILTER,
+        };
+        match fault {
+            Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
+            Some(Fault::Silent) => return,
+            _ => {}
+        }
+        let codes = subscribe.entries().iter().map(|entry| {
+            if !is_taken(entry.topic_filter()) || fault == Some(Fault::RefuseSubscribe) {
+                return SubackReturnCode::Failure;
+            }
+            match entry.sub_opts().qos() {
+                Qos::AtMostOnce => {
+                    self.granted = Some(Qos::AtMostOnce);
+                    SubackReturnCode::SuccessMaximumQos0
+                }
+                // Quality 2 is granted as 1.
+                _ => {
+                    self.granted = Some(Qos::AtLeastOnce);
+                    SubackReturnCode::SuccessMaximumQos1
+                }
+            }
+        });
+        let codes: Vec<SubackReturnCode> = codes.collect();
+        let client = self.client().unwrap_or_default();
+        service.exchanges.note(|| {
+            let refused = codes.contains(&SubackReturnCode::Failure);
+            let status = codes.first().map_or(0, |code| *code as u8);
+            let reason = refused.then(|| "another topic filter than the one for replies, or a fault".to_owned());
+            Exchange::new(&client, At::Subscribe.name(), u16::from(status)).because(reason)
+        });
+        let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes).build();
+        match suback {
+            Ok(suback) => self.send(suback.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    /// Some clients take leave of the topic before they disconnect.
+    fn unsubscribe(&mut self, unsubscribe: &v3_1_1::Unsubscribe, effects: &mut Vec<Effect>) {
+        if unsubscribe.entries().iter().any(|filter| filter.as_str() == REPLY_FILTER) {
+            self.granted = None;
+        }
+        match v3_1_1::Unsuback::builder().packet_id(unsubscribe.packet_id()).build() {
+            Ok(unsuback) => self.send(unsuback.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    fn publish(&mut self, service: &mut Service, now: Now, publish: &v3_1_1::Publish, effects: &mut Vec<Effect>) {
+        if !self.is_connected() || publish.retain() || publish.qos() == Qos::ExactlyOnce {
+            return effects.push(Effect::Close);
+        }
+        // Acknowledged here and not by the library, which panics over an identifier of 0.
+        if let Some(id) = publish.packet_id() {
+            match v3_1_1::Puback::builder().packet_id(id).build() {
+                Ok(puback) => self.send(puback.into(), effects),
+                Err(_) => return effects.push(Effect::Close),
+            }
+        }
+        if let Some(client) = &mut self.hub_client {
+            return match client.handle_publish(service, publish.topic_name(), publish.payload().as_slice()) {
+                Some(hub::Reply::Nothing) => {}
+                Some(hub::Reply::Twin { topic, payload }) => self.send_publish(topic, payload, effects),
+                None => effects.push(Effect::Close),
+            };
+        }
+        let (Some(device), Some((call, request_id))) = (&self.device, names::parse_topic(publish.topic_name())) else {
+            return effects.push(Effect::Close);
+        };
+        let reply = match call {
+            Call::Register => service.register(now, &device.caller(), publish.payload().as_slice()),
+            Call::Status { operation_id } => service.operation_status(now, &device.caller(), operation_id),
+        };
+        self.reply(&reply, request_id, effects);
+        self.auth.record_reply(reply.status);
+        if self.auth.has_too_many_refusals() {
+            effects.push(Effect::Close);
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply, request_id: &str, effects: &mut Vec<Effect>) {
+        match reply.fault {
+            Some(TransportFault::DropBefore | TransportFault::DropAfter) => return effects.push(Effect::Close),
+            Some(TransportFault::Silent) => return,
+            // A CONNECT is nothing that a server sends.
+            Some(TransportFault::Noise) => return effects.push(Effect::Send(vec![0x10, 3, 0xff, 0xff, 0xff])),
+            Some(TransportFault::Delay { ms }) => effects.push(Effect::Pause(ms)),
+            Some(TransportFault::Flood { of, answered: false }) if !of.is_http() => {
+                return effects.push(Effect::Flood(of));
+            }
+            _ => {}
+        }
+        let wrong = reply.fault == Some(TransportFault::WrongRequestId);
+        let request_id = if wrong { format!("{request_id}0") } else { request_id.to_owned() };
+        let topic = names::reply_topic(reply.status, &request_id, reply.retry_after);
+        let before = effects.len();
+        self.send_publish(topic, reply.body.clone(), effects);
+        if reply.fault == Some(TransportFault::SlowBytes) {
+            for effect in &mut effects[before..] {
+                if let Effect::Send(bytes) = effect {
+                    *effect = Effect::Trickle(std::mem::take(bytes));
+                }
+            }
+        }
+        if let Some(TransportFault::Flood { of, answered: true }) = reply.fault {
+            effects.push(Effect::Flood(of));
+        }
+    }
+
+    /// Who did not subscribe hears nothing.
+    fn send_publish(&mut self, topic: String, payload: Vec<u8>, effects: &mut Vec<Effect>) {
+        let Some(granted) = self.granted else { return };
+        let mut publish = v3_1_1::Publish::builder().qos(granted).payload(payload);
+        if granted != Qos::AtMostOnce {
+            let Ok(id) = self.connection.acquire_packet_id() else { return effects.push(Effect::Close) };
+            publish = publish.packet_id(id);
+        }
+        match publish.topic_name(topic).and_then(|publish| publish.build()) {
+            Ok(publish) => self.send(publish.into(), effects),
+            Err(_) => effects.push(Effect::Close),
+        }
+    }
+
+    fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) {
+        for event in self.connection.send(packet) {
+            match event {
+                Event::RequestSendPacket { packet, .. } => effects.push(Effect::Send(packet.to_continuous_buffer())),
+                Event::RequestClose | Event::NotifyError(_) => effects.push(Effect::Close),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Device {
+    fn caller(&self) -> Caller<'_> {
+        Caller {
+            id_scope: &self.id_scope,
+            registration_id: &self.registration_id,
+            token: Some(&self.token),
+            api_version: &self.api_version,
+            protocol: Protocol::Mqtt,
+        }
+    }
+}
+
+/// Whether a connection begins with a CONNECT of another version than 3.1.1; `None` while too little of it is there.
+fn is_other_version(bytes: &[u8]) -> Option<bool> {
+    let (first, rest) = bytes.split_first()?;
+    let length_more = rest.iter().take(4).take_while(|byte| **byte & 0x80 != 0).count();
+    if *first != 0x10 || length_more == 4 {
+        return Some(false);
+    }
+    let (length, body) = rest.split_at_checked(length_more + 1)?;
+    let length = length.iter().rev().fold(0_usize, |length, byte| length << 7 | usize::from(byte & 0x7f));
+    if length <= LEVEL_AT {
+        return Some(false);
+    }
+    body.get(LEVEL_AT).map(|level| *level != 4)
+}
+
+/// A refusal's bytes: fixed header, session-present 0, code (MQTT 3.1.1, section 3.2).
+fn connack(code: ConnectReturnCode) -> Vec<u8> {
+    vec![0x20, 2, 0, code as u8]
+}
+
+fn return_code(code: u8) -> ConnectReturnCode {
+    match code {
+        1 => ConnectReturnCode::UnacceptableProtocolVersion,
+        2 => ConnectReturnCode::IdentifierRejected,
+        3 => ConnectReturnCode::ServerUnavailable,
+        4 => ConnectReturnCode::BadUserNameOrPassword,
+        _ => ConnectReturnCode::NotAuthorized,
+    }
+}

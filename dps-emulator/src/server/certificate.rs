@@ -1,22 +1,25 @@
-//! A CA of our own and the server's certificates under it. Short-lived, so that one left in a trust store soon is nothing.
+//! A CA of our own and the server's certificates under it. Short-lived, so that one left in a trust store soon is
+//! nothing.
 //!
 //! The CA's dates follow the machine's clock. A server's certificate is valid by the machine's and by the service's: a
 //! skewed service must still be reachable.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType, date_time_ymd,
 };
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::error::StartError;
+use super::options::StartError;
 
 const DAY_S: u64 = 86_400;
 const AUTHORITY_DAYS: u64 = 90;
@@ -97,7 +100,7 @@ impl Authority {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        CertifiedKey::from_der(vec![certificate.der().clone()], private, &super::provider()).map_err(failed)
+        CertifiedKey::from_der(vec![certificate.der().clone()], private, &provider()).map_err(failed)
     }
 }
 
@@ -135,4 +138,13 @@ fn set_validity(params: &mut CertificateParams, now_s: u64, end_s: u64) {
 
 pub(super) fn failed(error: impl std::fmt::Display) -> StartError {
     StartError::Certificate(error.to_string())
+}
+
+/// The provider of TLS: aws-lc-rs where both are compiled in. Never installed process-wide.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    #[cfg(feature = "aws-lc-rs")]
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    let provider = rustls::crypto::ring::default_provider();
+    Arc::new(provider)
 }

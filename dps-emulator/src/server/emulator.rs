@@ -8,17 +8,15 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Authority;
-use super::clock::{Clock, machine_unix_ms};
-use super::doors::Doors;
-use super::error::{StartError, StateError};
-use super::options::EmulatorOptions;
-use super::saver::{Saver, SaverTask};
-use super::state::State;
-use super::{Shared, listener, tls};
-use crate::counters::Refusal;
-use crate::now::Now;
+use super::listener::{self, BoundPorts};
+use super::options::{EmulatorOptions, StartError, StateError};
+use super::shared::{Clock, Shared, machine_unix_ms};
+use super::state::{Saver, SaverTask, State};
+use super::tls;
+use crate::activity::Refusal;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
+use crate::time::Now;
 
 /// A provisioning service that listens on HTTPS, and on MQTT where it is told to, until it is shut down or dropped.
 pub struct Emulator {
@@ -58,8 +56,8 @@ impl Emulator {
         })
         .await?;
         let ca_pem = authority.pem().to_owned();
-        let doors = Doors::open(&options).await?;
-        let (port, service_options) = (doors.https.port(), options.clone());
+        let ports = BoundPorts::open(&options).await?;
+        let (port, service_options) = (ports.https.port(), options.clone());
         let (service, state) = on_files(move || {
             make_service(&service_options, seed, port, state.as_ref()).map(|service| (service, state))
         })
@@ -69,18 +67,21 @@ impl Emulator {
         let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
         let (stop, stopped) = watch::channel(false);
         let tls = TlsAcceptor::from(Arc::new(tls::server_config(authority, certificate_names(&options), &shared)?));
-        let listen = |(socket, front)| {
-            tokio::spawn(listener::run(socket, tls.clone(), front, Arc::clone(&shared), stopped.clone()))
+        let listen = |(socket, protocol)| {
+            tokio::spawn(listener::run(socket, tls.clone(), protocol, Arc::clone(&shared), stopped.clone()))
         };
         Ok(Self {
-            saver: saver_task.map(|task: SaverTask| task.spawn(Arc::downgrade(&shared))),
-            listeners: doors.sockets.into_iter().map(listen).collect(),
+            saver: saver_task.map(|task: SaverTask| {
+                let shared = Arc::downgrade(&shared);
+                task.spawn(move || shared.upgrade().map(|shared| shared.service().snapshot()))
+            }),
+            listeners: ports.sockets.into_iter().map(listen).collect(),
             host: host_of(&options),
             id_scope,
             ca_pem,
-            https: doors.https,
-            mqtt: doors.mqtt,
-            wss: doors.wss,
+            https: ports.https,
+            mqtt: ports.mqtt,
+            wss: ports.wss,
             shared,
             stop,
         })
@@ -229,7 +230,7 @@ impl std::fmt::Debug for Emulator {
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
-    super::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
+    super::certificate::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
     Ok(bytes)
 }
 

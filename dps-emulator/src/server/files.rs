@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::error::StateError;
+use super::options::StateError;
 
 /// The end of the name of an unfinished file.
 const UNFINISHED: &str = ".new";

@@ -1,16 +1,66 @@
-//! Accepts connections, no more at a time than a bound, and winds them down when told to stop.
+//! The ports that an emulator listens on, and each connection from accept to the end of its TLS handshake. Where a port
+//! is shared, the first line of the request decides what is spoken.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use super::Shared;
-use super::connection::{self, Front};
-use super::places::Places;
+use super::io::PrefixedStream;
+use super::limits::{ConnectionLimiter, PermitHandle};
+use super::options::{EmulatorOptions, StartError};
+use super::shared::Shared;
+use super::{https, mqtt};
+
+/// Sockets that are bound and not yet listened to.
+pub(super) struct BoundPorts {
+    pub(super) sockets: Vec<(TcpListener, PortProtocol)>,
+    pub(super) https: SocketAddr,
+    pub(super) mqtt: Option<SocketAddr>,
+    pub(super) wss: Option<SocketAddr>,
+}
+
+impl BoundPorts {
+    /// Binds all of them, or none.
+    pub(super) async fn open(options: &EmulatorOptions) -> Result<Self, StartError> {
+        let shared = options.https_port != 0 && options.wss_port == Some(options.https_port);
+        let protocol = if shared { PortProtocol::HttpsAndWebSocket } else { PortProtocol::Https };
+        let (socket, https) = bind(options, options.https_port).await?;
+        let mut ports = Self { sockets: vec![(socket, protocol)], https, mqtt: None, wss: shared.then_some(https) };
+        if let Some(port) = options.mqtt_port {
+            ports.mqtt = Some(ports.add(options, port, PortProtocol::Mqtt).await?);
+        }
+        if let Some(port) = options.wss_port.filter(|_| !shared) {
+            ports.wss = Some(ports.add(options, port, PortProtocol::WebSocket).await?);
+        }
+        Ok(ports)
+    }
+
+    async fn add(
+        &mut self,
+        options: &EmulatorOptions,
+        port: u16,
+        protocol: PortProtocol,
+    ) -> Result<SocketAddr, StartError> {
+        let (socket, address) = bind(options, port).await?;
+        self.sockets.push((socket, protocol));
+        Ok(address)
+    }
+}
+
+async fn bind(options: &EmulatorOptions, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = SocketAddr::new(options.listen, port);
+    let failed = |source| StartError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
+}
 
 /// How long requests that are being answered get to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -20,7 +70,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) async fn run(
     listener: TcpListener,
     tls: TlsAcceptor,
-    front: Front,
+    protocol: PortProtocol,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
@@ -28,7 +78,7 @@ pub(super) async fn run(
     let mut stopped = stop.clone();
     tokio::select! {
         _ = stopped.wait_for(|stop| *stop) => {}
-        () = accept(&listener, &tls, front, &shared, &stop, &mut connections) => {}
+        () = accept(&listener, &tls, protocol, &shared, &stop, &mut connections) => {}
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
@@ -40,12 +90,12 @@ pub(super) async fn run(
 async fn accept(
     listener: &TcpListener,
     tls: &TlsAcceptor,
-    front: Front,
+    protocol: PortProtocol,
     shared: &Arc<Shared>,
     stop: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
 ) {
-    let places = Arc::new(Places::default());
+    let limiter = Arc::new(ConnectionLimiter::default());
     loop {
         let tcp = match listener.accept().await {
             Ok((tcp, _)) => tcp,
@@ -55,10 +105,89 @@ async fn accept(
                 continue;
             }
         };
-        // While no place is free, later connections wait in the listen queue.
-        let place = places.take().await;
-        let served = connection::serve(tcp, tls.clone(), front, Arc::clone(shared), place.proof(), stop.clone());
-        connections.spawn(place.hold(served));
+        // While no permit is free, later connections wait in the listen queue.
+        let permit = limiter.take().await;
+        let served = serve(tcp, tls.clone(), protocol, Arc::clone(shared), permit.handle(), stop.clone());
+        connections.spawn(permit.hold(served));
         while connections.try_join_next().is_some() {}
+    }
+}
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// No first line that tells what is spoken is longer, in bytes.
+const FIRST_LINE_MAX: usize = 4096;
+/// Where clients open a WebSocket: the documented path, and the root, which some of them use.
+const WEBSOCKET_TARGETS: [&str; 2] = ["/$iothub/websocket", "/"];
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PortProtocol {
+    Https,
+    Mqtt,
+    WebSocket,
+    HttpsAndWebSocket,
+}
+
+async fn serve(
+    tcp: TcpStream,
+    tls: TlsAcceptor,
+    protocol: PortProtocol,
+    shared: Arc<Shared>,
+    handle: PermitHandle,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Small replies should not wait for an acknowledgement; a socket that refuses this still works.
+    let _ = tcp.set_nodelay(true);
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp));
+    let stream = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return,
+        done = handshake => match done {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "no TLS session"),
+            Err(_) => return tracing::debug!("no TLS session in time"),
+        },
+    };
+    match protocol {
+        PortProtocol::Https => https::serve(stream, shared, handle, stop).await,
+        PortProtocol::Mqtt => mqtt::serve_tls(stream, shared, handle, stop).await,
+        PortProtocol::WebSocket | PortProtocol::HttpsAndWebSocket => {
+            let Ok(Some(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, first_line(stream)).await else {
+                return tracing::debug!("no request");
+            };
+            if asks_for_websocket(stream.prefix()) {
+                mqtt::serve_websocket(stream, shared, handle, stop).await;
+            } else if protocol == PortProtocol::HttpsAndWebSocket {
+                https::serve(stream, shared, handle, stop).await;
+            } else {
+                refuse(stream).await;
+            }
+        }
+    }
+}
+
+/// Reads up to the end of the first line, and gives it back to whoever reads next.
+async fn first_line(mut stream: TlsStream<TcpStream>) -> Option<PrefixedStream<TlsStream<TcpStream>>> {
+    let mut read = Vec::with_capacity(FIRST_LINE_MAX);
+    while !read.contains(&b'\n') {
+        if read.len() >= FIRST_LINE_MAX || stream.read_buf(&mut read).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(PrefixedStream::new(read, stream))
+}
+
+fn asks_for_websocket(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let target = (words.next() == Some("GET")).then(|| words.next()).flatten();
+    // Some clients add a query.
+    target.and_then(|target| target.split('?').next()).is_some_and(|path| WEBSOCKET_TARGETS.contains(&path))
+}
+
+async fn refuse(mut stream: PrefixedStream<TlsStream<TcpStream>>) {
+    let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    if stream.write_all(answer).await.is_ok() {
+        let _ = stream.shutdown().await;
     }
 }

@@ -1,17 +1,23 @@
-//! What a state folder keeps, file by file: `ca.json` and `ca.pem`, `policy.json`, `enrollments.json`.
+//! What a state directory keeps, file by file (`ca.json` and `ca.pem`, `policy.json`, `enrollments.json`), and the task
+//! that saves enrollments as they change, many changes in one write where they come fast.
 //!
-//! A file that is there and cannot be understood stops the start: nothing is replaced that an owner may want back.
+//! An admin call is answered only after its change is on disk. A file that exists and cannot be understood stops the
+//! start: nothing is replaced that an owner may want back.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::certificate::Authority;
-use super::error::{StartError, StateError};
 use super::files::Folder;
-use crate::keys::SymmetricKey;
+use super::options::{StartError, StateError};
+use crate::credentials::SymmetricKey;
 use crate::options::POLICY_NAME;
 use crate::service::Snapshot;
 
@@ -82,7 +88,7 @@ impl State {
         }
     }
 
-    pub(super) fn enrollments_path(&self) -> PathBuf {
+    fn enrollments_path(&self) -> PathBuf {
         self.0.path(ENROLLMENTS)
     }
 
@@ -91,7 +97,7 @@ impl State {
         self.damaged(ENROLLMENTS, what.into())
     }
 
-    pub(super) fn keep_enrollments(&self, snapshot: Snapshot) -> Result<(), StateError> {
+    fn keep_enrollments(&self, snapshot: Snapshot) -> Result<(), StateError> {
         self.write(ENROLLMENTS, &Enrollments { format: FORMAT, snapshot })
     }
 
@@ -107,5 +113,83 @@ impl State {
 
     fn damaged(&self, name: &str, what: impl Into<String>) -> StateError {
         StateError::Damaged { path: self.0.path(name), what: what.into() }
+    }
+}
+
+/// Up to which request was written, and whether that went well.
+#[derive(Clone, Default)]
+struct Saved {
+    request: u64,
+    error: Option<Arc<StateError>>,
+}
+
+pub(super) struct Saver {
+    path: PathBuf,
+    requests: watch::Sender<u64>,
+    saved: watch::Receiver<Saved>,
+}
+
+impl Saver {
+    /// The saver, and what has to run beside it once the service is shared.
+    pub(super) fn new(state: State) -> (Self, SaverTask) {
+        let (requests, requests_here) = watch::channel(0);
+        let (saved_here, saved) = watch::channel(Saved::default());
+        let saver = Self { path: state.enrollments_path(), requests, saved };
+        (saver, SaverTask { state: Arc::new(state), requests: requests_here, saved: saved_here })
+    }
+
+    /// Asks for the service to be written as it is now or later, without waiting; gives the number of the request.
+    pub(super) fn request(&self) -> u64 {
+        let mut number = 0;
+        self.requests.send_modify(|requests| {
+            *requests += 1;
+            number = *requests;
+        });
+        number
+    }
+
+    /// The same, and waits until it is on disk.
+    pub(super) async fn save(&self) -> Result<(), Arc<StateError>> {
+        let request = self.request();
+        let mut saved = self.saved.clone();
+        match saved.wait_for(|saved| saved.request >= request).await {
+            Ok(saved) => saved.error.clone().map_or(Ok(()), Err),
+            Err(_) => {
+                let source = io::Error::other("nothing is kept any more: the emulator is ending");
+                Err(Arc::new(StateError::Write { path: self.path.clone(), source }))
+            }
+        }
+    }
+}
+
+pub(super) struct SaverTask {
+    state: Arc<State>,
+    requests: watch::Receiver<u64>,
+    saved: watch::Sender<Saved>,
+}
+
+impl SaverTask {
+    /// Writes what `snapshot` returns whenever it is asked for, until that is `None`.
+    pub(super) fn spawn(self, snapshot: impl Fn() -> Option<Snapshot> + Send + Sync + 'static) -> JoinHandle<()> {
+        tokio::spawn(self.run(snapshot))
+    }
+
+    async fn run(mut self, snapshot: impl Fn() -> Option<Snapshot>) {
+        while self.requests.changed().await.is_ok() {
+            // Seen before the state is read: a later change belongs to a later request.
+            let request = *self.requests.borrow_and_update();
+            let Some(snapshot) = snapshot() else { return };
+            let state = Arc::clone(&self.state);
+            let written = tokio::task::spawn_blocking(move || state.keep_enrollments(snapshot)).await;
+            let error = match written {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "enrollments were not kept");
+                    Some(Arc::new(error))
+                }
+                Err(_) => return,
+            };
+            self.saved.send_replace(Saved { request, error });
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Shared;
-use super::clock::Clock;
+use super::shared::{Clock, Shared};
+use crate::credentials::SymmetricKey;
 use crate::encoding::encode_base64;
-use crate::{IndividualEnrollment, Service, ServiceOptions, SymmetricKey};
+use crate::enrollment::IndividualEnrollment;
+use crate::options::ServiceOptions;
+use crate::service::Service;
 
 /// A service with one enrollment, `dev-01`.
 pub(super) fn shared() -> Arc<Shared> {

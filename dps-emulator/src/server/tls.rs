@@ -1,10 +1,11 @@
-//! TLS of every front: one certificate, for the emulator's own names and for those of the hubs it answers for.
+//! TLS of every protocol: one certificate, for the emulator's own names and for those of the hubs it answers for.
 //!
-//! The certificate is made anew ten days before it ends, by the service's clock or the machine's, so that an emulator can
-//! run for as long as its CA is valid.
+//! The certificate is made anew ten days before it ends, by the service's clock or the machine's, so that an emulator
+//! can run for as long as its CA is valid.
 //!
-//! A hub can be linked while clients are served. Its name comes into the certificate when a client first asks for it; none
-//! is taken out again, for a device stays in its hub when that is unlinked. Names that are no hub's change nothing.
+//! A hub can be linked while clients are served. Its name comes into the certificate when a client first asks for it;
+//! none is taken out again, for a device stays in its hub when that is unlinked. Names that are no hub's change
+//! nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,10 +13,9 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::Shared;
-use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed};
-use super::clock::machine_unix_ms;
-use super::error::StartError;
+use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed, provider};
+use super::options::StartError;
+use super::shared::{Shared, machine_unix_ms};
 
 /// How many names the certificate may bear; it is sent with every handshake.
 const NAMES_MAX: usize = 200;
@@ -26,7 +26,7 @@ pub(super) fn server_config(
     names: Vec<String>,
     shared: &Arc<Shared>,
 ) -> Result<ServerConfig, StartError> {
-    let builder = ServerConfig::builder_with_provider(super::provider());
+    let builder = ServerConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions().map_err(failed)?.with_no_client_auth();
     let mut config = builder.with_cert_resolver(Arc::new(Names::new(authority, names, Arc::clone(shared))?));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -120,9 +120,10 @@ fn contains(names: &[String], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::clock::Clock;
+    use super::super::shared::Clock;
     use super::*;
-    use crate::{Service, ServiceOptions};
+    use crate::options::ServiceOptions;
+    use crate::service::Service;
 
     const DAY_MS: i64 = 86_400_000;
 

@@ -363,9 +363,9 @@ fn polls_without_an_accepted_call_are_limited() {
 
     // Once a call was accepted, the rate alone limits polls.
     let mut device = Device::ready(ServiceOptions::new(), 0);
-    assert!(!device.session.has_proved());
+    assert!(!device.session.is_verified());
     device.says(&publish(0x30, &format!("{REGISTER}1"), b""));
-    assert!(device.session.has_proved());
+    assert!(device.session.is_verified());
     for _ in 0..20 {
         device.world.wait(10_000);
         assert!(!device.says(&publish(0x30, poll, b"")).contains(&Effect::Close));

@@ -1,0 +1,320 @@
+//! What the service has seen: counters per registration, the latest refused credentials, and the exchanges for the log.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+use crate::fault::{At, RetryAfter};
+use crate::ids::{self, FoldedId};
+use crate::time::{Now, iso_8601};
+
+/// How many refusals are remembered.
+const REFUSALS_MAX: usize = 100;
+/// How many registration ids are counted apart; anybody can send any number of them.
+const COUNTED_APART_MAX: usize = 100_000;
+
+/// Requests since the service began, or since the last [`reset`](crate::service::Service::reset_counters).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Counters {
+    /// Registers that arrived, whatever became of them.
+    pub registers: u64,
+    /// Polls that arrived.
+    pub polls: u64,
+    /// Lookups that arrived.
+    pub lookups: u64,
+    /// MQTT connections that said CONNECT.
+    pub connects: u64,
+    /// SUBSCRIBEs that arrived.
+    pub subscribes: u64,
+    /// Admin calls that arrived.
+    pub admin: u64,
+    /// Requests refused with 4xx, those below included.
+    pub rejected: u64,
+    /// Requests refused with 401.
+    pub unauthorized: u64,
+    /// Requests refused with 429, by rate or on command.
+    pub throttled: u64,
+    /// Registers refused with 409.
+    pub conflicts: u64,
+    /// Requests answered with 5xx.
+    pub server_errors: u64,
+    /// Faults that were met.
+    pub faults: u64,
+}
+
+impl Counters {
+    fn arrived(&mut self, at: At) {
+        match at {
+            At::Register => self.registers += 1,
+            At::Poll => self.polls += 1,
+            At::Lookup => self.lookups += 1,
+            At::Connect => self.connects += 1,
+            At::Subscribe => self.subscribes += 1,
+            At::Any => {}
+        }
+    }
+
+    fn refused(&mut self, status: u16) {
+        match status {
+            500.. => self.server_errors += 1,
+            401 => self.unauthorized += 1,
+            409 => self.conflicts += 1,
+            429 => self.throttled += 1,
+            _ => {}
+        }
+        self.rejected += u64::from((400..500).contains(&status));
+    }
+}
+
+/// The counters of the service and of each registration id that was seen.
+#[derive(Default)]
+pub(crate) struct Tally {
+    overall: Counters,
+    apart: BTreeMap<FoldedId, Counters>,
+}
+
+impl Tally {
+    pub(crate) fn overall(&self) -> Counters {
+        self.overall
+    }
+
+    pub(crate) fn of(&self, registration: &FoldedId) -> Counters {
+        self.apart.get(registration).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn arrived(&mut self, at: At, registration: &FoldedId) {
+        self.count(Some(registration), |counters| counters.arrived(at));
+    }
+
+    pub(crate) fn admin_call(&mut self) {
+        self.overall.admin += 1;
+    }
+
+    pub(crate) fn met_fault(&mut self, registration: &FoldedId) {
+        self.count(Some(registration), |counters| counters.faults += 1);
+    }
+
+    /// A request refused with this status; whose, where that is known.
+    pub(crate) fn refused(&mut self, status: u16, registration: Option<&FoldedId>) {
+        self.count(registration, |counters| counters.refused(status));
+    }
+
+    fn count(&mut self, registration: Option<&FoldedId>, count: impl Fn(&mut Counters)) {
+        count(&mut self.overall);
+        let Some(registration) = registration.filter(|id| ids::check(id.as_str()).is_ok()) else { return };
+        if let Some(apart) = self.apart.get_mut(registration) {
+            count(apart);
+        } else if self.apart.len() < COUNTED_APART_MAX {
+            count(self.apart.entry(registration.clone()).or_default());
+        }
+    }
+}
+
+/// Why a credential was refused: what the service never tells the one who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusalReason {
+    /// No credential was sent. A device with a client certificate or a TPM sends none.
+    #[error("no token: not modelled (only SAS tokens are; a client certificate or a TPM is not looked at)")]
+    NoToken,
+    /// What was sent is no SAS token.
+    #[error("the credential is not a SAS token")]
+    Malformed,
+    /// The path names another id scope.
+    #[error("the id scope is not this service's")]
+    WrongIdScope,
+    /// The token is for another resource than the path.
+    #[error("the token is for another resource")]
+    WrongResource,
+    /// `skn` is there and is not the name that it must be.
+    #[error("the token's key name (skn) is not the expected one")]
+    WrongKeyName,
+    /// Neither an individual enrollment of this id nor any group.
+    #[error("no enrollment has this registration id, and there is no enrollment group")]
+    UnknownRegistration,
+    /// No key of the enrollment, or of any group, gives this signature.
+    #[error("the signature does not come from a key of the enrollment or of any group")]
+    BadSignature,
+    /// Signed with the group key itself, where the device's derived key belongs.
+    #[error("signed with the group key itself instead of the key derived from it for this device")]
+    GroupKeyUsed,
+    /// MQTT: the user name is not `{idScope}/registrations/{registrationId}/api-version={version}`.
+    #[error("the MQTT user name is missing or malformed")]
+    UserName,
+    /// MQTT: the user name has no api-version of the form `YYYY-MM-DD`, with or without `-preview`.
+    #[error("the api-version in the MQTT user name is missing or malformed")]
+    ApiVersion,
+    /// MQTT: the client id is not the registration id of the user name.
+    #[error("the MQTT client id is not the registration id of the user name")]
+    ClientId,
+    /// Expired on the service's clock.
+    #[error("the token expired {for_ms} ms ago by the service's clock")]
+    Expired {
+        /// How long ago, in milliseconds.
+        for_ms: u64,
+    },
+}
+
+impl RefusalReason {
+    /// The reason in a word, such as `bad-signature`, for programs in other languages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoToken => "no-token",
+            Self::Malformed => "malformed",
+            Self::WrongIdScope => "wrong-id-scope",
+            Self::WrongResource => "wrong-resource",
+            Self::WrongKeyName => "wrong-key-name",
+            Self::UnknownRegistration => "unknown-registration",
+            Self::BadSignature => "bad-signature",
+            Self::GroupKeyUsed => "group-key-used",
+            Self::UserName => "user-name",
+            Self::ApiVersion => "api-version",
+            Self::ClientId => "client-id",
+            Self::Expired { .. } => "expired",
+        }
+    }
+}
+
+/// One refused credential. Holds nothing of the credential itself.
+///
+/// As JSON: `{"number":1,"timestampUtc":"…","registrationId":"dev-01","reason":"bad-signature","message":"…"}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Counts the refusals since the service began, from 1.
+    pub number: u64,
+    /// When, in milliseconds since 1970 by the service's clock.
+    pub unix_ms: u64,
+    /// The registration id as it was sent; empty for an admin call.
+    pub registration_id: String,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut refusal = serializer.serialize_struct("Refusal", 5)?;
+        refusal.serialize_field("number", &self.number)?;
+        refusal.serialize_field("timestampUtc", &iso_8601(self.unix_ms))?;
+        refusal.serialize_field("registrationId", &self.registration_id)?;
+        refusal.serialize_field("reason", self.reason.name())?;
+        refusal.serialize_field("message", &self.reason.to_string())?;
+        refusal.end()
+    }
+}
+
+/// The latest refusals, oldest first, and how many there were.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    latest: VecDeque<Refusal>,
+    count: u64,
+}
+
+impl Refusals {
+    pub(crate) fn note(&mut self, now: Now, registration_id: &str, reason: RefusalReason) {
+        if self.latest.len() == REFUSALS_MAX {
+            self.latest.pop_front();
+        }
+        self.count += 1;
+        let registration_id = registration_id.chars().take(128).collect();
+        self.latest.push_back(Refusal { number: self.count, unix_ms: now.unix_ms, registration_id, reason });
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Refusal> {
+        self.latest.iter()
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Why the latest credential was refused, if that was after the first `count`.
+    pub(crate) fn reason_after(&self, count: u64) -> Option<RefusalReason> {
+        self.latest.back().filter(|refusal| refusal.number > count).map(|refusal| refusal.reason)
+    }
+}
+
+/// How many exchanges wait to be collected; later ones are dropped.
+const WAITING_MAX: usize = 1000;
+
+/// One call and its answer. Holds nothing of a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    /// The registration or device id as it was sent; empty where the call is not a device's.
+    pub(crate) device: String,
+    /// `register`, `poll`, `connect` and so on, or the method and path of another HTTP request.
+    pub(crate) call: String,
+    /// The status; for `connect` the CONNACK code, 0 where nothing was sent.
+    pub(crate) status: u16,
+    /// The six-digit code of an error.
+    pub(crate) code: Option<u32>,
+    /// The wait that the client was told.
+    pub(crate) wait: Option<RetryAfter>,
+    /// Why the call was refused.
+    pub(crate) reason: Option<String>,
+}
+
+impl Exchange {
+    pub(crate) fn new(device: &str, call: impl Into<String>, status: u16) -> Self {
+        let device = device.chars().take(128).collect();
+        Self { device, call: call.into(), status, code: None, wait: None, reason: None }
+    }
+
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn because(mut self, reason: Option<String>) -> Self {
+        self.reason = reason;
+        self
+    }
+}
+
+/// The exchanges that were not collected yet, once collecting is on.
+#[derive(Default)]
+pub(crate) struct Exchanges {
+    waiting: Option<Vec<Exchange>>,
+    count: u64,
+}
+
+impl Exchanges {
+    #[cfg(feature = "server")]
+    pub(crate) fn collect(&mut self) {
+        self.waiting.get_or_insert_default();
+    }
+
+    pub(crate) fn note(&mut self, exchange: impl FnOnce() -> Exchange) {
+        self.count += 1;
+        if let Some(waiting) = self.waiting.as_mut().filter(|waiting| waiting.len() < WAITING_MAX) {
+            waiting.push(exchange());
+        }
+    }
+
+    /// How many were noted, collected or not.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn take(&mut self) -> Vec<Exchange> {
+        self.waiting.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_take_up_a_bounded_memory() {
+        let mut tally = Tally::default();
+        tally.arrived(At::Register, &FoldedId::of("no id: a blank"));
+        for number in 0..=COUNTED_APART_MAX {
+            tally.arrived(At::Register, &FoldedId::of(&format!("dev-{number}")));
+        }
+        tally.arrived(At::Poll, &FoldedId::of("DEV-0"));
+        assert_eq!((tally.apart.len(), tally.overall().registers), (COUNTED_APART_MAX, COUNTED_APART_MAX as u64 + 2));
+        assert_eq!((tally.of(&FoldedId::of("dev-0")).registers, tally.of(&FoldedId::of("dev-0")).polls), (1, 1));
+    }
+}

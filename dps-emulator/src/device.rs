@@ -1,0 +1,308 @@
+//! The device API, independent of any protocol: register, operation status, lookup. Faults come first, then the
+//! credential, then the rate limit, then the work.
+//!
+//! A listener parses its own frames, names the caller, and turns the [`Reply`] into frames again.
+
+use serde_json::{Map, Value};
+
+use crate::activity::Exchange;
+use crate::auth::{Caller, Expiry};
+use crate::fault::{At, Fault, RetryAfter, TransportFault};
+use crate::ids::{self, FoldedId};
+use crate::registrations::{Assigning, Record, Source};
+use crate::service::Service;
+use crate::time::Now;
+use crate::wire::{
+    CONCURRENT, CSR_NOT_CONFIGURED, DeviceRegistration, OperationStatus, Problem, RegistrationState, Status, Substatus,
+    to_json,
+};
+
+/// Registrations that a service keeps (Azure documentation, "Service limits").
+const RECORDS_MAX: usize = 1_000_000;
+/// From this api version and before, a device keeps its hub whatever the policy says.
+const LAST_STICKY_VERSION: &str = "2018-04-01";
+
+impl Service {
+    /// Register: begins an assignment. `body` is a `DeviceRegistration`, or blank.
+    pub fn register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
+        self.device_call(now, At::Register, caller, |service| service.try_register(now, caller, body))
+    }
+
+    /// Operation status: how far an assignment is.
+    pub fn operation_status(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Reply {
+        self.device_call(now, At::Poll, caller, |service| service.try_poll(now, caller, operation_id))
+    }
+
+    /// Registration status lookup: the record, without registering. `body` as for register.
+    pub fn lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
+        self.device_call(now, At::Lookup, caller, |service| service.try_lookup(now, caller, body))
+    }
+
+    fn device_call(
+        &mut self,
+        now: Now,
+        at: At,
+        caller: &Caller<'_>,
+        work: impl FnOnce(&mut Self) -> Result<Success, Problem>,
+    ) -> Reply {
+        self.advance(now);
+        let tracking_id = self.random.guid();
+        let registration = FoldedId::of(caller.registration_id);
+        self.tally.arrived(at, &registration);
+        let refused = self.refusals.count();
+        let fault = self.take_fault(at, &registration);
+        let outcome = match &fault {
+            Some(Fault::DropBefore) => {
+                self.note_exchange(at, caller, 0, refused, None);
+                return Reply::nothing(tracking_id, TransportFault::DropBefore);
+            }
+            Some(Fault::Throttle { retry_after }) => Err(Problem::throttled(*retry_after)),
+            Some(Fault::ServerError { status, retry_after }) => {
+                let code = u32::from((*status).clamp(400, 599)) * 1000 + 1;
+                Err(Problem { retry_after: *retry_after, ..Problem::new(code, "Failed on command.") })
+            }
+            Some(Fault::ForgetOperation) => {
+                self.operations.forget_all_of(&registration);
+                let outcome = work(self);
+                self.operations.forget_all_of(&registration);
+                outcome
+            }
+            _ => work(self),
+        };
+        let mut reply = match &outcome {
+            Ok(success) => Reply::of_success(success, self.options.hint, tracking_id),
+            Err(problem) => {
+                self.tally.refused(problem.status, Some(&registration));
+                Reply::of_problem(problem, now, tracking_id)
+            }
+        };
+        self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
+        match fault {
+            Some(Fault::Garbage) => reply.garble(),
+            Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
+            Some(Fault::PatchReply { patch }) => reply.patch(patch),
+            other => reply.fault = other.and_then(|fault| fault.for_transport()),
+        }
+        reply
+    }
+
+    fn note_exchange(&mut self, at: At, caller: &Caller<'_>, status: u16, refused: u64, problem: Option<&Problem>) {
+        let reason = self.refusals.reason_after(refused);
+        let hint = self.options.hint.filter(|_| status == 202);
+        self.exchanges.note(|| Exchange {
+            code: problem.map(|problem| problem.error_code),
+            wait: problem.map_or(hint, |problem| problem.retry_after),
+            reason: reason.map(|reason| reason.to_string()).or_else(|| problem.map(|problem| problem.message.clone())),
+            ..Exchange::new(caller.registration_id, at.name(), status)
+        });
+    }
+
+    fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
+        let source = self.admit(now, caller, Expiry::Checked)?;
+        self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
+        let body = read_body(caller, body)?;
+        let registration = FoldedId::of(caller.registration_id);
+        self.open_record(now, &registration, caller.registration_id, &source)?;
+        let operation_id = self.random.operation_id();
+        let assigning = Assigning {
+            operation_id: operation_id.clone(),
+            registration: registration.clone(),
+            spelled: caller.registration_id.into(),
+            source,
+            payload: body.payload,
+            sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
+        };
+        let wait_ms = if self.options.assign_at_once { 0 } else { self.options.assigning_ms };
+        let due_ms = now.monotonic_ms.saturating_add(wait_ms);
+        let expires_ms = due_ms.saturating_add(self.options.operation_life_ms);
+        self.operations.begin(due_ms, expires_ms, assigning);
+        if self.options.assign_at_once {
+            self.advance(now);
+        }
+        let record = self.records.get(&registration).ok_or_else(|| unknown_operation(&operation_id))?;
+        Ok(Success::Operation { state: record.state(), id: operation_id, first: true })
+    }
+
+    /// The record of this registration, marked as being assigned.
+    fn open_record(&mut self, now: Now, id: &FoldedId, spelled: &str, source: &Source) -> Result<(), Problem> {
+        let window_ms = if self.options.assign_at_once { 0 } else { self.options.conflict_window_ms };
+        let busy_until_ms = now.monotonic_ms.saturating_add(window_ms);
+        let etag = self.random.etag();
+        if let Some(record) = self.records.get_mut(id) {
+            if now.monotonic_ms < record.busy_until_ms {
+                return Err(Problem::new(CONCURRENT, "Precondition failed."));
+            }
+            record.source = source.clone();
+            record.status = Status::Assigning;
+            record.updated_ms = now.unix_ms;
+            record.busy_until_ms = busy_until_ms;
+            record.etag = etag;
+            return Ok(());
+        }
+        if self.records.len() >= RECORDS_MAX {
+            return Err(Problem::bad_request(format!("A service keeps at most {RECORDS_MAX} registrations.")));
+        }
+        let record = Record {
+            registration_id: spelled.into(),
+            source: source.clone(),
+            status: Status::Assigning,
+            substatus: Substatus::InitialAssignment,
+            place: None,
+            first_hub: None,
+            failure: None,
+            payload: None,
+            created_ms: now.unix_ms,
+            updated_ms: now.unix_ms,
+            etag,
+            busy_until_ms,
+        };
+        self.records.insert(id.clone(), record);
+        Ok(())
+    }
+
+    fn try_poll(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Result<Success, Problem> {
+        let expiry = if self.options.check_expiry_on_poll { Expiry::Checked } else { Expiry::Ignored };
+        self.admit(now, caller, expiry)?;
+        let registration = FoldedId::of(caller.registration_id);
+        // Who is told to come back at once may.
+        if self.options.hint != Some(RetryAfter::Seconds(0)) {
+            self.throttle.poll(now, &registration).map_err(|hint| Problem::throttled(Some(hint)))?;
+        }
+        let operation = self
+            .operations
+            .get(operation_id)
+            .filter(|operation| operation.registration == registration)
+            .ok_or_else(|| unknown_operation(operation_id))?;
+        let state = match (&operation.result, self.records.get(&registration)) {
+            (Some(result), _) => result.clone(),
+            (None, Some(record)) => {
+                // Another operation of this device may have ended already; this one has not.
+                Record { status: Status::Assigning, ..record.clone() }.state()
+            }
+            (None, None) => return Err(unknown_operation(operation_id)),
+        };
+        Ok(Success::Operation { id: operation_id.into(), state, first: false })
+    }
+
+    fn try_lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
+        self.admit(now, caller, Expiry::Checked)?;
+        self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
+        read_body(caller, body)?;
+        let record = self.records.get(&FoldedId::of(caller.registration_id));
+        let record = record.ok_or_else(|| Problem::not_found("registration", caller.registration_id))?;
+        Ok(Success::Record(record.state()))
+    }
+
+    fn admit(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, Problem> {
+        ids::check(caller.registration_id)
+            .map_err(|error| Problem::bad_request(format!("The registration id cannot be used: {error}.")))?;
+        self.authenticate(now, caller, expiry)
+    }
+}
+
+fn read_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Problem> {
+    let body = DeviceRegistration::parse(body)?;
+    if body.registration_id.as_ref().is_some_and(|id| !id.eq_ignore_ascii_case(caller.registration_id)) {
+        return Err(Problem::bad_request("'registrationId' in the body is not the one in the path."));
+    }
+    if body.has_csr() {
+        return Err(Problem::new(CSR_NOT_CONFIGURED, "Certificate issuance is not configured on the enrollment."));
+    }
+    Ok(body)
+}
+
+fn unknown_operation(operation_id: &str) -> Problem {
+    Problem::not_found("operation", operation_id)
+}
+
+/// The answer to one device call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 when final, 202 while assigning, else why not. 0 when there is nothing to send (see `fault`).
+    pub status: u16,
+    /// The hint.
+    pub retry_after: Option<RetryAfter>,
+    /// JSON, unless a fault made it something else.
+    pub body: Vec<u8>,
+    /// Names this exchange; the same as `trackingId` in an error body.
+    pub tracking_id: String,
+    /// The six-digit code of an error body.
+    pub error_code: Option<u32>,
+    /// What the front has to do with this answer, or instead of it.
+    pub fault: Option<TransportFault>,
+}
+
+/// What a call that went well says.
+enum Success {
+    Operation { id: String, state: RegistrationState, first: bool },
+    Record(RegistrationState),
+}
+
+impl Reply {
+    fn of_success(success: &Success, hint: Option<RetryAfter>, tracking_id: String) -> Self {
+        let (assigning, body) = match success {
+            Success::Operation { id, state, first } => {
+                let assigning = state.status == Status::Assigning;
+                // The first answer has no record yet; later ones need it, for some clients read the id from there.
+                let shown = (!(assigning && *first)).then_some(state);
+                let status = OperationStatus { operation_id: id, status: state.status, registration_state: shown };
+                (assigning, to_json(&status))
+            }
+            Success::Record(state) => (false, to_json(state)),
+        };
+        Self {
+            status: if assigning { 202 } else { 200 },
+            retry_after: hint.filter(|_| assigning),
+            body,
+            tracking_id,
+            error_code: None,
+            fault: None,
+        }
+    }
+
+    pub(crate) fn of_problem(problem: &Problem, now: Now, tracking_id: String) -> Self {
+        Self {
+            status: problem.status,
+            retry_after: problem.retry_after,
+            body: problem.body(&tracking_id, now),
+            error_code: Some(problem.error_code),
+            tracking_id,
+            fault: None,
+        }
+    }
+
+    pub(crate) fn nothing(tracking_id: String, fault: TransportFault) -> Self {
+        Self { status: 0, retry_after: None, body: Vec::new(), tracking_id, error_code: None, fault: Some(fault) }
+    }
+
+    fn garble(&mut self) {
+        self.body = b"\x00\xff<html>{\"operationId\": not json".to_vec();
+    }
+
+    /// Fills the body up to `bytes` with a member that no client knows, still valid JSON.
+    fn inflate(&mut self, bytes: usize) {
+        const MEMBER: &str = "filler";
+        let Ok(Value::Object(mut object)) = serde_json::from_slice(&self.body) else { return };
+        object.insert(MEMBER.into(), "".into());
+        let missing = bytes.saturating_sub(to_json(&object).len());
+        object.insert(MEMBER.into(), "x".repeat(missing).into());
+        self.body = to_json(&object);
+    }
+
+    /// Changes the body by a JSON merge patch (RFC 7396).
+    pub(crate) fn patch(&mut self, patch: Map<String, Value>) {
+        let Ok(Value::Object(mut object)) = serde_json::from_slice(&self.body) else { return };
+        merge(&mut object, patch);
+        self.body = to_json(&object);
+    }
+}
+
+fn merge(object: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, change) in patch {
+        match (object.get_mut(&name), change) {
+            (_, Value::Null) => drop(object.remove(&name)),
+            (Some(Value::Object(inner)), Value::Object(change)) => merge(inner, change),
+            (_, change) => drop(object.insert(name, change)),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Enrollments: which devices may register, with which keys, and how they are assigned. Their shape, in code and as
+//! JSON, and what is allowed in it.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::credentials::SymmetricKey;
+use crate::ids::{self, Random};
+use crate::options::check_host;
+use crate::wire::Problem;
+
+/// Whether devices of an enrollment are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProvisioningStatus {
+    /// They are.
+    #[default]
+    Enabled,
+    /// Their registrations end as `disabled`.
+    Disabled,
+}
+
+/// How a hub is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AllocationPolicy {
+    /// An even spread by weight.
+    #[default]
+    Hashed,
+    /// The one hub that the enrollment names.
+    Static,
+    /// The hub with the lowest latency; here the same as hashed, since all hubs are equally near.
+    GeoLatency,
+    /// A webhook decides; not modelled, so refused.
+    Custom,
+}
+
+/// What becomes of a device that registers again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReprovisionPolicy {
+    /// Chooses the hub again; otherwise it stays.
+    pub update_hub_assignment: bool,
+    /// On a move, takes the twin along; otherwise it starts with the enrollment's.
+    pub migrate_device_data: bool,
+}
+
+impl Default for ReprovisionPolicy {
+    fn default() -> Self {
+        Self { update_hub_assignment: true, migrate_device_data: true }
+    }
+}
+
+/// What a device entry is made as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Capabilities {
+    /// An IoT Edge device. In a group: all devices or none.
+    pub iot_edge: bool,
+}
+
+/// The twin that a device starts with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InitialTwin {
+    /// The tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Map<String, Value>>,
+    /// The properties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<TwinProperties>,
+}
+
+/// The properties of an initial twin.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TwinProperties {
+    /// What the cloud wants of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<Map<String, Value>>,
+}
+
+/// What individual enrollments and groups have in common.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// The keys.
+    pub attestation: Attestation,
+    /// What device entries are made as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
+    /// The twin that a device starts with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_twin: Option<InitialTwin>,
+    /// Whether devices are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provisioning_status: Option<ProvisioningStatus>,
+    /// What becomes of a device that registers again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reprovision_policy: Option<ReprovisionPolicy>,
+    /// How a hub is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocation_policy: Option<AllocationPolicy>,
+    /// The hubs to choose from; none named means all that are linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iot_hubs: Option<Vec<String>>,
+    /// The older way to name the one hub of a static allocation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iot_hub_host_name: Option<String>,
+    /// Changes with every put; set by the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Set by the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_date_time_utc: Option<String>,
+    /// Set by the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_updated_date_time_utc: Option<String>,
+}
+
+impl Settings {
+    fn new() -> Self {
+        Self {
+            attestation: Attestation::default(),
+            capabilities: None,
+            initial_twin: None,
+            provisioning_status: None,
+            reprovision_policy: None,
+            allocation_policy: None,
+            iot_hubs: None,
+            iot_hub_host_name: None,
+            etag: None,
+            created_date_time_utc: None,
+            last_updated_date_time_utc: None,
+        }
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.provisioning_status.unwrap_or_default() == ProvisioningStatus::Enabled
+    }
+}
+
+/// An enrollment of one device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndividualEnrollment {
+    /// The registration id, which is the enrollment's id too.
+    pub registration_id: String,
+    /// The device id at the hub, if it is to be another than the registration id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// Free text of the owner's; kept and given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optional_device_information: Option<Value>,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: Settings,
+}
+
+/// An enrollment of every device that has a key derived from the group's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentGroup {
+    /// The group's id.
+    pub enrollment_group_id: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub settings: Settings,
+}
+
+impl IndividualEnrollment {
+    /// An enrollment with the service's defaults and keys to be generated.
+    #[must_use]
+    pub fn new(registration_id: impl Into<String>) -> Self {
+        Self {
+            registration_id: registration_id.into(),
+            device_id: None,
+            optional_device_information: None,
+            settings: Settings::new(),
+        }
+    }
+
+    /// Another device id than the registration id.
+    #[must_use]
+    pub fn device_id(mut self, device_id: impl Into<String>) -> Self {
+        self.device_id = Some(device_id.into());
+        self
+    }
+}
+
+impl EnrollmentGroup {
+    /// A group with the service's defaults and keys to be generated.
+    #[must_use]
+    pub fn new(enrollment_group_id: impl Into<String>) -> Self {
+        Self { enrollment_group_id: enrollment_group_id.into(), settings: Settings::new() }
+    }
+}
+
+macro_rules! settings_builder {
+    ($kind:ty) => {
+        impl $kind {
+            /// The first key.
+            #[must_use]
+            pub fn primary_key(mut self, key: SymmetricKey) -> Self {
+                self.settings.attestation.primary = Some(key);
+                self
+            }
+
+            /// The second key.
+            #[must_use]
+            pub fn secondary_key(mut self, key: SymmetricKey) -> Self {
+                self.settings.attestation.secondary = Some(key);
+                self
+            }
+
+            /// Whether devices are IoT Edge devices.
+            #[must_use]
+            pub fn iot_edge(mut self, iot_edge: bool) -> Self {
+                self.settings.capabilities = Some(Capabilities { iot_edge });
+                self
+            }
+
+            /// Whether devices are let in.
+            #[must_use]
+            pub fn enabled(mut self, enabled: bool) -> Self {
+                let status = if enabled { ProvisioningStatus::Enabled } else { ProvisioningStatus::Disabled };
+                self.settings.provisioning_status = Some(status);
+                self
+            }
+
+            /// The twin that a device starts with.
+            #[must_use]
+            pub fn initial_twin(mut self, tags: Map<String, Value>, desired: Map<String, Value>) -> Self {
+                let properties = Some(TwinProperties { desired: Some(desired) });
+                self.settings.initial_twin = Some(InitialTwin { tags: Some(tags), properties });
+                self
+            }
+
+            /// What becomes of a device that registers again.
+            #[must_use]
+            pub fn reprovision(mut self, policy: ReprovisionPolicy) -> Self {
+                self.settings.reprovision_policy = Some(policy);
+                self
+            }
+
+            /// How a hub is chosen, and from which.
+            #[must_use]
+            pub fn allocation(
+                mut self,
+                policy: AllocationPolicy,
+                hubs: impl IntoIterator<Item = impl Into<String>>,
+            ) -> Self {
+                self.settings.allocation_policy = Some(policy);
+                self.settings.iot_hubs = Some(hubs.into_iter().map(Into::into).collect());
+                self
+            }
+        }
+    };
+}
+
+settings_builder!(IndividualEnrollment);
+settings_builder!(EnrollmentGroup);
+
+/// Two keys, either of which a device may use. Absent ones are generated when the enrollment is put.
+#[derive(Debug, Clone, Default)]
+pub struct Attestation {
+    /// The first key.
+    pub primary: Option<SymmetricKey>,
+    /// The second key, for changing keys without a gap.
+    pub secondary: Option<SymmetricKey>,
+}
+
+impl Attestation {
+    /// The same without keys, as a plain GET shows it.
+    pub(crate) fn forget_keys(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Fills what is missing: from the enrollment that is replaced, since a GET hides the keys that a later PUT then
+    /// lacks; else afresh.
+    pub(crate) fn complete(&mut self, replaced: Option<&Self>, random: &mut Random) {
+        let old = replaced.cloned().unwrap_or_default();
+        self.primary = self.primary.take().or(old.primary).or_else(|| Some(random.key()));
+        self.secondary = self.secondary.take().or(old.secondary).or_else(|| Some(random.key()));
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &SymmetricKey> {
+        self.primary.iter().chain(&self.secondary)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Out<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symmetric_key: Option<Keys<&'a SymmetricKey>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys<K> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_key: Option<K>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secondary_key: Option<K>,
+}
+
+impl Serialize for Attestation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let keys = Keys { primary_key: self.primary.as_ref(), secondary_key: self.secondary.as_ref() };
+        let any = self.keys().next().is_some();
+        Out { r#type: "symmetricKey", symmetric_key: any.then_some(keys) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Attestation {
+    /// Member by member, so that no error can quote a key.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        read(&value).map_err(serde::de::Error::custom)
+    }
+}
+
+fn read(value: &Value) -> Result<Attestation, String> {
+    let kind = value.get("type").and_then(Value::as_str).ok_or("'attestation.type' is missing")?;
+    if !kind.eq_ignore_ascii_case("symmetricKey") {
+        let known = ["none", "tpm", "x509"].iter().find(|known| kind.eq_ignore_ascii_case(known));
+        return Err(match known {
+            Some(known) => format!("the attestation type '{known}' is not modelled by this emulator"),
+            None => "'attestation.type' is none of symmetricKey, tpm, x509, none".into(),
+        });
+    }
+    match value.get("symmetricKey") {
+        None | Some(Value::Null) => Ok(Attestation::default()),
+        Some(Value::Object(keys)) => Ok(Attestation {
+            primary: read_key(keys.get("primaryKey"))?,
+            secondary: read_key(keys.get("secondaryKey"))?,
+        }),
+        Some(_) => Err("'attestation.symmetricKey' must be an object".into()),
+    }
+}
+
+fn read_key(value: Option<&Value>) -> Result<Option<SymmetricKey>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => SymmetricKey::from_base64(text).map(Some).map_err(|error| error.to_string()),
+        Some(_) => Err("a key of 'attestation.symmetricKey' must be a string".into()),
+    }
+}
+
+const DEVICE_ID_MARKS: &[u8] = b"-:.+%_#*?!(),=@;$'";
+
+pub(crate) fn check_id(member: &str, id: &str) -> Result<(), Problem> {
+    ids::check(id).map_err(|error| Problem::bad_request(format!("'{member}' cannot be used: {error}.")))
+}
+
+/// A device id at the hub (Azure IoT Hub documentation, "Device identity properties").
+pub(crate) fn check_device_id(device_id: &str) -> Result<(), Problem> {
+    let good = (1..=ids::ID_MAX).contains(&device_id.len())
+        && device_id.bytes().all(|b| b.is_ascii_alphanumeric() || DEVICE_ID_MARKS.contains(&b));
+    good.then_some(()).ok_or_else(|| {
+        Problem::bad_request("'deviceId' must be 1 to 128 letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '.")
+    })
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        let hubs = self.iot_hubs.iter().flatten().chain(&self.iot_hub_host_name);
+        for hub in hubs {
+            check_host(hub).map_err(|error| Problem::bad_request(format!("'iotHubs': {error}.")))?;
+        }
+        match self.allocation_policy {
+            Some(AllocationPolicy::Custom) => {
+                Err(Problem::bad_request("Custom allocation is not modelled by this emulator; use hashed or static."))
+            }
+            Some(AllocationPolicy::Static) if self.static_hub().is_none() => {
+                Err(Problem::bad_request("Static allocation needs the hub, in 'iotHubs'."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The hub of a static allocation.
+    pub(crate) fn static_hub(&self) -> Option<&str> {
+        self.iot_hubs.iter().flatten().next().or(self.iot_hub_host_name.as_ref()).map(String::as_str)
+    }
+
+    pub(crate) fn fill_defaults(&mut self) {
+        let policy = if self.iot_hub_host_name.is_some() { AllocationPolicy::Static } else { AllocationPolicy::Hashed };
+        self.allocation_policy.get_or_insert(policy);
+        self.capabilities.get_or_insert_default();
+        self.provisioning_status.get_or_insert_default();
+        self.reprovision_policy.get_or_insert_default();
+    }
+}

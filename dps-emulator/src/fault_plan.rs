@@ -1,0 +1,489 @@
+//! Faults as JSON plans: whose requests meet one, which of them, what goes wrong and how often; and the queue of those
+//! that were not met yet.
+//!
+//! A plan that was read from JSON can happen; everything else is rejected, and the error names the member that is
+//! wrong.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::fault::{At, Fault, Flood, RetryAfter, Scope};
+use crate::ids::{self, FoldedId};
+
+/// The longest piece of an unknown member's name that is repeated, in characters.
+const NAME_SHOWN: usize = 40;
+
+/// One planned fault, in its JSON form.
+///
+/// | member | value |
+/// |---|---|
+/// | `registrationId` | whose requests meet it, in any letter case; every device's when absent |
+/// | `at` | `register`, `poll`, `lookup`, `connect`, `subscribe` or `any` (of the first three), which is the default |
+/// | `kind` | what goes wrong, as [`kinds`](Self::kinds) lists it |
+/// | `times` | how many requests meet it, 1 by default |
+/// | `retryAfter` | for `throttle` and `server-error`: seconds, or `{"dateOffset": seconds}` for an HTTP-date so far from the service's clock |
+/// | `status` | for `server-error`: 400 to 599 |
+/// | `ms` | for `delay`: milliseconds, up to a day |
+/// | `bytes` | for `oversize-reply`: the size of the body, up to 16 MiB |
+/// | `patch` | for `patch-reply`: a JSON merge patch (RFC 7396) for the body of the reply |
+/// | `code` | for `refuse-connect`: the CONNACK code, 1 to 5 |
+/// | `of` | for `flood`: `pingresp`, `puback` or `publish` over MQTT, `ping-frames` over MQTT in WebSocket, `interim-responses`, `header-lines` or `chunks` over HTTPS |
+/// | `answered` | for `flood` over MQTT: true when it comes after the answer, false by default |
+///
+/// ```
+/// use dps_emulator::{FaultPlan, Service, ServiceOptions};
+///
+/// let text = r#"{ "registrationId": "dev-01", "at": "poll", "kind": "throttle", "retryAfter": 7, "times": 2 }"#;
+/// let plan: FaultPlan = serde_json::from_str(text)?;
+/// let mut service = Service::new(ServiceOptions::new())?;
+/// service.inject_plan(&plan);
+/// assert_eq!(service.pending_faults(), 2);
+///
+/// let error = serde_json::from_str::<FaultPlan>(r#"{ "kind": "no-ping", "at": "poll" }"#).unwrap_err();
+/// assert_eq!(error.to_string(), "'at' must be connect for kind 'no-ping'");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>", into = "Map<String, Value>")]
+pub struct FaultPlan {
+    pub(crate) registration_id: Option<String>,
+    pub(crate) at: At,
+    pub(crate) fault: Fault,
+    pub(crate) times: u32,
+}
+
+impl FaultPlan {
+    /// The name of every kind, and what it does.
+    pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+        KINDS.iter().map(|kind| (kind.name, kind.meaning))
+    }
+
+    /// The names of the requests that a fault can be planned for.
+    pub fn places() -> impl Iterator<Item = &'static str> {
+        At::ALL.into_iter().map(At::name)
+    }
+
+    /// Whose requests meet it; every device's when there is none.
+    #[must_use]
+    pub fn registration_id(&self) -> Option<&str> {
+        self.registration_id.as_deref()
+    }
+
+    /// Which requests meet it.
+    #[must_use]
+    pub fn at(&self) -> At {
+        self.at
+    }
+
+    /// What goes wrong.
+    #[must_use]
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// How many requests meet it.
+    #[must_use]
+    pub fn times(&self) -> u32 {
+        self.times
+    }
+}
+
+impl TryFrom<Map<String, Value>> for FaultPlan {
+    type Error = PlanError;
+
+    fn try_from(object: Map<String, Value>) -> Result<Self, PlanError> {
+        let members = Members(object);
+        let kind = members.kind()?;
+        members.check_all_belong_to(kind)?;
+        Ok(Self {
+            registration_id: members.registration_id()?,
+            at: members.at(kind)?,
+            fault: (kind.read)(&members)?,
+            times: members.times()?,
+        })
+    }
+}
+
+impl From<FaultPlan> for Map<String, Value> {
+    fn from(plan: FaultPlan) -> Self {
+        let mut object = Self::new();
+        if let Some(id) = plan.registration_id {
+            object.insert(REGISTRATION_ID.into(), id.into());
+        }
+        object.insert(AT.into(), plan.at.name().into());
+        object.insert(KIND.into(), plan.fault.kind().into());
+        plan.fault.write(&mut object);
+        object.insert(TIMES.into(), plan.times.into());
+        object
+    }
+}
+
+/// Why a fault cannot be planned as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{member}' {problem}")]
+pub struct PlanError {
+    member: String,
+    problem: String,
+}
+
+impl PlanError {
+    pub(crate) fn new(member: &str, problem: String) -> Self {
+        Self { member: member.chars().take(NAME_SHOWN).collect(), problem }
+    }
+
+    /// The member that is wrong.
+    #[must_use]
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+
+    /// What is wrong with it, to be read after the member's name. Repeats no value.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
+/// A planned fault, and how often it will yet be met. In JSON the plan's members and `left`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedFault {
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: FaultPlan,
+    /// How many more requests meet it, at least 1.
+    pub left: u32,
+}
+
+#[derive(Default)]
+pub(crate) struct Faults {
+    planned: Vec<PlannedFault>,
+}
+
+impl Faults {
+    /// Plans a fault that code asks for, whether or not any request can meet it.
+    pub(crate) fn plan(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
+        let registration_id = match scope {
+            Scope::All => None,
+            Scope::Registration(id) => Some(id.to_owned()),
+        };
+        if times > 0 {
+            self.add(FaultPlan { registration_id, at, fault, times });
+        }
+    }
+
+    pub(crate) fn add(&mut self, plan: FaultPlan) {
+        self.planned.push(PlannedFault { left: plan.times, plan });
+    }
+
+    /// The fault that a request meets, counted off.
+    pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
+        let met = self.planned.iter().position(|PlannedFault { plan, .. }| {
+            let any = plan.at == At::Any && !matches!(at, At::Connect | At::Subscribe);
+            (any || plan.at == at) && (plan.registration_id.is_none() || plan.is_for(registration))
+        })?;
+        let planned = &mut self.planned[met];
+        planned.left -= 1;
+        let fault = planned.plan.fault.clone();
+        if planned.left == 0 {
+            self.planned.remove(met);
+        }
+        Some(fault)
+    }
+
+    /// Takes back the plans that are meant; gives how many.
+    pub(crate) fn clear(&mut self, meant: impl Fn(&FaultPlan) -> bool) -> usize {
+        let before = self.planned.len();
+        self.planned.retain(|planned| !meant(&planned.plan));
+        before - self.planned.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &PlannedFault> {
+        self.planned.iter()
+    }
+}
+
+impl FaultPlan {
+    /// Whether it is for this registration alone.
+    pub(crate) fn is_for(&self, registration: &FoldedId) -> bool {
+        self.registration_id.as_ref().is_some_and(|id| FoldedId::of(id) == *registration)
+    }
+}
+
+/// Calls of a device, over whatever protocol.
+const CALLS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Any];
+/// Calls that have to do with an operation, and all that MQTT knows.
+const OPERATIONS: &[At] = &[At::Register, At::Poll, At::Any];
+const EVERYWHERE: &[At] = &At::ALL;
+
+/// One kind of fault.
+struct Kind {
+    pub(crate) name: &'static str,
+    /// What it does, in a line.
+    meaning: &'static str,
+    /// Where it can be met.
+    pub(crate) places: &'static [At],
+    /// The members that belong to it.
+    pub(crate) members: &'static [&'static str],
+    /// Reads those members.
+    pub(crate) read: fn(&Members) -> Result<Fault, PlanError>,
+}
+
+#[rustfmt::skip]
+static KINDS: [Kind; 17] = [
+    Kind { name: "throttle", meaning: "status 429, with a hint or without; not carried out", places: CALLS,
+        members: &[RETRY_AFTER],
+        read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
+    Kind { name: "server-error", meaning: "this status, with a hint or without; not carried out", places: CALLS,
+        members: &[STATUS, RETRY_AFTER],
+        read: |members| Ok(Fault::ServerError { status: members.status()?, retry_after: members.retry_after()? }) },
+    Kind { name: "drop-before", meaning: "the connection ends; not carried out", places: EVERYWHERE,
+        members: &[], read: |_| Ok(Fault::DropBefore) },
+    Kind { name: "drop-after", meaning: "carried out, then the connection ends without an answer", places: EVERYWHERE,
+        members: &[], read: |_| Ok(Fault::DropAfter) },
+    Kind { name: "delay", meaning: "the answer comes so many milliseconds later", places: CALLS,
+        members: &[MS], read: |members| Ok(Fault::Delay { ms: members.ms()? }) },
+    Kind { name: "garbage", meaning: "the right status, with a body that is no JSON", places: CALLS,
+        members: &[], read: |_| Ok(Fault::Garbage) },
+    Kind { name: "noise", meaning: "bytes that are not the protocol", places: CALLS,
+        members: &[], read: |_| Ok(Fault::Noise) },
+    Kind { name: "slow-bytes", meaning: "the answer trickles, a byte at a time", places: CALLS,
+        members: &[], read: |_| Ok(Fault::SlowBytes) },
+    Kind { name: "wrong-request-id", meaning: "MQTT: the answer names another request", places: OPERATIONS,
+        members: &[], read: |_| Ok(Fault::WrongRequestId) },
+    Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll finds nothing", places: OPERATIONS,
+        members: &[], read: |_| Ok(Fault::ForgetOperation) },
+    Kind { name: "oversize-reply", meaning: "the right answer, filled up to so many bytes", places: CALLS,
+        members: &[OVERSIZE], read: |members| Ok(Fault::OversizeReply { bytes: members.oversize()? }) },
+    Kind { name: "patch-reply", meaning: "the right answer, its body changed by a JSON merge patch", places: CALLS,
+        members: &[PATCH], read: |members| Ok(Fault::PatchReply { patch: members.patch()? }) },
+    Kind { name: "silent", meaning: "no answer ever; the connection stays open", places: EVERYWHERE,
+        members: &[], read: |_| Ok(Fault::Silent) },
+    Kind { name: "refuse-connect", meaning: "MQTT: CONNACK with this code", places: &[At::Connect],
+        members: &[CODE], read: |members| Ok(Fault::RefuseConnect { code: members.code()? }) },
+    Kind { name: "refuse-subscribe", meaning: "MQTT: SUBACK with a failure", places: &[At::Subscribe],
+        members: &[], read: |_| Ok(Fault::RefuseSubscribe) },
+    Kind { name: "no-ping", meaning: "MQTT: no PINGREQ is answered on this connection", places: &[At::Connect],
+        members: &[], read: |_| Ok(Fault::NoPing) },
+    Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the answer or after it",
+        places: CALLS, members: &[OF, ANSWERED],
+        read: |members| Ok(Fault::Flood { of: members.flood()?, answered: members.flood_answered()? }) },
+];
+
+impl Fault {
+    /// As plans name it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Throttle { .. } => "throttle",
+            Self::ServerError { .. } => "server-error",
+            Self::DropBefore => "drop-before",
+            Self::DropAfter => "drop-after",
+            Self::Delay { .. } => "delay",
+            Self::Garbage => "garbage",
+            Self::Noise => "noise",
+            Self::SlowBytes => "slow-bytes",
+            Self::WrongRequestId => "wrong-request-id",
+            Self::ForgetOperation => "forget-operation",
+            Self::OversizeReply { .. } => "oversize-reply",
+            Self::PatchReply { .. } => "patch-reply",
+            Self::Silent => "silent",
+            Self::RefuseConnect { .. } => "refuse-connect",
+            Self::RefuseSubscribe => "refuse-subscribe",
+            Self::NoPing => "no-ping",
+            Self::Flood { .. } => "flood",
+        }
+    }
+
+    /// Adds the members that describe it.
+    pub(crate) fn write(&self, object: &mut Map<String, Value>) {
+        let mut put = |member: &str, value: Value| drop(object.insert(member.into(), value));
+        match self {
+            Self::ServerError { status, .. } => put(STATUS, (*status).into()),
+            Self::Delay { ms } => put(MS, (*ms).into()),
+            Self::OversizeReply { bytes } => put(OVERSIZE, (*bytes).into()),
+            Self::PatchReply { patch } => put(PATCH, patch.clone().into()),
+            Self::RefuseConnect { code } => put(CODE, (*code).into()),
+            Self::Flood { of, answered } => {
+                put(OF, of.name().into());
+                put(ANSWERED, (*answered).into());
+            }
+            _ => {}
+        }
+        if let Self::Throttle { retry_after: Some(hint) } | Self::ServerError { retry_after: Some(hint), .. } = self {
+            put(
+                RETRY_AFTER,
+                match hint {
+                    RetryAfter::Seconds(seconds) => (*seconds).into(),
+                    RetryAfter::Date(offset) => json!({ DATE_OFFSET: offset }),
+                },
+            );
+        }
+    }
+}
+
+const REGISTRATION_ID: &str = "registrationId";
+const AT: &str = "at";
+const KIND: &str = "kind";
+const TIMES: &str = "times";
+const RETRY_AFTER: &str = "retryAfter";
+const DATE_OFFSET: &str = "dateOffset";
+const STATUS: &str = "status";
+const MS: &str = "ms";
+const OVERSIZE: &str = "bytes";
+const CODE: &str = "code";
+const PATCH: &str = "patch";
+const OF: &str = "of";
+const ANSWERED: &str = "answered";
+
+/// Every member that a plan can have.
+const ALL: [&str; 12] =
+    [REGISTRATION_ID, AT, KIND, TIMES, RETRY_AFTER, STATUS, MS, OVERSIZE, CODE, PATCH, OF, ANSWERED];
+/// Those that every kind takes.
+const COMMON: [&str; 4] = [REGISTRATION_ID, AT, KIND, TIMES];
+
+/// A day: no client waits longer.
+const DELAY_MAX_MS: u64 = 24 * 3600 * 1000;
+/// Far beyond what any client takes; the whole body is held in memory.
+const OVERSIZE_MAX: usize = 16 * 1024 * 1024;
+/// Ten years, so that the date keeps its four-digit year.
+const DATE_OFFSET_MAX: u64 = 10 * 365 * 24 * 3600;
+
+/// A plan's object.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn kind(&self) -> Result<&'static Kind, PlanError> {
+        let one_of = || format!("one of {}", list(KINDS.iter().map(|kind| kind.name)));
+        let Some(value) = self.0.get(KIND) else { return Err(missing(KIND, one_of())) };
+        let named = value.as_str().and_then(|name| KINDS.iter().find(|kind| kind.name == name));
+        named.ok_or_else(|| must_be(KIND, one_of()))
+    }
+
+    /// Refuses members that no plan has, and those that belong to other kinds.
+    fn check_all_belong_to(&self, kind: &Kind) -> Result<(), PlanError> {
+        for member in self.0.keys().map(String::as_str) {
+            if !ALL.contains(&member) {
+                return Err(PlanError::new(member, format!("is no member of a fault; there are {}", list(ALL))));
+            }
+            if !COMMON.contains(&member) && !kind.members.contains(&member) {
+                let takers = KINDS.iter().filter(|other| other.members.contains(&member)).map(|other| other.name);
+                let problem = format!("does not go with kind '{}'; it is for {}", kind.name, list(takers));
+                return Err(PlanError::new(member, problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn registration_id(&self) -> Result<Option<String>, PlanError> {
+        let Some(value) = self.0.get(REGISTRATION_ID) else { return Ok(None) };
+        let id = value.as_str().ok_or_else(|| must_be(REGISTRATION_ID, "a registration id"))?;
+        ids::check(id).map_err(|error| must_be(REGISTRATION_ID, format!("a registration id: {error}")))?;
+        Ok(Some(id.to_owned()))
+    }
+
+    fn at(&self, kind: &Kind) -> Result<At, PlanError> {
+        let found = match self.0.get(AT) {
+            None => Some(At::Any),
+            Some(value) => At::ALL.into_iter().find(|at| value.as_str() == Some(at.name())),
+        };
+        let places = || match kind.places {
+            [only] => format!("{} for kind '{}'", only.name(), kind.name),
+            several => format!("one of {} for kind '{}'", list(several.iter().map(|at| at.name())), kind.name),
+        };
+        found.filter(|at| kind.places.contains(at)).ok_or_else(|| must_be(AT, places()))
+    }
+
+    fn times(&self) -> Result<u32, PlanError> {
+        if self.0.contains_key(TIMES) { self.number(TIMES, 1..=u32::MAX) } else { Ok(1) }
+    }
+
+    fn status(&self) -> Result<u16, PlanError> {
+        self.number(STATUS, 400..=599)
+    }
+
+    fn ms(&self) -> Result<u64, PlanError> {
+        self.number(MS, 1..=DELAY_MAX_MS)
+    }
+
+    fn oversize(&self) -> Result<usize, PlanError> {
+        self.number(OVERSIZE, 1..=OVERSIZE_MAX)
+    }
+
+    /// The refusals of MQTT 3.1.1, section 3.2.2.3.
+    fn code(&self) -> Result<u8, PlanError> {
+        self.number(CODE, 1..=5)
+    }
+
+    fn patch(&self) -> Result<Map<String, Value>, PlanError> {
+        const TAKEN: &str = "a JSON object: members to change, null for those to remove";
+        let Some(value) = self.0.get(PATCH) else { return Err(missing(PATCH, TAKEN.into())) };
+        value.as_object().cloned().ok_or_else(|| must_be(PATCH, TAKEN))
+    }
+
+    fn retry_after(&self) -> Result<Option<RetryAfter>, PlanError> {
+        let Some(value) = self.0.get(RETRY_AFTER) else { return Ok(None) };
+        let offset = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(DATE_OFFSET));
+        if let Some(offset) = offset.and_then(Value::as_i64) {
+            if offset.unsigned_abs() > DATE_OFFSET_MAX {
+                let problem = format!("may be dated at most {DATE_OFFSET_MAX} seconds from the service's clock");
+                return Err(PlanError::new(RETRY_AFTER, problem));
+            }
+            return Ok(Some(RetryAfter::Date(offset)));
+        }
+        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        let taken = || format!("whole seconds from 0 to {}, or a date as {{\"{DATE_OFFSET}\": SECONDS}}", u32::MAX);
+        seconds.map(|seconds| Some(RetryAfter::Seconds(seconds))).ok_or_else(|| must_be(RETRY_AFTER, taken()))
+    }
+
+    /// The value that this name stands for.
+    fn one_of<T, const N: usize>(&self, member: &'static str, names: [(&'static str, T); N]) -> Result<T, PlanError> {
+        let known = format!("one of {}", list(names.iter().map(|(name, _)| *name)));
+        let Some(value) = self.0.get(member) else { return Err(missing(member, known)) };
+        let named = names.into_iter().find(|(name, _)| value.as_str() == Some(name));
+        named.map(|(_, value)| value).ok_or_else(|| must_be(member, known))
+    }
+
+    fn flood(&self) -> Result<Flood, PlanError> {
+        self.one_of(OF, Flood::ALL.map(|of| (of.name(), of)))
+    }
+
+    /// Whether the flood comes after the answer, so that it meets a client that waits between two requests.
+    fn flood_answered(&self) -> Result<bool, PlanError> {
+        let answered = self.flag(ANSWERED)?;
+        if answered && self.flood()?.is_http() {
+            return Err(must_be(ANSWERED, "false for what HTTPS is flooded with"));
+        }
+        Ok(answered)
+    }
+
+    /// True or false; false when it is absent.
+    fn flag(&self, member: &'static str) -> Result<bool, PlanError> {
+        let Some(value) = self.0.get(member) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| must_be(member, "true or false"))
+    }
+
+    fn number<T>(&self, member: &'static str, range: RangeInclusive<T>) -> Result<T, PlanError>
+    where
+        T: TryFrom<u64> + PartialOrd + Display,
+    {
+        let taken = || format!("a whole number from {} to {}", range.start(), range.end());
+        let Some(value) = self.0.get(member) else { return Err(missing(member, taken())) };
+        let number = value.as_u64().and_then(|number| T::try_from(number).ok());
+        number.filter(|number| range.contains(number)).ok_or_else(|| must_be(member, taken()))
+    }
+}
+
+fn missing(member: &str, taken: String) -> PlanError {
+    PlanError::new(member, format!("is missing; it must be {taken}"))
+}
+
+fn must_be(member: &str, taken: impl Display) -> PlanError {
+    PlanError::new(member, format!("must be {taken}"))
+}
+
+fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,248 @@
+//! Registration records, and the operations that assign them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+
+use serde_json::Value;
+
+use crate::ids::FoldedId;
+use crate::time::iso_8601;
+use crate::wire::{RegistrationState, Status, Substatus, SymmetricKeyResult};
+
+/// The enrollment that let a device in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Individual,
+    Group(String),
+}
+
+impl Source {
+    pub(crate) fn group(&self) -> Option<&str> {
+        match self {
+            Self::Individual => None,
+            Self::Group(id) => Some(id),
+        }
+    }
+}
+
+/// A hub and the device entry in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) hub: String,
+    pub(crate) device_id: String,
+}
+
+/// What became of a device's registration.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub(crate) registration_id: String,
+    pub(crate) source: Source,
+    pub(crate) status: Status,
+    pub(crate) substatus: Substatus,
+    /// Kept while the record is disabled or failed, so that the device finds its way back.
+    pub(crate) place: Option<Place>,
+    /// Where it was assigned first.
+    pub(crate) first_hub: Option<String>,
+    pub(crate) failure: Option<(u32, String)>,
+    pub(crate) payload: Option<Value>,
+    pub(crate) created_ms: u64,
+    pub(crate) updated_ms: u64,
+    pub(crate) etag: String,
+    /// Until when another register of this id collides with the last, on the monotonic clock.
+    pub(crate) busy_until_ms: u64,
+}
+
+impl Record {
+    fn assigned(&self) -> Option<&Place> {
+        self.place.as_ref().filter(|_| self.status == Status::Assigned)
+    }
+
+    /// The registration id, as it was spelled first.
+    #[must_use]
+    pub fn registration_id(&self) -> &str {
+        &self.registration_id
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// How it came to its hub, once assigned.
+    #[must_use]
+    pub fn substatus(&self) -> Option<Substatus> {
+        self.assigned().map(|_| self.substatus)
+    }
+
+    /// The hub, once assigned.
+    #[must_use]
+    pub fn assigned_hub(&self) -> Option<&str> {
+        self.assigned().map(|place| place.hub.as_str())
+    }
+
+    /// The device id at the hub, once assigned.
+    #[must_use]
+    pub fn device_id(&self) -> Option<&str> {
+        self.assigned().map(|place| place.device_id.as_str())
+    }
+
+    /// The group that let the device in, if a group did.
+    #[must_use]
+    pub fn enrollment_group_id(&self) -> Option<&str> {
+        self.source.group()
+    }
+
+    /// What the device is told.
+    pub(crate) fn state(&self) -> RegistrationState {
+        let failure = self.failure.as_ref().filter(|_| self.status == Status::Failed);
+        RegistrationState {
+            symmetric_key: Some(SymmetricKeyResult { enrollment_group_id: self.source.group().map(Into::into) }),
+            registration_id: self.registration_id.clone(),
+            created_date_time_utc: iso_8601(self.created_ms),
+            assigned_hub: self.assigned_hub().map(Into::into),
+            device_id: self.device_id().map(Into::into),
+            status: self.status,
+            substatus: self.substatus(),
+            error_code: failure.map(|(code, _)| *code),
+            error_message: failure.map(|(_, message)| message.clone()),
+            last_updated_date_time_utc: iso_8601(self.updated_ms),
+            etag: self.etag.clone(),
+            payload: self.payload.clone().filter(|_| self.status == Status::Assigned),
+        }
+    }
+
+    /// What the admin API shows: the same without the attestation.
+    pub(crate) fn admin_state(&self) -> RegistrationState {
+        RegistrationState { symmetric_key: None, ..self.state() }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Records(BTreeMap<FoldedId, Record>);
+
+impl Records {
+    pub(crate) fn get(&self, id: &FoldedId) -> Option<&Record> {
+        self.0.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &FoldedId) -> Option<&mut Record> {
+        self.0.get_mut(id)
+    }
+
+    pub(crate) fn insert(&mut self, id: FoldedId, record: Record) {
+        self.0.insert(id, record);
+    }
+
+    pub(crate) fn remove(&mut self, id: &FoldedId) -> Option<Record> {
+        self.0.remove(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Up to `count` records of a group after `after`, in order of their ids.
+    pub(crate) fn of_group<'a>(
+        &'a self,
+        group: &'a str,
+        after: Option<&str>,
+        count: usize,
+    ) -> impl Iterator<Item = &'a Record> {
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(FoldedId::of(id)));
+        self.0
+            .range((start, Bound::Unbounded))
+            .map(|(_, record)| record)
+            .filter(move |record| record.source.group().is_some_and(|id| id.eq_ignore_ascii_case(group)))
+            .take(count)
+    }
+
+    /// The ids of all records that a group let in.
+    pub(crate) fn ids_of_group(&self, group: &str) -> Vec<FoldedId> {
+        let of_group = |record: &Record| record.source.group().is_some_and(|id| id.eq_ignore_ascii_case(group));
+        self.0.iter().filter(|(_, record)| of_group(record)).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// More than a service's rate makes in the default life of an operation; beyond it the oldest are forgotten.
+const OPERATIONS_MAX: usize = 20_000;
+
+/// One register's outcome.
+pub(crate) struct Operation {
+    pub(crate) registration: FoldedId,
+    pub(crate) result: Option<RegistrationState>,
+}
+
+/// An assignment to be made when its time has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Assigning {
+    pub(crate) operation_id: String,
+    pub(crate) registration: FoldedId,
+    /// The id as this register spelled it, which the derived keys depend on.
+    pub(crate) spelled: String,
+    pub(crate) source: Source,
+    pub(crate) payload: Option<Value>,
+    /// Old api versions never choose a hub again.
+    pub(crate) sticky: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Operations {
+    by_id: HashMap<String, Operation>,
+    by_age: VecDeque<(u64, String)>,
+    assigning: BTreeMap<(u64, u64), Assigning>,
+    begun: u64,
+}
+
+impl Operations {
+    pub(crate) fn begin(&mut self, due_ms: u64, expires_ms: u64, assigning: Assigning) {
+        let operation = Operation { registration: assigning.registration.clone(), result: None };
+        self.by_id.insert(assigning.operation_id.clone(), operation);
+        self.by_age.push_back((expires_ms, assigning.operation_id.clone()));
+        if self.by_age.len() > OPERATIONS_MAX {
+            self.forget_oldest();
+        }
+        self.begun += 1;
+        self.assigning.insert((due_ms, self.begun), assigning);
+    }
+
+    /// The next assignment whose time has come.
+    pub(crate) fn take_due(&mut self, now_ms: u64) -> Option<Assigning> {
+        let first = self.assigning.first_entry()?;
+        (first.key().0 <= now_ms).then(|| first.remove())
+    }
+
+    pub(crate) fn finish(&mut self, operation_id: &str, result: RegistrationState) {
+        if let Some(operation) = self.by_id.get_mut(operation_id) {
+            operation.result = Some(result);
+        }
+    }
+
+    pub(crate) fn get(&self, operation_id: &str) -> Option<&Operation> {
+        self.by_id.get(operation_id)
+    }
+
+    pub(crate) fn forget_older(&mut self, now_ms: u64) {
+        while self.by_age.front().is_some_and(|(expires_ms, _)| *expires_ms <= now_ms) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.by_age.pop_front() {
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// Polls find nothing any more; assignments still come to pass.
+    pub(crate) fn forget_all_of(&mut self, registration: &FoldedId) {
+        self.by_id.retain(|_, operation| operation.registration != *registration);
+        self.by_age.retain(|(_, id)| self.by_id.contains_key(id));
+    }
+
+    /// For a record that is deleted: nothing of it comes to pass.
+    pub(crate) fn cancel_all_of(&mut self, registration: &FoldedId) {
+        self.forget_all_of(registration);
+        self.assigning.retain(|_, assigning| assigning.registration != *registration);
+    }
+}

@@ -1,0 +1,251 @@
+//! HTTP/1.1 over a connection, until it ends, the emulator stops, or its client has no credential verified in time. For
+//! each exchange: read the request, ask the service, act out a fault, send the reply.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Mutex, watch};
+
+use super::io::{FaultyIo, WriteFault};
+use super::limits::{PermitHandle, VERIFY_WITHIN};
+use super::shared::Shared;
+use crate::auth::ConnectionAuth;
+use crate::fault::TransportFault;
+use crate::http::{HttpReply, HttpRequest};
+use crate::wire::{BODY_MAX, Problem};
+
+/// Runs while a request head is awaited, so also while a device waits between two polls.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
+const HEAD_MAX: usize = 32 * 1024;
+/// How long the last reply to a client may take that did not prove its credential.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: Arc<Shared>,
+    handle: PermitHandle,
+    mut stop: watch::Receiver<bool>,
+) {
+    let write_fault = WriteFault::default();
+    let io = TokioIo::new(FaultyIo::new(stream, write_fault.clone()));
+    let auth = Mutex::new(ConnectionAuth::default());
+    let service = service_fn(|request| answer(request, &shared, &write_fault, &auth, &handle));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
+        // The service's clock is the one that replies show.
+        .auto_date_header(false)
+        .serve_connection(io, service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = unverified_for_long(&auth) => {
+            // A reply that is ready is still sent. A request that is only arriving would keep the connection open.
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(SEND_TIMEOUT, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// Answers a request, and notes what its answer shows of the client. `auth` is locked meanwhile.
+async fn answer(
+    request: Request<Incoming>,
+    shared: &Shared,
+    write_fault: &WriteFault,
+    auth: &Mutex<ConnectionAuth>,
+    handle: &PermitHandle,
+) -> Result<Response<Full<Bytes>>, Cut> {
+    let mut auth = auth.lock().await;
+    let mut response = exchange(shared, write_fault, request).await?;
+    auth.record_reply(response.status().as_u16());
+    if auth.is_verified() {
+        handle.mark_verified();
+    } else if auth.has_too_many_refusals() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// Returns when the client did not prove its credential in time and no request of it is being answered.
+async fn unverified_for_long(auth: &Mutex<ConnectionAuth>) {
+    tokio::time::sleep(VERIFY_WITHIN).await;
+    if auth.lock().await.is_verified() {
+        std::future::pending().await
+    }
+}
+
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of a body that is too large is read on, so that the refusal reaches a client that is still sending.
+const DRAIN_MAX: usize = 1024 * 1024;
+
+/// The connection ends here, without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection ends without an answer")]
+struct Cut;
+
+async fn exchange(
+    shared: &Shared,
+    write_fault: &WriteFault,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Cut> {
+    write_fault.clean();
+    let (head, body) = request.into_parts();
+    let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.map_err(|_| Cut)??;
+    let headers: Vec<(&str, Cow<'_, str>)> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect();
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = HttpRequest { method: head.method.as_str(), path_and_query, headers: &headers, body: &body };
+    let mut reply = ask_service(shared, &request).await;
+    match reply.fault.take() {
+        Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(Cut),
+        Some(TransportFault::Silent) => std::future::pending().await,
+        Some(TransportFault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Some(TransportFault::SlowBytes) => write_fault.slow(),
+        Some(TransportFault::Noise) => write_fault.noise(),
+        Some(TransportFault::Flood { of, .. }) => write_fault.flood(of),
+        // HTTP has no request id that could be wrong.
+        Some(TransportFault::WrongRequestId) | None => {}
+    }
+    into_response(reply)
+}
+
+/// Up to one byte more than is allowed, which the service then refuses.
+async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while seen < DRAIN_MAX {
+        let Some(frame) = body.frame().await else { break };
+        let Ok(data) = frame.map_err(|_| Cut)?.into_data() else { continue };
+        let room = (BODY_MAX + 1).saturating_sub(kept.len());
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+        seen += data.len();
+    }
+    Ok(kept)
+}
+
+/// Asks the service; a change of enrollments is on disk before its answer leaves.
+async fn ask_service(shared: &Shared, request: &HttpRequest<'_>) -> HttpReply {
+    let (reply, changed) = shared.ask("https", |service, now| {
+        let before = service.revision();
+        let reply = service.handle(now, request);
+        (reply, service.revision() != before)
+    });
+    let Some(saver) = shared.saver.as_ref().filter(|_| changed) else { return reply };
+    match saver.save().await {
+        Ok(()) => reply,
+        Err(error) => {
+            let problem = Problem::new(500_000, format!("The change is in memory and was not kept: {error}."));
+            shared.service().refuse(shared.clock.now(), &problem)
+        }
+    }
+}
+
+fn into_response(reply: HttpReply) -> Result<Response<Full<Bytes>>, Cut> {
+    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+    *response.status_mut() = StatusCode::from_u16(reply.status).map_err(|_| Cut)?;
+    for (name, value) in reply.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Cut)?;
+        response.headers_mut().insert(name, HeaderValue::try_from(value).map_err(|_| Cut)?);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::Instant;
+
+    use super::super::limits::ConnectionLimiter;
+    use super::super::testing::{forged_token, good_token, shared};
+
+    async fn connected(shared: &Arc<Shared>) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let (shared, permit) = (Arc::clone(shared), Arc::new(ConnectionLimiter::default()).take().await);
+        tokio::spawn(async move {
+            let (_stop, stopped) = watch::channel(false);
+            serve(server, shared, permit.handle(), stopped).await;
+        });
+        client
+    }
+
+    /// Makes a register call. Returns the status and whether the server announced to close the connection; `None` once
+    /// it is closed.
+    async fn register(client: &mut DuplexStream, shared: &Shared, token: &str) -> Option<(String, bool)> {
+        let path = format!("/{}/registrations/dev-01/register?api-version=2021-06-01", shared.service().id_scope());
+        let request =
+            format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: {token}\r\n\r\n");
+        client.write_all(request.as_bytes()).await.ok()?;
+        let mut reply = vec![0; 4096];
+        let count = client.read(&mut reply).await.ok().filter(|count| *count > 0)?;
+        let reply = String::from_utf8_lossy(&reply[..count]).to_lowercase();
+        Some((reply[9..12].to_owned(), reply.contains("connection: close")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_requests_do_not_keep_a_connection_open() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let token = forged_token(&shared, "dev-01");
+        let began = Instant::now();
+        while register(&mut client, &shared, &token).await.is_some() {
+            assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential keeps its place");
+            tokio::time::sleep(Duration::from_secs(25)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_that_never_ends_does_not_keep_a_connection_open() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let began = Instant::now();
+        client.write_all(b"PUT /").await.unwrap();
+        while client.write_all(b"x").await.is_ok() {
+            assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential keeps its place");
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tenth_refused_request_closes_the_connection() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let token = forged_token(&shared, "dev-01");
+        for number in 1..=10 {
+            let reply = register(&mut client, &shared, &token).await;
+            assert_eq!(reply, Some(("401".to_owned(), number == 10)), "request {number}");
+        }
+        assert_eq!(register(&mut client, &shared, &token).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_with_an_accepted_request_stays_open() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        let accepted = register(&mut client, &shared, &good_token(&shared, "dev-01")).await;
+        assert_eq!(accepted, Some(("202".to_owned(), false)));
+        let token = forged_token(&shared, "dev-01");
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            assert_eq!(register(&mut client, &shared, &token).await, Some(("401".to_owned(), false)));
+        }
+    }
+}
