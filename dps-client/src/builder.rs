@@ -298,7 +298,7 @@ impl ProvisioningClientBuilder {
                                or leave clock correction out";
                 Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()))
             }
-            (None, _) => options.carrier(&self.endpoint, &self.clock),
+            (None, _) => options.carrier(&self.endpoint, &self.clock, self.request_timeout),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::transport::refused;
 pub(crate) enum Carrier {
     #[cfg(feature = "http")]
     Http {
-        tls: std::sync::Arc<rustls::ClientConfig>,
+        dialer: Box<dps_net::Dialer>,
         options: dps_http::HttpOptions,
     },
     #[cfg(feature = "mqtt")]
@@ -31,7 +31,7 @@ pub(crate) enum Carrier {
 #[cfg(all(feature = "http", feature = "mqtt"))]
 #[derive(Clone, Debug)]
 pub(crate) struct TimeSource {
-    pub(crate) tls: std::sync::Arc<rustls::ClientConfig>,
+    pub(crate) dialer: Box<dps_net::Dialer>,
     pub(crate) options: dps_http::HttpOptions,
     pub(crate) endpoint: Endpoint,
 }
@@ -41,8 +41,8 @@ impl Carrier {
     pub(crate) async fn link(&self) -> Result<ClientLink, DpsError> {
         match self {
             #[cfg(feature = "http")]
-            Self::Http { tls, options } => {
-                let link = dps_http::HttpLink::new(tls.clone(), options.clone());
+            Self::Http { dialer, options } => {
+                let link = dps_http::HttpLink::new((**dialer).clone(), options.clone());
                 Ok(ClientLink::Http(Box::new(link.map_err(refused)?)))
             }
             #[cfg(feature = "mqtt")]
@@ -60,13 +60,13 @@ impl Carrier {
     /// `unsupported-by-transport` with the reason, where nothing here can ask.
     #[cfg(feature = "http")]
     pub(crate) fn time_link<'a>(&'a self, own: &'a Endpoint) -> Result<(dps_http::HttpLink, &'a Endpoint), DpsError> {
-        let (tls, options, endpoint) = match self {
-            Self::Http { tls, options } => (tls, options, own),
+        let (dialer, options, endpoint) = match self {
+            Self::Http { dialer, options } => (dialer, options, own),
             #[cfg(feature = "mqtt")]
-            Self::Mqtt { time, .. } => (&time.tls, &time.options, &time.endpoint),
+            Self::Mqtt { time, .. } => (&time.dialer, &time.options, &time.endpoint),
             Self::Custom(_) => return Err(no_time("a custom link reaches the service by its own means")),
         };
-        Ok((dps_http::HttpLink::new(tls.clone(), options.clone()).map_err(refused)?, endpoint))
+        Ok((dps_http::HttpLink::new((**dialer).clone(), options.clone()).map_err(refused)?, endpoint))
     }
 
     /// Whether replies carry the service's time, or may do so.

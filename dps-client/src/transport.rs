@@ -2,13 +2,10 @@
 
 #[cfg(all(feature = "http", feature = "mqtt"))]
 use std::num::NonZeroU16;
-use std::sync::Arc;
-#[cfg(feature = "mqtt")]
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dps_core::ErrorCode;
-use dps_net::{Proxy, ProxyChoice, Resolver, Roots};
+use dps_net::{Dialer, ProxyChoice, Resolver, Roots, TlsOptions};
 
 use crate::builder::ProvisioningClientBuilder;
 use crate::carrier::Carrier;
@@ -17,6 +14,9 @@ use crate::carrier::TimeSource;
 use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::names::Endpoint;
+
+/// How much of a request's time is left for its reply, where that sets how long connecting may take.
+const REPLY_TIME: Duration = Duration::from_secs(5);
 
 /// What a device registers over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,17 +136,23 @@ impl TransportOptions {
     }
 
     /// Checks the options. Links check theirs when they are made; each registration makes its own.
-    pub(crate) fn carrier(mut self, endpoint: &Endpoint, clock: &Clock) -> Result<Carrier, DpsError> {
+    pub(crate) fn carrier(
+        mut self,
+        endpoint: &Endpoint,
+        clock: &Clock,
+        request_timeout: Duration,
+    ) -> Result<Carrier, DpsError> {
         let proxy = self.proxy.take().unwrap_or_default().for_host(endpoint.host())?;
         if let Some(proxy) = &proxy {
             tracing::info!(%proxy, "connections go through a proxy");
         }
-        let roots = self.roots.take().unwrap_or_else(Roots::platform);
+        let tls = tls(self.roots.take().unwrap_or_else(Roots::platform), clock.clone());
+        let tls = tls.client_config().map_err(|error| DpsError::refused(ErrorCode::InvalidCertificate, error))?;
+        let dialer = Dialer::new(tls, proxy).resolver(self.resolver.take().unwrap_or_default());
+        let connect_timeout = dialer.timeout().max(request_timeout.saturating_sub(REPLY_TIME));
         let route = Route {
-            tls: tls(roots, clock.clone())?,
-            proxy,
-            resolver: self.resolver.take().unwrap_or_default(),
-            #[cfg(feature = "http")]
+            dialer: Box::new(dialer.connect_timeout(connect_timeout)),
+            #[cfg(all(feature = "http", feature = "mqtt"))]
             endpoint: endpoint.clone(),
             agent: self
                 .user_agent
@@ -155,7 +161,7 @@ impl TransportOptions {
         };
         match self.transport.unwrap_or_default() {
             #[cfg(feature = "http")]
-            Transport::Https => self.http(&route),
+            Transport::Https => self.http(route),
             #[cfg(feature = "mqtt")]
             Transport::Mqtt => self.mqtt(route, dps_mqtt::Framing::Tcp),
             #[cfg(feature = "mqtt")]
@@ -164,15 +170,15 @@ impl TransportOptions {
     }
 
     #[cfg(feature = "http")]
-    fn http(self, route: &Route) -> Result<Carrier, DpsError> {
+    fn http(self, route: Route) -> Result<Carrier, DpsError> {
         #[cfg(feature = "mqtt")]
         self.refuse_options_of_mqtt()?;
-        let mut options = route.http_options(route.endpoint.port().unwrap_or(dps_core::codec::http::DEFAULT_PORT));
+        let mut options = dps_http::HttpOptions::default().user_agent(route.agent);
         if let Some(version) = self.api_version {
             options = options.api_version(version);
         }
-        dps_http::HttpLink::new(route.tls.clone(), options.clone()).map_err(refused)?;
-        Ok(Carrier::Http { tls: route.tls.clone(), options })
+        dps_http::HttpLink::new((*route.dialer).clone(), options.clone()).map_err(refused)?;
+        Ok(Carrier::Http { dialer: route.dialer, options })
     }
 
     #[cfg(all(feature = "http", feature = "mqtt"))]
@@ -201,10 +207,9 @@ impl TransportOptions {
         if let Some(keep_alive) = self.keep_alive {
             options = options.keep_alive(keep_alive);
         }
-        let dialer = dps_net::Dialer::new(route.tls, route.proxy).resolver(route.resolver);
-        dps_mqtt::MqttLink::new(dialer.clone(), options.clone()).map_err(refused)?;
+        dps_mqtt::MqttLink::new((*route.dialer).clone(), options.clone()).map_err(refused)?;
         Ok(Carrier::Mqtt {
-            dialer: Box::new(dialer),
+            dialer: route.dialer,
             options,
             #[cfg(feature = "http")]
             time,
@@ -214,41 +219,27 @@ impl TransportOptions {
 
 /// How the service is reached, whatever the transport.
 struct Route {
-    tls: Arc<rustls::ClientConfig>,
-    proxy: Option<Proxy>,
-    resolver: Resolver,
-    #[cfg(feature = "http")]
+    dialer: Box<Dialer>,
+    #[cfg(all(feature = "http", feature = "mqtt"))]
     endpoint: Endpoint,
     agent: String,
 }
 
+#[cfg(all(feature = "http", feature = "mqtt"))]
 impl Route {
-    /// Options to reach a port of the service over HTTPS.
-    #[cfg(feature = "http")]
-    fn http_options(&self, port: u16) -> dps_http::HttpOptions {
-        let options = dps_http::HttpOptions::default().user_agent(self.agent.clone()).proxy(self.proxy.clone());
-        let host = self.endpoint.host();
-        match self.resolver.overridden(host, port) {
-            Some(addresses) => options.addresses_of(host.to_owned(), addresses),
-            None => options,
-        }
-    }
-
-    #[cfg(all(feature = "http", feature = "mqtt"))]
     fn time_source(&self, port: Option<u16>) -> Result<TimeSource, DpsError> {
         let port = NonZeroU16::new(port.unwrap_or(dps_core::codec::http::DEFAULT_PORT)).ok_or_else(|| {
             DpsError::config(ErrorCode::InvalidOption, "the port of the service's time cannot be zero".to_owned())
         })?;
-        let options = self.http_options(port.get());
-        dps_http::HttpLink::new(self.tls.clone(), options.clone()).map_err(refused)?;
-        Ok(TimeSource { tls: self.tls.clone(), options, endpoint: self.endpoint.with_port(port) })
+        let options = dps_http::HttpOptions::default().user_agent(self.agent.clone());
+        dps_http::HttpLink::new((*self.dialer).clone(), options.clone()).map_err(refused)?;
+        Ok(TimeSource { dialer: self.dialer.clone(), options, endpoint: self.endpoint.with_port(port) })
     }
 }
 
 /// TLS that checks certificates by the client's clock, or by the system's while that one does not know the time.
-fn tls(roots: Roots, clock: Clock) -> Result<Arc<rustls::ClientConfig>, DpsError> {
-    let options = dps_net::TlsOptions::new(roots).clock(move || clock.now().unwrap_or_else(SystemTime::now));
-    options.client_config().map_err(|error| DpsError::refused(ErrorCode::InvalidCertificate, error))
+fn tls(roots: Roots, clock: Clock) -> TlsOptions {
+    TlsOptions::new(roots).clock(move || clock.now().unwrap_or_else(SystemTime::now))
 }
 
 /// An option that a link refused.

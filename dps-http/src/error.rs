@@ -3,11 +3,7 @@
 use std::error::Error as _;
 
 use dps_core::LinkError;
-use dps_net::{NetError, Proxy, authentication_refused};
-
-/// What the HTTP library says of a proxy that answered 407, and of one that answered anything else but 200.
-const AUTHORIZATION_REQUIRED: &str = "proxy authorization required";
-const UNSUCCESSFUL: &str = "unsuccessful";
+use dps_net::{NetError, Phase, Proxy, authentication_refused, proxy_failed};
 
 /// Finds the cause. URLs hold the id scope and the registration id, and are left out.
 pub(crate) fn from_reqwest(error: reqwest::Error) -> NetError {
@@ -27,30 +23,45 @@ pub(crate) fn never_answered(found: NetError) -> NetError {
     found.with_detail(detail)
 }
 
-/// What a failure to connect means when there is a proxy on the way. The library keeps no status of a refusal but 407.
-pub(crate) fn through_proxy(proxy: &Proxy, found: NetError) -> NetError {
-    let kind = match found.kind() {
-        LinkError::Dns | LinkError::Connect if found.detail().ends_with(AUTHORIZATION_REQUIRED) => {
-            return authentication_refused(proxy, None);
-        }
-        LinkError::Dns | LinkError::Connect if found.detail().ends_with(UNSUCCESSFUL) => {
-            LinkError::ProxyRefused { status: None }
-        }
-        LinkError::Dns | LinkError::Connect | LinkError::Cut => LinkError::ProxyUnreachable,
-        other => other,
-    };
-    let detail = format!("proxy {proxy}: {found}");
-    found.with_kind(kind).with_detail(detail)
+/// Why there is no connection.
+pub(crate) enum Unconnected {
+    /// What is wrong is known.
+    Known(NetError),
+    /// The proxy refused the tunnel; the library does not tell with which status.
+    HiddenRefusal(NetError),
 }
 
-/// Whether the proxy may be asked once more for what the library hides: the status of a refusal, or the schemes that it
-/// accepts where no password was sent.
-pub(crate) fn is_hidden_refusal(proxy: &Proxy, found: &NetError) -> bool {
-    match found.kind() {
-        LinkError::ProxyRefused { status: None } => true,
-        LinkError::ProxyRefused { status: Some(407) } => proxy.credentials().is_none(),
-        _ => false,
+impl Unconnected {
+    /// A failure to connect in this phase. `proxy` is the one that was being connected to or asked.
+    pub(crate) fn new(error: reqwest::Error, phase: Phase, proxy: Option<&Proxy>) -> Self {
+        let refusal = refusal(&error);
+        let found = from_reqwest(error);
+        Self::Known(match (proxy, refusal) {
+            (Some(proxy), Some(Refusal::Authentication)) => authentication_refused(proxy, None),
+            (Some(proxy), Some(Refusal::Hidden)) => return Self::HiddenRefusal(proxy_failed(proxy, found)),
+            (Some(proxy), None) => proxy_failed(proxy, found),
+            (None, _) if found.kind() == LinkError::Timeout => NetError::timeout(phase),
+            (None, _) => found,
+        })
     }
+}
+
+/// How a proxy refused a tunnel, as far as the HTTP library tells.
+enum Refusal {
+    /// With 407.
+    Authentication,
+    /// With another status, or with something else than HTTP.
+    Hidden,
+}
+
+/// The refusal in the chain of causes. Its type is not public, so that it is known by its words alone.
+fn refusal(error: &reqwest::Error) -> Option<Refusal> {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.find_map(|cause| match cause.to_string().strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some(Refusal::Authentication),
+        "unsuccessful" | "proxy response headers too long" => Some(Refusal::Hidden),
+        _ => None,
+    })
 }
 
 fn kind(error: &reqwest::Error) -> LinkError {

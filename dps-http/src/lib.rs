@@ -5,23 +5,22 @@
 //!
 //! ```
 //! use dps_http::{HttpLink, HttpOptions};
-//! use dps_net::{Roots, TlsOptions};
+//! use dps_net::{Dialer, Roots, TlsOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let issued = rcgen::generate_simple_self_signed(vec!["dps.test".into()])?;
 //! # let pem = issued.cert.pem();
 //! let tls = TlsOptions::new(Roots::replace_pem(pem.as_bytes())?).client_config()?;
-//! let link = HttpLink::new(tls, HttpOptions::default())?;
+//! let link = HttpLink::new(Dialer::new(tls, None), HttpOptions::default())?;
 //! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
 //! # let _ = link;
 //! # Ok(()) }
 //! ```
 
+mod client;
 mod error;
 mod link;
 mod options;
-mod phases;
-mod request;
 
 pub use link::HttpLink;
 pub use options::{HttpOptions, OptionError};

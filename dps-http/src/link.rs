@@ -3,25 +3,23 @@
 //! The client is taken out while a request is under way and put back only with a whole reply in hand, so that a
 //! dropped future, or a failure, has closed the connection.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use dps_core::codec::http::{DEFAULT_PORT, Head, parse_date, read_reply};
-use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, UnixSeconds};
-use dps_net::{CurrentPhase, NetError, Phase, Proxy, open_tunnel};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Response, redirect, retry};
-use rustls::ClientConfig;
+use dps_core::codec::http::{DEFAULT_PORT, Head, method, parse_date, read_reply, write_body, write_target};
+use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, Text, UnixSeconds};
+use dps_net::{CurrentPhase, Dialer, NetError, Phase};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Client, Method, Response, Url};
 use tracing::debug;
+use zeroize::Zeroizing;
 
-use crate::error::{from_reqwest, is_hidden_refusal, never_answered, through_proxy};
+use crate::client::{connect_to, secret_header};
+use crate::error::{Unconnected, from_reqwest, never_answered};
 use crate::options::{HttpOptions, OptionError};
-use crate::phases::{ConnectorPhase, PlatformResolver, resumption};
-use crate::request;
 
 /// Registers over HTTPS. Needs a tokio runtime with I/O and time.
 pub struct HttpLink {
-    tls: Arc<ClientConfig>,
+    dialer: Dialer,
     options: HttpOptions,
     client: Option<Client>,
     /// Whether this server has answered a request.
@@ -37,11 +35,11 @@ impl HttpLink {
     ///
     /// # Errors
     /// [`OptionError`] when an option cannot work.
-    pub fn new(tls: Arc<ClientConfig>, options: HttpOptions) -> Result<Self, OptionError> {
+    pub fn new(dialer: Dialer, options: HttpOptions) -> Result<Self, OptionError> {
         options.check()?;
         let phase = CurrentPhase::default();
-        let client = make_client(&tls, &options, &phase).map_err(|error| OptionError::Client(error.to_string()))?;
-        Ok(Self { tls, options, client: Some(client), answered: false, last_error: None, phase, learned: None })
+        let dialer = dialer.phase(phase.clone());
+        Ok(Self { dialer, options, client: None, answered: false, last_error: None, phase, learned: None })
     }
 
     /// What was behind the last [`LinkError`], or where an exchange stalled whose future was dropped, in words for a
@@ -79,7 +77,7 @@ impl HttpLink {
     }
 
     async fn ask_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, NetError> {
-        let client = make_client(&self.tls, &self.options, &self.phase).map_err(from_reqwest)?;
+        let client = self.new_client(endpoint).await?;
         let response = match client.get(format!("https://{endpoint}/")).send().await {
             Ok(response) => response,
             Err(error) => return Err(self.send_failed(error, endpoint).await),
@@ -88,34 +86,35 @@ impl HttpLink {
         dated.ok_or_else(|| NetError::new(LinkError::InvalidReply, "an answer without a date"))
     }
 
-    /// With a proxy on the way, what cannot be connected to is the proxy.
+    /// A client that connects to the endpoint, or to the proxy on the way, at the addresses that it has now.
+    async fn new_client(&self, endpoint: Endpoint<'_>) -> Result<Client, NetError> {
+        let addresses = self.dialer.resolve(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await?;
+        connect_to(addresses, &self.dialer, &self.options, &self.phase).map_err(from_reqwest)
+    }
+
+    /// What a request failed with. A connection that fails before TLS has begun fails at the proxy where there is one.
     async fn send_failed(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> NetError {
-        let to_connect = error.is_connect();
-        let found = from_reqwest(error);
-        match self.options.proxy.clone() {
-            Some(proxy) if to_connect => {
-                let found = through_proxy(&proxy, found);
-                if is_hidden_refusal(&proxy, &found) {
-                    self.learn_refusal(&proxy, endpoint, found).await
-                } else {
-                    found
-                }
-            }
-            _ if self.answered || to_connect => found,
-            _ => never_answered(found),
+        if !error.is_connect() {
+            let found = from_reqwest(error);
+            return if self.answered { found } else { never_answered(found) };
+        }
+        let phase = self.phase.get().unwrap_or(Phase::Connect);
+        let proxy = self.dialer.proxy().filter(|_| phase == Phase::Proxy);
+        match Unconnected::new(error, phase, proxy) {
+            Unconnected::Known(found) => found,
+            Unconnected::HiddenRefusal(found) => self.learn_refusal(found, endpoint).await,
         }
     }
 
-    /// Asks the proxy once more, and only once, with code of our own that sees the answer. The proxy is not asked again
-    /// after it refused a password, since accounts are locked after a few attempts.
-    async fn learn_refusal(&mut self, proxy: &Proxy, endpoint: Endpoint<'_>, found: NetError) -> NetError {
+    /// Asks the proxy for a tunnel once more, and only once, with the dialer, which sees the answer. It is not asked again
+    /// after a 407, since accounts are locked after a few attempts.
+    async fn learn_refusal(&mut self, found: NetError, endpoint: Endpoint<'_>) -> NetError {
         if let Some(learned) = &self.learned {
             return learned.clone();
         }
-        self.phase.enter(Phase::Proxy);
-        let learned = match open_tunnel(proxy, endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
+        let learned = match self.dialer.connect(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
             Err(learned) => learned,
-            // It opens a tunnel now: that is as good as a proxy that was away.
+            // The refusal has passed, as when a proxy was away.
             Ok(_) => found.with_kind(LinkError::ProxyUnreachable),
         };
         self.learned.insert(learned).clone()
@@ -124,9 +123,9 @@ impl HttpLink {
     async fn ask<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<(Client, Reply<'b>), NetError> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => make_client(&self.tls, &self.options, &self.phase).map_err(from_reqwest)?,
+            None => self.new_client(request.identity.endpoint).await?,
         };
-        let ready = request::build(&client, request, &self.options.api_version).map_err(unexplained)?;
+        let ready = build(&client, request, &self.options.api_version).map_err(unexplained)?;
         self.phase.enter(Phase::Reply);
         let response = match ready.send().await {
             Ok(response) => response,
@@ -182,39 +181,23 @@ impl std::fmt::Debug for HttpLink {
     }
 }
 
-fn make_client(tls: &ClientConfig, options: &HttpOptions, phase: &CurrentPhase) -> Result<Client, reqwest::Error> {
-    let first = if options.proxy.is_some() { Phase::Proxy } else { Phase::Connect };
-    let mut tls = tls.clone();
-    tls.resumption = resumption(phase.clone());
-    let builder = ClientBuilder::new().tls_backend_preconfigured(tls).no_proxy();
-    let builder = match &options.proxy {
-        Some(proxy) => builder.proxy(library_proxy(proxy)?),
-        None => builder,
-    };
-    let builder = match &options.addresses {
-        Some((host, addresses)) => builder.resolve_to_addrs(host, addresses),
-        None => builder,
-    };
-    builder
-        .http1_only()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .user_agent(&options.user_agent)
-        .dns_resolver(PlatformResolver { phase: phase.clone(), then: first })
-        .connector_layer(ConnectorPhase { phase: phase.clone(), first, inner: () })
-        .pool_max_idle_per_host(1)
-        // Waits between polls are the service's to choose; the connection is kept over all of them.
-        .pool_idle_timeout(None)
-        .build()
-}
-
-fn library_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
-    let library = reqwest::Proxy::all(format!("http://{proxy}"))?;
-    Ok(match proxy.authorization().and_then(request::secret_header) {
-        Some(authorization) => library.custom_http_auth(authorization),
-        None => library,
-    })
+/// The request, ready to be sent.
+fn build(client: &Client, request: &Request<'_>, api_version: &str) -> Result<reqwest::RequestBuilder, LinkError> {
+    let target = written(|text| write_target(text, request, api_version))?;
+    let host = written(|text| request.identity.endpoint.write(text))?;
+    let url = Url::parse(&format!("https://{host}{target}")).map_err(|_| LinkError::Unsupported)?;
+    let method = Method::from_bytes(method(&request.call).as_bytes()).map_err(|_| LinkError::Unsupported)?;
+    let mut builder = client.request(method, url).header(ACCEPT, "application/json");
+    if let Some(authorization) = request.authorization {
+        let token = Zeroizing::new(authorization.token.as_str().to_owned());
+        let token = secret_header(token).ok_or(LinkError::Unsupported)?;
+        builder = builder.header(AUTHORIZATION, token);
+    }
+    let body = written(|text| write_body(text, request))?;
+    if !body.is_empty() {
+        builder = builder.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+    }
+    Ok(builder)
 }
 
 /// Reads the body into the caller's buffer and gives its length.
@@ -260,4 +243,15 @@ fn call_name(call: &Call<'_>) -> &'static str {
         Call::Time => "time",
         _ => "other",
     }
+}
+
+/// Writes twice: once for the size, once for the text.
+fn written(write: impl Fn(&mut Text<'_>)) -> Result<String, LinkError> {
+    let mut measure = Text::new(&mut []);
+    write(&mut measure);
+    let mut bytes = vec![0; measure.len()];
+    let mut text = Text::new(&mut bytes);
+    write(&mut text);
+    let text = text.finish().map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
+    Ok(text.to_owned())
 }

@@ -1,9 +1,6 @@
 //! What can be chosen about HTTP, checked before anything is sent.
 
-use std::net::SocketAddr;
-
 use dps_core::codec::http::DEFAULT_API_VERSION;
-use dps_net::Proxy;
 use reqwest::header::HeaderValue;
 use thiserror::Error;
 
@@ -12,8 +9,6 @@ use thiserror::Error;
 pub struct HttpOptions {
     pub(crate) api_version: String,
     pub(crate) user_agent: String,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) addresses: Option<(String, Vec<SocketAddr>)>,
 }
 
 /// An option that cannot work.
@@ -26,16 +21,13 @@ pub enum OptionError {
     /// No header can hold it.
     #[error("the user agent cannot be sent: only visible ASCII characters and blanks can")]
     UserAgent,
-    /// The TLS configuration does not fit.
-    #[error("the HTTP client cannot be made: {0}")]
-    Client(String),
 }
 
 impl Default for HttpOptions {
     /// API version 2021-06-01, and this crate's name as the user agent.
     fn default() -> Self {
         let user_agent = concat!("dps-http/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent, proxy: None, addresses: None }
+        Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent }
     }
 }
 
@@ -51,21 +43,6 @@ impl HttpOptions {
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = agent.into();
-        self
-    }
-
-    /// The proxy on the way; none by default, whatever the environment says.
-    #[must_use]
-    pub fn proxy(mut self, proxy: Option<Proxy>) -> Self {
-        self.proxy = proxy;
-        self
-    }
-
-    /// The addresses of `host`, which the platform's resolver is then not asked for. The port is the endpoint's, whatever
-    /// stands in them. A proxy on the way resolves by itself.
-    #[must_use]
-    pub fn addresses_of(mut self, host: impl Into<String>, addresses: Vec<SocketAddr>) -> Self {
-        self.addresses = Some((host.into(), addresses));
         self
     }
 

@@ -1,8 +1,8 @@
-//! A TLS connection to a host: names to addresses, TCP, a proxy's tunnel where there is one, TLS.
+//! The one way to a server, for every link: names to addresses, TCP, a proxy's tunnel where there is one, TLS.
 //!
-//! Deadlines are the caller's: dropping the future closes what was opened. Nothing is sent in the clear but CONNECT to
-//! a proxy.
+//! Dropping a future closes what was opened. Nothing is sent in the clear but CONNECT to a proxy.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,48 +10,80 @@ use dps_core::LinkError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::error::NetError;
 use crate::phase::{CurrentPhase, Phase};
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
-use crate::tunnel::open_tunnel_in;
+use crate::tunnel;
 
 /// Bytes inside TLS.
 pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// How long an address may take before the next one is tried.
-const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection may take where nothing else is set.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long an address may stay silent before the next one is tried as well (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(300);
 
-/// Opens TLS connections, through a proxy or straight.
+/// How links reach a server: the TLS configuration, the proxy on the way and the resolver. Every link is made from one.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
     resolver: Resolver,
+    connect_timeout: Duration,
     phase: CurrentPhase,
 }
 
 impl Dialer {
-    /// A dialer with this TLS configuration.
+    /// A dialer with this TLS configuration, through `proxy` or straight, with the platform's resolver.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, proxy: Option<Proxy>) -> Self {
-        Self { tls, proxy, resolver: Resolver::default(), phase: CurrentPhase::default() }
+        let (resolver, phase) = (Resolver::default(), CurrentPhase::default());
+        Self { tls, proxy, resolver, connect_timeout: CONNECT_TIMEOUT, phase }
     }
 
-    /// Another resolver than the platform's. A proxy on the way resolves by itself, and its own name is the platform's.
+    /// Uses this resolver for the server's name instead of the platform's. A proxy on the way resolves that name by
+    /// itself, and the proxy's own name is always resolved by the platform.
     #[must_use]
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = resolver;
         self
     }
 
-    /// Where to write which phase a dial is in. It is [`Phase::Reply`] once there is a connection.
+    /// Sets how long a connection may take once the name is resolved: TCP, the proxy's tunnel and the TLS handshake.
+    /// Default: 25 s, which is less than a request may usually take, so that a failure names the phase that stalled.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets where to write which phase a dial is in. It is [`Phase::Reply`] once there is a connection.
     #[must_use]
     pub fn phase(mut self, phase: CurrentPhase) -> Self {
         self.phase = phase;
         self
+    }
+
+    /// Returns the TLS configuration.
+    #[must_use]
+    pub fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
+    }
+
+    /// Returns how long a connection may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Returns the proxy on the way.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Connects to `host` on `port` and verifies its certificate.
@@ -60,16 +92,50 @@ impl Dialer {
     /// [`NetError`]: what it means to a registration, and in words what was behind it.
     pub async fn dial(&self, host: &str, port: u16) -> Result<TlsStream, NetError> {
         let name = server_name(host)?;
-        let stream = match &self.proxy {
-            Some(proxy) => open_tunnel_in(proxy, host, port, &self.phase).await?,
-            None => connect(&self.resolver, host, port, Phase::Connect, &self.phase).await?,
+        let addresses = self.resolve(host, port).await?;
+        let dialed = tokio::time::timeout(self.connect_timeout, async {
+            let stream = self.connect_to(&addresses, host, port).await?;
+            self.phase.enter(Phase::Tls);
+            let connector = TlsConnector::from(Arc::clone(&self.tls));
+            connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))
+        });
+        let stream = match dialed.await {
+            Ok(stream) => stream?,
+            Err(_) => return Err(NetError::timeout(self.phase.get().unwrap_or(Phase::Connect))),
         };
-        self.phase.enter(Phase::Tls);
-        let connector = TlsConnector::from(Arc::clone(&self.tls));
-        let stream =
-            connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))?;
         self.phase.enter(Phase::Reply);
         Ok(stream)
+    }
+
+    /// Connects to `host` on `port` over TCP, through the proxy where there is one; no byte of TLS is sent.
+    ///
+    /// # Errors
+    /// As [`Dialer::dial`].
+    pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, NetError> {
+        let addresses = self.resolve(host, port).await?;
+        let connected = tokio::time::timeout(self.connect_timeout, self.connect_to(&addresses, host, port)).await;
+        connected.unwrap_or_else(|_| Err(NetError::timeout(self.phase.get().unwrap_or(Phase::Connect))))
+    }
+
+    /// Returns the addresses that a connection to `host` on `port` is opened to: those of the proxy where there is one,
+    /// else those of the host. Sets no time limit.
+    ///
+    /// # Errors
+    /// [`NetError`] of kind `Dns`, or `ProxyUnreachable` when the proxy's name cannot be resolved.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
+        self.phase.enter(Phase::NameResolution);
+        match &self.proxy {
+            Some(proxy) => tunnel::resolve(proxy).await,
+            None => self.resolver.resolve(host, port).await,
+        }
+    }
+
+    async fn connect_to(&self, addresses: &[SocketAddr], host: &str, port: u16) -> Result<TcpStream, NetError> {
+        self.phase.enter(if self.proxy.is_some() { Phase::Proxy } else { Phase::Connect });
+        match &self.proxy {
+            Some(proxy) => tunnel::open(proxy, addresses, host, port).await,
+            None => connect(addresses).await,
+        }
     }
 }
 
@@ -79,30 +145,28 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, NetError> {
         .map_err(|error| NetError::new(LinkError::NameMismatch, format!("{host}: {error}")).with_source(error))
 }
 
-/// Tries one address after the other, in phase `to`.
-pub(crate) async fn connect(
-    resolver: &Resolver,
-    host: &str,
-    port: u16,
-    to: Phase,
-    phase: &CurrentPhase,
-) -> Result<TcpStream, NetError> {
-    phase.enter(Phase::NameResolution);
-    let addresses = resolver.resolve(host, port).await?;
-    phase.enter(to);
-    let mut failed = NetError::new(LinkError::Connect, format!("{host} has no address"));
-    for (left, address) in addresses.iter().enumerate().map(|(index, address)| (addresses.len() - index - 1, address)) {
-        // The last one may take as long as the caller waits.
-        let limit = if left == 0 { Duration::MAX } else { ADDRESS_LIMIT };
-        match tokio::time::timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
+/// Connects to the first of these addresses that answers. The next one is tried when the one before it has failed, or has
+/// been silent for [`ATTEMPT_DELAY`]; the others are given up then.
+pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, NetError> {
+    let mut failed = NetError::new(LinkError::Connect, "there is no address to connect to");
+    let mut attempts = JoinSet::new();
+    let mut left = addresses.iter();
+    loop {
+        if let Some(address) = left.next() {
+            attempts.spawn(TcpStream::connect(*address));
+        }
+        // The last ones may take as long as the caller waits.
+        let delay = if left.len() == 0 { Duration::MAX } else { ATTEMPT_DELAY };
+        match tokio::time::timeout(delay, attempts.join_next()).await {
+            Ok(Some(Ok(Ok(stream)))) => {
                 // Requests are small and wait for their answers.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => failed = NetError::from_error(error, LinkError::Connect),
-            Err(_) => failed = NetError::new(LinkError::Timeout, format!("{address} does not answer")),
+            Ok(Some(Ok(Err(error)))) => failed = NetError::from_error(error, LinkError::Connect),
+            Ok(Some(Err(stopped))) => failed = NetError::from_error(stopped, LinkError::Connect),
+            Ok(None) => return Err(failed),
+            Err(_) => {}
         }
     }
-    Err(failed)
 }

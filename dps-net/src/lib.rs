@@ -28,5 +28,5 @@ pub use resolver::{AddressOverride, AddressOverrideError, Resolver};
 pub use tls::{Roots, RootsError, TlsError, TlsOptions, crypto_provider, platform_root_count};
 #[doc(hidden)]
 pub use tunnel::fuzz_proxy_status;
-pub use tunnel::{authentication_refused, open_tunnel};
+pub use tunnel::{authentication_refused, open_tunnel, proxy_failed};
 pub use version::is_api_version;

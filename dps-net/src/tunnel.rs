@@ -3,6 +3,7 @@
 //! Nothing of an answer is repeated but its status and the names of well-known authentication schemes.
 
 use std::io;
+use std::net::SocketAddr;
 
 use dps_core::{Hint, LinkError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::dial::connect;
 use crate::error::NetError;
-use crate::phase::{CurrentPhase, Phase};
+use crate::phase::Phase;
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
 
@@ -20,28 +21,39 @@ const PROXY_HEAD_MAX: usize = 8 * 1024;
 /// Authentication schemes of proxies other than Basic, as they are shown.
 const OTHER_SCHEMES: [&str; 5] = ["NTLM", "Negotiate", "Kerberos", "Digest", "Bearer"];
 
-/// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6).
+/// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6). Sets no time limit.
 ///
 /// # Errors
 /// [`NetError`] with `ProxyUnreachable`, or `ProxyRefused` and the status that the proxy answered with.
 pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, NetError> {
-    open_tunnel_in(proxy, host, port, &CurrentPhase::default()).await
+    open(proxy, &resolve(proxy).await?, host, port).await
 }
 
-pub(crate) async fn open_tunnel_in(
+/// The addresses of the proxy, by the platform's resolver.
+pub(crate) async fn resolve(proxy: &Proxy) -> Result<Vec<SocketAddr>, NetError> {
+    let addresses = Resolver::default().resolve(proxy.host(), proxy.port()).await;
+    addresses.map_err(|failed| proxy_failed(proxy, failed))
+}
+
+/// What a failure means when it is the proxy that was connected to.
+#[must_use]
+pub fn proxy_failed(proxy: &Proxy, failed: NetError) -> NetError {
+    if failed.kind() == LinkError::Timeout {
+        return NetError::timeout(Phase::Proxy);
+    }
+    let detail = format!("proxy {proxy}: {failed}");
+    failed.with_kind(LinkError::ProxyUnreachable).with_detail(detail)
+}
+
+/// The same as [`open_tunnel`], with the proxy's addresses.
+pub(crate) async fn open(
     proxy: &Proxy,
+    addresses: &[SocketAddr],
     host: &str,
     port: u16,
-    phase: &CurrentPhase,
 ) -> Result<TcpStream, NetError> {
-    let unreachable = |failed: NetError| {
-        let detail = format!("proxy {proxy}: {failed}");
-        failed.with_kind(LinkError::ProxyUnreachable).with_detail(detail)
-    };
-    let cut = |error| unreachable(NetError::from_error(error, LinkError::Cut));
-    let own_name = Resolver::default();
-    let connected = connect(&own_name, proxy.host(), proxy.port(), Phase::Proxy, phase).await;
-    let mut stream = connected.map_err(unreachable)?;
+    let cut = |error| proxy_failed(proxy, NetError::from_error(error, LinkError::Cut));
+    let mut stream = connect(addresses).await.map_err(|failed| proxy_failed(proxy, failed))?;
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some(authorization) = proxy.authorization() {
@@ -70,7 +82,7 @@ fn refused(proxy: &Proxy, status: u16) -> NetError {
     NetError::new(LinkError::ProxyRefused { status: Some(status) }, format!("proxy {proxy} answered {status}"))
 }
 
-/// The proxy answered 407. `schemes` are those that it accepts instead, where they are known.
+/// The proxy answered 407. `schemes` are those that it accepts, where they are known.
 #[must_use]
 pub fn authentication_refused(proxy: &Proxy, schemes: Option<&[String]>) -> NetError {
     let accepts_basic = |schemes: &[String]| schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("Basic"));
@@ -84,7 +96,10 @@ pub fn authentication_refused(proxy: &Proxy, schemes: Option<&[String]>) -> NetE
     }
     let source = proxy.source();
     match (proxy.credentials(), schemes) {
-        (None, _) => found(format!("it requires a user name and a password, and {source} has none")),
+        (None, Some(_)) => found(format!("it requires a user name and a password, and {source} has none")),
+        (None, None) => found(format!(
+            "it requires a user name and a password, and {source} has none; which schemes it accepts is unknown"
+        )),
         (Some(_), Some(_)) => found(format!("it refuses the user name or the password of {source}")),
         (Some(_), None) => found(format!(
             "it refuses the user name or the password of {source}, or does not accept Basic authentication"

@@ -15,7 +15,7 @@ use super::proxy;
 use super::report::{Check, CheckId};
 use crate::connection::Connection;
 
-/// How long one address may take. A client tries them one after the other, each this long.
+/// How long one address may take. A client waits 0.3 s for it before it tries the next one as well.
 const ADDRESS: Duration = Duration::from_secs(5);
 
 /// What the checks of the way found, and the connection at its end.
@@ -108,7 +108,7 @@ fn judge(attempts: &[Attempt], refused: bool, host: &str, port: u16) -> Check {
             0 => Check::ok(id, format!("port {port} of {host} answers")),
             _ => Check::warning(
                 id,
-                format!("some addresses of {host} do not answer on port {port}: clients wait on them"),
+                format!("some addresses of {host} do not answer on port {port}: clients lose time on them"),
             )
             .advise("have the name server leave out addresses that cannot be reached from here"),
         };

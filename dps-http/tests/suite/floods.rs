@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dps_core::{Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, RegistrationId, Request, RequestId};
 use dps_http::{HttpLink, HttpOptions};
-use dps_net::{Roots, TlsOptions, crypto_provider};
+use dps_net::{Dialer, Roots, TlsOptions, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -78,7 +78,7 @@ async fn answer_without_end_ends_with_the_callers_timeout_and_closes_its_connect
     for flood in &FLOODS {
         let (endpoint, ca, served) = server(flood).await;
         let tls = TlsOptions::new(Roots::replace_pem(ca.as_bytes()).unwrap()).client_config().unwrap();
-        let mut link = HttpLink::new(tls, HttpOptions::default()).unwrap();
+        let mut link = HttpLink::new(Dialer::new(tls, None), HttpOptions::default()).unwrap();
         let (mut buffer, request) = ([0; 1024], request(&endpoint));
         let limit = if flood.ends.is_some() { WIDE } else { CALLERS_LIMIT };
         let ended = tokio::time::timeout(limit, link.exchange(&request, &mut buffer)).await;
@@ -100,7 +100,7 @@ async fn server_that_is_not_https_is_named_as_such() {
         let flood = Flood { name: "no HTTP", beginning: sent, again: "", pause: Duration::ZERO, ends: None };
         let (endpoint, ca, _served) = server(&flood).await;
         let tls = TlsOptions::new(Roots::replace_pem(ca.as_bytes()).unwrap()).client_config().unwrap();
-        let mut link = HttpLink::new(tls, HttpOptions::default()).unwrap();
+        let mut link = HttpLink::new(Dialer::new(tls, None), HttpOptions::default()).unwrap();
         assert_eq!(link.exchange(&request(&endpoint), &mut [0; 1024]).await.unwrap_err(), error);
         let detail = link.last_error_detail().unwrap_or_default();
         assert!(detail.contains(words) && detail.contains("8883"), "{detail}");

@@ -1,16 +1,19 @@
 //! The link against a server that sends exactly what the test says, byte for byte, over real TLS.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dps_core::{
     Authorization, Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, Millis, Payload, RegistrationId,
     Request, RequestId, Status, UnixSeconds,
 };
 use dps_http::{HttpLink, HttpOptions};
-use dps_net::{Roots, TlsOptions, crypto_provider};
+use dps_net::{Dialer, Resolver, Roots, TlsOptions, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -104,7 +107,8 @@ impl Server {
     }
 
     fn link_with(&self, tls: TlsOptions) -> HttpLink {
-        HttpLink::new(tls.client_config().unwrap(), HttpOptions::default().user_agent("test/1")).unwrap()
+        HttpLink::new(Dialer::new(tls.client_config().unwrap(), None), HttpOptions::default().user_agent("test/1"))
+            .unwrap()
     }
 
     fn request<'a>(&'a self, call: Call<'a>) -> Request<'a> {
@@ -229,6 +233,34 @@ async fn the_time_is_asked_for_without_a_credential() {
     assert!(!asked.to_lowercase().contains("authorization") && !asked.contains("dev"), "{asked}");
     assert_eq!(link.service_time(endpoint).await, Err(LinkError::InvalidReply));
     assert_eq!(link.last_error_detail(), Some("an answer without a date"));
+}
+
+/// A listener at this address that never answers: its queue is full, so that the kernel drops what else comes.
+#[cfg(target_os = "linux")]
+async fn silent(address: SocketAddr) -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..6 {
+        waiting.spawn(TcpStream::connect(address));
+    }
+    // The last of them stays unanswered.
+    while tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await.is_ok() {}
+    (listener, waiting)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn address_that_stays_silent_leaves_time_for_the_next_one() {
+    let server = server(vec![Do::Answer(ASSIGNING)]).await;
+    let port = server.endpoint.rsplit(':').next().unwrap();
+    let _silent = silent(SocketAddr::from(([127, 0, 0, 2], port.parse().unwrap()))).await;
+    let resolver = Resolver::new([format!("localhost:{port}:127.0.0.2,127.0.0.1").parse().unwrap()]);
+    let dialer = Dialer::new(server.tls().client_config().unwrap(), None).resolver(resolver);
+    let mut link = HttpLink::new(dialer.connect_timeout(Duration::from_secs(2)), HttpOptions::default()).unwrap();
+    let mut buffer = [0; 1024];
+    assert_eq!(link.exchange(&server.request(Call::register(None)), &mut buffer).await.unwrap().status, 202);
 }
 
 #[tokio::test]

@@ -2,3 +2,4 @@
 
 mod floods;
 mod link;
+mod proxy;

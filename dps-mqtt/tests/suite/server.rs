@@ -48,8 +48,6 @@ pub(crate) enum Step {
     Flood(Vec<u8>),
     /// Sends WebSocket pings until the client closes.
     FloodPings,
-    /// Does nothing until the client closes.
-    Hang,
 }
 
 /// What the server saw, with the number of the connection.
@@ -192,7 +190,6 @@ async fn converse(mut wire: Wire, number: usize, script: Vec<Step>, tell: &mpsc:
                 while wire.ping().await.is_some() {}
                 return false;
             }
-            Step::Hang => {}
         }
     }
     while let Some((kind, body)) = wire.packet().await {

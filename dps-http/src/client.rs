@@ -1,0 +1,176 @@
+//! The HTTP library's client, set up to connect as a [`Dialer`] does: to the same addresses, through the same proxy, with
+//! the same TLS and time limit.
+//!
+//! The library connects by itself. Which phase it is in shows where it calls code of its user: a layer around its
+//! connector, and the TLS session store, which is asked as soon as a handshake begins.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dps_net::{CurrentPhase, Dialer, Phase, Proxy};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::HeaderValue;
+use reqwest::{Client, ClientBuilder, redirect, retry};
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, NamedGroup};
+use tower_layer::Layer;
+use tower_service::Service;
+use zeroize::Zeroizing;
+
+use crate::options::HttpOptions;
+
+/// How many servers' sessions are kept: there is one server.
+const SESSIONS: usize = 2;
+
+/// A client whose one connection is opened to these addresses: those of the dialer's proxy, or of the server.
+pub(crate) fn connect_to(
+    addresses: Vec<SocketAddr>,
+    dialer: &Dialer,
+    options: &HttpOptions,
+    phase: &CurrentPhase,
+) -> Result<Client, reqwest::Error> {
+    let first = if dialer.proxy().is_some() { Phase::Proxy } else { Phase::Connect };
+    let mut tls = ClientConfig::clone(dialer.tls());
+    tls.resumption = resumption(phase.clone());
+    let builder = ClientBuilder::new().tls_backend_preconfigured(tls).no_proxy();
+    let builder = match dialer.proxy() {
+        Some(proxy) => builder.proxy(library_proxy(proxy)?),
+        None => builder,
+    };
+    builder
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .user_agent(&options.user_agent)
+        .dns_resolver(Resolved(addresses))
+        // The library also divides this by the number of addresses, so that one that is silent leaves time for the next.
+        .connect_timeout(dialer.timeout())
+        .connector_layer(ConnectorPhase { phase: phase.clone(), first, inner: () })
+        .pool_max_idle_per_host(1)
+        // Waits between polls are the service's to choose; the connection is kept over all of them.
+        .pool_idle_timeout(None)
+        .build()
+}
+
+fn library_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
+    let library = reqwest::Proxy::all(format!("http://{proxy}"))?;
+    Ok(match proxy.authorization().and_then(secret_header) {
+        Some(authorization) => library.custom_http_auth(authorization),
+        None => library,
+    })
+}
+
+/// A header's value that is wiped with the last of the library's references to it. `None` when no header can hold it.
+pub(crate) fn secret_header(text: Zeroizing<String>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
+    // Keeps it out of the library's own debug output.
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The addresses of the only name that is looked up.
+struct Resolved(Vec<SocketAddr>);
+
+impl Resolve for Resolved {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+/// Enters a phase when a connection is begun, and [`Phase::Reply`] when there is one; after a failure the phase stays.
+#[derive(Clone)]
+struct ConnectorPhase<S = ()> {
+    phase: CurrentPhase,
+    first: Phase,
+    inner: S,
+}
+
+impl<S> Layer<S> for ConnectorPhase {
+    type Service = ConnectorPhase<S>;
+
+    fn layer(&self, inner: S) -> ConnectorPhase<S> {
+        ConnectorPhase { phase: self.phase.clone(), first: self.first, inner }
+    }
+}
+
+impl<R, S> Service<R> for ConnectorPhase<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        self.phase.enter(self.first);
+        let (phase, connecting) = (self.phase.clone(), self.inner.call(request));
+        Box::pin(async move {
+            let connected = connecting.await?;
+            phase.enter(Phase::Reply);
+            Ok(connected)
+        })
+    }
+}
+
+/// Keeps TLS sessions in memory, and enters [`Phase::Tls`] when a handshake begins.
+struct Sessions {
+    phase: CurrentPhase,
+    inner: ClientSessionMemoryCache,
+}
+
+/// Where a TLS configuration keeps its sessions.
+fn resumption(phase: CurrentPhase) -> Resumption {
+    Resumption::store(Arc::new(Sessions { phase, inner: ClientSessionMemoryCache::new(SESSIONS) }))
+}
+
+impl ClientSessionStore for Sessions {
+    fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
+        self.inner.set_kx_hint(server_name, group);
+    }
+
+    fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.phase.enter(Phase::Tls);
+        self.inner.kx_hint(server_name)
+    }
+
+    fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.inner.set_tls12_session(server_name, value);
+    }
+
+    fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.inner.tls12_session(server_name)
+    }
+
+    fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
+        self.inner.remove_tls12_session(server_name);
+    }
+
+    fn insert_tls13_ticket(&self, server_name: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.inner.insert_tls13_ticket(server_name, value);
+    }
+
+    fn take_tls13_ticket(&self, server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.inner.take_tls13_ticket(server_name)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sessions(..)")
+    }
+}
