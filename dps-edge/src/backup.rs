@@ -44,7 +44,7 @@ pub enum Backup {
     /// There is none, or it says that there is no hub.
     Nothing,
     /// The last assignment.
-    Found {
+    Located {
         /// Where the device belongs.
         place: HubPlace,
         /// Whether there are credentials in it, which are not ours to write.
@@ -59,7 +59,7 @@ impl Backup {
     #[must_use]
     pub fn place(&self) -> Option<&HubPlace> {
         match self {
-            Self::Found { place, .. } => Some(place),
+            Self::Located { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ impl BackupStore {
     }
 
     /// In the home folder of the daemon, `/var/lib/iotedge` or `/var/lib/aziot/identityd`. The file's owner is kept.
-    pub fn of_daemon(home: &Path, format: Format) -> Self {
+    pub fn for_daemon(home: &Path, format: Format) -> Self {
         let folder: PathBuf = if format == Format::Yaml { home.join("cache") } else { home.to_owned() };
         Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: true }
     }
@@ -126,8 +126,8 @@ impl BackupStore {
         }
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(Backup::Unusable("it is no text")) };
         Ok(match self.format {
-            Format::Yaml => of_json(text),
-            Format::Toml => of_device_info(text),
+            Format::Yaml => parse_json(text),
+            Format::Toml => parse_device_info(text),
         })
     }
 
@@ -149,7 +149,7 @@ impl BackupStore {
     ) -> Result<Option<PathBuf>, DpsError> {
         let aside = match self.load()? {
             // Not ours to write, and what is in it is of use to the daemon alone.
-            Backup::Found { holds_credentials: true, .. } => return Ok(None),
+            Backup::Located { holds_credentials: true, .. } => return Ok(None),
             Backup::Unusable(_) => Some(self.file.set_aside()?),
             _ => None,
         };
@@ -178,16 +178,16 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn of_json(text: &str) -> Backup {
+fn parse_json(text: &str) -> Backup {
     let Ok(Value::Object(members)) = serde_json::from_str(text) else {
         return Backup::Unusable("it is no JSON object");
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let holds_credentials = members.get("credentials").is_some_and(|credentials| !credentials.is_null());
-    found(text("hub_name"), text("device_id"), holds_credentials)
+    checked_backup(text("hub_name"), text("device_id"), holds_credentials)
 }
 
-fn of_device_info(text: &str) -> Backup {
+fn parse_device_info(text: &str) -> Backup {
     if text.trim() == UNPROVISIONED {
         return Backup::Nothing;
     }
@@ -196,15 +196,15 @@ fn of_device_info(text: &str) -> Backup {
         Some(DeValue::String(text)) if !text.is_empty() => Some(&**text),
         _ => None,
     };
-    found(text("hub_name"), text("device_id"), false)
+    checked_backup(text("hub_name"), text("device_id"), false)
 }
 
 /// What a reply of the service may not say, a backup may not say either.
-fn found(hub: Option<&str>, device_id: Option<&str>, holds_credentials: bool) -> Backup {
+fn checked_backup(hub: Option<&str>, device_id: Option<&str>, holds_credentials: bool) -> Backup {
     match (hub, device_id) {
         (Some(hub), Some(_)) if !is_hub_name(hub) => Backup::Unusable("its hub_name is not a host name"),
         (Some(_), Some(id)) if !is_device_id(id) => Backup::Unusable("its device_id is not one that a hub allows"),
-        (Some(hub), Some(id)) => Backup::Found { place: HubPlace::new(hub, id), holds_credentials },
+        (Some(hub), Some(id)) => Backup::Located { place: HubPlace::new(hub, id), holds_credentials },
         _ => Backup::Unusable("it lacks hub_name or device_id"),
     }
 }
@@ -231,10 +231,10 @@ mod tests {
         ] {
             let place = HubPlace::new(hub, device_id);
             let expected = problem
-                .map_or_else(|| Backup::Found { place: place.clone(), holds_credentials: false }, Backup::Unusable);
+                .map_or_else(|| Backup::Located { place: place.clone(), holds_credentials: false }, Backup::Unusable);
             let json = json!({ "device_id": device_id, "hub_name": hub }).to_string();
-            assert_eq!(of_json(&json), expected, "{json}");
-            assert_eq!(of_device_info(&device_info(&place)), expected, "{place:?}");
+            assert_eq!(parse_json(&json), expected, "{json}");
+            assert_eq!(parse_device_info(&device_info(&place)), expected, "{place:?}");
         }
     }
 }

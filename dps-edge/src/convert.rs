@@ -260,7 +260,7 @@ impl Writer {
     /// The daemons take a table only, whatever it was read from.
     fn key(&mut self, name: &str, key: &KeySource) {
         let (member, text) = match key {
-            KeySource::Inline(key) => ("value", Secret::of_key(key)),
+            KeySource::Inline(key) => ("value", Secret::from_key(key)),
             KeySource::UnusualLength { text, .. } => ("value", text.clone()),
             KeySource::File(path) => ("uri", Secret::new(&file_uri(&path.to_string_lossy()))),
             KeySource::Pkcs11(uri) => ("uri", Secret::new(uri.expose())),

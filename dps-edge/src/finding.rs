@@ -77,7 +77,7 @@ pub(crate) struct Places<'t> {
 }
 
 impl<'t> Places<'t> {
-    pub(crate) fn of(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
         Self { text, lines }
     }
@@ -94,7 +94,7 @@ impl<'t> Places<'t> {
 
 /// The place of a byte offset. One past the end is the end.
 pub(crate) fn place_of(text: &str, offset: usize) -> Place {
-    Places::of(text).at(offset)
+    Places::new(text).at(offset)
 }
 
 #[cfg(test)]

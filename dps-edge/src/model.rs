@@ -327,7 +327,7 @@ fn key_json(key: &KeySource, keys: Keys) -> Value {
     match key {
         KeySource::Inline(key) => match keys {
             Keys::Hidden => json!({ "kind": "inline", "bytes": key.length() }),
-            Keys::Shown => json!({ "kind": "inline", "value": Secret::of_key(key).expose() }),
+            Keys::Shown => json!({ "kind": "inline", "value": Secret::from_key(key).expose() }),
         },
         KeySource::UnusualLength { length, text } => match keys {
             Keys::Hidden => json!({ "kind": "inline", "bytes": length }),

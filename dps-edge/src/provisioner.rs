@@ -246,7 +246,7 @@ impl Provisioner {
         let previous = backup.place().cloned();
         let origin = if previous.as_ref() == Some(&place) { Origin::Unchanged } else { Origin::New };
         let mut notes = Vec::new();
-        if matches!(backup, Backup::Found { holds_credentials: true, .. }) {
+        if matches!(backup, Backup::Located { holds_credentials: true, .. }) {
             notes.push(Note::BackupNotOurs);
         } else {
             let saved = place.clone();

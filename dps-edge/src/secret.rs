@@ -16,7 +16,7 @@ impl Secret {
     }
 
     /// The key as base64.
-    pub(crate) fn of_key(key: &Key) -> Self {
+    pub(crate) fn from_key(key: &Key) -> Self {
         let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX]);
         // The buffer holds the longest key there is.
         Self::new(key.write_base64(buffer.as_mut_slice()).unwrap_or_default())

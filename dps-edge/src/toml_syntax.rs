@@ -100,7 +100,7 @@ struct Uses<'t> {
 }
 
 impl Uses<'_> {
-    fn found(&mut self, at: usize, what: &'static str) {
+    fn report(&mut self, at: usize, what: &'static str) {
         self.found.push((at, Problem::OfToml1_1(what)));
     }
 
@@ -114,14 +114,14 @@ impl Uses<'_> {
             }
             EventKind::InlineTableClose => {
                 if let Some(Open::Table { comma: true, told: false, .. }) = self.open.pop() {
-                    self.found(at, COMMA);
+                    self.report(at, COMMA);
                 }
             }
             EventKind::Newline => {
                 if let Some(Open::Table { at, told: told @ false, .. }) = self.open.last_mut() {
                     *told = true;
                     let at = *at;
-                    self.found(at, LINES);
+                    self.report(at, LINES);
                 }
             }
             EventKind::ValueSep => self.comma(true),
@@ -133,7 +133,7 @@ impl Uses<'_> {
                 self.escapes(event);
                 let word = self.text.get(at..event.span().end()).unwrap_or_default();
                 if event.encoding().is_none() && is_time_without_seconds(word) {
-                    self.found(at, SECONDS);
+                    self.report(at, SECONDS);
                 }
             }
             _ => {}
@@ -152,7 +152,7 @@ impl Uses<'_> {
         if matches!(event.encoding(), Some(Encoding::BasicString | Encoding::MlBasicString)) {
             let written = text.get(at..end).unwrap_or_default();
             for (offset, _) in escapes(written).filter(|(_, escape)| *escape == Escape::Since1_1) {
-                self.found(at + offset, ESCAPE);
+                self.report(at + offset, ESCAPE);
             }
         }
     }

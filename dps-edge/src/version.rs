@@ -16,7 +16,7 @@ pub enum Format {
 impl Format {
     /// The form of a file, by its name, or else by what is in it.
     #[must_use]
-    pub fn of(path: &Path, text: &str) -> Self {
+    pub fn detect(path: &Path, text: &str) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         if [".yaml", ".yml"].iter().any(|ending| name.contains(ending)) {
             Self::Yaml
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_file_is_known_by_its_name_or_its_first_line() {
-        let of = |name: &str, text: &str| Format::of(Path::new(name), text);
+        let of = |name: &str, text: &str| Format::detect(Path::new(name), text);
         assert_eq!(of("/etc/iotedge/config.yaml", "[provisioning]"), Format::Yaml);
         assert_eq!(of("config.toml.edge.template", "provisioning:"), Format::Toml);
         assert_eq!(of("edge.conf", "# x\n\nprovisioning:\n  source: \"dps\"\n"), Format::Yaml);

@@ -1,4 +1,5 @@
-//! What the service has seen: counters per registration, the latest refused credentials, and the exchanges for the log.
+//! What the service has observed: counters per registration, the latest refused credentials, and the exchanges for the
+//! log.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,33 +12,33 @@ use crate::time::{Now, iso_8601};
 
 /// How many refusals are remembered.
 const REFUSALS_MAX: usize = 100;
-/// How many registration ids are counted apart; anybody can send any number of them.
+/// How many registration ids have counters of their own; anybody can send any number of ids.
 const COUNTED_APART_MAX: usize = 100_000;
 
-/// Requests since the service began, or since the last [`reset`](crate::service::Service::reset_counters).
+/// Requests since the service was created, or since the last [`reset`](crate::service::Service::reset_counters).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Counters {
-    /// Registers that arrived, whatever became of them.
+    /// Register calls that arrived, whatever their outcome.
     pub registers: u64,
     /// Polls that arrived.
     pub polls: u64,
     /// Lookups that arrived.
     pub lookups: u64,
-    /// MQTT connections that said CONNECT.
+    /// MQTT connections that sent CONNECT.
     pub connects: u64,
     /// SUBSCRIBEs that arrived.
     pub subscribes: u64,
     /// Admin calls that arrived.
     pub admin: u64,
-    /// Requests refused with 4xx, those below included.
+    /// Requests refused with 4xx, including those below.
     pub rejected: u64,
     /// Requests refused with 401.
     pub unauthorized: u64,
-    /// Requests refused with 429, by rate or on command.
+    /// Requests refused with 429, by rate or by a planned fault.
     pub throttled: u64,
-    /// Registers refused with 409.
+    /// Register calls refused with 409.
     pub conflicts: u64,
     /// Requests answered with 5xx.
     pub server_errors: u64,
@@ -69,7 +70,7 @@ impl Counters {
     }
 }
 
-/// The counters of the service and of each registration id that was seen.
+/// The counters of the service and of each registration id that called.
 #[derive(Default)]
 pub(crate) struct Tally {
     overall: Counters,
@@ -81,7 +82,7 @@ impl Tally {
         self.overall
     }
 
-    pub(crate) fn of(&self, registration: &FoldedId) -> Counters {
+    pub(crate) fn registration(&self, registration: &FoldedId) -> Counters {
         self.apart.get(registration).copied().unwrap_or_default()
     }
 
@@ -97,7 +98,7 @@ impl Tally {
         self.count(Some(registration), |counters| counters.faults += 1);
     }
 
-    /// A request refused with this status; whose, where that is known.
+    /// Counts a request refused with this status, also for its registration where that is known.
     pub(crate) fn refused(&mut self, status: u16, registration: Option<&FoldedId>) {
         self.count(registration, |counters| counters.refused(status));
     }
@@ -113,32 +114,32 @@ impl Tally {
     }
 }
 
-/// Why a credential was refused: what the service never tells the one who asks.
+/// Why a credential was refused. The service never tells the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefusalReason {
     /// No credential was sent. A device with a client certificate or a TPM sends none.
-    #[error("no token: not modelled (only SAS tokens are; a client certificate or a TPM is not looked at)")]
+    #[error("no token: only SAS tokens are modelled; a client certificate or a TPM is not checked")]
     NoToken,
-    /// What was sent is no SAS token.
+    /// The credential is not a SAS token.
     #[error("the credential is not a SAS token")]
     Malformed,
-    /// The path names another id scope.
-    #[error("the id scope is not this service's")]
+    /// The path names the id scope of another service.
+    #[error("the id scope is not that of this service")]
     WrongIdScope,
     /// The token is for another resource than the path.
     #[error("the token is for another resource")]
     WrongResource,
-    /// `skn` is there and is not the name that it must be.
+    /// `skn` has another value than it must have.
     #[error("the token's key name (skn) is not the expected one")]
     WrongKeyName,
     /// Neither an individual enrollment of this id nor any group.
     #[error("no enrollment has this registration id, and there is no enrollment group")]
     UnknownRegistration,
-    /// No key of the enrollment, or of any group, gives this signature.
-    #[error("the signature does not come from a key of the enrollment or of any group")]
+    /// The signature was made with no key of the enrollment or of any group.
+    #[error("the signature was not made with a key of the enrollment or of any group")]
     BadSignature,
-    /// Signed with the group key itself, where the device's derived key belongs.
+    /// Signed with the group key itself instead of the device's derived key.
     #[error("signed with the group key itself instead of the key derived from it for this device")]
     GroupKeyUsed,
     /// MQTT: the user name is not `{idScope}/registrations/{registrationId}/api-version={version}`.
@@ -159,7 +160,7 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
-    /// The reason in a word, such as `bad-signature`, for programs in other languages.
+    /// A short name such as `bad-signature`, for programs in other languages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -179,13 +180,13 @@ impl RefusalReason {
     }
 }
 
-/// One refused credential. Holds nothing of the credential itself.
+/// One refused credential. Contains nothing of the credential itself.
 ///
 /// As JSON: `{"number":1,"timestampUtc":"…","registrationId":"dev-01","reason":"bad-signature","message":"…"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Counts the refusals since the service began, from 1.
+    /// Counts the refusals since the service was created, from 1.
     pub number: u64,
     /// When, in milliseconds since 1970 by the service's clock.
     pub unix_ms: u64,
@@ -238,13 +239,13 @@ impl Refusals {
     }
 }
 
-/// How many exchanges wait to be collected; later ones are dropped.
+/// How many exchanges are kept until they are collected; later ones are dropped.
 const WAITING_MAX: usize = 1000;
 
-/// One call and its answer. Holds nothing of a credential.
+/// One call and its answer. Contains nothing of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exchange {
-    /// The registration or device id as it was sent; empty where the call is not a device's.
+    /// The registration or device id as it was sent; empty if the call is not a device's.
     pub(crate) device: String,
     /// `register`, `poll`, `connect` and so on, or the method and path of another HTTP request.
     pub(crate) call: String,
@@ -252,7 +253,7 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     /// The six-digit code of an error.
     pub(crate) code: Option<u32>,
-    /// The wait that the client was told.
+    /// The hint that was sent to the client.
     pub(crate) wait: Option<RetryAfter>,
     /// Why the call was refused.
     pub(crate) reason: Option<String>,
@@ -271,7 +272,7 @@ impl Exchange {
     }
 }
 
-/// The exchanges that were not collected yet, once collecting is on.
+/// The exchanges that were not collected yet, once collecting is enabled.
 #[derive(Default)]
 pub(crate) struct Exchanges {
     waiting: Option<Vec<Exchange>>,
@@ -291,7 +292,7 @@ impl Exchanges {
         }
     }
 
-    /// How many were noted, collected or not.
+    /// How many exchanges there were, collected or not.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
@@ -307,14 +308,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_take_up_a_bounded_memory() {
+    fn ids_of_unknown_devices_use_bounded_memory() {
         let mut tally = Tally::default();
-        tally.arrived(At::Register, &FoldedId::of("no id: a blank"));
+        tally.arrived(At::Register, &FoldedId::new("no id: a blank"));
         for number in 0..=COUNTED_APART_MAX {
-            tally.arrived(At::Register, &FoldedId::of(&format!("dev-{number}")));
+            tally.arrived(At::Register, &FoldedId::new(&format!("dev-{number}")));
         }
-        tally.arrived(At::Poll, &FoldedId::of("DEV-0"));
+        tally.arrived(At::Poll, &FoldedId::new("DEV-0"));
         assert_eq!((tally.apart.len(), tally.overall().registers), (COUNTED_APART_MAX, COUNTED_APART_MAX as u64 + 2));
-        assert_eq!((tally.of(&FoldedId::of("dev-0")).registers, tally.of(&FoldedId::of("dev-0")).polls), (1, 1));
+        assert_eq!(
+            (tally.registration(&FoldedId::new("dev-0")).registers, tally.registration(&FoldedId::new("dev-0")).polls),
+            (1, 1)
+        );
     }
 }

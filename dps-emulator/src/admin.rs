@@ -1,6 +1,6 @@
-//! The service API, through which an owner keeps enrollments and reads registrations.
+//! The service API, with which an owner manages enrollments and reads registrations.
 //!
-//! Shapes, paging, etags and status codes are the service's; what may be in an enrollment is checked by `enrollment`.
+//! Shapes, paging, etags and status codes are the service's; `enrollment` checks what is valid in an enrollment.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use crate::service::{Kept, Service};
 use crate::time::Now;
 use crate::wire::{Problem, RegistrationState, parse_object, to_json};
 
-/// What an admin call that went well answers.
+/// The reply to a successful admin call.
 pub(crate) struct AdminReply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -67,7 +67,7 @@ impl Service {
     }
 }
 
-/// An individual enrollment as a GET shows it: with the device's record, if there is one.
+/// An individual enrollment as GET returns it: with the device's record, if there is one.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WithRecord {
@@ -77,7 +77,7 @@ struct WithRecord {
     registration_state: Option<RegistrationState>,
 }
 
-/// The entry as GET and query show it: without keys.
+/// The entry as GET and query return it: without keys.
 fn without_keys<E: Kept>(entry: &E) -> E {
     let mut shown = entry.clone();
     shown.settings_mut().attestation.forget_keys();
@@ -95,7 +95,7 @@ impl Service {
 
     fn get_individual(&self, id: &str) -> Result<AdminReply, Problem> {
         let enrollment = without_keys(self.entry::<IndividualEnrollment>(id)?);
-        let record = self.records.get(&FoldedId::of(id));
+        let record = self.records.get(&FoldedId::new(id));
         let registration_state = record.map(Record::admin_state);
         Ok(AdminReply::ok(&WithRecord { enrollment, registration_state }))
     }
@@ -103,7 +103,10 @@ impl Service {
     fn put_entry<E: Kept>(&mut self, now: Now, id: &str, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
         let entry: E = parse_object(request.body)?;
         if !entry.id().eq_ignore_ascii_case(id) {
-            return Err(Problem::bad_request(format!("'{}' in the body is not the one in the path.", E::ID_MEMBER)));
+            return Err(Problem::bad_request(format!(
+                "'{}' in the body differs from the id in the path.",
+                E::ID_MEMBER
+            )));
         }
         let condition = Precondition::if_match(request.header("If-Match"));
         Ok(AdminReply::ok(&self.put(now, entry, &condition)?))
@@ -122,14 +125,14 @@ impl Service {
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
 
-/// Which page a request asks for.
+/// The page that a request asks for.
 struct Page {
     after: Option<String>,
     count: usize,
 }
 
 impl Page {
-    pub(crate) fn of(request: &HttpRequest<'_>) -> Result<Self, Problem> {
+    fn from_request(request: &HttpRequest<'_>) -> Result<Self, Problem> {
         let count = match request.header("x-ms-max-item-count").map(str::trim) {
             None | Some("") => PAGE_DEFAULT,
             Some(text) => text
@@ -153,7 +156,7 @@ impl Page {
         self.after.as_deref()
     }
 
-    /// One more than fits, to see whether another page follows.
+    /// One more than the page holds, to find out whether another page follows.
     pub(crate) fn wanted(&self) -> usize {
         self.count + 1
     }
@@ -181,15 +184,14 @@ struct QueryBody {
     query: String,
 }
 
-/// `SELECT *`, with `FROM` the list or without, or `*` alone. Anything else would have to be evaluated, which this does
-/// not.
+/// Accepts `SELECT *`, with or without `FROM` and the list, and `*` alone. Any other query would have to be evaluated.
 fn check_query(text: &str, list: &str) -> Result<(), Problem> {
     let words: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["*"] | ["select", "*"] => Ok(()),
         ["select", "*", "from", from] if from.eq_ignore_ascii_case(list) => Ok(()),
-        _ => Err(Problem::bad_request(format!("Only the query 'SELECT * FROM {list}' is modelled by this emulator."))),
+        _ => Err(Problem::bad_request(format!("This emulator supports only the query 'SELECT * FROM {list}'."))),
     }
 }
 
@@ -197,7 +199,7 @@ impl Service {
     pub(crate) fn query<E: Kept>(&self, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
         let body: QueryBody = parse_object(request.body)?;
         check_query(&body.query, E::LIST_MEMBER)?;
-        let page = Page::of(request)?;
+        let page = Page::from_request(request)?;
         let items = E::table(self).page(page.after(), page.wanted()).map(without_keys).collect();
         Ok(page.reply(items, E::ITEM_TYPE, |entry: &E| entry.id()))
     }
@@ -235,10 +237,11 @@ struct BulkResult {
 impl Service {
     fn bulk<E: Kept>(&mut self, now: Now, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
         let mut body: Map<String, Value> = parse_object(request.body)?;
-        let mode =
-            body.get("mode").and_then(Value::as_str).and_then(Mode::parse).ok_or_else(|| {
-                Problem::bad_request("'mode' must be one of create, update, updateIfMatchETag, delete.")
-            })?;
+        let mode = body
+            .get("mode")
+            .and_then(Value::as_str)
+            .and_then(Mode::parse)
+            .ok_or_else(|| Problem::bad_request("'mode' must be create, update, updateIfMatchETag or delete."))?;
         let Some(Value::Array(items)) = body.remove(E::LIST_MEMBER) else {
             return Err(Problem::bad_request(format!("'{}' must be an array.", E::LIST_MEMBER)));
         };
@@ -276,12 +279,12 @@ const NAME: &str = "registration";
 
 impl Service {
     fn get_registration(&self, id: &str) -> Result<AdminReply, Problem> {
-        let record = self.records.get(&FoldedId::of(id)).ok_or_else(|| Problem::not_found(NAME, id))?;
+        let record = self.records.get(&FoldedId::new(id)).ok_or_else(|| Problem::not_found(NAME, id))?;
         Ok(AdminReply::ok(&record.admin_state()))
     }
 
     fn delete_registration(&mut self, id: &str, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
-        let record = self.records.get(&FoldedId::of(id)).ok_or_else(|| Problem::not_found(NAME, id))?;
+        let record = self.records.get(&FoldedId::new(id)).ok_or_else(|| Problem::not_found(NAME, id))?;
         Precondition::if_match(request.header("If-Match")).check(NAME, id, Some(&record.etag))?;
         self.delete_record(id);
         Ok(AdminReply::no_content())
@@ -291,8 +294,8 @@ impl Service {
         if self.groups.get(group).is_none() {
             return Err(Problem::not_found("enrollment group", group));
         }
-        let page = Page::of(request)?;
-        let records = self.records.of_group(group, page.after(), page.wanted()).map(Record::admin_state).collect();
+        let page = Page::from_request(request)?;
+        let records = self.records.in_group(group, page.after(), page.wanted()).map(Record::admin_state).collect();
         Ok(page.reply(records, "DeviceRegistration", |state: &RegistrationState| &state.registration_id))
     }
 }

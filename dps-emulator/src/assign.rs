@@ -1,4 +1,4 @@
-//! From a register that was let in to its end: assigned, failed or disabled; and what it does to the hubs.
+//! The assignment of an accepted register call: assigned, failed or disabled; and what it changes in the hubs.
 
 use crate::credentials::SymmetricKey;
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
@@ -9,7 +9,7 @@ use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{NO_HUB, NOT_FOUND, Status, Substatus};
 
-/// What an assignment takes from its enrollment.
+/// What an assignment uses of its enrollment.
 struct Plan {
     enabled: bool,
     hub: Option<String>,
@@ -21,8 +21,8 @@ struct Plan {
 }
 
 impl Service {
-    /// Makes every assignment whose time has come. Every request does this first; code that only looks at the state
-    /// may call it.
+    /// Performs every assignment that is due. Every request does this first; code that only inspects the state may call
+    /// it.
     pub fn advance(&mut self, now: Now) {
         while let Some(assigning) = self.operations.take_due(now.monotonic_ms) {
             self.conclude(now, assigning);
@@ -90,7 +90,7 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
         _ => plan.hub.clone(),
     };
     let Some(hub) = hub else {
-        return fail(record, NO_HUB, "None of the hubs that the enrollment may use is linked to this service.");
+        return fail(record, NO_HUB, "None of the hubs that the enrollment allows is linked to this service.");
     };
     let moved = old.as_ref().is_some_and(|place| !place.hub.eq_ignore_ascii_case(&hub));
     record.substatus = match (moved, &old) {
@@ -103,7 +103,7 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
         (true, _) if plan.reprovision.migrate_device_data => Substatus::DeviceDataMigrated,
         (true, _) => Substatus::DeviceDataReset,
     };
-    // A device id is settled by the first assignment: to change it, the record has to be deleted first.
+    // The first assignment sets the device id for good: to change it, the record has to be deleted first.
     let device_id = match &old {
         Some(place) => place.device_id.clone(),
         None => plan.device_id.clone().unwrap_or_else(|| record.registration_id.clone()),
@@ -116,7 +116,7 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
     record.failure = None;
 }
 
-/// Makes the device's entry in its hub, or renews the keys of the one that is there.
+/// Creates the device's entry in its hub, or replaces the keys of an existing one.
 fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<HubDevice>) {
     if let Some(device) = hubs.device_mut(hub, device_id) {
         device.keys = plan.keys;

@@ -1,6 +1,6 @@
-//! Who is asking: a device's token against the keys of its enrollment, an owner's against the policy key.
+//! Authentication: a device's token against the keys of its enrollment, an owner's against the policy key.
 //!
-//! Every refusal looks the same on the wire; the reason goes to the list that a test can read.
+//! Every refusal looks the same on the wire; tests can read the reason from the list of refusals.
 
 use crate::activity::RefusalReason;
 use crate::credentials::{SymmetricKey, Token};
@@ -12,10 +12,10 @@ use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{Problem, Protocol};
 
-/// The key name that device tokens carry, if they carry one.
+/// The key name that device tokens may carry.
 const DEVICE_KEY_NAME: &str = "registration";
 
-/// Who a device says it is, and its proof. The same for every protocol.
+/// Which device calls, and its credential. The same for every protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
     /// The id scope, decoded.
@@ -26,11 +26,11 @@ pub struct Caller<'a> {
     pub token: Option<&'a str>,
     /// `YYYY-MM-DD`, with or without `-preview`.
     pub api_version: &'a str,
-    /// What carries the call.
+    /// The protocol of the call.
     pub protocol: Protocol,
 }
 
-/// Whether a token may be past its end.
+/// Whether an expired token is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
     Checked,
@@ -45,9 +45,9 @@ impl Service {
         })
     }
 
-    /// What is looked at when a device connects over MQTT: by default only whether the token is one for this device and
-    /// has not expired; signature and enrollment are looked at when it registers, as at the service. Gives the CONNACK
-    /// code of a refusal.
+    /// Checks a device's CONNECT over MQTT: by default only whether the token is for this device and has not expired;
+    /// the signature and the enrollment are checked when it registers, as the service does. Returns the CONNACK code of
+    /// a refusal.
     #[cfg(feature = "mqtt")]
     pub(crate) fn check_connect(&mut self, now: Now, caller: &Caller<'_>) -> Result<(), u8> {
         const BAD_CREDENTIALS: u8 = 4;
@@ -95,8 +95,8 @@ impl Service {
         }
     }
 
-    /// An individual enrollment rules out groups, as at the service; groups that are enabled come before those that
-    /// are not, so that a disabled one hides no other with the same key.
+    /// An individual enrollment takes precedence over groups, as at the service. Enabled groups are tried before
+    /// disabled ones, so that a disabled group does not hide another one with the same key.
     fn find_enrollment(&self, registration_id: &str, token: &Token) -> Result<Source, RefusalReason> {
         if let Some(individual) = self.individuals.get(registration_id) {
             let known = individual.settings.attestation.keys().any(|key| token.signed_by(key));
@@ -119,12 +119,12 @@ impl Service {
         Err(if no_group { RefusalReason::UnknownRegistration } else { RefusalReason::BadSignature })
     }
 
-    /// The spellings that a derived key may come from: as received, in lower case, and as first registered.
+    /// The spellings that a key may be derived from: as received, in lower case, and as first registered.
     fn spellings(&self, registration_id: &str) -> Vec<String> {
         if self.options.derive_as_sent {
             return vec![registration_id.to_owned()];
         }
-        let folded = FoldedId::of(registration_id);
+        let folded = FoldedId::new(registration_id);
         let first = self.records.get(&folded).map(|record| record.registration_id.clone());
         let mut spellings = vec![registration_id.to_owned(), folded.as_str().to_owned()];
         spellings.extend(first);
@@ -142,7 +142,7 @@ impl Service {
         Some([key(attestation.primary.as_ref()?), key(attestation.secondary.as_ref()?)])
     }
 
-    /// An owner's token: signed with the policy key, for this host or a path below it.
+    /// Verifies an owner's token: signed with the policy key, for this host or a path below it.
     pub(crate) fn authorize_owner(&mut self, now: Now, token: Option<&str>, path: &str) -> Result<(), Problem> {
         self.verify_owner(now, token, path).map_err(|reason| {
             self.refusals.note(now, "", reason);
@@ -167,7 +167,7 @@ impl Service {
         }
     }
 
-    /// Whether the resource is one of our hosts, or a path in it that `path` lies under, segment by segment.
+    /// Whether the resource is one of the service's hosts, or a path on it that contains `path`, segment by segment.
     fn is_prefix(&self, resource: &str, path: &str) -> bool {
         let (host, below) = resource.split_once('/').unwrap_or((resource, ""));
         let ours =
@@ -180,7 +180,7 @@ impl Service {
     }
 }
 
-/// Tokens name the host with its port or without.
+/// The host without its port: tokens may name it either way.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))
@@ -192,11 +192,11 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// How many calls are refused with 4xx on one connection before it is closed, where none was accepted.
+/// How many calls on one connection may be refused with 4xx before it is closed, if none was accepted.
 #[cfg(feature = "mqtt")]
 const REFUSED_MAX: u8 = 10;
 
-/// What the calls on one connection have shown so far.
+/// What is known of a connection's client: whether a credential was verified, and how many calls were refused.
 #[cfg(feature = "mqtt")]
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionAuth {
@@ -206,8 +206,8 @@ pub(crate) struct ConnectionAuth {
 
 #[cfg(feature = "mqtt")]
 impl ConnectionAuth {
-    /// Counts a call by the status of its reply, 0 for no reply. 409, 429 and 5xx ask the client to come again; the
-    /// service gives them after the credential was verified, or on command.
+    /// Counts a call by the status of its reply, 0 for no reply. 409, 429 and 5xx ask the client to try again; they are
+    /// sent after the credential was verified, or by a planned fault.
     pub(crate) fn record_reply(&mut self, status: u16) {
         match status {
             0 => {}
@@ -216,7 +216,7 @@ impl ConnectionAuth {
         }
     }
 
-    /// Notes that the credential was verified.
+    /// Records that the credential was verified.
     pub(crate) fn mark_verified(&mut self) {
         self.verified = true;
     }
@@ -226,7 +226,7 @@ impl ConnectionAuth {
         self.verified
     }
 
-    /// Whether nothing but refused calls arrived, and too many of them.
+    /// Whether only refused calls arrived, and too many of them.
     pub(crate) fn has_too_many_refusals(&self) -> bool {
         !self.verified && self.refused >= REFUSED_MAX
     }

@@ -1,6 +1,5 @@
-//! The emulator's own calls, beside the service's and under its policy key: faults planned, listed and taken back,
-//! counters, refused credentials, and devices in hubs. The real service has nothing of this; here it neither counts nor
-//! is throttled.
+//! The emulator's own API, beside the service's and under its policy key: planned faults, counters, refused
+//! credentials, and devices in hubs. The real service has no such API; its calls are neither counted nor throttled.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,7 +15,7 @@ use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{NOT_FOUND, Problem, parse_object};
 
-/// How many faults can be planned at a time from outside: each request looks through them.
+/// How many faults can be planned at a time over the API: each request searches them.
 const PLANNED_MAX: usize = 1000;
 const REGISTRATION_ID: &str = "registrationId";
 
@@ -35,7 +34,7 @@ struct Cleared {
     cleared: usize,
 }
 
-/// Of one registration, or of all together.
+/// The counters of one registration, or of all together.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Counted {
@@ -77,13 +76,13 @@ impl Service {
         }
     }
 
-    /// All of them, or none. Answers with what was planned.
+    /// Plans all of the faults, or none. Replies with what was planned.
     fn plan_faults(&mut self, body: &[u8]) -> Result<AdminReply, Problem> {
         let plans = parse_plans(body)?;
         let before = self.planned_faults().count();
         if before + plans.len() > PLANNED_MAX {
             return Err(Problem::bad_request(format!(
-                "{before} faults are planned and at most {PLANNED_MAX} can be; use 'times', or delete some."
+                "{before} faults are planned, and at most {PLANNED_MAX} can be: use 'times', or delete some."
             )));
         }
         plans.iter().for_each(|plan| self.inject_plan(plan));
@@ -95,12 +94,12 @@ impl Service {
 fn parse_plans(body: &[u8]) -> Result<Vec<FaultPlan>, Problem> {
     let body = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Problem::bad_request(format!("The body is not JSON, at line {line}, column {column}."))
+        Problem::bad_request(format!("The body is not valid JSON at line {line}, column {column}."))
     })?;
     match body {
         Value::Object(object) => Ok(vec![parse_plan(object, "The fault")?]),
         Value::Array(items) => items.into_iter().enumerate().map(|(at, item)| parse_item(at + 1, item)).collect(),
-        _ => Err(Problem::bad_request("The body must be one fault, which is a JSON object, or an array of faults.")),
+        _ => Err(Problem::bad_request("The body must be a fault plan, which is a JSON object, or an array of them.")),
     }
 }
 
@@ -112,12 +111,12 @@ fn parse_item(number: usize, item: Value) -> Result<FaultPlan, Problem> {
 }
 
 fn parse_plan(object: Map<String, Value>, name: &str) -> Result<FaultPlan, Problem> {
-    let refused = |error| Problem::bad_request(format!("{name} cannot be planned: {error}."));
+    let refused = |error| Problem::bad_request(format!("{name} is invalid: {error}."));
     FaultPlan::try_from(object).map_err(refused)
 }
 
-/// The one registration that the query names. Neither a misspelt name nor a broken value may stand for all
-/// registrations.
+/// The registration that the query names. An unknown parameter or an invalid value is an error, so that it does not
+/// select all registrations.
 fn registration_of(query: &str) -> Result<Option<String>, Problem> {
     let mut named = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -126,17 +125,17 @@ fn registration_of(query: &str) -> Result<Option<String>, Problem> {
             continue;
         }
         if !name.eq_ignore_ascii_case(REGISTRATION_ID) {
-            return Err(Problem::bad_request(format!("The query takes '{REGISTRATION_ID}' only.")));
+            return Err(Problem::bad_request(format!("The query can have '{REGISTRATION_ID}' only.")));
         }
         let id = percent_decode(value).unwrap_or_default();
-        let wrong = |error| Problem::bad_request(format!("'{REGISTRATION_ID}' in the query cannot be used: {error}."));
+        let wrong = |error| Problem::bad_request(format!("'{REGISTRATION_ID}' in the query is invalid: {error}."));
         ids::check(&id).map_err(wrong)?;
         named = Some(id);
     }
     Ok(named)
 }
 
-/// What a hub knows of a device. Counters stay when the entry has gone.
+/// A device at a hub. Counters stay when the entry was deleted.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown<'a> {
@@ -147,13 +146,13 @@ struct Shown<'a> {
     counters: HubCounters,
 }
 
-/// What is to change.
+/// A change of a device's entry.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Change {
-    /// Whether the hub lets the device in.
+    /// Whether the hub accepts the device.
     enabled: Option<bool>,
-    /// The hub that the device is to be in.
+    /// The hub that the device is moved to.
     hub: Option<String>,
 }
 
@@ -167,13 +166,11 @@ impl Service {
         AdminReply::ok(&Shown { hub, device_id, state, counters: self.hub_counters(hub, device_id) })
     }
 
-    /// All of it, or nothing. Answers with what the hub that has the device then knows of it.
+    /// Applies the whole change, or nothing. Replies with the device at the hub that now has it.
     fn change_hub_device(&mut self, hub: &str, device_id: &str, body: &[u8]) -> Result<AdminReply, Problem> {
         let change: Change = parse_object(body)?;
         if change.enabled.is_none() && change.hub.is_none() {
-            return Err(Problem::bad_request(
-                "Give 'enabled', true or false, or 'hub', the hub to move the device to.",
-            ));
+            return Err(Problem::bad_request("Set 'enabled', true or false, or 'hub', the hub to move the device to."));
         }
         let to = change.hub.as_deref().unwrap_or(hub);
         if change.hub.is_some() && self.hubs.linked_named(to).is_none() {

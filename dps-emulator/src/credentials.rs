@@ -9,16 +9,16 @@ use zeroize::Zeroizing;
 use crate::encoding::{decode_base64, encode_base64, percent_decode};
 use crate::time::Now;
 
-/// The shortest key of an enrollment, in bytes (Azure IoT DPS documentation, "Symmetric key attestation").
+/// The shortest valid key of an enrollment, in bytes (Azure IoT DPS documentation, "Symmetric key attestation").
 pub const KEY_MIN: usize = 16;
-/// The longest key of an enrollment, in bytes; generated keys are this long.
+/// The longest valid key of an enrollment, in bytes; generated keys have this length.
 pub const KEY_MAX: usize = 64;
 
-/// Why a text is no enrollment key. Repeats nothing of it.
+/// Why a string is not a valid enrollment key. Repeats no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It does not decode.
-    #[error("the key is not base64")]
+    /// It is not base64.
+    #[error("the key is not valid base64")]
     NotBase64,
     /// It decodes to fewer than 16 or more than 64 bytes.
     #[error("the key has {0} bytes; an enrollment key has 16 to 64")]
@@ -42,23 +42,23 @@ impl SymmetricKey {
         if !(KEY_MIN..=KEY_MAX).contains(&bytes.len()) {
             return Err(KeyError::Length(bytes.len()));
         }
-        Ok(Self::of_bytes(&bytes))
+        Ok(Self::from_bytes(&bytes))
     }
 
-    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self { text: Zeroizing::new(encode_base64(bytes)), bytes: Zeroizing::new(bytes.to_vec()) }
     }
 
-    /// The key as base64, for the one who has to give it to a device.
+    /// The key as base64, to be configured on a device. Named so that every use can be found.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// The key of one device of a group: HMAC-SHA256 of the registration id, exactly as it is spelled, under this key.
+    /// The key of one device of a group: HMAC-SHA256 of the registration id, as it is spelled, with this key.
     #[must_use]
     pub fn derive(&self, registration_id: &str) -> Self {
-        Self::of_bytes(&*Zeroizing::new(self.sign(registration_id.as_bytes())))
+        Self::from_bytes(&*Zeroizing::new(self.sign(registration_id.as_bytes())))
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 32] {
@@ -101,7 +101,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// Reads `SharedAccessSignature sr=…&sig=…&se=…[&skn=…]`, members in any order, unknown ones ignored.
+    /// Parses `SharedAccessSignature sr=…&sig=…&se=…[&skn=…]`, members in any order, unknown ones ignored.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let scheme = text.get(..SCHEME.len())?;
         if !scheme.eq_ignore_ascii_case(SCHEME) {
@@ -164,21 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn members_in_any_order_and_unknown_ones_ignored() {
+    fn token_members_come_in_any_order_and_unknown_ones_are_ignored() {
         let token = Token::parse("sharedaccesssignature skn=&x=1&se=10&sig=AQ=&sr=a/b").unwrap();
         assert_eq!((token.resource(), token.key_name(), token.expiry_s), ("a/b", "", 10));
         assert_eq!(token.signature, [1]);
     }
 
     #[test]
-    fn a_bare_plus_in_the_signature_is_a_plus() {
+    fn bare_plus_in_the_signature_stays_a_plus() {
         let bare = Token::parse("SharedAccessSignature sr=a&sig=+/+/&se=10").unwrap();
         let encoded = Token::parse("SharedAccessSignature sr=a&sig=%2B%2f%2b%2F&se=10").unwrap();
         assert_eq!(bare.signature, encoded.signature);
     }
 
     #[test]
-    fn what_is_no_token() {
+    fn invalid_tokens_are_rejected() {
         for text in [
             "",
             "Bearer abc",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_and_its_allowance() {
+    fn expiry_and_clock_skew() {
         let token = Token::parse("SharedAccessSignature sr=a&sig=AQ==&se=100").unwrap();
         assert_eq!(token.expired_for_ms(at(99), 0), None);
         assert_eq!(token.expired_for_ms(at(100), 0), Some(0));

@@ -17,23 +17,23 @@ use crate::wire::{
     to_json,
 };
 
-/// Registrations that a service keeps (Azure documentation, "Service limits").
+/// The most registrations that a service keeps (Azure documentation, "Service limits").
 const RECORDS_MAX: usize = 1_000_000;
-/// From this api version and before, a device keeps its hub whatever the policy says.
+/// With this api version and earlier ones, a device keeps its hub whatever the policy says.
 const LAST_STICKY_VERSION: &str = "2018-04-01";
 
 impl Service {
-    /// Register: begins an assignment. `body` is a `DeviceRegistration`, or blank.
+    /// Register: starts an assignment. `body` is a `DeviceRegistration`, or empty.
     pub fn register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
         self.device_call(now, At::Register, caller, |service| service.try_register(now, caller, body))
     }
 
-    /// Operation status: how far an assignment is.
+    /// Operation status: the progress of an assignment.
     pub fn operation_status(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Reply {
         self.device_call(now, At::Poll, caller, |service| service.try_poll(now, caller, operation_id))
     }
 
-    /// Registration status lookup: the record, without registering. `body` as for register.
+    /// Registration status lookup: returns the record, without registering. `body` as for register.
     pub fn lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
         self.device_call(now, At::Lookup, caller, |service| service.try_lookup(now, caller, body))
     }
@@ -47,7 +47,7 @@ impl Service {
     ) -> Reply {
         self.advance(now);
         let tracking_id = self.random.guid();
-        let registration = FoldedId::of(caller.registration_id);
+        let registration = FoldedId::new(caller.registration_id);
         self.tally.arrived(at, &registration);
         let refused = self.refusals.count();
         let fault = self.take_fault(at, &registration);
@@ -59,7 +59,7 @@ impl Service {
             Some(Fault::Throttle { retry_after }) => Err(Problem::throttled(*retry_after)),
             Some(Fault::ServerError { status, retry_after }) => {
                 let code = u32::from((*status).clamp(400, 599)) * 1000 + 1;
-                Err(Problem { retry_after: *retry_after, ..Problem::new(code, "Failed on command.") })
+                Err(Problem { retry_after: *retry_after, ..Problem::new(code, "Failed by a planned fault.") })
             }
             Some(Fault::ForgetOperation) => {
                 self.operations.forget_all_of(&registration);
@@ -70,10 +70,10 @@ impl Service {
             _ => work(self),
         };
         let mut reply = match &outcome {
-            Ok(success) => Reply::of_success(success, self.options.hint, tracking_id),
+            Ok(success) => Reply::from_success(success, self.options.hint, tracking_id),
             Err(problem) => {
                 self.tally.refused(problem.status, Some(&registration));
-                Reply::of_problem(problem, now, tracking_id)
+                Reply::from_problem(problem, now, tracking_id)
             }
         };
         self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
@@ -101,7 +101,7 @@ impl Service {
         let source = self.admit(now, caller, Expiry::Checked)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
         let body = read_body(caller, body)?;
-        let registration = FoldedId::of(caller.registration_id);
+        let registration = FoldedId::new(caller.registration_id);
         self.open_record(now, &registration, caller.registration_id, &source)?;
         let operation_id = self.random.operation_id();
         let assigning = Assigning {
@@ -123,7 +123,7 @@ impl Service {
         Ok(Success::Operation { state: record.state(), id: operation_id, first: true })
     }
 
-    /// The record of this registration, marked as being assigned.
+    /// Creates or updates the record of this registration, with the state assigning.
     fn open_record(&mut self, now: Now, id: &FoldedId, spelled: &str, source: &Source) -> Result<(), Problem> {
         let window_ms = if self.options.assign_at_once { 0 } else { self.options.conflict_window_ms };
         let busy_until_ms = now.monotonic_ms.saturating_add(window_ms);
@@ -163,8 +163,8 @@ impl Service {
     fn try_poll(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Result<Success, Problem> {
         let expiry = if self.options.check_expiry_on_poll { Expiry::Checked } else { Expiry::Ignored };
         self.admit(now, caller, expiry)?;
-        let registration = FoldedId::of(caller.registration_id);
-        // Who is told to come back at once may.
+        let registration = FoldedId::new(caller.registration_id);
+        // A client that was told to poll again at once may do so.
         if self.options.hint != Some(RetryAfter::Seconds(0)) {
             self.throttle.poll(now, &registration).map_err(|hint| Problem::throttled(Some(hint)))?;
         }
@@ -176,7 +176,7 @@ impl Service {
         let state = match (&operation.result, self.records.get(&registration)) {
             (Some(result), _) => result.clone(),
             (None, Some(record)) => {
-                // Another operation of this device may have ended already; this one has not.
+                // Another operation of this device may be final already; this one is not.
                 Record { status: Status::Assigning, ..record.clone() }.state()
             }
             (None, None) => return Err(unknown_operation(operation_id)),
@@ -188,14 +188,14 @@ impl Service {
         self.admit(now, caller, Expiry::Checked)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
         read_body(caller, body)?;
-        let record = self.records.get(&FoldedId::of(caller.registration_id));
+        let record = self.records.get(&FoldedId::new(caller.registration_id));
         let record = record.ok_or_else(|| Problem::not_found("registration", caller.registration_id))?;
         Ok(Success::Record(record.state()))
     }
 
     fn admit(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, Problem> {
         ids::check(caller.registration_id)
-            .map_err(|error| Problem::bad_request(format!("The registration id cannot be used: {error}.")))?;
+            .map_err(|error| Problem::bad_request(format!("The registration id is invalid: {error}.")))?;
         self.authenticate(now, caller, expiry)
     }
 }
@@ -203,7 +203,7 @@ impl Service {
 fn read_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Problem> {
     let body = DeviceRegistration::parse(body)?;
     if body.registration_id.as_ref().is_some_and(|id| !id.eq_ignore_ascii_case(caller.registration_id)) {
-        return Err(Problem::bad_request("'registrationId' in the body is not the one in the path."));
+        return Err(Problem::bad_request("'registrationId' in the body differs from the id in the path."));
     }
     if body.has_csr() {
         return Err(Problem::new(CSR_NOT_CONFIGURED, "Certificate issuance is not configured on the enrollment."));
@@ -215,35 +215,35 @@ fn unknown_operation(operation_id: &str) -> Problem {
     Problem::not_found("operation", operation_id)
 }
 
-/// The answer to one device call.
+/// The reply to one device call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// 200 when final, 202 while assigning, else why not. 0 when there is nothing to send (see `fault`).
+    /// 200 when final, 202 while assigning, otherwise an error. 0 when there is nothing to send (see `fault`).
     pub status: u16,
-    /// The hint.
+    /// How long the client should wait before the next call.
     pub retry_after: Option<RetryAfter>,
-    /// JSON, unless a fault made it something else.
+    /// JSON, unless a fault replaced it.
     pub body: Vec<u8>,
-    /// Names this exchange; the same as `trackingId` in an error body.
+    /// Identifies this exchange; the same as `trackingId` in an error body.
     pub tracking_id: String,
     /// The six-digit code of an error body.
     pub error_code: Option<u32>,
-    /// What the front has to do with this answer, or instead of it.
+    /// What the listener has to do with this reply, or instead of sending it.
     pub fault: Option<TransportFault>,
 }
 
-/// What a call that went well says.
+/// The result of a successful call.
 enum Success {
     Operation { id: String, state: RegistrationState, first: bool },
     Record(RegistrationState),
 }
 
 impl Reply {
-    fn of_success(success: &Success, hint: Option<RetryAfter>, tracking_id: String) -> Self {
+    fn from_success(success: &Success, hint: Option<RetryAfter>, tracking_id: String) -> Self {
         let (assigning, body) = match success {
             Success::Operation { id, state, first } => {
                 let assigning = state.status == Status::Assigning;
-                // The first answer has no record yet; later ones need it, for some clients read the id from there.
+                // The first reply has no record yet; later ones need it, since some clients read the id from there.
                 let shown = (!(assigning && *first)).then_some(state);
                 let status = OperationStatus { operation_id: id, status: state.status, registration_state: shown };
                 (assigning, to_json(&status))
@@ -260,7 +260,7 @@ impl Reply {
         }
     }
 
-    pub(crate) fn of_problem(problem: &Problem, now: Now, tracking_id: String) -> Self {
+    pub(crate) fn from_problem(problem: &Problem, now: Now, tracking_id: String) -> Self {
         Self {
             status: problem.status,
             retry_after: problem.retry_after,
@@ -279,7 +279,7 @@ impl Reply {
         self.body = b"\x00\xff<html>{\"operationId\": not json".to_vec();
     }
 
-    /// Fills the body up to `bytes` with a member that no client knows, still valid JSON.
+    /// Pads the body to `bytes` with a member that no client knows; it stays valid JSON.
     fn inflate(&mut self, bytes: usize) {
         const MEMBER: &str = "filler";
         let Ok(Value::Object(mut object)) = serde_json::from_slice(&self.body) else { return };

@@ -1,4 +1,4 @@
-//! One request, start to end: route, protocol checks, the call, headers.
+//! One HTTP request from start to end: routing, protocol checks, the call, the headers of the reply.
 
 use crate::activity::{Exchange, RefusalReason};
 use crate::admin::AdminReply;
@@ -11,12 +11,12 @@ use crate::time::{Now, http_date};
 use crate::wire::{BODY_MAX, MEDIA_TYPE, Problem, Protocol, TOO_LARGE};
 
 impl Service {
-    /// Answers one HTTP request.
+    /// Handles one HTTP request.
     pub fn handle(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
         self.advance(now);
         let (refused, noted) = (self.refusals.count(), self.exchanges.count());
         let reply = self.dispatch(now, request);
-        // A device's call has been noted where it was answered, whatever carried it.
+        // Device calls are recorded by `device`, whatever protocol they use.
         if self.exchanges.count() == noted {
             let reason = self.refusals.reason_after(refused);
             self.exchanges.note(|| exchange(request, &reply, reason));
@@ -58,7 +58,7 @@ impl Service {
                 let answered = check_body(request).and_then(|()| self.control(now, path, query, &call, request));
                 match answered {
                     Ok(reply) => self.admin_reply(now, reply),
-                    // Not the service's, and so not counted.
+                    // Not a call of the service, so it is not counted.
                     Err(problem) => self.problem_reply(now, &problem),
                 }
             }
@@ -77,11 +77,11 @@ impl Service {
 
     fn problem_reply(&mut self, now: Now, problem: &Problem) -> HttpReply {
         let tracking_id = self.random.guid();
-        http_reply(now, Reply::of_problem(problem, now, tracking_id))
+        http_reply(now, Reply::from_problem(problem, now, tracking_id))
     }
 
     fn device_reply(&self, now: Now, path: &str, reply: Reply) -> HttpReply {
-        // The service points at the register path from polls too.
+        // The service sends the register path with polls too.
         let base = path.split_once("/operations/").map_or(path, |(base, _)| base).trim_end_matches("/register");
         let location = (reply.status == 202).then(|| format!("https://{}{base}/register", self.host_name()));
         let mut reply = http_reply(now, reply);
@@ -122,11 +122,11 @@ fn exchange(request: &HttpRequest<'_>, reply: &HttpReply, reason: Option<Refusal
     Exchange { code, reason, ..Exchange::new("", format!("{} {path}", request.method), reply.status) }
 }
 
-/// What the service asks before any call is looked at; gives back the api version.
+/// What the service checks before any call; returns the api version.
 fn check_protocol(request: &HttpRequest<'_>, query: &str) -> Result<String, Problem> {
     check_body(request)?;
     let api_version = query_member(query, "api-version").filter(|version| !version.is_empty());
-    let api_version = api_version.ok_or_else(|| Problem::bad_request("The query lacks 'api-version'."))?;
+    let api_version = api_version.ok_or_else(|| Problem::bad_request("'api-version' is missing in the query."))?;
     if !is_api_version(&api_version) {
         return Err(Problem::bad_request("'api-version' must be YYYY-MM-DD or YYYY-MM-DD-preview."));
     }

@@ -1,4 +1,5 @@
-//! Base64 and percent-encoding, read the way the service reads them: tolerant of padding and letter case, nothing else.
+//! Base64 and percent-encoding as the service decodes them: padding and letter case are optional, everything else is
+//! strict.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -17,8 +18,8 @@ pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text).ok()
 }
 
-/// Undoes `%xx` of either case and nothing else: a bare `+` stays a plus. `None` for a broken escape, or when what
-/// comes out is not UTF-8.
+/// Decodes `%xx` of either case and nothing else: a bare `+` stays a plus. Returns `None` for an incomplete or invalid
+/// escape, and when the result is not UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -35,7 +36,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
-/// The member of a query string, decoded; names compare without letter case.
+/// The decoded value of a query parameter; names compare without letter case.
 pub(crate) fn query_member(query: &str, name: &str) -> Option<String> {
     query
         .split('&')
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_escapes() {
+    fn percent_decode_rejects_invalid_escapes() {
         assert_eq!(percent_decode("a%2Fb%2fc+d").as_deref(), Some("a/b/c+d"));
         for broken in ["%", "%2", "%zz", "%+1", "%ff"] {
             assert_eq!(percent_decode(broken), None, "{broken}");

@@ -9,14 +9,14 @@ use crate::ids::{self, Random};
 use crate::options::check_host;
 use crate::wire::Problem;
 
-/// Whether devices of an enrollment are let in.
+/// Whether an enrollment is enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ProvisioningStatus {
-    /// They are.
+    /// Devices can register.
     #[default]
     Enabled,
-    /// Their registrations end as `disabled`.
+    /// Registrations end as `disabled`.
     Disabled,
 }
 
@@ -24,24 +24,24 @@ pub enum ProvisioningStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AllocationPolicy {
-    /// An even spread by weight.
+    /// Evenly by weight.
     #[default]
     Hashed,
     /// The one hub that the enrollment names.
     Static,
     /// The hub with the lowest latency; here the same as hashed, since all hubs are equally near.
     GeoLatency,
-    /// A webhook decides; not modelled, so refused.
+    /// A webhook decides; not modelled, so rejected.
     Custom,
 }
 
-/// What becomes of a device that registers again.
+/// What happens to a device that registers again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReprovisionPolicy {
-    /// Chooses the hub again; otherwise it stays.
+    /// Whether a hub is chosen again; otherwise the device stays at its hub.
     pub update_hub_assignment: bool,
-    /// On a move, takes the twin along; otherwise it starts with the enrollment's.
+    /// Whether the twin moves along to another hub; otherwise the device starts with the enrollment's twin.
     pub migrate_device_data: bool,
 }
 
@@ -51,11 +51,11 @@ impl Default for ReprovisionPolicy {
     }
 }
 
-/// What a device entry is made as.
+/// The capabilities of a device entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Capabilities {
-    /// An IoT Edge device. In a group: all devices or none.
+    /// Whether it is an IoT Edge device. In a group: all devices or none.
     pub iot_edge: bool,
 }
 
@@ -73,7 +73,7 @@ pub struct InitialTwin {
 /// The properties of an initial twin.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TwinProperties {
-    /// What the cloud wants of the device.
+    /// The desired properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<Map<String, Value>>,
 }
@@ -84,25 +84,25 @@ pub struct TwinProperties {
 pub struct Settings {
     /// The keys.
     pub attestation: Attestation,
-    /// What device entries are made as.
+    /// The capabilities of device entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
     /// The twin that a device starts with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_twin: Option<InitialTwin>,
-    /// Whether devices are let in.
+    /// Whether devices can register.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provisioning_status: Option<ProvisioningStatus>,
-    /// What becomes of a device that registers again.
+    /// What happens to a device that registers again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reprovision_policy: Option<ReprovisionPolicy>,
     /// How a hub is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocation_policy: Option<AllocationPolicy>,
-    /// The hubs to choose from; none named means all that are linked.
+    /// The hubs to choose from; all linked hubs when absent or empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iot_hubs: Option<Vec<String>>,
-    /// The older way to name the one hub of a static allocation.
+    /// The older member for the hub of a static allocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iot_hub_host_name: Option<String>,
     /// Changes with every put; set by the service.
@@ -144,30 +144,30 @@ impl Settings {
 pub struct IndividualEnrollment {
     /// The registration id, which is the enrollment's id too.
     pub registration_id: String,
-    /// The device id at the hub, if it is to be another than the registration id.
+    /// The device id at the hub, if it differs from the registration id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
-    /// Free text of the owner's; kept and given back.
+    /// An object for the owner's own use; stored and returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optional_device_information: Option<Value>,
-    /// The rest.
+    /// Everything that groups have too.
     #[serde(flatten)]
     pub settings: Settings,
 }
 
-/// An enrollment of every device that has a key derived from the group's.
+/// An enrollment of all devices that have a key derived from the group's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnrollmentGroup {
     /// The group's id.
     pub enrollment_group_id: String,
-    /// The rest.
+    /// Everything that individual enrollments have too.
     #[serde(flatten)]
     pub settings: Settings,
 }
 
 impl IndividualEnrollment {
-    /// An enrollment with the service's defaults and keys to be generated.
+    /// An enrollment with the service's defaults; its keys are generated when it is put.
     #[must_use]
     pub fn new(registration_id: impl Into<String>) -> Self {
         Self {
@@ -178,7 +178,7 @@ impl IndividualEnrollment {
         }
     }
 
-    /// Another device id than the registration id.
+    /// Sets a device id that differs from the registration id.
     #[must_use]
     pub fn device_id(mut self, device_id: impl Into<String>) -> Self {
         self.device_id = Some(device_id.into());
@@ -187,7 +187,7 @@ impl IndividualEnrollment {
 }
 
 impl EnrollmentGroup {
-    /// A group with the service's defaults and keys to be generated.
+    /// A group with the service's defaults; its keys are generated when it is put.
     #[must_use]
     pub fn new(enrollment_group_id: impl Into<String>) -> Self {
         Self { enrollment_group_id: enrollment_group_id.into(), settings: Settings::new() }
@@ -197,28 +197,28 @@ impl EnrollmentGroup {
 macro_rules! settings_builder {
     ($kind:ty) => {
         impl $kind {
-            /// The first key.
+            /// Sets the primary key.
             #[must_use]
             pub fn primary_key(mut self, key: SymmetricKey) -> Self {
                 self.settings.attestation.primary = Some(key);
                 self
             }
 
-            /// The second key.
+            /// Sets the secondary key.
             #[must_use]
             pub fn secondary_key(mut self, key: SymmetricKey) -> Self {
                 self.settings.attestation.secondary = Some(key);
                 self
             }
 
-            /// Whether devices are IoT Edge devices.
+            /// Sets whether devices are IoT Edge devices.
             #[must_use]
             pub fn iot_edge(mut self, iot_edge: bool) -> Self {
                 self.settings.capabilities = Some(Capabilities { iot_edge });
                 self
             }
 
-            /// Whether devices are let in.
+            /// Sets whether devices can register.
             #[must_use]
             pub fn enabled(mut self, enabled: bool) -> Self {
                 let status = if enabled { ProvisioningStatus::Enabled } else { ProvisioningStatus::Disabled };
@@ -226,7 +226,7 @@ macro_rules! settings_builder {
                 self
             }
 
-            /// The twin that a device starts with.
+            /// Sets the twin that a device starts with.
             #[must_use]
             pub fn initial_twin(mut self, tags: Map<String, Value>, desired: Map<String, Value>) -> Self {
                 let properties = Some(TwinProperties { desired: Some(desired) });
@@ -234,14 +234,14 @@ macro_rules! settings_builder {
                 self
             }
 
-            /// What becomes of a device that registers again.
+            /// Sets what happens to a device that registers again.
             #[must_use]
             pub fn reprovision(mut self, policy: ReprovisionPolicy) -> Self {
                 self.settings.reprovision_policy = Some(policy);
                 self
             }
 
-            /// How a hub is chosen, and from which.
+            /// Sets how a hub is chosen, and from which hubs.
             #[must_use]
             pub fn allocation(
                 mut self,
@@ -259,23 +259,23 @@ macro_rules! settings_builder {
 settings_builder!(IndividualEnrollment);
 settings_builder!(EnrollmentGroup);
 
-/// Two keys, either of which a device may use. Absent ones are generated when the enrollment is put.
+/// Two keys, either of which a device may use. Missing ones are generated when the enrollment is put.
 #[derive(Debug, Clone, Default)]
 pub struct Attestation {
-    /// The first key.
+    /// The primary key.
     pub primary: Option<SymmetricKey>,
-    /// The second key, for changing keys without a gap.
+    /// The secondary key, for changing keys without an interruption.
     pub secondary: Option<SymmetricKey>,
 }
 
 impl Attestation {
-    /// The same without keys, as a plain GET shows it.
+    /// The same without keys, as GET returns it.
     pub(crate) fn forget_keys(&mut self) {
         *self = Self::default();
     }
 
-    /// Fills what is missing: from the enrollment that is replaced, since a GET hides the keys that a later PUT then
-    /// lacks; else afresh.
+    /// Fills in missing keys: those of the enrollment that is replaced, since GET hides the keys and a later PUT then
+    /// lacks them; otherwise new ones.
     pub(crate) fn complete(&mut self, replaced: Option<&Self>, random: &mut Random) {
         let old = replaced.cloned().unwrap_or_default();
         self.primary = self.primary.take().or(old.primary).or_else(|| Some(random.key()));
@@ -326,7 +326,7 @@ fn read(value: &Value) -> Result<Attestation, String> {
         let known = ["none", "tpm", "x509"].iter().find(|known| kind.eq_ignore_ascii_case(known));
         return Err(match known {
             Some(known) => format!("the attestation type '{known}' is not modelled by this emulator"),
-            None => "'attestation.type' is none of symmetricKey, tpm, x509, none".into(),
+            None => "'attestation.type' must be symmetricKey, tpm, x509 or none".into(),
         });
     }
     match value.get("symmetricKey") {
@@ -351,7 +351,7 @@ fn read_key(value: Option<&Value>) -> Result<Option<SymmetricKey>, String> {
 const DEVICE_ID_MARKS: &[u8] = b"-:.+%_#*?!(),=@;$'";
 
 pub(crate) fn check_id(member: &str, id: &str) -> Result<(), Problem> {
-    ids::check(id).map_err(|error| Problem::bad_request(format!("'{member}' cannot be used: {error}.")))
+    ids::check(id).map_err(|error| Problem::bad_request(format!("'{member}' is invalid: {error}.")))
 }
 
 /// A device id at the hub (Azure IoT Hub documentation, "Device identity properties").
@@ -371,10 +371,10 @@ impl Settings {
         }
         match self.allocation_policy {
             Some(AllocationPolicy::Custom) => {
-                Err(Problem::bad_request("Custom allocation is not modelled by this emulator; use hashed or static."))
+                Err(Problem::bad_request("Custom allocation is not modelled by this emulator: use hashed or static."))
             }
             Some(AllocationPolicy::Static) if self.static_hub().is_none() => {
-                Err(Problem::bad_request("Static allocation needs the hub, in 'iotHubs'."))
+                Err(Problem::bad_request("Static allocation needs a hub in 'iotHubs'."))
             }
             _ => Ok(()),
         }

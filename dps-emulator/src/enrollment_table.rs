@@ -1,4 +1,4 @@
-//! Enrollments of one kind by id, with etags. Letter case of ids does not matter; the last spelling is shown.
+//! Enrollments of one kind by id, with etags. Letter case of ids is ignored; the last spelling is returned.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,16 +11,16 @@ use crate::ids::{FoldedId, Random};
 use crate::time::{Now, iso_8601};
 use crate::wire::{EXISTS, Problem, STALE_ETAG};
 
-/// What `If-Match` or a bulk mode asks of the entry that is there.
+/// What `If-Match` or a bulk mode requires of the existing entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Precondition {
     /// Nothing: create or replace.
     None,
-    /// It must not be there.
+    /// There must be no entry.
     Absent,
-    /// It must be there (`If-Match: *`).
+    /// There must be an entry (`If-Match: *`).
     Present,
-    /// It must be there with this etag; quotes around it do not count.
+    /// There must be an entry with this etag; quotes around the etag are ignored.
     Etag(String),
 }
 
@@ -37,20 +37,20 @@ impl Precondition {
         let holds = match self {
             Self::None => return Ok(()),
             Self::Absent if etag.is_none() => return Ok(()),
-            Self::Absent => return Err(Problem::new(EXISTS, format!("The {what} '{id}' exists already."))),
+            Self::Absent => return Err(Problem::new(EXISTS, format!("The {what} '{id}' already exists."))),
             Self::Present if etag.is_none() => return Err(Problem::not_found(what, id)),
             Self::Present => true,
             Self::Etag(wanted) => etag == Some(wanted),
         };
         holds.then_some(()).ok_or_else(|| {
-            Problem::new(STALE_ETAG, format!("The {what} '{id}' has another etag than the request names."))
+            Problem::new(STALE_ETAG, format!("The etag of the {what} '{id}' differs from that of the request."))
         })
     }
 }
 
 /// The two kinds of enrollments.
 pub(crate) trait Entry: Clone + Serialize + DeserializeOwned {
-    /// In messages.
+    /// What messages call it.
     const NAME: &'static str;
     /// The member that holds the id.
     const ID_MEMBER: &'static str;
@@ -58,7 +58,7 @@ pub(crate) trait Entry: Clone + Serialize + DeserializeOwned {
     const LIST_MEMBER: &'static str;
     /// `x-ms-item-type` of a query.
     const ITEM_TYPE: &'static str;
-    /// How many a service keeps (Azure documentation, "Service limits").
+    /// The most that a service keeps (Azure documentation, "Service limits").
     const MAX: usize;
 
     fn id(&self) -> &str;
@@ -125,20 +125,20 @@ impl<E> Default for Table<E> {
 
 impl<E: Entry> Table<E> {
     pub(crate) fn get(&self, id: &str) -> Option<&E> {
-        self.0.get(&FoldedId::of(id))
+        self.0.get(&FoldedId::new(id))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &E> {
         self.0.values()
     }
 
-    /// Up to `count` entries after `after`, in order of their ids.
+    /// Returns up to `count` entries after `after`, ordered by id.
     pub(crate) fn page(&self, after: Option<&str>, count: usize) -> impl Iterator<Item = &E> {
-        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(FoldedId::of(id)));
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(FoldedId::new(id)));
         self.0.range((start, Bound::Unbounded)).map(|(_, entry)| entry).take(count)
     }
 
-    /// Creates or replaces; gives back what is now there, keys included.
+    /// Creates or replaces an entry; returns it with its keys.
     pub(crate) fn put(
         &mut self,
         now: Now,
@@ -149,7 +149,7 @@ impl<E: Entry> Table<E> {
         check_id(E::ID_MEMBER, entry.id())?;
         entry.check_own()?;
         entry.settings().check()?;
-        let id = FoldedId::of(entry.id());
+        let id = FoldedId::new(entry.id());
         let replaced = self.0.get(&id).map(Entry::settings);
         condition.check(E::NAME, entry.id(), replaced.and_then(|old| old.etag.as_deref()))?;
         if replaced.is_none() && self.0.len() >= E::MAX {
@@ -168,13 +168,13 @@ impl<E: Entry> Table<E> {
     }
 
     pub(crate) fn delete(&mut self, id: &str, condition: &Precondition) -> Result<E, Problem> {
-        let folded = FoldedId::of(id);
+        let folded = FoldedId::new(id);
         let Some(entry) = self.0.get(&folded) else { return Err(Problem::not_found(E::NAME, id)) };
         condition.check(E::NAME, id, entry.settings().etag.as_deref())?;
         self.0.remove(&folded).ok_or_else(|| Problem::not_found(E::NAME, id))
     }
 
-    /// Takes back an entry that was kept over a restart, unchanged but checked.
+    /// Restores an entry of a snapshot: unchanged, but checked.
     pub(crate) fn restore(&mut self, entry: E) -> Result<(), Problem> {
         check_id(E::ID_MEMBER, entry.id())?;
         entry.check_own()?;
@@ -182,7 +182,7 @@ impl<E: Entry> Table<E> {
         if entry.settings().attestation.keys().count() != 2 {
             return Err(Problem::bad_request(format!("The {} '{}' lacks a key.", E::NAME, entry.id())));
         }
-        self.0.insert(FoldedId::of(entry.id()), entry);
+        self.0.insert(FoldedId::new(entry.id()), entry);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! Failures on command: which request meets one, how often, and what it is.
+//! Planned faults: which request meets one, how often, and what goes wrong.
 //!
-//! Faults that are answers (429, 5xx, garbage, oversize) are made by the service; those that happen to a connection are
-//! handed to the front as a [`TransportFault`].
+//! Faults in a reply (429, 5xx, garbage, oversize) are produced by the service; those of a connection are handed to the
+//! listener as a [`TransportFault`].
 
 use serde_json::{Map, Value};
 
@@ -10,14 +10,15 @@ use crate::time::{Now, http_date};
 /// A `Retry-After` hint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// Whole seconds, as the service sends it.
+    /// Whole seconds, the form that the service sends.
     Seconds(u32),
-    /// An HTTP-date so many seconds after (or before) the service's clock, which HTTP allows (RFC 9110, 10.2.3).
+    /// An HTTP-date this many seconds after the service's clock, or before it; HTTP allows that form (RFC 9110,
+    /// 10.2.3).
     Date(i64),
 }
 
 impl RetryAfter {
-    /// The header's value.
+    /// The value of the header.
     #[must_use]
     pub fn header_value(self, now: Now) -> String {
         match self {
@@ -57,7 +58,7 @@ impl At {
     pub(crate) const ALL: [Self; 6] =
         [Self::Register, Self::Poll, Self::Lookup, Self::Connect, Self::Subscribe, Self::Any];
 
-    /// As plans name it.
+    /// The name in plans.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Register => "register",
@@ -74,95 +75,95 @@ impl At {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// 429, with a hint or without; the request is not carried out.
+    /// 429, with or without a hint; the request is not processed.
     Throttle {
         /// The hint.
         retry_after: Option<RetryAfter>,
     },
-    /// This status with an error body; the request is not carried out. Meant for 5xx, takes any error status.
+    /// This status with an error body; the request is not processed. Meant for 5xx; any error status is accepted.
     ServerError {
         /// 400 to 599.
         status: u16,
         /// The hint.
         retry_after: Option<RetryAfter>,
     },
-    /// The connection ends before the request is carried out.
+    /// The connection is closed before the request is processed.
     DropBefore,
-    /// The request is carried out, then the connection ends without an answer.
+    /// The request is processed, then the connection is closed without a reply.
     DropAfter,
-    /// The answer comes this much later.
+    /// The reply is sent this much later.
     Delay {
         /// Milliseconds.
         ms: u64,
     },
     /// The right status, with a body that is not JSON.
     Garbage,
-    /// Bytes that are not the protocol at all.
+    /// Bytes that are not the protocol at all, instead of the reply.
     Noise,
-    /// The answer trickles, a byte at a time.
+    /// The reply is sent one byte at a time.
     SlowBytes,
-    /// The answer names another request than the one asked (MQTT only: HTTP has no place for it).
+    /// The reply has another request id than the request (only MQTT; HTTP has no request ids).
     WrongRequestId,
-    /// The operation is forgotten: a poll finds nothing. At register, the operation that it began.
+    /// The operation is forgotten: a poll does not find it. At register, the operation that the call started.
     ForgetOperation,
-    /// A right answer, filled up to this size by an unknown member.
+    /// A valid reply, padded to this size with an unknown member.
     OversizeReply {
         /// Size of the body in bytes.
         bytes: usize,
     },
-    /// A right answer whose body is changed by this JSON merge patch (RFC 7396): names that no service gives, members
-    /// of another type, members that are missing.
+    /// A valid reply whose body is changed by this JSON merge patch (RFC 7396): names that the service never sends,
+    /// members of another type, missing members.
     PatchReply {
         /// An object; null removes a member.
         patch: Map<String, Value>,
     },
-    /// No answer ever; the connection stays open.
+    /// No reply; the connection stays open.
     Silent,
     /// CONNACK with this code, at CONNECT (MQTT 3.1.1, section 3.2.2.3).
     RefuseConnect {
         /// 1 to 5.
         code: u8,
     },
-    /// SUBACK with a failure, at SUBSCRIBE.
+    /// SUBACK with a failure code, at SUBSCRIBE.
     RefuseSubscribe,
-    /// No PINGREQ is ever answered on a connection that meets this at CONNECT.
+    /// No PINGREQ is answered on a connection that meets this at CONNECT.
     NoPing,
-    /// The request is carried out; instead of its answer, or after it, comes a flood. It ends when the client closes
-    /// the connection, and is bounded in time and size.
+    /// The request is processed; a flood is sent instead of its reply, or after it. The flood ends when the client
+    /// closes the connection, and is bounded in time and size.
     Flood {
         /// What is sent without end.
         of: Flood,
-        /// Whether the answer comes first; only over MQTT.
+        /// Whether the reply is sent first; only over MQTT.
         answered: bool,
     },
 }
 
-/// What a front has to do with an answer, or instead of one.
+/// What a listener has to do with a reply, or instead of sending it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportFault {
-    /// Close without an answer. Nothing was carried out; the reply is empty.
+    /// Close without a reply. The request was not processed; the reply is empty.
     DropBefore,
-    /// Close without an answer, though the request was carried out.
+    /// Close without a reply, although the request was processed.
     DropAfter,
-    /// Hold the answer back.
+    /// Delay the reply.
     Delay {
         /// Milliseconds.
         ms: u64,
     },
     /// Send bytes that are not the protocol.
     Noise,
-    /// Send the answer a byte at a time.
+    /// Send the reply one byte at a time.
     SlowBytes,
-    /// Answer under another request id, where the protocol has one.
+    /// Reply with another request id, where the protocol has one.
     WrongRequestId,
-    /// Never answer, stay connected.
+    /// Never reply, and keep the connection open.
     Silent,
-    /// Send this until the client closes, instead of the answer or after it.
+    /// Send this until the client closes the connection, instead of the reply or after it.
     Flood {
         /// What is sent.
         of: Flood,
-        /// Whether the answer comes first.
+        /// Whether the reply is sent first.
         answered: bool,
     },
 }
@@ -183,8 +184,8 @@ impl Fault {
     }
 }
 
-/// A chunk of 128 spaces. Larger ones would be less of a flood; of smaller ones a client in a debug build reads too few
-/// to reach its limit within its request timeout.
+/// A chunk of 128 spaces. With larger chunks there would be too few of them for a flood; with smaller ones a client in
+/// a debug build reads too few to reach its limit within its request timeout.
 #[cfg(feature = "server")]
 const CHUNK: &[u8] = concat!(
     "80\r\n",
@@ -194,19 +195,19 @@ const CHUNK: &[u8] = concat!(
 )
 .as_bytes();
 
-/// What a flood consists of. One that the transport does not have leaves the answer as it is.
+/// What a flood consists of. A flood of another transport leaves the reply as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flood {
-    /// MQTT: PINGRESP, answers to pings that nobody sent.
+    /// MQTT: PINGRESP without a PINGREQ.
     Pingresp,
-    /// MQTT: PUBACK for a publish that nobody sent.
+    /// MQTT: PUBACK without a PUBLISH.
     Puback,
-    /// MQTT: publishes of one byte on a topic that nobody asked for.
+    /// MQTT: publishes of one byte on a topic that the client did not subscribe to.
     Publish,
     /// MQTT over WebSocket: ping frames. Over TLS nothing is sent.
     PingFrames,
-    /// HTTPS: responses 102, each of which announces another.
+    /// HTTPS: interim responses 102, without a final one.
     InterimResponses,
     /// HTTPS: header lines.
     HeaderLines,
@@ -225,12 +226,12 @@ impl Flood {
         Self::Chunks,
     ];
 
-    /// The names of all of them.
+    /// All names.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.into_iter().map(Self::name)
     }
 
-    /// As plans name it.
+    /// The name in plans.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -244,13 +245,13 @@ impl Flood {
         }
     }
 
-    /// Whether it is of HTTPS; the others are of MQTT.
+    /// Whether it is a flood over HTTPS; the others are over MQTT.
     #[must_use]
     pub fn is_http(self) -> bool {
         matches!(self, Self::InterimResponses | Self::HeaderLines | Self::Chunks)
     }
 
-    /// The MQTT packet that is sent again and again, where it is one.
+    /// The MQTT packet that is repeated, if the flood consists of packets.
     #[must_use]
     pub fn packet(self) -> Option<&'static [u8]> {
         match self {
@@ -263,7 +264,7 @@ impl Flood {
         }
     }
 
-    /// What an HTTPS flood begins with, and what is sent again and again.
+    /// The beginning of an HTTPS flood, and what is repeated after it.
     #[cfg(feature = "server")]
     pub(crate) fn http(self) -> Option<(&'static [u8], &'static [u8])> {
         match self {

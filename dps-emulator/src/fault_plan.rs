@@ -1,8 +1,7 @@
-//! Faults as JSON plans: whose requests meet one, which of them, what goes wrong and how often; and the queue of those
-//! that were not met yet.
+//! Fault plans as JSON: which requests meet a fault, what goes wrong and how often; and the queue of the faults that
+//! are still to be met.
 //!
-//! A plan that was read from JSON can happen; everything else is rejected, and the error names the member that is
-//! wrong.
+//! A plan that is read from JSON can take effect; any other is rejected, and the error names the invalid member.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,25 +12,25 @@ use serde_json::{Map, Value, json};
 use crate::fault::{At, Fault, Flood, RetryAfter, Scope};
 use crate::ids::{self, FoldedId};
 
-/// The longest piece of an unknown member's name that is repeated, in characters.
+/// How much of an unknown member's name an error repeats, in characters.
 const NAME_SHOWN: usize = 40;
 
 /// One planned fault, in its JSON form.
 ///
 /// | member | value |
 /// |---|---|
-/// | `registrationId` | whose requests meet it, in any letter case; every device's when absent |
+/// | `registrationId` | the registration whose requests meet it, in any letter case; every device's when absent |
 /// | `at` | `register`, `poll`, `lookup`, `connect`, `subscribe` or `any` (of the first three), which is the default |
 /// | `kind` | what goes wrong, as [`kinds`](Self::kinds) lists it |
 /// | `times` | how many requests meet it, 1 by default |
-/// | `retryAfter` | for `throttle` and `server-error`: seconds, or `{"dateOffset": seconds}` for an HTTP-date so far from the service's clock |
+/// | `retryAfter` | for `throttle` and `server-error`: seconds, or `{"dateOffset": seconds}` for an HTTP-date at that offset from the service's clock |
 /// | `status` | for `server-error`: 400 to 599 |
 /// | `ms` | for `delay`: milliseconds, up to a day |
 /// | `bytes` | for `oversize-reply`: the size of the body, up to 16 MiB |
 /// | `patch` | for `patch-reply`: a JSON merge patch (RFC 7396) for the body of the reply |
 /// | `code` | for `refuse-connect`: the CONNACK code, 1 to 5 |
 /// | `of` | for `flood`: `pingresp`, `puback` or `publish` over MQTT, `ping-frames` over MQTT in WebSocket, `interim-responses`, `header-lines` or `chunks` over HTTPS |
-/// | `answered` | for `flood` over MQTT: true when it comes after the answer, false by default |
+/// | `answered` | for `flood` over MQTT: true if it is sent after the reply, false by default |
 ///
 /// ```
 /// use dps_emulator::{FaultPlan, Service, ServiceOptions};
@@ -56,7 +55,7 @@ pub struct FaultPlan {
 }
 
 impl FaultPlan {
-    /// The name of every kind, and what it does.
+    /// The name of every kind, and its effect.
     pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
         KINDS.iter().map(|kind| (kind.name, kind.meaning))
     }
@@ -66,7 +65,7 @@ impl FaultPlan {
         At::ALL.into_iter().map(At::name)
     }
 
-    /// Whose requests meet it; every device's when there is none.
+    /// The registration whose requests meet it; `None` for every device.
     #[must_use]
     pub fn registration_id(&self) -> Option<&str> {
         self.registration_id.as_deref()
@@ -121,7 +120,7 @@ impl From<FaultPlan> for Map<String, Value> {
     }
 }
 
-/// Why a fault cannot be planned as it is written.
+/// Why a fault plan is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{member}' {problem}")]
 pub struct PlanError {
@@ -134,20 +133,20 @@ impl PlanError {
         Self { member: member.chars().take(NAME_SHOWN).collect(), problem }
     }
 
-    /// The member that is wrong.
+    /// The invalid member.
     #[must_use]
     pub fn member(&self) -> &str {
         &self.member
     }
 
-    /// What is wrong with it, to be read after the member's name. Repeats no value.
+    /// What is wrong with the member, to be read after its name. Repeats no value.
     #[must_use]
     pub fn problem(&self) -> &str {
         &self.problem
     }
 }
 
-/// A planned fault, and how often it will yet be met. In JSON the plan's members and `left`.
+/// A planned fault, and how many more requests will meet it. In JSON the plan's members and `left`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PlannedFault {
@@ -164,7 +163,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Plans a fault that code asks for, whether or not any request can meet it.
+    /// Plans a fault without checking that any request can meet it.
     pub(crate) fn plan(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
         let registration_id = match scope {
             Scope::All => None,
@@ -179,7 +178,7 @@ impl Faults {
         self.planned.push(PlannedFault { left: plan.times, plan });
     }
 
-    /// The fault that a request meets, counted off.
+    /// Returns the fault that a request meets, and counts it.
     pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
         let met = self.planned.iter().position(|PlannedFault { plan, .. }| {
             let any = plan.at == At::Any && !matches!(at, At::Connect | At::Subscribe);
@@ -194,10 +193,10 @@ impl Faults {
         Some(fault)
     }
 
-    /// Takes back the plans that are meant; gives how many.
-    pub(crate) fn clear(&mut self, meant: impl Fn(&FaultPlan) -> bool) -> usize {
+    /// Removes the plans for which `matches` is true; returns how many.
+    pub(crate) fn clear(&mut self, matches: impl Fn(&FaultPlan) -> bool) -> usize {
         let before = self.planned.len();
-        self.planned.retain(|planned| !meant(&planned.plan));
+        self.planned.retain(|planned| !matches(&planned.plan));
         before - self.planned.len()
     }
 
@@ -207,24 +206,24 @@ impl Faults {
 }
 
 impl FaultPlan {
-    /// Whether it is for this registration alone.
+    /// Whether it is planned for this registration alone.
     pub(crate) fn is_for(&self, registration: &FoldedId) -> bool {
-        self.registration_id.as_ref().is_some_and(|id| FoldedId::of(id) == *registration)
+        self.registration_id.as_ref().is_some_and(|id| FoldedId::new(id) == *registration)
     }
 }
 
-/// Calls of a device, over whatever protocol.
+/// Calls of a device, over any protocol.
 const CALLS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Any];
-/// Calls that have to do with an operation, and all that MQTT knows.
+/// Calls about an operation: all that MQTT has.
 const OPERATIONS: &[At] = &[At::Register, At::Poll, At::Any];
 const EVERYWHERE: &[At] = &At::ALL;
 
 /// One kind of fault.
 struct Kind {
     pub(crate) name: &'static str,
-    /// What it does, in a line.
+    /// Its effect, in one line.
     meaning: &'static str,
-    /// Where it can be met.
+    /// The requests that can meet it.
     pub(crate) places: &'static [At],
     /// The members that belong to it.
     pub(crate) members: &'static [&'static str],
@@ -234,47 +233,47 @@ struct Kind {
 
 #[rustfmt::skip]
 static KINDS: [Kind; 17] = [
-    Kind { name: "throttle", meaning: "status 429, with a hint or without; not carried out", places: CALLS,
+    Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", places: CALLS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
-    Kind { name: "server-error", meaning: "this status, with a hint or without; not carried out", places: CALLS,
+    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed", places: CALLS,
         members: &[STATUS, RETRY_AFTER],
         read: |members| Ok(Fault::ServerError { status: members.status()?, retry_after: members.retry_after()? }) },
-    Kind { name: "drop-before", meaning: "the connection ends; not carried out", places: EVERYWHERE,
+    Kind { name: "drop-before", meaning: "the connection is closed; not processed", places: EVERYWHERE,
         members: &[], read: |_| Ok(Fault::DropBefore) },
-    Kind { name: "drop-after", meaning: "carried out, then the connection ends without an answer", places: EVERYWHERE,
+    Kind { name: "drop-after", meaning: "processed, then the connection is closed without a reply", places: EVERYWHERE,
         members: &[], read: |_| Ok(Fault::DropAfter) },
-    Kind { name: "delay", meaning: "the answer comes so many milliseconds later", places: CALLS,
+    Kind { name: "delay", meaning: "the reply is sent this many milliseconds later", places: CALLS,
         members: &[MS], read: |members| Ok(Fault::Delay { ms: members.ms()? }) },
-    Kind { name: "garbage", meaning: "the right status, with a body that is no JSON", places: CALLS,
+    Kind { name: "garbage", meaning: "the right status, with a body that is not JSON", places: CALLS,
         members: &[], read: |_| Ok(Fault::Garbage) },
     Kind { name: "noise", meaning: "bytes that are not the protocol", places: CALLS,
         members: &[], read: |_| Ok(Fault::Noise) },
-    Kind { name: "slow-bytes", meaning: "the answer trickles, a byte at a time", places: CALLS,
+    Kind { name: "slow-bytes", meaning: "the reply is sent one byte at a time", places: CALLS,
         members: &[], read: |_| Ok(Fault::SlowBytes) },
-    Kind { name: "wrong-request-id", meaning: "MQTT: the answer names another request", places: OPERATIONS,
+    Kind { name: "wrong-request-id", meaning: "MQTT: the reply has another request id", places: OPERATIONS,
         members: &[], read: |_| Ok(Fault::WrongRequestId) },
-    Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll finds nothing", places: OPERATIONS,
+    Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll does not find it", places: OPERATIONS,
         members: &[], read: |_| Ok(Fault::ForgetOperation) },
-    Kind { name: "oversize-reply", meaning: "the right answer, filled up to so many bytes", places: CALLS,
+    Kind { name: "oversize-reply", meaning: "the right reply, padded to this many bytes", places: CALLS,
         members: &[OVERSIZE], read: |members| Ok(Fault::OversizeReply { bytes: members.oversize()? }) },
-    Kind { name: "patch-reply", meaning: "the right answer, its body changed by a JSON merge patch", places: CALLS,
+    Kind { name: "patch-reply", meaning: "the right reply, its body changed by a JSON merge patch", places: CALLS,
         members: &[PATCH], read: |members| Ok(Fault::PatchReply { patch: members.patch()? }) },
-    Kind { name: "silent", meaning: "no answer ever; the connection stays open", places: EVERYWHERE,
+    Kind { name: "silent", meaning: "no reply; the connection stays open", places: EVERYWHERE,
         members: &[], read: |_| Ok(Fault::Silent) },
     Kind { name: "refuse-connect", meaning: "MQTT: CONNACK with this code", places: &[At::Connect],
         members: &[CODE], read: |members| Ok(Fault::RefuseConnect { code: members.code()? }) },
-    Kind { name: "refuse-subscribe", meaning: "MQTT: SUBACK with a failure", places: &[At::Subscribe],
+    Kind { name: "refuse-subscribe", meaning: "MQTT: SUBACK with a failure code", places: &[At::Subscribe],
         members: &[], read: |_| Ok(Fault::RefuseSubscribe) },
     Kind { name: "no-ping", meaning: "MQTT: no PINGREQ is answered on this connection", places: &[At::Connect],
         members: &[], read: |_| Ok(Fault::NoPing) },
-    Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the answer or after it",
+    Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the reply or after it",
         places: CALLS, members: &[OF, ANSWERED],
         read: |members| Ok(Fault::Flood { of: members.flood()?, answered: members.flood_answered()? }) },
 ];
 
 impl Fault {
-    /// As plans name it.
+    /// The name in plans.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Throttle { .. } => "throttle",
@@ -341,17 +340,17 @@ const ANSWERED: &str = "answered";
 /// Every member that a plan can have.
 const ALL: [&str; 12] =
     [REGISTRATION_ID, AT, KIND, TIMES, RETRY_AFTER, STATUS, MS, OVERSIZE, CODE, PATCH, OF, ANSWERED];
-/// Those that every kind takes.
+/// Those that every kind has.
 const COMMON: [&str; 4] = [REGISTRATION_ID, AT, KIND, TIMES];
 
-/// A day: no client waits longer.
+/// One day: no client waits longer.
 const DELAY_MAX_MS: u64 = 24 * 3600 * 1000;
-/// Far beyond what any client takes; the whole body is held in memory.
+/// Far more than any client accepts; the whole body is held in memory.
 const OVERSIZE_MAX: usize = 16 * 1024 * 1024;
 /// Ten years, so that the date keeps its four-digit year.
 const DATE_OFFSET_MAX: u64 = 10 * 365 * 24 * 3600;
 
-/// A plan's object.
+/// The JSON object of a plan.
 struct Members(Map<String, Value>);
 
 impl Members {
@@ -362,15 +361,18 @@ impl Members {
         named.ok_or_else(|| must_be(KIND, one_of()))
     }
 
-    /// Refuses members that no plan has, and those that belong to other kinds.
+    /// Rejects members that no plan has, and those of other kinds.
     fn check_all_belong_to(&self, kind: &Kind) -> Result<(), PlanError> {
         for member in self.0.keys().map(String::as_str) {
             if !ALL.contains(&member) {
-                return Err(PlanError::new(member, format!("is no member of a fault; there are {}", list(ALL))));
+                return Err(PlanError::new(
+                    member,
+                    format!("is not a member of a fault plan; known members: {}", list(ALL)),
+                ));
             }
             if !COMMON.contains(&member) && !kind.members.contains(&member) {
                 let takers = KINDS.iter().filter(|other| other.members.contains(&member)).map(|other| other.name);
-                let problem = format!("does not go with kind '{}'; it is for {}", kind.name, list(takers));
+                let problem = format!("is not allowed for kind '{}', only for {}", kind.name, list(takers));
                 return Err(PlanError::new(member, problem));
             }
         }
@@ -412,7 +414,7 @@ impl Members {
         self.number(OVERSIZE, 1..=OVERSIZE_MAX)
     }
 
-    /// The refusals of MQTT 3.1.1, section 3.2.2.3.
+    /// The refusal codes of MQTT 3.1.1, section 3.2.2.3.
     fn code(&self) -> Result<u8, PlanError> {
         self.number(CODE, 1..=5)
     }
@@ -428,7 +430,7 @@ impl Members {
         let offset = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.get(DATE_OFFSET));
         if let Some(offset) = offset.and_then(Value::as_i64) {
             if offset.unsigned_abs() > DATE_OFFSET_MAX {
-                let problem = format!("may be dated at most {DATE_OFFSET_MAX} seconds from the service's clock");
+                let problem = format!("must be at most {DATE_OFFSET_MAX} seconds from the service's clock");
                 return Err(PlanError::new(RETRY_AFTER, problem));
             }
             return Ok(Some(RetryAfter::Date(offset)));
@@ -438,7 +440,7 @@ impl Members {
         seconds.map(|seconds| Some(RetryAfter::Seconds(seconds))).ok_or_else(|| must_be(RETRY_AFTER, taken()))
     }
 
-    /// The value that this name stands for.
+    /// The value that a name stands for.
     fn one_of<T, const N: usize>(&self, member: &'static str, names: [(&'static str, T); N]) -> Result<T, PlanError> {
         let known = format!("one of {}", list(names.iter().map(|(name, _)| *name)));
         let Some(value) = self.0.get(member) else { return Err(missing(member, known)) };
@@ -450,11 +452,11 @@ impl Members {
         self.one_of(OF, Flood::ALL.map(|of| (of.name(), of)))
     }
 
-    /// Whether the flood comes after the answer, so that it meets a client that waits between two requests.
+    /// Whether the flood is sent after the reply, so that it meets a client that waits between two requests.
     fn flood_answered(&self) -> Result<bool, PlanError> {
         let answered = self.flag(ANSWERED)?;
         if answered && self.flood()?.is_http() {
-            return Err(must_be(ANSWERED, "false for what HTTPS is flooded with"));
+            return Err(must_be(ANSWERED, "false for a flood over HTTPS"));
         }
         Ok(answered)
     }

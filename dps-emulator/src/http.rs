@@ -5,8 +5,8 @@ use crate::encoding::percent_decode;
 use crate::fault::TransportFault;
 use crate::wire::{METHOD, NO_ROUTE, Problem};
 
-/// A request, already taken apart. Nothing in it is decoded: the path as it was sent, the body as it came
-/// (`Content-Encoding` is never acted on, since clients send `utf-8` there).
+/// A parsed request. Nothing in it is decoded: the path as it was sent, the body as it arrived (`Content-Encoding` is
+/// ignored, since clients send `utf-8` there).
 #[derive(Debug, Clone, Copy)]
 pub struct HttpRequest<'a> {
     /// `GET`, `PUT`, …
@@ -36,7 +36,7 @@ pub struct HttpReply {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// What has to be done with this reply, or instead of sending it.
+    /// What the listener has to do with this reply, or instead of sending it.
     pub fault: Option<TransportFault>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Route {
         call: DeviceCall,
     },
     Admin(AdminCall),
-    /// Not the service's: the emulator's own.
+    /// A call of the emulator's own API.
     Control(ControlCall),
 }
 
@@ -98,15 +98,15 @@ pub(crate) enum ControlCall {
     DeleteHubDevice { hub: String, device_id: String },
 }
 
-/// The methods that a path takes, with the call that each asks for.
+/// The methods that a path has, with the call of each.
 type Calls = Vec<(&'static str, Route)>;
 
 pub(crate) fn route(method: &str, path: &str) -> Result<Route, (Problem, Option<String>)> {
     let segments = path.strip_prefix('/').unwrap_or(path).split('/').map(percent_decode).collect::<Option<Vec<_>>>();
     let Some(mut segments) = segments else {
-        return Err((Problem::bad_request("The path has a broken percent escape."), None));
+        return Err((Problem::bad_request("The path has an invalid percent escape."), None));
     };
-    // Service clients write the bulk operation with a slash at its end.
+    // Service clients send the bulk operation with a trailing slash.
     if let [list, last] = segments.as_slice()
         && last.is_empty()
         && collection(list).is_some()
@@ -121,7 +121,7 @@ pub(crate) fn route(method: &str, path: &str) -> Result<Route, (Problem, Option<
         return Err((Problem::new(NO_ROUTE, "There is no such resource."), None));
     }
     let allowed = calls.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");
-    let wrong = || (Problem::new(METHOD, format!("This resource takes {allowed} only.")), Some(allowed.clone()));
+    let wrong = || (Problem::new(METHOD, format!("This resource supports {allowed} only.")), Some(allowed.clone()));
     calls.into_iter().find(|(known, _)| *known == method).map(|(_, route)| route).ok_or_else(wrong)
 }
 

@@ -1,4 +1,4 @@
-//! Linked hubs, and the device entries that provisioning makes in them.
+//! Linked hubs, and the device entries that provisioning creates in them.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::options::{OptionsError, check_host};
 use crate::time::Now;
 
 const HUBS_MAX: usize = 50;
-/// How many devices are counted; anybody can send any number of names.
+/// How many devices have counters; anybody can send any number of names.
 #[cfg(feature = "mqtt")]
 const COUNTED_MAX: usize = 100_000;
 
-/// What the cloud keeps about a device, as far as provisioning sets it.
+/// The device twin, as far as provisioning sets it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Twin {
     /// The tags.
@@ -30,15 +30,15 @@ pub struct Twin {
 pub struct HubDevice {
     /// The hub's host name.
     pub hub: String,
-    /// The device id; compared with letter case, as a hub does.
+    /// The device id; compared with letter case, as hubs do.
     pub device_id: String,
     /// Whether it is an IoT Edge device.
     pub iot_edge: bool,
     /// Its twin.
     pub twin: Twin,
-    /// The keys that its hub tokens may be signed with.
+    /// The keys that tokens for the hub may be signed with.
     pub keys: [SymmetricKey; 2],
-    /// Whether the hub lets it in. True when it is made.
+    /// Whether the hub accepts the device. True for a new entry.
     pub enabled: bool,
 }
 
@@ -50,14 +50,14 @@ pub struct HubCounters {
     pub connects: u64,
     /// CONNECTs that were refused.
     pub refused: u64,
-    /// Twins that were read.
+    /// Twins that were requested.
     pub twins: u64,
-    /// Messages of telemetry.
+    /// Telemetry messages.
     pub telemetry: u64,
 }
 
 impl HubDevice {
-    /// Whether the hub would let the device in with this SAS token: resource `{hub}/devices/{deviceId}`, no `skn`.
+    /// Whether the hub would accept the device with this SAS token: resource `{hub}/devices/{deviceId}`, no `skn`.
     #[must_use]
     pub fn accepts_token(&self, now: Now, token: &str) -> bool {
         let Some(token) = Token::parse(token).filter(|_| self.enabled) else { return false };
@@ -76,7 +76,7 @@ struct LinkedHub {
     weight: u32,
 }
 
-/// All that is known of hubs. Devices stay in a hub that is unlinked.
+/// All hubs with their device entries. Devices stay in a hub that is unlinked.
 #[derive(Default)]
 pub(crate) struct Hubs {
     linked: Vec<LinkedHub>,
@@ -124,13 +124,13 @@ impl Hubs {
         self.linked_named(host).is_some() || first.is_some_and(|((hub, _), _)| *hub == host_lower)
     }
 
-    /// An even spread by weight among the linked hubs that `allowed` names (all of them, when it names none): weighted
-    /// rendezvous hashing, so that linking or unlinking a hub moves no more devices than it must.
+    /// Distributes by weight among the linked hubs that `allowed` names (all hubs, when it names none): weighted
+    /// rendezvous hashing, so that linking or unlinking a hub moves no more devices than necessary.
     pub(crate) fn hashed(&self, registration: &str, allowed: &[String]) -> Option<&str> {
         let score = |hub: &LinkedHub| {
             let digest = Hash::hash(format!("{}\n{registration}", hub.host.to_ascii_lowercase()).as_bytes());
             let head = digest[..8].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-            // In (0, 1), never either end, so that the logarithm is finite and not zero.
+            // Strictly between 0 and 1, so that the logarithm is finite and not zero.
             let unit = ((head >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
             f64::from(hub.weight) / -unit.ln()
         };
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_follows_the_weights_and_moves_little() {
+    fn distribution_follows_the_weights_and_a_new_hub_moves_few_devices() {
         let mut hubs = Hubs::default();
         hubs.link("hub-a.test", 1).unwrap();
         hubs.link("hub-b.test", 3).unwrap();

@@ -11,7 +11,7 @@ use crate::credentials::SymmetricKey;
 /// The longest registration or enrollment group id, in characters.
 pub const ID_MAX: usize = 128;
 
-/// Why a text is no registration or enrollment group id.
+/// Why a string is not a valid registration or enrollment group id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// It is empty.
@@ -28,8 +28,8 @@ pub enum IdError {
     End,
 }
 
-/// Checks what the service documents. A leading special character, which the specification excludes and the service
-/// was never seen to, is let through.
+/// Checks an id against what the service documents. A leading special character, which the specification excludes and
+/// the service was never seen to reject, is accepted.
 pub(crate) fn check(id: &str) -> Result<(), IdError> {
     if let Some(at) = id.bytes().position(|b| !b.is_ascii_alphanumeric() && !b"-._:".contains(&b)) {
         return Err(IdError::Character(at));
@@ -42,12 +42,12 @@ pub(crate) fn check(id: &str) -> Result<(), IdError> {
     }
 }
 
-/// An id without its letter case: the service compares ids so, and keeps the spelling that it saw first.
+/// An id in lower case: the service ignores letter case when it compares ids, and keeps the spelling that it saw first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct FoldedId(String);
 
 impl FoldedId {
-    pub(crate) fn of(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         Self(id.to_ascii_lowercase())
     }
 
@@ -89,7 +89,7 @@ impl Random {
         format!("{}-{}-4{}-8{}-{}", &h[..8], &h[8..12], &h[13..16], &h[17..20], &h[20..])
     }
 
-    /// `<digit>.<16 hex digits>.<guid>`: what the service's ids look like. Clients must treat it as opaque.
+    /// `<digit>.<16 hex digits>.<guid>`, the form of the service's ids. Clients must treat it as opaque.
     pub(crate) fn operation_id(&mut self) -> String {
         let middle = self.hex(16);
         format!("5.{middle}.{}", self.guid())
@@ -105,7 +105,7 @@ impl Random {
     pub(crate) fn key(&mut self) -> SymmetricKey {
         let (low, high) = (self.block(), self.block());
         let bytes = Zeroizing::new([low.as_slice(), high.as_slice()].concat());
-        SymmetricKey::of_bytes(&bytes)
+        SymmetricKey::from_bytes(&bytes)
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_an_id() {
+    fn check_accepts_valid_ids_and_names_the_error_of_others() {
         for good in ["a", "dev_1.a:b-c", "A-", "-dev", &"d".repeat(128)] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

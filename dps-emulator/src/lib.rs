@@ -1,7 +1,7 @@
-//! A local Azure IoT DPS: the pure service as a value, `(now, request) -> reply`, and with feature `server` an HTTPS
-//! front around it. It shares no code with the device side, so that no mistake is made twice and missed.
+//! A local Azure IoT DPS: the pure service as a value, `(now, request) -> reply`, and with feature `server` listeners
+//! for HTTPS and MQTT around it. It shares no code with the device side, so that a mistake made there cannot hide here.
 //!
-//! Begin at [`Service`] for tests under virtual time, or at `Emulator` for real sockets.
+//! Start at [`Service`] for tests under virtual time, or at `Emulator` for real sockets.
 #![cfg_attr(feature = "server", doc = "")]
 #![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
 

@@ -1,4 +1,4 @@
-//! What a service can be told when it is made: identity, hubs, pace, and every choice that the real one leaves open.
+//! The options of a service: identity, hubs, timing, and every choice that the real service leaves open.
 
 use zeroize::Zeroizing;
 
@@ -9,13 +9,13 @@ use crate::throttle::Limits;
 /// The name of the one shared access policy.
 pub const POLICY_NAME: &str = "provisioningserviceowner";
 
-/// What a register of an assigned device reads when its hub did not change. Sources disagree.
+/// The substatus of an assigned device that registers again and keeps its hub. Sources disagree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnchangedSubstatus {
-    /// The substatus that the record has: what live tests of other SDKs see.
+    /// The substatus that the record had before: what live tests of other SDKs observe.
     #[default]
     Keep,
-    /// `reprovisionedToInitialAssignment`: what IoT Edge 1.1 is written for.
+    /// `reprovisionedToInitialAssignment`: what IoT Edge 1.1 expects.
     Reprovisioned,
 }
 
@@ -67,7 +67,7 @@ impl Default for ServiceOptions {
 }
 
 impl ServiceOptions {
-    /// Id scope `0ne00A1B2C3`, host `dps.test`, one hub `hub-a.test`, the service's own limits.
+    /// Id scope `0ne00A1B2C3`, host `dps.test`, one hub `hub-a.test`, the service's published limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -80,8 +80,8 @@ impl ServiceOptions {
         self
     }
 
-    /// The host that replies and the connection string name, with `:port`. Port 443 is left out, as the service does:
-    /// some clients take `name:443` for a name.
+    /// The host that replies and the connection string name, with `:port`. Port 443 is left out, as the service does,
+    /// since some clients treat `name:443` as a host name.
     #[must_use]
     pub fn host_name(mut self, host: impl Into<String>) -> Self {
         let host = host.into();
@@ -89,7 +89,7 @@ impl ServiceOptions {
         self
     }
 
-    /// One more name that admin tokens may be for; repeatable.
+    /// One more host name that admin tokens may be issued for; repeatable.
     #[must_use]
     pub fn also_known_as(mut self, host: impl Into<String>) -> Self {
         self.host_names.push(host.into());
@@ -103,8 +103,8 @@ impl ServiceOptions {
         self
     }
 
-    /// A small seed for reproducible tests: keys made from it can be guessed. Without any seed a pure service acts as
-    /// with seed 0, and the HTTPS front draws one from the operating system.
+    /// A small seed for reproducible tests: keys generated from it can be guessed. Without any seed a pure service
+    /// behaves as with seed 0, and an `Emulator` gets one from the operating system.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         let mut wide = [0; 32];
@@ -126,7 +126,7 @@ impl ServiceOptions {
         self
     }
 
-    /// The hint that is given with `assigning`; `None` leaves it out. Default: 1 second.
+    /// The hint that is sent with `assigning`; `None` leaves it out. Default: 1 second.
     #[must_use]
     pub fn hint(mut self, hint: Option<RetryAfter>) -> Self {
         self.hint = hint;
@@ -140,15 +140,15 @@ impl ServiceOptions {
         self
     }
 
-    /// How long after a register of an id a second one collides with it (409203), in milliseconds. Default 20: only
-    /// what was truly sent at the same time. Not used while assigning at once.
+    /// How long after a register call a second one of the same id collides with it (409203), in milliseconds. Default
+    /// 20: only calls that were really concurrent. Not used while assigning at once.
     #[must_use]
     pub fn conflict_window_ms(mut self, ms: u64) -> Self {
         self.conflict_window_ms = ms;
         self
     }
 
-    /// Register answers 200 with the final state, and no poll is needed.
+    /// Register returns 200 with the final state, and no poll is needed.
     #[must_use]
     pub fn assign_at_once(mut self, at_once: bool) -> Self {
         self.assign_at_once = at_once;
@@ -162,14 +162,14 @@ impl ServiceOptions {
         self
     }
 
-    /// How long after its expiry a token is still taken, in milliseconds. Default 0.
+    /// How long after its expiry a token is still accepted, in milliseconds. Default 0.
     #[must_use]
     pub fn clock_skew_ms(mut self, ms: u64) -> Self {
         self.clock_skew_ms = ms;
         self
     }
 
-    /// Checks a token's expiry on polls too. Off by default, for some clients sign once, with 30 seconds of life.
+    /// Checks a token's expiry on polls too. Off by default, since some clients sign once, for 30 seconds.
     #[must_use]
     pub fn check_expiry_on_poll(mut self, check: bool) -> Self {
         self.check_expiry_on_poll = check;
@@ -185,14 +185,15 @@ impl ServiceOptions {
     }
 
     /// Derives a group's device keys from the registration id exactly as it was sent. Off by default: its lower-case
-    /// form and the spelling that registered first are tried too, since it is not documented which the service takes.
+    /// form and the spelling that registered first are tried too, since it is not documented which one the service
+    /// uses.
     #[must_use]
     pub fn derive_as_sent(mut self, as_sent: bool) -> Self {
         self.derive_as_sent = as_sent;
         self
     }
 
-    /// Gives the `payload` of a register back with its assignment, as a custom allocation webhook might.
+    /// Returns the `payload` of a register call with its assignment, as a custom allocation webhook might.
     #[must_use]
     pub fn echo_payload(mut self, echo: bool) -> Self {
         self.echo_payload = echo;
@@ -206,7 +207,7 @@ impl ServiceOptions {
         self
     }
 
-    /// The rates.
+    /// The rate limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -228,22 +229,22 @@ impl std::fmt::Debug for ServiceOptions {
 /// An option that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
-    /// The id scope is empty, longer than 64 characters, or has something other than letters and digits.
-    #[error("'{0}' is no id scope: 1 to 64 letters and digits")]
+    /// The id scope is empty, longer than 64 characters, or has a character other than letters and digits.
+    #[error("invalid id scope '{0}': it must have 1 to 64 letters and digits")]
     IdScope(String),
-    /// A host name is empty or has a character that no host name has.
-    #[error("'{0}' is no host name")]
+    /// A host name is empty or has a character that host names cannot have.
+    #[error("invalid host name '{0}'")]
     HostName(String),
     /// A weight outside of 1 to 1000.
-    #[error("the weight {weight} of hub '{hub}' is not between 1 and 1000")]
+    #[error("the weight {weight} of hub '{hub}' is invalid: it must be 1 to 1000")]
     Weight {
         /// The hub.
         hub: String,
-        /// What was given.
+        /// The weight that was set.
         weight: u32,
     },
     /// More than 50 hubs.
-    #[error("a service links at most 50 hubs")]
+    #[error("at most 50 hubs can be linked")]
     TooManyHubs,
 }
 

@@ -9,7 +9,7 @@ use crate::ids::FoldedId;
 use crate::time::iso_8601;
 use crate::wire::{RegistrationState, Status, Substatus, SymmetricKeyResult};
 
-/// The enrollment that let a device in.
+/// The enrollment that a device was authenticated by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     Individual,
@@ -32,14 +32,14 @@ pub(crate) struct Place {
     pub(crate) device_id: String,
 }
 
-/// What became of a device's registration.
+/// A registration record.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub(crate) registration_id: String,
     pub(crate) source: Source,
     pub(crate) status: Status,
     pub(crate) substatus: Substatus,
-    /// Kept while the record is disabled or failed, so that the device finds its way back.
+    /// Kept while the record is disabled or failed, so that the device returns to the same hub.
     pub(crate) place: Option<Place>,
     /// Where it was assigned first.
     pub(crate) first_hub: Option<String>,
@@ -48,7 +48,7 @@ pub struct Record {
     pub(crate) created_ms: u64,
     pub(crate) updated_ms: u64,
     pub(crate) etag: String,
-    /// Until when another register of this id collides with the last, on the monotonic clock.
+    /// Until when another register call of this id collides with the last one, on the monotonic clock.
     pub(crate) busy_until_ms: u64,
 }
 
@@ -57,43 +57,43 @@ impl Record {
         self.place.as_ref().filter(|_| self.status == Status::Assigned)
     }
 
-    /// The registration id, as it was spelled first.
+    /// The registration id, as it was first spelled.
     #[must_use]
     pub fn registration_id(&self) -> &str {
         &self.registration_id
     }
 
-    /// Where it stands.
+    /// The state of the registration.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// How it came to its hub, once assigned.
+    /// How the device was assigned to its hub, once it is.
     #[must_use]
     pub fn substatus(&self) -> Option<Substatus> {
         self.assigned().map(|_| self.substatus)
     }
 
-    /// The hub, once assigned.
+    /// The hub that the device is assigned to, once it is.
     #[must_use]
     pub fn assigned_hub(&self) -> Option<&str> {
         self.assigned().map(|place| place.hub.as_str())
     }
 
-    /// The device id at the hub, once assigned.
+    /// The device id at the hub, once the device is assigned.
     #[must_use]
     pub fn device_id(&self) -> Option<&str> {
         self.assigned().map(|place| place.device_id.as_str())
     }
 
-    /// The group that let the device in, if a group did.
+    /// The enrollment group that the device was authenticated by, if any.
     #[must_use]
     pub fn enrollment_group_id(&self) -> Option<&str> {
         self.source.group()
     }
 
-    /// What the device is told.
+    /// What the device receives.
     pub(crate) fn state(&self) -> RegistrationState {
         let failure = self.failure.as_ref().filter(|_| self.status == Status::Failed);
         RegistrationState {
@@ -112,7 +112,7 @@ impl Record {
         }
     }
 
-    /// What the admin API shows: the same without the attestation.
+    /// What the admin API returns: the same without the attestation.
     pub(crate) fn admin_state(&self) -> RegistrationState {
         RegistrationState { symmetric_key: None, ..self.state() }
     }
@@ -142,14 +142,14 @@ impl Records {
         self.0.len()
     }
 
-    /// Up to `count` records of a group after `after`, in order of their ids.
-    pub(crate) fn of_group<'a>(
+    /// Returns up to `count` records of a group after `after`, ordered by id.
+    pub(crate) fn in_group<'a>(
         &'a self,
         group: &'a str,
         after: Option<&str>,
         count: usize,
     ) -> impl Iterator<Item = &'a Record> {
-        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(FoldedId::of(id)));
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(FoldedId::new(id)));
         self.0
             .range((start, Bound::Unbounded))
             .map(|(_, record)| record)
@@ -157,32 +157,32 @@ impl Records {
             .take(count)
     }
 
-    /// The ids of all records that a group let in.
+    /// The ids of all records of a group.
     pub(crate) fn ids_of_group(&self, group: &str) -> Vec<FoldedId> {
         let of_group = |record: &Record| record.source.group().is_some_and(|id| id.eq_ignore_ascii_case(group));
         self.0.iter().filter(|(_, record)| of_group(record)).map(|(id, _)| id.clone()).collect()
     }
 }
 
-/// More than a service's rate makes in the default life of an operation; beyond it the oldest are forgotten.
+/// More than the rate limits allow within the default life of an operation; beyond it the oldest are forgotten.
 const OPERATIONS_MAX: usize = 20_000;
 
-/// One register's outcome.
+/// The outcome of one register call.
 pub(crate) struct Operation {
     pub(crate) registration: FoldedId,
     pub(crate) result: Option<RegistrationState>,
 }
 
-/// An assignment to be made when its time has come.
+/// An assignment that is due at some time.
 #[derive(Debug, Clone)]
 pub(crate) struct Assigning {
     pub(crate) operation_id: String,
     pub(crate) registration: FoldedId,
-    /// The id as this register spelled it, which the derived keys depend on.
+    /// The id as this register call spelled it, which derived keys depend on.
     pub(crate) spelled: String,
     pub(crate) source: Source,
     pub(crate) payload: Option<Value>,
-    /// Old api versions never choose a hub again.
+    /// Whether the api version is so old that a hub is never chosen again.
     pub(crate) sticky: bool,
 }
 
@@ -206,7 +206,7 @@ impl Operations {
         self.assigning.insert((due_ms, self.begun), assigning);
     }
 
-    /// The next assignment whose time has come.
+    /// Removes and returns the next assignment that is due.
     pub(crate) fn take_due(&mut self, now_ms: u64) -> Option<Assigning> {
         let first = self.assigning.first_entry()?;
         (first.key().0 <= now_ms).then(|| first.remove())
@@ -234,13 +234,13 @@ impl Operations {
         }
     }
 
-    /// Polls find nothing any more; assignments still come to pass.
+    /// Makes the operations of a registration unknown to polls; its assignments still take place.
     pub(crate) fn forget_all_of(&mut self, registration: &FoldedId) {
         self.by_id.retain(|_, operation| operation.registration != *registration);
         self.by_age.retain(|(_, id)| self.by_id.contains_key(id));
     }
 
-    /// For a record that is deleted: nothing of it comes to pass.
+    /// For a record that is deleted: its operations and assignments are dropped.
     pub(crate) fn cancel_all_of(&mut self, registration: &FoldedId) {
         self.forget_all_of(registration);
         self.assigning.retain(|_, assigning| assigning.registration != *registration);

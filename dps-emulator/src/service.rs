@@ -1,6 +1,6 @@
-//! The service as a value: its state, what code may set and ask, and nothing that speaks a protocol.
+//! The service as a value: its state, and what code can set and query. Nothing here speaks a protocol.
 //!
-//! Rules live in the modules beside it (`device`, `admin`, `assign`); this one only holds them together.
+//! The rules are in other modules (`device`, `admin`, `assign`); this one only holds the state that they share.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,10 @@ use crate::throttle::Throttle;
 use crate::time::Now;
 use crate::wire::Problem;
 
-/// The hub that is linked when the options name none.
+/// The hub that is linked when the options name no hub.
 pub const DEFAULT_HUB: &str = "hub-a.test";
 
-/// A provisioning service: requests in, replies out, all time from the caller.
+/// A provisioning service: requests in, replies out; the caller passes in all time.
 pub struct Service {
     pub(crate) options: ServiceOptions,
     pub(crate) policy_key: SymmetricKey,
@@ -39,7 +39,7 @@ pub struct Service {
     pub(crate) revision: u64,
 }
 
-/// Enrollments as they are kept over a restart. Holds keys: store it where only its owner can read.
+/// Enrollments as they are kept across a restart. Holds keys: store it where only its owner can read it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
@@ -48,7 +48,7 @@ pub struct Snapshot {
 }
 
 impl Service {
-    /// Makes a service without enrollments.
+    /// Creates a service without enrollments.
     ///
     /// # Errors
     /// [`OptionsError`] names the option that cannot work.
@@ -85,13 +85,13 @@ impl Service {
         &self.options.id_scope
     }
 
-    /// The host (and port) that it goes by.
+    /// The service's host name, with its port where that is not 443.
     #[must_use]
     pub fn host_name(&self) -> &str {
         &self.options.host_names[0]
     }
 
-    /// What an owner connects with: `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`.
+    /// The connection string for service clients: `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…`.
     #[must_use]
     pub fn connection_string(&self) -> ConnectionString {
         let key = self.policy_key.expose();
@@ -99,7 +99,7 @@ impl Service {
         ConnectionString(text.into())
     }
 
-    /// Creates or replaces an individual enrollment. What comes back holds its keys, generated if none were given.
+    /// Creates or replaces an individual enrollment. Returns it with its keys, which are generated if none were set.
     ///
     /// # Errors
     /// [`Problem`] as the admin API answers it.
@@ -111,7 +111,7 @@ impl Service {
         self.put(now, enrollment, &Precondition::None)
     }
 
-    /// Creates or replaces an enrollment group. What comes back holds its keys, generated if none were given.
+    /// Creates or replaces an enrollment group. Returns it with its keys, which are generated if none were set.
     ///
     /// # Errors
     /// [`Problem`] as the admin API answers it.
@@ -119,19 +119,20 @@ impl Service {
         self.put(now, group, &Precondition::None)
     }
 
-    /// An individual enrollment, keys included.
+    /// Returns an individual enrollment with its keys.
     #[must_use]
     pub fn enrollment(&self, registration_id: &str) -> Option<&IndividualEnrollment> {
         self.individuals.get(registration_id)
     }
 
-    /// A group, keys included.
+    /// Returns an enrollment group with its keys.
     #[must_use]
     pub fn group(&self, enrollment_group_id: &str) -> Option<&EnrollmentGroup> {
         self.groups.get(enrollment_group_id)
     }
 
-    /// Whether an enrollment can be for this device: its own, or any group's, whose devices nobody knows before.
+    /// Whether some enrollment may apply to this device: its own, or any group, since a group does not list its
+    /// devices.
     #[must_use]
     pub fn can_let_in(&self, registration_id: &str) -> bool {
         self.enrollment(registration_id).is_some() || self.groups.iter().next().is_some()
@@ -147,15 +148,15 @@ impl Service {
         self.delete::<EnrollmentGroup>(enrollment_group_id, &Precondition::None).is_ok()
     }
 
-    /// What is known of a device's registration.
+    /// Returns the registration record of a device.
     #[must_use]
     pub fn record(&self, registration_id: &str) -> Option<&Record> {
-        self.records.get(&FoldedId::of(registration_id))
+        self.records.get(&FoldedId::new(registration_id))
     }
 
-    /// Forgets a device's registration. The device entry stays in its hub.
+    /// Deletes the registration record of a device. The device entry stays in its hub.
     pub fn delete_record(&mut self, registration_id: &str) -> bool {
-        let id = FoldedId::of(registration_id);
+        let id = FoldedId::new(registration_id);
         self.operations.cancel_all_of(&id);
         self.records.remove(&id).is_some()
     }
@@ -163,12 +164,12 @@ impl Service {
     /// Links a hub with a weight of 1 to 1000, or changes the weight of one that is linked.
     ///
     /// # Errors
-    /// [`OptionsError`] for a host name or weight that cannot be, or a fifty-first hub.
+    /// [`OptionsError`] for an invalid host name or weight, or a fifty-first hub.
     pub fn link_hub(&mut self, host: &str, weight: u32) -> Result<(), OptionsError> {
         self.hubs.link(host, weight)
     }
 
-    /// Unlinks a hub; false if it was not linked. Its device entries stay.
+    /// Unlinks a hub; returns false if it was not linked. Its device entries stay.
     pub fn unlink_hub(&mut self, host: &str) -> bool {
         self.hubs.unlink(host)
     }
@@ -178,25 +179,26 @@ impl Service {
         self.hubs.linked()
     }
 
-    /// A device's entry in a hub.
+    /// Returns a device's entry in a hub.
     #[must_use]
     pub fn hub_device(&self, hub: &str, device_id: &str) -> Option<&HubDevice> {
         self.hubs.device(hub, device_id)
     }
 
-    /// A device's entry, to change its twin as a cloud application would, or to disable it.
+    /// Returns a device's entry, to change its twin as a cloud application would, or to disable it.
     pub fn hub_device_mut(&mut self, hub: &str, device_id: &str) -> Option<&mut HubDevice> {
         self.hubs.device_mut(hub, device_id)
     }
 
-    /// Deletes a device's entry from a hub, as its owner would; false if there was none. The registration stays.
+    /// Deletes a device's entry from a hub, as its owner would; returns false if there was none. The registration
+    /// stays.
     pub fn delete_hub_device(&mut self, hub: &str, device_id: &str) -> bool {
         self.hubs.remove_device(hub, device_id).is_some()
     }
 
-    /// Moves a device's entry with its twin and keys into another hub, in the place of one that is there; false if
-    /// there is none, or the other hub is not linked. The registration stays: until the enrollment leads to the other
-    /// hub too, the device is turned away by the one that it was assigned.
+    /// Moves a device's entry with its twin and keys into another hub, replacing an entry of the same id there. Returns
+    /// false if there is no such entry, or the other hub is not linked. The registration stays: until the enrollment
+    /// leads to the other hub too, the hub that the device is assigned to rejects it.
     pub fn move_hub_device(&mut self, from: &str, device_id: &str, to: &str) -> bool {
         let Some(hub) = self.hubs.linked_named(to).map(str::to_owned) else { return false };
         let Some(device) = self.hubs.remove_device(from, device_id) else { return false };
@@ -204,7 +206,7 @@ impl Service {
         true
     }
 
-    /// What a device did at a hub.
+    /// Counts what a device did at a hub.
     #[must_use]
     pub fn hub_counters(&self, hub: &str, device_id: &str) -> HubCounters {
         self.hubs.counters(hub, device_id)
@@ -215,47 +217,48 @@ impl Service {
         self.hubs.devices()
     }
 
-    /// Plans a fault for the next `times` requests that match; requests meet the one planned first, one each.
+    /// Plans a fault for the next `times` matching requests. Each request meets one fault, the one planned first.
     pub fn inject(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
         self.faults.plan(scope, at, fault, times);
     }
 
-    /// Plans a fault as it is written in JSON.
+    /// Plans a fault from its JSON form.
     pub fn inject_plan(&mut self, plan: &FaultPlan) {
         self.faults.add(plan.clone());
     }
 
-    /// The fault that a request meets, counted off.
+    /// Removes the fault that a request meets from the plan and returns it.
     pub(crate) fn take_fault(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
         let fault = self.faults.take(at, registration)?;
         self.tally.met_fault(registration);
         Some(fault)
     }
 
-    /// Takes back all planned faults; gives how many plans there were.
+    /// Removes all planned faults; returns how many plans there were.
     pub fn clear_faults(&mut self) -> usize {
         self.faults.clear(|_| true)
     }
 
-    /// Takes back the faults planned for one registration; gives how many plans there were. Those for every device
-    /// stay.
+    /// Removes the faults planned for one registration; returns how many plans there were. Faults planned for every
+    /// device stay.
     pub fn clear_faults_of(&mut self, registration_id: &str) -> usize {
-        self.faults.clear(|plan| plan.is_for(&FoldedId::of(registration_id)))
+        self.faults.clear(|plan| plan.is_for(&FoldedId::new(registration_id)))
     }
 
-    /// The planned faults of which some are left, in the order in which requests meet them.
+    /// The planned faults that were not yet met as often as planned, in the order in which requests meet them.
     pub fn planned_faults(&self) -> impl Iterator<Item = &PlannedFault> {
         self.faults.iter()
     }
 
-    /// How many planned faults were not met yet.
+    /// How many more requests will meet a planned fault.
     #[must_use]
     pub fn pending_faults(&self) -> u64 {
         self.faults.iter().map(|planned| u64::from(planned.left)).sum()
     }
 
-    /// The hint that a register or lookup would be refused with now, by its rate; `None` when it would be let in.
-    /// Asking does not count. For simulations of more devices than are worth a whole request each.
+    /// The hint that the rate limit would reject a register or lookup with now; `None` when it would be accepted. The
+    /// query itself is not counted. For simulations of so many devices that a whole request for each would cost too
+    /// much.
     #[must_use]
     pub fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
         self.throttle.registration_wait(now)
@@ -267,30 +270,30 @@ impl Service {
         self.tally.overall()
     }
 
-    /// How often one registration id called, in any letter case, whether or not it could prove who it is. The first
-    /// 100 000 ids are counted so.
+    /// How often one registration id called, in any letter case, whether or not its credential was valid. Only the
+    /// first 100,000 ids are counted.
     #[must_use]
     pub fn counters_of(&self, registration_id: &str) -> Counters {
-        self.tally.of(&FoldedId::of(registration_id))
+        self.tally.registration(&FoldedId::new(registration_id))
     }
 
-    /// Counts from zero again.
+    /// Resets all counters to zero.
     pub fn reset_counters(&mut self) {
         self.tally = Tally::default();
     }
 
-    /// The latest hundred refused credentials, oldest first, with the reason that the reply kept to itself.
+    /// The latest hundred refused credentials, oldest first, with the reason that the reply did not reveal.
     pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
         self.refusals.iter()
     }
 
-    /// Changes with every change of an enrollment: what a snapshot would hold differs only if this does.
+    /// Changes with every change of an enrollment: two snapshots can differ only if this number does.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The enrollments, to be kept over a restart.
+    /// The enrollments, to be kept across a restart.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -299,10 +302,10 @@ impl Service {
         }
     }
 
-    /// Takes back enrollments that were kept.
+    /// Restores enrollments from a snapshot.
     ///
     /// # Errors
-    /// [`Problem`] names the first enrollment that cannot be used.
+    /// [`Problem`] names the first invalid enrollment.
     pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), Problem> {
         snapshot.enrollments.into_iter().try_for_each(|entry| self.individuals.restore(entry))?;
         snapshot.enrollment_groups.into_iter().try_for_each(|entry| self.groups.restore(entry))
@@ -326,11 +329,11 @@ impl Service {
     }
 }
 
-/// An entry's place in the service.
+/// Which table of the service an entry is kept in.
 pub(crate) trait Kept: Entry {
     fn table(service: &Service) -> &Table<Self>;
     fn table_mut(service: &mut Service) -> (&mut Table<Self>, &mut Random);
-    /// The records that go with it when it is deleted.
+    /// The ids of the records that are deleted with it.
     fn records(&self, records: &Records) -> Vec<FoldedId>;
 }
 
@@ -344,7 +347,7 @@ impl Kept for IndividualEnrollment {
     }
 
     fn records(&self, records: &Records) -> Vec<FoldedId> {
-        let id = FoldedId::of(&self.registration_id);
+        let id = FoldedId::new(&self.registration_id);
         let own = records.get(&id).is_some_and(|record| record.source == Source::Individual);
         if own { vec![id] } else { Vec::new() }
     }

@@ -1,4 +1,5 @@
-//! The service's rates. Registers, polls and admin calls are counted apart; a refused request does not count.
+//! The service's rate limits. Registers, polls and admin calls are counted separately; a refused request does not
+//! count.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,19 +9,19 @@ use crate::time::Now;
 
 const MINUTE_MS: u64 = 60_000;
 const POLL_WINDOW_MS: u64 = 10_000;
-/// How many devices' polls are remembered before those outside of the window are swept out.
+/// How many devices' polls are remembered before those outside of the window are removed.
 const SWEEP_AT: usize = 4096;
 
-/// How often the service may be called; `None` lifts a limit.
+/// How often the service can be called; `None` removes a limit.
 ///
 /// The defaults are those that Azure publishes for DPS ("Service limits"). A lookup counts as a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Registrations a minute, all devices together; 1000.
+    /// Registrations per minute, all devices together; 1000.
     pub registrations_per_minute: Option<u32>,
-    /// Polls in 10 seconds, for one device; 5.
+    /// Polls in 10 seconds, per device; 5.
     pub polls_per_10_s: Option<u32>,
-    /// Admin calls a minute; 1000.
+    /// Admin calls per minute; 1000.
     pub admin_per_minute: Option<u32>,
 }
 
@@ -31,14 +32,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// No limit at all, for load tests.
+    /// No limits, for load tests.
     #[must_use]
     pub fn none() -> Self {
         Self { registrations_per_minute: None, polls_per_10_s: None, admin_per_minute: None }
     }
 }
 
-/// The times of the requests that were let through in the last window.
+/// The times of the requests that were accepted in the last window.
 #[derive(Default)]
 struct Window {
     passed_ms: VecDeque<u64>,
@@ -57,7 +58,7 @@ impl Window {
         }
     }
 
-    /// When the next request will be let through; `None` when it would be now.
+    /// When the next request will be accepted; `None` if it would be now.
     fn wait(&self, now_ms: u64, window_ms: u64, limit: u32) -> Option<RetryAfter> {
         let over = self.over(now_ms, window_ms);
         if self.passed_ms.len() - over < limit as usize {
@@ -98,7 +99,7 @@ impl Throttle {
         }
     }
 
-    /// What [`registration`](Self::registration) would answer, without counting.
+    /// What [`registration`](Self::registration) would return, without counting.
     pub(crate) fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
         self.registrations.wait(now.monotonic_ms, MINUTE_MS, self.limits.registrations_per_minute?)
     }

@@ -4,7 +4,7 @@
 
 /// One instant, on both clocks.
 ///
-/// Waits, windows and lifetimes run on the monotonic clock; token expiry, the `Date` header and timestamps on the wall
+/// Waits, rate windows and lifetimes use the monotonic clock; token expiry, the `Date` header and timestamps the wall
 /// clock. A test that moves them apart sees what a device with a wrong clock sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_instants() {
+    fn dates_of_known_instants() {
         assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(http_date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");

@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::fault::RetryAfter;
 use crate::time::{Now, iso_8601};
 
-/// The largest message that the service takes, in bytes.
+/// The largest message that the service accepts, in bytes.
 pub const BODY_MAX: usize = 96 * 1024;
 
-/// What carries a call. The service answers a refused credential with another code over MQTT (401000) than over HTTP
-/// (401002).
+/// The protocol of a call. The service answers a refused credential with one code over HTTP (401002) and with another
+/// over MQTT (401000).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP.
@@ -30,7 +30,7 @@ pub(crate) struct DeviceRegistration {
 }
 
 impl DeviceRegistration {
-    /// A blank body counts as an empty object: some clients send none.
+    /// A body of spaces or nothing counts as an empty object: some clients send none.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         let parsed: Self = if body.trim_ascii().is_empty() { Self::default() } else { parse_object(body)? };
         match &parsed.payload {
@@ -44,19 +44,19 @@ impl DeviceRegistration {
     }
 }
 
-/// Reads an object. The message names the place and repeats no string of the body, which may be a key.
+/// Parses an object. The error names the line and column and repeats no string of the body, which may be a key.
 pub(crate) fn parse_object<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::bad_request("The body must be a JSON object."));
     }
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        let what = if error.is_data() { redact(&error.to_string()) } else { "it is not JSON".into() };
-        Problem::bad_request(format!("The body cannot be read at line {line}, column {column}: {what}."))
+        let what = if error.is_data() { redact(&error.to_string()) } else { "it is not valid JSON".into() };
+        Problem::bad_request(format!("The body is invalid at line {line}, column {column}: {what}."))
     })
 }
 
-/// serde quotes an unexpected string in full, as `string "…"`; cut it out.
+/// serde quotes an unexpected string in full, as `string "…"`; this removes it.
 fn redact(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
     match (message.find("string \""), message.rfind("\", expected")) {
@@ -75,35 +75,35 @@ pub(crate) struct OperationStatus<'a> {
     pub(crate) registration_state: Option<&'a RegistrationState>,
 }
 
-/// Where a registration stands.
+/// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Status {
-    /// The service is still at work.
+    /// The service has not decided yet.
     Assigning,
-    /// The device has a hub.
+    /// The device is assigned to a hub.
     Assigned,
-    /// No hub could be given; the record says why.
+    /// The device could not be assigned; the record has the reason.
     Failed,
-    /// The enrollment is switched off.
+    /// The enrollment is disabled.
     Disabled,
 }
 
-/// How a device came to its hub.
+/// How a device was assigned to its hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Substatus {
-    /// For the first time, or again with nothing changed.
+    /// For the first time, or again without a change.
     InitialAssignment,
-    /// It moved, and its twin with it.
+    /// It moved to another hub, with its twin.
     DeviceDataMigrated,
-    /// It moved and starts with the enrollment's twin.
+    /// It moved to another hub and starts with the enrollment's twin.
     DeviceDataReset,
-    /// It came back to the hub of its first assignment.
+    /// It returned to the hub of its first assignment.
     ReprovisionedToInitialAssignment,
 }
 
-/// A registration record as it goes over the wire.
+/// A registration record as it is sent to clients.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RegistrationState {
@@ -135,18 +135,18 @@ pub(crate) struct SymmetricKeyResult {
     pub(crate) enrollment_group_id: Option<String>,
 }
 
-/// All that is written here are maps with string keys, for which serialization has no failing case.
+/// Everything serialized here is a map with string keys, which cannot fail.
 pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// A certificate request where issuance is not configured.
+/// A certificate signing request, while issuance is not configured.
 pub(crate) const CSR_NOT_CONFIGURED: u32 = 400_000;
-/// A member is missing or wrong.
+/// A member is missing or invalid.
 pub(crate) const BAD_REQUEST: u32 = 400_004;
-/// No hub to assign.
+/// No hub can be assigned.
 pub(crate) const NO_HUB: u32 = 400_208;
-/// The credential was refused; the service says no more.
+/// The credential was refused; the service does not say why.
 const UNAUTHORIZED: u32 = 401_002;
 /// The same over MQTT.
 const UNAUTHORIZED_MQTT: u32 = 401_000;
@@ -160,7 +160,7 @@ pub(crate) const METHOD: u32 = 405_000;
 pub(crate) const EXISTS: u32 = 409_201;
 /// The same registration is being changed by another request.
 pub(crate) const CONCURRENT: u32 = 409_203;
-/// A stale etag (ours).
+/// An outdated etag (ours).
 pub(crate) const STALE_ETAG: u32 = 412_000;
 /// More than 96 KB (ours).
 pub(crate) const TOO_LARGE: u32 = 413_000;
@@ -179,7 +179,7 @@ pub struct Problem {
     pub error_code: u32,
     /// What was wrong, in words.
     pub message: String,
-    /// When to come back, if the service says so.
+    /// How long to wait before the next request, if the service sends a hint.
     pub retry_after: Option<RetryAfter>,
 }
 
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_repeats_no_string_of_the_body() {
+    fn parse_error_repeats_no_string_of_the_body() {
         let body = br#"{"registrationId": "a", "payload": {}, "registrationId": "b"}"#;
         assert!(DeviceRegistration::parse(body).unwrap_err().message.contains("duplicate field"));
         #[derive(Debug, Deserialize)]

@@ -178,7 +178,7 @@ def test_wrong_use_is_named() -> None:
         _ = emulator.host
     with pytest.raises(TypeError, match="colour"):
         Emulator(colour="red")  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match="no id scope"):
+    with pytest.raises(ValueError, match="invalid id scope"):
         Emulator(id_scope="no scope").start()
     with emulator:
         assert emulator.host == "localhost"

@@ -110,7 +110,7 @@ fn what_does_not_go_together_is_refused_before_anything_is_sent() {
     add("--kind silent").code(5);
     for (line, words) in [
         ("--kind throtle", "similar value exists: 'throttle'"),
-        ("--kind garbage --ms 4", "--ms does not go with kind 'garbage'; it is for delay"),
+        ("--kind garbage --ms 4", "--ms is not allowed for kind 'garbage', only for delay"),
         ("--kind delay", "--ms is missing; it must be a whole number from 1 to 86400000"),
         ("--kind delay --ms -4", "--ms must be a whole number from 1"),
         ("--kind server-error --status 200", "--status must be a whole number from 400 to 599"),
@@ -118,8 +118,8 @@ fn what_does_not_go_together_is_refused_before_anything_is_sent() {
         ("--kind refuse-connect --code 6 --at connect", "--code must be a whole number from 1 to 5"),
         ("--kind refuse-subscribe --at poll", "--at must be subscribe"),
         ("--kind delay --ms 5 --at connect", "--at must be one of register, poll, lookup, any for kind 'delay'"),
-        ("--kind silent --retry-after 4", "--retry-after does not go with kind 'silent'"),
-        ("--kind silent --retry-after-date 4", "--retry-after-date does not go with kind 'silent'"),
+        ("--kind silent --retry-after 4", "--retry-after is not allowed for kind 'silent'"),
+        ("--kind silent --retry-after-date 4", "--retry-after-date is not allowed for kind 'silent'"),
         ("--kind throttle --retry-after-date 999999999", "--retry-after-date may be dated at most 315360000 seconds"),
         ("--kind throttle --retry-after 1 --retry-after-date 1", "cannot be used with"),
         ("--kind silent --times 0", "--times must be a whole number from 1"),

@@ -4,7 +4,7 @@
 use dps_core::{ConfigError, Key, KeyProblem, RegistrationId};
 
 use super::Reader;
-use super::section::{Found, Section};
+use super::section::{Located, Section};
 use crate::model::{Attestation, Certificate, KeySource, X509Identity};
 use crate::problem::Problem;
 use crate::secret::Secret;
@@ -23,7 +23,7 @@ impl Reader<'_> {
         let label = self.label("[provisioning.attestation]", "`attestation:` in `provisioning:`");
         let attestation = self.section(section, "attestation", label)?;
         if let Some(stray) = section.get("registration_id").filter(|_| self.format == Format::Yaml) {
-            self.found(stray.at, Problem::RefusedBeside { other: "`attestation`, where it belongs" });
+            self.report(stray.at, Problem::RefusedBeside { other: "`attestation`, where it belongs" });
         }
         match self.word(attestation, "method", METHODS)? {
             "symmetric_key" => {
@@ -44,7 +44,7 @@ impl Reader<'_> {
         if self.format == Format::Yaml && section.get("registration_id").is_some() {
             return Some(Attestation::Tpm { registration_id: self.registration_id(section, true)? });
         }
-        self.found(section.at, Problem::Missing { key: "attestation", table: section.label });
+        self.report(section.at, Problem::Missing { key: "attestation", table: section.label });
         None
     }
 
@@ -53,16 +53,16 @@ impl Reader<'_> {
             true => self.required(section, "registration_id"),
             false => self.text(section, "registration_id"),
         };
-        let Found { at, value } = found?;
+        let Located { at, value } = found?;
         match RegistrationId::new(value) {
             Ok(id) => {
                 if id.has_upper_case() {
-                    self.found(at, Problem::UpperCaseId);
+                    self.report(at, Problem::UpperCaseId);
                 }
                 Some(value.to_owned())
             }
             Err(problem) => {
-                self.found(at, Problem::BadValue(problem));
+                self.report(at, Problem::BadValue(problem));
                 None
             }
         }
@@ -76,9 +76,9 @@ impl Reader<'_> {
         let key = self.text(section, "identity_pk");
         let issued = section.get("identity_cert").is_some_and(|entry| matches!(entry.node.value, Value::Table(_)));
         if !issued && section.get("identity_pk").is_none() {
-            self.found(section.at, Problem::Missing { key: "identity_pk", table: section.label });
+            self.report(section.at, Problem::Missing { key: "identity_pk", table: section.label });
         }
-        if let Some(Found { at, value }) = key {
+        if let Some(Located { at, value }) = key {
             self.check_library(at, value, has_library);
         }
         Some(X509Identity { certificate: Some(certificate?), key: key.map(|key| Secret::new(key.value)) })
@@ -91,7 +91,7 @@ impl Reader<'_> {
         for found in [certificate, key].into_iter().flatten() {
             if file_url_path(found.value).is_none() {
                 let wanted = if found.value.starts_with('/') { FILE_BEFORE_PATH } else { FILE_URL };
-                self.found(found.at, Problem::BadUri { wanted });
+                self.report(found.at, Problem::BadUri { wanted });
             }
         }
         let certificate = Some(Certificate::Uri(certificate?.value.to_owned()));
@@ -112,7 +112,7 @@ impl Reader<'_> {
 
     fn check_library(&mut self, at: usize, uri: &str, has_library: bool) {
         if uri.starts_with("pkcs11:") && !has_library {
-            self.found(at, Problem::Pkcs11WithoutLibrary);
+            self.report(at, Problem::Pkcs11WithoutLibrary);
         }
     }
 }
@@ -128,14 +128,14 @@ impl Reader<'_> {
         let is_table = section.get(name).is_some_and(|entry| matches!(entry.node.value, Value::Table(_)));
         if let Some(entry) = section.get(name).filter(|_| is_table && self.format == Format::Yaml) {
             let here = "the key itself: symmetric_key: \"…\"";
-            self.found(entry.at, Problem::OtherGeneration { of: Format::Toml, here });
-            self.found(entry.at, Problem::WrongType { wanted: "a text in quotes" });
+            self.report(entry.at, Problem::OtherGeneration { of: Format::Toml, here });
+            self.report(entry.at, Problem::WrongType { wanted: "a text in quotes" });
             return None;
         }
         if !is_table {
             let text = section.get(name).filter(|entry| entry.node.value.as_text().is_some());
             if let Some(entry) = text.filter(|_| self.format == Format::Toml) {
-                self.found(entry.node.span.start, Problem::BareKey);
+                self.report(entry.node.span.start, Problem::BareKey);
             }
             let bare = self.required(section, name)?;
             let is_uri = ["file:", "pkcs11:"].iter().any(|scheme| bare.value.starts_with(scheme));
@@ -147,7 +147,7 @@ impl Reader<'_> {
         let table = self.section(section, name, "the table of the key")?;
         let (value, uri) = (table.get("value"), table.get("uri"));
         if let (Some(_), Some(uri)) = (value, uri) {
-            self.found(uri.at, Problem::ValueAndUri);
+            self.report(uri.at, Problem::ValueAndUri);
         }
         // The daemons take `value` wherever it is base64, of whatever length.
         let is_base64 = value.and_then(|value| value.node.value.as_text()).is_some_and(is_base64);
@@ -163,26 +163,26 @@ impl Reader<'_> {
     }
 
     /// A hub's own device can have such a key, and the daemons take it. An enrollment cannot.
-    pub(super) fn key_of_unusual_length(&mut self, Found { at, value }: Found<&str>, length: usize) -> KeySource {
-        self.found(at, Problem::KeyLength { length });
+    pub(super) fn key_of_unusual_length(&mut self, Located { at, value }: Located<&str>, length: usize) -> KeySource {
+        self.report(at, Problem::KeyLength { length });
         KeySource::UnusualLength { length, text: Secret::new(value) }
     }
 
-    pub(super) fn inline_key(&mut self, Found { at, value }: Found<&str>) -> Option<KeySource> {
+    pub(super) fn inline_key(&mut self, Located { at, value }: Located<&str>) -> Option<KeySource> {
         match Key::from_base64(value) {
             Ok(key) => Some(KeySource::Inline(key)),
             Err(ConfigError::Key(problem)) => {
-                self.found(at, Problem::NotAKey(problem));
+                self.report(at, Problem::NotAKey(problem));
                 None
             }
             Err(problem) => {
-                self.found(at, Problem::BadValue(problem));
+                self.report(at, Problem::BadValue(problem));
                 None
             }
         }
     }
 
-    fn key_uri(&mut self, Found { at, value }: Found<&str>, has_library: bool) -> Option<KeySource> {
+    fn key_uri(&mut self, Located { at, value }: Located<&str>, has_library: bool) -> Option<KeySource> {
         // A key where its URI belongs is the usual mistake.
         let problem = match Key::from_base64(value) {
             Ok(_) => Some(Problem::BadUri { wanted: "a URI; a key in base64 goes into `value`" }),

@@ -26,7 +26,7 @@ impl Reader<'_> {
         let Some(entry) = root.get("hostname") else { return };
         let length = entry.node.value.as_text().map_or(0, |name| name.chars().count());
         if length > HOSTNAME_MAX {
-            self.found(entry.node.span.start, Problem::LongHostname { length });
+            self.report(entry.node.span.start, Problem::LongHostname { length });
         }
     }
 
@@ -47,16 +47,16 @@ impl Reader<'_> {
             (None, Some(_), None, None) => return self.missing(edge_ca, "pk"),
             (None, None, Some(_), None) => return self.missing(edge_ca, "cert"),
             (None, None, None, None) => {
-                return self.found(edge_ca.at, Problem::MissingOneOf { keys: FORMS, table: edge_ca.label });
+                return self.report(edge_ca.at, Problem::MissingOneOf { keys: FORMS, table: edge_ca.label });
             }
         };
         for entry in ignored.into_iter().flatten() {
-            self.found(entry.at, Problem::Ignored { when });
+            self.report(entry.at, Problem::Ignored { when });
         }
     }
 
     fn missing(&mut self, section: Section<'_>, key: &'static str) {
-        self.found(section.at, Problem::Missing { key, table: section.label });
+        self.report(section.at, Problem::Missing { key, table: section.label });
     }
 
     /// A local authority that is a file needs its key; one that is issued has it.
@@ -83,7 +83,7 @@ impl Reader<'_> {
                 Some("est") if !has_urls && issued.get("url").is_none() => "`url` here, or [cert_issuance.est.urls]",
                 _ => continue,
             };
-            self.found(method.node.span.start, Problem::NoIssuer { missing });
+            self.report(method.node.span.start, Problem::NoIssuer { missing });
         }
         let auth = est.and_then(|est| self.section(est, "auth", "[cert_issuance.est.auth]"));
         for credentials in self.issued(root).into_iter().chain(auth) {
@@ -103,8 +103,8 @@ impl Reader<'_> {
         ];
         for [(one, without_one), (other, without_other)] in PAIRS {
             match (section.get(one), section.get(other)) {
-                (Some(entry), None) => self.found(entry.at, Problem::Ignored { when: without_other }),
-                (None, Some(entry)) => self.found(entry.at, Problem::Ignored { when: without_one }),
+                (Some(entry), None) => self.report(entry.at, Problem::Ignored { when: without_other }),
+                (None, Some(entry)) => self.report(entry.at, Problem::Ignored { when: without_one }),
                 _ => {}
             }
         }
@@ -130,7 +130,7 @@ impl Reader<'_> {
         let connect = connect.map_or("unix", |(_, scheme)| scheme);
         let listen = listen.map_or("fd", |(_, scheme)| scheme);
         if !matches!((connect, listen), ("unix", "unix" | "fd") | ("http", "http")) {
-            self.found(at, Problem::SchemesDiffer);
+            self.report(at, Problem::SchemesDiffer);
         }
     }
 

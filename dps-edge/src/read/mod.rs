@@ -56,12 +56,12 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     let (entries, broken) = parse(text, format);
     let mut reader = Reader { text, format, version, found: broken, key_file: None, files: Vec::new() };
     if version.format() != format {
-        reader.found(0, Problem::OtherFormat(version));
+        reader.report(0, Problem::OtherFormat(version));
         reader.version = format.newest_version();
     }
     let is_broken = reader.found.iter().any(|(_, problem)| problem.severity() == Severity::Error);
     if let Some(since) = reader.version.out_of_service() {
-        reader.found(0, Problem::OutOfService { version: reader.version, since });
+        reader.report(0, Problem::OutOfService { version: reader.version, since });
     }
     if is_broken && Format::looks_like(text) != format {
         // Each line would be an error of its own.
@@ -161,14 +161,14 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn found(&mut self, at: usize, problem: Problem) {
+    fn report(&mut self, at: usize, problem: Problem) {
         self.found.push((at, problem));
     }
 
     fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
         // Of a key that is given again only the last is among the entries.
-        let (places, names) = (Places::of(text), names_by_place(entries));
+        let (places, names) = (Places::new(text), names_by_place(entries));
         let key_at = |at| names.get(&at).copied().or_else(|| word_at(text, at)).and_then(schema::known);
         let finding = |(at, problem): (usize, Problem)| {
             let key = key_at(at).filter(|_| problem.is_about_a_key());

@@ -4,7 +4,7 @@ use dps_core::{Endpoint, IdScope, Key};
 
 use super::Reader;
 use super::attestation::key_length;
-use super::section::{Found, Section, is_placeholder};
+use super::section::{Located, Section, is_placeholder};
 use crate::model::{
     Dps, KeySource, Manual, ManualCredential, Pkcs11Library, Provisioning, Reprovisioning, Source, Tpm,
 };
@@ -53,7 +53,7 @@ impl Reader<'_> {
         if find(root.entries, "provisioning").is_none() {
             // Where it stands too deep, that was said already.
             if !self.found.iter().any(|(_, problem)| *problem == Problem::IndentedSection) {
-                self.found(0, Problem::Missing { key: "provisioning", table: "the file" });
+                self.report(0, Problem::Missing { key: "provisioning", table: "the file" });
             }
             return None;
         }
@@ -77,12 +77,12 @@ impl Reader<'_> {
             "dps" => self.dps(section, has_library).map(Source::Dps),
             "manual" => self.manual(section, has_library).map(Source::Manual),
             "external" => {
-                self.found(at, Problem::NotHandled { source: "external" });
+                self.report(at, Problem::NotHandled { source: "external" });
                 let endpoint = self.required(section, "endpoint").map(|found| found.value.to_owned());
                 Some(Source::External { endpoint })
             }
             _ => {
-                self.found(at, Problem::NotHandled { source: "none" });
+                self.report(at, Problem::NotHandled { source: "none" });
                 Some(Source::None)
             }
         }
@@ -95,14 +95,14 @@ impl Reader<'_> {
             return None;
         }
         self.not_null(section, "source", "a text in quotes");
-        self.found(section.at, Problem::DefaultSource);
+        self.report(section.at, Problem::DefaultSource);
         Some("manual")
     }
 
     fn dps(&mut self, section: Section<'_>, has_library: bool) -> Option<Dps> {
         for name in ["connection_string", "device_connection_string", "authentication"] {
             if let Some(manual) = section.get(name) {
-                self.found(manual.at, Problem::Ignored { when: "where the source is dps" });
+                self.report(manual.at, Problem::Ignored { when: "where the source is dps" });
             }
         }
         let global_endpoint = self.endpoint(section);
@@ -113,16 +113,16 @@ impl Reader<'_> {
     }
 
     fn endpoint(&mut self, section: Section<'_>) -> Option<String> {
-        let Found { at, value } = self.required(section, "global_endpoint")?;
+        let Located { at, value } = self.required(section, "global_endpoint")?;
         let is_https = value.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
         if !is_https {
-            self.found(at, Problem::NotHttps);
+            self.report(at, Problem::NotHttps);
         }
         match Endpoint::new(value) {
             Ok(_) => Some(value.to_owned()),
             Err(problem) => {
                 if is_https {
-                    self.found(at, Problem::BadValue(problem));
+                    self.report(at, Problem::BadValue(problem));
                 }
                 None
             }
@@ -131,16 +131,16 @@ impl Reader<'_> {
 
     fn id_scope(&mut self, section: Section<'_>) -> Option<String> {
         let name = if self.format == Format::Toml { "id_scope" } else { "scope_id" };
-        let Found { at, value } = self.required(section, name)?;
+        let Located { at, value } = self.required(section, name)?;
         match IdScope::new(value) {
             Ok(scope) => {
                 if !is_shaped_like_a_scope(value) {
-                    self.found(at, Problem::UnusualScope);
+                    self.report(at, Problem::UnusualScope);
                 }
                 Some(scope.as_str().to_owned())
             }
             Err(problem) => {
-                self.found(at, Problem::BadValue(problem));
+                self.report(at, Problem::BadValue(problem));
                 None
             }
         }
@@ -148,10 +148,10 @@ impl Reader<'_> {
 
     fn payload(&mut self, section: Section<'_>) -> Option<std::path::PathBuf> {
         let payload = self.section(section, "payload", "payload = { … } of [provisioning]")?;
-        let Found { at, value } = self.text(payload, "uri")?;
+        let Located { at, value } = self.text(payload, "uri")?;
         let path = file_path(value);
         if path.is_none() {
-            self.found(at, Problem::BadUri { wanted: "a file URI, such as file:///etc/aziot/payload.json" });
+            self.report(at, Problem::BadUri { wanted: "a file URI, such as file:///etc/aziot/payload.json" });
         }
         path
     }
@@ -160,7 +160,7 @@ impl Reader<'_> {
         let alias = root.get("local_gateway_hostname").filter(|_| self.version >= PARENT_HAS_ALIAS);
         let name = match (root.get("parent_hostname"), alias) {
             (Some(_), Some(alias)) => {
-                self.found(alias.at, Problem::SameSetting { other: "parent_hostname" });
+                self.report(alias.at, Problem::SameSetting { other: "parent_hostname" });
                 "parent_hostname"
             }
             (None, Some(_)) => "local_gateway_hostname",
@@ -168,7 +168,7 @@ impl Reader<'_> {
         };
         let parent = self.text(root, name)?;
         if self.format == Format::Toml && matches!(source, Some(Source::Dps(_))) {
-            self.found(parent.at, Problem::DpsBehindParent);
+            self.report(parent.at, Problem::DpsBehindParent);
         }
         Some(parent.value.to_owned())
     }
@@ -181,20 +181,20 @@ impl Reader<'_> {
                 dynamic: self.boolean(section, "dynamic_reprovisioning"),
             };
         }
-        let Some(Found { at, value }) = self.text(root, "auto_reprovisioning_mode") else {
+        let Some(Located { at, value }) = self.text(root, "auto_reprovisioning_mode") else {
             return Reprovisioning::Mode(None);
         };
         if matches!(source, Some(Source::Manual(_))) {
-            self.found(at, Problem::ModeIgnored);
+            self.report(at, Problem::ModeIgnored);
         }
         Reprovisioning::Mode(self.one_of(at, value, Mode::NAMES).and_then(Mode::parse))
     }
 
     fn cloud_timeout(&mut self, root: Section<'_>) -> Option<u64> {
-        let Found { at, value } = self.number(root, "cloud_timeout_sec")?;
+        let Located { at, value } = self.number(root, "cloud_timeout_sec")?;
         let least = if self.version >= LEAST_TIMEOUT_SINCE { LEAST_TIMEOUT_S } else { 1 };
         if value < least {
-            self.found(at, Problem::TimeoutTooShort { least, version: self.version });
+            self.report(at, Problem::TimeoutTooShort { least, version: self.version });
         }
         Some(value)
     }
@@ -207,7 +207,7 @@ impl Reader<'_> {
         let files = ["device_ca_cert", "device_ca_pk", "trusted_ca_certs"].map(|name| certificates.get(name));
         if files.iter().any(Option::is_none) {
             if let Some(given) = files.into_iter().flatten().min_by_key(|entry| entry.at) {
-                self.found(given.at, Problem::IncompleteCertificates);
+                self.report(given.at, Problem::IncompleteCertificates);
             }
             return None;
         }
@@ -220,7 +220,7 @@ impl Reader<'_> {
         }
         let keys = self.section(root, "aziot_keys", "[aziot_keys]")?;
         let slot = self.text(keys, "pkcs11_base_slot");
-        let base_slot = slot.and_then(|Found { at, value }| {
+        let base_slot = slot.and_then(|Located { at, value }| {
             let problem = Location::Token.check(value);
             self.found.extend(problem.map(|problem| (at, problem)));
             Pkcs11Uri::parse(value)
@@ -247,7 +247,7 @@ impl Reader<'_> {
     /// 1.1 accepts null for what has no default; here it would replace the default.
     fn not_null(&mut self, section: Section<'_>, name: &str, wanted: &'static str) {
         if let Some(null) = find_null_too(section.entries, name).filter(|entry| entry.node.value == Value::Null) {
-            self.found(null.node.span.start, Problem::WrongType { wanted });
+            self.report(null.node.span.start, Problem::WrongType { wanted });
         }
     }
 
@@ -275,7 +275,7 @@ impl Reader<'_> {
         let has_strays = self.strays(section, label);
         if section.get("authentication").is_none() {
             let key = if has_strays { "authentication" } else { name };
-            self.found(section.at, Problem::Missing { key, table: section.label });
+            self.report(section.at, Problem::Missing { key, table: section.label });
             return None;
         }
         let authentication = self.section(section, "authentication", label)?;
@@ -297,10 +297,10 @@ impl Reader<'_> {
             let Some(entry) = section.get(name) else { continue };
             match (self.format, name) {
                 (Format::Yaml, "authentication") => {
-                    self.found(entry.at, Problem::RefusedBeside { other: "a connection string" });
+                    self.report(entry.at, Problem::RefusedBeside { other: "a connection string" });
                 }
                 (Format::Toml, _) | (Format::Yaml, "attestation") => {
-                    self.found(entry.at, Problem::Ignored { when: "beside a connection string" });
+                    self.report(entry.at, Problem::Ignored { when: "beside a connection string" });
                 }
                 // The schema has told where they belong.
                 (Format::Yaml, _) => {}
@@ -321,13 +321,13 @@ impl Reader<'_> {
         strays.extend(device.into_iter().filter(|_| is_yaml));
         if let Some(attestation) = section.get("attestation") {
             match section.get("authentication") {
-                Some(_) => self.found(attestation.at, Problem::Ignored { when: "where the source is manual" }),
+                Some(_) => self.report(attestation.at, Problem::Ignored { when: "where the source is manual" }),
                 None => strays.push(attestation.at),
             }
         }
         for at in &strays {
             self.found.retain(|(there, problem)| there != at || !matches!(problem, Problem::Misplaced { .. }));
-            self.found(*at, Problem::Misplaced { belongs });
+            self.report(*at, Problem::Misplaced { belongs });
         }
         !strays.is_empty() || has_device
     }
@@ -344,27 +344,27 @@ impl Reader<'_> {
 
     /// As the daemons read it: names are compared as they are, spaces included, and the last of two with the same name
     /// counts.
-    fn connection_string(&mut self, found: Found<&str>) -> Option<Manual> {
-        let Found { at, value } = found;
+    fn connection_string(&mut self, found: Located<&str>) -> Option<Manual> {
+        let Located { at, value } = found;
         let part = |name: &str| {
             let mut parts = value.split(';').filter_map(|part| part.split_once('='));
             parts.rfind(|(key, _)| *key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
         };
         let (Some(hub), Some(device_id), Some(text)) = (part("HostName"), part("DeviceId"), part("SharedAccessKey"))
         else {
-            self.found(at, Problem::BadConnectionString);
+            self.report(at, Problem::BadConnectionString);
             return None;
         };
         let parts = [("iothub_hostname", hub), ("device_id", device_id), ("value", text)];
         if parts.into_iter().any(|(name, part)| is_placeholder(name, part)) {
-            self.found(at, Problem::Placeholder);
+            self.report(at, Problem::Placeholder);
             return None;
         }
         let key = match (Key::from_base64(text), key_length(text)) {
             (Ok(key), _) => KeySource::Inline(key),
-            (Err(_), Some(length)) => self.key_of_unusual_length(Found { at, value: text }, length),
+            (Err(_), Some(length)) => self.key_of_unusual_length(Located { at, value: text }, length),
             (Err(_), None) => {
-                self.found(at, Problem::BadConnectionString);
+                self.report(at, Problem::BadConnectionString);
                 return None;
             }
         };

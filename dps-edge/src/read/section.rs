@@ -16,7 +16,7 @@ pub(super) struct Section<'e> {
 
 /// A value and where it stands, in bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Found<T> {
+pub(super) struct Located<T> {
     pub(super) at: usize,
     pub(super) value: T,
 }
@@ -45,21 +45,21 @@ impl Reader<'_> {
     }
 
     /// A text, if it is there; the schema has told if it is none. A placeholder counts as none.
-    pub(super) fn text<'e>(&mut self, section: Section<'e>, name: &str) -> Option<Found<&'e str>> {
+    pub(super) fn text<'e>(&mut self, section: Section<'e>, name: &str) -> Option<Located<&'e str>> {
         let entry = section.get(name)?;
         let at = entry.node.span.start;
         let value = entry.node.value.as_text()?;
         if is_placeholder(name, value) {
-            self.found(at, Problem::Placeholder);
+            self.report(at, Problem::Placeholder);
             return None;
         }
-        Some(Found { at, value })
+        Some(Located { at, value })
     }
 
     /// A text that has to be there.
-    pub(super) fn required<'e>(&mut self, section: Section<'e>, name: &'static str) -> Option<Found<&'e str>> {
+    pub(super) fn required<'e>(&mut self, section: Section<'e>, name: &'static str) -> Option<Located<&'e str>> {
         if section.get(name).is_none() {
-            self.found(section.at, Problem::Missing { key: name, table: section.label });
+            self.report(section.at, Problem::Missing { key: name, table: section.label });
         }
         self.text(section, name)
     }
@@ -71,7 +71,7 @@ impl Reader<'_> {
         name: &'static str,
         words: &'static [&'static str],
     ) -> Option<&'static str> {
-        let Found { at, value } = self.required(section, name)?;
+        let Located { at, value } = self.required(section, name)?;
         self.one_of(at, value, words)
     }
 
@@ -79,16 +79,16 @@ impl Reader<'_> {
         let found = words.iter().find(|word| **word == value).copied();
         if found.is_none() {
             let nearest = schema::nearest(value, words.iter().copied());
-            self.found(at, Problem::UnknownWord { words, nearest });
+            self.report(at, Problem::UnknownWord { words, nearest });
         }
         found
     }
 
     /// A whole number from 0 on, if it is there.
-    pub(super) fn number(&self, section: Section<'_>, name: &str) -> Option<Found<u64>> {
+    pub(super) fn number(&self, section: Section<'_>, name: &str) -> Option<Located<u64>> {
         let node = &section.get(name)?.node;
         let value = u64::try_from(node.value.as_number()?).ok()?;
-        Some(Found { at: node.span.start, value })
+        Some(Located { at: node.span.start, value })
     }
 
     /// True or false, if it is there.

@@ -4,7 +4,7 @@
 //! Azure/iot-identity-service.
 
 use super::types::{
-    Key, Kind, Table, any, any_url, certificate, days, filled, flag, foreign, issuance, key, number, of_kind,
+    Key, Kind, Table, any, any_url, certificate, days, filled, flag, foreign, issuance, key, key_of_kind, number,
     persistent_index, private_key, pull_policy, renewal_policy, retries, table, text, tls_version,
 };
 use crate::version::EdgeVersion;
@@ -28,16 +28,16 @@ pub(super) const ROOT: Table = Table {
         key("allow_elevated_docker_permissions", flag).since(EdgeVersion::new(2, 4)).telling(),
         key("prefer_module_identity_cache", flag).since(EdgeVersion::new(4, 20)).telling(),
         key("imported_master_encryption_key", text),
-        of_kind("additional_info", Kind::Map(text)),
-        of_kind("iotedge_max_requests", Kind::Map(number)).since(V1_4),
-        of_kind("aziot_max_requests", Kind::Map(number)).since(V1_4),
+        key_of_kind("additional_info", Kind::Map(text)),
+        key_of_kind("iotedge_max_requests", Kind::Map(number)).since(V1_4),
+        key_of_kind("aziot_max_requests", Kind::Map(number)).since(V1_4),
         table("provisioning", &PROVISIONING),
         table("aziot_keys", &AZIOT_KEYS),
         table("tpm", &TPM).since(V1_4),
         table("localid", &LOCAL_ID),
         table("cert_issuance", &CERT_ISSUANCE),
-        of_kind("preloaded_keys", Kind::Map(private_key)),
-        of_kind("preloaded_certs", Kind::Map(any)),
+        key_of_kind("preloaded_keys", Kind::Map(private_key)),
+        key_of_kind("preloaded_certs", Kind::Map(any)),
         table("agent", &AGENT),
         table("connect", &CONNECT),
         table("listen", &LISTEN),
@@ -81,7 +81,7 @@ const ATTESTATION: Table = Table {
     keys: &[
         key("method", text),
         key("registration_id", text).telling(),
-        of_kind("symmetric_key", Kind::Either(any, &SYMMETRIC_KEY)).telling(),
+        key_of_kind("symmetric_key", Kind::Either(any, &SYMMETRIC_KEY)).telling(),
         IDENTITY_CERT,
         key("identity_pk", private_key),
     ],
@@ -93,7 +93,7 @@ const AUTHENTICATION: Table = Table {
     claims: true,
     keys: &[
         key("method", text),
-        of_kind("device_id_pk", Kind::Either(any, &SYMMETRIC_KEY)).telling(),
+        key_of_kind("device_id_pk", Kind::Either(any, &SYMMETRIC_KEY)).telling(),
         IDENTITY_CERT,
         key("identity_pk", private_key),
     ],
@@ -103,7 +103,7 @@ const SYMMETRIC_KEY: Table =
     Table { label: "the table of the key", others: None, claims: true, keys: &[key("value", text), key("uri", text)] };
 
 /// A URI, or how a certificate is issued.
-const IDENTITY_CERT: Key = of_kind("identity_cert", Kind::Either(certificate, &ISSUED));
+const IDENTITY_CERT: Key = key_of_kind("identity_cert", Kind::Either(certificate, &ISSUED));
 
 const ISSUED: Table = Table {
     label: "identity_cert = { … }",
@@ -112,7 +112,7 @@ const ISSUED: Table = Table {
     keys: &[
         key("method", issuance).required(),
         key("common_name", text),
-        of_kind("subject", Kind::Map(text)),
+        key_of_kind("subject", Kind::Map(text)),
         key("expiry_days", days),
         table("auto_renew", &AUTO_RENEW).since(V1_3),
         key("url", any_url),
@@ -176,10 +176,10 @@ const EST: Table = Table {
     others: None,
     claims: false,
     keys: &[
-        of_kind("trusted_certs", Kind::List(certificate)).telling(),
+        key_of_kind("trusted_certs", Kind::List(certificate)).telling(),
         table("auth", &EST_AUTH),
         table("identity_auto_renew", &AUTO_RENEW).since(V1_3),
-        of_kind("urls", Kind::Map(any_url)),
+        key_of_kind("urls", Kind::Map(any_url)),
     ],
 };
 
@@ -201,7 +201,7 @@ const LOCAL_CA: Table = Table {
     label: "[cert_issuance.local_ca]",
     others: None,
     claims: false,
-    keys: &[of_kind("cert", Kind::Either(certificate, &ISSUED)).required(), key("pk", private_key)],
+    keys: &[key_of_kind("cert", Kind::Either(certificate, &ISSUED)).required(), key("pk", private_key)],
 };
 
 const EDGE_CA: Table = Table {
@@ -214,7 +214,7 @@ const EDGE_CA: Table = Table {
         key("auto_generated_edge_ca_expiry_days", number).telling(),
         key("method", issuance),
         key("common_name", text),
-        of_kind("subject", Kind::Map(text)),
+        key_of_kind("subject", Kind::Map(text)),
         key("expiry_days", days),
         table("auto_renew", &AUTO_RENEW).since(V1_3),
         key("url", any_url),
@@ -236,7 +236,7 @@ const AGENT: Table = Table {
         key("type", filled),
         key("imagePullPolicy", pull_policy).telling(),
         table("config", &AGENT_CONFIG).required(),
-        of_kind("env", Kind::Map(text)),
+        key_of_kind("env", Kind::Map(text)),
     ],
 };
 
@@ -291,7 +291,7 @@ const MOBY_RUNTIME: Table = Table {
     claims: false,
     keys: &[
         key("uri", any_url).required(),
-        of_kind("network", Kind::Either(text, &NETWORK)).required(),
+        key_of_kind("network", Kind::Either(text, &NETWORK)).required(),
         foreign("content_trust"),
     ],
 };

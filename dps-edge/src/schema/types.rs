@@ -45,18 +45,18 @@ pub(super) enum Kind {
 }
 
 pub(super) const fn key(name: &'static str, check: Check) -> Key {
-    of_kind(name, Kind::Value(check))
+    key_of_kind(name, Kind::Value(check))
 }
 
 pub(super) const fn table(name: &'static str, table: &'static Table) -> Key {
-    of_kind(name, Kind::Table(table))
+    key_of_kind(name, Kind::Table(table))
 }
 
 pub(super) const fn foreign(name: &'static str) -> Key {
-    of_kind(name, Kind::Foreign)
+    key_of_kind(name, Kind::Foreign)
 }
 
-pub(super) const fn of_kind(name: &'static str, kind: Kind) -> Key {
+pub(super) const fn key_of_kind(name: &'static str, kind: Kind) -> Key {
     Key { name, since: EdgeVersion::new(1, 0), kind, required: false, telling: false }
 }
 

@@ -1,5 +1,5 @@
-//! Conversion of files with odd values: what comes out is read by the newest daemons without an error and says the same, or
-//! there is a reason why nothing comes out.
+//! Conversion of files with odd values: what comes out is read by the newest daemons without an error and says the
+//! same, or there is a reason why nothing comes out.
 
 use dps_edge::{ConvertError, Format, Keys, Severity, convert, read};
 use percent_encoding::percent_decode_str;
@@ -171,7 +171,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn conversion_is_read_without_errors_or_refused_with_a_reason(
+    fn convert_result_reads_without_errors_or_is_refused(
         file in file(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), change()), 0..3),
         indented in prop::bool::weighted(0.1),
@@ -182,7 +182,7 @@ proptest! {
 }
 
 #[test]
-fn files_without_changes_are_converted() {
+fn convert_accepts_the_installed_template() {
     let files = ATTESTATIONS.iter().map(|attestation| format!("{ROOT}{DPS}{attestation}{CERTIFICATES}"));
     for text in files.chain(MANUAL.iter().map(|manual| format!("{ROOT}{manual}{CERTIFICATES}"))) {
         check(&text).unwrap();
@@ -193,7 +193,7 @@ fn files_without_changes_are_converted() {
 }
 
 #[test]
-fn a_certificate_authority_is_carried_over_with_an_encoded_path() {
+fn convert_keeps_the_device_ca_with_an_encoded_path() {
     let text = format!("{ROOT}{DPS}{}{CERTIFICATES}", ATTESTATIONS[2]).replace("/etc/ca.pem", "/etc/ca #1/100%.pem");
     let converted = convert(&text).unwrap();
     let line = "trust_bundle_cert = \"file:///etc/ca%20%231/100%25.pem\"\n";

@@ -1,5 +1,6 @@
-//! What the daemons of each version read, as data: `daemons/keys.csv` has a line for each key, with its type, whether it is
-//! required, and the versions that know it. Every key is tried in every version: given, of a wrong type, left out.
+//! What the daemons of each version read, as data: `daemons/keys.csv` has a line for each key, with its type, whether
+//! it is required, and the versions that know it. Every key is tried in every version: given, of a wrong type, left
+//! out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -157,7 +158,7 @@ fn each(mut check: impl FnMut(&Key, EdgeVersion)) -> usize {
 }
 
 #[test]
-fn keys_are_read_from_their_version_on_and_passed_over_before() {
+fn keys_are_read_since_their_version_and_ignored_before() {
     let count = each(|key, version| {
         let tried = try_with(key, values(key.kind).0, version);
         assert_eq!(errors(&tried.findings), [""; 0], "{version} {}\n{}", key.path, tried.text);
@@ -170,7 +171,7 @@ fn keys_are_read_from_their_version_on_and_passed_over_before() {
 }
 
 #[test]
-fn values_of_other_types_are_errors_at_their_place() {
+fn values_of_wrong_types_are_errors_at_their_place() {
     each(|key, version| {
         for value in values(key.kind).1 {
             let tried = try_with(key, value, version);
@@ -183,7 +184,7 @@ fn values_of_other_types_are_errors_at_their_place() {
 }
 
 #[test]
-fn keys_that_are_required_are_missed() {
+fn missing_required_keys_are_errors() {
     each(|key, version| {
         let mut values = base(key.base);
         values.remove(key.path);
@@ -195,7 +196,7 @@ fn keys_that_are_required_are_missed() {
 }
 
 #[test]
-fn short_timeouts_are_refused_from_1_4_9_on() {
+fn short_timeouts_are_refused_since_1_4_9() {
     let text = |seconds: u32| format!("cloud_timeout_sec = {seconds}\n{}", file(&base("dps"), Format::Toml));
     for (version, least) in [("1.2.2", 1), ("1.4.8", 1), ("1.4.9", 70), ("1.6", 70)] {
         let version: EdgeVersion = version.parse().unwrap();

@@ -1,4 +1,5 @@
-//! One value changed in place: in odd files of both generations exactly one line differs, and nothing in it but the value.
+//! One value changed in place: in odd files of both generations exactly one line differs, and nothing in it but the
+//! value.
 
 use dps_edge::{EdgeVersion, EditError, Format, Problem, set};
 
@@ -165,7 +166,7 @@ fn odd_files() -> Vec<Odd> {
 }
 
 #[test]
-fn exactly_one_line_differs() {
+fn set_changes_exactly_one_line() {
     let files = odd_files();
     assert!(files.len() >= 20);
     for odd in files {
@@ -182,7 +183,7 @@ fn exactly_one_line_differs() {
 }
 
 #[test]
-fn what_cannot_be_changed_alone_is_left_alone() {
+fn set_refuses_values_that_it_cannot_change_alone() {
     let toml = |odd: (&str, &str)| TOML.replace("KEY", KEY).replacen(odd.0, odd.1, 1);
     let yaml = |odd: (&str, &str)| YAML.replace("KEY", KEY).replacen(odd.0, odd.1, 1);
     let on_toml =
@@ -212,7 +213,7 @@ fn what_cannot_be_changed_alone_is_left_alone() {
 }
 
 #[test]
-fn a_value_that_the_daemons_refuse_is_refused_before() {
+fn set_refuses_values_that_the_daemons_refuse() {
     let text = TOML.replace("KEY", KEY);
     let refused = |key: &str, value: &str| match set(&text, Format::Toml, EdgeVersion::V1_6, key, value) {
         Err(EditError::Refused(problem)) => problem,

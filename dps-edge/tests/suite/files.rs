@@ -29,7 +29,7 @@ fn found(content: &[u8], mode: u32) -> Vec<Problem> {
 }
 
 #[test]
-fn a_key_file_is_looked_at() {
+fn look_at_files_checks_the_key_file() {
     let raw = [0x26; 32];
     assert_eq!(found(&raw, 0o600), []);
     assert_eq!(found(&raw, 0o400), []);
@@ -43,7 +43,7 @@ fn a_key_file_is_looked_at() {
 }
 
 #[test]
-fn a_key_file_that_is_elsewhere_is_said_not_to_have_been_looked_at() {
+fn key_file_of_another_machine_is_reported_as_not_checked() {
     let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_6);
     reading.look_at_files(SystemTime::now());
     let problems: Vec<Problem> = reading.findings.iter().map(|finding| finding.problem).collect();
@@ -51,7 +51,7 @@ fn a_key_file_that_is_elsewhere_is_said_not_to_have_been_looked_at() {
 }
 
 #[test]
-fn certificates_and_their_keys_are_looked_at() {
+fn look_at_files_checks_certificates_and_private_keys() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let made = rcgen::generate_simple_self_signed(["dev-01".to_owned()]).unwrap();
@@ -86,7 +86,7 @@ fn certificates_and_their_keys_are_looked_at() {
 }
 
 #[test]
-fn the_windows_forms_read_the_key_from_a_file() {
+fn windows_commands_read_the_key_from_a_file() {
     let inline = config("x").replace("{ uri = \"x\" }", "{ value = \"Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=\" }");
     let provisioning = read(&inline, Format::Toml, EdgeVersion::V1_6).provisioning.unwrap();
     let commands = windows_commands(&provisioning, "C:\\keys\\it's.key").unwrap();

@@ -1,5 +1,5 @@
-//! Configurations as nobody formats them: quotes of all kinds and none, inline tables, dotted keys, comments that look like
-//! keys, other line ends, a byte order mark.
+//! Configurations as nobody formats them: quotes of all kinds and none, inline tables, dotted keys, comments that look
+//! like keys, other line ends, a byte order mark.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,5 +1,6 @@
-//! Each folder of `golden` is one file as people write them, and what is to come of it: the model, the findings, and for
-//! `config.yaml` the conversion. `cargo xtask write-golden` writes the expectations anew, to be looked at in the diff.
+//! Each folder of `golden` is one file as people write them, and what is to come of it: the model, the findings, and
+//! for `config.yaml` the conversion. `cargo xtask write-golden` writes the expectations anew, to be looked at in the
+//! diff.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -73,7 +74,7 @@ fn expectations(case: &Case) -> [(&'static str, Option<String>); 3] {
 }
 
 #[test]
-fn every_file_gives_its_model_its_findings_and_its_conversion() {
+fn golden_files_match_their_expectations() {
     let cases = cases();
     assert!(cases.len() >= 40, "{} cases", cases.len());
     let write = std::env::var_os("DPS_WRITE_GOLDEN").is_some();
@@ -97,7 +98,7 @@ fn every_file_gives_its_model_its_findings_and_its_conversion() {
 
 /// What is converted is what its daemons read, and says the same.
 #[test]
-fn a_conversion_is_read_without_errors_and_means_the_same() {
+fn golden_conversions_read_without_errors_and_mean_the_same() {
     let mut converted_count = 0;
     for case in cases() {
         let Ok(converted) = convert(&case.text) else { continue };
@@ -130,7 +131,7 @@ fn a_conversion_is_read_without_errors_and_means_the_same() {
 
 /// The README's table of rules has every rule that a golden file shows, with its severity.
 #[test]
-fn rules_are_in_the_readme_with_their_severity() {
+fn readme_lists_every_rule_with_its_severity() {
     let readme = include_str!("../../README.md");
     let mut count = 0;
     for case in cases() {

@@ -1,4 +1,5 @@
-//! The integration tests of this crate, one program so that it is linked once. Their data is in the directories beside it.
+//! The integration tests of this crate, one program so that it is linked once. Their data is in the directories beside
+//! it.
 
 mod convert;
 mod daemons;

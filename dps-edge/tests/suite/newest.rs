@@ -1,4 +1,5 @@
-//! A file whose version is not known: read as the newest version does, with a warning at what the one before it refuses.
+//! A file whose version is not known: read as the newest version does, with a warning at what the one before it
+//! refuses.
 
 use dps_edge::{EdgeVersion, Format, Keys, read, read_newest};
 
@@ -12,7 +13,7 @@ fn found(reading: &dps_edge::Reading) -> Vec<(usize, usize, &'static str, &'stat
 }
 
 #[test]
-fn what_only_the_newest_version_reads_is_a_warning_that_names_the_one_before() {
+fn read_newest_warns_about_what_the_previous_version_refuses() {
     let newest = read_newest(TOML_1_1, Format::Toml);
     assert_eq!(found(&newest), [(5, 22, "warning", "refused-before"), (10, 17, "warning", "refused-before")]);
     assert!(newest.findings.iter().all(|finding| finding.message().contains("IoT Edge 1.5 and older refuse this")));
@@ -25,7 +26,7 @@ fn what_only_the_newest_version_reads_is_a_warning_that_names_the_one_before() {
 }
 
 #[test]
-fn what_both_versions_read_gets_no_warning() {
+fn read_newest_is_silent_about_what_both_versions_read() {
     assert_eq!(read_newest(TOML_1_0, Format::Toml).findings, read(TOML_1_0, Format::Toml, EdgeVersion::V1_6).findings);
     assert_eq!(read_newest(YAML, Format::Yaml).findings, read(YAML, Format::Yaml, EdgeVersion::V1_1).findings);
 }

@@ -32,7 +32,7 @@ const TABLE: &[(Policy, [Step; 4])] = &[
 ];
 
 #[test]
-fn every_row_is_as_documented() {
+fn decide_follows_the_documented_tables() {
     for (policy, [start, first_start, refused_at_start, refused_later]) in TABLE {
         assert_eq!(decide(*policy, true, Event::Start), *start, "{policy:?}");
         assert_eq!(decide(*policy, false, Event::Start), *first_start, "{policy:?}");
@@ -75,7 +75,7 @@ fn tries_again_after(verdict: Verdict) -> Duration {
 }
 
 #[test]
-fn a_device_that_was_moved_registers_at_once_in_dynamic_mode() {
+fn dynamic_mode_registers_at_once_after_a_refusal() {
     let mut hub = watch(Mode::Dynamic, false);
     hub.connected();
     assert_eq!(registers_after(hub.refused()), Duration::ZERO);
@@ -85,7 +85,7 @@ fn a_device_that_was_moved_registers_at_once_in_dynamic_mode() {
 }
 
 #[test]
-fn a_new_device_entry_is_given_a_moment_before_the_service_is_asked_again() {
+fn new_device_entry_is_retried_before_registering_again() {
     let mut hub = watch(Mode::Dynamic, true);
     for seconds in [1, 2, 4] {
         about(tries_again_after(hub.refused()), seconds);
@@ -94,7 +94,7 @@ fn a_new_device_entry_is_given_a_moment_before_the_service_is_asked_again() {
 }
 
 #[test]
-fn a_device_that_stays_disabled_backs_off() {
+fn registration_backs_off_while_the_hub_refuses() {
     let mut hub = watch(Mode::Dynamic, false);
     hub.connected();
     let mut waits = Vec::new();
@@ -112,7 +112,7 @@ fn a_device_that_stays_disabled_backs_off() {
 }
 
 #[test]
-fn on_error_only_asks_the_service_after_a_restart_and_not_before() {
+fn on_error_only_registers_only_after_a_restart() {
     let mut hub = watch(Mode::OnErrorOnly, false);
     hub.connected();
     for seconds in [1, 2, 4] {
@@ -124,7 +124,7 @@ fn on_error_only_asks_the_service_after_a_restart_and_not_before() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_reached_is_tried_again_for_ever_and_nothing_else() {
+fn unreachable_hub_is_retried_and_never_registers() {
     for (policy, _) in TABLE {
         let mut hub = HubWatch::new(*policy, RETRY, false);
         let waits: Vec<Duration> = (0..100).map(|_| tries_again_after(hub.unreachable())).collect();

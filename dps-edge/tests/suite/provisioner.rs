@@ -77,7 +77,7 @@ impl Site {
 const CLOSED: &str = "127.0.0.1:1";
 
 #[tokio::test]
-async fn each_row_that_a_start_can_reach() {
+async fn provisioner_follows_the_start_rows_of_the_tables() {
     for (format, reprovisioning, asks_with_backup) in [
         (Format::Yaml, "", true),
         (Format::Yaml, "  always_reprovision_on_startup: true\n", true),
@@ -132,7 +132,7 @@ async fn each_row_that_a_start_can_reach() {
 }
 
 #[test]
-fn another_registration_id_finds_no_backup_of_this_one() {
+fn backup_of_another_registration_id_is_not_used() {
     let folder = Path::new("state");
     let store = |scope, id| BackupStore::in_state_dir(folder, Format::Toml, scope, id).unwrap().path().to_owned();
     assert_ne!(store("0ne1", "dev-01"), store("0ne1", "dev-02"));
@@ -141,7 +141,7 @@ fn another_registration_id_finds_no_backup_of_this_one() {
 }
 
 #[test]
-fn an_id_that_names_a_folder_elsewhere_is_refused() {
+fn registration_id_cannot_escape_the_backup_directory() {
     let store = |scope, id| BackupStore::in_state_dir(Path::new("state"), Format::Toml, scope, id);
     for (scope, id) in
         [("..", "dev-01"), ("/etc", "dev-01"), ("0ne1", ".."), ("0ne1", "../x"), ("0ne1", "/etc"), ("", "a")]
@@ -153,17 +153,17 @@ fn an_id_that_names_a_folder_elsewhere_is_refused() {
 fn place(hub: &str) -> dps_edge::HubPlace {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("device_info"), format!("hub_name = \"{hub}\"\ndevice_id = \"dev-01\"\n")).unwrap();
-    BackupStore::of_daemon(folder.path(), Format::Toml).load().unwrap().place().unwrap().clone()
+    BackupStore::for_daemon(folder.path(), Format::Toml).load().unwrap().place().unwrap().clone()
 }
 
 /// What a reader finds when the power goes: a copy of the folder at each point of writing.
 #[test]
-fn a_stop_at_any_point_leaves_the_old_backup_or_the_new() {
+fn interrupted_save_leaves_the_old_or_the_new_backup() {
     for format in [Format::Yaml, Format::Toml] {
         let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let home = folder.path();
         fs::create_dir(home.join("cache")).unwrap();
-        let store = BackupStore::of_daemon(home, format);
+        let store = BackupStore::for_daemon(home, format);
         for (new, old) in [("hub-a.test", None), ("hub-b.test", Some("hub-a.test"))] {
             let mut points = 0;
             let mut look = |point: WritePoint| {
@@ -177,7 +177,7 @@ fn a_stop_at_any_point_leaves_the_old_backup_or_the_new() {
                         }
                     }
                 }
-                let found = BackupStore::of_daemon(&copy, format).load().unwrap();
+                let found = BackupStore::for_daemon(&copy, format).load().unwrap();
                 let hub = found.place().map(|place| place.hub.as_str());
                 assert!(hub == old || hub == Some(new), "{point:?}: {found:?}");
                 assert!(!matches!(found, Backup::Unusable(_)), "{point:?}");
@@ -189,12 +189,12 @@ fn a_stop_at_any_point_leaves_the_old_backup_or_the_new() {
 }
 
 #[test]
-fn the_daemons_own_forms() {
+fn backups_of_the_daemons_are_read_and_written() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
     fs::create_dir(home.join("cache")).unwrap();
-    BackupStore::of_daemon(home, Format::Yaml).save(&place("hub-a.test")).unwrap();
-    BackupStore::of_daemon(home, Format::Toml).save(&place("hub-a.test")).unwrap();
+    BackupStore::for_daemon(home, Format::Yaml).save(&place("hub-a.test")).unwrap();
+    BackupStore::for_daemon(home, Format::Toml).save(&place("hub-a.test")).unwrap();
     let text = |name: &str| fs::read_to_string(home.join(name)).unwrap();
     assert_eq!(text("cache/provisioning_backup.json"), r#"{"device_id":"dev-01","hub_name":"hub-a.test"}"#);
     assert_eq!(
@@ -202,9 +202,9 @@ fn the_daemons_own_forms() {
         "hub_name = \"hub-a.test\"\nlocal_gateway_hostname = \"hub-a.test\"\ndevice_id = \"dev-01\"\n"
     );
     fs::write(home.join("device_info"), "unprovisioned").unwrap();
-    assert_eq!(BackupStore::of_daemon(home, Format::Toml).load().unwrap(), Backup::Nothing);
+    assert_eq!(BackupStore::for_daemon(home, Format::Toml).load().unwrap(), Backup::Nothing);
     fs::set_permissions(home.join("device_info"), fs::Permissions::from_mode(0o640)).unwrap();
-    BackupStore::of_daemon(home, Format::Toml).save(&place("hub-b.test")).unwrap();
+    BackupStore::for_daemon(home, Format::Toml).save(&place("hub-b.test")).unwrap();
     let metadata = fs::metadata(home.join("device_info")).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640, "the mode is kept");
     let mut names: Vec<_> = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -213,7 +213,7 @@ fn the_daemons_own_forms() {
 }
 
 #[tokio::test]
-async fn a_backup_with_credentials_is_read_and_neither_written_nor_copied() {
+async fn backup_with_credentials_is_read_and_never_written() {
     let site = Site::start().await;
     let home = site.folder.path();
     fs::create_dir(home.join("cache")).unwrap();
@@ -221,7 +221,7 @@ async fn a_backup_with_credentials_is_read_and_neither_written_nor_copied() {
     let foreign = r#"{"device_id":"dev-01","hub_name":"hub-x.test","credentials":{"auth_type":"symmetric-key","source":"payload","key":[1,2,3]}}"#;
     fs::write(&path, foreign).unwrap();
     let config = config(Format::Yaml, "");
-    let store = BackupStore::of_daemon(home, Format::Yaml);
+    let store = BackupStore::for_daemon(home, Format::Yaml);
     let provisioned = site.gateway_with(&config, true, store).start().await.unwrap();
     assert_eq!((provisioned.place.hub.as_str(), provisioned.notes), ("hub-a.test", vec![Note::BackupNotOurs]));
     assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
@@ -229,11 +229,11 @@ async fn a_backup_with_credentials_is_read_and_neither_written_nor_copied() {
 }
 
 #[tokio::test]
-async fn links_and_damaged_backups() {
+async fn links_and_damaged_backups_are_refused() {
     let site = Site::start().await;
     let home = site.folder.path();
     let config = config(Format::Toml, "");
-    let gateway = || site.gateway_with(&config, true, BackupStore::of_daemon(home, Format::Toml));
+    let gateway = || site.gateway_with(&config, true, BackupStore::for_daemon(home, Format::Toml));
     fs::write(home.join("target"), "precious").unwrap();
     symlink(home.join("target"), home.join("device_info")).unwrap();
     assert!(matches!(gateway().start().await, Err(ProvisionError::File(_))));

@@ -37,7 +37,7 @@ fn try_all(text: &str, format: Format) {
 }
 
 #[test]
-fn files_that_break_off() {
+fn truncated_files_are_read_without_a_panic() {
     for (text, format) in inputs() {
         for end in (0..text.len()).step_by(13).filter(|end| text.is_char_boundary(*end)) {
             try_all(&text[..end], format);
@@ -46,7 +46,7 @@ fn files_that_break_off() {
 }
 
 #[test]
-fn files_with_something_else_in_them() {
+fn files_with_foreign_parts_are_read_without_a_panic() {
     const PIECES: [&str; 14] =
         ["\"", "'", "{", "[", "]", "\n", "\t", ": ", "# ", "\u{feff}", "= \"\"\"", "- ", "&a *b !!c |\n", "\0"];
     for (index, (text, format)) in inputs().into_iter().enumerate() {
@@ -63,7 +63,7 @@ fn files_with_something_else_in_them() {
 }
 
 #[test]
-fn files_that_go_deep() {
+fn deeply_nested_files_are_read_without_a_panic() {
     for (open, format) in [("a: {", Format::Yaml), ("[", Format::Yaml), ("- ", Format::Yaml), ("a = {", Format::Toml)] {
         try_all(&open.repeat(20_000), format);
     }

@@ -78,7 +78,7 @@ fn everything_shown(text: &str, format: Format) -> String {
 }
 
 #[test]
-fn nothing_that_is_shown_holds_a_secret() {
+fn output_contains_no_secret() {
     let mut looked_at = 0;
     for planted in PLANTED {
         let files = MORE_TOML.iter().chain([&TOML]).map(|text| (*text, Format::Toml));
@@ -93,7 +93,7 @@ fn nothing_that_is_shown_holds_a_secret() {
 }
 
 #[test]
-fn the_search_finds_what_it_looks_for_and_what_is_asked_for_is_shown() {
+fn secret_search_finds_shown_keys() {
     for planted in PLANTED {
         assert!(seen(&format!("<{planted}>"), planted), "{planted}");
     }

@@ -1,5 +1,5 @@
-//! `set` on files as nobody formats them: exactly one line differs, and for a reader that shares no code with this crate
-//! exactly one value.
+//! `set` on files as nobody formats them: exactly one line differs, and for a reader that shares no code with this
+//! crate exactly one value.
 
 use std::collections::BTreeMap;
 

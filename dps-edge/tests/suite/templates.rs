@@ -1,5 +1,5 @@
-//! The templates that IoT Edge is installed with, block by block: as printed they have stubs to fill in, and nothing else is
-//! found in them but what stands behind the name of a block.
+//! The templates that IoT Edge is installed with, block by block: as printed they have stubs to fill in, and nothing
+//! else is found in them but what stands behind the name of a block.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ fn file(block: &Block<'_>, format: Format) -> String {
 }
 
 #[test]
-fn blocks_of_templates_have_stubs_and_nothing_else() {
+fn template_blocks_have_placeholders_and_no_other_findings() {
     let mut count = 0;
     for (shipped_with, template, format) in TEMPLATES {
         let shipped_with: EdgeVersion = shipped_with.parse().unwrap();
@@ -66,7 +66,7 @@ fn blocks_of_templates_have_stubs_and_nothing_else() {
 
 /// Later daemons of the same generation read what earlier ones were installed with.
 #[test]
-fn blocks_of_older_templates_are_read_by_newer_versions() {
+fn older_template_blocks_are_read_by_newer_versions() {
     for (_, template, format) in TEMPLATES.into_iter().filter(|(.., format)| *format == Format::Toml) {
         for block in blocks(template) {
             let text = file(&block, format);

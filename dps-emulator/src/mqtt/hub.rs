@@ -1,8 +1,8 @@
-//! A hub, as far as a provisioned device needs one to show that it is there: sign-in, the twin, telemetry.
+//! A hub, as far as a provisioned device needs one to show that it is connected: sign-in, the twin, telemetry.
 //!
-//! It is no hub: nothing is kept, routed or sent to a device. It is told from the provisioning service by the user
-//! name, `{hub}/{deviceId}/?api-version=…` (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT
-//! protocol").
+//! It is not a full hub: nothing is kept, routed or sent to a device. Its connections have another user name than those
+//! of the provisioning service, `{hub}/{deviceId}/?api-version=…` (Azure IoT Hub documentation, "Communicate with an
+//! IoT hub using the MQTT protocol").
 
 use mqtt_protocol_core::mqtt::packet::v3_1_1;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 const GET_TWIN: &str = "$iothub/twin/GET/?";
 const PATCH_REPORTED: &str = "$iothub/twin/PATCH/properties/reported/?";
 
-/// A device that calls for a hub.
+/// A device that connects to a hub.
 pub(super) struct HubClient {
     hub: String,
     device_id: String,
@@ -25,14 +25,14 @@ pub(super) struct HubClient {
     reported_version: u64,
 }
 
-/// What a publish is answered with.
+/// The reply to a publish.
 pub(super) enum Reply {
     Nothing,
     Twin { topic: String, payload: Vec<u8> },
 }
 
 impl HubClient {
-    /// Who calls for a hub by its user name; `None` for who calls for the provisioning service.
+    /// The hub client of a CONNECT with a hub's user name; `None` for any other user name.
     pub(super) fn from_connect(connect: &v3_1_1::Connect) -> Option<Self> {
         let (names, _) = connect.user_name()?.split_once("/?api-version=")?;
         let (hub, device_id) =
@@ -41,16 +41,16 @@ impl HubClient {
         Some(Self { hub: hub.into(), device_id: device_id.into(), token: token.into(), reported_version: 1 })
     }
 
-    /// The name under which one connection at a time is open.
+    /// The name that only one open connection can have.
     pub(super) fn connection_name(&self) -> String {
         format!("{}/{}", self.hub, self.device_id)
     }
 
-    /// CONNECT: whether the device is let in.
+    /// CONNECT: whether the device is accepted.
     pub(super) fn handle_connect(&self, service: &mut Service, now: Now, client_id: &str) -> bool {
         let accepted = client_id == self.device_id && self.is_authorized(service, now);
         service.exchanges.note(|| {
-            let reason = "the hub has no such device, the device is disabled, or the credential is not valid";
+            let reason = "the hub has no such device, the device is disabled, or the credential is invalid";
             let code = if accepted { 0 } else { 5 };
             Exchange::new(client_id, "hub connect", code).because((!accepted).then(|| reason.into()))
         });
@@ -61,7 +61,7 @@ impl HubClient {
         accepted
     }
 
-    /// Whether the hub has this device, enabled, and the token is good.
+    /// Whether the hub has this device, the device is enabled, and the token is valid.
     pub(super) fn is_authorized(&self, service: &Service, now: Now) -> bool {
         let device = service.hubs.device(&self.hub, &self.device_id);
         device.is_some_and(|device| device.accepts_token(now, &self.token))
@@ -79,7 +79,7 @@ impl HubClient {
         (is_own && !id.contains(['+', '#'])).then_some(rest)
     }
 
-    /// `None` for a topic that ends the connection.
+    /// Returns `None` for a topic that ends the connection.
     pub(super) fn handle_publish(&mut self, service: &mut Service, topic: &str, payload: &[u8]) -> Option<Reply> {
         let note = |service: &mut Service, call: &str, status| {
             service.exchanges.note(|| Exchange::new(&self.device_id, call, status));
@@ -112,7 +112,7 @@ impl HubClient {
         let twin = &service.hubs.device(&self.hub, &self.device_id)?.twin;
         let mut desired = twin.desired.clone();
         desired.insert("$version".into(), 1.into());
-        // A real hub keeps the tags from the device.
+        // A real hub does not show the tags to the device.
         let payload =
             json!({ "tags": twin.tags, "desired": desired, "reported": { "$version": self.reported_version } });
         Some(Reply::Twin {

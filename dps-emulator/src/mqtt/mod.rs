@@ -1,7 +1,7 @@
-//! The MQTT 3.1.1 shape of the service: bytes in, and what is to be done out. No socket and no clock.
+//! The service over MQTT 3.1.1: bytes in, and effects out that the caller carries out. No socket and no clock.
 //!
-//! One session a connection, whatever carries its bytes. Packets are `mqtt-protocol-core`'s, another implementation
-//! than any client's; what a topic or a user name means is here.
+//! There is one session per connection. Packets are parsed by `mqtt-protocol-core`, another implementation than any
+//! client's; topics and user names are interpreted here.
 
 mod hub;
 mod names;
@@ -24,22 +24,22 @@ use crate::wire::{BODY_MAX, Protocol};
 use hub::HubClient;
 use names::{Call, REPLY_FILTER};
 
-/// No packet is larger, in bytes: the largest body, its topic, and some.
+/// The largest packet, in bytes: the largest body, its topic, and some reserve.
 const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
-/// Where the protocol level stands in the variable header of CONNECT (MQTT 3.1.1, section 3.1.2).
+/// The offset of the protocol level in the variable header of CONNECT (MQTT 3.1.1, section 3.1.2).
 const LEVEL_AT: usize = 6;
 
-/// What the front has to do, in this order.
+/// What the caller has to do with the connection, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effect {
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Wait so many milliseconds before the next effect.
+    /// Wait this many milliseconds before the next effect.
     Pause(u64),
     /// Send these bytes one at a time.
     Trickle(Vec<u8>),
-    /// Send this again and again until the client closes the connection or a bound is reached, then close it.
+    /// Send this repeatedly until the client closes the connection or a bound is reached, then close it.
     Flood(Flood),
     /// Close the connection.
     Close,
@@ -48,16 +48,16 @@ pub enum Effect {
 /// One connection of one device.
 pub struct Session {
     connection: Connection<role::Server>,
-    /// Who is there, once CONNECT was accepted.
+    /// The device, once CONNECT was accepted.
     device: Option<Device>,
-    /// The same, where it is a hub that was called for.
+    /// The same for a connection to a hub.
     hub_client: Option<HubClient>,
-    /// At what quality replies were asked for, once they were.
+    /// The quality of service that was granted for replies, once the client subscribed.
     granted: Option<Qos>,
     keep_alive_s: u16,
     answers_pings: bool,
     auth: ConnectionAuth,
-    /// The first bytes, until they tell the protocol's version.
+    /// The first bytes, until they reveal the protocol's version.
     head: Option<Vec<u8>>,
 }
 
@@ -75,7 +75,7 @@ impl Default for Session {
 }
 
 impl Session {
-    /// A connection on which nothing was said.
+    /// A connection on which nothing was received.
     #[must_use]
     pub fn new() -> Self {
         let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
@@ -92,8 +92,8 @@ impl Session {
         }
     }
 
-    /// After how many milliseconds of silence the connection is given up: one and a half times the keep-alive (MQTT
-    /// 3.1.1, section 3.1.2.10). `None` while no keep-alive was asked for.
+    /// After how many milliseconds of silence the connection is to be closed: one and a half times the keep-alive (MQTT
+    /// 3.1.1, section 3.1.2.10). `None` if the client set no keep-alive.
     #[must_use]
     pub fn silence_limit_ms(&self) -> Option<u64> {
         (self.keep_alive_s > 0).then_some(u64::from(self.keep_alive_s) * 1500)
@@ -105,22 +105,22 @@ impl Session {
         self.device.is_some() || self.hub_client.is_some()
     }
 
-    /// Whether the credential was verified, by a call that was accepted or a hub that was signed in to. Until then the
-    /// front must not keep the connection for long: CONNECT is accepted with any token of the right shape.
+    /// Whether the credential was verified, by an accepted call or by signing in to a hub. Until then the caller must
+    /// close the connection after a short time: CONNECT is accepted with any token of the right shape.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.auth.is_verified()
     }
 
-    /// The name under which only one connection may be open, once CONNECT was accepted: the client id and the service
-    /// or hub that it is for.
+    /// The name that only one open connection can have, once CONNECT was accepted: the client id and the service or hub
+    /// that it is connected to.
     #[must_use]
     pub fn client(&self) -> Option<String> {
         let device = self.device.as_ref().map(|device| device.registration_id.clone());
         device.or_else(|| self.hub_client.as_ref().map(HubClient::connection_name))
     }
 
-    /// Takes bytes as they arrive, whole packets or not.
+    /// Handles bytes as they arrive, which may be parts of packets.
     pub fn receive(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
         let Some(mut head) = self.head.take() else { return self.read(service, now, bytes) };
         head.extend_from_slice(bytes);
@@ -158,7 +158,7 @@ impl Session {
     }
 
     fn packet(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
-        // A hub turns away who was deleted, disabled or moved, and whose token has expired.
+        // A hub disconnects a device that was deleted, disabled or moved, or whose token has expired.
         if self.hub_client.as_ref().is_some_and(|client| !client.is_authorized(service, now)) {
             return effects.push(Effect::Close);
         }
@@ -177,7 +177,7 @@ impl Session {
         if let Some(client) = HubClient::from_connect(connect) {
             return self.connect_to_hub(service, now, connect, client, effects);
         }
-        let registration = FoldedId::of(connect.client_id());
+        let registration = FoldedId::new(connect.client_id());
         service.tally.arrived(At::Connect, &registration);
         let refused = service.refusals.count();
         let refusal = match self.admit(service, now, connect) {
@@ -231,7 +231,7 @@ impl Session {
         effects.push(Effect::Close);
     }
 
-    /// The shape of CONNECT, and what the service wants of it. Gives the fault that is planned for it.
+    /// Checks the shape of CONNECT and what the service requires of it. Returns the fault that is planned for it.
     fn admit(
         &mut self,
         service: &mut Service,
@@ -270,7 +270,7 @@ impl Session {
         if service.options.strict_at_connect {
             self.auth.mark_verified();
         }
-        let fault = service.take_fault(At::Connect, &FoldedId::of(&device.registration_id));
+        let fault = service.take_fault(At::Connect, &FoldedId::new(&device.registration_id));
         self.device = Some(device);
         Ok(fault)
     }
@@ -278,7 +278,7 @@ impl Session {
     fn subscribe(&mut self, service: &mut Service, subscribe: &v3_1_1::Subscribe, effects: &mut Vec<Effect>) {
         let fault = match &self.device {
             Some(device) => {
-                let registration = FoldedId::of(&device.registration_id);
+                let registration = FoldedId::new(&device.registration_id);
                 service.tally.arrived(At::Subscribe, &registration);
                 service.take_fault(At::Subscribe, &registration)
             }
@@ -315,7 +315,8 @@ impl Session {
         service.exchanges.note(|| {
             let refused = codes.contains(&SubackReturnCode::Failure);
             let status = codes.first().map_or(0, |code| *code as u8);
-            let reason = refused.then(|| "another topic filter than the one for replies, or a fault".to_owned());
+            let reason =
+                refused.then(|| "a topic filter other than the one for replies, or a planned fault".to_owned());
             Exchange::new(&client, At::Subscribe.name(), u16::from(status)).because(reason)
         });
         let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes).build();
@@ -325,7 +326,7 @@ impl Session {
         }
     }
 
-    /// Some clients take leave of the topic before they disconnect.
+    /// Some clients unsubscribe before they disconnect.
     fn unsubscribe(&mut self, unsubscribe: &v3_1_1::Unsubscribe, effects: &mut Vec<Effect>) {
         if unsubscribe.entries().iter().any(|filter| filter.as_str() == REPLY_FILTER) {
             self.granted = None;
@@ -340,7 +341,7 @@ impl Session {
         if !self.is_connected() || publish.retain() || publish.qos() == Qos::ExactlyOnce {
             return effects.push(Effect::Close);
         }
-        // Acknowledged here and not by the library, which panics over an identifier of 0.
+        // Acknowledged here and not by the library, which panics at packet id 0.
         if let Some(id) = publish.packet_id() {
             match v3_1_1::Puback::builder().packet_id(id).build() {
                 Ok(puback) => self.send(puback.into(), effects),
@@ -372,7 +373,7 @@ impl Session {
         match reply.fault {
             Some(TransportFault::DropBefore | TransportFault::DropAfter) => return effects.push(Effect::Close),
             Some(TransportFault::Silent) => return,
-            // A CONNECT is nothing that a server sends.
+            // A server never sends CONNECT.
             Some(TransportFault::Noise) => return effects.push(Effect::Send(vec![0x10, 3, 0xff, 0xff, 0xff])),
             Some(TransportFault::Delay { ms }) => effects.push(Effect::Pause(ms)),
             Some(TransportFault::Flood { of, answered: false }) if !of.is_http() => {
@@ -397,7 +398,7 @@ impl Session {
         }
     }
 
-    /// Who did not subscribe hears nothing.
+    /// Sends a publish to a client that has subscribed.
     fn send_publish(&mut self, topic: String, payload: Vec<u8>, effects: &mut Vec<Effect>) {
         let Some(granted) = self.granted else { return };
         let mut publish = v3_1_1::Publish::builder().qos(granted).payload(payload);
@@ -434,7 +435,7 @@ impl Device {
     }
 }
 
-/// Whether a connection begins with a CONNECT of another version than 3.1.1; `None` while too little of it is there.
+/// Whether a connection starts with a CONNECT of another version than 3.1.1; `None` while too few bytes have arrived.
 fn is_other_version(bytes: &[u8]) -> Option<bool> {
     let (first, rest) = bytes.split_first()?;
     let length_more = rest.iter().take(4).take_while(|byte| **byte & 0x80 != 0).count();
@@ -449,7 +450,7 @@ fn is_other_version(bytes: &[u8]) -> Option<bool> {
     body.get(LEVEL_AT).map(|level| *level != 4)
 }
 
-/// A refusal's bytes: fixed header, session-present 0, code (MQTT 3.1.1, section 3.2).
+/// The bytes of a refusal: fixed header, session-present 0, code (MQTT 3.1.1, section 3.2).
 fn connack(code: ConnectReturnCode) -> Vec<u8> {
     vec![0x20, 2, 0, code as u8]
 }

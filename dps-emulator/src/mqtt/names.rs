@@ -1,19 +1,19 @@
-//! The names that MQTT carries: topics of requests and replies, and the user name of CONNECT,
+//! Names in MQTT: the topics of requests and replies, and the user name of CONNECT,
 //! `{idScope}/registrations/{registrationId}/api-version={version}[&ClientVersion=…]`.
 
 use crate::fault::RetryAfter;
 
-/// What clients subscribe to.
+/// The topic filter that clients subscribe to.
 pub(super) const REPLY_FILTER: &str = "$dps/registrations/res/#";
 
-/// A request, named by the topic it is published to.
+/// A request, identified by the topic that it is published to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Call<'a> {
     Register,
     Status { operation_id: &'a str },
 }
 
-/// The call and its request id, which is echoed as it was received.
+/// Parses the topic of a request: the call, and its request id, which is echoed as it was received.
 pub(super) fn parse_topic(topic: &str) -> Option<(Call<'_>, &str)> {
     let (name, properties) = topic.strip_prefix("$dps/registrations/")?.split_once("/?")?;
     let property = |wanted: &str| {
@@ -35,7 +35,7 @@ pub(super) fn reply_topic(status: u16, request_id: &str, retry_after: Option<Ret
     format!("$dps/registrations/res/{status}/?$rid={request_id}{hint}")
 }
 
-/// A topic has no place for a date: it becomes the seconds until then.
+/// A topic cannot carry a date: it becomes the seconds until then.
 fn seconds(hint: RetryAfter) -> u64 {
     match hint {
         RetryAfter::Seconds(seconds) => u64::from(seconds),
@@ -43,8 +43,8 @@ fn seconds(hint: RetryAfter) -> u64 {
     }
 }
 
-/// What a user name says, nothing decoded: clients encode neither scope nor id. The api-version is unchecked, and empty
-/// where it is missing.
+/// The parts of a user name, not decoded: clients encode neither scope nor id. The api-version is unchecked, and empty
+/// if it is missing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UserName<'a> {
     pub(super) id_scope: &'a str,
@@ -52,7 +52,7 @@ pub(super) struct UserName<'a> {
     pub(super) api_version: &'a str,
 }
 
-/// The id ends at the last `/api-version=`, for it may hold anything that an id may.
+/// Parses a user name. The id ends at the last `/api-version=`, since it may contain anything that an id may.
 pub(super) fn parse_user_name(text: &str) -> Option<UserName<'_>> {
     let (id_scope, rest) = text.split_once('/')?;
     let rest = rest.strip_prefix("registrations/")?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_known_by_their_topics() {
+    fn parse_topic_reads_requests_and_rejects_other_topics() {
         assert_eq!(parse_topic("$dps/registrations/PUT/iotdps-register/?$rid=1"), Some((Call::Register, "1")));
         let uuid = "7d1c6f0e-0000-4000-8000-000000000001";
         let topic = format!("$dps/registrations/GET/iotdps-get-operationstatus/?$rid={uuid}&operationId=5.a.b");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_name_the_request_first() {
+    fn reply_topic_starts_with_the_request_id() {
         assert_eq!(reply_topic(200, "1", None), "$dps/registrations/res/200/?$rid=1");
         let hint = Some(RetryAfter::Seconds(3));
         assert_eq!(reply_topic(202, "a-b", hint), "$dps/registrations/res/202/?$rid=a-b&retry-after=3");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn user_names_of_every_client_are_read() {
+    fn parse_user_name_reads_the_forms_of_every_client() {
         let plain = UserName { id_scope: "0ne1", registration_id: "dev-01", api_version: "2019-03-31" };
         assert_eq!(parse_user_name("0ne1/registrations/dev-01/api-version=2019-03-31"), Some(plain));
         let named =

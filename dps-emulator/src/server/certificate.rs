@@ -1,8 +1,8 @@
-//! A CA of our own and the server's certificates under it. Short-lived, so that one left in a trust store soon is
-//! nothing.
+//! The emulator's own CA and the server certificates that it issues. The CA is short-lived, so that one that is
+//! forgotten in a trust store soon becomes worthless.
 //!
-//! The CA's dates follow the machine's clock. A server's certificate is valid by the machine's and by the service's: a
-//! skewed service must still be reachable.
+//! The CA's validity follows the machine's clock. A server certificate is valid by both the machine's clock and the
+//! service's: a service with a skewed clock must still be reachable.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use super::options::StartError;
 const DAY_S: u64 = 86_400;
 const AUTHORITY_DAYS: u64 = 90;
 const SERVER_DAYS: u64 = 30;
-/// How long before its end a server's certificate is made anew.
+/// How long before its end a server certificate is renewed.
 pub(super) const RENEW_BEFORE_S: u64 = 10 * DAY_S;
-/// For devices whose clock is a little behind.
+/// For devices whose clock is slightly behind.
 const BACKDATED_S: u64 = DAY_S;
 
-/// The CA, as it is kept.
+/// The CA, in the form in which it is stored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Authority {
@@ -40,7 +40,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// The name tells one CA from the next, for clients that look issuers up by name.
+    /// The common name differs between CAs, for clients that look issuers up by name.
     pub(super) fn generate(now_s: u64, suffix: [u8; 4]) -> Result<Self, StartError> {
         let common_name = format!("dps-emulator CA {:08x}", u32::from_be_bytes(suffix));
         let not_after_unix_s = now_s + AUTHORITY_DAYS * DAY_S;
@@ -60,33 +60,33 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// Whether it has at least a day left.
+    /// Whether it is valid for at least one more day.
     pub(super) fn is_fresh(&self, now_s: u64) -> bool {
         now_s + DAY_S < self.not_after_unix_s
     }
 
-    /// Whether certificate and key can be read and belong together.
+    /// Whether certificate and key are valid and match.
     pub(super) fn check(&self) -> Result<(), String> {
         let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
-            .map_err(|_| "certificatePem is no certificate".to_owned())?;
-        let key = self.key().map_err(|_| "keyPem is no key".to_owned())?;
+            .map_err(|_| "certificatePem is not a valid certificate".to_owned())?;
+        let key = self.key().map_err(|_| "keyPem is not a valid key".to_owned())?;
         let public = key.public_key_raw();
         let together = certificate.windows(public.len()).any(|window| window == public);
-        together.then_some(()).ok_or_else(|| "the key is not the certificate's".into())
+        together.then_some(()).ok_or_else(|| "the key does not match the certificate".into())
     }
 
     fn key(&self) -> Result<KeyPair, rcgen::Error> {
         KeyPair::from_pem(&self.key_pem)
     }
 
-    /// When a server's certificate that is made now will end, in seconds since 1970; `clocks_s` are the clocks that it
-    /// has to be valid by.
+    /// The end of a server certificate that is issued now, in seconds since 1970; `clocks_s` are the clocks by which it
+    /// has to be valid.
     pub(super) fn server_end_s(&self, clocks_s: [u64; 2]) -> u64 {
         let [a, b] = clocks_s;
         (a.max(b) + SERVER_DAYS * DAY_S).min(self.not_after_unix_s)
     }
 
-    /// A new server's certificate for these names, valid by both clocks.
+    /// Issues a server certificate for these names, valid by both clocks.
     pub(super) fn issue(&self, names: &[String], clocks_s: [u64; 2]) -> Result<CertifiedKey, StartError> {
         let authority = authority_params(&self.common_name);
         let issuer = Issuer::from_params(&authority, self.key().map_err(failed)?);
@@ -104,7 +104,7 @@ impl Authority {
     }
 }
 
-/// Whether a certificate can bear this name.
+/// Whether a certificate can contain this name.
 pub(super) fn can_be_named(name: &str) -> bool {
     alternative_name(name).is_ok()
 }
@@ -140,7 +140,7 @@ pub(super) fn failed(error: impl std::fmt::Display) -> StartError {
     StartError::Certificate(error.to_string())
 }
 
-/// The provider of TLS: aws-lc-rs where both are compiled in. Never installed process-wide.
+/// The TLS crypto provider: aws-lc-rs if both are compiled in. Never installed process-wide.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();

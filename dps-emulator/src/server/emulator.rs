@@ -1,4 +1,4 @@
-//! A running emulator: how it is started, what it tells, how it ends.
+//! A running emulator: its start, its endpoints, its shutdown.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
 use crate::time::Now;
 
-/// A provisioning service that listens on HTTPS, and on MQTT where it is told to, until it is shut down or dropped.
+/// A provisioning service that listens for HTTPS, and for MQTT where that is enabled, until it is shut down or dropped.
 pub struct Emulator {
     shared: Arc<Shared>,
     https: SocketAddr,
     mqtt: Option<SocketAddr>,
     wss: Option<SocketAddr>,
-    /// The name that it goes by, in brackets where it is an IPv6 address.
+    /// The host name of endpoints, in brackets if it is an IPv6 address.
     host: String,
     id_scope: String,
     ca_pem: String,
@@ -34,15 +34,15 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts one. Has to be called inside of a tokio runtime, with its network and time drivers on.
+    /// Starts an emulator. Must be called inside a tokio runtime whose network and time drivers are enabled.
     ///
     /// # Errors
-    /// [`StartError`]: an option, the port, the state folder, or the certificates.
+    /// [`StartError`]: an option, the port, the state directory, or the certificates.
     pub async fn start(options: EmulatorOptions) -> Result<Self, StartError> {
         for name in &options.host_names {
             check_host(name).map_err(|_| StartError::HostName(name.clone()))?;
         }
-        // Two draws, since the CA's name is there for everyone to see.
+        // Drawn separately, since the CA's name is public.
         let (seed, ca_suffix) = (random_bytes::<32>()?, random_bytes::<4>()?);
         let now_s = machine_unix_ms() / 1000;
         let state_dir = options.state_dir.clone();
@@ -87,31 +87,31 @@ impl Emulator {
         })
     }
 
-    /// Where it listens for HTTPS.
+    /// The address that it listens on for HTTPS.
     #[must_use]
     pub fn https_addr(&self) -> SocketAddr {
         self.https
     }
 
-    /// Where it listens for MQTT over TLS, if it does.
+    /// The address that it listens on for MQTT over TLS, if that is enabled.
     #[must_use]
     pub fn mqtt_addr(&self) -> Option<SocketAddr> {
         self.mqtt
     }
 
-    /// Where it listens for MQTT over WebSocket, if it does; the same as for HTTPS where the port is shared.
+    /// The address that it listens on for MQTT over WebSocket, if that is enabled; that of HTTPS if they share a port.
     #[must_use]
     pub fn wss_addr(&self) -> Option<SocketAddr> {
         self.wss
     }
 
-    /// `host:port` of MQTT over TLS, if there is one.
+    /// `host:port` of MQTT over TLS, if that is enabled.
     #[must_use]
     pub fn mqtt_endpoint(&self) -> Option<String> {
         self.mqtt.map(|address| self.endpoint_at(address.port()))
     }
 
-    /// `host:port` of MQTT over WebSocket, if there is one.
+    /// `host:port` of MQTT over WebSocket, if that is enabled.
     #[must_use]
     pub fn wss_endpoint(&self) -> Option<String> {
         self.wss.map(|address| self.endpoint_at(address.port()))
@@ -121,13 +121,13 @@ impl Emulator {
         format!("{}:{port}", self.host)
     }
 
-    /// `host:port`, as a device or a service client is given it.
+    /// `host:port` of HTTPS, as devices and service clients are configured with.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.endpoint_at(self.https.port())
     }
 
-    /// The certificate that clients have to trust, and nothing else has to.
+    /// The CA certificate that clients under test have to trust.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
@@ -139,7 +139,7 @@ impl Emulator {
         &self.id_scope
     }
 
-    /// What a service client connects with. Holds the policy key.
+    /// The connection string for service clients. Contains the policy key.
     #[must_use]
     pub fn connection_string(&self) -> ConnectionString {
         self.shared.service().connection_string()
@@ -151,13 +151,13 @@ impl Emulator {
         self.shared.clock.now()
     }
 
-    /// Sets the service's wall clock apart from the machine's, from now on.
+    /// Sets the offset of the service's wall clock from the machine's, from now on.
     pub fn set_clock_offset_ms(&self, offset_ms: i64) {
         self.shared.clock.set_offset_ms(offset_ms);
     }
 
-    /// Reads or changes the service between two requests. The closure must not block: requests wait for it. What it
-    /// changes in enrollments is kept in the state folder soon after; [`flush`](Self::flush) waits for that.
+    /// Reads or changes the service between two requests. The closure must not block, since requests wait for it.
+    /// Changes of enrollments are saved in the state directory soon after; [`flush`](Self::flush) waits for that.
     pub fn with_service<R>(&self, change: impl FnOnce(&mut Service) -> R) -> R {
         let mut service = self.shared.service();
         service.advance(self.shared.clock.now());
@@ -170,15 +170,15 @@ impl Emulator {
     }
 
     /// Waits until more than `seen` credentials were refused since the start, and returns the later refusals, oldest
-    /// first. The service keeps the latest hundred: [`Refusal::number`] shows when some are missing.
+    /// first. The service keeps the latest hundred: [`Refusal::number`] shows whether some are missing.
     pub async fn refusals_after(&self, seen: u64) -> Vec<Refusal> {
         let mut refused = self.shared.refused.subscribe();
-        // The sender is ours and lives as long as this.
+        // The sender lives as long as `self`.
         let _ = refused.wait_for(|count| *count > seen).await;
         self.shared.service().refusals().filter(|refusal| refusal.number > seen).cloned().collect()
     }
 
-    /// Waits until all enrollments are in the state folder; at once where there is none.
+    /// Waits until all enrollments are saved in the state directory; returns at once if there is none.
     ///
     /// # Errors
     /// [`StateError::Write`] when they could not be written.
@@ -189,17 +189,17 @@ impl Emulator {
         }
     }
 
-    /// Ends it: no new connections, two seconds for what is being answered, then everything is closed, and the
-    /// state folder is written and free.
+    /// Shuts the emulator down: no new connections are accepted, requests in progress have two seconds to finish, then
+    /// all connections are closed, and the state directory is written and unlocked.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         for listener in &mut self.listeners {
             let _ = listener.await;
         }
-        // Its error was logged, and given to whoever made the change.
+        // Its error was logged, and returned to the caller that made the change.
         let _ = self.flush().await;
         if let Some(saver) = self.saver.take() {
-            // Awaited, so that the folder is free for the next one.
+            // Awaited, so that the directory is unlocked for the next emulator.
             saver.abort();
             let _ = saver.await;
         }
@@ -248,7 +248,7 @@ fn host_of(options: &EmulatorOptions) -> String {
     in_authority(options.host_names.first().map_or("localhost", String::as_str))
 }
 
-/// An IPv6 address takes brackets where a port follows.
+/// An IPv6 address needs brackets where a port follows.
 fn in_authority(name: &str) -> String {
     match name.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
@@ -256,7 +256,7 @@ fn in_authority(name: &str) -> String {
     }
 }
 
-/// Runs work with files on a thread for blocking work, so that a slow disk delays nothing else.
+/// Runs file operations on a thread for blocking work, so that a slow disk delays nothing else.
 async fn on_files<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {

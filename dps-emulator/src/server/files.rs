@@ -1,4 +1,4 @@
-//! Files that nobody else may read, written whole or not at all.
+//! Private files, written completely or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,18 +8,18 @@ use zeroize::Zeroizing;
 
 use super::options::StateError;
 
-/// The end of the name of an unfinished file.
+/// The suffix of an unfinished file's name.
 const UNFINISHED: &str = ".new";
 
-/// A folder that one process at a time uses.
+/// A directory that is used by one process at a time.
 pub(super) struct Folder {
     path: PathBuf,
-    /// Held for as long as the folder is in use; the lock goes with it.
+    /// Open for as long as the directory is in use; closing it releases the lock.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the folder (0700) if it is not there, and locks it.
+    /// Creates the directory (0700) if it does not exist, and locks it.
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
         let cannot = |source| StateError::Folder { path: path.to_owned(), source };
         make(path).map_err(cannot)?;
@@ -49,7 +49,7 @@ impl Folder {
         }
     }
 
-    /// Replaces the file (0600): a temporary one is written, made durable and moved over it.
+    /// Replaces the file (0600): writes a temporary file, makes it durable and renames it.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
         let (path, temporary) = (self.path(name), self.path(&format!("{name}{UNFINISHED}")));
         let written = (|| {
@@ -64,8 +64,8 @@ impl Folder {
     }
 }
 
-/// Removes the unfinished files of a process that was killed, which may hold a key. The folder is locked, so no process
-/// is writing them.
+/// Removes the unfinished files of a process that was killed, which may contain a key. The directory is locked, so no
+/// process is writing them.
 fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -83,14 +83,14 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads a regular file. Does not follow a link, and does not wait for the other end of a FIFO.
+/// Reads a regular file. Does not follow a link, and does not block on a FIFO.
 fn read_regular(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = private().read(true).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    // Allocated whole: a vector that grew would leave copies behind.
+    // Allocated at once: a vector that grew would leave copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
     file.read_to_end(&mut content)?;
     Ok(content)
@@ -119,7 +119,7 @@ fn refuse_exposed(_: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Options that create a file for its owner alone, do not follow a link, and do not wait for a FIFO.
+/// Options that create a file for its owner only, do not follow a link, and do not block on a FIFO.
 #[cfg(unix)]
 fn private() -> OpenOptions {
     use rustix::fs::OFlags;

@@ -1,5 +1,5 @@
 //! HTTP/1.1 over a connection, until it ends, the emulator stops, or its client has no credential verified in time. For
-//! each exchange: read the request, ask the service, act out a fault, send the reply.
+//! each exchange: read the request, pass it to the service, carry out a fault, send the reply.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::fault::TransportFault;
 use crate::http::{HttpReply, HttpRequest};
 use crate::wire::{BODY_MAX, Problem};
 
-/// Runs while a request head is awaited, so also while a device waits between two polls.
+/// Runs while a request head is awaited, and so also while a device waits between two polls.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
 const HEAD_MAX: usize = 32 * 1024;
-/// How long the last reply to a client may take that did not prove its credential.
+/// How long sending the last reply may take when the client's credential was not verified.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn serve(
@@ -44,7 +44,7 @@ pub(super) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_MAX)
-        // The service's clock is the one that replies show.
+        // Replies show the service's clock.
         .auto_date_header(false)
         .serve_connection(io, service);
     tokio::pin!(connection);
@@ -55,7 +55,7 @@ pub(super) async fn serve(
             connection.await
         }
         () = unverified_for_long(&auth) => {
-            // A reply that is ready is still sent. A request that is only arriving would keep the connection open.
+            // A reply that is ready is still sent. A request that is still arriving would keep the connection open.
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(SEND_TIMEOUT, connection).await.unwrap_or(Ok(()))
         }
@@ -65,7 +65,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Answers a request, and notes what its answer shows of the client. `auth` is locked meanwhile.
+/// Replies to a request, and records what the reply reveals about the client. `auth` is locked meanwhile.
 async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
@@ -84,7 +84,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Returns when the client did not prove its credential in time and no request of it is being answered.
+/// Returns when no credential of the client was verified in time and no request of it is in progress.
 async fn unverified_for_long(auth: &Mutex<ConnectionAuth>) {
     tokio::time::sleep(VERIFY_WITHIN).await;
     if auth.lock().await.is_verified() {
@@ -93,12 +93,12 @@ async fn unverified_for_long(auth: &Mutex<ConnectionAuth>) {
 }
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much of a body that is too large is read on, so that the refusal reaches a client that is still sending.
+/// How much of an oversized body is read, so that the refusal reaches a client that is still sending.
 const DRAIN_MAX: usize = 1024 * 1024;
 
-/// The connection ends here, without an answer.
+/// The connection ends here, without a reply.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection ends without an answer")]
+#[error("the connection ends without a reply")]
 struct Cut;
 
 async fn exchange(
@@ -122,13 +122,13 @@ async fn exchange(
         Some(TransportFault::SlowBytes) => write_fault.slow(),
         Some(TransportFault::Noise) => write_fault.noise(),
         Some(TransportFault::Flood { of, .. }) => write_fault.flood(of),
-        // HTTP has no request id that could be wrong.
+        // HTTP has no request id.
         Some(TransportFault::WrongRequestId) | None => {}
     }
     into_response(reply)
 }
 
-/// Up to one byte more than is allowed, which the service then refuses.
+/// Reads up to one byte more than is allowed, which the service then refuses.
 async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
     let (mut kept, mut seen) = (Vec::new(), 0);
     while seen < DRAIN_MAX {
@@ -141,7 +141,7 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
     Ok(kept)
 }
 
-/// Asks the service; a change of enrollments is on disk before its answer leaves.
+/// Passes a request to the service; a change of enrollments is on disk before its reply is sent.
 async fn ask_service(shared: &Shared, request: &HttpRequest<'_>) -> HttpReply {
     let (reply, changed) = shared.ask("https", |service, now| {
         let before = service.revision();
@@ -152,7 +152,7 @@ async fn ask_service(shared: &Shared, request: &HttpRequest<'_>) -> HttpReply {
     match saver.save().await {
         Ok(()) => reply,
         Err(error) => {
-            let problem = Problem::new(500_000, format!("The change is in memory and was not kept: {error}."));
+            let problem = Problem::new(500_000, format!("The change is in memory but could not be saved: {error}."));
             shared.service().refuse(shared.clock.now(), &problem)
         }
     }
@@ -179,7 +179,7 @@ mod tests {
 
     async fn connected(shared: &Arc<Shared>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);
-        let (shared, permit) = (Arc::clone(shared), Arc::new(ConnectionLimiter::default()).take().await);
+        let (shared, permit) = (Arc::clone(shared), Arc::new(ConnectionLimiter::default()).acquire().await);
         tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(false);
             serve(server, shared, permit.handle(), stopped).await;
@@ -187,8 +187,8 @@ mod tests {
         client
     }
 
-    /// Makes a register call. Returns the status and whether the server announced to close the connection; `None` once
-    /// it is closed.
+    /// Makes a register call. Returns the status and whether the server announced that it will close the connection;
+    /// `None` once it is closed.
     async fn register(client: &mut DuplexStream, shared: &Shared, token: &str) -> Option<(String, bool)> {
         let path = format!("/{}/registrations/dev-01/register?api-version=2021-06-01", shared.service().id_scope());
         let request =
@@ -207,7 +207,7 @@ mod tests {
         let token = forged_token(&shared, "dev-01");
         let began = Instant::now();
         while register(&mut client, &shared, &token).await.is_some() {
-            assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential keeps its place");
+            assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential stays connected");
             tokio::time::sleep(Duration::from_secs(25)).await;
         }
     }
@@ -219,7 +219,7 @@ mod tests {
         let began = Instant::now();
         client.write_all(b"PUT /").await.unwrap();
         while client.write_all(b"x").await.is_ok() {
-            assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential keeps its place");
+            assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential stays connected");
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
     }

@@ -1,5 +1,5 @@
-//! Streams around a connection: one whose outgoing bytes a fault slows down, garbles or replaces by a flood, and one
-//! that returns bytes again that were read already.
+//! Streams around a connection: `FaultyIo`, whose outgoing bytes a fault slows down, garbles or replaces by a flood,
+//! and `PrefixedStream`, which returns bytes once more that were read already.
 
 use std::io;
 use std::pin::Pin;
@@ -12,17 +12,17 @@ use tokio::time::{Sleep, sleep};
 
 use crate::fault::Flood;
 
-/// One byte in this time.
+/// The time between two bytes of a slow reply.
 pub(super) const BYTE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a flood goes on at most: longer than any request of a client that gives up.
+/// How long a flood lasts at most: longer than any request of a client that gives up.
 pub(super) const FLOOD_TIME: Duration = Duration::from_secs(60);
-/// How much a flood sends at most, in bytes.
+/// How many bytes a flood has at most.
 pub(super) const FLOOD_BYTES: u64 = 4 << 30;
-/// How much of a flood is sent at once, in bytes.
+/// How many bytes of a flood are sent at once.
 pub(super) const FLOOD_PIECE: usize = 4096;
 
-/// How outgoing bytes are treated; set by the exchange, read by the connection.
+/// What happens to outgoing bytes; set by the exchange, read by the connection.
 #[derive(Clone, Default)]
 pub(super) struct WriteFault(Arc<Mutex<Treatment>>);
 
@@ -61,10 +61,10 @@ impl WriteFault {
     }
 }
 
-/// A flood that has begun.
+/// A flood in progress.
 struct Flooding {
     end: Pin<Box<Sleep>>,
-    /// What is sent again and again, after a beginning that is sent once.
+    /// A beginning that is sent once, and what is repeated after it.
     bytes: Vec<u8>,
     beginning: usize,
     at: usize,
@@ -77,7 +77,7 @@ impl Flooding {
         Self { end: Box::pin(sleep(FLOOD_TIME)), bytes, beginning: beginning.len(), at: 0, left: FLOOD_BYTES }
     }
 
-    /// Sends until a bound is reached or the client is gone; both are errors.
+    /// Sends until a bound is reached or the connection is closed; both are errors.
     fn poll(&mut self, cx: &mut Context<'_>, mut to: impl AsyncWrite + Unpin) -> Poll<io::Error> {
         while self.left > 0 && self.end.as_mut().poll(cx).is_pending() {
             let written = match ready!(Pin::new(&mut to).poll_write(cx, &self.bytes[self.at..])) {
@@ -109,7 +109,7 @@ impl<T> FaultyIo<T> {
 }
 
 impl<T: AsyncWrite + Unpin> FaultyIo<T> {
-    /// One byte, on the wire at once, then a pause before the next.
+    /// Sends one byte at once, then pauses before the next.
     fn trickle(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
@@ -123,7 +123,7 @@ impl<T: AsyncWrite + Unpin> FaultyIo<T> {
         Poll::Ready(Ok(written))
     }
 
-    /// The flood instead of what should be written; ends with the connection.
+    /// Sends the flood instead of what should be written; ends with the connection.
     fn flood(&mut self, cx: &mut Context<'_>, of: Flood) -> Poll<io::Result<usize>> {
         let (beginning, again) = of.http().unwrap_or_default();
         let flooding = self.flooding.get_or_insert_with(|| Flooding::new(beginning, again));
@@ -143,7 +143,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for FaultyIo<T> {
             Treatment::Slow => self.trickle(cx, bytes),
             Treatment::Flood(of) if of.is_http() => self.flood(cx, of),
             Treatment::Noise => {
-                // The high bit set: nothing in it can be read as a status line.
+                // The high bit is set, so that nothing in it can be read as a status line.
                 let noise: Vec<u8> = bytes.iter().map(|byte| byte ^ 0xa5 | 0x80).collect();
                 Pin::new(&mut self.inner).poll_write(cx, &noise)
             }
@@ -162,7 +162,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for FaultyIo<T> {
 
 pub(super) struct PrefixedStream<T> {
     prefix: Vec<u8>,
-    /// How much of the prefix was read again.
+    /// How many bytes of the prefix were returned.
     at: usize,
     inner: T,
 }

@@ -1,13 +1,12 @@
 //! Connection limits: how many connections a listener serves at a time, and one MQTT connection per client id.
 //!
-//! Anybody can open connections without a good credential. So connections whose credential was not verified may hold
-//! three quarters of a listener's permits at most. Once these are in use, a new connection displaces the oldest such
-//! one, as soon as that had [`DISPLACE_AFTER`] to have its credential verified. A verified connection is never
-//! displaced.
+//! Anybody can open connections without a valid credential. So unverified connections hold at most three quarters of a
+//! listener's permits. When these are in use, a new connection displaces the oldest unverified one, provided that it
+//! has had [`DISPLACE_AFTER`] to have its credential verified. A verified connection is never displaced.
 //!
 //! A later connection of the same client id closes the earlier one (MQTT 3.1.1, section 3.1.4). CONNECT is accepted
-//! with any token of the right shape, so a verified connection is closed only by another verified one, and not by a
-//! CONNECT alone: otherwise anybody could close the connections of other devices.
+//! with any token of the right shape, so only a verified connection closes another verified one: otherwise anybody
+//! could close the connections of other devices.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,43 +15,43 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// How long a connection may last without a credential that was verified.
+/// How long a connection can last without a verified credential.
 pub(super) const VERIFY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many connections a listener serves at a time.
 const CONNECTIONS_MAX: usize = 1024;
 /// How many of them may be unverified.
 const UNVERIFIED_MAX: usize = CONNECTIONS_MAX / 4 * 3;
-/// How long an unverified connection keeps its permit although others wait for one: enough for a handshake and a call.
+/// How long an unverified connection keeps its permit while others wait: enough for a handshake and a call.
 const DISPLACE_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct ConnectionLimiter {
-    taken: Mutex<Served>,
+    permits: Mutex<Permits>,
     /// Notified when a permit becomes free, or one for an unverified connection.
     freed: Notify,
 }
 
 #[derive(Default)]
-struct Served {
+struct Permits {
     next: u64,
-    /// By number, so the oldest first.
+    /// By number, so the oldest is first.
     holders: BTreeMap<u64, Holder>,
 }
 
 struct Holder {
     since: Instant,
-    /// `None` once it is verified. Dropped to displace the connection.
+    /// `None` once the connection is verified. Dropped to displace the connection.
     displace: Option<oneshot::Sender<()>>,
 }
 
-/// A connection's permit; free once this is dropped.
+/// A connection's permit; released when this is dropped.
 pub(super) struct Permit {
     handle: PermitHandle,
     displaced: oneshot::Receiver<()>,
 }
 
-/// Records for a connection's permit that its credential was verified.
+/// Marks a connection's permit as verified.
 #[derive(Clone)]
 pub(super) struct PermitHandle {
     limiter: Arc<ConnectionLimiter>,
@@ -60,11 +59,11 @@ pub(super) struct PermitHandle {
 }
 
 impl ConnectionLimiter {
-    /// Takes a permit for a connection that has arrived, and waits until there is one. Only one newcomer waits at a
-    /// time: the others are in the listen queue, in the order of their arrival.
-    pub(super) async fn take(self: &Arc<Self>) -> Permit {
+    /// Waits for a permit for a connection that was accepted. Only one connection waits here at a time: the others are
+    /// in the listen queue, in the order of their arrival.
+    pub(super) async fn acquire(self: &Arc<Self>) -> Permit {
         loop {
-            let until = match self.try_take() {
+            let until = match self.try_acquire() {
                 Ok(permit) => return permit,
                 Err(until) => until,
             };
@@ -76,29 +75,30 @@ impl ConnectionLimiter {
         }
     }
 
-    /// A permit, or else the time from which the oldest unverified connection may be displaced, if there is such a one.
-    fn try_take(self: &Arc<Self>) -> Result<Permit, Option<Instant>> {
-        let mut taken = self.lock();
-        let unverified = taken.holders.values().filter(|holder| holder.displace.is_some()).count();
-        if taken.holders.len() >= CONNECTIONS_MAX || unverified >= UNVERIFIED_MAX {
-            let mut holders = taken.holders.iter();
+    /// Returns a permit, or else the time from which the oldest unverified connection can be displaced, if there is
+    /// one.
+    fn try_acquire(self: &Arc<Self>) -> Result<Permit, Option<Instant>> {
+        let mut permits = self.lock();
+        let unverified = permits.holders.values().filter(|holder| holder.displace.is_some()).count();
+        if permits.holders.len() >= CONNECTIONS_MAX || unverified >= UNVERIFIED_MAX {
+            let mut holders = permits.holders.iter();
             let oldest =
                 holders.find(|(_, holder)| holder.displace.is_some()).map(|(number, holder)| (*number, holder.since));
             let (oldest, since) = oldest.ok_or(None)?;
             if since.elapsed() < DISPLACE_AFTER {
                 return Err(Some(since + DISPLACE_AFTER));
             }
-            taken.holders.remove(&oldest);
+            permits.holders.remove(&oldest);
         }
         let (displace, displaced) = oneshot::channel();
-        taken.next += 1;
-        let number = taken.next;
-        taken.holders.insert(number, Holder { since: Instant::now(), displace: Some(displace) });
+        permits.next += 1;
+        let number = permits.next;
+        permits.holders.insert(number, Holder { since: Instant::now(), displace: Some(displace) });
         Ok(Permit { handle: PermitHandle { limiter: Arc::clone(self), number }, displaced })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Served> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,7 +110,7 @@ impl Permit {
     /// Serves a connection until it ends or is displaced.
     pub(super) async fn hold(mut self, served: impl Future<Output = ()>) {
         let displaced = async {
-            // The sender is dropped too when the connection proves its credential.
+            // The sender is also dropped when the connection is verified.
             let _ = (&mut self.displaced).await;
             if self.handle.is_verified() {
                 std::future::pending().await
@@ -118,7 +118,7 @@ impl Permit {
         };
         tokio::select! {
             () = served => {}
-            () = displaced => tracing::debug!("an unverified connection made room for another one"),
+            () = displaced => tracing::debug!("an unverified connection was displaced by another one"),
         }
     }
 }
@@ -147,7 +147,7 @@ impl PermitHandle {
 /// The connected clients by client id.
 #[derive(Default)]
 pub(super) struct ClientIds {
-    taken: Mutex<Claims>,
+    claims: Mutex<Claims>,
 }
 
 #[derive(Default)]
@@ -159,11 +159,11 @@ struct Claims {
 struct Owner {
     number: u64,
     verified: bool,
-    /// Dropped when another connection takes the claim.
-    _lost: oneshot::Sender<()>,
+    /// Dropped when another connection claims the client id.
+    _superseded: oneshot::Sender<()>,
 }
 
-/// A client's permit. Dropped, it is free, unless another connection has taken it.
+/// A connection's claim on its client id; released when this is dropped, unless another connection has claimed it.
 pub(super) struct ClientIdClaim {
     client_ids: Arc<ClientIds>,
     client: String,
@@ -172,36 +172,36 @@ pub(super) struct ClientIdClaim {
 }
 
 impl ClientIds {
-    /// Takes the claim of a client, away from an earlier connection of the same client; `None` while that one is
+    /// Claims a client id, which closes an earlier connection of the same client; returns `None` if that one is
     /// verified and this one is not.
-    pub(super) fn take(self: &Arc<Self>, client: String, verified: bool) -> Option<ClientIdClaim> {
-        let mut taken = self.lock();
-        if !verified && taken.by_client.get(&client).is_some_and(|occupant| occupant.verified) {
+    pub(super) fn claim(self: &Arc<Self>, client: String, verified: bool) -> Option<ClientIdClaim> {
+        let mut claims = self.lock();
+        if !verified && claims.by_client.get(&client).is_some_and(|occupant| occupant.verified) {
             return None;
         }
         let (sender, superseded) = oneshot::channel();
-        taken.next += 1;
-        let number = taken.next;
-        taken.by_client.insert(client.clone(), Owner { number, verified, _lost: sender });
-        drop(taken);
+        claims.next += 1;
+        let number = claims.next;
+        claims.by_client.insert(client.clone(), Owner { number, verified, _superseded: sender });
+        drop(claims);
         Some(ClientIdClaim { client_ids: Arc::clone(self), client, number, superseded })
     }
 
     fn lock(&self) -> MutexGuard<'_, Claims> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientIdClaim {
-    /// From now on the claim is superseded only to a connection that verified its credential.
+    /// From now on only a verified connection can supersede this one.
     pub(super) fn mark_verified(&self) {
-        let mut taken = self.client_ids.lock();
-        if let Some(occupant) = taken.by_client.get_mut(&self.client).filter(|claim| claim.number == self.number) {
+        let mut claims = self.client_ids.lock();
+        if let Some(occupant) = claims.by_client.get_mut(&self.client).filter(|claim| claim.number == self.number) {
             occupant.verified = true;
         }
     }
 
-    /// Returns when another connection has taken the claim.
+    /// Returns when another connection has claimed the client id.
     pub(super) async fn superseded(&mut self) {
         let _ = (&mut self.superseded).await;
     }
@@ -209,9 +209,9 @@ impl ClientIdClaim {
 
 impl Drop for ClientIdClaim {
     fn drop(&mut self) {
-        let mut taken = self.client_ids.lock();
-        if taken.by_client.get(&self.client).is_some_and(|occupant| occupant.number == self.number) {
-            taken.by_client.remove(&self.client);
+        let mut claims = self.client_ids.lock();
+        if claims.by_client.get(&self.client).is_some_and(|occupant| occupant.number == self.number) {
+            claims.by_client.remove(&self.client);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The ports that an emulator listens on, and each connection from accept to the end of its TLS handshake. Where a port
-//! is shared, the first line of the request decides what is spoken.
+//! The ports that an emulator listens on, and each connection from accept to the end of its TLS handshake. On a shared
+//! port the first line of the request selects the protocol.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::options::{EmulatorOptions, StartError};
 use super::shared::Shared;
 use super::{https, mqtt};
 
-/// Sockets that are bound and not yet listened to.
+/// Sockets that are bound but not yet accepting.
 pub(super) struct BoundPorts {
     pub(super) sockets: Vec<(TcpListener, PortProtocol)>,
     pub(super) https: SocketAddr,
@@ -27,7 +27,7 @@ pub(super) struct BoundPorts {
 }
 
 impl BoundPorts {
-    /// Binds all of them, or none.
+    /// Binds all ports, or none.
     pub(super) async fn open(options: &EmulatorOptions) -> Result<Self, StartError> {
         let shared = options.https_port != 0 && options.wss_port == Some(options.https_port);
         let protocol = if shared { PortProtocol::HttpsAndWebSocket } else { PortProtocol::Https };
@@ -62,9 +62,9 @@ async fn bind(options: &EmulatorOptions, port: u16) -> Result<(TcpListener, Sock
     Ok((socket, bound))
 }
 
-/// How long requests that are being answered get to end.
+/// How long requests in progress have to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
-/// After a failed accept, which mostly means that descriptors have run out.
+/// The pause after a failed accept, which usually means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(
@@ -106,7 +106,7 @@ async fn accept(
             }
         };
         // While no permit is free, later connections wait in the listen queue.
-        let permit = limiter.take().await;
+        let permit = limiter.acquire().await;
         let served = serve(tcp, tls.clone(), protocol, Arc::clone(shared), permit.handle(), stop.clone());
         connections.spawn(permit.hold(served));
         while connections.try_join_next().is_some() {}
@@ -114,12 +114,12 @@ async fn accept(
 }
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// No first line that tells what is spoken is longer, in bytes.
+/// The longest first line of a request on a shared port, in bytes.
 const FIRST_LINE_MAX: usize = 4096;
-/// Where clients open a WebSocket: the documented path, and the root, which some of them use.
+/// The paths at which clients open a WebSocket: the documented one, and the root, which some clients use.
 const WEBSOCKET_TARGETS: [&str; 2] = ["/$iothub/websocket", "/"];
 
-/// What is spoken on a port.
+/// The protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PortProtocol {
     Https,
@@ -136,7 +136,7 @@ async fn serve(
     handle: PermitHandle,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Small replies should not wait for an acknowledgement; a socket that refuses this still works.
+    // Small replies must not wait for an acknowledgement; a socket that refuses the option still works.
     let _ = tcp.set_nodelay(true);
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp));
     let stream = tokio::select! {
@@ -165,7 +165,7 @@ async fn serve(
     }
 }
 
-/// Reads up to the end of the first line, and gives it back to whoever reads next.
+/// Reads up to the end of the first line, and returns a stream that starts with these bytes again.
 async fn first_line(mut stream: TlsStream<TcpStream>) -> Option<PrefixedStream<TlsStream<TcpStream>>> {
     let mut read = Vec::with_capacity(FIRST_LINE_MAX);
     while !read.contains(&b'\n') {
@@ -181,7 +181,7 @@ fn asks_for_websocket(head: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let target = (words.next() == Some("GET")).then(|| words.next()).flatten();
-    // Some clients add a query.
+    // Some clients append a query.
     target.and_then(|target| target.split('?').next()).is_some_and(|path| WEBSOCKET_TARGETS.contains(&path))
 }
 

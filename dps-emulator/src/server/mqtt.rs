@@ -1,5 +1,5 @@
-//! MQTT over a connection: carries bytes between TLS or a WebSocket and a [`Session`], acts out its effects, and closes
-//! the connection when it is silent, unverified for too long, or superseded by a later one.
+//! MQTT over a connection: carries bytes between TLS or a WebSocket and a [`Session`], carries out its effects, and
+//! closes the connection when it is silent, unverified for too long, or superseded by a later one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +22,17 @@ use super::shared::Shared;
 use crate::fault::Flood;
 use crate::mqtt::{Effect, Session};
 
-/// How long a client may take to open a WebSocket, to say CONNECT, or to take what it is sent.
+/// How long a client may take to open a WebSocket, to send CONNECT, or to receive what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// In permit of no limit.
+/// Stands for no limit.
 const FAR_AWAY: Duration = Duration::from_secs(365 * 86_400);
-/// No message of a WebSocket is larger, in bytes.
+/// The largest WebSocket message, in bytes.
 const MESSAGE_MAX: usize = 256 * 1024;
-/// How much is read at once, in bytes.
+/// How many bytes are read at once.
 const READ_SIZE: usize = 4096;
 const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 
-/// What carries the bytes.
+/// The transport of the bytes.
 enum Wire<S> {
     Stream(Box<S>),
     WebSocket(Box<WebSocketStream<PrefixedStream<S>>>),
@@ -66,14 +66,14 @@ pub(super) async fn serve_websocket(
     }
 }
 
-/// Takes `mqtt` in any letter case, and echoes it as it was offered.
+/// Accepts `mqtt` in any letter case, and echoes it as it was offered.
 #[allow(clippy::result_large_err, reason = "the library's callback has this type")]
 fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     let offered = request.headers().get_all(SUBPROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let mut offered = offered.flat_map(|list| list.split(',')).map(str::trim);
     let chosen = offered.find(|name| name.eq_ignore_ascii_case("mqtt")).and_then(|name| name.parse().ok());
     let Some(chosen) = chosen else {
-        let mut refusal = ErrorResponse::new(Some("The subprotocol has to be mqtt.".into()));
+        let mut refusal = ErrorResponse::new(Some("The subprotocol must be mqtt.".into()));
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
         return Err(refusal);
     };
@@ -103,7 +103,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             handle.mark_verified();
         }
         if claim.is_none() {
-            claim = session.client().and_then(|client| shared.client_ids.take(client, session.is_verified()));
+            claim = session.client().and_then(|client| shared.client_ids.claim(client, session.is_verified()));
         } else if let Some(claim) = claim.as_ref().filter(|_| session.is_verified()) {
             claim.mark_verified();
         }
@@ -120,8 +120,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     wire.close().await;
 }
 
-/// Until when the next bytes have to come. Who has not verified its credential does not stay beyond `verify_by`,
-/// whatever keep-alive it asked for: else anybody could take all limiter for ever.
+/// Until when the next bytes have to arrive. A client whose credential was not verified is disconnected at `verify_by`,
+/// whatever keep-alive it set: otherwise anybody could hold all permits forever.
 fn silence_limit(session: &Session, verify_by: Instant) -> Instant {
     let now = Instant::now();
     let allowed = match session.is_connected() {
@@ -132,7 +132,7 @@ fn silence_limit(session: &Session, verify_by: Instant) -> Instant {
     if session.is_verified() { allowed } else { allowed.min(verify_by) }
 }
 
-/// Returns when another connection of the same client has taken this one's claim.
+/// Returns when another connection of the same client supersedes this one.
 async fn superseded(claim: &mut Option<ClientIdClaim>) {
     match claim {
         Some(claim) => claim.superseded().await,
@@ -141,7 +141,7 @@ async fn superseded(claim: &mut Option<ClientIdClaim>) {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// The next bytes; `None` when there will be no more.
+    /// Returns the next bytes, or `None` at the end of the connection.
     async fn receive(&mut self) -> Option<Bytes> {
         match self {
             Self::Stream(stream) => {
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// `None` when the connection is to be closed, or is gone.
+    /// Carries out an effect. Returns `None` when the connection is to be closed, or was closed.
     async fn act(&mut self, effect: Effect) -> Option<()> {
         match effect {
             Effect::Send(bytes) => self.send(bytes).await,
@@ -184,7 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Sends until the client is gone, or enough was sent. `None` when the client is gone.
+    /// Sends a flood until the connection is closed or a bound is reached. Returns `None` when the connection was
+    /// closed.
     async fn flood(&mut self, of: Flood) -> Option<()> {
         match (of.packet(), self) {
             (Some(packet), wire) => {
@@ -197,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             (None, Self::WebSocket(stream)) => loop {
                 stream.send(Message::Ping(Bytes::from_static(b"flood"))).await.ok()?;
             },
-            // Without frames nothing is sent, and nothing answered.
+            // Without WebSocket frames nothing is sent, and nothing answered.
             (None, Self::Stream(_)) => std::future::pending().await,
         }
     }
@@ -244,7 +245,7 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(4096);
         let shared_here = Arc::clone(shared);
         let served = tokio::spawn(async move {
-            let permit = Arc::new(ConnectionLimiter::default()).take().await;
+            let permit = Arc::new(ConnectionLimiter::default()).acquire().await;
             let (_stop, stopped) = watch::channel(false);
             serve(Wire::Stream(Box::new(server)), "mqtt", &shared_here, &permit.handle(), stopped).await;
         });
@@ -255,13 +256,13 @@ mod tests {
         (client, served)
     }
 
-    /// A listener: serves connections in the order of their arrival, each when there is a permit for it.
+    /// A listener: serves connections in the order of their arrival, as permits become free.
     fn listener(shared: &Arc<Shared>) -> mpsc::UnboundedSender<DuplexStream> {
         let (arrive, mut arrived) = mpsc::unbounded_channel();
         let (shared, limiter) = (Arc::clone(shared), Arc::new(ConnectionLimiter::default()));
         tokio::spawn(async move {
             while let Some(server) = arrived.recv().await {
-                let permit = limiter.take().await;
+                let permit = limiter.acquire().await;
                 let (shared, handle) = (Arc::clone(&shared), permit.handle());
                 tokio::spawn(permit.hold(async move {
                     let (_stop, stopped) = watch::channel(false);
@@ -279,7 +280,7 @@ mod tests {
         client
     }
 
-    /// Reads up to the end of the reply to a register call, which has this in its topic.
+    /// Reads up to the end of the reply to a register call that has `part` in its topic.
     async fn read_reply(client: &mut DuplexStream, part: &str) {
         let mut read = Vec::new();
         while !String::from_utf8_lossy(&read).contains(part) || !read.ends_with(b"}") {
@@ -302,15 +303,15 @@ mod tests {
             clients.push(connected(&shared, &format!("dev-{number}")).await);
         }
         for (mut client, served) in clients {
-            // A ping does not help. A day is far beyond what is allowed.
+            // A ping does not help. One day is far more than is allowed.
             let _ = client.write_all(&[0xc0, 0]).await;
             let ended = tokio::time::timeout(Duration::from_secs(86_400), served).await;
-            ended.expect("a client without a verified credential keeps its place").unwrap();
+            ended.expect("a client without a verified credential stays connected").unwrap();
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connections_with_forged_tokens_do_not_keep_out_a_device() {
+    async fn connections_with_forged_tokens_do_not_block_a_device() {
         let shared = shared();
         let listener = listener(&shared);
         for number in 0..1024 {
@@ -331,14 +332,15 @@ mod tests {
             read_reply(&mut device, "/res/202/").await;
             device
         };
-        let mut device = tokio::time::timeout(Duration::from_secs(30), registered).await.expect("it is shut out");
-        // It keeps its permit longer than one that did not prove itself.
+        let mut device =
+            tokio::time::timeout(Duration::from_secs(30), registered).await.expect("the device is blocked");
+        // It keeps its permit longer than an unverified connection.
         tokio::time::sleep(2 * VERIFY_WITHIN).await;
         assert_open(&mut device).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_connection_with_the_same_client_id_closes_the_first() {
+    async fn second_connection_with_the_same_client_id_closes_the_first() {
         let shared = shared();
         let began = Instant::now();
         let (mut first, first_served) = connected(&shared, "dev-01").await;
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn proved_connection_is_closed_only_by_another_proved_one() {
+    async fn verified_connection_is_closed_only_by_another_verified_one() {
         let shared = shared();
         let listener = listener(&shared);
         let packets = [connect(&shared, "dev-01", &good_token(&shared, "dev-01")), register()].concat();

@@ -1,4 +1,4 @@
-//! The options of an emulator, and the errors at its start and of its state directory.
+//! The options of an emulator, and the errors of its start and of its state directory.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -36,43 +36,43 @@ impl Default for EmulatorOptions {
 }
 
 impl EmulatorOptions {
-    /// Loopback, any free port, nothing kept, and the defaults of [`ServiceOptions`].
+    /// Loopback, any free port, no state directory, and the defaults of [`ServiceOptions`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The address to listen on. Default `127.0.0.1`: an emulator is no server for a network that is not trusted.
+    /// The address to listen on. Default `127.0.0.1`: an emulator must not be reachable from an untrusted network.
     #[must_use]
     pub fn listen(mut self, address: IpAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// The port of HTTPS; 0, the default, takes any that is free.
+    /// The port for HTTPS; 0, the default, chooses a free one.
     #[must_use]
     pub fn https_port(mut self, port: u16) -> Self {
         self.https_port = port;
         self
     }
 
-    /// Listens for MQTT over TLS on this port too; 0 takes any that is free. Off by default.
+    /// Listens for MQTT over TLS on this port too; 0 chooses a free one. Off by default.
     #[must_use]
     pub fn mqtt_port(mut self, port: u16) -> Self {
         self.mqtt_port = Some(port);
         self
     }
 
-    /// Listens for MQTT over WebSocket on this port too; 0 takes any that is free, the port of HTTPS is shared with it.
-    /// Off by default.
+    /// Listens for MQTT over WebSocket on this port too; 0 chooses a free one, the port of HTTPS is shared. Off by
+    /// default.
     #[must_use]
     pub fn wss_port(mut self, port: u16) -> Self {
         self.wss_port = Some(port);
         self
     }
 
-    /// A host name or IP address that the certificate is to be for, beside `localhost`, `127.0.0.1` and `::1`.
-    /// Repeatable; the first one given is the one that the endpoint and the connection string name.
+    /// A host name or IP address that the certificate has to contain, besides `localhost`, `127.0.0.1` and `::1`.
+    /// Repeatable; the endpoint and the connection string use the first one.
     #[must_use]
     pub fn host_name(mut self, name: impl Into<String>) -> Self {
         self.host_names.push(name.into());
@@ -85,27 +85,27 @@ impl EmulatorOptions {
         self.service(|service| service.id_scope(id_scope))
     }
 
-    /// A folder that keeps enrollments, the CA and the policy key over a restart; made if it is not there.
+    /// A directory that keeps enrollments, the CA and the policy key across restarts; created if it does not exist.
     #[must_use]
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
         self
     }
 
-    /// How far the service's wall clock is ahead of the machine's, in milliseconds; negative for behind.
+    /// How far the service's wall clock is ahead of the machine's, in milliseconds; negative if it is behind.
     #[must_use]
     pub fn clock_offset_ms(mut self, offset_ms: i64) -> Self {
         self.clock_offset_ms = offset_ms;
         self
     }
 
-    /// The hint that is given while assigning, in seconds. Default 1.
+    /// The hint that is sent while assigning, in seconds. Default 1.
     #[must_use]
     pub fn default_retry_after_s(self, seconds: u32) -> Self {
         self.service(|service| service.hint(Some(RetryAfter::Seconds(seconds))))
     }
 
-    /// Register answers with the final state, and no poll is needed.
+    /// Register returns the final state, and no poll is needed.
     #[must_use]
     pub fn assign_at_once(self, at_once: bool) -> Self {
         self.service(|service| service.assign_at_once(at_once))
@@ -117,7 +117,7 @@ impl EmulatorOptions {
         self.service(|service| service.hub(host, weight))
     }
 
-    /// Every other option of the service. Host names, and the policy key where a state folder has one, are set by the
+    /// Sets other options of the service. Host names, and the policy key if the state directory has one, are set by the
     /// emulator.
     #[must_use]
     pub fn service(mut self, change: impl FnOnce(ServiceOptions) -> ServiceOptions) -> Self {
@@ -126,17 +126,17 @@ impl EmulatorOptions {
     }
 }
 
-/// Why an emulator did not start.
+/// Why an emulator could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// An option cannot work.
+    /// An option is invalid.
     #[error(transparent)]
     Options(#[from] OptionsError),
     /// A name for the certificate is neither a host name nor an IP address.
-    #[error("'{0}' cannot be in a certificate: give a host name or an IP address, without a port")]
+    #[error("invalid name '{0}' for the certificate: it must be a host name or an IP address, without a port")]
     HostName(String),
-    /// The address cannot be listened on.
+    /// A port cannot be bound.
     #[error("cannot listen on {address}: {source}; choose another port, or 0 for any that is free")]
     Listen {
         /// The address.
@@ -144,37 +144,37 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The state folder cannot be used.
+    /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A certificate or the TLS configuration could not be made.
-    #[error("cannot make the TLS certificates: {0}")]
+    /// A certificate or the TLS configuration could not be created.
+    #[error("cannot create the TLS certificates: {0}")]
     Certificate(String),
-    /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes")]
+    /// The operating system returned no random bytes.
+    #[error("the operating system returned no random bytes")]
     Random,
     /// The tokio runtime was shut down before the emulator was ready.
     #[error("the runtime was shut down before the emulator was ready")]
     Stopped,
 }
 
-/// What is wrong with the state folder.
+/// What is wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The folder cannot be made or opened.
-    #[error("the state folder {} cannot be used: {source}", path.display())]
+    /// The directory cannot be created or opened.
+    #[error("the state directory {} cannot be used: {source}", path.display())]
     Folder {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// Others may write to the folder, so they could replace its keys.
-    #[error("the state folder {} can be written by others: take their permission away (chmod go-w), or name another", .0.display())]
+    /// Others can write to the directory, so they could replace its keys.
+    #[error("the state directory {} can be written by others: remove their permission (chmod go-w), or use another directory", .0.display())]
     Exposed(PathBuf),
-    /// Another emulator uses the folder.
-    #[error("the state folder {} is in use by another emulator: stop that one, or name another folder", .0.display())]
+    /// Another emulator uses the directory.
+    #[error("the state directory {} is in use by another emulator: stop that one, or use another directory", .0.display())]
     InUse(PathBuf),
     /// A file cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
@@ -184,8 +184,8 @@ pub enum StateError {
         /// Why.
         source: io::Error,
     },
-    /// A file is there and makes no sense. It is left as it is.
-    #[error("{} is damaged ({what}); it was left as it is: repair it, or move it away to begin afresh", path.display())]
+    /// A file has invalid content. It is not changed.
+    #[error("{} is damaged ({what}) and was not changed: repair it, or move it away to start without it", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -13,7 +13,7 @@ use crate::fault::RetryAfter;
 use crate::service::Service;
 use crate::time::Now;
 
-/// What every connection shares.
+/// The state that every connection shares.
 pub(super) struct Shared {
     service: Mutex<Service>,
     pub(super) clock: Clock,
@@ -29,14 +29,14 @@ impl Shared {
         Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused: watch::Sender::new(0) }
     }
 
-    /// Asks the service something, and tells what happened to the log and to those who wait for refusals.
+    /// Calls the service, and passes what happened on to the log and to those who wait for refusals.
     pub(super) fn ask<R>(&self, over: &'static str, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
         let (answer, exchanges, refused) = {
             let mut service = self.service();
             let answer = ask(&mut service, self.clock.now());
             (answer, service.exchanges.take(), service.refusals.count())
         };
-        // The log may block: the service is free by now.
+        // The log may block, so the service is unlocked by now.
         exchanges.iter().for_each(|exchange| log_exchange(over, exchange));
         self.refused.send_if_modified(|count| {
             let more = refused > *count;
@@ -46,13 +46,13 @@ impl Shared {
         answer
     }
 
-    /// A panic in a caller's closure leaves the service whole enough to go on with: each change is one call.
+    /// Locks the service. A panic in a caller's closure leaves it in a usable state: each change is one call.
     pub(super) fn service(&self) -> MutexGuard<'_, Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The machine's clocks as the service sees them; the wall clock can be set apart.
+/// The machine's clocks as the service sees them; the wall clock can have an offset.
 pub(super) struct Clock {
     started: Instant,
     offset_ms: AtomicI64,
@@ -80,7 +80,7 @@ impl Clock {
     }
 }
 
-/// One line of the log for each exchange. What a client sent is quoted, so that it cannot reach a terminal raw.
+/// Logs an exchange. What a client sent is quoted, so that control characters do not reach a terminal.
 fn log_exchange(over: &'static str, exchange: &Exchange) {
     let Exchange { device, call, status, .. } = exchange;
     tracing::info!(

@@ -1,8 +1,8 @@
-//! What a state directory keeps, file by file (`ca.json` and `ca.pem`, `policy.json`, `enrollments.json`), and the task
-//! that saves enrollments as they change, many changes in one write where they come fast.
+//! The files of a state directory (`ca.json` and `ca.pem`, `policy.json`, `enrollments.json`), and the task that saves
+//! enrollments as they change, several changes in one write if they come fast.
 //!
-//! An admin call is answered only after its change is on disk. A file that exists and cannot be understood stops the
-//! start: nothing is replaced that an owner may want back.
+//! An admin call is answered only after its change is on disk. A file that exists but is invalid stops the start:
+//! nothing is replaced that an owner may want back.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl State {
         Folder::open(path).map(Self)
     }
 
-    /// The CA that is kept, or a new one when there is none yet or its time is nearly over.
+    /// The stored CA, or a new one if there is none or it is about to expire.
     pub(super) fn authority(&self, now_s: u64, suffix: [u8; 4]) -> Result<Authority, StartError> {
         let kept: Option<Authority> = self.read(AUTHORITY)?;
         if let Some(kept) = &kept {
@@ -92,7 +92,7 @@ impl State {
         self.0.path(ENROLLMENTS)
     }
 
-    /// For an enrollment that reads as JSON and still cannot be used.
+    /// The error for an enrollment that is valid JSON but cannot be used.
     pub(super) fn bad_enrollments(&self, what: impl Into<String>) -> StateError {
         self.damaged(ENROLLMENTS, what.into())
     }
@@ -116,7 +116,7 @@ impl State {
     }
 }
 
-/// Up to which request was written, and whether that went well.
+/// The latest request that was saved, and its error if it failed.
 #[derive(Clone, Default)]
 struct Saved {
     request: u64,
@@ -130,7 +130,7 @@ pub(super) struct Saver {
 }
 
 impl Saver {
-    /// The saver, and what has to run beside it once the service is shared.
+    /// Returns the saver, and the task that has to run once the service is shared.
     pub(super) fn new(state: State) -> (Self, SaverTask) {
         let (requests, requests_here) = watch::channel(0);
         let (saved_here, saved) = watch::channel(Saved::default());
@@ -138,7 +138,7 @@ impl Saver {
         (saver, SaverTask { state: Arc::new(state), requests: requests_here, saved: saved_here })
     }
 
-    /// Asks for the service to be written as it is now or later, without waiting; gives the number of the request.
+    /// Requests a save of the service as it is now or later, without waiting; returns the number of the request.
     pub(super) fn request(&self) -> u64 {
         let mut number = 0;
         self.requests.send_modify(|requests| {
@@ -148,14 +148,14 @@ impl Saver {
         number
     }
 
-    /// The same, and waits until it is on disk.
+    /// Requests a save and waits until it is on disk.
     pub(super) async fn save(&self) -> Result<(), Arc<StateError>> {
         let request = self.request();
         let mut saved = self.saved.clone();
         match saved.wait_for(|saved| saved.request >= request).await {
             Ok(saved) => saved.error.clone().map_or(Ok(()), Err),
             Err(_) => {
-                let source = io::Error::other("nothing is kept any more: the emulator is ending");
+                let source = io::Error::other("nothing can be saved any more: the emulator is shutting down");
                 Err(Arc::new(StateError::Write { path: self.path.clone(), source }))
             }
         }
@@ -169,14 +169,14 @@ pub(super) struct SaverTask {
 }
 
 impl SaverTask {
-    /// Writes what `snapshot` returns whenever it is asked for, until that is `None`.
+    /// Saves what `snapshot` returns at each request, until it returns `None`.
     pub(super) fn spawn(self, snapshot: impl Fn() -> Option<Snapshot> + Send + Sync + 'static) -> JoinHandle<()> {
         tokio::spawn(self.run(snapshot))
     }
 
     async fn run(mut self, snapshot: impl Fn() -> Option<Snapshot>) {
         while self.requests.changed().await.is_ok() {
-            // Seen before the state is read: a later change belongs to a later request.
+            // Read before the state is: a later change belongs to a later request.
             let request = *self.requests.borrow_and_update();
             let Some(snapshot) = snapshot() else { return };
             let state = Arc::clone(&self.state);
@@ -184,7 +184,7 @@ impl SaverTask {
             let error = match written {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "enrollments were not kept");
+                    tracing::error!(%error, "enrollments could not be saved");
                     Some(Arc::new(error))
                 }
                 Err(_) => return,

@@ -1,4 +1,5 @@
-//! Clients of the fronts' tests: a device with a good token, one with a forged one, and the packets that they send.
+//! Clients for the tests of the listeners: a device with a valid token, one with a forged one, and the packets that
+//! they send.
 
 use std::sync::Arc;
 
@@ -21,12 +22,12 @@ fn key() -> SymmetricKey {
     SymmetricKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=").unwrap()
 }
 
-/// A token that the key of `dev-01` has signed.
+/// A token that is signed with the key of `dev-01`.
 pub(super) fn good_token(shared: &Shared, id: &str) -> String {
     token(shared, id, |text| encode_base64(&key().sign(text.as_bytes())))
 }
 
-/// A token of the right shape that no key has signed.
+/// A token of the right shape whose signature is invalid.
 pub(super) fn forged_token(shared: &Shared, id: &str) -> String {
     token(shared, id, |_| "Zm9yZ2Vk".to_owned())
 }

@@ -1,11 +1,11 @@
-//! TLS of every protocol: one certificate, for the emulator's own names and for those of the hubs it answers for.
+//! TLS of every listener: one certificate, for the emulator's own names and for those of its hubs.
 //!
-//! The certificate is made anew ten days before it ends, by the service's clock or the machine's, so that an emulator
-//! can run for as long as its CA is valid.
+//! The certificate is renewed ten days before it ends, by the service's clock or the machine's, so that an emulator can
+//! run for as long as its CA is valid.
 //!
-//! A hub can be linked while clients are served. Its name comes into the certificate when a client first asks for it;
-//! none is taken out again, for a device stays in its hub when that is unlinked. Names that are no hub's change
-//! nothing.
+//! A hub can be linked while clients are connected. Its name is added to the certificate when a client first asks for
+//! it, and is never removed, since a device stays in its hub when that is unlinked. Names that are not a hub's have no
+//! effect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,10 +17,10 @@ use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed, provid
 use super::options::StartError;
 use super::shared::{Shared, machine_unix_ms};
 
-/// How many names the certificate may bear; it is sent with every handshake.
+/// How many names the certificate can contain; it is sent with every handshake.
 const NAMES_MAX: usize = 200;
 
-/// The TLS of a server with these names.
+/// The TLS configuration of a server with these names.
 pub(super) fn server_config(
     authority: Authority,
     names: Vec<String>,
@@ -48,7 +48,7 @@ struct Issued {
 
 impl Names {
     fn new(authority: Authority, mut names: Vec<String>, shared: Arc<Shared>) -> Result<Self, StartError> {
-        // A hub may go by what no certificate can bear, such as a name with a port.
+        // A hub name may be one that a certificate cannot contain, such as one with a port.
         let hubs: Vec<String> =
             shared.service().linked_hubs().filter(|hub| can_be_named(hub)).map(Into::into).collect();
         for hub in hubs {
@@ -60,7 +60,7 @@ impl Names {
         Ok(Self { authority, shared, issued: Mutex::new(issued) })
     }
 
-    /// The certificate with this name in it, if the name is a hub's, and renewed where its end is near.
+    /// Returns the certificate, with this name added if it is a hub's, and renewed if it is about to end.
     fn presented(&self, name: Option<&str>) -> Arc<CertifiedKey> {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = name.filter(|name| !contains(&issued.names, name))
@@ -71,14 +71,16 @@ impl Names {
             names.push(name.to_owned());
             match issue(&self.authority, names, clocks_s(&self.shared)) {
                 Ok(renewed) => *issued = renewed,
-                Err(error) => tracing::warn!(%error, hub = name, "the certificate stays without the hub's name"),
+                Err(error) => {
+                    tracing::warn!(%error, hub = name, "the hub's name could not be added to the certificate")
+                }
             }
         }
         self.renew(&mut issued);
         Arc::clone(&issued.key)
     }
 
-    /// Makes the certificate anew when either clock is near its end, unless the CA ends as early.
+    /// Renews the certificate when either clock is close to its end, unless the CA ends as early.
     fn renew(&self, issued: &mut Issued) {
         let clocks_s = clocks_s(&self.shared);
         let near = clocks_s.iter().any(|now_s| now_s + RENEW_BEFORE_S >= issued.end_s);
@@ -87,7 +89,7 @@ impl Names {
         }
         match issue(&self.authority, issued.names.clone(), clocks_s) {
             Ok(renewed) => *issued = renewed,
-            Err(error) => tracing::warn!(%error, "the certificate is near its end and could not be renewed"),
+            Err(error) => tracing::warn!(%error, "the certificate is about to end and could not be renewed"),
         }
     }
 }
@@ -128,7 +130,7 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     #[test]
-    fn the_certificate_is_renewed_before_it_ends() {
+    fn certificate_is_renewed_before_it_ends() {
         let shared = Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None));
         let authority = Authority::generate(machine_unix_ms() / 1000, [0; 4]).unwrap();
         let names = Names::new(authority, vec!["localhost".into()], Arc::clone(&shared)).unwrap();
@@ -140,7 +142,7 @@ mod tests {
         let second = presented();
         assert_ne!(second, first, "5 days are left");
         assert_eq!(presented(), second, "and it is made once");
-        // Beyond the CA's end there is nothing to gain.
+        // Nothing can be issued beyond the end of the CA.
         shared.clock.set_offset_ms(400 * DAY_MS);
         let last = presented();
         assert_eq!(presented(), last);

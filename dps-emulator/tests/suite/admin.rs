@@ -12,7 +12,7 @@ fn keys(value: &Value) -> (&str, &str) {
 }
 
 #[test]
-fn put_shows_generated_keys_and_get_never() {
+fn put_returns_generated_keys_and_get_does_not() {
     let mut world = World::new(ServiceOptions::new());
     let reply = world.admin("PUT", "/enrollments/dev-01", MINIMAL);
     assert_eq!((reply.status, reply.header("Content-Type")), (200, Some("application/json; charset=utf-8")));
@@ -36,7 +36,7 @@ fn put_shows_generated_keys_and_get_never() {
 }
 
 #[test]
-fn groups_have_the_same_six_calls() {
+fn groups_support_the_same_calls_as_enrollments() {
     let mut world = World::new(ServiceOptions::new());
     let body = json!({
         "enrollmentGroupId": "line-1",
@@ -60,7 +60,7 @@ fn groups_have_the_same_six_calls() {
 }
 
 #[test]
-fn a_put_without_keys_keeps_those_that_are_there() {
+fn put_without_keys_keeps_existing_keys() {
     let mut world = World::with_device();
     let got = json(&world.admin("GET", "/enrollments/dev-01", ""));
     world.wait(5000);
@@ -75,7 +75,7 @@ fn a_put_without_keys_keeps_those_that_are_there() {
 }
 
 #[test]
-fn etags() {
+fn etags_are_checked_on_put_and_delete() {
     let mut world = World::with_device();
     let etag =
         |world: &mut World| json(&world.admin("GET", "/enrollments/dev-01", ""))["etag"].as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ fn etags() {
 }
 
 #[test]
-fn lists_in_pages() {
+fn enrollments_are_listed_in_pages() {
     let mut world = World::new(ServiceOptions::new());
     for n in 0..25 {
         world.enroll(IndividualEnrollment::new(format!("Dev-{n:02}")));
@@ -136,7 +136,7 @@ fn lists_in_pages() {
 }
 
 #[test]
-fn records_of_a_group_in_pages() {
+fn records_of_a_group_are_listed_in_pages() {
     let mut world = World::new(ServiceOptions::new().assign_at_once(true));
     let now = world.now();
     world.service.put_group(now, EnrollmentGroup::new("line-1").primary_key(key(GROUP_KEY))).unwrap();
@@ -160,7 +160,7 @@ fn records_of_a_group_in_pages() {
 }
 
 #[test]
-fn records_one_by_one() {
+fn records_are_read_and_deleted() {
     let mut world = World::with_device();
     assert_eq!(refused(&world.admin("GET", "/registrations/dev-01", "")), (404, 404_201));
     assert!(json(&world.admin("GET", "/enrollments/dev-01", "")).get("registrationState").is_none());
@@ -179,7 +179,7 @@ fn records_one_by_one() {
 }
 
 #[test]
-fn bulk() {
+fn bulk_applies_each_item_and_lists_errors() {
     let mut world = World::new(ServiceOptions::new());
     let item = |id: &str| json!({"registrationId": id, "attestation": {"type": "symmetricKey"}});
     let post = |world: &mut World, mode: &str, items: Vec<Value>| {
@@ -221,7 +221,7 @@ fn bulk() {
 }
 
 #[test]
-fn enrollments_that_are_refused() {
+fn invalid_enrollments_are_refused() {
     let mut world = World::new(ServiceOptions::new());
     let with = |member: &str, value: Value| {
         let mut body: Value = serde_json::from_str(MINIMAL).unwrap();
@@ -262,7 +262,7 @@ fn enrollments_that_are_refused() {
 }
 
 #[test]
-fn only_the_owner() {
+fn admin_calls_require_an_owner_token() {
     let mut world = World::with_device();
     let connection = world.service.connection_string();
     let policy_key = connection.expose().split_once("SharedAccessKey=").unwrap().1.to_owned();
@@ -303,7 +303,7 @@ fn only_the_owner() {
 }
 
 #[test]
-fn a_snapshot_brings_everything_back() {
+fn restore_brings_back_a_snapshot() {
     let mut world = World::with_device();
     let now = world.now();
     world.service.put_group(now, EnrollmentGroup::new("line-1").primary_key(key(GROUP_KEY)).iot_edge(true)).unwrap();
@@ -319,7 +319,7 @@ fn a_snapshot_brings_everything_back() {
 }
 
 #[test]
-fn the_revision_changes_with_enrollments_alone() {
+fn revision_changes_only_with_enrollments() {
     let mut world = World::with_device();
     let first = world.service.revision();
     world.provision("dev-01", KEY);
@@ -332,7 +332,7 @@ fn the_revision_changes_with_enrollments_alone() {
 }
 
 #[test]
-fn bulk_is_accepted_with_a_slash_at_the_end() {
+fn bulk_accepts_a_trailing_slash() {
     let mut world = World::new(ServiceOptions::new());
     let bulk = json!({"mode": "create", "enrollments": [serde_json::from_str::<Value>(MINIMAL).unwrap()]});
     let reply = world.admin("POST", "/enrollments/", &bulk.to_string());
@@ -345,7 +345,7 @@ fn bulk_is_accepted_with_a_slash_at_the_end() {
 }
 
 #[test]
-fn a_star_is_a_query_for_all() {
+fn query_accepts_a_star_alone() {
     let mut world = World::new(ServiceOptions::new());
     world.admin("PUT", "/enrollments/dev-01", MINIMAL);
     for list in ["enrollments", "enrollmentGroups"] {
@@ -357,7 +357,7 @@ fn a_star_is_a_query_for_all() {
 }
 
 #[test]
-fn port_443_is_left_out_of_names_and_other_ports_are_kept() {
+fn port_443_is_left_out_of_host_names() {
     for (host, shown) in [("dps.test:443", "dps.test"), ("dps.test:8443", "dps.test:8443"), ("[::1]:443", "[::1]")] {
         let mut world = World::new(ServiceOptions::new().host_name(host));
         assert!(world.service.connection_string().expose().starts_with(&format!("HostName={shown};")));

@@ -26,7 +26,7 @@ fn done(reply: &HttpReply) -> Value {
 }
 
 #[test]
-fn faults_are_planned_met_and_listed_with_what_is_left() {
+fn planned_faults_are_listed_with_the_number_left() {
     let mut world = two_devices();
     assert_eq!(done(&call(&mut world, "GET", FAULTS, &Value::Null)), json!({ "faults": [] }));
     let one = json!({ "registrationId": "Dev-01", "at": "register", "kind": "throttle", "retryAfter": 7, "times": 2 });
@@ -51,7 +51,7 @@ fn faults_are_planned_met_and_listed_with_what_is_left() {
 }
 
 #[test]
-fn faults_that_code_plans_are_listed_too() {
+fn faults_planned_by_code_are_listed() {
     let mut world = two_devices();
     world.service.inject(Scope::Registration("dev-01"), At::Any, Fault::Delay { ms: 5 }, u32::MAX);
     let listed = done(&call(&mut world, "GET", FAULTS, &Value::Null));
@@ -60,7 +60,7 @@ fn faults_that_code_plans_are_listed_too() {
 }
 
 #[test]
-fn faults_are_taken_back_all_or_one_devices() {
+fn faults_are_deleted_for_all_devices_or_one() {
     let mut world = two_devices();
     let for_both = json!([{ "kind": "garbage", "registrationId": "dev-01", "times": 5 },
         { "kind": "garbage", "registrationId": "dev-02" }, { "kind": "garbage" }]);
@@ -74,7 +74,7 @@ fn faults_are_taken_back_all_or_one_devices() {
 }
 
 #[test]
-fn a_broken_query_does_not_stand_for_every_device() {
+fn invalid_query_does_not_select_every_device() {
     let mut world = two_devices();
     done(&call(&mut world, "POST", FAULTS, &json!({ "kind": "garbage" })));
     for query in
@@ -88,16 +88,16 @@ fn a_broken_query_does_not_stand_for_every_device() {
 }
 
 #[test]
-fn what_cannot_be_planned_is_refused_whole() {
+fn invalid_fault_plans_are_refused_and_plan_nothing() {
     let mut world = two_devices();
     let good = json!({ "kind": "silent" });
     for (body, words) in [
-        (json!({ "kind": "silent", "at": "Poll" }), "The fault cannot be planned: 'at' must be one of"),
-        (json!([good, { "kind": "delay" }]), "Fault 2 cannot be planned: 'ms' is missing"),
+        (json!({ "kind": "silent", "at": "Poll" }), "The fault is invalid: 'at' must be one of"),
+        (json!([good, { "kind": "delay" }]), "Fault 2 is invalid: 'ms' is missing"),
         (json!([good, 7]), "Fault 2 must be a JSON object"),
-        (json!("silent"), "The body must be one fault"),
+        (json!("silent"), "The body must be a fault plan"),
         (Value::from(vec![good.clone(); 1001]), "at most 1000 can be"),
-        (Value::Null, "The body is not JSON"),
+        (Value::Null, "The body is not valid JSON"),
     ] {
         let reply = call(&mut world, "POST", FAULTS, &body);
         assert_eq!(refused(&reply).0, 400);
@@ -109,7 +109,7 @@ fn what_cannot_be_planned_is_refused_whole() {
 }
 
 #[test]
-fn only_the_policy_key_opens_it() {
+fn control_calls_require_the_policy_key() {
     let mut world = two_devices();
     done(&call(&mut world, "POST", FAULTS, &json!({ "kind": "silent" })));
     let device = common::device_token(KEY, "dev-01", world.device_s() + 3600);
@@ -132,7 +132,7 @@ fn only_the_policy_key_opens_it() {
 }
 
 #[test]
-fn other_methods_and_paths_are_not_there() {
+fn control_rejects_other_methods_and_paths() {
     let mut world = two_devices();
     let reply = call(&mut world, "PUT", FAULTS, &json!({}));
     assert_eq!((reply.status, reply.header("Allow")), (405, Some("POST, GET, DELETE")));
@@ -142,7 +142,7 @@ fn other_methods_and_paths_are_not_there() {
 }
 
 #[test]
-fn counters_overall_and_of_one_device() {
+fn counters_overall_and_per_device() {
     let mut world = two_devices();
     done(&call(&mut world, "POST", FAULTS, &json!({ "kind": "throttle", "registrationId": "dev-02" })));
     assert_eq!(world.register("dev-02", OTHER_KEY).status, 429);
@@ -170,7 +170,7 @@ fn counters_overall_and_of_one_device() {
 }
 
 #[test]
-fn it_is_not_the_services_and_has_no_rate() {
+fn control_calls_are_not_counted_or_throttled() {
     let limits = Limits { admin_per_minute: Some(1), ..Limits::default() };
     let mut world = World::new(ServiceOptions::new().limits(limits));
     for _ in 0..5 {
@@ -182,7 +182,7 @@ fn it_is_not_the_services_and_has_no_rate() {
 }
 
 #[test]
-fn a_device_in_a_hub_is_disabled_moved_and_deleted() {
+fn hub_device_is_disabled_moved_and_deleted() {
     let mut world = two_devices();
     world.provision("dev-01", KEY);
     world.service.link_hub("hub-b.test", 1).unwrap();
@@ -216,7 +216,7 @@ fn a_device_in_a_hub_is_disabled_moved_and_deleted() {
 }
 
 #[test]
-fn a_change_of_a_device_that_makes_no_sense_changes_nothing() {
+fn invalid_change_of_a_hub_device_changes_nothing() {
     let mut world = two_devices();
     world.provision("dev-01", KEY);
     let path = "/emulator/hubs/hub-a.test/devices/dev-01";

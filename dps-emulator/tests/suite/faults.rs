@@ -14,7 +14,7 @@ fn inject(world: &mut World, at: At, fault: Fault) {
 }
 
 #[test]
-fn scope_place_and_number() {
+fn faults_match_scope_request_and_number() {
     let mut world = two_devices();
     let busy = || Fault::Throttle { retry_after: None };
     world.service.inject(Scope::Registration("Dev-01"), At::Register, busy(), 2);
@@ -41,7 +41,7 @@ fn scope_place_and_number() {
 }
 
 #[test]
-fn planned_first_is_met_first() {
+fn faults_are_met_in_the_order_of_their_planning() {
     let mut world = two_devices();
     inject(&mut world, At::Register, Fault::ServerError { status: 503, retry_after: None });
     inject(&mut world, At::Any, Fault::Throttle { retry_after: None });
@@ -51,7 +51,7 @@ fn planned_first_is_met_first() {
 }
 
 #[test]
-fn throttled_and_failing_with_hints_of_every_form() {
+fn throttle_and_server_error_send_every_form_of_hint() {
     let mut world = two_devices();
     for (hint, header) in [
         (None, None),
@@ -72,7 +72,7 @@ fn throttled_and_failing_with_hints_of_every_form() {
 }
 
 #[test]
-fn dropped_before_and_after() {
+fn drop_before_does_not_process_and_drop_after_does() {
     let mut world = two_devices();
     inject(&mut world, At::Register, Fault::DropBefore);
     let reply = world.register("dev-01", KEY);
@@ -86,7 +86,7 @@ fn dropped_before_and_after() {
 }
 
 #[test]
-fn what_happens_to_a_connection_is_handed_to_the_front() {
+fn connection_faults_are_returned_as_transport_faults() {
     const FLOOD: Fault = Fault::Flood { of: Flood::Puback, answered: false };
     let mut world = two_devices();
     for (fault, wanted) in [
@@ -105,7 +105,7 @@ fn what_happens_to_a_connection_is_handed_to_the_front() {
 }
 
 #[test]
-fn garbage_is_no_json() {
+fn garbage_is_not_json() {
     let mut world = two_devices();
     inject(&mut world, At::Register, Fault::Garbage);
     let reply = world.register("dev-01", KEY);
@@ -114,7 +114,7 @@ fn garbage_is_no_json() {
 }
 
 #[test]
-fn an_oversize_reply_is_right_and_too_long() {
+fn oversize_reply_is_valid_and_padded() {
     let mut world = two_devices();
     let operation = operation_id(&world.register("dev-01", KEY));
     world.wait(1000);
@@ -125,7 +125,7 @@ fn an_oversize_reply_is_right_and_too_long() {
 }
 
 #[test]
-fn a_patched_reply_is_right_but_for_what_the_patch_changes() {
+fn patch_reply_changes_only_what_the_patch_names() {
     let mut world = two_devices();
     let operation = operation_id(&world.register("dev-01", KEY));
     world.wait(1000);
@@ -145,7 +145,7 @@ fn a_patched_reply_is_right_but_for_what_the_patch_changes() {
 }
 
 #[test]
-fn a_forgotten_operation() {
+fn forgotten_operation_is_not_found_by_polls() {
     let mut world = two_devices();
     let first = operation_id(&world.register("dev-01", KEY));
     inject(&mut world, At::Poll, Fault::ForgetOperation);
@@ -164,7 +164,7 @@ fn a_forgotten_operation() {
 }
 
 #[test]
-fn a_fault_meets_strangers_too() {
+fn faults_meet_unauthenticated_requests() {
     let mut world = two_devices();
     inject(&mut world, At::Register, Fault::Throttle { retry_after: None });
     assert_eq!(world.register("dev-01", OTHER_KEY).status, 429);

@@ -28,7 +28,7 @@ fn map(text: &str) -> Map<String, Value> {
 }
 
 #[test]
-fn a_device_of_a_group_is_assigned_under_its_own_id() {
+fn group_device_is_assigned_with_its_own_id() {
     let mut world = world_with([line()]);
     assert_eq!(derived(GROUP_KEY, ID), KEY);
     let state = json(&world.provision(ID, KEY))["registrationState"].take();
@@ -39,7 +39,7 @@ fn a_device_of_a_group_is_assigned_under_its_own_id() {
 }
 
 #[test]
-fn either_group_key_and_every_group() {
+fn either_key_of_every_group_is_accepted() {
     let other = EnrollmentGroup::new("line-2");
     let mut world = world_with([line(), other]);
     let second = world.service.group("LINE-2").unwrap().settings.attestation.clone();
@@ -57,7 +57,7 @@ fn either_group_key_and_every_group() {
 }
 
 #[test]
-fn letter_case_of_ids_and_of_derivation() {
+fn group_key_derivation_ignores_letter_case() {
     let mut world = world_with([line()]);
     let upper = "DEV-Aa-1";
     // As sent, and in lower case.
@@ -77,7 +77,7 @@ fn letter_case_of_ids_and_of_derivation() {
 }
 
 #[test]
-fn letter_case_of_a_service_that_derives_from_the_id_as_sent() {
+fn derive_as_sent_keeps_letter_case() {
     let mut world = World::new(ServiceOptions::new().derive_as_sent(true));
     let now = world.now();
     world.service.put_group(now, line()).unwrap();
@@ -89,7 +89,7 @@ fn letter_case_of_a_service_that_derives_from_the_id_as_sent() {
 }
 
 #[test]
-fn an_individual_enrollment_rules_the_group_out() {
+fn individual_enrollment_takes_precedence_over_groups() {
     let mut world = world_with([line()]);
     world.enroll(IndividualEnrollment::new(ID).primary_key(key(OTHER_KEY)));
     assert_eq!(refused(&world.register(ID, KEY)), (401, 401_002));
@@ -97,7 +97,7 @@ fn an_individual_enrollment_rules_the_group_out() {
 }
 
 #[test]
-fn a_disabled_group_disables_its_devices() {
+fn disabled_group_disables_its_devices() {
     let mut world = world_with([line().enabled(false)]);
     let reply = world.provision(ID, KEY);
     assert_eq!((reply.status, &json(&reply)["status"]), (200, &"disabled".into()));
@@ -105,7 +105,7 @@ fn a_disabled_group_disables_its_devices() {
 }
 
 #[test]
-fn a_disabled_group_hides_no_enabled_one_with_the_same_key() {
+fn enabled_group_is_found_before_a_disabled_one_with_the_same_key() {
     let twin = EnrollmentGroup::new("zz-enabled").primary_key(key(GROUP_KEY));
     let mut world = world_with([line().enabled(false), twin]);
     let state = json(&world.provision(ID, KEY))["registrationState"].take();
@@ -113,7 +113,7 @@ fn a_disabled_group_hides_no_enabled_one_with_the_same_key() {
 }
 
 #[test]
-fn edge_and_twin_go_to_every_device() {
+fn group_devices_get_edge_capability_and_twin() {
     let group = line().iot_edge(true).initial_twin(map(r#"{"site":"a"}"#), map(r#"{"rate":5}"#));
     let mut world = world_with([group]);
     for id in ["dev-1", "dev-2"] {
@@ -127,7 +127,7 @@ fn edge_and_twin_go_to_every_device() {
 }
 
 #[test]
-fn the_hub_takes_tokens_of_the_derived_keys() {
+fn hub_accepts_tokens_signed_with_derived_keys() {
     let mut world = world_with([line()]);
     world.provision(ID, KEY);
     let now = world.now();
@@ -148,7 +148,7 @@ fn the_hub_takes_tokens_of_the_derived_keys() {
 }
 
 #[test]
-fn deleting_a_group_forgets_its_devices_and_leaves_the_hub_alone() {
+fn deleting_a_group_deletes_its_records_and_keeps_hub_devices() {
     let mut world = world_with([line()]);
     world.provision(ID, KEY);
     assert!(world.service.delete_group("line-1"));
@@ -158,7 +158,7 @@ fn deleting_a_group_forgets_its_devices_and_leaves_the_hub_alone() {
 }
 
 #[test]
-fn a_hundred_groups_and_no_more() {
+fn hundred_groups_are_accepted_and_no_more() {
     let mut world = world_with((0..100).map(|n| EnrollmentGroup::new(format!("group-{n}"))));
     let now = world.now();
     assert_eq!(world.service.put_group(now, EnrollmentGroup::new("one-more")).unwrap_err().status, 400);
@@ -167,7 +167,7 @@ fn a_hundred_groups_and_no_more() {
 }
 
 #[test]
-fn generated_keys_have_64_bytes_and_show_only_when_asked() {
+fn generated_group_keys_have_64_bytes_and_are_hidden_by_get() {
     let mut world = world_with([EnrollmentGroup::new("line-1")]);
     let attestation = world.service.group("line-1").unwrap().settings.attestation.clone();
     let (primary, secondary) = (attestation.primary.clone().unwrap(), attestation.secondary.clone().unwrap());

@@ -25,7 +25,7 @@ fn inject(site: &Site, fault: Fault) {
 }
 
 #[tokio::test]
-async fn create_register_poll() {
+async fn device_registers_and_polls_over_https() {
     let site = Site::start(EmulatorOptions::new().service(|service| service.assigning_ms(0))).await;
     let key = site.enroll("dev-01").await;
     let first = site.register("dev-01", &key).await.unwrap();
@@ -43,7 +43,7 @@ async fn create_register_poll() {
 }
 
 #[tokio::test]
-async fn one_connection_carries_many_requests() {
+async fn one_https_connection_carries_many_requests() {
     let (site, key) = at_once().await;
     let token = device_token(&key, "dev-01", site.emulator.now().unix_s() + 60);
     let mut sender = site.client.connect().await.unwrap();
@@ -54,7 +54,7 @@ async fn one_connection_carries_many_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_devices_at_the_same_time() {
+async fn many_devices_register_at_the_same_time() {
     let site =
         std::sync::Arc::new(Site::start(EmulatorOptions::new().service(|service| service.assigning_ms(0))).await);
     let now = site.emulator.now();
@@ -104,7 +104,7 @@ async fn refusals_after_waits_for_a_refusal_and_returns_the_later_ones() {
 }
 
 #[tokio::test]
-async fn names_in_the_certificate() {
+async fn certificate_contains_the_host_names() {
     let options = EmulatorOptions::new().host_name("dps-on-my-desk.test").host_name("192.0.2.7");
     let emulator = Emulator::start(options).await.unwrap();
     let client = Client::of(&emulator);
@@ -117,7 +117,7 @@ async fn names_in_the_certificate() {
 }
 
 #[tokio::test]
-async fn the_certificate_names_the_hubs_also_those_linked_meanwhile() {
+async fn certificate_contains_hubs_linked_later() {
     let site = Site::start(EmulatorOptions::new().hub("hub-a.test", 1).hub("no_name.test:8883", 1)).await;
     let client = &site.client;
     let named = |stream: &TlsStream<TcpStream>, name: &str| {
@@ -139,7 +139,7 @@ async fn the_certificate_names_the_hubs_also_those_linked_meanwhile() {
 }
 
 #[tokio::test]
-async fn another_ca_is_not_trusted() {
+async fn certificate_of_another_ca_is_rejected() {
     let one = Emulator::start(EmulatorOptions::new()).await.unwrap();
     let other = Emulator::start(EmulatorOptions::new()).await.unwrap();
     let confused = Client::new(one.https_addr(), other.ca_pem());
@@ -149,7 +149,7 @@ async fn another_ca_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn dropped_connections() {
+async fn drop_faults_close_the_connection() {
     let (site, key) = at_once().await;
     inject(&site, Fault::DropBefore);
     assert!(site.register("dev-01", &key).await.is_err());
@@ -161,7 +161,7 @@ async fn dropped_connections() {
 }
 
 #[tokio::test]
-async fn faults_planned_over_the_wire() {
+async fn faults_are_planned_over_https() {
     let (site, key) = at_once().await;
     let plan = r#"{"registrationId":"dev-01","kind":"throttle","at":"register","retryAfter":7}"#;
     let refused = site.client.send("POST", "/emulator/faults", "", plan).await.unwrap();
@@ -184,7 +184,7 @@ async fn faults_planned_over_the_wire() {
 }
 
 #[tokio::test]
-async fn garbage_noise_and_too_much() {
+async fn garbage_noise_and_oversize_faults_over_https() {
     let (site, key) = at_once().await;
     inject(&site, Fault::Garbage);
     let garbage = site.register("dev-01", &key).await.unwrap();
@@ -209,7 +209,7 @@ async fn raw_register(site: &Site, key: &str) -> TlsStream<TcpStream> {
 }
 
 #[tokio::test]
-async fn slow_bytes_come_one_by_one() {
+async fn slow_bytes_fault_sends_single_bytes() {
     let (site, key) = at_once().await;
     inject(&site, Fault::SlowBytes);
     let mut stream = raw_register(&site, &key).await;
@@ -225,7 +225,7 @@ async fn slow_bytes_come_one_by_one() {
 }
 
 #[tokio::test]
-async fn delayed_and_silent() {
+async fn delay_and_silent_faults_over_https() {
     let (site, key) = at_once().await;
     inject(&site, Fault::Delay { ms: 300 });
     let began = Instant::now();
@@ -240,7 +240,7 @@ async fn delayed_and_silent() {
 }
 
 #[tokio::test]
-async fn too_large_a_body_is_answered() {
+async fn oversized_body_is_refused_with_a_reply() {
     let (site, key) = at_once().await;
     let token = device_token(&key, "dev-01", site.emulator.now().unix_s() + 60);
     let path = format!("/{SCOPE}/registrations/dev-01/register?api-version=2021-06-01");
@@ -251,7 +251,7 @@ async fn too_large_a_body_is_answered() {
 }
 
 #[tokio::test]
-async fn a_skewed_clock_shows_in_the_date() {
+async fn date_header_shows_the_skewed_clock() {
     let site = Site::start(EmulatorOptions::new().assign_at_once(true).clock_offset_ms(2 * 3600 * 1000)).await;
     let now = site.emulator.now();
     site.emulator.with_service(|service| {
@@ -266,7 +266,7 @@ async fn a_skewed_clock_shows_in_the_date() {
 }
 
 #[tokio::test]
-async fn plain_text_gets_nothing() {
+async fn connection_without_tls_gets_no_reply() {
     let (site, _) = at_once().await;
     let mut tcp = TcpStream::connect(site.emulator.https_addr()).await.unwrap();
     tcp.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -297,7 +297,7 @@ async fn shutdown_ends_idle_and_hanging_connections() {
 }
 
 #[tokio::test]
-async fn dropping_it_frees_the_port() {
+async fn dropping_the_emulator_frees_the_port() {
     let emulator = Emulator::start(EmulatorOptions::new()).await.unwrap();
     let port = emulator.https_addr().port();
     let taken = Emulator::start(EmulatorOptions::new().https_port(port)).await.unwrap_err();
@@ -316,7 +316,7 @@ async fn dropping_it_frees_the_port() {
 }
 
 #[tokio::test]
-async fn options_that_cannot_work() {
+async fn invalid_options_are_rejected() {
     for (options, part) in [
         (EmulatorOptions::new().host_name("two words"), "two words"),
         (EmulatorOptions::new().host_name("host:443"), "host:443"),

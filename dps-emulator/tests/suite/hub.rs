@@ -82,7 +82,7 @@ fn counters(world: &World, hub: &str) -> HubCounters {
 }
 
 #[test]
-fn a_provisioned_device_signs_in_reads_its_twin_and_sends() {
+fn provisioned_device_signs_in_reads_its_twin_and_sends_telemetry() {
     let mut world = provisioned();
     let (mut session, answer) = connect(&mut world, "hub-a.test", KEY);
     assert!(session.is_connected() && answer == ACCEPTED);
@@ -116,7 +116,7 @@ fn a_provisioned_device_signs_in_reads_its_twin_and_sends() {
 }
 
 #[test]
-fn topics_have_the_device_id_percent_encoded() {
+fn hub_topics_accept_the_percent_encoded_device_id() {
     let device_id = "aZ9-:.+%_#*?!(),=@;$'";
     let mut world = provisioned_as(device_id);
     let (mut session, answer) = connect_as(&mut world, "hub-a.test", device_id, KEY);
@@ -130,7 +130,7 @@ fn topics_have_the_device_id_percent_encoded() {
 }
 
 #[test]
-fn filter_with_a_wildcard_in_place_of_the_device_id_is_refused() {
+fn hub_refuses_a_wildcard_as_device_id() {
     let mut world = provisioned_as("+");
     let (mut session, answer) = connect_as(&mut world, "hub-a.test", "+", KEY);
     assert_eq!(answer, ACCEPTED);
@@ -139,7 +139,7 @@ fn filter_with_a_wildcard_in_place_of_the_device_id_is_refused() {
 }
 
 #[test]
-fn a_wrong_key_another_hub_and_an_expired_token_are_refused() {
+fn hub_refuses_wrong_key_other_hub_and_expired_token() {
     let mut world = provisioned();
     for (hub, signed_with) in [("hub-a.test", OTHER_KEY), ("hub-b.test", KEY), ("nowhere.test", KEY)] {
         let (session, answer) = connect(&mut world, hub, signed_with);
@@ -152,7 +152,7 @@ fn a_wrong_key_another_hub_and_an_expired_token_are_refused() {
 }
 
 #[test]
-fn a_device_that_was_disabled_deleted_or_moved_is_turned_away() {
+fn hub_disconnects_disabled_deleted_and_moved_devices() {
     let disable: fn(&mut World) = |world| {
         world.service.hub_device_mut("hub-a.test", "gateway-7").unwrap().enabled = false;
     };
@@ -180,7 +180,7 @@ fn a_device_that_was_disabled_deleted_or_moved_is_turned_away() {
 }
 
 #[test]
-fn reported_properties_are_acknowledged() {
+fn hub_acknowledges_reported_properties() {
     let mut world = provisioned();
     let (mut session, answer) = connect(&mut world, "hub-a.test", KEY);
     assert_eq!(answer, ACCEPTED);

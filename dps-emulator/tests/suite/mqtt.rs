@@ -131,7 +131,7 @@ fn refused(code: u8) -> Vec<Effect> {
 }
 
 #[test]
-fn a_whole_registration() {
+fn device_registers_over_mqtt() {
     let mut device = Device::ready(ServiceOptions::new().hint(Some(RetryAfter::Seconds(3))), 1);
     let body = br#"{"registrationId":"dev-01"}"#;
     let effects = device.says(&publish(0x32, &format!("{REGISTER}a-b"), body));
@@ -151,7 +151,7 @@ fn a_whole_registration() {
 }
 
 #[test]
-fn bytes_in_any_portions() {
+fn session_accepts_bytes_in_any_portions() {
     let mut device = Device::new(ServiceOptions::new());
     let hello = Hello::of(&device.world, "dev-01", KEY).bytes();
     let all = [hello, subscribe(FILTER, 0), publish(0x30, &format!("{REGISTER}1"), b"")].concat();
@@ -165,7 +165,7 @@ fn bytes_in_any_portions() {
 }
 
 #[test]
-fn another_version_is_refused_in_any_portions() {
+fn other_mqtt_versions_are_refused_in_any_portions() {
     let mut device = Device::new(ServiceOptions::new());
     let mut hello = Hello::of(&device.world, "dev-01", KEY);
     hello.level = 5;
@@ -178,7 +178,7 @@ fn another_version_is_refused_in_any_portions() {
 }
 
 #[test]
-fn what_no_client_may_publish_ends_the_connection_once() {
+fn invalid_publish_closes_the_connection_once() {
     let mut device = Device::ready(ServiceOptions::new(), 1);
     let mut register = publish(0x32, &format!("{REGISTER}1"), b"");
     let id = register.len() - 1;
@@ -195,7 +195,7 @@ fn what_no_client_may_publish_ends_the_connection_once() {
 }
 
 #[test]
-fn every_clients_payload_is_taken() {
+fn register_payload_of_every_client_is_accepted() {
     for payload in ["", " ", "{}", r#"{"payload":null,"registrationId":"dev-01"}"#, r#"{"registrationId" : "dev-01"}"#]
     {
         let mut device = Device::ready(ServiceOptions::new(), 1);
@@ -209,7 +209,7 @@ fn every_clients_payload_is_taken() {
 }
 
 #[test]
-fn a_bad_signature_is_told_by_topic_or_by_connack() {
+fn bad_signature_is_refused_by_topic_or_connack() {
     let wrong = |device: &Device| Hello::of(&device.world, "dev-01", OTHER_KEY).bytes();
     let mut device = Device::new(ServiceOptions::new());
     let hello = wrong(&device);
@@ -225,7 +225,7 @@ fn a_bad_signature_is_told_by_topic_or_by_connack() {
 }
 
 #[test]
-fn what_connect_gets_wrong_has_its_code() {
+fn invalid_connect_gets_its_connack_code() {
     let connects = |change: fn(&mut Hello)| Device::new(ServiceOptions::new()).connects(change);
     assert_eq!(connects(|hello| hello.level = 3), refused(1));
     assert_eq!(connects(|hello| hello.level = 5), refused(1));
@@ -243,7 +243,7 @@ fn what_connect_gets_wrong_has_its_code() {
 }
 
 #[test]
-fn it_is_no_broker() {
+fn other_topics_are_not_brokered() {
     let ready = || Device::ready(ServiceOptions::new(), 1);
     assert_eq!(ready().says(&subscribe("#", 1)), [Effect::Send(vec![0x90, 3, 0, 1, 0x80])]);
     assert_eq!(ready().says(&publish(0x30, "devices/dev-01/messages/events/", b"x")), [Effect::Close]);
@@ -258,7 +258,7 @@ fn it_is_no_broker() {
 }
 
 #[test]
-fn a_client_may_unsubscribe_before_it_goes() {
+fn client_can_unsubscribe_before_disconnect() {
     let mut device = Device::ready(ServiceOptions::new(), 1);
     let mut body = vec![0, 9];
     text(&mut body, FILTER);
@@ -268,7 +268,7 @@ fn a_client_may_unsubscribe_before_it_goes() {
 }
 
 #[test]
-fn faults_on_command() {
+fn planned_faults_over_mqtt() {
     let with = |at, fault| {
         let mut device = Device::new(ServiceOptions::new());
         device.world.service.inject(Scope::Registration("DEV-01"), at, fault, 1);
@@ -310,7 +310,7 @@ fn faults_on_command() {
 }
 
 #[test]
-fn what_arrives_is_counted_for_the_device_too() {
+fn mqtt_requests_are_counted_per_device() {
     let mut device = Device::ready(ServiceOptions::new(), 1);
     device.says(&publish(0x30, &format!("{REGISTER}1"), b""));
     let counted = |counters: dps_emulator::Counters| (counters.connects, counters.subscribes, counters.registers);
@@ -344,7 +344,7 @@ fn connect_refusals_have_a_reason() {
         device.world.service.refusals().last().unwrap().reason
     };
     assert_eq!(reason(|hello| hello.password = None), RefusalReason::NoToken);
-    assert!(RefusalReason::NoToken.to_string().contains("no token: not modelled"));
+    assert!(RefusalReason::NoToken.to_string().contains("no token: only SAS tokens are modelled"));
     assert_eq!(reason(|hello| hello.client_id = "dev-02".into()), RefusalReason::ClientId);
     assert_eq!(reason(|hello| hello.user = "dev-01".into()), RefusalReason::UserName);
 }

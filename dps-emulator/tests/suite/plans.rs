@@ -64,7 +64,7 @@ fn every_kind() -> Vec<(Value, Fault)> {
 }
 
 #[test]
-fn every_kind_goes_both_ways() {
+fn plan_of_every_kind_round_trips_as_json() {
     let mut seen = BTreeSet::new();
     for (mut value, fault) in every_kind() {
         let short = plan(value.clone());
@@ -82,7 +82,7 @@ fn every_kind_goes_both_ways() {
 }
 
 #[test]
-fn a_kind_is_met_only_where_it_can_be() {
+fn plan_rejects_requests_that_its_kind_cannot_meet() {
     let taken = |kind: &Value| -> Vec<&'static str> {
         let at = |at: &&str| {
             let mut value = kind.clone();
@@ -107,14 +107,17 @@ fn a_kind_is_met_only_where_it_can_be() {
 }
 
 #[test]
-fn a_refusal_names_the_member_and_what_it_takes() {
+fn plan_error_names_the_member_and_its_valid_values() {
     for (value, words) in [
         (json!({}), "'kind' is missing; it must be one of throttle, server-error, "),
         (json!({ "kind": "throtle" }), "'kind' must be one of throttle, "),
         (json!({ "kind": 7 }), "'kind' must be one of throttle, "),
-        (json!({ "kind": "silent", "Times": 2 }), "'Times' is no member of a fault; there are registrationId, at, "),
-        (json!({ "kind": "silent", "ms": 2 }), "'ms' does not go with kind 'silent'; it is for delay"),
-        (json!({ "kind": "delay", "ms": 2, "retryAfter": 1 }), "it is for throttle, server-error"),
+        (
+            json!({ "kind": "silent", "Times": 2 }),
+            "'Times' is not a member of a fault plan; known members: registrationId, at, ",
+        ),
+        (json!({ "kind": "silent", "ms": 2 }), "'ms' is not allowed for kind 'silent', only for delay"),
+        (json!({ "kind": "delay", "ms": 2, "retryAfter": 1 }), "only for throttle, server-error"),
         (json!({ "kind": "delay" }), "'ms' is missing; it must be a whole number from 1 to 86400000"),
         (json!({ "kind": "server-error" }), "'status' is missing; it must be a whole number from 400 to 599"),
         (json!({ "kind": "patch-reply" }), "'patch' is missing; it must be a JSON object"),
@@ -123,7 +126,10 @@ fn a_refusal_names_the_member_and_what_it_takes() {
         (json!({ "kind": "flood" }), "'of' is missing; it must be one of pingresp, puback, publish, "),
         (json!({ "kind": "flood", "of": "frames" }), "'of' must be one of pingresp, puback, publish, "),
         (json!({ "kind": "flood", "of": "puback", "answered": 1 }), "'answered' must be true or false"),
-        (json!({ "kind": "flood", "of": "chunks", "answered": true }), "'answered' must be false for what HTTPS"),
+        (
+            json!({ "kind": "flood", "of": "chunks", "answered": true }),
+            "'answered' must be false for a flood over HTTPS",
+        ),
         (json!({ "kind": "no-ping" }), "'at' must be connect for kind 'no-ping'"),
         (json!({ "kind": "delay", "ms": 9, "at": "connect" }), "'at' must be one of register, poll, lookup, any for"),
         (json!({ "kind": "silent", "at": "Poll" }), "'at' must be one of register, "),
@@ -138,7 +144,7 @@ fn a_refusal_names_the_member_and_what_it_takes() {
 }
 
 #[test]
-fn numbers_keep_to_their_ranges() {
+fn plan_rejects_numbers_out_of_range() {
     for (kind, member, good, bad) in [
         ("silent", "times", vec![1_i64, 4_294_967_295], vec![0, -1, 4_294_967_296_i64]),
         ("throttle", "retryAfter", vec![0_i64, 4_294_967_295], vec![-1, 4_294_967_296_i64]),
@@ -167,7 +173,7 @@ fn numbers_keep_to_their_ranges() {
 }
 
 #[test]
-fn an_error_repeats_no_value_and_no_endless_name() {
+fn plan_error_repeats_no_value_and_shortens_names() {
     let long = "x".repeat(10_000);
     for value in
         [json!({ "kind": long }), json!({ "kind": "silent", &long: 1 }), json!({ "kind": "silent", "at": long })]
@@ -177,7 +183,7 @@ fn an_error_repeats_no_value_and_no_endless_name() {
 }
 
 #[test]
-fn a_plan_is_met_as_it_says() {
+fn plan_from_json_takes_effect() {
     let mut world = World::with_device();
     let text = r#"{ "registrationId": "DEV-01", "at": "register", "kind": "throttle", "retryAfter": 7, "times": 2 }"#;
     world.service.inject_plan(&serde_json::from_str(text).unwrap());

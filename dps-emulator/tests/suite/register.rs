@@ -4,7 +4,7 @@ use crate::common::{KEY, OTHER_KEY, SCOPE, World, device_token, json, key, opera
 use dps_emulator::{BODY_MAX, IndividualEnrollment, RetryAfter, ServiceOptions, Status};
 
 #[test]
-fn assigned_after_one_poll() {
+fn register_is_assigned_after_one_poll() {
     let mut world = World::with_device();
     let first = world.register("dev-01", KEY);
     assert_eq!(first.status, 202);
@@ -45,7 +45,7 @@ fn assigned_after_one_poll() {
 }
 
 #[test]
-fn a_lookup_gives_the_bare_record() {
+fn lookup_returns_the_record_without_operation() {
     let mut world = World::with_device();
     assert_eq!(refused(&world.lookup("dev-01", KEY)), (404, 404_201));
     world.provision("dev-01", KEY);
@@ -60,7 +60,7 @@ fn a_lookup_gives_the_bare_record() {
 }
 
 #[test]
-fn assigned_at_once() {
+fn assign_at_once_needs_no_poll() {
     let mut world = World::new(ServiceOptions::new().assign_at_once(true));
     world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)).device_id("Device#1"));
     let reply = world.register("dev-01", KEY);
@@ -71,7 +71,7 @@ fn assigned_at_once() {
 }
 
 #[test]
-fn hints_as_number_date_or_none() {
+fn hint_is_sent_as_number_date_or_not_at_all() {
     for (hint, wanted) in [
         (Some(RetryAfter::Seconds(7)), Some("7")),
         (Some(RetryAfter::Date(90)), Some("Thu, 01 Jan 2026 00:01:30 GMT")),
@@ -88,7 +88,7 @@ fn hints_as_number_date_or_none() {
 }
 
 #[test]
-fn the_date_is_the_services_own() {
+fn date_header_shows_the_services_clock() {
     let mut world = World::with_device();
     world.wall_offset_ms = 2 * 3600 * 1000;
     assert_eq!(world.register("dev-01", KEY).header("Date"), Some("Thu, 01 Jan 2026 02:00:00 GMT"));
@@ -96,7 +96,7 @@ fn the_date_is_the_services_own() {
 }
 
 #[test]
-fn a_disabled_enrollment_shows_on_the_poll() {
+fn disabled_enrollment_is_reported_by_poll() {
     let mut world = World::new(ServiceOptions::new());
     world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)).enabled(false));
     assert_eq!(world.register("dev-01", KEY).status, 202);
@@ -114,7 +114,7 @@ fn a_disabled_enrollment_shows_on_the_poll() {
 }
 
 #[test]
-fn an_unlinked_hub_fails_with_a_code() {
+fn unlinked_hub_fails_the_registration_with_a_code() {
     let mut world = World::with_device();
     assert!(world.service.unlink_hub("hub-a.test"));
     let reply = world.provision("dev-01", KEY);
@@ -133,7 +133,7 @@ fn an_unlinked_hub_fails_with_a_code() {
 }
 
 #[test]
-fn an_operation_stays_for_minutes_and_then_goes() {
+fn operation_expires_after_its_life() {
     let mut world = World::with_device();
     let operation = operation_id(&world.register("dev-01", KEY));
     for _ in 0..9 {
@@ -146,7 +146,7 @@ fn an_operation_stays_for_minutes_and_then_goes() {
 }
 
 #[test]
-fn an_operation_is_its_devices_alone() {
+fn operation_of_another_device_is_not_found() {
     let mut world = World::with_device();
     world.enroll(IndividualEnrollment::new("dev-02").primary_key(key(OTHER_KEY)));
     let operation = operation_id(&world.register("dev-01", KEY));
@@ -154,7 +154,7 @@ fn an_operation_is_its_devices_alone() {
 }
 
 #[test]
-fn only_registers_of_the_same_moment_collide() {
+fn concurrent_registers_of_one_id_collide() {
     let mut world = World::with_device();
     world.enroll(IndividualEnrollment::new("dev-02").primary_key(key(OTHER_KEY)));
     let first = operation_id(&world.register("dev-01", KEY));
@@ -171,7 +171,7 @@ fn only_registers_of_the_same_moment_collide() {
 }
 
 #[test]
-fn a_later_operation_does_not_end_an_earlier_ones_wait() {
+fn later_operation_does_not_finish_an_earlier_one() {
     let mut world = World::with_device();
     world.provision("dev-01", KEY);
     let second = operation_id(&world.register("dev-01", KEY));
@@ -184,7 +184,7 @@ fn a_later_operation_does_not_end_an_earlier_ones_wait() {
 }
 
 #[test]
-fn a_payload_comes_back_only_when_asked_for() {
+fn payload_is_echoed_only_with_the_option() {
     let body = r#"{"registrationId":"dev-01","payload":{"model":"x","n":[1,2]}}"#;
     for echo in [false, true] {
         let mut world = World::new(ServiceOptions::new().echo_payload(echo).assign_at_once(true));
@@ -197,7 +197,7 @@ fn a_payload_comes_back_only_when_asked_for() {
 }
 
 #[test]
-fn bodies_that_are_taken_and_that_are_not() {
+fn register_accepts_valid_bodies_and_refuses_others() {
     let mut world = World::with_device();
     let token = device_token(KEY, "dev-01", world.device_s() + 3600);
     let taken = [
@@ -233,7 +233,7 @@ fn bodies_that_are_taken_and_that_are_not() {
 }
 
 #[test]
-fn bodies_up_to_96_kb() {
+fn bodies_up_to_96_kb_are_accepted() {
     let mut world = World::with_device();
     let token = device_token(KEY, "dev-01", world.device_s() + 3600);
     let body = |size: usize| format!("{{{}}}", " ".repeat(size - 2));
@@ -243,7 +243,7 @@ fn bodies_up_to_96_kb() {
 }
 
 #[test]
-fn api_versions() {
+fn api_version_is_required_and_checked() {
     let mut world = World::with_device();
     let token = device_token(KEY, "dev-01", world.device_s() + 3600);
     let mut with = |query: &str| {
@@ -276,7 +276,7 @@ fn api_versions() {
 }
 
 #[test]
-fn routes_and_methods() {
+fn unknown_routes_and_methods_are_refused() {
     let mut world = World::with_device();
     let token = device_token(KEY, "dev-01", world.device_s() + 3600);
     let mut status = |method: &str, path: &str| {
@@ -315,7 +315,7 @@ fn routes_and_methods() {
 }
 
 #[test]
-fn content_types() {
+fn content_type_must_be_json() {
     let mut world = World::with_device();
     let token = device_token(KEY, "dev-01", world.device_s() + 3600);
     let path = format!("/{SCOPE}/registrations/dev-01/register?api-version=2021-06-01");
@@ -334,7 +334,7 @@ fn content_types() {
 }
 
 #[test]
-fn a_record_that_is_deleted_takes_its_operations_along() {
+fn deleting_a_record_deletes_its_operations() {
     let mut world = World::with_device();
     let operation = operation_id(&world.register("dev-01", KEY));
     assert!(world.service.delete_record("DEV-01"));
@@ -345,7 +345,7 @@ fn a_record_that_is_deleted_takes_its_operations_along() {
 }
 
 #[test]
-fn an_enrollment_deleted_meanwhile_ends_the_registration() {
+fn enrollment_deleted_while_assigning_fails_the_registration() {
     let mut world = World::with_device();
     world.register("dev-01", KEY);
     assert!(world.service.delete_enrollment("dev-01"));
@@ -356,7 +356,7 @@ fn an_enrollment_deleted_meanwhile_ends_the_registration() {
 }
 
 #[test]
-fn state_can_be_read_without_a_request() {
+fn advance_updates_the_state_without_a_request() {
     let mut world = World::with_device();
     world.register("dev-01", KEY);
     assert_eq!(world.service.record("dev-01").unwrap().status(), Status::Assigning);
@@ -368,7 +368,7 @@ fn state_can_be_read_without_a_request() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_service() {
+fn same_seed_generates_the_same_keys_and_ids() {
     let run = |seed| {
         let mut world = World::new(ServiceOptions::new().seed(seed));
         let made = world.enroll(IndividualEnrollment::new("dev-01"));
@@ -380,7 +380,7 @@ fn the_same_seed_gives_the_same_service() {
 }
 
 #[test]
-fn options_that_cannot_work() {
+fn invalid_options_are_rejected() {
     use dps_emulator::Service;
     for (options, part) in [
         (ServiceOptions::new().id_scope(""), "id scope"),

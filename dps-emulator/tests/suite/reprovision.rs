@@ -43,7 +43,7 @@ fn moved(world: &mut World, policy: ReprovisionPolicy, hub: &str) -> (String, St
 }
 
 #[test]
-fn unchanged_keeps_its_substatus() {
+fn unchanged_assignment_keeps_its_substatus() {
     let mut world = settled(MIGRATE, ServiceOptions::new());
     for _ in 0..3 {
         assert_eq!(outcome(&mut world), ("hub-a.test".into(), "initialAssignment".into()));
@@ -52,13 +52,13 @@ fn unchanged_keeps_its_substatus() {
 }
 
 #[test]
-fn unchanged_as_iot_edge_11_expects_it() {
+fn unchanged_assignment_as_iot_edge_1_1_expects_it() {
     let mut world = settled(MIGRATE, ServiceOptions::new().unchanged_substatus(UnchangedSubstatus::Reprovisioned));
     assert_eq!(outcome(&mut world), ("hub-a.test".into(), "reprovisionedToInitialAssignment".into()));
 }
 
 #[test]
-fn moved_with_its_twin_and_back() {
+fn move_migrates_the_twin_and_back() {
     let mut world = settled(MIGRATE, ServiceOptions::new());
     assert_eq!(moved(&mut world, MIGRATE, "hub-b.test"), ("hub-b.test".into(), "deviceDataMigrated".into()));
     assert!(world.service.hub_device("hub-a.test", "dev-01").is_none());
@@ -72,7 +72,7 @@ fn moved_with_its_twin_and_back() {
 }
 
 #[test]
-fn moved_and_reset() {
+fn move_resets_the_twin() {
     let mut world = settled(RESET, ServiceOptions::new());
     assert_eq!(moved(&mut world, RESET, "hub-b.test"), ("hub-b.test".into(), "deviceDataReset".into()));
     assert!(world.service.hub_device("hub-a.test", "dev-01").is_none());
@@ -81,7 +81,7 @@ fn moved_and_reset() {
 }
 
 #[test]
-fn never_moved_not_even_from_an_unlinked_hub() {
+fn device_stays_without_update_hub_assignment() {
     let mut world = settled(NEVER, ServiceOptions::new());
     let stays = ("hub-a.test".to_owned(), "initialAssignment".to_owned());
     assert_eq!(moved(&mut world, NEVER, "hub-b.test"), stays);
@@ -90,7 +90,7 @@ fn never_moved_not_even_from_an_unlinked_hub() {
 }
 
 #[test]
-fn old_api_versions_are_sticky() {
+fn old_api_versions_keep_the_hub() {
     let mut world = settled(MIGRATE, ServiceOptions::new());
     world.enroll(enrollment(MIGRATE, "hub-b.test"));
     for (version, hub) in
@@ -107,7 +107,7 @@ fn old_api_versions_are_sticky() {
 }
 
 #[test]
-fn while_data_moves_the_record_reads_assigning() {
+fn record_is_assigning_during_a_move() {
     let mut world = settled(MIGRATE, ServiceOptions::new());
     world.enroll(enrollment(MIGRATE, "hub-b.test"));
     world.wait(1000);
@@ -119,7 +119,7 @@ fn while_data_moves_the_record_reads_assigning() {
 }
 
 #[test]
-fn a_failed_move_keeps_the_place_for_later() {
+fn failed_move_keeps_the_hub_for_later() {
     let mut world = settled(MIGRATE, ServiceOptions::new());
     world.service.unlink_hub("hub-a.test");
     world.wait(1000);
@@ -130,7 +130,7 @@ fn a_failed_move_keeps_the_place_for_later() {
 }
 
 #[test]
-fn a_device_id_changes_only_after_the_record_is_deleted() {
+fn device_id_changes_only_after_record_deletion() {
     let mut world = World::with_device();
     world.provision("dev-01", KEY);
     world.enroll(IndividualEnrollment::new("dev-01").device_id("press-7"));
@@ -144,7 +144,7 @@ fn a_device_id_changes_only_after_the_record_is_deleted() {
 }
 
 #[test]
-fn hashed_among_the_hubs_that_the_enrollment_names() {
+fn hashed_allocation_uses_the_enrollments_hubs() {
     let hubs = ["hub-a.test", "hub-b.test", "hub-c.test"];
     let mut world =
         World::new(hubs.iter().fold(ServiceOptions::new(), |options, hub| options.hub(*hub, 1)).assign_at_once(true));
@@ -164,7 +164,7 @@ fn hashed_among_the_hubs_that_the_enrollment_names() {
 }
 
 #[test]
-fn static_takes_the_older_member_too_and_needs_a_linked_hub() {
+fn static_allocation_accepts_the_older_member_and_needs_a_linked_hub() {
     let mut world = World::new(ServiceOptions::new().hub("hub-a.test", 1).hub("hub-b.test", 1000));
     let body = r#"{"registrationId":"dev-01","attestation":{"type":"symmetricKey"},"iotHubHostName":"hub-a.test"}"#;
     let put = json(&world.admin("PUT", "/enrollments/dev-01", body));

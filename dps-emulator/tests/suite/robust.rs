@@ -40,7 +40,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_request_is_answered(
+    fn any_request_gets_a_reply(
         method in "GET|PUT|POST|DELETE|HEAD|[a-z]{0,5}",
         path in path(),
         token in token(),
@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn no_change_to_what_is_signed_goes_unseen(at in 0_usize..400, new in "[0-9A-Za-z%+/=&]") {
+    fn any_change_of_a_token_is_refused(at in 0_usize..400, new in "[0-9A-Za-z%+/=&]") {
         let mut world = World::with_device();
         let good = common::device_token(KEY, "dev-01", common::START_S + 3600);
         let mut bad = good.clone();

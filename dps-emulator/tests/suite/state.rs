@@ -16,7 +16,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn everything_that_is_kept() {
+async fn state_directory_keeps_enrollments_ca_and_policy_key() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("a/state");
     let site = Site::start(options(&path)).await;
@@ -54,7 +54,7 @@ async fn unfinished_file_of_a_killed_process_is_removed_at_the_start() {
 }
 
 #[tokio::test]
-async fn fifo_or_link_in_place_of_a_state_file_is_refused() {
+async fn state_file_that_is_a_fifo_or_link_is_refused() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let folder = tempfile::tempdir().unwrap();
     Emulator::start(options(folder.path())).await.unwrap().shutdown().await;
@@ -85,7 +85,7 @@ async fn restart(path: &Path) -> Emulator {
 }
 
 #[tokio::test]
-async fn changes_from_code_are_kept_too() {
+async fn changes_by_code_are_saved() {
     let folder = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(options(folder.path())).await.unwrap();
     let now = emulator.now();
@@ -103,7 +103,7 @@ async fn changes_from_code_are_kept_too() {
 }
 
 #[tokio::test]
-async fn one_emulator_at_a_time() {
+async fn state_directory_is_locked_by_one_emulator() {
     let folder = tempfile::tempdir().unwrap();
     let first = Emulator::start(options(folder.path())).await.unwrap();
     let error = Emulator::start(options(folder.path())).await.unwrap_err();
@@ -113,7 +113,7 @@ async fn one_emulator_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_named_and_left_alone() {
+async fn damaged_state_file_is_named_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(options(folder.path())).await;
     let key = site.enroll("dev-01").await;
@@ -155,7 +155,7 @@ async fn a_damaged_file_is_named_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_ca_at_its_end_is_replaced() {
+async fn expiring_ca_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let first = Emulator::start(options(folder.path())).await.unwrap();
     let ca = first.ca_pem().to_owned();
@@ -170,7 +170,7 @@ async fn a_ca_at_its_end_is_replaced() {
 }
 
 #[tokio::test]
-async fn folders_that_cannot_be_used() {
+async fn unusable_state_directories_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let error = Emulator::start(options(folder.path())).await.unwrap_err();
@@ -184,7 +184,7 @@ async fn folders_that_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_kept_is_said_so() {
+async fn change_that_cannot_be_saved_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(options(folder.path())).await;
     site.enroll("dev-01").await;

@@ -11,7 +11,7 @@ fn world(limits: Limits) -> World {
 }
 
 #[test]
-fn five_polls_in_ten_seconds_for_each_device() {
+fn throttle_allows_five_polls_in_ten_seconds_per_device() {
     let mut world = world(Limits::default());
     let operation = operation_id(&world.register("dev-01", KEY));
     let other = operation_id(&world.register("dev-02", OTHER_KEY));
@@ -33,7 +33,7 @@ fn five_polls_in_ten_seconds_for_each_device() {
 }
 
 #[test]
-fn a_thousand_registrations_a_minute_lookups_included() {
+fn throttle_allows_thousand_registrations_per_minute() {
     let mut world = world(Limits::default());
     for n in 0..1000 {
         let reply = if n % 2 == 0 { world.register("dev-01", KEY) } else { world.lookup("dev-01", KEY) };
@@ -56,7 +56,7 @@ fn a_thousand_registrations_a_minute_lookups_included() {
 }
 
 #[test]
-fn strangers_use_up_nobodys_rate() {
+fn refused_credentials_do_not_count_for_the_rate() {
     let mut world =
         world(Limits { registrations_per_minute: Some(2), polls_per_10_s: Some(1), admin_per_minute: None });
     let operation = operation_id(&world.register("dev-01", KEY));
@@ -70,7 +70,7 @@ fn strangers_use_up_nobodys_rate() {
 }
 
 #[test]
-fn admin_calls_have_a_rate_of_their_own() {
+fn throttle_counts_admin_calls_separately() {
     let mut world = world(Limits { admin_per_minute: Some(3), ..Limits::default() });
     for _ in 0..3 {
         assert_eq!(world.admin("GET", "/enrollments/dev-01", "").status, 200);
@@ -82,7 +82,7 @@ fn admin_calls_have_a_rate_of_their_own() {
 }
 
 #[test]
-fn no_limit_at_all() {
+fn throttle_can_be_disabled() {
     let mut world = world(Limits::none());
     let operation = operation_id(&world.register("dev-01", KEY));
     for _ in 0..1500 {
@@ -92,7 +92,7 @@ fn no_limit_at_all() {
 }
 
 #[test]
-fn polls_at_once_are_not_throttled_where_the_hint_is_0() {
+fn polls_are_not_throttled_with_hint_0() {
     let options = ServiceOptions::new().hint(Some(RetryAfter::Seconds(0))).conflict_window_ms(0);
     let mut world = World::new(options);
     world.enroll(IndividualEnrollment::new("dev-01").primary_key(common::key(KEY)));

@@ -15,7 +15,7 @@ fn register(world: &mut World, token: &str) -> u16 {
 }
 
 #[test]
-fn every_encoding_that_clients_send() {
+fn token_resource_in_every_encoding_is_accepted() {
     let mut world = World::with_device();
     let end = START_S + 3600;
     for sr in [
@@ -33,7 +33,7 @@ fn every_encoding_that_clients_send() {
 }
 
 #[test]
-fn members_in_any_order_and_signatures_raw_or_in_either_hex() {
+fn token_members_in_any_order_are_accepted() {
     let mut world = World::with_device();
     let (sr, end) = (format!("{SCOPE}%2Fregistrations%2Fdev-01"), START_S + 3600);
     let raw = sign(KEY, &format!("{sr}\n{end}"));
@@ -45,7 +45,7 @@ fn members_in_any_order_and_signatures_raw_or_in_either_hex() {
 }
 
 #[test]
-fn a_plus_in_a_bare_signature_stays_a_plus() {
+fn plus_in_an_unencoded_signature_stays_a_plus() {
     let mut world = World::with_device();
     let sr = format!("{SCOPE}%2Fregistrations%2Fdev-01");
     let with_plus = |end: &u64| sign(KEY, &format!("{sr}\n{end}")).contains('+');
@@ -56,7 +56,7 @@ fn a_plus_in_a_bare_signature_stays_a_plus() {
 }
 
 #[test]
-fn either_key_of_an_individual_enrollment() {
+fn either_key_of_an_individual_enrollment_is_accepted() {
     let mut world = World::new(ServiceOptions::new());
     world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)).secondary_key(key(OTHER_KEY)));
     for one in [KEY, OTHER_KEY] {
@@ -66,7 +66,7 @@ fn either_key_of_an_individual_enrollment() {
 }
 
 #[test]
-fn what_is_refused_and_why() {
+fn refused_tokens_have_a_reason() {
     let mut world = World::with_device();
     let (end, good_sr) = (START_S + 3600, format!("{SCOPE}%2Fregistrations%2Fdev-01"));
     let another = format!("{SCOPE}%2Fregistrations%2Fdev-02");
@@ -105,7 +105,7 @@ fn what_is_refused_and_why() {
 }
 
 #[test]
-fn a_token_whose_text_was_changed_after_signing() {
+fn token_changed_after_signing_is_refused() {
     let mut world = World::with_device();
     let good = device_token(KEY, "dev-01", START_S + 100);
     assert_eq!(register(&mut world, &good.replace(&(START_S + 100).to_string(), &(START_S + 9999).to_string())), 401);
@@ -115,7 +115,7 @@ fn a_token_whose_text_was_changed_after_signing() {
 }
 
 #[test]
-fn the_group_key_is_no_device_key() {
+fn group_key_is_refused_as_device_key() {
     let mut world = World::new(ServiceOptions::new());
     let now = world.now();
     world.service.put_group(now, EnrollmentGroup::new("line").primary_key(key(GROUP_KEY))).unwrap();
@@ -124,7 +124,7 @@ fn the_group_key_is_no_device_key() {
 }
 
 #[test]
-fn clocks_apart() {
+fn token_expiry_uses_the_services_clock() {
     // The device is two hours behind the service: its token of one hour has expired. Two hours ahead is no trouble.
     let mut world = World::with_device();
     world.wall_offset_ms = 2 * 3600 * 1000;
@@ -135,7 +135,7 @@ fn clocks_apart() {
 }
 
 #[test]
-fn an_allowance_for_skew() {
+fn clock_skew_option_allows_expired_tokens() {
     let mut world = World::new(ServiceOptions::new().clock_skew_ms(5 * 60_000));
     world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)));
     assert_eq!(register(&mut world, &device_token(KEY, "dev-01", START_S - 299)), 202);
@@ -161,7 +161,7 @@ fn expiry_on_polls_is_checked_only_on_request() {
 }
 
 #[test]
-fn ids_with_every_special_character() {
+fn registration_ids_with_special_characters_are_accepted() {
     let mut world = World::new(ServiceOptions::new());
     let id = "dev_1.a:b-c";
     world.enroll(IndividualEnrollment::new(id).primary_key(key(KEY)));

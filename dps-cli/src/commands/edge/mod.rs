@@ -62,7 +62,7 @@ impl Config {
             _ => Failure::file("read", path, &error),
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is no text in UTF-8"))?;
-        Ok(Self { path: path.to_owned(), format: Format::of(path, text), text: Zeroizing::new(text.to_owned()) })
+        Ok(Self { path: path.to_owned(), format: Format::detect(path, text), text: Zeroizing::new(text.to_owned()) })
     }
 
     fn version(&self, given: Option<EdgeVersion>) -> EdgeVersion {

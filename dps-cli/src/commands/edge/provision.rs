@@ -83,7 +83,7 @@ fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Provisioner>
 
 fn store(state: Option<PathBuf>, daemon: Option<PathBuf>, provisioning: &Provisioning) -> Result<BackupStore> {
     if let Some(home) = daemon {
-        return Ok(BackupStore::of_daemon(&home, provisioning.format));
+        return Ok(BackupStore::for_daemon(&home, provisioning.format));
     }
     let folder = match state {
         Some(folder) => folder,
