@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use dps_client::{AssignmentStore, Loaded, ProvisioningClient, StoreLock, StoredAssignment, Transport};
+use dps_client::{AssignmentStore, Loaded, LockedStore, ProvisioningClient, StoredAssignment, Transport};
 use dps_examples::hub::{Answer, Hub};
 use dps_examples::{Setting, Told};
 
@@ -38,15 +38,15 @@ async fn main() -> Result<(), Told> {
 /// From power-on until the hub has let the device in.
 async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Result<(), Told> {
     let client = setting.client(Transport::Https)?.symmetric_key(setting.key()?).build()?;
-    let lock = store.lock()?;
-    let kept = match store.load(&lock)? {
+    let store = store.lock()?;
+    let kept = match store.load()? {
         Loaded::Found(stored) => Some(stored),
         Loaded::Nothing | Loaded::SetAside { .. } => None,
     };
     // Another device's assignment, or another service's, is as good as none.
     let (mut stored, mut is_new) = match kept.filter(|stored| client.hub_credentials(stored).is_some()) {
         Some(stored) => (stored, false),
-        None => (register(&client, store, &lock, "nothing is stored").await?, true),
+        None => (register(&client, &store, "nothing is stored").await?, true),
     };
     // Twenty minutes, after which the service may know more. A fleet adds a random part to each.
     let mut pauses = [5, 10, 20, 40, 80, 160, 320, 640].map(Duration::from_secs).into_iter();
@@ -63,7 +63,7 @@ async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Resu
             Some(pause) => tokio::time::sleep(pause).await,
             None if is_new => return Err("the hub that was just assigned does not let the device in".into()),
             None => {
-                stored = register(&client, store, &lock, "its hub does not let it in").await?;
+                stored = register(&client, &store, "its hub does not let it in").await?;
                 is_new = true;
             }
         }
@@ -72,14 +72,9 @@ async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Resu
     Ok(())
 }
 
-async fn register(
-    client: &ProvisioningClient,
-    store: &AssignmentStore,
-    lock: &StoreLock,
-    why: &str,
-) -> Result<StoredAssignment, Told> {
+async fn register(client: &ProvisioningClient, store: &LockedStore, why: &str) -> Result<StoredAssignment, Told> {
     println!("boot: {why}; registering");
     let stored = client.register().await?.to_stored();
-    store.save(lock, &stored)?; // No secret is in it.
+    store.save(&stored)?; // No secret is in it.
     Ok(stored)
 }

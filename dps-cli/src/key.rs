@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::args::{KeyArgs, is_stdin};
 use crate::failure::{Failure, Result};
-use crate::secret::{self, SecretText};
+use dps_files::SecretString;
+
+use crate::secret;
 
 /// The environment variable with a device's key in base64.
 const DEVICE_VARIABLE: &str = "DPS_KEY";
@@ -28,7 +30,7 @@ pub(crate) enum KeySource {
 
 /// A key's base64 text that was found good.
 pub(crate) struct KeyText {
-    text: SecretText,
+    text: SecretString,
     key: SymmetricKey,
 }
 
@@ -46,7 +48,7 @@ pub(crate) enum KeyChoice {
 }
 
 /// Reads the text of a secret from a file; the second argument names it.
-type Reader = fn(&Path, &str) -> Result<SecretText>;
+type Reader = fn(&Path, &str) -> Result<SecretString>;
 
 impl KeyChoice {
     /// What `args` or the environment names.
@@ -131,7 +133,7 @@ pub(crate) fn read_key_file(path: &Path, what: &str) -> Result<KeyText> {
 impl KeyText {
     /// The base64 text, as it was given.
     pub(crate) fn expose(&self) -> &str {
-        &self.text
+        self.text.expose()
     }
 }
 
@@ -150,7 +152,7 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = SymmetricKey::from_base64(&text).map_err(secret::wrong_in(path))?;
+                let key = SymmetricKey::from_base64(text.expose()).map_err(secret::wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
@@ -159,7 +161,7 @@ impl KeySource {
                 })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
                 let key = SymmetricKey::from_base64(&text).map_err(|error| Failure::from(error).in_source(name))?;
-                Ok(KeyText { text, key })
+                Ok(KeyText { text: text.into(), key })
             }
         }
     }

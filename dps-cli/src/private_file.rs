@@ -1,19 +1,19 @@
-//! The files that the program writes, by `dps_client::PrivateFile`; its errors become the program's failures.
+//! The files that the program writes, by `dps_files`; its errors become the program's failures.
 
-use std::error::Error as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use dps_client::{DpsError, Ownership, PrivateFile};
+use dps_core::ErrorCode;
+use dps_files::{FileError, Ownership, PrivateFile};
 use tempfile::TempDir;
 
 use crate::failure::{Failure, Result};
 
-pub(crate) use dps_client::WhenThere;
+pub(crate) use dps_files::WhenThere;
 
 /// A file that is being written. Dropped before it is finished, it leaves nothing behind.
 pub(crate) struct Draft {
-    draft: dps_client::Draft,
+    draft: dps_files::Draft,
     target: PrivateFile,
 }
 
@@ -25,7 +25,7 @@ impl Draft {
 
     fn owned(target: &Path, ownership: Ownership, when_there: WhenThere) -> Result<Self> {
         let target = PrivateFile::new(target);
-        let draft = target.draft(ownership, when_there).map_err(|error| not_written(&target, error))?;
+        let draft = target.draft(ownership, when_there)?;
         Ok(Self { draft, target })
     }
 
@@ -37,10 +37,7 @@ impl Draft {
 
     /// Puts the file on the disk under its name.
     pub(crate) fn finish(self) -> Result<()> {
-        self.draft.finish().map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => already_there(self.target.path()),
-            _ => Failure::file("write", self.target.path(), &error),
-        })
+        Ok(self.draft.finish()?)
     }
 }
 
@@ -51,6 +48,19 @@ impl Write for Draft {
 
     fn flush(&mut self) -> io::Result<()> {
         self.draft.flush()
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let message = match error.kind() {
+            io::ErrorKind::AlreadyExists => format!(
+                "{} is there already and was left as it is; remove it, name another file, or say --force where the command has it",
+                error.path().display()
+            ),
+            _ => error.to_string(),
+        };
+        Self::new(ErrorCode::File, message)
     }
 }
 
@@ -78,24 +88,5 @@ pub(crate) fn temporary_folder() -> Result<TempDir> {
 
 /// Finds out early whether `target` can be written.
 pub(crate) fn check_target(target: &Path, when_there: WhenThere) -> Result<()> {
-    let target = PrivateFile::new(target);
-    target.check(when_there).map_err(|error| not_written(&target, error))
-}
-
-fn not_written(target: &PrivateFile, error: DpsError) -> Failure {
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    match source.map(io::Error::kind) {
-        Some(io::ErrorKind::AlreadyExists) => already_there(target.path()),
-        _ => error.into(),
-    }
-}
-
-fn already_there(target: &Path) -> Failure {
-    Failure::new(
-        dps_core::ErrorCode::File,
-        format!(
-            "{} is there already and was left as it is; remove it, name another file, or say --force where the command has it",
-            target.display()
-        ),
-    )
+    Ok(PrivateFile::new(target).check(when_there)?)
 }

@@ -19,7 +19,7 @@ pub(crate) fn choice(args: &ProxyArgs) -> Result<ProxyChoice> {
     }
     Ok(ProxyChoice::Fixed(match &args.proxy_password_file {
         Some(path) => proxy
-            .with_password(&secret::read(path, "the proxy's password")?)
+            .with_password(secret::read(path, "the proxy's password")?.expose())
             .map_err(unusable)?
             .named_by(format!("--proxy and --proxy-password-file {}", path.display())),
         None => proxy.named_by("--proxy"),

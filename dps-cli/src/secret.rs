@@ -2,12 +2,11 @@
 //!
 //! It bounds what it reads, wipes it, and says what is wrong with a file without repeating any of it.
 
-use std::fs::Metadata;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
-use dps_client::file;
 use dps_core::{ConfigError, ErrorCode};
+use dps_files::{SecretString, mode_open_to_others};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::args::is_stdin;
@@ -17,12 +16,9 @@ use crate::output::note;
 /// The most that is read. A key has 88 characters at most, a connection string a few hundred.
 const MOST: usize = 4096;
 
-/// A text that is wiped when dropped.
-pub(crate) type SecretText = Zeroizing<String>;
-
 /// Reads a secret from `path`, or from stdin for `-`. Blanks and line ends around it, and a byte order mark, are not
 /// part of it. `what` names it in messages, as in "the device's key". A file that others can read is warned of.
-pub(crate) fn read(path: &Path, what: &str) -> Result<SecretText> {
+pub(crate) fn read(path: &Path, what: &str) -> Result<SecretString> {
     if !is_stdin(path)
         && let Ok(metadata) = std::fs::metadata(path)
         && let Some(mode) = mode_open_to_others(&metadata)
@@ -36,7 +32,7 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<SecretText> {
 }
 
 /// The same for who looks at the file's mode apart.
-pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretText> {
+pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretString> {
     let (bytes, source) = if is_stdin(path) {
         let stdin = io::stdin();
         if stdin.is_terminal() {
@@ -44,7 +40,7 @@ pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretText> {
         }
         (read_bounded(stdin.lock()), "stdin".to_owned())
     } else {
-        (file::read_secret(path, MOST as u64), path.display().to_string())
+        (dps_files::read_secret(path, MOST as u64), path.display().to_string())
     };
     let bytes = bytes.map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => too_long(what).in_source(&source),
@@ -78,7 +74,7 @@ fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn text_of(bytes: &[u8], what: &str) -> Result<SecretText> {
+fn text_of(bytes: &[u8], what: &str) -> Result<SecretString> {
     let wrong = |message: String| Failure::new(ErrorCode::InvalidKey, message);
     if contains(bytes, b"-----BEGIN") {
         return Err(ConfigError::Key(dps_core::KeyProblem::LooksLikePem).into());
@@ -101,7 +97,7 @@ fn text_of(bytes: &[u8], what: &str) -> Result<SecretText> {
         secret.zeroize();
         return Err(wrong(format!("it is empty; {what} should be in it")));
     }
-    Ok(Zeroizing::new(secret))
+    Ok(Zeroizing::new(secret).into())
 }
 
 fn too_long(what: &str) -> Failure {
@@ -112,33 +108,18 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// The permissions of a regular file that others than its owner have some of.
-#[cfg(unix)]
-pub(crate) fn mode_open_to_others(metadata: &Metadata) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    const GROUP_AND_OTHERS: u32 = 0o077;
-    let open = metadata.is_file() && metadata.mode() & GROUP_AND_OTHERS != 0;
-    open.then_some(metadata.mode() & 0o7777)
-}
-
-/// This system has no such permissions.
-#[cfg(not(unix))]
-pub(crate) fn mode_open_to_others(_metadata: &Metadata) -> Option<u32> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_text(bytes: &[u8]) -> Result<SecretText> {
+    fn read_text(bytes: &[u8]) -> Result<SecretString> {
         text_of(&read_bounded(bytes).unwrap(), "the key")
     }
 
     #[test]
     fn what_stands_around_a_secret_is_not_part_of_it() {
         for bytes in [&b"AAAA"[..], b"AAAA\n", b"AAAA\r\n", b"\xef\xbb\xbfAAAA\r\n", b"  AAAA\n\n"] {
-            assert_eq!(read_text(bytes).unwrap().as_str(), "AAAA");
+            assert_eq!(read_text(bytes).unwrap().expose(), "AAAA");
         }
     }
 
@@ -155,6 +136,6 @@ mod tests {
             let failure = read_text(bytes).unwrap_err();
             assert!(failure.message.contains(word), "{}", failure.message);
         }
-        assert_eq!(read_text(&[b'A'; MOST]).unwrap().len(), MOST);
+        assert_eq!(read_text(&[b'A'; MOST]).unwrap().expose().len(), MOST);
     }
 }

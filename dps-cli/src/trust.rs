@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use dps_client::file;
 use dps_core::ErrorCode;
 use dps_net::{Roots, RootsError};
 
@@ -23,6 +22,6 @@ pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
 }
 
 fn read(path: &Path, parse: impl FnOnce(&[u8]) -> std::result::Result<Roots, RootsError>) -> Result<Roots> {
-    let pem = file::read(path, MOST).map_err(|error| Failure::file("read", path, &error))?;
+    let pem = dps_files::read(path, MOST).map_err(|error| Failure::file("read", path, &error))?;
     parse(&pem).map_err(|error| Failure::new(ErrorCode::InvalidCertificate, format!("{}: {error}", path.display())))
 }

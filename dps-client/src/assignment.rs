@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use dps_core::{ByteStr, ErrorCode};
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
@@ -11,7 +12,6 @@ use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::key;
 use crate::names::{IdScope, RegistrationId};
-use crate::secret_text::SecretText;
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
 
@@ -80,7 +80,7 @@ impl Assignment {
     /// # Errors
     /// `invalid-option` when the device id contains `;`, which separates the parts of a connection string: the text
     /// would name another device, or another host. [`Assignment::hub_credentials`] has no such limit.
-    pub fn connection_string(&self) -> Result<Option<SecretText>, DpsError> {
+    pub fn connection_string(&self) -> Result<Option<SecretString>, DpsError> {
         if self.device_id.contains(';') {
             let message =
                 "the device id contains `;`, which a connection string cannot hold; sign in with hub credentials";
@@ -94,7 +94,7 @@ impl Assignment {
             self.device_id,
             device_key.expose()
         ));
-        Ok(Some(SecretText::new(text)))
+        Ok(Some(SecretString::from(text)))
     }
 
     /// What the device signs in to its hub with: client id, user name, and a password that renews itself.

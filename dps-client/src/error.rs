@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, ReplyProblem, Verdict};
+use dps_files::FileError;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use dps_net::{ProxyError, RootsError, UnusableProxy};
 
@@ -306,6 +307,12 @@ impl Error for DpsError {
             return network.source();
         }
         Some(source)
+    }
+}
+
+impl From<FileError> for DpsError {
+    fn from(error: FileError) -> Self {
+        Self::refused(ErrorCode::File, error)
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use dps_core::credentials::Resource;
 use dps_core::{ErrorCode, Verdict};
+use dps_files::SecretString;
 
 use crate::call_runtime::CallRuntime;
 use crate::clock::{self, Clock};
 use crate::error::DpsError;
-use crate::secret_text::SecretText;
 use crate::signer::Credential;
 use crate::token;
 
@@ -42,7 +42,7 @@ pub struct HubCredentials {
 /// A SAS token for the hub, and when it ends.
 #[derive(Clone, Debug)]
 pub struct HubPassword {
-    token: SecretText,
+    token: SecretString,
     signed_at: SystemTime,
     expires_at: SystemTime,
 }

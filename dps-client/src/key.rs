@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use dps_core::credentials::derive_device_key;
 use dps_core::{ConfigError, ErrorCode, Key, KeyEvidence};
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 use crate::deriver::GroupDeriver;
 use crate::error::DpsError;
-use crate::file;
-use crate::secret_text::SecretText;
 
 /// No key file is longer, in bytes.
 const FILE_MAX: u64 = 4096;
@@ -53,7 +52,7 @@ impl SymmetricKey {
 
     /// The key as base64.
     #[must_use]
-    pub fn to_base64(&self) -> SecretText {
+    pub fn to_base64(&self) -> SecretString {
         to_base64(&self.0)
     }
 }
@@ -174,16 +173,16 @@ pub(crate) fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-pub(crate) fn to_base64(key: &Key) -> SecretText {
+pub(crate) fn to_base64(key: &Key) -> SecretString {
     let mut buffer = Zeroizing::new([0; dps_core::limits::KEY_TEXT_MAX]);
     // The buffer holds the longest key there is.
     let text = key.write_base64(buffer.as_mut_slice()).unwrap_or_default();
-    SecretText::new(Zeroizing::new(text.to_owned()))
+    SecretString::from(text)
 }
 
 fn read_key(path: &Path) -> Result<Arc<Key>, DpsError> {
     let wrong = |why: &dyn fmt::Display| DpsError::config(ErrorCode::InvalidKey, format!("{}: {why}", path.display()));
-    let bytes = file::read_secret(path, FILE_MAX).map_err(|error| match error.kind() {
+    let bytes = dps_files::read_secret(path, FILE_MAX).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => {
             wrong(&"it is longer than 4 KiB, which no key is; give a file with only the key")
         }

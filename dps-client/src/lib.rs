@@ -39,6 +39,7 @@
 
 pub use dps_core;
 pub use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
+pub use dps_files::SecretString;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use dps_net::{
     AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, UnusableProxy,
@@ -53,15 +54,12 @@ mod client;
 mod clock;
 mod deriver;
 mod error;
-pub mod file;
 mod hub;
 mod key;
 mod link;
 mod names;
-mod private_file;
 mod probe;
 mod progress;
-mod secret_text;
 mod service_time;
 mod signer;
 mod store;
@@ -81,14 +79,10 @@ pub use hub::{HubCredentials, HubPassword};
 pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 pub use names::{Endpoint, IdScope, Payload, RegistrationId};
-#[doc(hidden)]
-pub use private_file::WritePoint;
-pub use private_file::{Draft, Ownership, PrivateFile, StoreLock, WhenThere, abandon_drafts};
 pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
-pub use secret_text::SecretText;
 pub use signer::{BlockingSigner, SendSigner};
-pub use store::{AssignmentStore, Loaded, StoredAssignment};
+pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
 pub use timer::TokioTimer;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use transport::Transport;

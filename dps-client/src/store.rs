@@ -3,15 +3,16 @@
 //!
 //! A file is written whole or not at all, readable by its owner only, and never through a link. No secret is in it.
 
+use std::io;
 use std::path::PathBuf;
 
 use dps_core::ConfigError;
 use dps_core::internal::{is_device_id, is_hub_name};
+use dps_files::{LockedFile, Ownership, PrivateFile};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DpsError;
 use crate::names::{IdScope, RegistrationId};
-use crate::private_file::{Ownership, PrivateFile, StoreLock};
 
 const VERSION: u32 = 1;
 /// No stored assignment is longer, in bytes.
@@ -41,7 +42,7 @@ struct Document {
     device_id: String,
 }
 
-/// What [`AssignmentStore::load`] found.
+/// What [`LockedStore::load`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// Nothing was stored.
@@ -63,17 +64,16 @@ pub enum Loaded {
 /// use dps_client::{AssignmentStore, Loaded, StoredAssignment};
 ///
 /// # let folder = tempfile::tempdir()?;
-/// let store = AssignmentStore::new(folder.path().join("assignment.json"));
-/// let lock = store.lock()?;
-/// assert_eq!(store.load(&lock)?, Loaded::Nothing);
+/// let store = AssignmentStore::new(folder.path().join("assignment.json")).lock()?;
+/// assert_eq!(store.load()?, Loaded::Nothing);
 /// let assignment = StoredAssignment {
 ///     id_scope: "0ne00A1B2C3".parse()?,
 ///     registration_id: "dev-01".parse()?,
 ///     hub: "hub-a.test".into(),
 ///     device_id: "dev-01".into(),
 /// };
-/// store.save(&lock, &assignment)?;
-/// assert_eq!(store.load(&lock)?, Loaded::Found(assignment));
+/// store.save(&assignment)?;
+/// assert_eq!(store.load()?, Loaded::Found(assignment));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -87,57 +87,66 @@ impl AssignmentStore {
         Self { file: PrivateFile::new(path) }
     }
 
-    /// Locks the store for this process, or says that another has it. The lock is a file beside the store's, which
-    /// stays.
+    /// Locks the store for this process. The lock is a file beside the store's, which stays.
     ///
     /// # Errors
     /// [`DpsError`] `file` when another process holds the lock, or it cannot be made.
-    pub fn lock(&self) -> Result<StoreLock, DpsError> {
-        self.file.lock()
+    pub fn lock(&self) -> Result<LockedStore, DpsError> {
+        Ok(LockedStore { file: self.file.lock()? })
     }
+}
 
+/// An [`AssignmentStore`] that this process has locked, until it is dropped.
+#[derive(Debug)]
+pub struct LockedStore {
+    file: LockedFile,
+}
+
+impl LockedStore {
     /// Reads the stored assignment.
     ///
     /// # Errors
     /// [`DpsError`] `file` when the file cannot be read, or is a link.
-    pub fn load(&self, _lock: &StoreLock) -> Result<Loaded, DpsError> {
-        let Some(text) = self.file.read(FILE_MAX)? else { return Ok(Loaded::Nothing) };
-        match parse(&text) {
-            Ok(assignment) => Ok(Loaded::Found(assignment)),
-            Err(problem) => {
-                let path = self.file.set_aside()?;
-                tracing::warn!(path = %path.display(), problem, "a stored assignment cannot be used and was set aside");
-                Ok(Loaded::SetAside { path, problem })
+    pub fn load(&self) -> Result<Loaded, DpsError> {
+        let problem = match self.file.read(FILE_MAX) {
+            Ok(None) => return Ok(Loaded::Nothing),
+            Ok(Some(text)) => match parse(&text) {
+                Ok(assignment) => return Ok(Loaded::Found(assignment)),
+                Err(problem) => problem,
+            },
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                format!("it is longer than {FILE_MAX} bytes")
             }
-        }
+            Err(error) => return Err(error.into()),
+        };
+        let path = self.file.set_aside()?;
+        tracing::warn!(path = %path.display(), problem, "a stored assignment cannot be used and was set aside");
+        Ok(Loaded::SetAside { path, problem })
     }
 
     /// Stores an assignment: the old one or the new one is there afterwards, whatever happens.
     ///
     /// # Errors
     /// [`DpsError`] `file` when it cannot be written.
-    pub fn save(&self, _lock: &StoreLock, assignment: &StoredAssignment) -> Result<(), DpsError> {
+    pub fn save(&self, assignment: &StoredAssignment) -> Result<(), DpsError> {
         let StoredAssignment { id_scope, registration_id, hub, device_id } = assignment.clone();
         let (id_scope, registration_id) = (id_scope.to_string(), registration_id.to_string());
         let document = Document { version: VERSION, id_scope, registration_id, hub, device_id };
         let text = serde_json::to_vec_pretty(&document)
-            .map_err(|error| DpsError::file(self.file.path(), "cannot be written", std::io::Error::other(error)))?;
-        self.file.replace(&text, Ownership::Private)
+            .map_err(|error| DpsError::file(self.file.path(), "cannot be written", io::Error::other(error)))?;
+        Ok(self.file.replace(&text, Ownership::Private)?)
     }
 
     /// Forgets the stored assignment; nothing stored is no error.
     ///
     /// # Errors
     /// [`DpsError`] `file` when it cannot be removed.
-    pub fn clear(&self, _lock: &StoreLock) -> Result<(), DpsError> {
-        self.file.remove()
+    pub fn clear(&self) -> Result<(), DpsError> {
+        Ok(self.file.remove()?)
     }
 }
 
 fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
-    if text.len() as u64 > FILE_MAX {
-        return Err(format!("it is longer than {FILE_MAX} bytes"));
-    }
     let document: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if document.version != VERSION {
         return Err(format!("its version is {}; this program reads version {VERSION}", document.version));

@@ -4,11 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{ErrorCode, Hint, Signer as _, TooSmall, UnixSeconds, Verdict};
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::error::DpsError;
-use crate::secret_text::SecretText;
 use crate::signer::Credential;
 
 /// The time now, which every token needs.
@@ -23,14 +23,14 @@ pub(crate) async fn sign(
     credential: &mut Credential,
     resource: Resource<'_>,
     expires_at: SystemTime,
-) -> Result<SecretText, DpsError> {
+) -> Result<SecretString, DpsError> {
     let seconds = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
     let token = SasToken::prepare(&resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
     let signature = credential.sign(token.to_sign()).await.map_err(|_| {
         DpsError::new(ErrorCode::SignerFailed, Verdict::Never, ErrorCode::SignerFailed.text().to_owned())
     })?;
-    Ok(SecretText::new(Zeroizing::new(token.finish(&signature).as_str().to_owned())))
+    Ok(SecretString::from(token.finish(&signature).as_str()))
 }
 
 fn too_small(short: TooSmall) -> DpsError {

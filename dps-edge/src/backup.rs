@@ -4,12 +4,14 @@
 //! Written whole or not at all. A backup that holds credentials, as external provisioning leaves it, is read and never
 //! written again, nor copied.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::sync::Arc;
 
+use dps_client::DpsError;
 use dps_client::dps_core::internal::{is_device_id, is_hub_name};
-use dps_client::{DpsError, Ownership, PrivateFile, StoreLock, WritePoint};
 use dps_core::{ConfigError, IdScope, RegistrationId};
+use dps_files::{LockedFile, Ownership, PrivateFile, create_private_folder};
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
 
@@ -44,7 +46,7 @@ pub enum Backup {
     /// There is none, or it says that there is no hub.
     Nothing,
     /// The last assignment.
-    Located {
+    Found {
         /// Where the device belongs.
         place: HubPlace,
         /// Whether there are credentials in it, which are not ours to write.
@@ -59,7 +61,7 @@ impl Backup {
     #[must_use]
     pub fn place(&self) -> Option<&HubPlace> {
         match self {
-            Self::Located { place, .. } => Some(place),
+            Self::Found { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -102,17 +104,19 @@ impl BackupStore {
         self.file.path()
     }
 
-    /// Keeps other processes of ours from it. In the daemon's folder nothing is left behind, and so nothing is locked.
+    /// Locks the backup for this process. In the daemon's folder nothing is left behind, and so nothing is locked.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when another process holds it, or it cannot be made.
-    pub fn lock(&self) -> Result<Option<StoreLock>, DpsError> {
-        if self.of_daemon {
-            return Ok(None);
-        }
-        // What is wrong with the folder is said by who opens a file in it.
-        let _ = self.file.path().parent().map(make_private_folder);
-        self.file.lock().map(Some)
+    /// [`DpsError`] `file` when another process holds the lock, or it cannot be made.
+    pub fn lock(&self) -> Result<LockedBackup, DpsError> {
+        let lock = if self.of_daemon {
+            None
+        } else {
+            // What is wrong with the folder is in the error of the lock, which is a file in it.
+            let _ = self.file.path().parent().map(create_private_folder);
+            Some(Arc::new(self.file.lock()?))
+        };
+        Ok(LockedBackup { store: self.clone(), _lock: lock })
     }
 
     /// Reads it.
@@ -120,15 +124,36 @@ impl BackupStore {
     /// # Errors
     /// [`DpsError`] `file` when it cannot be read, or is a link.
     pub fn load(&self) -> Result<Backup, DpsError> {
-        let Some(bytes) = self.file.read(FILE_MAX)? else { return Ok(Backup::Nothing) };
-        if bytes.len() as u64 > FILE_MAX {
-            return Ok(Backup::Unusable("it is longer than any backup"));
-        }
+        let bytes = match self.file.read(FILE_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Backup::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Ok(Backup::Unusable("it is longer than any backup"));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(Backup::Unusable("it is no text")) };
         Ok(match self.format {
             Format::Yaml => parse_json(text),
             Format::Toml => parse_device_info(text),
         })
+    }
+}
+
+/// A [`BackupStore`] that this process has locked; clones share the lock, which ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct LockedBackup {
+    store: BackupStore,
+    _lock: Option<Arc<LockedFile>>,
+}
+
+impl LockedBackup {
+    /// Reads the backup.
+    ///
+    /// # Errors
+    /// As [`BackupStore::load`].
+    pub fn load(&self) -> Result<Backup, DpsError> {
+        self.store.load()
     }
 
     /// Writes it: the old backup or the new one is there afterwards, whatever happens. Gives where an unusable one is
@@ -137,28 +162,19 @@ impl BackupStore {
     /// # Errors
     /// [`DpsError`] `file` when it cannot be written.
     pub fn save(&self, place: &HubPlace) -> Result<Option<PathBuf>, DpsError> {
-        self.save_watched(place, &mut |_| {})
-    }
-
-    /// The same, telling how far it is.
-    #[doc(hidden)]
-    pub fn save_watched(
-        &self,
-        place: &HubPlace,
-        watch: &mut dyn FnMut(WritePoint),
-    ) -> Result<Option<PathBuf>, DpsError> {
+        let BackupStore { file, format, of_daemon } = &self.store;
         let aside = match self.load()? {
             // Not ours to write, and what is in it is of use to the daemon alone.
-            Backup::Located { holds_credentials: true, .. } => return Ok(None),
-            Backup::Unusable(_) => Some(self.file.set_aside()?),
+            Backup::Found { holds_credentials: true, .. } => return Ok(None),
+            Backup::Unusable(_) => Some(file.set_aside()?),
             _ => None,
         };
-        let text = match self.format {
+        let text = match format {
             Format::Yaml => json!({ "device_id": place.device_id, "hub_name": place.hub }).to_string(),
             Format::Toml => device_info(place),
         };
-        let ownership = if self.of_daemon { Ownership::Kept } else { Ownership::Private };
-        self.file.replace_watched(text.as_bytes(), ownership, watch)?;
+        let ownership = if *of_daemon { Ownership::Kept } else { Ownership::Private };
+        file.replace(text.as_bytes(), ownership)?;
         Ok(aside)
     }
 }
@@ -168,14 +184,6 @@ const fn file_name(format: Format) -> &'static str {
         Format::Yaml => "provisioning_backup.json",
         Format::Toml => "device_info",
     }
-}
-
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 fn parse_json(text: &str) -> Backup {
@@ -204,7 +212,7 @@ fn checked_backup(hub: Option<&str>, device_id: Option<&str>, holds_credentials:
     match (hub, device_id) {
         (Some(hub), Some(_)) if !is_hub_name(hub) => Backup::Unusable("its hub_name is not a host name"),
         (Some(_), Some(id)) if !is_device_id(id) => Backup::Unusable("its device_id is not one that a hub allows"),
-        (Some(hub), Some(id)) => Backup::Located { place: HubPlace::new(hub, id), holds_credentials },
+        (Some(hub), Some(id)) => Backup::Found { place: HubPlace::new(hub, id), holds_credentials },
         _ => Backup::Unusable("it lacks hub_name or device_id"),
     }
 }
@@ -231,7 +239,7 @@ mod tests {
         ] {
             let place = HubPlace::new(hub, device_id);
             let expected = problem
-                .map_or_else(|| Backup::Located { place: place.clone(), holds_credentials: false }, Backup::Unusable);
+                .map_or_else(|| Backup::Found { place: place.clone(), holds_credentials: false }, Backup::Unusable);
             let json = json!({ "device_id": device_id, "hub_name": hub }).to_string();
             assert_eq!(parse_json(&json), expected, "{json}");
             assert_eq!(parse_device_info(&device_info(&place)), expected, "{place:?}");

@@ -10,7 +10,9 @@ use crate::model::{
 use crate::policy::Mode;
 use crate::problem::{Problem, Severity};
 use crate::read::{parse, read};
-use crate::secret::Secret;
+use dps_files::SecretString;
+
+use crate::secret::key_text;
 use crate::toml_syntax::quoted;
 use crate::tree::{Entries, Entry, Value, find};
 use crate::uri::{FILE_BEFORE_PATH, file_uri, file_url_path};
@@ -21,7 +23,7 @@ use crate::version::{EdgeVersion, Format};
 #[non_exhaustive]
 pub struct Converted {
     /// The new text; it may hold a key.
-    pub text: Secret,
+    pub text: SecretString,
     /// What is worth knowing, with its place in the old text.
     pub findings: Vec<Finding>,
 }
@@ -99,7 +101,7 @@ pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
     let no_hostname = find(&entries, "hostname").is_none();
     findings.extend(no_hostname.then(|| Finding::new(place_of(yaml, 0), Problem::HostnameDefault)));
     findings.sort_by_key(|finding| finding.place);
-    Ok(Converted { text: Secret::new(&text), findings })
+    Ok(Converted { text: SecretString::from(text), findings })
 }
 
 fn is_error(finding: &Finding) -> bool {
@@ -260,10 +262,10 @@ impl Writer {
     /// The daemons take a table only, whatever it was read from.
     fn key(&mut self, name: &str, key: &KeySource) {
         let (member, text) = match key {
-            KeySource::Inline(key) => ("value", Secret::from_key(key)),
+            KeySource::Inline(key) => ("value", key_text(key)),
             KeySource::UnusualLength { text, .. } => ("value", text.clone()),
-            KeySource::File(path) => ("uri", Secret::new(&file_uri(&path.to_string_lossy()))),
-            KeySource::Pkcs11(uri) => ("uri", Secret::new(uri.expose())),
+            KeySource::File(path) => ("uri", file_uri(&path.to_string_lossy()).as_str().into()),
+            KeySource::Pkcs11(uri) => ("uri", SecretString::from(uri.expose())),
         };
         self.line(&key_table(name, member, text.expose()));
     }

@@ -10,11 +10,11 @@ use crate::convert::key_value;
 use crate::problem::{Problem, Severity};
 use crate::read::{parse, read};
 use crate::schema;
-use crate::secret::Secret;
 use crate::toml_repair::is_repaired;
 use crate::toml_syntax::quoted;
 use crate::tree::{Entries, Node, Value, find, find_null_too};
 use crate::version::{EdgeVersion, Format};
+use dps_files::SecretString;
 
 /// Why a value was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,13 @@ pub fn is_secret(key: &str, value: &str) -> bool {
 ///
 /// # Errors
 /// [`EditError`]; the text is then to stay as it is.
-pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &str) -> Result<Secret, EditError> {
+pub fn set(
+    text: &str,
+    format: Format,
+    version: EdgeVersion,
+    key: &str,
+    value: &str,
+) -> Result<SecretString, EditError> {
     let (before, broken) = parse(text, format);
     // These mistakes are repaired in memory before the values are read, and a new value may fix one.
     if broken.iter().any(|(_, problem)| problem.severity() == Severity::Error && !is_repaired(problem)) {
@@ -108,7 +114,7 @@ pub fn set(text: &str, format: Format, version: EdgeVersion, key: &str, value: &
     changed.push_str(&written);
     changed.push_str(&text[span.end..]);
     check(text, &changed, format, version, &path)?;
-    Ok(Secret::new(&changed))
+    Ok(SecretString::from(changed))
 }
 
 fn find_path<'e>(entries: &'e Entries, path: &[&str]) -> Result<&'e Node, EditError> {

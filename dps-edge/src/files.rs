@@ -7,9 +7,9 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dps_client::file;
 use dps_core::Key;
 use dps_core::limits::{KEY_MAX, KEY_MIN};
+use dps_files::mode_open_to_others;
 use x509_parser::pem::Pem;
 use zeroize::Zeroizing;
 
@@ -48,7 +48,7 @@ fn private_key(path: &Path) -> Vec<Problem> {
 
 /// The device's own certificate stands first; the others vouch for it.
 fn certificate(path: &Path, now: SystemTime) -> Option<Problem> {
-    let Ok(bytes) = file::read(path, CERTIFICATES_MAX) else { return Some(Problem::FileUnreadable) };
+    let Ok(bytes) = dps_files::read(path, CERTIFICATES_MAX) else { return Some(Problem::FileUnreadable) };
     let Some(Ok(pem)) = Pem::iter_from_buffer(&bytes).next() else { return Some(Problem::NotACertificate) };
     let Ok(certificate) = pem.parse_x509() else { return Some(Problem::NotACertificate) };
     let validity = certificate.validity();
@@ -81,24 +81,12 @@ fn symmetric_key(path: &Path) -> Vec<Problem> {
 /// The bytes of a key file, which may come through a FIFO.
 pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let metadata = metadata(path)?;
-    Ok((file::read_secret(path, KEY_FILE_MAX as u64)?, metadata))
+    Ok((dps_files::read_secret(path, KEY_FILE_MAX as u64)?, metadata))
 }
 
 /// Raw bytes that all happen to be base64 digits are as good as impossible.
 fn is_base64(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| Key::from_base64(text.trim_ascii()).is_ok())
-}
-
-#[cfg(unix)]
-fn mode_open_to_others(metadata: &Metadata) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    let mode = metadata.mode() & 0o7777;
-    (metadata.is_file() && mode & 0o077 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-fn mode_open_to_others(_: &Metadata) -> Option<u32> {
-    None
 }
 
 /// The folders of the daemons below `/etc/aziot`.

@@ -28,8 +28,9 @@ mod uri;
 mod version;
 mod yaml_tree;
 
-pub use backup::{Backup, BackupStore, HubPlace};
+pub use backup::{Backup, BackupStore, HubPlace, LockedBackup};
 pub use convert::{ConvertError, Converted, convert};
+pub use dps_files::SecretString;
 pub use edit::{EditError, is_secret, set};
 pub use files::{configuration_in, stray_files};
 pub use finding::{Finding, Place};
@@ -40,7 +41,6 @@ pub use model::{
 pub use problem::{Problem, Severity};
 pub use provisioner::{Note, Origin, Plan, ProvisionError, Provisioned, Provisioner};
 pub use read::{Reading, changes, read, read_newest};
-pub use secret::Secret;
 pub use setup::{NotForWindows, SetupError, windows_commands};
 pub use uri::Pkcs11Uri;
 pub use version::{EdgeVersion, Format, UnknownVersion};

@@ -8,7 +8,9 @@ use dps_core::Key;
 use serde_json::{Map, Value, json};
 
 use crate::policy::{Mode, Policy};
-use crate::secret::{Secret, looks_secret};
+use dps_files::SecretString;
+
+use crate::secret::{key_text, looks_secret};
 use crate::uri::Pkcs11Uri;
 use crate::version::Format;
 
@@ -145,7 +147,7 @@ pub enum KeySource {
         /// Its length in bytes.
         length: usize,
         /// The key in base64.
-        text: Secret,
+        text: SecretString,
     },
     /// In a file, as raw bytes.
     File(PathBuf),
@@ -160,7 +162,7 @@ pub struct X509Identity {
     /// The certificate.
     pub certificate: Option<Certificate>,
     /// A `file:` or `pkcs11:` URI; not needed for a certificate that is issued on the device.
-    pub key: Option<Secret>,
+    pub key: Option<SecretString>,
 }
 
 /// A certificate, or how it is made.
@@ -231,9 +233,9 @@ pub struct Tpm {
     /// The place of the authentication key: what the daemons add to 0x81000000; 0x100 when it is left out.
     pub auth_key_index: Option<u64>,
     /// The endorsement hierarchy's password.
-    pub endorsement: Option<Secret>,
+    pub endorsement: Option<SecretString>,
     /// The owner hierarchy's password.
-    pub owner: Option<Secret>,
+    pub owner: Option<SecretString>,
 }
 
 /// Whether keys, PINs and passwords are shown.
@@ -260,7 +262,7 @@ impl Provisioning {
             object([("path", Some(json!(library.path))), ("baseSlot", slot)])
         });
         let tpm = self.tpm.as_ref().map(|tpm| {
-            let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| hidden(secret, keys));
+            let secret = |secret: &Option<SecretString>| secret.as_ref().map(|secret| hidden(secret, keys));
             object([
                 ("tcti", opt(&tpm.tcti)),
                 ("authKeyIndex", tpm.auth_key_index.map(Value::from)),
@@ -327,7 +329,7 @@ fn key_json(key: &KeySource, keys: Keys) -> Value {
     match key {
         KeySource::Inline(key) => match keys {
             Keys::Hidden => json!({ "kind": "inline", "bytes": key.length() }),
-            Keys::Shown => json!({ "kind": "inline", "value": Secret::from_key(key).expose() }),
+            Keys::Shown => json!({ "kind": "inline", "value": key_text(key).expose() }),
         },
         KeySource::UnusualLength { length, text } => match keys {
             Keys::Hidden => json!({ "kind": "inline", "bytes": length }),
@@ -373,7 +375,7 @@ fn pkcs11(uri: &Pkcs11Uri, keys: Keys) -> Value {
     }
 }
 
-fn hidden(secret: &Secret, keys: Keys) -> Value {
+fn hidden(secret: &SecretString, keys: Keys) -> Value {
     match keys {
         Keys::Hidden => json!("(hidden)"),
         Keys::Shown => json!(secret.expose()),

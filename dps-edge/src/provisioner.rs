@@ -5,10 +5,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use dps_client::{DpsError, HubCredentials, ProvisioningClient, StoreLock, StoredAssignment};
+use dps_client::{DpsError, HubCredentials, ProvisioningClient, StoredAssignment};
 use tokio::task::spawn_blocking;
 
-use crate::backup::{Backup, BackupStore, HubPlace};
+use crate::backup::{Backup, BackupStore, HubPlace, LockedBackup};
 use crate::policy::{Event, Policy, Step, decide};
 
 /// Where an assignment comes from.
@@ -194,11 +194,11 @@ impl Provisioner {
     /// # Errors
     /// [`ProvisionError`]; where it is the service's fault and there is no backup, it says both.
     pub async fn start(&mut self) -> Result<Provisioned, ProvisionError> {
-        let (_lock, backup) = self.locked().await?;
+        let (store, backup) = self.locked().await?;
         let Plan { step, backup } = self.plan_with(backup);
         match (step, backup.place().cloned()) {
             (Step::UseBackup, Some(place)) => self.by_backup(place, Vec::new()),
-            (_, place) => match (self.ask(&backup).await, place) {
+            (_, place) => match (self.ask(&store, &backup).await, place) {
                 (Ok(provisioned), _) => Ok(provisioned),
                 (Err(error), Some(place)) => {
                     let mut notes = vec![Note::ServiceFailed(error.report().to_string())];
@@ -215,42 +215,32 @@ impl Provisioner {
     /// # Errors
     /// [`ProvisionError::NotRegistered`] when there is none, `File` when the backup cannot be read.
     pub async fn register(&mut self) -> Result<Provisioned, ProvisionError> {
-        let (_lock, backup) = self.locked().await?;
-        self.ask(&backup).await.map_err(ProvisionError::NotRegistered)
+        let (store, backup) = self.locked().await?;
+        self.ask(&store, &backup).await.map_err(ProvisionError::NotRegistered)
     }
 
-    /// The lock on the backup, and what the backup says.
-    async fn locked(&self) -> Result<(Option<StoreLock>, Backup), ProvisionError> {
-        self.on_store(|store| Ok((store.lock()?, store.load()?))).await.map_err(ProvisionError::File)
-    }
-
-    /// Works on the backup's file where a slow disk does not hold up the runtime.
-    async fn on_store<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&BackupStore) -> Result<T, DpsError> + Send + 'static,
-    ) -> Result<T, DpsError> {
+    /// Locks the backup and reads it.
+    async fn locked(&self) -> Result<(LockedBackup, Backup), ProvisionError> {
         let store = self.store.clone();
-        match spawn_blocking(move || work(&store)).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and this future with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        let locked = on_disk(move || {
+            let store = store.lock()?;
+            let backup = store.load()?;
+            Ok((store, backup))
+        });
+        locked.await.map_err(ProvisionError::File)
     }
 
-    async fn ask(&self, backup: &Backup) -> Result<Provisioned, DpsError> {
+    async fn ask(&self, store: &LockedBackup, backup: &Backup) -> Result<Provisioned, DpsError> {
         let assignment = self.client.register().await?;
         let place = HubPlace::new(assignment.hub(), assignment.device_id());
         let previous = backup.place().cloned();
         let origin = if previous.as_ref() == Some(&place) { Origin::Unchanged } else { Origin::New };
         let mut notes = Vec::new();
-        if matches!(backup, Backup::Located { holds_credentials: true, .. }) {
+        if matches!(backup, Backup::Found { holds_credentials: true, .. }) {
             notes.push(Note::BackupNotOurs);
         } else {
-            let saved = place.clone();
-            match self.on_store(move |store| store.save(&saved)).await {
+            let (store, saved) = (store.clone(), place.clone());
+            match on_disk(move || store.save(&saved)).await {
                 Ok(aside) => notes.extend(aside.map(Note::SetAside)),
                 // The assignment is good all the same.
                 Err(error) => notes.push(Note::NotWritten(error.report().to_string())),
@@ -269,6 +259,20 @@ impl Provisioner {
         let other_scope = || ProvisionError::File(dps_core::ConfigError::OperationMismatch.into());
         let credentials = self.client.hub_credentials(&stored).ok_or_else(other_scope)?;
         Ok(Provisioned { previous: Some(place.clone()), place, origin: Origin::Backup, notes, credentials })
+    }
+}
+
+/// Works on files where a slow disk does not hold up the runtime.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DpsError> + Send + 'static,
+) -> Result<T, DpsError> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this future with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

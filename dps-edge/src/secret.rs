@@ -1,38 +1,15 @@
-//! Texts that must not be seen: wiped when dropped, shown only on purpose.
-
-use std::fmt;
+//! Secrets in a configuration: keys as text, and text that looks like a secret in the wrong place.
 
 use dps_core::Key;
 use dps_core::limits::KEY_TEXT_MAX;
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
-/// A text that is wiped when dropped and shown only by [`expose`](Self::expose).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
-    }
-
-    /// The key as base64.
-    pub(crate) fn from_key(key: &Key) -> Self {
-        let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX]);
-        // The buffer holds the longest key there is.
-        Self::new(key.write_base64(buffer.as_mut_slice()).unwrap_or_default())
-    }
-
-    /// The text. Named so that every use can be found.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
+/// Returns the key as base64.
+pub(crate) fn key_text(key: &Key) -> SecretString {
+    let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX]);
+    // The buffer holds the longest key.
+    key.write_base64(buffer.as_mut_slice()).unwrap_or_default().into()
 }
 
 /// Whether a text that should be none seems to be a secret: pasted into the wrong place, it must not be shown from

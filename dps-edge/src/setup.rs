@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey, file};
+use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey};
 use dps_core::ErrorCode;
 use dps_core::limits::MESSAGE_MAX;
 
@@ -95,7 +95,7 @@ fn symmetric_key(key: &KeySource) -> Result<SymmetricKey, SetupError> {
 }
 
 fn payload(path: &Path) -> Result<String, SetupError> {
-    let bytes = file::read(path, MESSAGE_MAX as u64).map_err(|error| SetupError::file(path, error))?;
+    let bytes = dps_files::read(path, MESSAGE_MAX as u64).map_err(|error| SetupError::file(path, error))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| SetupError::file(path, error))?;
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }

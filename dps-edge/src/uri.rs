@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use url::Url;
 
 use crate::problem::Problem;
-use crate::secret::Secret;
+use dps_files::SecretString;
 
 /// What is wrong with an absolute path in the place of a URI.
 pub(crate) const FILE_BEFORE_PATH: &str = "a URI: write file:// before the path";
@@ -83,11 +83,11 @@ fn bad_token(text: &str) -> Option<&'static str> {
 
 /// The URI of a key in a PKCS#11 token (RFC 7512).
 #[derive(Clone, PartialEq, Eq)]
-pub struct Pkcs11Uri(Secret);
+pub struct Pkcs11Uri(SecretString);
 
 impl Pkcs11Uri {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        text.starts_with("pkcs11:").then(|| Self(Secret::new(text)))
+        text.starts_with("pkcs11:").then(|| Self(SecretString::from(text)))
     }
 
     /// The URI, which may hold a PIN. Named so that every use can be found.

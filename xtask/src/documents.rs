@@ -56,6 +56,7 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
 fn is_path(span: &str) -> bool {
     const FOLDERS: &[&str] = &[
         "dps-core/",
+        "dps-files/",
         "dps-net/",
         "dps-http/",
         "dps-client/",

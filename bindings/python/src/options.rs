@@ -1,6 +1,6 @@
 //! The options of a client that are more than text, a number or a time.
 
-use dps_client::{Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport, file};
+use dps_client::{Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -74,7 +74,7 @@ pub(crate) fn roots(
         },
         (Some(file), None) => {
             let path = argument::path("ca_file", &file)?;
-            let read = py.detach(|| file::read(&path, CERTIFICATES_MOST));
+            let read = py.detach(|| dps_files::read(&path, CERTIFICATES_MOST));
             ("ca_file", read.map_err(|error| file_error(py, &path, &error))?.to_vec())
         }
     };

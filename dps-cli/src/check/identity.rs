@@ -10,7 +10,6 @@ use super::report::{Check, CheckId};
 use crate::args::is_stdin;
 use crate::failure::Result;
 use crate::key::{DeviceOrGroup, KeyChoice, KeySource};
-use crate::secret;
 
 /// Something unusual that explains why a credential is refused, likelier than what is usual.
 pub(super) struct Suspect {
@@ -76,7 +75,7 @@ fn mode(path: &Path) -> Check {
         Err(_) => Check::skipped(id, format!("{shown} cannot be looked at")),
         Ok(_) if cfg!(not(unix)) => Check::skipped(id, "files have no modes on this system"),
         Ok(metadata) if !metadata.is_file() => Check::ok(id, format!("{shown} is no file that keeps anything")),
-        Ok(metadata) => match secret::mode_open_to_others(&metadata) {
+        Ok(metadata) => match dps_files::mode_open_to_others(&metadata) {
             None => Check::ok(id, format!("{shown} is for its owner alone")),
             Some(mode) => Check::warning(id, format!("others can get at the key in {shown} (mode {mode:04o})"))
                 .advise(format!("make the file its owner's alone: chmod 600 {shown}"))

@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use dps_client::file;
 use dps_core::credentials::derive_device_key;
 use dps_core::limits::KEY_TEXT_MAX;
 use dps_core::{Key, RegistrationId};
@@ -104,7 +103,7 @@ fn open_list(ids: &Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>)> {
     if is_stdin(ids) {
         return Ok((Box::new(BufReader::new(io::stdin())), None));
     }
-    let opened = file::open(ids).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let opened = dps_files::open(ids).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = opened.map_err(|error| Failure::file("read", ids, &error))?;
     Ok((Box::new(BufReader::with_capacity(64 * 1024, file)), Some(size)))
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) ->
     tokio::select! {
         done = dispatch(command, output) => done,
         () = interrupts.next() => {
-            dps_client::abandon_drafts();
+            dps_files::abandon_drafts();
             Err(Failure::interrupted())
         }
     }

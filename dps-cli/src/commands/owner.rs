@@ -19,7 +19,7 @@ pub(super) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
     let (owner, roots, proxy, args) = blocking(move || {
         let path: &Path = &args.connection_string_file;
         let text = secret::read(path, "the service's connection string")?;
-        let owner = ConnectionString::parse(&text).map_err(|failure| failure.in_source(path.display()))?;
+        let owner = ConnectionString::parse(text.expose()).map_err(|failure| failure.in_source(path.display()))?;
         let roots = trust::roots(&args.trust)?;
         Ok((owner, roots, proxy::choice(&args.proxy)?, args))
     })

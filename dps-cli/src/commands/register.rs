@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dps_client::{Assignment, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, SecretText, file};
+use dps_client::{Assignment, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, SecretString};
 use dps_core::limits::MESSAGE_MAX;
 use dps_core::{ConfigError, ErrorCode, Status};
 use serde::Serialize;
@@ -85,7 +85,7 @@ fn read_payload(path: &Path) -> Result<Payload> {
         let mut bytes = Vec::new();
         io::stdin().lock().take(most).read_to_end(&mut bytes).map(|_| Zeroizing::new(bytes))
     } else {
-        file::read(path, most)
+        dps_files::read(path, most)
     };
     let bytes = read.map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => invalid(&format!("has more than {MESSAGE_MAX} bytes")),
@@ -123,7 +123,7 @@ fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<
         operation_id: assignment.operation_id(),
         payload,
         elapsed_ms: u64::try_from(assignment.elapsed().as_millis()).unwrap_or(u64::MAX),
-        connection_string: connection_string.as_ref().map(SecretText::expose),
+        connection_string: connection_string.as_ref().map(SecretString::expose),
     };
     output.result(&result, |out| show(&result, out))?;
     Ok(Exit::Done)
@@ -146,7 +146,7 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn connection_string(assignment: &Assignment) -> Result<SecretText> {
+fn connection_string(assignment: &Assignment) -> Result<SecretString> {
     let none = "there is no connection string: the key is not in this program's hands";
     assignment.connection_string()?.ok_or_else(|| Failure::option(none))
 }

@@ -2,33 +2,36 @@
 //!
 //! It is there only while the operation is under way. It holds no secret.
 
-mod text;
-
+use std::io;
 use std::path::PathBuf;
 
-use dps_client::{Assignment, DpsError, Ownership, PrivateFile, ResumeToken, StoreLock};
+use dps_client::{Assignment, DpsError, ResumeToken};
 use dps_core::{ErrorCode, Family};
+use dps_files::{LockedFile, Ownership, PrivateFile};
 
 use crate::failure::{Failure, Result};
 use crate::output::note;
 
+/// Longer than any operation, in bytes: two names, an endpoint and an operation id.
+const FILE_MAX: u64 = 8 * 1024;
+
 /// One file, and what is in it. Another process that names the same file is refused.
 pub(super) struct ResumeFile {
-    file: PrivateFile,
+    file: LockedFile,
     kept: Option<ResumeToken>,
-    _lock: StoreLock,
 }
 
 impl ResumeFile {
     /// Locks the file and reads it, if it is there.
     pub(super) fn open(path: PathBuf) -> Result<Self> {
-        let file = PrivateFile::new(path);
-        let lock = file.lock()?;
-        let kept = match file.read(text::MOST)? {
-            None => None,
-            Some(bytes) => text::parse(&bytes).map_err(|text::Unreadable| unreadable(file.path()))?,
+        let file = PrivateFile::new(path).lock()?;
+        let kept = match file.read(FILE_MAX) {
+            Ok(None) => None,
+            Ok(Some(bytes)) => parse(&bytes).map_err(|Unreadable| unreadable(file.path()))?,
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(unreadable(file.path())),
+            Err(error) => return Err(error.into()),
         };
-        Ok(Self { file, kept, _lock: lock })
+        Ok(Self { file, kept })
     }
 
     /// What to go on from.
@@ -76,4 +79,14 @@ fn unreadable(path: &std::path::Path) -> Failure {
         ErrorCode::OperationUnreadable,
         format!("{} holds no operation to resume; remove it to register afresh", path.display()),
     )
+}
+
+/// The file holds something else than an operation.
+#[derive(Debug, PartialEq, Eq)]
+struct Unreadable;
+
+/// Reads the content; `None` for a file without an operation.
+fn parse(bytes: &[u8]) -> std::result::Result<Option<ResumeToken>, Unreadable> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable)?.trim();
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Unreadable) }
 }

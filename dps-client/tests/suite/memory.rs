@@ -15,7 +15,7 @@ use crate::common::{DEVICE_KEY, service};
 use crate::proxy_server::{Manner, proxy};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dps_client::{CallRuntime, Progress, ProvisioningClient, Proxy, ProxyChoice, Roots, Transport, file};
+use dps_client::{CallRuntime, Progress, ProvisioningClient, Proxy, ProxyChoice, Roots, Transport};
 
 /// With the names that are passed to the other process.
 const TRANSPORTS: [(&str, Transport); 3] =
@@ -162,7 +162,7 @@ fn register_in_another_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let path = |name| Path::new(&folder).join(name);
     let text = |name| std::fs::read_to_string(path(name)).unwrap();
-    let password = file::read(path("password"), 100).unwrap();
+    let password = dps_files::read(path("password"), 100).unwrap();
     let proxy = Proxy::parse(&text("proxy")).unwrap().with_password(std::str::from_utf8(&password).unwrap()).unwrap();
     drop(password);
     let (_, transport) = TRANSPORTS.into_iter().find(|(name, _)| *name == text("transport")).unwrap();

@@ -40,7 +40,7 @@ async fn a_group_key_and_a_derived_key() {
         assert_eq!(assignment.device_id(), GROUP_DEVICE);
         let connection = assignment.connection_string().unwrap().unwrap();
         assert!(connection.expose().ends_with("SharedAccessKey=Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="));
-        assert_eq!(format!("{connection:?}"), "SecretText(..)");
+        assert_eq!(format!("{connection:?}"), "SecretString(..)");
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use dps_client::{AssignmentStore, Loaded, Ownership, PrivateFile, StoredAssignment, WritePoint};
+use dps_client::{AssignmentStore, Loaded, StoredAssignment};
 use dps_core::ErrorCode;
 
 fn assignment(hub: &str) -> StoredAssignment {
@@ -26,26 +26,24 @@ fn names(folder: &std::path::Path) -> Vec<String> {
 #[test]
 fn what_was_saved_is_loaded_and_only_its_owner_reads_it() {
     let folder = tempfile::tempdir().unwrap();
-    let store = AssignmentStore::new(folder.path().join("a.json"));
-    let lock = store.lock().unwrap();
+    let store = AssignmentStore::new(folder.path().join("a.json")).lock().unwrap();
     for hub in ["hub-a.test", "hub-b.test"] {
-        store.save(&lock, &assignment(hub)).unwrap();
-        assert_eq!(store.load(&lock).unwrap(), Loaded::Found(assignment(hub)));
+        store.save(&assignment(hub)).unwrap();
+        assert_eq!(store.load().unwrap(), Loaded::Found(assignment(hub)));
     }
     let mode = fs::metadata(folder.path().join("a.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(names(folder.path()), ["a.json", "a.json.lock"], "nothing is left behind");
-    store.clear(&lock).unwrap();
-    store.clear(&lock).unwrap();
-    assert_eq!(store.load(&lock).unwrap(), Loaded::Nothing);
+    store.clear().unwrap();
+    store.clear().unwrap();
+    assert_eq!(store.load().unwrap(), Loaded::Nothing);
 }
 
 #[test]
 fn a_damaged_file_is_set_aside_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.json");
-    let store = AssignmentStore::new(&path);
-    let lock = store.lock().unwrap();
+    let store = AssignmentStore::new(&path).lock().unwrap();
     let good = serde_json::json!({ "version": 2, "idScope": "s", "registrationId": "r", "hub": "h", "deviceId": "d" });
     let named = |hub: &str, device: &str| {
         serde_json::json!({ "version": 1, "idScope": "s", "registrationId": "r", "hub": hub, "deviceId": device })
@@ -56,11 +54,11 @@ fn a_damaged_file_is_set_aside_and_reported() {
     let damaged = [String::new(), "{".into(), "[]".into(), good.to_string(), "x".repeat(20_000)];
     for damaged in damaged.into_iter().chain(foreign) {
         fs::write(&path, &damaged).unwrap();
-        let Loaded::SetAside { path: aside, problem } = store.load(&lock).unwrap() else { panic!("{damaged:.20}") };
+        let Loaded::SetAside { path: aside, problem } = store.load().unwrap() else { panic!("{damaged:.20}") };
         assert!(!problem.is_empty());
         assert_eq!(fs::read_to_string(&aside).unwrap(), damaged, "nothing is lost");
-        assert_eq!(store.load(&lock).unwrap(), Loaded::Nothing);
-        store.save(&lock, &assignment("hub-a.test")).unwrap();
+        assert_eq!(store.load().unwrap(), Loaded::Nothing);
+        store.save(&assignment("hub-a.test")).unwrap();
     }
 }
 
@@ -70,10 +68,9 @@ fn links_are_not_followed() {
     let (path, target) = (folder.path().join("a.json"), folder.path().join("target"));
     fs::write(&target, "precious").unwrap();
     symlink(&target, &path).unwrap();
-    let store = AssignmentStore::new(&path);
-    let lock = store.lock().unwrap();
-    assert_eq!(store.load(&lock).unwrap_err().code(), ErrorCode::File);
-    assert_eq!(store.save(&lock, &assignment("hub-a.test")).unwrap_err().code(), ErrorCode::File);
+    let store = AssignmentStore::new(&path).lock().unwrap();
+    assert_eq!(store.load().unwrap_err().code(), ErrorCode::File);
+    assert_eq!(store.save(&assignment("hub-a.test")).unwrap_err().code(), ErrorCode::File);
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }
 
@@ -95,48 +92,4 @@ fn a_folder_that_is_missing_is_named() {
     let error = store.lock().unwrap_err();
     assert_eq!(error.code(), ErrorCode::File);
     assert!(error.to_string().contains("gone"), "{error}");
-}
-
-/// What a reader finds when the power goes at this point: a copy of the folder, with no destructor run.
-#[test]
-fn a_stop_at_any_point_of_writing_leaves_the_old_content_or_the_new() {
-    let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let file = PrivateFile::new(folder.path().join("a"));
-    for (content, before) in [(&b"the first"[..], None), (b"the second, which is longer", Some(&b"the first"[..]))] {
-        let mut points = Vec::new();
-        let mut look = |point| {
-            points.push(point);
-            let copy = crashed.path().join(format!("{}-{point:?}", content.len()));
-            fs::create_dir(&copy).unwrap();
-            for entry in fs::read_dir(folder.path()).unwrap() {
-                let entry = entry.unwrap();
-                fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-            }
-            let found = PrivateFile::new(copy.join("a")).read(100).unwrap();
-            let found = found.as_deref().map(Vec::as_slice);
-            assert!(found == before || found == Some(content), "{point:?}: {found:?}");
-            assert_eq!(found == Some(content), matches!(point, WritePoint::Renamed | WritePoint::Done), "{point:?}");
-        };
-        file.replace_watched(content, Ownership::Private, &mut look).unwrap();
-        assert!(points.len() >= 7, "{points:?}");
-    }
-    assert_eq!(names(folder.path()), ["a"]);
-}
-
-#[test]
-fn mode_and_owner_are_kept_where_that_is_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = PrivateFile::new(folder.path().join("a"));
-    let mode = || fs::metadata(file.path()).unwrap().permissions().mode() & 0o7777;
-    file.replace(b"1", Ownership::Kept).unwrap();
-    assert_eq!(mode(), 0o600);
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
-    file.replace(b"2", Ownership::Kept).unwrap();
-    assert_eq!(mode(), 0o640);
-    // Who may act as the owner was decided for the old content.
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o6640)).unwrap();
-    file.replace(b"2", Ownership::Kept).unwrap();
-    assert_eq!(mode(), 0o640);
-    file.replace(b"3", Ownership::Private).unwrap();
-    assert_eq!(mode(), 0o600);
 }

@@ -7,10 +7,10 @@ use super::Reader;
 use super::section::{Located, Section};
 use crate::model::{Attestation, Certificate, KeySource, X509Identity};
 use crate::problem::Problem;
-use crate::secret::Secret;
 use crate::tree::Value;
 use crate::uri::{FILE_BEFORE_PATH, Location, Pkcs11Uri, file_path, file_url_path};
 use crate::version::Format;
+use dps_files::SecretString;
 
 const FILE_URL: &str = "the URI of a file, such as file:///var/secrets/device-id.pem";
 const METHODS: &[&str] = &["symmetric_key", "x509", "tpm"];
@@ -81,7 +81,7 @@ impl Reader<'_> {
         if let Some(Located { at, value }) = key {
             self.check_library(at, value, has_library);
         }
-        Some(X509Identity { certificate: Some(certificate?), key: key.map(|key| Secret::new(key.value)) })
+        Some(X509Identity { certificate: Some(certificate?), key: key.map(|key| SecretString::from(key.value)) })
     }
 
     /// Both have to be there, as the URLs of files.
@@ -95,7 +95,7 @@ impl Reader<'_> {
             }
         }
         let certificate = Some(Certificate::Uri(certificate?.value.to_owned()));
-        Some(X509Identity { certificate, key: Some(Secret::new(key?.value)) })
+        Some(X509Identity { certificate, key: Some(SecretString::from(key?.value)) })
     }
 
     /// A URI, or in 1.2 and later how it is issued.
@@ -165,7 +165,7 @@ impl Reader<'_> {
     /// A hub's own device can have such a key, and the daemons take it. An enrollment cannot.
     pub(super) fn key_of_unusual_length(&mut self, Located { at, value }: Located<&str>, length: usize) -> KeySource {
         self.report(at, Problem::KeyLength { length });
-        KeySource::UnusualLength { length, text: Secret::new(value) }
+        KeySource::UnusualLength { length, text: SecretString::from(value) }
     }
 
     pub(super) fn inline_key(&mut self, Located { at, value }: Located<&str>) -> Option<KeySource> {

@@ -11,10 +11,10 @@ use crate::model::{
 use crate::policy::Mode;
 use crate::problem::Problem;
 use crate::schema;
-use crate::secret::Secret;
 use crate::tree::{Entries, Value, find, find_null_too};
 use crate::uri::{Location, Pkcs11Uri, file_path};
 use crate::version::{EdgeVersion, Format};
+use dps_files::SecretString;
 
 /// From this version on the daemons refuse shorter time-outs.
 const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::new(4, 9);
@@ -234,7 +234,7 @@ impl Reader<'_> {
         }
         let tpm = self.section(root, "tpm", "[tpm]")?;
         let hierarchies = self.section(tpm, "hierarchy_authorization", "[tpm.hierarchy_authorization]");
-        let mut secret = |name| Some(Secret::new(self.text(hierarchies?, name)?.value));
+        let mut secret = |name| Some(SecretString::from(self.text(hierarchies?, name)?.value));
         let (endorsement, owner) = (secret("endorsement"), secret("owner"));
         Some(Tpm {
             tcti: self.owned(tpm, "tcti"),

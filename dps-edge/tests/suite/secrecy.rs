@@ -1,6 +1,6 @@
 //! Keys planted wherever a file has room for one: no finding, no view, no error and no `Debug` repeats any of it.
 
-use dps_edge::{EdgeVersion, Format, Keys, Secret, convert, read, set, windows_commands};
+use dps_edge::{EdgeVersion, Format, Keys, SecretString, convert, read, set, windows_commands};
 use std::time::SystemTime;
 
 /// A key that is good, one that is cut off, and other secrets.
@@ -101,5 +101,5 @@ fn secret_search_finds_shown_keys() {
     let reading = read(&text, Format::Toml, EdgeVersion::V1_6);
     assert!(seen(&reading.provisioning.unwrap().to_json(Keys::Shown).to_string(), PLANTED[0]));
     let changed = set(&text, Format::Toml, EdgeVersion::V1_6, "provisioning.source", "dps");
-    assert!(changed.as_ref().map(Secret::expose).unwrap().contains(PLANTED[0]));
+    assert!(changed.as_ref().map(SecretString::expose).unwrap().contains(PLANTED[0]));
 }

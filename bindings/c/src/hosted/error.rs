@@ -3,8 +3,8 @@
 use core::ffi::c_char;
 use std::ffi::CString;
 
-use dps_core::ReplyProblem;
 use dps_client::{DpsError, ErrorCode, Hint, Verdict};
+use dps_core::ReplyProblem;
 
 use crate::hosted::assignment::c_text;
 use crate::memory::{dps_span, output};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dps_client::{
     ConfigError, DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy,
-    ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict, file,
+    ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict,
 };
 
 use crate::hosted::config::{dps_client_config, dps_transport};
@@ -162,7 +162,7 @@ impl dps_client_config {
             ([], None) => Ok(Roots::platform()),
             ([], Some(path)) => {
                 let unreadable = |error| refused(ErrorCode::File, format!("{path} cannot be read: {error}"));
-                parse(path, &file::read(path, CA_FILE_MOST).map_err(unreadable)?)
+                parse(path, &dps_files::read(path, CA_FILE_MOST).map_err(unreadable)?)
             }
             (pem, None) => parse("ca_pem", pem),
             _ => Err(refused(ErrorCode::InvalidOption, "give ca_pem or ca_file, not both")),

@@ -12,7 +12,6 @@ mod windows;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dps_client::file;
 use dps_core::ErrorCode;
 use dps_edge::{EdgeVersion, Format, Provisioning, Reading, Severity, read};
 use zeroize::Zeroizing;
@@ -57,7 +56,7 @@ struct Config {
 impl Config {
     fn load(path: &Path) -> Result<Self> {
         let wrong = |what: &str| Failure::option(format!("{}: {what}", path.display()));
-        let bytes = file::read(path, MOST).map_err(|error| match error.kind() {
+        let bytes = dps_files::read(path, MOST).map_err(|error| match error.kind() {
             io::ErrorKind::FileTooLarge => wrong("it has more than 1 MiB; that is no configuration of IoT Edge"),
             _ => Failure::file("read", path, &error),
         })?;

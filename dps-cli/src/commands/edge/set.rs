@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use dps_client::{Ownership, PrivateFile};
 use dps_edge::{EdgeVersion, is_secret};
+use dps_files::{Ownership, PrivateFile, SecretString};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use super::Config;
 use crate::exit::Exit;
@@ -34,7 +33,7 @@ pub(super) fn run(change: &Change, output: Output) -> Result<Exit> {
     let value = value(change)?;
     let config = Config::load(file)?;
     let version = config.version(change.edge_version);
-    let text = dps_edge::set(&config.text, config.format, version, key, &value)
+    let text = dps_edge::set(&config.text, config.format, version, key, value.expose())
         .map_err(|error| Failure::option(format!("{}: {key}: {error}", file.display())))?;
     let changed = text.expose() != config.text.as_str();
     if changed {
@@ -47,7 +46,7 @@ pub(super) fn run(change: &Change, output: Output) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn value(change: &Change) -> Result<Zeroizing<String>> {
+fn value(change: &Change) -> Result<SecretString> {
     match (change.value.as_deref(), change.value_file.as_deref()) {
         (_, Some(path)) => secret::read(path, "the new value"),
         (Some("-"), None) => secret::read(Path::new("-"), "the new value"),
@@ -55,7 +54,7 @@ fn value(change: &Change) -> Result<Zeroizing<String>> {
             "this value is a secret, and others on this machine can see a command line: give it as --value-file FILE, \
              or as - on stdin",
         )),
-        (Some(value), None) => Ok(Zeroizing::new(value.to_owned())),
+        (Some(value), None) => Ok(value.into()),
         (None, None) => Err(Failure::usage("give the new value, or --value-file FILE")),
     }
 }

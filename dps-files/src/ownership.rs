@@ -1,12 +1,53 @@
-//! Copies owner, group, mode and extended attributes from a file to the one that replaces it.
+//! Owner, group, mode and extended attributes of a file that is written.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+/// The owner and the mode of a file that is written. While it is written, only this process's user can read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// This process's user, readable by its owner alone (0600).
+    Private,
+    /// This process's user, readable by all users (0644).
+    Public,
+    /// Owner, group and mode of the file that is replaced, without set-uid, set-gid and sticky bit; without such a
+    /// file, owner and group of the folder, and 0600.
+    Kept,
+}
+
+impl Ownership {
+    /// Sets it on a draft that is going to be at `target` in `folder`.
+    pub(crate) fn set(self, draft: &File, target: &Path, folder: &Path) -> io::Result<()> {
+        match self {
+            Self::Private => Ok(()),
+            Self::Public => make_public(draft),
+            Self::Kept => {
+                let there = fs::symlink_metadata(target).ok();
+                keep_owner(draft, there.as_ref(), folder)?;
+                if there.is_some() {
+                    keep_attributes(draft, target);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn make_public(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+}
+
+/// Does nothing: outside Unix, a new file inherits access from its folder.
+#[cfg(not(unix))]
+fn make_public(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Sets owner, group and mode, so that the file's owner can still read it.
 #[cfg(unix)]
-pub(super) fn keep_owner(file: &File, there: Option<&fs::Metadata>, folder: &Path) -> io::Result<()> {
+fn keep_owner(file: &File, there: Option<&fs::Metadata>, folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let parent = fs::metadata(folder)?;
     let (owner, mode) = match there {
@@ -25,7 +66,7 @@ pub(super) fn keep_owner(file: &File, there: Option<&fs::Metadata>, folder: &Pat
 ///
 /// Not those that describe the old content: capabilities of a program, and signatures.
 #[cfg(target_os = "linux")]
-pub(super) fn keep_attributes(file: &File, path: &Path) {
+fn keep_attributes(file: &File, path: &Path) {
     use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, lgetxattr, llistxattr};
     /// The most that Linux keeps in one attribute, and in the list of their names.
     const ATTRIBUTE_MAX: usize = 64 * 1024;
@@ -52,10 +93,10 @@ pub(super) fn keep_attributes(file: &File, path: &Path) {
 
 /// Does nothing: this crate reads extended attributes on Linux only.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn keep_attributes(_: &File, _: &Path) {}
+fn keep_attributes(_: &File, _: &Path) {}
 
 /// Does nothing: outside Unix, a new file inherits access from its folder.
 #[cfg(not(unix))]
-pub(super) fn keep_owner(_: &File, _: Option<&fs::Metadata>, _: &Path) -> io::Result<()> {
+fn keep_owner(_: &File, _: Option<&fs::Metadata>, _: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Reads a file that somebody names: whole or not at all, at most a limit, and without waiting for a FIFO or a device.
+//! Reads files whole or not at all, up to a limit, and without waiting for a FIFO or a device.
 //!
-//! Anything can be at a path. A FIFO that nobody writes to would block the open itself, a device could be read without
+//! Anything can be at a path that a user names. A FIFO that nobody writes to would block the open itself, a device could be read without
 //! end, and what is cut at a limit would be taken for the whole. These functions return an error instead.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
 /// # Errors
 /// As [`open`], and [`io::ErrorKind::FileTooLarge`] when the file has more bytes.
 pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    read_limited(open(path)?, limit)
+    read_regular(open(path)?, limit)
 }
 
 /// Reads a regular file, or what comes through a FIFO within 30 s: for secrets, which a parent process may pass that
@@ -36,15 +36,21 @@ pub fn read_secret(path: impl AsRef<Path>, limit: u64) -> io::Result<Zeroizing<V
     let file = open_without_waiting(OpenOptions::new().read(true), path.as_ref(), 0)?;
     #[cfg(unix)]
     if std::os::unix::fs::FileTypeExt::is_fifo(&file.metadata()?.file_type()) {
-        return read_limited(fifo::Fifo::new(file), limit);
+        return read_limited(fifo::Fifo::new(file), limit, limit);
     }
     check_regular(&file)?;
-    read_limited(file, limit)
+    read_regular(file, limit)
+}
+
+/// Reads what was found to be a regular file.
+pub(crate) fn read_regular(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = file.metadata()?.len();
+    read_limited(file, limit, length)
 }
 
 /// Opens without waiting for the other end of a FIFO, and without taking a terminal as the process's own.
 #[cfg(unix)]
-pub(crate) fn open_without_waiting(options: &mut OpenOptions, path: &Path, more_flags: i32) -> io::Result<File> {
+fn open_without_waiting(options: &mut OpenOptions, path: &Path, more_flags: i32) -> io::Result<File> {
     use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -52,11 +58,39 @@ pub(crate) fn open_without_waiting(options: &mut OpenOptions, path: &Path, more_
 }
 
 #[cfg(not(unix))]
-pub(crate) fn open_without_waiting(options: &mut OpenOptions, path: &Path, _: i32) -> io::Result<File> {
+fn open_without_waiting(options: &mut OpenOptions, path: &Path, _: i32) -> io::Result<File> {
     options.open(path)
 }
 
-/// Refuses what is no regular file, by what was opened and not by what was at the path before.
+/// Opens without following a link. A new file is for its owner alone.
+#[cfg(unix)]
+pub(crate) fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    open_without_waiting(options, path, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    open_without_waiting(options, path, 0)
+}
+
+/// Returns the mode of a regular file if others than its owner have permissions on it; `None` where files have no mode.
+#[cfg(unix)]
+#[must_use]
+pub fn mode_open_to_others(metadata: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    const GROUP_AND_OTHERS: u32 = 0o077;
+    let open = metadata.is_file() && metadata.mode() & GROUP_AND_OTHERS != 0;
+    open.then_some(metadata.mode() & 0o7777)
+}
+
+/// Returns `None`: files have no mode on this system.
+#[cfg(not(unix))]
+#[must_use]
+pub fn mode_open_to_others(_: &Metadata) -> Option<u32> {
+    None
+}
+
+/// Refuses what is not a regular file, by what was opened and not by what was at the path before.
 pub(crate) fn check_regular(file: &File) -> io::Result<()> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
@@ -81,9 +115,9 @@ fn name_of(kind: std::fs::FileType) -> &'static str {
     if kind.is_dir() { "a directory" } else { "something else" }
 }
 
-fn read_limited(from: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_limited(from: impl Read, limit: u64, expected: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     // Allocated whole: a vector that grew would leave copies behind.
-    let capacity = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+    let capacity = usize::try_from(limit.min(expected)).unwrap_or(usize::MAX).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

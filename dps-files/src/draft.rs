@@ -13,8 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::{NamedTempFile, TempPath};
 
-use super::{Ownership, WhenThere, WritePoint, folder, kept, lock_exclusively, open};
-use crate::file::check_regular;
+use crate::FileError;
+use crate::ownership::Ownership;
+use crate::private_file::{WhenThere, folder};
+use crate::read::{check_regular, open_no_link};
 
 const PREFIX: &str = ".dps-";
 const SUFFIX: &str = ".unfinished";
@@ -41,6 +43,17 @@ fn lock_named() -> MutexGuard<'static, Named> {
     NAMED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How far the writing of a file is: where tests stop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WritePoint {
+    Owned,
+    OnDisk,
+    /// Only if a file is replaced, or the file system has no unnamed files.
+    Named,
+    Renamed,
+    Done,
+}
+
 /// A file that is being written, by [`Write`]. Dropped before [`finish`](Self::finish), it leaves nothing behind.
 #[derive(Debug)]
 pub struct Draft {
@@ -53,7 +66,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub(super) fn begin(target: &Path, ownership: Ownership, when_there: WhenThere) -> io::Result<Self> {
+    pub(crate) fn begin(target: &Path, ownership: Ownership, when_there: WhenThere) -> io::Result<Self> {
         remove_abandoned(folder(target));
         check_target(target, when_there)?;
         Self::in_file(make_nameless(folder(target)), target, ownership, when_there)
@@ -71,13 +84,15 @@ impl Draft {
     /// Writes the file to the disk and gives it its name.
     ///
     /// # Errors
-    /// Those of the file system; [`io::ErrorKind::AlreadyExists`] with [`WhenThere::Refuse`] if a file exists by now.
-    pub fn finish(self) -> io::Result<()> {
-        self.finish_watched(&mut |_| {})
+    /// [`FileError`] of the file system; of the kind [`io::ErrorKind::AlreadyExists`] with [`WhenThere::Refuse`] if a file
+    /// exists by now.
+    pub fn finish(self) -> Result<(), FileError> {
+        let target = self.target.clone();
+        self.finish_watched(&mut |_| {}).map_err(|error| FileError::not_written(&target, error))
     }
 
-    pub(super) fn finish_watched(self, watch: &mut dyn FnMut(WritePoint)) -> io::Result<()> {
-        self.own()?;
+    fn finish_watched(self, watch: &mut dyn FnMut(WritePoint)) -> io::Result<()> {
+        self.ownership.set(&self.file, &self.target, folder(&self.target))?;
         watch(WritePoint::Owned);
         self.file.sync_all()?;
         watch(WritePoint::OnDisk);
@@ -86,21 +101,6 @@ impl Draft {
         sync_folder(folder(&self.target))?;
         watch(WritePoint::Done);
         Ok(())
-    }
-
-    fn own(&self) -> io::Result<()> {
-        match self.ownership {
-            Ownership::Private => Ok(()),
-            Ownership::Public => make_public(&self.file),
-            Ownership::Kept => {
-                let there = fs::symlink_metadata(&self.target).ok();
-                kept::keep_owner(&self.file, there.as_ref(), folder(&self.target))?;
-                if there.is_some() {
-                    kept::keep_attributes(&self.file, &self.target);
-                }
-                Ok(())
-            }
-        }
     }
 
     fn take_place(&self, watch: &mut dyn FnMut(WritePoint)) -> io::Result<()> {
@@ -152,7 +152,7 @@ impl Drop for Draft {
 }
 
 /// Returns an error if something is at the path that is not to be replaced.
-pub(super) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<()> {
+pub(crate) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(_) => Ok(()),
         Ok(there) if there.is_symlink() => Err(io::Error::other("it is a link, which is not followed")),
@@ -172,9 +172,9 @@ fn with_name<R>(folder: &Path, make: impl FnMut(&Path) -> io::Result<R>) -> io::
 fn make_named(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
     let mut named = lock_named();
     let made = with_name(folder, |path| {
-        let file = open(OpenOptions::new().write(true).create_new(true), path)?;
+        let file = open_no_link(OpenOptions::new().write(true).create_new(true), path)?;
         // On a file system without locks no other process can lock it either, and so none removes it.
-        _ = lock_exclusively(&file);
+        _ = file.try_lock();
         // Another process may have removed it before it was locked: the next attempt has another name.
         if was_removed(&file) { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(file) }
     })?;
@@ -184,8 +184,7 @@ fn make_named(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
 }
 
 /// Removes the drafts in this folder whose processes were killed. Errors are ignored, since they prevent no write.
-#[cfg(unix)]
-pub(super) fn remove_abandoned(folder: &Path) {
+pub(crate) fn remove_abandoned(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -196,19 +195,25 @@ pub(super) fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// Does nothing: outside Unix, abandoned files cannot be told from those of running processes.
-#[cfg(not(unix))]
-pub(super) fn remove_abandoned(_: &Path) {}
+fn remove_if_abandoned(path: &Path) -> io::Result<()> {
+    let file = open_no_link(OpenOptions::new().write(true), path)?;
+    check_regular(&file)?;
+    file.try_lock()?;
+    // Before the lock, its process may have renamed it, so that another file has this path now.
+    if is_at(&file, path)? { fs::remove_file(path) } else { Ok(()) }
+}
 
 #[cfg(unix)]
-fn remove_if_abandoned(path: &Path) -> io::Result<()> {
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let file = open(OpenOptions::new().write(true), path)?;
-    check_regular(&file)?;
-    lock_exclusively(&file)?;
-    // Before the lock, its process may have renamed it, so that another file has this path now.
     let (ours, there) = (file.metadata()?, fs::symlink_metadata(path)?);
-    if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) { fs::remove_file(path) } else { Ok(()) }
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+}
+
+/// Outside Unix, only the random name can tell: it is not used twice.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    fs::symlink_metadata(path).map(|_| true)
 }
 
 #[cfg(unix)]
@@ -231,7 +236,7 @@ fn make_nameless(folder: &Path) -> Option<File> {
     let file = OpenOptions::new().write(true).mode(0o600).custom_flags(flags).open(folder).ok()?;
     // It gets its name by a link to this path.
     fs::symlink_metadata(name_in_proc(&file)).ok()?;
-    _ = lock_exclusively(&file);
+    _ = file.try_lock();
     Some(file)
 }
 
@@ -258,19 +263,9 @@ fn link(_: &File, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(unix)]
-fn make_public(file: &File) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_public(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
 /// Writes a folder with a new name to the disk, where the file system supports that and the folder can be read.
 #[cfg(unix)]
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => Ok(()),
         done => done,
@@ -278,7 +273,7 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -287,19 +282,13 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
-    use super::super::PrivateFile;
     use super::*;
+    use crate::PrivateFile;
 
     /// For the process that is killed: how it writes, the point at which it stops, and where.
     const WRITER: [&str; 3] = ["DPS_TEST_DRAFT", "DPS_TEST_POINT", "DPS_TEST_TARGET"];
-    const POINTS: [WritePoint; 6] = [
-        WritePoint::Written,
-        WritePoint::Owned,
-        WritePoint::OnDisk,
-        WritePoint::Named,
-        WritePoint::Renamed,
-        WritePoint::Done,
-    ];
+    const POINTS: [WritePoint; 5] =
+        [WritePoint::Owned, WritePoint::OnDisk, WritePoint::Named, WritePoint::Renamed, WritePoint::Done];
 
     fn draft(named: bool, target: &Path, when_there: WhenThere) -> Draft {
         let nameless = if named { None } else { make_nameless(folder(target)) };
@@ -320,7 +309,6 @@ mod tests {
         };
         let mut draft = draft(named == "named", Path::new(&target), WhenThere::Replace);
         draft.write_all(b"the new key").unwrap();
-        stop_at(WritePoint::Written);
         draft.finish_watched(&mut { stop_at }).unwrap();
     }
 
@@ -333,7 +321,7 @@ mod tests {
 
     fn kill_writer_at(point: WritePoint, kind: &str, target: &Path) -> bool {
         let mut writer = Command::new(std::env::current_exe().unwrap());
-        writer.args(["--exact", "--nocapture", "private_file::draft::tests::writer_that_stops_at_a_point"]);
+        writer.args(["--exact", "--nocapture", "draft::tests::writer_that_stops_at_a_point"]);
         let values = [kind.to_owned(), format!("{point:?}"), target.to_str().unwrap().to_owned()];
         let mut writer = writer.envs(WRITER.into_iter().zip(values)).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(writer.stderr.take().unwrap()).lines();
@@ -390,7 +378,7 @@ mod tests {
             let target = folder.path().join("a");
             let write = |content: &[u8], when_there| {
                 let mut draft = draft(named, &target, when_there);
-                draft.write_all(content)?;
+                draft.write_all(content).unwrap();
                 draft.finish()
             };
             draft(named, &target, WhenThere::Replace).write_all(b"half").unwrap();
@@ -418,5 +406,52 @@ mod tests {
             }
         }
         assert_eq!(names(folder.path()), ["link"]);
+    }
+
+    /// Each point stands for a loss of power: what is then in a copy of the folder, with no destructor run.
+    #[test]
+    fn stop_at_any_point_of_writing_leaves_the_old_content_or_the_new() {
+        let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = PrivateFile::new(folder.path().join("a"));
+        for (content, before) in [(&b"the first"[..], None), (b"the second, which is longer", Some(&b"the first"[..]))]
+        {
+            let look = |point: &str| {
+                let copy = crashed.path().join(format!("{}-{point}", content.len()));
+                fs::create_dir(&copy).unwrap();
+                for name in names(folder.path()) {
+                    fs::copy(folder.path().join(&name), copy.join(&name)).unwrap();
+                }
+                let found = PrivateFile::new(copy.join("a")).read(100).unwrap();
+                let expected = if ["Renamed", "Done"].contains(&point) { Some(content) } else { before };
+                assert_eq!(found.as_deref().map(Vec::as_slice), expected, "{point}");
+            };
+            let mut draft = file.draft(Ownership::Private, WhenThere::Replace).unwrap();
+            look("Begun");
+            draft.write_all(&content[..5]).unwrap();
+            look("HalfWritten");
+            draft.write_all(&content[5..]).unwrap();
+            look("Written");
+            draft.finish_watched(&mut |point| look(&format!("{point:?}"))).unwrap();
+        }
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn mode_is_that_of_the_replaced_file_where_that_is_asked_for() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = PrivateFile::new(folder.path().join("a"));
+        let mode = || fs::metadata(file.path()).unwrap().permissions().mode() & 0o7777;
+        file.replace(b"1", Ownership::Kept).unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
+        file.replace(b"2", Ownership::Kept).unwrap();
+        assert_eq!(mode(), 0o640);
+        // Set-uid and set-gid were granted for the old content.
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o6640)).unwrap();
+        file.replace(b"2", Ownership::Kept).unwrap();
+        assert_eq!(mode(), 0o640);
+        file.replace(b"3", Ownership::Private).unwrap();
+        assert_eq!(mode(), 0o600);
     }
 }

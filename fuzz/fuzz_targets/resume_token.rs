@@ -1,0 +1,17 @@
+//! A resume token, as in the file of `dps register --resume`: what is read is an operation of the core's reader, and reads
+//! back as it was written.
+#![no_main]
+
+use dps_client::ResumeToken;
+use dps_core::Operation;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let Ok(token) = text.parse::<ResumeToken>() else { return };
+    let line = token.to_string();
+    assert!(!line.contains(char::is_control), "{line:?} is more than a line");
+    let operation = Operation::parse(&line).unwrap();
+    let mut written = vec![0; line.len() + 16];
+    assert_eq!(Operation::parse(operation.write(&mut written).unwrap()), Ok(operation));
+    assert_eq!(line.parse(), Ok(token));
+});
