@@ -18,14 +18,12 @@
 //! # Ok(()) }
 //! ```
 
-mod allowance;
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connection;
 mod error;
-#[doc(hidden)]
-pub mod fuzzing;
 mod link;
 mod options;
-mod output;
 mod session;
 mod stream;
 #[cfg(test)]
@@ -33,3 +31,5 @@ mod tests;
 
 pub use link::MqttLink;
 pub use options::{Framing, MqttOptions, OptionError};
+#[cfg(fuzzing)]
+pub use session::exchange_and_idle;

@@ -157,6 +157,29 @@ impl Session {
     }
 }
 
+/// Makes one request over `io` and waits for what follows; returns the reply, and why the connection ended after it. Only
+/// in builds for fuzzing.
+///
+/// # Errors
+/// What ends the exchange.
+#[cfg(fuzzing)]
+pub async fn exchange_and_idle<'b>(
+    io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Sync + Unpin + 'static,
+    options: &MqttOptions,
+    request: &Request<'_>,
+    buffer: &'b mut [u8],
+) -> Result<(Reply<'b>, LinkError), LinkError> {
+    let error = |found: NetError| found.kind();
+    let mut session = Session::start(Box::new(io), options, request).await.map_err(error)?;
+    if !options.pipelined {
+        session.queue_request(request).map_err(error)?;
+        session.connection.flush().await.map_err(error)?;
+    }
+    let reply = session.reply(request, buffer).await.map_err(error)?;
+    let ended = session.idle().await.kind();
+    Ok((reply, ended))
+}
+
 /// Whether a publish is the reply to this request.
 fn answers(publish: &Publish, request: &Request<'_>) -> bool {
     mqtt::parse_topic(&publish.topic).is_some_and(|topic| topic.answers(request.id))

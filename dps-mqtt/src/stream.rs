@@ -4,11 +4,13 @@
 
 use std::pin::Pin;
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use dps_core::LinkError;
 use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
 use dps_net::NetError;
 use futures_util::{Sink, SinkExt, StreamExt};
+use rumqttc::mqttbytes::Error as PacketError;
+use rumqttc::mqttbytes::v4::Packet;
 use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
@@ -16,10 +18,10 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{from_io, from_opening, from_websocket};
 use crate::options::Framing;
-use crate::output::Output;
 
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 4096;
@@ -115,5 +117,58 @@ impl Stream {
                 let _ = stream.get_mut().shutdown().await;
             }
         }
+    }
+}
+
+/// Packets that wait to be sent, in the order in which they were put. They may contain a token: bytes are wiped when they are removed, moved to a
+/// larger buffer, or dropped.
+#[derive(Default)]
+pub(crate) struct Output(BytesMut);
+
+impl Output {
+    /// Adds a packet.
+    ///
+    /// # Errors
+    /// When it has more than `cap` bytes.
+    pub(crate) fn put(&mut self, packet: &Packet, cap: usize) -> Result<(), PacketError> {
+        self.reserve(packet.size());
+        packet.write(&mut self.0, cap).map(drop)
+    }
+
+    /// The bytes that wait.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Removes the first `count` bytes.
+    pub(crate) fn remove(&mut self, count: usize) {
+        if let Some(sent) = self.0.get_mut(..count) {
+            sent.zeroize();
+            self.0.advance(count);
+        }
+    }
+
+    /// Removes everything. What is returned is wiped with the last reference to it.
+    pub(crate) fn take(&mut self) -> Bytes {
+        let taken = Zeroizing::new(self.0.to_vec());
+        self.remove(taken.len());
+        Bytes::from_owner(taken)
+    }
+
+    /// Enlarges the buffer where that is needed, and wipes the old one: `BytesMut` would leave it as it was.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.0.len() + more;
+        if self.0.capacity() < needed {
+            let mut larger = BytesMut::with_capacity(needed);
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = larger;
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }

@@ -4,29 +4,40 @@
 //! It connects and shakes hands, and speaks no protocol inside TLS. The server is always verified; the crypto provider is
 //! passed explicitly and never installed for the process. [`TlsOptions`] and [`Dialer`] are the places to start.
 
-#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod dial;
 mod error;
 mod inspect;
 mod phase;
 mod proxy;
-mod proxy_choice;
 mod resolver;
 mod tls;
 mod tunnel;
-mod version;
 
 pub use dial::{Dialer, TlsStream};
 pub use error::{NetError, classify};
 pub use inspect::{Inspection, inspect};
 pub use phase::{CurrentPhase, Phase};
-pub use proxy::{Proxy, ProxyError};
-pub use proxy_choice::{ChosenProxy, ProxyChoice, ProxyReason, UnusableProxy};
+pub use proxy::{ChosenProxy, Proxy, ProxyChoice, ProxyError, ProxyReason, UnusableProxy};
 pub use resolver::{AddressOverride, AddressOverrideError, Resolver};
 pub use tls::{Roots, RootsError, TlsError, TlsOptions, crypto_provider, platform_root_count};
-#[doc(hidden)]
-pub use tunnel::fuzz_proxy_status;
+#[cfg(fuzzing)]
+pub use tunnel::proxy_status;
 pub use tunnel::{authentication_refused, open_tunnel, proxy_failed};
-pub use version::is_api_version;
+
+/// Whether a text is an API version: `YYYY-MM-DD`, or the same with `-preview` (Azure IoT DPS REST reference).
+///
+/// ```
+/// assert!(dps_net::is_api_version("2021-06-01") && dps_net::is_api_version("2025-07-01-preview"));
+/// assert!(!dps_net::is_api_version("latest"));
+/// ```
+#[must_use]
+pub fn is_api_version(text: &str) -> bool {
+    let date = text.strip_suffix("-preview").unwrap_or(text);
+    let shaped = date.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    shaped && date.len() == 10
+}

@@ -127,6 +127,8 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
     let provider = rustls::crypto::ring::default_provider();
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    let provider = compile_error!("dps-net needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
     Arc::new(provider)
 }
 

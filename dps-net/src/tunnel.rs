@@ -151,12 +151,12 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<V
     Ok(Some(head))
 }
 
-/// The status of a proxy's answer, for this repository's fuzz targets: not part of the interface.
+/// Returns the status of a proxy's answer. Only in builds for fuzzing.
 ///
 /// # Errors
 /// What reading fails with.
-#[doc(hidden)]
-pub async fn fuzz_proxy_status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u16>> {
+#[cfg(fuzzing)]
+pub async fn proxy_status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u16>> {
     Ok(read_head(stream).await?.as_deref().and_then(Answer::parse).map(|answer| answer.status))
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use dps_core::{Call, Endpoint, IdScope, Identity, Instant, LinkError, RegistrationId, Request, RequestId};
-use dps_mqtt::{MqttOptions, fuzzing::exchange_and_idle};
+use dps_mqtt::{MqttOptions, exchange_and_idle};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};

@@ -40,7 +40,7 @@ fuzz_target!(|input: Input<'_>| {
 /// The status, if there is one, and how many bytes were read.
 fn answer(sent: &[u8], piece: usize) -> (Option<u16>, usize) {
     let mut proxy = Proxy { sent, at: 0, piece };
-    let status = RUNTIME.block_on(dps_net::fuzz_proxy_status(&mut proxy)).ok().flatten();
+    let status = RUNTIME.block_on(dps_net::proxy_status(&mut proxy)).ok().flatten();
     (status, proxy.at)
 }
 
