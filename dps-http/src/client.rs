@@ -1,8 +1,8 @@
 //! The HTTP library's client, set up to connect as a [`Dialer`] does: to the same addresses, through the same proxy, with
 //! the same TLS and time limit.
 //!
-//! The library connects by itself. Which phase it is in shows where it calls code of its user: a layer around its
-//! connector, and the TLS session store, which is asked as soon as a handshake begins.
+//! The library connects by itself. The phase is known where it calls code of its user: in a layer around its connector,
+//! and in the TLS session store, which it reads when a handshake begins.
 
 use std::fmt;
 use std::future::Future;
@@ -27,10 +27,10 @@ use zeroize::Zeroizing;
 
 use crate::options::HttpOptions;
 
-/// How many servers' sessions are kept: there is one server.
+/// How many servers' TLS sessions are kept: there is one server.
 const SESSIONS: usize = 2;
 
-/// A client whose one connection is opened to these addresses: those of the dialer's proxy, or of the server.
+/// Returns a client that connects to these addresses: those of the dialer's proxy, or of the server.
 pub(crate) fn connect_to(
     addresses: Vec<SocketAddr>,
     dialer: &Dialer,
@@ -56,7 +56,7 @@ pub(crate) fn connect_to(
         .connect_timeout(dialer.timeout())
         .connector_layer(ConnectorPhase { phase: phase.clone(), first, inner: () })
         .pool_max_idle_per_host(1)
-        // Waits between polls are the service's to choose; the connection is kept over all of them.
+        // The service chooses the waits between polls; the connection is kept over all of them.
         .pool_idle_timeout(None)
         .build()
 }
@@ -69,7 +69,7 @@ fn library_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
     })
 }
 
-/// A header's value that is wiped with the last of the library's references to it. `None` when no header can hold it.
+/// Returns a header value that is wiped with the library's last reference to it, or `None` when it is not valid.
 pub(crate) fn secret_header(text: Zeroizing<String>) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
     // Keeps it out of the library's own debug output.
@@ -133,7 +133,7 @@ struct Sessions {
     inner: ClientSessionMemoryCache,
 }
 
-/// Where a TLS configuration keeps its sessions.
+/// Returns the session store of a TLS configuration.
 fn resumption(phase: CurrentPhase) -> Resumption {
     Resumption::store(Arc::new(Sessions { phase, inner: ClientSessionMemoryCache::new(SESSIONS) }))
 }

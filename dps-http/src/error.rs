@@ -1,18 +1,18 @@
-//! What an error of the HTTP library means to the machine, and what of it a person may see.
+//! Errors of the HTTP library, classified for the state machine and shortened for people.
 
 use std::error::Error as _;
 
 use dps_core::LinkError;
 use dps_net::{NetError, Phase, Proxy, authentication_refused, proxy_failed};
 
-/// Finds the cause. URLs hold the id scope and the registration id, and are left out.
+/// Classifies an error by its cause. URLs contain the id scope and the registration id, and are left out.
 pub(crate) fn from_reqwest(error: reqwest::Error) -> NetError {
     let error = error.without_url();
     let otherwise = kind(&error);
     NetError::from_error(error, otherwise)
 }
 
-/// What a failure means where this server has not answered in HTTP yet: it may not be an HTTPS server at all.
+/// Explains a failure at a server that has not answered in HTTP yet: it may not be an HTTPS server at all.
 pub(crate) fn never_answered(found: NetError) -> NetError {
     let what = match found.kind() {
         LinkError::Cut => "the server closed the connection instead of answering",
@@ -25,9 +25,9 @@ pub(crate) fn never_answered(found: NetError) -> NetError {
 
 /// Why there is no connection.
 pub(crate) enum Unconnected {
-    /// What is wrong is known.
+    /// The failure is complete.
     Known(NetError),
-    /// The proxy refused the tunnel; the library does not tell with which status.
+    /// The proxy refused the tunnel; the library hides the status.
     HiddenRefusal(NetError),
 }
 
@@ -46,7 +46,7 @@ impl Unconnected {
     }
 }
 
-/// How a proxy refused a tunnel, as far as the HTTP library tells.
+/// How a proxy refused a tunnel, as far as the HTTP library shows.
 enum Refusal {
     /// With 407.
     Authentication,
@@ -54,7 +54,7 @@ enum Refusal {
     Hidden,
 }
 
-/// The refusal in the chain of causes. Its type is not public, so that it is known by its words alone.
+/// The refusal in the chain of causes. Its type is private to the library, so that it is recognized by its words.
 fn refusal(error: &reqwest::Error) -> Option<Refusal> {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.find_map(|cause| match cause.to_string().strip_prefix("tunnel error: ")? {

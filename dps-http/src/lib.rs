@@ -1,7 +1,7 @@
 //! The device API over HTTPS: a link for `dps-core` on reqwest.
 //!
-//! It carries requests and replies, one connection a registration. When to ask again, and what an answer means, is the
-//! machine's business; nothing is retried or redirected here.
+//! It carries requests and replies over one connection per registration. The state machine decides when to retry and what
+//! a reply means; nothing is retried or redirected here.
 //!
 //! ```
 //! use dps_http::{HttpLink, HttpOptions};
@@ -12,7 +12,7 @@
 //! # let pem = issued.cert.pem();
 //! let tls = TlsOptions::new(Roots::replace_pem(pem.as_bytes())?).client_config()?;
 //! let link = HttpLink::new(Dialer::new(tls, None), HttpOptions::default())?;
-//! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
+//! // Pass it to dps_core::drive(&mut registration, &mut link, …).
 //! # let _ = link;
 //! # Ok(()) }
 //! ```

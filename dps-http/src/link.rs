@@ -31,10 +31,10 @@ pub struct HttpLink {
 }
 
 impl HttpLink {
-    /// A link without a connection yet.
+    /// Returns a link that connects at its first exchange.
     ///
     /// # Errors
-    /// [`OptionError`] when an option cannot work.
+    /// [`OptionError`] when an option is not valid.
     pub fn new(dialer: Dialer, options: HttpOptions) -> Result<Self, OptionError> {
         options.check()?;
         let phase = CurrentPhase::default();
@@ -42,8 +42,8 @@ impl HttpLink {
         Ok(Self { dialer, options, client: None, answered: false, last_error: None, phase, learned: None })
     }
 
-    /// What was behind the last [`LinkError`], or where an exchange stalled whose future was dropped, in words for a
-    /// person; holds no secret and no URL.
+    /// Returns the cause of the last [`LinkError`] in words, or the phase in which an exchange stalled whose future was
+    /// dropped. Holds no secret and no URL.
     #[must_use]
     pub fn last_error_detail(&self) -> Option<&str> {
         match self.stalled_in() {
@@ -52,20 +52,20 @@ impl HttpLink {
         }
     }
 
-    /// The last [`LinkError`] with what was behind it; none after a reply.
+    /// Returns the last failure with its cause, or `None` after a reply.
     #[must_use]
     pub fn last_error(&self) -> Option<&NetError> {
         self.last_error.as_ref()
     }
 
-    /// The phase in which the last exchange was when its future was dropped; none when it ended.
+    /// Returns the phase in which the last exchange was when its future was dropped, or `None` when it ended.
     #[must_use]
     pub fn stalled_in(&self) -> Option<Phase> {
         self.phase.get()
     }
 
-    /// Asks for the service's time: one request for `/`, without a credential and without a body, over the TLS, the proxy
-    /// and the addresses of this link. Any answer will do, since only its `Date` is read. Sets no time limit.
+    /// Requests the service's time: one GET of `/`, without a credential and without a body, over this link's dialer. Any
+    /// answer is accepted, since only its `Date` is read. Sets no time limit for the answer.
     ///
     /// # Errors
     /// [`LinkError`]; [`LinkError::InvalidReply`] when the answer has no date.
@@ -83,10 +83,10 @@ impl HttpLink {
             Err(error) => return Err(self.send_failed(error, endpoint).await),
         };
         let dated = text(response.headers(), &DATE).and_then(parse_date);
-        dated.ok_or_else(|| NetError::new(LinkError::InvalidReply, "an answer without a date"))
+        dated.ok_or_else(|| NetError::new(LinkError::InvalidReply, "the answer has no Date header"))
     }
 
-    /// A client that connects to the endpoint, or to the proxy on the way, at the addresses that it has now.
+    /// Resolves the endpoint's name, or that of the proxy, and returns a client that connects to its addresses.
     async fn new_client(&self, endpoint: Endpoint<'_>) -> Result<Client, NetError> {
         let addresses = self.dialer.resolve(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await?;
         connect_to(addresses, &self.dialer, &self.options, &self.phase).map_err(from_reqwest)
@@ -181,7 +181,7 @@ impl std::fmt::Debug for HttpLink {
     }
 }
 
-/// The request, ready to be sent.
+/// Builds the HTTP request.
 fn build(client: &Client, request: &Request<'_>, api_version: &str) -> Result<reqwest::RequestBuilder, LinkError> {
     let target = written(|text| write_target(text, request, api_version))?;
     let host = written(|text| request.identity.endpoint.write(text))?;
@@ -200,7 +200,7 @@ fn build(client: &Client, request: &Request<'_>, api_version: &str) -> Result<re
     Ok(builder)
 }
 
-/// Reads the body into the caller's buffer and gives its length.
+/// Reads the body into the caller's buffer and returns its length.
 async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, NetError> {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     let too_large = unexplained(LinkError::ReplyTooLarge { needed: announced });
@@ -220,7 +220,7 @@ fn unexplained(error: LinkError) -> NetError {
     NetError::new(error, error.to_string())
 }
 
-/// What is wrong with an answer that is not the service's.
+/// Describes an answer that is not the service's.
 fn no_reply(status: u16, headers: &HeaderMap) -> String {
     if !(200..300).contains(&status) {
         return format!("status {status}, which the service does not use: a proxy or a portal may have answered");

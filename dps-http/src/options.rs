@@ -1,30 +1,30 @@
-//! What can be chosen about HTTP, checked before anything is sent.
+//! Options of the HTTPS link, checked before anything is sent.
 
 use dps_core::codec::http::DEFAULT_API_VERSION;
 use reqwest::header::HeaderValue;
 use thiserror::Error;
 
-/// What can be chosen about HTTP.
+/// Options of the HTTPS link.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
     pub(crate) api_version: String,
     pub(crate) user_agent: String,
 }
 
-/// An option that cannot work.
+/// An option that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OptionError {
-    /// The service's versions are dates.
-    #[error("the API version cannot be {0:?}; it looks like 2021-06-01 or 2025-07-01-preview")]
+    /// It is not an API version.
+    #[error("the API version {0:?} is not valid; write one such as 2021-06-01 or 2025-07-01-preview")]
     ApiVersion(String),
-    /// No header can hold it.
-    #[error("the user agent cannot be sent: only visible ASCII characters and blanks can")]
+    /// It is not valid in a header.
+    #[error("the user agent is not valid: use visible ASCII characters and spaces only")]
     UserAgent,
 }
 
 impl Default for HttpOptions {
-    /// API version 2021-06-01, and this crate's name as the user agent.
+    /// Returns the defaults: API version 2021-06-01, and this crate's name as the user agent.
     fn default() -> Self {
         let user_agent = concat!("dps-http/", env!("CARGO_PKG_VERSION")).to_owned();
         Self { api_version: DEFAULT_API_VERSION.to_owned(), user_agent }
@@ -32,14 +32,14 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
-    /// Another API version than 2021-06-01.
+    /// Sets the API version. Default: 2021-06-01.
     #[must_use]
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = version.into();
         self
     }
 
-    /// What to tell the service as `User-Agent`.
+    /// Sets the `User-Agent`. Default: this crate's name and version.
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = agent.into();
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_that_cannot_work_are_refused() {
+    fn invalid_options_are_rejected() {
         assert_eq!(HttpOptions::default().check(), Ok(()));
         assert_eq!(HttpOptions::default().api_version("2025-07-01-preview").check(), Ok(()));
         for version in ["", "2021-6-1", "latest", "2021-06-01&x=y", "2021-06-01-beta"] {

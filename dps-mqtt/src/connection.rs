@@ -1,5 +1,4 @@
-//! Packets over a stream: one at a time, capped, with pings while it is quiet, and no more than a bounded number that
-//! answer nothing.
+//! MQTT packets over a stream: of limited size, with pings while it is quiet, and with a limit to unexpected packets.
 //!
 //! Knows no topic and no registration.
 
@@ -20,13 +19,13 @@ use crate::stream::{Output, Stream};
 /// How the answer of an HTTP server begins. No MQTT packet does: these flags are not allowed in any.
 const HTTP: &[u8] = b"HTTP/";
 
-/// How many packets may answer nothing during one exchange, or during a minute without one. A server that follows
-/// the protocol sends hardly any.
+/// How many unexpected packets may arrive during one exchange, or during a minute without one. A server that follows the
+/// protocol sends hardly any.
 const PACKETS_MAX: u32 = 100;
-/// After which time an idle connection has its whole allowance again.
+/// The time after which an idle connection has its whole allowance again.
 const IDLE_PERIOD: Duration = Duration::from_secs(60);
 
-/// A connection that packets go over.
+/// A connection that carries packets.
 pub(crate) struct Connection {
     stream: Stream,
     input: BytesMut,
@@ -58,7 +57,7 @@ impl Connection {
             pinged: None,
             last_packet_id: 0,
             unacknowledged: None,
-            allowance: Allowance::of_exchange(),
+            allowance: Allowance::for_exchange(),
         }
     }
 
@@ -68,35 +67,35 @@ impl Connection {
         self.last_packet_id
     }
 
-    /// Puts a packet behind those that wait to be sent.
+    /// Queues a packet.
     pub(crate) fn queue(&mut self, packet: &Packet) -> Result<(), NetError> {
         self.unsent = true;
         self.output.put(packet, self.cap).map_err(from_packet)
     }
 
-    /// Puts a publish, under the next packet id, behind the packets that wait to be sent. An exchange begins with it.
+    /// Queues a publish with the next packet id. An exchange begins with it.
     pub(crate) fn queue_publish(&mut self, mut publish: Publish) -> Result<(), NetError> {
         publish.pkid = self.next_packet_id();
         self.unacknowledged = Some(publish.pkid);
-        self.allowance = Allowance::of_exchange();
+        self.allowance = Allowance::for_exchange();
         self.queue(&Packet::Publish(publish))
     }
 
-    /// Says that nothing is asked from now on: packets are counted by the minute until the next publish.
+    /// Ends an exchange: until the next publish, unexpected packets are counted per minute.
     pub(crate) fn begin_idling(&mut self) {
-        self.allowance = Allowance::of_idling();
+        self.allowance = Allowance::for_idling();
     }
 
-    /// Counts a packet that answers nothing.
+    /// Counts an unexpected packet.
     ///
     /// # Errors
     /// `InvalidReply` when there were too many.
-    pub(crate) fn pass_over(&mut self) -> Result<(), NetError> {
-        trace!("a packet that answers nothing");
+    pub(crate) fn ignore(&mut self) -> Result<(), NetError> {
+        trace!("ignored an unexpected packet");
         self.allowance.spend()
     }
 
-    /// Sends what waits.
+    /// Sends what is queued.
     pub(crate) async fn flush(&mut self) -> Result<(), NetError> {
         self.stream.write(&mut self.output).await?;
         self.unsent = false;
@@ -104,12 +103,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for the next packet and keeps the connection alive meanwhile; the answer to a ping of ours and the first
-    /// acknowledgement of a publish of ours are dealt with here. Publishes are acknowledged where they ask for it. Can
-    /// be dropped and called again.
+    /// Waits for the next packet and keeps the connection alive meanwhile. The answer to our own ping and the first
+    /// acknowledgement of our own publish are handled here, and publishes with quality 1 are acknowledged. Can be dropped and
+    /// called again.
     pub(crate) async fn next(&mut self) -> Result<Packet, NetError> {
         loop {
-            // Reading what has arrived already never waits: the runtime gets its turn here.
+            // Reading what has arrived already never waits: this yields to the runtime.
             consume_budget().await;
             if self.unsent {
                 self.flush().await?;
@@ -155,13 +154,13 @@ impl Connection {
             () = sleep_until(due) => {}
         }
         if self.pinged.is_some() {
-            return Err(NetError::new(LinkError::Cut, "the server answers no ping"));
+            return Err(NetError::new(LinkError::Cut, "the server does not answer pings"));
         }
         self.pinged = Some(Instant::now());
         self.queue(&Packet::PingReq)
     }
 
-    /// Ends the connection in good order. What waits to be sent goes first.
+    /// Sends what is queued and DISCONNECT, and closes the connection.
     pub(crate) async fn close(mut self) {
         if self.queue(&Packet::Disconnect).is_ok() && self.flush().await.is_ok() {
             self.stream.close().await;
@@ -169,7 +168,7 @@ impl Connection {
     }
 }
 
-/// What is left of the packets that may answer nothing.
+/// How many unexpected packets may still arrive.
 pub(crate) struct Allowance {
     left: u32,
     /// When the allowance is full again; never during an exchange.
@@ -177,26 +176,26 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// The allowance of one exchange.
-    pub(crate) fn of_exchange() -> Self {
+    /// Returns the allowance of one exchange.
+    pub(crate) fn for_exchange() -> Self {
         Self { left: PACKETS_MAX, renewed_at: None }
     }
 
-    /// The allowance of a connection on which nothing is asked, for each minute.
-    pub(crate) fn of_idling() -> Self {
+    /// Returns the allowance of a connection without an exchange, for each minute.
+    pub(crate) fn for_idling() -> Self {
         Self { left: PACKETS_MAX, renewed_at: Some(Instant::now() + IDLE_PERIOD) }
     }
 
-    /// Counts one packet, or one WebSocket frame without a packet, that answers nothing.
+    /// Counts one unexpected packet, or one WebSocket frame without a packet.
     ///
     /// # Errors
     /// `InvalidReply` when there were too many.
     pub(crate) fn spend(&mut self) -> Result<(), NetError> {
         if self.renewed_at.is_some_and(|at| Instant::now() >= at) {
-            *self = Self::of_idling();
+            *self = Self::for_idling();
         }
         let Some(left) = self.left.checked_sub(1) else {
-            let detail = format!("the server sent more than {PACKETS_MAX} packets that answer nothing");
+            let detail = format!("the server sent more than {PACKETS_MAX} unexpected packets");
             return Err(NetError::new(LinkError::InvalidReply, detail));
         };
         self.left = left;

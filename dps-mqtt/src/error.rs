@@ -1,4 +1,5 @@
-//! What a failure means to a registration, and what of it a person may see. Nothing that was sent is ever in it.
+//! Errors of the MQTT and WebSocket libraries, classified for the state machine and shortened for people. They contain
+//! nothing that was sent.
 
 use std::io;
 
@@ -7,7 +8,7 @@ use dps_net::NetError;
 use rumqttc::mqttbytes::Error as PacketError;
 use tokio_tungstenite::tungstenite;
 
-/// An error of the stream: what is not known by name is a connection that ended.
+/// An error of the stream; one that is not known counts as a connection that was cut.
 pub(crate) fn from_io(error: io::Error) -> NetError {
     NetError::from_error(error, LinkError::Cut)
 }
@@ -21,12 +22,12 @@ pub(crate) fn from_packet(error: PacketError) -> NetError {
         PacketError::OutgoingPacketTooLarge { pkt_size, .. } => {
             (LinkError::RequestTooLarge { needed: pkt_size }, format!("a packet of {pkt_size} bytes"))
         }
-        ref other => (LinkError::InvalidReply, format!("no MQTT: {other}")),
+        ref other => (LinkError::InvalidReply, format!("not valid MQTT: {other}")),
     };
     NetError::new(kind, detail).with_source(error)
 }
 
-/// A server that closes the connection where its first answer should come: it may not speak the protocol at all.
+/// Explains a connection that was closed instead of the first answer: the server may not speak the protocol at all.
 pub(crate) fn closed_early(broken: NetError, instead_of: &str) -> NetError {
     if broken.kind() != LinkError::Cut {
         return broken;
@@ -54,10 +55,10 @@ pub(crate) fn from_websocket(error: tungstenite::Error) -> NetError {
         Error::Io(error) => return from_io(error),
         Error::ConnectionClosed | Error::AlreadyClosed => (LinkError::Cut, "the WebSocket was closed".to_owned()),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete) => {
-            (LinkError::Cut, "the WebSocket ended without a word".to_owned())
+            (LinkError::Cut, "the WebSocket was cut without a closing handshake".to_owned())
         }
         Error::Capacity(ref error) => (LinkError::ReplyTooLarge { needed: None }, error.to_string()),
-        ref other => (LinkError::InvalidReply, format!("no WebSocket: {other}")),
+        ref other => (LinkError::InvalidReply, format!("not a valid WebSocket: {other}")),
     };
     NetError::new(kind, detail).with_source(error)
 }

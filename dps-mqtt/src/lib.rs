@@ -1,7 +1,7 @@
 //! The device API over MQTT 3.1.1, on TLS or WebSocket: a link for `dps-core`.
 //!
-//! It carries requests and replies, one connection a registration. When to ask again, and what an answer means, is the
-//! machine's business; nothing is retried here. rumqttc's packets are used, its event loop is not (see the README).
+//! It carries requests and replies over one connection per registration. The state machine decides when to retry and what
+//! a reply means; nothing is retried here. rumqttc's packets are used, its event loop is not (see the README).
 //!
 //! ```
 //! use dps_mqtt::{Framing, MqttLink, MqttOptions};
@@ -13,7 +13,7 @@
 //! let tls = TlsOptions::new(Roots::replace_pem(pem.as_bytes())?).client_config()?;
 //! let dialer = Dialer::new(tls, None);
 //! let link = MqttLink::new(dialer, MqttOptions::default().framing(Framing::WebSocket))?;
-//! // dps_core::drive(&mut registration, &mut link, …) takes it from here.
+//! // Pass it to dps_core::drive(&mut registration, &mut link, …).
 //! # let _ = link;
 //! # Ok(()) }
 //! ```

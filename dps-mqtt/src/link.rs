@@ -13,8 +13,8 @@ use tracing::debug;
 use crate::options::{MqttOptions, OptionError};
 use crate::session::{Session, generation};
 
-/// How long an old connection may take to say goodbye before a new one is made.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
+/// How long closing an old connection may take before a new one is opened.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Registers over MQTT. Needs a tokio runtime with I/O and time.
 pub struct MqttLink {
@@ -26,10 +26,10 @@ pub struct MqttLink {
 }
 
 impl MqttLink {
-    /// A link without a connection yet.
+    /// Returns a link that connects at its first exchange.
     ///
     /// # Errors
-    /// [`OptionError`] when an option cannot work.
+    /// [`OptionError`] when an option is not valid.
     pub fn new(dialer: Dialer, options: MqttOptions) -> Result<Self, OptionError> {
         options.check()?;
         let phase = CurrentPhase::default();
@@ -37,8 +37,8 @@ impl MqttLink {
         Ok(Self { dialer, options, session: None, last_error: None, phase })
     }
 
-    /// What was behind the last [`LinkError`], or where an exchange stalled whose future was dropped, in words for a
-    /// person; holds no secret.
+    /// Returns the cause of the last [`LinkError`] in words, or the phase in which an exchange stalled whose future was
+    /// dropped. Holds no secret.
     #[must_use]
     pub fn last_error_detail(&self) -> Option<&str> {
         match self.stalled_in() {
@@ -47,22 +47,22 @@ impl MqttLink {
         }
     }
 
-    /// The last [`LinkError`] with what was behind it; none after a reply.
+    /// Returns the last failure with its cause, or `None` after a reply.
     #[must_use]
     pub fn last_error(&self) -> Option<&NetError> {
         self.last_error.as_ref()
     }
 
-    /// The phase in which the last exchange was when its future was dropped; none when it ended.
+    /// Returns the phase in which the last exchange was when its future was dropped, or `None` when it ended.
     #[must_use]
     pub fn stalled_in(&self) -> Option<Phase> {
         self.phase.get()
     }
 
-    /// Connects and subscribes with the request's credential, and takes leave. The request itself is not sent, so that
+    /// Connects and subscribes with the request's credential, and disconnects. The request itself is not sent, so that
     /// nothing is registered.
     ///
-    /// The service may accept a connection whose credential it refuses later, at the register call.
+    /// The service may accept a connection whose credential it rejects later, at the register call.
     ///
     /// # Errors
     /// [`LinkError`]; `MqttRefused` with the code of CONNACK.
@@ -73,20 +73,20 @@ impl MqttLink {
         match opened {
             Ok(session) => {
                 self.last_error = None;
-                let _ = tokio::time::timeout(GOODBYE_LIMIT, session.connection.close()).await;
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.connection.close()).await;
                 Ok(())
             }
             Err(found) => Err(self.note(found)),
         }
     }
 
-    /// Goes on over a session that was begun elsewhere.
+    /// Continues with a session that was opened elsewhere.
     #[cfg(test)]
     pub(crate) fn adopt(&mut self, session: Session) {
         self.session = Some(session);
     }
 
-    /// Keeps what is behind an error for a person to see.
+    /// Keeps the failure for [`Self::last_error`].
     fn note(&mut self, found: NetError) -> LinkError {
         let error = found.kind();
         self.last_error = Some(found);
@@ -110,7 +110,7 @@ impl MqttLink {
             }
             old => {
                 if let Some(old) = old {
-                    let _ = tokio::time::timeout(GOODBYE_LIMIT, old.connection.close()).await;
+                    let _ = tokio::time::timeout(CLOSE_TIMEOUT, old.connection.close()).await;
                 }
                 let mut session = Session::open(&self.dialer, &self.options, request).await?;
                 if !self.options.pipelined {

@@ -1,4 +1,4 @@
-//! What can be chosen about MQTT, checked before anything is sent.
+//! Options of the MQTT link, checked before anything is sent.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// The port where no other is named.
+    /// Returns the port where the endpoint has none.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -29,7 +29,7 @@ impl Framing {
     }
 }
 
-/// What can be chosen about MQTT.
+/// Options of the MQTT link.
 #[derive(Clone, Debug)]
 pub struct MqttOptions {
     pub(crate) framing: Framing,
@@ -40,21 +40,21 @@ pub struct MqttOptions {
     pub(crate) pipelined: bool,
 }
 
-/// An option that cannot work.
+/// An option that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OptionError {
-    /// The service's versions are dates.
-    #[error("the API version cannot be {0:?}; it looks like 2019-03-31 or 2025-07-01-preview")]
+    /// It is not an API version.
+    #[error("the API version {0:?} is not valid; write one such as 2019-03-31 or 2025-07-01-preview")]
     ApiVersion(String),
-    /// CONNECT holds whole seconds.
-    #[error("the keep-alive cannot be {0:?}; it is 1 to 65535 seconds")]
+    /// It is not 1 to 65535 whole seconds, as CONNECT requires.
+    #[error("the keep-alive {0:?} is not valid; use 1 to 65535 whole seconds")]
     KeepAlive(Duration),
 }
 
 impl Default for MqttOptions {
-    /// TLS over TCP, API version 2019-03-31, this crate's name as the client version, a keep-alive of a minute, packets
-    /// of up to 256 KiB.
+    /// Returns the defaults: TLS over TCP, API version 2019-03-31, this crate's name as the client version, a keep-alive of
+    /// a minute, packets of up to 256 KiB.
     fn default() -> Self {
         Self {
             framing: Framing::default(),
@@ -68,28 +68,28 @@ impl Default for MqttOptions {
 }
 
 impl MqttOptions {
-    /// What carries the packets. Default: TLS over TCP.
+    /// Sets what carries the packets. Default: TLS over TCP.
     #[must_use]
     pub fn framing(mut self, framing: Framing) -> Self {
         self.framing = framing;
         self
     }
 
-    /// Another API version than 2019-03-31.
+    /// Sets the API version. Default: 2019-03-31.
     #[must_use]
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = version.into();
         self
     }
 
-    /// What to tell the service as `ClientVersion`; nothing when empty.
+    /// Sets the `ClientVersion`; it is not sent when empty. Default: this crate's name and version.
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
         self.user_agent = agent.into();
         self
     }
 
-    /// After how much silence the server may give the connection up; it is pinged at half of that. Whole seconds, 1 to
+    /// Sets the silence after which the server may close the connection; it is pinged at half of that. Whole seconds, 1 to
     /// 65535. Default: 60 s.
     #[must_use]
     pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
@@ -97,7 +97,7 @@ impl MqttOptions {
         self
     }
 
-    /// The largest packet that is taken, in bytes. Default: 256 KiB.
+    /// Sets the largest packet that is accepted, in bytes. Default: 256 KiB.
     #[must_use]
     pub fn packet_cap(mut self, bytes: usize) -> Self {
         self.packet_cap = bytes;
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_that_cannot_work_are_refused() {
+    fn invalid_options_are_rejected() {
         assert_eq!(MqttOptions::default().check(), Ok(()));
         let refused = MqttOptions::default().api_version("latest").check();
         assert_eq!(refused, Err(OptionError::ApiVersion("latest".into())));

@@ -1,5 +1,5 @@
-//! The conversation with the service over one connection: CONNECT, SUBSCRIBE, then a publish and its reply for each
-//! request. Made with one token; a new token needs a new session.
+//! A session with the service over one connection: CONNECT, SUBSCRIBE, then a publish and its reply for each request. It is
+//! opened with one token; a new token requires a new session.
 
 use dps_core::codec::mqtt::{self, SUBSCRIBE_FILTER, Topic};
 use dps_core::{LinkError, Reply, Request, Text};
@@ -17,21 +17,21 @@ use crate::stream::{Io, Stream};
 /// A connection that is subscribed to the service's replies.
 pub(crate) struct Session {
     pub(crate) connection: Connection,
-    /// The generation of the token that it was made with.
+    /// The generation of the token that it was opened with.
     pub(crate) generation: Option<u32>,
     /// The reply to the first request, when it came before the subscription was granted.
     early: Option<Publish>,
 }
 
 impl Session {
-    /// Dials and says who is there. When pipelined, `request` is on its way when this returns.
+    /// Connects, signs in and subscribes. When pipelined, `request` has been sent when this returns.
     pub(crate) async fn open(dialer: &Dialer, options: &MqttOptions, request: &Request<'_>) -> Result<Self, NetError> {
         let endpoint = request.identity.endpoint;
         let tls = dialer.dial(endpoint.host(), endpoint.port_or(options.framing.default_port())).await?;
         Self::start(Box::new(tls), options, request).await
     }
 
-    /// The same over a connection that is there already.
+    /// The same over a connection that is open already.
     pub(crate) async fn start(io: Box<dyn Io>, options: &MqttOptions, request: &Request<'_>) -> Result<Self, NetError> {
         let authority = written(|text| request.identity.endpoint.write(text))?;
         let stream = Stream::open(options.framing, io, &authority, options.packet_cap).await?;
@@ -68,7 +68,7 @@ impl Session {
     async fn connected(&mut self) -> Result<(), NetError> {
         let Packet::ConnAck(ack) = self.connection.next().await.map_err(|broken| closed_early(broken, "CONNECT"))?
         else {
-            return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is no CONNACK"));
+            return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is not CONNACK"));
         };
         let code = match ack.code {
             ConnectReturnCode::Success => return Ok(()),
@@ -81,8 +81,8 @@ impl Session {
         Err(NetError::new(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
     }
 
-    /// Waits until the subscription is granted. The server may send what was subscribed to before it says so (MQTT
-    /// 3.1.1, section 3.8.4): the reply to `asked`, a request that was sent already, is kept.
+    /// Waits until the subscription is granted. The server may publish before SUBACK (MQTT 3.1.1, section 3.8.4): the reply
+    /// to `asked`, a request that was sent already, is kept.
     async fn subscribed(&mut self, asked: Option<&Request<'_>>) -> Result<(), NetError> {
         loop {
             match self.connection.next().await? {
@@ -98,19 +98,19 @@ impl Session {
                 {
                     self.early = Some(publish);
                 }
-                _ => self.connection.pass_over()?,
+                _ => self.connection.ignore()?,
             }
         }
     }
 
-    /// Puts the request behind what waits to be sent.
+    /// Queues the request.
     pub(crate) fn queue_request(&mut self, request: &Request<'_>) -> Result<(), NetError> {
         let topic = written(|text| mqtt::write_topic(text, request))?;
         let payload = written(|text| mqtt::write_payload(text, request))?;
         self.connection.queue_publish(Publish::new(topic, QoS::AtLeastOnce, payload))
     }
 
-    /// Waits for the reply to the request. Others are passed over.
+    /// Waits for the reply to the request. Others are ignored.
     pub(crate) async fn reply<'b>(
         &mut self,
         request: &Request<'_>,
@@ -120,7 +120,7 @@ impl Session {
             Some(publish) => publish,
             None => self.publish_for(request).await?,
         };
-        // The acknowledgement that the reply asks for.
+        // The acknowledgement of the reply.
         self.connection.flush().await?;
         let topic = mqtt::parse_topic(&publish.topic);
         let topic =
@@ -134,23 +134,23 @@ impl Session {
                 Packet::Publish(publish) if answers(&publish, request) => return Ok(publish),
                 other => {
                     if let Packet::Publish(publish) = other {
-                        debug!(topic = publish.topic, "a publish that answers nothing");
+                        debug!(topic = publish.topic, "ignored an unexpected publish");
                     }
-                    self.connection.pass_over()?;
+                    self.connection.ignore()?;
                 }
             }
         }
     }
 
-    /// Keeps the connection alive until it breaks, carries too much that nobody asked for, or this is dropped.
+    /// Keeps the connection alive until it breaks, too many unexpected packets arrive, or this is dropped.
     pub(crate) async fn idle(&mut self) -> NetError {
         self.connection.begin_idling();
         loop {
-            let passed_over = match self.connection.next().await {
-                Ok(_) => self.connection.pass_over(),
+            let ignored = match self.connection.next().await {
+                Ok(_) => self.connection.ignore(),
                 Err(broken) => Err(broken),
             };
-            if let Err(broken) = passed_over {
+            if let Err(broken) = ignored {
                 return broken;
             }
         }
@@ -185,7 +185,7 @@ fn answers(publish: &Publish, request: &Request<'_>) -> bool {
     mqtt::parse_topic(&publish.topic).is_some_and(|topic| topic.answers(request.id))
 }
 
-/// The token that a request comes with.
+/// The generation of a request's token.
 pub(crate) fn generation(request: &Request<'_>) -> Option<u32> {
     request.authorization.map(|authorization| authorization.generation)
 }

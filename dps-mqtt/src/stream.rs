@@ -1,6 +1,6 @@
 //! Bytes of MQTT over TLS, or in the binary messages of a WebSocket over TLS. Packets and messages need not line up.
 //!
-//! Every future here can be dropped and asked for again without a byte lost.
+//! Every future here can be dropped and made again without losing a byte.
 
 use std::pin::Pin;
 
@@ -26,25 +26,25 @@ use crate::options::Framing;
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 4096;
 
-/// What carries the bytes: TLS over a socket, or memory in tests.
+/// A byte stream: TLS over a socket, or memory in tests.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
 
-/// Where bytes go and come from.
+/// A stream of MQTT.
 pub(crate) enum Stream {
     Tcp(Box<dyn Io>),
     WebSocket(Box<WebSocketStream<Box<dyn Io>>>),
 }
 
 impl Stream {
-    /// Begins to talk inside TLS. `authority` is the host, with its port where that is not the usual one.
+    /// Opens the stream inside TLS. `authority` is the host, with its port where that is not the default.
     pub(crate) async fn open(framing: Framing, io: Box<dyn Io>, authority: &str, cap: usize) -> Result<Self, NetError> {
         if framing == Framing::Tcp {
             return Ok(Self::Tcp(io));
         }
-        let no_uri = |_| NetError::new(LinkError::Unsupported, "the endpoint makes no URI");
-        let uri: Uri = format!("wss://{authority}{WEBSOCKET_PATH}").parse().map_err(no_uri)?;
+        let invalid = |_| NetError::new(LinkError::Unsupported, "the endpoint is not valid in a URI");
+        let uri: Uri = format!("wss://{authority}{WEBSOCKET_PATH}").parse().map_err(invalid)?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(WEBSOCKET_PROTOCOL);
         let request = request.into_client_request().map_err(from_websocket)?;
         // Messages are small; the library's own buffers hold a quarter of a megabyte.
@@ -58,7 +58,7 @@ impl Stream {
         Ok(Self::WebSocket(Box::new(stream)))
     }
 
-    /// Waits for more bytes and puts them behind those that are there; a WebSocket's ping or pong brings none.
+    /// Waits for more bytes and appends them; a WebSocket's ping or pong adds none.
     pub(crate) async fn read(&mut self, into: &mut BytesMut) -> Result<(), NetError> {
         match self {
             Self::Tcp(stream) => {
@@ -99,7 +99,7 @@ impl Stream {
                 if !output.bytes().is_empty() {
                     let mut sink = Pin::new(&mut **stream);
                     poll_fn(|context| sink.as_mut().poll_ready(context)).await.map_err(from_websocket)?;
-                    // From here on the message is the library's to send, whether or not this future is dropped.
+                    // From here on the library sends the message, whether or not this future is dropped.
                     sink.as_mut().start_send(Message::Binary(output.take())).map_err(from_websocket)?;
                 }
                 stream.flush().await.map_err(from_websocket)
@@ -107,9 +107,9 @@ impl Stream {
         }
     }
 
-    /// Says goodbye: a WebSocket's close, and TLS's close_notify.
+    /// Closes the stream: the closing handshake of a WebSocket, and TLS's close_notify.
     pub(crate) async fn close(&mut self) {
-        // What goes wrong now was over anyway.
+        // The stream is dropped anyway.
         match self {
             Self::Tcp(stream) => drop(stream.shutdown().await),
             Self::WebSocket(stream) => {

@@ -112,7 +112,7 @@ async fn hint_of_six_hours_with_keep_alive_needs_one_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn packets_without_a_cause_are_bounded_by_the_minute_while_idle() {
+async fn unexpected_packets_are_limited_per_minute_while_idle() {
     for (every, lives) in [(Duration::from_secs(1), true), (Duration::from_millis(300), false)] {
         let (ours, mut theirs) = duplex(4096);
         tokio::spawn(async move {
@@ -132,7 +132,7 @@ async fn packets_without_a_cause_are_bounded_by_the_minute_while_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn packets_without_a_cause_are_bounded_for_the_whole_of_an_exchange() {
+async fn unexpected_packets_are_limited_per_exchange() {
     let (ours, mut theirs) = duplex(4096);
     tokio::spawn(async move {
         welcome(&mut theirs).await;
@@ -147,9 +147,9 @@ async fn packets_without_a_cause_are_bounded_for_the_whole_of_an_exchange() {
     assert_eq!(ended.unwrap_err(), LinkError::InvalidReply);
 }
 
-/// The runtime's other tasks, and its timers, get their turn while there are bytes to be read.
+/// The runtime's other tasks and its timers run while there are bytes to be read.
 #[tokio::test(start_paused = true)]
-async fn reading_what_has_arrived_already_gives_way_to_the_runtime() {
+async fn reading_buffered_bytes_yields_to_the_runtime() {
     let (ours, theirs) = duplex(1 << 20);
     let peer = tokio::spawn(async move {
         let mut theirs = accept_hdr_async(theirs, choose_mqtt).await.unwrap();

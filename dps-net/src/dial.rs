@@ -1,4 +1,4 @@
-//! The one way to a server, for every link: names to addresses, TCP, a proxy's tunnel where there is one, TLS.
+//! How every link reaches a server: names to addresses, TCP, a proxy's tunnel where there is one, TLS.
 //!
 //! Dropping a future closes what was opened. Nothing is sent in the clear but CONNECT to a proxy.
 
@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long an address may stay silent before the next one is tried as well (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(300);
 
-/// How links reach a server: the TLS configuration, the proxy on the way and the resolver. Every link is made from one.
+/// How links reach a server: the TLS configuration, the proxy and the resolver. Every link is made from one.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     tls: Arc<ClientConfig>,
@@ -38,15 +38,16 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// A dialer with this TLS configuration, through `proxy` or straight, with the platform's resolver.
+    /// Returns a dialer with this TLS configuration that connects through `proxy`, or directly, and uses the platform's
+    /// resolver.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, proxy: Option<Proxy>) -> Self {
         let (resolver, phase) = (Resolver::default(), CurrentPhase::default());
         Self { tls, proxy, resolver, connect_timeout: CONNECT_TIMEOUT, phase }
     }
 
-    /// Uses this resolver for the server's name instead of the platform's. A proxy on the way resolves that name by
-    /// itself, and the proxy's own name is always resolved by the platform.
+    /// Uses this resolver for the server's name instead of the platform's. A proxy resolves that name by itself, and
+    /// the proxy's own name is always resolved by the platform.
     #[must_use]
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = resolver;
@@ -61,7 +62,7 @@ impl Dialer {
         self
     }
 
-    /// Sets where to write which phase a dial is in. It is [`Phase::Reply`] once there is a connection.
+    /// Sets the cell that shows which phase a dial is in; [`Phase::Reply`] once there is a connection.
     #[must_use]
     pub fn phase(mut self, phase: CurrentPhase) -> Self {
         self.phase = phase;
@@ -80,7 +81,7 @@ impl Dialer {
         self.connect_timeout
     }
 
-    /// Returns the proxy on the way.
+    /// Returns the proxy.
     #[must_use]
     pub fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
@@ -89,7 +90,7 @@ impl Dialer {
     /// Connects to `host` on `port` and verifies its certificate.
     ///
     /// # Errors
-    /// [`NetError`]: what it means to a registration, and in words what was behind it.
+    /// [`NetError`] of the kind that a registration acts on.
     pub async fn dial(&self, host: &str, port: u16) -> Result<TlsStream, NetError> {
         let name = server_name(host)?;
         let addresses = self.resolve(host, port).await?;
@@ -139,14 +140,14 @@ impl Dialer {
     }
 }
 
-/// The name that the certificate has to bear.
+/// Returns the name that the certificate must have.
 pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, NetError> {
     ServerName::try_from(host.to_owned())
         .map_err(|error| NetError::new(LinkError::NameMismatch, format!("{host}: {error}")).with_source(error))
 }
 
 /// Connects to the first of these addresses that answers. The next one is tried when the one before it has failed, or has
-/// been silent for [`ATTEMPT_DELAY`]; the others are given up then.
+/// been silent for [`ATTEMPT_DELAY`]; the first connection ends the other attempts.
 pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, NetError> {
     let mut failed = NetError::new(LinkError::Connect, "there is no address to connect to");
     let mut attempts = JoinSet::new();

@@ -1,7 +1,7 @@
-//! Why the network failed: the class that a registration acts on, and the typed cause.
+//! Failures of the network: the kind that a registration acts on, and the typed cause.
 //!
-//! All classes are found here, in one walk through the chain of causes. The detail is for people: short, without URLs,
-//! and without anything that was sent.
+//! Errors of every library are classified here, in one walk through the chain of causes. The detail is for people: short,
+//! without URLs, and without anything that was sent.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -43,14 +43,14 @@ pub struct NetError {
 }
 
 impl NetError {
-    /// A failure without a cause below it. Of `detail`, the first 300 bytes are kept.
+    /// Returns a failure without a source. The first 300 bytes of `detail` are kept.
     #[must_use]
     pub fn new(kind: LinkError, detail: impl AsRef<str>) -> Self {
         Self { kind, detail: bounded(detail.as_ref()), hint: None, source: None }
     }
 
-    /// The failure that `error` amounts to: the deepest cause whose meaning is known decides; `otherwise` is the kind
-    /// where none is. A `NetError` anywhere in the chain is returned as it is.
+    /// Classifies `error` by the deepest cause whose meaning is known; where there is none, the kind is `otherwise`. A
+    /// `NetError` anywhere in the chain is returned as it is.
     #[must_use]
     pub fn from_error(error: impl Error + Send + Sync + 'static, otherwise: LinkError) -> Self {
         let mut found = Self::new(otherwise, "");
@@ -74,7 +74,7 @@ impl NetError {
         }
     }
 
-    /// A timeout in this phase of an exchange.
+    /// Returns a timeout in this phase of an exchange.
     #[must_use]
     pub fn timeout(phase: Phase) -> Self {
         Self { hint: phase.hint(), ..Self::new(LinkError::Timeout, phase.stalled()) }
@@ -86,13 +86,13 @@ impl NetError {
         Self { kind, ..self }
     }
 
-    /// Replaces the detail, as [`NetError::new`] sets it.
+    /// Replaces the detail; the first 300 bytes are kept.
     #[must_use]
     pub fn with_detail(self, detail: impl AsRef<str>) -> Self {
         Self { detail: bounded(detail.as_ref()), ..self }
     }
 
-    /// Sets what to look at first, for where more is known than the kind alone tells.
+    /// Sets a hint, where it can be more precise than the kind.
     #[must_use]
     pub fn with_hint(self, hint: Hint) -> Self {
         Self { hint: Some(hint), ..self }
@@ -104,19 +104,19 @@ impl NetError {
         Self { source: Some(Arc::new(source)), ..self }
     }
 
-    /// What a registration acts on.
+    /// Returns the kind of failure, which a registration acts on.
     #[must_use]
     pub fn kind(&self) -> LinkError {
         self.kind
     }
 
-    /// What was behind it, in words for a person: at most 300 bytes, without URLs and secrets.
+    /// Returns the cause in words, at most 300 bytes, without URLs and secrets.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What to look at first, where more is known than the kind alone tells.
+    /// Returns a hint, where it can be more precise than the kind.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         self.hint
@@ -135,7 +135,7 @@ impl Error for NetError {
     }
 }
 
-/// The class of the deepest cause that means something to a registration; `None` when nothing in the chain does.
+/// Returns the kind of the deepest cause whose meaning is known, or `None` where there is none.
 /// [`NetError::from_error`] also keeps the cause.
 ///
 /// ```
@@ -148,12 +148,12 @@ pub fn classify(error: &(dyn Error + 'static)) -> Option<LinkError> {
     causes(error).filter_map(kind_of).last()
 }
 
-/// The error and what it was caused by.
+/// The error and its chain of causes.
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| cause(error))
 }
 
-/// What caused an error. An `io::Error` does not return the error that it was made from as its source.
+/// The cause of an error. An `io::Error` does not return the error that it was made from as its source.
 fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_error_has_the_callers_kind_and_its_deepest_text() {
+    fn unknown_error_has_the_kind_of_the_caller_and_the_deepest_text() {
         let unknown = NetError::from_error(io::Error::other(io::Error::other("what is this")), LinkError::InvalidReply);
         assert_eq!((unknown.kind(), unknown.detail()), (LinkError::InvalidReply, "what is this"));
     }

@@ -1,6 +1,6 @@
-//! A TLS handshake for its own sake: what the server presented, and what the verifier of every link says of it.
+//! A TLS handshake for diagnosis: the certificates that the server presented, and whether links accept them.
 //!
-//! The certificates are kept when they are refused; nothing is sent inside of TLS.
+//! The certificates are also returned when they are rejected; nothing is sent inside of TLS.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,32 +16,32 @@ use crate::dial::server_name;
 use crate::error::NetError;
 use crate::tls::{TlsError, TlsOptions};
 
-/// What came of a handshake.
+/// The result of a handshake.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The certificates that the server presented, as DER, its own first. Empty when it did not come so far.
+    /// The certificates that the server presented, as DER, its own first. Empty when the handshake failed before.
     pub presented: Vec<Vec<u8>>,
-    /// The version that was agreed on, such as `TLS 1.3`, or why there is no connection.
+    /// The negotiated version, such as `TLS 1.3`, or why the handshake failed.
     pub version: Result<&'static str, NetError>,
 }
 
-/// Shakes hands over `stream` as a link to `host` with these options would, and closes the connection.
+/// Does the handshake that a link to `host` with these options does, over `stream`, and closes the connection.
 ///
 /// # Errors
 /// [`TlsError`] when the platform's authorities cannot be used.
 pub async fn inspect(stream: TcpStream, host: &str, tls: &TlsOptions) -> Result<Inspection, TlsError> {
-    let witness = Arc::new(Witness { inner: tls.verifier()?, presented: Mutex::default() });
-    let connector = TlsConnector::from(tls.client_config_with(witness.clone())?);
+    let recorder = Arc::new(Recorder { inner: tls.verifier()?, presented: Mutex::default() });
+    let connector = TlsConnector::from(tls.client_config_with(recorder.clone())?);
     let version = match server_name(host) {
-        Ok(name) => shake_hands(&connector, name, stream).await,
-        Err(no_name) => Err(no_name),
+        Ok(name) => handshake(&connector, name, stream).await,
+        Err(invalid) => Err(invalid),
     };
-    let presented = std::mem::take(&mut *witness.presented.lock().unwrap_or_else(PoisonError::into_inner));
+    let presented = std::mem::take(&mut *recorder.presented.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Inspection { presented, version })
 }
 
-async fn shake_hands(
+async fn handshake(
     connector: &TlsConnector,
     name: ServerName<'static>,
     stream: TcpStream,
@@ -53,19 +53,19 @@ async fn shake_hands(
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS",
     };
-    // What goes wrong now was over anyway.
+    // The result is known already.
     let _ = stream.shutdown().await;
     Ok(version)
 }
 
-/// Remembers what it is shown, and leaves the judgement to another.
+/// Records the certificates, and verifies them by another verifier.
 #[derive(Debug)]
-struct Witness {
+struct Recorder {
     inner: Arc<dyn ServerCertVerifier>,
     presented: Mutex<Vec<Vec<u8>>>,
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for Recorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

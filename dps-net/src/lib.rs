@@ -1,7 +1,7 @@
-//! What the links of the Azure IoT DPS device SDK share: name resolution, proxies, dialing, TLS, and the classes of
-//! network errors.
+//! Connections for the links of the Azure IoT DPS device SDK: name resolution, proxies, TLS, and the kinds of network
+//! errors.
 //!
-//! It connects and shakes hands, and speaks no protocol inside TLS. The server is always verified; the crypto provider is
+//! This crate opens TLS connections; the protocol inside is that of `dps-http` or `dps-mqtt`. The server is always verified; the crypto provider is
 //! passed explicitly and never installed for the process. [`TlsOptions`] and [`Dialer`] are the places to start.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -26,7 +26,7 @@ pub use tls::{Roots, RootsError, TlsError, TlsOptions, crypto_provider, platform
 pub use tunnel::proxy_status;
 pub use tunnel::{authentication_refused, open_tunnel, proxy_failed};
 
-/// Whether a text is an API version: `YYYY-MM-DD`, or the same with `-preview` (Azure IoT DPS REST reference).
+/// Returns whether a string is an API version: `YYYY-MM-DD`, or the same with `-preview` (Azure IoT DPS REST reference).
 ///
 /// ```
 /// assert!(dps_net::is_api_version("2021-06-01") && dps_net::is_api_version("2025-07-01-preview"));

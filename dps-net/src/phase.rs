@@ -1,11 +1,11 @@
-//! Which part of an exchange is under way, so that a timeout can name the part that stalled.
+//! The phases of an exchange, so that a timeout can name the one that stalled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use dps_core::Hint;
 
-/// A part of an exchange over the network, in the order in which they come.
+/// A phase of an exchange over the network, in the order in which they occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -25,7 +25,7 @@ pub enum Phase {
 impl Phase {
     const ALL: [Self; 5] = [Self::NameResolution, Self::Connect, Self::Proxy, Self::Tls, Self::Reply];
 
-    /// What a timeout in this phase is told as.
+    /// Returns what a timeout in this phase is reported as.
     ///
     /// ```
     /// assert_eq!(dps_net::Phase::NameResolution.stalled(), "stalled during name resolution");
@@ -41,7 +41,7 @@ impl Phase {
         }
     }
 
-    /// What to look at first after a timeout in this phase, where that is another thing than after any timeout.
+    /// Returns a hint for a timeout in this phase, where it can be more precise than for any timeout.
     #[must_use]
     pub const fn hint(self) -> Option<Hint> {
         match self {
@@ -52,23 +52,23 @@ impl Phase {
     }
 }
 
-/// The phase that an exchange is in. A clone is the same cell: what carries out the exchange writes it, and it can still
-/// be read after the exchange's future was dropped.
+/// A cell that shows the phase of an exchange. Clones share the cell, so that it can still be read after the exchange's
+/// future was dropped.
 #[derive(Clone, Debug, Default)]
 pub struct CurrentPhase(Arc<AtomicU8>);
 
 impl CurrentPhase {
-    /// The exchange is in this phase from now on.
+    /// Sets the phase.
     pub fn enter(&self, phase: Phase) {
         self.0.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// The exchange has ended, with a reply or an error.
+    /// Clears the phase: the exchange has ended, with a reply or an error.
     pub fn end(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// The phase of an exchange that is under way, or that was dropped; none after one that ended.
+    /// Returns the phase of an exchange that is under way or was dropped, or `None` after one that ended.
     #[must_use]
     pub fn get(&self) -> Option<Phase> {
         let number = self.0.load(Ordering::Relaxed);
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clone_shows_the_phase_that_was_entered_last() {
+    fn clones_share_the_current_phase() {
         let cell = CurrentPhase::default();
         let seen = cell.clone();
         assert_eq!(seen.get(), None);

@@ -1,4 +1,4 @@
-//! HTTP proxies: address and credentials, read from a URL, and which proxy is on the way to a host.
+//! HTTP proxies: address and credentials, read from a URL, and the choice of the proxy for a host.
 //!
 //! A password is wiped when dropped and never shown. What is sent to a proxy is in `tunnel`.
 
@@ -26,35 +26,35 @@ pub struct Proxy {
     source: Cow<'static, str>,
 }
 
-/// A proxy that cannot be used. Nothing of a password is in it.
+/// Why a proxy's URL or credentials are not accepted. It holds nothing of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// It is no URL.
-    #[error("the proxy cannot be used: it is no URL; give http://HOST:PORT or http://USER@HOST:PORT")]
+    /// It is not a valid URL.
+    #[error("the proxy is not a valid URL: write http://HOST:PORT or http://USER@HOST:PORT")]
     NoUrl,
-    /// It is of another kind.
-    #[error("the proxy cannot be used: only proxies that are spoken to over http:// are supported")]
+    /// The URL has another scheme than `http`.
+    #[error("the proxy is not supported: its URL must begin with http://")]
     Scheme,
-    /// The user name or password is no text.
-    #[error("the proxy cannot be used: its user name or password is no text in UTF-8")]
+    /// The user name or password is not valid UTF-8.
+    #[error("the proxy's user name or password is not valid UTF-8")]
     Credentials,
     /// The user name or password holds a character that ends it in a URL.
     #[error(
-        "the proxy cannot be used: its user name or password has a character that must be percent-encoded; \
+        "the proxy's user name or password has a character that must be percent-encoded: \
          write @ as %40, # as %23, % as %25, / as %2F, ? as %3F, : as %3A"
     )]
     NotEncoded,
-    /// A password without a name.
-    #[error("the proxy's password has no user name; give http://USER@HOST:PORT")]
+    /// A password without a user name.
+    #[error("the proxy has a password but no user name: write http://USER@HOST:PORT")]
     NoUser,
 }
 
 impl Proxy {
-    /// Reads `http://[USER[:PASSWORD]@]HOST[:PORT]`, or `HOST:PORT`; user name and password are percent-encoded.
+    /// Parses `http://[USER[:PASSWORD]@]HOST[:PORT]`, or `HOST:PORT`; user name and password are percent-encoded.
     ///
     /// # Errors
-    /// [`ProxyError`] when it is no such URL.
+    /// [`ProxyError`] with what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, ProxyError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
@@ -86,20 +86,20 @@ impl Proxy {
         Ok(Self { host, port, user, password, source: Cow::Borrowed("the proxy's options") })
     }
 
-    /// The same, with the words by which errors name where its credentials were given, such as `HTTPS_PROXY`.
+    /// Sets how errors name the place of its credentials, such as `HTTPS_PROXY`. Default: the proxy's options.
     #[must_use]
     pub fn named_by(mut self, source: impl Into<Cow<'static, str>>) -> Self {
         self.source = source.into();
         self
     }
 
-    /// Where its credentials were given, in words.
+    /// Returns how errors name the place of its credentials.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The same with another password, for one that is not kept in a URL.
+    /// Replaces the password, so that it need not be part of a URL.
     ///
     /// # Errors
     /// [`ProxyError::NoUser`] when there is no user name for it.
@@ -111,26 +111,26 @@ impl Proxy {
         Ok(self)
     }
 
-    /// The proxy's host name or address.
+    /// Returns the proxy's host name or address.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The proxy's port.
+    /// Returns the proxy's port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// User name and password, for a library that speaks to the proxy by itself.
+    /// Returns user name and password, for a library that connects to the proxy by itself.
     #[must_use]
     pub fn credentials(&self) -> Option<(&str, &str)> {
         let user = self.user.as_deref()?;
         Some((user, self.password.as_ref().map_or("", |password| password)))
     }
 
-    /// The value of `Proxy-Authorization` (RFC 7617); `None` without a user name.
+    /// Returns the value of `Proxy-Authorization` (RFC 7617), or `None` without a user name.
     #[must_use]
     pub fn authorization(&self) -> Option<Zeroizing<String>> {
         const SCHEME: &str = "Basic ";
@@ -165,8 +165,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What is before the last `@`, and the rest. That `@` must come before the path, for what is after it belongs to a user
-/// name or password which holds a `/`, `?` or `#` of its own.
+/// Splits at the last `@`. A `/`, `?` or `#` before it belongs to a user name or password that is not encoded.
 fn split_credentials(rest: &str) -> Result<(Option<&str>, &str), ProxyError> {
     match rest.rsplit_once('@') {
         Some((credentials, _)) if credentials.contains(['/', '?', '#', '\\']) => Err(ProxyError::NotEncoded),
@@ -175,7 +174,7 @@ fn split_credentials(rest: &str) -> Result<(Option<&str>, &str), ProxyError> {
     }
 }
 
-/// User name and password, decoded. A `%` must begin an escape; a bare `@` can mean nothing else than itself.
+/// Decodes user name and password. A `%` must begin an escape; a bare `@` is accepted, since it is not ambiguous.
 fn read_credentials(text: &str) -> Result<(Option<String>, Option<Zeroizing<String>>), ProxyError> {
     let is_escape = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !text.split('%').skip(1).all(is_escape) {
@@ -197,28 +196,28 @@ fn read_credentials(text: &str) -> Result<(Option<String>, Option<Zeroizing<Stri
     Ok(((!user.is_empty()).then(|| user.to_string()), password))
 }
 
-/// `url` leaves out a port that is the scheme's own, though it was named: under https it tells http's.
+/// `url` drops a port that is the default of the scheme: parsed as https, it keeps that of http.
 fn port_80(address: &str) -> Option<u16> {
     Url::parse(&format!("https://{address}")).ok()?.port()
 }
 
-/// How the proxy for a host is found.
+/// How the proxy for a host is chosen.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyChoice {
     /// `HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY` or `no_proxy` names the host.
     #[default]
     Environment,
-    /// This one, for every host.
+    /// This proxy, for every host.
     Fixed(Proxy),
-    /// None.
+    /// No proxy.
     Direct,
 }
 
 impl ProxyChoice {
-    /// The proxy on the way to `host`.
+    /// Returns the proxy for `host`.
     ///
     /// # Errors
-    /// [`UnusableProxy`] when the environment names one that cannot be used.
+    /// [`UnusableProxy`] when the environment's is not valid.
     pub fn for_host(&self, host: &str) -> Result<Option<Proxy>, UnusableProxy> {
         let ChosenProxy { proxy, reason } = self.explain(host);
         let variable = match reason {
@@ -228,7 +227,7 @@ impl ProxyChoice {
         proxy.map_err(|error| UnusableProxy { variable, error })
     }
 
-    /// The same, and why.
+    /// Returns the proxy for `host`, and why it is used, or why there is none.
     #[must_use]
     pub fn explain(&self, host: &str) -> ChosenProxy {
         match self {
@@ -239,7 +238,7 @@ impl ProxyChoice {
     }
 }
 
-/// A variable of the environment that names a proxy which cannot be used. Nothing of a password is in it.
+/// A variable of the environment with a proxy that is not valid. It holds nothing of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{variable}: {error}")]
 pub struct UnusableProxy {
@@ -249,26 +248,26 @@ pub struct UnusableProxy {
     pub error: ProxyError,
 }
 
-/// A proxy, or none, and why.
+/// A proxy, or none, and the reason.
 #[derive(Clone, Debug)]
 pub struct ChosenProxy {
-    /// The proxy on the way; an error when the one that is named cannot be used.
+    /// The proxy; an error when it is not valid.
     pub proxy: Result<Option<Proxy>, ProxyError>,
-    /// What decided it.
+    /// The reason.
     pub reason: ProxyReason,
 }
 
-/// Why there is a proxy on the way, or none.
+/// Why there is a proxy, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyReason {
     /// [`ProxyChoice::Fixed`] names it.
     Named,
-    /// [`ProxyChoice::Direct`] wants none.
+    /// [`ProxyChoice::Direct`] excludes one.
     Refused,
     /// This variable of the environment names it.
     Variable(&'static str),
-    /// A variable names one, and the list in another excepts the host.
+    /// A variable names one, and the list in another excludes the host.
     Excepted {
         /// The variable with the list, such as `NO_PROXY`.
         list: &'static str,
@@ -296,8 +295,8 @@ fn from_environment(host: &str, variable: impl Fn(&str) -> Option<String>) -> Ch
     ChosenProxy { proxy, reason: ProxyReason::Variable(name) }
 }
 
-/// The entry of a list such as `localhost, .example.com, 10.0.0.1` that names the host. A name stands for itself and
-/// what is below it, `*` for every host.
+/// The entry of a list such as `localhost, .example.com, 10.0.0.1` that matches the host. A name matches itself and its
+/// subdomains, `*` every host.
 fn exception<'l>(host: &str, list: &'l str) -> Option<&'l str> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
@@ -319,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_read_with_what_people_write() {
+    fn parse_accepts_usual_spellings_and_names_what_is_wrong() {
         for (text, shown, credentials) in [
             ("http://proxy.test:3128", "proxy.test:3128", None),
             ("proxy.test:3128", "proxy.test:3128", None),
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_taken_apart_from_the_url_and_never_shown() {
+    fn password_is_set_apart_from_the_url_and_never_shown() {
         let proxy = Proxy::parse("http://me@proxy.test:1").unwrap().with_password("open sesame").unwrap();
         assert_eq!(proxy.authorization().unwrap().as_str(), "Basic bWU6b3BlbiBzZXNhbWU=");
         assert!(!format!("{proxy:?} {proxy}").contains("sesame"));
@@ -370,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_names_a_proxy_and_its_exceptions() {
+    fn environment_names_a_proxy_and_its_exceptions() {
         let of = |host: &str, variables: &[(&str, &str)]| {
             from_environment(host, environment(variables)).proxy.map(|proxy| proxy.map(|proxy| proxy.to_string()))
         };
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decided_it_is_told() {
+    fn explain_names_what_decided() {
         let of = |variables: &[(&str, &str)]| from_environment("a.dps.test", environment(variables)).reason;
         let lower = ("https_proxy", "a.test:1");
         assert_eq!(of(&[]), ProxyReason::Unset);

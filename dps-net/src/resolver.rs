@@ -1,7 +1,7 @@
-//! Names to addresses: by the platform's resolver, or as the caller was told.
+//! Name resolution: by the platform's resolver, or by the overrides of the caller.
 //!
-//! An override changes where a connection goes and nothing else: the server's certificate must bear the name all the
-//! same, and a proxy resolves by itself.
+//! An override changes where a connection goes and nothing else: the server's certificate must still be for the name, and
+//! a proxy resolves by itself.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -19,13 +19,14 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver with these overrides. When several name the same host and port, all their addresses count, in order.
+    /// Returns a resolver with these overrides. When several are for the same host and port, all their addresses are used,
+    /// in order.
     #[must_use]
     pub fn new(overrides: impl IntoIterator<Item = AddressOverride>) -> Self {
         Self { overrides: overrides.into_iter().collect() }
     }
 
-    /// The addresses that overrides name for `host` on `port`; `None` where no override does. Letter case does not count.
+    /// Returns the addresses of the overrides for `host` on `port`, or `None` where there is none. Letter case is ignored.
     #[must_use]
     pub fn overridden(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
         let is_asked = |given: &&AddressOverride| given.port == port && given.name.eq_ignore_ascii_case(host);
@@ -34,7 +35,7 @@ impl Resolver {
         (!addresses.is_empty()).then_some(addresses)
     }
 
-    /// The addresses of `host` for a connection to `port`; at least one.
+    /// Returns the addresses of `host` for a connection to `port`; at least one.
     ///
     /// # Errors
     /// [`NetError`] of kind `Dns`, with the [`io::Error`] of the platform's resolver as its source.
@@ -50,7 +51,7 @@ impl Resolver {
     }
 }
 
-/// Where a name is, on one port.
+/// The addresses of a name on one port, as curl's `--resolve` sets them.
 ///
 /// ```
 /// use dps_net::AddressOverride;
@@ -67,28 +68,28 @@ pub struct AddressOverride {
     addresses: Vec<IpAddr>,
 }
 
-/// Why a text does not tell where a name is.
+/// Why a string is not an [`AddressOverride`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AddressOverrideError {
-    /// It has not three parts.
+    /// It does not have three parts.
     #[error("write NAME:PORT:ADDR, such as hub-a.test:8883:127.0.0.1")]
     Shape,
-    /// The first part is no host name.
-    #[error("{0:?} is no host name; write NAME:PORT:ADDR, such as hub-a.test:8883:127.0.0.1")]
+    /// The first part is not a host name.
+    #[error("{0:?} is not a host name; write NAME:PORT:ADDR, such as hub-a.test:8883:127.0.0.1")]
     Name(String),
-    /// The second part is no port.
-    #[error("{0:?} is no port: give 1 to 65535")]
+    /// The second part is not a port.
+    #[error("{0:?} is not a port: write 1 to 65535")]
     Port(String),
-    /// The last part holds something else than addresses.
-    #[error("{0:?} is no IP address: give one such as 127.0.0.1 or [::1], or several with commas")]
+    /// The last part is not a list of addresses.
+    #[error("{0:?} is not an IP address: write one such as 127.0.0.1 or [::1], or several separated by commas")]
     Address(String),
 }
 
 impl FromStr for AddressOverride {
     type Err = AddressOverrideError;
 
-    /// `NAME:PORT:ADDR[,ADDR]…`; an IPv6 address may stand in brackets.
+    /// `NAME:PORT:ADDR[,ADDR]…`; an IPv6 address may be in brackets.
     fn from_str(text: &str) -> Result<Self, AddressOverrideError> {
         let mut parts = text.splitn(3, ':');
         let (Some(name), Some(port), Some(addresses)) = (parts.next(), parts.next(), parts.next()) else {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn override_counts_for_its_name_and_port_only() {
+    fn override_applies_to_its_name_and_port_only() {
         let given = |text: &str| text.parse::<AddressOverride>().unwrap();
         let resolver = Resolver::new([
             given("hub-a.test:8883:127.0.0.1,[::1]"),

@@ -1,6 +1,6 @@
-//! The one TLS configuration of every link: TLS 1.2 or 1.3, the server always verified, no ALPN; and what it trusts.
+//! The TLS configuration of every link: TLS 1.2 or 1.3, the server always verified, no ALPN; and the trusted authorities.
 //!
-//! Certificates are read and checked here, before any I/O over the network.
+//! Certificates are parsed here, before any I/O over the network.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
-/// What TLS is made from: the trusted authorities and the clock.
+/// Options of TLS: the trusted authorities and the clock.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -39,22 +39,22 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// Options that trust these authorities and use the system's clock.
+    /// Returns options that trust these authorities and use the system's clock.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
         Self { roots, clock: Arc::new(DefaultTimeProvider) }
     }
 
     /// Uses another clock than the system's for everything in TLS that depends on the time, such as the validity of the
-    /// server's certificate. A time before 1970 counts as not known, and then no connection can be made.
+    /// server's certificate. A time before 1970 counts as unknown, and then no connection can be made.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(SuppliedClock(now));
         self
     }
 
-    /// The configuration of a TLS client. To read the platform's authorities takes a few milliseconds: make it once and
-    /// share it.
+    /// Returns the configuration of a TLS client. Reading the platform's authorities costs a few milliseconds: make it once
+    /// and share it.
     ///
     /// # Errors
     /// [`TlsError`] when the platform's authorities cannot be used.
@@ -69,14 +69,14 @@ impl TlsOptions {
         let config = ClientConfig::builder_with_details(crypto_provider(), Arc::clone(&self.clock))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?
-            // rustls calls every verifier that is handed over dangerous; these are its own and the platform's.
+            // rustls calls every supplied verifier dangerous; these are its own and the platform's.
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         Ok(Arc::new(config))
     }
 
-    /// What judges a server's certificate.
+    /// The verifier of the server's certificate.
     pub(crate) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
         let extra = self.roots.certificates.iter().cloned();
         if self.roots.platform {
@@ -105,7 +105,7 @@ impl<F> fmt::Debug for SuppliedClock<F> {
     }
 }
 
-/// Why there can be no TLS.
+/// Why TLS cannot be set up.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -115,12 +115,12 @@ pub enum TlsError {
          with the authorities to trust"
     )]
     PlatformRoots(rustls::Error),
-    /// The provider cannot do what TLS needs.
+    /// The crypto provider does not support what TLS needs.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
 }
 
-/// The crypto provider of this build: aws-lc-rs where both are compiled in.
+/// Returns the crypto provider of this build: aws-lc-rs where both are compiled in.
 #[must_use]
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
@@ -132,7 +132,7 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// How many authorities the platform trusts; `None` where only the platform itself knows.
+/// Returns how many authorities the platform trusts, or `None` where it does not list them.
 #[must_use]
 pub fn platform_root_count() -> Option<usize> {
     #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
@@ -142,28 +142,28 @@ pub fn platform_root_count() -> Option<usize> {
     count
 }
 
-/// The authorities that may vouch for the service.
+/// The authorities that are trusted to issue the service's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     platform: bool,
     certificates: Vec<CertificateDer<'static>>,
 }
 
-/// Why certificates cannot be trusted.
+/// Why authorities cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RootsError {
-    /// There is nothing to read.
-    #[error("there is no certificate in it: it is empty")]
+    /// The input is empty.
+    #[error("no certificate found: the input is empty")]
     Empty,
-    /// It holds something else.
-    #[error("there is no certificate in it: {found}; a PEM file with `-----BEGIN CERTIFICATE-----` is needed")]
+    /// The input is something else.
+    #[error("no certificate found: {found}; a PEM file with `-----BEGIN CERTIFICATE-----` is needed")]
     NoCertificate {
         /// What was found instead.
         found: &'static str,
     },
-    /// One of them is damaged.
-    #[error("certificate {number} cannot be read; export it again as PEM")]
+    /// A certificate is damaged.
+    #[error("certificate {number} cannot be parsed; export it again as PEM")]
     Damaged {
         /// Which one, counted from 1.
         number: usize,
@@ -171,21 +171,21 @@ pub enum RootsError {
 }
 
 impl Roots {
-    /// The platform's authorities.
+    /// Returns the platform's authorities.
     #[must_use]
     pub fn platform() -> Self {
         Self { platform: true, certificates: Vec::new() }
     }
 
-    /// These authorities instead of the platform's. One PEM text may hold several.
+    /// Parses authorities to trust instead of the platform's. The PEM may hold several.
     ///
     /// # Errors
-    /// [`RootsError`] when there is no certificate in it, or one is damaged.
+    /// [`RootsError`] when there is no certificate, or one is damaged.
     pub fn replace_pem(pem: &[u8]) -> Result<Self, RootsError> {
         Ok(Self { platform: false, certificates: read_pem(pem)? })
     }
 
-    /// These authorities besides the platform's. One PEM text may hold several.
+    /// Parses authorities to trust in addition to the platform's. The PEM may hold several.
     ///
     /// # Errors
     /// As [`Roots::replace_pem`].
@@ -193,13 +193,13 @@ impl Roots {
         Ok(Self { platform: true, certificates: read_pem(pem)? })
     }
 
-    /// Whether the platform's authorities are trusted.
+    /// Returns whether the platform's authorities are trusted.
     #[must_use]
     pub fn trusts_platform(&self) -> bool {
         self.platform
     }
 
-    /// The authorities that were given, besides the platform's or instead of them, as DER.
+    /// Returns the parsed authorities, which are trusted in addition to the platform's or instead of them, as DER.
     pub fn given(&self) -> impl Iterator<Item = &[u8]> {
         self.certificates.iter().map(AsRef::as_ref)
     }
@@ -219,7 +219,7 @@ fn read_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, RootsError> {
     if certificates.is_empty() { Err(RootsError::NoCertificate { found: what_it_is(pem) }) } else { Ok(certificates) }
 }
 
-/// Names what was given instead, without repeating any of it: it may be a private key.
+/// Names what the input is instead, without repeating any of it: it may be a private key.
 fn what_it_is(bytes: &[u8]) -> &'static str {
     let holds = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
     if holds(b"PRIVATE KEY-----") {
@@ -229,7 +229,7 @@ fn what_it_is(bytes: &[u8]) -> &'static str {
     } else if bytes.starts_with(&[0x30, 0x82]) {
         "it looks like DER"
     } else {
-        "it is no PEM"
+        "it is not PEM"
     }
 }
 
@@ -242,21 +242,21 @@ mod tests {
     }
 
     #[test]
-    fn several_certificates_and_text_between_them_are_read() {
+    fn pem_with_several_certificates_and_text_between_them_is_read() {
         let text = format!("issuer: test\n{}\nand\r\n{}", pem(), pem().replace('\n', "\r\n"));
         assert_eq!(Roots::replace_pem(text.as_bytes()).unwrap().certificates.len(), 2);
         assert!(Roots::add_pem(text.as_bytes()).unwrap().trusts_platform());
     }
 
     #[test]
-    fn what_is_no_certificate_is_named_and_not_repeated() {
+    fn input_without_certificate_is_named_and_not_repeated() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let table: [(&[u8], &str); 5] = [
-            (b" \n", "it is empty"),
-            (b"hello", "it is no PEM"),
+            (b" \n", "the input is empty"),
+            (b"hello", "it is not PEM"),
             (key.as_bytes(), "it is a private key"),
             (&[0x30, 0x82, 1, 0, 0], "it looks like DER"),
-            (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be read"),
+            (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 cannot be parsed"),
         ];
         for (bytes, expected) in table {
             let said = Roots::replace_pem(bytes).unwrap_err().to_string();

@@ -1,6 +1,6 @@
-//! A tunnel through an HTTP proxy by CONNECT, and what the proxy's refusals mean.
+//! Tunnels through an HTTP proxy by CONNECT, and what the proxy's refusals mean.
 //!
-//! Nothing of an answer is repeated but its status and the names of well-known authentication schemes.
+//! Errors show nothing of an answer but its status and the names of well-known authentication schemes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use crate::phase::Phase;
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
 
-/// No answer of a proxy to CONNECT is longer, in bytes.
+/// The longest answer to CONNECT that is read, in bytes.
 const PROXY_HEAD_MAX: usize = 8 * 1024;
-/// Authentication schemes of proxies other than Basic, as they are shown.
+/// Authentication schemes of proxies other than Basic, as errors name them.
 const OTHER_SCHEMES: [&str; 5] = ["NTLM", "Negotiate", "Kerberos", "Digest", "Bearer"];
 
 /// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6). Sets no time limit.
@@ -35,7 +35,7 @@ pub(crate) async fn resolve(proxy: &Proxy) -> Result<Vec<SocketAddr>, NetError> 
     addresses.map_err(|failed| proxy_failed(proxy, failed))
 }
 
-/// What a failure means when it is the proxy that was connected to.
+/// Returns what a failure means when the connection was to the proxy: it is unreachable, or a timeout at the proxy.
 #[must_use]
 pub fn proxy_failed(proxy: &Proxy, failed: NetError) -> NetError {
     if failed.kind() == LinkError::Timeout {
@@ -82,7 +82,7 @@ fn refused(proxy: &Proxy, status: u16) -> NetError {
     NetError::new(LinkError::ProxyRefused { status: Some(status) }, format!("proxy {proxy} answered {status}"))
 }
 
-/// The proxy answered 407. `schemes` are those that it accepts, where they are known.
+/// Returns the failure of a proxy that answered 407. `schemes` are those that it accepts, where they are known.
 #[must_use]
 pub fn authentication_refused(proxy: &Proxy, schemes: Option<&[String]>) -> NetError {
     let accepts_basic = |schemes: &[String]| schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("Basic"));
@@ -114,7 +114,7 @@ fn names(schemes: &[String]) -> String {
     if known.is_empty() { "other schemes than Basic".to_owned() } else { known.join(" and ") }
 }
 
-/// What of a proxy's answer counts.
+/// The parts of a proxy's answer that are used.
 struct Answer {
     status: u16,
     /// The authentication schemes of `Proxy-Authenticate`.
@@ -122,7 +122,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// `None` when it is not HTTP.
+    /// Returns `None` when it is not HTTP.
     fn parse(head: &[u8]) -> Option<Self> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut response = httparse::Response::new(&mut headers);

@@ -44,9 +44,9 @@ fn an_address_that_is_told_wrongly_is_a_usage_error() {
     for (told, why) in [
         ("dps.test", "write NAME:PORT:ADDR"),
         ("dps.test:443", "write NAME:PORT:ADDR"),
-        (":443:127.0.0.1", "is no host name"),
-        ("dps.test:https:127.0.0.1", "is no port"),
-        ("dps.test:443:localhost", "is no IP address"),
+        (":443:127.0.0.1", "is not a host name"),
+        ("dps.test:https:127.0.0.1", "is not a port"),
+        ("dps.test:443:localhost", "is not an IP address"),
     ] {
         let lines = [
             "register --scope 0ne1 --rid a --key-file no-such-file --resolve",

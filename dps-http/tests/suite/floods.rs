@@ -74,7 +74,7 @@ const FLOODS: [Flood; 6] = [
 ];
 
 #[tokio::test]
-async fn answer_without_end_ends_with_the_callers_timeout_and_closes_its_connection() {
+async fn endless_answer_ends_with_the_callers_timeout_and_closes_its_connection() {
     for flood in &FLOODS {
         let (endpoint, ca, served) = server(flood).await;
         let tls = TlsOptions::new(Roots::replace_pem(ca.as_bytes()).unwrap()).client_config().unwrap();
@@ -91,7 +91,7 @@ async fn answer_without_end_ends_with_the_callers_timeout_and_closes_its_connect
 }
 
 #[tokio::test]
-async fn server_that_is_not_https_is_named_as_such() {
+async fn detail_names_a_server_that_is_not_https() {
     // An MQTT server closes at once, or sends a packet of its own.
     for (sent, error, words) in [
         ("", LinkError::Cut, "closed the connection"),

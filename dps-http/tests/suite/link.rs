@@ -37,7 +37,7 @@ struct Server {
     requests: mpsc::UnboundedReceiver<(usize, String)>,
 }
 
-/// A server that goes through `script`, one step a request, on as many connections as it takes.
+/// A server that follows `script`, one step per request, on as many connections as needed.
 async fn server(script: Vec<Do>) -> Server {
     server_valid_in(1975, 4096, script).await
 }
@@ -132,7 +132,7 @@ async fn error_of(reply: &'static str) -> LinkError {
 }
 
 #[tokio::test]
-async fn requests_are_as_the_service_wants_them() {
+async fn requests_have_path_headers_and_body_of_the_service() {
     let mut server = server(vec![Do::Answer(ASSIGNING); 3]).await;
     let mut link = server.link();
     let payload = Payload::new(r#"{"line":7}"#).unwrap();
@@ -165,7 +165,7 @@ async fn requests_are_as_the_service_wants_them() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_between_polls_is_replaced() {
+async fn connection_closed_between_polls_is_replaced() {
     let mut server = server(vec![Do::AnswerAndClose(ASSIGNING), Do::Answer(ASSIGNING)]).await;
     let mut link = server.link();
     let mut buffer = [0; 1024];
@@ -182,7 +182,7 @@ async fn a_connection_that_was_closed_between_polls_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_is_no_reply_of_the_service_is_told_apart() {
+async fn invalid_replies_are_classified() {
     let table = [
         ("", LinkError::Cut),
         ("HTTP/1.1 202 Acc", LinkError::Cut),
@@ -199,7 +199,7 @@ async fn what_is_no_reply_of_the_service_is_told_apart() {
 }
 
 #[tokio::test]
-async fn the_detail_says_what_was_wrong_with_an_answer() {
+async fn detail_describes_an_invalid_answer() {
     for (answer, words) in [
         (
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
@@ -220,7 +220,7 @@ async fn the_detail_says_what_was_wrong_with_an_answer() {
 }
 
 #[tokio::test]
-async fn the_time_is_asked_for_without_a_credential() {
+async fn service_time_is_requested_without_credential() {
     let dated = "HTTP/1.1 404 Not Found\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n";
     let undated = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let mut server = server(vec![Do::AnswerAndClose(dated), Do::AnswerAndClose(undated)]).await;
@@ -232,7 +232,7 @@ async fn the_time_is_asked_for_without_a_credential() {
     assert!(asked.starts_with("GET / HTTP/1.1\r\n") && asked.ends_with("\r\n\r\n"), "{asked}");
     assert!(!asked.to_lowercase().contains("authorization") && !asked.contains("dev"), "{asked}");
     assert_eq!(link.service_time(endpoint).await, Err(LinkError::InvalidReply));
-    assert_eq!(link.last_error_detail(), Some("an answer without a date"));
+    assert_eq!(link.last_error_detail(), Some("the answer has no Date header"));
 }
 
 /// A listener at this address that never answers: its queue is full, so that the kernel drops what else comes.
@@ -281,14 +281,14 @@ async fn certificate_validity_is_checked_by_the_supplied_clock() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_stops_at_the_buffer() {
+async fn endless_body_is_rejected_at_the_end_of_the_buffer() {
     let chunk = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
     let long: &'static str = Box::leak(format!("{chunk}{}\r\n400\r\n{}", "x".repeat(1024), "x".repeat(1024)).into());
     assert_eq!(error_of(long).await, LinkError::ReplyTooLarge { needed: None });
 }
 
 #[tokio::test]
-async fn an_error_with_a_page_of_html_is_still_an_answer() {
+async fn error_status_with_html_body_is_a_reply() {
     let page = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 6\r\n\r\n<html>";
     let server = server(vec![Do::Answer(page)]).await;
     let mut buffer = [0; 64];

@@ -1,4 +1,4 @@
-//! A proxy on the way that does not let the link through: the number that it refused with, and how often it was asked.
+//! Proxies that refuse the link a tunnel: the status that is reported, and how often CONNECT is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,7 +74,7 @@ async fn failure(link: &mut HttpLink) -> NetError {
     failure
 }
 
-/// The HTTP library tells a 407 by its words alone, which this test pins. A password is not sent twice: accounts are
+/// The HTTP library reports a 407 by its words alone, which this test pins. A password is not sent twice: accounts are
 /// locked after a few attempts.
 #[tokio::test]
 async fn proxy_answer_407_is_recognized_and_connect_not_repeated() {
@@ -111,7 +111,7 @@ async fn proxy_is_asked_once_more_per_link_for_the_status_of_a_refusal() {
 }
 
 #[tokio::test]
-async fn proxy_that_refused_once_and_opens_when_asked_again_is_a_passing_failure() {
+async fn refusal_that_has_passed_when_asked_again_is_retryable() {
     let proxy = Answering::start(vec![status(503), status(200)]).await;
     let failure = failure(&mut link(proxy.named(""))).await;
     assert_eq!(failure.kind(), LinkError::ProxyUnreachable, "{failure:?}");
@@ -127,7 +127,7 @@ async fn password_refused_when_a_proxy_is_asked_again_is_a_407() {
 }
 
 #[tokio::test]
-async fn what_does_not_speak_http_is_refused_without_a_number() {
+async fn proxy_that_does_not_answer_in_http_is_refused_without_status() {
     let long = format!("HTTP/1.1 200 x\r\nx: {}\r\n\r\n", "y".repeat(10_000));
     for answer in ["SSH-2.0-x\r\n\r\n".to_owned(), long] {
         let proxy = Answering::start(vec![answer]).await;
@@ -138,7 +138,7 @@ async fn what_does_not_speak_http_is_refused_without_a_number() {
 
 /// A tunnel that ends during the TLS handshake is as a server that closes its connection.
 #[tokio::test]
-async fn failures_inside_of_the_tunnel_are_not_the_proxys() {
+async fn failure_inside_the_tunnel_is_not_blamed_on_the_proxy() {
     let proxy = Answering::start(vec![status(200)]).await;
     let failure = failure(&mut link(proxy.named(""))).await;
     assert_eq!(failure.kind(), LinkError::Cut, "{failure:?}");
@@ -148,7 +148,7 @@ async fn failures_inside_of_the_tunnel_are_not_the_proxys() {
 }
 
 #[tokio::test]
-async fn proxy_that_is_not_there_is_unreachable() {
+async fn missing_proxy_is_unreachable() {
     for (named, words) in [("127.0.0.1:1", "proxy 127.0.0.1:1: "), ("no-such-proxy.invalid:1", "cannot be resolved")] {
         let failure = failure(&mut link(Proxy::parse(named).unwrap())).await;
         assert_eq!(failure.kind(), LinkError::ProxyUnreachable, "{failure:?}");

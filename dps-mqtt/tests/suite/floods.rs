@@ -1,5 +1,5 @@
-//! Servers that send packets without end: the link gives up by itself, in an exchange and while nothing is asked, and
-//! its connection is closed.
+//! Servers that send packets without end: the link gives up by itself, in an exchange and while idle, and its connection is
+//! closed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const RES_202: &str = "$dps/registrations/res/202/?$rid={rid}&retry-after=3";
 /// Wide: it takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What a server can send for ever, by name.
+/// What a server can send forever, by name.
 fn floods(framing: Framing) -> Vec<(&'static str, Step)> {
     let mut floods = vec![
         ("PUBACK", Step::Flood(vec![0x40, 2, 0, 7])),
@@ -39,14 +39,14 @@ async fn flood_instead_of_a_reply_ends_the_exchange() {
             let error = ended.unwrap_or_else(|_| panic!("{name} over {framing:?} holds the exchange"));
             assert_eq!(error.unwrap_err(), LinkError::InvalidReply, "{name} over {framing:?}");
             let detail = link.last_error_detail().unwrap_or_default();
-            assert!(detail.contains("packets that answer nothing"), "{name}: {detail}");
+            assert!(detail.contains("unexpected packets"), "{name}: {detail}");
             server.all_closed().await;
         }
     }
 }
 
 #[tokio::test]
-async fn flood_while_nothing_is_asked_ends_the_connection_and_the_next_request_makes_another() {
+async fn flood_while_idle_ends_the_connection_and_the_next_request_opens_another() {
     for framing in BOTH {
         for (name, flood) in floods(framing) {
             let answered = [welcome(), vec![Step::Receive(PUBLISH), Step::Reply(RES_202, ASSIGNING)]].concat();

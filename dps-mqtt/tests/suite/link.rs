@@ -67,7 +67,7 @@ async fn certificate_validity_is_checked_by_the_supplied_clock() {
 }
 
 #[tokio::test]
-async fn a_whole_registration_over_one_connection() {
+async fn registration_uses_one_connection() {
     for framing in BOTH {
         let script = steps(&[
             Step::Receive(PUBLISH),
@@ -106,7 +106,7 @@ async fn a_whole_registration_over_one_connection() {
 }
 
 #[tokio::test]
-async fn refusals_have_their_names() {
+async fn connack_and_suback_refusals_are_classified() {
     for framing in BOTH {
         for code in 1..=5 {
             let refused = error_of(framing, vec![Step::Receive(CONNECT), Step::Send(connack(code))]).await;
@@ -119,7 +119,7 @@ async fn refusals_have_their_names() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_anywhere_is_a_cut() {
+async fn connection_cut_at_any_step_is_a_cut() {
     for framing in BOTH {
         let whole = steps(&[Step::Receive(PUBLISH)]);
         for kept in 0..=whole.len() {
@@ -130,7 +130,7 @@ async fn a_connection_that_is_cut_anywhere_is_a_cut() {
 }
 
 #[tokio::test]
-async fn a_connection_cut_after_a_poll_is_replaced_by_the_next_request() {
+async fn connection_cut_after_a_poll_is_replaced_by_the_next_request() {
     for framing in BOTH {
         let cut =
             steps(&[Step::Receive(PUBLISH), Step::Reply(RES_202, ASSIGNING), Step::Receive(PUBLISH), Step::Close]);
@@ -146,7 +146,7 @@ async fn a_connection_cut_after_a_poll_is_replaced_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn what_is_no_mqtt_or_too_much_of_it_is_told_apart() {
+async fn invalid_and_oversized_packets_are_classified() {
     let page = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: 200\r\n\r\n{}", "x".repeat(200)).into_bytes();
     let big: &'static str = Box::leak("x".repeat(5000).into());
     let long: &'static str = Box::leak(format!(r#"{{"x":"{}"}}"#, "x".repeat(2000)).into());
@@ -168,7 +168,7 @@ async fn what_is_no_mqtt_or_too_much_of_it_is_told_apart() {
 }
 
 #[tokio::test]
-async fn replies_to_other_requests_are_passed_over() {
+async fn replies_to_other_requests_are_ignored() {
     for framing in BOTH {
         let script = steps(&[
             Step::Receive(PUBLISH),
@@ -187,7 +187,7 @@ async fn replies_to_other_requests_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_new_token_makes_a_new_connection() {
+async fn new_token_opens_a_new_connection() {
     for framing in BOTH {
         let mut server = server(framing, vec![one_answer(), one_answer()]).await;
         let mut link = server.link(server.options());
@@ -201,7 +201,7 @@ async fn a_new_token_makes_a_new_connection() {
 }
 
 #[tokio::test]
-async fn pipelined_it_sends_everything_in_one_flight() {
+async fn pipelined_link_sends_everything_in_one_flight() {
     for framing in BOTH {
         // The server says nothing before it has all three.
         let script = vec![
@@ -282,7 +282,7 @@ async fn connection_closed_at_connect_hints_at_another_protocol() {
 }
 
 #[tokio::test]
-async fn a_lookup_is_refused_without_a_connection() {
+async fn lookup_is_unsupported_and_opens_no_connection() {
     let server = server(Framing::Tcp, vec![]).await;
     let mut link = server.link(server.options());
     let error = link.exchange(&server.request(1, 1, Call::Lookup), &mut [0; 64]).await.unwrap_err();
@@ -290,7 +290,7 @@ async fn a_lookup_is_refused_without_a_connection() {
 }
 
 #[tokio::test]
-async fn signing_in_asks_for_nothing_and_takes_leave() {
+async fn sign_in_sends_no_request_and_disconnects() {
     for framing in BOTH {
         let refusal = vec![Step::Receive(CONNECT), Step::Send(connack(5))];
         let mut server = server(framing, vec![welcome(), refusal]).await;
@@ -304,7 +304,7 @@ async fn signing_in_asks_for_nothing_and_takes_leave() {
 }
 
 #[tokio::test]
-async fn the_connection_is_kept_alive_while_nothing_is_asked() {
+async fn idle_connection_is_kept_alive() {
     for framing in BOTH {
         let script = steps(&[
             Step::Receive(PUBLISH),
@@ -334,7 +334,7 @@ async fn the_connection_is_kept_alive_while_nothing_is_asked() {
 }
 
 #[tokio::test]
-async fn a_server_that_answers_no_ping_is_given_up() {
+async fn server_that_does_not_answer_pings_is_replaced() {
     for framing in BOTH {
         let server = server(framing, vec![one_answer(), one_answer()]).await;
         let mut link = server.link(server.options().keep_alive(Duration::from_secs(1)));
@@ -367,7 +367,7 @@ async fn poll_times<F: Future>(future: F, times: usize) -> bool {
 }
 
 #[tokio::test]
-async fn an_exchange_dropped_at_any_await_has_closed_its_connection() {
+async fn exchange_dropped_at_any_await_closes_its_connection() {
     for framing in BOTH {
         for times in 1.. {
             let mut server = server(framing, vec![one_answer(), one_answer()]).await;

@@ -55,7 +55,7 @@ pub(crate) enum Step {
 pub(crate) enum Seen {
     /// A packet: its type and its body.
     Packet(usize, u8, Vec<u8>),
-    /// The end; whether TLS was closed in good order.
+    /// The end; whether TLS was closed with close_notify.
     End(usize, bool),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Server {
     open: watch::Receiver<usize>,
 }
 
-/// What a good conversation begins with.
+/// The beginning of a regular session.
 pub(crate) fn welcome() -> Vec<Step> {
     vec![Step::Receive(CONNECT), Step::Send(connack(0)), Step::Receive(SUBSCRIBE), Step::Send(suback(1))]
 }
@@ -98,7 +98,7 @@ pub(crate) fn publish(topic: &str, payload: &str) -> Vec<u8> {
     packet
 }
 
-/// One script for each connection; those after the last find nobody.
+/// One script for each connection; later ones are not accepted.
 pub(crate) async fn server(framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
     server_valid_in(1975, 4096, framing, scripts).await
 }

@@ -1,4 +1,4 @@
-//! An HTTP proxy on loopback that opens tunnels, or does not. Other crates' tests take it by its path.
+//! An HTTP proxy on loopback that opens tunnels, or refuses them. Other crates' tests include it by its path.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -12,13 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 /// What the proxy does.
 #[derive(Clone, Copy)]
 pub enum Manner {
-    /// Tunnels for everybody.
+    /// Opens every tunnel.
     Opens,
-    /// Tunnels for whoever sends these credentials, and answers 407 to others.
+    /// Opens a tunnel for requests with these credentials, and answers 407 to others.
     Wants(&'static str),
     /// Sends this.
     Says(&'static str),
-    /// Sends this to as many requests as are said, and tunnels for all that come after.
+    /// Sends this to the first so many requests, and opens a tunnel for later ones.
     SaysFirst(&'static str, usize),
     /// Never answers.
     Hangs,
@@ -27,12 +27,12 @@ pub enum Manner {
 /// What a refusal looks like.
 pub const FORBIDDEN: Manner = Manner::Says("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\n<html>");
 
-/// Starts one and gives its port. Whatever host is asked for, the way leads to its port on loopback.
+/// Starts a proxy and returns its port. Whatever the host in CONNECT, the tunnel leads to the port on loopback.
 pub async fn proxy(manner: Manner) -> u16 {
     counted(manner).await.0
 }
 
-/// The same, with the number of connections that it was asked over.
+/// The same, with the number of connections that it accepted.
 pub async fn counted(manner: Manner) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! Dialling over real sockets: straight, through a proxy that wants a password, and through proxies that refuse.
+//! Dialing over real sockets: directly, through a proxy that requires a password, and through proxies that refuse.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 /// A port where nothing listens: the system gives it to no program, so that no other test listens there either.
 const CLOSED: u16 = 1;
 
-/// A TLS server on loopback that greets.
+/// A TLS server on loopback that sends a greeting.
 struct Server {
     port: u16,
     ca: String,
@@ -73,7 +73,7 @@ async fn through(manner: Manner, user: &str) -> Result<String, NetError> {
 }
 
 #[tokio::test]
-async fn straight_and_through_a_proxy_with_a_password() {
+async fn dial_connects_directly_and_through_proxy_with_password() {
     let server = server().await;
     let mut stream = dialer(&server, None).dial("localhost", server.port).await.unwrap();
     let mut text = String::new();
@@ -84,18 +84,18 @@ async fn straight_and_through_a_proxy_with_a_password() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_told_is_not_resolved_and_has_to_be_in_the_certificate() {
+async fn overridden_name_is_not_resolved_and_must_be_in_the_certificate() {
     let server = server().await;
-    let told = |name: &str, port| Resolver::new([format!("{name}:{port}:127.0.0.1").parse().unwrap()]);
+    let overridden = |name: &str, port| Resolver::new([format!("{name}:{port}:127.0.0.1").parse().unwrap()]);
     let to = |resolver| dialer(&server, None).resolver(resolver);
-    // TEST-NET-1 answers nobody: that what was told for another port does not count shows in the connection.
+    // TEST-NET-1 never answers: a connection shows that an override for another port is not used.
     let beside = Resolver::new(["localhost:1:192.0.2.1".parse().unwrap()]);
-    for resolver in [told("LocalHost", server.port), beside] {
+    for resolver in [overridden("LocalHost", server.port), beside] {
         assert!(to(resolver).dial("localhost", server.port).await.is_ok());
     }
-    let other_name = to(told("dps.test", server.port)).dial("dps.test", server.port).await.unwrap_err();
+    let other_name = to(overridden("dps.test", server.port)).dial("dps.test", server.port).await.unwrap_err();
     assert_eq!(other_name.kind(), LinkError::NameMismatch, "{other_name:?}");
-    let other_port = to(told("dps.invalid", 1)).dial("dps.invalid", server.port).await.unwrap_err();
+    let other_port = to(overridden("dps.invalid", 1)).dial("dps.invalid", server.port).await.unwrap_err();
     assert_eq!(other_port.kind(), LinkError::Dns, "{other_port:?}");
 }
 
@@ -146,7 +146,7 @@ async fn dial_ends_with_its_timeout_and_names_the_phase() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_told_with_its_status() {
+async fn proxy_refusal_has_its_status() {
     let table = [
         (Manner::Wants("Basic bWU6c2VjcmV0"), Some(407)),
         (FORBIDDEN, Some(403)),
@@ -161,7 +161,7 @@ async fn a_proxy_that_refuses_is_told_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_hangs_up_or_hangs() {
+async fn proxy_that_is_missing_or_cuts_is_unreachable() {
     let server = server().await;
     let gone = dialer(&server, Some(Proxy::parse(&format!("127.0.0.1:{CLOSED}")).unwrap()));
     assert_eq!(gone.dial("localhost", server.port).await.unwrap_err().kind(), LinkError::ProxyUnreachable);
@@ -174,7 +174,7 @@ async fn a_proxy_that_is_not_there_hangs_up_or_hangs() {
 }
 
 #[tokio::test]
-async fn errors_of_every_step_have_their_names() {
+async fn dial_errors_have_the_kind_of_their_step() {
     let (server, other) = (server().await, server().await);
     let dial =
         |dialer: Dialer, host: &'static str, port| async move { dialer.dial(host, port).await.unwrap_err().kind() };
@@ -186,7 +186,7 @@ async fn errors_of_every_step_have_their_names() {
 }
 
 #[tokio::test]
-async fn what_a_server_presents_is_seen_whether_it_is_trusted_or_not() {
+async fn inspect_returns_certificates_whether_trusted_or_not() {
     let (server, other) = (server().await, server().await);
     for (host, tls, expected) in [
         ("localhost", tls(&server), None),
@@ -235,7 +235,7 @@ async fn certificate_validity_is_checked_by_the_supplied_clock() {
 }
 
 #[tokio::test]
-async fn a_tunnel_alone_leads_to_the_server() {
+async fn open_tunnel_leads_to_the_server() {
     let server = server().await;
     let proxy =
         Proxy::parse(&format!("http://me:secret@127.0.0.1:{}", proxy(Manner::Wants("Basic bWU6c2VjcmV0")).await));
