@@ -17,7 +17,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-mqtt", &["dps-core", "dps-net"]),
     ("dps-client", &["dps-core", "dps-files", "dps-net", "dps-http", "dps-mqtt"]),
     ("dps-edge", &["dps-client", "dps-core", "dps-files"]),
-    ("dps-emulator", &[]),
+    ("dps-emulator", &["dps-files"]),
     ("dps-cli", &["dps-client", "dps-core", "dps-edge", "dps-emulator", "dps-files", "dps-net"]),
     ("dps-c", &["dps-client", "dps-core", "dps-files"]),
     ("c-service", &["dps-emulator"]),

@@ -181,7 +181,7 @@ impl Emulator {
     /// Waits until all enrollments are saved in the state directory; returns at once if there is none.
     ///
     /// # Errors
-    /// [`StateError::Write`] when they could not be written.
+    /// [`StateError::File`] when they could not be written.
     pub async fn flush(&self) -> Result<(), Arc<StateError>> {
         match &self.shared.saver {
             Some(saver) => saver.save().await,

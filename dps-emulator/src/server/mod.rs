@@ -5,7 +5,6 @@
 
 mod certificate;
 mod emulator;
-mod files;
 mod https;
 mod io;
 mod limits;

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use dps_files::FileError;
+
 use crate::fault::RetryAfter;
 use crate::options::{OptionsError, ServiceOptions};
 
@@ -176,14 +178,9 @@ pub enum StateError {
     /// Another emulator uses the directory.
     #[error("the state directory {} is in use by another emulator: stop that one, or use another directory", .0.display())]
     InUse(PathBuf),
-    /// A file cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file has invalid content. It is not changed.
     #[error("{} is damaged ({what}) and was not changed: repair it, or move it away to start without it", path.display())]
     Damaged {
@@ -192,12 +189,7 @@ pub enum StateError {
         /// What is wrong with it.
         what: String,
     },
-    /// A file cannot be written.
-    #[error("{} cannot be written: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// The emulator shut down before a change was saved.
+    #[error("{} cannot be written any more: the emulator is shutting down", .0.display())]
+    ShutDown(PathBuf),
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dps_files::{FileLock, Ownership, PrivateFile, create_private_folder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -15,7 +16,6 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::certificate::Authority;
-use super::files::Folder;
 use super::options::{StartError, StateError};
 use crate::credentials::SymmetricKey;
 use crate::options::POLICY_NAME;
@@ -27,7 +27,14 @@ const POLICY: &str = "policy.json";
 const ENROLLMENTS: &str = "enrollments.json";
 const FORMAT: u32 = 1;
 
-pub(super) struct State(Folder);
+/// No file of a state directory is longer, in bytes.
+const FILE_MAX: u64 = 1 << 30;
+
+/// A state directory, locked for this process.
+pub(super) struct State {
+    path: PathBuf,
+    _lock: FileLock,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,7 +52,18 @@ struct Enrollments {
 
 impl State {
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
-        Folder::open(path).map(Self)
+        let unusable = |source| StateError::Folder { path: path.to_owned(), source };
+        create_private_folder(path).map_err(unusable)?;
+        refuse_exposed(path)?;
+        let lock = FileLock::acquire(&path.join("lock")).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StateError::InUse(path.to_owned()),
+            _ => error.into(),
+        })?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    fn file(&self, name: &str) -> PrivateFile {
+        PrivateFile::new(self.path.join(name))
     }
 
     /// The stored CA, or a new one if there is none or it is about to expire.
@@ -62,7 +80,8 @@ impl State {
                 made
             }
         };
-        self.0.write(AUTHORITY_PEM, authority.pem().as_bytes())?;
+        let pem = self.file(AUTHORITY_PEM).replace(authority.pem().as_bytes(), Ownership::Private);
+        pem.map_err(StateError::from)?;
         Ok(authority)
     }
 
@@ -89,7 +108,7 @@ impl State {
     }
 
     fn enrollments_path(&self) -> PathBuf {
-        self.0.path(ENROLLMENTS)
+        self.path.join(ENROLLMENTS)
     }
 
     /// The error for an enrollment that is valid JSON but cannot be used.
@@ -102,18 +121,31 @@ impl State {
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
-        let Some(content) = self.0.read(name)? else { return Ok(None) };
+        let Some(content) = self.file(name).read(FILE_MAX)? else { return Ok(None) };
         let parsed: Result<T, _> = crate::wire::parse_object(&content);
         parsed.map(Some).map_err(|problem| self.damaged(name, problem.message))
     }
 
     fn write(&self, name: &str, content: &impl Serialize) -> Result<(), StateError> {
-        self.0.write(name, &Zeroizing::new(crate::wire::to_json(content)))
+        Ok(self.file(name).replace(&Zeroizing::new(crate::wire::to_json(content)), Ownership::Private)?)
     }
 
     fn damaged(&self, name: &str, what: impl Into<String>) -> StateError {
-        StateError::Damaged { path: self.0.path(name), what: what.into() }
+        StateError::Damaged { path: self.path.join(name), what: what.into() }
     }
+}
+
+/// Others that can write to the directory could replace its keys.
+#[cfg(unix)]
+fn refuse_exposed(path: &Path) -> Result<(), StateError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = std::fs::metadata(path).map_err(|source| StateError::Folder { path: path.to_owned(), source })?;
+    if metadata.permissions().mode() & 0o022 != 0 { Err(StateError::Exposed(path.to_owned())) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_: &Path) -> Result<(), StateError> {
+    Ok(())
 }
 
 /// The latest request that was saved, and its error if it failed.
@@ -154,10 +186,7 @@ impl Saver {
         let mut saved = self.saved.clone();
         match saved.wait_for(|saved| saved.request >= request).await {
             Ok(saved) => saved.error.clone().map_or(Ok(()), Err),
-            Err(_) => {
-                let source = io::Error::other("nothing can be saved any more: the emulator is shutting down");
-                Err(Arc::new(StateError::Write { path: self.path.clone(), source }))
-            }
+            Err(_) => Err(Arc::new(StateError::ShutDown(self.path.clone()))),
         }
     }
 }

@@ -47,7 +47,7 @@ async fn state_directory_keeps_enrollments_ca_and_policy_key() {
 async fn unfinished_file_of_a_killed_process_is_removed_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let left = folder.path().join("policy.json.new");
+    let left = folder.path().join(".dps-a1b2c3.unfinished");
     fs::write(&left, "a key").unwrap();
     Emulator::start(options(folder.path())).await.unwrap().shutdown().await;
     assert!(!left.exists());
@@ -61,10 +61,10 @@ async fn state_file_that_is_a_fifo_or_link_is_refused() {
     let (path, kept) = (folder.path().join("policy.json"), folder.path().join("kept"));
     fs::rename(&path, &kept).unwrap();
     std::os::unix::fs::symlink(&kept, &path).unwrap();
-    assert!(matches!(Emulator::start(options(folder.path())).await, Err(StartError::State(StateError::Read { .. }))));
+    assert!(matches!(Emulator::start(options(folder.path())).await, Err(StartError::State(StateError::File(_)))));
     fs::remove_file(&path).unwrap();
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    assert!(matches!(Emulator::start(options(folder.path())).await, Err(StartError::State(StateError::Read { .. }))));
+    assert!(matches!(Emulator::start(options(folder.path())).await, Err(StartError::State(StateError::File(_)))));
 }
 
 fn policy_key(emulator: &Emulator) -> String {
@@ -188,13 +188,15 @@ async fn change_that_cannot_be_saved_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(options(folder.path())).await;
     site.enroll("dev-01").await;
-    // A folder in the way of the temporary file: no write can succeed, whoever runs this.
-    fs::create_dir(folder.path().join("enrollments.json.new")).unwrap();
+    // A folder in the place of the file: no write can succeed, whoever runs this.
+    let path = folder.path().join("enrollments.json");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
     let body = r#"{"registrationId":"dev-02","attestation":{"type":"symmetricKey"}}"#;
     let answer = site.admin("PUT", "/enrollments/dev-02", body).await;
     assert_eq!((answer.status, &answer.json()["errorCode"]), (500, &500_000.into()));
     assert!(answer.json()["message"].as_str().unwrap().contains("enrollments.json"));
-    fs::remove_dir(folder.path().join("enrollments.json.new")).unwrap();
+    fs::remove_dir(&path).unwrap();
     site.emulator.flush().await.unwrap();
     site.emulator.shutdown().await;
     let emulator = restart(folder.path()).await;
