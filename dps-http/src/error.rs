@@ -27,7 +27,8 @@ pub(crate) fn never_answered(found: NetError) -> NetError {
 pub(crate) enum Unconnected {
     /// The failure is complete.
     Known(NetError),
-    /// The proxy refused the tunnel; the library hides the status.
+    /// The proxy refused the tunnel; the library hides the status. As long as it is unknown, the proxy counts as
+    /// unreachable.
     HiddenRefusal(NetError),
 }
 

@@ -3,7 +3,7 @@
 //! The client is taken out while a request is under way and put back only with a whole reply in hand, so that a
 //! dropped future, or a failure, has closed the connection.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dps_core::codec::http::{DEFAULT_PORT, Head, method, parse_date, read_reply, write_body, write_target};
 use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, Text, UnixSeconds};
@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 use crate::client::{connect_to, secret_header};
 use crate::error::{Unconnected, from_reqwest, never_answered};
 use crate::options::{HttpOptions, OptionError};
+
+/// How long a proxy may take to repeat its refusal for its status.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Registers over HTTPS. Needs a tokio runtime with I/O and time.
 pub struct HttpLink {
@@ -112,10 +115,11 @@ impl HttpLink {
         if let Some(learned) = &self.learned {
             return learned.clone();
         }
-        let learned = match self.dialer.connect(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
-            Err(learned) => learned,
-            // The refusal has passed, as when a proxy was away.
-            Ok(_) => found.with_kind(LinkError::ProxyUnreachable),
+        let dialer = self.dialer.clone().connect_timeout(self.dialer.timeout().min(STATUS_TIMEOUT));
+        let learned = match dialer.connect(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
+            Err(learned) if learned.kind() != LinkError::Timeout => learned,
+            // The refusal has passed, or the proxy is busy: a failure that is retried, as of a proxy that was away.
+            _ => found,
         };
         self.learned.insert(learned).clone()
     }

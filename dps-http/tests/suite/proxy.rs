@@ -10,7 +10,8 @@ use dps_net::{Dialer, NetError, Proxy, Roots, TlsOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-/// A proxy that sends one of these answers to each CONNECT, the last one again and again, and closes the connection.
+/// A proxy that sends one of these answers to each CONNECT, the last one again and again, and closes the connection. It
+/// keeps silent instead of an empty answer.
 struct Answering {
     port: u16,
     connects: Arc<AtomicUsize>,
@@ -23,6 +24,7 @@ impl Answering {
         let connects = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connects);
         tokio::spawn(async move {
+            let mut silent = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let mut stream = BufReader::new(stream);
                 let mut line = String::new();
@@ -32,6 +34,9 @@ impl Answering {
                 let earlier = counter.fetch_add(1, Ordering::SeqCst);
                 let answer = answers.get(earlier).or(answers.last()).unwrap();
                 let _ = stream.write_all(answer.as_bytes()).await;
+                if answer.is_empty() {
+                    silent.push(stream);
+                }
             }
         });
         Self { port, connects }
@@ -111,11 +116,13 @@ async fn proxy_is_asked_once_more_per_link_for_the_status_of_a_refusal() {
 }
 
 #[tokio::test]
-async fn refusal_that_has_passed_when_asked_again_is_retryable() {
-    let proxy = Answering::start(vec![status(503), status(200)]).await;
-    let failure = failure(&mut link(proxy.named(""))).await;
-    assert_eq!(failure.kind(), LinkError::ProxyUnreachable, "{failure:?}");
-    assert_eq!(proxy.connects(), 2);
+async fn refusal_without_status_after_a_second_connect_is_retryable() {
+    for second in [status(200), String::new()] {
+        let proxy = Answering::start(vec![status(503), second]).await;
+        let failure = failure(&mut link_within(proxy.named(""), Duration::from_secs(1))).await;
+        assert_eq!(failure.kind(), LinkError::ProxyUnreachable, "{failure:?}");
+        assert_eq!(proxy.connects(), 2);
+    }
 }
 
 #[tokio::test]
@@ -158,10 +165,8 @@ async fn missing_proxy_is_unreachable() {
 
 #[tokio::test]
 async fn proxy_that_hangs_is_given_up_with_the_connect_timeout() {
-    // It accepts connections and never answers.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::parse(&listener.local_addr().unwrap().to_string()).unwrap();
-    let failure = failure(&mut link_within(proxy, Duration::from_millis(200))).await;
+    let proxy = Answering::start(vec![String::new()]).await;
+    let failure = failure(&mut link_within(proxy.named(""), Duration::from_millis(200))).await;
     assert_eq!((failure.kind(), failure.detail()), (LinkError::Timeout, "stalled at the proxy"));
     assert_eq!(failure.hint(), Some(Hint::CheckProxy));
 }
