@@ -17,7 +17,7 @@ use crate::error::NetError;
 use crate::phase::{CurrentPhase, Phase};
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
-use crate::tunnel;
+use crate::tunnel::{self, proxy_failed};
 
 /// Bytes inside TLS.
 pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
@@ -126,7 +126,7 @@ impl Dialer {
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
         self.phase.enter(Phase::NameResolution);
         match &self.proxy {
-            Some(proxy) => tunnel::resolve(proxy).await,
+            Some(proxy) => resolve_proxy(proxy).await,
             None => self.resolver.resolve(host, port).await,
         }
     }
@@ -134,7 +134,7 @@ impl Dialer {
     async fn connect_to(&self, addresses: &[SocketAddr], host: &str, port: u16) -> Result<TcpStream, NetError> {
         self.phase.enter(if self.proxy.is_some() { Phase::Proxy } else { Phase::Connect });
         match &self.proxy {
-            Some(proxy) => tunnel::open(proxy, addresses, host, port).await,
+            Some(proxy) => connect_through(proxy, addresses, host, port).await,
             None => connect(addresses).await,
         }
     }
@@ -146,9 +146,32 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, NetError> {
         .map_err(|error| NetError::new(LinkError::NameMismatch, format!("{host}: {error}")).with_source(error))
 }
 
+/// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6). Sets no time limit.
+///
+/// # Errors
+/// [`NetError`] with `ProxyUnreachable`, or `ProxyRefused` and the status that the proxy answered with.
+pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, NetError> {
+    connect_through(proxy, &resolve_proxy(proxy).await?, host, port).await
+}
+
+async fn resolve_proxy(proxy: &Proxy) -> Result<Vec<SocketAddr>, NetError> {
+    let addresses = Resolver::default().resolve(proxy.host(), proxy.port()).await;
+    addresses.map_err(|failed| proxy_failed(proxy, failed))
+}
+
+async fn connect_through(
+    proxy: &Proxy,
+    addresses: &[SocketAddr],
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, NetError> {
+    let stream = connect(addresses).await.map_err(|failed| proxy_failed(proxy, failed))?;
+    tunnel::open(proxy, stream, host, port).await
+}
+
 /// Connects to the first of these addresses that answers. The next one is tried when the one before it has failed, or has
 /// been silent for [`ATTEMPT_DELAY`]; the first connection ends the other attempts.
-pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, NetError> {
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, NetError> {
     let mut failed = NetError::new(LinkError::Connect, "there is no address to connect to");
     let mut attempts = JoinSet::new();
     let mut left = addresses.iter();

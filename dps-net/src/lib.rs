@@ -15,7 +15,7 @@ mod resolver;
 mod tls;
 mod tunnel;
 
-pub use dial::{Dialer, TlsStream};
+pub use dial::{Dialer, TlsStream, open_tunnel};
 pub use error::{NetError, classify};
 pub use inspect::{Inspection, inspect};
 pub use phase::{CurrentPhase, Phase};
@@ -24,7 +24,7 @@ pub use resolver::{AddressOverride, AddressOverrideError, Resolver};
 pub use tls::{Roots, RootsError, TlsError, TlsOptions, crypto_provider, platform_root_count};
 #[cfg(fuzzing)]
 pub use tunnel::proxy_status;
-pub use tunnel::{authentication_refused, open_tunnel, proxy_failed};
+pub use tunnel::{authentication_refused, proxy_failed};
 
 /// Returns whether a string is an API version: `YYYY-MM-DD`, or the same with `-preview` (Azure IoT DPS REST reference).
 ///

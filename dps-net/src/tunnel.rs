@@ -3,37 +3,20 @@
 //! Errors show nothing of an answer but its status and the names of well-known authentication schemes.
 
 use std::io;
-use std::net::SocketAddr;
 
 use dps_core::{Hint, LinkError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use crate::dial::connect;
 use crate::error::NetError;
 use crate::phase::Phase;
 use crate::proxy::Proxy;
-use crate::resolver::Resolver;
 
 /// The longest answer to CONNECT that is read, in bytes.
 const PROXY_HEAD_MAX: usize = 8 * 1024;
 /// Authentication schemes of proxies other than Basic, as errors name them.
 const OTHER_SCHEMES: [&str; 5] = ["NTLM", "Negotiate", "Kerberos", "Digest", "Bearer"];
-
-/// Connects to the proxy and asks it for a tunnel to `host` on `port` (RFC 9110, section 9.3.6). Sets no time limit.
-///
-/// # Errors
-/// [`NetError`] with `ProxyUnreachable`, or `ProxyRefused` and the status that the proxy answered with.
-pub async fn open_tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, NetError> {
-    open(proxy, &resolve(proxy).await?, host, port).await
-}
-
-/// The addresses of the proxy, by the platform's resolver.
-pub(crate) async fn resolve(proxy: &Proxy) -> Result<Vec<SocketAddr>, NetError> {
-    let addresses = Resolver::default().resolve(proxy.host(), proxy.port()).await;
-    addresses.map_err(|failed| proxy_failed(proxy, failed))
-}
 
 /// Returns what a failure means when the connection was to the proxy: it is unreachable, or a timeout at the proxy.
 #[must_use]
@@ -45,15 +28,9 @@ pub fn proxy_failed(proxy: &Proxy, failed: NetError) -> NetError {
     failed.with_kind(LinkError::ProxyUnreachable).with_detail(detail)
 }
 
-/// The same as [`open_tunnel`], with the proxy's addresses.
-pub(crate) async fn open(
-    proxy: &Proxy,
-    addresses: &[SocketAddr],
-    host: &str,
-    port: u16,
-) -> Result<TcpStream, NetError> {
+/// Asks the proxy at the other end of `stream` for a tunnel to `host` on `port` (RFC 9110, section 9.3.6).
+pub(crate) async fn open(proxy: &Proxy, mut stream: TcpStream, host: &str, port: u16) -> Result<TcpStream, NetError> {
     let cut = |error| proxy_failed(proxy, NetError::from_error(error, LinkError::Cut));
-    let mut stream = connect(addresses).await.map_err(|failed| proxy_failed(proxy, failed))?;
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some(authorization) = proxy.authorization() {
