@@ -13,14 +13,14 @@ pub(crate) fn from_reqwest(error: reqwest::Error) -> NetError {
 }
 
 /// Explains a failure at a server that has not answered in HTTP yet: it may not be an HTTPS server at all.
-pub(crate) fn never_answered(found: NetError) -> NetError {
-    let what = match found.kind() {
+pub(crate) fn explain_unanswered(failure: NetError) -> NetError {
+    let what = match failure.kind() {
         LinkError::Cut => "the server closed the connection instead of answering",
         LinkError::InvalidReply => "the answer is not valid HTTP",
-        _ => return found,
+        _ => return failure,
     };
-    let detail = format!("{what} ({found}); the port may speak another protocol: HTTPS is on 443, MQTT is on 8883");
-    found.with_detail(detail)
+    let detail = format!("{what} ({failure}); the port may speak another protocol: HTTPS is on 443, MQTT is on 8883");
+    failure.with_detail(detail)
 }
 
 /// Why there is no connection.
@@ -36,13 +36,13 @@ impl Unconnected {
     /// A failure to connect in this phase. `proxy` is the one that was being connected to or asked.
     pub(crate) fn new(error: reqwest::Error, phase: Phase, proxy: Option<&Proxy>) -> Self {
         let refusal = refusal(&error);
-        let found = from_reqwest(error);
+        let failure = from_reqwest(error);
         Self::Known(match (proxy, refusal) {
             (Some(proxy), Some(Refusal::Authentication)) => authentication_refused(proxy, None),
-            (Some(proxy), Some(Refusal::Hidden)) => return Self::HiddenRefusal(proxy_failed(proxy, found)),
-            (Some(proxy), None) => proxy_failed(proxy, found),
-            (None, _) if found.kind() == LinkError::Timeout => NetError::timeout(phase),
-            (None, _) => found,
+            (Some(proxy), Some(Refusal::Hidden)) => return Self::HiddenRefusal(proxy_failed(proxy, failure)),
+            (Some(proxy), None) => proxy_failed(proxy, failure),
+            (None, _) if failure.kind() == LinkError::Timeout => NetError::timeout(phase),
+            (None, _) => failure,
         })
     }
 }

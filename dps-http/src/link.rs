@@ -14,7 +14,7 @@ use tracing::debug;
 use zeroize::Zeroizing;
 
 use crate::client::{connect_to, secret_header};
-use crate::error::{Unconnected, from_reqwest, never_answered};
+use crate::error::{Unconnected, explain_unanswered, from_reqwest};
 use crate::options::{HttpOptions, OptionError};
 
 /// How long a proxy may take to repeat its refusal for its status.
@@ -29,7 +29,7 @@ pub struct HttpLink {
     answered: bool,
     last_error: Option<NetError>,
     phase: CurrentPhase,
-    /// What a proxy's refusal was found to be whose status the HTTP library hides.
+    /// A proxy's refusal with its status, once the proxy was asked for it.
     learned: Option<NetError>,
 }
 
@@ -76,7 +76,7 @@ impl HttpLink {
         let asked = self.ask_time(endpoint).await;
         self.phase.end();
         self.last_error = None;
-        asked.map_err(|found| self.last_error.insert(found).kind())
+        asked.map_err(|failure| self.last_error.insert(failure).kind())
     }
 
     async fn ask_time(&mut self, endpoint: Endpoint<'_>) -> Result<UnixSeconds, NetError> {
@@ -98,20 +98,20 @@ impl HttpLink {
     /// What a request failed with. A connection that fails before TLS has begun fails at the proxy where there is one.
     async fn send_failed(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> NetError {
         if !error.is_connect() {
-            let found = from_reqwest(error);
-            return if self.answered { found } else { never_answered(found) };
+            let failure = from_reqwest(error);
+            return if self.answered { failure } else { explain_unanswered(failure) };
         }
         let phase = self.phase.get().unwrap_or(Phase::Connect);
         let proxy = self.dialer.proxy().filter(|_| phase == Phase::Proxy);
         match Unconnected::new(error, phase, proxy) {
-            Unconnected::Known(found) => found,
-            Unconnected::HiddenRefusal(found) => self.learn_refusal(found, endpoint).await,
+            Unconnected::Known(failure) => failure,
+            Unconnected::HiddenRefusal(failure) => self.learn_refusal(failure, endpoint).await,
         }
     }
 
     /// Asks the proxy for a tunnel once more, and only once, with the dialer, which sees the answer. It is not asked again
     /// after a 407, since accounts are locked after a few attempts.
-    async fn learn_refusal(&mut self, found: NetError, endpoint: Endpoint<'_>) -> NetError {
+    async fn learn_refusal(&mut self, failure: NetError, endpoint: Endpoint<'_>) -> NetError {
         if let Some(learned) = &self.learned {
             return learned.clone();
         }
@@ -119,7 +119,7 @@ impl HttpLink {
         let learned = match dialer.connect(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await {
             Err(learned) if learned.kind() != LinkError::Timeout => learned,
             // The refusal has passed, or the proxy is busy: a failure that is retried, as of a proxy that was away.
-            _ => found,
+            _ => failure,
         };
         self.learned.insert(learned).clone()
     }
@@ -129,7 +129,7 @@ impl HttpLink {
             Some(client) => client,
             None => self.new_client(request.identity.endpoint).await?,
         };
-        let ready = build(&client, request, &self.options.api_version).map_err(unexplained)?;
+        let ready = build(&client, request, &self.options.api_version).map_err(from_kind)?;
         self.phase.enter(Phase::Reply);
         let response = match ready.send().await {
             Ok(response) => response,
@@ -142,7 +142,7 @@ impl HttpLink {
         let value = |name| text(&headers, name).map(ByteStr::from);
         let head = Head { status, retry_after: value(&RETRY_AFTER), date: value(&DATE) };
         let body = buffer.get_mut(..length).unwrap_or_default();
-        let reply = read_reply(head, body).map_err(|error| NetError::new(error, no_reply(status, &headers)))?;
+        let reply = read_reply(head, body).map_err(|error| NetError::new(error, describe_answer(status, &headers)))?;
         Ok((client, reply))
     }
 }
@@ -162,10 +162,10 @@ impl Link for HttpLink {
                 debug!(call, status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
                 Ok(reply)
             }
-            Err(found) => {
-                debug!(call, error = %found.kind(), detail = %found, elapsed = ?start.elapsed(), "no reply");
-                let error = found.kind();
-                self.last_error = Some(found);
+            Err(failure) => {
+                debug!(call, error = %failure.kind(), detail = %failure, elapsed = ?start.elapsed(), "no reply");
+                let error = failure.kind();
+                self.last_error = Some(failure);
                 Err(error)
             }
         }
@@ -207,7 +207,7 @@ fn build(client: &Client, request: &Request<'_>, api_version: &str) -> Result<re
 /// Reads the body into the caller's buffer and returns its length.
 async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, NetError> {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let too_large = unexplained(LinkError::ReplyTooLarge { needed: announced });
+    let too_large = from_kind(LinkError::ReplyTooLarge { needed: announced });
     if announced.is_some_and(|length| length > buffer.len()) {
         return Err(too_large);
     }
@@ -220,12 +220,12 @@ async fn read_body(mut response: Response, buffer: &mut [u8]) -> Result<usize, N
     Ok(filled)
 }
 
-fn unexplained(error: LinkError) -> NetError {
+fn from_kind(error: LinkError) -> NetError {
     NetError::new(error, error.to_string())
 }
 
 /// Describes an answer that is not the service's.
-fn no_reply(status: u16, headers: &HeaderMap) -> String {
+fn describe_answer(status: u16, headers: &HeaderMap) -> String {
     if !(200..300).contains(&status) {
         return format!("status {status}, which the service does not use: a proxy or a portal may have answered");
     }

@@ -28,7 +28,7 @@ pub(crate) fn from_packet(error: PacketError) -> NetError {
 }
 
 /// Explains a connection that was closed instead of the first answer: the server may not speak the protocol at all.
-pub(crate) fn closed_early(broken: NetError, instead_of: &str) -> NetError {
+pub(crate) fn explain_early_close(broken: NetError, instead_of: &str) -> NetError {
     if broken.kind() != LinkError::Cut {
         return broken;
     }
@@ -42,8 +42,8 @@ pub(crate) fn closed_early(broken: NetError, instead_of: &str) -> NetError {
 /// An error while the WebSocket is opened.
 pub(crate) fn from_opening(error: tungstenite::Error) -> NetError {
     match error {
-        tungstenite::Error::Http(response) => refused_upgrade(response.status().as_u16()),
-        other => closed_early(from_websocket(other), "the WebSocket handshake"),
+        tungstenite::Error::Http(response) => from_upgrade_status(response.status().as_u16()),
+        other => explain_early_close(from_websocket(other), "the WebSocket handshake"),
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn from_websocket(error: tungstenite::Error) -> NetError {
 }
 
 /// The server answered the handshake with a status other than 101.
-fn refused_upgrade(status: u16) -> NetError {
+fn from_upgrade_status(status: u16) -> NetError {
     let kind = if (500..600).contains(&status) { LinkError::Cut } else { LinkError::InvalidReply };
     NetError::new(kind, format!("the server answered {status} instead of opening a WebSocket"))
 }

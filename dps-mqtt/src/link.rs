@@ -76,7 +76,7 @@ impl MqttLink {
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.connection.close()).await;
                 Ok(())
             }
-            Err(found) => Err(self.note(found)),
+            Err(failure) => Err(self.note(failure)),
         }
     }
 
@@ -87,9 +87,9 @@ impl MqttLink {
     }
 
     /// Keeps the failure for [`Self::last_error`].
-    fn note(&mut self, found: NetError) -> LinkError {
-        let error = found.kind();
-        self.last_error = Some(found);
+    fn note(&mut self, failure: NetError) -> LinkError {
+        let error = failure.kind();
+        self.last_error = Some(failure);
         error
     }
 
@@ -139,9 +139,9 @@ impl Link for MqttLink {
                 debug!(status = reply.status, retry_after_ms, tracking_id, elapsed = ?start.elapsed(), "reply");
                 Ok(reply)
             }
-            Err(found) => {
-                debug!(error = %found.kind(), detail = %found, elapsed = ?start.elapsed(), "no reply");
-                Err(self.note(found))
+            Err(failure) => {
+                debug!(error = %failure.kind(), detail = %failure, elapsed = ?start.elapsed(), "no reply");
+                Err(self.note(failure))
             }
         }
     }

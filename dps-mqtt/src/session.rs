@@ -10,7 +10,7 @@ use tracing::debug;
 use zeroize::Zeroize as _;
 
 use crate::connection::Connection;
-use crate::error::closed_early;
+use crate::error::explain_early_close;
 use crate::options::MqttOptions;
 use crate::stream::{Io, Stream};
 
@@ -66,7 +66,8 @@ impl Session {
     }
 
     async fn connected(&mut self) -> Result<(), NetError> {
-        let Packet::ConnAck(ack) = self.connection.next().await.map_err(|broken| closed_early(broken, "CONNECT"))?
+        let Packet::ConnAck(ack) =
+            self.connection.next().await.map_err(|broken| explain_early_close(broken, "CONNECT"))?
         else {
             return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is not CONNACK"));
         };
@@ -169,7 +170,7 @@ pub async fn exchange_and_idle<'b>(
     request: &Request<'_>,
     buffer: &'b mut [u8],
 ) -> Result<(Reply<'b>, LinkError), LinkError> {
-    let error = |found: NetError| found.kind();
+    let error = |failure: NetError| failure.kind();
     let mut session = Session::start(Box::new(io), options, request).await.map_err(error)?;
     if !options.pipelined {
         session.queue_request(request).map_err(error)?;

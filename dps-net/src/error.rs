@@ -53,7 +53,7 @@ impl NetError {
     /// `NetError` anywhere in the chain is returned as it is.
     #[must_use]
     pub fn from_error(error: impl Error + Send + Sync + 'static, otherwise: LinkError) -> Self {
-        let mut found = Self::new(otherwise, "");
+        let mut failure = Self::new(otherwise, "");
         let mut known = false;
         let mut tls = None;
         for cause in causes(&error) {
@@ -63,14 +63,14 @@ impl NetError {
             let kind = kind_of(cause);
             if kind.is_some() || !known {
                 known |= kind.is_some();
-                found = Self::new(kind.unwrap_or(otherwise), cause.to_string());
+                failure = Self::new(kind.unwrap_or(otherwise), cause.to_string());
             }
             tls = cause.downcast_ref::<rustls::Error>().or(tls);
         }
         match tls.cloned() {
             // An `io::Error` hides the error that it was made from.
-            Some(tls) => found.with_source(tls),
-            None => found.with_source(error),
+            Some(tls) => failure.with_source(tls),
+            None => failure.with_source(error),
         }
     }
 

@@ -46,39 +46,37 @@ pub(crate) async fn open(proxy: &Proxy, mut stream: TcpStream, host: &str, port:
     match head.as_deref().and_then(Answer::parse) {
         Some(Answer { status: 200..=299, .. }) => Ok(stream),
         Some(Answer { status: 407, schemes }) => Err(authentication_refused(proxy, Some(&schemes))),
-        Some(Answer { status, .. }) => Err(refused(proxy, status)),
+        Some(Answer { status, .. }) => {
+            let kind = LinkError::ProxyRefused { status: Some(status) };
+            Err(NetError::new(kind, format!("proxy {proxy} answered {status}")))
+        }
         None => {
-            let refused = LinkError::ProxyRefused { status: None };
-            Err(NetError::new(refused, format!("proxy {proxy} does not speak HTTP")))
+            let kind = LinkError::ProxyRefused { status: None };
+            Err(NetError::new(kind, format!("proxy {proxy} does not speak HTTP")))
         }
     }
-}
-
-/// The proxy answered CONNECT with a status other than 407.
-fn refused(proxy: &Proxy, status: u16) -> NetError {
-    NetError::new(LinkError::ProxyRefused { status: Some(status) }, format!("proxy {proxy} answered {status}"))
 }
 
 /// Returns the failure of a proxy that answered 407. `schemes` are those that it accepts, where they are known.
 #[must_use]
 pub fn authentication_refused(proxy: &Proxy, schemes: Option<&[String]>) -> NetError {
     let accepts_basic = |schemes: &[String]| schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("Basic"));
-    let found = |detail: String| {
+    let refused = |detail: String| {
         let error = LinkError::ProxyRefused { status: Some(407) };
         NetError::new(error, format!("proxy {proxy} answered 407: {detail}"))
     };
     if let Some(schemes) = schemes.filter(|schemes| !schemes.is_empty() && !accepts_basic(schemes)) {
         let accepts = format!("it accepts only {}, which this library does not support", names(schemes));
-        return found(accepts).with_hint(Hint::ProxyScheme);
+        return refused(accepts).with_hint(Hint::ProxyScheme);
     }
     let source = proxy.source();
     match (proxy.credentials(), schemes) {
-        (None, Some(_)) => found(format!("it requires a user name and a password, and {source} has none")),
-        (None, None) => found(format!(
+        (None, Some(_)) => refused(format!("it requires a user name and a password, and {source} has none")),
+        (None, None) => refused(format!(
             "it requires a user name and a password, and {source} has none; which schemes it accepts is unknown"
         )),
-        (Some(_), Some(_)) => found(format!("it refuses the user name or the password of {source}")),
-        (Some(_), None) => found(format!(
+        (Some(_), Some(_)) => refused(format!("it refuses the user name or the password of {source}")),
+        (Some(_), None) => refused(format!(
             "it refuses the user name or the password of {source}, or does not accept Basic authentication"
         )),
     }

@@ -1,44 +1,41 @@
 //! The link against a server that sends exactly what the test says, byte for byte, over real TLS.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dps_core::{
     Authorization, Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, Millis, Payload, RegistrationId,
     Request, RequestId, Status, UnixSeconds,
 };
 use dps_http::{HttpLink, HttpOptions};
-use dps_net::{Dialer, Resolver, Roots, TlsOptions, crypto_provider};
+use dps_net::{Dialer, Roots, TlsOptions, crypto_provider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-const ASSIGNING: &str = "HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 42\r\n\r\n\
+pub(crate) const ASSIGNING: &str = "HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 42\r\n\r\n\
     {\"operationId\":\"5.0\",\"status\":\"assigning\"}";
 
 /// What the server does with one request.
 #[derive(Clone)]
-enum Do {
+pub(crate) enum Do {
     /// Sends this and keeps the connection.
     Answer(&'static str),
     /// Sends this and closes the connection.
     AnswerAndClose(&'static str),
 }
 
-struct Server {
-    endpoint: String,
+pub(crate) struct Server {
+    pub(crate) endpoint: String,
     ca: String,
     /// Each request as it arrived, with the number of its connection.
     requests: mpsc::UnboundedReceiver<(usize, String)>,
 }
 
 /// A server that follows `script`, one step per request, on as many connections as needed.
-async fn server(script: Vec<Do>) -> Server {
+pub(crate) async fn server(script: Vec<Do>) -> Server {
     server_valid_in(1975, 4096, script).await
 }
 
@@ -102,7 +99,7 @@ impl Server {
         self.link_with(self.tls())
     }
 
-    fn tls(&self) -> TlsOptions {
+    pub(crate) fn tls(&self) -> TlsOptions {
         TlsOptions::new(Roots::replace_pem(self.ca.as_bytes()).unwrap())
     }
 
@@ -111,7 +108,7 @@ impl Server {
             .unwrap()
     }
 
-    fn request<'a>(&'a self, call: Call<'a>) -> Request<'a> {
+    pub(crate) fn request<'a>(&'a self, call: Call<'a>) -> Request<'a> {
         let identity = Identity {
             endpoint: Endpoint::new(&self.endpoint).unwrap(),
             id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
@@ -233,34 +230,6 @@ async fn service_time_is_requested_without_credential() {
     assert!(!asked.to_lowercase().contains("authorization") && !asked.contains("dev"), "{asked}");
     assert_eq!(link.service_time(endpoint).await, Err(LinkError::InvalidReply));
     assert_eq!(link.last_error_detail(), Some("the answer has no Date header"));
-}
-
-/// A listener at this address that never answers: its queue is full, so that the kernel drops what else comes.
-#[cfg(target_os = "linux")]
-async fn silent(address: SocketAddr) -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(address).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let mut waiting = JoinSet::new();
-    for _ in 0..6 {
-        waiting.spawn(TcpStream::connect(address));
-    }
-    // The last of them stays unanswered.
-    while tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await.is_ok() {}
-    (listener, waiting)
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn address_that_stays_silent_leaves_time_for_the_next_one() {
-    let server = server(vec![Do::Answer(ASSIGNING)]).await;
-    let port = server.endpoint.rsplit(':').next().unwrap();
-    let _silent = silent(SocketAddr::from(([127, 0, 0, 2], port.parse().unwrap()))).await;
-    let resolver = Resolver::new([format!("localhost:{port}:127.0.0.2,127.0.0.1").parse().unwrap()]);
-    let dialer = Dialer::new(server.tls().client_config().unwrap(), None).resolver(resolver);
-    let mut link = HttpLink::new(dialer.connect_timeout(Duration::from_secs(2)), HttpOptions::default()).unwrap();
-    let mut buffer = [0; 1024];
-    assert_eq!(link.exchange(&server.request(Call::register(None)), &mut buffer).await.unwrap().status, 202);
 }
 
 #[tokio::test]

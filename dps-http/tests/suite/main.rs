@@ -3,3 +3,4 @@
 mod floods;
 mod link;
 mod proxy;
+mod silent;

@@ -1,30 +1,28 @@
 //! Dialing over real sockets: directly, through a proxy that requires a password, and through proxies that refuse.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::proxy_server::{self, FORBIDDEN, Manner, proxy};
+use crate::proxy_server::{FORBIDDEN, Manner, proxy};
 use dps_core::LinkError;
 use dps_net::{Dialer, NetError, Proxy, Resolver, Roots, TlsOptions, crypto_provider, inspect, open_tunnel};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// A port where nothing listens: the system gives it to no program, so that no other test listens there either.
 const CLOSED: u16 = 1;
 
 /// A TLS server on loopback that sends a greeting.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     ca: String,
     certificate: Vec<u8>,
 }
 
-async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     server_valid_in(1975, 4096).await
 }
 
@@ -59,7 +57,7 @@ fn tls(server: &Server) -> TlsOptions {
     TlsOptions::new(Roots::replace_pem(server.ca.as_bytes()).unwrap())
 }
 
-fn dialer(server: &Server, proxy: Option<Proxy>) -> Dialer {
+pub(crate) fn dialer(server: &Server, proxy: Option<Proxy>) -> Dialer {
     Dialer::new(tls(server).client_config().unwrap(), proxy)
 }
 
@@ -97,52 +95,6 @@ async fn overridden_name_is_not_resolved_and_must_be_in_the_certificate() {
     assert_eq!(other_name.kind(), LinkError::NameMismatch, "{other_name:?}");
     let other_port = to(overridden("dps.invalid", 1)).dial("dps.invalid", server.port).await.unwrap_err();
     assert_eq!(other_port.kind(), LinkError::Dns, "{other_port:?}");
-}
-
-/// A listener at this address that never answers: its queue is full, so that the kernel drops what else comes.
-#[cfg(target_os = "linux")]
-async fn silent(address: SocketAddr) -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(address).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let mut waiting = JoinSet::new();
-    for _ in 0..6 {
-        waiting.spawn(TcpStream::connect(address));
-    }
-    // The last of them stays unanswered.
-    while tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await.is_ok() {}
-    (listener, waiting)
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn address_that_stays_silent_does_not_keep_the_next_one_from_being_tried() {
-    let server = server().await;
-    let _silent = silent(SocketAddr::from(([127, 0, 0, 2], server.port))).await;
-    let resolver = Resolver::new([format!("localhost:{}:127.0.0.2,127.0.0.1", server.port).parse().unwrap()]);
-    let dialer = dialer(&server, None).resolver(resolver).connect_timeout(Duration::from_secs(5));
-    dialer.dial("localhost", server.port).await.unwrap();
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn dial_ends_with_its_timeout_and_names_the_phase() {
-    let server = server().await;
-    let _silent = silent(SocketAddr::from(([127, 0, 0, 2], server.port))).await;
-    let resolver = Resolver::new([format!("localhost:{}:127.0.0.2", server.port).parse().unwrap()]);
-    let dialer = |proxy| dialer(&server, proxy).connect_timeout(Duration::from_millis(200));
-    let to_server = dialer(None).resolver(resolver).dial("localhost", server.port).await.unwrap_err();
-    let proxy = Proxy::parse(&format!("127.0.0.2:{}", server.port)).unwrap();
-    let to_proxy = dialer(Some(proxy)).dial("localhost", server.port).await.unwrap_err();
-    let hanging = Proxy::parse(&format!("127.0.0.1:{}", proxy_server::proxy(Manner::Hangs).await)).unwrap();
-    let at_proxy = dialer(Some(hanging)).dial("localhost", server.port).await.unwrap_err();
-    for (failure, words) in [
-        (to_server, "stalled during the TCP connection"),
-        (to_proxy, "stalled at the proxy"),
-        (at_proxy, "stalled at the proxy"),
-    ] {
-        assert_eq!((failure.kind(), failure.detail()), (LinkError::Timeout, words));
-    }
 }
 
 #[tokio::test]

@@ -3,3 +3,4 @@
 mod dial;
 #[path = "../proxy_server/mod.rs"]
 mod proxy_server;
+mod silent;
