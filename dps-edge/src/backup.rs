@@ -1,8 +1,8 @@
-//! The last assignment over a restart, in the form of each generation's daemon: `provisioning_backup.json` of 1.1 and
-//! `device_info` of 1.2 and later.
+//! The last assignment across a restart, in the format of each generation's daemon: `provisioning_backup.json` of 1.1
+//! and `device_info` of 1.2 and later.
 //!
-//! Written whole or not at all. A backup that holds credentials, as external provisioning leaves it, is read and never
-//! written again, nor copied.
+//! Written completely or not at all. A backup with credentials, which external provisioning creates, is read and never
+//! written or copied.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use toml::de::{DeTable, DeValue};
 use crate::toml_syntax::quoted;
 use crate::version::Format;
 
-/// No backup is longer, in bytes.
+/// The longest backup that is read, in bytes.
 const FILE_MAX: u64 = 16 * 1024;
-/// What `device_info` holds when there is no hub.
+/// The content of `device_info` when there is no hub.
 const UNPROVISIONED: &str = "unprovisioned";
 
-/// A hub, and the device's name there.
+/// A hub, and the device's id there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubPlace {
@@ -39,20 +39,20 @@ impl HubPlace {
     }
 }
 
-/// What a backup says.
+/// The content of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backup {
-    /// There is none, or it says that there is no hub.
+    /// There is no backup, or it states that there is no hub.
     Nothing,
     /// The last assignment.
     Found {
-        /// Where the device belongs.
+        /// The hub and the device id.
         place: HubPlace,
-        /// Whether there are credentials in it, which are not ours to write.
+        /// Whether it contains credentials, so that it must not be overwritten.
         holds_credentials: bool,
     },
-    /// Something else, which is set aside when there is something to write.
+    /// Invalid content, with the reason; such a file is set aside when a backup is written.
     Unusable(&'static str),
 }
 
@@ -67,7 +67,7 @@ impl Backup {
     }
 }
 
-/// One device's backup: a file of ours, or the daemon's own.
+/// The backup of one device: a private file, or the daemon's own.
 #[derive(Clone, Debug)]
 pub struct BackupStore {
     file: PrivateFile,
@@ -76,53 +76,56 @@ pub struct BackupStore {
 }
 
 impl BackupStore {
-    /// In a folder of our own, below which each device has one: another id in the configuration finds no backup of this
-    /// one. Folders are made, for their owner alone, when there is something to write.
+    /// A private backup below `directory`, in a directory of its own for each scope and registration id, so that
+    /// another id in the configuration does not use this one's backup. Directories are created, for their owner only,
+    /// when a backup is written.
     ///
     /// # Errors
-    /// [`ConfigError`] when an id breaks the service's rule, so that no id can name a folder elsewhere.
+    /// [`ConfigError`] if an id is invalid, so that no id can refer to a directory elsewhere.
     pub fn in_state_dir(
-        folder: &Path,
+        directory: &Path,
         format: Format,
         id_scope: &str,
         registration_id: &str,
     ) -> Result<Self, ConfigError> {
         let (scope, id) = (IdScope::new(id_scope)?, RegistrationId::new(registration_id)?);
-        let folder = folder.join(scope.as_str()).join(id.as_str().to_ascii_lowercase());
-        Ok(Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: false })
+        let directory = directory.join(scope.as_str()).join(id.as_str().to_ascii_lowercase());
+        Ok(Self { file: PrivateFile::new(directory.join(file_name(format))), format, of_daemon: false })
     }
 
-    /// In the home folder of the daemon, `/var/lib/iotedge` or `/var/lib/aziot/identityd`. The file's owner is kept.
+    /// The backup in the daemon's home directory, `/var/lib/iotedge` or `/var/lib/aziot/identityd`. The file keeps its
+    /// owner.
     pub fn for_daemon(home: &Path, format: Format) -> Self {
-        let folder: PathBuf = if format == Format::Yaml { home.join("cache") } else { home.to_owned() };
-        Self { file: PrivateFile::new(folder.join(file_name(format))), format, of_daemon: true }
+        let directory: PathBuf = if format == Format::Yaml { home.join("cache") } else { home.to_owned() };
+        Self { file: PrivateFile::new(directory.join(file_name(format))), format, of_daemon: true }
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Locks the backup for this process. In the daemon's folder nothing is left behind, and so nothing is locked.
+    /// Locks the backup for this process. In the daemon's directory nothing may be left behind, so nothing is locked
+    /// there.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when another process holds the lock, or it cannot be made.
+    /// [`DpsError`] `file` if another process has the lock, or it cannot be created.
     pub fn lock(&self) -> Result<LockedBackup, DpsError> {
         let lock = if self.of_daemon {
             None
         } else {
-            // What is wrong with the folder is in the error of the lock, which is a file in it.
+            // What is wrong with the directory is in the error of the lock, which is a file in it.
             let _ = self.file.path().parent().map(create_private_folder);
             Some(Arc::new(self.file.lock()?))
         };
         Ok(LockedBackup { store: self.clone(), _lock: lock })
     }
 
-    /// Reads it.
+    /// Reads the backup.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when it cannot be read, or is a link.
+    /// [`DpsError`] `file` if it cannot be read, or is a link.
     pub fn load(&self) -> Result<Backup, DpsError> {
         let bytes = match self.file.read(FILE_MAX) {
             Ok(Some(bytes)) => bytes,
@@ -132,7 +135,7 @@ impl BackupStore {
             }
             Err(error) => return Err(error.into()),
         };
-        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(Backup::Unusable("it is no text")) };
+        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(Backup::Unusable("it is not text")) };
         Ok(match self.format {
             Format::Yaml => parse_json(text),
             Format::Toml => parse_device_info(text),
@@ -156,15 +159,15 @@ impl LockedBackup {
         self.store.load()
     }
 
-    /// Writes it: the old backup or the new one is there afterwards, whatever happens. Gives where an unusable one is
-    /// now.
+    /// Writes the backup: whatever happens, either the old or the new one exists afterwards. Returns the new path of an
+    /// unusable file that was set aside.
     ///
     /// # Errors
-    /// [`DpsError`] `file` when it cannot be written.
+    /// [`DpsError`] `file` if it cannot be written.
     pub fn save(&self, place: &HubPlace) -> Result<Option<PathBuf>, DpsError> {
         let BackupStore { file, format, of_daemon } = &self.store;
         let aside = match self.load()? {
-            // Not ours to write, and what is in it is of use to the daemon alone.
+            // The credentials are of use only to the daemon.
             Backup::Found { holds_credentials: true, .. } => return Ok(None),
             Backup::Unusable(_) => Some(file.set_aside()?),
             _ => None,
@@ -188,7 +191,7 @@ const fn file_name(format: Format) -> &'static str {
 
 fn parse_json(text: &str) -> Backup {
     let Ok(Value::Object(members)) = serde_json::from_str(text) else {
-        return Backup::Unusable("it is no JSON object");
+        return Backup::Unusable("it is not a JSON object");
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let holds_credentials = members.get("credentials").is_some_and(|credentials| !credentials.is_null());
@@ -199,7 +202,7 @@ fn parse_device_info(text: &str) -> Backup {
     if text.trim() == UNPROVISIONED {
         return Backup::Nothing;
     }
-    let Ok(document) = DeTable::parse(text) else { return Backup::Unusable("it is no TOML") };
+    let Ok(document) = DeTable::parse(text) else { return Backup::Unusable("it is not valid TOML") };
     let text = |name: &str| match document.get_ref().get(name).map(|value| value.get_ref()) {
         Some(DeValue::String(text)) if !text.is_empty() => Some(&**text),
         _ => None,
@@ -207,17 +210,17 @@ fn parse_device_info(text: &str) -> Backup {
     checked_backup(text("hub_name"), text("device_id"), false)
 }
 
-/// What a reply of the service may not say, a backup may not say either.
+/// A backup must not contain what a reply of the service must not contain.
 fn checked_backup(hub: Option<&str>, device_id: Option<&str>, holds_credentials: bool) -> Backup {
     match (hub, device_id) {
         (Some(hub), Some(_)) if !is_hub_name(hub) => Backup::Unusable("its hub_name is not a host name"),
         (Some(_), Some(id)) if !is_device_id(id) => Backup::Unusable("its device_id is not one that a hub allows"),
         (Some(hub), Some(id)) => Backup::Found { place: HubPlace::new(hub, id), holds_credentials },
-        _ => Backup::Unusable("it lacks hub_name or device_id"),
+        _ => Backup::Unusable("hub_name or device_id is missing"),
     }
 }
 
-/// Without a parent the device's gateway is its hub; with one there is no provisioning by the service.
+/// Without a parent the device's gateway is its hub; with a parent the service is not used.
 fn device_info(place: &HubPlace) -> String {
     let (hub, device_id) = (quoted(&place.hub), quoted(&place.device_id));
     format!("hub_name = {}\nlocal_gateway_hostname = {}\ndevice_id = {}\n", *hub, *hub, *device_id)
@@ -228,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn backups_with_foreign_names_are_unusable() {
+    fn backups_with_invalid_names_are_unusable() {
         for (hub, device_id, problem) in [
             ("hub-a.test", "dev-01", None),
             ("hub-a.test", "a;b=#+%", None),

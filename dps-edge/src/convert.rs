@@ -18,32 +18,32 @@ use crate::tree::{Entries, Entry, Value, find};
 use crate::uri::{FILE_BEFORE_PATH, file_uri, file_url_path};
 use crate::version::{EdgeVersion, Format};
 
-/// The text for `config.toml`, and what the conversion changes or leaves out.
+/// The text of `config.toml`, and what the conversion changes or leaves out.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Converted {
-    /// The new text; it may hold a key.
+    /// The new text; it may contain a key.
     pub text: SecretString,
-    /// What is worth knowing, with its place in the old text.
+    /// What the owner should know, with its line and column in the old text.
     pub findings: Vec<Finding>,
 }
 
-/// Why there is nothing to convert to.
+/// Why a file cannot be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConvertError {
     /// The provisioning part cannot be read.
     Unreadable,
-    /// IoT Edge 1.1 refuses the file, and the conversion cannot fix it. The first error.
+    /// IoT Edge 1.1 refuses the file, and the conversion cannot fix that. Contains the first error.
     Refused(Finding),
-    /// Later versions would refuse what comes out, with the place of its cause in the old file.
+    /// Later versions would refuse the result. Contains the finding, at its cause in the old file.
     WouldBeRefused(Finding),
-    /// The new generation has no such source.
+    /// The new generation does not have this source.
     External,
 }
 
 impl ConvertError {
-    /// What is wrong in the old file, and where.
+    /// The finding in the old file.
     #[must_use]
     pub const fn finding(&self) -> Option<&Finding> {
         match self {
@@ -56,9 +56,9 @@ impl ConvertError {
 impl std::fmt::Display for ConvertError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreadable => f.write_str("the provisioning part cannot be read; the lint says why"),
+            Self::Unreadable => f.write_str("the provisioning part cannot be read; the lint reports why"),
             Self::Refused(finding) => write!(f, "{finding}; fix this before the conversion"),
-            Self::WouldBeRefused(finding) => write!(f, "{finding}; later versions would refuse what comes out"),
+            Self::WouldBeRefused(finding) => write!(f, "{finding}; later versions would refuse the converted file"),
             Self::External => {
                 f.write_str("IoT Edge 1.2 and later have no external provisioning: choose dps or manual first")
             }
@@ -82,8 +82,8 @@ impl std::error::Error for ConvertError {}
 /// ```
 ///
 /// # Errors
-/// [`ConvertError`] when 1.1 refuses the file, later versions would refuse the new one, or there is no such thing in
-/// the new generation.
+/// [`ConvertError`] if 1.1 refuses the file, later versions would refuse the new one, or the new generation does not
+/// have its source.
 pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
     let reading = read(yaml, Format::Yaml, EdgeVersion::V1_1);
     let (entries, _) = parse(yaml, Format::Yaml);
@@ -108,8 +108,8 @@ fn is_error(finding: &Finding) -> bool {
     finding.severity() == Severity::Error
 }
 
-/// What 1.1 refuses and the new file does not have: it has URIs for paths, and no byte order mark. Other errors would
-/// make a file that says less than the old one.
+/// Whether 1.1 refuses it but the new file does not have it: paths become URIs, and the byte order mark is left out.
+/// With other errors the new file would contain less than the old one.
 fn is_fixed(finding: &Finding) -> bool {
     match finding.problem {
         Problem::ByteOrderMark { .. } => true,
@@ -122,7 +122,7 @@ fn is_layout(finding: &Finding) -> bool {
     matches!(finding.problem, Problem::Indentation | Problem::IndentedFile)
 }
 
-/// Reads what comes out, as the newest daemons do.
+/// Reads the result as the newest daemons do.
 fn refused_by_later(toml: &str, yaml: &str, entries: &Entries) -> Result<(), ConvertError> {
     let reading = read(toml, Format::Toml, Format::Toml.newest_version());
     let Some(error) = reading.findings.iter().find(|finding| is_error(finding)) else { return Ok(()) };
@@ -148,7 +148,7 @@ fn find_below<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
     })
 }
 
-/// What the flags become: `dynamic` goes before `always`, and a flag that is left out counts as false.
+/// What the flags become: `dynamic` takes precedence over `always`, and a missing flag counts as false.
 const fn mode(reprovisioning: Reprovisioning) -> Mode {
     match reprovisioning {
         Reprovisioning::Mode(Some(mode)) => mode,
@@ -159,7 +159,7 @@ const fn mode(reprovisioning: Reprovisioning) -> Mode {
     }
 }
 
-/// Where 1.1 took another default than its importer takes.
+/// Reports where the default of 1.1 differs from that of its importer.
 fn changed_default(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Option<Finding> {
     let of_dps = matches!(provisioning.source, Source::Dps(_));
     let left_to_default = Reprovisioning::Flags { always_on_startup: None, dynamic: None };
@@ -181,7 +181,7 @@ fn left_out(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Vec<F
     places.into_iter().map(|at| Finding::new(place_of(yaml, at), Problem::NotConverted)).collect()
 }
 
-/// Writes line by line.
+/// Writes the file line by line.
 #[derive(Default)]
 struct Writer(Zeroizing<String>);
 
@@ -259,7 +259,7 @@ impl Writer {
         self.optional("identity_pk", identity.key.as_ref().map(|key| as_uri(key.expose())).as_deref());
     }
 
-    /// The daemons take a table only, whatever it was read from.
+    /// The daemons accept only a table, whatever form it was read from.
     fn key(&mut self, name: &str, key: &KeySource) {
         let (member, text) = match key {
             KeySource::Inline(key) => ("value", key_text(key)),
@@ -293,7 +293,7 @@ impl Writer {
     }
 }
 
-/// A key as the daemons want it.
+/// A key in the form that the daemons read.
 fn key_table(name: &str, member: &str, text: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{name} = {}", &*key_value(member, text)))
 }
@@ -303,7 +303,7 @@ pub(crate) fn key_value(member: &str, text: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{{ {member} = {} }}", &*quoted(text)))
 }
 
-/// A URI for a path, and for a URL that is written in another way than later versions take every URI. What is neither
+/// Returns a URI for a path, and for a URL in a form that later versions do not accept everywhere. Any other value
 /// stays, to be refused.
 fn as_uri(text: &str) -> String {
     if text.starts_with('/') {

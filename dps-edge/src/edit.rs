@@ -1,6 +1,6 @@
-//! Changes one value in place: every other byte stays, with comments, order, line ends and byte order mark.
+//! Changes one value in place: every other byte stays, including comments, order, line ends and byte order mark.
 //!
-//! What comes out is read again before it is given back: no other value may have changed, and no error may be new.
+//! The result is read again before it is returned: no other value may differ, and there may be no new error.
 
 use std::ops::Range;
 
@@ -20,21 +20,21 @@ use dps_files::SecretString;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EditError {
-    /// The file cannot be read; the lint says where.
+    /// The file cannot be read; the lint reports where.
     Broken,
-    /// There is no such key in the file.
+    /// The file does not have this key.
     NoSuchKey {
-        /// The key in the same table that was meant, where it can be told.
+        /// The key in the same table that was probably meant, if one is similar.
         nearest: Option<&'static str>,
     },
-    /// The key holds more than one value.
+    /// The key has a table or a list.
     NotAScalar,
-    /// The value is written in a way that cannot be changed without touching more than itself: an anchor, an alias, a
-    /// tag, or a text over several lines.
+    /// The value is written in a form that cannot be changed by itself: with an anchor, an alias or a tag, or over
+    /// several lines.
     Entangled,
-    /// The value has to be a number, or true or false.
+    /// The value has another type than the key.
     WrongType {
-        /// What is wanted.
+        /// What is valid.
         wanted: &'static str,
     },
     /// The daemons would refuse it.
@@ -44,16 +44,16 @@ pub enum EditError {
 impl std::fmt::Display for EditError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Broken => f.write_str("the file cannot be read as it is; the lint says where"),
-            Self::NoSuchKey { nearest: Some(nearest) } => write!(f, "there is no such key; did you mean `{nearest}`?"),
-            Self::NoSuchKey { nearest: None } => f.write_str(
-                "there is no such key in the file; a value is changed only where there is one: add the line",
-            ),
-            Self::NotAScalar => f.write_str("the key holds a table or a list; name one value in it"),
+            Self::Broken => f.write_str("the file cannot be read as it is; the lint reports where"),
+            Self::NoSuchKey { nearest: Some(nearest) } => write!(f, "unknown key; did you mean `{nearest}`?"),
+            Self::NoSuchKey { nearest: None } => {
+                f.write_str("the key is not in the file, and only an existing value can be changed: add the line")
+            }
+            Self::NotAScalar => f.write_str("the key has a table or a list: name one value in it"),
             Self::Entangled => f.write_str(
-                "the value is written over several lines or with an anchor, alias or tag; change it by hand",
+                "the value is written over several lines or with an anchor, alias or tag: change it by hand",
             ),
-            Self::WrongType { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::WrongType { wanted } => write!(f, "the value must be {wanted}"),
             Self::Refused(problem) => problem.fmt(f),
         }
     }
@@ -61,7 +61,7 @@ impl std::fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// Whether a value is a secret: such a value must not stand on a command line.
+/// Whether a value is a secret: such a value must not be an argument of a command line.
 #[must_use]
 pub fn is_secret(key: &str, value: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or_default();
@@ -71,10 +71,10 @@ pub fn is_secret(key: &str, value: &str) -> bool {
     names_secret || value.contains("pin-value") || (names_key && !is_location)
 }
 
-/// The text with one value changed. `key` is a path with dots, such as `provisioning.id_scope`.
+/// Returns the text with one value changed. `key` is a path with dots, such as `provisioning.id_scope`.
 ///
-/// In TOML a key (`provisioning.attestation.symmetric_key`) is written as the table that the daemons want, whatever
-/// stood there.
+/// In TOML a symmetric key (`provisioning.attestation.symmetric_key`) is written as the table that the daemons require,
+/// whatever form it had.
 ///
 /// ```
 /// use dps_edge::{EdgeVersion, Format, set};
@@ -86,7 +86,7 @@ pub fn is_secret(key: &str, value: &str) -> bool {
 /// ```
 ///
 /// # Errors
-/// [`EditError`]; the text is then to stay as it is.
+/// [`EditError`]; the file must then stay as it is.
 pub fn set(
     text: &str,
     format: Format,
@@ -129,7 +129,7 @@ fn find_path<'e>(entries: &'e Entries, path: &[&str]) -> Result<&'e Node, EditEr
     }
 }
 
-/// What is to be written. YAML's scalars have a type by themselves, and the wrong one is a mistake that `set` fixes.
+/// The type to write. YAML infers the type of a scalar, and a wrong one is a mistake that `set` fixes.
 #[derive(Clone, Copy)]
 enum Wanted {
     SameAsBefore,
@@ -146,13 +146,13 @@ fn wanted_in_yaml(key: &str) -> Wanted {
     }
 }
 
-/// A scalar in the manner of the one that stands there.
+/// Writes a scalar in the style of the old one.
 fn replacement(text: &str, node: &Node, wanted: Wanted, value: &str) -> Result<Zeroizing<String>, EditError> {
     let old = text.get(node.span.clone()).ok_or(EditError::Entangled)?;
     let several = matches!(node.value, Value::Table(_) | Value::List(_) | Value::Other);
     let hidden = match &node.value {
         Value::Plain(plain) => **plain != *old,
-        // Nothing stands there.
+        // There is no value.
         Value::Null => old.is_empty(),
         _ => false,
     };
@@ -165,7 +165,7 @@ fn replacement(text: &str, node: &Node, wanted: Wanted, value: &str) -> Result<Z
     }
 }
 
-/// Whether a scalar of YAML has an anchor, an alias or a tag, or stands in the lines below.
+/// Whether a YAML scalar has an anchor, an alias or a tag, or continues on the next lines.
 fn is_marked(old: &str) -> bool {
     old.starts_with(['|', '>', '&', '*', '!'])
 }
@@ -184,7 +184,7 @@ fn boolean(value: &str) -> Result<Zeroizing<String>, EditError> {
     }
 }
 
-/// A text in the quotes of the old one, where they can hold it.
+/// Quotes a string as the old one was quoted, if its quotes allow that.
 fn one_line(old: &str, value: &str) -> Result<Zeroizing<String>, EditError> {
     let several_lines = old.contains('\n') || ["\"\"\"", "'''"].iter().any(|quotes| old.starts_with(quotes));
     if several_lines && old.len() > 2 {
@@ -193,12 +193,12 @@ fn one_line(old: &str, value: &str) -> Result<Zeroizing<String>, EditError> {
     let fits = !value.chars().any(|c| c.is_control() || c == '\'');
     Ok(match old.starts_with('\'') && fits {
         true => Zeroizing::new(format!("'{value}'")),
-        // YAML's double quotes take the same escapes.
+        // YAML's double quotes have the same escapes.
         false => quoted(value),
     })
 }
 
-/// The whole table of a key, or the member of one that has a header of its own.
+/// The whole table of a key, or the member of one that has its own header.
 fn key_replacement(text: &str, node: &Node, value: &str) -> Result<(Range<usize>, Zeroizing<String>), EditError> {
     let is_uri = value.starts_with("file:") || value.starts_with("pkcs11:");
     let member = if is_uri { "uri" } else { "value" };
@@ -214,7 +214,7 @@ fn key_replacement(text: &str, node: &Node, value: &str) -> Result<(Range<usize>
     }
 }
 
-/// Whether the change did what it was to do, and nothing else.
+/// Whether the change had its intended effect and no other.
 fn check(text: &str, changed: &str, format: Format, version: EdgeVersion, path: &[&str]) -> Result<(), EditError> {
     let ((mut before, _), (mut after, _)) = (parse(text, format), parse(changed, format));
     forget(&mut before, path);
@@ -233,7 +233,7 @@ fn check(text: &str, changed: &str, format: Format, version: EdgeVersion, path: 
     }
 }
 
-/// Takes out what is meant to differ.
+/// Removes the value that is expected to differ.
 fn forget(entries: &mut Entries, path: &[&str]) {
     let Some((first, rest)) = path.split_first() else { return };
     let Some(entry) = entries.iter_mut().find(|entry| *entry.name == *first) else { return };

@@ -1,5 +1,5 @@
-//! Files: which of a directory is the configuration, and whether the files that a configuration names can be read and
-//! by whom, whether a symmetric key is raw bytes, and whether a certificate is valid.
+//! Files: which file of a directory is the configuration, and whether the files that a configuration names can be read
+//! and by whom, whether a symmetric key is raw bytes, and whether a certificate is valid.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata, metadata};
@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 
-/// No key file is longer, in bytes.
+/// The longest key file that is read, in bytes.
 pub(crate) const KEY_FILE_MAX: usize = 4096;
 
-/// No file of certificates is longer, in bytes.
+/// The longest file of certificates that is read, in bytes.
 const CERTIFICATES_MAX: u64 = 1024 * 1024;
 
 /// What a file is for.
@@ -29,7 +29,7 @@ pub(crate) enum FileRole {
     Certificate,
 }
 
-/// What is wrong with the file.
+/// Returns what is wrong with the file.
 pub(crate) fn check(role: FileRole, path: &Path, now: SystemTime) -> Vec<Problem> {
     match role {
         FileRole::SymmetricKey => symmetric_key(path),
@@ -38,7 +38,7 @@ pub(crate) fn check(role: FileRole, path: &Path, now: SystemTime) -> Vec<Problem
     }
 }
 
-/// Its content is nobody's business.
+/// Checks a private key's permissions, not its content.
 fn private_key(path: &Path) -> Vec<Problem> {
     match metadata(path) {
         Ok(metadata) => mode_open_to_others(&metadata).map(|mode| Problem::KeyFileMode { mode }).into_iter().collect(),
@@ -46,7 +46,7 @@ fn private_key(path: &Path) -> Vec<Problem> {
     }
 }
 
-/// The device's own certificate stands first; the others vouch for it.
+/// Checks the first certificate, which is the device's own; the others are its issuers.
 fn certificate(path: &Path, now: SystemTime) -> Option<Problem> {
     let Ok(bytes) = dps_files::read(path, CERTIFICATES_MAX) else { return Some(Problem::FileUnreadable) };
     let Some(Ok(pem)) = Pem::iter_from_buffer(&bytes).next() else { return Some(Problem::NotACertificate) };
@@ -78,39 +78,39 @@ fn symmetric_key(path: &Path) -> Vec<Problem> {
     problems
 }
 
-/// The bytes of a key file, which may come through a FIFO.
+/// Reads a key file, which may be a FIFO.
 pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let metadata = metadata(path)?;
     Ok((dps_files::read_secret(path, KEY_FILE_MAX as u64)?, metadata))
 }
 
-/// Raw bytes that all happen to be base64 digits are as good as impossible.
+/// Raw bytes that happen to be valid base64 text are practically impossible.
 fn is_base64(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| Key::from_base64(text.trim_ascii()).is_ok())
 }
 
-/// The folders of the daemons below `/etc/aziot`.
+/// The directories of the daemons below `/etc/aziot`.
 const DAEMONS: [&str; 5] = ["certd", "edged", "identityd", "keyd", "tpmd"];
-/// What `iotedge config apply` writes into the `config.d` of each.
+/// The file that `iotedge config apply` writes into the `config.d` of each.
 const WRITTEN: &str = "00-super.toml";
 
-/// The configuration in a folder such as `/etc/aziot` or `/etc/iotedge`: its `config.toml`, or else its `config.yaml`.
+/// The configuration in a directory such as `/etc/aziot` or `/etc/iotedge`: `config.toml`, or else `config.yaml`.
 ///
 /// # Errors
-/// `NotFound` when it has neither.
-pub fn configuration_in(folder: &Path) -> io::Result<PathBuf> {
-    let candidates = ["config.toml", "config.yaml"].map(|name| folder.join(name));
-    let message = "there is neither config.toml nor config.yaml in it";
+/// `NotFound` if it has neither.
+pub fn configuration_in(directory: &Path) -> io::Result<PathBuf> {
+    let candidates = ["config.toml", "config.yaml"].map(|name| directory.join(name));
+    let message = "the directory has neither config.toml nor config.yaml";
     candidates.into_iter().find(|path| path.exists()).ok_or_else(|| io::Error::new(ErrorKind::NotFound, message))
 }
 
-/// The files that the daemons read beside those that `iotedge config apply` writes, in the order of their names.
+/// The files that the daemons read besides those that `iotedge config apply` writes, sorted by name.
 ///
 /// # Errors
-/// A folder that is there and cannot be read.
-pub fn stray_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// A directory that exists but cannot be read.
+pub fn stray_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut stray = Vec::new();
-    for daemon in DAEMONS.map(|daemon| folder.join(daemon)) {
+    for daemon in DAEMONS.map(|daemon| directory.join(daemon)) {
         stray.extend(Some(daemon.join("config.toml")).filter(|path| path.is_file()));
         let parts = match fs::read_dir(daemon.join("config.d")) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,

@@ -1,6 +1,6 @@
-//! What is found in a file: which rule, at which line and column, and what to do about it.
+//! Findings in a file: which rule, at which line and column, and what to do about it.
 //!
-//! A finding cannot hold any of the file: it is made of names that this crate knows and of numbers.
+//! A finding cannot contain any part of the file: it consists of names that this crate knows and of numbers.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::problem::{Problem, Severity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Where.
+    /// Where it is in the file.
     pub place: Place,
-    /// The key that it is about, where that is one of IoT Edge's.
+    /// The key that it is about, if that is a key of IoT Edge.
     pub key: Option<&'static str>,
-    /// What.
+    /// What is wrong.
     pub problem: Problem,
 }
 
@@ -23,13 +23,13 @@ impl Finding {
         Self { place, key: None, problem }
     }
 
-    /// The finding of a file that [`stray_files`](crate::files::stray_files) gives.
+    /// The finding for a file that [`stray_files`](crate::files::stray_files) returns.
     #[must_use]
     pub const fn stray_file() -> Self {
         Self::new(Place { line: 1, column: 1 }, Problem::StrayFile)
     }
 
-    /// What is wrong, of which key, and what to do.
+    /// What is wrong, with which key, and what to do.
     #[must_use]
     pub fn message(&self) -> String {
         let problem = self.problem.to_string();
@@ -40,13 +40,13 @@ impl Finding {
         }
     }
 
-    /// How bad it is.
+    /// How serious it is.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.problem.severity()
     }
 
-    /// The rule's name; it never changes.
+    /// The rule's id; it never changes.
     #[must_use]
     pub fn id(&self) -> &'static str {
         self.problem.entry().0
@@ -60,7 +60,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A place in a text, both counted from 1. A column is a character; a byte order mark is none.
+/// A line and column in a text, both counted from 1. A column counts characters; a byte order mark is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
@@ -69,10 +69,10 @@ pub struct Place {
     pub column: usize,
 }
 
-/// The places of many offsets in one text.
+/// Converts many offsets in one text.
 pub(crate) struct Places<'t> {
     text: &'t str,
-    /// Where each line begins.
+    /// The offset at which each line begins.
     lines: Vec<usize>,
 }
 
@@ -82,7 +82,7 @@ impl<'t> Places<'t> {
         Self { text, lines }
     }
 
-    /// The place of a byte offset. One past the end is the end.
+    /// The line and column at a byte offset; an offset past the end is the end.
     pub(crate) fn at(&self, offset: usize) -> Place {
         let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
         let line = self.lines.partition_point(|begin| *begin <= offset);
@@ -92,7 +92,7 @@ impl<'t> Places<'t> {
     }
 }
 
-/// The place of a byte offset. One past the end is the end.
+/// The line and column at a byte offset; an offset past the end is the end.
 pub(crate) fn place_of(text: &str, offset: usize) -> Place {
     Places::new(text).at(offset)
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_and_columns_are_an_editors() {
+    fn place_of_counts_lines_and_columns_as_editors_do() {
         let text = "\u{feff}a = 1\r\n\tü = 2\n";
         let place = |needle: &str| {
             let Place { line, column } = place_of(text, text.find(needle).unwrap());

@@ -1,8 +1,8 @@
 //! IoT Edge and the Device Provisioning Service: the provisioning part of `config.yaml` (1.1) and `config.toml` (1.2 to
 //! 1.6) as one model, and the decisions of a gateway that provisions itself.
 //!
-//! Reading is pure: [`read`] takes text and gives the model with everything that was found, each with its place and
-//! nothing of the file in it.
+//! Reading is pure: [`read`] takes the text of a file and returns the model and all findings, each with its line and
+//! column and with no part of the file in it.
 
 pub use dps_client;
 

@@ -1,6 +1,6 @@
-//! What a configuration says about provisioning: one model for both generations.
+//! The provisioning part of a configuration: one model for both generations.
 //!
-//! It is made by reading only. Keys in it are wiped when dropped and not shown by `Debug`.
+//! Only reading creates it. Keys in it are wiped when dropped and not shown by `Debug`.
 
 use std::path::PathBuf;
 
@@ -14,24 +14,24 @@ use crate::secret::{key_text, looks_secret};
 use crate::uri::Pkcs11Uri;
 use crate::version::Format;
 
-/// The provisioning part of a configuration. `Debug` shows what [`Provisioning::to_json`] shows without keys.
+/// The provisioning part of a configuration. `Debug` shows the same as [`Provisioning::to_json`] without keys.
 #[non_exhaustive]
 pub struct Provisioning {
-    /// The form that it was read from.
+    /// The format that it was read from.
     pub format: Format,
-    /// The gateway's host name, for the devices behind it.
+    /// The gateway's host name, for its downstream devices.
     pub hostname: Option<String>,
-    /// The gateway in front of this one.
+    /// The parent gateway.
     pub parent_hostname: Option<String>,
-    /// How the device comes to its hub.
+    /// How the device gets its hub.
     pub source: Source,
     /// When it registers again.
     pub reprovisioning: Reprovisioning,
-    /// The life of a call to the cloud, in seconds.
+    /// The timeout of a request to the cloud, in seconds.
     pub cloud_timeout_s: Option<u64>,
-    /// How often such a call is tried again.
+    /// How often such a request is repeated.
     pub cloud_retries: Option<u64>,
-    /// Authorities that modules trust. They have no say in whom the provisioning trusts.
+    /// Certificate authorities that modules trust. They are not used for the connection to the provisioning service.
     pub trust_bundle: Option<String>,
     /// The library for keys in PKCS#11 tokens.
     pub pkcs11_library: Option<Pkcs11Library>,
@@ -40,7 +40,7 @@ pub struct Provisioning {
 }
 
 impl Provisioning {
-    /// When the device registers again, with the defaults of its generation filled in.
+    /// When the device registers again, with the defaults of its generation.
     #[must_use]
     pub fn policy(&self) -> Policy {
         match self.reprovisioning {
@@ -51,7 +51,7 @@ impl Provisioning {
         }
     }
 
-    /// What a device of the provisioning service says about itself; `None` for other sources.
+    /// The settings for the provisioning service; `None` for other sources.
     #[must_use]
     pub fn dps(&self) -> Option<&Dps> {
         match &self.source {
@@ -61,71 +61,71 @@ impl Provisioning {
     }
 }
 
-/// Values that are secrets by mistake are hidden as well.
+/// Also hides secrets that are in the wrong place.
 impl std::fmt::Debug for Provisioning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Provisioning({})", self.to_json(Keys::Hidden))
     }
 }
 
-/// How a device comes to its hub.
+/// How a device gets its hub.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Source {
     /// By the Device Provisioning Service.
     Dps(Dps),
-    /// The hub is written down.
+    /// The configuration names the hub.
     Manual(Manual),
-    /// 1.1: by a service of the owner's. Known, not handled.
+    /// 1.1: from a service of the owner's. Not supported here.
     External {
-        /// Where it answers.
+        /// The service's endpoint.
         endpoint: Option<String>,
     },
-    /// 1.2 and later: no hub at all. Known, not handled.
+    /// 1.2 and later: the device has no hub. Not supported here.
     None,
 }
 
-/// What a device needs for the Device Provisioning Service.
+/// The settings of a device for the Device Provisioning Service.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Dps {
-    /// Where the service answers, `https://` before it.
+    /// The service's endpoint, with `https://`.
     pub global_endpoint: Option<String>,
     /// The id scope.
     pub id_scope: String,
-    /// A file with a JSON object that is sent along, read anew for each registration.
+    /// A file with a JSON object that is sent with each registration; read for each of them.
     pub payload: Option<PathBuf>,
-    /// How the device proves who it is.
+    /// How the device authenticates.
     pub attestation: Attestation,
 }
 
-/// How a device proves who it is.
+/// How a device authenticates to the provisioning service.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Attestation {
-    /// By a symmetric key.
+    /// With a symmetric key.
     SymmetricKey {
-        /// Under which id it registers.
+        /// The registration id.
         registration_id: String,
         /// The device's own key, derived from a group's or an individual enrollment's.
         key: KeySource,
     },
-    /// By a certificate.
+    /// With a certificate.
     X509 {
-        /// Under which id it registers; the certificate's common name when it is left out.
+        /// The registration id; the certificate's common name if it is missing.
         registration_id: Option<String>,
         /// The certificate and its key.
         identity: X509Identity,
     },
-    /// By a TPM.
+    /// With a TPM.
     Tpm {
-        /// Under which id it registers.
+        /// The registration id.
         registration_id: String,
     },
 }
 
 impl Attestation {
-    /// Under which id the device registers, where it is written down.
+    /// The registration id, if the configuration has one.
     #[must_use]
     pub fn registration_id(&self) -> Option<&str> {
         match self {
@@ -135,27 +135,27 @@ impl Attestation {
     }
 }
 
-/// Where a symmetric key is.
+/// The source of a symmetric key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeySource {
-    /// In the configuration itself.
+    /// The key is in the configuration.
     Inline(Key),
-    /// In the configuration itself, in a length that no key of an enrollment has. The daemons take it for a device of a
-    /// hub.
+    /// The key is in the configuration, and its length is not valid for an enrollment. The daemons accept it for a
+    /// device of a hub.
     UnusualLength {
         /// Its length in bytes.
         length: usize,
         /// The key in base64.
         text: SecretString,
     },
-    /// In a file, as raw bytes.
+    /// The key is in a file, as raw bytes.
     File(PathBuf),
-    /// In a PKCS#11 token.
+    /// The key is in a PKCS#11 token.
     Pkcs11(Pkcs11Uri),
 }
 
-/// A certificate and where its key is.
+/// A certificate and the source of its key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct X509Identity {
@@ -165,20 +165,20 @@ pub struct X509Identity {
     pub key: Option<SecretString>,
 }
 
-/// A certificate, or how it is made.
+/// A certificate, or how it is issued.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Certificate {
     /// A URI or path.
     Uri(String),
-    /// Issued on the device when it is needed: `est`, `local_ca` or `self_signed`.
+    /// Issued on the device when needed: `est`, `local_ca` or `self_signed`.
     Issued {
-        /// By what.
+        /// The method.
         method: String,
     },
 }
 
-/// A hub that is written down.
+/// A hub that the configuration names.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Manual {
@@ -190,7 +190,7 @@ pub struct Manual {
     pub credential: ManualCredential,
 }
 
-/// What a manually provisioned device signs in with.
+/// The credential of a manually provisioned device.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ManualCredential {
@@ -200,17 +200,17 @@ pub enum ManualCredential {
     X509(X509Identity),
 }
 
-/// When a device registers again, as it is written down.
+/// When a device registers again, as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reprovisioning {
     /// The flags of 1.1.
     Flags {
-        /// `always_reprovision_on_startup`; 1.1 takes true when it is left out.
+        /// `always_reprovision_on_startup`; true for 1.1 if it is missing.
         always_on_startup: Option<bool>,
-        /// `dynamic_reprovisioning`; 1.1 takes false when it is left out.
+        /// `dynamic_reprovisioning`; false for 1.1 if it is missing.
         dynamic: Option<bool>,
     },
-    /// `auto_reprovisioning_mode` of 1.2 and later; `Dynamic` when it is left out.
+    /// `auto_reprovisioning_mode` of 1.2 and later; `Dynamic` if it is missing.
     Mode(Option<Mode>),
 }
 
@@ -220,7 +220,7 @@ pub enum Reprovisioning {
 pub struct Pkcs11Library {
     /// The library's path.
     pub path: String,
-    /// The URI of the slot in which the daemons make keys.
+    /// The URI of the slot in which the daemons create keys.
     pub base_slot: Option<Pkcs11Uri>,
 }
 
@@ -228,27 +228,27 @@ pub struct Pkcs11Library {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Tpm {
-    /// How it is reached.
+    /// How the TPM is accessed.
     pub tcti: Option<String>,
-    /// The place of the authentication key: what the daemons add to 0x81000000; 0x100 when it is left out.
+    /// The index of the authentication key, which the daemons add to 0x81000000; 0x100 if it is missing.
     pub auth_key_index: Option<u64>,
-    /// The endorsement hierarchy's password.
+    /// The password of the endorsement hierarchy.
     pub endorsement: Option<SecretString>,
-    /// The owner hierarchy's password.
+    /// The password of the owner hierarchy.
     pub owner: Option<SecretString>,
 }
 
 /// Whether keys, PINs and passwords are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
-    /// Only that they are there, and how long.
+    /// Only that they exist, and their length.
     Hidden,
-    /// As they are. What comes out is as secret as they are.
+    /// As they are. The output is then as secret as they are.
     Shown,
 }
 
 impl Provisioning {
-    /// The model as a JSON object, with what is written down and nothing else.
+    /// The model as a JSON object, with only what is configured.
     #[must_use]
     pub fn to_json(&self, keys: Keys) -> Value {
         let source = match &self.source {
@@ -287,7 +287,7 @@ impl Provisioning {
     }
 }
 
-/// Hides secrets that were pasted where none belongs.
+/// Hides secrets that were pasted into the wrong place.
 fn without_strays(value: Value) -> Value {
     match value {
         Value::String(text) if looks_secret(&text) => json!("(hidden: it looks like a secret)"),
@@ -347,7 +347,7 @@ fn identity_json(identity: &X509Identity, keys: Keys) -> Value {
     });
     let key = identity.key.as_ref().map(|uri| match Pkcs11Uri::parse(uri.expose()) {
         Some(uri) => pkcs11(&uri, keys),
-        // What is no URI may be the key itself.
+        // What is not a URI may be the key itself.
         None if is_location(uri.expose()) || keys == Keys::Shown => json!(uri.expose()),
         None => json!("(hidden)"),
     });
@@ -386,7 +386,7 @@ fn opt(text: &Option<String>) -> Option<Value> {
     text.as_ref().map(|text| json!(text))
 }
 
-/// An object of the members that are there.
+/// An object of the members that have a value.
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let there = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(there.collect::<Map<_, _>>())

@@ -8,20 +8,20 @@ use std::time::Duration;
 /// `auto_reprovisioning_mode` of IoT Edge 1.2 and later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Registers again when the hub turns the device away.
+    /// Registers again when the hub refuses the device.
     #[default]
     Dynamic,
     /// Registers at each start.
     AlwaysOnStartup,
-    /// Registers when the hub turns the device away at the start, and never else.
+    /// Registers when the hub refuses the device at the start, and never otherwise.
     OnErrorOnly,
 }
 
 impl Mode {
-    /// The words that the configuration takes.
+    /// The names that the configuration accepts.
     pub const NAMES: &'static [&'static str] = &["Dynamic", "AlwaysOnStartup", "OnErrorOnly"];
 
-    /// The word in the configuration.
+    /// The name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,14 +36,14 @@ impl Mode {
     }
 }
 
-/// When a device registers again, the defaults filled in.
+/// When a device registers again, with defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// The flags of 1.1.
     V1_1 {
-        /// Asks the service at each start, and takes the backup when that fails.
+        /// Registers at each start, and uses the backup if that fails.
         always_on_startup: bool,
-        /// Registers again when the hub turns the device away.
+        /// Registers again when the hub refuses the device.
         dynamic: bool,
     },
     /// The mode of 1.2 and later.
@@ -55,9 +55,9 @@ pub enum Policy {
 pub enum Event {
     /// The program started.
     Start,
-    /// The hub turned the device away, and had not let it in since the start.
+    /// The hub refused the device, and had not accepted it since the start.
     RefusedAtStart,
-    /// The hub turned the device away that it had let in before.
+    /// The hub refused the device after it had accepted it.
     RefusedLater,
     /// The hub cannot be reached.
     Unreachable,
@@ -66,29 +66,29 @@ pub enum Event {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Go to the hub of the backup, without asking the service.
+    /// Connect to the hub of the backup, without registering.
     UseBackup,
-    /// Ask the service; and if it gives no assignment, go on with the backup, which is kept until then.
+    /// Register; without an assignment, continue with the backup, which is kept until then.
     RegisterOrBackup,
-    /// Ask the service; and if it gives no assignment, there is nothing to go on with.
+    /// Register; without an assignment, fail.
     RegisterOrFail,
-    /// Ask the service; and if it gives no assignment, keep the backup, and try again later.
+    /// Register; without an assignment, keep the backup, and try again later.
     RegisterOrKeep,
     /// Stay with the hub, and try it again later.
     StayWithHub,
-    /// Stay with the hub, tell the owner, and do not ask the service before the next start.
+    /// Stay with the hub, report, and do not register before the next start.
     ReportUntilRestart,
 }
 
 impl Step {
-    /// Whether the service is asked.
+    /// Whether the device registers.
     #[must_use]
     pub const fn registers(self) -> bool {
         matches!(self, Self::RegisterOrBackup | Self::RegisterOrFail | Self::RegisterOrKeep)
     }
 }
 
-/// What a device does after `event`, with or without a backup.
+/// Returns what a device does after `event`, with or without a backup.
 ///
 /// ```
 /// use dps_edge::policy::{Event, Mode, Policy, Step, decide};
@@ -129,16 +129,16 @@ const fn decide_v1_2(mode: Mode, has_backup: bool, event: Event) -> Step {
     }
 }
 
-/// How often a hub that has only just been assigned is tried before its refusal counts: a new device entry can need a
-/// moment.
+/// How often a newly assigned hub is tried before its refusal counts: it may take a moment until the hub accepts a new
+/// device entry.
 const FRESH_TRIES: u32 = 3;
 
-/// How long to wait between tries.
+/// The waits between tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Before the first repetition; doubled with each.
+    /// Before the first repetition; doubled with each further one.
     pub first: Duration,
-    /// The longest.
+    /// The longest wait.
     pub longest: Duration,
 }
 
@@ -150,34 +150,34 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// The wait after so many failures, with up to a fifth more, so that a fleet does not come back at once.
+    /// The wait after this many failures, plus up to a fifth of it, so that a fleet does not return at once.
     fn wait(self, failures: u32, jitter: f64) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         doubled.min(self.longest).mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
     }
 }
 
-/// What to do after the hub turned the device away or could not be reached.
+/// What to do after the hub refused the device or could not be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Try the same hub again.
     TryHubAgain {
-        /// After this long.
+        /// After this time.
         after: Duration,
     },
-    /// Ask the provisioning service.
+    /// Register with the provisioning service.
     Register {
-        /// After this long.
+        /// After this time.
         after: Duration,
     },
-    /// Tell the owner that a restart is needed; meanwhile try the same hub again.
+    /// Report that a restart is needed; meanwhile try the same hub again.
     NotBeforeRestart {
-        /// After this long.
+        /// After this time.
         try_hub_after: Duration,
     },
 }
 
-/// Follows one device from its start on.
+/// Tracks one device from its start on.
 #[derive(Debug)]
 pub struct HubWatch {
     policy: Policy,
@@ -190,26 +190,26 @@ pub struct HubWatch {
 }
 
 impl HubWatch {
-    /// From the start. `fresh` says that the service has only just assigned the hub.
+    /// Starts tracking. `fresh` means that the service has just assigned the hub.
     #[must_use]
     pub fn new(policy: Policy, retry: Retry, fresh: bool) -> Self {
         Self { policy, retry, let_in: false, fresh, refusals: 0, failures: 0, registrations: 0 }
     }
 
-    /// The hub let the device in.
+    /// The hub accepted the device.
     pub fn connected(&mut self) {
         self.let_in = true;
         self.fresh = false;
         (self.refusals, self.failures, self.registrations) = (0, 0, 0);
     }
 
-    /// The service gave an assignment.
+    /// The service returned an assignment.
     pub fn assigned(&mut self) {
         self.fresh = true;
         self.refusals = 0;
     }
 
-    /// The hub turned the device away: the token, the device or the whole hub is not what it was.
+    /// The hub refused the device: the token, the device or the whole hub has changed.
     pub fn refused(&mut self) -> Verdict {
         self.refusals += 1;
         if self.fresh && self.refusals <= FRESH_TRIES {
@@ -217,7 +217,7 @@ impl HubWatch {
         }
         let event = if self.let_in { Event::RefusedLater } else { Event::RefusedAtStart };
         if decide(self.policy, true, event) == Step::RegisterOrKeep {
-            // The first time at once; after that the service was asked and it did not help.
+            // The first time at once; after that, registering did not help.
             let after = if self.registrations == 0 { Duration::ZERO } else { self.wait(self.registrations) };
             self.registrations += 1;
             return Verdict::Register { after };
@@ -225,7 +225,7 @@ impl HubWatch {
         Verdict::NotBeforeRestart { try_hub_after: self.wait(self.refusals) }
     }
 
-    /// The hub could not be reached, or the connection broke. Never leads to a registration.
+    /// The hub could not be reached, or the connection was lost. Never leads to a registration.
     pub fn unreachable(&mut self) -> Verdict {
         self.failures += 1;
         Verdict::TryHubAgain { after: self.wait(self.failures) }

@@ -1,22 +1,22 @@
-//! What can be wrong in a file, by what name, and how bad it is.
+//! What can be wrong in a file: the rules, their ids and severities.
 
 use dps_core::{ConfigError, KeyProblem};
 
 use crate::version::{EdgeVersion, Format};
 
-/// How bad a finding is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Good to know.
+    /// Information.
     Note,
-    /// It works, but hardly as it was meant.
+    /// It works, but probably not as intended.
     Warning,
     /// The daemons refuse it, or it cannot work.
     Error,
 }
 
 impl Severity {
-    /// The word for it.
+    /// The name that is printed.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,35 +27,35 @@ impl Severity {
     }
 }
 
-/// What can be wrong. [`Display`](std::fmt::Display) says it, and what to do.
+/// What can be wrong. [`Display`](std::fmt::Display) describes it, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The text is not what its form asks for.
+    /// The text is not valid TOML or YAML.
     Syntax(&'static str),
-    /// The file seems to be of the other form.
+    /// The file seems to have the other format.
     LooksLike(Format),
-    /// The version that was named reads the other form.
+    /// The version reads the other format.
     OtherFormat(EdgeVersion),
-    /// The version gets no corrections any more.
+    /// The version no longer gets fixes.
     OutOfService {
         /// The version.
         version: EdgeVersion,
-        /// Since when.
+        /// The day from which it gets none.
         since: &'static str,
     },
-    /// A number or text of the right type that the daemons refuse all the same.
+    /// A value of the right type that the daemons refuse nevertheless.
     OutOfRange {
-        /// What is wanted, as in "a number of days from 1 on".
+        /// What is valid, as in "a number of days from 1 on".
         wanted: &'static str,
     },
-    /// A text without quotes in TOML.
+    /// A string without quotes in TOML.
     Unquoted,
-    /// A key that nobody knows.
+    /// An unknown key.
     UnknownKey,
-    /// A key that is nearly one that belongs here.
+    /// A key that resembles one that is valid here.
     Misspelt {
-        /// The key that was meant.
+        /// The key that was probably meant.
         nearest: &'static str,
     },
     /// A key that belongs to another table.
@@ -65,9 +65,9 @@ pub enum Problem {
     },
     /// A key of the other generation.
     OtherGeneration {
-        /// The form that has it.
+        /// The format that has it.
         of: Format,
-        /// What takes its place here.
+        /// What replaces it here.
         here: &'static str,
     },
     /// A key that the version does not know yet.
@@ -75,96 +75,96 @@ pub enum Problem {
         /// The first version that knows it.
         since: EdgeVersion,
     },
-    /// A key that an upgrade brings to life.
+    /// A key that takes effect after an upgrade.
     NowRead {
         /// The first version that knows it.
         since: EdgeVersion,
     },
-    /// What the version before an upgrade refuses.
+    /// Something that the version before an upgrade refuses.
     NowAccepted {
         /// That version.
         from: EdgeVersion,
     },
-    /// A file that daemons read beside those that `iotedge config apply` writes.
+    /// A file that daemons read besides those that `iotedge config apply` writes.
     StrayFile,
-    /// A key that has to be there and is not.
+    /// A required key is missing.
     Missing {
         /// The key.
         key: &'static str,
         /// Where it belongs.
         table: &'static str,
     },
-    /// One of several keys has to be there, and none is.
+    /// One of several keys is required, and all are missing.
     MissingOneOf {
         /// The keys.
         keys: &'static str,
         /// Where they belong.
         table: &'static str,
     },
-    /// A certificate that is to be issued by what is not configured.
+    /// A certificate is to be issued by something that is not configured.
     NoIssuer {
         /// What is missing.
         missing: &'static str,
     },
-    /// A host name that does not fit into a certificate.
+    /// A host name that is too long for a certificate.
     LongHostname {
         /// Its length in characters.
         length: usize,
     },
-    /// Modules look for the daemon in another way than it listens.
+    /// Modules connect to the daemon by another scheme than it listens on.
     SchemesDiffer,
-    /// A value of another type.
+    /// A value of a wrong type.
     WrongType {
-        /// What is wanted, as in "a text in quotes".
+        /// What is valid, as in "a quoted string".
         wanted: &'static str,
     },
     /// An unknown word where one of a few is required.
     UnknownWord {
-        /// Those that are taken.
+        /// The valid words.
         words: &'static [&'static str],
-        /// The one that was meant, where it can be told.
+        /// The one that was probably meant, if one is similar.
         nearest: Option<&'static str>,
     },
     /// `symmetric_key = "…"`, which the daemons do not read.
     BareKey,
-    /// The second name of a setting, beside the first.
+    /// Two names of one setting, both present.
     SameSetting {
         /// The first name.
         other: &'static str,
     },
     /// Both `value` and `uri`.
     ValueAndUri,
-    /// A text of the documentation or a template where a value belongs.
+    /// A placeholder of the documentation or of a template in place of a value.
     Placeholder,
-    /// Something else than a symmetric key.
+    /// Not a symmetric key.
     NotAKey(KeyProblem),
-    /// An id, a scope or an endpoint that cannot be one.
+    /// An invalid id, scope or endpoint.
     BadValue(ConfigError),
     /// An endpoint without `https://`.
     NotHttps,
     /// A registration id with upper-case letters.
     UpperCaseId,
-    /// Not a URI of the kinds that are taken.
+    /// Not a URI of a kind that is valid here.
     BadUri {
-        /// The kinds that are taken.
+        /// The valid kinds.
         wanted: &'static str,
     },
     /// A connection string that lacks a part.
     BadConnectionString,
-    /// A `pkcs11:` key and no library for it.
+    /// A `pkcs11:` key without a configured library.
     Pkcs11WithoutLibrary,
-    /// A time-out that the daemons of the version refuse.
+    /// A timeout that the daemons of the version refuse.
     TimeoutTooShort {
-        /// The least that they take, in seconds.
+        /// The shortest valid timeout, in seconds.
         least: u64,
         /// The version.
         version: EdgeVersion,
     },
-    /// Behind a parent the daemons do not use the provisioning service.
+    /// DPS behind a parent, where the daemons do not use it.
     DpsBehindParent,
-    /// Manually provisioned devices have no mode.
+    /// A reprovisioning mode for a manually provisioned device.
     ModeIgnored,
-    /// A source that is known and not handled here.
+    /// A source that this crate knows but does not support.
     NotHandled {
         /// The source.
         source: &'static str,
@@ -173,11 +173,11 @@ pub enum Problem {
     IndentedSection,
     /// Not indented by two more spaces than the key above.
     Indentation,
-    /// Base64 text in a key file, which is to hold raw bytes.
+    /// Base64 text in a key file, which must contain raw bytes.
     Base64InKeyFile,
-    /// A key file of a length that no key has.
+    /// A key file of an invalid length.
     KeyFileLength {
-        /// Its length in bytes; one more than the most that is read, when it is longer.
+        /// Its length in bytes; if it is longer than the most that is read, one more than that.
         length: usize,
     },
     /// A key file that others can read.
@@ -185,18 +185,18 @@ pub enum Problem {
         /// Its permissions.
         mode: u32,
     },
-    /// A key file that cannot be looked at from here.
+    /// A key file that this process cannot read.
     KeyFileUnreadable,
-    /// A certificate's file that cannot be looked at from here.
+    /// A certificate file that this process cannot read.
     FileUnreadable,
-    /// A file without a certificate in PEM at its start.
+    /// A file that does not start with a certificate in PEM.
     NotACertificate,
-    /// A certificate that is not valid any more.
+    /// An expired certificate.
     CertificateEnded {
-        /// For how many whole days.
+        /// For how many whole days it has been expired.
         days: i64,
     },
-    /// A certificate that is not valid yet, or a clock that is wrong.
+    /// A certificate that is not valid yet, or a wrong clock.
     CertificateNotYetValid,
     /// A flag whose default the conversion changes.
     OldDefault,
@@ -204,48 +204,48 @@ pub enum Problem {
     NotConverted,
     /// A configuration without `hostname`, whose default the conversion changes.
     HostnameDefault,
-    /// YAML: a key that is given again further down.
+    /// YAML: a key that is repeated further down.
     GivenAgain,
     /// YAML: every line is indented.
     IndentedFile,
     /// A byte order mark at the start of `config.yaml`.
     ByteOrderMark {
-        /// Whether 1.1 refuses the file, or only loses its first key.
+        /// Whether 1.1 refuses the file, or only ignores its first key.
         refused: bool,
     },
     /// TOML 1.1, in a file for a version that reads TOML 1.0.
     OfToml1_1(&'static str),
-    /// Something that the newest version takes and the one before it refuses.
+    /// Something that the newest version accepts and the one before it refuses.
     RefusedBefore {
         /// The newest version that refuses it.
         version: EdgeVersion,
-        /// What it refuses: a rule's text or name.
+        /// What it refuses: the text or id of a rule.
         what: &'static str,
     },
-    /// A file that a daemon wrote for itself.
+    /// A file that `iotedge config apply` wrote for a daemon.
     Generated,
-    /// A device's key of a length that no enrollment's key has.
+    /// A symmetric key of a length that enrollments do not allow.
     KeyLength {
         /// Its length in bytes.
         length: usize,
     },
-    /// An id scope that does not look like one.
+    /// An id scope of an unusual form.
     UnusualScope,
-    /// A path after `file:` that does not begin at the root.
+    /// A path after `file:` that does not start with `/`.
     RelativeUri,
     /// YAML: two keys of which 1.1 accepts only one.
     RefusedBeside {
         /// The other, as in "a connection string".
         other: &'static str,
     },
-    /// A path of Windows in double quotes, with an escape in it.
+    /// A Windows path in double quotes that contains an escape.
     EscapeInPath,
     /// A key that the daemons ignore.
     Ignored {
-        /// When they do, as in "where the source is dps".
+        /// In which case, as in "if the source is dps".
         when: &'static str,
     },
-    /// YAML: no source, and a connection string or `authentication`.
+    /// YAML: no source, but a connection string or `authentication`.
     DefaultSource,
     /// YAML: `certificates` without one of its three files.
     IncompleteCertificates,
@@ -256,7 +256,7 @@ impl Problem {
         self.entry().1
     }
 
-    /// The rule's name and severity.
+    /// The rule's id and severity.
     pub(crate) const fn entry(&self) -> (&'static str, Severity) {
         use Severity::{Error, Note, Warning};
         match self {
@@ -326,7 +326,7 @@ impl Problem {
         }
     }
 
-    /// Whether it is about the key that stands at its place: not about the text, the version, or what is not there.
+    /// Whether it is about the key at its place: not about the whole text, the version, or something missing.
     pub(crate) const fn is_about_a_key(&self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,4 @@
-//! What a problem is in words, and what to do about it.
+//! The text of each problem: what is wrong, and what to do about it.
 
 use std::fmt;
 
@@ -9,59 +9,59 @@ impl fmt::Display for Problem {
         match *self {
             Self::Syntax(what) => f.write_str(what),
             Self::LooksLike(format) => {
-                write!(f, "this looks like a {}: rename the file, or begin from the right template", format.file_name())
+                write!(f, "this looks like a {}: rename the file, or start from the right template", format.file_name())
             }
             Self::OtherFormat(version) => {
                 write!(f, "IoT Edge {version} reads {}, not this file", version.format().file_name())
             }
             Self::OutOfService { version, since } => {
-                write!(f, "IoT Edge {version} is out of service since {since} and gets no fixes any more")
+                write!(f, "IoT Edge {version} is out of service since {since} and no longer gets fixes")
             }
-            Self::Unquoted => f.write_str("TOML wants texts in quotes: write \"…\" around the value"),
-            Self::UnknownKey => f.write_str("no key of this name is known here; the daemons ignore it"),
-            Self::Misspelt { nearest } => write!(f, "no such key here; did you mean `{nearest}`?"),
+            Self::Unquoted => f.write_str("TOML requires quotes around strings: write \"…\" around the value"),
+            Self::UnknownKey => f.write_str("unknown key; the daemons ignore it"),
+            Self::Misspelt { nearest } => write!(f, "unknown key; did you mean `{nearest}`?"),
             Self::Misplaced { belongs } => write!(f, "this key belongs to {belongs}"),
             Self::OtherGeneration { of, here } => {
                 write!(f, "this is a key of {}; here it is {here}", of.file_name())
             }
             Self::TooNew { since } => {
-                write!(f, "this key is known from IoT Edge {since} on; earlier daemons ignore it")
+                write!(f, "this key is read since IoT Edge {since}; earlier daemons ignore it")
             }
             Self::NowRead { since } => {
                 write!(f, "this key is ignored before IoT Edge {since}, and takes effect from that version on")
             }
-            Self::NowAccepted { from } => write!(f, "IoT Edge {from} refuses this, the other version does not"),
+            Self::NowAccepted { from } => write!(f, "IoT Edge {from} refuses this, the other version accepts it"),
             Self::StrayFile => f.write_str(
                 "a daemon reads this file too, and what it says goes before config.toml: `iotedge config apply` neither \
                  writes nor removes it",
             ),
             Self::Missing { key, table } => write!(f, "`{key}` is missing in {table}"),
             Self::MissingOneOf { keys, table } => write!(f, "one of {keys} is missing in {table}"),
-            Self::NoIssuer { missing } => write!(f, "nothing is configured that could issue it: {missing} is missing"),
+            Self::NoIssuer { missing } => write!(f, "no issuer is configured for this certificate: {missing} is missing"),
             Self::LongHostname { length } => {
-                write!(f, "it has {length} characters; certificates hold host names of at most 64")
+                write!(f, "the host name has {length} characters; certificates can contain at most 64")
             }
             Self::SchemesDiffer => f.write_str(
                 "[connect] and [listen] do not go together: unix: goes with unix: or fd:, http: with http: (without a \
                  table it is unix: and fd:)",
             ),
-            Self::WrongType { wanted } | Self::OutOfRange { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::WrongType { wanted } | Self::OutOfRange { wanted } => write!(f, "the value must be {wanted}"),
             Self::UnknownWord { words, nearest } => unknown_word(f, words, nearest),
             Self::BareKey => f.write_str(
-                "the daemons take a table only: write symmetric_key = { value = \"…\" }, or { uri = \"file:///…\" }",
+                "the daemons accept only a table: write symmetric_key = { value = \"…\" }, or { uri = \"file:///…\" }",
             ),
             Self::SameSetting { other } => write!(f, "this key is another name of `{other}`: keep one of them"),
             Self::ValueAndUri => {
-                f.write_str("the daemons read `value`, and `uri` only where `value` is no base64: keep one of them")
+                f.write_str("the daemons read `value`, and `uri` only if `value` is not base64: keep one of them")
             }
-            Self::Placeholder => f.write_str("a placeholder stands here: put the device's own value in its place"),
+            Self::Placeholder => f.write_str("this is a placeholder: replace it with the device's own value"),
             Self::NotAKey(problem) => write!(f, "this is not a symmetric key: {problem}"),
             Self::BadValue(problem) => problem.fmt(f),
-            Self::NotHttps => f.write_str("the endpoint has to begin with https://"),
+            Self::NotHttps => f.write_str("the endpoint must start with https://"),
             Self::UpperCaseId => f.write_str(
-                "the registration id has upper-case letters: the service ignores letter case, a derived key does not",
+                "the registration id has upper-case letters: the service ignores letter case, a derived key depends on it",
             ),
-            Self::BadUri { wanted } => write!(f, "the value has to be {wanted}"),
+            Self::BadUri { wanted } => write!(f, "the value must be {wanted}"),
             Self::BadConnectionString => f.write_str(
                 "this is not a device's connection string: HostName=…;DeviceId=…;SharedAccessKey=… is needed, with a key \
                  in base64 and without spaces",
@@ -75,14 +75,14 @@ impl fmt::Display for Problem {
             Self::DpsBehindParent => {
                 f.write_str("the daemons do not use DPS behind a parent: provision manually, or remove the parent")
             }
-            Self::ModeIgnored => f.write_str("the mode is ignored where the source is manual"),
+            Self::ModeIgnored => f.write_str("the mode is ignored if the source is manual"),
             Self::NotHandled { source } => {
-                write!(f, "the source `{source}` is known, but nothing here acts on it")
+                write!(f, "the source `{source}` is valid, but not supported here")
             }
             Self::IndentedSection => f.write_str("`provisioning:` must not be indented"),
-            Self::Indentation => f.write_str("keys inside a section are indented by two more spaces than the key above"),
+            Self::Indentation => f.write_str("keys inside a section must be indented by two more spaces than the key above"),
             Self::Base64InKeyFile => f.write_str(
-                "the key file holds base64 text; the daemons take its bytes as they are: decode it (base64 -d)",
+                "the key file contains base64 text; the daemons use its bytes as they are: decode it (base64 -d)",
             ),
             Self::KeyFileLength { length } => {
                 let more = if length > crate::files::KEY_FILE_MAX { "more than " } else { "" };
@@ -90,12 +90,12 @@ impl fmt::Display for Problem {
                 write!(f, "the key file has {more}{length} bytes; a symmetric key has 16 to 64")
             }
             Self::KeyFileMode { mode } => {
-                write!(f, "the key file can be read by others (mode {mode:04o}); chmod 600 makes it its owner's alone")
+                write!(f, "the key file can be read by others (mode {mode:04o}); restrict it to its owner (chmod 600)")
             }
-            Self::KeyFileUnreadable => f.write_str("the key file cannot be read from here, so it was not looked at"),
-            Self::FileUnreadable => f.write_str("the file cannot be read from here, so it was not looked at"),
-            Self::NotACertificate => f.write_str("the file does not begin with a certificate in PEM"),
-            Self::CertificateEnded { days } => write!(f, "the certificate's validity ended {days} days ago"),
+            Self::KeyFileUnreadable => f.write_str("the key file cannot be read from here, so it was not checked"),
+            Self::FileUnreadable => f.write_str("the file cannot be read from here, so it was not checked"),
+            Self::NotACertificate => f.write_str("the file does not start with a certificate in PEM"),
+            Self::CertificateEnded { days } => write!(f, "the certificate expired {days} days ago"),
             Self::CertificateNotYetValid => {
                 f.write_str("the certificate is not valid yet: it is new, or this machine's clock is wrong")
             }
@@ -103,14 +103,14 @@ impl fmt::Display for Problem {
                 "always_reprovision_on_startup is not set: 1.1 then registers at every start, the importer makes it \
                  OnErrorOnly; set it to true before, or the mode to AlwaysOnStartup after, to keep what it does now",
             ),
-            Self::NotConverted => f.write_str("no part of the provisioning, and not converted: carry it over by hand"),
+            Self::NotConverted => f.write_str("not part of the provisioning, and not converted: migrate it by hand"),
             Self::HostnameDefault => f.write_str(
                 "`hostname` is not set: IoT Edge 1.1 then uses localhost, later versions use the machine's name; set it \
                  to keep the name",
             ),
-            Self::GivenAgain => f.write_str("this key is given again below, and the last one counts: remove one of them"),
+            Self::GivenAgain => f.write_str("this key is repeated below, and the last one is used: remove one of them"),
             Self::IndentedFile => {
-                f.write_str("every line is indented: IoT Edge 1.1 accepts this, but `provisioning:` belongs in column 1")
+                f.write_str("every line is indented: IoT Edge 1.1 accepts this, but `provisioning:` should start in column 1")
             }
             Self::RefusedBeside { other } => {
                 write!(f, "this key is refused by IoT Edge 1.1 beside {other}: remove one of them")
@@ -120,7 +120,7 @@ impl fmt::Display for Problem {
                  single quotes",
             ),
             Self::Ignored { when } => write!(f, "this key is ignored {when}"),
-            Self::DefaultSource => f.write_str("no source is given: IoT Edge 1.1 uses `manual`"),
+            Self::DefaultSource => f.write_str("the source is missing: IoT Edge 1.1 uses `manual`"),
             Self::IncompleteCertificates => f.write_str(
                 "IoT Edge 1.1 ignores `certificates` unless `device_ca_cert`, `device_ca_pk` and `trusted_ca_certs` \
                  are all given",
@@ -132,16 +132,16 @@ impl fmt::Display for Problem {
             Self::OfToml1_1(what) => f.write_str(what),
             Self::RefusedBefore { version, what } => write!(f, "IoT Edge {version} and older refuse this: {what}"),
             Self::Generated => f.write_str(
-                "this is a file that `iotedge config apply` writes anew for a daemon: edit /etc/aziot/config.toml instead",
+                "this is a file that `iotedge config apply` generates for a daemon: edit /etc/aziot/config.toml instead",
             ),
             Self::KeyLength { length } => {
-                write!(f, "the key has {length} bytes, which is unusual: the services make keys of 32 or 64 bytes")
+                write!(f, "the key has {length} bytes, which is unusual: the services generate keys of 32 or 64 bytes")
             }
             Self::UnusualScope => {
-                f.write_str("this is not shaped like an id scope, which is 0ne and eight letters and digits")
+                f.write_str("this does not have the form of an id scope, which is 0ne and eight letters and digits")
             }
             Self::RelativeUri => {
-                f.write_str("the daemons read this path from the root on: write file:/// and the whole path")
+                f.write_str("the daemons read this path from the root directory: write file:/// and the absolute path")
             }
         }
     }
@@ -152,7 +152,7 @@ fn unknown_word(f: &mut fmt::Formatter<'_>, words: &[&str], nearest: Option<&str
     for (index, word) in words.iter().enumerate() {
         write!(f, "{}\"{word}\"", if index == 0 { "" } else { ", " })?;
     }
-    f.write_str(" is needed")?;
+    f.write_str(" is required")?;
     match nearest {
         Some(nearest) => write!(f, "; did you mean \"{nearest}\"?"),
         None => Ok(()),

@@ -1,6 +1,6 @@
-//! A gateway that provisions itself: asks the service when its policy says so, and else goes by its backup.
+//! A gateway that provisions itself: registers when its policy requires it, and otherwise uses its backup.
 //!
-//! What it decides by is in `policy`; this carries it out, and never gives up a backup for less than an assignment.
+//! `policy` decides; this module carries the decision out, and never gives up a backup without an assignment.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,19 +11,19 @@ use tokio::task::spawn_blocking;
 use crate::backup::{Backup, BackupStore, HubPlace, LockedBackup};
 use crate::policy::{Event, Policy, Step, decide};
 
-/// Where an assignment comes from.
+/// The origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The service, and it is another than the last, or the first.
+    /// The service; it is the first one, or differs from the last one.
     New,
-    /// The service, and it is the last one still.
+    /// The service; it is the same as the last one.
     Unchanged,
     /// The backup.
     Backup,
 }
 
 impl Origin {
-    /// The word for it.
+    /// The name that is printed.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,17 +34,17 @@ impl Origin {
     }
 }
 
-/// Something that the owner should know although it went well.
+/// Something that the owner should know although provisioning succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
-    /// The service gave no assignment, and the backup is used.
+    /// The service returned no assignment, and the backup is used.
     ServiceFailed(String),
-    /// The daemons would have deleted the backup before they asked the service; here it is still there.
+    /// The daemons would have deleted the backup before registering; here it was kept until then.
     BackupKept,
-    /// The backup holds credentials: it was left as it is.
+    /// The backup contains credentials: it was not changed.
     BackupNotOurs,
-    /// There was a file that is no backup; it was set aside.
+    /// An invalid backup was set aside, under this path.
     SetAside(PathBuf),
     /// The backup could not be written.
     NotWritten(String),
@@ -53,20 +53,20 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ServiceFailed(why) => write!(f, "the service gave no assignment, so the backup is used: {why}"),
+            Self::ServiceFailed(why) => write!(f, "the service returned no assignment, so the backup is used: {why}"),
             Self::BackupKept => f.write_str(
-                "the backup was kept until the service answered; the daemons of this generation delete it before they ask",
+                "the backup was kept until the service replied; the daemons of this generation delete it before they register",
             ),
             Self::BackupNotOurs => {
-                f.write_str("the backup holds credentials of external provisioning and was left as it is")
+                f.write_str("the backup contains credentials of external provisioning and was not changed")
             }
             Self::SetAside(path) => write!(f, "the old backup could not be read and is now {}", path.display()),
-            Self::NotWritten(why) => write!(f, "the backup was not written: {why}"),
+            Self::NotWritten(why) => write!(f, "the backup could not be written: {why}"),
         }
     }
 }
 
-/// Where the device belongs, and how that is known.
+/// The hub of the device, and how it is known.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Provisioned {
@@ -74,47 +74,47 @@ pub struct Provisioned {
     pub place: HubPlace,
     /// Where it comes from.
     pub origin: Origin,
-    /// What the backup said before.
+    /// The previous backup.
     pub previous: Option<HubPlace>,
     /// What the owner should know.
     pub notes: Vec<Note>,
-    /// What the device signs in to the hub with.
+    /// The client's credential for the hub.
     pub credentials: HubCredentials,
 }
 
 impl Provisioned {
-    /// Whether the hub is another than before; the first one is none.
+    /// Whether the hub differs from that of the backup; false without one.
     #[must_use]
     pub fn hub_changed(&self) -> bool {
         self.previous.as_ref().is_some_and(|previous| previous.hub != self.place.hub)
     }
 
-    /// Whether the device id is another than before.
+    /// Whether the device id differs from that of the backup.
     #[must_use]
     pub fn device_id_changed(&self) -> bool {
         self.previous.as_ref().is_some_and(|previous| previous.device_id != self.place.device_id)
     }
 }
 
-/// Why there is no hub to go to.
+/// Why there is no hub to connect to.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProvisionError {
-    /// The service gave no assignment, and there is no backup either.
+    /// The service returned no assignment, and there is no backup either.
     NothingLeft {
-        /// What the service, or the way to it, said.
+        /// The error of the registration.
         service: DpsError,
         /// Why there is no backup.
         backup: &'static str,
     },
-    /// The service gave no assignment; the backup is kept.
+    /// The service returned no assignment; the backup is kept.
     NotRegistered(DpsError),
-    /// A file stands in the way.
+    /// A file cannot be read or written.
     File(DpsError),
 }
 
 impl ProvisionError {
-    /// The failure behind it.
+    /// The error of the client.
     #[must_use]
     pub fn cause(&self) -> &DpsError {
         match self {
@@ -129,10 +129,10 @@ impl fmt::Display for ProvisionError {
         match self {
             Self::NothingLeft { service, backup } => {
                 let service = service.report();
-                write!(f, "the service gave no assignment, and there is no backup to go by ({backup}): {service}")
+                write!(f, "the service returned no assignment, and there is no backup to use ({backup}): {service}")
             }
             Self::NotRegistered(error) => {
-                write!(f, "the service gave no assignment; the backup is kept: {}", error.report())
+                write!(f, "the service returned no assignment; the backup is kept: {}", error.report())
             }
             Self::File(error) => error.report().fmt(f),
         }
@@ -149,13 +149,13 @@ impl std::error::Error for ProvisionError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// By the decision table.
+    /// The step of the decision table.
     pub step: Step,
-    /// What the backup says.
+    /// The content of the backup.
     pub backup: Backup,
 }
 
-/// One gateway.
+/// A gateway with its policy, backup and client.
 #[derive(Debug)]
 pub struct Provisioner {
     client: ProvisioningClient,
@@ -164,7 +164,7 @@ pub struct Provisioner {
 }
 
 impl Provisioner {
-    /// Makes a gateway that registers with this client.
+    /// Creates a gateway that registers with this client.
     #[must_use]
     pub fn new(client: ProvisioningClient, policy: Policy, store: BackupStore) -> Self {
         Self { client, policy, store }
@@ -176,10 +176,10 @@ impl Provisioner {
         &self.store
     }
 
-    /// What [`start`](Self::start) would do, without doing it.
+    /// Returns what [`start`](Self::start) would do, without doing it.
     ///
     /// # Errors
-    /// [`ProvisionError::File`] when the backup cannot be read.
+    /// [`ProvisionError::File`] if the backup cannot be read.
     pub fn plan(&self) -> Result<Plan, ProvisionError> {
         let backup = self.store.load().map_err(ProvisionError::File)?;
         Ok(self.plan_with(backup))
@@ -189,10 +189,10 @@ impl Provisioner {
         Plan { step: decide(self.policy, backup.place().is_some(), Event::Start), backup }
     }
 
-    /// At the program's start: by the policy, asks the service or takes the backup.
+    /// Call this at the program's start: registers or uses the backup, as the policy decides.
     ///
     /// # Errors
-    /// [`ProvisionError`]; where it is the service's fault and there is no backup, it says both.
+    /// [`ProvisionError`]; if the service failed and there is no backup, it contains both reasons.
     pub async fn start(&mut self) -> Result<Provisioned, ProvisionError> {
         let (store, backup) = self.locked().await?;
         let Plan { step, backup } = self.plan_with(backup);
@@ -210,10 +210,10 @@ impl Provisioner {
         }
     }
 
-    /// Asks the service, as after a refusal of the hub. The backup is kept until there is an assignment.
+    /// Registers, as after a refusal by the hub. The backup is kept until there is an assignment.
     ///
     /// # Errors
-    /// [`ProvisionError::NotRegistered`] when there is none, `File` when the backup cannot be read.
+    /// [`ProvisionError::NotRegistered`] if there is none, `File` if the backup cannot be read.
     pub async fn register(&mut self) -> Result<Provisioned, ProvisionError> {
         let (store, backup) = self.locked().await?;
         self.ask(&store, &backup).await.map_err(ProvisionError::NotRegistered)
@@ -242,7 +242,7 @@ impl Provisioner {
             let (store, saved) = (store.clone(), place.clone());
             match on_disk(move || store.save(&saved)).await {
                 Ok(aside) => notes.extend(aside.map(Note::SetAside)),
-                // The assignment is good all the same.
+                // The assignment is valid nevertheless.
                 Err(error) => notes.push(Note::NotWritten(error.report().to_string())),
             }
         }

@@ -12,10 +12,10 @@ pub(crate) fn key_text(key: &Key) -> SecretString {
     key.write_base64(buffer.as_mut_slice()).unwrap_or_default().into()
 }
 
-/// Whether a text that should be none seems to be a secret: pasted into the wrong place, it must not be shown from
-/// there.
+/// Whether a value that should not be a secret seems to be one: a secret that was pasted into the wrong place must not
+/// be shown.
 pub(crate) fn looks_secret(text: &str) -> bool {
-    // Ids made of a TPM's key are base64 digits too, all of them small letters and digits.
+    // Ids derived from a TPM's key are base64 digits too, but only lower-case letters and digits.
     const SHORTEST: usize = 40;
     let marks = |c: char| c.is_ascii_uppercase() || "+/=".contains(c);
     let is_key = text.len() >= SHORTEST && text.contains(marks) && Key::from_base64(text.trim()).is_ok();
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_and_what_does_not() {
+    fn looks_secret_recognizes_keys_and_ignores_ids() {
         for text in [
             "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=",
             "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc",

@@ -1,5 +1,5 @@
-//! What a configuration is turned into: a client for the device that it describes, or PowerShell commands. Reads the
-//! key file and the payload; sends nothing.
+//! What a configuration is turned into: a client for its device, or PowerShell commands for Windows. Reads the key file
+//! and the payload; sends nothing.
 
 use std::fmt;
 use std::path::Path;
@@ -12,7 +12,7 @@ use dps_core::limits::MESSAGE_MAX;
 use crate::files;
 use crate::model::{Attestation, KeySource, Provisioning};
 
-/// Why a configuration gives no client.
+/// Why a configuration cannot be turned into a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetupError {
@@ -47,17 +47,18 @@ impl From<DpsError> for SetupError {
 }
 
 impl Provisioning {
-    /// Gives the builder what the configuration says: endpoint, id scope, registration id, key, payload and time-out.
-    /// Roots and proxy are the caller's: the trust bundle is for modules, and a proxy is in no configuration.
+    /// Sets what the configuration contains on the builder: endpoint, id scope, registration id, key, payload and
+    /// timeout. Roots and proxy are up to the caller: the trust bundle is for modules, and a configuration has no
+    /// proxy.
     ///
     /// # Errors
-    /// [`SetupError`] for sources and attestations that are not handled, and for files that cannot be read.
+    /// [`SetupError`] for sources and attestations that are not supported, and for files that cannot be read.
     pub fn configure(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder, SetupError> {
         let dps = self.dps().ok_or_else(|| {
             SetupError::unsupported("the configuration's source is not `dps`: there is nothing to register")
         })?;
         let Attestation::SymmetricKey { registration_id, key } = &dps.attestation else {
-            return Err(SetupError::unsupported("only attestation by a symmetric key can be acted on here"));
+            return Err(SetupError::unsupported("only attestation with a symmetric key is supported here"));
         };
         let mut builder = builder
             .id_scope(dps.id_scope.as_str())
@@ -100,20 +101,20 @@ fn payload(path: &Path) -> Result<String, SetupError> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// Why there are no commands.
+/// There are no Windows commands for this configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotForWindows;
 
 impl fmt::Display for NotForWindows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there are Windows forms for the source `dps` with a symmetric key only")
+        f.write_str("Windows commands exist only for the source `dps` with a symmetric key")
     }
 }
 
 impl std::error::Error for NotForWindows {}
 
-/// PowerShell for this provisioning. `key_file` is where the key will be on the Windows machine: as base64 text, or as
-/// raw bytes where the configuration keeps it in a file.
+/// Returns PowerShell commands for this provisioning. `key_file` is the path of the key on the Windows machine: a file
+/// with base64 text, or with raw bytes if the configuration has the key in a file.
 ///
 /// # Errors
 /// [`NotForWindows`] for other sources and attestations.
@@ -129,7 +130,7 @@ pub fn windows_commands(provisioning: &Provisioning, key_file: &str) -> Result<S
             "the key's raw bytes",
             format!("[Convert]::ToBase64String([IO.File]::ReadAllBytes((Resolve-Path -LiteralPath {file})))"),
         ),
-        // A token of the gateway is out of reach of these commands.
+        // These commands cannot access a token of the gateway.
         KeySource::Pkcs11(_) => return Err(NotForWindows),
     };
     let (scope, id) = (quoted(&dps.id_scope), quoted(registration_id));
@@ -138,7 +139,8 @@ pub fn windows_commands(provisioning: &Provisioning, key_file: &str) -> Result<S
     let (eflow, containers) = match endpoint {
         Some(endpoint) => (
             format!(" -globalEndpoint {}", quoted(endpoint)),
-            "# Initialize-IoTEdge takes no other endpoint: set global_endpoint in config.yaml afterwards.\n".to_owned(),
+            "# Initialize-IoTEdge has no option for another endpoint: set global_endpoint in config.yaml afterwards.\n"
+                .to_owned(),
         ),
         None => (String::new(), String::new()),
     };
@@ -158,7 +160,7 @@ pub fn windows_commands(provisioning: &Provisioning, key_file: &str) -> Result<S
     ))
 }
 
-/// A literal of PowerShell.
+/// A PowerShell string literal.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

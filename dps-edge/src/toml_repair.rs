@@ -1,7 +1,7 @@
-//! TOML as people write it by mistake: a text without quotes, a colon after a key, single backslashes in double quotes.
+//! Common mistakes in TOML: a string without quotes, a colon after a key, single backslashes in double quotes.
 //!
-//! Each is named once, at its place, and the text is repaired in memory so that everything else can be read. A parser
-//! that recovers by itself gives several errors for one such mistake, and another value.
+//! Each is reported once, at its offset, and repaired in memory, so that everything else can be read. A parser that
+//! recovers by itself reports several errors for one such mistake, and reads another value.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -15,12 +15,12 @@ use crate::problem::Problem;
 use crate::toml_syntax::{Escape, escapes};
 use crate::tree::Broken;
 
-const COLON: &str = "a colon follows the key: TOML has `=` there";
+const COLON: &str = "there is a colon after the key: TOML requires `=`";
 pub(crate) const BACKSLASH: &str =
-    "this backslash begins no escape of TOML: use single quotes, or double each backslash";
-const CAPITAL: &str = "TOML has `true` and `false` in lower case";
+    "this backslash does not start a valid escape: use single quotes, or double each backslash";
+const CAPITAL: &str = "TOML has `true` and `false` in lower case only";
 
-/// Whether a problem is one that is repaired, so that what was read is what was meant.
+/// Whether a problem is one that is repaired, so that the value is read as it was meant.
 pub(crate) fn is_repaired(problem: &Problem) -> bool {
     match problem {
         Problem::Unquoted => true,
@@ -29,11 +29,11 @@ pub(crate) fn is_repaired(problem: &Problem) -> bool {
     }
 }
 
-/// A text without those mistakes, and what they were.
+/// A text without those mistakes, and where they were.
 pub(crate) struct Repaired {
     pub(crate) text: Zeroizing<String>,
     pub(crate) broken: Vec<Broken>,
-    /// Where a byte was added, in the repaired text.
+    /// The offsets in the repaired text at which a byte was added.
     added: Vec<usize>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn repair(text: &str) -> Repaired {
     scan.finish()
 }
 
-/// Bytes that are replaced by others of the same length, or by one more byte.
+/// Replaces bytes by others of the same length, or by one more byte.
 struct Edit {
     at: Range<usize>,
     by: &'static str,
@@ -89,7 +89,7 @@ fn placed(token: &Token, from: usize) -> (TokenKind, Range<usize>) {
 }
 
 impl Scan<'_> {
-    /// A key with its value, a header, or an empty line. Returns where the next begins.
+    /// Scans a key with its value, a header, or an empty line. Returns the offset of the next one.
     fn statement(&mut self, start: usize) -> usize {
         let colon = colon(&self.text[start..]).map(|colon| start + colon);
         if let Some(colon) = colon {
@@ -98,7 +98,7 @@ impl Scan<'_> {
         }
         let from = colon.map_or(start, |colon| colon + 1);
         let mut tokens = Tokens { lexer: Source::new(&self.text[from..]).lex().peekable(), from };
-        // The brackets that are open, and whether a value is expected next.
+        // The open brackets, and whether a value is expected next.
         let mut open: Vec<TokenKind> = Vec::new();
         let mut expected = colon.is_some();
         while let Some((kind, span)) = tokens.next() {
@@ -132,7 +132,7 @@ impl Scan<'_> {
         self.text.len()
     }
 
-    /// A value without quotes: to the end of the line, or of the list or table that it is in.
+    /// A value without quotes: up to the end of the line, or of the list or table that contains it.
     fn word(&mut self, tokens: &mut Tokens<'_>, first: Range<usize>, inside: Option<TokenKind>) {
         let mut span = first;
         while let Some((kind, next)) = tokens.peek() {
@@ -168,7 +168,7 @@ impl Scan<'_> {
         }
     }
 
-    /// A text in double quotes. With a backslash that escapes nothing it is read as one in single quotes.
+    /// A string in double quotes. With an invalid escape it is read as one in single quotes.
     fn string(&mut self, span: Range<usize>) {
         let written = &self.text[span.clone()];
         let (quotes, single) = if written.starts_with("\"\"\"") { ("\"\"\"", "'''") } else { ("\"", "'") };
@@ -184,7 +184,7 @@ impl Scan<'_> {
     }
 
     fn finish(self) -> Repaired {
-        // Room for all of it: a string that grew would leave copies behind.
+        // Allocated at once: a string that grew would leave copies behind.
         let mut text = Zeroizing::new(String::with_capacity(self.text.len() + self.edits.len()));
         let mut added = Vec::new();
         let mut done = 0;
@@ -201,7 +201,7 @@ impl Scan<'_> {
     }
 }
 
-/// Whether a path of Windows reads as another one, as `"C:\temp"` does: an escape that was meant to be a directory.
+/// Whether a Windows path reads as another one, as `"C:\temp"` does: a valid escape that was meant as a directory.
 fn is_another_path(inner: &str) -> bool {
     let mut escapes = escapes(inner);
     let is_of_windows = inner.starts_with(|drive: char| drive.is_ascii_alphabetic()) && inner[1..].starts_with(":\\");
@@ -209,7 +209,7 @@ fn is_another_path(inner: &str) -> bool {
     is_of_windows && escapes.clone().all(|(_, escape)| escape != Escape::None) && escapes.any(|(at, _)| is_control(at))
 }
 
-/// Whether a value without quotes is one of TOML: a number, a boolean or a date.
+/// Whether a value without quotes is valid TOML: a number, a boolean or a date.
 fn is_value(word: &str) -> bool {
     match DeValue::parse(word).as_ref().map(|value| value.get_ref()) {
         Ok(DeValue::Float(float)) => float.as_str().parse::<f64>().is_ok(),
@@ -219,7 +219,7 @@ fn is_value(word: &str) -> bool {
     }
 }
 
-/// Where a colon follows the key that a line begins with, and a value follows the colon.
+/// The offset of a colon after the key at the start of a line, if a value follows it.
 fn colon(line: &str) -> Option<usize> {
     let line = &line[..line.find('\n').unwrap_or(line.len())];
     let in_key = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn words_without_quotes_get_them() {
+    fn values_without_quotes_are_quoted() {
         for word in [
             "0ne00A1B2C3",
             "00123",
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stay_as_they_are() {
+    fn valid_values_are_not_changed() {
         for text in [
             "a = 1\nb = 0x5A\nc = 1_000\nd = -1.5e3\ne = inf\nf = nan\ng = true\nh = 1979-05-27 07:32:00\ni = 07:32\n",
             "a = 'x'\nb = \"\\u00E9\\n\\x41\"\nc = '''\nd: e = f\n'''\n# g: h = i\n",
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn offsets_are_those_of_the_original() {
+    fn original_maps_offsets_back() {
         let text = "a = b\nc = d\n";
         let repaired = repair(text);
         for part in ["a", "c", "d", "\nc"] {
             let at = repaired.text.find(part).unwrap();
             assert_eq!(repaired.original(at), text.find(part).unwrap(), "{part}");
         }
-        // A value's quotes belong to it.
+        // The added quotes belong to the value.
         assert_eq!((repaired.original(4), repaired.original(7)), (4, 5));
     }
 }

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use crate::problem::Problem;
 use crate::tree::Broken;
 
-/// A basic string (TOML 1.0, "String").
+/// Quotes a basic string (TOML 1.0, "String").
 pub(crate) fn quoted(text: &str) -> Zeroizing<String> {
-    // Room for the worst case: a string that grew would leave copies behind.
+    // Allocated for the worst case: a string that grew would leave copies behind.
     let mut quoted = Zeroizing::new(String::with_capacity(text.len() * 6 + 2));
     quoted.push('"');
     for c in text.chars() {
@@ -27,18 +27,18 @@ pub(crate) fn quoted(text: &str) -> Zeroizing<String> {
     quoted
 }
 
-/// What a backslash in double quotes begins.
+/// What a backslash in double quotes starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Escape {
     /// An escape of every version of TOML.
     Old,
     /// `\xHH` or `\e`, of TOML 1.1 and later.
     Since1_1,
-    /// No escape.
+    /// Not a valid escape.
     None,
 }
 
-/// Every backslash of what stands between double quotes, with its offset.
+/// Every backslash between double quotes, with its offset.
 pub(crate) fn escapes(inner: &str) -> impl Iterator<Item = (usize, Escape)> + Clone {
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -53,7 +53,7 @@ pub(crate) fn escapes(inner: &str) -> impl Iterator<Item = (usize, Escape)> + Cl
             Some('U') if digits(8) => Escape::Old,
             Some('e') => Escape::Since1_1,
             Some('x') if digits(2) => Escape::Since1_1,
-            // The end of a line, in a text over several.
+            // The end of a line, in a multi-line string.
             Some(' ' | '\t' | '\r' | '\n') if rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n') => {
                 Escape::Old
             }
@@ -64,15 +64,15 @@ pub(crate) fn escapes(inner: &str) -> impl Iterator<Item = (usize, Escape)> + Cl
     })
 }
 
-const LINES: &str = "an inline table has to stand on one line: TOML 1.1 allows several, from IoT Edge 1.6 on";
-const COMMA: &str = "no comma may stand before the `}` of an inline table: TOML 1.1 allows it, from IoT Edge 1.6 on";
-const ESCAPE: &str = "no such escape: TOML 1.1 has \\xHH and \\e, from IoT Edge 1.6 on";
-const SECONDS: &str = "a time needs its seconds: TOML 1.1 allows it without, from IoT Edge 1.6 on";
+const LINES: &str = "an inline table must be on one line: TOML 1.1 allows several, since IoT Edge 1.6";
+const COMMA: &str = "a comma before the `}` of an inline table is not allowed: TOML 1.1 allows it, since IoT Edge 1.6";
+const ESCAPE: &str = "invalid escape: \\xHH and \\e are valid in TOML 1.1, since IoT Edge 1.6";
+const SECONDS: &str = "the seconds of the time are missing: TOML 1.1 allows that, since IoT Edge 1.6";
 
-/// No configuration is nested deeper.
+/// The deepest nesting that is parsed; no configuration is deeper.
 const DEPTH_MAX: u32 = 80;
 
-/// Every use of TOML 1.1, with its place in bytes.
+/// Every use of TOML 1.1, with its offset.
 pub(crate) fn uses_of_1_1(text: &str) -> Vec<Broken> {
     let source = Source::new(text);
     let tokens = source.lex().into_vec();
@@ -82,12 +82,12 @@ pub(crate) fn uses_of_1_1(text: &str) -> Vec<Broken> {
     uses.found
 }
 
-/// A list or an inline table that is open.
+/// An open list or inline table.
 enum Open {
     List,
     Table {
         at: usize,
-        /// Whether a comma was the last thing in it.
+        /// Whether the last token was a comma.
         comma: bool,
         told: bool,
     },
@@ -158,7 +158,7 @@ impl Uses<'_> {
     }
 }
 
-/// Whether a value is a time of day with hours and minutes alone, with or without a date.
+/// Whether a value is a time of day with only hours and minutes, with or without a date.
 fn is_time_without_seconds(word: &str) -> bool {
     let Some((before, after)) = word.split_once(':') else { return false };
     let digits = |text: Option<&str>| text.is_some_and(|text| text.bytes().all(|digit| digit.is_ascii_digit()));
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn toml_1_1_is_found_at_its_place() {
+    fn uses_of_1_1_are_found_at_their_offset() {
         for (text, found) in [
             ("a = {\n b = 1\n}\n", vec![(4, LINES)]),
             ("a = { b = 1,\r\n c = 2, # x\r\n}\n", vec![(4, LINES)]),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn toml_1_0_is_not() {
+    fn toml_1_0_has_no_uses_of_1_1() {
         for text in [
             "a = { b = [\n 1, # x\n 2,\n], c = '''\n'''  }\n",
             "a = [\n { b = 1 },\n]\n",

@@ -1,4 +1,4 @@
-//! TOML text to a tree. What the parser says is taken over by kind alone: its own messages may show the line.
+//! TOML text to a tree. Only the kind of the parser's errors is used: its messages may show the line.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,9 +11,9 @@ use crate::problem::Problem;
 use crate::toml_repair::{BACKSLASH, Repaired, repair};
 use crate::tree::{Broken, Entries, Entry, Node, Table, Value};
 
-const REPEATED: &str = "the key or table was given before";
+const REPEATED: &str = "this key or table is defined twice";
 
-/// Reads as much as can be read.
+/// Parses as much as possible.
 pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
     let repaired = repair(text);
     let (document, errors) = DeTable::parse_recoverable(&repaired.text);
@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
     let mut broken: Vec<Broken> = repaired.broken.iter().copied().chain(parsed).collect();
     broken.sort_by_key(|(at, _)| *at);
     once_for_each_section(text, &mut broken);
-    // Of the backslashes of one path the first is enough.
+    // The first invalid backslash of a path is enough.
     broken.dedup_by(|next, first| {
         let same_line = text.get(first.0..next.0).is_some_and(|between| !between.contains('\n'));
         same_line && next.1 == first.1 && first.1 == Problem::Syntax(BACKSLASH)
@@ -33,7 +33,7 @@ pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
     (tree.entries(document.get_ref()), broken)
 }
 
-/// A section that is given twice is named once, whatever stands in it and in the sections below it.
+/// Reports a repeated section once, whatever is in it and in the sections below it.
 fn once_for_each_section(text: &str, broken: &mut Vec<Broken>) {
     let mut end = 0;
     broken.retain(|(at, problem)| {
@@ -48,7 +48,7 @@ fn once_for_each_section(text: &str, broken: &mut Vec<Broken>) {
     });
 }
 
-/// Where the section ends whose header is on the line at this place. None when no header is there.
+/// The end of the section whose header is on the line at this offset; `None` if there is no header.
 fn section_end(text: &str, at: usize) -> Option<usize> {
     let header = |line: &str| Some(line.trim_start().strip_prefix('[')?.split(']').next()?.trim().to_owned());
     let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
@@ -74,11 +74,11 @@ fn problem(message: &str) -> Problem {
     } else if is("duplicate key") {
         Problem::Syntax(REPEATED)
     } else if is("key with no value") {
-        Problem::Syntax("a key without `=` and a value")
+        Problem::Syntax("the key has no `=` and no value")
     } else if is("unexpected key or value") {
-        Problem::Syntax("something stands behind the value")
+        Problem::Syntax("unexpected text after the value")
     } else {
-        Problem::Syntax("this is no TOML")
+        Problem::Syntax("invalid TOML")
     }
 }
 

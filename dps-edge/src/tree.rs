@@ -1,6 +1,6 @@
-//! A configuration file as keys and values with their places, the same for YAML and TOML.
+//! A configuration file as keys and values with their offsets, the same for YAML and TOML.
 //!
-//! Values may be secrets: they are wiped when dropped, and nothing here is ever shown.
+//! Values may be secrets: they are wiped when dropped, and never shown.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,31 +12,31 @@ use crate::problem::Problem;
 /// A syntax error, and the offset where it begins.
 pub(crate) type Broken = (usize, Problem);
 
-/// A table's members, in the order of their places.
+/// The members of a table, in the order of the file.
 pub(crate) type Entries = Vec<Entry>;
 
-/// One key and what it holds.
+/// A key and its value.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) name: Zeroizing<String>,
-    /// Where the key begins, in bytes.
+    /// The offset of the key, in bytes.
     pub(crate) at: usize,
     pub(crate) node: Node,
 }
 
-/// A value and where it stands, in bytes. A table with a header of its own stands at its header.
+/// A value and its byte range. A table with a header starts at its header.
 #[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) span: Range<usize>,
     pub(crate) value: Value,
 }
 
-/// What a key may hold.
+/// The value of a key.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Value {
-    /// A text in quotes.
+    /// A quoted string.
     Text(Zeroizing<String>),
-    /// A text of YAML without quotes.
+    /// A YAML scalar without quotes that is a string.
     Plain(Zeroizing<String>),
     Number(i64),
     Float,
@@ -45,31 +45,31 @@ pub(crate) enum Value {
     Null,
     Table(Table),
     List(Vec<Node>),
-    /// What no key of ours takes, such as a date.
+    /// What is valid for no known key, such as a date.
     Other,
 }
 
-/// Keys below a key.
+/// A table of keys.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Table {
     pub(crate) entries: Entries,
-    /// Whether it stands in braces.
+    /// Whether it is written in braces.
     pub(crate) inline: bool,
-    /// Whether it has a header of its own, as in `[provisioning]`.
+    /// Whether it has its own header, as in `[provisioning]`.
     pub(crate) has_header: bool,
 }
 
-/// The entry of this name. One that holds null counts as not given, as it does for 1.1.
+/// The entry with this name. One that is null counts as missing, as it does for 1.1.
 pub(crate) fn find<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
     find_null_too(entries, name).filter(|entry| entry.node.value != Value::Null)
 }
 
-/// The entry of this name, whatever it holds.
+/// The entry with this name, whatever its value.
 pub(crate) fn find_null_too<'e>(entries: &'e [Entry], name: &str) -> Option<&'e Entry> {
     entries.iter().find(|entry| *entry.name == name)
 }
 
-/// The name of the key that stands at each place, or whose value does.
+/// The name of the key at each offset of a key or value.
 pub(crate) fn names_by_place(entries: &[Entry]) -> HashMap<usize, &str> {
     fn collect<'e>(entries: &'e [Entry], into: &mut HashMap<usize, &'e str>) {
         for entry in entries {
@@ -92,14 +92,14 @@ pub(crate) fn names_by_place(entries: &[Entry]) -> HashMap<usize, &str> {
     names
 }
 
-/// Two values are the same wherever they stand.
+/// Two values are equal wherever they are.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
     }
 }
 
-/// Two entries are the same when their names and values are; where they stand does not matter.
+/// Two entries are equal when their names and values are, wherever they are.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.node == other.node
@@ -107,7 +107,7 @@ impl PartialEq for Entry {
 }
 
 impl Entry {
-    /// Where its value is told of: YAML's table of several lines begins where its first key does.
+    /// The offset at which its value is reported: YAML's block mapping starts at its first key.
     pub(crate) fn value_at(&self) -> usize {
         match &self.node.value {
             Value::Table(table) if !table.inline && !table.has_header => self.at,

@@ -1,4 +1,4 @@
-//! URIs as configurations hold them: `file:` and `pkcs11:`. A `pkcs11:` URI may hold a PIN, so it is kept as a secret.
+//! URIs in configurations: `file:` and `pkcs11:`. A `pkcs11:` URI may contain a PIN, so it is kept as a secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use url::Url;
 use crate::problem::Problem;
 use dps_files::SecretString;
 
-/// What is wrong with an absolute path in the place of a URI.
+/// What to write instead of an absolute path.
 pub(crate) const FILE_BEFORE_PATH: &str = "a URI: write file:// before the path";
 
-/// What a URI has to name.
+/// What a URI must refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     /// A certificate, which the certificate daemon reads from a file only.
@@ -21,15 +21,15 @@ pub(crate) enum Location {
     Key,
     /// A slot of a PKCS#11 token.
     Token,
-    /// Anything that a URL can name.
+    /// Anything that has a URL.
     AnyUrl,
 }
 
 impl Location {
-    /// What is wrong with a URI; none when the daemons can use it.
+    /// Returns what is wrong with a URI, or `None` if the daemons can use it.
     ///
-    /// They read certificates and addresses as URLs are read everywhere, and keys and tokens by their scheme in lower
-    /// case (Azure/iot-identity-service, `PreloadedKeyLocation` and the URI of the pkcs11 crate).
+    /// They parse certificates and addresses as URLs, and keys and tokens by their scheme in lower case
+    /// (Azure/iot-identity-service, `PreloadedKeyLocation` and the URI of the pkcs11 crate).
     pub(crate) fn check(self, text: &str) -> Option<Problem> {
         const KEY: &str = "a file: or pkcs11: URI, such as file:///var/secrets/device-id.key";
         const CERTIFICATE: &str = "the URI of a file, such as file:///var/secrets/device-id.pem";
@@ -51,7 +51,7 @@ impl Location {
             }
             Self::Key | Self::Certificate => match file_path(text) {
                 None => wanted(if self == Self::Key { KEY } else { CERTIFICATE }),
-                // The daemons begin at the root.
+                // The daemons start at the root directory.
                 Some(_) if !text["file:".len()..].starts_with('/') => Some(Problem::RelativeUri),
                 Some(_) => None,
             },
@@ -59,7 +59,7 @@ impl Location {
     }
 }
 
-/// What a `pkcs11:` URI has to be, when it is not that: RFC 7512 with a token or a slot, which the key daemon asks for.
+/// What a `pkcs11:` URI should be, if it is invalid: RFC 7512, with a token or a slot, which the key daemon requires.
 fn bad_token(text: &str) -> Option<&'static str> {
     let Some(rest) = text.strip_prefix("pkcs11:") else {
         return Some("a pkcs11: URI, such as pkcs11:token=Gateway;object=device-id");
@@ -90,7 +90,7 @@ impl Pkcs11Uri {
         text.starts_with("pkcs11:").then(|| Self(SecretString::from(text)))
     }
 
-    /// The URI, which may hold a PIN. Named so that every use can be found.
+    /// The URI, which may contain a PIN. Named so that every use can be found.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
@@ -113,14 +113,13 @@ impl fmt::Debug for Pkcs11Uri {
     }
 }
 
-/// The path of a `file:` URL that IoT Edge 1.1 reads: it takes none with a query (the daemon's settings).
+/// The path of a `file:` URL as IoT Edge 1.1 reads it: without a query (the daemon's settings).
 pub(crate) fn file_url_path(text: &str) -> Option<PathBuf> {
     let has_query = text.split('#').next().is_some_and(|text| text.contains('?'));
     file_path(text).filter(|_| !has_query)
 }
 
-/// What a path in a `file:` URI cannot hold as it is (URL Standard, path percent-encode set), the escape and the other
-/// slash.
+/// What a path in a `file:` URI cannot contain literally (URL Standard, path percent-encode set), and also `%` and `\`.
 const IN_PATHS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -139,7 +138,7 @@ pub(crate) fn file_uri(path: &str) -> String {
     format!("file://{}", utf8_percent_encode(path, IN_PATHS))
 }
 
-/// The path that a `file:` URI names on this machine.
+/// The path on this machine that a `file:` URI refers to.
 pub(crate) fn file_path(text: &str) -> Option<PathBuf> {
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "file" && url.host().is_none())?;
     let path = percent_decode_str(url.path()).decode_utf8().ok()?;
@@ -155,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_uris_name_absolute_paths() {
+    fn file_uris_refer_to_absolute_paths() {
         for (uri, path) in [
             ("file:///var/secrets/device-id.key", Some("/var/secrets/device-id.key")),
             ("FILE:///a%20b", Some("/a b")),
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_is_what_the_daemons_can_use() {
+    fn location_check_accepts_what_the_daemons_can_use() {
         use Location::{AnyUrl, Certificate, Key, Token};
         for (location, text) in [
             (Certificate, "file:///a.pem"),
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn file_urls_of_1_1_name_paths_with_fewer_slashes() {
+    fn file_urls_of_1_1_accept_fewer_slashes() {
         for (url, path) in [
             ("file:var/k", Some("/var/k")),
             ("file:/var/k", Some("/var/k")),
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_uri_of_a_path_names_the_path() {
+    fn uri_of_a_path_reads_as_the_path() {
         for path in ["/var/secrets/id.pem", "/a b/#1/100%/ü🔑", "/a?b", "/a%20b", "/a\\b", "/\"<>`{}"] {
             let uri = file_uri(path);
             assert_eq!(file_path(&uri).as_deref(), Some(Path::new(path)), "{uri}");
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_is_not_shown() {
+    fn pin_is_not_shown() {
         let uri = Pkcs11Uri::parse("pkcs11:token=t;object=k?pin-value=1234").unwrap();
         assert_eq!(format!("{uri} {uri:?}"), "pkcs11:token=t;object=k?(hidden) pkcs11:token=t;object=k?(hidden)");
         assert!(uri.expose().ends_with("1234"));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// The form of a configuration file.
+/// The format of a configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `config.yaml`, of IoT Edge 1.1.
@@ -14,7 +14,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The form of a file, by its name, or else by what is in it.
+    /// The format of a file, by its name or else by its content.
     #[must_use]
     pub fn detect(path: &Path, text: &str) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -27,7 +27,7 @@ impl Format {
         }
     }
 
-    /// The form that a text seems to have: TOML has tables in brackets and keys with `=`.
+    /// The format that a text seems to have: TOML has tables in brackets and keys with `=`.
     pub(crate) fn looks_like(text: &str) -> Self {
         let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
         let first = lines.find(|line| !line.is_empty() && !line.starts_with('#') && *line != "---");
@@ -57,10 +57,10 @@ impl Format {
     }
 }
 
-/// A version of IoT Edge: 1.1 to 1.6, with or without a patch number. Without one it is the last patch of its minor
-/// version.
+/// A version of IoT Edge: 1.1 to 1.6, with or without a patch number. Without one it stands for the last patch of its
+/// minor version.
 ///
-/// Versions are those of IoT Edge; its identity service has numbers of its own (IoT Edge 1.4.9 carries 1.4.3 of it).
+/// These are versions of IoT Edge; its identity service has other numbers (IoT Edge 1.4.9 includes 1.4.3 of it).
 ///
 /// ```
 /// use dps_edge::EdgeVersion;
@@ -72,7 +72,7 @@ impl Format {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EdgeVersion {
-    /// The number behind `1.`.
+    /// The number after `1.`.
     minor: u8,
     patch: u16,
 }
@@ -94,16 +94,16 @@ impl EdgeVersion {
     /// 1.6, the first that reads TOML 1.1.
     pub const V1_6: Self = Self::new(6, LAST_PATCH);
 
-    /// Every minor version, the oldest first.
+    /// Every minor version, oldest first.
     pub const ALL: [Self; 6] = [Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4, Self::V1_5, Self::V1_6];
 
-    /// Version 1.`minor`.`patch`. One that was never released reads as the daemons before it.
+    /// Version 1.`minor`.`patch`. A version that was never released reads the same as the one before it.
     #[must_use]
     pub const fn new(minor: u8, patch: u16) -> Self {
         Self { minor, patch }
     }
 
-    /// The form of the file that this version reads.
+    /// The format of the file that this version reads.
     #[must_use]
     pub const fn format(self) -> Format {
         match self.minor {
@@ -112,13 +112,13 @@ impl EdgeVersion {
         }
     }
 
-    /// Whether it reads TOML 1.1: several lines in an inline table, a comma before its end, `\xHH` and `\e` in texts.
+    /// Whether it reads TOML 1.1: several lines in an inline table, a comma before its end, `\xHH` and `\e` in strings.
     #[must_use]
     pub const fn reads_toml_1_1(self) -> bool {
         self.minor >= 6
     }
 
-    /// The day since which it gets no corrections any more, as year, month and day.
+    /// The day from which it gets no more fixes, as year, month and day.
     ///
     /// Source: the release notes of IoT Edge 1.3.0, 1.4.0 and 1.5.0, and the product's lifecycle page. 1.6 is serviced
     /// until 2028-11-14.
@@ -144,14 +144,14 @@ impl fmt::Display for EdgeVersion {
     }
 }
 
-/// A text that names no version of IoT Edge that is known here.
+/// The error for a string that is not a known version of IoT Edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownVersion;
 
 impl fmt::Display for UnknownVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "no such version of IoT Edge; give 1.1, 1.2, 1.3, 1.4, 1.5 or 1.6, or one with a patch such as 1.4.20",
+            "unknown version of IoT Edge: use 1.1, 1.2, 1.3, 1.4, 1.5 or 1.6, or one with a patch such as 1.4.20",
         )
     }
 }
@@ -161,7 +161,7 @@ impl std::error::Error for UnknownVersion {}
 impl FromStr for EdgeVersion {
     type Err = UnknownVersion;
 
-    /// Reads `1.4` and `1.4.20`.
+    /// Parses `1.4` and `1.4.20`.
     fn from_str(text: &str) -> Result<Self, UnknownVersion> {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
         let (minor, patch) = match text.strip_prefix("1.").ok_or(UnknownVersion)?.split_once('.') {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_with_and_without_a_patch_number() {
+    fn versions_parse_with_and_without_a_patch_number() {
         assert_eq!("1.4".parse(), Ok(EdgeVersion::V1_4));
         assert_eq!("1.4.9".parse(), Ok(EdgeVersion::new(4, 9)));
         for text in ["1.1", "1.4", "1.6", "1.6.0", "1.4.20"] {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_by_its_name_or_its_first_line() {
+    fn detect_uses_the_name_or_the_first_line() {
         let of = |name: &str, text: &str| Format::detect(Path::new(name), text);
         assert_eq!(of("/etc/iotedge/config.yaml", "[provisioning]"), Format::Yaml);
         assert_eq!(of("config.toml.edge.template", "provisioning:"), Format::Toml);

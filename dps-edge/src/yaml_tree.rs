@@ -14,14 +14,14 @@ use crate::problem::Problem;
 use crate::schema;
 use crate::tree::{Broken, Entries, Entry, Node, Table, Value, find};
 
-/// No configuration is nested deeper.
+/// The deepest nesting that is parsed; no configuration is deeper.
 const DEPTH_MAX: usize = 32;
-/// The most values that aliases may stand for: more than any configuration has, and little memory.
+/// The most values that aliases may expand to: more than any configuration has, and little memory.
 const ALIASED_MAX: usize = 10_000;
 
-/// Reads as much as can be read of the first document.
+/// Parses as much as possible of the first document.
 pub(crate) fn parse(text: &str) -> (Entries, Vec<Broken>) {
-    // The parser counts in characters.
+    // The parser counts characters.
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let offset = |index: usize| offsets.get(index).copied().unwrap_or(text.len());
     let mut events = Vec::new();
@@ -45,7 +45,7 @@ fn bytes(span: &Span, offset: impl Fn(usize) -> usize) -> Range<usize> {
     offset(span.start.index())..offset(span.end.index())
 }
 
-/// A tab in front of a key is the usual reason, and the parser complains later on.
+/// The usual reason is a tab before a key, which the parser reports at a later position.
 fn described(text: &str, at: usize, error: &ScanError) -> Broken {
     let indented_by_tab = |line: &str| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty();
     let before = &text[..text[at..].find('\n').map_or(text.len(), |end| at + end)];
@@ -60,28 +60,28 @@ fn described(text: &str, at: usize, error: &ScanError) -> Broken {
     let what = if ["escape", "hexadecimal"].iter().any(|word| error.info().contains(word)) {
         "a backslash in double quotes begins an escape such as \\n: write it twice, or use single quotes"
     } else if error.info().contains("quoted scalar") {
-        "a quote is not closed, or something stands behind it"
+        "a quote is not closed, or there is text after it"
     } else if error.info().contains("mapping values are not allowed") {
-        "a key stands deeper than the lines above allow"
+        "this key is indented deeper than the lines above allow"
     } else if error.info().contains("block mapping") || error.info().contains("invalid indentation") {
-        "this line stands at another depth than those above"
+        "the indentation of this line differs from the lines above"
     } else {
-        "this is no YAML"
+        "invalid YAML"
     };
     (at, Problem::Syntax(what))
 }
 
 const COLON_WITHOUT_SPACE: &str = "a space is missing after the colon";
 
-/// The place after the colon of `key:"value"`, in the last line of `text` or in the one above it.
+/// The offset after the colon of `key:"value"`, in the last line of `text` or in the one above it.
 fn colon_without_space_above(text: &str) -> Option<usize> {
     let last = text.rfind('\n').map_or(0, |end| end + 1);
     let above = text[..last].trim_end().rfind('\n').map_or(0, |end| end + 1);
     [last, above].into_iter().find_map(|line| colon_without_space(&text[line..]).map(|colon| line + colon))
 }
 
-/// The place after the colon, where a line begins with `key:"value"`, or `key:value` with a key that is known. A host
-/// and its port, or a URI, is no such line.
+/// The offset after the colon, if a line starts with `key:"value"`, or with `key:value` and a known key. A host with a
+/// port, or a URI, is not such a line.
 fn colon_without_space(line: &str) -> Option<usize> {
     let start = line.len() - line.trim_start_matches(' ').len();
     let length = line[start..].bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
@@ -95,9 +95,9 @@ struct Reader<'t, I: Iterator> {
     text: &'t str,
     events: std::iter::Peekable<I>,
     broken: Vec<Broken>,
-    /// What has an anchor, by the parser's number for it.
+    /// The values that have an anchor, by the parser's number of the anchor.
     anchors: HashMap<usize, Value>,
-    /// How many values anchors and aliases have taken so far.
+    /// How many values anchors and aliases have expanded to so far.
     aliased: usize,
 }
 
@@ -118,8 +118,10 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
                     break;
                 }
                 _ => {
-                    self.broken
-                        .push((span.start, Problem::Syntax("a second document begins; the daemon accepts only one")));
+                    self.broken.push((
+                        span.start,
+                        Problem::Syntax("a second document starts here; the daemon accepts only one"),
+                    ));
                     break;
                 }
             }
@@ -140,7 +142,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
             };
             let Some(mut node) = self.node(depth + 1) else { break };
             self.check_colon(&key, &mut node);
-            // A key that is no text has no name.
+            // A key that is not a string has no name.
             if let Some(earlier) = entries.iter().position(|entry| entry.name == name && !name.is_empty()) {
                 self.broken.push((entries.remove(earlier).at, Problem::GivenAgain));
             }
@@ -149,7 +151,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
         entries
     }
 
-    /// `key:"value"` in a line of its own would be the value of the key above it.
+    /// A line `key:"value"` would become the value of the key above it.
     fn check_colon(&mut self, key: &Range<usize>, node: &mut Node) {
         let is_below = self.text.get(key.end..node.span.start).is_some_and(|between| between.contains('\n'));
         let colon = colon_without_space(&self.text[node.span.start..]);
@@ -197,7 +199,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
         nodes
     }
 
-    /// A copy of what has the anchor. Inside of itself an alias is null.
+    /// Copies the value with the anchor. Inside of itself an alias is null.
     fn alias(&mut self, anchor: usize, span: Range<usize>) -> Node {
         let mut value = match self.anchors.remove(&anchor) {
             Some(value) => {
@@ -207,14 +209,14 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
             }
             None => Value::Null,
         };
-        // It has no layout of its own.
+        // A copy has no layout.
         if let Value::Table(table) = &mut value {
             table.inline = true;
         }
         Node { span, value }
     }
 
-    /// A few lines of aliases of aliases can stand for more than fits into memory.
+    /// A few lines of nested aliases can expand to more than fits into memory.
     fn may_copy(&mut self, value: &Value, at: usize) -> bool {
         let before = self.aliased;
         self.aliased = before.saturating_add(size(value));
@@ -232,12 +234,12 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
             ScalarStyle::DoubleQuoted => (Value::Text(text), Some('"')),
             _ => (Value::Text(text), None),
         };
-        // The parser's span of a quoted text may reach over the comment behind it.
+        // The parser's span of a quoted string may include the comment after it.
         let length = quote.and_then(|quote| quoted_length(&self.text[span.start..], quote));
         Node { span: length.map_or(span.clone(), |length| span.start..span.start + length), value }
     }
 
-    /// Passes over what began with this event.
+    /// Skips what started with this event.
     fn skip(&mut self, begun: &Event<'_>) {
         let mut depth = step(begun);
         while depth > 0 {
@@ -247,7 +249,7 @@ impl<'t, I: Iterator<Item = (Event<'t>, Range<usize>)>> Reader<'t, I> {
     }
 }
 
-/// How many values a value holds, itself included.
+/// How many values a value contains, including itself.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Table(table) => table.entries.iter().map(|entry| size(&entry.node.value)).sum(),
@@ -256,7 +258,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// A scalar without quotes. A tag that asks for a type and does not get it makes it null.
+/// A scalar without quotes. If its tag requires a type that it does not have, it is null.
 fn plain(text: Zeroizing<String>, tag: Option<&Tag>) -> Value {
     let Some(tag) = tag else { return resolved(text) };
     match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
@@ -270,7 +272,7 @@ fn plain(text: Zeroizing<String>, tag: Option<&Tag>) -> Value {
     }
 }
 
-/// The type that yaml-rust 0.4 finds in a scalar.
+/// The type that yaml-rust 0.4 infers for a scalar.
 fn resolved(text: Zeroizing<String>) -> Value {
     let infinite = |text: &str| [".inf", ".Inf", ".INF"].contains(&text.trim_start_matches(['+', '-']));
     let digits = |prefix: &str, radix| text.strip_prefix(prefix).and_then(|text| i64::from_str_radix(text, radix).ok());
@@ -286,14 +288,14 @@ fn resolved(text: Zeroizing<String>) -> Value {
     }
 }
 
-/// Whether a path of Windows has a control character, as `"C:\temp"` has: an escape that was meant to be a folder.
+/// Whether a Windows path contains a control character, as `"C:\temp"` does: an escape that was meant as a directory.
 fn has_escape_in_path(value: &Value) -> bool {
     let text = value.as_text().unwrap_or_default();
     let is_of_windows = text.starts_with(|drive: char| drive.is_ascii_alphabetic()) && text[1..].starts_with(':');
     is_of_windows && text.contains(char::is_control)
 }
 
-/// By how much an event goes deeper.
+/// By how much an event changes the depth.
 fn step(event: &Event<'_>) -> i32 {
     match event {
         Event::MappingStart(..) | Event::SequenceStart(..) => 1,
@@ -302,7 +304,7 @@ fn step(event: &Event<'_>) -> i32 {
     }
 }
 
-/// The length in bytes of a quoted text, quotes included. `None` when the text does not begin with the quote.
+/// The length in bytes of a quoted string, with its quotes. `None` if the text does not start with the quote.
 fn quoted_length(text: &str, quote: char) -> Option<usize> {
     let mut characters = text.char_indices().peekable();
     characters.next_if(|(_, c)| *c == quote)?;
@@ -316,21 +318,21 @@ fn quoted_length(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// Keys at a wrong depth, with their places in bytes. A text that is broken may be so because of them.
+/// Reports keys at a wrong depth, with their offsets. They may be the reason why a text is invalid.
 pub(crate) fn check_layout(text: &str, entries: &Entries, broken: bool) -> Vec<(usize, Problem)> {
     let mut found: Vec<_> = byte_order_mark(text, entries).into_iter().collect();
     match find(entries, "provisioning") {
         Some(section) if column(text, section) == 1 => inside(text, section, &mut found),
         Some(section) if broken => found.push((section.at, Problem::IndentedSection)),
         Some(section) => found.push((section.at, Problem::IndentedFile)),
-        // A text that breaks off above it, or one where it went into another section.
+        // The text is invalid above it, or it became part of another section.
         None => found.extend(indented_section(text).map(|at| (at, Problem::IndentedSection))),
     }
     found
 }
 
-/// For 1.1 the mark is a part of the first key's name, so that the key is another one. If it does not touch a key, then
-/// the first line is broken.
+/// For 1.1 the mark is part of the first key's name, so that the key is unknown. If no key follows it directly, the
+/// first line is invalid.
 fn byte_order_mark(text: &str, entries: &Entries) -> Option<(usize, Problem)> {
     let mark = '\u{feff}';
     let first = entries.first().filter(|first| text.starts_with(mark) && first.at == mark.len_utf8());
@@ -342,7 +344,7 @@ fn column(text: &str, entry: &Entry) -> usize {
     place_of(text, entry.at).column
 }
 
-/// Only the first key of a section is named: the others stand with it.
+/// Only the first key of a section is reported.
 fn inside(text: &str, section: &Entry, found: &mut Vec<(usize, Problem)>) {
     let Value::Table(table) = &section.node.value else { return };
     if table.inline {
@@ -356,7 +358,7 @@ fn inside(text: &str, section: &Entry, found: &mut Vec<(usize, Problem)>) {
     }
 }
 
-/// Where `provisioning:` stands behind blanks.
+/// The offset of an indented `provisioning:`.
 fn indented_section(text: &str) -> Option<usize> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -374,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalars_without_quotes_have_the_type_that_the_daemon_finds() {
+    fn scalars_without_quotes_have_the_type_that_the_daemon_infers() {
         let resolved = |text: &str| resolved(Zeroizing::new(text.to_owned()));
         for (text, number) in
             [("1234567", 1_234_567), ("00123", 123), ("0x1F", 31), ("0o17", 15), ("+5", 5), ("-5", -5), ("0", 0)]
@@ -392,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_space_is_told_from_other_colons() {
+    fn missing_space_after_a_colon_is_distinguished_from_other_colons() {
         for (line, colon) in [
             ("  source:\"dps\"", Some(9)),
             ("source:dps", Some(7)),
@@ -424,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_of_aliases_end_at_a_limit() {
+    fn nested_aliases_end_at_a_limit() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..40 {
             let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
@@ -439,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_text_ends_at_its_quote() {
+    fn quoted_string_ends_at_its_quote() {
         for (text, quote, length) in [
             ("\"a\" # \"b\"", '"', Some(3)),
             (r#""a\"b" # x"#, '"', Some(6)),

@@ -33,13 +33,13 @@ fn derived_keys() {
 fn refused_keys() {
     for entry in data("refused")["keys"].as_array().unwrap() {
         let name = text(entry, "name");
-        // Digits of hex are digits of base64 too, and make a key of 48 bytes: the service could not know better.
+        // Hexadecimal digits are valid base64 too, and decode to a key of 48 bytes: the service cannot detect that.
         let taken = SymmetricKey::from_base64(text(entry, "text")).is_ok();
         assert_eq!(taken, name == "hex", "{name}");
     }
 }
 
-/// What every vector's device would send, at a second before it expires.
+/// The token that a device of each vector would send, one second before it expires.
 #[test]
 fn device_tokens() {
     let mut checked = 0;

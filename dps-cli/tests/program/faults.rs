@@ -120,7 +120,7 @@ fn what_does_not_go_together_is_refused_before_anything_is_sent() {
         ("--kind delay --ms 5 --at connect", "--at must be one of register, poll, lookup, any for kind 'delay'"),
         ("--kind silent --retry-after 4", "--retry-after is not allowed for kind 'silent'"),
         ("--kind silent --retry-after-date 4", "--retry-after-date is not allowed for kind 'silent'"),
-        ("--kind throttle --retry-after-date 999999999", "--retry-after-date may be dated at most 315360000 seconds"),
+        ("--kind throttle --retry-after-date 999999999", "--retry-after-date must be at most 315360000 seconds"),
         ("--kind throttle --retry-after 1 --retry-after-date 1", "cannot be used with"),
         ("--kind silent --times 0", "--times must be a whole number from 1"),
     ] {

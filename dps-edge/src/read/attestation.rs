@@ -1,5 +1,5 @@
 //! How the device authenticates to the provisioning service: symmetric keys inline, in a file or in a token,
-//! certificates, TPMs; and what people put in their place by mistake.
+//! certificates, TPMs; and common mistakes in their place.
 
 use dps_core::{ConfigError, Key, KeyProblem, RegistrationId};
 
@@ -39,7 +39,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Before 1.1 a registration id beside the scope meant attestation by TPM.
+    /// Before 1.1 a registration id beside the scope meant attestation with a TPM.
     fn legacy_attestation(&mut self, section: Section<'_>) -> Option<Attestation> {
         if self.format == Format::Yaml && section.get("registration_id").is_some() {
             return Some(Attestation::Tpm { registration_id: self.registration_id(section, true)? });
@@ -84,7 +84,7 @@ impl Reader<'_> {
         Some(X509Identity { certificate: Some(certificate?), key: key.map(|key| SecretString::from(key.value)) })
     }
 
-    /// Both have to be there, as the URLs of files.
+    /// Both are required, as file URLs.
     fn x509_of_1_1(&mut self, section: Section<'_>) -> Option<X509Identity> {
         let certificate = self.required(section, "identity_cert");
         let key = self.required(section, "identity_pk");
@@ -118,7 +118,7 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// 1.1 has base64 text; 1.2 and later have a table with `value` or `uri`. The bare text in TOML is understood too.
+    /// 1.1 has base64 text; 1.2 and later have a table with `value` or `uri`. A bare string in TOML is read too.
     pub(super) fn symmetric_key(
         &mut self,
         section: Section<'_>,
@@ -129,7 +129,7 @@ impl Reader<'_> {
         if let Some(entry) = section.get(name).filter(|_| is_table && self.format == Format::Yaml) {
             let here = "the key itself: symmetric_key: \"…\"";
             self.report(entry.at, Problem::OtherGeneration { of: Format::Toml, here });
-            self.report(entry.at, Problem::WrongType { wanted: "a text in quotes" });
+            self.report(entry.at, Problem::WrongType { wanted: "a quoted string" });
             return None;
         }
         if !is_table {
@@ -149,7 +149,7 @@ impl Reader<'_> {
         if let (Some(_), Some(uri)) = (value, uri) {
             self.report(uri.at, Problem::ValueAndUri);
         }
-        // The daemons take `value` wherever it is base64, of whatever length.
+        // The daemons use `value` if it is base64, of any length.
         let is_base64 = value.and_then(|value| value.node.value.as_text()).is_some_and(is_base64);
         if uri.is_some() && !is_base64 {
             let uri = self.text(table, "uri")?;
@@ -162,7 +162,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A hub's own device can have such a key, and the daemons take it. An enrollment cannot.
+    /// A device of a hub can have such a key, and the daemons accept it. An enrollment cannot.
     pub(super) fn key_of_unusual_length(&mut self, Located { at, value }: Located<&str>, length: usize) -> KeySource {
         self.report(at, Problem::KeyLength { length });
         KeySource::UnusualLength { length, text: SecretString::from(value) }
@@ -183,7 +183,7 @@ impl Reader<'_> {
     }
 
     fn key_uri(&mut self, Located { at, value }: Located<&str>, has_library: bool) -> Option<KeySource> {
-        // A key where its URI belongs is the usual mistake.
+        // A common mistake is a key in place of its URI.
         let problem = match Key::from_base64(value) {
             Ok(_) => Some(Problem::BadUri { wanted: "a URI; a key in base64 goes into `value`" }),
             Err(_) => Location::Key.check(value),
@@ -206,7 +206,7 @@ fn is_base64(text: &str) -> bool {
     Key::from_base64(text).is_ok() || key_length(text).is_some()
 }
 
-/// The length in bytes of what base64 text holds, where no key of an enrollment has that length.
+/// The length in bytes of a base64 key that is not valid for an enrollment.
 pub(super) fn key_length(text: &str) -> Option<usize> {
     match Key::from_base64(text) {
         Err(ConfigError::Key(KeyProblem::Length { length })) => Some(length),

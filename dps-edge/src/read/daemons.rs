@@ -1,5 +1,5 @@
-//! What depends on several values in the parts of `config.toml` that are no provisioning: the Edge CA, how certificates
-//! are issued, where the daemons answer. What holds for one key alone is in the schema.
+//! Checks across several values in the parts of `config.toml` other than provisioning: the Edge CA, how certificates
+//! are issued, where the daemons listen. What holds for one key alone is in the schema.
 
 use super::Reader;
 use super::section::Section;
@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::tree::Entry;
 use crate::uri::file_path;
 
-/// Longer names do not fit into the common name of a certificate (RFC 5280, appendix A.1).
+/// Longer names are too long for the common name of a certificate (RFC 5280, appendix A.1).
 const HOSTNAME_MAX: usize = 64;
 
 impl Reader<'_> {
@@ -30,7 +30,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The daemon takes the first of three forms that it finds: issued, given, or of its own for some days.
+    /// The daemon uses the first of three forms that it finds: issued, given, or generated for some days.
     fn edge_ca(&mut self, root: Section<'_>) {
         const FORMS: &str = "`method`, or `cert` with `pk`, or `auto_generated_edge_ca_expiry_days`";
         let Some(edge_ca) = self.section(root, "edge_ca", "[edge_ca]") else { return };
@@ -70,7 +70,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Certificates that are to be issued by what is not configured.
+    /// Certificates whose issuer is not configured.
     fn issuers(&mut self, root: Section<'_>) {
         let issuance = self.section(root, "cert_issuance", "[cert_issuance]");
         let est = issuance.and_then(|issuance| self.section(issuance, "est", "[cert_issuance.est]"));
@@ -91,7 +91,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Half a credential for EST counts as none.
+    /// An incomplete credential for EST counts as missing.
     fn halves(&mut self, section: Section<'_>) {
         const PAIRS: [[(&str, &str); 2]; 3] = [
             [("username", "without `username`"), ("password", "without `password`")],
@@ -110,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Every table that says how a certificate is issued.
+    /// Every table that configures how a certificate is issued.
     fn issued<'e>(&self, root: Section<'e>) -> Vec<Section<'e>> {
         let provisioning = self.section(root, "provisioning", "[provisioning]");
         let identity = |name| self.section(self.section(provisioning?, name, "")?, "identity_cert", "");
@@ -118,7 +118,7 @@ impl Reader<'_> {
         identities.chain(self.section(root, "edge_ca", "[edge_ca]")).collect()
     }
 
-    /// Where the daemon listens, and where modules look for it: by sockets or by HTTP, both alike.
+    /// Where the daemon listens, and where modules connect to it: both by sockets or both by HTTP.
     fn schemes(&mut self, root: Section<'_>, name: &'static str) {
         let of = |table: &'static str| {
             let uri = self.section(root, table, "")?.get(name)?;

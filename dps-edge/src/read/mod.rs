@@ -1,7 +1,6 @@
 //! From text to the model, with all findings; and what another version of IoT Edge makes of the same file.
 //!
-//! Reads no file and no network. What the daemons would refuse and can still be understood is an error and in the model
-//! nevertheless.
+//! Does no I/O. What the daemons would refuse, but can still be understood, is an error and also in the model.
 
 mod attestation;
 mod daemons;
@@ -20,13 +19,13 @@ use crate::tree::{Entries, Value, find, names_by_place};
 use crate::version::{EdgeVersion, Format};
 use crate::{schema, toml_syntax, toml_tree, yaml_tree};
 
-/// What a file says, and what is wrong with it.
+/// The content of a file, and what is wrong with it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reading {
-    /// The provisioning part, where enough of it could be read.
+    /// The provisioning part, as far as it could be read.
     pub provisioning: Option<Provisioning>,
-    /// What was found, in the order of its place.
+    /// The findings, in the order of the file.
     pub findings: Vec<Finding>,
     key_file: Option<PathBuf>,
     files: Vec<NamedFile>,
@@ -64,7 +63,7 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
         reader.report(0, Problem::OutOfService { version: reader.version, since });
     }
     if is_broken && Format::looks_like(text) != format {
-        // Each line would be an error of its own.
+        // Otherwise each line would be an error.
         reader.found = vec![(0, Problem::LooksLike(Format::looks_like(text)))];
         return reader.finish(&entries, None);
     }
@@ -85,7 +84,7 @@ pub fn read(text: &str, format: Format, version: EdgeVersion) -> Reading {
     reader.finish(&entries, provisioning)
 }
 
-/// Reads a configuration as the newest version of its form does, for a gateway whose version is not known: what the
+/// Reads a configuration as the newest version of its format does, for a gateway whose version is unknown: what the
 /// version before that one refuses is a warning that names it.
 ///
 /// ```
@@ -117,7 +116,7 @@ pub fn read_newest(text: &str, format: Format) -> Reading {
     reading
 }
 
-/// The text as a tree, as far as it can be read.
+/// Parses the text to a tree, as far as possible.
 pub(crate) fn parse(text: &str, format: Format) -> (Entries, Vec<(usize, Problem)>) {
     match format {
         Format::Yaml => yaml_tree::parse(text),
@@ -132,8 +131,8 @@ impl Reading {
         self.findings.iter().any(|finding| finding.severity() == Severity::Error)
     }
 
-    /// Looks at the files with keys and certificates that it names: whether they can be read, who else can read a key,
-    /// whether a symmetric key is raw bytes, and whether a certificate is valid at `now`.
+    /// Checks the files with keys and certificates that the configuration names: whether they can be read, who else can
+    /// read a key, whether a symmetric key is raw bytes, and whether a certificate is valid at `now`.
     pub fn look_at_files(&mut self, now: SystemTime) {
         for file in &self.files {
             let problems = crate::files::check(file.role, &file.path, now);
@@ -143,14 +142,14 @@ impl Reading {
         self.findings.sort_by_key(|finding| finding.place);
     }
 
-    /// The file that the symmetric key is in, where it is in one.
+    /// The file that contains the symmetric key, if the configuration names one.
     #[must_use]
     pub fn key_file(&self) -> Option<&Path> {
         self.key_file.as_deref()
     }
 }
 
-/// Collects findings while the model is made.
+/// Collects findings while the model is built.
 struct Reader<'t> {
     text: &'t str,
     format: Format,
@@ -167,7 +166,7 @@ impl Reader<'_> {
 
     fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
-        // Of a key that is given again only the last is among the entries.
+        // If a key is repeated, only the last one is among the entries.
         let (places, names) = (Places::new(text), names_by_place(entries));
         let key_at = |at| names.get(&at).copied().or_else(|| word_at(text, at)).and_then(schema::known);
         let finding = |(at, problem): (usize, Problem)| {
@@ -186,20 +185,20 @@ impl Reader<'_> {
     }
 }
 
-/// The word that begins at this place.
+/// The word at this offset.
 fn word_at(text: &str, at: usize) -> Option<&str> {
     let rest = text.get(at..)?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
     rest.get(..end)
 }
 
-/// Takes out what is only said because of something else that was found.
+/// Removes findings that only follow from another one.
 fn without_consequences(findings: &mut Vec<Finding>) {
     let places = |wanted: fn(&Problem) -> bool| -> Vec<Place> {
         findings.iter().filter(|finding| wanted(&finding.problem)).map(|finding| finding.place).collect()
     };
     let broken = places(|problem| matches!(problem, Problem::Syntax(_)));
-    // What was repaired hides nothing.
+    // What was repaired does not affect other findings.
     let unread = places(|problem| matches!(problem, Problem::Syntax(_)) && !is_repaired(problem));
     let placeholders = places(|problem| matches!(problem, Problem::Placeholder));
     let wrong_types = places(|problem| matches!(problem, Problem::WrongType { .. }));
@@ -208,7 +207,7 @@ fn without_consequences(findings: &mut Vec<Finding>) {
         match problem {
             Problem::Missing { .. } | Problem::Ignored { .. } => unread.is_empty(),
             Problem::UnknownKey | Problem::Misspelt { .. } => !on_broken_line,
-            // What is no text at all wants no quotes.
+            // A value of a wrong type needs no quotes.
             Problem::Unquoted => !on_broken_line && !wrong_types.contains(place),
             Problem::BadUri { .. } | Problem::RelativeUri => !on_broken_line && !placeholders.contains(place),
             _ => true,
@@ -216,8 +215,8 @@ fn without_consequences(findings: &mut Vec<Finding>) {
     });
 }
 
-/// Everything in a configuration whose verdict or meaning differs between two versions of one generation: what `to`
-/// finds and `from` does not, and what `from` passes over or refuses and `to` reads.
+/// Everything in a configuration that two versions of one generation treat differently: what `to` reports and `from`
+/// does not, and what `from` ignores or refuses and `to` reads.
 ///
 /// ```
 /// use dps_edge::{EdgeVersion, Format, changes};
@@ -239,12 +238,12 @@ pub fn changes(text: &str, format: Format, from: EdgeVersion, to: EdgeVersion) -
     changes
 }
 
-/// The texts may differ: they can name the version.
+/// The messages may differ: they can name the version.
 fn is_same(one: &Finding, other: &Finding) -> bool {
     (one.place, one.key, one.id()) == (other.place, other.key, other.id())
 }
 
-/// What it means that a finding is not made any more.
+/// What it means that a finding is no longer reported.
 fn no_longer(finding: &Finding, from: EdgeVersion) -> Option<Finding> {
     let problem = match finding.problem {
         Problem::TooNew { since } => Problem::NowRead { since },
@@ -254,14 +253,14 @@ fn no_longer(finding: &Finding, from: EdgeVersion) -> Option<Finding> {
     Some(Finding { problem, ..*finding })
 }
 
-/// What `iotedge config apply` calls the device's key and certificate.
+/// The name that `iotedge config apply` uses for the device's key and certificate.
 const DEVICE_ID: &str = "device-id";
 
-/// Whether this is a daemon's own file and no config.toml.
+/// Whether this is a file that `iotedge config apply` generated for a daemon, and not a `config.toml`.
 ///
-/// The identity daemon has the device's key and certificate by name alone and the id scope as `scope_id`; the others
-/// have no provisioning; and all have keys of their own at the top. One of these may be a mistake in a config.toml; two
-/// are none.
+/// The identity daemon's file has the device's key and certificate only by name, and the id scope as `scope_id`; the
+/// others have no provisioning; and all have other keys at the top level. One of these may be a mistake in a
+/// `config.toml`, two are not.
 fn is_generated(root: &Entries) -> bool {
     let provisioning = table(root, "provisioning");
     let by_name = ["attestation", "authentication"].into_iter().any(|name| {

@@ -1,4 +1,4 @@
-//! The whole: the section `provisioning`, and what stands beside it.
+//! The section `provisioning`, manual provisioning, and the keys beside them.
 
 use dps_core::{Endpoint, IdScope, Key};
 
@@ -16,7 +16,7 @@ use crate::uri::{Location, Pkcs11Uri, file_path};
 use crate::version::{EdgeVersion, Format};
 use dps_files::SecretString;
 
-/// From this version on the daemons refuse shorter time-outs.
+/// From this version on the daemons refuse shorter timeouts.
 const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::new(4, 9);
 /// From this version on `parent_hostname` has a second name.
 const PARENT_HAS_ALIAS: EdgeVersion = EdgeVersion::new(4, 16);
@@ -32,7 +32,7 @@ impl Reader<'_> {
         let pkcs11_library = self.pkcs11_library(root);
         let source = self.source(section, pkcs11_library.is_some());
         if self.format == Format::Yaml {
-            self.not_null(root, "hostname", "a text in quotes");
+            self.not_null(root, "hostname", "a quoted string");
         }
         let provisioning = Provisioning {
             format: self.format,
@@ -51,7 +51,7 @@ impl Reader<'_> {
 
     fn provisioning_section<'e>(&mut self, root: Section<'e>) -> Option<Section<'e>> {
         if find(root.entries, "provisioning").is_none() {
-            // Where it stands too deep, that was said already.
+            // A key that is too deep was reported already.
             if !self.found.iter().any(|(_, problem)| *problem == Problem::IndentedSection) {
                 self.report(0, Problem::Missing { key: "provisioning", table: "the file" });
             }
@@ -88,13 +88,13 @@ impl Reader<'_> {
         }
     }
 
-    /// 1.1 uses `manual` where no source is given.
+    /// 1.1 uses `manual` if the source is missing.
     fn default_source(&mut self, section: Section<'_>) -> Option<&'static str> {
         let is_manual = ["device_connection_string", "authentication"].iter().any(|name| section.get(name).is_some());
         if self.format == Format::Toml || section.get("source").is_some() || !is_manual {
             return None;
         }
-        self.not_null(section, "source", "a text in quotes");
+        self.not_null(section, "source", "a quoted string");
         self.report(section.at, Problem::DefaultSource);
         Some("manual")
     }
@@ -102,7 +102,7 @@ impl Reader<'_> {
     fn dps(&mut self, section: Section<'_>, has_library: bool) -> Option<Dps> {
         for name in ["connection_string", "device_connection_string", "authentication"] {
             if let Some(manual) = section.get(name) {
-                self.report(manual.at, Problem::Ignored { when: "where the source is dps" });
+                self.report(manual.at, Problem::Ignored { when: "if the source is dps" });
             }
         }
         let global_endpoint = self.endpoint(section);
@@ -244,7 +244,7 @@ impl Reader<'_> {
         })
     }
 
-    /// 1.1 accepts null for what has no default; here it would replace the default.
+    /// 1.1 accepts null for keys without a default; for these it would replace the default.
     fn not_null(&mut self, section: Section<'_>, name: &str, wanted: &'static str) {
         if let Some(null) = find_null_too(section.entries, name).filter(|entry| entry.node.value == Value::Null) {
             self.report(null.node.span.start, Problem::WrongType { wanted });
@@ -256,7 +256,7 @@ impl Reader<'_> {
     }
 }
 
-/// The service makes them so: `0ne` and eight letters and digits, in older ones a few less or more (Azure IoT DPS,
+/// The service generates `0ne` and eight letters and digits, in older ones a few less or more (Azure IoT DPS,
 /// "Terminology").
 fn is_shaped_like_a_scope(text: &str) -> bool {
     let own = text.get(3..).filter(|_| text[..3].eq_ignore_ascii_case("0ne"));
@@ -291,7 +291,7 @@ impl Reader<'_> {
         Some(Manual { hub: hub?.value.to_owned(), device_id: device_id?.value.to_owned(), credential: credential? })
     }
 
-    /// What is ignored, or refused, because there is a connection string.
+    /// What is ignored or refused because of a connection string.
     fn beside_connection_string(&mut self, section: Section<'_>) {
         for name in ["authentication", "attestation", "iothub_hostname", "device_id"] {
             let Some(entry) = section.get(name) else { continue };
@@ -302,14 +302,14 @@ impl Reader<'_> {
                 (Format::Toml, _) | (Format::Yaml, "attestation") => {
                     self.report(entry.at, Problem::Ignored { when: "beside a connection string" });
                 }
-                // The schema has told where they belong.
+                // The schema has reported where they belong.
                 (Format::Yaml, _) => {}
             }
         }
     }
 
-    /// Names the table of the credential where a part of it stands elsewhere: its names are those of the attestation
-    /// too. Whether there is a sign that no connection string was meant.
+    /// Reports the table of the credential if a part of it is elsewhere: its names are those of the attestation too.
+    /// Returns whether the file shows that no connection string was meant.
     fn strays(&mut self, section: Section<'_>, belongs: &'static str) -> bool {
         const CREDENTIAL: [&str; 4] = ["method", "identity_cert", "identity_pk", "device_id_pk"];
         const DEVICE: [&str; 2] = ["iothub_hostname", "device_id"];
@@ -321,7 +321,7 @@ impl Reader<'_> {
         strays.extend(device.into_iter().filter(|_| is_yaml));
         if let Some(attestation) = section.get("attestation") {
             match section.get("authentication") {
-                Some(_) => self.report(attestation.at, Problem::Ignored { when: "where the source is manual" }),
+                Some(_) => self.report(attestation.at, Problem::Ignored { when: "if the source is manual" }),
                 None => strays.push(attestation.at),
             }
         }
@@ -342,8 +342,8 @@ impl Reader<'_> {
         }
     }
 
-    /// As the daemons read it: names are compared as they are, spaces included, and the last of two with the same name
-    /// counts.
+    /// Parses it as the daemons do: names are compared as they are, including spaces, and the last of two with the same
+    /// name is used.
     fn connection_string(&mut self, found: Located<&str>) -> Option<Manual> {
         let Located { at, value } = found;
         let part = |name: &str| {

@@ -1,20 +1,20 @@
-//! One table of the file, asked for its members one by one; values that are still placeholders of a template.
+//! One table of the file, and access to its members; values that are still placeholders of a template.
 
 use super::Reader;
 use crate::problem::Problem;
 use crate::schema;
 use crate::tree::{Entries, Entry, Table, Value, find};
 
-/// A table, and what it is called.
+/// A table, and its name in messages.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'e> {
     pub(super) entries: &'e Entries,
-    /// Where it begins, in bytes: what is missing is missing there.
+    /// Its offset, where missing keys are reported.
     pub(super) at: usize,
     pub(super) label: &'static str,
 }
 
-/// A value and where it stands, in bytes.
+/// A value and its offset.
 #[derive(Clone, Copy)]
 pub(super) struct Located<T> {
     pub(super) at: usize,
@@ -28,7 +28,7 @@ impl<'e> Section<'e> {
 }
 
 impl Reader<'_> {
-    /// The table below a key, if it is there and is one; the schema has told if it is none.
+    /// The table below a key, if it is present and a table; the schema has reported any other type.
     pub(super) fn section<'e>(
         &self,
         parent: Section<'e>,
@@ -44,7 +44,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A text, if it is there; the schema has told if it is none. A placeholder counts as none.
+    /// A string, if it is present; the schema has reported any other type. A placeholder counts as missing.
     pub(super) fn text<'e>(&mut self, section: Section<'e>, name: &str) -> Option<Located<&'e str>> {
         let entry = section.get(name)?;
         let at = entry.node.span.start;
@@ -56,7 +56,7 @@ impl Reader<'_> {
         Some(Located { at, value })
     }
 
-    /// A text that has to be there.
+    /// A required string.
     pub(super) fn required<'e>(&mut self, section: Section<'e>, name: &'static str) -> Option<Located<&'e str>> {
         if section.get(name).is_none() {
             self.report(section.at, Problem::Missing { key: name, table: section.label });
@@ -64,7 +64,7 @@ impl Reader<'_> {
         self.text(section, name)
     }
 
-    /// One of a few words, which has to be there.
+    /// A required word, one of a few.
     pub(super) fn word(
         &mut self,
         section: Section<'_>,
@@ -84,14 +84,14 @@ impl Reader<'_> {
         found
     }
 
-    /// A whole number from 0 on, if it is there.
+    /// A whole number from 0 on, if it is present.
     pub(super) fn number(&self, section: Section<'_>, name: &str) -> Option<Located<u64>> {
         let node = &section.get(name)?.node;
         let value = u64::try_from(node.value.as_number()?).ok()?;
         Some(Located { at: node.span.start, value })
     }
 
-    /// True or false, if it is there.
+    /// True or false, if it is present.
     pub(super) fn boolean(&self, section: Section<'_>, name: &str) -> Option<bool> {
         section.get(name)?.node.value.as_boolean()
     }
@@ -108,7 +108,7 @@ pub(super) fn is_placeholder(name: &str, text: &str) -> bool {
     is_stub(text) || is_of_the_template(name, text)
 }
 
-/// A text that can be nothing else, whatever its key.
+/// A string that cannot be anything else, whatever its key.
 fn is_stub(text: &str) -> bool {
     let in_marks = |open, close| text.starts_with(open) && text.ends_with(close);
     let capital = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
@@ -118,8 +118,8 @@ fn is_stub(text: &str) -> bool {
         || capital && (text.ends_with("_HERE") || text.starts_with("PASTE_") || text.starts_with("REQUIRED_"))
 }
 
-/// The values of the template that daemons 1.2 and later are installed with. A host may well be called `my-device`; a
-/// device of the service hardly is.
+/// The values of the template that daemons 1.2 and later are installed with. A host may be named `my-device`; a device
+/// of the service hardly is.
 fn is_of_the_template(name: &str, text: &str) -> bool {
     match name {
         "id_scope" | "scope_id" => text == "0ab1234C5D6",

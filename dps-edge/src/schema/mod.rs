@@ -25,14 +25,14 @@ pub(crate) const fn root(format: Format) -> &'static Table {
     }
 }
 
-/// Everything that the schema has something to say about, with its place in bytes.
+/// Returns everything that differs from the schema, with its offset.
 pub(crate) fn check(entries: &Entries, format: Format, version: EdgeVersion) -> Vec<(usize, Problem)> {
     let mut walk = Walk { format, version, found: Vec::new() };
     walk.table(entries, root(format), 0);
     walk.found
 }
 
-/// Takes out the keys that are younger than the version: its daemons ignore them and their values.
+/// Removes the keys that are newer than the version: its daemons ignore them and their values.
 pub(crate) fn forget_younger(entries: &mut Entries, format: Format, version: EdgeVersion) {
     fn forget(entries: &mut Entries, table: &'static Table, version: EdgeVersion) {
         let key_of = |entry: &Entry| table.keys.iter().find(|key| key.name == *entry.name);
@@ -54,7 +54,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// `at` is where the table begins: what is missing is missing there.
+    /// `at` is the offset of the table, where missing keys are reported.
     fn table(&mut self, entries: &Entries, table: &'static Table, at: usize) {
         for entry in entries {
             match table.keys.iter().find(|key| key.name == *entry.name) {
@@ -75,7 +75,7 @@ impl Walk {
     fn entry(&mut self, entry: &Entry, key: &'static Key) {
         let node = &entry.node;
         match (&key.kind, &node.value) {
-            // It counts as not given.
+            // It counts as missing.
             (_, Value::Null) => {}
             (Kind::Foreign, Value::Table(inside)) => self.foreign(&inside.entries),
             (Kind::Foreign, _) => {}
@@ -129,7 +129,7 @@ impl Walk {
     }
 }
 
-/// Keys of one generation, and what stands for them in the other.
+/// Keys of one generation, and what replaces them in the other.
 const RENAMED: &[(&str, Format, &str)] = &[
     ("scope_id", Format::Yaml, "`id_scope` in [provisioning]"),
     ("always_reprovision_on_startup", Format::Yaml, "`auto_reprovisioning_mode = \"AlwaysOnStartup\"` at the top"),
@@ -153,7 +153,7 @@ const RENAMED: &[(&str, Format, &str)] = &[
     ("pkcs11_lib_path", Format::Toml, "nothing: 1.1 has no such setting"),
 ];
 
-/// What a name in `table` is that `table` does not know.
+/// What a name was meant to be that `table` does not know.
 fn meant(name: &str, table: &Table, format: Format) -> Problem {
     let nearest = nearest(name, table.keys.iter().map(|key| key.name));
     if let Some(belongs) = home(name, root(format), false) {
@@ -168,12 +168,12 @@ fn meant(name: &str, table: &Table, format: Format) -> Problem {
     }
 }
 
-/// What a name is that stands in a part that is not ours: something only if it can be nothing else.
+/// What a name in a part without a schema was meant to be, if it can only be one thing.
 fn astray(name: &str, format: Format) -> Option<Problem> {
     home(name, root(format), true).map(|belongs| Problem::Misplaced { belongs })
 }
 
-/// The table that has a key of this name, looked for from the top down.
+/// The table that has a key of this name, searched from the top down.
 fn home(name: &str, table: &'static Table, telling_only: bool) -> Option<&'static str> {
     let here = |key: &Key| key.name == name && (key.telling || table.claims && !telling_only);
     if table.keys.iter().any(here) {
@@ -199,13 +199,13 @@ fn names() -> Vec<&'static str> {
     names
 }
 
-/// The name, if it is that of a key: what a file holds beside is never repeated.
+/// The name, if it is a known key: other names in a file are never repeated.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
     static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| names().into_iter().collect());
     KNOWN.get(name).copied()
 }
 
-/// The key of any table of either generation that a misspelt name is nearest to.
+/// The known key of any table of either generation that a misspelt name resembles most.
 pub(crate) fn nearest_of_all(name: &str) -> Option<&'static str> {
     nearest(name, names().into_iter().filter(|known| *known != name))
 }
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_near() {
+    fn nearest_finds_only_similar_names() {
         let known = ["registration_id", "symmetric_key", "method", "uri"];
         for (name, near) in [
             ("registraton_id", Some("registration_id")),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_renamed_key_is_a_key_of_the_form_that_it_is_said_to_be_of() {
+    fn renamed_keys_exist_in_the_format_that_they_are_listed_for() {
         for (name, of, _) in RENAMED {
             assert!(home(name, root(*of), false).is_some(), "{name}");
         }

@@ -253,7 +253,7 @@ const AGENT_CONFIG: Table = Table {
     ],
 };
 
-/// Docker's own names.
+/// The names of Docker's API.
 const CREATE_OPTIONS: Table =
     Table { label: "[agent.config.createOptions]", others: Some(any), claims: false, keys: &[] };
 

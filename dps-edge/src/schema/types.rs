@@ -1,18 +1,18 @@
-//! How a schema describes a key, and what one value can be: its type, its range, its words.
+//! The description of keys in a schema, and the checks of single values: type, range, words.
 
 use crate::problem::Problem;
 use crate::tree::Value;
 use crate::uri::Location;
 use crate::version::EdgeVersion;
 
-/// A table, or the file itself.
+/// A table, or the whole file.
 pub(crate) struct Table {
-    /// How people call it, as in "[provisioning]".
+    /// Its name in messages, such as "[provisioning]".
     pub(crate) label: &'static str,
     pub(super) keys: &'static [Key],
-    /// What the values of other names have to be, where those are nobody's business.
+    /// The check for the values of other names, in a table with arbitrary names.
     pub(super) others: Option<Check>,
-    /// Whether a name that no other table knows is said to belong here.
+    /// Whether a name that no other table knows is reported as one of this table.
     pub(super) claims: bool,
 }
 
@@ -23,24 +23,24 @@ pub(super) struct Key {
     pub(super) kind: Kind,
     /// Whether the daemons refuse its table without it.
     pub(super) required: bool,
-    /// Whether the name means this key wherever it stands.
+    /// Whether the name means this key in any table.
     pub(super) telling: bool,
 }
 
-/// What is wrong with a value; none when it is of its key's type.
+/// Returns what is wrong with a value; `None` if it is valid.
 type Check = fn(&Value) -> Option<Problem>;
 
 pub(super) enum Kind {
     /// One value.
     Value(Check),
-    /// A list of such values.
+    /// A list of values.
     List(Check),
-    /// A table of any names, each with such a value.
+    /// A table with arbitrary names, each with such a value.
     Map(Check),
     Table(&'static Table),
     /// One value, or a table.
     Either(Check, &'static Table),
-    /// Nothing that is checked: looked into for keys of ours that went astray.
+    /// Not checked, except for known keys that are misplaced in it.
     Foreign,
 }
 
@@ -78,7 +78,7 @@ impl Key {
 }
 
 impl Kind {
-    /// The table of names below, where they are known.
+    /// The table of known names below it.
     pub(super) const fn below(&self) -> Option<&'static Table> {
         match self {
             Self::Table(table) | Self::Either(_, table) => Some(table),
@@ -87,16 +87,16 @@ impl Kind {
     }
 }
 
-/// What the daemons keep in 32 bits, in days, seconds or tries.
+/// The range of what the daemons keep in 32 bits: days, seconds or tries.
 const U32: std::ops::RangeInclusive<i64> = 0..=u32::MAX as i64;
 
-/// Checked by who reads it.
+/// Checked elsewhere.
 pub(super) fn any(_: &Value) -> Option<Problem> {
     None
 }
 
 pub(super) fn text(value: &Value) -> Option<Problem> {
-    wrong(value.as_text().is_none(), "a text in quotes")
+    wrong(value.as_text().is_none(), "a quoted string")
 }
 
 pub(super) fn flag(value: &Value) -> Option<Problem> {
@@ -107,7 +107,7 @@ pub(super) fn number(value: &Value) -> Option<Problem> {
     wrong(!value.as_number().is_some_and(|number| U32.contains(&number)), "a whole number from 0 to 4294967295")
 }
 
-/// Days of a certificate.
+/// The validity of a certificate, in days.
 pub(super) fn days(value: &Value) -> Option<Problem> {
     number(value).or_else(|| {
         let none = value.as_number() == Some(0);
@@ -117,14 +117,14 @@ pub(super) fn days(value: &Value) -> Option<Problem> {
 
 /// `auth_key_index` of a TPM: the daemon adds 0x81000000 (TPM 2.0 Library, part 3, section 28.5).
 pub(super) fn persistent_index(value: &Value) -> Option<Problem> {
-    const WANTED: &str = "an offset from 0x81000000, at most 0x7FFFFF: leave the 0x81 out";
+    const WANTED: &str = "an offset from 0x81000000, at most 0x7FFFFF: without the 0x81";
     number(value).or_else(|| {
         let beyond = value.as_number().is_some_and(|number| number > 0x7F_FFFF);
         beyond.then_some(Problem::OutOfRange { wanted: WANTED })
     })
 }
 
-/// When a certificate is renewed, and how often that is tried.
+/// When the renewal of a certificate starts, and how often it is retried.
 pub(super) fn renewal_policy(value: &Value) -> Option<Problem> {
     const WANTED: &str = "a part of the certificate's life such as \"80%\", or a time such as \"30day\" or \"90min\"";
     text(value).or_else(|| {
@@ -142,10 +142,10 @@ pub(super) fn retries(value: &Value) -> Option<Problem> {
     if is_word { None } else { number(value).map(|_| Problem::WrongType { wanted: "a whole number, or \"infinite\"" }) }
 }
 
-/// The least version of TLS that edgeHub and others may speak to the daemon.
+/// The lowest version of TLS that the daemon accepts from edgeHub and others.
 pub(super) fn tls_version(value: &Value) -> Option<Problem> {
     const WORDS: &[&str] = &["tls1.0", "tls1.1", "tls1.2"];
-    // The daemon takes more ways to write them, in any letter case.
+    // The daemon accepts several spellings, in any letter case.
     let plain = |text: &str| text.to_ascii_lowercase().replace(['.', '_', 'v'], "");
     let known = ["tls", "tls1", "tls10", "tls11", "tls12"];
     text(value).or_else(|| {
@@ -163,11 +163,11 @@ pub(super) fn issuance(value: &Value) -> Option<Problem> {
     word(value, &["est", "local_ca", "self_signed"])
 }
 
-/// A text with something in it.
+/// A string that is not empty.
 pub(super) fn filled(value: &Value) -> Option<Problem> {
     text(value).or_else(|| {
         let blank = value.as_text().is_some_and(|text| text.trim().is_empty());
-        blank.then_some(Problem::OutOfRange { wanted: "a text with something in it" })
+        blank.then_some(Problem::OutOfRange { wanted: "a string that is not empty" })
     })
 }
 
@@ -183,7 +183,7 @@ fn wrong(is_wrong: bool, wanted: &'static str) -> Option<Problem> {
     is_wrong.then_some(Problem::WrongType { wanted })
 }
 
-/// A certificate: the certificate daemon reads files only.
+/// A certificate: the certificate daemon reads only files.
 pub(super) fn certificate(value: &Value) -> Option<Problem> {
     check(value, Location::Certificate)
 }
@@ -193,7 +193,7 @@ pub(super) fn private_key(value: &Value) -> Option<Problem> {
     check(value, Location::Key)
 }
 
-/// Anything with a scheme.
+/// Any URL.
 pub(super) fn any_url(value: &Value) -> Option<Problem> {
     check(value, Location::AnyUrl)
 }
@@ -202,7 +202,7 @@ fn check(value: &Value, location: Location) -> Option<Problem> {
     text(value).or_else(|| location.check(value.as_text()?))
 }
 
-/// The one of `known` that a misspelt name is nearest to, letter case and hyphens aside; none when all are far.
+/// The one of `known` that a misspelt name resembles most, ignoring letter case and hyphens; `None` if none is similar.
 pub(crate) fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let name = plain(name);

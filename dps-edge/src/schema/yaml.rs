@@ -30,7 +30,7 @@ const PROVISIONING: Table = Table {
         key("source", text),
         key("global_endpoint", text).telling(),
         key("scope_id", text).telling(),
-        // Of versions before 1.1; it means attestation by TPM.
+        // Of versions before 1.1; it means attestation with a TPM.
         key("registration_id", text),
         table("attestation", &ATTESTATION).telling(),
         key("always_reprovision_on_startup", flag).telling(),
@@ -55,7 +55,7 @@ const ATTESTATION: Table = Table {
     ],
 };
 
-/// A table is a key of the other generation, which the reader names.
+/// A table is a key of the other generation, which `read` reports.
 fn inline_key(value: &Value) -> Option<Problem> {
     if matches!(value, Value::Table(_)) { None } else { text(value) }
 }

@@ -1,5 +1,5 @@
-//! Conversion of files with odd values: what comes out is read by the newest daemons without an error and says the
-//! same, or there is a reason why nothing comes out.
+//! Conversion of files with unusual values: either the newest daemons read the result without an error and it means the
+//! same, or the conversion is refused with a reason.
 
 use dps_edge::{ConvertError, Format, Keys, Severity, convert, read};
 use percent_encoding::percent_decode_str;
@@ -26,7 +26,7 @@ const MANUAL: [&str; 2] = [
     "provisioning:\n  source: \"manual\"\n  authentication:\n    method: \"x509\"\n    iothub_hostname: \"hub-a.test\"\n    \
      device_id: \"gateway-1\"\n    identity_cert: \"file:///etc/id.pem\"\n    identity_pk: \"file:///etc/id.key.pem\"\n",
 ];
-/// Values as they stand in a file.
+/// Values as they are written in a file.
 const ODD: [&str; 40] = [
     "",
     "~",
@@ -78,7 +78,7 @@ fn file() -> impl Strategy<Value = String> {
     (provisioning, certificates).prop_map(|(provisioning, certificates)| format!("{ROOT}{provisioning}{certificates}"))
 }
 
-/// A value as it stands in a file: one of the list, or any text in quotes.
+/// A value as it is written in a file: one of the list, or any string in quotes.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![2 => select(ODD.to_vec()).prop_map(str::to_owned), 1 => "\\PC{0,24}".prop_map(|text| format!("{text:?}"))]
 }
@@ -113,7 +113,7 @@ fn changed(text: &str, changes: &[(prop::sample::Index, Change)], indented: bool
     if mark { format!("\u{feff}{text}") } else { text }
 }
 
-/// What has to stay, with paths where there may be URIs.
+/// What must be kept, with paths where there may be URIs.
 fn meaning(text: &str, format: Format) -> String {
     let reading = read(text, format, format.newest_version());
     let json = reading.provisioning.map_or(Value::Null, |provisioning| provisioning.to_json(Keys::Shown));

@@ -1,6 +1,6 @@
 //! What the daemons of each version read, as data: `daemons/keys.csv` has a line for each key, with its type, whether
-//! it is required, and the versions that know it. Every key is tried in every version: given, of a wrong type, left
-//! out.
+//! it is required, and the versions that read it. Every key is tried with every version: valid, of a wrong type,
+//! missing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use dps_edge::{EdgeVersion, Finding, Format, Severity, read};
 const KEYS: &str = include_str!("../daemons/keys.csv");
 const BASES: &str = include_str!("../daemons/bases.csv");
 
-/// The versions in which some daemon began to read a key, or to read it otherwise.
+/// The versions in which some daemon began to read a key, or to read it differently.
 const VERSIONS: [&str; 12] =
     ["1.1.0", "1.2.0", "1.2.2", "1.2.4", "1.3.0", "1.4.0", "1.4.9", "1.4.16", "1.4.20", "1.5.0", "1.6.0", "1.6"];
 
@@ -55,7 +55,7 @@ fn base(name: &str) -> BTreeMap<&'static str, String> {
     values
 }
 
-/// Values that are good, and values that the daemons refuse.
+/// Valid values, and values that the daemons refuse.
 fn values(kind: &str) -> (&'static str, &'static [&'static str]) {
     match kind {
         "text" => ("\"words\"", &["1", "true"]),
@@ -93,7 +93,7 @@ fn values(kind: &str) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// A file with these keys, and the line that each stands on.
+/// A file with these keys, and the line of each.
 fn file(values: &BTreeMap<&'static str, String>, format: Format) -> String {
     let mut text = String::new();
     if format == Format::Toml {
@@ -143,7 +143,7 @@ fn try_with(key: &Key, value: &str, version: EdgeVersion) -> Try {
     Try { text, line, findings }
 }
 
-/// Every key with every version whose form of file it is of.
+/// Every key with every version that reads its format.
 fn each(mut check: impl FnMut(&Key, EdgeVersion)) -> usize {
     let mut count = 0;
     for key in keys() {
@@ -162,7 +162,7 @@ fn keys_are_read_since_their_version_and_ignored_before() {
     let count = each(|key, version| {
         let tried = try_with(key, values(key.kind).0, version);
         assert_eq!(errors(&tried.findings), [""; 0], "{version} {}\n{}", key.path, tried.text);
-        // Where a whole table is younger, the finding stands at its first key.
+        // If a whole table is newer, the finding is at its first key.
         let is_too_new = |finding: &Finding| finding.id() == "too-new-key" && finding.severity() == Severity::Warning;
         let too_new = tried.findings.iter().any(is_too_new);
         assert_eq!(too_new, key.since > version, "{version} {}: {:?}\n{}", key.path, tried.findings, tried.text);

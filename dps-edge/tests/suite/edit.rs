@@ -1,5 +1,4 @@
-//! One value changed in place: in odd files of both generations exactly one line differs, and nothing in it but the
-//! value.
+//! One value changed in place: in unusual files of both generations exactly one line differs, and only in its value.
 
 use dps_edge::{EdgeVersion, EditError, Format, Problem, set};
 
@@ -15,7 +14,7 @@ const YAML: &str = "# a gateway\nprovisioning:\n  source: \"dps\"\n  \
                     scope_id: \"0ne00A1B2C3\"   # ours\n  attestation:\n    method: \"symmetric_key\"\n    \
                     registration_id: \"dev-01\"\n    symmetric_key: \"KEY\"\n  dynamic_reprovisioning: false\n";
 
-/// A file that is like the usual one but for one thing, and the one line that is to differ.
+/// A file that differs from the usual one in one respect, and the one line that is expected to differ.
 struct Odd {
     format: Format,
     text: String,
@@ -66,7 +65,7 @@ fn odd_files() -> Vec<Odd> {
             OTHER_KEY,
             "symmetric_key = { value = \"O+H9VTcdJP0Tqkl7bh4nVG0OJNrAataMpuWB54D0VEc=\" }",
         )),
-        // The form that the article printed: it becomes the table.
+        // The form that an article printed: it becomes the table.
         toml(
             (TABLE, "symmetric_key = 'bare'  # key"),
             SYMMETRIC_KEY,
@@ -79,7 +78,7 @@ fn odd_files() -> Vec<Odd> {
             "OnErrorOnly",
             "auto_reprovisioning_mode = \"OnErrorOnly\"   # as the template says",
         ),
-        // Words without quotes that begin as a number or a boolean would.
+        // Words without quotes that start as a number or a boolean would.
         toml(("\"0ne00A1B2C3\"", "0ne00A1B2C3 # ours"), SCOPE, "0ne0", "id_scope = \"0ne0\" # ours"),
         toml(("\"dev-01\"", "true-north"), ID, "dev-02", "registration_id = \"dev-02\""),
         toml(("= { value = \"KEY\" }", "= { value = KEY }"), SYMMETRIC_KEY, OTHER_KEY, OTHER_TABLE),
@@ -130,7 +129,7 @@ fn odd_files() -> Vec<Odd> {
         yaml(("\"dev-01\"", "'dev-01' # \"x\""), ID, "dev-02", "    registration_id: 'dev-02' # \"x\""),
         yaml(("\"dev-01\"", "\"dev\\u002d01\" # escaped"), ID, "dev-02", "    registration_id: \"dev-02\" # escaped"),
         yaml(("", ""), "provisioning.dynamic_reprovisioning", "true", "  dynamic_reprovisioning: true"),
-        // What 1.1 reads as a number, a boolean or null becomes a text, and a text becomes a boolean.
+        // What 1.1 reads as a number, a boolean or null becomes a string, and a string becomes a boolean.
         yaml(("\"dev-01\"", "00123 # plain"), ID, "00124", "    registration_id: \"00124\" # plain"),
         yaml(("\"dev-01\"", "12e3"), ID, "dev-02", "    registration_id: \"dev-02\""),
         yaml(("\"dev-01\"", "true"), ID, "true", "    registration_id: \"true\""),
@@ -141,7 +140,7 @@ fn odd_files() -> Vec<Odd> {
             "true",
             "  dynamic_reprovisioning: true",
         ),
-        // The last of several counts.
+        // The last of several is used.
         yaml(
             ("    registration_id", "    registration_id: \"dev-00\"\n    registration_id"),
             ID,
@@ -224,6 +223,6 @@ fn set_refuses_values_that_the_daemons_refuse() {
     assert!(matches!(refused("provisioning.id_scope", "PASTE_YOUR_SCOPE_ID_HERE"), Problem::Placeholder));
     assert!(matches!(refused("provisioning.attestation.symmetric_key", "short"), Problem::NotAKey(_)));
     assert!(matches!(refused("provisioning.attestation.registration_id", "dev 01"), Problem::BadValue(_)));
-    // What the value itself holds cannot break out of it.
+    // The content of a value cannot escape from it.
     assert!(matches!(refused("provisioning.id_scope", "a\"\nsource = \"none"), Problem::BadValue(_)));
 }

@@ -1,5 +1,5 @@
-//! Files that a configuration names, as the daemons read them: a symmetric key is raw bytes, keys are for their owner
-//! alone, a certificate is valid.
+//! Files that a configuration names, as the daemons read them: a symmetric key is raw bytes, only the owner can read
+//! keys, a certificate is valid.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

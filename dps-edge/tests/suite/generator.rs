@@ -1,5 +1,5 @@
-//! Configurations as nobody formats them: quotes of all kinds and none, inline tables, dotted keys, comments that look
-//! like keys, other line ends, a byte order mark.
+//! Generates configurations in unusual formatting: quotes of all kinds and none, inline tables, dotted keys, comments
+//! that look like keys, other line ends, a byte order mark.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 const OTHER_KEY: &str = "O+H9VTcdJP0Tqkl7bh4nVG0OJNrAataMpuWB54D0VEc=";
 const KEY_FILE: &str = "file:///var/secrets/device.key";
 
-/// No file has more settings.
+/// The most settings of a file.
 pub(crate) const MOST: usize = 24;
 
 /// A value as a reader sees it.
@@ -112,7 +112,7 @@ impl Style {
             Quotes::Double => format!("\"{text}\""),
             Quotes::Single => format!("'{text}'"),
             Quotes::Escaped => format!("\"\\u{:04X}{}\"", u32::from(text.chars().next().unwrap()), &text[1..]),
-            // No text of ours ends early without quotes, in either form.
+            // No string used here ends early without quotes, in either format.
             Quotes::None => {
                 assert!(!text.contains([',', '{', '}', '#', '"', '\'']) || format == Format::Yaml);
                 text.to_owned()
@@ -125,7 +125,7 @@ impl Style {
     }
 }
 
-/// A change, and what it does to what is read.
+/// A change, and its effect on what is read.
 pub(crate) struct Change {
     pub key: &'static str,
     pub value: &'static str,
@@ -179,7 +179,7 @@ enum Layout {
     Inline,
 }
 
-/// A file before it is written down.
+/// A file before it is written.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     settings: Vec<Setting>,
@@ -206,7 +206,7 @@ const fn text(path: &'static str, old: &'static str, new: &'static str) -> Setti
     Setting { path, old: Old::Text(old), new }
 }
 
-/// A value that cannot be changed alone.
+/// A value that cannot be changed by itself.
 const fn fixed(path: &'static str, old: &'static str) -> Setting {
     text(path, old, "")
 }
@@ -299,7 +299,7 @@ pub(crate) fn yaml_file() -> impl Strategy<Value = File> {
         text("certificates.trusted_ca_certs", "/etc/root.pem", "/etc/other roots.pem"),
         flag("provisioning.always_reprovision_on_startup", true, "false"),
         flag("provisioning.dynamic_reprovisioning", false, "true"),
-        // What `external` needs.
+        // Required by `external`.
         text("provisioning.endpoint", "http://localhost:9999", "https://dps-b.test"),
     ];
     let by_key = [
@@ -333,7 +333,7 @@ impl File {
         self.settings.iter().filter(|setting| !setting.is_fixed()).map(Setting::change).collect()
     }
 
-    /// Which changes fix a value that other readers refuse.
+    /// The changes that fix a value that other readers refuse.
     pub(crate) fn mistaken(&self, styles: &[Style], format: Format) -> Vec<bool> {
         let settings = self.settings.iter().zip(styles).filter(|(setting, _)| !setting.is_fixed());
         let is_mistaken = |(setting, style): (&Setting, &Style)| {
@@ -373,7 +373,7 @@ struct Toml {
 }
 
 impl Toml {
-    /// Dotted keys and tables in braces belong to the top, before the first header.
+    /// Dotted keys and inline tables belong to the top, before the first header.
     fn file(&self) -> String {
         let mut text = self.lines("", "");
         let tables = ["provisioning", "aziot_keys", "tpm"];
@@ -400,13 +400,13 @@ impl Toml {
         self.settings.iter().any(|(setting, _)| setting.table() == table)
     }
 
-    /// The tables right below one.
+    /// The tables directly below one.
     fn inner(&self, table: &str) -> Option<&'static str> {
         let inner = |setting: &Setting| setting.table().strip_prefix(table)?.strip_prefix('.');
         self.settings.iter().find_map(|(setting, _)| inner(setting).map(|_| setting.table()))
     }
 
-    /// The lines of a table and of the one below it. `prefix` is what goes before each key.
+    /// The lines of a table and of those below it. `prefix` is written before each key.
     fn table(&self, table: &str, prefix: &str) -> String {
         let mut text = self.lines(table, prefix);
         let Some(inner) = self.inner(table) else { return text };
@@ -496,7 +496,7 @@ impl Yaml {
     }
 }
 
-/// With one space after the colon at least, which is needed where the key has no quotes.
+/// With at least one space after the colon, which is required if the key has no quotes.
 fn pair(setting: &Setting, style: Style) -> String {
     let value = setting.written(style, Format::Yaml);
     format!("{}: {}{value}", style.key(setting.name()), " ".repeat(style.spaces))

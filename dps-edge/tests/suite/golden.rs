@@ -1,6 +1,6 @@
-//! Each folder of `golden` is one file as people write them, and what is to come of it: the model, the findings, and
-//! for `config.yaml` the conversion. `cargo xtask write-golden` writes the expectations anew, to be looked at in the
-//! diff.
+//! Each directory of `golden` has one file as people write them, and what is expected of it: the model, the findings,
+//! and for `config.yaml` the conversion. `cargo xtask write-golden` writes the expectations again, to be reviewed in
+//! the diff.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -51,7 +51,7 @@ fn conversion(converted: &Converted) -> String {
     format!("{comments}{}", converted.text.expose())
 }
 
-/// The new file, or why there is none.
+/// The new file, or why it was not converted.
 fn converted(text: &str) -> String {
     match convert(text) {
         Ok(converted) => conversion(&converted),
@@ -59,7 +59,7 @@ fn converted(text: &str) -> String {
     }
 }
 
-/// What is to stand in each file of the folder; none where there is to be no file.
+/// The expected content of each file of the directory; `None` if the file must not exist.
 fn expectations(case: &Case) -> [(&'static str, Option<String>); 3] {
     let reading = read(&case.text, case.format, case.version);
     let converted = match case.format {
@@ -96,7 +96,7 @@ fn golden_files_match_their_expectations() {
     assert!(wrong.is_empty(), "{} expectations differ; this came out:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// What is converted is what its daemons read, and says the same.
+/// A converted file is read without errors, and means the same.
 #[test]
 fn golden_conversions_read_without_errors_and_mean_the_same() {
     let mut converted_count = 0;

@@ -1,5 +1,4 @@
-//! A file whose version is not known: read as the newest version does, with a warning at what the one before it
-//! refuses.
+//! A file for an unknown version: read as the newest version does, with a warning about what the one before it refuses.
 
 use dps_edge::{EdgeVersion, Format, Keys, read, read_newest};
 
@@ -17,7 +16,7 @@ fn read_newest_warns_about_what_the_previous_version_refuses() {
     let newest = read_newest(TOML_1_1, Format::Toml);
     assert_eq!(found(&newest), [(5, 22, "warning", "refused-before"), (10, 17, "warning", "refused-before")]);
     assert!(newest.findings.iter().all(|finding| finding.message().contains("IoT Edge 1.5 and older refuse this")));
-    assert!(newest.findings[1].message().contains("has to stand on one line"));
+    assert!(newest.findings[1].message().contains("must be on one line"));
 
     let named = read(TOML_1_1, Format::Toml, EdgeVersion::V1_6);
     assert_eq!(found(&named), []);

@@ -1,4 +1,4 @@
-//! The decision tables, row by row: every policy, with and without a backup, for everything that can happen.
+//! The decision tables, row by row: every policy, with and without a backup, for every event.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use dps_edge::policy::Step::{
 };
 use dps_edge::policy::{Event, HubWatch, Mode, Policy, Retry, Step, Verdict, decide};
 
-/// A policy, and what it does at the start with a backup, at the start without, when refused at the start, and when
-/// refused later. Unreachable hubs are the same for all.
+/// A policy, and its step at the start with a backup, at the start without, when refused at the start, and when refused
+/// later. Unreachable hubs are the same for all.
 const TABLE: &[(Policy, [Step; 4])] = &[
     (
         Policy::V1_1 { always_on_startup: true, dynamic: false },
@@ -101,7 +101,7 @@ fn registration_backs_off_while_the_hub_refuses() {
     while waits.len() < 10 {
         if let Verdict::Register { after } = hub.refused() {
             waits.push(after);
-            // The service gives the same hub again, and the hub refuses it again.
+            // The service assigns the same hub again, and the hub refuses the device again.
             hub.assigned();
         }
     }

@@ -1,4 +1,4 @@
-//! A gateway against a local service: each row of the tables that a start can reach, and what becomes of its backup.
+//! A gateway with a local service: each row of the tables that a start can reach, and its effect on the backup.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -73,7 +73,7 @@ impl Site {
     }
 }
 
-/// Where nothing listens: port 1 is given to no program by the system, so that no other test listens there either.
+/// A port on which nothing listens: port 1 is never assigned automatically, so that no other test listens there either.
 const CLOSED: &str = "127.0.0.1:1";
 
 #[tokio::test]
@@ -91,24 +91,24 @@ async fn provisioner_follows_the_start_rows_of_the_tables() {
         let site = Site::start().await;
         let config = config(format, reprovisioning);
 
-        // No backup and no service: an error that says both.
+        // No backup and no service: an error with both reasons.
         let error = site.gateway(&config, false).start().await.unwrap_err();
         assert!(matches!(error, ProvisionError::NothingLeft { .. }), "{error}");
         assert_eq!(error.cause().family(), Family::Link);
         assert!(error.to_string().contains("no backup") && error.to_string().contains("service"), "{error}");
 
-        // No backup: the service is asked.
+        // No backup: the device registers.
         let first = site.gateway(&config, true).start().await.unwrap();
         assert_eq!((first.origin, first.place.hub.as_str()), (Origin::New, "hub-a.test"));
         assert_eq!((site.calls(), first.hub_changed()), (1, false));
 
-        // A backup: the service is asked by policy alone.
+        // A backup: the device registers only if the policy requires it.
         let second = site.gateway(&config, true).start().await.unwrap();
         let (origin, calls) = if asks_with_backup { (Origin::Unchanged, 2) } else { (Origin::Backup, 1) };
         assert_eq!((second.origin, site.calls()), (origin, calls), "{reprovisioning}");
         assert_eq!(second.credentials.user_name(), "hub-a.test/dev-01/?api-version=2021-04-12");
 
-        // A backup and no service: the backup is used, and stays.
+        // A backup and no service: the backup is used and kept.
         let mut gateway = site.gateway(&config, false);
         let offline = gateway.start().await.unwrap();
         assert_eq!((offline.origin, &offline.place), (Origin::Backup, &first.place));
@@ -117,11 +117,11 @@ async fn provisioner_follows_the_start_rows_of_the_tables() {
         assert_eq!(offline.notes.contains(&Note::BackupKept), asks_with_backup && format == Format::Toml);
         assert_eq!(gateway.plan().unwrap().backup.place(), Some(&first.place));
 
-        // The hub turned the device away, and the service cannot be reached: the backup stays.
+        // The hub refused the device, and the service cannot be reached: the backup is kept.
         assert!(matches!(gateway.register().await, Err(ProvisionError::NotRegistered(_))));
         assert_eq!(gateway.plan().unwrap().backup.place(), Some(&first.place));
 
-        // It was moved: the caller is told what changed.
+        // The device was moved: the caller learns what changed.
         site.point_to("hub-b.test");
         let moved = site.gateway(&config, true).register().await.unwrap();
         assert_eq!((moved.origin, moved.place.hub.as_str()), (Origin::New, "hub-b.test"));

@@ -1,5 +1,5 @@
-//! Files that break off, or have something of another file in them: read to the end without a panic, every place in the
-//! file, and never changed into something else than was asked.
+//! Truncated files, and files with parts of another: read to the end without a panic, with every place inside the file,
+//! and never changed in another way than requested.
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn files_with_foreign_parts_are_read_without_a_panic() {
     const PIECES: [&str; 14] =
         ["\"", "'", "{", "[", "]", "\n", "\t", ": ", "# ", "\u{feff}", "= \"\"\"", "- ", "&a *b !!c |\n", "\0"];
     for (index, (text, format)) in inputs().into_iter().enumerate() {
-        // A third of them in each file.
+        // Each file gets a third of them.
         for (number, piece) in PIECES.iter().enumerate().filter(|(number, _)| (number + index) % 3 == 0) {
             let at = text.len() * (number * 5 + index) / (PIECES.len() * 6 + 80);
             let at = (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -1,9 +1,9 @@
-//! Keys planted wherever a file has room for one: no finding, no view, no error and no `Debug` repeats any of it.
+//! Secrets planted everywhere in a file: no finding, no view, no error and no `Debug` repeats any part of them.
 
 use dps_edge::{EdgeVersion, Format, Keys, SecretString, convert, read, set, windows_commands};
 use std::time::SystemTime;
 
-/// A key that is good, one that is cut off, and other secrets.
+/// A valid key, a truncated one, and other secrets.
 const PLANTED: [&str; 5] = [
     "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=",
     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==",
@@ -12,7 +12,7 @@ const PLANTED: [&str; 5] = [
     "pkcs11:token=t;object=k?pin-value=O+H9VTcdJP0Tqkl7bh4nVG0O",
 ];
 
-/// Files with a mark where the secret goes.
+/// Files with a mark in the place of the secret.
 const TOML: &str = r#"
 hostname = "MARK"
 trust_bundle_cert = "MARK"
@@ -53,7 +53,7 @@ const YAML: [&str; 5] = [
     "MARK\nprovisioning: [MARK, \"MARK\n",
 ];
 
-/// Half of a secret would be enough.
+/// Half of a secret would already be too much.
 fn seen(shown: &str, planted: &str) -> bool {
     let secret = planted.rsplit(['=', '?']).find(|part| part.len() > 15).unwrap_or(planted);
     planted.len() > 30 && (shown.contains(&secret[..16]) || shown.contains(&secret[secret.len() - 16..]))

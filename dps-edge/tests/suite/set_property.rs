@@ -1,5 +1,5 @@
-//! `set` on files as nobody formats them: exactly one line differs, and for a reader that shares no code with this
-//! crate exactly one value.
+//! `set` on files in unusual formatting: exactly one line differs, and exactly one value for a reader that shares no
+//! code with this crate.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 /// Every value of a file, by its path.
 type Values = BTreeMap<String, Read>;
 
-/// Changes one value and looks at the lines; the file is then read by others.
+/// Changes one value and compares the lines.
 fn changed(text: &str, format: Format, change: &Change) -> String {
     let version = if format == Format::Toml { EdgeVersion::V1_5 } else { EdgeVersion::V1_1 };
     let changed = set(text, format, version, change.key, change.value)
@@ -25,7 +25,7 @@ fn changed(text: &str, format: Format, change: &Change) -> String {
     changed
 }
 
-/// Fixes what no other reader takes, then changes the value at `last`; from then on and before, others read the file.
+/// Fixes what no other reader accepts, then changes the value at `last`; other readers read the file before and after.
 fn check(file: &File, styles: &[Style], format: Format, last: usize, values: fn(&str) -> Values) {
     let mut text = file.render(styles, format);
     let mut expected = file.values();

@@ -1,5 +1,5 @@
-//! The templates that IoT Edge is installed with, block by block: as printed they have stubs to fill in, and nothing
-//! else is found in them but what stands behind the name of a block.
+//! The templates that IoT Edge is installed with, block by block: unchanged they have placeholders, and no findings
+//! other than those after the name of a block.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const TEMPLATES: [(&str, &str, Format); 5] = [
     ("1.5.0", include_str!("../templates/1.5.0.toml"), Format::Toml),
 ];
 
-/// A good provisioning part, for the blocks that have none.
+/// A valid provisioning part, for the blocks that have none.
 const TOML: &str = "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://global.azure-devices-provisioning.net\"\n\
                     id_scope = \"0ne00A1B2C3\"\n\n[provisioning.attestation]\nmethod = \"tpm\"\n\
                     registration_id = \"dev-01\"\n\n";
@@ -37,7 +37,7 @@ fn blocks(template: &str) -> Vec<Block<'_>> {
     template.split("#: ").skip(1).map(block).collect()
 }
 
-/// A block of keys stands above the first table, one of tables below the last.
+/// A block of keys is put above the first table, one of tables below the last.
 fn file(block: &Block<'_>, format: Format) -> String {
     let good = if format == Format::Toml { TOML } else { YAML };
     match block.name.starts_with("provisioning ") {

@@ -166,7 +166,7 @@ pub enum StartError {
 pub enum StateError {
     /// The directory cannot be created or opened.
     #[error("the state directory {} cannot be used: {source}", path.display())]
-    Folder {
+    Directory {
         /// The directory.
         path: PathBuf,
         /// Why.

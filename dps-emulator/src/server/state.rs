@@ -27,7 +27,7 @@ const POLICY: &str = "policy.json";
 const ENROLLMENTS: &str = "enrollments.json";
 const FORMAT: u32 = 1;
 
-/// No file of a state directory is longer, in bytes.
+/// The longest file of a state directory, in bytes.
 const FILE_MAX: u64 = 1 << 30;
 
 /// A state directory, locked for this process.
@@ -52,7 +52,7 @@ struct Enrollments {
 
 impl State {
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
-        let unusable = |source| StateError::Folder { path: path.to_owned(), source };
+        let unusable = |source| StateError::Directory { path: path.to_owned(), source };
         create_private_folder(path).map_err(unusable)?;
         refuse_exposed(path)?;
         let lock = FileLock::acquire(&path.join("lock")).map_err(|error| match error.kind() {
@@ -139,7 +139,7 @@ impl State {
 #[cfg(unix)]
 fn refuse_exposed(path: &Path) -> Result<(), StateError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path).map_err(|source| StateError::Folder { path: path.to_owned(), source })?;
+    let metadata = std::fs::metadata(path).map_err(|source| StateError::Directory { path: path.to_owned(), source })?;
     if metadata.permissions().mode() & 0o022 != 0 { Err(StateError::Exposed(path.to_owned())) } else { Ok(()) }
 }
 

@@ -1,4 +1,4 @@
-//! The service API: shapes, keys, etags, pages, bulk, records, and who may use it.
+//! The service API: shapes, keys, etags, pages, bulk, records, and authorization.
 
 use crate::common::{self, GROUP_KEY, KEY, OTHER_KEY, START_S, World, encode, json, key, refused, token};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, ServiceOptions};
@@ -296,7 +296,7 @@ fn admin_calls_require_an_owner_token() {
         assert_eq!(get(&token(signed_with, sr, end, tail)), 401, "{sr} {tail}");
     }
     assert_eq!(get(""), 401);
-    // A device's token opens no admin call, and the other way round.
+    // A device's token is refused for admin calls, and an owner's token for device calls.
     assert_eq!(get(&common::device_token(KEY, "dev-01", end)), 401);
     let policy = token(&policy_key, &encode("dps.test"), end, owner);
     assert_eq!(world.register_with("dev-01", &policy, "").status, 401);

@@ -1,4 +1,4 @@
-//! A small HTTPS client: one CA, one address, HTTP/1.1, nothing clever.
+//! A small HTTPS client: one CA, one address, HTTP/1.1.
 
 #![allow(dead_code, unreachable_pub, reason = "which parts are used depends on the features")]
 

@@ -1,4 +1,4 @@
-//! A service under virtual time, and a device and an owner that talk HTTP to it.
+//! A service under virtual time, and a device and an owner that send HTTP requests to it.
 
 #![allow(dead_code, unreachable_pub, reason = "which parts are used depends on the features")]
 
@@ -16,7 +16,7 @@ pub fn key(text: &str) -> SymmetricKey {
     SymmetricKey::from_base64(text).unwrap()
 }
 
-/// What devices do, written apart from the code under test as far as that goes.
+/// Signs as devices do, as independently of the code under test as possible.
 pub fn sign(key: &str, message: &str) -> String {
     let key = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, key).unwrap();
     base64::Engine::encode(&base64::prelude::BASE64_STANDARD, HMAC::mac(message, key))
@@ -40,7 +40,7 @@ pub fn device_token(key: &str, id: &str, expiry_s: u64) -> String {
 pub struct World {
     pub service: Service,
     pub ms: u64,
-    /// The service's wall clock against the virtual one.
+    /// The offset of the service's wall clock from the virtual one.
     pub wall_offset_ms: i64,
 }
 
@@ -102,7 +102,7 @@ impl World {
         self.send("POST", &path, &[("Authorization", &token)], body.as_bytes())
     }
 
-    /// Register, wait as told, poll until it is over; the last answer.
+    /// Registers, waits for the hinted time and polls until the registration is final; returns the last reply.
     pub fn provision(&mut self, id: &str, key: &str) -> HttpReply {
         let mut reply = self.register(id, key);
         let operation_id = json(&reply)["operationId"].as_str().unwrap_or_default().to_owned();
@@ -143,7 +143,7 @@ pub fn operation_id(reply: &HttpReply) -> String {
     json(reply)["operationId"].as_str().unwrap().to_owned()
 }
 
-/// Status and six-digit code, and that the body has the shape of the service's errors.
+/// Returns status and six-digit code, and checks that the body has the shape of the service's errors.
 pub fn refused(reply: &HttpReply) -> (u16, u64) {
     let body = json(reply);
     assert_eq!(body["trackingId"].as_str(), reply.header("x-ms-request-id"));

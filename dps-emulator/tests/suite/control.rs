@@ -1,5 +1,4 @@
-//! The emulator's own calls: faults planned, listed and taken back, counters, and devices in hubs, by whoever has the
-//! policy key.
+//! The emulator's own API under the policy key: planned faults, counters, and devices in hubs.
 
 use crate::common::{self, KEY, OTHER_KEY, World, json, key, refused};
 use dps_emulator::{At, Fault, HttpReply, IndividualEnrollment, Limits, Scope, ServiceOptions};

@@ -1,4 +1,4 @@
-//! Failures on command: whom they meet, how often, and what each looks like.
+//! Planned faults: which requests meet them, how often, and what each does.
 
 use crate::common::{KEY, OTHER_KEY, World, json, key, operation_id, refused};
 use dps_emulator::{At, Fault, Flood, IndividualEnrollment, RetryAfter, Scope, TransportFault};
@@ -140,7 +140,7 @@ fn patch_reply_changes_only_what_the_patch_names() {
         (&state["assignedHub"], &state["deviceId"], &state["new"]["c"]),
         (&"a;b".into(), &"dev-01".into(), &1.into())
     );
-    // The service itself believes none of it.
+    // The service's own record is not changed.
     assert_eq!(json(&world.poll("dev-01", KEY, &operation))["registrationState"]["assignedHub"], "hub-a.test");
 }
 
@@ -156,7 +156,7 @@ fn forgotten_operation_is_not_found_by_polls() {
     inject(&mut world, At::Register, Fault::ForgetOperation);
     let second = operation_id(&world.register("dev-01", KEY));
     assert_eq!(refused(&world.poll("dev-01", KEY, &second)), (404, 404_201));
-    // The assignment itself came to pass.
+    // The assignment itself took place.
     world.wait(1000);
     assert_eq!(json(&world.lookup("dev-01", KEY))["status"], "assigned");
     world.wait(1000);

@@ -1,4 +1,4 @@
-//! Enrollment groups: derived keys, letter case, several groups, precedence, what devices of a group get.
+//! Enrollment groups: derived keys, letter case, several groups, precedence, what devices of a group receive.
 
 use crate::common::{self, GROUP_KEY, KEY, OTHER_KEY, START_S, World, json, key, refused, token};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, RefusalReason, ServiceOptions};
@@ -65,7 +65,7 @@ fn group_key_derivation_ignores_letter_case() {
         world.wait(100);
         assert_eq!(world.register(upper, &derived(GROUP_KEY, spelled)).status, 202);
     }
-    // As first registered, though sent in another spelling now.
+    // As first registered, although sent in another spelling now.
     world.wait(100);
     assert_eq!(world.register("dev-AA-1", &derived(GROUP_KEY, upper)).status, 202);
     // A spelling that was never seen.

@@ -1,4 +1,4 @@
-//! The HTTPS front over real sockets: the whole way, faults as a client meets them, bounds, shutdown.
+//! The HTTPS listener over real sockets: registration, faults as a client meets them, limits, shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -196,7 +196,7 @@ async fn garbage_noise_and_oversize_faults_over_https() {
     assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
 }
 
-/// Sends a register by hand, so that the connection can be watched byte for byte.
+/// Sends a register call by hand, so that the connection can be observed byte by byte.
 async fn raw_register(site: &Site, key: &str) -> TlsStream<TcpStream> {
     let mut stream = site.client.tls("localhost").await.unwrap();
     let token = device_token(key, "dev-01", site.emulator.now().unix_s() + 60);

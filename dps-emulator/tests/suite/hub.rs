@@ -1,4 +1,5 @@
-//! The hub that a provisioned device signs in to, byte by byte under virtual time: who is let in, and until when.
+//! The hub that a provisioned device signs in to, byte by byte under virtual time: which devices it accepts, and until
+//! when.
 
 use crate::common::{KEY, OTHER_KEY, World, encode, key, token};
 use dps_emulator::mqtt::{Effect, Session};
@@ -38,7 +39,7 @@ const TELEMETRY: &str = "devices/gateway-7/messages/events/";
 const ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
 const NOT_AUTHORIZED: [u8; 4] = [0x20, 2, 0, 5];
 
-/// `gateway-7` at `hub-a.test`, as `dev-01` was assigned it.
+/// `gateway-7` at `hub-a.test`, which `dev-01` was assigned to.
 fn provisioned() -> World {
     provisioned_as("gateway-7")
 }
@@ -58,7 +59,7 @@ fn says(world: &mut World, session: &mut Session, bytes: &[u8]) -> Vec<Effect> {
     session.receive(&mut world.service, now, bytes)
 }
 
-/// CONNECT with this key, and what the hub answers.
+/// Sends CONNECT with this key; returns the hub's reply.
 fn connect(world: &mut World, hub: &str, signed_with: &str) -> (Session, Vec<u8>) {
     connect_as(world, hub, "gateway-7", signed_with)
 }

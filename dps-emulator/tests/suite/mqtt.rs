@@ -1,4 +1,4 @@
-//! The MQTT shape of the service, byte by byte under virtual time: packets are made and read by hand.
+//! The service over MQTT, byte by byte under virtual time: packets are built and parsed by hand.
 
 use crate::common::{KEY, OTHER_KEY, SCOPE, World, device_token, key};
 use dps_emulator::mqtt::{Effect, Session};
@@ -13,7 +13,7 @@ struct Device {
     session: Session,
 }
 
-/// What CONNECT says.
+/// The contents of CONNECT.
 struct Hello {
     level: u8,
     client_id: String,
@@ -83,7 +83,7 @@ impl Hello {
     }
 }
 
-/// A PUBLISH of the service, read by hand: quality, topic, payload.
+/// A PUBLISH of the service, parsed by hand: quality of service, topic, payload.
 fn published(effects: &[Effect]) -> (u8, String, String) {
     let bytes = effects.iter().find_map(|effect| match effect {
         Effect::Send(bytes) if bytes[0] >> 4 == 3 => Some(bytes),
@@ -171,7 +171,7 @@ fn other_mqtt_versions_are_refused_in_any_portions() {
     hello.level = 5;
     let effects: Vec<Effect> = hello.bytes()[..10].chunks(1).flat_map(|piece| device.says(piece)).collect();
     assert_eq!(effects, refused(1));
-    // Too short to name a version: broken, and not waited for.
+    // Too short to contain a version: refused without waiting for more.
     let mut device = Device::new(ServiceOptions::new());
     assert_eq!(device.says(&[0x10]), []);
     assert_eq!(device.says(&[2, 0, 0]).last(), Some(&Effect::Close));
@@ -186,7 +186,7 @@ fn invalid_publish_closes_the_connection_once() {
     register[id] = 0;
     assert_eq!(device.says(&register), [Effect::Close]);
     assert_eq!(device.world.service.counters().registers, 0);
-    // In PUBREL too.
+    // Also in PUBREL.
     let mut device = Device::ready(ServiceOptions::new(), 1);
     assert_eq!(device.says(&[0x62, 2, 0, 0]), [Effect::Close]);
     // A request before CONNECT.
@@ -361,7 +361,7 @@ fn polls_without_an_accepted_call_are_limited() {
     }
     assert!(answered >= 5, "a client that resumes an old operation may be wrong a few times");
 
-    // Once a call was accepted, the rate alone limits polls.
+    // Once a call was accepted, polls are limited only by the rate.
     let mut device = Device::ready(ServiceOptions::new(), 0);
     assert!(!device.session.is_verified());
     device.says(&publish(0x30, &format!("{REGISTER}1"), b""));

@@ -1,4 +1,4 @@
-//! Faults as JSON plans them: every kind both ways, and what each refusal names.
+//! Fault plans as JSON: round trips of every kind, and the member that each error names.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ fn error(value: Value) -> String {
     }
 }
 
-/// One plan of each kind at least, whole, and what it has to become.
+/// At least one complete plan of each kind, and its meaning.
 fn every_kind() -> Vec<(Value, Fault)> {
     let seconds = |seconds| Some(RetryAfter::Seconds(seconds));
     vec![

@@ -1,4 +1,4 @@
-//! A device's way through register, polls and lookup, and what HTTP refuses.
+//! Register, polls and lookup of a device, and what HTTP refuses.
 
 use crate::common::{KEY, OTHER_KEY, SCOPE, World, device_token, json, key, operation_id, refused};
 use dps_emulator::{BODY_MAX, IndividualEnrollment, RetryAfter, ServiceOptions, Status};
@@ -66,7 +66,7 @@ fn assign_at_once_needs_no_poll() {
     let reply = world.register("dev-01", KEY);
     assert_eq!((reply.status, reply.header("Retry-After")), (200, None));
     assert_eq!(json(&reply)["registrationState"]["deviceId"], "Device#1");
-    // Again, at the same instant: nothing is in flight.
+    // Again at the same instant: no assignment is in progress.
     assert_eq!(world.register("dev-01", KEY).status, 200);
 }
 
@@ -105,7 +105,7 @@ fn disabled_enrollment_is_reported_by_poll() {
     assert_eq!((reply.status, &json(&reply)["status"]), (200, &"disabled".into()));
     assert!(json(&reply)["registrationState"].get("assignedHub").is_none());
     assert_eq!(json(&world.admin("GET", "/registrations/dev-01", ""))["status"], "disabled");
-    // A wrong key is refused all the same.
+    // A wrong key is refused nevertheless.
     assert_eq!(refused(&world.register("dev-01", OTHER_KEY)), (401, 401_002));
 
     world.wait(1000);
@@ -327,7 +327,7 @@ fn content_type_must_be_json() {
     };
     assert_eq!(with(&[]), 202);
     assert_eq!(with(&[("content-type", "Application/JSON; charset=utf-8")]), 202);
-    // Documented curl lines send this; it means nothing.
+    // The curl commands in the documentation send this; it has no effect.
     assert_eq!(with(&[("Content-Type", "application/json"), ("Content-Encoding", "utf-8")]), 202);
     assert_eq!(with(&[("Content-Type", "text/plain")]), 415);
     assert_eq!(with(&[("Content-Type", "application/x-www-form-urlencoded")]), 415);

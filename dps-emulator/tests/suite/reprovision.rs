@@ -1,4 +1,4 @@
-//! What becomes of a device that registers again, and which hub it gets in the first place.
+//! Devices that register again, and which hub a device is assigned to.
 
 use crate::common::{KEY, SCOPE, START_S, World, device_token, json, key};
 use dps_emulator::{AllocationPolicy, IndividualEnrollment, ReprovisionPolicy, ServiceOptions, UnchangedSubstatus};
@@ -21,7 +21,7 @@ fn enrollment(policy: ReprovisionPolicy, hub: &str) -> IndividualEnrollment {
         .allocation(AllocationPolicy::Static, [hub])
 }
 
-/// Assigned to hub-a, where the cloud then changed the twin.
+/// Assigned to hub-a, where a cloud application then changed the twin.
 fn settled(policy: ReprovisionPolicy, options: ServiceOptions) -> World {
     let mut world = World::new(options.hub("hub-a.test", 1).hub("hub-b.test", 1));
     world.enroll(enrollment(policy, "hub-a.test"));

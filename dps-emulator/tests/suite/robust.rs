@@ -1,4 +1,4 @@
-//! Whatever is sent, the service answers: no panic, a status of HTTP, and nothing changed by strangers.
+//! Arbitrary requests: no panic, a valid HTTP status, and no change by unauthenticated clients.
 
 use crate::common::{self, KEY, World};
 use dps_emulator::Now;
@@ -66,7 +66,7 @@ proptest! {
         let at = at % good.find("&skn").unwrap();
         bad.replace_range(at..=at, &new);
         let status = world.register_with("dev-01", &bad, "").status;
-        // What may pass is the same token in another spelling: letter case of the scheme and of a signature's escapes.
+        // The same token may be accepted in another spelling: letter case of the scheme and of a signature's escapes.
         if status == 202 {
             prop_assert_eq!(bad.to_ascii_lowercase(), good.to_ascii_lowercase());
         }

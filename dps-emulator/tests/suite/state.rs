@@ -1,4 +1,4 @@
-//! The state folder: what comes back after a restart, who may read it, and what happens when it is damaged.
+//! The state directory: what is restored after a restart, its permissions, and damaged files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,7 @@ async fn state_directory_keeps_enrollments_ca_and_policy_key() {
     let key = site.enroll("dev-01").await;
     let (ca, policy) = (site.emulator.ca_pem().to_owned(), policy_key(&site.emulator));
     assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
-    // No farewell: what an admin call changed is on disk when it is answered.
+    // Without a shutdown: what an admin call changed is on disk when it is answered.
     drop(site);
 
     assert_eq!(mode(&path), 0o700);
@@ -71,7 +71,7 @@ fn policy_key(emulator: &Emulator) -> String {
     emulator.connection_string().expose().rsplit_once("SharedAccessKey=").unwrap().1.to_owned()
 }
 
-/// The lock of an emulator that was dropped goes with its tasks, which may take a moment.
+/// The lock of a dropped emulator is released when its tasks end, which may take a moment.
 async fn restart(path: &Path) -> Emulator {
     let start = async {
         loop {
@@ -180,7 +180,7 @@ async fn unusable_state_directories_are_rejected() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let error = Emulator::start(options(&file)).await.unwrap_err();
-    assert!(matches!(error, StartError::State(StateError::Folder { .. })), "{error}");
+    assert!(matches!(error, StartError::State(StateError::Directory { .. })), "{error}");
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn change_that_cannot_be_saved_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start(options(folder.path())).await;
     site.enroll("dev-01").await;
-    // A folder in the place of the file: no write can succeed, whoever runs this.
+    // A directory in the place of the file: no write can succeed, whatever the user.
     let path = folder.path().join("enrollments.json");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();

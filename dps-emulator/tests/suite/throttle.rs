@@ -1,4 +1,4 @@
-//! The service's rates: what they count, what they leave alone, when they let go.
+//! The service's rate limits: what they count, what they do not, and when they end.
 
 use crate::common::{self, KEY, OTHER_KEY, World, operation_id, refused};
 use dps_emulator::{IndividualEnrollment, Limits, RetryAfter, ServiceOptions};
@@ -22,7 +22,7 @@ fn throttle_allows_five_polls_in_ten_seconds_per_device() {
     let reply = world.poll("DEV-01", KEY, &operation);
     assert_eq!(refused(&reply).0, 429);
     assert_eq!(reply.header("Retry-After"), Some("5"));
-    // Another device, and registers of the same, go on.
+    // Another device, and register calls of the same one, are not limited.
     assert_eq!(world.poll("dev-02", OTHER_KEY, &other).status, 200);
     assert_eq!(world.register("dev-01", KEY).status, 202);
     world.wait(4999);

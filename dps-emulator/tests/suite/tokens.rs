@@ -1,4 +1,4 @@
-//! Tokens as clients really write them, and the ones that must not pass.
+//! Tokens as real clients write them, and tokens that must be refused.
 
 use crate::common::{
     self, GROUP_KEY, KEY, OTHER_KEY, SCOPE, START_S, World, device_token, encode, json, key, refused, sign, token,
@@ -109,7 +109,7 @@ fn token_changed_after_signing_is_refused() {
     let mut world = World::with_device();
     let good = device_token(KEY, "dev-01", START_S + 100);
     assert_eq!(register(&mut world, &good.replace(&(START_S + 100).to_string(), &(START_S + 9999).to_string())), 401);
-    // The signature is over the literal text: the same resource in another encoding is another text.
+    // The signature covers the literal text: the same resource in another encoding is another text.
     assert_eq!(register(&mut world, &good.replace("%2F", "%2f")), 401);
     assert_eq!(register(&mut world, &good), 202);
 }
@@ -125,7 +125,7 @@ fn group_key_is_refused_as_device_key() {
 
 #[test]
 fn token_expiry_uses_the_services_clock() {
-    // The device is two hours behind the service: its token of one hour has expired. Two hours ahead is no trouble.
+    // The device's clock is two hours behind the service's: its token of one hour has expired. Two hours ahead is fine.
     let mut world = World::with_device();
     world.wall_offset_ms = 2 * 3600 * 1000;
     assert_eq!(refused(&world.register("dev-01", KEY)), (401, 401_002));
@@ -153,7 +153,7 @@ fn expiry_on_polls_is_checked_only_on_request() {
         let path = format!("/{SCOPE}/registrations/dev-01/operations/{operation}?api-version=2021-06-01");
         let status = world.send("GET", &path, &[("Authorization", &token)], b"").status;
         assert_eq!(status, if check { 401 } else { 202 });
-        // The signature is checked always, and so is a register.
+        // The signature is always checked, and so is a register call.
         let forged = device_token(OTHER_KEY, "dev-01", START_S + 3600);
         assert_eq!(world.send("GET", &path, &[("Authorization", &forged)], b"").status, 401);
         assert_eq!(world.register_with("dev-01", &token, "{}").status, 401);
