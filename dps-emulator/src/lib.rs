@@ -28,6 +28,9 @@ mod registrations;
 #[cfg(feature = "server")]
 pub mod server;
 mod service;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod test_servers;
 mod throttle;
 mod time;
 mod wire;

@@ -46,7 +46,7 @@ fn c(program: &Path, folder: &Path, margin_ms: &str) -> Outcome {
 
 fn resolver(folder: &Path) -> Result<PathBuf, String> {
     let library = folder.join("stalled-resolver.so");
-    let source = "tests/stalled-resolver/getaddrinfo.c";
+    let source = "dps-client/tests/stalled-resolver/getaddrinfo.c";
     run(command("cc", ["-shared", "-fPIC", source, "-ldl", "-o"]).arg(&library))?;
     Ok(library)
 }

@@ -1,5 +1,5 @@
-/* A name server that does not answer (tests/stalled-resolver, preloaded): a call ends by its timeout, and at once when it is
-   cancelled. The first argument is how many milliseconds it may take beyond that. */
+/* A name server that does not answer (dps-client/tests/stalled-resolver, preloaded): a call ends by its timeout, and at
+   once when it is cancelled. The first argument is how many milliseconds it may take beyond that. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dps_client.emulator import Emulator
 
-SOURCE = Path(__file__).parents[3] / "tests" / "stalled-resolver" / "getaddrinfo.c"
+SOURCE = Path(__file__).parents[3] / "dps-client" / "tests" / "stalled-resolver" / "getaddrinfo.c"
 MARGIN = float(os.environ.get("DPS_STALLED_MARGIN_MS", "25000")) / 1000
 """How long a call may take beyond its limit. A busy machine is not a failure, a minute of the resolver's is."""
 

@@ -7,9 +7,9 @@ use dps_emulator::{EnrollmentGroup, IndividualEnrollment};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::proxy_server::Manner;
 use super::run::{DEVICE_KEY, Run, dps_line, finish, send};
 use super::service::Service;
+use dps_emulator::test_servers::proxy_server::Manner;
 
 const IDS: [&str; 13] = [
     "key",

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use dps_emulator::{At, EnrollmentGroup, Fault, IndividualEnrollment, RetryAfter, Scope, SymmetricKey};
 use serde_json::Value;
 
-use super::proxy_server::{FORBIDDEN, Manner};
 use super::run::{CLOSED, DEVICE_ID, DEVICE_KEY, Finished, GROUP_KEY, Run, set_mode};
 use super::service::Service;
+use dps_emulator::test_servers::proxy_server::{FORBIDDEN, Manner};
 
 /// me:open sesame
 const WANTS_PASSWORD: Manner = Manner::Wants("Basic bWU6b3BlbiBzZXNhbWU=");

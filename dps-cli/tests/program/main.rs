@@ -17,8 +17,6 @@ mod faults;
 mod files;
 mod hub_device;
 mod interrupted;
-#[path = "../../../dps-net/tests/proxy_server/mod.rs"]
-mod proxy_server;
 mod register;
 mod run;
 mod secrets;

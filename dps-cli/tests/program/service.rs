@@ -3,8 +3,8 @@
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::runtime::{Builder, Runtime};
 
-use super::proxy_server::{Manner, proxy};
 use super::run::{Folder, GROUP_KEY, dps};
+use dps_emulator::test_servers::proxy_server::{Manner, proxy};
 
 /// A running service with a folder of the files that a command line names.
 pub(crate) struct Service {

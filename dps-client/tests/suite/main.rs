@@ -10,8 +10,6 @@ mod network;
 mod probe;
 mod progress;
 mod proxy;
-#[path = "../../../dps-net/tests/proxy_server/mod.rs"]
-mod proxy_server;
 mod register;
 mod secrecy;
 mod small_stack;

@@ -12,10 +12,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::common::{DEVICE_KEY, service};
-use crate::proxy_server::{Manner, proxy};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dps_client::{CallRuntime, Progress, ProvisioningClient, Proxy, ProxyChoice, Roots, Transport};
+use dps_emulator::test_servers::proxy_server::{Manner, proxy};
 
 /// With the names that are passed to the other process.
 const TRANSPORTS: [(&str, Transport); 3] =

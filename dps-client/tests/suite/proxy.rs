@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::{builder_over, device_key, service, what};
-use crate::proxy_server::{FORBIDDEN, Manner, counted, proxy};
 use dps_client::{DpsError, Proxy, ProxyChoice, Transport};
 use dps_core::{ErrorCode, Family, Hint, Verdict};
+use dps_emulator::test_servers::proxy_server::{FORBIDDEN, Manner, counted, proxy};
 
 /// me:open sesame
 const WANTS_PASSWORD: Manner = Manner::Wants("Basic bWU6b3BlbiBzZXNhbWU=");

@@ -12,8 +12,10 @@ pub const NAME: &str = "dps.stalled.test";
 
 /// Builds the library with the system's C compiler and gives its path.
 pub fn resolver() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stalled-resolver/getaddrinfo.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stalled-resolver-{}.so", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = |ending: &str| folder.join(format!("stalled-resolver-{}.{ending}", std::process::id()));
+    let (source, library) = (file("c"), file("so"));
+    std::fs::write(&source, include_str!("../stalled-resolver/getaddrinfo.c")).unwrap();
     let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
     assert!(built.expect("a C compiler is needed").success());
     library

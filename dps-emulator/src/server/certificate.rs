@@ -141,7 +141,7 @@ pub(super) fn failed(error: impl std::fmt::Display) -> StartError {
 }
 
 /// The TLS crypto provider: aws-lc-rs if both are compiled in. Never installed process-wide.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]

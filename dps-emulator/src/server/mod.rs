@@ -17,6 +17,7 @@ mod state;
 mod testing;
 mod tls;
 
+pub(crate) use certificate::provider;
 pub use emulator::Emulator;
 pub use options::{EmulatorOptions, StartError, StateError};
 

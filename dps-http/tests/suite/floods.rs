@@ -1,17 +1,14 @@
 //! Servers whose answer has no end: an exchange ends by itself or with the caller's timeout, and its connection is closed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dps_core::{Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, RegistrationId, Request, RequestId};
+use dps_emulator::test_servers::SelfSigned;
 use dps_http::{HttpLink, HttpOptions};
-use dps_net::{Dialer, Roots, TlsOptions, crypto_provider};
+use dps_net::{Dialer, Roots, TlsOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// How long the caller waits for what does not end by itself.
 const CALLERS_LIMIT: Duration = Duration::from_secs(1);
@@ -119,20 +116,14 @@ fn request(endpoint: &str) -> Request<'_> {
 /// Takes one connection, reads once, and floods until the client is gone, or closes where there is nothing to repeat:
 /// its endpoint, its certificate and the end of its work.
 async fn server(flood: &Flood) -> (String, String, JoinHandle<()>) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+    let tls = SelfSigned::new();
+    let ca = tls.pem().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("localhost:{}", listener.local_addr().unwrap().port());
     let (beginning, again, pause) = (flood.beginning, flood.again, flood.pause);
     let served = tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(tcp).await.unwrap();
+        let mut stream = tls.accept(tcp).await.unwrap();
         let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream.write_all(beginning.as_bytes()).await;
         if again.is_empty() {
@@ -144,5 +135,5 @@ async fn server(flood: &Flood) -> (String, String, JoinHandle<()>) {
             tokio::time::sleep(pause).await;
         }
     });
-    (endpoint, made.cert.pem(), served)
+    (endpoint, ca, served)
 }

@@ -1,19 +1,15 @@
 //! The link against a server that sends exactly what the test says, byte for byte, over real TLS.
 
-use std::sync::Arc;
-
 use dps_core::{
     Authorization, Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, Millis, Payload, RegistrationId,
     Request, RequestId, Status, UnixSeconds,
 };
+use dps_emulator::test_servers::SelfSigned;
 use dps_http::{HttpLink, HttpOptions};
-use dps_net::{Dialer, Roots, TlsOptions, crypto_provider};
+use dps_net::{Dialer, Roots, TlsOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 pub(crate) const ASSIGNING: &str = "HTTP/1.1 202 Accepted\r\nRetry-After: 3\r\nContent-Length: 42\r\n\r\n\
     {\"operationId\":\"5.0\",\"status\":\"assigning\"}";
@@ -41,26 +37,16 @@ pub(crate) async fn server(script: Vec<Do>) -> Server {
 
 /// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
 async fn server_valid_in(from: i32, to: i32, script: Vec<Do>) -> Server {
-    let signing_key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
-    (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
-    let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+    let tls = SelfSigned::valid_in(from, to);
+    let ca = tls.pem().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("localhost:{}", listener.local_addr().unwrap().port());
     let (seen, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let mut steps = script.into_iter();
         for connection in 1.. {
             let Ok((tcp, _)) = listener.accept().await else { return };
-            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+            let Ok(mut stream) = tls.accept(tcp).await else { continue };
             while let Some(request) = read_request(&mut stream).await {
                 let _ = seen.send((connection, request));
                 match steps.next() {
@@ -75,7 +61,7 @@ async fn server_valid_in(from: i32, to: i32, script: Vec<Do>) -> Server {
             }
         }
     });
-    Server { endpoint, ca: made.cert.pem(), requests }
+    Server { endpoint, ca, requests }
 }
 
 /// Head and body of one request, or `None` when the client has closed.

@@ -1,19 +1,16 @@
 //! An MQTT server that does exactly what the test says, packet by packet, over real TLS and over WebSocket. It makes
 //! and reads packets by hand, so that no mistake of the client's library is shared.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dps_core::{Authorization, Call, Endpoint, IdScope, Identity, Instant, RegistrationId, Request, RequestId};
+use dps_emulator::test_servers::SelfSigned;
 use dps_mqtt::{Framing, MqttLink, MqttOptions};
-use dps_net::{Dialer, Roots, TlsOptions, crypto_provider};
+use dps_net::{Dialer, Roots, TlsOptions};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Upgrade, Response};
@@ -105,46 +102,35 @@ pub(crate) async fn server(framing: Framing, scripts: Vec<Vec<Step>>) -> Server 
 
 /// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
 pub(crate) async fn server_valid_in(from: i32, to: i32, framing: Framing, scripts: Vec<Vec<Step>>) -> Server {
-    let signing_key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
-    (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
-    let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+    let tls = SelfSigned::valid_in(from, to);
+    let ca = tls.pem().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("localhost:{}", listener.local_addr().unwrap().port());
     let (tell, seen) = mpsc::unbounded_channel();
     let (opened, open) = watch::channel(0);
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         for (index, script) in scripts.into_iter().enumerate() {
             let Ok((tcp, _)) = listener.accept().await else { return };
             opened.send_modify(|open| *open += 1);
-            let (served, closed) =
-                (serve(acceptor.clone(), tcp, framing, index + 1, script, tell.clone()), opened.clone());
+            let (served, closed) = (serve(tls.clone(), tcp, framing, index + 1, script, tell.clone()), opened.clone());
             tokio::spawn(async move {
                 served.await;
                 closed.send_modify(|open| *open -= 1);
             });
         }
     });
-    Server { endpoint, ca: made.cert.pem(), seen, framing, open }
+    Server { endpoint, ca, seen, framing, open }
 }
 
 async fn serve(
-    acceptor: TlsAcceptor,
+    tls: SelfSigned,
     tcp: TcpStream,
     framing: Framing,
     number: usize,
     script: Vec<Step>,
     tell: mpsc::UnboundedSender<Seen>,
 ) {
-    let clean = match acceptor.accept(tcp).await {
+    let clean = match tls.accept(tcp).await {
         Ok(tls) => match Wire::open(tls, framing).await {
             Some(wire) => converse(wire, number, script, &tell).await,
             None => false,

@@ -1,16 +1,13 @@
 //! Dialing over real sockets: directly, through a proxy that requires a password, and through proxies that refuse.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::proxy_server::{FORBIDDEN, Manner, proxy};
 use dps_core::LinkError;
-use dps_net::{Dialer, NetError, Proxy, Resolver, Roots, TlsOptions, crypto_provider, inspect, open_tunnel};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use dps_emulator::test_servers::SelfSigned;
+use dps_emulator::test_servers::proxy_server::{FORBIDDEN, Manner, proxy};
+use dps_net::{Dialer, NetError, Proxy, Resolver, Roots, TlsOptions, inspect, open_tunnel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 /// A port where nothing listens: the system gives it to no program, so that no other test listens there either.
 const CLOSED: u16 = 1;
@@ -28,29 +25,19 @@ pub(crate) async fn server() -> Server {
 
 /// The same, with a certificate that is valid from the first day of the one year to the first day of the other.
 async fn server_valid_in(from: i32, to: i32) -> Server {
-    let signing_key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
-    (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
-    let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+    let tls = SelfSigned::valid_in(from, to);
+    let (ca, certificate) = (tls.pem().to_owned(), tls.der().to_vec());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         while let Ok((tcp, _)) = listener.accept().await {
-            if let Ok(mut stream) = acceptor.accept(tcp).await {
+            if let Ok(mut stream) = tls.accept(tcp).await {
                 let _ = stream.write_all(b"hello").await;
                 let _ = stream.shutdown().await;
             }
         }
     });
-    Server { port, ca: made.cert.pem(), certificate: made.cert.der().to_vec() }
+    Server { port, ca, certificate }
 }
 
 fn tls(server: &Server) -> TlsOptions {

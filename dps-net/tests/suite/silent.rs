@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::dial::{dialer, server};
-use crate::proxy_server::{Manner, proxy};
+use dps_emulator::test_servers::proxy_server::{Manner, proxy};
 
 /// A listener at this address that never answers: its queue is full, so that the kernel drops what else comes.
 async fn silent(address: SocketAddr) -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
