@@ -1,13 +1,144 @@
-//! Where the service is and how it is reached, from the words of the command line. Files are read, nothing is sent.
+//! The device, its service and the way there, from the options of the command line.
+//!
+//! Certificates, keys and passwords are read from their files; nothing is sent. Everything that can never work is found here,
+//! before any connection is made; names are checked before any file is read.
 
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dps_client::{Endpoint, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Resolver, Roots};
+use clap::{Args, ValueEnum};
+use dps_client::{
+    AddressOverride, Endpoint, IdScope, ProvisioningClient, ProvisioningClientBuilder, Proxy, ProxyChoice,
+    RegistrationId, Resolver, Roots, Transport,
+};
+use dps_core::ErrorCode;
 use dps_core::codec::{http, mqtt};
+use dps_net::RootsError;
 
-use crate::args::{ConnectionArgs, TransportName};
-use crate::failure::Result;
-use crate::{proxy, trust};
+use crate::failure::{Failure, Result};
+use crate::files::{is_stdin, read_secret};
+use crate::key::{DeviceOrGroup, KeyArgs};
+
+/// The id scope, the registration id and one key.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
+pub(crate) struct IdentityArgs {
+    /// The id scope of the provisioning service, such as 0ne00A1B2C3
+    #[arg(long, value_name = "S", visible_alias = "scope")]
+    pub(crate) id_scope: String,
+    /// The device's registration id
+    #[arg(long, value_name = "R", visible_alias = "rid")]
+    pub(crate) registration_id: String,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+}
+
+/// Who the device is and how it reaches the service: what `dps lookup` and `dps check` need.
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+impl DeviceArgs {
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        self.identity.key.stdin_inputs() + self.connection.proxy.stdin_inputs()
+    }
+}
+
+/// Endpoint, trust, transport and deadline.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// Where the service answers: HOST, HOST:PORT or https://HOST:PORT. Default: the global endpoint
+    #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
+    pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
+    #[command(flatten)]
+    pub(crate) resolve: ResolveArgs,
+    /// How to talk to the service
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
+    pub(crate) transport: TransportName,
+    /// Over MQTT: the port of HTTPS at the same host, to ask for the service's time. Default: 443
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) time_port: Option<u16>,
+    /// How long the whole may take, such as 30s or 2m
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// Which certificate authorities to trust.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Trust only the certificate authorities in this file, instead of the system's
+    #[arg(long, value_name = "PEM", conflicts_with = "add_ca_file")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this file as well as the system's
+    #[arg(long, value_name = "PEM")]
+    pub(crate) add_ca_file: Option<PathBuf>,
+}
+
+/// Where names are.
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// Take NAME on PORT to be at this address (or these, with commas), and do not resolve it (repeatable)
+    #[arg(long = "resolve", value_name = "NAME:PORT:ADDR")]
+    pub(crate) overrides: Vec<AddressOverride>,
+}
+
+/// The proxy on the way.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// An HTTP proxy to go through. Default: HTTPS_PROXY or https_proxy, unless NO_PROXY names the host
+    #[arg(long, value_name = "http://[USER@]HOST[:PORT]")]
+    pub(crate) proxy: Option<String>,
+    /// A file with the proxy's password (- for stdin)
+    #[arg(long, value_name = "FILE|-", requires = "proxy")]
+    pub(crate) proxy_password_file: Option<PathBuf>,
+}
+
+impl ProxyArgs {
+    /// How many of these inputs are to be read from stdin.
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        usize::from(self.proxy_password_file.as_deref().is_some_and(is_stdin))
+    }
+}
+
+/// The transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportName {
+    /// HTTPS, port 443
+    Https,
+    /// MQTT over TLS, port 8883
+    Mqtt,
+    /// MQTT over WebSocket, port 443
+    MqttWs,
+}
+
+impl TransportName {
+    /// The word on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Mqtt => "mqtt",
+            Self::MqttWs => "mqtt-ws",
+        }
+    }
+
+    pub(crate) fn transport(self) -> Transport {
+        match self {
+            Self::Https => Transport::Https,
+            Self::Mqtt => Transport::Mqtt,
+            Self::MqttWs => Transport::MqttWebSocket,
+        }
+    }
+}
 
 /// The way to the service.
 pub(crate) struct Connection {
@@ -26,8 +157,8 @@ impl Connection {
         let endpoint = args.endpoint.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         Ok(Self {
             endpoint,
-            roots: trust::roots(&args.trust)?,
-            proxy: proxy::choice(&args.proxy)?,
+            roots: roots(&args.trust)?,
+            proxy: proxy_choice(&args.proxy)?,
             resolver: Resolver::new(args.resolve.overrides.iter().cloned()),
             transport: args.transport,
             timeout: args.timeout,
@@ -69,5 +200,96 @@ impl Connection {
     pub(crate) fn endpoint(&self) -> String {
         let host = self.host();
         if host.contains(':') { format!("[{host}]:{}", self.port()) } else { format!("{host}:{}", self.port()) }
+    }
+}
+
+/// Checks the names, reads certificates and key, and begins a client. Blocks while it reads.
+pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuilder> {
+    let identity = &args.identity;
+    let id_scope: IdScope = identity.id_scope.parse()?;
+    let registration_id: RegistrationId = identity.registration_id.parse()?;
+    let builder = Connection::read(&args.connection)?.builder().id_scope(id_scope).registration_id(registration_id);
+    DeviceOrGroup::read(&identity.key)?.give_to(builder)
+}
+
+/// The largest file of certificates taken, in bytes.
+const ROOTS_MAX: u64 = 1024 * 1024;
+
+/// Reads the roots that the options name.
+pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
+    match (args.ca_file.as_deref(), args.add_ca_file.as_deref()) {
+        (None, None) => Ok(Roots::platform()),
+        (Some(path), None) => read_roots(path, Roots::replace_pem),
+        (None, Some(path)) => read_roots(path, Roots::add_pem),
+        (Some(_), Some(_)) => Err(Failure::usage("give --ca-file or --add-ca-file, not both")),
+    }
+}
+
+fn read_roots(path: &Path, parse: impl FnOnce(&[u8]) -> std::result::Result<Roots, RootsError>) -> Result<Roots> {
+    let pem = dps_files::read(path, ROOTS_MAX).map_err(|error| Failure::file("read", path, &error))?;
+    parse(&pem).map_err(|error| Failure::new(ErrorCode::InvalidCertificate, format!("{}: {error}", path.display())))
+}
+
+/// What the options choose. Blocks while it reads the password.
+pub(crate) fn proxy_choice(args: &ProxyArgs) -> Result<ProxyChoice> {
+    let Some(url) = &args.proxy else { return Ok(ProxyChoice::Environment) };
+    let proxy = Proxy::parse(url).map_err(|error| unusable(error).in_source("--proxy"))?;
+    if proxy.credentials().is_some_and(|(_, password)| !password.is_empty()) {
+        let reason = "--proxy: a password on the command line can be seen by others on this machine; \
+                      leave it out there and give --proxy-password-file FILE";
+        return Err(Failure::option(reason));
+    }
+    Ok(ProxyChoice::Fixed(match &args.proxy_password_file {
+        Some(path) => proxy
+            .with_password(read_secret(path, "the proxy's password")?.expose())
+            .map_err(unusable)?
+            .named_by(format!("--proxy and --proxy-password-file {}", path.display())),
+        None => proxy.named_by("--proxy"),
+    }))
+}
+
+/// A proxy that cannot be used, in the terms of the catalogue.
+pub(crate) fn unusable(error: impl Display) -> Failure {
+    Failure::option(error.to_string())
+}
+
+/// The longest time taken: long enough for any token, short enough for every clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Reads `500ms`, `90s`, `2m`, `1h` or `1d`.
+pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let number: u64 =
+        digits.parse().map_err(|_| "give a whole number with a unit, such as 90s, 2m or 1h".to_owned())?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "" => return Err(format!("the unit is missing: give {number}s, {number}m or {number}h")),
+        other => return Err(format!("'{other}' is no unit: use ms, s, m, h or d")),
+    };
+    let length = Duration::from_millis(number.saturating_mul(unit_ms));
+    match length {
+        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        _ if length > LONGEST => Err("it is longer than 365 days".to_owned()),
+        _ => Ok(length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_with_a_unit_is_a_length_of_time() {
+        for (text, ms) in [("500ms", 500), ("90s", 90_000), ("2m", 120_000), ("1h", 3_600_000), ("1d", 86_400_000)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(ms));
+        }
+        for text in ["", "m", "0s", "-1s", "1.5h", "10", "1w", "2m30s", "999999999999999999999s", "99999d"] {
+            assert!(duration(text).is_err(), "{text:?} was taken");
+        }
     }
 }

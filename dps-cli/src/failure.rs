@@ -1,14 +1,14 @@
-//! Why a command did not do what it was asked, in the terms of the catalogue.
+//! Failures of commands, in the terms of the error catalogue, and the exit codes that they end with.
 //!
-//! Every failure, whatever part of the program it comes from, becomes one of these, and is shown in one place
-//! (`report`). No secret is ever in a message.
+//! Every failure of any part of the program becomes a [`Failure`]; `output` prints it. No message contains a secret.
+//! The exit codes are documented in the README; scripts rely on them.
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use dps_client::DpsError;
-use dps_core::{ConfigError, ErrorCode, Hint, Verdict};
+use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
 
 /// A failure as the user sees it.
 #[derive(Debug)]
@@ -113,4 +113,70 @@ impl From<DpsError> for Failure {
 pub(crate) fn skew(seconds: i64) -> String {
     let side = if seconds > 0 { "behind" } else { "ahead of" };
     format!("this device's clock is {} s {side} the service's", seconds.unsigned_abs())
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// All was done.
+    Done = 0,
+    /// Something failed inside this program.
+    Internal = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// A value can never work.
+    Configuration = 3,
+    /// The service said no.
+    Service = 4,
+    /// Nothing usable came back.
+    Link = 5,
+    /// The time was up, or the service throttles.
+    Deadline = 6,
+    /// Something on this machine: file, clock, signer.
+    Local = 7,
+    /// The work was done and something was found on the way.
+    Findings = 10,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit code of a failure.
+    pub(crate) fn of(code: ErrorCode) -> Self {
+        match (code, code.family()) {
+            (ErrorCode::Cancelled, _) => Self::Interrupted,
+            (ErrorCode::Internal, _) => Self::Internal,
+            (ErrorCode::Throttled | ErrorCode::DeadlineExceeded, _) => Self::Deadline,
+            (_, Family::Misuse) => Self::Usage,
+            (_, Family::Configuration) => Self::Configuration,
+            (_, Family::Local) => Self::Local,
+            (_, Family::Service) => Self::Service,
+            (_, Family::Link) => Self::Link,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_exit_code() {
+        for (code, exit) in [
+            (ErrorCode::Misuse, Exit::Usage),
+            (ErrorCode::InvalidKey, Exit::Configuration),
+            (ErrorCode::Unauthorized, Exit::Service),
+            (ErrorCode::UnknownCa, Exit::Link),
+            (ErrorCode::Throttled, Exit::Deadline),
+            (ErrorCode::DeadlineExceeded, Exit::Deadline),
+            (ErrorCode::File, Exit::Local),
+            (ErrorCode::Internal, Exit::Internal),
+            (ErrorCode::Cancelled, Exit::Interrupted),
+        ] {
+            assert_eq!(Exit::of(code), exit, "{}", code.name());
+        }
+        // No failure passes for success.
+        assert!(ErrorCode::ALL.iter().all(|code| !matches!(Exit::of(*code), Exit::Done | Exit::Findings)));
+    }
 }

@@ -1,20 +1,39 @@
-//! Which key a command signs with: a device's own, or one derived from a group's.
+//! The key that a command signs with: a device's own, or one derived from a group's key; and SAS tokens signed with it.
 //!
-//! Options come before the environment; two keys are never guessed between.
+//! Options take precedence over the environment. Two keys are an error, never a guess.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::Args;
 use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey};
-use dps_core::credentials::derive_device_key;
-use dps_core::{Key, RegistrationId};
+use dps_core::credentials::{Resource, SasToken, derive_device_key};
+use dps_core::{ErrorCode, Key, RegistrationId, TooSmall, UnixSeconds};
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
-use crate::args::{KeyArgs, is_stdin};
 use crate::failure::{Failure, Result};
-use dps_files::SecretString;
+use crate::files::{is_stdin, read_secret, wrong_in};
 
-use crate::secret;
+/// Where the key is. One of the two, or one of the environment variables DPS_KEY and DPS_GROUP_KEY.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
+pub(crate) struct KeyArgs {
+    /// A file with the device's key in base64 (- for stdin; or the key itself in DPS_KEY)
+    #[arg(long, value_name = "FILE|-", conflicts_with = "group_key_file")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// A file with the key of the enrollment group in base64, from which the device's key is derived (- for stdin; or
+    /// the key itself in DPS_GROUP_KEY)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) group_key_file: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        [&self.key_file, &self.group_key_file].into_iter().flatten().filter(|path| is_stdin(path)).count()
+    }
+}
 
 /// The environment variable with a device's key in base64.
 const DEVICE_VARIABLE: &str = "DPS_KEY";
@@ -80,7 +99,7 @@ impl KeyChoice {
 impl DeviceOrGroup {
     /// Finds and reads the key that `args` or the environment names.
     pub(crate) fn read(args: &KeyArgs) -> Result<Self> {
-        KeyChoice::of(args)?.read_by(secret::read)
+        KeyChoice::of(args)?.read_by(read_secret)
     }
 
     /// The key for a client.
@@ -122,12 +141,12 @@ pub(crate) fn read_group_key(file: Option<&Path>) -> Result<GroupKey> {
         None if is_set(GROUP_VARIABLE) => KeySource::Variable(GROUP_VARIABLE),
         None => return Err(Failure::usage("a group's key is needed: --group-key-file FILE, or DPS_GROUP_KEY")),
     };
-    Ok(GroupKey::from_base64(source.read("the group's key", secret::read)?.expose())?)
+    Ok(GroupKey::from_base64(source.read("the group's key", read_secret)?.expose())?)
 }
 
 /// Reads any symmetric key from a file.
 pub(crate) fn read_key_file(path: &Path, what: &str) -> Result<KeyText> {
-    KeySource::File(path.to_owned()).read(what, secret::read)
+    KeySource::File(path.to_owned()).read(what, read_secret)
 }
 
 impl KeyText {
@@ -152,12 +171,12 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = SymmetricKey::from_base64(text.expose()).map_err(secret::wrong_in(path))?;
+                let key = SymmetricKey::from_base64(text.expose()).map_err(wrong_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
                 let text = Zeroizing::new(std::env::var(name).map_err(|_| {
-                    Failure::new(dps_core::ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
+                    Failure::new(ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
                 })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
                 let key = SymmetricKey::from_base64(&text).map_err(|error| Failure::from(error).in_source(name))?;
@@ -187,6 +206,29 @@ fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_s
 /// An empty variable counts as none.
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+/// A token, and when it ends.
+pub(crate) struct Token {
+    pub(crate) text: Zeroizing<String>,
+    pub(crate) expiry: UnixSeconds,
+}
+
+/// A token for `resource` that is good for `life` from now on, a second at least.
+pub(crate) fn sas_token(resource: Resource<'_>, key: &Key, life: Duration) -> Result<Token> {
+    let expiry = UnixSeconds::new(unix_now()?).plus(life.as_secs().max(1));
+    let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
+    let internal = |error: TooSmall| Failure::internal(error.to_string());
+    let unsigned = SasToken::prepare(&resource, expiry, &mut buffer).map_err(internal)?;
+    let signature = key.sign(unsigned.to_sign());
+    let text = Zeroizing::new(unsigned.finish(&signature).as_str().to_owned());
+    Ok(Token { text, expiry })
+}
+
+fn unix_now() -> Result<u64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let unset = |_| Failure::new(ErrorCode::ClockNeeded, "the clock of this machine is before 1970: set it");
+    since.map(|since| since.as_secs()).map_err(unset)
 }
 
 #[cfg(test)]

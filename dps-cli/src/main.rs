@@ -3,23 +3,15 @@
 //! Reads the command line, runs one command and ends with its exit code. What the commands do is in `commands`.
 
 mod admin;
-mod args;
 mod bulk;
-mod check;
 mod commands;
 mod connection;
-mod exit;
 mod failure;
-mod interrupt;
-mod invocation;
+mod files;
 mod key;
-mod logging;
 mod output;
-mod private_file;
-mod proxy;
-mod sas;
-mod secret;
-mod trust;
+mod runtime;
+mod shell;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -27,11 +19,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use args::Cli;
-use exit::Exit;
-use failure::{Failure, Result};
-use interrupt::Interrupts;
+use commands::Cli;
+use failure::{Exit, Failure, Result};
 use output::Output;
+use runtime::Interrupts;
 
 /// Wipes memory when it is freed. Copies of tokens, keys and passwords are made by libraries that do not wipe them.
 #[global_allocator]
@@ -76,7 +67,7 @@ fn run_guarded(cli: Cli, output: Output) -> Result<Exit> {
 }
 
 fn run(cli: Cli, output: Output) -> Result<Exit> {
-    logging::start(cli.global.verbose)?;
+    output::start_logging(cli.global.verbose)?;
     let internal = |error: std::io::Error| Failure::internal(format!("cannot start: {error}"));
     // Its end waits neither for a name that is being resolved nor for a file that is being read, also after a panic.
     let runtime = dps_client::CallRuntime::new()?;

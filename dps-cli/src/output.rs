@@ -11,6 +11,11 @@ use std::io::{self, Write};
 
 use dps_core::{ErrorCode, Verdict};
 use serde::Serialize;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::{Failure, Result};
 
@@ -231,6 +236,40 @@ fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
         writeln!(out, "  hint: {}", hint.text())?;
     }
     Ok(())
+}
+
+/// Starts logging on stderr, at the level of `verbose` (the number of `-v`) or else of the environment variable `DPS_LOG`.
+///
+/// Third-party crates never log above `warn`: at debug and trace they may print whole frames, tokens included.
+pub(crate) fn start_logging(verbose: u8) -> Result<()> {
+    let wanted = match (verbose, std::env::var("DPS_LOG")) {
+        (0, Ok(text)) if !text.is_empty() => text
+            .parse::<Targets>()
+            .map_err(|error| Failure::option(format!("DPS_LOG cannot be used: {error}; give a level such as debug")))?,
+        _ => Targets::new().with_default(level(verbose)),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_filter(wanted.and(filter_fn(is_ours_or_quiet)));
+    // A second start in one process changes nothing.
+    _ = tracing_subscriber::registry().with(lines).try_init();
+    Ok(())
+}
+
+fn level(verbose: u8) -> LevelFilter {
+    match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+fn is_ours_or_quiet(metadata: &Metadata<'_>) -> bool {
+    let crate_name = metadata.target().split("::").next().unwrap_or("");
+    crate_name == "dps" || crate_name.starts_with("dps_") || *metadata.level() <= Level::WARN
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "the program uses what this target does not")]
 #[path = "../../dps-cli/src/bulk"]
 mod bulk {
-    mod cells;
     mod lines;
     pub mod rows;
 }

@@ -11,15 +11,16 @@ use dps_core::{Endpoint, ErrorCode, LinkError, Text};
 use dps_net::{NetError, Proxy, ProxyChoice, Resolver, Roots, TlsOptions};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::connection_string::ConnectionString;
 use super::refusal;
+use crate::connection::unusable;
 use crate::failure::{Failure, Result};
-use crate::proxy::unusable;
-use crate::sas;
+use crate::key::sas_token;
 
 const API_VERSION: &str = "2021-10-01";
 const HTTPS_PORT: u16 = 443;
@@ -155,7 +156,7 @@ impl AdminClient {
     fn authorization(&self) -> Result<HeaderValue> {
         let resource = Resource::service(self.owner.host.as_str(), self.owner.policy.as_str());
         let life = self.timeout.saturating_add(TOKEN_MARGIN);
-        let token = sas::token(resource, &self.owner.key, life)?;
+        let token = sas_token(resource, &self.owner.key, life)?;
         let mut value = HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is no header"))?;
         value.set_sensitive(true);
         Ok(value)
@@ -221,4 +222,9 @@ fn percent(segment: &str) -> String {
     let mut text = Text::new(&mut buffer);
     text.push_percent(segment);
     text.finish().map(str::to_owned).unwrap_or_default()
+}
+
+/// A body, whose keys are wiped.
+pub(super) fn to_json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    serde_json::to_vec(value).map(Zeroizing::new).map_err(|error| Failure::internal(error.to_string()))
 }

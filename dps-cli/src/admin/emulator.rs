@@ -4,8 +4,7 @@ use dps_emulator::FaultPlan;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{AdminClient, Body};
-use super::to_json;
+use super::client::{AdminClient, Body, to_json};
 use crate::failure::{Failure, Result};
 
 const FAULTS: &[&str] = &["emulator", "faults"];

@@ -1,100 +1,70 @@
-//! The owner's side of a provisioning service: enrollments, groups and registrations, in the service's own shape.
+//! The admin API of a provisioning service: enrollments, groups and registrations, in the service's own JSON.
 //!
-//! Values go through as the service gives them; only keys are taken out unless they were asked for.
+//! Values pass through as the service returns them; only keys are removed unless they were asked for.
 
 mod client;
 mod connection_string;
 mod emulator;
-mod kind;
+mod enrollments;
 mod refusal;
 
-use reqwest::Method;
-use reqwest::header::HeaderValue;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::failure::{Failure, Result};
-use client::Body;
+use clap::Args;
+use dps_client::Resolver;
+use dps_core::Endpoint;
 
 pub(crate) use client::AdminClient;
 pub(crate) use connection_string::ConnectionString;
-pub(crate) use kind::Kind;
+pub(crate) use enrollments::{Kind, Registrations, take_keys};
 
-/// How many registrations of a group are shown.
-const REGISTRATIONS_SHOWN: usize = 100;
+use crate::connection::{ProxyArgs, ResolveArgs, TrustArgs, duration, proxy_choice, roots};
+use crate::failure::Result;
+use crate::files::{is_stdin, read_secret};
+use crate::runtime::blocking;
 
-/// The registrations of a group: the first of them, and whether there are more.
-pub(crate) struct Registrations {
-    pub(crate) items: Vec<Value>,
-    pub(crate) more: bool,
+/// Connection string, endpoint, trust, proxy and deadline.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct OwnerArgs {
+    /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) connection_string_file: PathBuf,
+    /// Connect here instead of to the connection string's host: HOST, HOST:PORT or https://HOST:PORT
+    #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
+    pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
+    #[command(flatten)]
+    pub(crate) resolve: ResolveArgs,
+    /// How long the whole may take, such as 30s or 2m
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    pub(crate) timeout: Duration,
 }
 
-impl AdminClient {
-    /// An enrollment without its keys; `None` when there is none of this id.
-    pub(crate) async fn find(&self, kind: Kind, id: &str) -> Result<Option<Value>> {
-        match self.call(Method::GET, &[kind.path(), id], Body::Nothing).await {
-            Ok(enrollment) => Ok(Some(enrollment)),
-            Err(failure) if failure.http_status == Some(404) => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// An enrollment without its keys.
-    pub(crate) async fn get(&self, kind: Kind, id: &str) -> Result<Value> {
-        self.call(Method::GET, &[kind.path(), id], Body::Nothing).await
-    }
-
-    /// Creates or replaces an enrollment. What comes back has its keys.
-    pub(crate) async fn put(&self, kind: Kind, id: &str, enrollment: &Value) -> Result<Value> {
-        let body = to_json(enrollment)?;
-        self.call(Method::PUT, &[kind.path(), id], Body::Json(&body)).await
-    }
-
-    /// Deletes an enrollment.
-    pub(crate) async fn delete(&self, kind: Kind, id: &str) -> Result<()> {
-        self.call(Method::DELETE, &[kind.path(), id], Body::Nothing).await.map(drop)
-    }
-
-    /// An enrollment's attestation with its keys.
-    pub(crate) async fn attestation(&self, kind: Kind, id: &str) -> Result<Value> {
-        self.call(Method::POST, &[kind.path(), id, "attestationmechanism"], Body::Nothing).await
-    }
-
-    /// All enrollments, page after page.
-    pub(crate) async fn list(&self, kind: Kind) -> Result<Vec<Value>> {
-        let query = to_json(&json!({ "query": "SELECT *" }))?;
-        let mut all = Vec::new();
-        let mut continuation: Option<HeaderValue> = None;
-        loop {
-            let path = [kind.path(), "query"];
-            let (items, next) = self.page(&path, Body::Json(&query), continuation.as_ref()).await?;
-            all.extend(items);
-            match next {
-                // The same page again would never end.
-                Some(next) if continuation.as_ref() != Some(&next) => continuation = Some(next),
-                _ => return Ok(all),
-            }
-        }
-    }
-
-    /// What became of the devices of a group.
-    pub(crate) async fn registrations(&self, group: &str) -> Result<Registrations> {
-        let (mut items, next) = self.page(&["registrations", group, "query"], Body::Nothing, None).await?;
-        let more = next.is_some() || items.len() > REGISTRATIONS_SHOWN;
-        items.truncate(REGISTRATIONS_SHOWN);
-        Ok(Registrations { items, more })
+impl OwnerArgs {
+    /// How many of these inputs are to be read from stdin.
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        usize::from(is_stdin(&self.connection_string_file)) + self.proxy.stdin_inputs()
     }
 }
 
-/// Takes the symmetric keys out of an enrollment.
-pub(crate) fn take_keys(enrollment: &mut Value) -> Option<Map<String, Value>> {
-    match enrollment.get_mut("attestation")?.as_object_mut()?.remove("symmetricKey")? {
-        Value::Object(keys) => Some(keys),
-        _ => None,
+/// Prepares the connection. Everything that can be wrong on this side is found before the first byte is sent.
+pub(crate) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
+    if let Some(endpoint) = &args.endpoint {
+        Endpoint::new(endpoint)?;
     }
-}
-
-fn to_json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    serde_json::to_vec(value).map(Zeroizing::new).map_err(|error| Failure::internal(error.to_string()))
+    let (owner, roots, proxy, args) = blocking(move || {
+        let path: &Path = &args.connection_string_file;
+        let text = read_secret(path, "the service's connection string")?;
+        let owner = ConnectionString::parse(text.expose()).map_err(|failure| failure.in_source(path.display()))?;
+        let roots = roots(&args.trust)?;
+        Ok((owner, roots, proxy_choice(&args.proxy)?, args))
+    })
+    .await?;
+    let resolver = Resolver::new(args.resolve.overrides);
+    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await
 }

@@ -6,13 +6,31 @@
 use std::io::{self, BufRead};
 use std::ops::Range;
 
+use clap::ValueEnum;
 use dps_client::GroupDeriver;
 use dps_core::{ConfigError, RegistrationId};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::rows::{Row, RowProblem, Rows};
 use super::seen::{IdHash, IdHasher};
-use crate::args::RowFormat;
+
+/// The form of a list of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// A header, then registration_id,device_key
+    Csv,
+    /// One object a line: {"registrationId":…,"deviceKey":…}
+    Jsonl,
+}
+
+impl RowFormat {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
 
 /// A batch is full with so many rows, or with so many bytes of ids.
 const ROWS: usize = 2048;

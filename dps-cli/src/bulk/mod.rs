@@ -2,13 +2,11 @@
 //!
 //! One thread reads, as many as there are processors derive, one writes; a fixed number of batches goes round between
 //! them. Good rows are written whatever the others are; the others are told with their lines. Files and keys are
-//! opened by the command; this room only streams.
+//! opened by the command; this module only streams.
 
 mod batch;
-mod cells;
 mod findings;
 mod lines;
-mod progress;
 mod rows;
 mod seen;
 
@@ -19,16 +17,15 @@ use std::thread;
 
 use dps_client::GroupDeriver;
 
-use crate::args::RowFormat;
-use crate::failure::{Failure, Result};
-use batch::{Batch, Finished, Problem, Worker};
-use findings::Findings;
-use progress::Progress;
-use rows::Rows;
-use seen::{IdHasher, Seen};
-
+pub(crate) use batch::RowFormat;
 pub(crate) use findings::Findings as ListFindings;
 pub(crate) use rows::Layout;
+
+use crate::failure::{Failure, Result};
+use batch::{Batch, Finished, Problem, Worker};
+use findings::{Findings, Progress};
+use rows::Rows;
+use seen::{IdHasher, Seen};
 
 /// Batches for each deriving thread: as many as let it go on while the reader or the writer has its turn on a processor.
 const BATCHES: usize = 8;
@@ -193,11 +190,9 @@ fn failed(what: &str, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Read};
-
-    use dps_core::{ErrorCode, Key};
-
     use super::*;
+    use dps_core::{ErrorCode, Key};
+    use std::io::{BufReader, Read};
 
     const TASK: Task =
         Task { layout: Layout { column: None, header: false }, lowercase: false, format: RowFormat::Csv, size: None };

@@ -1,13 +1,12 @@
-//! The rows of a list of ids: one id a line, or delimited text with a header or without.
+//! The rows of a list of ids: one id per line, or delimited text (RFC 4180) with a header or without.
 //!
-//! Finds the column, joins quoted cells that span lines, and hands out one id at a time in constant memory. Whether
-//! an id is good is for others to say.
+//! Finds the column, joins quoted cells that span lines, and returns one id at a time in constant memory. Whether an id is
+//! valid is not judged here.
 
 use std::io::{self, BufRead};
 use std::ops::Range;
 
-use super::cells::{self, Position};
-use super::lines::{Line, Lines};
+use super::lines::{LINE_MAX, Line, Lines};
 
 /// A quote that is still open after so many bytes was opened by mistake: the line is bad, and those after it are
 /// read for what they are.
@@ -46,7 +45,7 @@ pub(crate) enum RowProblem {
 impl std::fmt::Display for RowProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::TooLong => write!(f, "the line is longer than {} bytes", super::lines::LINE_MAX),
+            Self::TooLong => write!(f, "the line is longer than {} bytes", LINE_MAX),
             Self::OpenQuote => f.write_str("a quote is opened and never closed"),
             Self::StrayQuote => f.write_str("something stands between a closing quote and the next column"),
             Self::NoSuchColumn { column, columns } => write!(f, "there is no column {column}; the row has {columns}"),
@@ -81,7 +80,7 @@ impl<R: BufRead> Rows<R> {
             if line.bytes.trim_ascii().is_empty() && !line.cut {
                 continue;
             }
-            let delimiter = self.found.map_or_else(|| cells::delimiter_of(&line.bytes), |(delimiter, _)| delimiter);
+            let delimiter = self.found.map_or_else(|| delimiter_of(&line.bytes), |(delimiter, _)| delimiter);
             let number = line.number;
             let record = match self.complete(line, delimiter)? {
                 Ok(record) => record,
@@ -137,7 +136,7 @@ impl<R: BufRead> Rows<R> {
     fn look_at_first(&mut self, record: &[u8], delimiter: u8) -> (usize, bool) {
         let mut best: Option<(usize, usize)> = None;
         let wanted = self.layout.column.map(|column| column - 1);
-        cells::for_each(record, delimiter, &mut self.scratch, |index, cell| {
+        for_each_cell(record, delimiter, &mut self.scratch, |index, cell| {
             let rank = header_rank(cell).filter(|_| wanted.is_none_or(|wanted| wanted == index));
             if let Some(rank) = rank
                 && best.is_none_or(|(best_rank, _)| rank < best_rank)
@@ -156,7 +155,7 @@ impl<R: BufRead> Rows<R> {
         column: usize,
         ids: &mut String,
     ) -> Result<Range<usize>, RowProblem> {
-        let cell = cells::nth(record, delimiter, column, &mut self.scratch)
+        let cell = nth_cell(record, delimiter, column, &mut self.scratch)
             .map_err(|columns| RowProblem::NoSuchColumn { column: column + 1, columns })?;
         let id = std::str::from_utf8(cell).map_err(|_| RowProblem::NotText)?;
         let start = ids.len();
@@ -172,6 +171,93 @@ fn header_rank(cell: &[u8]) -> Option<usize> {
         .map(|byte| char::from(byte.to_ascii_lowercase()))
         .collect();
     ID_HEADERS.iter().position(|header| *header == name)
+}
+
+/// Where in a record the scanner stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// At the start of a cell.
+    Start,
+    /// In a cell without quotes.
+    Plain,
+    /// Between quotes.
+    Quoted,
+    /// After a quote that ends the cell, or is the first of two.
+    Closed,
+    /// After a closed cell came something else than a delimiter.
+    Malformed,
+}
+
+impl Position {
+    /// The position after `byte`.
+    fn after(self, byte: u8, delimiter: u8) -> Self {
+        match (self, byte) {
+            (Self::Malformed, _) => Self::Malformed,
+            (Self::Start, b'"') | (Self::Closed, b'"') => Self::Quoted,
+            (Self::Quoted, b'"') => Self::Closed,
+            (Self::Quoted, _) => Self::Quoted,
+            (_, byte) if byte == delimiter => Self::Start,
+            (Self::Closed, _) => Self::Malformed,
+            (Self::Start | Self::Plain, _) => Self::Plain,
+        }
+    }
+
+    /// The position after all of `bytes`.
+    fn after_all(self, bytes: &[u8], delimiter: u8) -> Self {
+        bytes.iter().fold(self, |position, byte| position.after(*byte, delimiter))
+    }
+}
+
+/// Calls `each` with the index and the content of every cell; `scratch` holds the cell meanwhile.
+fn for_each_cell(record: &[u8], delimiter: u8, scratch: &mut Vec<u8>, mut each: impl FnMut(usize, &[u8])) {
+    scratch.clear();
+    let (mut index, mut position) = (0, Position::Start);
+    for &byte in record {
+        let next = position.after(byte, delimiter);
+        match (position, next) {
+            // An opening or closing quote is no content; the second of two is.
+            (Position::Start, Position::Quoted) | (Position::Quoted, Position::Closed) => {}
+            (_, Position::Start) => {
+                each(index, scratch);
+                scratch.clear();
+                index += 1;
+            }
+            _ => scratch.push(byte),
+        }
+        position = next;
+    }
+    each(index, scratch);
+    scratch.clear();
+}
+
+/// The content of the cell with this index, which may stand in `scratch`; or how many cells there are.
+fn nth_cell<'c>(record: &'c [u8], delimiter: u8, wanted: usize, scratch: &'c mut Vec<u8>) -> Result<&'c [u8], usize> {
+    if !record.contains(&b'"') {
+        let mut cells = record.split(|byte| *byte == delimiter);
+        return cells.nth(wanted).ok_or_else(|| record.split(|byte| *byte == delimiter).count());
+    }
+    let (mut found, mut count) = (None, 0);
+    for_each_cell(record, delimiter, scratch, |index, cell| {
+        count = index + 1;
+        if index == wanted {
+            found = Some(cell.to_vec());
+        }
+    });
+    *scratch = found.ok_or(count)?;
+    Ok(scratch)
+}
+
+/// The delimiter of a list, told by its first record: the first comma, semicolon or tab outside quotes.
+fn delimiter_of(record: &[u8]) -> u8 {
+    let mut quoted = false;
+    for &byte in record {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' | b';' | b'\t' if !quoted => return byte,
+            _ => {}
+        }
+    }
+    b','
 }
 
 #[cfg(test)]
@@ -225,5 +311,43 @@ mod tests {
         );
         let layout = Layout { column: Some(2), header: true };
         assert_eq!(rows_with("site,serial\na,dev-1\n", layout), [(2, Ok("dev-1".into()))]);
+    }
+
+    fn cells(record: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let delimiter = delimiter_of(record.as_bytes());
+        for_each_cell(record.as_bytes(), delimiter, &mut Vec::new(), |index, cell| {
+            assert_eq!(index, found.len());
+            found.push(String::from_utf8(cell.to_vec()).unwrap());
+        });
+        found
+    }
+
+    #[test]
+    fn cells_are_split_and_unquoted() {
+        assert_eq!(cells("a,b"), ["a", "b"]);
+        assert_eq!(cells("a"), ["a"]);
+        assert_eq!(cells("a,"), ["a", ""]);
+        assert_eq!(cells(r#""a,b",c"#), ["a,b", "c"]);
+        assert_eq!(cells(r#""say ""x""",c"#), [r#"say "x""#, "c"]);
+        assert_eq!(cells("\"two\nlines\";c"), ["two\nlines", "c"]);
+        assert_eq!(cells("a\tb,c"), ["a", "b,c"]);
+        assert_eq!(cells(r#"5" disk,c"#), [r#"5" disk"#, "c"]);
+    }
+
+    #[test]
+    fn one_cell_is_found_with_quotes_and_without() {
+        for record in ["a,b,c", r#""a",b,"c""#] {
+            let cell = |index| nth_cell(record.as_bytes(), b',', index, &mut Vec::new()).map(<[u8]>::to_vec);
+            assert_eq!((cell(0), cell(2), cell(3)), (Ok(b"a".to_vec()), Ok(b"c".to_vec()), Err(3)));
+        }
+    }
+
+    #[test]
+    fn an_open_quote_and_text_behind_a_closed_one_are_told() {
+        let end = |record: &str| Position::Start.after_all(record.as_bytes(), b',');
+        assert_eq!(end(r#""a"#), Position::Quoted);
+        assert_eq!(end(r#""a"b"#), Position::Malformed);
+        assert_eq!(end(r#""a","b""#), Position::Closed);
     }
 }

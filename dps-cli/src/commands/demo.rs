@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::emulator::start_failure;
+use super::enrollment::registration_line;
 use crate::admin::{AdminClient, ConnectionString, Kind, take_keys};
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
-use crate::invocation::program;
+use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
+use crate::shell::program;
 
 /// The device of the service's own documentation.
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
@@ -151,7 +151,7 @@ async fn look(admin: &AdminClient, output: Output) -> Result<Value> {
     let registration = registration.ok_or_else(|| Failure::internal("the group has no registration of the device"))?;
     output.text(|out| {
         writeln!(out, "5. The owner looks at the enrollment group: the device is there.")?;
-        writeln!(out, "     {}", super::enrollment::registration_line(&registration))
+        writeln!(out, "     {}", registration_line(&registration))
     })?;
     Ok(registration)
 }

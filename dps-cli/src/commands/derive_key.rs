@@ -1,21 +1,56 @@
 //! `dps derive-key`: the key of one device, or of a list.
 
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{ArgGroup, Args};
 use dps_core::credentials::derive_device_key;
 use dps_core::limits::KEY_TEXT_MAX;
 use dps_core::{Key, RegistrationId};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::args::{DeriveKeyArgs, is_stdin};
-use crate::bulk::{self, Layout, ListFindings, Summary, Task};
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::bulk::{self, Layout, ListFindings, RowFormat, Summary, Task};
+use crate::failure::{Exit, Failure, Result};
+use crate::files::{Draft, WhenThere, check_target, is_stdin, write_private};
 use crate::key::read_group_key;
 use crate::output::{Output, note};
-use crate::private_file::{self, Draft, WhenThere};
+
+/// One id, or a list of them.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("devices").required(true).args(["registration_id", "ids"]))]
+pub(crate) struct DeriveKeyArgs {
+    /// A file with the key of the enrollment group in base64 (- for stdin; or the key itself in DPS_GROUP_KEY)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) group_key_file: Option<PathBuf>,
+    /// Derive the key of this device
+    #[arg(long, value_name = "R", visible_alias = "rid")]
+    pub(crate) registration_id: Option<String>,
+    /// Derive the keys of all devices in this list: one id a line, or CSV (- for stdin)
+    #[arg(long, value_name = "FILE|-", requires = "out")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Write into this file, made readable for its owner alone, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the file of --out when it is there
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+    /// Write the key's 32 raw bytes, as IoT Edge reads them from a file
+    #[arg(long, requires = "out", conflicts_with = "ids")]
+    pub(crate) raw: bool,
+    /// Turn ids into lower case first
+    #[arg(long)]
+    pub(crate) lowercase: bool,
+    /// The column that holds the ids, counted from 1. Default: the one whose header says so, or the first
+    #[arg(long, value_name = "N", requires = "ids", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) column: Option<u16>,
+    /// The first row is a header, whatever it says
+    #[arg(long, requires = "ids")]
+    pub(crate) header: bool,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t = RowFormat::Csv, requires = "ids")]
+    pub(crate) format: RowFormat,
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &DeriveKeyArgs, output: Output) -> Result<Exit> {
@@ -40,7 +75,7 @@ fn one(args: &DeriveKeyArgs, id: &str, output: Output) -> Result<Exit> {
     let id = if args.lowercase { id.to_ascii_lowercase() } else { id.to_owned() };
     let registration_id = RegistrationId::new(&id)?;
     if let Some(out) = &args.out {
-        private_file::check_target(out, when_there(args))?;
+        check_target(out, when_there(args))?;
     }
     let group_key = read_group_key(args.group_key_file.as_deref())?;
     if registration_id.has_upper_case() {
@@ -66,12 +101,12 @@ fn one(args: &DeriveKeyArgs, id: &str, output: Output) -> Result<Exit> {
 /// Writes a key into a file: its raw bytes, or a line of base64.
 fn write_key(target: &Path, key: &Key, raw: bool, when_there: WhenThere) -> Result<()> {
     if raw {
-        return private_file::write(target, key.expose(), when_there);
+        return write_private(target, key.expose(), when_there);
     }
     let mut buffer = Zeroizing::new([0; KEY_TEXT_MAX + 1]);
     let len = key_text(key, &mut buffer[..])?.len();
     buffer[len] = b'\n';
-    private_file::write(target, &buffer[..=len], when_there)
+    write_private(target, &buffer[..=len], when_there)
 }
 
 fn key_text<'b>(key: &Key, buffer: &'b mut [u8]) -> Result<&'b str> {
@@ -80,7 +115,7 @@ fn key_text<'b>(key: &Key, buffer: &'b mut [u8]) -> Result<&'b str> {
 
 fn list(args: &DeriveKeyArgs, ids: &Path, output: Output) -> Result<Exit> {
     let Some(out) = &args.out else { return Err(Failure::usage("--ids needs --out FILE")) };
-    private_file::check_target(out, when_there(args))?;
+    check_target(out, when_there(args))?;
     let deriver = read_group_key(args.group_key_file.as_deref())?.deriver();
     let (input, size) = open_list(ids)?;
     let task = Task {

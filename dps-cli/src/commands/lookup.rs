@@ -5,11 +5,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::register::raw_json;
-use super::{blocking_within, device};
-use crate::args::DeviceArgs;
-use crate::exit::Exit;
-use crate::failure::Result;
+use crate::connection::{DeviceArgs, client_builder};
+use crate::failure::{Exit, Result};
 use crate::output::Output;
+use crate::runtime::blocking_within;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,7 +27,7 @@ struct Found<'a> {
 pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
     let registration_id = args.identity.registration_id.clone();
     let timeout = args.connection.timeout;
-    let builder = blocking_within(timeout, move || device::begin(&args)).await?;
+    let builder = blocking_within(timeout, move || client_builder(&args)).await?;
     let record = builder.build()?.lookup().await?;
     report(&registration_id, &record, output)
 }

@@ -1,25 +1,53 @@
-//! `dps register`: registers one device and prints where it belongs.
+//! `dps register`: registers one device and prints its assignment; with `--resume`, keeps the operation in a file.
+//!
+//! That file exists only while the operation is under way, and holds no secret.
 
 use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dps_client::{Assignment, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, SecretString};
+use clap::Args;
+use dps_client::{
+    Assignment, DpsError, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, ResumeToken, SecretString,
+};
 use dps_core::limits::MESSAGE_MAX;
-use dps_core::{ConfigError, ErrorCode, Status};
+use dps_core::{ConfigError, ErrorCode, Family, Status};
+use dps_files::{LockedFile, Ownership, PrivateFile};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use super::resume::ResumeFile;
-use super::{blocking, blocking_within, device};
-use crate::args::{RegisterArgs, is_stdin};
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::connection::{DeviceArgs, client_builder};
+use crate::failure::{Exit, Failure, Result};
+use crate::files::is_stdin;
 use crate::output::{Output, note};
+use crate::runtime::{blocking, blocking_within};
+
+/// `dps register`.
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// A file with one JSON object for the allocation webhook (- for stdin)
+    #[arg(long, value_name = "JSON")]
+    pub(crate) payload_file: Option<PathBuf>,
+    /// Also print the device's connection string, which contains its key
+    #[arg(long)]
+    pub(crate) connection_string: bool,
+    /// Keep the operation in FILE while it is under way, and resume from it when it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+    /// When the service refuses a token and its clock is far from ours, sign once more with its time
+    #[arg(long)]
+    pub(crate) correct_clock: bool,
+    /// Over MQTT: send CONNECT, SUBSCRIBE and the registration in one flight. Saves two round trips; MQTT allows it,
+    /// the service does not promise it
+    #[arg(long)]
+    pub(crate) pipelined: bool,
+}
 
 type SharedResume = Arc<Mutex<ResumeFile>>;
 
@@ -45,7 +73,7 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
 }
 
 fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<SharedResume>)> {
-    let mut builder = device::begin(&args.device)?.correct_clock(args.correct_clock).pipelined(args.pipelined);
+    let mut builder = client_builder(&args.device)?.correct_clock(args.correct_clock).pipelined(args.pipelined);
     if let Some(path) = &args.payload_file {
         builder = builder.payload(read_payload(path)?);
     }
@@ -155,4 +183,83 @@ fn connection_string(assignment: &Assignment) -> Result<SecretString> {
 pub(super) fn raw_json(text: Option<&str>) -> Result<Option<&RawValue>> {
     let parsed = text.map(serde_json::from_str).transpose();
     parsed.map_err(|_| Failure::new(ErrorCode::InvalidReply, "the service's payload is no JSON"))
+}
+
+/// Longer than any operation, in bytes: two names, an endpoint and an operation id.
+const FILE_MAX: u64 = 8 * 1024;
+
+/// One file, and what is in it. Another process that names the same file is refused.
+struct ResumeFile {
+    file: LockedFile,
+    kept: Option<ResumeToken>,
+}
+
+impl ResumeFile {
+    /// Locks the file and reads it, if it is there.
+    fn open(path: PathBuf) -> Result<Self> {
+        let file = PrivateFile::new(path).lock()?;
+        let kept = match file.read(FILE_MAX) {
+            Ok(None) => None,
+            Ok(Some(bytes)) => parse(&bytes).map_err(|Unreadable| unreadable(file.path()))?,
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(unreadable(file.path())),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { file, kept })
+    }
+
+    /// What to go on from.
+    fn token(&self) -> Option<ResumeToken> {
+        self.kept.clone()
+    }
+
+    /// Keeps the operation. A file that cannot be written does not end a registration that works.
+    fn keep(&mut self, token: ResumeToken) {
+        if self.kept.as_ref() == Some(&token) {
+            return;
+        }
+        match self.file.replace(format!("{token}\n").as_bytes(), Ownership::Private) {
+            Ok(()) => {
+                tracing::debug!(path = %self.file.path().display(), "the operation was written");
+                self.kept = Some(token);
+            }
+            Err(error) => note(format_args!("warning: {error}")),
+        }
+    }
+
+    /// After the end: keeps what there is to go on from, and removes what the service is done with.
+    fn settle(&mut self, ended: &std::result::Result<Assignment, DpsError>) {
+        match ended {
+            Ok(_) => self.remove(),
+            Err(error) => match error.resume_token() {
+                Some(token) => self.keep(token.clone()),
+                None if error.family() == Family::Service => self.remove(),
+                // The service was not asked about it.
+                None => {}
+            },
+        }
+    }
+
+    /// The operation is over: there is nothing to go on from.
+    fn remove(&self) {
+        if let Err(error) = self.file.remove() {
+            note(format_args!("warning: {error}"));
+        }
+    }
+}
+
+fn unreadable(path: &Path) -> Failure {
+    Failure::new(
+        ErrorCode::OperationUnreadable,
+        format!("{} holds no operation to resume; remove it to register afresh", path.display()),
+    )
+}
+
+/// The file holds something else than an operation.
+#[derive(Debug, PartialEq, Eq)]
+struct Unreadable;
+
+/// Reads the content; `None` for a file without an operation.
+fn parse(bytes: &[u8]) -> std::result::Result<Option<ResumeToken>, Unreadable> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable)?.trim();
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Unreadable) }
 }

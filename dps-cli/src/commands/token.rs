@@ -1,15 +1,26 @@
 //! `dps token`: the SAS token with which a device registers. It is as secret as a key until it expires.
 
+use std::time::Duration;
+
+use clap::Args;
 use dps_core::credentials::Resource;
 use dps_core::{IdScope, RegistrationId};
 use serde::Serialize;
 
-use crate::args::TokenArgs;
-use crate::exit::Exit;
-use crate::failure::Result;
-use crate::key::DeviceOrGroup;
+use crate::connection::{IdentityArgs, duration};
+use crate::failure::{Exit, Result};
+use crate::key::{DeviceOrGroup, sas_token};
 use crate::output::Output;
-use crate::sas;
+
+/// `dps token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    /// How long the token is good for, such as 90s, 30m, 1h or 1d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub(crate) ttl: Duration,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +38,7 @@ pub(crate) fn run(args: &TokenArgs, output: Output) -> Result<Exit> {
     let key = DeviceOrGroup::read(&args.identity.key)?.device_key(registration_id)?;
 
     let resource = Resource::registration(id_scope, registration_id);
-    let token = sas::token(resource, &key, args.ttl)?;
+    let token = sas_token(resource, &key, args.ttl)?;
 
     let result = Token {
         token: &token.text,

@@ -195,7 +195,7 @@ fn roots_are_replaced_or_added() {
         .run()
         .code(2);
     let empty = service.folder.write("empty.pem", "");
-    for (wrong, word) in [(&key, "no PEM"), (&empty, "empty")] {
+    for (wrong, word) in [(&key, "not PEM"), (&empty, "empty")] {
         let error = service.as_device("register --json", "dev-01", &["--key-file", &key, "--ca-file", wrong]).run();
         let error = error.code(3).error();
         assert!(error["message"].as_str().unwrap().contains(word), "{error}");

@@ -1,16 +1,30 @@
-//! `dps edge lint`: what is wrong in a configuration, a line each.
+//! `dps edge lint`: what is wrong in a configuration, one line each; and `dps edge convert`, which reports the same way.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use dps_edge::{EdgeVersion, Finding, Severity, changes, configuration_in, read, read_newest, stray_files};
+use clap::Args;
+use dps_edge::{EdgeVersion, Finding, Format, Severity, changes, configuration_in, read, read_newest, stray_files};
 use serde::Serialize;
 
-use super::Config;
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use super::config::Config;
+use crate::failure::{Exit, Failure, Result};
+use crate::files::{WhenThere, write_private};
 use crate::output::Output;
+
+/// `dps edge lint`.
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The configuration, or the folder that it is in, such as /etc/aziot
+    file: PathBuf,
+    /// List only what changes between this version and the other one, as for an upgrade
+    #[arg(long, value_name = "V")]
+    from: Option<EdgeVersion>,
+    /// The version of IoT Edge that is to read it: 1.1 to 1.6, such as 1.4 or 1.4.20. Default: the newest that reads this form
+    #[arg(long, value_name = "V")]
+    edge_version: Option<EdgeVersion>,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +40,7 @@ struct Linted<'a> {
 /// A finding, as it is printed in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown<'a> {
+struct Shown<'a> {
     file: &'a Path,
     line: usize,
     column: usize,
@@ -37,14 +51,10 @@ pub(super) struct Shown<'a> {
 }
 
 /// A finding, and the file that it was made in.
-pub(super) type InFile = (PathBuf, Finding);
+type InFile = (PathBuf, Finding);
 
-pub(super) fn run(
-    path: &Path,
-    from: Option<EdgeVersion>,
-    edge_version: Option<EdgeVersion>,
-    output: Output,
-) -> Result<Exit> {
+/// Runs `dps edge lint`.
+pub(super) fn lint(LintArgs { file: path, from, edge_version }: &LintArgs, output: Output) -> Result<Exit> {
     let failed = |error: &io::Error| Failure::file("read", path, error);
     let (file, stray) = match path.is_dir() {
         true => (
@@ -54,8 +64,8 @@ pub(super) fn run(
         false => (path.to_owned(), Vec::new()),
     };
     let config = Config::load(&file)?;
-    let version = config.version(edge_version);
-    let mut findings = in_file(&file, findings(&config, from, edge_version)?);
+    let version = config.version(*edge_version);
+    let mut findings = in_file(&file, findings(&config, *from, *edge_version)?);
     findings.extend(stray.into_iter().map(|stray| (stray, Finding::stray_file())));
     let linted = Linted {
         file: &file,
@@ -89,11 +99,11 @@ fn findings(config: &Config, from: Option<EdgeVersion>, edge_version: Option<Edg
     Ok(changes(&config.text, config.format, from, version))
 }
 
-pub(super) fn in_file(file: &Path, findings: Vec<Finding>) -> Vec<InFile> {
+fn in_file(file: &Path, findings: Vec<Finding>) -> Vec<InFile> {
     findings.into_iter().map(|finding| (file.to_owned(), finding)).collect()
 }
 
-pub(super) fn shown(findings: &[InFile]) -> Vec<Shown<'_>> {
+fn shown(findings: &[InFile]) -> Vec<Shown<'_>> {
     findings.iter().map(|(file, finding)| Shown::of(file, finding)).collect()
 }
 
@@ -112,12 +122,56 @@ impl<'a> Shown<'a> {
 }
 
 /// `file:line:column: severity[id]: text`, as compilers write it.
-pub(super) fn write(out: &mut dyn Write, findings: &[InFile]) -> io::Result<()> {
+fn write(out: &mut dyn Write, findings: &[InFile]) -> io::Result<()> {
     findings.iter().try_for_each(|(file, finding)| writeln!(out, "{}:{finding}", file.display()))
 }
 
 /// Notes are no findings.
-pub(super) fn exit(findings: &[InFile]) -> Exit {
+fn exit(findings: &[InFile]) -> Exit {
     let counts = findings.iter().any(|(_, finding)| finding.severity() > Severity::Note);
     if counts { Exit::Findings } else { Exit::Done }
+}
+
+/// `dps edge convert`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// The config.yaml
+    file: PathBuf,
+    /// Where to write the config.toml; it is made readable for its owner alone
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    file: &'a Path,
+    out: &'a Path,
+    findings: Vec<Shown<'a>>,
+}
+
+/// Runs `dps edge convert`: writes a config.toml from a config.yaml into a private file.
+pub(super) fn convert(ConvertArgs { file, out, force }: &ConvertArgs, output: Output) -> Result<Exit> {
+    let config = Config::load(file)?;
+    if config.format == Format::Toml {
+        return Err(Failure::option(format!(
+            "{} is a config.toml already; a config.yaml is converted",
+            file.display()
+        )));
+    }
+    let converted = dps_edge::convert(&config.text).map_err(|error| {
+        let place = if error.finding().is_some() { format!("{}:", file.display()) } else { String::new() };
+        Failure::option(format!("{place}{error}"))
+    })?;
+    let when_there = if *force { WhenThere::Replace } else { WhenThere::Refuse };
+    write_private(out, converted.text.expose().as_bytes(), when_there)?;
+    let findings = in_file(file, converted.findings);
+    let written = Written { file, out, findings: shown(&findings) };
+    output.result(&written, |to| {
+        write(to, &findings)?;
+        writeln!(to, "written: {}", out.display())
+    })?;
+    Ok(exit(&findings))
 }

@@ -1,85 +1,61 @@
-//! `dps edge`: reads the configuration of a gateway and hands it to one command.
-//!
-//! No line of a configuration is ever printed: it may hold a key.
+//! `dps edge`: the configuration of an IoT Edge gateway.
 
-mod convert;
+mod config;
 mod lint;
 mod provision;
-mod set;
-mod show;
-mod windows;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use clap::Subcommand;
 
-use dps_core::ErrorCode;
-use dps_edge::{EdgeVersion, Format, Provisioning, Reading, Severity, read};
-use zeroize::Zeroizing;
-
-use super::{blocking, blocking_within};
-use crate::args::EdgeCommand;
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
+use crate::runtime::blocking;
+use config::{SetArgs, ShowArgs, WindowsArgs};
+use lint::{ConvertArgs, LintArgs};
+use provision::EdgeProvisionArgs;
 
-/// No configuration is longer, in bytes.
-const MOST: u64 = 1024 * 1024;
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EdgeCommand {
+    /// Find what is wrong in a config.toml or config.yaml, each with line and column
+    Lint(LintArgs),
+    /// Show what a configuration says about provisioning
+    Show(ShowArgs),
+    /// Write a config.toml (1.2 and later) from a config.yaml (1.1)
+    Convert(ConvertArgs),
+    /// Change one value in place and keep every other byte
+    Set(SetArgs),
+    /// Print the PowerShell commands that provision the same on Windows
+    Windows(WindowsArgs),
+    /// Provision as the gateway would: by its mode, its backup and the service
+    Provision(EdgeProvisionArgs),
+}
+
+impl EdgeCommand {
+    /// How many of the command's inputs are to be read from stdin.
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        match self {
+            Self::Set(args) => usize::from(args.reads_stdin()),
+            Self::Provision(args) => args.connection.proxy.stdin_inputs(),
+            _ => 0,
+        }
+    }
+}
 
 /// Runs the command.
 pub(crate) async fn run(command: EdgeCommand, output: Output) -> Result<Exit> {
     match command {
         EdgeCommand::Provision(args) => provision::run(args, output).await,
-        other => blocking(move || run_on_files(other, output)).await,
+        on_files => blocking(move || run_on_files(on_files, output)).await,
     }
 }
 
 fn run_on_files(command: EdgeCommand, output: Output) -> Result<Exit> {
     match command {
-        EdgeCommand::Lint { file, from, edge_version } => lint::run(&file, from, edge_version, output),
-        EdgeCommand::Show { file, show_keys } => show::run(&file, show_keys, output),
-        EdgeCommand::Convert { file, out, force } => convert::run(&file, &out, force, output),
-        EdgeCommand::Set { file, key, value, value_file, edge_version } => {
-            set::run(&set::Change { file, key, value, value_file, edge_version }, output)
-        }
-        EdgeCommand::Windows { file, key_file } => windows::run(&file, &key_file, output),
+        EdgeCommand::Lint(args) => lint::lint(&args, output),
+        EdgeCommand::Show(args) => config::show(&args, output),
+        EdgeCommand::Convert(args) => lint::convert(&args, output),
+        EdgeCommand::Set(args) => config::set(&args, output),
+        EdgeCommand::Windows(args) => config::windows(&args, output),
         EdgeCommand::Provision(_) => Err(Failure::internal("provisioning runs elsewhere")),
-    }
-}
-
-/// A configuration, as text.
-struct Config {
-    path: PathBuf,
-    text: Zeroizing<String>,
-    format: Format,
-}
-
-impl Config {
-    fn load(path: &Path) -> Result<Self> {
-        let wrong = |what: &str| Failure::option(format!("{}: {what}", path.display()));
-        let bytes = dps_files::read(path, MOST).map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge => wrong("it has more than 1 MiB; that is no configuration of IoT Edge"),
-            _ => Failure::file("read", path, &error),
-        })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is no text in UTF-8"))?;
-        Ok(Self { path: path.to_owned(), format: Format::detect(path, text), text: Zeroizing::new(text.to_owned()) })
-    }
-
-    fn version(&self, given: Option<EdgeVersion>) -> EdgeVersion {
-        given.unwrap_or(self.format.newest_version())
-    }
-
-    fn reading(&self) -> Reading {
-        read(&self.text, self.format, self.version(None))
-    }
-
-    /// The model, or the first reason why there is none.
-    fn provisioning(&self, reading: Reading) -> Result<Provisioning> {
-        let first = reading.findings.iter().find(|finding| finding.severity() == Severity::Error).copied();
-        reading.provisioning.ok_or_else(|| {
-            let path = self.path.display();
-            let why = first.map_or_else(String::new, |finding| format!("{path}:{finding}; "));
-            let message = format!("{why}the provisioning part cannot be used: dps edge lint {path} shows everything");
-            Failure::new(ErrorCode::InvalidOption, message)
-        })
     }
 }

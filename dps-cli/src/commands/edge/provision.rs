@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use dps_edge::policy::Step;
 use dps_edge::{
     BackupStore, Format, HubPlace, ManualCredential, Plan, ProvisionError, Provisioned, Provisioner, Provisioning,
@@ -10,12 +11,30 @@ use dps_edge::{
 };
 use serde::Serialize;
 
-use super::{Config, blocking, blocking_within};
-use crate::args::EdgeProvisionArgs;
-use crate::connection::Connection;
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use super::config::Config;
+use crate::connection::{Connection, ConnectionArgs};
+use crate::failure::{Exit, Failure, Result};
 use crate::output::{Output, note};
+use crate::runtime::{blocking, blocking_within};
+
+/// `dps edge provision`.
+#[derive(Debug, Args)]
+pub(crate) struct EdgeProvisionArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// Where backups are kept. Default: dps-edge in XDG_STATE_HOME, or in ~/.local/state
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Use the daemon's own backup, in its home folder DIR (/var/lib/iotedge or /var/lib/aziot/identityd)
+    #[arg(long, value_name = "DIR", conflicts_with = "state_dir")]
+    pub(crate) daemon_dir: Option<PathBuf>,
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

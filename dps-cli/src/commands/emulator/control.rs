@@ -1,47 +1,211 @@
-//! `dps emulator fault`, `counters` and `log`: speak to an emulator that is running, in this machine or another.
-//! Devices in its hubs have a file of their own.
+//! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or elsewhere.
+//!
+//! Which options of a fault go together, and their ranges, is decided by `dps-emulator`.
 
 use std::io::{self, Write};
 
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser};
+use clap::{Args, Subcommand};
 use dps_core::RegistrationId;
-use dps_emulator::{FaultPlan, PlanError};
+use dps_emulator::{FaultPlan, Flood, PlanError};
 use serde_json::{Map, Value, json};
 
-use super::{hub_device, refusals};
-use crate::args::{EmulatorCommand, FaultAddArgs, FaultCommand};
-use crate::commands::owner;
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::admin::{OwnerArgs, connect};
+use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 
+/// What can be asked of an emulator that is running.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EmulatorCommand {
+    /// Plan failures of an emulator that is running, list them, take them back
+    #[command(subcommand)]
+    Fault(FaultCommand),
+    /// Show how often an emulator that is running was called
+    Counters {
+        /// Count the calls of this device alone
+        #[arg(long, value_name = "R", visible_alias = "rid")]
+        registration_id: Option<String>,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Show the latest hundred credentials that an emulator that is running refused, and why
+    Log {
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Look at a device in a hub of an emulator that is running, disable, delete or move it
+    #[command(subcommand)]
+    HubDevice(HubDeviceCommand),
+}
+
+impl EmulatorCommand {
+    /// How many of the command's inputs are to be read from stdin.
+    pub(super) fn stdin_inputs(&self) -> usize {
+        match self {
+            Self::Fault(command) => command.stdin_inputs(),
+            Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
+            Self::HubDevice(command) => command.stdin_inputs(),
+        }
+    }
+}
+
+/// `dps emulator fault …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FaultCommand {
+    /// Plan a failure for the next requests that match
+    Add(Box<FaultAddArgs>),
+    /// List the planned failures, in the order in which requests meet them
+    List {
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+    /// Take planned failures back
+    Clear {
+        /// Take back only those planned for this device; those for every device stay
+        #[arg(long, value_name = "R", visible_alias = "rid")]
+        registration_id: Option<String>,
+        #[command(flatten)]
+        owner: OwnerArgs,
+    },
+}
+
+/// `dps emulator fault add`.
+#[derive(Debug, Args)]
+pub(crate) struct FaultAddArgs {
+    /// What goes wrong
+    #[arg(long, value_parser = kinds())]
+    pub(crate) kind: String,
+    /// Which requests meet it; any is register, poll and lookup
+    #[arg(long, value_name = "REQUEST", default_value = "any", value_parser = PossibleValuesParser::new(FaultPlan::places()))]
+    pub(crate) at: String,
+    /// The device whose requests meet it. Default: every device
+    #[arg(long, value_name = "R", visible_alias = "rid")]
+    pub(crate) registration_id: Option<String>,
+    /// How many requests meet it
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    pub(crate) times: i64,
+    /// throttle, server-error: the hint when to come back
+    #[arg(long, value_name = "SECONDS", conflicts_with = "retry_after_date", allow_negative_numbers = true)]
+    pub(crate) retry_after: Option<i64>,
+    /// throttle, server-error: the hint as an HTTP-date, so far after (or before) the service's clock
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) retry_after_date: Option<i64>,
+    /// server-error: the status
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) status: Option<i64>,
+    /// delay: how much later the answer comes, in milliseconds
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) ms: Option<i64>,
+    /// oversize-reply: the size of the body
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) bytes: Option<i64>,
+    /// patch-reply: what changes in the body, as a JSON merge patch (RFC 7396)
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
+    pub(crate) patch: Option<Value>,
+    /// refuse-connect: the code of CONNACK
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) code: Option<i64>,
+    /// flood: what is sent without end
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(Flood::names()))]
+    pub(crate) of: Option<String>,
+    /// flood over MQTT: after the answer, while the device waits
+    #[arg(long)]
+    pub(crate) answered: bool,
+    #[command(flatten)]
+    pub(crate) owner: OwnerArgs,
+}
+
+fn parse_json(text: &str) -> std::result::Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn kinds() -> PossibleValuesParser {
+    FaultPlan::kinds().map(|(name, meaning)| PossibleValue::new(name).help(meaning)).into()
+}
+
+impl FaultCommand {
+    fn stdin_inputs(&self) -> usize {
+        match self {
+            Self::Add(args) => args.owner.stdin_inputs(),
+            Self::List { owner } | Self::Clear { owner, .. } => owner.stdin_inputs(),
+        }
+    }
+}
+
+/// `dps emulator hub-device …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubDeviceCommand {
+    /// Show whether the hub lets the device in, and how often the device came
+    Show(HubDeviceArgs),
+    /// Have the hub turn the device away
+    Disable(HubDeviceArgs),
+    /// Have the hub let the device in again
+    Enable(HubDeviceArgs),
+    /// Delete the device from the hub
+    Delete(HubDeviceArgs),
+    /// Move the device to another hub that is linked
+    Move {
+        #[command(flatten)]
+        device: HubDeviceArgs,
+        /// The hub that the device is to be in
+        #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+        to: String,
+    },
+}
+
+/// A device in a hub.
+#[derive(Debug, Args)]
+pub(crate) struct HubDeviceArgs {
+    /// The hub that the device is in, such as hub-a.test
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) hub: String,
+    /// The device's id in the hub
+    #[arg(long, value_name = "D", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) device_id: String,
+    #[command(flatten)]
+    pub(crate) owner: OwnerArgs,
+}
+
+impl HubDeviceCommand {
+    fn stdin_inputs(&self) -> usize {
+        match self {
+            Self::Show(device)
+            | Self::Disable(device)
+            | Self::Enable(device)
+            | Self::Delete(device)
+            | Self::Move { device, .. } => device.owner.stdin_inputs(),
+        }
+    }
+}
+
 /// Runs the command.
-pub(in crate::commands) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit> {
+pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit> {
     match command {
         EmulatorCommand::Fault(FaultCommand::Add(args)) => {
             let plan = plan(&args)?;
-            let answer = owner::connect(args.owner).await?.plan_fault(&plan).await?;
+            let answer = connect(args.owner).await?.plan_fault(&plan).await?;
             output.result(&answer, |out| faults(&answer, "planned: ", out))?;
         }
         EmulatorCommand::Fault(FaultCommand::List { owner }) => {
-            let answer = owner::connect(owner).await?.planned_faults().await?;
+            let answer = connect(owner).await?.planned_faults().await?;
             output.result(&answer, |out| faults(&answer, "", out))?;
         }
         EmulatorCommand::Fault(FaultCommand::Clear { registration_id, owner }) => {
             check_id(registration_id.as_deref())?;
-            let answer = owner::connect(owner).await?.clear_faults(registration_id.as_deref()).await?;
+            let answer = connect(owner).await?.clear_faults(registration_id.as_deref()).await?;
             output.result(&answer, |out| match answer["cleared"].as_u64() {
                 Some(1) => writeln!(out, "1 fault taken back"),
                 cleared => writeln!(out, "{} faults taken back", cleared.unwrap_or_default()),
             })?;
         }
-        EmulatorCommand::HubDevice(command) => return hub_device::run(command, output).await,
+        EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
         EmulatorCommand::Log { owner } => {
-            let answer = owner::connect(owner).await?.refusals().await?;
-            output.result(&answer, |out| refusals::show(&answer, out))?;
+            let answer = connect(owner).await?.refusals().await?;
+            output.result(&answer, |out| show_refusals(&answer, out))?;
         }
         EmulatorCommand::Counters { registration_id, owner } => {
             check_id(registration_id.as_deref())?;
-            let answer = owner::connect(owner).await?.counters(registration_id.as_deref()).await?;
+            let answer = connect(owner).await?.counters(registration_id.as_deref()).await?;
             output.result(&answer, |out| counters(&answer, out))?;
         }
     }
@@ -123,4 +287,59 @@ fn counters(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs `dps emulator hub-device`.
+async fn hub_device(command: HubDeviceCommand, output: Output) -> Result<Exit> {
+    let answer = match command {
+        HubDeviceCommand::Show(HubDeviceArgs { hub, device_id, owner }) => {
+            connect(owner).await?.hub_device(&hub, &device_id).await?
+        }
+        HubDeviceCommand::Delete(HubDeviceArgs { hub, device_id, owner }) => {
+            connect(owner).await?.delete_hub_device(&hub, &device_id).await?
+        }
+        HubDeviceCommand::Disable(device) => change_device(device, json!({ "enabled": false })).await?,
+        HubDeviceCommand::Enable(device) => change_device(device, json!({ "enabled": true })).await?,
+        HubDeviceCommand::Move { device, to } => change_device(device, json!({ "hub": to })).await?,
+    };
+    output.result(&answer, |out| show_device(&answer, out))?;
+    Ok(Exit::Done)
+}
+
+async fn change_device(device: HubDeviceArgs, change: Value) -> Result<Value> {
+    let HubDeviceArgs { hub, device_id, owner } = device;
+    connect(owner).await?.change_hub_device(&hub, &device_id, &change).await
+}
+
+fn show_device(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let word = |member: &str| answer[member].as_str().unwrap_or("?");
+    writeln!(out, "{} in {}: {}", word("deviceId"), word("hub"), word("state"))?;
+    for member in ["connects", "refused", "twins", "telemetry"] {
+        writeln!(out, "  {member:<9}  {}", answer[member].as_u64().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// The refusals that an emulator keeps, as it lists them.
+fn show_refusals(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let refusals = answer["refusals"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if refusals.is_empty() {
+        return writeln!(out, "no credential was refused");
+    }
+    for refusal in refusals {
+        let word = |member: &str| refusal[member].as_str().unwrap_or_default();
+        writeln!(
+            out,
+            "{} {}",
+            word("timestampUtc"),
+            refusal_line(word("registrationId"), word("reason"), word("message"))
+        )?;
+    }
+    Ok(())
+}
+
+/// A refused credential in one line. What a client sent is made printable by the output below.
+pub(super) fn refusal_line(registration_id: &str, reason: &str, message: &str) -> String {
+    let who = if registration_id.is_empty() { "an admin call" } else { registration_id };
+    format!("refused {who}: {message} ({reason})")
 }

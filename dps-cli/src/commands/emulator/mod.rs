@@ -1,29 +1,97 @@
-//! `dps emulator`: a local provisioning service until Ctrl-C.
+//! `dps emulator`: a local provisioning service until Ctrl-C. Commands for an emulator that is running are in `control`.
 //!
-//! What the service does is the emulator crate's; this starts it, says where it is, and ends it.
+//! What the service does is implemented by `dps-emulator`; this starts it, prints where it is, and ends it.
 
-mod control;
-mod hub_device;
-mod refusals;
-
-pub(super) use control::run as control;
+pub(super) mod control;
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use clap::{Args, Parser};
 use dps_core::ErrorCode;
-use dps_emulator::{Emulator, EmulatorOptions, StartError};
+use dps_emulator::{Emulator, EmulatorOptions, Refusal, StartError};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::blocking;
-use crate::args::EmulatorRunArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
-use crate::interrupt::Interrupts;
-use crate::invocation::{Quoted, program};
-use crate::output::Output;
-use crate::private_file::{self, WhenThere};
+use crate::failure::{Exit, Failure, Result};
+use crate::files::{WhenThere, temporary_directory, write_private, write_public};
+use crate::output::{Output, note};
+use crate::runtime::{Interrupts, blocking};
+use crate::shell::{Quoted, program};
+use control::{EmulatorCommand, refusal_line};
+
+/// `dps emulator`, alone or with a word of its own.
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorArgs {
+    #[command(flatten)]
+    pub(crate) run: EmulatorRunArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<EmulatorCommand>,
+}
+
+impl EmulatorArgs {
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        self.command.as_ref().map_or(0, EmulatorCommand::stdin_inputs)
+    }
+}
+
+/// Where the local service listens and what it keeps.
+#[derive(Debug, PartialEq, Args)]
+pub(crate) struct EmulatorRunArgs {
+    /// The address to listen on; beyond loopback, every machine that reaches it may try its credentials
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) listen: IpAddr,
+    /// A name or address that the certificate is to bear, besides localhost, 127.0.0.1 and ::1 (repeatable)
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
+    /// The port of the HTTPS front; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) https_port: u16,
+    /// The port of the MQTT front; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) mqtt_port: u16,
+    /// The port of the MQTT over WebSocket front; 0 takes a free one, and that of HTTPS can be shared
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) wss_port: u16,
+    /// Also write the certificate authority to this file
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_out: Option<PathBuf>,
+    /// Keep enrollments, certificate authority and policy key in this folder. Default: nothing is kept
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The id scope of the local service
+    #[arg(long, value_name = "S", visible_alias = "scope")]
+    pub(crate) id_scope: Option<String>,
+    /// A hub that devices may be assigned to (repeatable). Default: hub-a.test
+    #[arg(long = "hub", value_name = "NAME")]
+    pub(crate) hubs: Vec<String>,
+    /// The wait, in seconds, that the service asks of a device while it assigns a hub
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) retry_after: Option<u32>,
+    /// How long an assignment takes, in milliseconds. Default: 500
+    #[arg(long, value_name = "MS")]
+    pub(crate) assigning_ms: Option<u64>,
+    /// Answer a register call with the assignment at once; some published clients expect to poll
+    #[arg(long)]
+    pub(crate) assign_at_once: bool,
+    /// Give the payload of a register call back with the assignment, as a custom allocation webhook might
+    #[arg(long)]
+    pub(crate) echo_payload: bool,
+}
+
+impl EmulatorRunArgs {
+    /// Whether any of them says something else than its default. The parser's own rule for this would take `--json` for
+    /// one of them.
+    pub(crate) fn is_given(&self) -> bool {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            run: EmulatorRunArgs,
+        }
+        Defaults::try_parse_from(["emulator"]).is_ok_and(|defaults| defaults.run != *self)
+    }
+}
 
 const CA_FILE: &str = "ca.pem";
 const CONNECTION_STRING_FILE: &str = "connection-string";
@@ -41,7 +109,7 @@ pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut 
     output.result(&ready, |out| ready.show(out))?;
     tokio::select! {
         () = interrupts.next() => {}
-        failed = refusals::tell(&emulator, output) => failed?,
+        failed = tell(&emulator, output) => failed?,
     }
     emulator.shutdown().await;
     Ok(Exit::Done)
@@ -94,7 +162,7 @@ impl Folder {
     fn of(state: Option<&Path>) -> Result<Self> {
         match state {
             Some(state) => Ok(Self::Kept(state.to_owned())),
-            None => private_file::temporary_folder().map(Self::Temporary),
+            None => temporary_directory().map(Self::Temporary),
         }
     }
 
@@ -137,9 +205,9 @@ impl Ready {
         let (ca, connection_string) = (emulator.ca_pem().to_owned(), emulator.connection_string());
         let (ca_file, connection_string_file) = (self.ca_file.clone(), self.connection_string_file.clone());
         blocking(move || {
-            private_file::write(&ca_file, ca.as_bytes(), WhenThere::Replace)?;
-            private_file::write(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
-            ca_out.map_or(Ok(()), |ca_out| private_file::write_public(&ca_out, ca.as_bytes()))
+            write_private(&ca_file, ca.as_bytes(), WhenThere::Replace)?;
+            write_private(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
+            ca_out.map_or(Ok(()), |ca_out| write_public(&ca_out, ca.as_bytes()))
         })
         .await
     }
@@ -170,4 +238,28 @@ impl Ready {
         )?;
         writeln!(out, "It fails on command: see {dps} emulator fault add --help")
     }
+}
+
+/// Prints refusals on stderr as they happen: a line each, or a JSON object each. Never returns.
+async fn tell(emulator: &Emulator, output: Output) -> Result<()> {
+    let mut seen = 0;
+    loop {
+        let refusals = emulator.refusals_after(seen).await;
+        for refusal in refusals {
+            if !output.is_json() && refusal.number > seen + 1 {
+                note(format_args!("{} refusals are not shown", refusal.number - seen - 1));
+            }
+            seen = refusal.number;
+            tell_one(&refusal, output)?;
+        }
+    }
+}
+
+fn tell_one(refusal: &Refusal, output: Output) -> Result<()> {
+    if output.is_json() {
+        note(serde_json::to_string(refusal).map_err(|error| Failure::internal(error.to_string()))?);
+    } else {
+        note(refusal_line(&refusal.registration_id, refusal.reason.name(), &refusal.reason.to_string()));
+    }
+    Ok(())
 }

@@ -1,11 +1,66 @@
 //! An enrollment in the service's shape, from the words of the command line.
 
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::admin::Kind;
-use crate::args::{CreateArgs, Reprovision};
 use crate::failure::{Failure, Result};
+use crate::files::is_stdin;
 use crate::key::read_key_file;
+
+/// What both kinds can be created with.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// The devices are IoT Edge devices
+    #[arg(long)]
+    pub(crate) edge_enabled: bool,
+    /// The tags that a device's twin begins with: one JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) initial_twin_tags: Option<String>,
+    /// The desired properties that a device's twin begins with: one JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) initial_twin_properties: Option<String>,
+    /// Refuse the devices for now
+    #[arg(long)]
+    pub(crate) disabled: bool,
+    /// Assign to this hub alone (repeat for several). Default: any linked hub
+    #[arg(long = "hub", value_name = "HOST")]
+    pub(crate) hubs: Vec<String>,
+    /// What a later registration does when the hub changes
+    #[arg(long, value_enum, default_value_t = Reprovision::Migrate)]
+    pub(crate) reprovision: Reprovision,
+    /// A file with the primary key in base64 (- for stdin). Default: the service makes both keys
+    #[arg(long, value_name = "FILE|-", requires = "secondary_key_file")]
+    pub(crate) primary_key_file: Option<PathBuf>,
+    /// A file with the secondary key in base64 (- for stdin)
+    #[arg(long, value_name = "FILE|-", requires = "primary_key_file")]
+    pub(crate) secondary_key_file: Option<PathBuf>,
+    /// Write the primary key into this new file, readable for its owner alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_out: Option<PathBuf>,
+    /// Replace an enrollment of this name; without it, one that is there is left as it is and reported
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// What a later registration does when the hub changes (Azure IoT DPS documentation, "Reprovisioning concepts").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reprovision {
+    /// The device moves to the new hub with its data
+    Migrate,
+    /// The device moves to the new hub and begins anew
+    Reset,
+    /// The device stays where it is
+    Never,
+}
+
+impl CreateArgs {
+    pub(super) fn stdin_inputs(&self) -> usize {
+        [&self.primary_key_file, &self.secondary_key_file].into_iter().flatten().filter(|path| is_stdin(path)).count()
+    }
+}
 
 /// The body that creates the enrollment. Reads the key files, if any are named.
 pub(super) fn definition(kind: Kind, id: &str, device_id: Option<&str>, args: &CreateArgs) -> Result<Value> {

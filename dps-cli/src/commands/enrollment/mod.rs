@@ -1,22 +1,139 @@
-//! `dps enrollment` and `dps enrollment-group`: the same four words for both, over the service's admin API.
+//! `dps enrollment` and `dps enrollment-group`: create, show, list and delete, over the service's admin API.
 
 mod definition;
 mod show;
 
-pub(crate) use show::registration_line;
-
+use clap::{Args, Subcommand};
 use dps_core::{ErrorCode, RegistrationId};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::blocking;
-use super::owner::connect;
-use crate::admin::{Kind, take_keys};
-use crate::args::{AdminArgs, CreateArgs, EnrollmentCommand, GroupCommand};
-use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+pub(crate) use show::registration_line;
+
+use crate::admin::{Kind, OwnerArgs, connect, take_keys};
+use crate::failure::{Exit, Failure, Result};
+use crate::files::{Draft, WhenThere};
 use crate::output::Output;
-use crate::private_file::{Draft, WhenThere};
+use crate::runtime::blocking;
+use definition::CreateArgs;
+
+/// `dps enrollment …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnrollmentCommand {
+    /// Create the enrollment of one device
+    Create(IndividualCreateArgs),
+    /// Show an enrollment and its device's registration
+    Show {
+        #[command(flatten)]
+        name: IndividualName,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// List all enrollments
+    List {
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Delete an enrollment
+    Delete {
+        #[command(flatten)]
+        name: IndividualName,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+/// `dps enrollment-group …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Create a group whose devices derive their keys from its key
+    Create {
+        #[command(flatten)]
+        name: GroupName,
+        #[command(flatten)]
+        create: CreateArgs,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Show a group and the registrations of its devices
+    Show {
+        #[command(flatten)]
+        name: GroupName,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// List all groups
+    List {
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Delete a group
+    Delete {
+        #[command(flatten)]
+        name: GroupName,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+/// The name of an individual enrollment, which is the device's registration id.
+#[derive(Debug, Args)]
+pub(crate) struct IndividualName {
+    /// The registration id, which names the enrollment too
+    #[arg(long = "registration-id", value_name = "R", visible_alias = "rid", alias = "enrollment-id")]
+    pub(crate) registration_id: String,
+}
+
+/// The name of a group.
+#[derive(Debug, Args)]
+pub(crate) struct GroupName {
+    /// The enrollment group's id
+    #[arg(long = "group-id", value_name = "G", visible_alias = "enrollment-id")]
+    pub(crate) group_id: String,
+}
+
+/// `dps enrollment create`.
+#[derive(Debug, Args)]
+pub(crate) struct IndividualCreateArgs {
+    #[command(flatten)]
+    pub(crate) name: IndividualName,
+    /// The device id at the hub. Default: the registration id
+    #[arg(long, value_name = "D")]
+    pub(crate) device_id: Option<String>,
+    #[command(flatten)]
+    pub(crate) create: CreateArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// How to reach the service's side that manages enrollments, and what to show of them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct AdminArgs {
+    #[command(flatten)]
+    pub(crate) owner: OwnerArgs,
+    /// Print the symmetric keys too
+    #[arg(long)]
+    pub(crate) show_keys: bool,
+}
+
+impl EnrollmentCommand {
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        match self {
+            Self::Create(args) => args.create.stdin_inputs() + args.admin.owner.stdin_inputs(),
+            Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.owner.stdin_inputs(),
+        }
+    }
+}
+
+impl GroupCommand {
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        match self {
+            Self::Create { create, admin, .. } => create.stdin_inputs() + admin.owner.stdin_inputs(),
+            Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.owner.stdin_inputs(),
+        }
+    }
+}
 
 /// Runs `dps enrollment …`.
 pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -> Result<Exit> {

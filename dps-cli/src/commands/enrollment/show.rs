@@ -7,8 +7,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use crate::admin::{Kind, Registrations};
-use crate::exit::Exit;
-use crate::failure::Result;
+use crate::failure::{Exit, Result};
 use crate::output::Output;
 
 /// Prints one enrollment, with the registrations of its devices where it is a group.

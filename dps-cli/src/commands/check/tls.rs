@@ -1,5 +1,6 @@
-//! The handshake: what the server presented, what is trusted here, and what of it does not fit.
+//! The TLS handshake: what the server presented, what is trusted here, and what does not match.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dps_client::Roots;
@@ -7,10 +8,11 @@ use dps_core::{ErrorCode, LinkError};
 use dps_net::{Inspection, NetError, TlsOptions, inspect, platform_root_count};
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
+use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
-use super::budget::{Budget, Late};
-use super::certificate::{self, Certificate};
+use super::network::{Budget, Late};
 use super::report::{Check, CheckId};
 use super::service::SET_CLOCK;
 use crate::connection::Connection;
@@ -42,7 +44,7 @@ pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: 
         "error": inspection.version.as_ref().err().map(|found| found.kind().code().name()),
         "presented": presented,
         "trusted": trust,
-        "clock": certificate::now(),
+        "clock": now_text(),
     });
     (check.seen(format!("trusted: {}", trust.words())).facts(facts), clock)
 }
@@ -80,7 +82,7 @@ fn clock_before(found: &NetError, valid_from: i64, not_before: &str) -> Option<C
     let summary = "this device's clock is behind: the server's certificate is not valid yet by it";
     early.then(|| {
         Check::error(CheckId::Clock, summary)
-            .seen(format!("the clock here: {}; valid from {not_before}", certificate::now()))
+            .seen(format!("the clock here: {}; valid from {not_before}", now_text()))
             .advise(SET_CLOCK)
             .advise("--correct-clock cannot help here: certificates are checked before the service tells its time")
     })
@@ -123,6 +125,104 @@ impl Trust {
     }
 }
 
+/// What is shown of a certificate.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Certificate {
+    /// None when the certificate cannot be read.
+    #[serde(flatten)]
+    content: Option<Content>,
+    /// The fingerprint, in hex.
+    sha256: String,
+}
+
+/// What a certificate says.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content {
+    subject: String,
+    issuer: String,
+    not_before: String,
+    not_after: String,
+    names: Vec<String>,
+    /// When it begins to be valid, in seconds since 1970.
+    #[serde(skip)]
+    valid_from: i64,
+}
+
+impl Certificate {
+    /// Reads what can be read.
+    fn of(der: &[u8]) -> Self {
+        let content = X509Certificate::from_der(der).ok().map(|(_, certificate)| Content::of(&certificate));
+        let sha256 = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { content, sha256 }
+    }
+
+    /// Whose it is.
+    fn subject(&self) -> &str {
+        self.content.as_ref().map_or("a certificate that cannot be read", |content| &content.subject)
+    }
+
+    /// Two lines.
+    fn lines(&self) -> [String; 2] {
+        let Some(content) = &self.content else {
+            return [self.subject().to_owned(), format!("  SHA-256 {}", self.sha256)];
+        };
+        let names =
+            if content.names.is_empty() { String::new() } else { format!(", for {}", content.names.join(", ")) };
+        [
+            format!(
+                "{} by {}, {} to {}{names}",
+                content.subject, content.issuer, content.not_before, content.not_after
+            ),
+            format!("  SHA-256 {}", self.sha256),
+        ]
+    }
+}
+
+impl Content {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let validity = certificate.validity();
+        let extension = certificate.subject_alternative_name().ok().flatten();
+        let names = extension.iter().flat_map(|names| &names.value.general_names);
+        Self {
+            subject: certificate.subject().to_string(),
+            issuer: certificate.issuer().to_string(),
+            not_before: moment(validity.not_before),
+            not_after: moment(validity.not_after),
+            names: names.filter_map(name).collect(),
+            valid_from: validity.not_before.timestamp(),
+        }
+    }
+}
+
+/// The time of this device, as validities are shown.
+fn now_text() -> String {
+    moment(ASN1Time::now())
+}
+
+/// RFC 3339, in UTC.
+fn moment(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A name that a server can be known by.
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes),
+        _ => None,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(bytes).ok().map(|octets| Ipv4Addr::from(octets).to_string());
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(|octets| Ipv6Addr::from(octets).to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,5 +236,20 @@ mod tests {
         assert!(!clock.is_ok() && clock.evidence[0].contains("some day"), "{clock:?}");
         assert!(clock_before(&expired, 0, "1970").is_none(), "it has expired");
         assert!(clock_before(&found(LinkError::UnknownCa), future, "some day").is_none());
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_a_fingerprint_all_the_same() {
+        let nothing = Certificate::of(b"");
+        assert!(nothing.content.is_none());
+        assert_eq!(nothing.sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(nothing.lines()[0], "a certificate that cannot be read");
+    }
+
+    #[test]
+    fn addresses_are_of_four_or_sixteen_bytes() {
+        assert_eq!(address(&[127, 0, 0, 1]).as_deref(), Some("127.0.0.1"));
+        assert_eq!(address(&[0; 16]).as_deref(), Some("::"));
+        assert_eq!(address(&[1, 2, 3]), None);
     }
 }

@@ -1,8 +1,16 @@
-//! Ctrl-C and the signals that mean the same.
+//! Signals that interrupt the program, and work that may block.
 //!
-//! They are listened for from the start, so that none is lost and none ends the program half way through a file.
+//! Signals are listened for from the start, so that no signal is lost and none ends the program while a file is half written.
+
+use std::time::Duration;
+
+use dps_core::ErrorCode;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 pub(crate) use platform::Interrupts;
+
+use crate::failure::{Failure, Result};
 
 #[cfg(unix)]
 mod platform {
@@ -64,4 +72,21 @@ mod platform {
             }
         }
     }
+}
+
+/// Runs work that may block, such as reading from a FIFO, where it does not hold up an interruption.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("the work failed: {error}"))))
+}
+
+/// A busy machine may need longer for its files than a short limit for the network allows.
+const FILES_LEAST: Duration = Duration::from_secs(10);
+
+/// The same for work that has to be done within the command's own limit.
+pub(crate) async fn blocking_within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let late = || Failure::new(ErrorCode::File, "the files could not be read within --timeout");
+    timeout(limit.max(FILES_LEAST), blocking(work)).await.unwrap_or_else(|_| Err(late()))
 }

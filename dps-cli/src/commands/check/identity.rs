@@ -7,8 +7,8 @@ use std::path::Path;
 use dps_core::{ErrorCode, IdScope, RegistrationId};
 
 use super::report::{Check, CheckId};
-use crate::args::is_stdin;
 use crate::failure::Result;
+use crate::files::is_stdin;
 use crate::key::{DeviceOrGroup, KeyChoice, KeySource};
 
 /// Something unusual that explains why a credential is refused, likelier than what is usual.

@@ -1,24 +1,32 @@
-//! The one reader of secret inputs: keys and connection strings, from a file, a FIFO or stdin.
+//! The files that the program reads and writes: secrets from a file, a FIFO or stdin, and output through `dps_files`.
 //!
-//! It bounds what it reads, wipes it, and says what is wrong with a file without repeating any of it.
+//! Reads of secrets are bounded and wiped; an error names what is wrong with a file without repeating any of its content.
 
-use std::io::{self, IsTerminal as _, Read};
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::Path;
 
 use dps_core::{ConfigError, ErrorCode};
-use dps_files::{SecretString, mode_open_to_others};
+use dps_files::{FileError, Ownership, PrivateFile, SecretString, mode_open_to_others};
+use tempfile::TempDir;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::args::is_stdin;
+pub(crate) use dps_files::WhenThere;
+
 use crate::failure::{Failure, Result};
 use crate::output::note;
 
+/// Whether a path stands for stdin.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == OsStr::new("-")
+}
+
 /// The most that is read. A key has 88 characters at most, a connection string a few hundred.
-const MOST: usize = 4096;
+const SECRET_MAX: usize = 4096;
 
 /// Reads a secret from `path`, or from stdin for `-`. Blanks and line ends around it, and a byte order mark, are not
 /// part of it. `what` names it in messages, as in "the device's key". A file that others can read is warned of.
-pub(crate) fn read(path: &Path, what: &str) -> Result<SecretString> {
+pub(crate) fn read_secret(path: &Path, what: &str) -> Result<SecretString> {
     if !is_stdin(path)
         && let Ok(metadata) = std::fs::metadata(path)
         && let Some(mode) = mode_open_to_others(&metadata)
@@ -28,11 +36,11 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<SecretString> {
             path.display()
         ));
     }
-    read_unwarned(path, what)
+    read_secret_unwarned(path, what)
 }
 
 /// The same for who looks at the file's mode apart.
-pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretString> {
+pub(crate) fn read_secret_unwarned(path: &Path, what: &str) -> Result<SecretString> {
     let (bytes, source) = if is_stdin(path) {
         let stdin = io::stdin();
         if stdin.is_terminal() {
@@ -40,7 +48,7 @@ pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretString> {
         }
         (read_bounded(stdin.lock()), "stdin".to_owned())
     } else {
-        (dps_files::read_secret(path, MOST as u64), path.display().to_string())
+        (dps_files::read_secret(path, SECRET_MAX as u64), path.display().to_string())
     };
     let bytes = bytes.map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => too_long(what).in_source(&source),
@@ -49,7 +57,7 @@ pub(crate) fn read_unwarned(path: &Path, what: &str) -> Result<SecretString> {
     text_of(&bytes, what).map_err(|failure| failure.in_source(source))
 }
 
-/// Says where a value was wrong that [`read`] gave.
+/// Says where a value was wrong that [`read_secret`] gave.
 pub(crate) fn wrong_in(path: &Path) -> impl Fn(ConfigError) -> Failure {
     move |error| {
         let source = if is_stdin(path) { "stdin".into() } else { path.display().to_string() };
@@ -60,7 +68,7 @@ pub(crate) fn wrong_in(path: &Path) -> impl Fn(ConfigError) -> Failure {
 /// Reads one byte more than is taken, so that too much can be told from just enough.
 fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     // Allocated whole: a vector that grew would leave copies behind.
-    let mut bytes = Zeroizing::new(vec![0; MOST + 1]);
+    let mut bytes = Zeroizing::new(vec![0; SECRET_MAX + 1]);
     let mut len = 0;
     while len < bytes.len() {
         match from.read(&mut bytes[len..]) {
@@ -82,7 +90,7 @@ fn text_of(bytes: &[u8], what: &str) -> Result<SecretString> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(wrong(format!("{what} is saved as UTF-16; save it as UTF-8 or ASCII")));
     }
-    if bytes.len() > MOST {
+    if bytes.len() > SECRET_MAX {
         return Err(too_long(what));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -101,11 +109,91 @@ fn text_of(bytes: &[u8], what: &str) -> Result<SecretString> {
 }
 
 fn too_long(what: &str) -> Failure {
-    Failure::new(ErrorCode::InvalidKey, format!("it has more than {MOST} bytes; that is not {what}"))
+    Failure::new(ErrorCode::InvalidKey, format!("it has more than {SECRET_MAX} bytes; that is not {what}"))
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// A file that is being written. Dropped before it is finished, it leaves nothing behind.
+pub(crate) struct Draft {
+    draft: dps_files::Draft,
+    target: PrivateFile,
+}
+
+impl Draft {
+    /// Begins a file for `target`.
+    pub(crate) fn begin(target: &Path, when_there: WhenThere) -> Result<Self> {
+        Self::owned(target, Ownership::Private, when_there)
+    }
+
+    fn owned(target: &Path, ownership: Ownership, when_there: WhenThere) -> Result<Self> {
+        let target = PrivateFile::new(target);
+        let draft = target.draft(ownership, when_there)?;
+        Ok(Self { draft, target })
+    }
+
+    /// Writes all of a small file and puts it on the disk under its name.
+    pub(crate) fn write_whole(mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|error| Failure::file("write", self.target.path(), &error))?;
+        self.finish()
+    }
+
+    /// Puts the file on the disk under its name.
+    pub(crate) fn finish(self) -> Result<()> {
+        Ok(self.draft.finish()?)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.draft.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.flush()
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let message = match error.kind() {
+            io::ErrorKind::AlreadyExists => format!(
+                "{} is there already and was left as it is; remove it, name another file, or say --force where the command has it",
+                error.path().display()
+            ),
+            _ => error.to_string(),
+        };
+        Self::new(ErrorCode::File, message)
+    }
+}
+
+/// Writes a small file at once.
+pub(crate) fn write_private(target: &Path, bytes: &[u8], when_there: WhenThere) -> Result<()> {
+    Draft::begin(target, when_there)?.write_whole(bytes)
+}
+
+/// Writes a small file that everybody may read, in place of what is there.
+pub(crate) fn write_public(target: &Path, bytes: &[u8]) -> Result<()> {
+    Draft::owned(target, Ownership::Public, WhenThere::Replace)?.write_whole(bytes)
+}
+
+/// A folder for its owner alone, gone when it is dropped.
+pub(crate) fn temporary_directory() -> Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("dps-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o700));
+    }
+    builder.tempdir().map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))
+}
+
+/// Finds out early whether `target` can be written.
+pub(crate) fn check_target(target: &Path, when_there: WhenThere) -> Result<()> {
+    Ok(PrivateFile::new(target).check(when_there)?)
 }
 
 #[cfg(test)]
@@ -130,12 +218,12 @@ mod tests {
             (b"\n", "empty"),
             (b"\xff\xfeA\0", "UTF-16"),
             (&[0x80; 32], "base64"),
-            (&[b'A'; MOST + 1], "4096"),
+            (&[b'A'; SECRET_MAX + 1], "4096"),
             (b"-----BEGIN PRIVATE KEY-----\n", "PEM"),
         ] {
             let failure = read_text(bytes).unwrap_err();
             assert!(failure.message.contains(word), "{}", failure.message);
         }
-        assert_eq!(read_text(&[b'A'; MOST]).unwrap().expose().len(), MOST);
+        assert_eq!(read_text(&[b'A'; SECRET_MAX]).unwrap().expose().len(), SECRET_MAX);
     }
 }

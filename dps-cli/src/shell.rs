@@ -1,7 +1,12 @@
-//! How this program was started, so that a command shown to the user works when it is pasted.
+//! Commands that are shown for pasting into a shell, and completion scripts.
 
 use std::fmt;
 use std::path::Path;
+
+use clap_complete::Shell;
+
+use crate::failure::{Exit, Result};
+use crate::output::{Output, write_lines};
 
 /// The words that start this program, as in `cargo run -p dps-cli --` or `dps`.
 pub(crate) fn program() -> String {
@@ -31,6 +36,14 @@ impl fmt::Display for Quoted {
             write!(f, "'{}'", self.0.replace('\'', r"'\''"))
         }
     }
+}
+
+/// Prints the completion script of `command` for `shell`.
+pub(crate) fn completions(shell: Shell, command: &mut clap::Command) -> Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, "dps", &mut script);
+    Output::new(false).text(|out| write_lines(out, &String::from_utf8_lossy(&script)))?;
+    Ok(Exit::Done)
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use dps_client::Probe;
 use dps_core::{Hint, Key, LinkError, RegistrationId};
 
-use super::asker::{Asker, Verdict, verdict};
 use super::identity::Suspect;
-use super::record;
 use super::report::{Check, CheckId, Checks};
-use super::service::{self, SET_CLOCK, SKEW};
+use super::service;
+use super::service::{Asker, SET_CLOCK, SKEW, Verdict, verdict};
 use crate::failure::{Result, skew};
 use crate::key::DeviceOrGroup;
 
@@ -41,7 +40,7 @@ pub(super) async fn examine(
         (Verdict::Unknown, _) => Check::skipped(ID, "the service gave no answer to it"),
     };
     checks.add(check);
-    checks.add(record::registration(probe));
+    checks.add(service::registration(probe));
     Ok(())
 }
 

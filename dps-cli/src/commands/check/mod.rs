@@ -1,48 +1,78 @@
-//! The doctor: why can this device not register? Looks at everything on the way, in the order in which one thing rests
-//! on another, and never registers.
+//! `dps check`: finds out what keeps a device from registering, without registering it.
+//!
+//! Examines everything on the way, in the order in which one thing depends on another.
 
-mod asker;
-mod budget;
-mod certificate;
 mod credential;
 mod identity;
 mod network;
-mod proxy;
-mod record;
 mod report;
 mod service;
-mod text;
 mod tls;
 
 use dps_core::{IdScope, RegistrationId};
+use serde::Serialize;
 
-use asker::Asker;
-use budget::Budget;
+use crate::connection::{Connection, DeviceArgs};
+use crate::failure::{Exit, Result};
+use crate::files::read_secret_unwarned;
+use crate::key::{DeviceOrGroup, KeyChoice};
+use crate::output::Output;
+use crate::runtime::blocking_within;
 use credential::Credential;
 use identity::{Looked, Suspect};
-use report::{Check, CheckId, Checks};
+use network::Budget;
+use report::{Check, CheckId, Checks, Report};
+use service::Asker;
 
-use crate::connection::Connection;
-use crate::failure::Result;
-use crate::key::{DeviceOrGroup, KeyChoice};
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Examined<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    endpoint: String,
+    transport: &'static str,
+    id_scope: &'a str,
+    registration_id: &'a str,
+}
 
-pub(crate) use report::Report;
-pub(crate) use text::write;
+/// Runs the command. Whatever the checks find is a finding; only a command line that leaves nothing to check fails.
+pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
+    let timeout = args.connection.timeout;
+    let (subject, connection) = blocking_within(timeout, move || prepare(args)).await?;
+    let report = examine(&subject, &connection).await?;
+    let examined = Examined {
+        report: &report,
+        endpoint: connection.endpoint(),
+        transport: connection.transport.name(),
+        id_scope: &subject.id_scope,
+        registration_id: &subject.registration_id,
+    };
+    output.result(&examined, |out| report::write(&report, out))?;
+    Ok(if report.cause.is_some() { Exit::Findings } else { Exit::Done })
+}
+
+fn prepare(args: DeviceArgs) -> Result<(Subject, Connection)> {
+    let key_choice = KeyChoice::of(&args.identity.key)?;
+    let connection = Connection::read(&args.connection)?;
+    let key = key_choice.read_by(read_secret_unwarned);
+    let (id_scope, registration_id) = (args.identity.id_scope, args.identity.registration_id);
+    Ok((Subject { id_scope, registration_id, key_choice, key }, connection))
+}
 
 /// Who is to be examined.
-pub(crate) struct Subject {
-    pub(crate) id_scope: String,
-    pub(crate) registration_id: String,
-    pub(crate) key_choice: KeyChoice,
+struct Subject {
+    id_scope: String,
+    registration_id: String,
+    key_choice: KeyChoice,
     /// The key, or why it is none.
-    pub(crate) key: Result<DeviceOrGroup>,
+    key: Result<DeviceOrGroup>,
 }
 
 /// What rests on an answer of the service.
 const ASKED: [CheckId; 4] = [CheckId::Service, CheckId::Throttling, CheckId::Authentication, CheckId::Registration];
 
 /// Makes every check that can be made. Ends by the deadline of the connection; dropping the future ends it at once.
-pub(crate) async fn examine(subject: &Subject, connection: &Connection) -> Result<Report> {
+async fn examine(subject: &Subject, connection: &Connection) -> Result<Report> {
     let budget = Budget::new(connection.timeout);
     let mut checks = Checks::default();
     let suspects = look(subject, &mut checks);

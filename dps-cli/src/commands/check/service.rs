@@ -1,0 +1,273 @@
+//! Probes the service as this device, or as it may have been meant, and judges the answers: whether it is the service, its clock,
+//! throttling, and what it has on record. Nothing is ever registered.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dps_client::{Answer, Probe, ProvisioningClient, RegistrationRecord, SymmetricKey};
+use dps_core::{ErrorCode, Hint, Key, LinkError, RegistrationId, Status};
+use serde_json::json;
+
+use super::network::Budget;
+use super::report::{Check, CheckId};
+use crate::connection::Connection;
+use crate::failure::{Result, skew};
+
+const TIME_IS_UP: &str = "the time of --timeout was up";
+
+/// The service as this device asks it.
+pub(super) struct Asker<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) id_scope: &'a str,
+    pub(super) budget: &'a Budget,
+}
+
+/// What the service thinks of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was let in. Over MQTT it may still be refused when the device registers.
+    Accepted,
+    Refused,
+    /// It did not come so far.
+    Unknown,
+}
+
+impl Asker<'_> {
+    /// Asks with a key, by a clock that is so many seconds ahead of this device's.
+    pub(super) async fn ask(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Probe> {
+        let limit = self.budget.step();
+        if limit.is_zero() {
+            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: TIME_IS_UP.to_owned() });
+        }
+        Ok(self.client(id, key, ahead, limit)?.probe().await?)
+    }
+
+    /// The service's time, asked for apart from everything else; or why it is not known.
+    pub(super) async fn service_time(
+        &self,
+        id: RegistrationId<'_>,
+        key: &Key,
+    ) -> std::result::Result<SystemTime, String> {
+        let limit = self.budget.step();
+        let client = self.client(id, key, 0, limit.max(Duration::from_millis(1))).map_err(|failure| failure.message)?;
+        match tokio::time::timeout(limit, client.service_time()).await {
+            Ok(asked) => asked.map_err(|error| error.message().to_owned()),
+            Err(_) => Err(TIME_IS_UP.to_owned()),
+        }
+    }
+
+    fn client(&self, id: RegistrationId<'_>, key: &Key, ahead: i64, limit: Duration) -> Result<ProvisioningClient> {
+        let clock = move || {
+            let offset = Duration::from_secs(ahead.unsigned_abs());
+            let now = SystemTime::now();
+            if ahead < 0 { now.checked_sub(offset) } else { now.checked_add(offset) }
+        };
+        Ok(self
+            .connection
+            .builder()
+            .id_scope(self.id_scope)
+            .registration_id(id)
+            .symmetric_key(SymmetricKey::from_bytes(key.expose())?)
+            .request_timeout(limit)
+            .clock(clock)
+            .build()?)
+    }
+
+    /// Whether the service takes a credential.
+    pub(super) async fn verdict(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Verdict> {
+        self.ask(id, key, ahead).await.map(|probe| verdict(&probe))
+    }
+}
+
+/// What an answer says of the credential. A service that has no record of the device does not refuse its credential.
+pub(super) fn verdict(probe: &Probe) -> Verdict {
+    match probe {
+        Probe::SignedIn => Verdict::Accepted,
+        Probe::Answered(answer) => match answer.http_status {
+            200..=299 if answer.record.is_some() => Verdict::Accepted,
+            404 if answer.is_of_service() => Verdict::Accepted,
+            401 => Verdict::Refused,
+            _ => Verdict::Unknown,
+        },
+        Probe::NoAnswer { error: LinkError::MqttRefused { code: 4 | 5 }, .. } => Verdict::Refused,
+        _ => Verdict::Unknown,
+    }
+}
+
+/// Clocks that differ by less are taken to agree, in seconds.
+pub(super) const SKEW: i64 = 300;
+
+/// Whether what answers is the service, and well.
+pub(super) fn service(probe: &Probe) -> Check {
+    let id = CheckId::Service;
+    match probe {
+        Probe::SignedIn => Check::ok(id, "the MQTT server accepted CONNECT and SUBSCRIBE"),
+        Probe::NoAnswer { error: LinkError::MqttRefused { code }, .. } if verdict(probe) == Verdict::Refused => {
+            Check::ok(id, format!("the MQTT server answered CONNECT with code {code}"))
+        }
+        Probe::NoAnswer { error, detail } => {
+            let code = error.code();
+            let check = Check::error(id, code.text()).seen(detail.clone()).advise_for(code);
+            check.facts(json!({ "error": code.name() }))
+        }
+        Probe::Answered(answer) => of_answer(answer, verdict(probe)),
+        _ => Check::skipped(id, "this version does not know such an answer"),
+    }
+}
+
+fn of_answer(answer: &Answer, verdict: Verdict) -> Check {
+    let id = CheckId::Service;
+    let status = answer.http_status;
+    let code = match status {
+        _ if verdict != Verdict::Unknown => None,
+        429 => None,
+        // A record or an error of the service would have been readable.
+        ..=299 | 404 => Some(ErrorCode::InvalidReply),
+        400 => Some(ErrorCode::BadRequest),
+        403 => Some(ErrorCode::Forbidden),
+        405 => Some(ErrorCode::MethodNotAllowed),
+        408 => Some(ErrorCode::RequestTimeout),
+        409 => Some(ErrorCode::Conflict),
+        415 => Some(ErrorCode::UnsupportedMediaType),
+        500.. => Some(ErrorCode::ServiceUnavailable),
+        _ => Some(ErrorCode::UnexpectedStatus),
+    };
+    let check = match code {
+        None => Check::ok(id, format!("it answers, with status {status}")),
+        Some(code) => Check::error(id, format!("{} (status {status})", code.text())).advise_for(code),
+    };
+    // What it says of the credential, and of its rate, is told where those are judged.
+    let words = if matches!(status, 401 | 429) { String::new() } else { words(answer) };
+    check.seen(words).facts(facts(answer))
+}
+
+/// What the service itself said about a refusal.
+pub(super) fn words(answer: &Answer) -> String {
+    let parts = [
+        answer.message.clone(),
+        answer.error_code.map(|code| format!("code {code}")),
+        answer.tracking_id.as_ref().map(|id| format!("tracking id {id}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn facts(answer: &Answer) -> serde_json::Value {
+    json!({
+        "httpStatus": answer.http_status,
+        "errorCode": answer.error_code,
+        "trackingId": answer.tracking_id,
+    })
+}
+
+/// Seconds that the service's clock is ahead of this device's, or why that is not known.
+pub(super) type Ahead = std::result::Result<i64, String>;
+
+/// Compares the clocks, by the answer or, over MQTT, which carries no time, by asking for it over HTTPS.
+pub(super) async fn ahead(asker: &Asker<'_>, id: RegistrationId<'_>, key: &Key, probe: &Probe) -> Ahead {
+    let theirs = match probe {
+        Probe::Answered(answer) => answer.service_time.ok_or_else(|| "the service told no time".to_owned())?,
+        Probe::SignedIn | Probe::NoAnswer { error: LinkError::MqttRefused { .. }, .. } => {
+            let asked = asker.service_time(id, key).await;
+            asked.map_err(|why| format!("MQTT carries no time, and asking for it over HTTPS failed: {why}"))?
+        }
+        _ => return Err("the service told no time".to_owned()),
+    };
+    let unix = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    Ok(signed(unix(theirs)).saturating_sub(signed(unix(SystemTime::now()))))
+}
+
+/// This device's clock against the service's.
+pub(super) fn clock(ahead: &Ahead) -> Check {
+    let id = CheckId::Clock;
+    let ahead = match ahead {
+        Ok(ahead) => *ahead,
+        Err(why) => {
+            return Check::skipped(id, why)
+                .advise("compare the output of date -u with a clock you trust, or check over https");
+        }
+    };
+    let check = if ahead.abs() <= SKEW {
+        let within = ahead.unsigned_abs().max(1);
+        Check::ok(id, format!("this device's clock agrees with the service's within {within} s"))
+    } else {
+        Check::warning(id, skew(ahead)).advise(SET_CLOCK)
+    };
+    check.facts(json!({ "behindSeconds": ahead }))
+}
+
+pub(super) const SET_CLOCK: &str = "set this device's clock, and keep it with NTP";
+
+/// Whether the service asks to come back later.
+pub(super) fn throttling(probe: &Probe) -> Check {
+    let id = CheckId::Throttling;
+    match probe {
+        Probe::Answered(answer) if answer.http_status == 429 => {
+            let seconds = answer.retry_after.map(|wait| wait.as_secs_f64().ceil());
+            let summary = match seconds {
+                Some(seconds) => format!("the service throttles: it asks to come back in {seconds} s"),
+                None => "the service throttles, and does not say for how long".to_owned(),
+            };
+            let check = Check::error(id, summary).seen(words(answer)).advise_for(ErrorCode::Throttled);
+            check.facts(json!({ "retryAfterMs": answer.retry_after.map(|wait| wait.as_millis() as u64) }))
+        }
+        Probe::Answered(_) => Check::ok(id, "the service does not throttle now"),
+        Probe::SignedIn => Check::skipped(id, "over MQTT it shows only when the device registers"),
+        _ => Check::skipped(id, "the service did not answer"),
+    }
+}
+
+const REGISTRATION: CheckId = CheckId::Registration;
+/// The six-digit code of a webhook that failed (protocol facts of the service: custom allocation).
+const WEBHOOK: u32 = 400_207;
+const NOT_SEEN: &str = "whether the enrollment is disabled since shows only when the device registers";
+
+/// The record, as the lookup told it.
+pub(super) fn registration(probe: &Probe) -> Check {
+    match probe {
+        Probe::SignedIn => Check::skipped(REGISTRATION, "the service has no lookup over MQTT"),
+        Probe::Answered(answer) => match (&answer.record, answer.http_status) {
+            (Some(record), _) => of_record(record),
+            (None, 404) if !answer.is_of_service() => {
+                Check::skipped(REGISTRATION, "the answer has status 404, but it is not from the service")
+            }
+            (None, 404) => {
+                Check::ok(REGISTRATION, "the service has no record of the device: it has not registered yet")
+                    .seen(NOT_SEEN)
+            }
+            (None, _) => Check::skipped(REGISTRATION, "the service did not tell"),
+        },
+        _ => Check::skipped(REGISTRATION, "the service did not tell"),
+    }
+}
+
+fn of_record(record: &RegistrationRecord) -> Check {
+    let status = record.status.as_str();
+    let check = match record.status {
+        Status::Assigned => {
+            let (device, hub) = (record.device_id.as_deref(), record.hub.as_deref());
+            let summary = format!("assigned to {} as {}", hub.unwrap_or("a hub"), device.unwrap_or("a device"));
+            Check::ok(REGISTRATION, summary).seen(NOT_SEEN)
+        }
+        Status::Disabled => {
+            let summary = "the enrollment is disabled, or was when the device registered last";
+            Check::error(REGISTRATION, summary).advise_for(ErrorCode::EnrollmentDisabled)
+        }
+        Status::Failed => {
+            let why = record.message.as_deref().unwrap_or("the service does not say why");
+            let check = Check::error(REGISTRATION, format!("the last registration failed: {why}"));
+            let check = record.error_code.into_iter().fold(check, |check, code| check.seen(format!("code {code}")));
+            match record.error_code {
+                Some(WEBHOOK) => check.advise(Hint::CheckWebhook.text()),
+                _ => check.advise_for(ErrorCode::RegistrationFailed),
+            }
+        }
+        _ => Check::ok(REGISTRATION, format!("on record as {status}")),
+    };
+    check.facts(json!({
+        "status": status,
+        "substatus": record.substatus,
+        "assignedHub": record.hub,
+        "deviceId": record.device_id,
+        "errorCode": record.error_code,
+    }))
+}
