@@ -170,7 +170,7 @@ impl Gateway {
         let mut here = self.settle(started);
         let mut watch = HubWatch::new(self.policy, self.retry, here.origin != Origin::Backup);
         loop {
-            let hub = here.place.hub.clone();
+            let hub = here.identity.hub.clone();
             let verdict = match self.visit(&mut here, &mut watch).await {
                 Gone::TokenEnds => continue,
                 Gone::TurnedAway => {
@@ -204,7 +204,7 @@ impl Gateway {
 
     /// Signs in, shows what it came for, and stays.
     async fn visit(&self, here: &mut Provisioned, watch: &mut HubWatch) -> Gone {
-        let hub = &here.place.hub;
+        let hub = &here.identity.hub;
         let let_in = async {
             let mut session = self.hubs.connect(hub, &mut here.credentials).await?;
             watch.connected();
@@ -221,7 +221,7 @@ impl Gateway {
 
     /// Tells where the device belongs now, and gives its tokens their life.
     fn settle(&self, mut here: Provisioned) -> Provisioned {
-        let (hub, device_id) = (here.place.hub.clone(), here.place.device_id.clone());
+        let (hub, device_id) = (here.identity.hub.clone(), here.identity.device_id.clone());
         self.tell(Event::Provisioned { hub, device_id, origin: here.origin });
         here.credentials = here.credentials.password_life(self.token_life);
         here

@@ -26,14 +26,14 @@ const UNPROVISIONED: &str = "unprovisioned";
 /// A hub, and the device's id there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct HubPlace {
+pub struct HubIdentity {
     /// The hub's host name.
     pub hub: String,
     /// The device id at the hub.
     pub device_id: String,
 }
 
-impl HubPlace {
+impl HubIdentity {
     pub(crate) fn new(hub: &str, device_id: &str) -> Self {
         Self { hub: hub.to_owned(), device_id: device_id.to_owned() }
     }
@@ -48,7 +48,7 @@ pub enum Backup {
     /// The last assignment.
     Found {
         /// The hub and the device id.
-        place: HubPlace,
+        identity: HubIdentity,
         /// Whether it contains credentials, so that it must not be overwritten.
         holds_credentials: bool,
     },
@@ -59,9 +59,9 @@ pub enum Backup {
 impl Backup {
     /// The last assignment.
     #[must_use]
-    pub fn place(&self) -> Option<&HubPlace> {
+    pub fn identity(&self) -> Option<&HubIdentity> {
         match self {
-            Self::Found { place, .. } => Some(place),
+            Self::Found { identity, .. } => Some(identity),
             _ => None,
         }
     }
@@ -164,7 +164,7 @@ impl LockedBackup {
     ///
     /// # Errors
     /// [`DpsError`] `file` if it cannot be written.
-    pub fn save(&self, place: &HubPlace) -> Result<Option<PathBuf>, DpsError> {
+    pub fn save(&self, identity: &HubIdentity) -> Result<Option<PathBuf>, DpsError> {
         let BackupStore { file, format, of_daemon } = &self.store;
         let aside = match self.load()? {
             // The credentials are of use only to the daemon.
@@ -173,8 +173,8 @@ impl LockedBackup {
             _ => None,
         };
         let text = match format {
-            Format::Yaml => json!({ "device_id": place.device_id, "hub_name": place.hub }).to_string(),
-            Format::Toml => device_info(place),
+            Format::Yaml => json!({ "device_id": identity.device_id, "hub_name": identity.hub }).to_string(),
+            Format::Toml => device_info(identity),
         };
         let ownership = if *of_daemon { Ownership::Kept } else { Ownership::Private };
         file.replace(text.as_bytes(), ownership)?;
@@ -215,14 +215,14 @@ fn checked_backup(hub: Option<&str>, device_id: Option<&str>, holds_credentials:
     match (hub, device_id) {
         (Some(hub), Some(_)) if !is_hub_name(hub) => Backup::Unusable("its hub_name is not a host name"),
         (Some(_), Some(id)) if !is_device_id(id) => Backup::Unusable("its device_id is not one that a hub allows"),
-        (Some(hub), Some(id)) => Backup::Found { place: HubPlace::new(hub, id), holds_credentials },
+        (Some(hub), Some(id)) => Backup::Found { identity: HubIdentity::new(hub, id), holds_credentials },
         _ => Backup::Unusable("hub_name or device_id is missing"),
     }
 }
 
 /// Without a parent the device's gateway is its hub; with a parent the service is not used.
-fn device_info(place: &HubPlace) -> String {
-    let (hub, device_id) = (quoted(&place.hub), quoted(&place.device_id));
+fn device_info(identity: &HubIdentity) -> String {
+    let (hub, device_id) = (quoted(&identity.hub), quoted(&identity.device_id));
     format!("hub_name = {}\nlocal_gateway_hostname = {}\ndevice_id = {}\n", *hub, *hub, *device_id)
 }
 
@@ -240,12 +240,14 @@ mod tests {
             ("hub-a.test", "../../etc/passwd", Some("its device_id is not one that a hub allows")),
             ("hub-a.test", "dev\u{202e}", Some("its device_id is not one that a hub allows")),
         ] {
-            let place = HubPlace::new(hub, device_id);
-            let expected = problem
-                .map_or_else(|| Backup::Found { place: place.clone(), holds_credentials: false }, Backup::Unusable);
+            let identity = HubIdentity::new(hub, device_id);
+            let expected = problem.map_or_else(
+                || Backup::Found { identity: identity.clone(), holds_credentials: false },
+                Backup::Unusable,
+            );
             let json = json!({ "device_id": device_id, "hub_name": hub }).to_string();
             assert_eq!(parse_json(&json), expected, "{json}");
-            assert_eq!(parse_device_info(&device_info(&place)), expected, "{place:?}");
+            assert_eq!(parse_device_info(&device_info(&identity)), expected, "{identity:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::finding::{Finding, place_of};
+use crate::finding::{Finding, position_of};
 use crate::model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Provisioning, Reprovisioning, Source,
     X509Identity,
@@ -95,12 +95,12 @@ pub fn convert(yaml: &str) -> Result<Converted, ConvertError> {
     refused_by_later(&text, yaml, &entries)?;
     let mut findings = reading.findings;
     findings.retain(|finding| finding.severity() > Severity::Note && !is_layout(finding));
-    let known = findings.iter().map(|finding| finding.place).collect::<Vec<_>>();
-    findings.extend(left_out(yaml, &entries, &provisioning).into_iter().filter(|left| !known.contains(&left.place)));
+    let known = findings.iter().map(|finding| finding.position).collect::<Vec<_>>();
+    findings.extend(left_out(yaml, &entries, &provisioning).into_iter().filter(|left| !known.contains(&left.position)));
     findings.extend(changed_default(yaml, &entries, &provisioning));
     let no_hostname = find(&entries, "hostname").is_none();
-    findings.extend(no_hostname.then(|| Finding::new(place_of(yaml, 0), Problem::HostnameDefault)));
-    findings.sort_by_key(|finding| finding.place);
+    findings.extend(no_hostname.then(|| Finding::new(position_of(yaml, 0), Problem::HostnameDefault)));
+    findings.sort_by_key(|finding| finding.position);
     Ok(Converted { text: SecretString::from(text), findings })
 }
 
@@ -135,7 +135,7 @@ fn refused_by_later(toml: &str, yaml: &str, entries: &Entries) -> Result<(), Con
         Some(cause) => (old_name, cause.node.span.start),
         None => (error.key, find(entries, "provisioning").map_or(0, |section| section.at)),
     };
-    Err(ConvertError::WouldBeRefused(Finding { place: place_of(yaml, at), key, ..*error }))
+    Err(ConvertError::WouldBeRefused(Finding { position: position_of(yaml, at), key, ..*error }))
 }
 
 /// The first entry of this name, at any depth.
@@ -166,19 +166,20 @@ fn changed_default(yaml: &str, entries: &Entries, provisioning: &Provisioning) -
     let off = Reprovisioning::Flags { always_on_startup: None, dynamic: Some(false) };
     let differs = of_dps && [left_to_default, off].contains(&provisioning.reprovisioning);
     let at = find(entries, "provisioning").map_or(0, |entry| entry.at);
-    differs.then(|| Finding::new(place_of(yaml, at), Problem::OldDefault))
+    differs.then(|| Finding::new(position_of(yaml, at), Problem::OldDefault))
 }
 
 fn left_out(yaml: &str, entries: &Entries, provisioning: &Provisioning) -> Vec<Finding> {
     const CONVERTED: [&str; 3] = ["provisioning", "hostname", "parent_hostname"];
     let converted = |name: &str| CONVERTED.contains(&name) || name == "certificates";
-    let mut places: Vec<usize> = entries.iter().filter(|entry| !converted(&entry.name)).map(|entry| entry.at).collect();
+    let mut positions: Vec<usize> =
+        entries.iter().filter(|entry| !converted(&entry.name)).map(|entry| entry.at).collect();
     if let Some(Value::Table(certificates)) = find(entries, "certificates").map(|entry| &entry.node.value) {
         let is_bundle = |name: &str| name == "trusted_ca_certs" && provisioning.trust_bundle.is_some();
         let others = certificates.entries.iter().filter(|entry| !is_bundle(&entry.name));
-        places.extend(others.map(|entry| entry.at));
+        positions.extend(others.map(|entry| entry.at));
     }
-    places.into_iter().map(|at| Finding::new(place_of(yaml, at), Problem::NotConverted)).collect()
+    positions.into_iter().map(|at| Finding::new(position_of(yaml, at), Problem::NotConverted)).collect()
 }
 
 /// Writes the file line by line.

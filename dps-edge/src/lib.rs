@@ -28,12 +28,12 @@ mod uri;
 mod version;
 mod yaml_tree;
 
-pub use backup::{Backup, BackupStore, HubPlace, LockedBackup};
+pub use backup::{Backup, BackupStore, HubIdentity, LockedBackup};
 pub use convert::{ConvertError, Converted, convert};
 pub use dps_files::SecretString;
 pub use edit::{EditError, is_secret, set};
 pub use files::{configuration_in, stray_files};
-pub use finding::{Finding, Place};
+pub use finding::{Finding, Position};
 pub use model::{
     Attestation, Certificate, Dps, KeySource, Keys, Manual, ManualCredential, Pkcs11Library, Provisioning,
     Reprovisioning, Source, Tpm, X509Identity,

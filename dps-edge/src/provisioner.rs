@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use dps_client::{DpsError, HubCredentials, ProvisioningClient, StoredAssignment};
 use tokio::task::spawn_blocking;
 
-use crate::backup::{Backup, BackupStore, HubPlace, LockedBackup};
+use crate::backup::{Backup, BackupStore, HubIdentity, LockedBackup};
 use crate::policy::{Event, Policy, Step, decide};
 
 /// The origin of an assignment.
@@ -71,11 +71,11 @@ impl fmt::Display for Note {
 #[non_exhaustive]
 pub struct Provisioned {
     /// The hub and the device id.
-    pub place: HubPlace,
+    pub identity: HubIdentity,
     /// Where it comes from.
     pub origin: Origin,
     /// The previous backup.
-    pub previous: Option<HubPlace>,
+    pub previous: Option<HubIdentity>,
     /// What the owner should know.
     pub notes: Vec<Note>,
     /// The client's credential for the hub.
@@ -86,13 +86,13 @@ impl Provisioned {
     /// Whether the hub differs from that of the backup; false without one.
     #[must_use]
     pub fn hub_changed(&self) -> bool {
-        self.previous.as_ref().is_some_and(|previous| previous.hub != self.place.hub)
+        self.previous.as_ref().is_some_and(|previous| previous.hub != self.identity.hub)
     }
 
     /// Whether the device id differs from that of the backup.
     #[must_use]
     pub fn device_id_changed(&self) -> bool {
-        self.previous.as_ref().is_some_and(|previous| previous.device_id != self.place.device_id)
+        self.previous.as_ref().is_some_and(|previous| previous.device_id != self.identity.device_id)
     }
 }
 
@@ -186,7 +186,7 @@ impl Provisioner {
     }
 
     fn plan_with(&self, backup: Backup) -> Plan {
-        Plan { step: decide(self.policy, backup.place().is_some(), Event::Start), backup }
+        Plan { step: decide(self.policy, backup.identity().is_some(), Event::Start), backup }
     }
 
     /// Call this at the program's start: registers or uses the backup, as the policy decides.
@@ -196,14 +196,14 @@ impl Provisioner {
     pub async fn start(&mut self) -> Result<Provisioned, ProvisionError> {
         let (store, backup) = self.locked().await?;
         let Plan { step, backup } = self.plan_with(backup);
-        match (step, backup.place().cloned()) {
-            (Step::UseBackup, Some(place)) => self.by_backup(place, Vec::new()),
-            (_, place) => match (self.ask(&store, &backup).await, place) {
+        match (step, backup.identity().cloned()) {
+            (Step::UseBackup, Some(identity)) => self.by_backup(identity, Vec::new()),
+            (_, identity) => match (self.ask(&store, &backup).await, identity) {
                 (Ok(provisioned), _) => Ok(provisioned),
-                (Err(error), Some(place)) => {
+                (Err(error), Some(identity)) => {
                     let mut notes = vec![Note::ServiceFailed(error.report().to_string())];
                     notes.extend(matches!(self.policy, Policy::V1_2(_)).then_some(Note::BackupKept));
-                    self.by_backup(place, notes)
+                    self.by_backup(identity, notes)
                 }
                 (Err(service), None) => Err(ProvisionError::NothingLeft { service, backup: absence(&backup) }),
             },
@@ -232,33 +232,33 @@ impl Provisioner {
 
     async fn ask(&self, store: &LockedBackup, backup: &Backup) -> Result<Provisioned, DpsError> {
         let assignment = self.client.register().await?;
-        let place = HubPlace::new(assignment.hub(), assignment.device_id());
-        let previous = backup.place().cloned();
-        let origin = if previous.as_ref() == Some(&place) { Origin::Unchanged } else { Origin::New };
+        let identity = HubIdentity::new(assignment.hub(), assignment.device_id());
+        let previous = backup.identity().cloned();
+        let origin = if previous.as_ref() == Some(&identity) { Origin::Unchanged } else { Origin::New };
         let mut notes = Vec::new();
         if matches!(backup, Backup::Found { holds_credentials: true, .. }) {
             notes.push(Note::BackupNotOurs);
         } else {
-            let (store, saved) = (store.clone(), place.clone());
+            let (store, saved) = (store.clone(), identity.clone());
             match on_disk(move || store.save(&saved)).await {
                 Ok(aside) => notes.extend(aside.map(Note::SetAside)),
                 // The assignment is valid nevertheless.
                 Err(error) => notes.push(Note::NotWritten(error.report().to_string())),
             }
         }
-        Ok(Provisioned { credentials: assignment.hub_credentials(), place, origin, previous, notes })
+        Ok(Provisioned { credentials: assignment.hub_credentials(), identity, origin, previous, notes })
     }
 
-    fn by_backup(&self, place: HubPlace, notes: Vec<Note>) -> Result<Provisioned, ProvisionError> {
+    fn by_backup(&self, identity: HubIdentity, notes: Vec<Note>) -> Result<Provisioned, ProvisionError> {
         let stored = StoredAssignment {
             id_scope: self.client.id_scope().clone(),
             registration_id: self.client.registration_id().clone(),
-            hub: place.hub.clone(),
-            device_id: place.device_id.clone(),
+            hub: identity.hub.clone(),
+            device_id: identity.device_id.clone(),
         };
         let other_scope = || ProvisionError::File(dps_core::ConfigError::OperationMismatch.into());
         let credentials = self.client.hub_credentials(&stored).ok_or_else(other_scope)?;
-        Ok(Provisioned { previous: Some(place.clone()), place, origin: Origin::Backup, notes, credentials })
+        Ok(Provisioned { previous: Some(identity.clone()), identity, origin: Origin::Backup, notes, credentials })
     }
 }
 

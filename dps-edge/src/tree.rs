@@ -70,7 +70,7 @@ pub(crate) fn find_null_too<'e>(entries: &'e [Entry], name: &str) -> Option<&'e 
 }
 
 /// The name of the key at each offset of a key or value.
-pub(crate) fn names_by_place(entries: &[Entry]) -> HashMap<usize, &str> {
+pub(crate) fn names_by_offset(entries: &[Entry]) -> HashMap<usize, &str> {
     fn collect<'e>(entries: &'e [Entry], into: &mut HashMap<usize, &'e str>) {
         for entry in entries {
             let name = entry.name.as_str();

@@ -9,7 +9,7 @@ use std::ops::Range;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use zeroize::Zeroizing;
 
-use crate::finding::place_of;
+use crate::finding::position_of;
 use crate::problem::Problem;
 use crate::schema;
 use crate::tree::{Broken, Entries, Entry, Node, Table, Value, find};
@@ -341,7 +341,7 @@ fn byte_order_mark(text: &str, entries: &Entries) -> Option<(usize, Problem)> {
 }
 
 fn column(text: &str, entry: &Entry) -> usize {
-    place_of(text, entry.at).column
+    position_of(text, entry.at).column
 }
 
 /// Only the first key of a section is reported.

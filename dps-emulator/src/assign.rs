@@ -4,7 +4,7 @@ use crate::credentials::SymmetricKey;
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
 use crate::hubs::{HubDevice, Hubs, Twin};
 use crate::options::UnchangedSubstatus;
-use crate::registrations::{Assigning, Place, Record, Source};
+use crate::registrations::{Assigning, Assignment, Record, Source};
 use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{NO_HUB, NOT_FOUND, Status, Substatus};
@@ -83,16 +83,16 @@ fn fail(record: &mut Record, code: u32, message: &str) {
 }
 
 fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: UnchangedSubstatus, sticky: bool) {
-    let old = record.place.clone();
+    let old = record.assignment.clone();
     let stays = sticky || !plan.reprovision.update_hub_assignment;
     let hub = match &old {
-        Some(place) if stays => Some(place.hub.clone()),
+        Some(assignment) if stays => Some(assignment.hub.clone()),
         _ => plan.hub.clone(),
     };
     let Some(hub) = hub else {
         return fail(record, NO_HUB, "None of the hubs that the enrollment allows is linked to this service.");
     };
-    let moved = old.as_ref().is_some_and(|place| !place.hub.eq_ignore_ascii_case(&hub));
+    let moved = old.as_ref().is_some_and(|assignment| !assignment.hub.eq_ignore_ascii_case(&hub));
     record.substatus = match (moved, &old) {
         (false, None) => Substatus::InitialAssignment,
         (false, Some(_)) if unchanged == UnchangedSubstatus::Reprovisioned => {
@@ -105,13 +105,13 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
     };
     // The first assignment sets the device id for good: to change it, the record has to be deleted first.
     let device_id = match &old {
-        Some(place) => place.device_id.clone(),
+        Some(assignment) => assignment.device_id.clone(),
         None => plan.device_id.clone().unwrap_or_else(|| record.registration_id.clone()),
     };
-    let left = old.filter(|_| moved).and_then(|place| hubs.remove_device(&place.hub, &place.device_id));
+    let left = old.filter(|_| moved).and_then(|assignment| hubs.remove_device(&assignment.hub, &assignment.device_id));
     enter(hubs, &hub, &device_id, plan, left);
     record.first_hub.get_or_insert_with(|| hub.clone());
-    record.place = Some(Place { hub, device_id });
+    record.assignment = Some(Assignment { hub, device_id });
     record.status = Status::Assigned;
     record.failure = None;
 }

@@ -147,7 +147,7 @@ impl Service {
             source: source.clone(),
             status: Status::Assigning,
             substatus: Substatus::InitialAssignment,
-            place: None,
+            assignment: None,
             first_hub: None,
             failure: None,
             payload: None,

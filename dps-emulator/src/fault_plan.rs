@@ -61,7 +61,7 @@ impl FaultPlan {
     }
 
     /// The names of the requests that a fault can be planned for.
-    pub fn places() -> impl Iterator<Item = &'static str> {
+    pub fn requests() -> impl Iterator<Item = &'static str> {
         At::ALL.into_iter().map(At::name)
     }
 
@@ -216,7 +216,7 @@ impl FaultPlan {
 const CALLS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Any];
 /// Calls about an operation: all that MQTT has.
 const OPERATIONS: &[At] = &[At::Register, At::Poll, At::Any];
-const EVERYWHERE: &[At] = &At::ALL;
+const ALL_REQUESTS: &[At] = &At::ALL;
 
 /// One kind of fault.
 struct Kind {
@@ -224,7 +224,7 @@ struct Kind {
     /// Its effect, in one line.
     meaning: &'static str,
     /// The requests that can meet it.
-    pub(crate) places: &'static [At],
+    pub(crate) requests: &'static [At],
     /// The members that belong to it.
     pub(crate) members: &'static [&'static str],
     /// Reads those members.
@@ -233,42 +233,42 @@ struct Kind {
 
 #[rustfmt::skip]
 static KINDS: [Kind; 17] = [
-    Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", places: CALLS,
+    Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: CALLS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
-    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed", places: CALLS,
+    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed", requests: CALLS,
         members: &[STATUS, RETRY_AFTER],
         read: |members| Ok(Fault::ServerError { status: members.status()?, retry_after: members.retry_after()? }) },
-    Kind { name: "drop-before", meaning: "the connection is closed; not processed", places: EVERYWHERE,
+    Kind { name: "drop-before", meaning: "the connection is closed; not processed", requests: ALL_REQUESTS,
         members: &[], read: |_| Ok(Fault::DropBefore) },
-    Kind { name: "drop-after", meaning: "processed, then the connection is closed without a reply", places: EVERYWHERE,
+    Kind { name: "drop-after", meaning: "processed, then the connection is closed without a reply", requests: ALL_REQUESTS,
         members: &[], read: |_| Ok(Fault::DropAfter) },
-    Kind { name: "delay", meaning: "the reply is sent this many milliseconds later", places: CALLS,
+    Kind { name: "delay", meaning: "the reply is sent this many milliseconds later", requests: CALLS,
         members: &[MS], read: |members| Ok(Fault::Delay { ms: members.ms()? }) },
-    Kind { name: "garbage", meaning: "the right status, with a body that is not JSON", places: CALLS,
+    Kind { name: "garbage", meaning: "the right status, with a body that is not JSON", requests: CALLS,
         members: &[], read: |_| Ok(Fault::Garbage) },
-    Kind { name: "noise", meaning: "bytes that are not the protocol", places: CALLS,
+    Kind { name: "noise", meaning: "bytes that are not the protocol", requests: CALLS,
         members: &[], read: |_| Ok(Fault::Noise) },
-    Kind { name: "slow-bytes", meaning: "the reply is sent one byte at a time", places: CALLS,
+    Kind { name: "slow-bytes", meaning: "the reply is sent one byte at a time", requests: CALLS,
         members: &[], read: |_| Ok(Fault::SlowBytes) },
-    Kind { name: "wrong-request-id", meaning: "MQTT: the reply has another request id", places: OPERATIONS,
+    Kind { name: "wrong-request-id", meaning: "MQTT: the reply has another request id", requests: OPERATIONS,
         members: &[], read: |_| Ok(Fault::WrongRequestId) },
-    Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll does not find it", places: OPERATIONS,
+    Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll does not find it", requests: OPERATIONS,
         members: &[], read: |_| Ok(Fault::ForgetOperation) },
-    Kind { name: "oversize-reply", meaning: "the right reply, padded to this many bytes", places: CALLS,
+    Kind { name: "oversize-reply", meaning: "the right reply, padded to this many bytes", requests: CALLS,
         members: &[OVERSIZE], read: |members| Ok(Fault::OversizeReply { bytes: members.oversize()? }) },
-    Kind { name: "patch-reply", meaning: "the right reply, its body changed by a JSON merge patch", places: CALLS,
+    Kind { name: "patch-reply", meaning: "the right reply, its body changed by a JSON merge patch", requests: CALLS,
         members: &[PATCH], read: |members| Ok(Fault::PatchReply { patch: members.patch()? }) },
-    Kind { name: "silent", meaning: "no reply; the connection stays open", places: EVERYWHERE,
+    Kind { name: "silent", meaning: "no reply; the connection stays open", requests: ALL_REQUESTS,
         members: &[], read: |_| Ok(Fault::Silent) },
-    Kind { name: "refuse-connect", meaning: "MQTT: CONNACK with this code", places: &[At::Connect],
+    Kind { name: "refuse-connect", meaning: "MQTT: CONNACK with this code", requests: &[At::Connect],
         members: &[CODE], read: |members| Ok(Fault::RefuseConnect { code: members.code()? }) },
-    Kind { name: "refuse-subscribe", meaning: "MQTT: SUBACK with a failure code", places: &[At::Subscribe],
+    Kind { name: "refuse-subscribe", meaning: "MQTT: SUBACK with a failure code", requests: &[At::Subscribe],
         members: &[], read: |_| Ok(Fault::RefuseSubscribe) },
-    Kind { name: "no-ping", meaning: "MQTT: no PINGREQ is answered on this connection", places: &[At::Connect],
+    Kind { name: "no-ping", meaning: "MQTT: no PINGREQ is answered on this connection", requests: &[At::Connect],
         members: &[], read: |_| Ok(Fault::NoPing) },
     Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the reply or after it",
-        places: CALLS, members: &[OF, ANSWERED],
+        requests: CALLS, members: &[OF, ANSWERED],
         read: |members| Ok(Fault::Flood { of: members.flood()?, answered: members.flood_answered()? }) },
 ];
 
@@ -391,11 +391,11 @@ impl Members {
             None => Some(At::Any),
             Some(value) => At::ALL.into_iter().find(|at| value.as_str() == Some(at.name())),
         };
-        let places = || match kind.places {
+        let valid = || match kind.requests {
             [only] => format!("{} for kind '{}'", only.name(), kind.name),
             several => format!("one of {} for kind '{}'", list(several.iter().map(|at| at.name())), kind.name),
         };
-        found.filter(|at| kind.places.contains(at)).ok_or_else(|| must_be(AT, places()))
+        found.filter(|at| kind.requests.contains(at)).ok_or_else(|| must_be(AT, valid()))
     }
 
     fn times(&self) -> Result<u32, PlanError> {

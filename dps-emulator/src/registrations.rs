@@ -27,7 +27,7 @@ impl Source {
 
 /// A hub and the device entry in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Assignment {
     pub(crate) hub: String,
     pub(crate) device_id: String,
 }
@@ -40,7 +40,7 @@ pub struct Record {
     pub(crate) status: Status,
     pub(crate) substatus: Substatus,
     /// Kept while the record is disabled or failed, so that the device returns to the same hub.
-    pub(crate) place: Option<Place>,
+    pub(crate) assignment: Option<Assignment>,
     /// Where it was assigned first.
     pub(crate) first_hub: Option<String>,
     pub(crate) failure: Option<(u32, String)>,
@@ -53,8 +53,8 @@ pub struct Record {
 }
 
 impl Record {
-    fn assigned(&self) -> Option<&Place> {
-        self.place.as_ref().filter(|_| self.status == Status::Assigned)
+    fn assigned(&self) -> Option<&Assignment> {
+        self.assignment.as_ref().filter(|_| self.status == Status::Assigned)
     }
 
     /// The registration id, as it was first spelled.
@@ -78,13 +78,13 @@ impl Record {
     /// The hub that the device is assigned to, once it is.
     #[must_use]
     pub fn assigned_hub(&self) -> Option<&str> {
-        self.assigned().map(|place| place.hub.as_str())
+        self.assigned().map(|assignment| assignment.hub.as_str())
     }
 
     /// The device id at the hub, once the device is assigned.
     #[must_use]
     pub fn device_id(&self) -> Option<&str> {
-        self.assigned().map(|place| place.device_id.as_str())
+        self.assigned().map(|assignment| assignment.device_id.as_str())
     }
 
     /// The enrollment group that the device was authenticated by, if any.

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::files::FileRole;
-use crate::finding::{Finding, Place, Places};
+use crate::finding::{Finding, Position, Positions};
 use crate::model::Provisioning;
 use crate::problem::{Problem, Severity};
 use crate::toml_repair::is_repaired;
-use crate::tree::{Entries, Value, find, names_by_place};
+use crate::tree::{Entries, Value, find, names_by_offset};
 use crate::version::{EdgeVersion, Format};
 use crate::{schema, toml_syntax, toml_tree, yaml_tree};
 
@@ -36,7 +36,7 @@ pub struct Reading {
 struct NamedFile {
     role: FileRole,
     path: PathBuf,
-    place: Place,
+    position: Position,
     key: Option<&'static str>,
 }
 
@@ -103,7 +103,7 @@ pub fn read_newest(text: &str, format: Format) -> Reading {
     let Some(version) = before else { return reading };
     let errors = |reading: Reading| reading.findings.into_iter().filter(|found| found.severity() == Severity::Error);
     for finding in errors(read(text, format, version)) {
-        let same = |known: &Finding| known.place == finding.place && known.id() == finding.id();
+        let same = |known: &Finding| known.position == finding.position && known.id() == finding.id();
         if !reading.findings.iter().any(same) {
             let what = match finding.problem {
                 Problem::Syntax(what) | Problem::OfToml1_1(what) => what,
@@ -112,7 +112,7 @@ pub fn read_newest(text: &str, format: Format) -> Reading {
             reading.findings.push(Finding { problem: Problem::RefusedBefore { version, what }, ..finding });
         }
     }
-    reading.findings.sort_by_key(|finding| finding.place);
+    reading.findings.sort_by_key(|finding| finding.position);
     reading
 }
 
@@ -136,10 +136,10 @@ impl Reading {
     pub fn look_at_files(&mut self, now: SystemTime) {
         for file in &self.files {
             let problems = crate::files::check(file.role, &file.path, now);
-            let found = |problem| Finding { place: file.place, key: file.key, problem };
+            let found = |problem| Finding { position: file.position, key: file.key, problem };
             self.findings.extend(problems.into_iter().map(found));
         }
-        self.findings.sort_by_key(|finding| finding.place);
+        self.findings.sort_by_key(|finding| finding.position);
     }
 
     /// The file that contains the symmetric key, if the configuration names one.
@@ -167,19 +167,19 @@ impl Reader<'_> {
     fn finish(self, entries: &Entries, provisioning: Option<Provisioning>) -> Reading {
         let text = self.text;
         // If a key is repeated, only the last one is among the entries.
-        let (places, names) = (Places::new(text), names_by_place(entries));
+        let (positions, names) = (Positions::new(text), names_by_offset(entries));
         let key_at = |at| names.get(&at).copied().or_else(|| word_at(text, at)).and_then(schema::known);
         let finding = |(at, problem): (usize, Problem)| {
             let key = key_at(at).filter(|_| problem.is_about_a_key());
-            Finding { place: places.at(at), key, problem }
+            Finding { position: positions.at(at), key, problem }
         };
         let mut findings: Vec<Finding> = self.found.into_iter().map(finding).collect();
         without_consequences(&mut findings);
-        findings.sort_by_key(|finding| finding.place);
+        findings.sort_by_key(|finding| finding.position);
         findings.dedup();
         let key_file = self.key_file.as_ref().map(|(path, _)| path.clone());
         let symmetric = self.key_file.map(|(path, at)| (FileRole::SymmetricKey, path, at));
-        let file = |(role, path, at)| NamedFile { role, path, place: places.at(at), key: key_at(at) };
+        let file = |(role, path, at)| NamedFile { role, path, position: positions.at(at), key: key_at(at) };
         let files = symmetric.into_iter().chain(self.files).map(file).collect();
         Reading { provisioning, findings, key_file, files }
     }
@@ -194,22 +194,22 @@ fn word_at(text: &str, at: usize) -> Option<&str> {
 
 /// Removes findings that only follow from another one.
 fn without_consequences(findings: &mut Vec<Finding>) {
-    let places = |wanted: fn(&Problem) -> bool| -> Vec<Place> {
-        findings.iter().filter(|finding| wanted(&finding.problem)).map(|finding| finding.place).collect()
+    let positions = |wanted: fn(&Problem) -> bool| -> Vec<Position> {
+        findings.iter().filter(|finding| wanted(&finding.problem)).map(|finding| finding.position).collect()
     };
-    let broken = places(|problem| matches!(problem, Problem::Syntax(_)));
+    let broken = positions(|problem| matches!(problem, Problem::Syntax(_)));
     // What was repaired does not affect other findings.
-    let unread = places(|problem| matches!(problem, Problem::Syntax(_)) && !is_repaired(problem));
-    let placeholders = places(|problem| matches!(problem, Problem::Placeholder));
-    let wrong_types = places(|problem| matches!(problem, Problem::WrongType { .. }));
-    findings.retain(|Finding { place, problem, .. }| {
-        let on_broken_line = broken.iter().any(|broken| broken.line == place.line);
+    let unread = positions(|problem| matches!(problem, Problem::Syntax(_)) && !is_repaired(problem));
+    let placeholders = positions(|problem| matches!(problem, Problem::Placeholder));
+    let wrong_types = positions(|problem| matches!(problem, Problem::WrongType { .. }));
+    findings.retain(|Finding { position, problem, .. }| {
+        let on_broken_line = broken.iter().any(|broken| broken.line == position.line);
         match problem {
             Problem::Missing { .. } | Problem::Ignored { .. } => unread.is_empty(),
             Problem::UnknownKey | Problem::Misspelt { .. } => !on_broken_line,
             // A value of a wrong type needs no quotes.
-            Problem::Unquoted => !on_broken_line && !wrong_types.contains(place),
-            Problem::BadUri { .. } | Problem::RelativeUri => !on_broken_line && !placeholders.contains(place),
+            Problem::Unquoted => !on_broken_line && !wrong_types.contains(position),
+            Problem::BadUri { .. } | Problem::RelativeUri => !on_broken_line && !placeholders.contains(position),
             _ => true,
         }
     });
@@ -234,13 +234,13 @@ pub fn changes(text: &str, format: Format, from: EdgeVersion, to: EdgeVersion) -
     let new = after.iter().filter(|finding| !is_in(&before, finding)).copied();
     let about_the_file = |finding: &Finding| !matches!(finding.problem, Problem::OutOfService { .. });
     let mut changes: Vec<Finding> = gone.chain(new).filter(about_the_file).collect();
-    changes.sort_by_key(|finding| finding.place);
+    changes.sort_by_key(|finding| finding.position);
     changes
 }
 
 /// The messages may differ: they can name the version.
 fn is_same(one: &Finding, other: &Finding) -> bool {
-    (one.place, one.key, one.id()) == (other.place, other.key, other.id())
+    (one.position, one.key, one.id()) == (other.position, other.key, other.id())
 }
 
 /// What it means that a finding is no longer reported.

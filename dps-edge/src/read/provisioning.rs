@@ -284,9 +284,9 @@ impl Reader<'_> {
             return self.connection_string(found);
         }
         // 1.1 has hub and device beside the credential, later versions one level up.
-        let place = if self.format == Format::Toml { section } else { authentication };
-        let hub = self.required(place, "iothub_hostname");
-        let device_id = self.required(place, "device_id");
+        let parent = if self.format == Format::Toml { section } else { authentication };
+        let hub = self.required(parent, "iothub_hostname");
+        let device_id = self.required(parent, "device_id");
         let credential = self.manual_credential(authentication, has_library);
         Some(Manual { hub: hub?.value.to_owned(), device_id: device_id?.value.to_owned(), credential: credential? })
     }

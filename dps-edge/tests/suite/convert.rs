@@ -161,7 +161,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
         Err(ConvertError::External) => {}
         Err(error) => {
             let finding = error.finding().ok_or_else(|| TestCaseError::fail(format!("no reason: {error}")))?;
-            prop_assert!((1..=text.lines().count() + 1).contains(&finding.place.line));
+            prop_assert!((1..=text.lines().count() + 1).contains(&finding.position.line));
         }
     }
     Ok(())

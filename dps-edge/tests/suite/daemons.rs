@@ -176,7 +176,7 @@ fn values_of_wrong_types_are_errors_at_their_place() {
         for value in values(key.kind).1 {
             let tried = try_with(key, value, version);
             let is_error =
-                |finding: &Finding| finding.severity() == Severity::Error && finding.place.line == tried.line;
+                |finding: &Finding| finding.severity() == Severity::Error && finding.position.line == tried.line;
             let refused = tried.findings.iter().any(is_error);
             assert_eq!(refused, key.since <= version, "{version} {} = {value}: {:?}", key.path, tried.findings);
         }

@@ -24,7 +24,7 @@ fn found(content: &[u8], mode: u32) -> Vec<Problem> {
     assert!(reading.findings.is_empty(), "{:?}", reading.findings);
     assert_eq!(reading.key_file(), Some(path.as_path()));
     reading.look_at_files(SystemTime::now());
-    assert!(reading.findings.iter().all(|finding| (finding.place.line, finding.place.column) == (9, 25)));
+    assert!(reading.findings.iter().all(|finding| (finding.position.line, finding.position.column) == (9, 25)));
     reading.findings.iter().map(|finding| finding.problem).collect()
 }
 

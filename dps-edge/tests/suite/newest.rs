@@ -8,7 +8,7 @@ const YAML: &str = include_str!("../golden/yaml-whole-file/input.yaml");
 
 fn found(reading: &dps_edge::Reading) -> Vec<(usize, usize, &'static str, &'static str)> {
     let findings = reading.findings.iter();
-    findings.map(|it| (it.place.line, it.place.column, it.severity().name(), it.id())).collect()
+    findings.map(|it| (it.position.line, it.position.column, it.severity().name(), it.id())).collect()
 }
 
 #[test]

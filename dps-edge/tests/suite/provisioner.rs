@@ -99,7 +99,7 @@ async fn provisioner_follows_the_start_rows_of_the_tables() {
 
         // No backup: the device registers.
         let first = site.gateway(&config, true).start().await.unwrap();
-        assert_eq!((first.origin, first.place.hub.as_str()), (Origin::New, "hub-a.test"));
+        assert_eq!((first.origin, first.identity.hub.as_str()), (Origin::New, "hub-a.test"));
         assert_eq!((site.calls(), first.hub_changed()), (1, false));
 
         // A backup: the device registers only if the policy requires it.
@@ -111,20 +111,20 @@ async fn provisioner_follows_the_start_rows_of_the_tables() {
         // A backup and no service: the backup is used and kept.
         let mut gateway = site.gateway(&config, false);
         let offline = gateway.start().await.unwrap();
-        assert_eq!((offline.origin, &offline.place), (Origin::Backup, &first.place));
+        assert_eq!((offline.origin, &offline.identity), (Origin::Backup, &first.identity));
         let said = offline.notes.iter().any(|note| matches!(note, Note::ServiceFailed(_)));
         assert_eq!(said, asks_with_backup, "{:?}", offline.notes);
         assert_eq!(offline.notes.contains(&Note::BackupKept), asks_with_backup && format == Format::Toml);
-        assert_eq!(gateway.plan().unwrap().backup.place(), Some(&first.place));
+        assert_eq!(gateway.plan().unwrap().backup.identity(), Some(&first.identity));
 
         // The hub refused the device, and the service cannot be reached: the backup is kept.
         assert!(matches!(gateway.register().await, Err(ProvisionError::NotRegistered(_))));
-        assert_eq!(gateway.plan().unwrap().backup.place(), Some(&first.place));
+        assert_eq!(gateway.plan().unwrap().backup.identity(), Some(&first.identity));
 
         // The device was moved: the caller learns what changed.
         site.point_to("hub-b.test");
         let moved = site.gateway(&config, true).register().await.unwrap();
-        assert_eq!((moved.origin, moved.place.hub.as_str()), (Origin::New, "hub-b.test"));
+        assert_eq!((moved.origin, moved.identity.hub.as_str()), (Origin::New, "hub-b.test"));
         assert_eq!((moved.hub_changed(), moved.device_id_changed()), (true, false));
         assert_eq!(moved.previous.unwrap().hub, "hub-a.test");
         site.emulator.shutdown().await;
@@ -150,10 +150,10 @@ fn registration_id_cannot_escape_the_backup_directory() {
     }
 }
 
-fn place(hub: &str) -> dps_edge::HubPlace {
+fn identity(hub: &str) -> dps_edge::HubIdentity {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("device_info"), format!("hub_name = \"{hub}\"\ndevice_id = \"dev-01\"\n")).unwrap();
-    BackupStore::for_daemon(folder.path(), Format::Toml).load().unwrap().place().unwrap().clone()
+    BackupStore::for_daemon(folder.path(), Format::Toml).load().unwrap().identity().unwrap().clone()
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn backups_of_the_daemons_are_read_and_written() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
     fs::create_dir(home.join("cache")).unwrap();
-    BackupStore::for_daemon(home, Format::Yaml).lock().unwrap().save(&place("hub-a.test")).unwrap();
-    BackupStore::for_daemon(home, Format::Toml).lock().unwrap().save(&place("hub-a.test")).unwrap();
+    BackupStore::for_daemon(home, Format::Yaml).lock().unwrap().save(&identity("hub-a.test")).unwrap();
+    BackupStore::for_daemon(home, Format::Toml).lock().unwrap().save(&identity("hub-a.test")).unwrap();
     let text = |name: &str| fs::read_to_string(home.join(name)).unwrap();
     assert_eq!(text("cache/provisioning_backup.json"), r#"{"device_id":"dev-01","hub_name":"hub-a.test"}"#);
     assert_eq!(
@@ -172,7 +172,7 @@ fn backups_of_the_daemons_are_read_and_written() {
     fs::write(home.join("device_info"), "unprovisioned").unwrap();
     assert_eq!(BackupStore::for_daemon(home, Format::Toml).load().unwrap(), Backup::Nothing);
     fs::set_permissions(home.join("device_info"), fs::Permissions::from_mode(0o640)).unwrap();
-    BackupStore::for_daemon(home, Format::Toml).lock().unwrap().save(&place("hub-b.test")).unwrap();
+    BackupStore::for_daemon(home, Format::Toml).lock().unwrap().save(&identity("hub-b.test")).unwrap();
     let metadata = fs::metadata(home.join("device_info")).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640, "the mode is kept");
     let mut names: Vec<_> = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -191,7 +191,7 @@ async fn backup_with_credentials_is_read_and_never_written() {
     let config = config(Format::Yaml, "");
     let store = BackupStore::for_daemon(home, Format::Yaml);
     let provisioned = site.gateway_with(&config, true, store).start().await.unwrap();
-    assert_eq!((provisioned.place.hub.as_str(), provisioned.notes), ("hub-a.test", vec![Note::BackupNotOurs]));
+    assert_eq!((provisioned.identity.hub.as_str(), provisioned.notes), ("hub-a.test", vec![Note::BackupNotOurs]));
     assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
     assert_eq!(fs::read_dir(home.join("cache")).unwrap().count(), 1);
 }
@@ -213,6 +213,6 @@ async fn links_and_damaged_backups_are_refused() {
         let provisioned = gateway().start().await.unwrap();
         let [Note::SetAside(aside)] = provisioned.notes.as_slice() else { panic!("{:?}", provisioned.notes) };
         assert_eq!(fs::read_to_string(aside).unwrap(), damaged, "nothing is lost");
-        assert_eq!(gateway().plan().unwrap().backup.place().unwrap().hub, "hub-a.test");
+        assert_eq!(gateway().plan().unwrap().backup.identity().unwrap().hub, "hub-a.test");
     }
 }

@@ -22,7 +22,7 @@ fn try_all(text: &str, format: Format) {
     let lines = text.matches('\n').count() + 1;
     let version = format.newest_version();
     for finding in read(text, format, version).findings {
-        assert!((1..=lines).contains(&finding.place.line) && finding.place.column >= 1, "{finding}: {text}");
+        assert!((1..=lines).contains(&finding.position.line) && finding.position.column >= 1, "{finding}: {text}");
     }
     if let Ok(converted) = convert(text) {
         let new = read(converted.text.expose(), Format::Toml, Format::Toml.newest_version());

@@ -89,7 +89,7 @@ fn plan_rejects_requests_that_its_kind_cannot_meet() {
             value["at"] = (*at).into();
             serde_json::from_value::<FaultPlan>(value).is_ok()
         };
-        FaultPlan::places().filter(at).collect()
+        FaultPlan::requests().filter(at).collect()
     };
     let calls = vec!["register", "poll", "lookup", "any"];
     let operations = vec!["register", "poll", "any"];

@@ -74,7 +74,7 @@ fn nothing_is_left_out() {
     let rows = rows();
     let mut missing = Vec::new();
     for (kind, meaning) in FaultPlan::kinds() {
-        for place in FaultPlan::places().filter(|place| *place != "any" && is_possible(&rows, kind, place)) {
+        for place in FaultPlan::requests().filter(|place| *place != "any" && is_possible(&rows, kind, place)) {
             for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWs] {
                 let https = transport == Transport::Https;
                 let never = match place {

@@ -111,8 +111,8 @@ impl<'a> Shown<'a> {
     fn of(file: &'a Path, finding: &Finding) -> Self {
         Self {
             file,
-            line: finding.place.line,
-            column: finding.place.column,
+            line: finding.position.line,
+            column: finding.position.column,
             severity: finding.severity().name(),
             id: finding.id(),
             key: finding.key,

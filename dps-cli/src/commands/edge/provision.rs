@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dps_edge::policy::Step;
 use dps_edge::{
-    BackupStore, Format, HubPlace, ManualCredential, Plan, ProvisionError, Provisioned, Provisioner, Provisioning,
+    BackupStore, Format, HubIdentity, ManualCredential, Plan, ProvisionError, Provisioned, Provisioner, Provisioning,
     SetupError, Severity, Source,
 };
 use serde::Serialize;
@@ -151,7 +151,7 @@ fn planned(plan: &Plan, backup_file: &Path, output: Output) -> Result<Exit> {
         Step::RegisterOrBackup => "ask the service, and use the backup if there is no answer",
         _ => "ask the service; there is no backup to go by",
     };
-    let backup_hub = plan.backup.place().map(|place| place.hub.as_str());
+    let backup_hub = plan.backup.identity().map(|identity| identity.hub.as_str());
     let shown = Planned { dry_run: true, would, backup_file, backup_hub };
     output.result(&shown, |out| {
         writeln!(out, "would {would}")?;
@@ -194,16 +194,17 @@ fn report(
     backup_file: &Path,
     output: Output,
 ) -> Result<Exit> {
-    let previous = |part: fn(&HubPlace) -> &String| provisioned.previous.as_ref().map(|place| part(place).as_str());
+    let previous =
+        |part: fn(&HubIdentity) -> &String| provisioned.previous.as_ref().map(|identity| part(identity).as_str());
     let shown = Shown {
         origin: provisioned.origin.name(),
-        assigned_hub: &provisioned.place.hub,
-        device_id: &provisioned.place.device_id,
+        assigned_hub: &provisioned.identity.hub,
+        device_id: &provisioned.identity.device_id,
         registration_id,
         hub_changed: provisioned.hub_changed(),
         device_id_changed: provisioned.device_id_changed(),
-        previous_hub: previous(|place| &place.hub),
-        previous_device_id: previous(|place| &place.device_id),
+        previous_hub: previous(|identity| &identity.hub),
+        previous_device_id: previous(|identity| &identity.device_id),
         backup_file: Some(backup_file),
         notes: provisioned.notes.iter().map(ToString::to_string).collect(),
         next: next(provisioning.format),

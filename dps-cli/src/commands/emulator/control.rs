@@ -76,7 +76,7 @@ pub(crate) struct FaultAddArgs {
     #[arg(long, value_parser = kinds())]
     pub(crate) kind: String,
     /// Which requests meet it; any is register, poll and lookup
-    #[arg(long, value_name = "REQUEST", default_value = "any", value_parser = PossibleValuesParser::new(FaultPlan::places()))]
+    #[arg(long, value_name = "REQUEST", default_value = "any", value_parser = PossibleValuesParser::new(FaultPlan::requests()))]
     pub(crate) at: String,
     /// The device whose requests meet it. Default: every device
     #[arg(long, value_name = "R", visible_alias = "rid")]
