@@ -1,18 +1,16 @@
 //! `config.yaml` to `config.toml`: the provisioning part, with the flags migrated as `iotedge config import` does it.
 
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 use crate::finding::{Finding, position_of};
 use crate::model::{
     Attestation, Certificate, Dps, KeySource, Manual, ManualCredential, Provisioning, Reprovisioning, Source,
-    X509Identity,
+    X509Identity, key_text,
 };
 use crate::policy::Mode;
 use crate::problem::{Problem, Severity};
 use crate::read::{parse, read};
-use dps_files::SecretString;
-
-use crate::secret::key_text;
 use crate::toml_syntax::quoted;
 use crate::tree::{Entries, Entry, Value, find};
 use crate::uri::{FILE_BEFORE_PATH, file_uri, file_url_path};

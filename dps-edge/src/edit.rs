@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 use crate::convert::key_value;
@@ -14,7 +15,6 @@ use crate::toml_repair::is_repaired;
 use crate::toml_syntax::quoted;
 use crate::tree::{Entries, Node, Value, find, find_null_too};
 use crate::version::{EdgeVersion, Format};
-use dps_files::SecretString;
 
 /// Why a value was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,6 @@ mod problem_text;
 mod provisioner;
 mod read;
 mod schema;
-mod secret;
 mod setup;
 mod toml_repair;
 mod toml_syntax;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use dps_files::SecretString;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use crate::problem::Problem;
-use dps_files::SecretString;
 
 /// What to write instead of an absolute path.
 pub(crate) const FILE_BEFORE_PATH: &str = "a URI: write file:// before the path";

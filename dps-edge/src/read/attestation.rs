@@ -2,6 +2,7 @@
 //! certificates, TPMs; and common mistakes in their place.
 
 use dps_core::{ConfigError, Key, KeyProblem, RegistrationId};
+use dps_files::SecretString;
 
 use super::Reader;
 use super::section::{Located, Section};
@@ -10,7 +11,6 @@ use crate::problem::Problem;
 use crate::tree::Value;
 use crate::uri::{FILE_BEFORE_PATH, Location, Pkcs11Uri, file_path, file_url_path};
 use crate::version::Format;
-use dps_files::SecretString;
 
 const FILE_URL: &str = "the URI of a file, such as file:///var/secrets/device-id.pem";
 const METHODS: &[&str] = &["symmetric_key", "x509", "tpm"];

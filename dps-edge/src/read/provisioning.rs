@@ -1,6 +1,7 @@
 //! The section `provisioning`, manual provisioning, and the keys beside them.
 
 use dps_core::{Endpoint, IdScope, Key};
+use dps_files::SecretString;
 
 use super::Reader;
 use super::attestation::key_length;
@@ -14,7 +15,6 @@ use crate::schema;
 use crate::tree::{Entries, Value, find, find_null_too};
 use crate::uri::{Location, Pkcs11Uri, file_path};
 use crate::version::{EdgeVersion, Format};
-use dps_files::SecretString;
 
 /// From this version on the daemons refuse shorter timeouts.
 const LEAST_TIMEOUT_SINCE: EdgeVersion = EdgeVersion::new(4, 9);
