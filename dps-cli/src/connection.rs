@@ -4,8 +4,9 @@
 //! before any connection is made; names are checked before any file is read.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use dps_client::{
@@ -71,6 +72,10 @@ pub(crate) struct ConnectionArgs {
     /// How long the whole may take, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// For tests: move this device's clock by so many seconds; only with an endpoint on loopback
+    // Refused with what could lead a loopback endpoint to another machine.
+    #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, conflicts_with_all = ["overrides", "proxy"])]
+    pub(crate) clock_offset: Option<i64>,
 }
 
 /// Which certificate authorities to trust.
@@ -148,13 +153,20 @@ pub(crate) struct Connection {
     pub(crate) resolver: Resolver,
     pub(crate) transport: TransportName,
     pub(crate) timeout: Duration,
+    pub(crate) clock: DeviceClock,
     time_port: Option<u16>,
 }
 
 impl Connection {
     /// Checks the endpoint, then reads certificates and the proxy's password. Blocks while it reads.
     pub(crate) fn read(args: &ConnectionArgs) -> Result<Self> {
-        let endpoint = args.endpoint.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+        let endpoint: Endpoint = args.endpoint.as_deref().map(str::parse).transpose()?.unwrap_or_default();
+        if args.clock_offset.is_some() && !is_loopback(&endpoint) {
+            return Err(Failure::usage(format!(
+                "--clock-offset is for tests against a service on loopback: {} is not localhost, in 127.0.0.0/8 or ::1",
+                endpoint.host()
+            )));
+        }
         Ok(Self {
             endpoint,
             roots: roots(&args.trust)?,
@@ -162,6 +174,7 @@ impl Connection {
             resolver: Resolver::new(args.resolve.overrides.iter().cloned()),
             transport: args.transport,
             timeout: args.timeout,
+            clock: DeviceClock { offset: args.clock_offset.unwrap_or_default() },
             time_port: args.time_port,
         })
     }
@@ -172,8 +185,10 @@ impl Connection {
             Some(port) => ProvisioningClient::builder().service_time_port(port),
             None => ProvisioningClient::builder(),
         };
+        let clock = self.clock;
         builder
             .endpoint(&self.endpoint)
+            .clock(move || clock.now())
             .roots(self.roots.clone())
             .proxy(self.proxy.clone())
             .resolver(self.resolver.clone())
@@ -201,6 +216,38 @@ impl Connection {
         let host = self.host();
         if host.contains(':') { format!("[{host}]:{}", self.port()) } else { format!("{host}:{}", self.port()) }
     }
+}
+
+/// The clock of this device: the system's, moved by `--clock-offset`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeviceClock {
+    /// In seconds.
+    offset: i64,
+}
+
+impl DeviceClock {
+    /// The same clock, moved by so many seconds more.
+    pub(crate) fn moved_by(self, seconds: i64) -> Self {
+        Self { offset: self.offset.saturating_add(seconds) }
+    }
+
+    /// The time by this clock, or `None` where the platform cannot represent it.
+    pub(crate) fn now(self) -> Option<SystemTime> {
+        let (now, offset) = (SystemTime::now(), Duration::from_secs(self.offset.unsigned_abs()));
+        if self.offset < 0 { now.checked_sub(offset) } else { now.checked_add(offset) }
+    }
+
+    /// The time by this clock in seconds since 1970; 0 where it is before.
+    pub(crate) fn unix_now(self) -> i64 {
+        let since = self.now().and_then(|now| now.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Whether the endpoint is on this machine.
+fn is_loopback(endpoint: &Endpoint) -> bool {
+    let host = endpoint.host();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Checks the names, reads certificates and key, and begins a client. Blocks while it reads.
@@ -282,6 +329,17 @@ pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_endpoints_are_localhost_and_loopback_addresses() {
+        let loopback = |host: &str| is_loopback(&host.parse().unwrap());
+        for host in ["localhost", "LOCALHOST:8443", "127.0.0.1", "127.1.2.3:443", "[::1]:443"] {
+            assert!(loopback(host), "{host}");
+        }
+        for host in ["global.azure-devices-provisioning.net", "localhost.test", "0.0.0.0", "192.0.2.1", "[::]:443"] {
+            assert!(!loopback(host), "{host}");
+        }
+    }
 
     #[test]
     fn a_number_with_a_unit_is_a_length_of_time() {

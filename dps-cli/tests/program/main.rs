@@ -3,6 +3,7 @@
 mod bulk;
 mod check;
 mod check_faults;
+mod clock_offset;
 mod closed_streams;
 mod command_line;
 mod demo;

@@ -56,11 +56,7 @@ impl Asker<'_> {
     }
 
     fn client(&self, id: RegistrationId<'_>, key: &Key, ahead: i64, limit: Duration) -> Result<ProvisioningClient> {
-        let clock = move || {
-            let offset = Duration::from_secs(ahead.unsigned_abs());
-            let now = SystemTime::now();
-            if ahead < 0 { now.checked_sub(offset) } else { now.checked_add(offset) }
-        };
+        let clock = self.connection.clock.moved_by(ahead);
         Ok(self
             .connection
             .builder()
@@ -68,7 +64,7 @@ impl Asker<'_> {
             .registration_id(id)
             .symmetric_key(SymmetricKey::from_bytes(key.expose())?)
             .request_timeout(limit)
-            .clock(clock)
+            .clock(move || clock.now())
             .build()?)
     }
 
@@ -171,9 +167,8 @@ pub(super) async fn ahead(asker: &Asker<'_>, id: RegistrationId<'_>, key: &Key, 
         }
         _ => return Err("the service told no time".to_owned()),
     };
-    let unix = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-    Ok(signed(unix(theirs)).saturating_sub(signed(unix(SystemTime::now()))))
+    let theirs = theirs.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub(asker.connection.clock.unix_now()))
 }
 
 /// This device's clock against the service's.

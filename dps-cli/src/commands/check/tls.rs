@@ -1,7 +1,7 @@
 //! The TLS handshake: what the server presented, what is trusted here, and what does not match.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use dps_client::Roots;
 use dps_core::{ErrorCode, LinkError};
@@ -23,7 +23,8 @@ const NAMED: usize = 3;
 
 /// Shakes hands over the connection that was made. Gives a fault of the clock too, where that is what it comes to.
 pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: &Budget) -> (Check, Option<Check>) {
-    let tls = TlsOptions::new(connection.roots.clone());
+    let clock = connection.clock;
+    let tls = TlsOptions::new(connection.roots.clone()).clock(move || clock.now().unwrap_or_else(SystemTime::now));
     let inspection = match budget.bounded(inspect(stream, connection.host(), &tls)).await {
         Ok(Ok(inspection)) => inspection,
         Ok(Err(error)) => {
@@ -44,7 +45,7 @@ pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: 
         "error": inspection.version.as_ref().err().map(|found| found.kind().code().name()),
         "presented": presented,
         "trusted": trust,
-        "clock": now_text(),
+        "clock": moment_at(connection.clock.unix_now()),
     });
     (check.seen(format!("trusted: {}", trust.words())).facts(facts), clock)
 }
@@ -71,18 +72,17 @@ fn judge(inspection: &Inspection, presented: &[Certificate], connection: &Connec
         (error, _) => error.code().text().to_owned(),
     };
     let check = Check::error(ID, summary).seen(found.detail()).advise_for(found.kind().code());
-    let clock = own.and_then(|own| clock_before(found, own.valid_from, &own.not_before));
+    let clock = own.and_then(|own| clock_before(found, own.valid_from, &own.not_before, connection.clock.unix_now()));
     (check, clock)
 }
 
 /// A certificate that is not valid yet says more of the clock than of the certificate.
-fn clock_before(found: &NetError, valid_from: i64, not_before: &str) -> Option<Check> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let early = found.kind() == LinkError::CertificateExpired && i64::try_from(now).is_ok_and(|now| now < valid_from);
+fn clock_before(found: &NetError, valid_from: i64, not_before: &str, now: i64) -> Option<Check> {
+    let early = found.kind() == LinkError::CertificateExpired && now < valid_from;
     let summary = "this device's clock is behind: the server's certificate is not valid yet by it";
     early.then(|| {
         Check::error(CheckId::Clock, summary)
-            .seen(format!("the clock here: {}; valid from {not_before}", now_text()))
+            .seen(format!("the clock here: {}; valid from {not_before}", moment_at(now)))
             .advise(SET_CLOCK)
             .advise("--correct-clock cannot help here: certificates are checked before the service tells its time")
     })
@@ -196,9 +196,9 @@ impl Content {
     }
 }
 
-/// The time of this device, as validities are shown.
-fn now_text() -> String {
-    moment(ASN1Time::now())
+/// A time in seconds since 1970, as validities are shown.
+fn moment_at(unix: i64) -> String {
+    ASN1Time::from_timestamp(unix).map_or_else(|_| format!("{unix} s after 1970"), moment)
 }
 
 /// RFC 3339, in UTC.
@@ -231,11 +231,12 @@ mod tests {
     fn a_certificate_that_is_not_valid_yet_is_a_matter_of_the_clock() {
         let found = |error| NetError::new(error, "");
         let (expired, future) = (found(LinkError::CertificateExpired), i64::MAX);
-        let clock = clock_before(&expired, future, "some day").unwrap();
+        let now = 1_800_000_000;
+        let clock = clock_before(&expired, future, "some day", now).unwrap();
         assert_eq!(clock.id, CheckId::Clock);
         assert!(!clock.is_ok() && clock.evidence[0].contains("some day"), "{clock:?}");
-        assert!(clock_before(&expired, 0, "1970").is_none(), "it has expired");
-        assert!(clock_before(&found(LinkError::UnknownCa), future, "some day").is_none());
+        assert!(clock_before(&expired, 0, "1970", now).is_none(), "it has expired");
+        assert!(clock_before(&found(LinkError::UnknownCa), future, "some day", now).is_none());
     }
 
     #[test]
