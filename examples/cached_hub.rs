@@ -41,7 +41,7 @@ async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Resu
     let store = store.lock()?;
     let kept = match store.load()? {
         Loaded::Found(stored) => Some(stored),
-        Loaded::Nothing | Loaded::SetAside { .. } => None,
+        _ => None,
     };
     // Another device's assignment, or another service's, is as good as none.
     let (mut stored, mut is_new) = match kept.filter(|stored| client.hub_credentials(stored).is_some()) {

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Told> {
 
     let assignment = client.register().await?;
     println!("assigned: hub {}, device id {}", assignment.hub(), assignment.device_id());
-    match assignment.payload_json() {
+    match assignment.payload() {
         Some(payload) => println!("with the payload {payload}"),
         None => println!("without a payload"),
     }

@@ -65,7 +65,7 @@ impl Assignment {
 
     /// What the service's allocation webhook gave the device: a JSON object.
     #[must_use]
-    pub fn payload_json(&self) -> Option<&str> {
+    pub fn payload(&self) -> Option<&str> {
         self.payload.as_deref()
     }
 
@@ -144,7 +144,7 @@ pub struct RegistrationRecord {
     /// The service's words, when failed.
     pub message: Option<String>,
     /// What the service's allocation webhook gave the device: a JSON object.
-    pub payload_json: Option<String>,
+    pub payload: Option<String>,
 }
 
 impl RegistrationRecord {
@@ -156,7 +156,7 @@ impl RegistrationRecord {
             substatus: owned(record.substatus()),
             error_code: record.error_code(),
             message: owned(record.message()),
-            payload_json: payload_text(buffer, record.payload()),
+            payload: payload_text(buffer, record.payload()),
         }
     }
 }

@@ -256,7 +256,7 @@ impl ProvisioningClientBuilder {
             return Err(DpsError::config(ErrorCode::InvalidOption, "the reply limit cannot be zero".into()));
         }
         let mut config = Config::new()
-            .deadline(millis(self.timeout))
+            .timeout(millis(self.timeout))
             .request_timeout(millis(self.request_timeout))
             .poll_interval(millis(self.poll_interval))
             .minimum_spacing(millis(self.minimum_spacing))

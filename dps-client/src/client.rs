@@ -198,7 +198,7 @@ impl ProvisioningClient {
         storage: &'m mut [u8],
         timer: &TokioTimer,
     ) -> Result<Registration<'m>, ConfigError> {
-        let config = self.config.deadline(millis(self.timeout.saturating_sub(timer.elapsed())));
+        let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
         let machine = match purpose {
             Purpose::Lookup => return Registration::lookup(identity, config, storage),

@@ -152,7 +152,7 @@ impl Answer {
             substatus: owned(body.substatus),
             error_code: body.error_code,
             message: owned(body.message),
-            payload_json: None,
+            payload: None,
         });
         Self {
             http_status: reply.status,

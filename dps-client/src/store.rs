@@ -44,6 +44,7 @@ struct Document {
 
 /// What [`LockedStore::load`] found.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Loaded {
     /// Nothing was stored.
     Nothing,

@@ -1,4 +1,4 @@
-//! The policy of one registration: deadlines, waits, token life. Data only.
+//! The policy of one registration: timeouts, waits, token life. Data only.
 //!
 //! Limits are values here and not cargo features, since a prebuilt library cannot be rebuilt.
 
@@ -9,11 +9,11 @@ use crate::time::{Millis, UnixSeconds, WallAnchor};
 ///
 /// ```
 /// use dps_core::{Config, Millis};
-/// let config = Config::new().deadline(Millis::from_secs(300)).seed(0x5eed);
+/// let config = Config::new().timeout(Millis::from_secs(300)).seed(0x5eed);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    pub(crate) deadline: Millis,
+    pub(crate) timeout: Millis,
     pub(crate) request_timeout: Millis,
     pub(crate) poll_interval: Millis,
     pub(crate) minimum_spacing: Millis,
@@ -33,7 +33,7 @@ impl Config {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            deadline: Millis::from_secs(120),
+            timeout: Millis::from_secs(120),
             request_timeout: Millis::from_secs(30),
             poll_interval: Millis::from_secs(2),
             minimum_spacing: Millis::from_secs(1),
@@ -50,8 +50,8 @@ impl Config {
 
     /// How long the whole registration may take, from the first `poll`. Default: 120 s.
     #[must_use]
-    pub const fn deadline(mut self, limit: Millis) -> Self {
-        self.deadline = limit;
+    pub const fn timeout(mut self, timeout: Millis) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -84,7 +84,7 @@ impl Config {
         self
     }
 
-    /// The life of a token. Default: one hour, or the deadline and ten minutes when that is longer. It is never less than
+    /// The life of a token. Default: one hour, or the timeout and ten minutes when that is longer. It is never less than
     /// the time limits of a signature and a request and a minute more, for the token must outlive its request.
     #[must_use]
     pub const fn token_life(mut self, life: Millis) -> Self {
@@ -145,7 +145,7 @@ impl Config {
     pub(crate) fn token_seconds(&self) -> u64 {
         const HOUR: Millis = Millis::from_secs(3600);
         const MARGIN: Millis = Millis::from_secs(600);
-        self.token_life.unwrap_or(self.deadline.saturating_add(MARGIN).max(HOUR)).secs_rounded_up().into()
+        self.token_life.unwrap_or(self.timeout.saturating_add(MARGIN).max(HOUR)).secs_rounded_up().into()
     }
 }
 

@@ -144,7 +144,7 @@ fn time_question_is_retried_after_a_cut_and_not_over_mqtt() {
 fn token_by_a_learned_time_lives_an_hour_at_most() {
     for (life, expected) in [(None, 3600), (Some(600), 600), (Some(86_400), 3600)] {
         let mut storage = [0; 1024];
-        let mut config = config().deadline(Millis::from_secs(7200));
+        let mut config = config().timeout(Millis::from_secs(7200));
         if let Some(seconds) = life {
             config = config.token_life(Millis::from_secs(seconds));
         }
@@ -161,7 +161,7 @@ fn token_by_a_learned_time_lives_an_hour_at_most_however_long_a_request_may_take
     let hours = Millis::from_secs(3 * 3600);
     let mut storage = [0; 1024];
     let mut machine =
-        Registration::new(identity(), config().deadline(hours).request_timeout(hours), &mut storage).unwrap();
+        Registration::new(identity(), config().timeout(hours).request_timeout(hours), &mut storage).unwrap();
     let id = asks_time(&mut machine, 0);
     machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get()))).unwrap();
     let Action::Sign { id, respond_by, .. } = machine.poll(at(0)) else { panic!("a token is signed") };

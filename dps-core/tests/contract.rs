@@ -81,7 +81,7 @@ fn nothing_is_signed_or_sent_without_wall_time() {
 fn token_is_renewed_before_it_can_expire_during_a_request() {
     let mut storage = [0; 1024];
     // The life given is shorter than what the next requests need.
-    let short = config().token_life(Millis::from_secs(125)).deadline(Millis::from_secs(600));
+    let short = config().token_life(Millis::from_secs(125)).timeout(Millis::from_secs(600));
     let mut machine = Registration::new(identity(), short, &mut storage).unwrap();
     let generation = |did| match did {
         Did::Send { id, generation, .. } => (id, generation),

@@ -83,7 +83,7 @@ fn hint_of_an_incomplete_reply_is_honored() {
 
 #[test]
 fn failure_without_hint_backs_off_with_full_jitter() {
-    let patient = config().deadline(Millis::from_secs(86_400));
+    let patient = config().timeout(Millis::from_secs(86_400));
     for seed in 0..50 {
         let mut storage = [0; 1024];
         let mut machine = Registration::new(identity(), patient.seed(seed), &mut storage).unwrap();
@@ -135,7 +135,7 @@ fn throttling_hint_of_zero_backs_off() {
 #[test]
 fn backoff_starts_over_after_a_good_reply() {
     let mut storage = [0; 1024];
-    let patient = config().deadline(Millis::from_secs(86_400));
+    let patient = config().timeout(Millis::from_secs(86_400));
     let mut machine = Registration::new(identity(), patient, &mut storage).unwrap();
     let mut now = 0;
     for _ in 0..6 {
@@ -238,7 +238,7 @@ fn registration_waits_exactly_as_the_service_asks() {
 #[test]
 fn deadline_during_a_request_reports_the_last_cause() {
     let mut storage = [0; 1024];
-    let mut machine = Registration::new(identity(), config().deadline(Millis::from_secs(5)), &mut storage).unwrap();
+    let mut machine = Registration::new(identity(), config().timeout(Millis::from_secs(5)), &mut storage).unwrap();
     let (id, _) = sent(&mut machine, 0);
     machine.handle_reply(at(0), id, &error(503, Some(1))).unwrap();
     let Did::Wait(next) = step(&mut machine, 0) else { panic!() };
@@ -248,7 +248,7 @@ fn deadline_during_a_request_reports_the_last_cause() {
 
     // Requests that had their whole time are time-outs, the last one too.
     let mut storage = [0; 1024];
-    let patient = config().deadline(Millis::from_secs(60)).request_timeout(Millis::from_secs(30));
+    let patient = config().timeout(Millis::from_secs(60)).request_timeout(Millis::from_secs(30));
     let mut machine = Registration::new(identity(), patient, &mut storage).unwrap();
     sent(&mut machine, 0);
     let Did::Wait(next) = step(&mut machine, 30_000) else { panic!() };

@@ -38,6 +38,7 @@ impl Mode {
 
 /// When a device registers again, with defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Policy {
     /// The flags of 1.1.
     V1_1 {
@@ -52,6 +53,7 @@ pub enum Policy {
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The program started.
     Start,
@@ -65,6 +67,7 @@ pub enum Event {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Connect to the hub of the backup, without registering.
     UseBackup,

@@ -13,6 +13,7 @@ use crate::policy::{Event, Policy, Step, decide};
 
 /// The origin of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// The service; it is the first one, or differs from the last one.
     New,

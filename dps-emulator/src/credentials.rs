@@ -16,6 +16,7 @@ pub const KEY_MAX: usize = 64;
 
 /// Why a string is not a valid enrollment key. Repeats no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// It is not base64.
     #[error("the key is not valid base64")]

@@ -23,6 +23,7 @@ pub enum ProvisioningStatus {
 /// How a hub is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum AllocationPolicy {
     /// Evenly by weight.
     #[default]

@@ -13,6 +13,7 @@ pub const ID_MAX: usize = 128;
 
 /// Why a string is not a valid registration or enrollment group id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdError {
     /// It is empty.
     #[error("the id is empty")]

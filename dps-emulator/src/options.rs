@@ -228,6 +228,7 @@ impl std::fmt::Debug for ServiceOptions {
 
 /// An option that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OptionsError {
     /// The id scope is empty, longer than 64 characters, or has a character other than letters and digits.
     #[error("invalid id scope '{0}': it must have 1 to 64 letters and digits")]

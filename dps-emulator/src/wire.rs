@@ -78,6 +78,7 @@ pub(crate) struct OperationStatus<'a> {
 /// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Status {
     /// The service has not decided yet.
     Assigning,
@@ -92,6 +93,7 @@ pub enum Status {
 /// How a device was assigned to its hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Substatus {
     /// For the first time, or again without a change.
     InitialAssignment,

@@ -177,7 +177,7 @@ static dps_result begin(char **argv)
     config.registration_id = dps_span_of(argv[2]);
     config.endpoint = dps_span_of(argv[4]);
     config.seed = (uint32_t)time(NULL);
-    config.deadline_ms = argv[7] == NULL ? 0 : (uint32_t)strtoul(argv[7], NULL, 10);
+    config.timeout_ms = argv[7] == NULL ? 0 : (uint32_t)strtoul(argv[7], NULL, 10);
     result = dps_registration_init(&device.registration, &config, DPS_BUFFER(device.storage));
     return result == DPS_OK ? dps_registration_set_time(&device.registration, tls_now_ms(), (uint64_t)time(NULL)) : result;
 }

@@ -110,7 +110,7 @@ impl Policy {
     fn config(&self, start: Instant) -> Config {
         let millis = |value: u32| Millis::new(value.into());
         let mut config = Config::new()
-            .deadline(millis(self.deadline))
+            .timeout(millis(self.deadline))
             .request_timeout(millis(self.request_timeout))
             // Zero is refused when the state machine is made.
             .poll_interval(millis(self.poll_interval.max(1)))

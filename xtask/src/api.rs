@@ -1,23 +1,54 @@
 //! The public API of the library crates, listed by cargo-public-api, is the one in their `public-api.txt`: so that each
-//! change of it is seen, and reviewed, as a change of that file. No enum is exhaustive without being named here.
+//! change of it is seen, and reviewed, as a change of that file. No enum is exhaustive without being named here, and nothing
+//! goes that a release had, as long as the version promises compatibility.
 
 use std::collections::BTreeMap;
 
 use crate::run::{Outcome, command, exists, output, read, report, root, target_dir};
 use crate::setup::has_nightly;
 
-/// The crates whose API is listed.
-const CRATES: [&str; 1] = ["dps-core"];
+/// The crates whose API is listed, and with which features: all that have items of their own, and the provider of TLS that
+/// is quicker to build.
+const CRATES: [(&str, &str); 8] = [
+    ("dps-core", "defmt"),
+    ("dps-files", ""),
+    ("dps-net", "ring"),
+    ("dps-http", "ring"),
+    ("dps-mqtt", "ring"),
+    ("dps-client", "http,mqtt,ring"),
+    ("dps-edge", "ring"),
+    ("dps-emulator", "server,mqtt,ring"),
+];
 
-/// Enums to which nothing can be added without breaking callers, so that the compiler tells those who match on them. All
-/// other enums are `#[non_exhaustive]`.
-const EXHAUSTIVE: [&str; 3] = ["Action", "Family", "Verdict"];
+/// Enums to which nothing can be added without breaking callers: those that only callers make, and those that callers are
+/// to match on whole, told by the compiler. All other enums are `#[non_exhaustive]`.
+const EXHAUSTIVE: [&str; 19] = [
+    "dps_core::Action",
+    "dps_core::Family",
+    "dps_core::Verdict",
+    "dps_edge::Format",
+    "dps_edge::Keys",
+    "dps_edge::Reprovisioning",
+    "dps_edge::Severity",
+    "dps_edge::policy::Mode",
+    "dps_edge::policy::Verdict",
+    "dps_emulator::At",
+    "dps_emulator::Protocol",
+    "dps_emulator::ProvisioningStatus",
+    "dps_emulator::RetryAfter",
+    "dps_emulator::Scope",
+    "dps_emulator::UnchangedSubstatus",
+    "dps_files::Ownership",
+    "dps_files::WhenThere",
+    "dps_mqtt::Framing",
+    "dps_net::ProxyChoice",
+];
 
 pub(crate) fn check() -> Outcome {
     let mut problems = Vec::new();
-    for name in CRATES {
+    for (name, features) in CRATES {
         let stated = read(file(name)).unwrap_or_default();
-        let found = list(name)?;
+        let found = list(name, features)?;
         problems.extend(exhaustive_enums(&found));
         let changes = changes(&stated, &found);
         if !changes.is_empty() {
@@ -28,13 +59,49 @@ pub(crate) fn check() -> Outcome {
             ));
         }
     }
+    problems.extend(breaks_since_release()?);
     report(&problems)
 }
 
+/// What the lists lack of the last release's, where the version promises that callers of that one still compile. A changed
+/// item is one that is gone. Cargo's rule: the first number of the version that is not zero counts (the Cargo Book, "SemVer
+/// compatibility").
+fn breaks_since_release() -> Result<Vec<String>, String> {
+    let Ok(tag) = output(&mut command("git", ["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"])) else {
+        println!("no release yet that the API has to be compatible with");
+        return Ok(Vec::new());
+    };
+    let tag = tag.trim();
+    let now = format!("v{}", env!("CARGO_PKG_VERSION"));
+    if !is_compatible(tag, &now) {
+        return Ok(Vec::new());
+    }
+    let mut breaks = Vec::new();
+    for (name, _) in CRATES {
+        let list = file(name);
+        // A crate that the release did not have breaks nobody.
+        let released = output(&mut command("git", ["show", &format!("{tag}:{list}")])).unwrap_or_default();
+        let gone = changes(&released, &read(&list)?).into_iter().filter(|change| change.starts_with('-'));
+        breaks.extend(gone.map(|change| format!("{now} breaks callers of {tag}, raise the version: {name}: {change}")));
+    }
+    Ok(breaks)
+}
+
+/// Whether callers of `old` are promised to compile with `new`.
+fn is_compatible(old: &str, new: &str) -> bool {
+    let significant = |version: &str| {
+        let version = version.trim_start_matches('v').to_owned();
+        let numbers: Vec<&str> = version.split(['.', '-', '+']).take(3).collect();
+        let first = numbers.iter().position(|number| *number != "0").unwrap_or(numbers.len());
+        numbers.iter().take(first + 1).map(|number| (*number).to_owned()).collect::<Vec<_>>()
+    };
+    significant(old) == significant(new)
+}
+
 pub(crate) fn write() -> Outcome {
-    for name in CRATES {
+    for (name, features) in CRATES {
         let path = root().join(file(name));
-        std::fs::write(&path, list(name)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::write(&path, list(name, features)?).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
@@ -51,10 +118,11 @@ fn file(name: &str) -> String {
     format!("{name}/public-api.txt")
 }
 
-/// Every public item, one a line: with all features, without what the compiler implements for every type.
-fn list(name: &str) -> Result<String, String> {
-    let arguments = ["run", "nightly", "cargo", "public-api", "-ss", "--all-features", "--color=never", "-p", name];
+/// Returns every public item, one per line, without what the compiler implements for every type.
+fn list(name: &str, features: &str) -> Result<String, String> {
+    let arguments = ["run", "nightly", "cargo", "public-api", "-ss", "--color=never", "-p", name];
     let mut list = command("rustup", arguments);
+    list.args(["--no-default-features", "--features", features]);
     output(list.arg("--target-dir").arg(target_dir().join("public-api"))).map_err(|error| {
         format!("{error}\n(if the nightly compiler is too new for cargo-public-api, raise its version in xtask/src/setup.rs)")
     })
@@ -63,9 +131,7 @@ fn list(name: &str) -> Result<String, String> {
 /// Enums that can be matched exhaustively, and are not meant to be.
 fn exhaustive_enums(list: &str) -> Vec<String> {
     let enums = list.lines().filter_map(|line| line.strip_prefix("pub enum "));
-    let name =
-        |path: &&str| path.split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default().to_owned();
-    let wrong = enums.filter(|path| !EXHAUSTIVE.contains(&name(path).as_str()));
+    let wrong = enums.filter(|path| !EXHAUSTIVE.contains(&path.split('<').next().unwrap_or_default()));
     wrong.map(|path| format!("{path} may grow: mark it #[non_exhaustive], or name it in xtask/src/api.rs")).collect()
 }
 
@@ -84,9 +150,20 @@ mod tests {
 
     #[test]
     fn enums_that_may_grow_are_non_exhaustive() {
-        let fine = "#[non_exhaustive] pub enum a::B\npub enum a::Action<'a>\npub enum a::b::Verdict\npub struct a::C\n";
+        let fine = "#[non_exhaustive] pub enum a::B\npub enum dps_core::Action<'a>\npub enum dps_edge::policy::Verdict\npub struct a::C\n";
         assert_eq!(exhaustive_enums(fine), Vec::<String>::new());
-        assert_eq!(exhaustive_enums("pub enum a::Reaction<'a>\n").len(), 1);
+        assert_eq!(exhaustive_enums("pub enum dps_edge::Verdict<'a>\n").len(), 1);
+    }
+
+    #[test]
+    fn first_number_that_is_not_zero_decides_about_compatibility() {
+        for (old, new) in [("v1.2.3", "v1.9.0"), ("v0.1.0", "v0.1.7"), ("v0.0.3", "v0.0.3"), ("v1.0.0-rc.1", "v1.0.0")]
+        {
+            assert!(is_compatible(old, new), "{old} {new}");
+        }
+        for (old, new) in [("v1.2.3", "v2.0.0"), ("v0.1.0", "v0.2.0"), ("v0.0.3", "v0.0.4"), ("v0.9.0", "v1.0.0")] {
+            assert!(!is_compatible(old, new), "{old} {new}");
+        }
     }
 
     #[test]

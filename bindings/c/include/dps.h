@@ -522,14 +522,14 @@ typedef struct dps_config {
     /** A JSON object for the service's allocation webhook. Default: none. */
     dps_span payload;
     /** How long the whole registration may take, from the first poll. Default: 120,000. */
-    uint32_t deadline_ms;
+    uint32_t timeout_ms;
     /** How long one request or one signature may take. Default: 30,000. */
     uint32_t request_timeout_ms;
     /** The wait between polls when the service sends no hint. Default: 2,000. */
     uint32_t poll_interval_ms;
     /** The least wait before a poll, also when the service asks for none. Default: 1,000. */
     uint32_t minimum_spacing_ms;
-    /** The life of a token. Default: an hour, or the deadline and ten minutes when that is longer. */
+    /** The life of a token. Default: an hour, or the timeout and ten minutes when that is longer. */
     uint32_t token_life_s;
     /** Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one. */
     uint32_t seed;

@@ -29,14 +29,14 @@ pub struct dps_config {
     /// A JSON object for the service's allocation webhook. Default: none.
     pub payload: dps_span,
     /// How long the whole registration may take, from the first poll. Default: 120,000.
-    pub deadline_ms: u32,
+    pub timeout_ms: u32,
     /// How long one request or one signature may take. Default: 30,000.
     pub request_timeout_ms: u32,
     /// The wait between polls when the service sends no hint. Default: 2,000.
     pub poll_interval_ms: u32,
     /// The least wait before a poll, also when the service asks for none. Default: 1,000.
     pub minimum_spacing_ms: u32,
-    /// The life of a token. Default: an hour, or the deadline and ten minutes when that is longer.
+    /// The life of a token. Default: an hour, or the timeout and ten minutes when that is longer.
     pub token_life_s: u32,
     /// Mixed with the registration id, seeds the jitter of waits. Best something random; a fleet may share one.
     pub seed: u32,
@@ -120,8 +120,8 @@ impl dps_config {
         if self.earliest_unix_s > 0 {
             config = config.learn_time(UnixSeconds::new(self.earliest_unix_s));
         }
-        if self.deadline_ms > 0 {
-            config = config.deadline(millis(self.deadline_ms));
+        if self.timeout_ms > 0 {
+            config = config.timeout(millis(self.timeout_ms));
         }
         if self.request_timeout_ms > 0 {
             config = config.request_timeout(millis(self.request_timeout_ms));

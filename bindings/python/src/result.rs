@@ -61,7 +61,7 @@ impl Assignment {
     /// What the service's allocation webhook gave the device: a dict, or None. Made anew at each access.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        from_json(py, self.0.payload_json())
+        from_json(py, self.0.payload())
     }
 
     /// How long the registration took.
@@ -148,7 +148,7 @@ impl RegistrationRecord {
     /// What the service's allocation webhook gave the device: a dict, or None. Made anew at each access.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        from_json(py, self.0.payload_json.as_deref())
+        from_json(py, self.0.payload.as_deref())
     }
 
     fn __repr__(&self) -> String {

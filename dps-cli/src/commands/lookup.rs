@@ -41,7 +41,7 @@ fn report(registration_id: &str, record: &RegistrationRecord, output: Output) ->
         registration_id,
         error_code: record.error_code,
         error_message: record.message.as_deref(),
-        payload: raw_json(record.payload_json.as_deref())?,
+        payload: raw_json(record.payload.as_deref())?,
     };
     output.result(&found, |out| {
         writeln!(out, "{registration_id} {}", found.status)?;

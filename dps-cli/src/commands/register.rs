@@ -140,7 +140,7 @@ struct Registered<'a> {
 }
 
 fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<Exit> {
-    let payload = raw_json(assignment.payload_json())?;
+    let payload = raw_json(assignment.payload())?;
     let connection_string = if with_secret { Some(connection_string(assignment)?) } else { None };
     let result = Registered {
         status: Status::Assigned.as_str(),

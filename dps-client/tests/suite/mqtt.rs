@@ -66,7 +66,7 @@ async fn a_payload_there_and_back() {
         let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
         let client = builder_over(transport, &emulator).symmetric_key(device_key()).payload(r#"{"line":"7 ü"}"#);
         let assignment = client.build().unwrap().register().await.unwrap();
-        assert_eq!(assignment.payload_json(), Some(r#"{"line":"7 ü"}"#));
+        assert_eq!(assignment.payload(), Some(r#"{"line":"7 ü"}"#));
     }
 }
 

@@ -217,7 +217,7 @@ async fn a_link_of_the_applications_own() {
 async fn a_payload_there_and_back() {
     let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
     let client = builder(&emulator).symmetric_key(device_key()).payload(r#"{"line":"7 ü"}"#).build().unwrap();
-    assert_eq!(client.register().await.unwrap().payload_json(), Some(r#"{"line":"7 ü"}"#));
+    assert_eq!(client.register().await.unwrap().payload(), Some(r#"{"line":"7 ü"}"#));
 }
 
 #[tokio::test]

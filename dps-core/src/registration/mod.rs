@@ -152,7 +152,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn poll(&mut self, now: Instant) -> Action {
         if !self.started {
             self.started = true;
-            self.deadline = now.after(self.config.deadline);
+            self.deadline = now.after(self.config.timeout);
         }
         if now >= self.until {
             self.end_overdue_step(now);

@@ -48,7 +48,7 @@ fn hints_over_a_day_are_ignored() {
 fn hint_beyond_the_deadline_fails_at_once_with_retry_after() {
     for at in [At::Register, At::Poll] {
         let mut scene = Scene::new();
-        scene.config = scene.config.deadline(Millis::from_secs(30));
+        scene.config = scene.config.timeout(Millis::from_secs(30));
         let fault = refusal(429, Some(RetryAfter::Seconds(45)));
         scene.service.borrow_mut().inject(Scope::All, at, fault, u32::MAX);
         let start = scene.world.millis();

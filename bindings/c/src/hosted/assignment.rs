@@ -29,7 +29,7 @@ impl dps_assignment {
             device_id: c_text(Some(found.device_id())),
             substatus: c_text(found.substatus()),
             operation_id: c_text(found.operation_id()),
-            payload: c_text(found.payload_json()),
+            payload: c_text(found.payload()),
             connection_string: c_text(connection_string.as_ref().map(|secret| secret.expose())),
         }
     }
@@ -41,7 +41,7 @@ impl dps_assignment {
             device_id: c_text(found.device_id.as_deref()),
             substatus: c_text(found.substatus.as_deref()),
             operation_id: CString::default(),
-            payload: c_text(found.payload_json.as_deref()),
+            payload: c_text(found.payload.as_deref()),
             connection_string: CString::default(),
         }
     }

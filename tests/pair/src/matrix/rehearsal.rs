@@ -50,7 +50,7 @@ fn run<L: Link>(row: &Row, scene: &mut Scene, link: impl Fn(&Scene) -> L) -> Ran
 fn config(client: &ClientSettings) -> Config {
     let millis = |duration: Duration| Millis::new(duration.as_millis() as u64);
     Config::new()
-        .deadline(millis(client.deadline()))
+        .timeout(millis(client.deadline()))
         .request_timeout(millis(client.request_timeout()))
         .poll_interval(millis(client.poll_interval()))
         .minimum_spacing(millis(client.minimum_spacing()))
