@@ -33,6 +33,8 @@
 //! | messages | [`Request`], [`Reply`]; [`codec::http`] and [`codec::mqtt`] write and read them |
 //! | tokens and derived keys | [`credentials`] |
 //! | failures | [`Failure`], [`Verdict`], [`Hint`]; [`ErrorCode`] is the catalogue |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 // What keeps a panic out of firmware.
 #![cfg_attr(

@@ -4,6 +4,8 @@
 //! Reading is pure: [`read`] takes the text of a file and returns the model and all findings, each with its line and
 //! column and with no part of the file in it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub use dps_client;
 
 mod backup;

@@ -2,6 +2,8 @@
 //! for HTTPS and MQTT around it. It shares no code with the device side, so that a mistake made there cannot hide here.
 //!
 //! Start at [`Service`] for tests under virtual time, or at `Emulator` for real sockets.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(feature = "server", doc = "")]
 #![cfg_attr(feature = "server", doc = include_str!("../README.md"))]
 

@@ -1,10 +1,8 @@
 //! Exactly as much as is allowed, and one more: sizes, times and numbers at their bounds.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{NOW, assigning, at, config, identity, sent};
+use crate::common::{NOW, assigning, at, config, identity, sent};
 use dps_core::codec::http::wire::scan;
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::limits::MESSAGE_MAX;

@@ -55,7 +55,7 @@ fn ids_are_unique_and_rows_are_explained() {
 
 #[test]
 fn errors_and_hints_are_those_of_the_catalogue() {
-    let catalogue: Value = serde_json::from_str(include_str!("../../../vectors/errors.json")).unwrap();
+    let catalogue: Value = serde_json::from_str(include_str!("../../../../vectors/errors.json")).unwrap();
     let listed = |list: &str, wanted: &dyn Fn(&Value) -> bool| catalogue[list].as_array().unwrap().iter().any(wanted);
     for row in rows() {
         let ending = row.expected(row.transports[0]);

@@ -1,8 +1,6 @@
 //! What a failure advises: the likely causes in order, by what the device knows.
 
-mod common;
-
-use common::{NOW, at, config, error, identity, sent};
+use crate::common::{NOW, at, config, error, identity, sent};
 use dps_core::{
     Config, ErrorCode, Hint, Identity, KeyEvidence, LinkError, Outcome, Registration, RegistrationId, Reply, Status,
     UnixSeconds,

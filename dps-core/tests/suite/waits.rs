@@ -1,8 +1,6 @@
 //! The table of waits: what the service's hints, its silence and the deadline lead to.
 
-mod common;
-
-use common::{Did, Sent, assigned, assigning, at, config, default_config, error, failure, identity, sent, step};
+use crate::common::{Did, Sent, assigned, assigning, at, config, default_config, error, failure, identity, sent, step};
 use dps_core::{ErrorCode, LinkError, Millis, Outcome, Registration, Reply, Verdict};
 
 /// Answers the register call with `reply`, or the first poll when `on_poll`, at 1 s, and gives the wait that follows.

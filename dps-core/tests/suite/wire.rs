@@ -1,8 +1,6 @@
 //! Whole HTTP messages as bytes: what is written, and replies that come in pieces, chunked, broken or too large.
 
-mod common;
-
-use common::{at, identity};
+use crate::common::{at, identity};
 use dps_core::codec::http::wire::{scan, write_request};
 use dps_core::codec::http::{self, DEFAULT_API_VERSION};
 use dps_core::{

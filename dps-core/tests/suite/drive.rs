@@ -1,14 +1,12 @@
 //! The loop over link, timer and signer: what it asks of each, and that none of them can hold it.
 
-mod common;
-
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use common::{assigned, assigning, at, config, failure, identity, key};
+use crate::common::{assigned, assigning, at, config, failure, identity, key};
 use dps_core::{
     ActivateError, Config, ErrorCode, Instant, Link, LinkError, Observer, Outcome, Progress, Registration, Reply,
     Request, SignError, Signature, Signer, Timer, drive,

@@ -1,8 +1,6 @@
 //! The machine's promises to its driver: what it asks for, what it refuses, and what it never does.
 
-mod common;
-
-use common::{Did, NOW, Sent, assigned, assigning, at, config, error, failure, identity, key, sent, step};
+use crate::common::{Did, NOW, Sent, assigned, assigning, at, config, error, failure, identity, key, sent, step};
 use dps_core::{
     Action, Call, Config, ConfigError, ErrorCode, Hint, LinkError, Millis, Misuse, Operation, Outcome, Payload,
     Registration, Reply, RequestId, SignError, Signature, Status, UnixSeconds, Verdict, WallAnchor,

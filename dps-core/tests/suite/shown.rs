@@ -1,8 +1,6 @@
 //! What people and programs read of the core's values: names, failures, and nothing of a secret.
 
-mod common;
-
-use common::{assigned, at, config, error, identity, key, sent};
+use crate::common::{assigned, at, config, error, identity, key, sent};
 use dps_core::codec::http::{Head, read_reply};
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{

@@ -1,10 +1,8 @@
 //! Attestations other than a symmetric key, and certificate requests: what goes over the wire, and in which order.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{assigning, at, config, identity, key};
+use crate::common::{assigning, at, config, identity, key};
 use dps_core::codec::http::{self, Head, wire};
 use dps_core::{Action, ActivateError, ErrorCode, LinkError, Misuse, Outcome, Registration, Reply, RequestId};
 use dps_core::{Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest};
@@ -344,7 +342,7 @@ fn empty_and_unreadable_certificate_requests_are_refused() {
 fn time_question_has_no_payload_and_no_members() {
     let attestation = WithCertificateRequest::new(SymmetricKey, b"request".as_slice()).unwrap();
     let mut storage = [0; 1024];
-    let config = dps_core::Config::new().learn_time(common::NOW);
+    let config = dps_core::Config::new().learn_time(crate::common::NOW);
     let mut machine = Registration::with_attestation(identity(), attestation, config, &mut storage).unwrap();
     let id = send(&mut machine, 0);
     assert_eq!(request(&machine), ("{\"registrationId\":\"dev-01\"}".into(), false));

@@ -2,11 +2,11 @@
 
 #![allow(dead_code, clippy::duplicate_mod, reason = "each example is a program, with `main` and the recording")]
 
-#[path = "../examples/async_drive.rs"]
+#[path = "../../examples/async_drive.rs"]
 mod async_drive;
-#[path = "../examples/blocking_loop.rs"]
+#[path = "../../examples/blocking_loop.rs"]
 mod blocking_loop;
-#[path = "../examples/poll_loop.rs"]
+#[path = "../../examples/poll_loop.rs"]
 mod poll_loop;
 
 /// How each ends, but for the time: the round trips of the recording and the wait of 3 s that the first answer asks for,
@@ -31,9 +31,9 @@ fn async_drive_registers() {
 
 #[test]
 fn readme_shows_the_loop_of_the_blocking_example() {
-    let example = include_str!("../examples/blocking_loop.rs");
+    let example = include_str!("../../examples/blocking_loop.rs");
     let from = example.find("/// What the loop needs of your platform.").unwrap();
     let to = example.find("/// Plays the service's part.").unwrap();
     let shown = example[from..to].trim_end();
-    assert!(include_str!("../README.md").contains(shown), "put this into README.md:\n{shown}");
+    assert!(include_str!("../../README.md").contains(shown), "put this into README.md:\n{shown}");
 }

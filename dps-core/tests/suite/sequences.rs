@@ -2,9 +2,7 @@
 //!
 //! A twin gets the same calls but for those that are misuse. Whatever a refused call had changed, the two would differ.
 
-mod common;
-
-use common::{Did, NOW, assigned, assigning, at, config, error, identity, step};
+use crate::common::{Did, NOW, assigned, assigning, at, config, error, identity, step};
 use dps_core::{
     Action, Config, Instant, LinkError, Misuse, Operation, Outcome, Payload, Registration, Reply, RequestId, SignError,
     Signature, Status, UnixSeconds, WallAnchor,

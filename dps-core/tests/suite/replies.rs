@@ -1,8 +1,6 @@
 //! What a reply says is checked before it is believed: names of hubs and devices, substatus, operation ids.
 
-mod common;
-
-use common::{Did, Sent, assigned, assigning, at, config, identity, sent, step};
+use crate::common::{Did, Sent, assigned, assigning, at, config, identity, sent, step};
 use dps_core::{Body, ErrorCode, Outcome, Registration, Reply, ReplyProblem, Status, Verdict};
 
 /// What a hostile or broken service put into names.

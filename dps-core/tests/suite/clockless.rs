@@ -1,8 +1,6 @@
 //! A registration without a clock: the time is learned from the service's first refusal, within limits.
 
-mod common;
-
-use common::{NOW, Sent, assigned, at, error, identity};
+use crate::common::{NOW, Sent, assigned, at, error, identity};
 use dps_core::{
     Action, Call, Config, ErrorCode, LinkError, Millis, Payload, Registration, Reply, RequestId, UnixSeconds, Verdict,
     WallAnchor,
@@ -39,7 +37,7 @@ fn expiry(machine: &Registration<'_>) -> u64 {
 }
 
 fn code(machine: &Registration<'_>) -> (ErrorCode, Verdict) {
-    common::failure(machine)
+    crate::common::failure(machine)
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn registration_goes_on_with_its_payload_and_a_token() {
     let mut machine = machine(&mut storage);
     let id = asks_time(&mut machine, 0);
     machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get()))).unwrap();
-    let (id, sent) = common::sent(&mut machine, 0);
+    let (id, sent) = crate::common::sent(&mut machine, 0);
     assert_eq!(sent, Sent::Register);
     let request = machine.request().unwrap();
     assert!(matches!(request.call, Call::Register { payload: Some(_), .. }));
@@ -167,7 +165,7 @@ fn token_by_a_learned_time_lives_an_hour_at_most_however_long_a_request_may_take
     let Action::Sign { id, respond_by, .. } = machine.poll(at(0)) else { panic!("a token is signed") };
     assert_eq!(expiry(&machine), NOW.get() + 3600);
     // Signed as late as it may be, the token still outlives its request.
-    let signature = common::key().sign(machine.to_sign());
+    let signature = crate::common::key().sign(machine.to_sign());
     machine.handle_signature(respond_by, id, &signature).unwrap();
     let Action::Send { respond_by, .. } = machine.poll(respond_by) else { panic!("the token is good for a request") };
     assert!(respond_by.as_millis() < 3600 * 1000);
@@ -179,7 +177,7 @@ fn time_is_learned_once_and_a_refused_token_ends_the_registration() {
     let mut machine = machine(&mut storage);
     let id = asks_time(&mut machine, 0);
     machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get()))).unwrap();
-    let (id, _) = common::sent(&mut machine, 0);
+    let (id, _) = crate::common::sent(&mut machine, 0);
     machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get()))).unwrap();
     assert_eq!(code(&machine), (ErrorCode::Unauthorized, Verdict::Never));
 }
@@ -190,7 +188,7 @@ fn time_is_not_asked_for_when_set() {
     let mut storage = [0; 1024];
     let mut machine = machine(&mut storage);
     machine.set_wall_anchor(anchor);
-    assert_eq!(common::sent(&mut machine, 0).1, Sent::Register);
+    assert_eq!(crate::common::sent(&mut machine, 0).1, Sent::Register);
     assert!(!machine.is_time_learned());
 
     // Set while the answer is awaited, it stands.
@@ -200,7 +198,7 @@ fn time_is_not_asked_for_when_set() {
     machine.set_wall_anchor(anchor);
     machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get() + 9999))).unwrap();
     assert_eq!((machine.wall_anchor(), machine.is_time_learned()), (Some(anchor), false));
-    assert_eq!(common::sent(&mut machine, 0).1, Sent::Register);
+    assert_eq!(crate::common::sent(&mut machine, 0).1, Sent::Register);
 }
 
 #[test]
@@ -219,5 +217,5 @@ fn abandoned_time_question_is_asked_again() {
     machine.abandon();
     let id = asks_time(&mut machine, 0);
     machine.handle_reply(at(0), id, &refusal(401, Some(NOW.get()))).unwrap();
-    assert_eq!(common::sent(&mut machine, 0).1, Sent::Register);
+    assert_eq!(crate::common::sent(&mut machine, 0).1, Sent::Register);
 }

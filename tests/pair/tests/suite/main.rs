@@ -1,0 +1,10 @@
+//! The conversation of state machine and emulator under virtual time, in one program.
+
+mod clockless;
+mod faults;
+mod flows;
+mod interrupted;
+mod matrix;
+mod mqtt;
+mod refusals;
+mod throttling;
