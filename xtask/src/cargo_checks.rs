@@ -14,20 +14,19 @@ pub(crate) fn fmt() -> Outcome {
     Ok(())
 }
 
-/// The workspace as it is built by default, then what only other features compile.
+/// The workspace with all features, then what is compiled only without some of them.
 pub(crate) fn clippy() -> Outcome {
     let warnings_are_errors = ["--", "-D", "warnings"];
     let lint = |arguments: &[&str]| {
         let all = ["clippy", "--locked", "--all-targets"].iter().chain(arguments).chain(&warnings_are_errors);
         run(&mut cargo(all))
     };
-    lint(&["--workspace"])?;
-    lint(&["-p", "dps-emulator", "-p", "dps-c", "--no-default-features"])?;
+    lint(&["--workspace", "--all-features"])?;
+    lint(&["-p", "dps-emulator", "-p", "dps-c", "-p", "dps-client", "--no-default-features"])?;
     let by_ring = "dps-emulator/server,dps-emulator/ring,dps-client/http,dps-client/mqtt,dps-client/ring";
     lint(&["-p", "dps-emulator", "-p", "dps-client", "--no-default-features", "--features", by_ring])?;
     run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "mqtt,ring"]))?;
-    run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "http,ring"]))?;
-    lint(&["--workspace", "--all-features"])
+    run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "http,ring"]))
 }
 
 pub(crate) fn unit() -> Outcome {

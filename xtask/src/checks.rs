@@ -77,7 +77,11 @@ pub(crate) const CHECKS: &[Task] = &[
         about: "flash, RAM and stack of C firmware within budget; its table is true",
         run: sizes::check,
     },
-    Task { name: "fuzz", about: "each parser and the machine on random input, 10 s each", run: fuzz::check },
+    Task {
+        name: "fuzz",
+        about: "each parser and the state machine on random input, for some seconds",
+        run: fuzz::check,
+    },
     Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
     Task { name: "benches", about: "every bench runs, once", run: benches::check },
     Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },

@@ -9,8 +9,10 @@ use crate::checks::is_part_of_all;
 use crate::run::{Outcome, arguments, command, exists, report, root, run, target_dir};
 use crate::setup::has_nightly;
 
-/// How long each target runs when nothing else is said: enough to see that it works.
+/// How long each target runs when nothing else is said.
 const SECONDS: u32 = 10;
+/// The same as a part of all checks: enough to see that it works and to run what is in its corpus.
+const SECONDS_OF_ALL: u32 = 3;
 /// How many targets run at the same time; each uses one processor.
 const AT_ONCE: usize = 2;
 /// An input that takes longer, in seconds, counts as a hang.
@@ -21,7 +23,8 @@ const SEED: u32 = 1;
 
 pub(crate) fn check() -> Outcome {
     let targets = targets()?;
-    let options = Options::parse(&arguments(), &targets)?;
+    let seconds = if is_part_of_all() { SECONDS_OF_ALL } else { SECONDS };
+    let options = Options::parse(&arguments(), &targets, seconds)?;
     run(&mut cargo_fuzz("build", &[]))?;
     println!("{:<14} {:>11} {:>9} {:>7}  result", "target", "executions", "coverage", "inputs");
     let mut problems = Vec::new();
@@ -56,8 +59,8 @@ struct Options {
 }
 
 impl Options {
-    fn parse(words: &[String], targets: &[String]) -> Result<Self, String> {
-        let mut options = Self { seconds: SECONDS, target: None };
+    fn parse(words: &[String], targets: &[String], seconds: u32) -> Result<Self, String> {
+        let mut options = Self { seconds, target: None };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if word == "--seconds" {
@@ -168,7 +171,7 @@ mod tests {
     fn options_are_read_and_wrong_ones_named() {
         let parse = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            Options::parse(&words, &["json".into(), "token".into()])
+            Options::parse(&words, &["json".into(), "token".into()], SECONDS)
         };
         assert_eq!(parse(&[]), Ok(Options { seconds: SECONDS, target: None }));
         assert_eq!(parse(&["--seconds", "600", "json"]), Ok(Options { seconds: 600, target: Some("json".into()) }));

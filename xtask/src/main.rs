@@ -100,6 +100,11 @@ const OTHERS: &[Task] = &[
         run: storm::write,
     },
     Task {
+        name: "python-wheel",
+        about: "the Python wheel as users get it: its size, its suite, its bench",
+        run: python::release_wheel,
+    },
+    Task {
         name: "python-exits",
         about: "500 short Python programs, or as many as are named, on every CPython of this machine",
         run: python_exits::check,

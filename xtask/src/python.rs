@@ -1,5 +1,5 @@
-//! The Python package as its users have it: built and installed by pip into an environment of its own, then tested,
-//! typed, documented and measured.
+//! The Python package: built from its source distribution and installed by pip into an environment of its own, then tested
+//! and typed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,8 @@ use crate::venv::Venv;
 pub(crate) const FOLDER: &str = "bindings/python";
 /// The largest wheel, in bytes.
 const WHEEL_MOST: u64 = 8 * 1024 * 1024;
+/// How many keys the bench derives here: it shows that the bench works; people run it on a release build.
+const BENCH_KEYS: &str = "10000";
 /// How many processes run the tests: more than most machines have processors, since a registration mostly waits.
 const WORKERS: &str = "4";
 
@@ -18,7 +20,7 @@ pub(crate) fn check() -> Outcome {
     let venv = Venv::at(&folder.join("venv"))?;
     venv.install(["-r", "bindings/python/requirements.txt"])?;
     let package = root().join(FOLDER);
-    let wheel = wheel(&venv, &package, &folder.join("wheel"))?;
+    let wheel = wheel(&venv, &package, &folder.join("wheel"), Build::Debug)?;
     venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
     let python = |words: &[&str]| run(venv.python(words).current_dir(&package));
     let tool = |name: &str, words: &[&str]| run(&mut tool(&venv, name, words, &package));
@@ -29,7 +31,33 @@ pub(crate) fn check() -> Outcome {
     python(&["-m", "mypy.stubtest", "dps_client._native"])?;
     python(&["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", WORKERS])?;
     suite_outside_the_tree(&venv, &folder.join("suite"))?;
-    python(&["bench/derive.py"])
+    python(&["bench/derive.py", BENCH_KEYS])
+}
+
+/// How the extension module is compiled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As the tests of the workspace are, in a quarter of the time.
+    Debug,
+    /// As users get it.
+    Release,
+}
+
+/// `python-wheel`: the wheel as users get it, its size, and its suite with it.
+pub(crate) fn release_wheel() -> Outcome {
+    let folder = target_dir().join("python/release");
+    let venv = Venv::at(&folder.join("venv"))?;
+    venv.install(["-r", "bindings/python/requirements.txt"])?;
+    let package = root().join(FOLDER);
+    let wheel = wheel(&venv, &package, &folder.join("wheel"), Build::Release)?;
+    let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
+    println!("{} has {:.1} MiB", wheel.display(), size as f64 / (1024.0 * 1024.0));
+    if size > WHEEL_MOST {
+        return Err(format!("the wheel has {size} bytes, {WHEEL_MOST} at most"));
+    }
+    venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
+    run(venv.python(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", WORKERS]).current_dir(&package))?;
+    run(venv.python(["bench/derive.py"]).current_dir(&package))
 }
 
 /// The file with this ending in a folder.
@@ -69,19 +97,17 @@ fn suite_outside_the_tree(venv: &Venv, folder: &Path) -> Outcome {
     run(venv.python(suite).args(["-n", WORKERS]).current_dir(folder))
 }
 
-/// Builds the wheel from the source distribution, as pip does where no wheel fits, and checks its size.
-pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path) -> Result<PathBuf, String> {
+/// Builds the wheel from the source distribution, as pip does where no wheel fits.
+pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path, build: Build) -> Result<PathBuf, String> {
     let _ = std::fs::remove_dir_all(folder);
     run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;
     let words = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
     // The crates of others are built once for all, wherever the sources are unpacked.
     let mut pip = venv.python(words);
-    run(pip.arg(folder).arg(only_file(folder, "gz")?).env("CARGO_TARGET_DIR", target_dir()))?;
-    let wheel = only_file(folder, "whl")?;
-    let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
-    println!("{} has {:.1} MiB", wheel.display(), size as f64 / (1024.0 * 1024.0));
-    if size > WHEEL_MOST {
-        return Err(format!("the wheel has {size} bytes, {WHEEL_MOST} at most"));
+    pip.arg(folder).arg(only_file(folder, "gz")?).env("CARGO_TARGET_DIR", target_dir());
+    if build == Build::Debug {
+        pip.env("MATURIN_PEP517_ARGS", "--profile dev");
     }
-    Ok(wheel)
+    run(&mut pip)?;
+    only_file(folder, "whl")
 }

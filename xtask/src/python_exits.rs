@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::python::{FOLDER, wheel};
+use crate::python::{Build, FOLDER, wheel};
 use crate::run::{Outcome, arguments, command, output, root, run, target_dir};
 use crate::venv::Venv;
 
@@ -17,7 +17,7 @@ pub(crate) fn check() -> Outcome {
     let builder = Venv::at(&folder.join("venv"))?;
     builder.install(["-r", "bindings/python/requirements.txt"])?;
     let package = root().join(FOLDER);
-    let wheel = wheel(&builder, &package, &folder.join("wheel"))?;
+    let wheel = wheel(&builder, &package, &folder.join("wheel"), Build::Release)?;
     let count = arguments().into_iter().next().unwrap_or_else(|| COUNT.into());
     for ((major, minor), interpreter) in interpreters() {
         let venv = Venv::of(&interpreter, &folder.join(format!("exits-{major}.{minor}")))?;
