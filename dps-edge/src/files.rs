@@ -20,6 +20,10 @@ pub(crate) const KEY_FILE_MAX: usize = 4096;
 
 /// The longest file of certificates that is read, in bytes.
 const CERTIFICATES_MAX: u64 = 1024 * 1024;
+/// The directories of the daemons below `/etc/aziot`.
+const DAEMONS: [&str; 5] = ["certd", "edged", "identityd", "keyd", "tpmd"];
+/// The file that `iotedge config apply` writes into the `config.d` of each.
+const WRITTEN: &str = "00-super.toml";
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +92,6 @@ pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
 fn is_base64(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| Key::from_base64(text.trim_ascii()).is_ok())
 }
-
-/// The directories of the daemons below `/etc/aziot`.
-const DAEMONS: [&str; 5] = ["certd", "edged", "identityd", "keyd", "tpmd"];
-/// The file that `iotedge config apply` writes into the `config.d` of each.
-const WRITTEN: &str = "00-super.toml";
 
 /// The configuration in a directory such as `/etc/aziot` or `/etc/iotedge`: `config.toml`, or else `config.yaml`.
 ///

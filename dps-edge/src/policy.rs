@@ -1,9 +1,14 @@
 //! When a device registers with the provisioning service: one decision table per generation, as pure functions.
 //!
 //! Nothing here does I/O. A network error never leads to a registration, and a backup is given up only for an
-//! assignment that is known.
+//! assignment that is known. The daemons delete their backup before they register again; here it stays until there is a
+//! new assignment.
 
 use std::time::Duration;
+
+/// How often a newly assigned hub is tried before its refusal counts: it may take a moment until the hub accepts a new
+/// device entry.
+const FRESH_TRIES: u32 = 3;
 
 /// `auto_reprovisioning_mode` of IoT Edge 1.2 and later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,7 +113,7 @@ pub const fn decide(policy: Policy, has_backup: bool, event: Event) -> Step {
     }
 }
 
-/// The table of 1.1.
+/// The table of 1.1: two flags.
 const fn decide_v1_1(always_on_startup: bool, dynamic: bool, has_backup: bool, event: Event) -> Step {
     match (event, always_on_startup, dynamic, has_backup) {
         (Event::Start, true, _, true) => Step::RegisterOrBackup,
@@ -120,7 +125,7 @@ const fn decide_v1_1(always_on_startup: bool, dynamic: bool, has_backup: bool, e
     }
 }
 
-/// The table of 1.2 and later.
+/// The table of 1.2 and later: one mode. In all three modes a refusal at the start leads to a registration.
 const fn decide_v1_2(mode: Mode, has_backup: bool, event: Event) -> Step {
     match (event, mode, has_backup) {
         (Event::Start, Mode::AlwaysOnStartup, true) => Step::RegisterOrBackup,
@@ -131,10 +136,6 @@ const fn decide_v1_2(mode: Mode, has_backup: bool, event: Event) -> Step {
         (Event::Unreachable, ..) => Step::StayWithHub,
     }
 }
-
-/// How often a newly assigned hub is tried before its refusal counts: it may take a moment until the hub accepts a new
-/// device entry.
-const FRESH_TRIES: u32 = 3;
 
 /// The waits between tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

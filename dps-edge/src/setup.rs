@@ -114,7 +114,8 @@ impl fmt::Display for NotForWindows {
 impl std::error::Error for NotForWindows {}
 
 /// Returns PowerShell commands for this provisioning. `key_file` is the path of the key on the Windows machine: a file
-/// with base64 text, or with raw bytes if the configuration has the key in a file.
+/// with base64 text, or with raw bytes if the configuration has the key in a file. The commands do not contain the key:
+/// they read it into a variable.
 ///
 /// # Errors
 /// [`NotForWindows`] for other sources and attestations.

@@ -10,6 +10,13 @@ use zeroize::Zeroizing;
 use crate::problem::Problem;
 use crate::tree::Broken;
 
+const LINES: &str = "an inline table must be on one line: TOML 1.1 allows several, since IoT Edge 1.6";
+const COMMA: &str = "a comma before the `}` of an inline table is not allowed: TOML 1.1 allows it, since IoT Edge 1.6";
+const ESCAPE: &str = "invalid escape: \\xHH and \\e are valid in TOML 1.1, since IoT Edge 1.6";
+const SECONDS: &str = "the seconds of the time are missing: TOML 1.1 allows that, since IoT Edge 1.6";
+/// The deepest nesting that is parsed; no configuration is deeper.
+const DEPTH_MAX: u32 = 80;
+
 /// Quotes a basic string (TOML 1.0, "String").
 pub(crate) fn quoted(text: &str) -> Zeroizing<String> {
     // Allocated for the worst case: a string that grew would leave copies behind.
@@ -63,14 +70,6 @@ pub(crate) fn escapes(inner: &str) -> impl Iterator<Item = (usize, Escape)> + Cl
         Some((at, escape))
     })
 }
-
-const LINES: &str = "an inline table must be on one line: TOML 1.1 allows several, since IoT Edge 1.6";
-const COMMA: &str = "a comma before the `}` of an inline table is not allowed: TOML 1.1 allows it, since IoT Edge 1.6";
-const ESCAPE: &str = "invalid escape: \\xHH and \\e are valid in TOML 1.1, since IoT Edge 1.6";
-const SECONDS: &str = "the seconds of the time are missing: TOML 1.1 allows that, since IoT Edge 1.6";
-
-/// The deepest nesting that is parsed; no configuration is deeper.
-const DEPTH_MAX: u32 = 80;
 
 /// Every use of TOML 1.1, with its offset.
 pub(crate) fn uses_of_1_1(text: &str) -> Vec<Broken> {

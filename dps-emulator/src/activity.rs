@@ -14,6 +14,8 @@ use crate::time::{Now, iso_8601};
 const REFUSALS_MAX: usize = 100;
 /// How many registration ids have counters of their own; anybody can send any number of ids.
 const COUNTED_APART_MAX: usize = 100_000;
+/// How many exchanges are kept until they are collected; later ones are dropped.
+const WAITING_MAX: usize = 1000;
 
 /// Requests since the service was created, or since the last [`reset`](crate::service::Service::reset_counters).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -238,9 +240,6 @@ impl Refusals {
         self.latest.back().filter(|refusal| refusal.number > count).map(|refusal| refusal.reason)
     }
 }
-
-/// How many exchanges are kept until they are collected; later ones are dropped.
-const WAITING_MAX: usize = 1000;
 
 /// One call and its answer. Contains nothing of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]

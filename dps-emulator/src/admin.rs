@@ -15,6 +15,11 @@ use crate::service::{Kept, Service};
 use crate::time::Now;
 use crate::wire::{Problem, RegistrationState, parse_object, to_json};
 
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1000;
+const BULK_ITEMS_MAX: usize = 10;
+const REGISTRATION: &str = "registration";
+
 /// The reply to a successful admin call.
 pub(crate) struct AdminReply {
     pub(crate) status: u16,
@@ -122,10 +127,8 @@ impl Service {
     }
 }
 
-const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1000;
-
-/// The page that a request asks for.
+/// The page of a list that a request asks for. A continuation is the last id of the previous page in base64; clients
+/// treat it as opaque.
 struct Page {
     after: Option<String>,
     count: usize,
@@ -205,8 +208,6 @@ impl Service {
     }
 }
 
-const ITEMS_MAX: usize = 10;
-
 #[derive(Clone, Copy)]
 enum Mode {
     Create,
@@ -235,6 +236,7 @@ struct BulkResult {
 }
 
 impl Service {
+    /// Up to ten enrollments or groups in one call. Each is independent: failures are listed, the others are applied.
     fn bulk<E: Kept>(&mut self, now: Now, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
         let mut body: Map<String, Value> = parse_object(request.body)?;
         let mode = body
@@ -245,8 +247,8 @@ impl Service {
         let Some(Value::Array(items)) = body.remove(E::LIST_MEMBER) else {
             return Err(Problem::bad_request(format!("'{}' must be an array.", E::LIST_MEMBER)));
         };
-        if items.is_empty() || items.len() > ITEMS_MAX {
-            return Err(Problem::bad_request(format!("'{}' must have 1 to {ITEMS_MAX} items.", E::LIST_MEMBER)));
+        if items.is_empty() || items.len() > BULK_ITEMS_MAX {
+            return Err(Problem::bad_request(format!("'{}' must have 1 to {BULK_ITEMS_MAX} items.", E::LIST_MEMBER)));
         }
         let mut errors = Vec::new();
         for item in items {
@@ -275,17 +277,15 @@ impl Service {
     }
 }
 
-const NAME: &str = "registration";
-
 impl Service {
     fn get_registration(&self, id: &str) -> Result<AdminReply, Problem> {
-        let record = self.records.get(&FoldedId::new(id)).ok_or_else(|| Problem::not_found(NAME, id))?;
+        let record = self.records.get(&FoldedId::new(id)).ok_or_else(|| Problem::not_found(REGISTRATION, id))?;
         Ok(AdminReply::ok(&record.admin_state()))
     }
 
     fn delete_registration(&mut self, id: &str, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
-        let record = self.records.get(&FoldedId::new(id)).ok_or_else(|| Problem::not_found(NAME, id))?;
-        Precondition::if_match(request.header("If-Match")).check(NAME, id, Some(&record.etag))?;
+        let record = self.records.get(&FoldedId::new(id)).ok_or_else(|| Problem::not_found(REGISTRATION, id))?;
+        Precondition::if_match(request.header("If-Match")).check(REGISTRATION, id, Some(&record.etag))?;
         self.delete_record(id);
         Ok(AdminReply::no_content())
     }

@@ -1,4 +1,8 @@
 //! Symmetric keys, and the SAS tokens that are signed with them.
+//!
+//! Keys are wiped when dropped, never shown by `Debug`, and written out only by `expose`. A token is parsed and never
+//! rebuilt: its signature is checked over the literal `sr` and `se`, since clients encode the resource in many ways and
+//! all of them are accepted; the resource is compared after decoding.
 
 use std::fmt;
 

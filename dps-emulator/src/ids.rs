@@ -1,4 +1,7 @@
 //! Ids: which registration ids are valid, when two are the same, and how ids, etags and keys are generated.
+//!
+//! Everything generated is HMAC-SHA256 of a counter with the seed as key: the same seed and the same calls produce the
+//! same values, and generated keys are as hard to guess as the seed.
 
 use std::fmt;
 

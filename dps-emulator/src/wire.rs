@@ -1,4 +1,6 @@
-//! The JSON of the device API, both ways, and the errors of every API. Only shapes: no rule of the service lives here.
+//! The JSON of the device API, both ways, and the errors of every API. Only shapes: no rule of the service is here.
+//!
+//! Error codes marked "ours" are not published anywhere; clients must rely only on their class.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -29,6 +29,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
 const HEAD_MAX: usize = 32 * 1024;
 /// How long sending the last reply may take when the client's credential was not verified.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of an oversized body is read, so that the refusal reaches a client that is still sending.
+const DRAIN_MAX: usize = 1024 * 1024;
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -91,10 +94,6 @@ async fn unverified_for_long(auth: &Mutex<ConnectionAuth>) {
         std::future::pending().await
     }
 }
-
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much of an oversized body is read, so that the refusal reaches a client that is still sending.
-const DRAIN_MAX: usize = 1024 * 1024;
 
 /// The connection ends here, without a reply.
 #[derive(Debug, thiserror::Error)]

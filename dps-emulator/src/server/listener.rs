@@ -18,6 +18,16 @@ use super::options::{EmulatorOptions, StartError};
 use super::shared::Shared;
 use super::{https, mqtt};
 
+/// How long requests in progress have to finish at shutdown.
+const GRACE: Duration = Duration::from_secs(2);
+/// The pause after a failed accept, which usually means that file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest first line of a request on a shared port, in bytes.
+const FIRST_LINE_MAX: usize = 4096;
+/// The paths at which clients open a WebSocket: the documented one, and the root, which some clients use.
+const WEBSOCKET_TARGETS: [&str; 2] = ["/$iothub/websocket", "/"];
+
 /// Sockets that are bound but not yet accepting.
 pub(super) struct BoundPorts {
     pub(super) sockets: Vec<(TcpListener, PortProtocol)>,
@@ -61,11 +71,6 @@ async fn bind(options: &EmulatorOptions, port: u16) -> Result<(TcpListener, Sock
     let bound = socket.local_addr().map_err(failed)?;
     Ok((socket, bound))
 }
-
-/// How long requests in progress have to finish at shutdown.
-const GRACE: Duration = Duration::from_secs(2);
-/// The pause after a failed accept, which usually means that file descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(
     listener: TcpListener,
@@ -112,12 +117,6 @@ async fn accept(
         while connections.try_join_next().is_some() {}
     }
 }
-
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest first line of a request on a shared port, in bytes.
-const FIRST_LINE_MAX: usize = 4096;
-/// The paths at which clients open a WebSocket: the documented one, and the root, which some clients use.
-const WEBSOCKET_TARGETS: [&str; 2] = ["/$iothub/websocket", "/"];
 
 /// The protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
