@@ -1,7 +1,7 @@
 //! The device, its service and the way there, from the options of the command line.
 //!
-//! Certificates, keys and passwords are read from their files; nothing is sent. Everything that can never work is found here,
-//! before any connection is made; names are checked before any file is read.
+//! Certificates, keys and passwords are read from their files; nothing is sent. Everything that can never work is found
+//! here, before any connection is made; names are checked before any file is read.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, read_secret};
 use crate::key::{DeviceOrGroup, KeyArgs};
 
-/// The id scope, the registration id and one key.
+/// The id scope, the registration id and the key of a device.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct IdentityArgs {
@@ -35,7 +35,7 @@ pub(crate) struct IdentityArgs {
     pub(crate) key: KeyArgs,
 }
 
-/// Who the device is and how it reaches the service: what `dps lookup` and `dps check` need.
+/// The identity of the device and its connection to the service: the arguments of `dps lookup` and `dps check`.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     #[command(flatten)]
@@ -54,7 +54,7 @@ impl DeviceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// Where the service answers: HOST, HOST:PORT or https://HOST:PORT. Default: the global endpoint
+    /// The service's endpoint: HOST, HOST:PORT or https://HOST:PORT. Default: the global endpoint
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
@@ -63,16 +63,16 @@ pub(crate) struct ConnectionArgs {
     pub(crate) proxy: ProxyArgs,
     #[command(flatten)]
     pub(crate) resolve: ResolveArgs,
-    /// How to talk to the service
+    /// The transport to the service
     #[arg(long, value_name = "NAME", value_enum, default_value_t = TransportName::Https)]
     pub(crate) transport: TransportName,
-    /// Over MQTT: the port of HTTPS at the same host, to ask for the service's time. Default: 443
+    /// With MQTT: the HTTPS port of the same host, which is asked for the service's time. Default: 443
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) time_port: Option<u16>,
-    /// How long the whole may take, such as 30s or 2m
+    /// The time limit of the whole command, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// For tests: move this device's clock by so many seconds; only with an endpoint on loopback
+    /// For tests: move this device's clock by this many seconds; only with an endpoint on loopback
     // Refused with what could lead a loopback endpoint to another machine.
     #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, conflicts_with_all = ["overrides", "proxy"])]
     pub(crate) clock_offset: Option<i64>,
@@ -89,18 +89,18 @@ pub(crate) struct TrustArgs {
     pub(crate) add_ca_file: Option<PathBuf>,
 }
 
-/// Where names are.
+/// Addresses of host names.
 #[derive(Debug, Args)]
 pub(crate) struct ResolveArgs {
-    /// Take NAME on PORT to be at this address (or these, with commas), and do not resolve it (repeatable)
+    /// Connect to NAME on PORT at this address (or several, separated by commas) instead of resolving it (repeatable)
     #[arg(long = "resolve", value_name = "NAME:PORT:ADDR")]
     pub(crate) overrides: Vec<AddressOverride>,
 }
 
-/// The proxy on the way.
+/// The proxy between the device and the service.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
-    /// An HTTP proxy to go through. Default: HTTPS_PROXY or https_proxy, unless NO_PROXY names the host
+    /// The HTTP proxy to connect through. Default: HTTPS_PROXY or https_proxy, unless NO_PROXY names the host
     #[arg(long, value_name = "http://[USER@]HOST[:PORT]")]
     pub(crate) proxy: Option<String>,
     /// A file with the proxy's password (- for stdin)
@@ -109,7 +109,7 @@ pub(crate) struct ProxyArgs {
 }
 
 impl ProxyArgs {
-    /// How many of these inputs are to be read from stdin.
+    /// Returns how many of these inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
         usize::from(self.proxy_password_file.as_deref().is_some_and(is_stdin))
     }
@@ -127,7 +127,7 @@ pub(crate) enum TransportName {
 }
 
 impl TransportName {
-    /// The word on the command line.
+    /// Returns the name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Https => "https",
@@ -145,7 +145,7 @@ impl TransportName {
     }
 }
 
-/// The way to the service.
+/// How the service is reached.
 pub(crate) struct Connection {
     endpoint: Endpoint,
     pub(crate) roots: Roots,
@@ -158,7 +158,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Checks the endpoint, then reads certificates and the proxy's password. Blocks while it reads.
+    /// Checks the endpoint, then reads certificates and the proxy's password. Blocks while reading.
     pub(crate) fn read(args: &ConnectionArgs) -> Result<Self> {
         let endpoint: Endpoint = args.endpoint.as_deref().map(str::parse).transpose()?.unwrap_or_default();
         if args.clock_offset.is_some() && !is_loopback(&endpoint) {
@@ -179,7 +179,7 @@ impl Connection {
         })
     }
 
-    /// A client that goes this way, without an identity yet.
+    /// Returns a builder of a client with this connection and without an identity.
     pub(crate) fn builder(&self) -> ProvisioningClientBuilder {
         let builder = match self.time_port {
             Some(port) => ProvisioningClient::builder().service_time_port(port),
@@ -197,12 +197,12 @@ impl Connection {
             .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")))
     }
 
-    /// The service's host name or address.
+    /// Returns the service's host name or address.
     pub(crate) fn host(&self) -> &str {
         self.endpoint.host()
     }
 
-    /// The port that the transport dials.
+    /// Returns the port that the transport connects to.
     pub(crate) fn port(&self) -> u16 {
         self.endpoint.port().unwrap_or(match self.transport {
             TransportName::Https => http::DEFAULT_PORT,
@@ -211,7 +211,7 @@ impl Connection {
         })
     }
 
-    /// Host and port, as a client connects to them.
+    /// Returns host and port, as a client connects to them.
     pub(crate) fn endpoint(&self) -> String {
         let host = self.host();
         if host.contains(':') { format!("[{host}]:{}", self.port()) } else { format!("{host}:{}", self.port()) }
@@ -226,18 +226,18 @@ pub(crate) struct DeviceClock {
 }
 
 impl DeviceClock {
-    /// The same clock, moved by so many seconds more.
+    /// Returns this clock, moved by more seconds.
     pub(crate) fn moved_by(self, seconds: i64) -> Self {
         Self { offset: self.offset.saturating_add(seconds) }
     }
 
-    /// The time by this clock, or `None` where the platform cannot represent it.
+    /// Returns the time, or `None` where the platform cannot represent it.
     pub(crate) fn now(self) -> Option<SystemTime> {
         let (now, offset) = (SystemTime::now(), Duration::from_secs(self.offset.unsigned_abs()));
         if self.offset < 0 { now.checked_sub(offset) } else { now.checked_add(offset) }
     }
 
-    /// The time by this clock in seconds since 1970; 0 where it is before.
+    /// Returns the time in seconds since 1970; 0 where it is before.
     pub(crate) fn unix_now(self) -> i64 {
         let since = self.now().and_then(|now| now.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -250,25 +250,25 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// Checks the names, reads certificates and key, and begins a client. Blocks while it reads.
+/// Returns a builder of the device's client: checks the names, then reads certificates and key. Blocks while reading.
 pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuilder> {
     let identity = &args.identity;
     let id_scope: IdScope = identity.id_scope.parse()?;
     let registration_id: RegistrationId = identity.registration_id.parse()?;
     let builder = Connection::read(&args.connection)?.builder().id_scope(id_scope).registration_id(registration_id);
-    DeviceOrGroup::read(&identity.key)?.give_to(builder)
+    DeviceOrGroup::read(&identity.key)?.apply_to(builder)
 }
 
-/// The largest file of certificates taken, in bytes.
+/// The largest accepted file of certificates, in bytes.
 const ROOTS_MAX: u64 = 1024 * 1024;
 
-/// Reads the roots that the options name.
+/// Reads the trusted roots that the options name.
 pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
     match (args.ca_file.as_deref(), args.add_ca_file.as_deref()) {
         (None, None) => Ok(Roots::platform()),
         (Some(path), None) => read_roots(path, Roots::replace_pem),
         (None, Some(path)) => read_roots(path, Roots::add_pem),
-        (Some(_), Some(_)) => Err(Failure::usage("give --ca-file or --add-ca-file, not both")),
+        (Some(_), Some(_)) => Err(Failure::usage("use --ca-file or --add-ca-file, not both")),
     }
 }
 
@@ -277,13 +277,13 @@ fn read_roots(path: &Path, parse: impl FnOnce(&[u8]) -> std::result::Result<Root
     parse(&pem).map_err(|error| Failure::new(ErrorCode::InvalidCertificate, format!("{}: {error}", path.display())))
 }
 
-/// What the options choose. Blocks while it reads the password.
+/// Returns the proxy that the options choose. Blocks while reading its password.
 pub(crate) fn proxy_choice(args: &ProxyArgs) -> Result<ProxyChoice> {
     let Some(url) = &args.proxy else { return Ok(ProxyChoice::Environment) };
     let proxy = Proxy::parse(url).map_err(|error| unusable(error).in_source("--proxy"))?;
     if proxy.credentials().is_some_and(|(_, password)| !password.is_empty()) {
-        let reason = "--proxy: a password on the command line can be seen by others on this machine; \
-                      leave it out there and give --proxy-password-file FILE";
+        let reason = "--proxy: other users of this machine can see a password on the command line; \
+                      remove it from the URL and use --proxy-password-file FILE";
         return Err(Failure::option(reason));
     }
     Ok(ProxyChoice::Fixed(match &args.proxy_password_file {
@@ -295,33 +295,33 @@ pub(crate) fn proxy_choice(args: &ProxyArgs) -> Result<ProxyChoice> {
     }))
 }
 
-/// A proxy that cannot be used, in the terms of the catalogue.
+/// Returns the failure for a proxy that cannot be used.
 pub(crate) fn unusable(error: impl Display) -> Failure {
     Failure::option(error.to_string())
 }
 
-/// The longest time taken: long enough for any token, short enough for every clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest accepted duration: long enough for any token, short enough for every clock.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Reads `500ms`, `90s`, `2m`, `1h` or `1d`.
+/// Parses a duration such as `500ms`, `90s`, `2m`, `1h` or `1d`.
 pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
     let number: u64 =
-        digits.parse().map_err(|_| "give a whole number with a unit, such as 90s, 2m or 1h".to_owned())?;
+        digits.parse().map_err(|_| "write a whole number with a unit, such as 90s, 2m or 1h".to_owned())?;
     let unit_ms = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        "" => return Err(format!("the unit is missing: give {number}s, {number}m or {number}h")),
-        other => return Err(format!("'{other}' is no unit: use ms, s, m, h or d")),
+        "" => return Err(format!("the unit is missing: write {number}s, {number}m or {number}h")),
+        other => return Err(format!("unknown unit '{other}': use ms, s, m, h or d")),
     };
     let length = Duration::from_millis(number.saturating_mul(unit_ms));
     match length {
-        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
-        _ if length > LONGEST => Err("it is longer than 365 days".to_owned()),
+        Duration::ZERO => Err("it must be longer than 0".to_owned()),
+        _ if length > DURATION_MAX => Err("it is longer than 365 days".to_owned()),
         _ => Ok(length),
     }
 }
@@ -342,12 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_with_a_unit_is_a_length_of_time() {
+    fn durations_are_numbers_with_a_unit() {
         for (text, ms) in [("500ms", 500), ("90s", 90_000), ("2m", 120_000), ("1h", 3_600_000), ("1d", 86_400_000)] {
             assert_eq!(duration(text).unwrap(), Duration::from_millis(ms));
         }
         for text in ["", "m", "0s", "-1s", "1.5h", "10", "1w", "2m30s", "999999999999999999999s", "99999d"] {
-            assert!(duration(text).is_err(), "{text:?} was taken");
+            assert!(duration(text).is_err(), "{text:?} was accepted");
         }
     }
 }

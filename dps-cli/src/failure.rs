@@ -15,7 +15,7 @@ use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
 pub(crate) struct Failure {
     /// What went wrong, with its stable number and name.
     pub(crate) code: ErrorCode,
-    /// One line that can be acted on.
+    /// One line that says what is wrong, where, and what to do.
     pub(crate) message: String,
     /// Whether trying again makes sense.
     pub(crate) verdict: Verdict,
@@ -23,19 +23,19 @@ pub(crate) struct Failure {
     pub(crate) http_status: Option<u16>,
     /// The service's six-digit code.
     pub(crate) error_code: Option<u32>,
-    /// By which the service's support finds the request.
+    /// The id by which the service's support finds the request.
     pub(crate) tracking_id: Option<String>,
-    /// When the service asks to come back.
+    /// The wait that the service asked for.
     pub(crate) retry_after: Option<Duration>,
-    /// Likely causes, the likeliest first.
+    /// Likely causes, most likely first.
     pub(crate) hints: Vec<Hint>,
 }
 
-/// What most of this program returns.
+/// The result of most functions of this program.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A failure known by its code alone.
+    /// Returns a failure with this code and message and without further details.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -49,32 +49,32 @@ impl Failure {
         }
     }
 
-    /// The command line does not make sense.
+    /// Returns a failure for a command line that is not valid.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Misuse, message)
     }
 
-    /// An option that can never work.
+    /// Returns a failure for an option's value that can never work.
     pub(crate) fn option(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidOption, message)
     }
 
-    /// A file that cannot be read or written: `doing` is a verb such as "read".
+    /// Returns a failure for a file that cannot be read or written; `doing` is a verb such as "read".
     pub(crate) fn file(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::new(ErrorCode::File, format!("cannot {doing} {}: {error}", path.display()))
     }
 
-    /// Something that should not happen.
+    /// Returns a failure for something that should not happen.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Never, ..Self::new(ErrorCode::Internal, message) }
     }
 
-    /// Ctrl-C or a signal that means the same.
+    /// Returns the failure for Ctrl-C or a signal with the same meaning.
     pub(crate) fn interrupted() -> Self {
         Self::new(ErrorCode::Cancelled, "interrupted")
     }
 
-    /// Says where the value came from that was found wrong.
+    /// Prefixes the message with the source of the invalid value.
     pub(crate) fn in_source(mut self, source: impl fmt::Display) -> Self {
         self.message = format!("{source}: {}", self.message);
         self
@@ -109,7 +109,7 @@ impl From<DpsError> for Failure {
     }
 }
 
-/// How far this device's clock is behind the service's (ahead where negative), in words.
+/// Describes how far this device's clock is behind the service's (ahead where negative).
 pub(crate) fn skew(seconds: i64) -> String {
     let side = if seconds > 0 { "behind" } else { "ahead of" };
     format!("this device's clock is {} s {side} the service's", seconds.unsigned_abs())
@@ -119,31 +119,31 @@ pub(crate) fn skew(seconds: i64) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// All was done.
+    /// The command succeeded.
     Done = 0,
-    /// Something failed inside this program.
+    /// An internal error of this program.
     Internal = 1,
-    /// The command line makes no sense.
+    /// The command line is not valid.
     Usage = 2,
-    /// A value can never work.
+    /// A configuration value can never work.
     Configuration = 3,
-    /// The service said no.
+    /// The service rejected the request.
     Service = 4,
-    /// Nothing usable came back.
+    /// No usable reply was received.
     Link = 5,
-    /// The time was up, or the service throttles.
+    /// The deadline passed, or the service throttles.
     Deadline = 6,
-    /// Something on this machine: file, clock, signer.
+    /// A problem on this machine: file, clock, signer.
     Local = 7,
-    /// The work was done and something was found on the way.
+    /// The command succeeded and reported findings.
     Findings = 10,
     /// Ctrl-C.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// The exit code of a failure.
-    pub(crate) fn of(code: ErrorCode) -> Self {
+    /// Returns the exit code of a failure.
+    pub(crate) fn from_code(code: ErrorCode) -> Self {
         match (code, code.family()) {
             (ErrorCode::Cancelled, _) => Self::Interrupted,
             (ErrorCode::Internal, _) => Self::Internal,
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_has_its_exit_code() {
+    fn exit_codes_follow_error_codes() {
         for (code, exit) in [
             (ErrorCode::Misuse, Exit::Usage),
             (ErrorCode::InvalidKey, Exit::Configuration),
@@ -174,9 +174,9 @@ mod tests {
             (ErrorCode::Internal, Exit::Internal),
             (ErrorCode::Cancelled, Exit::Interrupted),
         ] {
-            assert_eq!(Exit::of(code), exit, "{}", code.name());
+            assert_eq!(Exit::from_code(code), exit, "{}", code.name());
         }
-        // No failure passes for success.
-        assert!(ErrorCode::ALL.iter().all(|code| !matches!(Exit::of(*code), Exit::Done | Exit::Findings)));
+        // No failure has an exit code of success.
+        assert!(ErrorCode::ALL.iter().all(|code| !matches!(Exit::from_code(*code), Exit::Done | Exit::Findings)));
     }
 }

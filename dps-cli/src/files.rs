@@ -1,6 +1,7 @@
 //! The files that the program reads and writes: secrets from a file, a FIFO or stdin, and output through `dps_files`.
 //!
-//! Reads of secrets are bounded and wiped; an error names what is wrong with a file without repeating any of its content.
+//! Reads of secrets are bounded and wiped; an error names what is wrong with a file without repeating any of its
+//! content.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Read, Write};
@@ -16,30 +17,30 @@ pub(crate) use dps_files::WhenThere;
 use crate::failure::{Failure, Result};
 use crate::output::note;
 
-/// Whether a path stands for stdin.
+/// Whether the path is `-`, which means stdin.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == OsStr::new("-")
 }
 
-/// The most that is read. A key has 88 characters at most, a connection string a few hundred.
+/// The most bytes that are read. A key has at most 88 characters, a connection string a few hundred.
 const SECRET_MAX: usize = 4096;
 
-/// Reads a secret from `path`, or from stdin for `-`. Blanks and line ends around it, and a byte order mark, are not
-/// part of it. `what` names it in messages, as in "the device's key". A file that others can read is warned of.
+/// Reads a secret from `path`, or from stdin for `-`, without surrounding whitespace and byte order mark. `what` names
+/// it in messages, such as "the device's key". Prints a warning when others can read the file.
 pub(crate) fn read_secret(path: &Path, what: &str) -> Result<SecretString> {
     if !is_stdin(path)
         && let Ok(metadata) = std::fs::metadata(path)
         && let Some(mode) = mode_open_to_others(&metadata)
     {
         note(format_args!(
-            "warning: {} can be read by others (mode {mode:04o}); make it yours alone with chmod 600",
+            "warning: {} can be read by others (mode {mode:04o}); restrict it with chmod 600",
             path.display()
         ));
     }
     read_secret_unwarned(path, what)
 }
 
-/// The same for who looks at the file's mode apart.
+/// Reads a secret like [`read_secret`], for callers that check the file's mode themselves.
 pub(crate) fn read_secret_unwarned(path: &Path, what: &str) -> Result<SecretString> {
     let (bytes, source) = if is_stdin(path) {
         let stdin = io::stdin();
@@ -54,20 +55,20 @@ pub(crate) fn read_secret_unwarned(path: &Path, what: &str) -> Result<SecretStri
         io::ErrorKind::FileTooLarge => too_long(what).in_source(&source),
         _ => Failure::new(ErrorCode::File, format!("cannot read {source}: {error}")),
     })?;
-    text_of(&bytes, what).map_err(|failure| failure.in_source(source))
+    parse_secret(&bytes, what).map_err(|failure| failure.in_source(source))
 }
 
-/// Says where a value was wrong that [`read_secret`] gave.
-pub(crate) fn wrong_in(path: &Path) -> impl Fn(ConfigError) -> Failure {
+/// Returns a conversion that names the source of an invalid value from [`read_secret`].
+pub(crate) fn invalid_in(path: &Path) -> impl Fn(ConfigError) -> Failure {
     move |error| {
         let source = if is_stdin(path) { "stdin".into() } else { path.display().to_string() };
         Failure::from(error).in_source(source)
     }
 }
 
-/// Reads one byte more than is taken, so that too much can be told from just enough.
+/// Reads one byte more than is allowed, so that an input that is too long is detected.
 fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Allocated whole: a vector that grew would leave copies behind.
+    // Allocated at once: a growing vector would leave copies behind.
     let mut bytes = Zeroizing::new(vec![0; SECRET_MAX + 1]);
     let mut len = 0;
     while len < bytes.len() {
@@ -82,7 +83,7 @@ fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn text_of(bytes: &[u8], what: &str) -> Result<SecretString> {
+fn parse_secret(bytes: &[u8], what: &str) -> Result<SecretString> {
     let wrong = |message: String| Failure::new(ErrorCode::InvalidKey, message);
     if contains(bytes, b"-----BEGIN") {
         return Err(ConfigError::Key(dps_core::KeyProblem::LooksLikePem).into());
@@ -96,34 +97,34 @@ fn text_of(bytes: &[u8], what: &str) -> Result<SecretString> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|_| {
         wrong(format!(
-            "it holds bytes that are no text; if they are {what} itself, give them in base64 (base64 -w0 FILE)"
+            "it contains bytes that are not text; if they are {what} itself, encode them in base64 (base64 -w0 FILE)"
         ))
     })?;
     let mut secret = String::with_capacity(text.len());
     secret.push_str(text.trim_ascii());
     if secret.is_empty() {
         secret.zeroize();
-        return Err(wrong(format!("it is empty; {what} should be in it")));
+        return Err(wrong(format!("it is empty; it must contain {what}")));
     }
     Ok(Zeroizing::new(secret).into())
 }
 
 fn too_long(what: &str) -> Failure {
-    Failure::new(ErrorCode::InvalidKey, format!("it has more than {SECRET_MAX} bytes; that is not {what}"))
+    Failure::new(ErrorCode::InvalidKey, format!("it is longer than {SECRET_MAX} bytes and cannot be {what}"))
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// A file that is being written. Dropped before it is finished, it leaves nothing behind.
+/// A file that is being written. Dropped before it is finished, it leaves no file behind.
 pub(crate) struct Draft {
     draft: dps_files::Draft,
     target: PrivateFile,
 }
 
 impl Draft {
-    /// Begins a file for `target`.
+    /// Starts writing a private file for `target`.
     pub(crate) fn begin(target: &Path, when_there: WhenThere) -> Result<Self> {
         Self::owned(target, Ownership::Private, when_there)
     }
@@ -134,13 +135,13 @@ impl Draft {
         Ok(Self { draft, target })
     }
 
-    /// Writes all of a small file and puts it on the disk under its name.
+    /// Writes the content of a small file and stores the file under its name.
     pub(crate) fn write_whole(mut self, bytes: &[u8]) -> Result<()> {
         self.write_all(bytes).map_err(|error| Failure::file("write", self.target.path(), &error))?;
         self.finish()
     }
 
-    /// Puts the file on the disk under its name.
+    /// Stores the file under its name.
     pub(crate) fn finish(self) -> Result<()> {
         Ok(self.draft.finish()?)
     }
@@ -160,7 +161,7 @@ impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         let message = match error.kind() {
             io::ErrorKind::AlreadyExists => format!(
-                "{} is there already and was left as it is; remove it, name another file, or say --force where the command has it",
+                "{} already exists and was not changed; remove it, use another file, or --force where the command has it",
                 error.path().display()
             ),
             _ => error.to_string(),
@@ -169,17 +170,17 @@ impl From<FileError> for Failure {
     }
 }
 
-/// Writes a small file at once.
+/// Writes a small private file.
 pub(crate) fn write_private(target: &Path, bytes: &[u8], when_there: WhenThere) -> Result<()> {
     Draft::begin(target, when_there)?.write_whole(bytes)
 }
 
-/// Writes a small file that everybody may read, in place of what is there.
+/// Writes a small file that everybody can read, and replaces an existing one.
 pub(crate) fn write_public(target: &Path, bytes: &[u8]) -> Result<()> {
     Draft::owned(target, Ownership::Public, WhenThere::Replace)?.write_whole(bytes)
 }
 
-/// A folder for its owner alone, gone when it is dropped.
+/// Creates a directory that only its owner can read; it is removed when dropped.
 pub(crate) fn temporary_directory() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("dps-");
@@ -188,10 +189,10 @@ pub(crate) fn temporary_directory() -> Result<TempDir> {
         use std::os::unix::fs::PermissionsExt as _;
         builder.permissions(std::fs::Permissions::from_mode(0o700));
     }
-    builder.tempdir().map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))
+    builder.tempdir().map_err(|error| Failure::file("create a directory in", &std::env::temp_dir(), &error))
 }
 
-/// Finds out early whether `target` can be written.
+/// Checks early whether `target` can be written.
 pub(crate) fn check_target(target: &Path, when_there: WhenThere) -> Result<()> {
     Ok(PrivateFile::new(target).check(when_there)?)
 }
@@ -201,18 +202,18 @@ mod tests {
     use super::*;
 
     fn read_text(bytes: &[u8]) -> Result<SecretString> {
-        text_of(&read_bounded(bytes).unwrap(), "the key")
+        parse_secret(&read_bounded(bytes).unwrap(), "the key")
     }
 
     #[test]
-    fn what_stands_around_a_secret_is_not_part_of_it() {
+    fn whitespace_around_a_secret_is_removed() {
         for bytes in [&b"AAAA"[..], b"AAAA\n", b"AAAA\r\n", b"\xef\xbb\xbfAAAA\r\n", b"  AAAA\n\n"] {
             assert_eq!(read_text(bytes).unwrap().expose(), "AAAA");
         }
     }
 
     #[test]
-    fn what_is_no_text_or_too_long_is_named() {
+    fn secrets_that_are_not_text_or_too_long_are_refused() {
         for (bytes, word) in [
             (&b""[..], "empty"),
             (b"\n", "empty"),

@@ -14,9 +14,9 @@ use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
-use crate::files::{is_stdin, read_secret, wrong_in};
+use crate::files::{invalid_in, is_stdin, read_secret};
 
-/// Where the key is. One of the two, or one of the environment variables DPS_KEY and DPS_GROUP_KEY.
+/// Where the key is: one of the two files, or one of the environment variables DPS_KEY and DPS_GROUP_KEY.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct KeyArgs {
@@ -40,38 +40,38 @@ const DEVICE_VARIABLE: &str = "DPS_KEY";
 /// The environment variable with a group's key in base64.
 const GROUP_VARIABLE: &str = "DPS_GROUP_KEY";
 
-/// Where a key is, found out before anything is read.
+/// Where a key is, determined before anything is read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum KeySource {
     File(PathBuf),
     Variable(&'static str),
 }
 
-/// A key's base64 text that was found good.
+/// A valid key and its base64 text.
 pub(crate) struct KeyText {
     text: SecretString,
     key: SymmetricKey,
 }
 
-/// A key, and whose it is.
+/// A key of a device or of a group.
 pub(crate) enum DeviceOrGroup {
     Device(KeyText),
     Group(KeyText),
 }
 
-/// Whose key a command is to use, and where it is.
+/// Which key a command uses, and where it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum KeyChoice {
     Device(KeySource),
     Group(KeySource),
 }
 
-/// Reads the text of a secret from a file; the second argument names it.
+/// Reads a secret from a file; the second argument names it in messages.
 type Reader = fn(&Path, &str) -> Result<SecretString>;
 
 impl KeyChoice {
-    /// What `args` or the environment names.
-    pub(crate) fn of(args: &KeyArgs) -> Result<Self> {
+    /// Returns the choice that `args` or the environment makes.
+    pub(crate) fn from_args(args: &KeyArgs) -> Result<Self> {
         choose(
             args.key_file.as_deref(),
             args.group_key_file.as_deref(),
@@ -80,8 +80,8 @@ impl KeyChoice {
         )
     }
 
-    /// Reads the key in a given way.
-    pub(crate) fn read_by(&self, reader: Reader) -> Result<DeviceOrGroup> {
+    /// Reads the key with `reader`.
+    pub(crate) fn read_with(&self, reader: Reader) -> Result<DeviceOrGroup> {
         Ok(match self {
             Self::Device(source) => DeviceOrGroup::Device(source.read("the device's key", reader)?),
             Self::Group(source) => DeviceOrGroup::Group(source.read("the group's key", reader)?),
@@ -97,20 +97,20 @@ impl KeyChoice {
 }
 
 impl DeviceOrGroup {
-    /// Finds and reads the key that `args` or the environment names.
+    /// Reads the key that `args` or the environment names.
     pub(crate) fn read(args: &KeyArgs) -> Result<Self> {
-        KeyChoice::of(args)?.read_by(read_secret)
+        KeyChoice::from_args(args)?.read_with(read_secret)
     }
 
-    /// The key for a client.
-    pub(crate) fn give_to(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder> {
+    /// Sets the key of a client.
+    pub(crate) fn apply_to(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder> {
         Ok(match self {
             Self::Device(key) => builder.symmetric_key(key.key.clone()),
             Self::Group(key) => builder.group_key(GroupKey::from_base64(key.expose())?),
         })
     }
 
-    /// The device's own key.
+    /// Returns the device's own key.
     pub(crate) fn device_key(&self, registration_id: RegistrationId<'_>) -> Result<Key> {
         match self {
             Self::Device(key) => Ok(Key::from_bytes(key.key.as_ref().expose())?),
@@ -118,7 +118,8 @@ impl DeviceOrGroup {
         }
     }
 
-    /// What the device's own key would be if the key were not what it was given as.
+    /// Returns what the device's own key would be if a device's key had been given as a group's, or the other way
+    /// round.
     pub(crate) fn mistaken_key(&self, registration_id: RegistrationId<'_>) -> Result<Key> {
         match self {
             Self::Device(key) => Ok(derive_device_key(key.key.as_ref(), registration_id)),
@@ -126,7 +127,7 @@ impl DeviceOrGroup {
         }
     }
 
-    /// The length in bytes of the key that was given.
+    /// Returns the length in bytes of the given key.
     pub(crate) fn length(&self) -> usize {
         match self {
             Self::Device(key) | Self::Group(key) => key.key.as_ref().length(),
@@ -134,12 +135,16 @@ impl DeviceOrGroup {
     }
 }
 
-/// Reads a group's key for deriving.
+/// Reads the key of an enrollment group, to derive keys from.
 pub(crate) fn read_group_key(file: Option<&Path>) -> Result<GroupKey> {
     let source = match file {
         Some(path) => KeySource::File(path.to_owned()),
         None if is_set(GROUP_VARIABLE) => KeySource::Variable(GROUP_VARIABLE),
-        None => return Err(Failure::usage("a group's key is needed: --group-key-file FILE, or DPS_GROUP_KEY")),
+        None => {
+            return Err(Failure::usage(
+                "the key of an enrollment group is missing: set --group-key-file FILE, or DPS_GROUP_KEY",
+            ));
+        }
     };
     Ok(GroupKey::from_base64(source.read("the group's key", read_secret)?.expose())?)
 }
@@ -150,7 +155,7 @@ pub(crate) fn read_key_file(path: &Path, what: &str) -> Result<KeyText> {
 }
 
 impl KeyText {
-    /// The base64 text, as it was given.
+    /// Returns the base64 text as it was given.
     pub(crate) fn expose(&self) -> &str {
         self.text.expose()
     }
@@ -171,13 +176,14 @@ impl KeySource {
         match self {
             Self::File(path) => {
                 let text = reader(path, what)?;
-                let key = SymmetricKey::from_base64(text.expose()).map_err(wrong_in(path))?;
+                let key = SymmetricKey::from_base64(text.expose()).map_err(invalid_in(path))?;
                 Ok(KeyText { text, key })
             }
             Self::Variable(name) => {
-                let text = Zeroizing::new(std::env::var(name).map_err(|_| {
-                    Failure::new(ErrorCode::InvalidKey, format!("{name} holds something that is no text"))
-                })?);
+                let text =
+                    Zeroizing::new(std::env::var(name).map_err(|_| {
+                        Failure::new(ErrorCode::InvalidKey, format!("{name} does not contain valid text"))
+                    })?);
                 let text = Zeroizing::new(text.trim_ascii().to_owned());
                 let key = SymmetricKey::from_base64(&text).map_err(|error| Failure::from(error).in_source(name))?;
                 Ok(KeyText { text: text.into(), key })
@@ -190,31 +196,31 @@ fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_s
     match (device, group) {
         (Some(path), None) => Ok(KeyChoice::Device(KeySource::File(path.to_owned()))),
         (None, Some(path)) => Ok(KeyChoice::Group(KeySource::File(path.to_owned()))),
-        (Some(_), Some(_)) => Err(Failure::usage("give --key-file or --group-key-file, not both")),
+        (Some(_), Some(_)) => Err(Failure::usage("use --key-file or --group-key-file, not both")),
         (None, None) => match (device_set, group_set) {
             (true, false) => Ok(KeyChoice::Device(KeySource::Variable(DEVICE_VARIABLE))),
             (false, true) => Ok(KeyChoice::Group(KeySource::Variable(GROUP_VARIABLE))),
-            (true, true) => Err(Failure::usage("DPS_KEY and DPS_GROUP_KEY are both set: give only one")),
+            (true, true) => Err(Failure::usage("DPS_KEY and DPS_GROUP_KEY are both set: set only one of them")),
             (false, false) => Err(Failure::usage(
-                "a key is needed: --key-file FILE with the device's, or --group-key-file FILE with the group's \
-                 (- reads stdin), or DPS_KEY or DPS_GROUP_KEY in the environment",
+                "a key is missing: use --key-file FILE with the device's key, or --group-key-file FILE with the group's \
+                 (- for stdin), or set DPS_KEY or DPS_GROUP_KEY",
             )),
         },
     }
 }
 
-/// An empty variable counts as none.
+/// Whether the variable is set and not empty.
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// A token, and when it ends.
+/// A SAS token and its expiry.
 pub(crate) struct Token {
     pub(crate) text: Zeroizing<String>,
     pub(crate) expiry: UnixSeconds,
 }
 
-/// A token for `resource` that is good for `life` from now on, a second at least.
+/// Signs a token for `resource` that is valid for `life` from now on, at least a second.
 pub(crate) fn sas_token(resource: Resource<'_>, key: &Key, life: Duration) -> Result<Token> {
     let expiry = UnixSeconds::new(unix_now()?).plus(life.as_secs().max(1));
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
@@ -227,7 +233,7 @@ pub(crate) fn sas_token(resource: Resource<'_>, key: &Key, life: Duration) -> Re
 
 fn unix_now() -> Result<u64> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let unset = |_| Failure::new(ErrorCode::ClockNeeded, "the clock of this machine is before 1970: set it");
+    let unset = |_| Failure::new(ErrorCode::ClockNeeded, "the clock of this machine is before 1970; set it");
     since.map(|since| since.as_secs()).map_err(unset)
 }
 
@@ -236,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_option_comes_before_the_environment_and_two_keys_are_one_too_many() {
+    fn key_options_take_precedence_over_the_environment_and_two_keys_are_refused() {
         let file = Path::new("key");
         let from_file = || KeySource::File(file.to_owned());
         assert_eq!(choose(Some(file), None, true, true).unwrap(), KeyChoice::Device(from_file()));

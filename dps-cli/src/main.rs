@@ -1,6 +1,6 @@
 //! `dps`: device provisioning from the command line.
 //!
-//! Reads the command line, runs one command and ends with its exit code. What the commands do is in `commands`.
+//! Reads the command line, runs one command and ends with its exit code. The commands are in `commands`.
 
 mod admin;
 mod bulk;
@@ -24,7 +24,7 @@ use failure::{Exit, Failure, Result};
 use output::Output;
 use runtime::Interrupts;
 
-/// Wipes memory when it is freed. Copies of tokens, keys and passwords are made by libraries that do not wipe them.
+/// Wipes memory when it is freed: libraries make copies of tokens, keys and passwords and do not wipe them.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
@@ -35,41 +35,41 @@ fn main() -> ExitCode {
             let output = Output::new(cli.global.json);
             (output, run_guarded(cli, output))
         }
-        Err(error) => match answer_without_running(&error) {
+        Err(error) => match print_usage_or_help(&error) {
             Some(exit) => return exit,
-            None => (Output::new(asks_for_json()), Err(Failure::usage(plain_text(&error)))),
+            None => (Output::new(json_requested()), Err(Failure::usage(message_text(&error)))),
         },
     };
     let exit = result.unwrap_or_else(|failure| {
         output.failure(&failure);
-        Exit::of(failure.code)
+        Exit::from_code(failure.code)
     });
-    // A thread may still wait for a FIFO that nobody writes to: the program does not wait for it.
+    // A thread may still be blocked on a FIFO that nobody writes to: exit without waiting for it.
     std::process::exit(exit as i32)
 }
 
-/// Prevents other processes of the same user from reading this one's memory and environment, by `/proc` or as a
-/// debugger, and prevents core dumps. Keys are in the memory, and in the environment where `DPS_KEY` or
+/// Prevents other processes of the same user from reading this process's memory and environment through `/proc` or with
+/// a debugger, and prevents core dumps. Memory contains keys; so does the environment where `DPS_KEY` or
 /// `DPS_GROUP_KEY` is set.
 fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // A sandbox may refuse the call; the program runs without this protection then.
+        // A sandbox may reject the call; then the program runs without this protection.
         _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 
-/// A panic has been reported on stderr by its hook; the exit code is ours.
+/// Runs the command and turns a panic, which its hook has reported on stderr, into a failure.
 fn run_guarded(cli: Cli, output: Output) -> Result<Exit> {
     catch_unwind(AssertUnwindSafe(|| run(cli, output)))
-        .unwrap_or_else(|_| Err(Failure::internal("a part of this program failed; please report what stands above")))
+        .unwrap_or_else(|_| Err(Failure::internal("internal error in this program; please report the message above")))
 }
 
 fn run(cli: Cli, output: Output) -> Result<Exit> {
     output::start_logging(cli.global.verbose)?;
     let internal = |error: std::io::Error| Failure::internal(format!("cannot start: {error}"));
-    // Its end waits neither for a name that is being resolved nor for a file that is being read, also after a panic.
+    // Its shutdown waits neither for name resolution nor for a file that is being read, not even after a panic.
     let runtime = dps_client::CallRuntime::new()?;
     runtime.block_on(async {
         let interrupts = Interrupts::listen().map_err(internal)?;
@@ -77,29 +77,30 @@ fn run(cli: Cli, output: Output) -> Result<Exit> {
     })
 }
 
-/// Help and version are answers, not failures; a usage error for people is shown as the parser words it.
-fn answer_without_running(error: &clap::Error) -> Option<ExitCode> {
-    let is_answer = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if !is_answer && asks_for_json() {
+/// Prints help, the version, or a usage error in the parser's words, and returns the exit code. Returns `None` for a
+/// usage error that is to be printed as JSON.
+fn print_usage_or_help(error: &clap::Error) -> Option<ExitCode> {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !is_help && json_requested() {
         return None;
     }
-    if is_answer {
-        // A stream that is gone is nothing to fail for.
+    if is_help {
+        // A closed stream is not a failure.
         _ = error.print();
         return Some(ExitCode::SUCCESS);
     }
-    // A part of the command line is in it.
+    // The message quotes the command line.
     output::lines(&error.render().to_string());
     Some(ExitCode::from(Exit::Usage as u8))
 }
 
-/// Whether `--json` stands on a command line that could not be parsed.
-fn asks_for_json() -> bool {
+/// Whether `--json` is on a command line that could not be parsed.
+fn json_requested() -> bool {
     std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
-/// The parser's words without its heading.
-fn plain_text(error: &clap::Error) -> String {
+/// The parser's message without its heading.
+fn message_text(error: &clap::Error) -> String {
     let text = error.render().to_string();
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }

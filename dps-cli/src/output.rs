@@ -1,9 +1,9 @@
-//! What goes to stdout and stderr, and in which form.
+//! Writes to stdout and stderr: results as text or JSON, failures, notes and logs.
 //!
-//! Text from outside, such as a hub's name, is printed so that no terminal obeys it: [`Printable`] is below everything
-//! that is written for people, and JSON escapes what it leaves to its writer.
+//! Strings from outside, such as a hub's name, cannot control the terminal: all text for people is written through
+//! [`Printable`], and JSON is escaped as far as JSON itself does not require it.
 //!
-//! A reader that went away (a closed pipe) is no failure; a full disk is. Nothing here panics when a stream is gone.
+//! A closed pipe is not a failure; a full disk is. Nothing here panics when a stream is closed.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::{Failure, Result};
 
-/// The form of what is printed.
+/// The form of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
@@ -30,12 +30,12 @@ impl Output {
         Self { json }
     }
 
-    /// Whether one JSON object is wanted.
+    /// Whether the output is one JSON object.
     pub(crate) fn is_json(self) -> bool {
         self.json
     }
 
-    /// Prints a result: `value` as JSON, or what `human` writes.
+    /// Prints a result: `value` as JSON, or the text that `human` writes.
     pub(crate) fn result<T: Serialize>(
         self,
         value: &T,
@@ -50,7 +50,7 @@ impl Output {
         to_stdout(|out| out.write_all(text.as_bytes()))
     }
 
-    /// Prints text for people; nothing when JSON is wanted.
+    /// Prints text for people; nothing when the output is JSON.
     pub(crate) fn text(self, human: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         if self.json { Ok(()) } else { to_stdout(human) }
     }
@@ -58,8 +58,8 @@ impl Output {
     /// Prints a failure: as JSON on stdout, or for people on stderr.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {
-            let report = Report { error: ErrorReport::of(failure) };
-            // There is no other place to say that this failed too.
+            let report = Report { error: ErrorReport::new(failure) };
+            // There is no other place to report that this failed too.
             _ = self.result(&report, |_| Ok(()));
         } else {
             _ = write_failure(&mut stderr(), failure);
@@ -67,30 +67,30 @@ impl Output {
     }
 }
 
-/// Prints a note on stderr; a stderr that is gone does not matter.
+/// Prints a note on stderr; a closed stderr is ignored.
 pub(crate) fn note(text: impl fmt::Display) {
     _ = writeln!(stderr(), "{text}");
 }
 
-/// Prints lines on stderr that another part of this program wrote, such as the parser of the command line.
+/// Prints the lines of a multi-line message on stderr, such as one of the command-line parser.
 pub(crate) fn lines(text: &str) {
     _ = write_lines(&mut stderr(), text);
 }
 
-/// Writes each line of a text of ours that has several.
+/// Writes each line of a multi-line string of this program.
 pub(crate) fn write_lines(out: &mut dyn Write, text: &str) -> io::Result<()> {
     text.lines().try_for_each(|line| writeln!(out, "{line}"))
 }
 
-/// Stderr, for text that people read.
+/// Returns stderr for text that people read.
 pub(crate) fn stderr() -> Printable<io::Stderr> {
     Printable(io::stderr())
 }
 
-/// Writes text with what a terminal would obey made visible.
+/// Writes text with control characters escaped, so that a terminal does not interpret them.
 ///
-/// A line break at the very end of one `write!` or `writeln!` ends the line. Every other one is part of a value, and is
-/// made visible too: write each line by one call, an empty line included.
+/// A newline at the end of one `write!` or `writeln!` ends the line. Every other newline is part of a value and is
+/// escaped too: write each line, even an empty one, with its own call.
 pub(crate) struct Printable<W>(pub(crate) W);
 
 impl<W: Write> Write for Printable<W> {
@@ -104,7 +104,8 @@ impl<W: Write> Write for Printable<W> {
         Ok(bytes.len())
     }
 
-    /// In one piece: the default writes piece by piece, and a value that ends with a line break would end a line.
+    /// Writes all at once: the default writes piece by piece, so that a value that ends with a newline would end the
+    /// line.
     fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
         self.write_all(fmt::format(text).as_bytes())
     }
@@ -114,28 +115,28 @@ impl<W: Write> Write for Printable<W> {
     }
 }
 
-/// The text with control characters as `\u{1b}`, `\n` and the like.
+/// Returns the text with control characters as `\u{1b}`, `\n` and the like.
 fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
+    if !text.contains(is_terminal_control) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_obeyed(character) { shown.extend(character.escape_default()) } else { shown.push(character) }
+        if is_terminal_control(character) { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
     Cow::Owned(shown)
 }
 
-/// JSON allows DEL, C1 and the controls of direction within strings; a terminal obeys them there too.
+/// Escapes DEL, C1 and bidirectional controls, which JSON allows within strings and a terminal interprets.
 fn json_printable(text: String) -> String {
-    let is_left = |character: char| is_obeyed(character) && character >= '\u{7f}';
-    if !text.contains(is_left) {
+    let needs_escape = |character: char| is_terminal_control(character) && character >= '\u{7f}';
+    if !text.contains(needs_escape) {
         return text;
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if is_left(character) {
-            // They are all of the Basic Multilingual Plane.
+        if needs_escape(character) {
+            // All of them are in the Basic Multilingual Plane.
             _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
@@ -144,8 +145,9 @@ fn json_printable(text: String) -> String {
     escaped
 }
 
-/// C0, DEL and C1; the separators of lines and paragraphs; what changes the direction of text (Unicode Standard Annex 9).
-fn is_obeyed(character: char) -> bool {
+/// Whether a terminal interprets the character: C0, DEL, C1, line and paragraph separators, and bidirectional controls
+/// (Unicode Standard Annex 9).
+fn is_terminal_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -181,7 +183,7 @@ struct ErrorReport<'a> {
 }
 
 impl<'a> ErrorReport<'a> {
-    fn of(failure: &'a Failure) -> Self {
+    fn new(failure: &'a Failure) -> Self {
         Self {
             code: failure.code.number(),
             name: failure.code.name(),
@@ -197,7 +199,7 @@ impl<'a> ErrorReport<'a> {
     }
 }
 
-/// What the service asked for, or else what the verdict says.
+/// The wait that the service asked for, or else the wait of the verdict.
 fn retry_after_ms(failure: &Failure) -> Option<u64> {
     let verdict = match failure.verdict {
         Verdict::After(wait) => Some(wait.get()),
@@ -224,11 +226,11 @@ fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
     }
     match failure.verdict {
         Verdict::After(wait) if wait.get() > 0 => {
-            writeln!(out, "  it may work again in {} s", wait.secs_rounded_up())?;
+            writeln!(out, "  retry after {} s", wait.secs_rounded_up())?;
         }
-        Verdict::After(_) => writeln!(out, "  it may work when tried again")?,
+        Verdict::After(_) => writeln!(out, "  a retry may succeed")?,
         Verdict::Never if failure.code != ErrorCode::Internal => {
-            writeln!(out, "  it will not work when tried again unchanged")?;
+            writeln!(out, "  a retry without a change will not succeed")?;
         }
         _ => {}
     }
@@ -238,22 +240,23 @@ fn write_failure(out: &mut dyn Write, failure: &Failure) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts logging on stderr, at the level of `verbose` (the number of `-v`) or else of the environment variable `DPS_LOG`.
+/// Starts logging on stderr, at the level of `verbose` (the number of `-v`) or else of the environment variable
+/// `DPS_LOG`.
 ///
 /// Third-party crates never log above `warn`: at debug and trace they may print whole frames, tokens included.
 pub(crate) fn start_logging(verbose: u8) -> Result<()> {
     let wanted = match (verbose, std::env::var("DPS_LOG")) {
         (0, Ok(text)) if !text.is_empty() => text
             .parse::<Targets>()
-            .map_err(|error| Failure::option(format!("DPS_LOG cannot be used: {error}; give a level such as debug")))?,
+            .map_err(|error| Failure::option(format!("DPS_LOG is not valid: {error}; set a level such as debug")))?,
         _ => Targets::new().with_default(level(verbose)),
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(stderr)
         .with_ansi(false)
         .without_time()
-        .with_filter(wanted.and(filter_fn(is_ours_or_quiet)));
-    // A second start in one process changes nothing.
+        .with_filter(wanted.and(filter_fn(is_own_or_capped)));
+    // A second start in one process has no effect.
     _ = tracing_subscriber::registry().with(lines).try_init();
     Ok(())
 }
@@ -267,7 +270,7 @@ fn level(verbose: u8) -> LevelFilter {
     }
 }
 
-fn is_ours_or_quiet(metadata: &Metadata<'_>) -> bool {
+fn is_own_or_capped(metadata: &Metadata<'_>) -> bool {
     let crate_name = metadata.target().split("::").next().unwrap_or("");
     crate_name == "dps" || crate_name.starts_with("dps_") || *metadata.level() <= Level::WARN
 }
@@ -277,23 +280,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_makes_control_characters_visible_and_keeps_lines_and_letters() {
+    fn printable_escapes_control_characters_and_keeps_lines_and_letters() {
         let mut out = Printable(Vec::new());
         for value in ["a\x1b[2J", "b\u{9b}31m", "c\r\nerror: d", "\u{202e}e", "\x7f", "\u{2066}", "g\n", "Zürich 東京"]
         {
             writeln!(out, "  hub  {value}, assigned").unwrap();
         }
         let shown = String::from_utf8(out.0).unwrap();
-        assert!(!shown.contains(|character| character != '\n' && is_obeyed(character)), "{shown:?}");
+        assert!(!shown.contains(|character| character != '\n' && is_terminal_control(character)), "{shown:?}");
         assert_eq!(shown.lines().count(), 8);
         assert!(shown.contains(r"c\r\nerror: d") && shown.contains(r"a\u{1b}[2J") && shown.contains("Zürich 東京"));
     }
 
     #[test]
-    fn json_escapes_what_a_terminal_would_obey_and_reads_back_the_same() {
+    fn json_escapes_terminal_controls_and_reads_back_the_same() {
         let value = "a\x1b\u{9b}\x7f\u{202e}\nZürich";
         let text = json_printable(serde_json::to_string(value).unwrap());
-        assert!(!text.contains(is_obeyed), "{text:?}");
+        assert!(!text.contains(is_terminal_control), "{text:?}");
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value);
     }
 }

@@ -1,6 +1,7 @@
 //! Signals that interrupt the program, and work that may block.
 //!
-//! Signals are listened for from the start, so that no signal is lost and none ends the program while a file is half written.
+//! Signals are listened for from the start, so that no signal is lost and none ends the program while a file is half
+//! written.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ mod platform {
     }
 
     impl Interrupts {
-        /// Starts to listen; needs a tokio runtime.
+        /// Starts listening; requires a tokio runtime.
         pub(crate) fn listen() -> io::Result<Self> {
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
@@ -35,7 +36,7 @@ mod platform {
             })
         }
 
-        /// Waits for the first of them.
+        /// Waits for the next of these signals.
         pub(crate) async fn next(&mut self) {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
@@ -59,12 +60,12 @@ mod platform {
     }
 
     impl Interrupts {
-        /// Starts to listen; needs a tokio runtime.
+        /// Starts listening; requires a tokio runtime.
         pub(crate) fn listen() -> io::Result<Self> {
             Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
         }
 
-        /// Waits for the first of them.
+        /// Waits for the next of these signals.
         pub(crate) async fn next(&mut self) {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
@@ -74,19 +75,19 @@ mod platform {
     }
 }
 
-/// Runs work that may block, such as reading from a FIFO, where it does not hold up an interruption.
+/// Runs work that may block, such as reading from a FIFO, on another thread, so that it does not delay an interruption.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("the work failed: {error}"))))
 }
 
-/// A busy machine may need longer for its files than a short limit for the network allows.
-const FILES_LEAST: Duration = Duration::from_secs(10);
+/// The least time for files: a busy machine may need longer than a short limit for the network allows.
+const FILES_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
-/// The same for work that has to be done within the command's own limit.
+/// Runs work that may block within the time limit of the command.
 pub(crate) async fn blocking_within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let late = || Failure::new(ErrorCode::File, "the files could not be read within --timeout");
-    timeout(limit.max(FILES_LEAST), blocking(work)).await.unwrap_or_else(|_| Err(late()))
+    timeout(limit.max(FILES_TIMEOUT_MIN), blocking(work)).await.unwrap_or_else(|_| Err(late()))
 }

@@ -8,9 +8,9 @@ use clap_complete::Shell;
 use crate::failure::{Exit, Result};
 use crate::output::{Output, write_lines};
 
-/// The words that start this program, as in `cargo run -p dps-cli --` or `dps`.
+/// Returns the words that start this program, such as `cargo run -p dps-cli --` or `dps`.
 pub(crate) fn program() -> String {
-    // Set by cargo for what it runs.
+    // Set by cargo for the programs that it runs.
     if std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME")) {
         return format!("cargo run -p {} --", env!("CARGO_PKG_NAME"));
     }
@@ -18,7 +18,7 @@ pub(crate) fn program() -> String {
     Quoted::path(Path::new(&called)).to_string()
 }
 
-/// A word as a POSIX shell reads it back.
+/// A word quoted for a POSIX shell.
 pub(crate) struct Quoted(String);
 
 impl Quoted {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_a_path_back() {
+    fn paths_are_quoted_for_a_shell() {
         for (path, quoted) in [("/tmp/a-b.pem", "/tmp/a-b.pem"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
             assert_eq!(Quoted::path(Path::new(path)).to_string(), quoted);
         }

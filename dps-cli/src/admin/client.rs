@@ -1,6 +1,6 @@
-//! The service's admin API over HTTPS: one signed call at a time, within one deadline, answers bounded.
+//! The service's admin API over HTTPS: one signed call at a time, within one deadline, with bounded replies.
 //!
-//! Knows paths and headers, not what an enrollment is.
+//! Paths and headers are here; what an enrollment is, is not.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,9 +26,9 @@ const API_VERSION: &str = "2021-10-01";
 const HTTPS_PORT: u16 = 443;
 const PAGE: &str = "100";
 const CONTINUATION: &str = "x-ms-continuation";
-/// The longest answer taken, in bytes: a page of a hundred enrollments, each near its limit.
-const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// How long a token is good for beyond the deadline of the calls.
+/// The longest accepted reply, in bytes: a page of a hundred enrollments, each near its limit.
+const REPLY_MAX: usize = 16 * 1024 * 1024;
+/// How long a token is valid beyond the deadline of the calls.
 const TOKEN_MARGIN: Duration = Duration::from_secs(300);
 
 /// A connection to the admin API.
@@ -41,7 +41,7 @@ pub(crate) struct AdminClient {
     deadline: Instant,
 }
 
-/// What is sent with a call.
+/// The body of a call.
 pub(crate) enum Body<'a> {
     Nothing,
     /// JSON that may hold keys.
@@ -49,7 +49,7 @@ pub(crate) enum Body<'a> {
 }
 
 impl AdminClient {
-    /// Prepares the connection; `endpoint` is where to connect when that is not the owner's host.
+    /// Prepares the connection to `endpoint`, or else to the host of the connection string.
     pub(crate) async fn connect(
         owner: ConnectionString,
         endpoint: Option<&str>,
@@ -73,20 +73,20 @@ impl AdminClient {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")));
         http = match &proxy {
-            Some(proxy) => http.proxy(library_proxy(proxy).map_err(|error| no_client(&error))?),
-            // Resolved here, for an error that can be told from others; with a proxy on the way it is the proxy's to do.
-            None => http.resolve_to_addrs(&host, &in_time(deadline, resolve(resolver, &host, port)).await?),
+            Some(proxy) => http.proxy(library_proxy(proxy).map_err(|error| http_client_failure(&error))?),
+            // Resolved here for an error of its own; with a proxy, the proxy resolves the name.
+            None => http.resolve_to_addrs(&host, &within_deadline(deadline, resolve(resolver, &host, port)).await?),
         };
-        let http = http.build().map_err(|error| no_client(&error))?;
+        let http = http.build().map_err(|error| http_client_failure(&error))?;
         Ok(Self { http, host, port, owner, timeout, deadline })
     }
 
-    /// One call; its answer is JSON, or nothing.
+    /// Sends one call and returns its reply: JSON, or null.
     pub(crate) async fn call(&self, method: Method, path: &[&str], body: Body<'_>) -> Result<Value> {
         self.call_about(method, path, None, body).await
     }
 
-    /// The same, about one registration where one is named.
+    /// Sends one call, about one registration where one is named.
     pub(super) async fn call_about(
         &self,
         method: Method,
@@ -101,7 +101,7 @@ impl AdminClient {
         self.exchange(method, url, body, None).await.map(|(value, _)| value)
     }
 
-    /// One page of a list, and what asks for the next.
+    /// Returns one page of a list and the continuation for the next.
     pub(crate) async fn page(
         &self,
         path: &[&str],
@@ -111,7 +111,7 @@ impl AdminClient {
         let (value, next) = self.exchange(Method::POST, self.url(path)?, body, Some(continuation)).await?;
         match value {
             Value::Array(items) => Ok((items, next)),
-            _ => Err(no_answer_of_the_service()),
+            _ => Err(invalid_reply()),
         }
     }
 
@@ -137,10 +137,10 @@ impl AdminClient {
                 request = request.header(CONTINUATION, continuation);
             }
         }
-        in_time(self.deadline, async {
+        within_deadline(self.deadline, async {
             let response = request.send().await.map_err(link_failure)?;
             let next = response.headers().get(CONTINUATION).filter(|next| !next.is_empty()).cloned();
-            read_answer(response).await.map(|value| (value, next))
+            read_reply(response).await.map(|value| (value, next))
         })
         .await
     }
@@ -149,15 +149,16 @@ impl AdminClient {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let path: Vec<String> = path.iter().map(|segment| percent(segment)).collect();
         let text = format!("https://{host}:{}/{}?api-version={API_VERSION}", self.port, path.join("/"));
-        Url::parse(&text).map_err(|error| Failure::internal(format!("no URL: {error}")))
+        Url::parse(&text).map_err(|error| Failure::internal(format!("invalid URL: {error}")))
     }
 
-    /// A token for the whole service, good for as long as this program may take.
+    /// Returns a token for the whole service, valid until after the deadline.
     fn authorization(&self) -> Result<HeaderValue> {
         let resource = Resource::service(self.owner.host.as_str(), self.owner.policy.as_str());
         let life = self.timeout.saturating_add(TOKEN_MARGIN);
         let token = sas_token(resource, &self.owner.key, life)?;
-        let mut value = HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is no header"))?;
+        let mut value =
+            HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is not a valid header"))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -171,33 +172,33 @@ fn library_proxy(proxy: &Proxy) -> std::result::Result<reqwest::Proxy, reqwest::
     })
 }
 
-fn no_client(error: &reqwest::Error) -> Failure {
-    Failure::internal(format!("no HTTP client can be made: {error}"))
+fn http_client_failure(error: &reqwest::Error) -> Failure {
+    Failure::internal(format!("the HTTP client cannot be created: {error}"))
 }
 
 async fn resolve(resolver: &Resolver, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let found = resolver.resolve(host, port).await;
-    found.map_err(|error| refusal::of_link(LinkError::Dns, error.detail()))
+    found.map_err(|error| refusal::from_link_error(LinkError::Dns, error.detail()))
 }
 
-async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(refusal::of_link(LinkError::Timeout, "")))
+async fn within_deadline<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(refusal::from_link_error(LinkError::Timeout, "")))
 }
 
-async fn read_answer(mut response: Response) -> Result<Value> {
+async fn read_reply(mut response: Response) -> Result<Value> {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(link_failure)? {
-        if body.len() + chunk.len() > ANSWER_MAX {
-            return Err(refusal::of_link(LinkError::InvalidReply, "the answer is too long"));
+        if body.len() + chunk.len() > REPLY_MAX {
+            return Err(refusal::from_link_error(LinkError::InvalidReply, "the reply is too long"));
         }
         body.extend_from_slice(&chunk);
     }
     match status {
         204 => Ok(Value::Null),
-        200..=299 => serde_json::from_slice(&body).map_err(|_| no_answer_of_the_service()),
-        _ => Err(refusal::of_answer(status, retry_after, &body)),
+        200..=299 => serde_json::from_slice(&body).map_err(|_| invalid_reply()),
+        _ => Err(refusal::from_reply(status, retry_after, &body)),
     }
 }
 
@@ -207,14 +208,14 @@ fn seconds(header: &HeaderValue) -> Option<Duration> {
 
 fn link_failure(error: reqwest::Error) -> Failure {
     match dps_net::classify(&error) {
-        Some(kind) => refusal::of_link(kind, NetError::from_error(error, kind).detail()),
-        None if error.is_connect() => refusal::of_link(LinkError::Connect, ""),
-        None => no_answer_of_the_service(),
+        Some(kind) => refusal::from_link_error(kind, NetError::from_error(error, kind).detail()),
+        None if error.is_connect() => refusal::from_link_error(LinkError::Connect, ""),
+        None => invalid_reply(),
     }
 }
 
-fn no_answer_of_the_service() -> Failure {
-    refusal::of_link(LinkError::InvalidReply, "")
+fn invalid_reply() -> Failure {
+    refusal::from_link_error(LinkError::InvalidReply, "")
 }
 
 fn percent(segment: &str) -> String {
@@ -224,7 +225,7 @@ fn percent(segment: &str) -> String {
     text.finish().map(str::to_owned).unwrap_or_default()
 }
 
-/// A body, whose keys are wiped.
+/// Serializes a body, whose keys are wiped.
 pub(super) fn to_json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
     serde_json::to_vec(value).map(Zeroizing::new).map_err(|error| Failure::internal(error.to_string()))
 }

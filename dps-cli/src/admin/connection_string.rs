@@ -1,4 +1,4 @@
-//! The connection string of a provisioning service's owner, taken apart and checked before anything is sent.
+//! The connection string of a provisioning service, parsed and checked before anything is sent.
 //!
 //! `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…` (Azure IoT DPS documentation, "Control access").
 
@@ -6,16 +6,16 @@ use dps_core::{Endpoint, ErrorCode, Key};
 
 use crate::failure::{Failure, Result};
 
-/// Where the service is, and the policy whose key opens it.
+/// The service's host, and the shared access policy with its key.
 pub(crate) struct ConnectionString {
-    /// Host, with a port where the string has one.
+    /// The host, with a port where the string has one.
     pub(crate) host: String,
     pub(crate) policy: String,
     pub(crate) key: Key,
 }
 
 impl ConnectionString {
-    /// Reads the parts, in any order.
+    /// Parses the parts, in any order.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let part = |wanted: &str| {
             text.split(';')
@@ -25,23 +25,23 @@ impl ConnectionString {
                 .filter(|value| !value.is_empty())
         };
         if part("DeviceId").is_some() {
-            return Err(wrong("it is a device's; the provisioning service's own is needed"));
+            return Err(invalid("it is a device's; use the provisioning service's"));
         }
-        let needed = |name: &str| part(name).ok_or_else(|| wrong(&format!("{name} is missing")));
+        let needed = |name: &str| part(name).ok_or_else(|| invalid(&format!("{name} is missing")));
         let host = needed("HostName")?;
-        Endpoint::new(host).map_err(|error| wrong(&error.to_string()))?;
+        Endpoint::new(host).map_err(|error| invalid(&error.to_string()))?;
         let policy = needed("SharedAccessKeyName")?.to_owned();
-        let key = Key::from_base64(needed("SharedAccessKey")?).map_err(|error| wrong(&error.to_string()))?;
+        let key = Key::from_base64(needed("SharedAccessKey")?).map_err(|error| invalid(&error.to_string()))?;
         Ok(Self { host: host.to_owned(), policy, key })
     }
 }
 
-/// No part of the text is repeated: any of them may be the key.
-fn wrong(problem: &str) -> Failure {
+/// Quotes no part of the string: any of them may be the key.
+fn invalid(problem: &str) -> Failure {
     Failure::new(
         ErrorCode::InvalidOption,
         format!(
-            "the connection string cannot be used: {problem}; it looks like \
+            "the connection string is not valid: {problem}; the format is \
              HostName=…;SharedAccessKeyName=…;SharedAccessKey=…"
         ),
     )
@@ -54,7 +54,7 @@ mod tests {
     const KEY: &str = "c2VydmljZS1wb2xpY3kta2V5LTAxMjM0NTY3ODlhYmM=";
 
     #[test]
-    fn the_parts_are_found_in_any_order() {
+    fn connection_string_parts_can_be_in_any_order() {
         let text = format!("SharedAccessKey={KEY};HostName=localhost:8443;SharedAccessKeyName=owner");
         let parsed = ConnectionString::parse(&text).unwrap();
         assert_eq!((parsed.host.as_str(), parsed.policy.as_str()), ("localhost:8443", "owner"));
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_and_no_key_is_shown() {
+    fn connection_string_errors_name_the_part_and_never_the_key() {
         for (text, word) in [
             (format!("HostName=a.test;SharedAccessKeyName=b;SharedAccessKey={KEY}!"), "base64"),
             (format!("HostName=a.test;SharedAccessKey={KEY}"), "SharedAccessKeyName is missing"),
@@ -71,7 +71,7 @@ mod tests {
             (format!("HostName=http://a.test;SharedAccessKeyName=b;SharedAccessKey={KEY}"), "endpoint"),
             (KEY.to_owned(), "HostName is missing"),
         ] {
-            let Err(failure) = ConnectionString::parse(&text) else { panic!("{word}: taken") };
+            let Err(failure) = ConnectionString::parse(&text) else { panic!("{word}: accepted") };
             assert!(failure.message.contains(word), "{}", failure.message);
             assert!(!failure.message.contains(KEY));
         }

@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The first segment of its paths.
+    /// Returns the first segment of the paths.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Individual => "enrollments",
@@ -25,7 +25,7 @@ impl Kind {
         }
     }
 
-    /// The member with its id.
+    /// Returns the JSON member with the id.
     pub(crate) fn id_member(self) -> &'static str {
         match self {
             Self::Individual => "registrationId",
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// Its name in our JSON.
+    /// Returns the member's name in the JSON that this program prints.
     pub(crate) fn member(self) -> &'static str {
         match self {
             Self::Individual => "enrollment",
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// Its name for people.
+    /// Returns the name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Individual => "enrollment",
@@ -50,8 +50,8 @@ impl Kind {
     }
 }
 
-/// How many registrations of a group are shown.
-const REGISTRATIONS_SHOWN: usize = 100;
+/// How many registrations of a group are returned at most.
+const REGISTRATIONS_MAX: usize = 100;
 
 /// The registrations of a group: the first of them, and whether there are more.
 pub(crate) struct Registrations {
@@ -60,7 +60,7 @@ pub(crate) struct Registrations {
 }
 
 impl AdminClient {
-    /// An enrollment without its keys; `None` when there is none of this id.
+    /// Returns an enrollment without its keys, or `None` if it does not exist.
     pub(crate) async fn find(&self, kind: Kind, id: &str) -> Result<Option<Value>> {
         match self.call(Method::GET, &[kind.path(), id], Body::Nothing).await {
             Ok(enrollment) => Ok(Some(enrollment)),
@@ -69,12 +69,12 @@ impl AdminClient {
         }
     }
 
-    /// An enrollment without its keys.
+    /// Returns an enrollment without its keys.
     pub(crate) async fn get(&self, kind: Kind, id: &str) -> Result<Value> {
         self.call(Method::GET, &[kind.path(), id], Body::Nothing).await
     }
 
-    /// Creates or replaces an enrollment. What comes back has its keys.
+    /// Creates or replaces an enrollment and returns it with its keys.
     pub(crate) async fn put(&self, kind: Kind, id: &str, enrollment: &Value) -> Result<Value> {
         let body = to_json(enrollment)?;
         self.call(Method::PUT, &[kind.path(), id], Body::Json(&body)).await
@@ -85,12 +85,12 @@ impl AdminClient {
         self.call(Method::DELETE, &[kind.path(), id], Body::Nothing).await.map(drop)
     }
 
-    /// An enrollment's attestation with its keys.
+    /// Returns an enrollment's attestation with its keys.
     pub(crate) async fn attestation(&self, kind: Kind, id: &str) -> Result<Value> {
         self.call(Method::POST, &[kind.path(), id, "attestationmechanism"], Body::Nothing).await
     }
 
-    /// All enrollments, page after page.
+    /// Returns all enrollments, from all pages.
     pub(crate) async fn list(&self, kind: Kind) -> Result<Vec<Value>> {
         let query = to_json(&json!({ "query": "SELECT *" }))?;
         let mut all = Vec::new();
@@ -100,23 +100,23 @@ impl AdminClient {
             let (items, next) = self.page(&path, Body::Json(&query), continuation.as_ref()).await?;
             all.extend(items);
             match next {
-                // The same page again would never end.
+                // A continuation that repeats would never end.
                 Some(next) if continuation.as_ref() != Some(&next) => continuation = Some(next),
                 _ => return Ok(all),
             }
         }
     }
 
-    /// What became of the devices of a group.
+    /// Returns the registrations of a group's devices.
     pub(crate) async fn registrations(&self, group: &str) -> Result<Registrations> {
         let (mut items, next) = self.page(&["registrations", group, "query"], Body::Nothing, None).await?;
-        let more = next.is_some() || items.len() > REGISTRATIONS_SHOWN;
-        items.truncate(REGISTRATIONS_SHOWN);
+        let more = next.is_some() || items.len() > REGISTRATIONS_MAX;
+        items.truncate(REGISTRATIONS_MAX);
         Ok(Registrations { items, more })
     }
 }
 
-/// Takes the symmetric keys out of an enrollment.
+/// Removes the symmetric keys from an enrollment and returns them.
 pub(crate) fn take_keys(enrollment: &mut Value) -> Option<Map<String, Value>> {
     match enrollment.get_mut("attestation")?.as_object_mut()?.remove("symmetricKey")? {
         Value::Object(keys) => Some(keys),

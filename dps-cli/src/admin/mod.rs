@@ -40,19 +40,19 @@ pub(crate) struct OwnerArgs {
     pub(crate) proxy: ProxyArgs,
     #[command(flatten)]
     pub(crate) resolve: ResolveArgs,
-    /// How long the whole may take, such as 30s or 2m
+    /// The time limit of the whole command, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub(crate) timeout: Duration,
 }
 
 impl OwnerArgs {
-    /// How many of these inputs are to be read from stdin.
+    /// Returns how many of these inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
         usize::from(is_stdin(&self.connection_string_file)) + self.proxy.stdin_inputs()
     }
 }
 
-/// Prepares the connection. Everything that can be wrong on this side is found before the first byte is sent.
+/// Prepares the connection. Everything that can be invalid on this side is found before anything is sent.
 pub(crate) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
     if let Some(endpoint) = &args.endpoint {
         Endpoint::new(endpoint)?;

@@ -1,6 +1,6 @@
-//! What a failed call to the service's admin API means, in the terms of the catalogue.
+//! Failed calls of the service's admin API, in the terms of the error catalogue.
 //!
-//! The hints of a device's registration do not fit here: an owner's key and an owner's mistakes are others.
+//! The hints of a device's registration do not apply here: an owner has another key and makes other mistakes.
 
 use std::time::Duration;
 
@@ -18,19 +18,20 @@ struct ErrorBody {
     message: Option<String>,
 }
 
-/// A failure from an answer of the service.
-pub(crate) fn of_answer(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
+/// Returns the failure of a call that the service rejected.
+pub(crate) fn from_reply(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
     let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-    let code = code_of(status);
-    let words = body.message.as_deref().unwrap_or("no reason given");
-    let what = if code == ErrorCode::NotFound { "the service does not know it" } else { code.text() };
+    let code = error_code(status);
+    let words = body.message.as_deref().unwrap_or("no reason stated");
+    let what = if code == ErrorCode::NotFound { "not found at the service" } else { code.text() };
     let mut message = format!("{what}: {words} (status {status}");
     if let Some(error_code) = body.error_code {
         message.push_str(&format!(", code {error_code}"));
     }
     message.push(')');
     if code == ErrorCode::Unauthorized {
-        message.push_str("; compare the connection string with the service's shared access policies, and the clock");
+        message
+            .push_str("; compare the connection string with the service's shared access policies, and check the clock");
     }
     let verdict = match code {
         ErrorCode::Throttled | ErrorCode::ServiceUnavailable => {
@@ -50,7 +51,7 @@ pub(crate) fn of_answer(status: u16, retry_after: Option<Duration>, body: &[u8])
     }
 }
 
-fn code_of(status: u16) -> ErrorCode {
+fn error_code(status: u16) -> ErrorCode {
     match status {
         400 => ErrorCode::BadRequest,
         401 => ErrorCode::Unauthorized,
@@ -65,8 +66,8 @@ fn code_of(status: u16) -> ErrorCode {
     }
 }
 
-/// A failure to get any answer.
-pub(crate) fn of_link(error: LinkError, detail: &str) -> Failure {
+/// Returns the failure of a call without a reply.
+pub(crate) fn from_link_error(error: LinkError, detail: &str) -> Failure {
     let (code, hint, later) = match error {
         LinkError::Dns => (ErrorCode::Dns, Hint::CheckDns, true),
         LinkError::Connect => (ErrorCode::Connect, Hint::CheckNetwork, true),

@@ -1,7 +1,7 @@
-//! A few thousand rows on their way from the list to the output: read, then worked on by any one thread.
+//! A batch of a few thousand rows, from the list to the output: read by one thread, derived by another.
 //!
-//! A batch is used over and over, so that keys are written over and nothing is allocated for a row. The order of
-//! batches, and what was there in another one, is for others to know.
+//! A batch is reused, so that keys are overwritten and nothing is allocated per row. The order of batches and
+//! repetitions between them are handled by the caller.
 
 use std::io::{self, BufRead};
 use std::ops::Range;
@@ -14,12 +14,12 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::rows::{Row, RowProblem, Rows};
 use super::seen::{IdHash, IdHasher};
 
-/// The form of a list of keys.
+/// The format of a list of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RowFormat {
     /// A header, then registration_id,device_key
     Csv,
-    /// One object a line: {"registrationId":…,"deviceKey":…}
+    /// One object per line: {"registrationId":…,"deviceKey":…}
     Jsonl,
 }
 
@@ -32,18 +32,18 @@ impl RowFormat {
     }
 }
 
-/// A batch is full with so many rows, or with so many bytes of ids.
+/// A batch is full with this many rows, or this many bytes of ids.
 const ROWS: usize = 2048;
 const ID_BYTES: usize = 64 * 1024;
 
-/// Rows, and what became of them.
+/// Rows and their results.
 #[derive(Default)]
 pub(super) struct Batch {
     ids: String,
     rows: Vec<Row>,
     results: Vec<Result<Derived, Problem>>,
     output: Zeroizing<Vec<u8>>,
-    /// How many bytes of the list are used up with it.
+    /// How many bytes of the list have been consumed after this batch.
     pub(super) consumed: u64,
 }
 
@@ -52,28 +52,28 @@ pub(super) struct Batch {
 pub(super) struct Derived {
     pub(super) hash: IdHash,
     pub(super) upper_case: bool,
-    /// Where it ends in the output.
+    /// The end of its row in the output.
     end: usize,
 }
 
-/// Why a row has none.
+/// Why a row has no key.
 #[derive(Clone, Copy)]
 pub(super) enum Problem {
     Row(RowProblem),
     Id(ConfigError),
 }
 
-/// A row that was worked on.
+/// A row and its result.
 pub(super) struct Finished<'b> {
     pub(super) line: u64,
-    /// As it was looked at; empty where there is none.
+    /// The id, or empty where the row has none.
     pub(super) id: &'b str,
     pub(super) result: Result<Derived, Problem>,
-    /// Where its row of the output stands.
+    /// The range of its row in the output.
     pub(super) output: Range<usize>,
 }
 
-/// What turns ids into keys; each thread has its own.
+/// Derives keys from ids; each thread has its own.
 #[derive(Clone)]
 pub(super) struct Worker<'a> {
     pub(super) deriver: &'a GroupDeriver,
@@ -84,7 +84,7 @@ pub(super) struct Worker<'a> {
 }
 
 impl Batch {
-    /// Reads the next rows; false at the end of the list.
+    /// Reads the next rows; returns false at the end of the list.
     pub(super) fn fill(&mut self, rows: &mut Rows<impl BufRead>) -> io::Result<bool> {
         self.ids.clear();
         self.rows.clear();
@@ -96,17 +96,17 @@ impl Batch {
         Ok(!self.rows.is_empty())
     }
 
-    /// How many rows a list of `size` bytes has, when it goes on as it begins with this batch.
-    pub(super) fn rows_of(&self, size: u64) -> u64 {
+    /// Estimates how many rows a list of `size` bytes has, from this first batch.
+    pub(super) fn estimate_rows(&self, size: u64) -> u64 {
         (self.rows.len() as u64).saturating_mul(size) / self.consumed.max(1)
     }
 
-    /// A piece of the output.
+    /// Returns a range of the output.
     pub(super) fn output(&self, place: Range<usize>) -> &[u8] {
         &self.output[place]
     }
 
-    /// The rows in the order of the list.
+    /// Returns the rows in the order of the list.
     pub(super) fn finished(&self) -> impl Iterator<Item = Finished<'_>> {
         let mut start = 0;
         self.rows.iter().zip(&self.results).map(move |(row, &result)| {
@@ -119,7 +119,7 @@ impl Batch {
 }
 
 impl Worker<'_> {
-    /// Derives the key of every row that has a good id.
+    /// Derives the key of every row with a valid id.
     pub(super) fn work(&mut self, batch: &mut Batch) {
         if self.lowercase {
             batch.ids.make_ascii_lowercase();
@@ -136,10 +136,10 @@ impl Worker<'_> {
     }
 
     fn derive(&mut self, id: &str, output: &mut Vec<u8>) -> Result<Derived, ConfigError> {
-        let good = RegistrationId::new(id)?;
+        let registration_id = RegistrationId::new(id)?;
         let mut key = [0; GroupDeriver::KEY_TEXT_LEN];
-        self.deriver.write_base64(good, &mut key);
-        // An id holds nothing that either form would have to escape.
+        self.deriver.write_base64(registration_id, &mut key);
+        // A valid id has no character that either form would have to escape.
         let (before, between, after) = match self.format {
             RowFormat::Csv => ("", ",", "\n"),
             RowFormat::Jsonl => ("{\"registrationId\":\"", "\",\"deviceKey\":\"", "\"}\n"),
@@ -149,6 +149,6 @@ impl Worker<'_> {
         }
         key.as_mut_slice().zeroize();
         let hash = self.hasher.hash(id, &mut self.folded);
-        Ok(Derived { hash, upper_case: good.has_upper_case(), end: output.len() })
+        Ok(Derived { hash, upper_case: registration_id.has_upper_case(), end: output.len() })
     }
 }

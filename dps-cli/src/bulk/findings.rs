@@ -8,27 +8,27 @@ use dps_core::ConfigError;
 use serde::Serialize;
 
 use super::rows::RowProblem;
-use super::seen::Before;
+use super::seen::Repetition;
 use crate::output::note;
 
-/// How many are told one by one.
-const LISTED: usize = 50;
-/// How much of an id is repeated in a message.
-const SHOWN: usize = 64;
+/// How many findings are listed one by one.
+const LISTED_MAX: usize = 50;
+/// How many bytes of an id are quoted in a message.
+const ID_SHOWN_MAX: usize = 64;
 
-/// Counts and the first findings.
+/// The first findings, and counts of all.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Findings {
-    /// Rows without an id that can be used.
+    /// Rows without a valid id.
     pub(crate) invalid: u64,
-    /// Rows whose id was there before.
+    /// Rows whose id is on an earlier line.
     pub(crate) duplicates: u64,
-    /// Rows whose id was there before in another letter case.
+    /// Rows whose id is on an earlier line in another letter case.
     pub(crate) case_duplicates: u64,
-    /// The first of them.
+    /// The first findings.
     pub(crate) findings: Vec<Finding>,
-    /// How many more there are.
+    /// How many more findings there are.
     pub(crate) findings_omitted: u64,
 }
 
@@ -42,49 +42,51 @@ pub(crate) struct Finding {
 }
 
 impl Findings {
-    /// A row that has no id.
+    /// Records a row that has no id.
     pub(crate) fn bad_row(&mut self, line: u64, problem: RowProblem) {
         self.invalid += 1;
         self.add(line, "invalid", problem);
     }
 
-    /// An id that the service would refuse.
+    /// Records an id that the service would refuse.
     pub(crate) fn bad_id(&mut self, line: u64, id: &str, error: ConfigError) {
         self.invalid += 1;
         match error {
-            ConfigError::RegistrationId(problem) => self.add(line, "invalid", format_args!("{}: {problem}", shown(id))),
+            ConfigError::RegistrationId(problem) => {
+                self.add(line, "invalid", format_args!("{}: {problem}", quoted(id)))
+            }
             other => self.add(line, "invalid", other),
         }
     }
 
-    /// An id that was there before.
-    pub(crate) fn repeated(&mut self, line: u64, id: &str, before: Before) {
-        let id = shown(id);
-        match before {
-            Before::Same { line: first } => {
+    /// Records an id that is on an earlier line.
+    pub(crate) fn repeated(&mut self, line: u64, id: &str, repetition: Repetition) {
+        let id = quoted(id);
+        match repetition {
+            Repetition::Same { line: first } => {
                 self.duplicates += 1;
-                self.add(line, "duplicate", format_args!("{id} is on line {first} already"));
+                self.add(line, "duplicate", format_args!("{id} is already on line {first}"));
             }
-            Before::OtherCase { line: first } => {
+            Repetition::OtherCase { line: first } => {
                 self.case_duplicates += 1;
                 self.add(
                     line,
                     "case-duplicate",
                     format_args!(
-                        "{id} differs only in letter case from line {first}: one device to the service, two keys"
+                        "{id} differs from line {first} only in letter case: one device for the service, but two keys"
                     ),
                 );
             }
         }
     }
 
-    /// How many rows were not written.
+    /// Returns how many rows were not written.
     pub(crate) fn total(&self) -> u64 {
         self.invalid + self.duplicates + self.case_duplicates
     }
 
     fn add(&mut self, line: u64, kind: &'static str, message: impl fmt::Display) {
-        if self.findings.len() < LISTED {
+        if self.findings.len() < LISTED_MAX {
             note(format_args!("line {line}: {message}"));
             self.findings.push(Finding { line, kind, message: message.to_string() });
         } else {
@@ -93,9 +95,9 @@ impl Findings {
     }
 }
 
-/// An id for people: control characters escaped, cut where it is too long.
-fn shown(id: &str) -> String {
-    let mut end = id.len().min(SHOWN);
+/// Quotes an id: control characters escaped, cut where it is too long.
+fn quoted(id: &str) -> String {
+    let mut end = id.len().min(ID_SHOWN_MAX);
     while !id.is_char_boundary(end) {
         end -= 1;
     }
@@ -103,10 +105,12 @@ fn shown(id: &str) -> String {
     format!("{:?}{rest}", &id[..end])
 }
 
+/// The width of the bar, in characters.
 const WIDTH: u64 = 30;
-const EVERY: Duration = Duration::from_millis(100);
+/// The least time between two drawings.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A line that is drawn over and over.
+/// The progress of a long list as one line on a terminal, drawn repeatedly; nothing is drawn elsewhere.
 pub(crate) struct Progress {
     size: Option<u64>,
     last: Option<Instant>,
@@ -114,16 +118,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// `size` is the input's size in bytes, where it is known. Draws only when stderr is a terminal.
+    /// Starts the progress; `size` is the input's size in bytes, where known.
     pub(crate) fn new(size: Option<u64>) -> Self {
         let last = io::stderr().is_terminal().then(Instant::now);
         Self { size, last, drawn: false }
     }
 
     /// Shows that `rows` rows and `bytes` bytes are done.
-    pub(crate) fn at(&mut self, rows: u64, bytes: u64) {
+    pub(crate) fn update(&mut self, rows: u64, bytes: u64) {
         if let Some(last) = self.last
-            && last.elapsed() >= EVERY
+            && last.elapsed() >= INTERVAL
         {
             self.last = Some(Instant::now());
             self.drawn = true;
@@ -131,7 +135,7 @@ impl Progress {
         }
     }
 
-    /// Takes the line away, before anything else is written to the terminal.
+    /// Clears the line, before anything else is written to the terminal.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.drawn) {
             _ = write!(io::stderr().lock(), "\r\x1b[K");
@@ -161,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_grows_with_the_bytes() {
+    fn progress_line_shows_bar_percentage_and_rows() {
         assert_eq!(line(Some(100), 7, 50), "[###############...............]  50 %  7 rows");
         assert_eq!(line(Some(100), 9, 900), "[##############################] 100 %  9 rows");
         assert_eq!(line(None, 7, 50), "7 rows");

@@ -1,9 +1,9 @@
-//! Lines of any input, in bounded memory: numbered, without their ends and without a byte order mark.
+//! Reads lines in bounded memory: numbered, without line endings and byte order mark.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
-/// The longest line, in bytes; what goes beyond is dropped and told.
+/// The longest line, in bytes; the rest of a longer line is dropped, and the line is marked.
 pub(crate) const LINE_MAX: usize = 64 * 1024;
 
 /// One line.
@@ -12,46 +12,46 @@ pub(crate) struct Line {
     /// Counted from 1.
     pub(crate) number: u64,
     pub(crate) bytes: Vec<u8>,
-    /// It was longer than [`LINE_MAX`]; `bytes` is its beginning.
+    /// Whether it was longer than [`LINE_MAX`]; then `bytes` is its beginning.
     pub(crate) cut: bool,
 }
 
-/// Reads lines, and takes back those that were read too far.
+/// Reads lines; lines that were read too far can be returned.
 pub(crate) struct Lines<R> {
     input: R,
     read: u64,
     consumed: u64,
-    taken_back: VecDeque<Line>,
-    /// Room of an earlier line, for the next.
+    unread: VecDeque<Line>,
+    /// The buffer of an earlier line, for the next.
     spare: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input, read: 0, consumed: 0, taken_back: VecDeque::new(), spare: Vec::new() }
+        Self { input, read: 0, consumed: 0, unread: VecDeque::new(), spare: Vec::new() }
     }
 
-    /// The next line.
+    /// Returns the next line.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
-        match self.taken_back.pop_front() {
+        match self.unread.pop_front() {
             Some(line) => Ok(Some(line)),
             None => self.read_line(),
         }
     }
 
-    /// Gives lines back, to be read again in this order.
-    pub(crate) fn take_back(&mut self, lines: Vec<Line>) {
+    /// Returns lines to the input, to be read again in this order.
+    pub(crate) fn unread(&mut self, lines: Vec<Line>) {
         for line in lines.into_iter().rev() {
-            self.taken_back.push_front(line);
+            self.unread.push_front(line);
         }
     }
 
-    /// Takes the room of a line that is done with.
+    /// Reuses the buffer of a line that is no longer needed.
     pub(crate) fn reuse(&mut self, bytes: Vec<u8>) {
         self.spare = bytes;
     }
 
-    /// How many bytes of the input are used up.
+    /// Returns how many bytes of the input have been consumed.
     pub(crate) fn consumed(&self) -> u64 {
         self.consumed
     }
@@ -99,13 +99,13 @@ mod tests {
     use super::*;
 
     fn all(input: &[u8]) -> Vec<(u64, Vec<u8>, bool)> {
-        // A tiny buffer, so that every line is read in pieces.
+        // A small buffer, so that every line is read in pieces.
         let mut lines = Lines::new(io::BufReader::with_capacity(3, input));
         std::iter::from_fn(|| lines.next().unwrap()).map(|line| (line.number, line.bytes, line.cut)).collect()
     }
 
     #[test]
-    fn line_ends_and_a_mark_are_not_part_of_a_line() {
+    fn lines_have_no_line_endings_and_no_byte_order_mark() {
         let expected = vec![(1, b"a".to_vec(), false), (2, b"".to_vec(), false), (3, b"b".to_vec(), false)];
         assert_eq!(all(b"\xef\xbb\xbfa\r\n\r\nb\r\n"), expected);
         assert_eq!(all(b"a\n\nb"), expected);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_bounded_and_the_next_is_whole() {
+    fn long_lines_are_cut_and_the_next_line_is_complete() {
         let mut input = vec![b'x'; LINE_MAX + 10];
         input.extend_from_slice(b"\nnext\n");
         let lines = all(&input);

@@ -1,8 +1,9 @@
-//! The keys of many devices: a list of ids in, a list of keys out, in constant memory and in the order of the input.
+//! Derives the keys of many devices: a list of ids in, a list of keys out, in constant memory and in the order of the
+//! input.
 //!
-//! One thread reads, as many as there are processors derive, one writes; a fixed number of batches goes round between
-//! them. Good rows are written whatever the others are; the others are told with their lines. Files and keys are
-//! opened by the command; this module only streams.
+//! One thread reads, one thread per processor derives, one writes; a fixed number of batches circulates between them.
+//! Valid rows are always written; the others are reported with their lines. The command opens files and keys; this
+//! module only streams.
 
 mod batch;
 mod findings;
@@ -27,10 +28,10 @@ use findings::{Findings, Progress};
 use rows::Rows;
 use seen::{IdHasher, Seen};
 
-/// Batches for each deriving thread: as many as let it go on while the reader or the writer has its turn on a processor.
+/// Batches per deriving thread: enough to keep it busy while the reader or the writer runs on its processor.
 const BATCHES: usize = 8;
 
-/// What is to be done with a list.
+/// How a list is read and written.
 #[derive(Clone, Copy)]
 pub(crate) struct Task {
     pub(crate) layout: Layout,
@@ -40,10 +41,10 @@ pub(crate) struct Task {
     pub(crate) size: Option<u64>,
 }
 
-/// What was done.
+/// The result of a list.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
-    /// Rows read, the header and blank lines not counted.
+    /// Rows read, without the header and empty lines.
     pub(crate) rows: u64,
     /// Keys written.
     pub(crate) written: u64,
@@ -52,8 +53,8 @@ pub(crate) struct Summary {
     pub(crate) findings: Findings,
 }
 
-/// A batch on its way, or why the list cannot be read on.
-type Passed = io::Result<Batch>;
+/// A batch between two threads, or why the list cannot be read further.
+type Message = io::Result<Batch>;
 
 /// Derives the key of every id in `input` and writes it to `output`.
 pub(crate) fn derive(
@@ -70,7 +71,7 @@ pub(crate) fn derive(
         folded: String::new(),
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    // Whoever ends drops its channels, and so ends the others.
+    // A thread that ends drops its channels, which ends the others.
     thread::scope(|scope| {
         let (empty, empties) = channel();
         for _ in 0..threads * BATCHES {
@@ -91,68 +92,69 @@ pub(crate) fn derive(
     })
 }
 
-/// Reads the list into batches and deals them out in turn.
-fn read(mut rows: Rows<impl BufRead>, empties: &Receiver<Batch>, to_workers: &[Sender<Passed>]) {
+/// Reads the list into batches and distributes them in turn.
+fn read(mut rows: Rows<impl BufRead>, empties: &Receiver<Batch>, to_workers: &[Sender<Message>]) {
     for (to_worker, mut batch) in to_workers.iter().cycle().zip(empties) {
-        let passed = match batch.fill(&mut rows) {
+        let message = match batch.fill(&mut rows) {
             Ok(true) => Ok(batch),
             Ok(false) => return,
             Err(error) => Err(error),
         };
-        if to_worker.send(passed).is_err() {
+        if to_worker.send(message).is_err() {
             return;
         }
     }
 }
 
-fn work(mut worker: Worker<'_>, tasks: &Receiver<Passed>, done: &Sender<Passed>) {
-    for mut passed in tasks {
-        if let Ok(batch) = &mut passed {
+fn work(mut worker: Worker<'_>, tasks: &Receiver<Message>, done: &Sender<Message>) {
+    for mut message in tasks {
+        if let Ok(batch) = &mut message {
             worker.work(batch);
         }
-        if done.send(passed).is_err() {
+        if done.send(message).is_err() {
             return;
         }
     }
 }
 
-/// Collects the batches in the order in which they were dealt out, until one does not come: then all have been.
+/// Collects the batches in the order in which they were distributed, until a channel is closed.
 fn write(
     task: Task,
-    from_workers: &[Receiver<Passed>],
+    from_workers: &[Receiver<Message>],
     empty: &Sender<Batch>,
     output: &mut impl Write,
 ) -> Result<Summary> {
     let mut sorter = Sorter { seen: Seen::default(), progress: Progress::new(task.size), summary: Summary::default() };
-    let mut put = |bytes: &[u8]| output.write_all(bytes).map_err(|error| failed("the keys cannot be written", &error));
+    let mut put =
+        |bytes: &[u8]| output.write_all(bytes).map_err(|error| file_failure("the keys cannot be written", &error));
     if task.format == RowFormat::Csv {
         put(b"registration_id,device_key\n")?;
     }
     for from_worker in from_workers.iter().cycle() {
-        let Ok(passed) = from_worker.recv() else { break };
-        let batch = passed.map_err(|error| failed("the list of ids cannot be read", &error))?;
+        let Ok(message) = from_worker.recv() else { break };
+        let batch = message.map_err(|error| file_failure("the list of ids cannot be read", &error))?;
         if sorter.summary.rows == 0
             && let Some(size) = task.size
         {
-            sorter.seen.expect(batch.rows_of(size));
+            sorter.seen.reserve(batch.estimate_rows(size));
         }
-        // Good rows that follow each other are written at once.
-        let mut good = 0..0;
+        // Consecutive valid rows are written at once.
+        let mut valid = 0..0;
         for row in batch.finished() {
-            if !sorter.is_good(&row) {
-                put(batch.output(good))?;
-                good = row.output.end..row.output.end;
+            if !sorter.accept(&row) {
+                put(batch.output(valid))?;
+                valid = row.output.end..row.output.end;
             }
-            good.end = row.output.end;
+            valid.end = row.output.end;
         }
-        put(batch.output(good))?;
-        sorter.progress.at(sorter.summary.rows, batch.consumed);
+        put(batch.output(valid))?;
+        sorter.progress.update(sorter.summary.rows, batch.consumed);
         _ = empty.send(batch);
     }
     Ok(sorter.summary)
 }
 
-/// Tells the rows that are to be written from the others, which it notes.
+/// Separates the rows to write from the others, which it records.
 struct Sorter {
     seen: Seen,
     progress: Progress,
@@ -160,13 +162,14 @@ struct Sorter {
 }
 
 impl Sorter {
-    fn is_good(&mut self, row: &Finished<'_>) -> bool {
+    /// Records the row, and returns whether it is to be written.
+    fn accept(&mut self, row: &Finished<'_>) -> bool {
         self.summary.rows += 1;
         match row.result {
             Err(Problem::Row(problem)) => self.findings().bad_row(row.line, problem),
             Err(Problem::Id(error)) => self.findings().bad_id(row.line, row.id, error),
-            Ok(derived) => match self.seen.note(derived.hash, row.line) {
-                Some(before) => self.findings().repeated(row.line, row.id, before),
+            Ok(derived) => match self.seen.insert(derived.hash, row.line) {
+                Some(repetition) => self.findings().repeated(row.line, row.id, repetition),
                 None => {
                     self.summary.written += 1;
                     self.summary.upper_case += u64::from(derived.upper_case);
@@ -177,14 +180,14 @@ impl Sorter {
         false
     }
 
-    /// Findings are told on the terminal, where the progress is drawn.
+    /// Returns the findings. They are printed to the terminal, on which the progress is drawn.
     fn findings(&mut self) -> &mut Findings {
         self.progress.clear();
         &mut self.summary.findings
     }
 }
 
-fn failed(what: &str, error: &io::Error) -> Failure {
+fn file_failure(what: &str, error: &io::Error) -> Failure {
     Failure::new(dps_core::ErrorCode::File, format!("{what}: {error}"))
 }
 
@@ -211,7 +214,7 @@ mod tests {
         }
     }
 
-    /// A list that cannot be read.
+    /// A list that fails to be read.
     struct Broken;
 
     impl Read for Broken {
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_breaks_off_and_a_full_disk_end_it() {
+    fn derive_fails_when_the_list_breaks_off_or_the_disk_is_full() {
         let ids: String = (0..50_000).map(|number| format!("dev-{number}\n")).collect();
         let broken = failure(ids.as_bytes().chain(Broken), Vec::new());
         assert_eq!(broken.code, ErrorCode::File);

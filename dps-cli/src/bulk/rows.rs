@@ -1,34 +1,34 @@
 //! The rows of a list of ids: one id per line, or delimited text (RFC 4180) with a header or without.
 //!
-//! Finds the column, joins quoted cells that span lines, and returns one id at a time in constant memory. Whether an id is
-//! valid is not judged here.
+//! Finds the column, joins quoted cells that span lines, and returns one id at a time in constant memory. Whether an id
+//! is valid is not judged here.
 
 use std::io::{self, BufRead};
 use std::ops::Range;
 
 use super::lines::{LINE_MAX, Line, Lines};
 
-/// A quote that is still open after so many bytes was opened by mistake: the line is bad, and those after it are
-/// read for what they are.
+/// A quote that is still open after this many bytes is a mistake: its line is invalid, and the lines after it are read
+/// on their own.
 const RECORD_MAX: usize = 16 * 1024;
-/// Names of the column with the ids, the surest first; letter case, blanks, `_` and `-` do not matter.
+/// Names of the column with the ids, most specific first; letter case, spaces, `_` and `-` are ignored.
 const ID_HEADERS: [&str; 6] = ["registrationid", "regid", "rid", "deviceid", "id", "device"];
 
 /// How the column is found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Layout {
-    /// The column, counted from 1, when it was named.
+    /// The column, counted from 1, if it was named.
     pub(crate) column: Option<usize>,
-    /// The first row is a header, whatever it says.
+    /// The first row is a header, whatever its content.
     pub(crate) header: bool,
 }
 
 /// One row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// The line it begins on, counted from 1.
+    /// The line on which it begins, counted from 1.
     pub(crate) line: u64,
-    /// Where the id stands among the ids, or why there is none to look at.
+    /// The range of the id in the string of ids, or why the row has none.
     pub(crate) id: Result<Range<usize>, RowProblem>,
 }
 
@@ -46,10 +46,10 @@ impl std::fmt::Display for RowProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLong => write!(f, "the line is longer than {} bytes", LINE_MAX),
-            Self::OpenQuote => f.write_str("a quote is opened and never closed"),
-            Self::StrayQuote => f.write_str("something stands between a closing quote and the next column"),
+            Self::OpenQuote => f.write_str("a quote is not closed"),
+            Self::StrayQuote => f.write_str("there is text between a closing quote and the next delimiter"),
             Self::NoSuchColumn { column, columns } => write!(f, "there is no column {column}; the row has {columns}"),
-            Self::NotText => f.write_str("the id is no text in UTF-8"),
+            Self::NotText => f.write_str("the id is not valid UTF-8"),
         }
     }
 }
@@ -58,7 +58,7 @@ impl std::fmt::Display for RowProblem {
 pub(crate) struct Rows<R> {
     lines: Lines<R>,
     layout: Layout,
-    /// Delimiter and column, once the first row was seen.
+    /// Delimiter and column, once the first row was read.
     found: Option<(u8, usize)>,
     scratch: Vec<u8>,
 }
@@ -68,19 +68,19 @@ impl<R: BufRead> Rows<R> {
         Self { lines: Lines::new(input), layout, found: None, scratch: Vec::new() }
     }
 
-    /// How many bytes of the input are used up.
+    /// Returns how many bytes of the input have been consumed.
     pub(crate) fn consumed(&self) -> u64 {
         self.lines.consumed()
     }
 
-    /// The next row that is not blank; its id is put behind the others in `ids`.
+    /// Returns the next row that is not empty; its id is appended to `ids`.
     pub(crate) fn next(&mut self, ids: &mut String) -> io::Result<Option<Row>> {
         loop {
             let Some(line) = self.lines.next()? else { return Ok(None) };
             if line.bytes.trim_ascii().is_empty() && !line.cut {
                 continue;
             }
-            let delimiter = self.found.map_or_else(|| delimiter_of(&line.bytes), |(delimiter, _)| delimiter);
+            let delimiter = self.found.map_or_else(|| detect_delimiter(&line.bytes), |(delimiter, _)| delimiter);
             let number = line.number;
             let record = match self.complete(line, delimiter)? {
                 Ok(record) => record,
@@ -89,7 +89,7 @@ impl<R: BufRead> Rows<R> {
             let column = match self.found {
                 Some((_, column)) => column,
                 None => {
-                    let (column, is_header) = self.look_at_first(&record, delimiter);
+                    let (column, is_header) = self.read_first_record(&record, delimiter);
                     self.found = Some((delimiter, column));
                     if is_header {
                         continue;
@@ -103,7 +103,7 @@ impl<R: BufRead> Rows<R> {
         }
     }
 
-    /// Joins the lines of a record whose quotes go beyond its first line.
+    /// Joins the lines of a record whose quoted cells span lines.
     fn complete(&mut self, first: Line, delimiter: u8) -> io::Result<Result<Vec<u8>, RowProblem>> {
         if first.cut {
             return Ok(Err(RowProblem::TooLong));
@@ -117,7 +117,7 @@ impl<R: BufRead> Rows<R> {
         while position == Position::Quoted {
             let next = if record.len() > RECORD_MAX { None } else { self.lines.next()? };
             let Some(line) = next else {
-                self.lines.take_back(joined);
+                self.lines.unread(joined);
                 return Ok(Err(RowProblem::OpenQuote));
             };
             record.push(b'\n');
@@ -126,14 +126,14 @@ impl<R: BufRead> Rows<R> {
             joined.push(line);
         }
         if position == Position::Malformed {
-            self.lines.take_back(joined);
+            self.lines.unread(joined);
             return Ok(Err(RowProblem::StrayQuote));
         }
         Ok(Ok(record))
     }
 
-    /// The column of the ids, counted from 0, and whether the first record is a header.
-    fn look_at_first(&mut self, record: &[u8], delimiter: u8) -> (usize, bool) {
+    /// Returns the column of the ids, counted from 0, and whether the first record is a header.
+    fn read_first_record(&mut self, record: &[u8], delimiter: u8) -> (usize, bool) {
         let mut best: Option<(usize, usize)> = None;
         let wanted = self.layout.column.map(|column| column - 1);
         for_each_cell(record, delimiter, &mut self.scratch, |index, cell| {
@@ -173,7 +173,7 @@ fn header_rank(cell: &[u8]) -> Option<usize> {
     ID_HEADERS.iter().position(|header| *header == name)
 }
 
-/// Where in a record the scanner stands.
+/// The state of the scanner of a record (RFC 4180). A record can be split wherever it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     /// At the start of a cell.
@@ -184,12 +184,12 @@ enum Position {
     Quoted,
     /// After a quote that ends the cell, or is the first of two.
     Closed,
-    /// After a closed cell came something else than a delimiter.
+    /// After a closed cell that is followed by something else than a delimiter.
     Malformed,
 }
 
 impl Position {
-    /// The position after `byte`.
+    /// Returns the state after `byte`.
     fn after(self, byte: u8, delimiter: u8) -> Self {
         match (self, byte) {
             (Self::Malformed, _) => Self::Malformed,
@@ -202,20 +202,20 @@ impl Position {
         }
     }
 
-    /// The position after all of `bytes`.
+    /// Returns the state after all of `bytes`.
     fn after_all(self, bytes: &[u8], delimiter: u8) -> Self {
         bytes.iter().fold(self, |position, byte| position.after(*byte, delimiter))
     }
 }
 
-/// Calls `each` with the index and the content of every cell; `scratch` holds the cell meanwhile.
+/// Calls `each` with the index and the content of every cell, which is assembled in `scratch`.
 fn for_each_cell(record: &[u8], delimiter: u8, scratch: &mut Vec<u8>, mut each: impl FnMut(usize, &[u8])) {
     scratch.clear();
     let (mut index, mut position) = (0, Position::Start);
     for &byte in record {
         let next = position.after(byte, delimiter);
         match (position, next) {
-            // An opening or closing quote is no content; the second of two is.
+            // An opening or closing quote is not content; the second of two is.
             (Position::Start, Position::Quoted) | (Position::Quoted, Position::Closed) => {}
             (_, Position::Start) => {
                 each(index, scratch);
@@ -230,7 +230,7 @@ fn for_each_cell(record: &[u8], delimiter: u8, scratch: &mut Vec<u8>, mut each: 
     scratch.clear();
 }
 
-/// The content of the cell with this index, which may stand in `scratch`; or how many cells there are.
+/// Returns the content of the cell with this index, which may be in `scratch`, or else how many cells there are.
 fn nth_cell<'c>(record: &'c [u8], delimiter: u8, wanted: usize, scratch: &'c mut Vec<u8>) -> Result<&'c [u8], usize> {
     if !record.contains(&b'"') {
         let mut cells = record.split(|byte| *byte == delimiter);
@@ -247,8 +247,8 @@ fn nth_cell<'c>(record: &'c [u8], delimiter: u8, wanted: usize, scratch: &'c mut
     Ok(scratch)
 }
 
-/// The delimiter of a list, told by its first record: the first comma, semicolon or tab outside quotes.
-fn delimiter_of(record: &[u8]) -> u8 {
+/// Returns the delimiter of a list from its first record: the first comma, semicolon or tab outside quotes.
+fn detect_delimiter(record: &[u8]) -> u8 {
     let mut quoted = false;
     for &byte in record {
         match byte {
@@ -279,20 +279,20 @@ mod tests {
     }
 
     #[test]
-    fn plain_lists_and_tables_give_the_same_ids() {
+    fn ids_are_read_from_plain_lists_and_tables() {
         let plain = expected(&[(1, "dev-1"), (2, "dev-2")]);
-        let behind_header = expected(&[(2, "dev-1"), (3, "dev-2")]);
+        let after_header = expected(&[(2, "dev-1"), (3, "dev-2")]);
         assert_eq!(ids("dev-1\ndev-2\n"), plain);
         assert_eq!(ids("dev-1,x\r\ndev-2,y"), plain);
-        assert_eq!(ids("registrationId\ndev-1\ndev-2\n"), behind_header);
-        assert_eq!(ids("\u{feff}Registration_ID,note\r\n\"dev-1\",\"a, b\"\r\n\"dev-2\",\r\n"), behind_header);
-        assert_eq!(ids("site;Device ID\nx;dev-1\ny;dev-2"), behind_header);
-        assert_eq!(ids("device id\tregistration id\nx\tdev-1\ny\tdev-2"), behind_header);
+        assert_eq!(ids("registrationId\ndev-1\ndev-2\n"), after_header);
+        assert_eq!(ids("\u{feff}Registration_ID,note\r\n\"dev-1\",\"a, b\"\r\n\"dev-2\",\r\n"), after_header);
+        assert_eq!(ids("site;Device ID\nx;dev-1\ny;dev-2"), after_header);
+        assert_eq!(ids("device id\tregistration id\nx\tdev-1\ny\tdev-2"), after_header);
         assert_eq!(ids("\n\ndev-1\n   \ndev-2"), expected(&[(3, "dev-1"), (5, "dev-2")]));
     }
 
     #[test]
-    fn a_cell_may_span_lines_and_a_lost_quote_costs_one_line() {
+    fn cells_can_span_lines_and_an_unclosed_quote_loses_one_line() {
         assert_eq!(ids("id,note\ndev-1,\"two\nlines\"\ndev-2,x"), expected(&[(2, "dev-1"), (4, "dev-2")]));
         let rows = rows_with("id,note\ndev-1,\"lost\ndev-2,x\ndev-3,y\n", Layout::default());
         assert_eq!(rows[0], (2, Err(RowProblem::OpenQuote)));
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_can_be_named_by_its_number() {
+    fn column_can_be_set_by_number() {
         let layout = Layout { column: Some(2), header: false };
         assert_eq!(
             rows_with("a,dev-1\nb\n", layout),
@@ -315,7 +315,7 @@ mod tests {
 
     fn cells(record: &str) -> Vec<String> {
         let mut found = Vec::new();
-        let delimiter = delimiter_of(record.as_bytes());
+        let delimiter = detect_delimiter(record.as_bytes());
         for_each_cell(record.as_bytes(), delimiter, &mut Vec::new(), |index, cell| {
             assert_eq!(index, found.len());
             found.push(String::from_utf8(cell.to_vec()).unwrap());
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cell_is_found_with_quotes_and_without() {
+    fn one_cell_is_found_by_index() {
         for record in ["a,b,c", r#""a",b,"c""#] {
             let cell = |index| nth_cell(record.as_bytes(), b',', index, &mut Vec::new()).map(<[u8]>::to_vec);
             assert_eq!((cell(0), cell(2), cell(3)), (Ok(b"a".to_vec()), Ok(b"c".to_vec()), Err(3)));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_quote_and_text_behind_a_closed_one_are_told() {
+    fn open_quotes_and_text_after_closing_quotes_are_detected() {
         let end = |record: &str| Position::Start.after_all(record.as_bytes(), b',');
         assert_eq!(end(r#""a"#), Position::Quoted);
         assert_eq!(end(r#""a"b"#), Position::Malformed);

@@ -1,6 +1,6 @@
-//! `dps demo`: a whole registration, service included, in a few seconds and without leaving anything behind.
+//! `dps demo`: a complete registration, including the service, in a few seconds and without leaving anything behind.
 //!
-//! Nothing is staged: the enrollment goes through the admin API, the registrations over real TLS.
+//! The enrollment is created over the admin API, and the device registers over TLS, as with the real service.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 use crate::shell::program;
 
-/// The device of the service's own documentation.
+/// The device of the service's documentation.
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const GROUP: &str = "demo-line";
 /// More than enough on loopback.
@@ -44,7 +44,10 @@ pub(crate) async fn run(output: Output) -> Result<Exit> {
     let shown = shown?;
     output.result(&shown, |out| {
         writeln!(out)?;
-        writeln!(out, "Done; nothing of it is left. Next, a service that stays and says what to try against it:")?;
+        writeln!(
+            out,
+            "Done; nothing is left behind. Next, run a service that keeps running and prints commands to try:"
+        )?;
         writeln!(out, "  {}", shown.next_command)
     })?;
     Ok(Exit::Done)
@@ -53,7 +56,7 @@ pub(crate) async fn run(output: Output) -> Result<Exit> {
 async fn show(emulator: &Emulator, output: Output) -> Result<Shown> {
     let id_scope = emulator.id_scope().to_owned();
     output.text(|out| {
-        writeln!(out, "1. A provisioning service is started inside this program.")?;
+        writeln!(out, "1. A provisioning service starts inside this program.")?;
         writeln!(out, "     https://{}, id scope {id_scope}", emulator.endpoint())
     })?;
     let roots = roots(emulator)?;
@@ -62,7 +65,7 @@ async fn show(emulator: &Emulator, output: Output) -> Result<Shown> {
 
     let group_key = enroll(&admin, output).await?;
     let assignment = register(emulator, roots, &group_key, output).await?;
-    let registration = look(&admin, output).await?;
+    let registration = show_registration(&admin, output).await?;
     Ok(Shown {
         id_scope,
         registration_id: DEVICE,
@@ -79,7 +82,7 @@ fn roots(emulator: &Emulator) -> Result<Roots> {
         .map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()))
 }
 
-/// Creates the group as an owner does, and gives the key that the service made for it.
+/// Creates the group as an owner does, and returns the key that the service generated for it.
 async fn enroll(admin: &AdminClient, output: Output) -> Result<GroupKey> {
     let tags = json!({ "site": "demo", "line": 1 });
     let group = json!({
@@ -88,8 +91,8 @@ async fn enroll(admin: &AdminClient, output: Output) -> Result<GroupKey> {
         "capabilities": { "iotEdge": true },
         "initialTwin": { "tags": tags },
     });
-    let mut made = admin.put(Kind::Group, GROUP, &group).await?;
-    let keys = take_keys(&mut made);
+    let mut created = admin.put(Kind::Group, GROUP, &group).await?;
+    let keys = take_keys(&mut created);
     let key = keys.as_ref().and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
     let key = GroupKey::from_base64(key.unwrap_or_default())?;
     output.text(|out| {
@@ -97,7 +100,7 @@ async fn enroll(admin: &AdminClient, output: Output) -> Result<GroupKey> {
         writeln!(
             out,
             "     {}, twin tags {tags}",
-            if made["capabilities"]["iotEdge"] == true { "edge-enabled" } else { "not edge-enabled" }
+            if created["capabilities"]["iotEdge"] == true { "edge-enabled" } else { "not edge-enabled" }
         )
     })?;
     Ok(key)
@@ -107,10 +110,10 @@ async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, outpu
     output.text(|out| {
         writeln!(out, "3. The factory derives the device's own key from the group's key; it is not shown.")?;
         writeln!(out, "     {DEVICE}")?;
-        writeln!(out, "4. The device registers, over each transport there is.")
+        writeln!(out, "4. The device registers over each transport.")
     })?;
     let mut last = None;
-    for (name, transport, endpoint) in doors(emulator) {
+    for (name, transport, endpoint) in endpoints(emulator) {
         let client = ProvisioningClient::builder()
             .id_scope(emulator.id_scope())
             .registration_id(DEVICE)
@@ -133,24 +136,24 @@ async fn register(emulator: &Emulator, roots: Roots, group_key: &GroupKey, outpu
         })?;
         last = Some(assignment);
     }
-    last.ok_or_else(|| Failure::internal("the emulator listens nowhere"))
+    last.ok_or_else(|| Failure::internal("the emulator has no listener"))
 }
 
-/// Every front: its name, its transport, where it is.
-fn doors(emulator: &Emulator) -> Vec<(&'static str, Transport, String)> {
+/// Returns the name, transport and endpoint of each listener.
+fn endpoints(emulator: &Emulator) -> Vec<(&'static str, Transport, String)> {
     let https = ("HTTPS", Transport::Https, Some(emulator.endpoint()));
     let mqtt = ("MQTT", Transport::Mqtt, emulator.mqtt_endpoint());
     let websocket = ("MQTT over WebSocket", Transport::MqttWebSocket, emulator.wss_endpoint());
-    let doors = [https, mqtt, websocket].into_iter();
-    doors.filter_map(|(name, transport, endpoint)| Some((name, transport, endpoint?))).collect()
+    let endpoints = [https, mqtt, websocket].into_iter();
+    endpoints.filter_map(|(name, transport, endpoint)| Some((name, transport, endpoint?))).collect()
 }
 
-async fn look(admin: &AdminClient, output: Output) -> Result<Value> {
+async fn show_registration(admin: &AdminClient, output: Output) -> Result<Value> {
     let registrations = admin.registrations(GROUP).await?;
     let registration = registrations.items.into_iter().find(|state| state["registrationId"] == DEVICE);
     let registration = registration.ok_or_else(|| Failure::internal("the group has no registration of the device"))?;
     output.text(|out| {
-        writeln!(out, "5. The owner looks at the enrollment group: the device is there.")?;
+        writeln!(out, "5. The owner lists the registrations of the enrollment group.")?;
         writeln!(out, "     {}", registration_line(&registration))
     })?;
     Ok(registration)

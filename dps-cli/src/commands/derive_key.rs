@@ -16,38 +16,38 @@ use crate::files::{Draft, WhenThere, check_target, is_stdin, write_private};
 use crate::key::read_group_key;
 use crate::output::{Output, note};
 
-/// One id, or a list of them.
+/// `dps derive-key`: one id, or a list of ids.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("devices").required(true).args(["registration_id", "ids"]))]
 pub(crate) struct DeriveKeyArgs {
-    /// A file with the key of the enrollment group in base64 (- for stdin; or the key itself in DPS_GROUP_KEY)
+    /// A file with the key of the enrollment group in base64 (- for stdin; or set DPS_GROUP_KEY to the key)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) group_key_file: Option<PathBuf>,
     /// Derive the key of this device
     #[arg(long, value_name = "R", visible_alias = "rid")]
     pub(crate) registration_id: Option<String>,
-    /// Derive the keys of all devices in this list: one id a line, or CSV (- for stdin)
+    /// Derive the keys of all devices in this list: one id per line, or CSV (- for stdin)
     #[arg(long, value_name = "FILE|-", requires = "out")]
     pub(crate) ids: Option<PathBuf>,
-    /// Write into this file, made readable for its owner alone, whole or not at all
+    /// Write to this file, which only its owner can read; on failure, no file is left
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the file of --out when it is there
+    /// Replace the file of --out if it exists
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
     /// Write the key's 32 raw bytes, as IoT Edge reads them from a file
     #[arg(long, requires = "out", conflicts_with = "ids")]
     pub(crate) raw: bool,
-    /// Turn ids into lower case first
+    /// Convert ids to lower case first
     #[arg(long)]
     pub(crate) lowercase: bool,
-    /// The column that holds the ids, counted from 1. Default: the one whose header says so, or the first
+    /// The column with the ids, counted from 1. Default: the one with a matching header, or the first
     #[arg(long, value_name = "N", requires = "ids", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) column: Option<u16>,
-    /// The first row is a header, whatever it says
+    /// The first row is a header, whatever its content
     #[arg(long, requires = "ids")]
     pub(crate) header: bool,
-    /// The form of the output
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = RowFormat::Csv, requires = "ids")]
     pub(crate) format: RowFormat,
 }
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &DeriveKeyArgs, output: Output) -> Result<Exit> {
     match (&args.registration_id, &args.ids) {
         (Some(id), None) => one(args, id, output),
         (None, Some(ids)) => list(args, ids, output),
-        _ => Err(Failure::usage("give --registration-id R, or --ids FILE")),
+        _ => Err(Failure::usage("use --registration-id R or --ids FILE")),
     }
 }
 
@@ -79,7 +79,7 @@ fn one(args: &DeriveKeyArgs, id: &str, output: Output) -> Result<Exit> {
     }
     let group_key = read_group_key(args.group_key_file.as_deref())?;
     if registration_id.has_upper_case() {
-        warn_of_upper_case(1);
+        warn_about_upper_case(1);
     }
     let key = derive_device_key(group_key.as_ref(), registration_id);
     match &args.out {
@@ -98,7 +98,7 @@ fn one(args: &DeriveKeyArgs, id: &str, output: Output) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes a key into a file: its raw bytes, or a line of base64.
+/// Writes a key to a file: its raw bytes, or a line of base64.
 fn write_key(target: &Path, key: &Key, raw: bool, when_there: WhenThere) -> Result<()> {
     if raw {
         return write_private(target, key.expose(), when_there);
@@ -114,7 +114,7 @@ fn key_text<'b>(key: &Key, buffer: &'b mut [u8]) -> Result<&'b str> {
 }
 
 fn list(args: &DeriveKeyArgs, ids: &Path, output: Output) -> Result<Exit> {
-    let Some(out) = &args.out else { return Err(Failure::usage("--ids needs --out FILE")) };
+    let Some(out) = &args.out else { return Err(Failure::usage("--ids requires --out FILE")) };
     check_target(out, when_there(args))?;
     let deriver = read_group_key(args.group_key_file.as_deref())?.deriver();
     let (input, size) = open_list(ids)?;
@@ -127,7 +127,7 @@ fn list(args: &DeriveKeyArgs, ids: &Path, output: Output) -> Result<Exit> {
     let mut draft = Draft::begin(out, when_there(args))?;
     let summary = bulk::derive(&deriver, task, input, &mut draft)?;
     if summary.rows == 0 {
-        return Err(Failure::option(format!("{} holds no registration id; nothing was written", ids.display())));
+        return Err(Failure::option(format!("{} contains no registration id; nothing was written", ids.display())));
     }
     draft.finish()?;
     report(args, out, &summary, output)?;
@@ -165,7 +165,7 @@ fn report(args: &DeriveKeyArgs, out: &Path, summary: &Summary, output: Output) -
         note(format_args!("… and {} more", findings.findings_omitted));
     }
     if summary.upper_case > 0 {
-        warn_of_upper_case(summary.upper_case);
+        warn_about_upper_case(summary.upper_case);
     }
     let report = ListReport {
         out: out.display().to_string(),
@@ -191,10 +191,10 @@ fn report(args: &DeriveKeyArgs, out: &Path, summary: &Summary, output: Output) -
     })
 }
 
-fn warn_of_upper_case(count: u64) {
+fn warn_about_upper_case(count: u64) {
     let (ids, have) = if count == 1 { ("id", "has") } else { ("ids", "have") };
     note(format_args!(
-        "warning: {count} {ids} {have} upper-case letters; the service compares ids without regard to case, but the \
-         key depends on it: use the same spelling on the device, or --lowercase here and there"
+        "warning: {count} {ids} {have} upper-case letters; the service ignores the case of ids, but the derived key \
+         depends on it: use the same spelling on the device, or --lowercase here and lower case there"
     ));
 }

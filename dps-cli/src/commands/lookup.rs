@@ -1,4 +1,4 @@
-//! `dps lookup`: what the service has on record for a device, without registering it.
+//! `dps lookup`: prints the registration that the service has on record, without registering the device.
 
 use dps_client::RegistrationRecord;
 use serde::Serialize;
@@ -23,7 +23,7 @@ struct Found<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Runs the command. A record that says "failed" or "disabled" was found all the same.
+/// Runs the command. A record with status "failed" or "disabled" is a success too.
 pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
     let registration_id = args.identity.registration_id.clone();
     let timeout = args.connection.timeout;

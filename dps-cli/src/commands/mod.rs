@@ -1,5 +1,5 @@
-//! The command line, and one module per command: its arguments, and `run`, which reads the inputs, does the work through the
-//! crates beside this one, and prints the result.
+//! The command line, and one module per command: its arguments, and `run`, which reads the inputs, does the work
+//! through the crates beside this one, and prints the result.
 //!
 //! Secrets are never arguments: every key is named by a file, `-` or an environment variable.
 
@@ -30,8 +30,8 @@ use enrollment::{EnrollmentCommand, GroupCommand};
 use register::RegisterArgs;
 use token::TokenArgs;
 
-/// Azure IoT Hub Device Provisioning Service, from a device's side: derive keys, register, see why it failed, and
-/// run a local service to try against.
+/// Azure IoT Hub Device Provisioning Service for devices: derive keys, register, find out why a registration fails, and
+/// run a local service to test against.
 #[derive(Debug, Parser)]
 #[command(name = "dps", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -41,24 +41,24 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 configuration, 4 refused by the service, 5 link, \
-                          6 deadline or throttled, 7 local, 10 findings, 130 interrupted";
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
+                          5 link, 6 deadline or throttled, 7 local, 10 findings, 130 interrupted";
 
-/// Options of every command.
+/// Options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
-    /// Print one JSON object on stdout, errors too
+    /// Print one JSON object on stdout, also for errors
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log more on stderr: -v what is done, -vv how, -vvv everything (or DPS_LOG=error|warn|info|debug|trace)
+    /// Log more on stderr: -v info, -vv debug, -vvv trace (or DPS_LOG=error|warn|info|debug|trace)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
-/// What is to be done.
+/// The command to run.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show a whole registration against a service inside this program; needs nothing and leaves nothing
+    /// Show a complete registration against a service inside this program; requires nothing and leaves nothing behind
     Demo,
     /// Derive device keys from the key of an enrollment group: one, or a list
     DeriveKey(DeriveKeyArgs),
@@ -66,12 +66,12 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Register a device and print the hub that it is assigned to
     Register(RegisterArgs),
-    /// Print what the service has on record for a device, without registering it
+    /// Print the registration of a device that the service has on record, without registering the device
     Lookup(DeviceArgs),
-    /// Find out what keeps a device from registering, without registering it
-    #[command(after_help = "Exit codes: 0 nothing was found, 10 anything was found, warnings included")]
+    /// Find out what prevents a device from registering, without registering it
+    #[command(after_help = "Exit codes: 0 no findings, 10 findings, including warnings")]
     Check(DeviceArgs),
-    /// Run a local provisioning service until Ctrl-C, or make one that is running fail on command
+    /// Run a local provisioning service until Ctrl-C, or control one that is running
     Emulator(EmulatorArgs),
     /// Create, show, list and delete individual enrollments
     #[command(subcommand)]
@@ -79,10 +79,10 @@ pub(crate) enum Command {
     /// Create, show, list and delete enrollment groups
     #[command(subcommand)]
     EnrollmentGroup(GroupCommand),
-    /// Check, show, convert and change the configuration of an IoT Edge gateway, and provision by it
+    /// Check, show, convert and change the configuration of an IoT Edge gateway, and provision with it
     #[command(subcommand)]
     Edge(EdgeCommand),
-    /// Print the completion script of a shell
+    /// Print the completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -90,7 +90,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// How many of the command's inputs are to be read from stdin.
+    /// Returns how many of the command's inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
         let from_stdin = |path: &Option<PathBuf>| usize::from(path.as_deref().is_some_and(is_stdin));
         match self {
@@ -107,20 +107,20 @@ impl Command {
     }
 }
 
-/// Runs the command line, until it is done or interrupted.
+/// Runs the command until it ends or is interrupted.
 pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) -> Result<Exit> {
     if cli.command.stdin_inputs() > 1 {
-        return Err(Failure::usage("only one input can be read from stdin (-); give the others as files"));
+        return Err(Failure::usage("only one input can be read from stdin (-); use files for the others"));
     }
-    // The emulator ends in its own time; everything else ends at once.
+    // The emulator shuts down gracefully; everything else ends at once.
     let command = match cli.command {
         Command::Emulator(EmulatorArgs { run, command: None }) => {
             return emulator::run(run, output, &mut interrupts).await;
         }
-        Command::Emulator(EmulatorArgs { run, .. }) if run.is_given() => {
+        Command::Emulator(EmulatorArgs { run, .. }) if run.is_customized() => {
             return Err(Failure::usage(
-                "options of an emulator that is to be run do not go with 'fault', 'counters' and 'hub-device', which \
-                 speak to one that is running",
+                "the options for running an emulator cannot be combined with 'fault', 'counters', 'log' and \
+                 'hub-device', which control one that is running",
             ));
         }
         other => other,
@@ -148,7 +148,7 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Edge(command) => edge::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: None, .. }) => {
-            Err(Failure::internal("the emulator is run elsewhere"))
+            Err(Failure::internal("the emulator command is handled before this"))
         }
     }
 }
@@ -158,12 +158,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn aliases_and_stdin_are_understood() {
+    fn register_accepts_aliases_and_counts_stdin_inputs() {
         let line =
             "dps register --scope 0ne1 --rid dev-01 --key-file - --payload-file - --host localhost:1 --timeout 2m";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();

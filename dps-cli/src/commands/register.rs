@@ -37,14 +37,14 @@ pub(crate) struct RegisterArgs {
     /// Also print the device's connection string, which contains its key
     #[arg(long)]
     pub(crate) connection_string: bool,
-    /// Keep the operation in FILE while it is under way, and resume from it when it is there
+    /// Store the operation in FILE while it is in progress, and resume it if FILE exists
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
-    /// When the service refuses a token and its clock is far from ours, sign once more with its time
+    /// If the service rejects a token and the clocks differ, sign once more with the service's time
     #[arg(long)]
     pub(crate) correct_clock: bool,
-    /// Over MQTT: send CONNECT, SUBSCRIBE and the registration in one flight. Saves two round trips; MQTT allows it,
-    /// the service does not promise it
+    /// With MQTT: send CONNECT, SUBSCRIBE and the registration without waiting for replies. Saves two round trips; MQTT
+    /// allows it, the service does not guarantee it
     #[arg(long)]
     pub(crate) pipelined: bool,
 }
@@ -57,15 +57,15 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
     let timeout = args.device.connection.timeout;
     let (builder, resume) = blocking_within(timeout, move || prepare(args)).await?;
     let token = resume.as_ref().and_then(|file| locked(file).token());
-    let watcher = Watcher { resume: resume.clone(), talk: !output.is_json() && io::stderr().is_terminal() };
-    let client = builder.observer(watcher).build()?;
+    let observer = Observer { resume: resume.clone(), verbose: !output.is_json() && io::stderr().is_terminal() };
+    let client = builder.observer(observer).build()?;
     let registered = match token {
         Some(token) => client.resume(&token).await,
         None => client.register().await,
     };
     let registered = blocking(move || {
         if let Some(resume) = resume {
-            locked(&resume).settle(&registered);
+            locked(&resume).finish(&registered);
         }
         Ok(registered?)
     });
@@ -81,21 +81,21 @@ fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<Shar
     Ok((builder, resume.map(|file| Arc::new(Mutex::new(file)))))
 }
 
-/// Keeps the operation before each wait, and tells a terminal of long ones.
-struct Watcher {
+/// Stores the operation before each wait, and reports long waits on a terminal.
+struct Observer {
     resume: Option<SharedResume>,
-    talk: bool,
+    verbose: bool,
 }
 
-impl ProgressObserver for Watcher {
+impl ProgressObserver for Observer {
     async fn observe(&mut self, progress: Progress) -> ControlFlow<()> {
         let Progress::Waiting { wait, resume: token } = progress else { return ControlFlow::Continue(()) };
-        if self.talk && wait >= Duration::from_secs(1) {
+        if self.verbose && wait >= Duration::from_secs(1) {
             note(format_args!("waiting {} s", wait.as_secs_f32().round()));
         }
         if let (Some(resume), Some(token)) = (self.resume.clone(), token) {
-            // A file that cannot be written has been told of.
-            _ = spawn_blocking(move || locked(&resume).keep(token)).await;
+            // A file that cannot be written has been reported.
+            _ = spawn_blocking(move || locked(&resume).store(token)).await;
         }
         ControlFlow::Continue(())
     }
@@ -107,7 +107,7 @@ fn locked(resume: &SharedResume) -> MutexGuard<'_, ResumeFile> {
 
 fn read_payload(path: &Path) -> Result<Payload> {
     let invalid = |what: &str| Failure::new(ErrorCode::InvalidPayload, format!("{} {what}", path.display()));
-    // One byte more than is allowed, so that too much can be told from just enough.
+    // One byte more than is allowed, so that a payload that is too long is detected.
     let most = MESSAGE_MAX as u64 + 1;
     let read = if is_stdin(path) {
         let mut bytes = Vec::new();
@@ -116,10 +116,10 @@ fn read_payload(path: &Path) -> Result<Payload> {
         dps_files::read(path, most)
     };
     let bytes = read.map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => invalid(&format!("has more than {MESSAGE_MAX} bytes")),
+        io::ErrorKind::FileTooLarge => invalid(&format!("is longer than {MESSAGE_MAX} bytes")),
         _ => Failure::file("read", path, &error),
     })?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is no text in UTF-8"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is not valid UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
     text.parse().map_err(|error: ConfigError| Failure::from(error).in_source(path.display()))
 }
@@ -167,7 +167,7 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
     if let Some(payload) = result.payload {
         writeln!(out, "  payload    {payload}")?;
     }
-    writeln!(out, "  took       {} ms", result.elapsed_ms)?;
+    writeln!(out, "  duration   {} ms", result.elapsed_ms)?;
     match result.connection_string {
         Some(text) => writeln!(out, "{text}"),
         None => Ok(()),
@@ -175,71 +175,71 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn connection_string(assignment: &Assignment) -> Result<SecretString> {
-    let none = "there is no connection string: the key is not in this program's hands";
+    let none = "there is no connection string: this program does not have the key";
     assignment.connection_string()?.ok_or_else(|| Failure::option(none))
 }
 
-/// JSON text of the service, passed on as it is.
+/// Returns JSON of the service, to be printed as it is.
 pub(super) fn raw_json(text: Option<&str>) -> Result<Option<&RawValue>> {
     let parsed = text.map(serde_json::from_str).transpose();
-    parsed.map_err(|_| Failure::new(ErrorCode::InvalidReply, "the service's payload is no JSON"))
+    parsed.map_err(|_| Failure::new(ErrorCode::InvalidReply, "the service's payload is not valid JSON"))
 }
 
-/// Longer than any operation, in bytes: two names, an endpoint and an operation id.
-const FILE_MAX: u64 = 8 * 1024;
+/// The largest file, in bytes: more than two names, an endpoint and an operation id.
+const RESUME_FILE_MAX: u64 = 8 * 1024;
 
-/// One file, and what is in it. Another process that names the same file is refused.
+/// The locked file of `--resume` and its content. Another process with the same file is refused.
 struct ResumeFile {
     file: LockedFile,
-    kept: Option<ResumeToken>,
+    stored: Option<ResumeToken>,
 }
 
 impl ResumeFile {
-    /// Locks the file and reads it, if it is there.
+    /// Locks the file and reads it if it exists.
     fn open(path: PathBuf) -> Result<Self> {
         let file = PrivateFile::new(path).lock()?;
-        let kept = match file.read(FILE_MAX) {
+        let stored = match file.read(RESUME_FILE_MAX) {
             Ok(None) => None,
             Ok(Some(bytes)) => parse(&bytes).map_err(|Unreadable| unreadable(file.path()))?,
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(unreadable(file.path())),
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { file, kept })
+        Ok(Self { file, stored })
     }
 
-    /// What to go on from.
+    /// Returns the operation to resume.
     fn token(&self) -> Option<ResumeToken> {
-        self.kept.clone()
+        self.stored.clone()
     }
 
-    /// Keeps the operation. A file that cannot be written does not end a registration that works.
-    fn keep(&mut self, token: ResumeToken) {
-        if self.kept.as_ref() == Some(&token) {
+    /// Stores the operation. A file that cannot be written does not end the registration.
+    fn store(&mut self, token: ResumeToken) {
+        if self.stored.as_ref() == Some(&token) {
             return;
         }
         match self.file.replace(format!("{token}\n").as_bytes(), Ownership::Private) {
             Ok(()) => {
-                tracing::debug!(path = %self.file.path().display(), "the operation was written");
-                self.kept = Some(token);
+                tracing::debug!(path = %self.file.path().display(), "the operation was stored");
+                self.stored = Some(token);
             }
             Err(error) => note(format_args!("warning: {error}")),
         }
     }
 
-    /// After the end: keeps what there is to go on from, and removes what the service is done with.
-    fn settle(&mut self, ended: &std::result::Result<Assignment, DpsError>) {
+    /// After the registration: stores an operation that can be resumed, and removes one that has ended.
+    fn finish(&mut self, ended: &std::result::Result<Assignment, DpsError>) {
         match ended {
             Ok(_) => self.remove(),
             Err(error) => match error.resume_token() {
-                Some(token) => self.keep(token.clone()),
+                Some(token) => self.store(token.clone()),
                 None if error.family() == Family::Service => self.remove(),
-                // The service was not asked about it.
+                // The service did not decide about the operation.
                 None => {}
             },
         }
     }
 
-    /// The operation is over: there is nothing to go on from.
+    /// Removes the file, since the operation has ended.
     fn remove(&self) {
         if let Err(error) = self.file.remove() {
             note(format_args!("warning: {error}"));
@@ -250,15 +250,15 @@ impl ResumeFile {
 fn unreadable(path: &Path) -> Failure {
     Failure::new(
         ErrorCode::OperationUnreadable,
-        format!("{} holds no operation to resume; remove it to register afresh", path.display()),
+        format!("{} contains no operation to resume; remove it to start a new registration", path.display()),
     )
 }
 
-/// The file holds something else than an operation.
+/// The file contains something else than an operation.
 #[derive(Debug, PartialEq, Eq)]
 struct Unreadable;
 
-/// Reads the content; `None` for a file without an operation.
+/// Parses the content; `None` for a file without an operation.
 fn parse(bytes: &[u8]) -> std::result::Result<Option<ResumeToken>, Unreadable> {
     let text = std::str::from_utf8(bytes).map_err(|_| Unreadable)?.trim();
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| Unreadable) }

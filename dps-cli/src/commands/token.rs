@@ -1,4 +1,4 @@
-//! `dps token`: the SAS token with which a device registers. It is as secret as a key until it expires.
+//! `dps token`: prints the SAS token with which a device registers. It is as secret as a key until it expires.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::output::Output;
 pub(crate) struct TokenArgs {
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
-    /// How long the token is good for, such as 90s, 30m, 1h or 1d
+    /// How long the token is valid, such as 90s, 30m, 1h or 1d
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub(crate) ttl: Duration,
 }

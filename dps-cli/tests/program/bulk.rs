@@ -14,7 +14,7 @@ struct List {
 }
 
 impl List {
-    fn of(content: impl AsRef<[u8]>) -> Self {
+    fn new(content: impl AsRef<[u8]>) -> Self {
         let folder = Folder::new();
         folder.write("group.key", GROUP_KEY);
         folder.write("ids", content);
@@ -36,7 +36,7 @@ impl List {
         self.folder.read("out")
     }
 
-    /// The ids of the CSV output, in its order.
+    /// Returns the ids of the CSV output, in their order.
     fn ids(&self) -> Vec<String> {
         let out = self.out();
         let mut lines = out.lines();
@@ -44,17 +44,17 @@ impl List {
         lines.map(|line| line.split_once(',').unwrap().0.to_owned()).collect()
     }
 
-    /// The same with ids from stdin.
+    /// Returns the command with ids from stdin.
     fn command_with_stdin(&self) -> std::process::Command {
         let (key, out) = (self.folder.file("group.key"), self.folder.file("out"));
         dps(["derive-key", "--group-key-file", &key, "--ids", "-", "--out", &out])
     }
 
-    /// Starts the program, which reads ids from stdin until that is dropped. Its output file is begun.
+    /// Starts the program, which reads ids from stdin until that is dropped. Its output file has been started.
     fn start_with_stdin(&self) -> (Running, ChildStdin) {
         let mut child = self.command_with_stdin().stdin(Stdio::piped()).start();
         let mut stdin = child.stdin.take().unwrap();
-        // More than a pipe holds: once all of it is written, the program is reading.
+        // More than a pipe can buffer: once all of it is written, the program is reading.
         let ids: String = (0..20_000).map(|number| format!("dev-{number}\n")).collect();
         stdin.write_all(ids.as_bytes()).unwrap();
         (child, stdin)
@@ -70,7 +70,7 @@ impl List {
 }
 
 #[test]
-fn a_hundred_thousand_ids_with_one_bad_and_one_repeated() {
+fn bulk_derives_a_hundred_thousand_ids_and_reports_bad_rows() {
     let mut ids = String::new();
     for number in 1..=100_000 {
         match number {
@@ -80,7 +80,7 @@ fn a_hundred_thousand_ids_with_one_bad_and_one_repeated() {
             _ => ids.push_str(&format!("dev-{number}\n")),
         }
     }
-    let list = List::of(&ids);
+    let list = List::new(&ids);
     let done = list.derive(&["--json"]).code(10);
     let summary = done.json();
     assert_eq!(summary["rows"], 100_000);
@@ -88,7 +88,7 @@ fn a_hundred_thousand_ids_with_one_bad_and_one_repeated() {
     assert_eq!((&summary["invalid"], &summary["caseDuplicates"]), (&1.into(), &1.into()));
     assert_eq!(summary["findings"][0]["line"], 70_007);
     assert!(done.stderr.starts_with("line 70007: \"dev 70007\": the character at offset 3"), "{}", done.stderr);
-    assert!(done.stderr.contains("line 100000: \"DEV-1\" differs only in letter case from line 1"), "{}", done.stderr);
+    assert!(done.stderr.contains("line 100000: \"DEV-1\" differs from line 1 only in letter case"), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 2);
 
     let expected: Vec<_> = ids.lines().filter(|id| !id.contains(' ') && *id != "DEV-1").collect();
@@ -106,7 +106,7 @@ fn a_hundred_thousand_ids_with_one_bad_and_one_repeated() {
 }
 
 #[test]
-fn marks_line_ends_quotes_and_headers_are_understood() {
+fn bulk_accepts_byte_order_marks_crlf_quotes_and_headers() {
     let expected = ["dev-1", "dev-2"];
     for content in [
         "dev-1\ndev-2\n",
@@ -116,51 +116,51 @@ fn marks_line_ends_quotes_and_headers_are_understood() {
         "site;Registration ID\nx;dev-1\ny;dev-2\n",
         "\n\ndev-1\n\ndev-2\n\n",
     ] {
-        let list = List::of(content);
+        let list = List::new(content);
         let done = list.derive(&[]).code(0);
         assert_eq!(list.ids(), expected, "{content:?}");
         assert_eq!(done.stderr, "", "{content:?}");
     }
-    let list = List::of("serial,device\nx,dev-1\ny,dev-2\n");
+    let list = List::new("serial,device\nx,dev-1\ny,dev-2\n");
     list.derive(&["--column", "2"]).code(0);
     assert_eq!(list.ids(), expected);
 }
 
 #[test]
-fn json_lines_hold_one_object_a_device() {
-    let list = List::of(format!("{DEVICE_ID}\n"));
+fn bulk_jsonl_has_one_object_per_device() {
+    let list = List::new(format!("{DEVICE_ID}\n"));
     list.derive(&["--format", "jsonl"]).code(0);
     let expected = format!("{{\"registrationId\":\"{DEVICE_ID}\",\"deviceKey\":\"{DEVICE_KEY}\"}}\n");
     assert_eq!(list.out(), expected);
 }
 
 #[test]
-fn repetitions_and_other_spellings_are_findings() {
-    let list = List::of("dev-1\nDEV-1\ndev-2\ndev-1\ndev-3\n");
+fn bulk_reports_repeated_ids_and_other_spellings() {
+    let list = List::new("dev-1\nDEV-1\ndev-2\ndev-1\ndev-3\n");
     let done = list.derive(&["--json"]).code(10);
     let summary = done.json();
     assert_eq!((&summary["duplicates"], &summary["caseDuplicates"]), (&1.into(), &1.into()));
     assert_eq!(list.ids(), ["dev-1", "dev-2", "dev-3"]);
-    assert!(done.stderr.contains("line 2: \"DEV-1\" differs only in letter case from line 1"), "{}", done.stderr);
-    assert!(done.stderr.contains("line 4: \"dev-1\" is on line 1 already"), "{}", done.stderr);
+    assert!(done.stderr.contains("line 2: \"DEV-1\" differs from line 1 only in letter case"), "{}", done.stderr);
+    assert!(done.stderr.contains("line 4: \"dev-1\" is already on line 1"), "{}", done.stderr);
 }
 
 #[test]
-fn upper_case_is_warned_of_once_and_lowered_on_request() {
-    let list = List::of("Dev-1\nDev-2\ndev-3\n");
+fn bulk_warns_once_about_upper_case_and_lowercase_converts() {
+    let list = List::new("Dev-1\nDev-2\ndev-3\n");
     let done = list.derive(&[]).code(0);
     assert_eq!(list.ids(), ["Dev-1", "Dev-2", "dev-3"]);
     assert!(done.stderr.starts_with("warning: 2 ids have upper-case letters"), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1);
 
-    let list = List::of("Dev-1\ndev-2\n");
+    let list = List::new("Dev-1\ndev-2\n");
     let done = list.derive(&["--lowercase"]).code(0);
     assert_eq!((list.ids(), done.stderr.as_str()), (vec!["dev-1".to_owned(), "dev-2".to_owned()], ""));
 }
 
 #[test]
-fn many_findings_are_counted_and_not_all_listed() {
-    let list = List::of("bad id\n".repeat(1000) + "dev-1\n");
+fn bulk_lists_the_first_findings_and_counts_all() {
+    let list = List::new("bad id\n".repeat(1000) + "dev-1\n");
     let done = list.derive(&["--json"]).code(10);
     let summary = done.json();
     assert_eq!(summary["invalid"], 1000);
@@ -171,20 +171,20 @@ fn many_findings_are_counted_and_not_all_listed() {
 }
 
 #[test]
-fn an_existing_file_is_kept_unless_forced() {
-    let list = List::of("dev-1\n");
+fn bulk_keeps_an_existing_file_unless_forced() {
+    let list = List::new("dev-1\n");
     list.folder.write("out", "mine");
     let done = list.derive(&[]).code(7);
-    assert!(done.stderr.contains("there already"), "{}", done.stderr);
+    assert!(done.stderr.contains("already exists"), "{}", done.stderr);
     assert_eq!(list.out(), "mine");
     list.derive(&["--force"]).code(0);
     assert_eq!(list.ids(), ["dev-1"]);
 }
 
 #[test]
-fn a_list_without_ids_writes_nothing() {
+fn bulk_writes_nothing_for_a_list_without_ids() {
     for content in ["", "\n\n", "registrationId\n"] {
-        let list = List::of(content);
+        let list = List::new(content);
         let error = list.derive(&["--json"]).code(3).error();
         assert!(error["message"].as_str().unwrap().contains("no registration id"));
         assert_eq!(list.left_behind(), Vec::<std::path::PathBuf>::new());
@@ -192,16 +192,16 @@ fn a_list_without_ids_writes_nothing() {
 }
 
 #[test]
-fn ids_can_come_from_stdin() {
-    let list = List::of("");
+fn bulk_reads_ids_from_stdin() {
+    let list = List::new("");
     list.command_with_stdin().run_with_input(b"dev-1\ndev-2\n").code(0);
     assert_eq!(list.ids(), ["dev-1", "dev-2"]);
 }
 
 /// A killed program cannot remove its unfinished file: that has no name, or the next run removes it.
 #[test]
-fn killed_program_leaves_no_keys_after_the_next_run() {
-    let list = List::of("");
+fn bulk_removes_keys_of_a_killed_program_in_the_next_run() {
+    let list = List::new("");
     let (mut child, _stdin) = list.start_with_stdin();
     child.kill().unwrap();
     child.wait().unwrap();
@@ -214,9 +214,9 @@ fn killed_program_leaves_no_keys_after_the_next_run() {
 }
 
 #[test]
-fn an_interruption_leaves_nothing() {
+fn bulk_leaves_nothing_after_an_interruption() {
     for signal in [Signal::INT, Signal::TERM] {
-        let list = List::of("");
+        let list = List::new("");
         let (child, _stdin) = list.start_with_stdin();
         send(&child, signal);
         let done = finish(child);

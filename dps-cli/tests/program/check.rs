@@ -1,5 +1,5 @@
-//! `dps check`: what it says of a device that is well, over every transport, and what ends it without a report. The
-//! faults that it names stand in `check_faults`.
+//! `dps check` of a healthy device, over every transport, and what ends it without a report. The faults that it reports
+//! are in `check_faults`.
 
 use std::net::TcpListener;
 
@@ -33,7 +33,7 @@ fn members(object: &Value) -> Vec<&str> {
     members
 }
 
-/// The report, its schema checked.
+/// Returns the report, after checking its members.
 #[track_caller]
 fn report(done: &super::run::Finished) -> Value {
     let report = done.json();
@@ -62,14 +62,14 @@ fn outcomes<'r>(report: &'r Value, outcome: &str) -> Vec<&'r str> {
 }
 
 #[test]
-fn a_device_that_is_well_before_and_after_it_registers() {
+fn check_of_a_healthy_device_has_no_findings() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let check = || service.as_device("check --json", "dev-01", &["--key-file", &key]).run().code(0);
     let report_before = report(&check());
     assert_eq!((&report_before["cause"], outcomes(&report_before, "ok").len()), (&Value::Null, IDS.len()));
     assert!(found(&report_before, "registration")["summary"].as_str().unwrap().contains("not registered yet"));
-    assert_eq!(found(&report_before, "authentication")["evidence"][0], "it refuses a wrong one");
+    assert_eq!(found(&report_before, "authentication")["evidence"][0], "it refuses a wrong key");
     assert_eq!(service.set(|service| service.counters().registers), 0);
 
     service.as_device("register", "dev-01", &["--key-file", &key]).run().code(0);
@@ -83,7 +83,7 @@ fn a_device_that_is_well_before_and_after_it_registers() {
 }
 
 #[test]
-fn what_the_server_presents_and_what_is_trusted_is_shown() {
+fn check_shows_server_certificates_and_trusted_authorities() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let ca = service.folder.file("ca.pem");
@@ -97,21 +97,21 @@ fn what_the_server_presents_and_what_is_trusted_is_shown() {
     assert_eq!(own["issuer"], facts["trusted"]["given"][0]["subject"]);
     assert_eq!((&facts["version"], &facts["trusted"]["platform"]), (&"TLS 1.3".into(), &true.into()));
 
-    // A stranger's certificate is shown just as well.
+    // The certificate of an untrusted server is shown too.
     let empty = service.folder.write("empty.pem", "");
     let done = service.as_device("check --json", "dev-01", &["--key-file", &key, "--ca-file", &empty]).run();
     assert_eq!(done.code(3).error()["name"], "invalid-certificate");
     let stranger = service.folder.write("stranger.pem", Service::start().emulator().ca_pem());
     let done = service.as_device("check", "dev-01", &["--key-file", &key, "--ca-file", &stranger]).run().code(10);
     let first = done.stdout.lines().next().unwrap();
-    assert!(first.starts_with("the cause: ") && first.contains("authority"), "{first}");
+    assert!(first.starts_with("cause: ") && first.contains("authority"), "{first}");
     for words in ["error    tls ", "CN=dps-emulator by CN=", "SHA-256 ", "instead of this system's", "what to do:"] {
         assert!(done.stdout.contains(words), "{words}: {}", done.stdout);
     }
 }
 
 #[test]
-fn over_mqtt_the_time_is_asked_for_over_https() {
+fn check_over_mqtt_asks_for_the_time_over_https() {
     let service = Service::with(|options| options.mqtt_port(0).clock_offset_ms(7_200_000));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let (endpoint, port) = (service.emulator().mqtt_endpoint().unwrap(), service.emulator().https_addr().port());
@@ -121,12 +121,12 @@ fn over_mqtt_the_time_is_asked_for_over_https() {
     assert_eq!(ill["cause"], "clock");
     let evidence = found(&ill, "clock")["evidence"].to_string();
     assert!(evidence.contains("with the service's time the same key is accepted"), "{evidence}");
-    // What it found out is enough to register.
+    // With the reported options, the device registers.
     service.as_device("register", "dev-01", &[&words[..], &["--correct-clock"]].concat()).run().code(0);
 }
 
 #[test]
-fn over_mqtt_it_says_what_it_cannot_know() {
+fn check_over_mqtt_skips_what_it_cannot_check() {
     for strict in [false, true] {
         let service = Service::with(|options| {
             options.mqtt_port(0).wss_port(0).service(|service| service.strict_at_connect(strict))
@@ -146,9 +146,12 @@ fn over_mqtt_it_says_what_it_cannot_know() {
             assert_eq!(outcomes(&well, "skipped"), ["clock", "throttling", "registration"]);
             let clock = found(&well, "clock");
             assert!(clock["advice"][0].as_str().unwrap().contains("date -u"));
-            assert!(clock.to_string().contains("MQTT carries no time, and asking for it over HTTPS failed"), "{clock}");
+            assert!(
+                clock.to_string().contains("MQTT carries no time, and the request for it over HTTPS failed"),
+                "{clock}"
+            );
             if !strict {
-                // The service looks at the credential when the device registers, and this never registers.
+                // The service checks the credential when the device registers, and this command never registers.
                 let unseen = report(&check("dev-01", &wrong).code(0));
                 let evidence = found(&unseen, "authentication")["evidence"][0].as_str().unwrap();
                 assert!(evidence.contains("may still refuse") && evidence.contains("https"), "{evidence}");
@@ -167,7 +170,7 @@ fn over_mqtt_it_says_what_it_cannot_know() {
 }
 
 #[test]
-fn a_proxy_on_the_way_is_told_and_does_the_rest() {
+fn check_reports_the_proxy_and_skips_dns_and_tcp() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let proxy = service.start_proxy(Manner::Opens);
@@ -183,7 +186,7 @@ fn a_proxy_on_the_way_is_told_and_does_the_rest() {
 }
 
 #[test]
-fn a_clock_and_a_key_that_are_both_wrong_are_both_told() {
+fn check_reports_wrong_clock_and_wrong_key_together() {
     let service = Service::with(|options| options.clock_offset_ms(7_200_000));
     service.enroll(IndividualEnrollment::new("dev-01"));
     let wrong = service.folder.write("wrong.key", DEVICE_KEY);
@@ -193,7 +196,7 @@ fn a_clock_and_a_key_that_are_both_wrong_are_both_told() {
 }
 
 #[test]
-fn what_is_wrong_here_does_not_keep_the_way_from_being_looked_at() {
+fn check_examines_the_route_despite_local_errors() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let pem = service.folder.write("pem", "-----BEGIN PRIVATE KEY-----\n");
@@ -217,7 +220,7 @@ fn what_is_wrong_here_does_not_keep_the_way_from_being_looked_at() {
 }
 
 #[test]
-fn a_command_line_that_leaves_nothing_to_check_is_no_finding() {
+fn check_refuses_an_invalid_command_line() {
     let usage = dps_line("check --scope 0ne1 --rid a --json", &[]).run().code(2);
     assert!(usage.error()["message"].as_str().unwrap().contains("--key-file"));
     dps_line("check --rid a --key-file key", &[]).run().code(2);
@@ -233,7 +236,7 @@ fn a_command_line_that_leaves_nothing_to_check_is_no_finding() {
 }
 
 #[test]
-fn it_is_interrupted_at_once() {
+fn check_is_interrupted_at_once() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = silent.local_addr().unwrap().to_string();
     let line = ["--scope", "0ne1", "--rid", "a", "--endpoint", &endpoint, "--timeout", "1h", "--json"];

@@ -1,4 +1,4 @@
-//! `dps check` names the cause first: one seeded fault after the other, none of which registers anything.
+//! `dps check` reports the cause of each seeded fault first, and never registers.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -16,10 +16,10 @@ use dps_emulator::test_servers::proxy_server::{FORBIDDEN, Manner};
 /// me:open sesame
 const WANTS_PASSWORD: Manner = Manner::Wants("Basic bWU6b3BlbiBzZXNhbWU=");
 const HOUR_MS: i64 = 3_600_000;
-/// Far more than any of these may take.
+/// Far longer than any of these may run.
 const GUARD: Duration = Duration::from_secs(25);
 
-/// A device that cannot register, and the command that is to say why.
+/// A device that cannot register, and the command that checks it.
 struct Seeded {
     service: Service,
     command: Command,
@@ -34,7 +34,7 @@ impl Seeded {
     }
 }
 
-/// A fault: how it comes about, the check that has to be named, and words of the headline.
+/// A fault: how it is seeded, the expected check, and a part of the headline.
 struct Case {
     fault: &'static str,
     seed: fn() -> Seeded,
@@ -48,9 +48,9 @@ const CASES: &[Case] = &[
         fault: "group key as device key",
         seed: group_key,
         cause: "key",
-        headline: &["enrollment group's", "derived"],
+        headline: &["enrollment group", "derived"],
     },
-    Case { fault: "device key as group key", seed: device_key, cause: "key", headline: &["a device's", "as it is"] },
+    Case { fault: "device key as group key", seed: device_key, cause: "key", headline: &["device's key", "as it is"] },
     Case {
         fault: "upper-case id",
         seed: upper_case_id,
@@ -79,8 +79,8 @@ const CASES: &[Case] = &[
     Case { fault: "wrong host name", seed: wrong_name, cause: "tls", headline: &["localhost", "not for 127.0.0.2"] },
     Case { fault: "DNS failure", seed: no_such_name, cause: "dns", headline: &["nowhere.invalid cannot be resolved"] },
     Case { fault: "refused port", seed: refused_port, cause: "tcp", headline: &["nothing listens"] },
-    Case { fault: "silent port", seed: silent_port, cause: "tls", headline: &["says nothing"] },
-    Case { fault: "silent host", seed: silent_host, cause: "tcp", headline: &["does not answer"] },
+    Case { fault: "silent port", seed: silent_port, cause: "tls", headline: &["sends nothing"] },
+    Case { fault: "silent host", seed: silent_host, cause: "tcp", headline: &["does not respond"] },
     Case { fault: "proxy needed", seed: proxy_needed, cause: "proxy", headline: &["a proxy is needed", "HTTP_PROXY"] },
     Case {
         fault: "proxy excepted",
@@ -92,21 +92,26 @@ const CASES: &[Case] = &[
         fault: "proxy's wrong password",
         seed: proxy_password,
         cause: "proxy",
-        headline: &["refuses the user name or"],
+        headline: &["rejects the user name or"],
     },
-    Case { fault: "proxy without password", seed: proxy_wants, cause: "proxy", headline: &["wants a user name"] },
-    Case { fault: "proxy forbids", seed: proxy_forbids, cause: "proxy", headline: &["does not open the way"] },
-    Case { fault: "proxy hangs", seed: proxy_hangs, cause: "proxy", headline: &["does not answer"] },
+    Case { fault: "proxy without password", seed: proxy_wants, cause: "proxy", headline: &["requires a user name"] },
+    Case { fault: "proxy forbids", seed: proxy_forbids, cause: "proxy", headline: &["does not open a tunnel"] },
+    Case { fault: "proxy hangs", seed: proxy_hangs, cause: "proxy", headline: &["does not respond"] },
     Case { fault: "proxy gone", seed: proxy_gone, cause: "proxy", headline: &["cannot be reached"] },
     Case { fault: "throttled", seed: throttled, cause: "throttling", headline: &["throttles", "3600 s"] },
     Case { fault: "service in trouble", seed: trouble, cause: "service", headline: &["in trouble", "503"] },
     Case { fault: "no service at all", seed: nonsense, cause: "service", headline: &["not a reply"] },
-    Case { fault: "unknown to the service", seed: unknown, cause: "authentication", headline: &["wrong key alike"] },
+    Case {
+        fault: "unknown to the service",
+        seed: unknown,
+        cause: "authentication",
+        headline: &["wrong key in the same way"],
+    },
     Case { fault: "world-readable key file", seed: readable, cause: "key-file", headline: &["0644", "device.key"] },
 ];
 
 #[test]
-fn every_fault_is_named_first_and_nothing_is_registered() {
+fn check_reports_each_fault_as_cause_and_registers_nothing() {
     for case in CASES {
         let mut seeded = (case.seed)();
         let started = Instant::now();
@@ -154,7 +159,7 @@ fn group(service: Service) -> Service {
     service
 }
 
-/// A healthy device that reaches the service in its own way.
+/// A healthy device with its own connection options.
 fn healthy(words: &[&str]) -> Seeded {
     let (service, key) = enrolled(Service::start());
     Seeded::new(service, "dev-01", &[&["--key-file", &key], words].concat())
@@ -205,7 +210,7 @@ fn short_key() -> Seeded {
     Seeded::new(service, "dev-01", &["--key-file", &key])
 }
 
-/// The device tried to register; what it was told is on record.
+/// A device that has tried to register; the result is on record.
 fn after_registering(service: Service, key: &str) -> Seeded {
     let registered = service.as_device("register", "dev-01", &["--key-file", key]).run().code(4);
     assert_eq!(registered.stdout, "");
@@ -265,7 +270,7 @@ fn silent_port() -> Seeded {
     Seeded { _sockets: vec![silent.into()], ..healthy(&["--endpoint", &endpoint, "--timeout", "1s"]) }
 }
 
-/// A host that takes no more connections: it drops what asks for one.
+/// A host that drops connection requests.
 fn silent_host() -> Seeded {
     use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
     let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -289,7 +294,7 @@ fn behind_proxy() -> (Service, String, String) {
 fn proxy_needed() -> Seeded {
     let (service, key, proxy) = behind_proxy();
     let mut seeded = Seeded::new(service, "dev-01", &["--key-file", &key]);
-    // Other programs go by it; this one goes by HTTPS_PROXY.
+    // Other programs use this variable; this program uses HTTPS_PROXY.
     seeded.command.env("HTTP_PROXY", format!("http://{proxy}"));
     seeded
 }

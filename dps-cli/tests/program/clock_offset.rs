@@ -1,4 +1,5 @@
-//! `--clock-offset`: tests move the clock of a device, for its tokens and for the server's certificate, on loopback only.
+//! `--clock-offset`: tests move the clock of a device, for its tokens and for the server's certificate, on loopback
+//! only.
 
 use dps_emulator::IndividualEnrollment;
 

@@ -6,7 +6,7 @@ const COMMANDS: [&str; 9] =
     ["demo", "derive-key", "token", "register", "lookup", "emulator", "enrollment", "enrollment-group", "completions"];
 
 #[test]
-fn help_names_every_command_and_the_exit_codes() {
+fn help_lists_commands_and_exit_codes() {
     let help = dps(["--help"]).run().code(0).stdout;
     for command in COMMANDS {
         assert!(help.contains(command), "{command} is not in the help");
@@ -18,7 +18,7 @@ fn help_names_every_command_and_the_exit_codes() {
 }
 
 #[test]
-fn a_usage_error_has_the_asked_for_form() {
+fn usage_errors_are_text_or_json() {
     let done = dps_line("register --scope 0ne1", &[]).run().code(2);
     assert_eq!(done.stdout, "");
     assert!(done.stderr.contains("--registration-id"), "{}", done.stderr);
@@ -31,7 +31,7 @@ fn a_usage_error_has_the_asked_for_form() {
 }
 
 #[test]
-fn a_key_as_an_argument_is_not_an_option() {
+fn keys_are_not_accepted_as_arguments() {
     for name in ["--key", "--group-key"] {
         let done = dps_line("token --scope 0ne1 --rid a", &[&format!("{name}=c2VjcmV0")]).run().code(2);
         assert!(done.stderr.contains("-file"), "{}", done.stderr);
@@ -40,7 +40,7 @@ fn a_key_as_an_argument_is_not_an_option() {
 }
 
 #[test]
-fn an_address_that_is_told_wrongly_is_a_usage_error() {
+fn invalid_resolve_is_a_usage_error() {
     for (told, why) in [
         ("dps.test", "write NAME:PORT:ADDR"),
         ("dps.test:443", "write NAME:PORT:ADDR"),
@@ -61,14 +61,14 @@ fn an_address_that_is_told_wrongly_is_a_usage_error() {
     }
 }
 
-/// What bash says about the syntax of a script.
-fn bash_complains_of(script: &str) -> String {
+/// Returns what bash reports about the syntax of a script.
+fn bash_syntax_errors(script: &str) -> String {
     let mut bash = std::process::Command::new("bash");
     String::from_utf8(bash.args(["-n", "-c", script]).output().unwrap().stderr).unwrap()
 }
 
 #[test]
-fn completions_are_made_for_every_shell() {
+fn completions_exist_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = dps(["completions", shell]).run().code(0).stdout;
         for command in COMMANDS {
@@ -76,9 +76,9 @@ fn completions_are_made_for_every_shell() {
         }
         assert!(script.lines().count() > COMMANDS.len(), "{shell}: {script}");
         if shell == "bash" {
-            assert_eq!(bash_complains_of(&script), "");
+            assert_eq!(bash_syntax_errors(&script), "");
         }
-        // The words below `emulator`; fish is given no more than these.
+        // The subcommands of `emulator`; completions for fish have no more than these.
         assert!(script.contains("counters"), "{shell}");
         assert!(shell == "fish" || script.contains("retry-after-date"), "{shell}: an option of emulator fault add");
     }
@@ -86,7 +86,7 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
-fn logging_is_asked_for_by_option_or_environment() {
+fn logging_is_enabled_by_option_or_environment() {
     let line = ["derive-key", "--rid", "a"];
     dps(line).env("DPS_LOG", "trace").env("DPS_GROUP_KEY", super::run::GROUP_KEY).run().code(0);
     let done = dps(line).env("DPS_LOG", "loud=very").run().code(3);

@@ -1,4 +1,4 @@
-//! `dps demo`, and that what it says to try next works.
+//! `dps demo`, and the commands that it prints.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::run::{DEVICE_ID, Finished, Run, dps, finish, send};
 
 #[test]
-fn the_demo_shows_a_whole_registration_and_no_key() {
+fn demo_shows_a_registration_and_no_key() {
     let done = dps(["demo"]).run().code(0);
     for words in
         [DEVICE_ID, "demo-line", "edge-enabled", "twin tags", "hub-a.test", "assigned: hub hub-a.test, device id"]
@@ -25,13 +25,13 @@ fn the_demo_shows_a_whole_registration_and_no_key() {
 }
 
 #[test]
-fn under_cargo_the_next_command_goes_through_cargo() {
+fn demo_prints_cargo_command_under_cargo() {
     let result = dps(["demo", "--json"]).env("CARGO_PKG_NAME", "dps-cli").run().code(0).json();
     assert_eq!(result["nextCommand"], "cargo run -p dps-cli -- emulator");
 }
 
 #[test]
-fn what_it_says_to_try_next_works_when_pasted() {
+fn demo_next_commands_work_in_a_shell() {
     let next = dps(["demo", "--json"]).run().code(0).json()["nextCommand"].as_str().unwrap().to_owned();
     let mut emulator = shell(&format!("exec {next}")).start();
     let lines = BufReader::new(emulator.stdout.take().unwrap()).lines();

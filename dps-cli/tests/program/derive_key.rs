@@ -1,9 +1,9 @@
-//! The key of one device, and what is no key and no id.
+//! The key of one device; invalid keys and ids.
 
 use super::run::{DEVICE_ID, DEVICE_KEY, Folder, GROUP_KEY, Run, dps, dps_line, mode_of, vectors};
 
 #[test]
-fn the_published_key_is_derived_and_nothing_else_is_printed() {
+fn derive_key_prints_only_the_documented_key() {
     let folder = Folder::new();
     for content in [GROUP_KEY.to_owned(), format!("{GROUP_KEY}\n"), format!("\u{feff}{GROUP_KEY}\r\n")] {
         let key = folder.write("group.key", content);
@@ -14,7 +14,7 @@ fn the_published_key_is_derived_and_nothing_else_is_printed() {
 }
 
 #[test]
-fn every_vector_holds_in_the_program() {
+fn derive_key_matches_all_vectors() {
     for vector in vectors("keys.json")["positive"].as_array().unwrap() {
         if vector["layer"] != "key" {
             continue;
@@ -27,7 +27,7 @@ fn every_vector_holds_in_the_program() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_by_name() {
+fn invalid_keys_are_refused_with_the_reason() {
     let folder = Folder::new();
     let refused = vectors("refused.json");
     for case in refused["keys"].as_array().unwrap() {
@@ -52,7 +52,7 @@ fn what_is_no_key_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_no_id_is_refused_before_the_key_is_looked_at() {
+fn invalid_id_is_refused_before_the_key_is_read() {
     let refused = vectors("refused.json");
     for case in refused["registrationIds"].as_array().unwrap() {
         let id = format!("--registration-id={}", case["text"].as_str().unwrap());
@@ -63,7 +63,7 @@ fn what_is_no_id_is_refused_before_the_key_is_looked_at() {
 }
 
 #[test]
-fn a_missing_key_file_is_a_local_failure() {
+fn missing_key_file_is_a_local_failure() {
     let line = ["derive-key", "--group-key-file", "/nowhere/group.key", "--rid", "a", "--json"];
     let error = dps(line).run().code(7).error();
     assert_eq!(error["name"], "file");
@@ -71,7 +71,7 @@ fn a_missing_key_file_is_a_local_failure() {
 }
 
 #[test]
-fn raw_keys_go_into_a_private_file_that_is_not_overwritten() {
+fn raw_key_is_written_to_a_private_file_without_overwriting() {
     let folder = Folder::new();
     let key = folder.write("group.key", GROUP_KEY);
     let out = folder.file("device.bin");
@@ -90,7 +90,7 @@ fn raw_keys_go_into_a_private_file_that_is_not_overwritten() {
 }
 
 #[test]
-fn upper_case_is_warned_of_and_lowered_on_request() {
+fn upper_case_id_prints_a_warning_and_lowercase_converts_it() {
     let upper = DEVICE_ID.to_ascii_uppercase();
     let derive =
         |words: &[&str]| dps(["derive-key", "--rid", &upper]).args(words).env("DPS_GROUP_KEY", GROUP_KEY).run().code(0);
@@ -102,7 +102,7 @@ fn upper_case_is_warned_of_and_lowered_on_request() {
 }
 
 #[test]
-fn json_names_the_id_and_its_key() {
+fn derive_key_json_has_id_and_key() {
     let done = dps(["derive-key", "--rid", DEVICE_ID, "--json"]).env("DPS_GROUP_KEY", GROUP_KEY).run().code(0);
     let expected = serde_json::json!({ "registrationId": DEVICE_ID, "deviceKey": DEVICE_KEY });
     assert_eq!(done.json(), expected);

@@ -1,4 +1,4 @@
-//! `dps edge`: an IoT Edge gateway's configuration, from the article's own files to an assigned hub.
+//! `dps edge`: an IoT Edge gateway's configuration, from the files of Microsoft's article to an assigned hub.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ fn filled_in(article: &str, scope: &str, key: &str) -> String {
         .replace("PASTE_YOUR_PRIMARY_KEY_OR_DERIVED_KEY_HERE", key)
 }
 
-/// A gateway of a service: its configuration, and where its backup is.
+/// A gateway of a service: its configuration and its backup.
 struct Gateway<'s> {
     service: &'s Service,
     config: String,
@@ -74,7 +74,7 @@ fn key(text: &str) -> dps_emulator::SymmetricKey {
 }
 
 #[test]
-fn the_articles_files_provision_and_the_enrollment_reads_assigned() {
+fn edge_provision_with_documented_files_assigns_the_gateway() {
     for (name, article) in [("config.toml", TOML), ("config.yaml", YAML)] {
         // An individual enrollment's own key, then one derived from a group's.
         let service = Service::with(|options| options.assign_at_once(true));
@@ -100,7 +100,7 @@ fn the_articles_files_provision_and_the_enrollment_reads_assigned() {
 }
 
 #[test]
-fn each_mode_at_a_start_with_and_without_the_service() {
+fn edge_provision_follows_each_mode_with_and_without_the_service() {
     for (name, article, mode, asks) in [
         ("config.toml", TOML, "", false),
         ("config.toml", TOML, "auto_reprovisioning_mode = \"AlwaysOnStartup\"\n", true),
@@ -120,11 +120,14 @@ fn each_mode_at_a_start_with_and_without_the_service() {
         let calls = || service.set(|service| service.counters().registers);
 
         let would = gateway.provision(&["--dry-run"]).code(0).json();
-        assert!(would["would"].as_str().unwrap().starts_with("ask"), "{would}");
+        assert!(would["would"].as_str().unwrap().starts_with("register"), "{would}");
         assert!((calls(), Path::new(&gateway.state).exists()) == (0, false), "a dry run did something");
         let error = gateway.provision_at(CLOSED, &["--timeout", "1s"]).code(5).error();
         let message = error["message"].as_str().unwrap();
-        assert!(error["name"] == "connect" && message.contains("no backup") && message.contains("service"), "{error}");
+        assert!(
+            error["name"] == "connect" && message.contains("no usable backup") && message.contains("service"),
+            "{error}"
+        );
 
         let first = gateway.provision(&[]).code(0).json();
         assert_eq!((&first["origin"], calls()), (&"new".into(), 1), "{first}");
@@ -146,7 +149,7 @@ fn each_mode_at_a_start_with_and_without_the_service() {
 }
 
 #[test]
-fn a_daemons_folder_is_used_on_request_alone() {
+fn edge_provision_uses_daemon_dir_only_on_request() {
     let service = Service::with(|options| options.assign_at_once(true));
     service.enroll(IndividualEnrollment::new(DEVICE_ID).primary_key(key(DEVICE_KEY)));
     let text = filled_in(TOML, service.emulator().id_scope(), DEVICE_KEY);
@@ -160,11 +163,11 @@ fn a_daemons_folder_is_used_on_request_alone() {
     assert!(!Path::new(&gateway.state).exists());
     let people = dps(["edge", "provision", "--config", &gateway.config, "--daemon-dir", &home]).run().code(0);
     assert!(people.stdout.contains("restored from the backup") && people.stdout.contains("sudo iotedge config apply"));
-    assert!(people.stderr.contains("the daemons would refuse"), "{}", people.stderr);
+    assert!(people.stderr.contains("the daemons would reject"), "{}", people.stderr);
 }
 
 #[test]
-fn lint_of_a_folder_names_the_files_that_daemons_read_beside() {
+fn lint_of_a_directory_reports_stray_files() {
     let folder = Folder::new();
     let etc = folder.path().join("aziot");
     for (name, text) in [
@@ -214,7 +217,7 @@ fn lint_lists_what_an_upgrade_changes() {
 }
 
 #[test]
-fn lint_names_places_as_compilers_do() {
+fn lint_reports_file_line_and_column() {
     let folder = Folder::new();
     let file = folder.write("config.toml", TOML);
     let done = dps(["edge", "lint", &file]).run().code(10);
@@ -246,7 +249,7 @@ fn lint_names_places_as_compilers_do() {
 }
 
 #[test]
-fn convert_writes_a_private_file_and_says_what_changed() {
+fn convert_writes_a_private_file_and_reports_changes() {
     let folder = Folder::new();
     let file = folder.write("config.yaml", filled_in(YAML, "0ne00A1B2C3", DEVICE_KEY));
     let out = folder.file("config.toml");
@@ -263,7 +266,7 @@ fn convert_writes_a_private_file_and_says_what_changed() {
 }
 
 #[test]
-fn convert_names_the_place_of_what_is_refused_and_writes_nothing() {
+fn convert_of_refused_file_names_the_position_and_writes_nothing() {
     let folder = Folder::new();
     let out = folder.file("config.toml");
     let good = filled_in(YAML, "0ne00A1B2C3", DEVICE_KEY);
@@ -293,7 +296,7 @@ fn set_changes_one_line_and_keeps_the_mode() {
     assert_eq!(different, [("id_scope = \"0ne00A1B2C3\"", "id_scope = \"0ne00D4E5F6\"")]);
     assert_eq!((after.len(), mode_of(&file)), (before.len(), 0o640));
 
-    // A key comes by a file or stdin, and becomes the table that the daemons read.
+    // A key is read from a file or stdin, and written as the table that the daemons read.
     let name = "provisioning.attestation.symmetric_key";
     let refused = dps(["edge", "set", &file, name, GROUP_KEY]).run().code(2);
     assert!(refused.stderr.contains("--value-file") && !refused.stderr.contains(GROUP_KEY));
@@ -310,7 +313,7 @@ fn set_changes_one_line_and_keeps_the_mode() {
 }
 
 #[test]
-fn lint_without_a_version_warns_of_what_the_version_before_refuses() {
+fn lint_without_version_warns_about_refusals_of_the_previous_version() {
     let folder = Folder::new();
     let text = format!(
         "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://global.azure-devices-provisioning.net\"\n\
@@ -326,7 +329,7 @@ fn lint_without_a_version_warns_of_what_the_version_before_refuses() {
 }
 
 #[test]
-fn planted_keys_are_never_printed() {
+fn edge_commands_never_print_keys() {
     let folder = Folder::new();
     let good = filled_in(TOML, "0ne00A1B2C3", DEVICE_KEY);
     let files = [

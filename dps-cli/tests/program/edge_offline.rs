@@ -1,4 +1,4 @@
-//! `dps edge provision` when the service's process is killed and comes back: every row of the decision tables, at a start
+//! `dps edge provision` while the service's process is running, killed and restarted: every row of the decision tables,
 //! with a backup and without one.
 
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use super::emulator::start;
 use super::run::{Finished, Folder, Run, dps};
 
-/// How long a start may take while the service is there, and while it is not.
+/// How long a start may take while the service is running, and while it is not.
 const LONG: &str = "30s";
 const SHORT: &str = "1s";
-/// A mode or a pair of flags, and whether the service is asked although there is a backup.
+/// A mode or a pair of flags, and whether the service is asked despite a backup.
 const TOML_ROWS: [(&str, bool); 4] = [
     ("", false),
     ("auto_reprovisioning_mode = \"Dynamic\"\n", false),
@@ -60,15 +60,15 @@ impl Gateway {
         rows.enumerate().map(gateway).collect()
     }
 
-    /// A start against this endpoint: a service that comes back has other ports.
+    /// Starts the gateway against this endpoint: a restarted service has other ports.
     fn provision(&self, endpoint: &str, limit: &str, state: &str) -> Finished {
         dps(["edge", "provision", "--json", "--timeout", limit, "--config", &self.config])
             .args(["--endpoint", endpoint, "--ca-file", &self.ca, "--state-dir", state])
             .run()
     }
 
-    /// A start with the backup of the one before.
-    fn starts_again(&self, endpoint: &str, limit: &str, origin: &str, notes: usize) {
+    /// Starts the gateway with the backup of the previous start.
+    fn restart(&self, endpoint: &str, limit: &str, origin: &str, notes: usize) {
         let done = self.provision(endpoint, limit, &self.state).code(0).json();
         assert_eq!((&done["origin"], &done["assignedHub"]), (&origin.into(), &"hub-b.test".into()), "{}", self.row);
         assert_eq!(done["notes"].as_array().unwrap().len(), notes, "{}: {done}", self.row);
@@ -76,7 +76,7 @@ impl Gateway {
 }
 
 #[test]
-fn every_row_of_the_tables_while_the_service_is_there_killed_and_back() {
+fn edge_provision_follows_decision_tables_across_a_service_outage() {
     let folder = Folder::new();
     let (kept, key) = (folder.file("service"), folder.file("device.key"));
     let hubs = ["--state", &kept, "--assign-at-once", "--hub", "hub-a.test", "--hub", "hub-b.test"];
@@ -100,24 +100,27 @@ fn every_row_of_the_tables_while_the_service_is_there_killed_and_back() {
         let before = registers(&endpoint);
         let first = gateway.provision(&endpoint, LONG, &gateway.state).code(0).json();
         assert_eq!((&first["origin"], registers(&endpoint) - before), (&"new".into(), 1), "{}", gateway.row);
-        gateway.starts_again(&endpoint, LONG, if gateway.asks { "unchanged" } else { "backup" }, 0);
+        gateway.restart(&endpoint, LONG, if gateway.asks { "unchanged" } else { "backup" }, 0);
         assert_eq!(registers(&endpoint) - before, 1 + expected_calls(gateway), "{}", gateway.row);
     }
 
-    // Killed, not ended: it takes no leave of anybody.
+    // Killed: it closes no connection properly.
     drop(service);
     for gateway in &gateways {
-        // Who asked says that it got no answer; and of 1.2, that the daemons would have deleted the backup.
+        // A note says that the service did not reply, and for 1.2 that the daemons would have deleted the backup.
         let notes = match (gateway.asks, gateway.is_toml) {
             (false, _) => 0,
             (true, false) => 1,
             (true, true) => 2,
         };
-        gateway.starts_again(&endpoint, SHORT, "backup", notes);
+        gateway.restart(&endpoint, SHORT, "backup", notes);
         let nothing = folder.file("nothing");
         let error = gateway.provision(&endpoint, SHORT, &nothing).code(5).error();
         let message = error["message"].as_str().unwrap();
-        assert!(message.contains("no backup") && message.contains("the service gave no assignment"), "{error}");
+        assert!(
+            message.contains("no usable backup") && message.contains("the service returned no assignment"),
+            "{error}"
+        );
         for backup in ["device_info", "provisioning_backup.json"] {
             assert!(!Path::new(&nothing).join("0ne00A1B2C3/dev-01").join(backup).exists());
         }
@@ -127,7 +130,7 @@ fn every_row_of_the_tables_while_the_service_is_there_killed_and_back() {
     let endpoint = ready["endpoints"]["https"].as_str().unwrap().to_owned();
     for gateway in &gateways {
         let before = registers(&endpoint);
-        gateway.starts_again(&endpoint, LONG, if gateway.asks { "unchanged" } else { "backup" }, 0);
+        gateway.restart(&endpoint, LONG, if gateway.asks { "unchanged" } else { "backup" }, 0);
         assert_eq!(registers(&endpoint) - before, expected_calls(gateway), "{}", gateway.row);
     }
 }

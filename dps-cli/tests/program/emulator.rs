@@ -1,4 +1,4 @@
-//! `dps emulator`: its ready line, its files, its end.
+//! `dps emulator`: its ready line, its files, its shutdown.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::run::{Finished, Folder, Run, Running, dps, finish, mode_of, send};
 /// Starts the program and waits for its ready line.
 pub(crate) fn start(words: &[&str]) -> (Running, Value) {
     let mut child = dps(["emulator", "--json"]).args(words).start();
-    // Unbuffered beyond the line, so that the rest stays for whoever waits for the program.
+    // Read byte by byte, so that the rest of the output remains for the caller that waits for the program.
     let mut line = String::new();
     BufReader::with_capacity(1, child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     (child, serde_json::from_str(&line).expect("no ready line"))
@@ -27,7 +27,7 @@ fn path<'v>(ready: &'v Value, member: &str) -> &'v str {
 }
 
 #[test]
-fn the_ready_line_names_what_a_client_needs_and_it_all_goes_at_the_end() {
+fn ready_line_names_files_that_are_removed_at_the_end() {
     for signal in [Signal::TERM, Signal::INT] {
         let (child, ready) = start(&[]);
         assert_eq!(ready["idScope"], "0ne00A1B2C3");
@@ -45,7 +45,7 @@ fn the_ready_line_names_what_a_client_needs_and_it_all_goes_at_the_end() {
 }
 
 #[test]
-fn a_state_folder_keeps_enrollments_and_trust() {
+fn state_directory_keeps_enrollments_and_certificate_authority() {
     let folder = Folder::new();
     let (state, copy) = (folder.file("state"), folder.file("copy.pem"));
     let options = ["--state", &state, "--ca-out", &copy, "--id-scope", "0neTEST", "--host", "dps.test"];
@@ -74,7 +74,7 @@ fn a_state_folder_keeps_enrollments_and_trust() {
 }
 
 #[test]
-fn every_front_is_there_and_two_may_share_a_port() {
+fn emulator_listens_for_every_transport_and_shares_a_port() {
     let (child, ready) = start(&[]);
     for front in ["https", "mqtt", "wss"] {
         assert!(ready["endpoints"][front].as_str().unwrap().starts_with("localhost:"), "{front}");
@@ -87,7 +87,7 @@ fn every_front_is_there_and_two_may_share_a_port() {
 }
 
 #[test]
-fn a_taken_port_and_a_bad_name_are_told() {
+fn port_in_use_and_invalid_host_name_are_refused() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let error = dps(["emulator", "--https-port", &port, "--json"]).run().code(3).error();
@@ -98,7 +98,7 @@ fn a_taken_port_and_a_bad_name_are_told() {
 }
 
 #[test]
-fn a_reader_that_goes_away_does_not_end_it() {
+fn emulator_continues_after_stdout_is_closed() {
     let (mut child, ready) = start(&[]);
     drop(child.stdout.take());
     let (ca, owner) = (path(&ready, "caFile"), path(&ready, "connectionStringFile"));
@@ -143,7 +143,7 @@ fn verbose_emulator_logs_each_exchange_in_one_line() {
 }
 
 #[test]
-fn refusals_are_told_on_stderr_and_listed_by_log() {
+fn refusals_are_printed_on_stderr_and_listed_by_log() {
     use std::io::Read as _;
 
     let (mut child, ready) = start(&["-v"]);
@@ -174,7 +174,7 @@ fn refusals_are_told_on_stderr_and_listed_by_log() {
 }
 
 #[test]
-fn pace_and_payload_of_an_emulator_are_options() {
+fn emulator_options_set_timing_and_payload() {
     let (child, ready) = start(&["--assigning-ms", "0", "--echo-payload", "--retry-after", "0"]);
     assert_eq!(ready["idScope"], "0ne00A1B2C3");
     stop(child, Signal::TERM).code(0);

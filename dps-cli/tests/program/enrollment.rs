@@ -6,7 +6,7 @@ use super::run::{GROUP_KEY, Run, dps, mode_of};
 use super::service::Service;
 
 #[test]
-fn an_enrollment_is_created_shown_listed_and_deleted() {
+fn enrollment_is_created_shown_listed_and_deleted() {
     let service = Service::start();
     let create = "enrollment create --rid dev-01 --device-id machine-7 --edge-enabled --json";
     let made = service
@@ -37,7 +37,7 @@ fn an_enrollment_is_created_shown_listed_and_deleted() {
 }
 
 #[test]
-fn a_group_is_created_shown_listed_and_deleted() {
+fn group_is_created_shown_listed_and_deleted() {
     let service = Service::start();
     let key = service.folder.file("group.key");
     let create = "enrollment-group create --group-id line-1 --disabled --reprovision never --hub hub-a.test --json";
@@ -62,7 +62,7 @@ fn a_group_is_created_shown_listed_and_deleted() {
 }
 
 #[test]
-fn an_enrollment_that_is_there_is_replaced_only_on_request() {
+fn existing_enrollment_is_replaced_only_on_request() {
     let service = Service::start();
     let create = "enrollment create --rid dev-01 --json";
     service.as_owner(create, &[]).run().code(0);
@@ -75,7 +75,7 @@ fn an_enrollment_that_is_there_is_replaced_only_on_request() {
 }
 
 #[test]
-fn keys_of_ones_own_are_taken() {
+fn create_accepts_key_files() {
     let service = Service::start();
     let (primary, secondary) =
         (service.folder.write("p", GROUP_KEY), service.folder.write("s", format!("{GROUP_KEY}\n")));
@@ -87,7 +87,7 @@ fn keys_of_ones_own_are_taken() {
 }
 
 #[test]
-fn a_list_is_followed_to_its_end() {
+fn list_reads_all_pages() {
     let lifted = |options: ServiceOptions| options.limits(Limits::none());
     let service = Service::with(|options| options.service(lifted));
     let now = service.emulator().now();
@@ -101,7 +101,7 @@ fn a_list_is_followed_to_its_end() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_anything_is_sent() {
+fn invalid_options_are_refused_before_anything_is_sent() {
     let service = Service::start();
     let empty = service.folder.write("empty.pem", "");
     for (line, words) in [
@@ -123,7 +123,7 @@ fn what_cannot_work_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn an_owner_with_the_wrong_key_is_refused_by_the_service() {
+fn wrong_owner_key_is_refused_by_the_service() {
     let service = Service::start();
     service.forge_owner();
     let error = service.as_owner("enrollment list --json", &[]).run().code(4).error();
@@ -133,7 +133,7 @@ fn an_owner_with_the_wrong_key_is_refused_by_the_service() {
 }
 
 #[test]
-fn a_service_that_is_not_trusted_or_not_there_is_a_failure_of_the_link() {
+fn untrusted_or_unreachable_service_is_a_link_failure() {
     let service = Service::start();
     let other = Service::start();
     let (owner, other_ca) = (service.folder.file("owner"), other.folder.file("ca.pem"));
@@ -148,7 +148,7 @@ fn a_service_that_is_not_trusted_or_not_there_is_a_failure_of_the_link() {
 }
 
 #[test]
-fn create_makes_nothing_when_the_key_file_cannot_be_written() {
+fn create_changes_nothing_when_the_key_file_cannot_be_written() {
     let service = Service::start();
     for (kind, create) in [
         ("enrollment", "enrollment create --rid dev-01 --json"),

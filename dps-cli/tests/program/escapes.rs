@@ -1,4 +1,4 @@
-//! Control characters that come from outside do not reach the terminal.
+//! Control characters from outside do not reach the terminal.
 
 use dps_emulator::{At, Fault, IndividualEnrollment, Scope};
 use serde_json::json;
@@ -6,17 +6,17 @@ use serde_json::json;
 use super::run::{DEVICE_ID, Finished, Folder, Run, dps};
 use super::service::Service;
 
-/// Clears the screen in two ways, turns the direction of writing, and forges a line.
+/// Clears the screen in two ways, changes the direction of text, and forges a line.
 const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{202e}\nerror: b";
 
-fn is_obeyed(character: char) -> bool {
+fn is_terminal_control(character: char) -> bool {
     character != '\n' && (character.is_control() || character == '\u{202e}')
 }
 
 #[track_caller]
-fn shows_nothing_obeyed(done: &Finished) {
+fn shows_no_terminal_control(done: &Finished) {
     for shown in [&done.stdout, &done.stderr] {
-        assert!(!shown.contains(is_obeyed), "{shown:?}");
+        assert!(!shown.contains(is_terminal_control), "{shown:?}");
     }
     let forged = done.stderr.lines().chain(done.stdout.lines()).any(|line| line.trim_start().starts_with("error: b"));
     assert!(!forged, "{}{}", done.stdout, done.stderr);
@@ -33,9 +33,9 @@ fn control_characters_of_arguments_and_file_names_do_not_reach_the_terminal() {
         (&["\u{1b}[2J"], 2),
     ] {
         let done = dps(line.iter().copied()).run().code(code);
-        shows_nothing_obeyed(&done);
+        shows_no_terminal_control(&done);
         assert!(code == 2 || done.stderr.contains(r"\u{1b}"), "{}", done.stderr);
-        shows_nothing_obeyed(&dps(line.iter().copied()).arg("--json").run());
+        shows_no_terminal_control(&dps(line.iter().copied()).arg("--json").run());
     }
 }
 
@@ -62,17 +62,17 @@ fn control_characters_of_a_service_do_not_reach_the_terminal() {
         "register --json --timeout 5s",
     ] {
         let done = service.as_device(line, "dev-01", &key_file).run();
-        shows_nothing_obeyed(&done);
+        shows_no_terminal_control(&done);
     }
 }
 
 #[test]
-fn a_404_that_is_not_of_a_service_is_not_told_as_a_missing_record() {
+fn check_does_not_report_a_foreign_404_as_missing_record() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let lookup = || service.as_device("lookup --json", "dev-01", &["--key-file", &key]).run().error();
     assert_eq!(lookup()["name"], "not-found");
-    // The body that the service explains itself in is gone, as in a proxy's reply.
+    // Without the service's error body, as in a proxy's reply.
     let patch = json!({ "errorCode": null, "trackingId": null, "message": null, "timestampUtc": null });
     let fault = Fault::PatchReply { patch: patch.as_object().unwrap().clone() };
     service.set(|service| service.inject(Scope::All, At::Lookup, fault, 100));

@@ -1,4 +1,4 @@
-//! Each way to fail ends in its family, verdict, hints, tracking id and exit code, within its deadline.
+//! Each failure has its family, verdict, hints, tracking id and exit code, within its deadline.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use super::run::{CLOSED, DEVICE_KEY, Finished, GROUP_KEY, Run, dps};
 use super::service::Service;
 
 const HOUR_MS: i64 = 3_600_000;
-/// Far more than any of these may take, far less than a wait that nobody asked for.
+/// Far longer than any of these may run, far shorter than a wait that is not expected.
 const GUARD: Duration = Duration::from_secs(25);
 
-/// What a failure has to say.
+/// The expected failure.
 struct Expected {
     exit: i32,
     name: &'static str,
     family: &'static str,
     verdict: &'static str,
-    /// The likeliest cause.
+    /// The first hint.
     hint: &'static str,
 }
 
@@ -58,7 +58,7 @@ fn register(service: &Service, id: &str, words: &[&str]) -> Finished {
 }
 
 #[test]
-fn credentials_that_the_service_refuses() {
+fn refused_credentials_are_service_failures() {
     let service = Service::start();
     let group_key = service.enroll_group(EnrollmentGroup::new("line-1"));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
@@ -79,18 +79,18 @@ fn credentials_that_the_service_refuses() {
 }
 
 #[test]
-fn a_refusal_for_people_says_what_to_look_at() {
+fn refusal_text_lists_hints() {
     let service = Service::start();
     let wrong_key = service.folder.write("wrong.key", DEVICE_KEY);
     let done = service.as_device("register", "dev-01", &["--key-file", &wrong_key]).run().code(4);
     assert_eq!(done.stdout, "");
-    for words in ["status 401", "code 401002", "tracking id: ", "hint: ", "unchanged"] {
+    for words in ["status 401", "code 401002", "tracking id: ", "hint: ", "will not succeed"] {
         assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
     }
 }
 
 #[test]
-fn enrollments_that_let_nobody_in() {
+fn disabled_and_failing_enrollments_are_service_failures() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01").enabled(false));
     let disabled = Expected { name: "enrollment-disabled", hint: "enable-enrollment", ..UNAUTHORIZED };
@@ -104,8 +104,8 @@ fn enrollments_that_let_nobody_in() {
 }
 
 #[test]
-fn clocks_that_differ() {
-    // The service's clock is ahead: tokens of ours have expired when they arrive.
+fn clock_skew_is_reported_and_corrected_on_request() {
+    // The service's clock is ahead: the device's tokens are already expired.
     let service = Service::with(|options| options.clock_offset_ms(2 * HOUR_MS));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let behind = Expected { hint: "clock-behind", ..UNAUTHORIZED };
@@ -124,7 +124,7 @@ fn clocks_that_differ() {
 }
 
 #[test]
-fn a_service_that_asks_to_wait_longer_than_there_is_time() {
+fn throttling_beyond_the_deadline_ends_at_once() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let throttle = Fault::Throttle { retry_after: Some(RetryAfter::Seconds(3600)) };
@@ -143,7 +143,7 @@ fn a_service_that_asks_to_wait_longer_than_there_is_time() {
 }
 
 #[test]
-fn a_service_in_trouble() {
+fn server_errors_are_retried_until_the_deadline() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let trouble = Fault::ServerError { status: 503, retry_after: Some(RetryAfter::Seconds(3600)) };
@@ -153,7 +153,7 @@ fn a_service_in_trouble() {
 }
 
 #[test]
-fn servers_that_are_not_to_be_trusted() {
+fn untrusted_servers_are_link_failures() {
     let (service, other) = (Service::start(), Service::start());
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let other_ca = other.folder.file("ca.pem");
@@ -164,7 +164,7 @@ fn servers_that_are_not_to_be_trusted() {
 }
 
 #[test]
-fn servers_that_are_not_there() {
+fn unreachable_servers_are_link_failures() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let with_endpoint =
@@ -176,7 +176,7 @@ fn servers_that_are_not_there() {
 }
 
 #[test]
-fn servers_that_say_nothing_or_nonsense() {
+fn silent_and_invalid_servers_are_link_failures() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let with_fault = |fault: Fault| {
@@ -196,14 +196,14 @@ fn servers_that_say_nothing_or_nonsense() {
         Expected { exit: 7, name: "reply-too-large", family: "local", verdict: "reconfigure", hint: "enlarge-buffer" };
     large.check(with_fault(Fault::OversizeReply { bytes: 97 * 1024 }));
 
-    // Not even TLS.
+    // A server without TLS.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = silent.local_addr().unwrap().to_string();
     link.check(register(&service, "dev-01", &["--key-file", &key, "--endpoint", &endpoint, "--timeout", "1s"]));
 }
 
 #[test]
-fn no_log_shows_a_key_or_a_signature() {
+fn logs_contain_no_key_and_no_signature() {
     let service = Service::start();
     let group_key = service.enroll_group(EnrollmentGroup::new("line-1"));
     let wrong = service.folder.write("wrong.key", GROUP_KEY);
@@ -221,7 +221,7 @@ fn no_log_shows_a_key_or_a_signature() {
 }
 
 #[test]
-fn proxies_that_do_not_let_anybody_through() {
+fn refusing_proxies_are_link_failures() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let expected =
@@ -244,7 +244,7 @@ fn proxies_that_do_not_let_anybody_through() {
 }
 
 #[test]
-fn badly_encoded_proxy_url_is_named_by_its_variable() {
+fn invalid_proxy_url_names_its_variable() {
     for variable in ["HTTPS_PROXY", "https_proxy"] {
         for transport in ["https", "mqtt", "mqtt-ws"] {
             let line = ["register", "--scope", "0ne1", "--rid", "a", "--transport", transport, "--json"];
@@ -262,7 +262,7 @@ fn badly_encoded_proxy_url_is_named_by_its_variable() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_and_its_exceptions() {
+fn environment_proxy_and_no_proxy_are_used() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let command = || service.as_device("register --json --timeout 3s", "dev-01", &["--key-file", &key]);

@@ -1,4 +1,4 @@
-//! `dps emulator fault` and `dps emulator counters`: one process makes another fail, and sees what it was asked.
+//! `dps emulator fault` and `dps emulator counters`: one process plans failures of another and reads its counters.
 
 use dps_emulator::IndividualEnrollment;
 use rustix::process::Signal;
@@ -9,7 +9,7 @@ use super::run::{Folder, GROUP_KEY, Run, dps, dps_line};
 use super::service::Service;
 
 #[test]
-fn a_fault_of_one_process_meets_the_registration_of_another() {
+fn planned_fault_affects_another_process() {
     let (emulator, ready) = start(&["--assign-at-once"]);
     let path = |member: &str| ready[member].as_str().unwrap().to_owned();
     let (ca, owner) = (path("caFile"), path("connectionStringFile"));
@@ -52,7 +52,7 @@ fn a_fault_of_one_process_meets_the_registration_of_another() {
 fn faults_are_added_listed_and_cleared() {
     let service = Service::start();
     let run = |line: &str| service.as_owner(line, &[]).run().code(0);
-    assert_eq!(run("emulator fault list").stdout, "no fault is planned\n");
+    assert_eq!(run("emulator fault list").stdout, "no faults are planned\n");
     let added = run("emulator fault add --kind throttle --at poll --retry-after 7 --registration-id dev-01 --times 2");
     assert_eq!(added.stdout, "planned: throttle at poll for dev-01, retry-after 7, 2 of 2 left\n");
     let added = run("emulator fault add --kind server-error --status 503 --retry-after-date -3 --json").json();
@@ -66,14 +66,14 @@ fn faults_are_added_listed_and_cleared() {
     assert_eq!(people.lines().count(), 2);
     assert!(people.contains("server-error at any for every device"), "{people}");
 
-    assert_eq!(run("emulator fault clear --rid DEV-01").stdout, "1 fault taken back\n");
+    assert_eq!(run("emulator fault clear --rid DEV-01").stdout, "1 fault removed\n");
     assert_eq!(service.set(|service| service.pending_faults()), 1);
     assert_eq!(run("emulator fault clear --json").json(), json!({ "cleared": 1 }));
-    assert_eq!(run("emulator fault clear").stdout, "0 faults taken back\n");
+    assert_eq!(run("emulator fault clear").stdout, "0 faults removed\n");
 }
 
 #[test]
-fn every_kind_can_be_added() {
+fn every_fault_kind_can_be_added() {
     let service = Service::start();
     let kinds: Vec<_> = dps_emulator::FaultPlan::kinds().map(|(name, _)| name).collect();
     let help = dps_line("emulator fault add --help", &[]).run().code(0).stdout;
@@ -98,9 +98,9 @@ fn every_kind_can_be_added() {
 }
 
 #[test]
-fn what_does_not_go_together_is_refused_before_anything_is_sent() {
+fn invalid_fault_options_are_refused_before_anything_is_sent() {
     let folder = Folder::new();
-    // Nothing listens there: whatever is sent fails as a link does, not as a usage error.
+    // There is no listener: anything that is sent is a link failure and not a usage error.
     let nowhere = format!("HostName=localhost:1;SharedAccessKeyName=owner;SharedAccessKey={GROUP_KEY}");
     let owner = folder.write("owner", nowhere);
     let add = |line: &str| {
@@ -135,7 +135,7 @@ fn what_does_not_go_together_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn counters_for_people_and_for_scripts() {
+fn counters_are_printed_as_text_and_json() {
     let service = Service::with(|options| options.assign_at_once(true));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     service.as_device("register", "dev-01", &["--key-file", &key]).run().code(0);
@@ -148,7 +148,7 @@ fn counters_for_people_and_for_scripts() {
 }
 
 #[test]
-fn only_its_owner_may_make_it_fail() {
+fn fault_commands_require_the_owner_key() {
     let service = Service::start();
     service.forge_owner();
     for line in ["fault add --kind silent", "fault list", "fault clear", "counters"] {
@@ -159,7 +159,7 @@ fn only_its_owner_may_make_it_fail() {
 }
 
 #[test]
-fn options_of_one_to_be_run_do_not_go_with_one_that_is_running() {
+fn run_options_are_refused_with_control_commands() {
     let service = Service::start();
     for (line, code) in [
         ("emulator --json fault list", 0),

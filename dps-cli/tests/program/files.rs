@@ -1,4 +1,4 @@
-//! What is at a path in place of a file, and what a file is replaced by.
+//! Paths that are not regular files, and how files are written.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn make_fifo(path: &str) {
     rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
 
-/// Runs a command line with a FIFO, a directory and a device in place of `AT`: each is refused, by its name.
+/// Runs a command line with a FIFO, a directory and a device in place of `AT`: each is refused with its kind.
 fn refuses(folder: &Folder, line: &str, things: &[&str]) {
     let fifo = folder.file("fifo");
     if !Path::new(&fifo).exists() {
@@ -44,7 +44,7 @@ fn refuses(folder: &Folder, line: &str, things: &[&str]) {
 }
 
 #[test]
-fn a_fifo_a_directory_or_a_device_in_place_of_a_file_is_refused_at_once() {
+fn fifos_directories_and_devices_are_refused_as_files() {
     let folder = Folder::new();
     let (out, config) = (folder.file("out"), folder.write("config.toml", CONFIG));
     let all = &["FIFO", "directory", "device"];
@@ -60,15 +60,15 @@ fn a_fifo_a_directory_or_a_device_in_place_of_a_file_is_refused_at_once() {
     ] {
         refuses(&folder, line, all);
     }
-    // Of a folder it looks at the configuration.
+    // In a directory, lint reads the configuration.
     refuses(&folder, "edge lint AT", &["FIFO", "device"]);
-    // What is read may come through a FIFO: it is a secret.
+    // A secret may be read from a FIFO.
     for line in
         ["derive-key --group-key-file AT --rid a", &format!("{register} --proxy-password-file AT --proxy http://u@h")]
     {
         refuses(&folder, line, &["directory", "device"]);
     }
-    // The operation's lock is beside it, which is no place beside a device.
+    // The lock file is next to the file, which is not possible next to a device.
     make_fifo(&folder.file("operation"));
     let resume = ["--resume", &folder.file("operation"), "--json"];
     let done = dps_line(register, &resume).env("DPS_GROUP_KEY", GROUP_KEY).run().code(7);
@@ -85,10 +85,10 @@ fn a_fifo_a_directory_or_a_device_in_place_of_a_file_is_refused_at_once() {
 }
 
 #[test]
-fn a_ca_file_over_one_mebibyte_is_refused_and_not_cut() {
+fn ca_file_over_one_mebibyte_is_refused() {
     let service = Service::start();
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
-    // The authority is within the first mebibyte: a file that was cut would do.
+    // The authority is within the first mebibyte: a truncated file would be accepted.
     let ca = service.folder.read("ca.pem") + &"#\n".repeat(600_000);
     let ca = service.folder.write("long.pem", ca);
     let done = service.as_device("register --json", "dev-01", &["--key-file", &key, "--ca-file", &ca]).run().code(7);
@@ -96,21 +96,21 @@ fn a_ca_file_over_one_mebibyte_is_refused_and_not_cut() {
 }
 
 #[test]
-fn a_resume_file_serves_one_process_at_a_time() {
+fn resume_file_is_locked_by_one_process() {
     let service = Service::with(|options| options.default_retry_after_s(3600));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let resume = service.folder.file("operation");
     let files = ["--key-file", &key, "--resume", &resume, "--timeout", "3h"];
     let mut first = service.as_device("register -vv", "dev-01", &files).start();
     let log = std::io::BufReader::new(first.stderr.take().unwrap());
-    assert!(std::io::BufRead::lines(log).any(|line| line.unwrap().contains("operation was written")));
+    assert!(std::io::BufRead::lines(log).any(|line| line.unwrap().contains("operation was stored")));
     let second = service.as_device("register --json", "dev-01", &files).run().code(7);
     assert!(second.error()["message"].as_str().unwrap().contains("another process"));
     assert_eq!(service.set(|service| service.counters().registers), 1);
 }
 
 #[test]
-fn a_link_in_place_of_an_output_is_not_followed() {
+fn output_through_a_symbolic_link_is_refused() {
     let service = Service::with(|options| options.default_retry_after_s(3600));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let victim = service.folder.write("victim", "as it was");
@@ -118,7 +118,7 @@ fn a_link_in_place_of_an_output_is_not_followed() {
     symlink(&victim, &link).unwrap();
     let files = ["--key-file", &key, "--resume", &link, "--timeout", "1s"];
     service.as_device("register", "dev-01", &files).run().code(7);
-    // Nor is the link replaced, which somebody else may need.
+    // The link is not replaced either, since something else may need it.
     dps(["derive-key", "--rid", "a", "--force", "--out", &link]).env("DPS_GROUP_KEY", GROUP_KEY).run().code(7);
     let done = dps(["emulator", "--ca-out", &link]).run().code(7);
     assert!(done.stderr.contains("link"), "{}", done.stderr);
@@ -126,9 +126,9 @@ fn a_link_in_place_of_an_output_is_not_followed() {
     assert!(Path::new(&link).is_symlink());
 }
 
-/// What a killed process left where files always have a name.
+/// An unfinished file of a killed process, on a system where files always have a name.
 #[test]
-fn every_writer_removes_what_a_killed_program_left() {
+fn writers_remove_unfinished_files_of_killed_programs() {
     let service = Service::with(|options| options.default_retry_after_s(3600));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let folder = Folder::new();
@@ -171,7 +171,7 @@ fn edge_set_keeps_extended_attributes_and_drops_set_uid() {
     let config = folder.write("config.toml", CONFIG);
     set_mode(Path::new(&config), 0o4640);
     let value = b"kept";
-    // A file system without such attributes has none to keep.
+    // A file system without extended attributes has nothing to keep.
     let attributes = rustix::fs::setxattr(&config, "user.label", value, rustix::fs::XattrFlags::empty()).is_ok();
     dps(["edge", "set", &config, "provisioning.id_scope", "0ne00A1B2C4"]).run().code(0);
     assert!(folder.read("config.toml").contains("0ne00A1B2C4"));

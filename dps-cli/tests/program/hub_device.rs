@@ -8,7 +8,7 @@ use super::run::{Folder, Run, dps, dps_line};
 use super::service::Service;
 
 #[test]
-fn an_owner_moves_a_device_from_one_hub_to_another() {
+fn hub_device_moves_a_device_to_another_hub() {
     let (emulator, ready) = start(&["--assign-at-once", "--hub", "hub-a.test", "--hub", "hub-b.test"]);
     let path = |member: &str| ready[member].as_str().unwrap().to_owned();
     let folder = Folder::new();
@@ -50,7 +50,7 @@ fn an_owner_moves_a_device_from_one_hub_to_another() {
 }
 
 #[test]
-fn what_makes_no_sense_changes_nothing() {
+fn hub_device_refuses_invalid_arguments() {
     let service = Service::with(|options| options.assign_at_once(true));
     let key = service.enroll(dps_emulator::IndividualEnrollment::new("dev-01"));
     service.as_device("register", "dev-01", &["--key-file", &key]).run().code(0);

@@ -10,7 +10,7 @@ use super::run::{GROUP_KEY, Run, dps, finish, mode_of, send};
 use super::service::Service;
 
 #[test]
-fn the_connection_is_closed() {
+fn interruption_closes_the_connection() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = server.local_addr().unwrap().to_string();
     let line = ["register", "--scope", "0ne1", "--rid", "a", "--endpoint", &endpoint, "--timeout", "1h", "--json"];
@@ -19,19 +19,19 @@ fn the_connection_is_closed() {
     send(&child, Signal::INT);
     let error = finish(child).code(130).error();
     assert_eq!((&error["name"], &error["family"]), (&"cancelled".into(), &"local".into()));
-    // Ends only when the other side is closed.
+    // Returns only when the other side is closed.
     _ = connection.read_to_end(&mut Vec::new());
 }
 
 #[test]
-fn the_operation_is_kept_for_the_next_run() {
+fn interruption_keeps_the_operation_for_the_next_run() {
     let service = Service::with(|options| options.default_retry_after_s(3600));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let resume = service.folder.file("operation");
     let files = ["--key-file", &key, "--resume", &resume, "--timeout", "3h"];
     let mut child = service.as_device("register -vv", "dev-01", &files).start();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(log.any(|line| line.unwrap().contains("operation was written")), "nothing was kept");
+    assert!(log.any(|line| line.unwrap().contains("operation was stored")), "nothing was kept");
     send(&child, Signal::TERM);
     let done = log.map(|line| line.unwrap()).last();
     assert_eq!(done.as_deref(), Some("error: interrupted"));
@@ -41,13 +41,13 @@ fn the_operation_is_kept_for_the_next_run() {
 }
 
 #[test]
-fn a_key_that_never_comes_does_not_hold_it_up() {
+fn interruption_ends_while_a_key_is_awaited() {
     let service = Service::start();
     let fifo = service.folder.file("key.fifo");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let child = service.as_device("register", "dev-01", &["--key-file", &fifo]).start();
-    // Opening returns once the program has opened its end.
+    // Opening the FIFO returns once the program has opened its end.
     let _writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
     send(&child, Signal::INT);
     finish(child).code(130);

@@ -1,4 +1,4 @@
-//! The program as its users meet it: the built binary, its streams, its files and its exit codes.
+//! Tests of the built program: its streams, its files and its exit codes.
 
 mod bulk;
 mod check;

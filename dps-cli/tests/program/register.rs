@@ -7,7 +7,7 @@ use super::run::{DEVICE_ID, DEVICE_KEY, GROUP_KEY, Run, dps_line, mode_of};
 use super::service::Service;
 
 #[test]
-fn a_device_of_a_group_registers_and_is_on_record() {
+fn group_device_registers_and_lookup_finds_it() {
     let service = Service::start();
     let key = service.enroll_group(EnrollmentGroup::new("line-1").iot_edge(true));
     let files = ["--group-key-file", &key, "--json"];
@@ -39,7 +39,7 @@ fn a_device_of_a_group_registers_and_is_on_record() {
 }
 
 #[test]
-fn the_connection_string_is_printed_on_request_alone() {
+fn connection_string_is_printed_only_on_request() {
     let service = Service::with(|options| options.assign_at_once(true));
     let key = service.enroll(IndividualEnrollment::new("dev-01").device_id("machine-7"));
     let expected =
@@ -63,13 +63,13 @@ fn connection_string_of_a_device_id_with_a_semicolon_is_refused() {
     let error = asked.error();
     assert_eq!(error["name"], "invalid-option");
     assert!(error["message"].as_str().unwrap().contains(';'), "{error}");
-    // Without it, the device id is shown as it is.
+    // Without the connection string, the device id is shown as it is.
     let result = service.as_device("register", "dev-01", &files).run().code(0).json();
     assert_eq!(result["deviceId"], "x;HostName=evil");
 }
 
 #[test]
-fn a_payload_goes_out_and_comes_back() {
+fn payload_is_sent_and_returned() {
     let service = Service::with(|options| options.service(|service: ServiceOptions| service.echo_payload(true)));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let payload = service.folder.write("payload.json", "\u{feff}{ \"model\": \"m1\", \"parts\": [1, {}] }\n");
@@ -86,7 +86,7 @@ fn a_payload_goes_out_and_comes_back() {
 }
 
 #[test]
-fn every_transport_leads_to_the_hub_and_tells_failures_alike() {
+fn every_transport_registers_and_reports_the_same_failures() {
     let service = Service::with(|options| options.mqtt_port(0).wss_port(0));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let wrong = service.folder.write("wrong.key", DEVICE_KEY);
@@ -105,7 +105,7 @@ fn every_transport_leads_to_the_hub_and_tells_failures_alike() {
         assert_eq!((&error["name"], &error["httpStatus"]), (&"unauthorized".into(), &401.into()), "{transport}");
         assert_eq!(error["trackingId"].as_str().unwrap().len(), 36);
 
-        // In one flight over MQTT; HTTPS has none.
+        // Pipelined over MQTT; the option has no effect over HTTPS.
         let pipelined = [&over[..], &[&key, "--pipelined"]].concat();
         let code = if transport == "https" { 3 } else { 0 };
         service.as_device("register", "dev-01", &pipelined).run().code(code);
@@ -120,7 +120,7 @@ fn every_transport_leads_to_the_hub_and_tells_failures_alike() {
 }
 
 #[test]
-fn every_command_that_connects_can_be_told_where_a_name_is() {
+fn every_connecting_command_accepts_resolve() {
     let service = Service::with(|options| options.host_name("dps.test").mqtt_port(0));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let (https, mqtt) = (service.emulator().endpoint(), service.emulator().mqtt_endpoint().unwrap());
@@ -132,7 +132,7 @@ fn every_command_that_connects_can_be_told_where_a_name_is() {
         let error = service.as_device(command, "dev-01", &untold).run();
         assert!(format!("{}{}", error.stdout, error.stderr).contains("cannot be resolved"), "{error:?}");
         let done = service.as_device(command, "dev-01", &at).run().code(0);
-        assert!(command != "check" || done.stdout.contains("named by --resolve"), "{}", done.stdout);
+        assert!(command != "check" || done.stdout.contains("set by --resolve"), "{}", done.stdout);
     }
     let told = format!("{mqtt}:127.0.0.1,[::1]");
     let over_mqtt = ["--key-file", &key, "--transport", "mqtt", "--endpoint", &mqtt, "--resolve", &told];
@@ -144,7 +144,7 @@ fn every_command_that_connects_can_be_told_where_a_name_is() {
 }
 
 #[test]
-fn an_operation_that_ran_out_of_time_is_resumed() {
+fn operation_is_resumed_after_a_timeout() {
     let slow = |service: ServiceOptions| service.assigning_ms(5_000);
     let service = Service::with(|options| options.service(slow));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
@@ -170,7 +170,7 @@ fn an_operation_that_ran_out_of_time_is_resumed() {
 }
 
 #[test]
-fn a_hint_beyond_the_deadline_leaves_an_operation_to_resume() {
+fn retry_after_beyond_the_deadline_stores_the_operation() {
     let service = Service::with(|options| options.default_retry_after_s(3600));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let resume = service.folder.file("operation");
@@ -181,7 +181,7 @@ fn a_hint_beyond_the_deadline_leaves_an_operation_to_resume() {
 }
 
 #[test]
-fn roots_are_replaced_or_added() {
+fn ca_files_replace_or_add_roots() {
     let service = Service::with(|options| options.assign_at_once(true));
     let key = service.enroll(IndividualEnrollment::new("dev-01"));
     let ca = service.folder.file("ca.pem");
@@ -203,7 +203,7 @@ fn roots_are_replaced_or_added() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_anything_is_sent() {
+fn invalid_values_are_refused_before_anything_is_sent() {
     for (words, name) in [
         (&["--endpoint", "http://localhost:1"][..], "invalid-endpoint"),
         (&["--endpoint", "localhost:99999"], "invalid-endpoint"),

@@ -1,4 +1,4 @@
-//! Runs the built program in an environment of its own and looks at what came out.
+//! Runs the built program in a clean environment and checks its output.
 
 use std::io::Write as _;
 use std::ops::{Deref, DerefMut};
@@ -11,12 +11,12 @@ use tempfile::TempDir;
 /// The group key of the service's documentation; the derived keys of it are in `vectors/keys.json`.
 pub(crate) const GROUP_KEY: &str =
     "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
-/// Where nothing listens: port 1 is given to no program by the system, so that no other test listens there either.
+/// An address without a listener: the system never assigns port 1, so that no other test listens there either.
 pub(crate) const CLOSED: &str = "127.0.0.1:1";
 pub(crate) const DEVICE_ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 pub(crate) const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
-/// A command line of the program, in an environment without settings of ours.
+/// A command line of the program, in an environment without its settings.
 pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dps"));
     command.args(args).stdin(Stdio::null());
@@ -44,7 +44,7 @@ pub(crate) fn dps_line(line: &str, words: &[&str]) -> Command {
     dps(line.split_whitespace().chain(words.iter().copied()))
 }
 
-/// What a finished command left.
+/// The result of a finished command.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: i32,
@@ -59,7 +59,7 @@ impl Finished {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        // The program writes its own text line by line: see `Printable`.
+        // The program writes its text line by line: see `Printable`.
         let mut lines = done.stdout.lines().chain(done.stderr.lines());
         let is_broken = |line: &str| line.starts_with(r"\n") || line.ends_with(r"\n");
         assert!(!lines.any(is_broken), "an escaped line break: {done:?}");
@@ -72,7 +72,7 @@ impl Finished {
         self
     }
 
-    /// The one JSON object on stdout.
+    /// Returns the JSON object on stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         let value: Value = serde_json::from_str(&self.stdout)
@@ -81,7 +81,7 @@ impl Finished {
         value
     }
 
-    /// The error object of a failure with `--json`, its schema checked.
+    /// Returns the error object of a failure with `--json`, after checking its members.
     #[track_caller]
     pub(crate) fn error(&self) -> Value {
         let error = self.json()["error"].clone();
@@ -106,7 +106,7 @@ impl Finished {
     }
 }
 
-/// A program that was started; a test that fails leaves none behind.
+/// A running program; it is killed if the test fails.
 pub(crate) struct Running(Option<Child>);
 
 impl Deref for Running {
@@ -146,7 +146,7 @@ impl Run for Command {
     fn run_with_input(&mut self, input: &[u8]) -> Finished {
         let mut child = self.stdin(Stdio::piped()).start();
         let mut stdin = child.stdin.take().unwrap();
-        // A program that needs less than all of it closes the pipe.
+        // A program that does not read all input closes the pipe.
         _ = stdin.write_all(input);
         drop(stdin);
         finish(child)
@@ -157,7 +157,7 @@ impl Run for Command {
     }
 }
 
-/// A folder for one test.
+/// A directory for one test.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -169,7 +169,7 @@ impl Folder {
         self.0.path()
     }
 
-    /// The path of a file in it, for a command line.
+    /// Returns the path of a file in it, for a command line.
     pub(crate) fn file(&self, name: &str) -> String {
         self.path().join(name).to_str().unwrap().to_owned()
     }
@@ -209,12 +209,12 @@ pub(crate) fn send(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }
 
-/// Waits for a program that was started and takes what it left.
+/// Waits for a running program and returns its result.
 pub(crate) fn finish(mut running: Running) -> Finished {
     Finished::of(running.0.take().unwrap().wait_with_output().unwrap())
 }
 
-/// A data file of `vectors/`.
+/// Reads a data file of `vectors/`.
 pub(crate) fn vectors(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors").join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()

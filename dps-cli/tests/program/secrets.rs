@@ -1,4 +1,4 @@
-//! How keys come in: files, FIFOs, stdin and the environment; never twice from one stream, never shown.
+//! Inputs of keys: files, FIFOs, stdin and the environment; never two from one stream, never printed.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use super::run::{DEVICE_ID, DEVICE_KEY, Folder, GROUP_KEY, Run, dps, dps_line, finish, set_mode};
 
 #[test]
-fn a_key_can_come_from_stdin_or_the_environment() {
+fn key_is_read_from_stdin_or_the_environment() {
     let line = ["derive-key", "--group-key-file", "-", "--rid", DEVICE_ID];
     let done = dps(line).run_with_input(format!("{GROUP_KEY}\n").as_bytes()).code(0);
     assert_eq!(done.stdout.trim_end(), DEVICE_KEY);
@@ -16,7 +16,7 @@ fn a_key_can_come_from_stdin_or_the_environment() {
 }
 
 #[test]
-fn a_key_can_come_through_a_fifo() {
+fn key_is_read_from_a_fifo() {
     let folder = Folder::new();
     let fifo = folder.file("key.fifo");
     rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -26,7 +26,7 @@ fn a_key_can_come_through_a_fifo() {
 }
 
 #[test]
-fn one_stream_cannot_give_two_inputs() {
+fn stdin_is_refused_for_two_inputs() {
     for line in [
         "derive-key --group-key-file - --ids - --out keys",
         "register --scope 0ne1 --rid a --key-file - --payload-file -",
@@ -38,7 +38,7 @@ fn one_stream_cannot_give_two_inputs() {
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_of_and_used() {
+fn key_file_readable_by_others_is_used_with_a_warning() {
     let folder = Folder::new();
     let key = folder.write("group.key", GROUP_KEY);
     let line = ["derive-key", "--group-key-file", &key, "--rid", DEVICE_ID];
@@ -51,14 +51,14 @@ fn a_key_file_that_others_can_read_is_warned_of_and_used() {
 }
 
 #[test]
-fn an_endless_input_is_not_read_to_its_end() {
+fn endless_key_input_is_refused() {
     let zeros = std::fs::File::open("/dev/zero").unwrap();
     let error = dps_line("derive-key --group-key-file - --rid a --json", &[]).stdin(zeros).run().code(3).error();
-    assert!(error["message"].as_str().unwrap().contains("more than 4096 bytes"));
+    assert!(error["message"].as_str().unwrap().contains("longer than 4096 bytes"));
 }
 
 #[test]
-fn a_wrapped_key_a_token_and_an_assignment_are_named() {
+fn mistaken_keys_are_refused_by_kind() {
     let folder = Folder::new();
     let (first, second) = GROUP_KEY.split_at(76);
     for (content, words) in [
@@ -74,7 +74,7 @@ fn a_wrapped_key_a_token_and_an_assignment_are_named() {
 }
 
 #[test]
-fn two_keys_are_one_too_many() {
+fn two_keys_are_refused() {
     let folder = Folder::new();
     let key = folder.write("key", GROUP_KEY);
     dps(["token", "--scope", "0ne1", "--rid", "a", "--key-file", &key, "--group-key-file", &key]).run().code(2);
@@ -82,13 +82,13 @@ fn two_keys_are_one_too_many() {
         dps(["token", "--scope", "0ne1", "--rid", "a"]).env("DPS_KEY", GROUP_KEY).env("DPS_GROUP_KEY", GROUP_KEY).run();
     assert!(done.code(2).stderr.contains("both"));
     dps(["token", "--scope", "0ne1", "--rid", "a"]).run().code(2);
-    // An option is said on purpose; the environment may be left over.
+    // An option takes precedence over the environment, which may be set for another purpose.
     let line = ["token", "--scope", "0ne1", "--rid", "a", "--key-file", &key];
     dps(line).env("DPS_GROUP_KEY", "no key").run().code(0);
 }
 
 #[test]
-fn a_refused_key_is_not_repeated() {
+fn refused_key_is_not_printed() {
     let secret = "c2VjcmV0LXRoYXQtaXMtbm8ga2V5!!";
     let folder = Folder::new();
     let key = folder.write("key", secret);
@@ -123,7 +123,7 @@ fn memory_and_environment_cannot_be_read_by_other_processes_of_the_user() {
         user = SOMEBODY;
     }
     let child = command.start();
-    // The program has begun when it connects.
+    // The program is running once it connects.
     let _connection = server.accept().unwrap();
     for file in ["environ", "mem", "maps"] {
         let file = format!("/proc/{}/{file}", child.id());

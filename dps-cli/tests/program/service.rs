@@ -1,4 +1,4 @@
-//! A local service inside the test, for the program to talk to, and what the program has to be told about it.
+//! A local service inside the test, and the options with which the program connects to it.
 
 use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment};
 use tokio::runtime::{Builder, Runtime};
@@ -6,9 +6,9 @@ use tokio::runtime::{Builder, Runtime};
 use super::run::{Folder, GROUP_KEY, dps};
 use dps_emulator::test_servers::proxy_server::{Manner, proxy};
 
-/// A running service with a folder of the files that a command line names.
+/// A running service with a directory of the files that a command line names.
 pub(crate) struct Service {
-    // Before the runtime: it is stopped inside of it.
+    // Declared before the runtime, inside of which it is stopped.
     emulator: Emulator,
     runtime: Runtime,
     pub(crate) folder: Folder,
@@ -38,33 +38,33 @@ impl Service {
         self.emulator.with_service(change)
     }
 
-    /// Starts a proxy beside the service and gives its address.
+    /// Starts a proxy in front of the service and returns its address.
     pub(crate) fn start_proxy(&self, manner: Manner) -> String {
         format!("127.0.0.1:{}", self.runtime.block_on(proxy(manner)))
     }
 
-    /// Enrolls a group and writes its primary key into the file `group.key`.
+    /// Enrolls a group and writes its primary key to the file `group.key`.
     pub(crate) fn enroll_group(&self, group: EnrollmentGroup) -> String {
         let now = self.emulator.now();
         let made = self.set(|service| service.put_group(now, group)).unwrap();
         self.folder.write("group.key", made.settings.attestation.primary.unwrap().expose())
     }
 
-    /// Enrolls one device and writes its primary key into the file `device.key`.
+    /// Enrolls one device and writes its primary key to the file `device.key`.
     pub(crate) fn enroll(&self, enrollment: IndividualEnrollment) -> String {
         let now = self.emulator.now();
         let made = self.set(|service| service.put_enrollment(now, enrollment)).unwrap();
         self.folder.write("device.key", made.settings.attestation.primary.unwrap().expose())
     }
 
-    /// Puts another key in place of the policy's into the file `owner`.
+    /// Replaces the policy's key in the file `owner`.
     pub(crate) fn forge_owner(&self) {
         let endpoint = self.emulator.endpoint();
         let policy = "SharedAccessKeyName=provisioningserviceowner";
         self.folder.write("owner", format!("HostName={endpoint};{policy};SharedAccessKey={GROUP_KEY}"));
     }
 
-    /// A command line for the service's owner.
+    /// Returns a command line for the service's owner.
     pub(crate) fn as_owner(&self, line: &str, words: &[&str]) -> std::process::Command {
         let mut command = dps(line.split_whitespace().chain(words.iter().copied()));
         command.args([
@@ -76,7 +76,7 @@ impl Service {
         command
     }
 
-    /// A command line for a device of this service, without its key.
+    /// Returns a command line for a device of this service, without its key.
     pub(crate) fn as_device(&self, line: &str, id: &str, words: &[&str]) -> std::process::Command {
         let mut command = dps(line.split_whitespace());
         command.args(["--registration-id", id]).args(words);

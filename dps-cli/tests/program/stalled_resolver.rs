@@ -1,4 +1,4 @@
-//! A name server that does not answer: the program ends by its timeout, and at once when it is interrupted.
+//! A name server that does not respond: the program ends by its timeout, and at once when interrupted.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;

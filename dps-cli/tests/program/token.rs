@@ -9,7 +9,7 @@ fn now() -> u64 {
 }
 
 #[test]
-fn the_token_has_the_services_form_and_its_life() {
+fn token_has_the_service_format_and_the_requested_expiry() {
     let before = now();
     let line = ["token", "--id-scope", "0ne00A1B2C3", "--registration-id", DEVICE_ID, "--ttl", "90s", "--json"];
     let done = dps(line).env("DPS_KEY", DEVICE_KEY).run().code(0);
@@ -22,7 +22,7 @@ fn the_token_has_the_services_form_and_its_life() {
 }
 
 #[test]
-fn a_group_key_signs_as_the_device() {
+fn token_of_a_group_key_equals_the_device_token() {
     // Two runs may fall into two seconds: compare tokens that expire in the same one.
     let token = |name: &str, key: &str| {
         let line = dps_line("token --scope 0ne1 --ttl 1d --json --rid", &[DEVICE_ID]).env(name, key).run().code(0);
@@ -36,7 +36,7 @@ fn a_group_key_signs_as_the_device() {
 }
 
 #[test]
-fn names_are_checked_first() {
+fn token_checks_names_before_the_key() {
     let error = dps_line("token --scope a/b --rid x --key-file /nowhere --json", &[]).run().code(3).error();
     assert_eq!(error["name"], "invalid-id-scope");
     dps_line("token --scope 0ne1 --rid x --key-file /nowhere --ttl 90", &[]).run().code(2);

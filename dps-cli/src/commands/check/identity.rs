@@ -1,6 +1,6 @@
-//! What can be said of key, registration id and id scope without asking anybody.
+//! Local checks of key, registration id and id scope.
 //!
-//! Something unusual is no fault as long as the service takes it: it is a suspect, for the case that it does not.
+//! An unusual value is not an error as long as the service accepts it: it is a suspect in case the service does not.
 
 use std::path::Path;
 
@@ -11,36 +11,36 @@ use crate::failure::Result;
 use crate::files::is_stdin;
 use crate::key::{DeviceOrGroup, KeyChoice, KeySource};
 
-/// Something unusual that explains why a credential is refused, likelier than what is usual.
+/// An unusual value, which is a likely reason for a refused credential.
 pub(super) struct Suspect {
     pub(super) id: CheckId,
     pub(super) summary: String,
     pub(super) advice: &'static str,
 }
 
-/// What came of a local check.
-pub(super) struct Looked {
+/// The result of a local check.
+pub(super) struct LocalCheck {
     pub(super) check: Check,
     pub(super) suspect: Option<Suspect>,
 }
 
-impl Looked {
-    fn at(check: Check) -> Self {
+impl LocalCheck {
+    fn without_suspect(check: Check) -> Self {
         Self { check, suspect: None }
     }
 }
 
-/// The key, as it was read.
-pub(super) fn key(choice: &KeyChoice, read: &Result<DeviceOrGroup>) -> Looked {
+/// Checks the key.
+pub(super) fn key(choice: &KeyChoice, read: &Result<DeviceOrGroup>) -> LocalCheck {
     let key = match read {
         Ok(key) => key,
         Err(failure) => {
             let advice = if failure.code == ErrorCode::File {
-                "name a file with the key that this user can read"
+                "use a file with the key that this user can read"
             } else {
-                "give the key as the service shows it, the enrollment's primary or secondary key: one line of base64"
+                "use the key as the service shows it, the enrollment's primary or secondary key: one line of base64"
             };
-            return Looked::at(Check::error(CheckId::Key, failure.message.clone()).advise(advice));
+            return LocalCheck::without_suspect(Check::error(CheckId::Key, failure.message.clone()).advise(advice));
         }
     };
     let length = key.length();
@@ -50,48 +50,50 @@ pub(super) fn key(choice: &KeyChoice, read: &Result<DeviceOrGroup>) -> Looked {
     };
     let suspect = Suspect {
         id: CheckId::Key,
-        summary: format!("the key has {length} bytes, where generated keys have 64 and derived ones 32"),
-        advice: "compare the key with the enrollment's primary and secondary key: it may be cut off",
+        summary: format!("the key has {length} bytes; generated keys have 64 and derived keys 32"),
+        advice: "compare the key with the enrollment's primary and secondary key: it may be truncated",
     };
-    Looked {
+    LocalCheck {
         check: Check::ok(CheckId::Key, summary).seen(format!("from {}", choice.source())),
         suspect: (length != 32 && length != 64).then_some(suspect),
     }
 }
 
-/// Who else can read the key.
+/// Checks whether others can read the key's file.
 pub(super) fn key_file(choice: &KeyChoice) -> Check {
     let id = CheckId::KeyFile;
     match choice.source() {
-        KeySource::File(path) if !is_stdin(path) => mode(path),
-        source => Check::skipped(id, format!("the key comes from {source}, which is no file")),
+        KeySource::File(path) if !is_stdin(path) => file_mode(path),
+        source => Check::skipped(id, format!("the key comes from {source}, which is not a file")),
     }
 }
 
-fn mode(path: &Path) -> Check {
+fn file_mode(path: &Path) -> Check {
     let id = CheckId::KeyFile;
     let shown = path.display();
     match std::fs::metadata(path) {
-        Err(_) => Check::skipped(id, format!("{shown} cannot be looked at")),
+        Err(_) => Check::skipped(id, format!("{shown} cannot be inspected")),
         Ok(_) if cfg!(not(unix)) => Check::skipped(id, "files have no modes on this system"),
-        Ok(metadata) if !metadata.is_file() => Check::ok(id, format!("{shown} is no file that keeps anything")),
+        Ok(metadata) if !metadata.is_file() => {
+            Check::ok(id, format!("{shown} is not a regular file and stores nothing"))
+        }
         Ok(metadata) => match dps_files::mode_open_to_others(&metadata) {
-            None => Check::ok(id, format!("{shown} is for its owner alone")),
-            Some(mode) => Check::warning(id, format!("others can get at the key in {shown} (mode {mode:04o})"))
-                .advise(format!("make the file its owner's alone: chmod 600 {shown}"))
-                .advise("renew the key if somebody may have read it"),
+            None => Check::ok(id, format!("only the owner can read {shown}")),
+            Some(mode) => Check::warning(id, format!("others can read the key in {shown} (mode {mode:04o})"))
+                .advise(format!("restrict the file to its owner: chmod 600 {shown}"))
+                .advise("regenerate the key if somebody may have read it"),
         },
     }
 }
 
-/// The registration id.
-pub(super) fn registration_id(text: &str) -> Looked {
+/// Checks the registration id.
+pub(super) fn registration_id(text: &str) -> LocalCheck {
     let id = CheckId::RegistrationId;
     match RegistrationId::new(text) {
-        Err(error) => {
-            Looked::at(Check::error(id, error.to_string()).advise("use the id that the device is enrolled by"))
-        }
-        Ok(registration_id) => Looked {
+        Err(error) => LocalCheck::without_suspect(
+            Check::error(id, error.to_string()).advise("use the registration id of the enrollment"),
+        ),
+        Ok(registration_id) => LocalCheck {
             check: Check::ok(id, text),
             suspect: registration_id.has_upper_case().then(|| Suspect {
                 id,
@@ -102,14 +104,14 @@ pub(super) fn registration_id(text: &str) -> Looked {
     }
 }
 
-/// The id scope.
-pub(super) fn id_scope(text: &str) -> Looked {
+/// Checks the id scope.
+pub(super) fn id_scope(text: &str) -> LocalCheck {
     let id = CheckId::IdScope;
     match IdScope::new(text) {
-        Err(error) => {
-            Looked::at(Check::error(id, error.to_string()).advise("copy the id scope from the service's overview page"))
-        }
-        Ok(_) => Looked {
+        Err(error) => LocalCheck::without_suspect(
+            Check::error(id, error.to_string()).advise("copy the id scope from the service's overview page"),
+        ),
+        Ok(_) => LocalCheck {
             check: Check::ok(id, text),
             suspect: (!looks_usual(text)).then(|| Suspect {
                 id,
@@ -120,7 +122,8 @@ pub(super) fn id_scope(text: &str) -> Looked {
     }
 }
 
-/// Scopes are opaque; those that were seen begin with a zero and have eleven characters, older ones about as many.
+/// Whether the id scope looks usual. Id scopes are opaque; known ones begin with a zero and have about eleven
+/// characters.
 fn looks_usual(scope: &str) -> bool {
     scope.starts_with('0') && (9..=13).contains(&scope.len()) && scope.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
@@ -130,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_that_looks_like_something_else_is_a_suspect() {
+    fn unusual_id_scopes_are_suspects() {
         for (scope, suspicious) in
             [("0ne00A1B2C3", false), ("0ab1234C5D6", false), ("One00A1B2C3", true), ("0ne00", true), ("my-dps", true)]
         {

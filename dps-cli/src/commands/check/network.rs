@@ -1,4 +1,5 @@
-//! The way from here to an open connection: the proxy, or else name resolution and TCP; and the time that each step may take.
+//! Checks the route to an open connection: the proxy, or else name resolution and TCP; and limits the time of each
+//! step.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,86 +17,86 @@ use zeroize::Zeroizing;
 use super::report::{Check, CheckId};
 use crate::connection::Connection;
 
-/// No step takes longer, so that one that hangs leaves time for others.
-const STEP: Duration = Duration::from_secs(10);
+/// The longest time of a step, so that one that hangs leaves time for the others.
+const STEP_MAX: Duration = Duration::from_secs(10);
 
-/// The time that is left.
+/// The remaining time of the command.
 pub(super) struct Budget {
     end: Instant,
 }
 
-/// There was no answer within this time.
+/// A step had no result within this time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Late(Duration);
+pub(super) struct StepTimeout(Duration);
 
 impl Budget {
     pub(super) fn new(whole: Duration) -> Self {
         Self { end: Instant::now() + whole }
     }
 
-    /// How long the next step may take; nothing when the time is up.
+    /// Returns the time limit of the next step; zero after the deadline.
     pub(super) fn step(&self) -> Duration {
-        self.end.saturating_duration_since(Instant::now()).min(STEP)
+        self.end.saturating_duration_since(Instant::now()).min(STEP_MAX)
     }
 
-    /// Ends a step when its time is up.
-    pub(super) async fn bounded<T>(&self, step: impl Future<Output = T>) -> Result<T, Late> {
+    /// Runs a step within its time limit.
+    pub(super) async fn bounded<T>(&self, step: impl Future<Output = T>) -> Result<T, StepTimeout> {
         let limit = self.step();
-        timeout(limit, step).await.map_err(|_| Late(limit))
+        timeout(limit, step).await.map_err(|_| StepTimeout(limit))
     }
 }
 
-impl fmt::Display for Late {
+impl fmt::Display for StepTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_millis() {
-            0 => f.write_str("the time of --timeout was up"),
-            ms if ms % 1000 == 0 => write!(f, "no answer within {} s", ms / 1000),
-            ms => write!(f, "no answer within {ms} ms"),
+            0 => f.write_str("the time of --timeout is over"),
+            ms if ms % 1000 == 0 => write!(f, "no response within {} s", ms / 1000),
+            ms => write!(f, "no response within {ms} ms"),
         }
     }
 }
 
-/// How long one address may take. A client waits 0.3 s for it before it tries the next one as well.
-const ADDRESS: Duration = Duration::from_secs(5);
+/// The longest time for one address. A client waits 0.3 s before it tries the next address as well.
+const ADDRESS_MAX: Duration = Duration::from_secs(5);
 
-/// What the checks of the way found, and the connection at its end.
-pub(super) struct Way {
+/// The checks of the route, and the connection if there is one.
+pub(super) struct Route {
     pub(super) checks: Vec<Check>,
     pub(super) stream: Option<TcpStream>,
 }
 
-/// Goes the way that a client goes.
-pub(super) async fn reach(connection: &Connection, budget: &Budget) -> Way {
+/// Connects like a client of this connection.
+pub(super) async fn connect(connection: &Connection, budget: &Budget) -> Route {
     let chosen = connection.proxy.explain(connection.host());
     match &chosen.proxy {
-        Err(error) => Way { checks: with_proxy(unusable_proxy(*error, &chosen.reason)), stream: None },
-        Ok(Some(on_the_way)) => {
-            let (check, stream) = through_proxy(on_the_way, &chosen.reason, connection, budget).await;
-            Way { checks: with_proxy(check), stream }
+        Err(error) => Route { checks: with_proxy(unusable_proxy(*error, &chosen.reason)), stream: None },
+        Ok(Some(proxy)) => {
+            let (check, stream) = through_proxy(proxy, &chosen.reason, connection, budget).await;
+            Route { checks: with_proxy(check), stream }
         }
         Ok(None) => {
             let (dns, addresses) = resolve(connection, budget).await;
-            let (tcp, stream, refused) = connect(connection, addresses, budget).await;
+            let (tcp, stream, refused) = connect_tcp(connection, addresses, budget).await;
             let proxy = if stream.is_some() {
                 no_proxy_needed(&chosen.reason)
             } else {
                 missing_proxy(&chosen.reason, refused, connection, budget).await
             };
-            Way { checks: vec![proxy, dns, tcp], stream }
+            Route { checks: vec![proxy, dns, tcp], stream }
         }
     }
 }
 
-/// A proxy resolves and connects by itself.
+/// Skips name resolution and TCP, which a proxy does itself.
 fn with_proxy(proxy: Check) -> Vec<Check> {
-    let skipped = |id| Check::skipped(id, "a proxy is on the way: this is its part");
+    let skipped = |id| Check::skipped(id, "the proxy does this");
     vec![proxy, skipped(CheckId::Dns), skipped(CheckId::Tcp)]
 }
 
 async fn resolve(connection: &Connection, budget: &Budget) -> (Check, Vec<IpAddr>) {
     let (id, host, port) = (CheckId::Dns, connection.host(), connection.port());
     if let Ok(address) = host.parse() {
-        return (Check::ok(id, format!("{host} is an address")), vec![address]);
+        return (Check::ok(id, format!("{host} is an IP address")), vec![address]);
     }
     let failed = |why: String| {
         (Check::error(id, format!("{host} cannot be resolved")).seen(why).advise_for(ErrorCode::Dns), Vec::new())
@@ -107,9 +108,9 @@ async fn resolve(connection: &Connection, budget: &Budget) -> (Check, Vec<IpAddr
             let mut addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
             addresses.dedup();
             let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let check = Check::ok(id, format!("{host} is at {}", shown.join(", ")));
+            let check = Check::ok(id, format!("{host} resolves to {}", shown.join(", ")));
             let check = match connection.resolver.overridden(host, port) {
-                Some(_) => check.seen("named by --resolve"),
+                Some(_) => check.seen("set by --resolve"),
                 None => check,
             };
             (check.facts(json!({ "addresses": shown })), addresses)
@@ -117,20 +118,24 @@ async fn resolve(connection: &Connection, budget: &Budget) -> (Check, Vec<IpAddr
     }
 }
 
-/// An attempt at one address.
+/// An attempt to connect to one address.
 struct Attempt {
     address: SocketAddr,
     took: Duration,
     result: io::Result<TcpStream>,
 }
 
-/// Tries every address; gives the first that answers, and whether all of them said no at once.
-async fn connect(connection: &Connection, addresses: Vec<IpAddr>, budget: &Budget) -> (Check, Option<TcpStream>, bool) {
+/// Tries every address; returns the first connection, and whether every address refused.
+async fn connect_tcp(
+    connection: &Connection,
+    addresses: Vec<IpAddr>,
+    budget: &Budget,
+) -> (Check, Option<TcpStream>, bool) {
     let (host, port) = (connection.host(), connection.port());
     if addresses.is_empty() {
-        return (Check::skipped(CheckId::Tcp, "there is no address to connect to"), None, false);
+        return (Check::skipped(CheckId::Tcp, "there are no addresses to connect to"), None, false);
     }
-    let limit = budget.step().min(ADDRESS);
+    let limit = budget.step().min(ADDRESS_MAX);
     let attempts = try_all(addresses.into_iter().map(|address| SocketAddr::new(address, port)), limit).await;
     let refused = attempts.iter().all(|attempt| attempt.failed_by(io::ErrorKind::ConnectionRefused));
     let check =
@@ -145,25 +150,24 @@ fn judge(attempts: &[Attempt], refused: bool, host: &str, port: u16) -> Check {
     let id = CheckId::Tcp;
     if attempts.iter().any(|attempt| attempt.result.is_ok()) {
         return match silent {
-            0 => Check::ok(id, format!("port {port} of {host} answers")),
-            _ => Check::warning(
-                id,
-                format!("some addresses of {host} do not answer on port {port}: clients lose time on them"),
-            )
-            .advise("have the name server leave out addresses that cannot be reached from here"),
+            0 => Check::ok(id, format!("port {port} of {host} accepts connections")),
+            _ => {
+                Check::warning(id, format!("some addresses of {host} do not respond on port {port} and delay clients"))
+                    .advise("remove addresses that cannot be reached from here from the name server")
+            }
         };
     }
     let summary = if refused {
         format!("nothing listens on port {port} of {host}")
     } else if silent == attempts.len() {
-        format!("port {port} of {host} does not answer")
+        format!("port {port} of {host} does not respond")
     } else {
-        format!("no connection to port {port} of {host} can be made")
+        format!("no connection to port {port} of {host} can be established")
     };
     Check::error(id, summary).advise_for(ErrorCode::Connect)
 }
 
-/// All at once, in the order of the addresses.
+/// Tries all addresses at once and returns the attempts in the order of the addresses.
 async fn try_all(addresses: impl Iterator<Item = SocketAddr>, limit: Duration) -> Vec<Attempt> {
     let mut tries = JoinSet::new();
     for (index, address) in addresses.enumerate() {
@@ -188,7 +192,7 @@ impl Attempt {
         let (address, ms) = (self.address, self.took.as_millis());
         match &self.result {
             Ok(_) => format!("{address}: connected in {ms} ms"),
-            Err(_) if self.failed_by(io::ErrorKind::TimedOut) => format!("{address}: no answer within {ms} ms"),
+            Err(_) if self.failed_by(io::ErrorKind::TimedOut) => format!("{address}: no response within {ms} ms"),
             Err(error) => format!("{address}: {error}"),
         }
     }
@@ -204,18 +208,18 @@ impl Attempt {
 
 const PROXY: CheckId = CheckId::Proxy;
 
-/// Variables that other programs go by. This one does not; a proxy in them is worth a try where there is no other way.
-const OF_OTHER_PROGRAMS: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+/// Variables that other programs use and this one does not. Their proxies are tried when the service cannot be reached.
+const OTHER_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/// The proxy that is named is none.
+/// Reports a proxy that is not valid.
 fn unusable_proxy(error: ProxyError, reason: &ProxyReason) -> Check {
     let source = proxy_source(reason);
     Check::error(PROXY, format!("{source}: {error}"))
-        .advise(format!("correct {source}, or leave it out"))
+        .advise(format!("correct or remove {source}"))
         .facts(json!({ "proxy": null, "source": source }))
 }
 
-/// Asks the proxy for a way to the service.
+/// Opens a tunnel to the service through the proxy.
 async fn through_proxy(
     proxy: &Proxy,
     reason: &ProxyReason,
@@ -225,16 +229,16 @@ async fn through_proxy(
     let (host, port) = (connection.host(), connection.port());
     let opened = budget.bounded(open_tunnel(proxy, host, port)).await;
     let (check, stream) = match opened {
-        Ok(Ok(stream)) => (Check::ok(PROXY, format!("{proxy} opens the way to {host}:{port}")), Some(stream)),
+        Ok(Ok(stream)) => (Check::ok(PROXY, format!("{proxy} opens a tunnel to {host}:{port}")), Some(stream)),
         Ok(Err(found)) => (proxy_refusal(proxy, reason, &found, connection), None),
         Err(late) => {
-            let check = Check::error(PROXY, format!("the proxy {proxy} does not answer")).seen(late.to_string());
+            let check = Check::error(PROXY, format!("the proxy {proxy} does not respond")).seen(late.to_string());
             (check.advise_for(ErrorCode::ProxyUnreachable), None)
         }
     };
     let source = proxy_source(reason);
     let facts = json!({ "proxy": proxy.to_string(), "source": source });
-    (check.seen(format!("named by {source}")).facts(facts), stream)
+    (check.seen(format!("set by {source}")).facts(facts), stream)
 }
 
 fn proxy_refusal(proxy: &Proxy, reason: &ProxyReason, found: &NetError, connection: &Connection) -> Check {
@@ -245,65 +249,64 @@ fn proxy_refusal(proxy: &Proxy, reason: &ProxyReason, found: &NetError, connecti
                 .advise(Hint::ProxyScheme.text())
         }
         LinkError::ProxyRefused { status: Some(407) } if proxy.credentials().is_some() => {
-            Check::error(PROXY, format!("the proxy {proxy} refuses the user name or the password"))
+            Check::error(PROXY, format!("the proxy {proxy} rejects the user name or the password"))
                 .advise(format!("check the proxy's user name and password in {}", proxy.source()))
         }
         LinkError::ProxyRefused { status: Some(407) } => {
-            Check::error(PROXY, format!("the proxy {proxy} wants a user name and a password")).advise(match reason {
+            Check::error(PROXY, format!("the proxy {proxy} requires a user name and a password")).advise(match reason {
                 ProxyReason::Variable(name) => format!("set {name} to http://USER:PASSWORD@HOST:PORT"),
-                _ => "give --proxy http://USER@HOST:PORT and --proxy-password-file FILE".to_owned(),
+                _ => "use --proxy http://USER@HOST:PORT and --proxy-password-file FILE".to_owned(),
             })
         }
         LinkError::ProxyRefused { status: Some(_) } => {
-            Check::error(PROXY, format!("the proxy {proxy} does not open the way to {host}:{port}"))
-                .advise(format!("have the proxy allow CONNECT to {host}:{port}"))
+            Check::error(PROXY, format!("the proxy {proxy} does not open a tunnel to {host}:{port}"))
+                .advise(format!("allow CONNECT to {host}:{port} at the proxy"))
         }
-        LinkError::ProxyRefused { status: None } => {
-            Check::error(PROXY, format!("what answers at {proxy} is no HTTP proxy"))
-                .advise("give the address of a proxy that is spoken to over http://")
-        }
+        LinkError::ProxyRefused { status: None } => Check::error(PROXY, format!("{proxy} is not an HTTP proxy"))
+            .advise("use the address of a proxy that accepts http://"),
         _ => Check::error(PROXY, format!("the proxy {proxy} cannot be reached"))
             .advise("check the proxy's address, and whether one is needed here"),
     };
     check.seen(found.detail())
 }
 
-/// There is none, and the service was reached.
+/// Reports that the service was reached without a proxy.
 fn no_proxy_needed(reason: &ProxyReason) -> Check {
-    Check::ok(PROXY, "none is used, and none is needed").seen(why_none(reason)).facts(no_proxy(reason))
+    Check::ok(PROXY, "no proxy is used, and none is needed").seen(why_none(reason)).facts(no_proxy(reason))
 }
 
-/// There is none, and the service was not reached: looks for one that opens the way.
+/// Reports that the service was not reached without a proxy, and tries other proxies of the environment.
 async fn missing_proxy(reason: &ProxyReason, refused: bool, connection: &Connection, budget: &Budget) -> Check {
     let mut tried = Vec::new();
     for (variable, proxy) in other_proxies(reason) {
         let remedy = match reason {
             ProxyReason::Excepted { list, entry } => {
-                format!("take {entry} out of {list}, or give --proxy http://{proxy}")
+                format!("remove {entry} from {list}, or use --proxy http://{proxy}")
             }
-            _ => format!("set HTTPS_PROXY to the proxy of {variable}, or give --proxy http://{proxy}"),
+            _ => format!("set HTTPS_PROXY to the proxy of {variable}, or use --proxy http://{proxy}"),
         };
         match budget.bounded(open_tunnel(&proxy, connection.host(), connection.port())).await {
             Ok(Ok(_)) => {
-                let summary =
-                    format!("a proxy is needed: there is no direct way, and {variable}'s proxy {proxy} opens one");
+                let summary = format!(
+                    "a proxy is needed: the service cannot be reached directly, but through {variable}'s proxy {proxy}"
+                );
                 return Check::error(PROXY, summary).seen(why_none(reason)).advise(remedy).facts(no_proxy(reason));
             }
             Ok(Err(found)) => tried.push(format!("{variable}: {found}")),
             Err(late) => tried.push(format!("{variable}: proxy {proxy}: {late}")),
         }
     }
-    // A host that says no was reached: that is no sign of a missing proxy.
+    // A host that refuses was reached: that does not indicate a missing proxy.
     let check = if refused && tried.is_empty() {
-        Check::ok(PROXY, "none is used")
+        Check::ok(PROXY, "no proxy is used")
     } else {
-        Check::warning(PROXY, "none is used, and there is no direct way: one may be needed here")
-            .advise("if this network has a proxy, name it with --proxy or HTTPS_PROXY")
+        Check::warning(PROXY, "no proxy is used, and the service cannot be reached directly: a proxy may be needed")
+            .advise("if this network has a proxy, set it with --proxy or HTTPS_PROXY")
     };
     tried.into_iter().fold(check.seen(why_none(reason)), Check::seen).facts(no_proxy(reason))
 }
 
-/// Proxies that the environment names and that are not used.
+/// Returns the proxies of the environment that are not used.
 fn other_proxies(reason: &ProxyReason) -> Vec<(&'static str, Proxy)> {
     let excepted: &[&'static str] = match reason {
         ProxyReason::Excepted { .. } => &["HTTPS_PROXY", "https_proxy"],
@@ -313,7 +316,7 @@ fn other_proxies(reason: &ProxyReason) -> Vec<(&'static str, Proxy)> {
         let url = Zeroizing::new(std::env::var(variable).ok()?);
         Some((*variable, Proxy::parse(&url).ok()?))
     };
-    let mut others: Vec<(&'static str, Proxy)> = excepted.iter().chain(&OF_OTHER_PROGRAMS).filter_map(named).collect();
+    let mut others: Vec<(&'static str, Proxy)> = excepted.iter().chain(&OTHER_VARIABLES).filter_map(named).collect();
     others.dedup_by_key(|(_, proxy)| proxy.to_string());
     others
 }
@@ -327,8 +330,8 @@ fn proxy_source(reason: &ProxyReason) -> &'static str {
 
 fn why_none(reason: &ProxyReason) -> String {
     match reason {
-        ProxyReason::Excepted { list, entry } => format!("{list} excepts the host by its entry {entry}"),
-        _ => "neither --proxy nor HTTPS_PROXY names one".to_owned(),
+        ProxyReason::Excepted { list, entry } => format!("the entry {entry} of {list} excludes the host"),
+        _ => "neither --proxy nor HTTPS_PROXY is set".to_owned(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the checks found, which of it is the cause, and the report for people: the cause first, then every check with its
-//! evidence, then what to do.
+//! What the checks found, which of it is the cause, and the report for people: the cause first, then every check with
+//! its evidence, then what to do.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,20 +8,20 @@ use dps_core::ErrorCode;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Nothing is wrong there.
+    /// No problem was found.
     Ok,
-    /// It does not keep the device from registering, and should be fixed.
+    /// A problem that does not prevent the device from registering and should be fixed.
     Warning,
-    /// It keeps the device from registering.
+    /// A problem that prevents the device from registering.
     Error,
-    /// It could not be found out.
+    /// The check could not be made.
     Skipped,
 }
 
-/// The checks, in the order in which a fault in one explains faults in those that follow.
+/// The checks, in an order in which a failed check explains failures of later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CheckId {
     Key,
@@ -39,30 +39,30 @@ pub(crate) enum CheckId {
     Registration,
 }
 
-/// One check: what was looked at, what was seen, what to do.
+/// One check: what was checked, the evidence, and what to do.
 #[derive(Debug, Serialize)]
 pub(crate) struct Check {
     pub(crate) id: CheckId,
     pub(crate) outcome: Outcome,
-    /// What was found, in one sentence; of a skipped check, why it was.
+    /// The result in one sentence; for a skipped check, the reason.
     pub(crate) summary: String,
-    /// What was seen.
+    /// The evidence for people.
     pub(crate) evidence: Vec<String>,
-    /// What to do, the likeliest remedy first.
+    /// What to do, most likely remedy first.
     pub(crate) advice: Vec<String>,
-    /// What was seen, for programs.
+    /// The evidence for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) facts: Option<Value>,
 }
 
-/// Every check that was made.
+/// All checks that were made.
 #[derive(Debug, Default)]
 pub(crate) struct Checks(BTreeMap<CheckId, Check>);
 
-/// The checks, and the cause.
+/// The result: all checks and the cause.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// The check that explains why the device cannot register, or else the first that found something.
+    /// The first error, or else the first warning.
     pub(crate) cause: Option<CheckId>,
     /// The cause in one sentence.
     pub(crate) headline: String,
@@ -137,7 +137,7 @@ impl Check {
         self.outcome == Outcome::Ok
     }
 
-    /// Adds something that was seen; nothing when it is empty.
+    /// Adds evidence, unless it is empty.
     pub(crate) fn seen(mut self, evidence: impl Into<String>) -> Self {
         let evidence = evidence.into();
         if !evidence.is_empty() {
@@ -151,7 +151,7 @@ impl Check {
         self
     }
 
-    /// Advises what the catalogue has to say to a failure.
+    /// Adds the catalogue's advice for an error.
     pub(crate) fn advise_for(mut self, code: ErrorCode) -> Self {
         self.advice.extend(code.hints().iter().map(|hint| hint.text().to_owned()));
         self
@@ -164,7 +164,7 @@ impl Check {
 }
 
 impl Checks {
-    /// Takes a check down.
+    /// Adds a check.
     pub(crate) fn add(&mut self, check: Check) {
         self.0.insert(check.id, check);
     }
@@ -173,8 +173,7 @@ impl Checks {
         self.0.extend(checks.into_iter().map(|check| (check.id, check)));
     }
 
-    /// Finds a check worse than it was taken down, in the light of what came later. What it said before stays as
-    /// something that was seen.
+    /// Replaces a check with a worse result that was found later. The earlier result is kept as evidence.
     pub(crate) fn worsen(&mut self, worse: Check) {
         let before = self.0.remove(&worse.id);
         let worse = before.into_iter().fold(worse, |mut worse, before| {
@@ -187,33 +186,33 @@ impl Checks {
 }
 
 impl Report {
-    /// Names the cause: the first error, since one explains those that follow; without any, the first warning.
-    pub(crate) fn of(checks: Checks) -> Self {
+    /// Returns the report. The cause is the first error, since it explains later ones, or else the first warning.
+    pub(crate) fn new(checks: Checks) -> Self {
         let checks: Vec<Check> = checks.0.into_values().collect();
         let first = |outcome: Outcome| checks.iter().find(|check| check.outcome == outcome);
         let found = first(Outcome::Error).or_else(|| first(Outcome::Warning));
         let (cause, headline) = match found {
             Some(check) => (Some(check.id), check.summary.clone()),
-            None => (None, "nothing was found that would keep the device from registering".to_owned()),
+            None => (None, "no problem was found that prevents the device from registering".to_owned()),
         };
         Self { cause, headline, checks }
     }
 }
 
-/// As wide as the longest outcome and the longest name of a check.
-const OUTCOME: usize = 7;
-const NAME: usize = 15;
+/// The widths of the columns: the longest outcome and the longest name of a check.
+const OUTCOME_WIDTH: usize = 7;
+const NAME_WIDTH: usize = 15;
 
-/// Writes the report.
+/// Writes the report for people.
 pub(crate) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let heading = if report.cause.is_some() { "the cause: " } else { "" };
+    let heading = if report.cause.is_some() { "cause: " } else { "" };
     writeln!(out, "{heading}{}", report.headline)?;
     writeln!(out)?;
     for check in &report.checks {
         let (outcome, name) = (check.outcome.name(), check.id.name());
-        writeln!(out, "{outcome:<OUTCOME$}  {name:<NAME$}  {}", check.summary)?;
+        writeln!(out, "{outcome:<OUTCOME_WIDTH$}  {name:<NAME_WIDTH$}  {}", check.summary)?;
         for line in &check.evidence {
-            writeln!(out, "{:1$}{line}", "", OUTCOME + NAME + 6)?;
+            writeln!(out, "{:1$}{line}", "", OUTCOME_WIDTH + NAME_WIDTH + 6)?;
         }
     }
     let to_do = to_do(report);
@@ -227,7 +226,7 @@ pub(crate) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The advice of every check that found something, each once: the cause's, then that of errors, then of warnings.
+/// Returns the advice of all checks with problems, without repetition: the cause's, then of errors, then of warnings.
 fn to_do(report: &Report) -> Vec<&str> {
     let rank = |check: &Check| match check.outcome {
         _ if Some(check.id) == report.cause => Some(0),
@@ -254,14 +253,14 @@ mod tests {
     fn cause(found: &[(CheckId, Outcome)]) -> Option<CheckId> {
         let mut checks = Checks::default();
         checks.add_all(found.iter().map(|(id, outcome)| Check::new(*id, *outcome, id.name())));
-        let report = Report::of(checks);
+        let report = Report::new(checks);
         assert!(report.checks.is_sorted_by_key(|check| check.id), "{report:?}");
         assert!(report.cause.is_none_or(|id| report.headline == id.name()));
         report.cause
     }
 
     #[test]
-    fn an_error_comes_before_a_warning_and_an_earlier_check_before_a_later_one() {
+    fn cause_is_the_first_error_or_else_the_first_warning() {
         use CheckId::{Authentication, Clock, KeyFile, Registration, Tls};
         use Outcome::{Error, Ok, Skipped, Warning};
         assert_eq!(cause(&[]), None);
@@ -272,25 +271,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_worse_keeps_what_was_seen() {
+    fn worse_result_keeps_earlier_evidence() {
         let mut checks = Checks::default();
         checks.add(Check::ok(CheckId::Key, "64 bytes").seen("from a file"));
         checks.worsen(Check::error(CheckId::Key, "a group's").seen("derived, it is accepted"));
-        let report = Report::of(checks);
+        let report = Report::new(checks);
         assert_eq!(report.checks[0].evidence, ["64 bytes", "from a file", "derived, it is accepted"]);
         assert_eq!((report.cause, report.headline.as_str()), (Some(CheckId::Key), "a group's"));
     }
 
     #[test]
-    fn the_cause_stands_first_and_its_remedy_too() {
+    fn report_begins_with_the_cause_and_its_remedy() {
         let mut checks = Checks::default();
         checks.add(Check::warning(CheckId::KeyFile, "others can read it").advise("chmod 600"));
         checks.add(Check::error(CheckId::Tls, "unknown\u{1b}[2J authority").seen("CN=a").advise("trust it"));
         checks.add(Check::skipped(CheckId::Clock, "tls failed").advise("look at it"));
         checks.add(Check::error(CheckId::Service, "no answer").advise("trust it"));
         let mut text = Printable(Vec::new());
-        write(&Report::of(checks), &mut text).unwrap();
-        let expected = "the cause: unknown\\u{1b}[2J authority\n\n\
+        write(&Report::new(checks), &mut text).unwrap();
+        let expected = "cause: unknown\\u{1b}[2J authority\n\n\
                         warning  key-file         others can read it\n\
                         skipped  clock            tls failed\n\
                         error    tls              unknown\\u{1b}[2J authority\n                            CN=a\n\

@@ -1,5 +1,5 @@
-//! Probes the service as this device, or as it may have been meant, and judges the answers: whether it is the service, its clock,
-//! throttling, and what it has on record. Nothing is ever registered.
+//! Probes the service as this device, or with corrected values, and judges the replies: whether it is the service, its
+//! clock, throttling, and the registration on record. Nothing is ever registered.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,36 +12,36 @@ use super::report::{Check, CheckId};
 use crate::connection::Connection;
 use crate::failure::{Result, skew};
 
-const TIME_IS_UP: &str = "the time of --timeout was up";
+const TIMEOUT_OVER: &str = "the time of --timeout is over";
 
-/// The service as this device asks it.
-pub(super) struct Asker<'a> {
+/// Sends probes as this device.
+pub(super) struct Prober<'a> {
     pub(super) connection: &'a Connection,
     pub(super) id_scope: &'a str,
     pub(super) budget: &'a Budget,
 }
 
-/// What the service thinks of a credential.
+/// Whether the service accepts a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It was let in. Over MQTT it may still be refused when the device registers.
+    /// The service accepted it. Over MQTT it may still be refused when the device registers.
     Accepted,
     Refused,
-    /// It did not come so far.
+    /// The service did not decide.
     Unknown,
 }
 
-impl Asker<'_> {
-    /// Asks with a key, by a clock that is so many seconds ahead of this device's.
-    pub(super) async fn ask(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Probe> {
+impl Prober<'_> {
+    /// Probes with a key, and with a clock that is this many seconds ahead of this device's.
+    pub(super) async fn probe(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Probe> {
         let limit = self.budget.step();
         if limit.is_zero() {
-            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: TIME_IS_UP.to_owned() });
+            return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: TIMEOUT_OVER.to_owned() });
         }
         Ok(self.client(id, key, ahead, limit)?.probe().await?)
     }
 
-    /// The service's time, asked for apart from everything else; or why it is not known.
+    /// Returns the service's time from a separate request, or why it is not known.
     pub(super) async fn service_time(
         &self,
         id: RegistrationId<'_>,
@@ -51,7 +51,7 @@ impl Asker<'_> {
         let client = self.client(id, key, 0, limit.max(Duration::from_millis(1))).map_err(|failure| failure.message)?;
         match tokio::time::timeout(limit, client.service_time()).await {
             Ok(asked) => asked.map_err(|error| error.message().to_owned()),
-            Err(_) => Err(TIME_IS_UP.to_owned()),
+            Err(_) => Err(TIMEOUT_OVER.to_owned()),
         }
     }
 
@@ -68,13 +68,13 @@ impl Asker<'_> {
             .build()?)
     }
 
-    /// Whether the service takes a credential.
+    /// Probes with a key and returns whether the service accepts it.
     pub(super) async fn verdict(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Verdict> {
-        self.ask(id, key, ahead).await.map(|probe| verdict(&probe))
+        self.probe(id, key, ahead).await.map(|probe| verdict(&probe))
     }
 }
 
-/// What an answer says of the credential. A service that has no record of the device does not refuse its credential.
+/// Returns the verdict of a reply about the credential. A service without a record of the device does not refuse it.
 pub(super) fn verdict(probe: &Probe) -> Verdict {
     match probe {
         Probe::SignedIn => Verdict::Accepted,
@@ -89,10 +89,10 @@ pub(super) fn verdict(probe: &Probe) -> Verdict {
     }
 }
 
-/// Clocks that differ by less are taken to agree, in seconds.
+/// Clocks that differ by at most this many seconds count as equal.
 pub(super) const SKEW: i64 = 300;
 
-/// Whether what answers is the service, and well.
+/// Checks whether the service replies, and without errors.
 pub(super) fn service(probe: &Probe) -> Check {
     let id = CheckId::Service;
     match probe {
@@ -105,18 +105,18 @@ pub(super) fn service(probe: &Probe) -> Check {
             let check = Check::error(id, code.text()).seen(detail.clone()).advise_for(code);
             check.facts(json!({ "error": code.name() }))
         }
-        Probe::Answered(answer) => of_answer(answer, verdict(probe)),
-        _ => Check::skipped(id, "this version does not know such an answer"),
+        Probe::Answered(answer) => judge_answer(answer, verdict(probe)),
+        _ => Check::skipped(id, "this version does not know this kind of reply"),
     }
 }
 
-fn of_answer(answer: &Answer, verdict: Verdict) -> Check {
+fn judge_answer(answer: &Answer, verdict: Verdict) -> Check {
     let id = CheckId::Service;
     let status = answer.http_status;
     let code = match status {
         _ if verdict != Verdict::Unknown => None,
         429 => None,
-        // A record or an error of the service would have been readable.
+        // A record or an error of the service would have been parsed.
         ..=299 | 404 => Some(ErrorCode::InvalidReply),
         400 => Some(ErrorCode::BadRequest),
         403 => Some(ErrorCode::Forbidden),
@@ -128,16 +128,16 @@ fn of_answer(answer: &Answer, verdict: Verdict) -> Check {
         _ => Some(ErrorCode::UnexpectedStatus),
     };
     let check = match code {
-        None => Check::ok(id, format!("it answers, with status {status}")),
+        None => Check::ok(id, format!("it replies with status {status}")),
         Some(code) => Check::error(id, format!("{} (status {status})", code.text())).advise_for(code),
     };
-    // What it says of the credential, and of its rate, is told where those are judged.
-    let words = if matches!(status, 401 | 429) { String::new() } else { words(answer) };
-    check.seen(words).facts(facts(answer))
+    // Messages about the credential and the rate are shown in their own checks.
+    let details = if matches!(status, 401 | 429) { String::new() } else { error_details(answer) };
+    check.seen(details).facts(facts(answer))
 }
 
-/// What the service itself said about a refusal.
-pub(super) fn words(answer: &Answer) -> String {
+/// Returns message, code and tracking id of an error of the service.
+pub(super) fn error_details(answer: &Answer) -> String {
     let parts = [
         answer.message.clone(),
         answer.error_code.map(|code| format!("code {code}")),
@@ -154,31 +154,31 @@ fn facts(answer: &Answer) -> serde_json::Value {
     })
 }
 
-/// Seconds that the service's clock is ahead of this device's, or why that is not known.
+/// The seconds that the service's clock is ahead of this device's, or why that is not known.
 pub(super) type Ahead = std::result::Result<i64, String>;
 
-/// Compares the clocks, by the answer or, over MQTT, which carries no time, by asking for it over HTTPS.
-pub(super) async fn ahead(asker: &Asker<'_>, id: RegistrationId<'_>, key: &Key, probe: &Probe) -> Ahead {
+/// Compares the clocks, with the time of the reply or, over MQTT, which carries no time, of a request over HTTPS.
+pub(super) async fn ahead(prober: &Prober<'_>, id: RegistrationId<'_>, key: &Key, probe: &Probe) -> Ahead {
     let theirs = match probe {
-        Probe::Answered(answer) => answer.service_time.ok_or_else(|| "the service told no time".to_owned())?,
+        Probe::Answered(answer) => answer.service_time.ok_or_else(|| "the service did not send its time".to_owned())?,
         Probe::SignedIn | Probe::NoAnswer { error: LinkError::MqttRefused { .. }, .. } => {
-            let asked = asker.service_time(id, key).await;
-            asked.map_err(|why| format!("MQTT carries no time, and asking for it over HTTPS failed: {why}"))?
+            let asked = prober.service_time(id, key).await;
+            asked.map_err(|why| format!("MQTT carries no time, and the request for it over HTTPS failed: {why}"))?
         }
-        _ => return Err("the service told no time".to_owned()),
+        _ => return Err("the service did not send its time".to_owned()),
     };
     let theirs = theirs.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub(asker.connection.clock.unix_now()))
+    Ok(i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub(prober.connection.clock.unix_now()))
 }
 
-/// This device's clock against the service's.
+/// Checks this device's clock against the service's.
 pub(super) fn clock(ahead: &Ahead) -> Check {
     let id = CheckId::Clock;
     let ahead = match ahead {
         Ok(ahead) => *ahead,
         Err(why) => {
             return Check::skipped(id, why)
-                .advise("compare the output of date -u with a clock you trust, or check over https");
+                .advise("compare the output of date -u with a reliable clock, or check with --transport https");
         }
     };
     let check = if ahead.abs() <= SKEW {
@@ -190,65 +190,65 @@ pub(super) fn clock(ahead: &Ahead) -> Check {
     check.facts(json!({ "behindSeconds": ahead }))
 }
 
-pub(super) const SET_CLOCK: &str = "set this device's clock, and keep it with NTP";
+pub(super) const SET_CLOCK: &str = "set this device's clock, and synchronize it with NTP";
 
-/// Whether the service asks to come back later.
+/// Checks whether the service throttles.
 pub(super) fn throttling(probe: &Probe) -> Check {
     let id = CheckId::Throttling;
     match probe {
         Probe::Answered(answer) if answer.http_status == 429 => {
             let seconds = answer.retry_after.map(|wait| wait.as_secs_f64().ceil());
             let summary = match seconds {
-                Some(seconds) => format!("the service throttles: it asks to come back in {seconds} s"),
-                None => "the service throttles, and does not say for how long".to_owned(),
+                Some(seconds) => format!("the service throttles: retry in {seconds} s"),
+                None => "the service throttles, without saying for how long".to_owned(),
             };
-            let check = Check::error(id, summary).seen(words(answer)).advise_for(ErrorCode::Throttled);
+            let check = Check::error(id, summary).seen(error_details(answer)).advise_for(ErrorCode::Throttled);
             check.facts(json!({ "retryAfterMs": answer.retry_after.map(|wait| wait.as_millis() as u64) }))
         }
-        Probe::Answered(_) => Check::ok(id, "the service does not throttle now"),
-        Probe::SignedIn => Check::skipped(id, "over MQTT it shows only when the device registers"),
-        _ => Check::skipped(id, "the service did not answer"),
+        Probe::Answered(_) => Check::ok(id, "the service does not throttle"),
+        Probe::SignedIn => Check::skipped(id, "MQTT shows it only when the device registers"),
+        _ => Check::skipped(id, "the service did not reply"),
     }
 }
 
 const REGISTRATION: CheckId = CheckId::Registration;
-/// The six-digit code of a webhook that failed (protocol facts of the service: custom allocation).
+/// The service's error code for a failed webhook of custom allocation.
 const WEBHOOK: u32 = 400_207;
-const NOT_SEEN: &str = "whether the enrollment is disabled since shows only when the device registers";
+const NOT_VISIBLE: &str = "whether the enrollment has been disabled since then shows only when the device registers";
 
-/// The record, as the lookup told it.
+/// Reports the registration on record.
 pub(super) fn registration(probe: &Probe) -> Check {
     match probe {
         Probe::SignedIn => Check::skipped(REGISTRATION, "the service has no lookup over MQTT"),
         Probe::Answered(answer) => match (&answer.record, answer.http_status) {
-            (Some(record), _) => of_record(record),
+            (Some(record), _) => judge_record(record),
             (None, 404) if !answer.is_of_service() => {
-                Check::skipped(REGISTRATION, "the answer has status 404, but it is not from the service")
+                Check::skipped(REGISTRATION, "the reply has status 404, but it is not from the service")
             }
             (None, 404) => {
                 Check::ok(REGISTRATION, "the service has no record of the device: it has not registered yet")
-                    .seen(NOT_SEEN)
+                    .seen(NOT_VISIBLE)
             }
-            (None, _) => Check::skipped(REGISTRATION, "the service did not tell"),
+            (None, _) => Check::skipped(REGISTRATION, "the service did not return it"),
         },
-        _ => Check::skipped(REGISTRATION, "the service did not tell"),
+        _ => Check::skipped(REGISTRATION, "the service did not return it"),
     }
 }
 
-fn of_record(record: &RegistrationRecord) -> Check {
+fn judge_record(record: &RegistrationRecord) -> Check {
     let status = record.status.as_str();
     let check = match record.status {
         Status::Assigned => {
             let (device, hub) = (record.device_id.as_deref(), record.hub.as_deref());
             let summary = format!("assigned to {} as {}", hub.unwrap_or("a hub"), device.unwrap_or("a device"));
-            Check::ok(REGISTRATION, summary).seen(NOT_SEEN)
+            Check::ok(REGISTRATION, summary).seen(NOT_VISIBLE)
         }
         Status::Disabled => {
-            let summary = "the enrollment is disabled, or was when the device registered last";
+            let summary = "the enrollment is disabled, or was at the device's last registration";
             Check::error(REGISTRATION, summary).advise_for(ErrorCode::EnrollmentDisabled)
         }
         Status::Failed => {
-            let why = record.message.as_deref().unwrap_or("the service does not say why");
+            let why = record.message.as_deref().unwrap_or("no reason stated");
             let check = Check::error(REGISTRATION, format!("the last registration failed: {why}"));
             let check = record.error_code.into_iter().fold(check, |check, code| check.seen(format!("code {code}")));
             match record.error_code {
@@ -256,7 +256,7 @@ fn of_record(record: &RegistrationRecord) -> Check {
                 _ => check.advise_for(ErrorCode::RegistrationFailed),
             }
         }
-        _ => Check::ok(REGISTRATION, format!("on record as {status}")),
+        _ => Check::ok(REGISTRATION, format!("status on record: {status}")),
     };
     check.facts(json!({
         "status": status,

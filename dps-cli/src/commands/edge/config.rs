@@ -1,6 +1,6 @@
 //! The configuration of a gateway, read from its file; `dps edge show`, `set` and `windows`, which show or change it.
 //!
-//! No line of a configuration is ever printed: it may hold a key.
+//! No line of a configuration is ever printed: it may contain a key.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::failure::{Exit, Failure, Result};
 use crate::files::{is_stdin, read_secret};
 use crate::output::{Output, write_lines};
 
-/// No configuration is longer, in bytes.
+/// The longest accepted configuration, in bytes.
 const CONFIG_MAX: u64 = 1024 * 1024;
 
-/// A configuration, as text.
+/// A configuration and its format.
 pub(super) struct Config {
     path: PathBuf,
     pub(super) text: Zeroizing<String>,
@@ -29,12 +29,12 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn load(path: &Path) -> Result<Self> {
-        let wrong = |what: &str| Failure::option(format!("{}: {what}", path.display()));
+        let invalid = |what: &str| Failure::option(format!("{}: {what}", path.display()));
         let bytes = dps_files::read(path, CONFIG_MAX).map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge => wrong("it has more than 1 MiB; that is no configuration of IoT Edge"),
+            io::ErrorKind::FileTooLarge => invalid("it is longer than 1 MiB and cannot be a configuration of IoT Edge"),
             _ => Failure::file("read", path, &error),
         })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("it is no text in UTF-8"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not valid UTF-8"))?;
         Ok(Self { path: path.to_owned(), format: Format::detect(path, text), text: Zeroizing::new(text.to_owned()) })
     }
 
@@ -46,13 +46,13 @@ impl Config {
         read(&self.text, self.format, self.version(None))
     }
 
-    /// The model, or the first reason why there is none.
+    /// Returns the provisioning part, or a failure with the first error in it.
     pub(super) fn provisioning(&self, reading: Reading) -> Result<Provisioning> {
         let first = reading.findings.iter().find(|finding| finding.severity() == Severity::Error).copied();
         reading.provisioning.ok_or_else(|| {
             let path = self.path.display();
             let why = first.map_or_else(String::new, |finding| format!("{path}:{finding}; "));
-            let message = format!("{why}the provisioning part cannot be used: dps edge lint {path} shows everything");
+            let message = format!("{why}the provisioning part is not valid: dps edge lint {path} lists all errors");
             Failure::new(ErrorCode::InvalidOption, message)
         })
     }
@@ -68,7 +68,7 @@ pub(crate) struct ShowArgs {
     show_keys: bool,
 }
 
-/// Runs `dps edge show`: prints what the configuration says about provisioning; keys only on demand.
+/// Runs `dps edge show`: prints the provisioning part of a configuration; keys only on demand.
 pub(super) fn show(ShowArgs { file, show_keys }: &ShowArgs, output: Output) -> Result<Exit> {
     let config = Config::load(file)?;
     let provisioning = config.provisioning(config.reading())?;
@@ -77,7 +77,7 @@ pub(super) fn show(ShowArgs { file, show_keys }: &ShowArgs, output: Output) -> R
     Ok(Exit::Done)
 }
 
-/// One line a value, named by its path.
+/// Writes one line per value, with its path.
 fn write(out: &mut dyn Write, path: &str, value: &Value) -> io::Result<()> {
     match value {
         Value::Object(members) => members.iter().try_for_each(|(name, value)| {
@@ -96,13 +96,13 @@ pub(crate) struct SetArgs {
     file: PathBuf,
     /// The value's path, such as provisioning.id_scope
     key: String,
-    /// The new value, or - for stdin; a key never stands on the command line
+    /// The new value, or - for stdin; a key is not accepted on the command line
     #[arg(required_unless_present = "value_file")]
     value: Option<String>,
     /// A file with the new value
     #[arg(long, value_name = "FILE", conflicts_with = "value")]
     value_file: Option<PathBuf>,
-    /// The version of IoT Edge that is to read the file
+    /// The version of IoT Edge that reads the file
     #[arg(long, value_name = "V")]
     edge_version: Option<EdgeVersion>,
 }
@@ -120,7 +120,8 @@ struct Changed<'a> {
     changed: bool,
 }
 
-/// Runs `dps edge set`: changes one value in place and keeps owner and mode of the file. A key comes from a file or stdin.
+/// Runs `dps edge set`: changes one value in place and keeps owner and mode of the file. A key comes from a file or
+/// stdin.
 pub(super) fn set(change: &SetArgs, output: Output) -> Result<Exit> {
     let SetArgs { file, key, .. } = change;
     let value = value(change)?;
@@ -144,11 +145,11 @@ fn value(change: &SetArgs) -> Result<SecretString> {
         (_, Some(path)) => read_secret(path, "the new value"),
         (Some("-"), None) => read_secret(Path::new("-"), "the new value"),
         (Some(value), None) if is_secret(&change.key, value) => Err(Failure::usage(
-            "this value is a secret, and others on this machine can see a command line: give it as --value-file FILE, \
-             or as - on stdin",
+            "this value is a secret, and other users of this machine can see the command line: use --value-file FILE, \
+             or - for stdin",
         )),
         (Some(value), None) => Ok(value.into()),
-        (None, None) => Err(Failure::usage("give the new value, or --value-file FILE")),
+        (None, None) => Err(Failure::usage("the new value is missing: write it, or use --value-file FILE")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `dps edge lint`: what is wrong in a configuration, one line each; and `dps edge convert`, which reports the same way.
+//! `dps edge lint`: reports the mistakes in a configuration; and `dps edge convert`, which reports in the same way.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,12 +16,13 @@ use crate::output::Output;
 /// `dps edge lint`.
 #[derive(Debug, Args)]
 pub(crate) struct LintArgs {
-    /// The configuration, or the folder that it is in, such as /etc/aziot
+    /// The configuration, or its directory, such as /etc/aziot
     file: PathBuf,
-    /// List only what changes between this version and the other one, as for an upgrade
+    /// List only what changes between this version and --edge-version, for an upgrade
     #[arg(long, value_name = "V")]
     from: Option<EdgeVersion>,
-    /// The version of IoT Edge that is to read it: 1.1 to 1.6, such as 1.4 or 1.4.20. Default: the newest that reads this form
+    /// The version of IoT Edge that reads it: 1.1 to 1.6, such as 1.4 or 1.4.20. Default: the newest that reads this
+    /// format
     #[arg(long, value_name = "V")]
     edge_version: Option<EdgeVersion>,
 }
@@ -34,13 +35,13 @@ struct Linted<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     edge_version: String,
-    findings: Vec<Shown<'a>>,
+    findings: Vec<FindingJson<'a>>,
 }
 
-/// A finding, as it is printed in JSON.
+/// A finding in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a> {
+struct FindingJson<'a> {
     file: &'a Path,
     line: usize,
     column: usize,
@@ -50,7 +51,7 @@ struct Shown<'a> {
     message: String,
 }
 
-/// A finding, and the file that it was made in.
+/// A finding and its file.
 type InFile = (PathBuf, Finding);
 
 /// Runs `dps edge lint`.
@@ -72,10 +73,10 @@ pub(super) fn lint(LintArgs { file: path, from, edge_version }: &LintArgs, outpu
         form: config.format.file_name(),
         from: from.map(|from| from.to_string()),
         edge_version: version.to_string(),
-        findings: shown(&findings),
+        findings: to_json(&findings),
     };
     output.result(&linted, |out| write(out, &findings))?;
-    Ok(exit(&findings))
+    Ok(exit_code(&findings))
 }
 
 fn findings(config: &Config, from: Option<EdgeVersion>, edge_version: Option<EdgeVersion>) -> Result<Vec<Finding>> {
@@ -92,7 +93,7 @@ fn findings(config: &Config, from: Option<EdgeVersion>, edge_version: Option<Edg
         if version.format() != config.format {
             let reads = version.format().file_name();
             return Err(Failure::usage(format!(
-                "IoT Edge {version} reads {reads}, not this file: see dps edge convert"
+                "IoT Edge {version} reads {reads} and not this file: see dps edge convert"
             )));
         }
     }
@@ -103,12 +104,12 @@ fn in_file(file: &Path, findings: Vec<Finding>) -> Vec<InFile> {
     findings.into_iter().map(|finding| (file.to_owned(), finding)).collect()
 }
 
-fn shown(findings: &[InFile]) -> Vec<Shown<'_>> {
-    findings.iter().map(|(file, finding)| Shown::of(file, finding)).collect()
+fn to_json(findings: &[InFile]) -> Vec<FindingJson<'_>> {
+    findings.iter().map(|(file, finding)| FindingJson::new(file, finding)).collect()
 }
 
-impl<'a> Shown<'a> {
-    fn of(file: &'a Path, finding: &Finding) -> Self {
+impl<'a> FindingJson<'a> {
+    fn new(file: &'a Path, finding: &Finding) -> Self {
         Self {
             file,
             line: finding.position.line,
@@ -121,13 +122,13 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// `file:line:column: severity[id]: text`, as compilers write it.
+/// Writes `file:line:column: severity[id]: text`, like compilers.
 fn write(out: &mut dyn Write, findings: &[InFile]) -> io::Result<()> {
     findings.iter().try_for_each(|(file, finding)| writeln!(out, "{}:{finding}", file.display()))
 }
 
-/// Notes are no findings.
-fn exit(findings: &[InFile]) -> Exit {
+/// Returns the exit code; notes are not findings.
+fn exit_code(findings: &[InFile]) -> Exit {
     let counts = findings.iter().any(|(_, finding)| finding.severity() > Severity::Note);
     if counts { Exit::Findings } else { Exit::Done }
 }
@@ -137,10 +138,10 @@ fn exit(findings: &[InFile]) -> Exit {
 pub(crate) struct ConvertArgs {
     /// The config.yaml
     file: PathBuf,
-    /// Where to write the config.toml; it is made readable for its owner alone
+    /// The config.toml to write; only its owner can read it
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Replace a file that is there
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
 }
@@ -149,7 +150,7 @@ pub(crate) struct ConvertArgs {
 struct Written<'a> {
     file: &'a Path,
     out: &'a Path,
-    findings: Vec<Shown<'a>>,
+    findings: Vec<FindingJson<'a>>,
 }
 
 /// Runs `dps edge convert`: writes a config.toml from a config.yaml into a private file.
@@ -157,7 +158,7 @@ pub(super) fn convert(ConvertArgs { file, out, force }: &ConvertArgs, output: Ou
     let config = Config::load(file)?;
     if config.format == Format::Toml {
         return Err(Failure::option(format!(
-            "{} is a config.toml already; a config.yaml is converted",
+            "{} is already a config.toml; only a config.yaml is converted",
             file.display()
         )));
     }
@@ -168,10 +169,10 @@ pub(super) fn convert(ConvertArgs { file, out, force }: &ConvertArgs, output: Ou
     let when_there = if *force { WhenThere::Replace } else { WhenThere::Refuse };
     write_private(out, converted.text.expose().as_bytes(), when_there)?;
     let findings = in_file(file, converted.findings);
-    let written = Written { file, out, findings: shown(&findings) };
+    let written = Written { file, out, findings: to_json(&findings) };
     output.result(&written, |to| {
         write(to, &findings)?;
         writeln!(to, "written: {}", out.display())
     })?;
-    Ok(exit(&findings))
+    Ok(exit_code(&findings))
 }

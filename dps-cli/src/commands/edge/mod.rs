@@ -13,25 +13,25 @@ use config::{SetArgs, ShowArgs, WindowsArgs};
 use lint::{ConvertArgs, LintArgs};
 use provision::EdgeProvisionArgs;
 
-/// What can be done with a configuration.
+/// `dps edge …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EdgeCommand {
-    /// Find what is wrong in a config.toml or config.yaml, each with line and column
+    /// Report the mistakes in a config.toml or config.yaml, with line and column
     Lint(LintArgs),
-    /// Show what a configuration says about provisioning
+    /// Show the provisioning part of a configuration
     Show(ShowArgs),
     /// Write a config.toml (1.2 and later) from a config.yaml (1.1)
     Convert(ConvertArgs),
-    /// Change one value in place and keep every other byte
+    /// Change one value in place, without changing any other byte
     Set(SetArgs),
-    /// Print the PowerShell commands that provision the same on Windows
+    /// Print the PowerShell commands that provision the same gateway on Windows
     Windows(WindowsArgs),
-    /// Provision as the gateway would: by its mode, its backup and the service
+    /// Provision like the gateway: by its mode, its backup and the service
     Provision(EdgeProvisionArgs),
 }
 
 impl EdgeCommand {
-    /// How many of the command's inputs are to be read from stdin.
+    /// Returns how many of the command's inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
         match self {
             Self::Set(args) => usize::from(args.reads_stdin()),
@@ -56,6 +56,6 @@ fn run_on_files(command: EdgeCommand, output: Output) -> Result<Exit> {
         EdgeCommand::Convert(args) => lint::convert(&args, output),
         EdgeCommand::Set(args) => config::set(&args, output),
         EdgeCommand::Windows(args) => config::windows(&args, output),
-        EdgeCommand::Provision(_) => Err(Failure::internal("provisioning runs elsewhere")),
+        EdgeCommand::Provision(_) => Err(Failure::internal("the provision command is handled before this")),
     }
 }

@@ -1,4 +1,4 @@
-//! `dps edge provision`: does what the gateway would do at its start, and says what has to be done there.
+//! `dps edge provision`: provisions like the gateway at its start, and prints the commands to apply it there.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -25,13 +25,13 @@ pub(crate) struct EdgeProvisionArgs {
     pub(crate) config: PathBuf,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// Where backups are kept. Default: dps-edge in XDG_STATE_HOME, or in ~/.local/state
+    /// The directory for backups. Default: dps-edge in XDG_STATE_HOME, or in ~/.local/state
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Use the daemon's own backup, in its home folder DIR (/var/lib/iotedge or /var/lib/aziot/identityd)
+    /// Use the daemon's own backup, in its home directory DIR (/var/lib/iotedge or /var/lib/aziot/identityd)
     #[arg(long, value_name = "DIR", conflicts_with = "state_dir")]
     pub(crate) daemon_dir: Option<PathBuf>,
-    /// Say what would be done and do nothing
+    /// Print what would be done, without doing it
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) struct EdgeProvisionArgs {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown<'a> {
-    /// Whether the assignment is `new`, `unchanged`, from the `backup`, or written down (`manual`).
+    /// Whether the assignment is `new`, `unchanged`, from the `backup`, or from the configuration (`manual`).
     origin: &'static str,
     assigned_hub: &'a str,
     device_id: &'a str,
@@ -88,7 +88,7 @@ fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Provisioner>
     let provisioning = config.provisioning(reading)?;
     if errors > 0 {
         let path = args.config.display();
-        note(format_args!("warning: the daemons would refuse {path}: dps edge lint {path} says why"));
+        note(format_args!("warning: the daemons would reject {path}: dps edge lint {path} lists the reasons"));
     }
     let Some(dps) = provisioning.dps() else { return Ok((provisioning, None)) };
     let mut connection = args.connection;
@@ -104,34 +104,34 @@ fn store(state: Option<PathBuf>, daemon: Option<PathBuf>, provisioning: &Provisi
     if let Some(home) = daemon {
         return Ok(BackupStore::for_daemon(&home, provisioning.format));
     }
-    let folder = match state {
-        Some(folder) => folder,
+    let directory = match state {
+        Some(directory) => directory,
         None => default_state_dir()
-            .ok_or_else(|| Failure::usage("there is no home folder to keep a backup in: give --state-dir DIR"))?,
+            .ok_or_else(|| Failure::usage("there is no home directory for a backup: set --state-dir DIR"))?,
     };
     let (scope, id) = provisioning
         .dps()
         .and_then(|dps| Some((dps.id_scope.as_str(), dps.attestation.registration_id()?)))
-        .ok_or_else(|| Failure::option("the configuration names no registration id"))?;
-    Ok(BackupStore::in_state_dir(&folder, provisioning.format, scope, id)?)
+        .ok_or_else(|| Failure::option("the configuration has no registration id"))?;
+    Ok(BackupStore::in_state_dir(&directory, provisioning.format, scope, id)?)
 }
 
 /// XDG Base Directory Specification, "Environment variables".
 fn default_state_dir() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
-    state.or_else(|| folder("LOCALAPPDATA")).map(|state| state.join("dps-edge"))
+    let directory = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = directory("XDG_STATE_HOME").or_else(|| directory("HOME").map(|home| home.join(".local/state")));
+    state.or_else(|| directory("LOCALAPPDATA")).map(|state| state.join("dps-edge"))
 }
 
 fn setup(error: SetupError) -> Failure {
     Failure::new(error.code, error.message)
 }
 
-/// The failure behind it, in the words of both.
+/// Returns the failure of the cause, with what is known about the backup.
 fn failure(error: ProvisionError) -> Failure {
     let both = match &error {
         ProvisionError::NothingLeft { backup, .. } => {
-            Some(format!("there is no backup to go by ({backup}), and the service gave no assignment: "))
+            Some(format!("there is no usable backup ({backup}), and the service returned no assignment: "))
         }
         _ => None,
     };
@@ -147,9 +147,9 @@ fn failure(error: ProvisionError) -> Failure {
 
 fn planned(plan: &Plan, backup_file: &Path, output: Output) -> Result<Exit> {
     let would = match plan.step {
-        Step::UseBackup => "go to the hub of the backup, without asking the service",
-        Step::RegisterOrBackup => "ask the service, and use the backup if there is no answer",
-        _ => "ask the service; there is no backup to go by",
+        Step::UseBackup => "use the hub of the backup, without a request to the service",
+        Step::RegisterOrBackup => "register with the service, and use the backup if that fails",
+        _ => "register with the service; there is no backup",
     };
     let backup_hub = plan.backup.identity().map(|identity| identity.hub.as_str());
     let shown = Planned { dry_run: true, would, backup_file, backup_hub };
@@ -162,13 +162,13 @@ fn planned(plan: &Plan, backup_file: &Path, output: Output) -> Result<Exit> {
 
 fn manual(provisioning: &Provisioning, output: Output) -> Result<Exit> {
     let Source::Manual(manual) = &provisioning.source else {
-        return Err(Failure::option("the configuration's source is neither dps nor manual: nothing here acts on it"));
+        return Err(Failure::option("the configuration's source is neither dps nor manual and is not supported here"));
     };
     let with = match manual.credential {
         ManualCredential::Key(_) => "a symmetric key",
         _ => "a certificate",
     };
-    let notes = vec![format!("provisioned manually, with {with}: the service is not asked")];
+    let notes = vec![format!("provisioned manually, with {with}: no request to the service")];
     show(
         &Shown {
             origin: "manual",
@@ -244,7 +244,7 @@ fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
     shown.next.iter().try_for_each(|command| writeln!(out, "  {command}"))
 }
 
-/// How a configuration is applied and verified on a gateway (Azure IoT Edge documentation).
+/// The commands that apply and verify a configuration on a gateway (Azure IoT Edge documentation).
 const fn next(format: Format) -> &'static [&'static str] {
     match format {
         Format::Yaml => &[

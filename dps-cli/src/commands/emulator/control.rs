@@ -1,4 +1,5 @@
-//! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or elsewhere.
+//! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or
+//! elsewhere.
 //!
 //! Which options of a fault go together, and their ranges, is decided by `dps-emulator`.
 
@@ -14,15 +15,15 @@ use crate::admin::{OwnerArgs, connect};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 
-/// What can be asked of an emulator that is running.
+/// The commands for an emulator that is running.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmulatorCommand {
-    /// Plan failures of an emulator that is running, list them, take them back
+    /// Plan failures of an emulator that is running, list them, remove them
     #[command(subcommand)]
     Fault(FaultCommand),
     /// Show how often an emulator that is running was called
     Counters {
-        /// Count the calls of this device alone
+        /// Count only the calls of this device
         #[arg(long, value_name = "R", visible_alias = "rid")]
         registration_id: Option<String>,
         #[command(flatten)]
@@ -33,13 +34,13 @@ pub(crate) enum EmulatorCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-    /// Look at a device in a hub of an emulator that is running, disable, delete or move it
+    /// Show, disable, enable, delete or move a device in a hub of an emulator that is running
     #[command(subcommand)]
     HubDevice(HubDeviceCommand),
 }
 
 impl EmulatorCommand {
-    /// How many of the command's inputs are to be read from stdin.
+    /// Returns how many of the command's inputs are to be read from stdin.
     pub(super) fn stdin_inputs(&self) -> usize {
         match self {
             Self::Fault(command) => command.stdin_inputs(),
@@ -59,9 +60,9 @@ pub(crate) enum FaultCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-    /// Take planned failures back
+    /// Remove planned failures
     Clear {
-        /// Take back only those planned for this device; those for every device stay
+        /// Remove only those planned for this device; those for every device stay
         #[arg(long, value_name = "R", visible_alias = "rid")]
         registration_id: Option<String>,
         #[command(flatten)]
@@ -72,43 +73,43 @@ pub(crate) enum FaultCommand {
 /// `dps emulator fault add`.
 #[derive(Debug, Args)]
 pub(crate) struct FaultAddArgs {
-    /// What goes wrong
+    /// The kind of failure
     #[arg(long, value_parser = kinds())]
     pub(crate) kind: String,
-    /// Which requests meet it; any is register, poll and lookup
+    /// The requests that fail; any is register, poll and lookup
     #[arg(long, value_name = "REQUEST", default_value = "any", value_parser = PossibleValuesParser::new(FaultPlan::requests()))]
     pub(crate) at: String,
-    /// The device whose requests meet it. Default: every device
+    /// The device whose requests fail. Default: every device
     #[arg(long, value_name = "R", visible_alias = "rid")]
     pub(crate) registration_id: Option<String>,
-    /// How many requests meet it
+    /// How many requests fail
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) times: i64,
-    /// throttle, server-error: the hint when to come back
+    /// throttle, server-error: the Retry-After hint
     #[arg(long, value_name = "SECONDS", conflicts_with = "retry_after_date", allow_negative_numbers = true)]
     pub(crate) retry_after: Option<i64>,
-    /// throttle, server-error: the hint as an HTTP-date, so far after (or before) the service's clock
+    /// throttle, server-error: the Retry-After hint as an HTTP-date, relative to the service's clock
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) retry_after_date: Option<i64>,
     /// server-error: the status
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) status: Option<i64>,
-    /// delay: how much later the answer comes, in milliseconds
+    /// delay: the delay of the reply, in milliseconds
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) ms: Option<i64>,
     /// oversize-reply: the size of the body
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) bytes: Option<i64>,
-    /// patch-reply: what changes in the body, as a JSON merge patch (RFC 7396)
+    /// patch-reply: the changes of the body, as a JSON merge patch (RFC 7396)
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     pub(crate) patch: Option<Value>,
     /// refuse-connect: the code of CONNACK
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) code: Option<i64>,
-    /// flood: what is sent without end
+    /// flood: what is sent repeatedly
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(Flood::names()))]
     pub(crate) of: Option<String>,
-    /// flood over MQTT: after the answer, while the device waits
+    /// flood over MQTT: after the reply, while the device waits
     #[arg(long)]
     pub(crate) answered: bool,
     #[command(flatten)]
@@ -135,19 +136,19 @@ impl FaultCommand {
 /// `dps emulator hub-device …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HubDeviceCommand {
-    /// Show whether the hub lets the device in, and how often the device came
+    /// Show whether the hub accepts the device, and how often the device connected
     Show(HubDeviceArgs),
-    /// Have the hub turn the device away
+    /// Make the hub reject the device
     Disable(HubDeviceArgs),
-    /// Have the hub let the device in again
+    /// Make the hub accept the device again
     Enable(HubDeviceArgs),
     /// Delete the device from the hub
     Delete(HubDeviceArgs),
-    /// Move the device to another hub that is linked
+    /// Move the device to another linked hub
     Move {
         #[command(flatten)]
         device: HubDeviceArgs,
-        /// The hub that the device is to be in
+        /// The hub to move it to
         #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
         to: String,
     },
@@ -156,7 +157,7 @@ pub(crate) enum HubDeviceCommand {
 /// A device in a hub.
 #[derive(Debug, Args)]
 pub(crate) struct HubDeviceArgs {
-    /// The hub that the device is in, such as hub-a.test
+    /// The hub of the device, such as hub-a.test
     #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) hub: String,
     /// The device's id in the hub
@@ -194,8 +195,8 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             check_id(registration_id.as_deref())?;
             let answer = connect(owner).await?.clear_faults(registration_id.as_deref()).await?;
             output.result(&answer, |out| match answer["cleared"].as_u64() {
-                Some(1) => writeln!(out, "1 fault taken back"),
-                cleared => writeln!(out, "{} faults taken back", cleared.unwrap_or_default()),
+                Some(1) => writeln!(out, "1 fault removed"),
+                cleared => writeln!(out, "{} faults removed", cleared.unwrap_or_default()),
             })?;
         }
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
@@ -216,7 +217,7 @@ fn check_id(registration_id: Option<&str>) -> Result<()> {
     registration_id.map_or(Ok(()), |id| RegistrationId::new(id).map(drop).map_err(Failure::from))
 }
 
-/// The fault that the options describe. What does not go together is refused here, before anything is sent.
+/// Returns the fault that the options describe. Options that cannot be combined are refused before anything is sent.
 fn plan(args: &FaultAddArgs) -> Result<FaultPlan> {
     check_id(args.registration_id.as_deref())?;
     let date = args.retry_after_date.map(|seconds| json!({ "dateOffset": seconds }));
@@ -235,16 +236,16 @@ fn plan(args: &FaultAddArgs) -> Result<FaultPlan> {
         ("answered", args.answered.then_some(json!(true))),
     ];
     let given = members.into_iter().filter_map(|(member, value)| Some((member.to_owned(), value?)));
-    FaultPlan::try_from(given.collect::<Map<_, _>>()).map_err(|error| unplannable(&error, args))
+    FaultPlan::try_from(given.collect::<Map<_, _>>()).map_err(|error| invalid_plan(&error, args))
 }
 
-fn unplannable(error: &PlanError, args: &FaultAddArgs) -> Failure {
+fn invalid_plan(error: &PlanError, args: &FaultAddArgs) -> Failure {
     let date = if error.member() == "retryAfter" && args.retry_after_date.is_some() { "-date" } else { "" };
-    Failure::usage(format!("--{}{date} {}", in_words(error.member()), error.problem()))
+    Failure::usage(format!("--{}{date} {}", option_name(error.member()), error.problem()))
 }
 
-/// The name of a member as options are spelt, such as `retry-after`.
-fn in_words(member: &str) -> String {
+/// Returns the name of a member in the spelling of options, such as `retry-after`.
+fn option_name(member: &str) -> String {
     let mut words = String::new();
     for letter in member.chars() {
         if letter.is_ascii_uppercase() {
@@ -255,21 +256,21 @@ fn in_words(member: &str) -> String {
     words
 }
 
-/// The members of a fault that its line names by itself.
+/// The members of a fault that its line always contains.
 const NAMED: [&str; 5] = ["kind", "at", "registrationId", "times", "left"];
 
-/// One line a fault.
+/// Writes one line per fault.
 fn faults(answer: &Value, heading: &str, out: &mut dyn Write) -> io::Result<()> {
     let faults = answer["faults"].as_array().map(Vec::as_slice).unwrap_or_default();
     if faults.is_empty() {
-        return writeln!(out, "no fault is planned");
+        return writeln!(out, "no faults are planned");
     }
     for fault in faults.iter().filter_map(Value::as_object) {
         let word = |member: &str| fault.get(member).and_then(Value::as_str);
         let (kind, at) = (word("kind").unwrap_or("?"), word("at").unwrap_or("?"));
         let device = word("registrationId").unwrap_or("every device");
         let others = fault.iter().filter(|(member, _)| !NAMED.contains(&member.as_str()));
-        let others: String = others.map(|(member, value)| format!(", {} {value}", in_words(member))).collect();
+        let others: String = others.map(|(member, value)| format!(", {} {value}", option_name(member))).collect();
         let number = |member: &str| fault.get(member).and_then(Value::as_u64).unwrap_or_default();
         let (left, times) = (number("left"), number("times"));
         writeln!(out, "{heading}{kind} at {at} for {device}{others}, {left} of {times} left")?;
@@ -283,7 +284,7 @@ fn counters(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     for (name, value) in answer.as_object().into_iter().flatten() {
         if let Some(value) = value.as_u64() {
-            writeln!(out, "  {:<13}  {value}", in_words(name))?;
+            writeln!(out, "  {:<13}  {value}", option_name(name))?;
         }
     }
     Ok(())
@@ -320,11 +321,11 @@ fn show_device(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The refusals that an emulator keeps, as it lists them.
+/// Writes the refusals that an emulator has recorded.
 fn show_refusals(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     let refusals = answer["refusals"].as_array().map(Vec::as_slice).unwrap_or_default();
     if refusals.is_empty() {
-        return writeln!(out, "no credential was refused");
+        return writeln!(out, "no credentials were refused");
     }
     for refusal in refusals {
         let word = |member: &str| refusal[member].as_str().unwrap_or_default();
@@ -338,7 +339,7 @@ fn show_refusals(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// A refused credential in one line. What a client sent is made printable by the output below.
+/// Returns a refused credential in one line. The output escapes what a client sent.
 pub(super) fn refusal_line(registration_id: &str, reason: &str, message: &str) -> String {
     let who = if registration_id.is_empty() { "an admin call" } else { registration_id };
     format!("refused {who}: {message} ({reason})")

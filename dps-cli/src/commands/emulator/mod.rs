@@ -1,4 +1,5 @@
-//! `dps emulator`: a local provisioning service until Ctrl-C. Commands for an emulator that is running are in `control`.
+//! `dps emulator`: a local provisioning service until Ctrl-C. Commands for an emulator that is running are in
+//! `control`.
 //!
 //! What the service does is implemented by `dps-emulator`; this starts it, prints where it is, and ends it.
 
@@ -21,7 +22,7 @@ use crate::runtime::{Interrupts, blocking};
 use crate::shell::{Quoted, program};
 use control::{EmulatorCommand, refusal_line};
 
-/// `dps emulator`, alone or with a word of its own.
+/// `dps emulator`, alone or with a subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorArgs {
     #[command(flatten)]
@@ -36,54 +37,53 @@ impl EmulatorArgs {
     }
 }
 
-/// Where the local service listens and what it keeps.
+/// The options for running an emulator.
 #[derive(Debug, PartialEq, Args)]
 pub(crate) struct EmulatorRunArgs {
-    /// The address to listen on; beyond loopback, every machine that reaches it may try its credentials
+    /// The address to listen on; beyond loopback, other machines can try to register
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) listen: IpAddr,
-    /// A name or address that the certificate is to bear, besides localhost, 127.0.0.1 and ::1 (repeatable)
+    /// A name or address for the certificate, besides localhost, 127.0.0.1 and ::1 (repeatable)
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
-    /// The port of the HTTPS front; 0 takes a free one
+    /// The HTTPS port; 0 chooses a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) https_port: u16,
-    /// The port of the MQTT front; 0 takes a free one
+    /// The MQTT port; 0 chooses a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) mqtt_port: u16,
-    /// The port of the MQTT over WebSocket front; 0 takes a free one, and that of HTTPS can be shared
+    /// The port of MQTT over WebSocket; 0 chooses a free one; it can be the HTTPS port
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) wss_port: u16,
     /// Also write the certificate authority to this file
     #[arg(long, value_name = "PEM")]
     pub(crate) ca_out: Option<PathBuf>,
-    /// Keep enrollments, certificate authority and policy key in this folder. Default: nothing is kept
+    /// Keep enrollments, certificate authority and policy key in this directory. Default: nothing is kept
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// The id scope of the local service
     #[arg(long, value_name = "S", visible_alias = "scope")]
     pub(crate) id_scope: Option<String>,
-    /// A hub that devices may be assigned to (repeatable). Default: hub-a.test
+    /// A hub to which devices can be assigned (repeatable). Default: hub-a.test
     #[arg(long = "hub", value_name = "NAME")]
     pub(crate) hubs: Vec<String>,
-    /// The wait, in seconds, that the service asks of a device while it assigns a hub
+    /// The seconds that the service asks a device to wait while it assigns a hub
     #[arg(long, value_name = "SECONDS")]
     pub(crate) retry_after: Option<u32>,
     /// How long an assignment takes, in milliseconds. Default: 500
     #[arg(long, value_name = "MS")]
     pub(crate) assigning_ms: Option<u64>,
-    /// Answer a register call with the assignment at once; some published clients expect to poll
+    /// Reply to the register call with the assignment; some published clients expect to poll
     #[arg(long)]
     pub(crate) assign_at_once: bool,
-    /// Give the payload of a register call back with the assignment, as a custom allocation webhook might
+    /// Return the payload of a register call with the assignment, as a custom allocation webhook can
     #[arg(long)]
     pub(crate) echo_payload: bool,
 }
 
 impl EmulatorRunArgs {
-    /// Whether any of them says something else than its default. The parser's own rule for this would take `--json` for
-    /// one of them.
-    pub(crate) fn is_given(&self) -> bool {
+    /// Whether any option differs from its default. The parser's own rule for this would include `--json`.
+    pub(crate) fn is_customized(&self) -> bool {
         #[derive(Parser)]
         struct Defaults {
             #[command(flatten)]
@@ -98,24 +98,24 @@ const CONNECTION_STRING_FILE: &str = "connection-string";
 
 /// Runs the command.
 pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
-    let folder = Folder::of(args.state.as_deref())?;
+    let directory = ClientFiles::new(args.state.as_deref())?;
     let started = tokio::select! {
         started = Emulator::start(options(&args)) => started,
         () = interrupts.next() => return Err(Failure::interrupted()),
     };
     let emulator = started.map_err(start_failure)?;
-    let ready = Ready::new(&emulator, &folder)?;
+    let ready = Ready::new(&emulator, &directory)?;
     ready.write_files(&emulator, args.ca_out).await?;
     output.result(&ready, |out| ready.show(out))?;
     tokio::select! {
         () = interrupts.next() => {}
-        failed = tell(&emulator, output) => failed?,
+        failed = print_refusals(&emulator, output) => failed?,
     }
     emulator.shutdown().await;
     Ok(Exit::Done)
 }
 
-/// Why an emulator did not start, in the terms of the catalogue.
+/// Returns the failure of an emulator that did not start.
 pub(crate) fn start_failure(error: StartError) -> Failure {
     let code = match &error {
         StartError::Options(_) | StartError::HostName(_) | StartError::Listen { .. } => ErrorCode::InvalidOption,
@@ -152,25 +152,25 @@ fn options(args: &EmulatorRunArgs) -> EmulatorOptions {
     options.assign_at_once(args.assign_at_once).service(|service| service.echo_payload(args.echo_payload))
 }
 
-/// Where the files for clients stand: the state folder, or a private one that goes with the program.
-enum Folder {
+/// The directory of the files for clients: the state directory, or a temporary one that only the owner can read.
+enum ClientFiles {
     Kept(PathBuf),
     Temporary(TempDir),
 }
 
-impl Folder {
-    fn of(state: Option<&Path>) -> Result<Self> {
+impl ClientFiles {
+    fn new(state: Option<&Path>) -> Result<Self> {
         match state {
             Some(state) => Ok(Self::Kept(state.to_owned())),
             None => temporary_directory().map(Self::Temporary),
         }
     }
 
-    /// The absolute path, so that it is right from every other folder too.
+    /// Returns the absolute path, so that it is valid in every working directory.
     fn path(&self) -> Result<PathBuf> {
         let path = match self {
             Self::Kept(path) => path,
-            Self::Temporary(folder) => folder.path(),
+            Self::Temporary(directory) => directory.path(),
         };
         path.canonicalize().map_err(|error| Failure::file("use", path, &error))
     }
@@ -193,9 +193,9 @@ struct Endpoints {
 }
 
 impl Ready {
-    fn new(emulator: &Emulator, folder: &Folder) -> Result<Self> {
-        let folder = folder.path()?;
-        let (ca_file, connection_string_file) = (folder.join(CA_FILE), folder.join(CONNECTION_STRING_FILE));
+    fn new(emulator: &Emulator, directory: &ClientFiles) -> Result<Self> {
+        let directory = directory.path()?;
+        let (ca_file, connection_string_file) = (directory.join(CA_FILE), directory.join(CONNECTION_STRING_FILE));
         let endpoints =
             Endpoints { https: emulator.endpoint(), mqtt: emulator.mqtt_endpoint(), wss: emulator.wss_endpoint() };
         Ok(Self { id_scope: emulator.id_scope().to_owned(), endpoints, ca_file, connection_string_file })
@@ -217,7 +217,7 @@ impl Ready {
         let (ca, owner) = (Quoted::path(&self.ca_file), Quoted::path(&self.connection_string_file));
         let key = Quoted::path(&self.ca_file.with_file_name("line-1.key"));
         let (id_scope, https) = (&self.id_scope, &self.endpoints.https);
-        writeln!(out, "A local provisioning service is ready; Ctrl-C ends it.")?;
+        writeln!(out, "A local provisioning service is ready; stop it with Ctrl-C.")?;
         writeln!(out, "  id scope           {id_scope}")?;
         writeln!(out, "  https              {https}")?;
         for (name, endpoint) in [("mqtt", &self.endpoints.mqtt), ("mqtt-ws", &self.endpoints.wss)] {
@@ -227,7 +227,7 @@ impl Ready {
         }
         writeln!(out, "  ca file            {ca}")?;
         writeln!(out, "  connection string  {owner}")?;
-        writeln!(out, "Try in another terminal, an enrollment group and a device of it:")?;
+        writeln!(out, "To try it, create an enrollment group and register a device from another terminal:")?;
         writeln!(
             out,
             "  {dps} enrollment-group create --group-id line-1 --connection-string-file {owner} --ca-file {ca} --key-out {key}"
@@ -236,12 +236,12 @@ impl Ready {
             out,
             "  {dps} register --id-scope {id_scope} --registration-id dev-01 --group-key-file {key} --endpoint {https} --ca-file {ca}"
         )?;
-        writeln!(out, "It fails on command: see {dps} emulator fault add --help")
+        writeln!(out, "To test failures, see {dps} emulator fault add --help")
     }
 }
 
-/// Prints refusals on stderr as they happen: a line each, or a JSON object each. Never returns.
-async fn tell(emulator: &Emulator, output: Output) -> Result<()> {
+/// Prints refusals on stderr as they happen, one line or one JSON object each. Never returns without an error.
+async fn print_refusals(emulator: &Emulator, output: Output) -> Result<()> {
     let mut seen = 0;
     loop {
         let refusals = emulator.refusals_after(seen).await;
@@ -250,12 +250,12 @@ async fn tell(emulator: &Emulator, output: Output) -> Result<()> {
                 note(format_args!("{} refusals are not shown", refusal.number - seen - 1));
             }
             seen = refusal.number;
-            tell_one(&refusal, output)?;
+            print_refusal(&refusal, output)?;
         }
     }
 }
 
-fn tell_one(refusal: &Refusal, output: Output) -> Result<()> {
+fn print_refusal(refusal: &Refusal, output: Output) -> Result<()> {
     if output.is_json() {
         note(serde_json::to_string(refusal).map_err(|error| Failure::internal(error.to_string()))?);
     } else {

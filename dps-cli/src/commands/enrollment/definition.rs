@@ -1,4 +1,4 @@
-//! An enrollment in the service's shape, from the words of the command line.
+//! The options that create an enrollment, and the body of the request that they make.
 
 use std::path::PathBuf;
 
@@ -10,37 +10,37 @@ use crate::failure::{Failure, Result};
 use crate::files::is_stdin;
 use crate::key::read_key_file;
 
-/// What both kinds can be created with.
+/// The options for creating an enrollment of either kind.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// The devices are IoT Edge devices
     #[arg(long)]
     pub(crate) edge_enabled: bool,
-    /// The tags that a device's twin begins with: one JSON object
+    /// The initial tags of the device twin: one JSON object
     #[arg(long, value_name = "JSON")]
     pub(crate) initial_twin_tags: Option<String>,
-    /// The desired properties that a device's twin begins with: one JSON object
+    /// The initial desired properties of the device twin: one JSON object
     #[arg(long, value_name = "JSON")]
     pub(crate) initial_twin_properties: Option<String>,
-    /// Refuse the devices for now
+    /// Create the enrollment disabled: the service rejects the devices
     #[arg(long)]
     pub(crate) disabled: bool,
-    /// Assign to this hub alone (repeat for several). Default: any linked hub
+    /// Assign to this hub only (repeatable). Default: any linked hub
     #[arg(long = "hub", value_name = "HOST")]
     pub(crate) hubs: Vec<String>,
     /// What a later registration does when the hub changes
     #[arg(long, value_enum, default_value_t = Reprovision::Migrate)]
     pub(crate) reprovision: Reprovision,
-    /// A file with the primary key in base64 (- for stdin). Default: the service makes both keys
+    /// A file with the primary key in base64 (- for stdin). Default: the service generates both keys
     #[arg(long, value_name = "FILE|-", requires = "secondary_key_file")]
     pub(crate) primary_key_file: Option<PathBuf>,
     /// A file with the secondary key in base64 (- for stdin)
     #[arg(long, value_name = "FILE|-", requires = "primary_key_file")]
     pub(crate) secondary_key_file: Option<PathBuf>,
-    /// Write the primary key into this new file, readable for its owner alone
+    /// Write the primary key to this new file, which only its owner can read
     #[arg(long, value_name = "FILE")]
     pub(crate) key_out: Option<PathBuf>,
-    /// Replace an enrollment of this name; without it, one that is there is left as it is and reported
+    /// Replace an existing enrollment of this name; without this option, that is an error
     #[arg(long)]
     pub(crate) replace: bool,
 }
@@ -50,9 +50,9 @@ pub(crate) struct CreateArgs {
 pub(crate) enum Reprovision {
     /// The device moves to the new hub with its data
     Migrate,
-    /// The device moves to the new hub and begins anew
+    /// The device moves to the new hub with its initial data
     Reset,
-    /// The device stays where it is
+    /// The device stays in its hub
     Never,
 }
 
@@ -62,7 +62,7 @@ impl CreateArgs {
     }
 }
 
-/// The body that creates the enrollment. Reads the key files, if any are named.
+/// Returns the body of the request. Reads the key files, if any are named.
 pub(super) fn definition(kind: Kind, id: &str, device_id: Option<&str>, args: &CreateArgs) -> Result<Value> {
     let mut body = json!({
         "capabilities": { "iotEdge": args.edge_enabled },
@@ -119,15 +119,13 @@ fn initial_twin(args: &CreateArgs) -> Result<Option<Value>> {
 }
 
 fn object(option: &str, text: &str) -> Result<Value> {
-    let wrong = |problem: &str| {
-        Failure::option(format!(
-            r#"{option} cannot be used: {problem}; give one JSON object, such as '{{"site":"a"}}'"#
-        ))
+    let invalid = |problem: &str| {
+        Failure::option(format!(r#"{option} is not valid: {problem}; write one JSON object, such as '{{"site":"a"}}'"#))
     };
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(wrong("it is JSON, but no object")),
-        Err(error) => Err(wrong(&error.to_string())),
+        Ok(_) => Err(invalid("it is JSON, but not an object")),
+        Err(error) => Err(invalid(&error.to_string())),
     }
 }
 
@@ -136,11 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_objects_are_twins() {
+    fn twin_options_must_be_json_objects() {
         assert!(object("--x", r#"{"a":1}"#).is_ok());
         for text in ["[]", "1", "{", "", r#"{"a":1}x"#] {
             let failure = object("--x", text).unwrap_err();
-            assert!(failure.message.starts_with("--x cannot be used"), "{}", failure.message);
+            assert!(failure.message.starts_with("--x is not valid"), "{}", failure.message);
         }
     }
 }

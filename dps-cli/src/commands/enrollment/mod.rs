@@ -76,10 +76,10 @@ pub(crate) enum GroupCommand {
     },
 }
 
-/// The name of an individual enrollment, which is the device's registration id.
+/// The name of an individual enrollment: the device's registration id.
 #[derive(Debug, Args)]
 pub(crate) struct IndividualName {
-    /// The registration id, which names the enrollment too
+    /// The registration id, which is also the name of the enrollment
     #[arg(long = "registration-id", value_name = "R", visible_alias = "rid", alias = "enrollment-id")]
     pub(crate) registration_id: String,
 }
@@ -97,7 +97,7 @@ pub(crate) struct GroupName {
 pub(crate) struct IndividualCreateArgs {
     #[command(flatten)]
     pub(crate) name: IndividualName,
-    /// The device id at the hub. Default: the registration id
+    /// The device id in the hub. Default: the registration id
     #[arg(long, value_name = "D")]
     pub(crate) device_id: Option<String>,
     #[command(flatten)]
@@ -106,7 +106,7 @@ pub(crate) struct IndividualCreateArgs {
     pub(crate) admin: AdminArgs,
 }
 
-/// How to reach the service's side that manages enrollments, and what to show of them.
+/// The connection to the service as its owner, and whether to print keys.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct AdminArgs {
@@ -172,30 +172,30 @@ async fn create(
 ) -> Result<Exit> {
     check_id(kind, id)?;
     let (show_keys, replace) = (admin.show_keys, args.replace);
-    // Begun before anything is created: a file that cannot be written leaves the service as it is.
-    let own_id = id.to_owned();
+    // Opened before anything is created: if the file cannot be written, nothing changes at the service.
+    let enrollment_id = id.to_owned();
     let (key_out, definition) = blocking(move || {
         let key_out = args.key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose()?;
-        Ok((key_out, definition::definition(kind, &own_id, device_id.as_deref(), &args)?))
+        Ok((key_out, definition::definition(kind, &enrollment_id, device_id.as_deref(), &args)?))
     })
     .await?;
     let client = connect(admin.owner).await?;
     let found = client.find(kind, id).await?.is_some();
     if found && !replace {
-        return Err(already_there(kind, id));
+        return Err(already_exists(kind, id));
     }
-    let mut made = client.put(kind, id, &definition).await?;
-    let keys = take_keys(&mut made);
+    let mut created = client.put(kind, id, &definition).await?;
+    let keys = take_keys(&mut created);
     if let Some(key_out) = key_out
         && let Err(failure) = write_key(key_out, keys.as_ref()).await
     {
-        // The disk may have filled up meanwhile. What was replaced cannot be brought back.
+        // The disk may have filled up meanwhile. A replaced enrollment cannot be restored.
         if !found {
             client.delete(kind, id).await?;
         }
         return Err(failure);
     }
-    show::enrollment(kind, with_keys(made, keys, show_keys), None, output)
+    show::enrollment(kind, with_keys(created, keys, show_keys), None, output)
 }
 
 async fn show(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<Exit> {
@@ -239,7 +239,7 @@ async fn delete(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Resul
     Ok(Exit::Done)
 }
 
-/// Group ids follow the rule of registration ids (Azure IoT DPS REST reference).
+/// Checks an id: group ids follow the rules of registration ids (Azure IoT DPS REST reference).
 fn check_id(kind: Kind, id: &str) -> Result<()> {
     match (RegistrationId::new(id), kind) {
         (Ok(_), _) => Ok(()),
@@ -250,17 +250,17 @@ fn check_id(kind: Kind, id: &str) -> Result<()> {
     }
 }
 
-fn already_there(kind: Kind, id: &str) -> Failure {
+fn already_exists(kind: Kind, id: &str) -> Failure {
     Failure::new(
         ErrorCode::Conflict,
-        format!("there is an {} {id} already and it was left as it is; delete it first, or say --replace", kind.name()),
+        format!("the {} {id} already exists and was not changed; delete it first, or add --replace", kind.name()),
     )
 }
 
 async fn write_key(target: Draft, keys: Option<&Map<String, Value>>) -> Result<()> {
     let key = keys.and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
     let Some(key) = key else {
-        return Err(Failure::internal("the enrollment was made, but the service did not answer with its keys"));
+        return Err(Failure::internal("the enrollment was created, but the service did not return its keys"));
     };
     let key = Zeroizing::new(key.to_owned());
     blocking(move || target.write_whole(key.as_bytes())).await

@@ -1,6 +1,4 @@
-//! Enrollments for people and for scripts.
-//!
-//! Scripts get what the service said; people get the lines that matter, in one order.
+//! Prints enrollments: as JSON, unchanged from the service; as text, the important members in a fixed order.
 
 use std::io::{self, Write};
 
@@ -37,7 +35,7 @@ pub(super) fn enrollment(
     Ok(Exit::Done)
 }
 
-/// Prints a list, one line an enrollment.
+/// Prints a list, one line per enrollment.
 pub(super) fn list(kind: Kind, enrollments: Vec<Value>, output: Output) -> Result<Exit> {
     let mut result = Map::new();
     result.insert(format!("{}s", kind.member()), enrollments.into());
@@ -96,7 +94,7 @@ fn registration(state: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  {:<14} {}", "registration", registration_line(state))
 }
 
-/// One registration in one line, as the service has it on record.
+/// Returns one registration in one line.
 pub(crate) fn registration_line(state: &Value) -> String {
     let mut line =
         format!("{} {}", text(state, "registrationId").unwrap_or("?"), text(state, "status").unwrap_or("unknown"));
