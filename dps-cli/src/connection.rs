@@ -21,6 +21,11 @@ use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, read_secret};
 use crate::key::{DeviceOrGroup, KeyArgs};
 
+/// The largest accepted file of certificates, in bytes.
+const ROOTS_MAX: u64 = 1024 * 1024;
+/// The longest accepted duration: long enough for any token, short enough for every clock.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The id scope, the registration id and the key of a device.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
@@ -100,7 +105,7 @@ pub(crate) struct ResolveArgs {
 /// The proxy between the device and the service.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
-    /// The HTTP proxy to connect through. Default: HTTPS_PROXY or https_proxy, unless NO_PROXY names the host
+    /// The HTTP proxy to connect through. Default: HTTPS_PROXY or https_proxy, unless NO_PROXY excludes the host
     #[arg(long, value_name = "http://[USER@]HOST[:PORT]")]
     pub(crate) proxy: Option<String>,
     /// A file with the proxy's password (- for stdin)
@@ -259,9 +264,6 @@ pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuil
     DeviceOrGroup::read(&identity.key)?.apply_to(builder)
 }
 
-/// The largest accepted file of certificates, in bytes.
-const ROOTS_MAX: u64 = 1024 * 1024;
-
 /// Reads the trusted roots that the options name.
 pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
     match (args.ca_file.as_deref(), args.add_ca_file.as_deref()) {
@@ -299,9 +301,6 @@ pub(crate) fn proxy_choice(args: &ProxyArgs) -> Result<ProxyChoice> {
 pub(crate) fn unusable(error: impl Display) -> Failure {
     Failure::option(error.to_string())
 }
-
-/// The longest accepted duration: long enough for any token, short enough for every clock.
-const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Parses a duration such as `500ms`, `90s`, `2m`, `1h` or `1d`.
 pub(crate) fn duration(text: &str) -> std::result::Result<Duration, String> {

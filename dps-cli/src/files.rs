@@ -17,13 +17,13 @@ pub(crate) use dps_files::WhenThere;
 use crate::failure::{Failure, Result};
 use crate::output::note;
 
+/// The most bytes that are read. A key has at most 88 characters, a connection string a few hundred.
+const SECRET_MAX: usize = 4096;
+
 /// Whether the path is `-`, which means stdin.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == OsStr::new("-")
 }
-
-/// The most bytes that are read. A key has at most 88 characters, a connection string a few hundred.
-const SECRET_MAX: usize = 4096;
 
 /// Reads a secret from `path`, or from stdin for `-`, without surrounding whitespace and byte order mark. `what` names
 /// it in messages, such as "the device's key". Prints a warning when others can read the file.

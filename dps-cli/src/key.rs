@@ -16,15 +16,20 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, Result};
 use crate::files::{invalid_in, is_stdin, read_secret};
 
+/// The environment variable with a device's key in base64.
+const DEVICE_VARIABLE: &str = "DPS_KEY";
+/// The environment variable with a group's key in base64.
+const GROUP_VARIABLE: &str = "DPS_GROUP_KEY";
+
 /// Where the key is: one of the two files, or one of the environment variables DPS_KEY and DPS_GROUP_KEY.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct KeyArgs {
-    /// A file with the device's key in base64 (- for stdin; or the key itself in DPS_KEY)
+    /// A file with the device's key in base64 (- for stdin; or set DPS_KEY to the key)
     #[arg(long, value_name = "FILE|-", conflicts_with = "group_key_file")]
     pub(crate) key_file: Option<PathBuf>,
     /// A file with the key of the enrollment group in base64, from which the device's key is derived (- for stdin; or
-    /// the key itself in DPS_GROUP_KEY)
+    /// set DPS_GROUP_KEY to the key)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) group_key_file: Option<PathBuf>,
 }
@@ -34,11 +39,6 @@ impl KeyArgs {
         [&self.key_file, &self.group_key_file].into_iter().flatten().filter(|path| is_stdin(path)).count()
     }
 }
-
-/// The environment variable with a device's key in base64.
-const DEVICE_VARIABLE: &str = "DPS_KEY";
-/// The environment variable with a group's key in base64.
-const GROUP_VARIABLE: &str = "DPS_GROUP_KEY";
 
 /// Where a key is, determined before anything is read.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,6 +13,9 @@ pub(crate) use platform::Interrupts;
 
 use crate::failure::{Failure, Result};
 
+/// The least time for files: a busy machine may need longer than a short limit for the network allows.
+const FILES_TIMEOUT_MIN: Duration = Duration::from_secs(10);
+
 #[cfg(unix)]
 mod platform {
     use std::io;
@@ -79,9 +82,6 @@ mod platform {
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::internal(format!("the work failed: {error}"))))
 }
-
-/// The least time for files: a busy machine may need longer than a short limit for the network allows.
-const FILES_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// Runs work that may block within the time limit of the command.
 pub(crate) async fn blocking_within<T: Send + 'static>(

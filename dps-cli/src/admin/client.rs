@@ -74,7 +74,7 @@ impl AdminClient {
             .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")));
         http = match &proxy {
             Some(proxy) => http.proxy(library_proxy(proxy).map_err(|error| http_client_failure(&error))?),
-            // Resolved here for an error of its own; with a proxy, the proxy resolves the name.
+            // Resolved here, so that a failure is reported as one of DNS; with a proxy, the proxy resolves the name.
             None => http.resolve_to_addrs(&host, &within_deadline(deadline, resolve(resolver, &host, port)).await?),
         };
         let http = http.build().map_err(|error| http_client_failure(&error))?;

@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 use super::client::{AdminClient, Body, to_json};
 use crate::failure::Result;
 
+/// How many registrations of a group are returned at most.
+const REGISTRATIONS_MAX: usize = 100;
+
 /// One of the two kinds of enrollment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -49,9 +52,6 @@ impl Kind {
         }
     }
 }
-
-/// How many registrations of a group are returned at most.
-const REGISTRATIONS_MAX: usize = 100;
 
 /// The registrations of a group: the first of them, and whether there are more.
 pub(crate) struct Registrations {

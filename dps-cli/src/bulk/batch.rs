@@ -14,6 +14,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::rows::{Row, RowProblem, Rows};
 use super::seen::{IdHash, IdHasher};
 
+/// A batch is full with this many rows, or this many bytes of ids.
+const ROWS: usize = 2048;
+const ID_BYTES: usize = 64 * 1024;
+
 /// The format of a list of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RowFormat {
@@ -31,10 +35,6 @@ impl RowFormat {
         }
     }
 }
-
-/// A batch is full with this many rows, or this many bytes of ids.
-const ROWS: usize = 2048;
-const ID_BYTES: usize = 64 * 1024;
 
 /// Rows and their results.
 #[derive(Default)]

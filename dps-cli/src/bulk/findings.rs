@@ -15,6 +15,10 @@ use crate::output::note;
 const LISTED_MAX: usize = 50;
 /// How many bytes of an id are quoted in a message.
 const ID_SHOWN_MAX: usize = 64;
+/// The width of the bar, in characters.
+const WIDTH: u64 = 30;
+/// The least time between two drawings.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The first findings, and counts of all.
 #[derive(Debug, Default, Serialize)]
@@ -104,11 +108,6 @@ fn quoted(id: &str) -> String {
     let rest = if end < id.len() { "…" } else { "" };
     format!("{:?}{rest}", &id[..end])
 }
-
-/// The width of the bar, in characters.
-const WIDTH: u64 = 30;
-/// The least time between two drawings.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The progress of a long list as one line on a terminal, drawn repeatedly; nothing is drawn elsewhere.
 pub(crate) struct Progress {

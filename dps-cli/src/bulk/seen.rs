@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
+/// Room for at most this many ids is reserved in advance, since the estimate may be far off.
+const EXPECTED_MAX: u64 = 4_000_000;
+
 /// Hashes ids under a random key; clones return the same hashes.
 #[derive(Clone, Default)]
 pub(crate) struct IdHasher(RandomState);
@@ -33,9 +36,6 @@ impl IdHasher {
         IdHash { folded: self.0.hash_one(&*folded), spelling: spelling as u32 }
     }
 }
-
-/// Room for at most this many ids is reserved in advance, since the estimate may be far off.
-const EXPECTED_MAX: u64 = 4_000_000;
 
 /// The ids that were seen.
 #[derive(Default)]

@@ -30,6 +30,9 @@ use enrollment::{EnrollmentCommand, GroupCommand};
 use register::RegisterArgs;
 use token::TokenArgs;
 
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
+                          5 link, 6 deadline or throttled, 7 local, 10 findings, 130 interrupted";
+
 /// Azure IoT Hub Device Provisioning Service for devices: derive keys, register, find out why a registration fails, and
 /// run a local service to test against.
 #[derive(Debug, Parser)]
@@ -40,9 +43,6 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
-                          5 link, 6 deadline or throttled, 7 local, 10 findings, 130 interrupted";
 
 /// Options of all commands.
 #[derive(Debug, Args)]

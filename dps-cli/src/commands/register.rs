@@ -26,11 +26,12 @@ use crate::files::is_stdin;
 use crate::output::{Output, note};
 use crate::runtime::{blocking, blocking_within};
 
+/// The largest file, in bytes: more than two names, an endpoint and an operation id.
+const RESUME_FILE_MAX: u64 = 8 * 1024;
+
 /// `dps register`.
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
     /// A file with one JSON object for the allocation webhook (- for stdin)
     #[arg(long, value_name = "JSON")]
     pub(crate) payload_file: Option<PathBuf>,
@@ -47,6 +48,8 @@ pub(crate) struct RegisterArgs {
     /// allows it, the service does not guarantee it
     #[arg(long)]
     pub(crate) pipelined: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 type SharedResume = Arc<Mutex<ResumeFile>>;
@@ -184,9 +187,6 @@ pub(super) fn raw_json(text: Option<&str>) -> Result<Option<&RawValue>> {
     let parsed = text.map(serde_json::from_str).transpose();
     parsed.map_err(|_| Failure::new(ErrorCode::InvalidReply, "the service's payload is not valid JSON"))
 }
-
-/// The largest file, in bytes: more than two names, an endpoint and an operation id.
-const RESUME_FILE_MAX: u64 = 8 * 1024;
 
 /// The locked file of `--resume` and its content. Another process with the same file is refused.
 struct ResumeFile {

@@ -1,4 +1,4 @@
-//! `dps check`: finds out what keeps a device from registering, without registering it.
+//! `dps check`: finds out what prevents a device from registering, without registering it.
 //!
 //! Examines everything on the way, in the order in which one thing depends on another.
 
@@ -23,6 +23,10 @@ use identity::{LocalCheck, Suspect};
 use network::Budget;
 use report::{Check, CheckId, Checks, Report};
 use service::Prober;
+
+/// The checks that depend on a reply of the service.
+const AFTER_REPLY: [CheckId; 4] =
+    [CheckId::Service, CheckId::Throttling, CheckId::Authentication, CheckId::Registration];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,10 +71,6 @@ struct Subject {
     /// The key, or why it is not usable.
     key: Result<DeviceOrGroup>,
 }
-
-/// The checks that depend on a reply of the service.
-const AFTER_REPLY: [CheckId; 4] =
-    [CheckId::Service, CheckId::Throttling, CheckId::Authentication, CheckId::Registration];
 
 /// Makes every check that is possible. Ends by the deadline of the connection; dropping the future ends it at once.
 async fn examine(subject: &Subject, connection: &Connection) -> Result<Report> {

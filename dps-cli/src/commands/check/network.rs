@@ -19,6 +19,11 @@ use crate::connection::Connection;
 
 /// The longest time of a step, so that one that hangs leaves time for the others.
 const STEP_MAX: Duration = Duration::from_secs(10);
+/// The longest time for one address. A client waits 0.3 s before it tries the next address as well.
+const ADDRESS_MAX: Duration = Duration::from_secs(5);
+const PROXY: CheckId = CheckId::Proxy;
+/// Variables that other programs use and this one does not. Their proxies are tried when the service cannot be reached.
+const OTHER_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// The remaining time of the command.
 pub(super) struct Budget {
@@ -55,9 +60,6 @@ impl fmt::Display for StepTimeout {
         }
     }
 }
-
-/// The longest time for one address. A client waits 0.3 s before it tries the next address as well.
-const ADDRESS_MAX: Duration = Duration::from_secs(5);
 
 /// The checks of the route, and the connection if there is one.
 pub(super) struct Route {
@@ -205,11 +207,6 @@ impl Attempt {
         json!({ "address": self.address.to_string(), "error": error, "elapsedMs": self.took.as_millis() as u64 })
     }
 }
-
-const PROXY: CheckId = CheckId::Proxy;
-
-/// Variables that other programs use and this one does not. Their proxies are tried when the service cannot be reached.
-const OTHER_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Reports a proxy that is not valid.
 fn unusable_proxy(error: ProxyError, reason: &ProxyReason) -> Check {

@@ -8,6 +8,10 @@ use dps_core::ErrorCode;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+/// The widths of the columns: the longest outcome and the longest name of a check.
+const OUTCOME_WIDTH: usize = 7;
+const NAME_WIDTH: usize = 15;
+
 /// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -198,10 +202,6 @@ impl Report {
         Self { cause, headline, checks }
     }
 }
-
-/// The widths of the columns: the longest outcome and the longest name of a check.
-const OUTCOME_WIDTH: usize = 7;
-const NAME_WIDTH: usize = 15;
 
 /// Writes the report for people.
 pub(crate) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {

@@ -13,6 +13,13 @@ use crate::connection::Connection;
 use crate::failure::{Result, skew};
 
 const TIMEOUT_OVER: &str = "the time of --timeout is over";
+/// Clocks that differ by at most this many seconds count as equal.
+pub(super) const SKEW: i64 = 300;
+pub(super) const SET_CLOCK: &str = "set this device's clock, and synchronize it with NTP";
+const REGISTRATION: CheckId = CheckId::Registration;
+/// The service's error code for a failed webhook of custom allocation.
+const WEBHOOK: u32 = 400_207;
+const NOT_VISIBLE: &str = "whether the enrollment has been disabled since then shows only when the device registers";
 
 /// Sends probes as this device.
 pub(super) struct Prober<'a> {
@@ -88,9 +95,6 @@ pub(super) fn verdict(probe: &Probe) -> Verdict {
         _ => Verdict::Unknown,
     }
 }
-
-/// Clocks that differ by at most this many seconds count as equal.
-pub(super) const SKEW: i64 = 300;
 
 /// Checks whether the service replies, and without errors.
 pub(super) fn service(probe: &Probe) -> Check {
@@ -190,8 +194,6 @@ pub(super) fn clock(ahead: &Ahead) -> Check {
     check.facts(json!({ "behindSeconds": ahead }))
 }
 
-pub(super) const SET_CLOCK: &str = "set this device's clock, and synchronize it with NTP";
-
 /// Checks whether the service throttles.
 pub(super) fn throttling(probe: &Probe) -> Check {
     let id = CheckId::Throttling;
@@ -210,11 +212,6 @@ pub(super) fn throttling(probe: &Probe) -> Check {
         _ => Check::skipped(id, "the service did not reply"),
     }
 }
-
-const REGISTRATION: CheckId = CheckId::Registration;
-/// The service's error code for a failed webhook of custom allocation.
-const WEBHOOK: u32 = 400_207;
-const NOT_VISIBLE: &str = "whether the enrollment has been disabled since then shows only when the device registers";
 
 /// Reports the registration on record.
 pub(super) fn registration(probe: &Probe) -> Check {

@@ -120,7 +120,7 @@ struct Changed<'a> {
     changed: bool,
 }
 
-/// Runs `dps edge set`: changes one value in place and keeps owner and mode of the file. A key comes from a file or
+/// Runs `dps edge set`: changes one value in place and keeps owner and mode of the file. A key is read from a file or
 /// stdin.
 pub(super) fn set(change: &SetArgs, output: Output) -> Result<Exit> {
     let SetArgs { file, key, .. } = change;

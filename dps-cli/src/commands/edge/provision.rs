@@ -23,8 +23,6 @@ pub(crate) struct EdgeProvisionArgs {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
     /// The directory for backups. Default: dps-edge in XDG_STATE_HOME, or in ~/.local/state
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -34,6 +32,8 @@ pub(crate) struct EdgeProvisionArgs {
     /// Print what would be done, without doing it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 #[derive(Serialize)]

@@ -15,6 +15,9 @@ use crate::admin::{OwnerArgs, connect};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 
+/// The members of a fault that its line always contains.
+const NAMED: [&str; 5] = ["kind", "at", "registrationId", "times", "left"];
+
 /// The commands for an emulator that is running.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmulatorCommand {
@@ -255,9 +258,6 @@ fn option_name(member: &str) -> String {
     }
     words
 }
-
-/// The members of a fault that its line always contains.
-const NAMED: [&str; 5] = ["kind", "at", "registrationId", "times", "left"];
 
 /// Writes one line per fault.
 fn faults(answer: &Value, heading: &str, out: &mut dyn Write) -> io::Result<()> {

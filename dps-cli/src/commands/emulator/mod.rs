@@ -22,6 +22,9 @@ use crate::runtime::{Interrupts, blocking};
 use crate::shell::{Quoted, program};
 use control::{EmulatorCommand, refusal_line};
 
+const CA_FILE: &str = "ca.pem";
+const CONNECTION_STRING_FILE: &str = "connection-string";
+
 /// `dps emulator`, alone or with a subcommand.
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorArgs {
@@ -92,9 +95,6 @@ impl EmulatorRunArgs {
         Defaults::try_parse_from(["emulator"]).is_ok_and(|defaults| defaults.run != *self)
     }
 }
-
-const CA_FILE: &str = "ca.pem";
-const CONNECTION_STRING_FILE: &str = "connection-string";
 
 /// Runs the command.
 pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
