@@ -134,7 +134,7 @@ impl Service {
     /// Whether some enrollment may apply to this device: its own, or any group, since a group does not list its
     /// devices.
     #[must_use]
-    pub fn can_let_in(&self, registration_id: &str) -> bool {
+    pub fn has_enrollment_for(&self, registration_id: &str) -> bool {
         self.enrollment(registration_id).is_some() || self.groups.iter().next().is_some()
     }
 

@@ -232,7 +232,7 @@ impl Emulator {
 
     /// Whether there can be a device of this id: enrolled by itself, or in a group, which knows no ids before.
     fn can_let_in(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
-        self.service(py, |service, _| service.can_let_in(registration_id))
+        self.service(py, |service, _| service.has_enrollment_for(registration_id))
     }
 
     /// What is planned, oldest first, as JSON.

@@ -133,7 +133,7 @@ impl Reading {
 
     /// Checks the files with keys and certificates that the configuration names: whether they can be read, who else can
     /// read a key, whether a symmetric key is raw bytes, and whether a certificate is valid at `now`.
-    pub fn look_at_files(&mut self, now: SystemTime) {
+    pub fn check_files(&mut self, now: SystemTime) {
         for file in &self.files {
             let problems = crate::files::check(file.role, &file.path, now);
             let found = |problem| Finding { position: file.position, key: file.key, problem };

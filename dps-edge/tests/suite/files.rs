@@ -23,13 +23,13 @@ fn found(content: &[u8], mode: u32) -> Vec<Problem> {
     let mut reading = read(&config(&format!("file://{}", path.display())), Format::Toml, EdgeVersion::V1_6);
     assert!(reading.findings.is_empty(), "{:?}", reading.findings);
     assert_eq!(reading.key_file(), Some(path.as_path()));
-    reading.look_at_files(SystemTime::now());
+    reading.check_files(SystemTime::now());
     assert!(reading.findings.iter().all(|finding| (finding.position.line, finding.position.column) == (9, 25)));
     reading.findings.iter().map(|finding| finding.problem).collect()
 }
 
 #[test]
-fn look_at_files_checks_the_key_file() {
+fn check_files_reports_problems_of_the_key_file() {
     let raw = [0x26; 32];
     assert_eq!(found(&raw, 0o600), []);
     assert_eq!(found(&raw, 0o400), []);
@@ -45,13 +45,13 @@ fn look_at_files_checks_the_key_file() {
 #[test]
 fn key_file_of_another_machine_is_reported_as_not_checked() {
     let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_6);
-    reading.look_at_files(SystemTime::now());
+    reading.check_files(SystemTime::now());
     let problems: Vec<Problem> = reading.findings.iter().map(|finding| finding.problem).collect();
     assert_eq!(problems, [Problem::KeyFileUnreadable]);
 }
 
 #[test]
-fn look_at_files_checks_certificates_and_private_keys() {
+fn check_files_reports_problems_of_certificates_and_private_keys() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let made = rcgen::generate_simple_self_signed(["dev-01".to_owned()]).unwrap();
@@ -67,7 +67,7 @@ fn look_at_files_checks_certificates_and_private_keys() {
             uri(key)
         );
         let mut reading = read(&text, Format::Toml, EdgeVersion::V1_6);
-        reading.look_at_files(now);
+        reading.check_files(now);
         let found = reading.findings.iter().filter(|finding| finding.key != Some("source"));
         found.map(|finding| (finding.key.unwrap(), finding.problem)).collect::<Vec<_>>()
     };

@@ -61,7 +61,7 @@ fn seen(shown: &str, planted: &str) -> bool {
 
 fn everything_shown(text: &str, format: Format) -> String {
     let mut reading = read(text, format, format.newest_version());
-    reading.look_at_files(SystemTime::now());
+    reading.check_files(SystemTime::now());
     let mut shown = format!("{reading:?}");
     for finding in &reading.findings {
         shown.push_str(&format!("{finding} {finding:?}\n"));

@@ -85,7 +85,7 @@ fn findings(config: &Config, from: Option<EdgeVersion>, edge_version: Option<Edg
             Some(version) => read(&config.text, config.format, version),
             None => read_newest(&config.text, config.format),
         };
-        reading.look_at_files(SystemTime::now());
+        reading.check_files(SystemTime::now());
         return Ok(reading.findings);
     };
     let version = config.version(edge_version);
