@@ -182,7 +182,7 @@ proptest! {
 }
 
 #[test]
-fn convert_accepts_the_installed_template() {
+fn convert_accepts_usual_files_without_warnings() {
     let files = ATTESTATIONS.iter().map(|attestation| format!("{ROOT}{DPS}{attestation}{CERTIFICATES}"));
     for text in files.chain(MANUAL.iter().map(|manual| format!("{ROOT}{manual}{CERTIFICATES}"))) {
         check(&text).unwrap();
@@ -193,7 +193,7 @@ fn convert_accepts_the_installed_template() {
 }
 
 #[test]
-fn convert_keeps_the_device_ca_with_an_encoded_path() {
+fn convert_writes_the_trust_bundle_as_an_encoded_uri() {
     let text = format!("{ROOT}{DPS}{}{CERTIFICATES}", ATTESTATIONS[2]).replace("/etc/ca.pem", "/etc/ca #1/100%.pem");
     let converted = convert(&text).unwrap();
     let line = "trust_bundle_cert = \"file:///etc/ca%20%231/100%25.pem\"\n";

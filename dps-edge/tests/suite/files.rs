@@ -43,7 +43,7 @@ fn check_files_reports_problems_of_the_key_file() {
 }
 
 #[test]
-fn key_file_of_another_machine_is_reported_as_not_checked() {
+fn check_files_notes_an_unreadable_key_file() {
     let mut reading = read(&config("file:///nowhere/device.key"), Format::Toml, EdgeVersion::V1_6);
     reading.check_files(SystemTime::now());
     let problems: Vec<Problem> = reading.findings.iter().map(|finding| finding.problem).collect();

@@ -254,7 +254,7 @@ fn other_topics_are_not_brokered() {
     assert_eq!(ready().says(page.as_bytes()).last(), Some(&Effect::Close));
     let mut deaf = Device::new(ServiceOptions::new());
     deaf.connects(|_| {});
-    assert_eq!(deaf.says(&publish(0x30, &format!("{REGISTER}1"), b"")), [], "who did not subscribe hears nothing");
+    assert_eq!(deaf.says(&publish(0x30, &format!("{REGISTER}1"), b"")), [], "no reply without a subscription");
 }
 
 #[test]
