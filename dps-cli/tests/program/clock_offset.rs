@@ -3,7 +3,7 @@
 
 use dps_emulator::IndividualEnrollment;
 
-use super::run::{Run, dps_line};
+use super::run::{DEVICE_KEY, Folder, Run, dps_line};
 use super::service::Service;
 
 /// 40 years, longer than any certificate of the emulator is valid.
@@ -51,4 +51,15 @@ fn clock_offset_is_refused_unless_the_endpoint_is_on_loopback() {
     refused(&["--endpoint", "192.0.2.1:8443"]);
     refused(&["--endpoint", "localhost:1", "--resolve", "localhost:1:192.0.2.1"]);
     refused(&["--endpoint", "localhost:1", "--proxy", "http://proxy.test:3128"]);
+
+    let folder = Folder::new();
+    let config = format!(
+        "[provisioning]\nsource = \"dps\"\nglobal_endpoint = \"https://global.azure-devices-provisioning.net\"\n\
+         id_scope = \"0ne00A1B2C3\"\n\n[provisioning.attestation]\nmethod = \"symmetric_key\"\n\
+         registration_id = \"a\"\nsymmetric_key = {{ value = \"{DEVICE_KEY}\" }}\n"
+    );
+    let config = folder.write("config.toml", config);
+    let words = ["--config", &config, "--clock-offset", "5", "--json"];
+    let error = dps_line("edge provision", &words).run().code(2).error();
+    assert!(error["message"].as_str().unwrap().contains("global.azure-devices-provisioning.net"), "{error}");
 }

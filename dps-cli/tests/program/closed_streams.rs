@@ -27,6 +27,6 @@ fn full_disk_is_a_local_failure() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = dps(["derive-key", "--rid", "a"]);
     command.env("DPS_GROUP_KEY", GROUP_KEY).stdout(Stdio::from(full)).stderr(Stdio::piped());
-    let done = Finished::of(command.output().unwrap()).code(7);
+    let done = Finished::from_output(command.output().unwrap()).code(7);
     assert!(done.stderr.contains("stdout"), "{}", done.stderr);
 }

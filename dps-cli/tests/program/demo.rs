@@ -39,7 +39,7 @@ fn demo_next_commands_work_in_a_shell() {
         lines.map(|line| line.unwrap()).filter(|line| line.contains("--ca-file")).take(2).collect();
     for command in &pasted {
         let output = shell(command).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
-        let done = Finished::of(output).code(0);
+        let done = Finished::from_output(output).code(0);
         assert_eq!(done.stderr, "", "{command}");
     }
     send(&emulator, Signal::TERM);

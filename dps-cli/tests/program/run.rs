@@ -53,7 +53,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    pub(crate) fn of(output: Output) -> Self {
+    pub(crate) fn from_output(output: Output) -> Self {
         let done = Self {
             code: output.status.code().expect("ended by a signal"),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -140,7 +140,7 @@ pub(crate) trait Run {
 
 impl Run for Command {
     fn run(&mut self) -> Finished {
-        Finished::of(self.output().unwrap())
+        Finished::from_output(self.output().unwrap())
     }
 
     fn run_with_input(&mut self, input: &[u8]) -> Finished {
@@ -211,7 +211,7 @@ pub(crate) fn send(child: &Child, signal: rustix::process::Signal) {
 
 /// Waits for a running program and returns its result.
 pub(crate) fn finish(mut running: Running) -> Finished {
-    Finished::of(running.0.take().unwrap().wait_with_output().unwrap())
+    Finished::from_output(running.0.take().unwrap().wait_with_output().unwrap())
 }
 
 /// Reads a data file of `vectors/`.

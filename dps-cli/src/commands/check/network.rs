@@ -54,7 +54,7 @@ impl Budget {
 impl fmt::Display for StepTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_millis() {
-            0 => f.write_str("the time of --timeout is over"),
+            0 => f.write_str("the time limit of --timeout has passed"),
             ms if ms % 1000 == 0 => write!(f, "no response within {} s", ms / 1000),
             ms => write!(f, "no response within {ms} ms"),
         }

@@ -12,7 +12,7 @@ use super::report::{Check, CheckId};
 use crate::connection::Connection;
 use crate::failure::{Result, skew};
 
-const TIMEOUT_OVER: &str = "the time of --timeout is over";
+const TIMEOUT_OVER: &str = "the time limit of --timeout has passed";
 /// Clocks that differ by at most this many seconds count as equal.
 pub(super) const SKEW: i64 = 300;
 pub(super) const SET_CLOCK: &str = "set this device's clock, and synchronize it with NTP";
