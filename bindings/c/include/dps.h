@@ -1419,6 +1419,12 @@ enum {
 };
 
 /**
+ * Returns the time, in seconds since 1970-01-01T00:00:00Z, or 0 if it is not known. Called on the thread that made the
+ * call; it must return soon, and may not call `longjmp`.
+ */
+typedef uint64_t (*dps_clock_function)(void *context);
+
+/**
  * What to register, with what, over what. `dps_client_config_default` fills it with defaults; set at least `id_scope`,
  * `registration_id` and one of the four credentials. Whatever is 0, false, empty or null means the default.
  *
@@ -1503,6 +1509,13 @@ typedef struct dps_client_config {
      * refused, since every reply carries the time.
      */
     uint16_t service_time_port;
+    /**
+     * Another clock than the system's, by which tokens are made and the server's certificate is checked: for devices that
+     * keep the time by themselves, and for tests. Default: the system's.
+     */
+    dps_clock_function clock;
+    /** Passed to `clock` as it is. */
+    void *clock_context;
 } dps_client_config;
 
 /* Hosted: sizes of objects and structs --------------------------------------- */

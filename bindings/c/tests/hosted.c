@@ -463,6 +463,31 @@ static void cancelling_at_any_moment(void)
     CHECK(cancelled > 0);
 }
 
+/* A clock that is ahead of the system's by so many seconds, or does not know the time. */
+static uint64_t clock_ahead(void *context)
+{
+    const long seconds = *(const long *)context;
+    return seconds < 0 ? 0 : (uint64_t)(time(NULL) + seconds);
+}
+
+static void supplied_clocks(void)
+{
+    /* The service's certificate ends before 40 years have passed. */
+    static const struct {
+        long seconds;
+        dps_result result;
+    } rows[] = {{60, DPS_OK}, {40L * 366 * 86400, DPS_ERROR_CERTIFICATE_EXPIRED}, {-1, DPS_ERROR_CLOCK_NEEDED}};
+    for (unsigned transport = 0; transport < 3; transport++)
+        for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+            long seconds = rows[i].seconds;
+            dps_client_config config = group_device("c-clock");
+            over(&config, (dps_transport)transport);
+            config.clock = clock_ahead;
+            config.clock_context = &seconds;
+            dps_error_free(ends(rows[i].result, &config));
+        }
+}
+
 /* What the progress function was told, and when it stops the call: 0 is never. */
 struct watched {
     pthread_t thread;
@@ -672,6 +697,7 @@ static void *run_all(void *unused)
     structs_of_earlier_programs();
     a_wrong_key();
     service_time_port_is_asked_for_the_time();
+    supplied_clocks();
     a_lookup();
     a_service_that_says_nothing();
     cancelling();

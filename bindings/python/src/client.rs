@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use crate::argument;
 use crate::attestation::Attestation;
 use crate::call;
+use crate::clock::SuppliedClock;
 use crate::errors::{check, exception};
 use crate::logging;
 use crate::options::{self, Given};
@@ -34,6 +35,8 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
 /// correct_clock: sign once more with the service's time when this device's clock is far off. Over MQTT, which carries
 /// no time, the service's host is asked for it by one HTTPS request without a credential.
+/// clock: another clock than the system's, by which tokens are made and the server's certificate is checked: a callable
+/// that returns seconds since 1970 or a datetime, or None where the time is not known. It must not block.
 /// service_time_port: over MQTT, the port of that request. Default: 443.
 /// keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.
 /// payload: a dict for the service's allocation webhook.
@@ -53,7 +56,7 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        on_progress = None, service_time_port = None,
+        on_progress = None, service_time_port = None, clock = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -82,6 +85,7 @@ impl Client {
         user_agent: Given<'_>,
         on_progress: Given<'_>,
         service_time_port: Given<'_>,
+        clock: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -119,6 +123,10 @@ impl Client {
             user_agent => user_agent: argument::text,
             on_progress => observer: options::watcher,
         );
+        if let Some(clock) = clock {
+            let clock = SuppliedClock::new("clock", &clock)?;
+            builder = builder.clock(move || clock.now());
+        }
         if let Some(roots) = options::roots(py, ca_file, ca_pem, keep_platform_roots)? {
             builder = builder.roots(roots);
         }

@@ -10,6 +10,7 @@ mod batch;
 mod call;
 mod calling;
 mod client;
+mod clock;
 mod derive;
 mod emulator;
 mod errors;

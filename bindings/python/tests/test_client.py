@@ -302,3 +302,30 @@ def test_a_client_says_who_it_is_without_its_key(dps_enrollment: Enrollment) -> 
     kwargs = dps_enrollment.client_kwargs()
     assert repr(ProvisioningClient(**kwargs)) == f"ProvisioningClient(registration_id='{kwargs['registration_id']}')"
     assert SymmetricKey(dps_enrollment.key).to_base64().expose() == dps_enrollment.key.expose()
+
+
+@pytest.mark.parametrize("transport", ["https", "mqtt", "mqtt-ws"])
+def test_certificate_is_checked_by_the_supplied_clock(dps_emulator: Emulator, transport: Transport) -> None:
+    enrollment = dps_emulator.enroll("dev-clock")
+    kwargs = enrollment.client_kwargs(transport=transport)
+    later = timedelta(days=40 * 366)  # The emulator's certificate ends before.
+    with pytest.raises(LinkError) as expired:
+        ProvisioningClient(**kwargs, clock=lambda: datetime.now(timezone.utc) + later).register()
+    assert expired.value.name == "certificate-expired"
+    assert ProvisioningClient(**kwargs, clock=lambda: time.time() + 60).register().hub
+
+
+def test_clock_that_fails_ends_the_call_with_its_exception(dps_enrollment: Enrollment) -> None:
+    def broken() -> float:
+        raise ValueError("the clock chip does not answer")
+
+    kwargs = dps_enrollment.client_kwargs()
+    with pytest.raises(ValueError, match="clock chip"):
+        ProvisioningClient(**kwargs, clock=broken).register()
+    with pytest.raises(TypeError, match="a clock returns seconds"):
+        ProvisioningClient(**kwargs, clock=lambda: "noon").register()  # type: ignore[arg-type, return-value]
+    with pytest.raises(LocalError) as unknown:
+        ProvisioningClient(**kwargs, clock=lambda: None).register()
+    assert unknown.value.name == "clock-needed"
+    with pytest.raises(TypeError, match="'clock'"):
+        ProvisioningClient(**kwargs, clock=5)  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ const HOSTED: &[Section] = &[
     Section {
         title: "Hosted: the configuration of a call",
         file: "hosted/config.rs",
-        include: &["dps_transport", "dps_client_config"],
+        include: &["dps_transport", "dps_clock_function", "dps_client_config"],
     },
     Section { title: "Hosted: sizes of objects and structs", file: "hosted/sized.rs", include: &[] },
     Section { title: "Hosted: assignments", file: "hosted/assignment.rs", include: &[] },

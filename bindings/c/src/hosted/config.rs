@@ -20,6 +20,10 @@ pub enum dps_transport {
     DPS_TRANSPORT_MQTT_WEBSOCKET = 2,
 }
 
+/// Returns the time, in seconds since 1970-01-01T00:00:00Z, or 0 if it is not known. Called on the thread that made the
+/// call; it must return soon, and may not call `longjmp`.
+pub type dps_clock_function = Option<unsafe extern "C" fn(context: *mut c_void) -> u64>;
+
 /// What to register, with what, over what. `dps_client_config_default` fills it with defaults; set at least `id_scope`,
 /// `registration_id` and one of the four credentials. Whatever is 0, false, empty or null means the default.
 ///
@@ -101,7 +105,12 @@ pub struct dps_client_config {
     /// Over MQTT, the port of HTTPS at the service's host, which is asked for the time. Default: 443. Over HTTPS it is
     /// refused, since every reply carries the time.
     pub service_time_port: u16,
+    /// Another clock than the system's, by which tokens are made and the server's certificate is checked: for devices that
+    /// keep the time by themselves, and for tests. Default: the system's.
+    pub clock: dps_clock_function,
+    /// Passed to `clock` as it is.
+    pub clock_context: *mut c_void,
 }
 
-// SAFETY: numbers, truth values, spans, pointers and an optional function, for which zero is valid.
+// SAFETY: numbers, truth values, spans, pointers and optional functions, for which zero is valid.
 unsafe impl Input for dps_client_config {}

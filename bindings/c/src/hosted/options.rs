@@ -1,7 +1,8 @@
 //! From the C configuration to a client of `dps-client`, which checks every value.
 
+use core::ffi::c_void;
 use std::fmt::Display;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dps_client::{
     ConfigError, DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy,
@@ -20,6 +21,28 @@ const CA_FILE_MOST: u64 = 1024 * 1024;
 const HTTPS: u32 = dps_transport::DPS_TRANSPORT_HTTPS as u32;
 const MQTT: u32 = dps_transport::DPS_TRANSPORT_MQTT as u32;
 const MQTT_WEBSOCKET: u32 = dps_transport::DPS_TRANSPORT_MQTT_WEBSOCKET as u32;
+
+/// The caller's clock and its context.
+#[derive(Clone, Copy)]
+struct SuppliedClock {
+    function: unsafe extern "C" fn(*mut c_void) -> u64,
+    context: *mut c_void,
+}
+
+// SAFETY: the client that has it lives and runs on the calling thread alone, for the time of the call.
+unsafe impl Send for SuppliedClock {}
+// SAFETY: as above: no other thread has a reference to it.
+unsafe impl Sync for SuppliedClock {}
+
+impl SuppliedClock {
+    fn now(self) -> Option<SystemTime> {
+        // SAFETY: the function and its context are the caller's, for the time of the call.
+        match unsafe { (self.function)(self.context) } {
+            0 => None,
+            seconds => UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
+        }
+    }
+}
 
 type Told<T> = Result<T, Box<dps_error>>;
 
@@ -68,6 +91,13 @@ impl dps_client_config {
             Some(function) => {
                 let watcher = Watcher { function, context: self.progress_context };
                 builder.on_progress(move |progress| watcher.tell(&progress))
+            }
+        };
+        let builder = match self.clock {
+            None => builder,
+            Some(function) => {
+                let clock = SuppliedClock { function, context: self.clock_context };
+                builder.clock(move || clock.now())
             }
         };
         builder.build().map_err(Box::from)

@@ -272,6 +272,8 @@ class Client:
     token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
     correct_clock: sign once more with the service's time when this device's clock is far off. Over MQTT, which carries
     no time, the service's host is asked for it by one HTTPS request without a credential.
+    clock: another clock than the system's, by which tokens are made and the server's certificate is checked: a callable
+    that returns seconds since 1970 or a datetime, or None where the time is not known. It must not block.
     service_time_port: over MQTT, the port of that request. Default: 443.
     keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.
     payload: a dict for the service's allocation webhook.
@@ -309,6 +311,7 @@ class Client:
         user_agent: str | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         service_time_port: int | None = None,
+        clock: Callable[[], float | datetime | None] | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
