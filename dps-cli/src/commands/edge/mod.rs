@@ -6,7 +6,7 @@ mod provision;
 
 use clap::Subcommand;
 
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Exit, Result};
 use crate::output::Output;
 use crate::runtime::blocking;
 use config::{SetArgs, ShowArgs, WindowsArgs};
@@ -44,18 +44,11 @@ impl EdgeCommand {
 /// Runs the command.
 pub(crate) async fn run(command: EdgeCommand, output: Output) -> Result<Exit> {
     match command {
+        EdgeCommand::Lint(args) => blocking(move || lint::lint(&args, output)).await,
+        EdgeCommand::Show(args) => blocking(move || config::show(&args, output)).await,
+        EdgeCommand::Convert(args) => blocking(move || lint::convert(&args, output)).await,
+        EdgeCommand::Set(args) => blocking(move || config::set(&args, output)).await,
+        EdgeCommand::Windows(args) => blocking(move || config::windows(&args, output)).await,
         EdgeCommand::Provision(args) => provision::run(args, output).await,
-        on_files => blocking(move || run_on_files(on_files, output)).await,
-    }
-}
-
-fn run_on_files(command: EdgeCommand, output: Output) -> Result<Exit> {
-    match command {
-        EdgeCommand::Lint(args) => lint::lint(&args, output),
-        EdgeCommand::Show(args) => config::show(&args, output),
-        EdgeCommand::Convert(args) => lint::convert(&args, output),
-        EdgeCommand::Set(args) => config::set(&args, output),
-        EdgeCommand::Windows(args) => config::windows(&args, output),
-        EdgeCommand::Provision(_) => Err(Failure::internal("the provision command is handled before this")),
     }
 }
