@@ -82,40 +82,40 @@ impl Default for ProvisioningClientBuilder {
 }
 
 impl ProvisioningClientBuilder {
-    /// The id scope of the service, such as `0ne00A1B2C3`.
+    /// Sets the id scope of the service, such as `0ne00A1B2C3`.
     pub fn id_scope(mut self, id_scope: impl TryInto<IdScope, Error: Into<DpsError>>) -> Self {
         self.id_scope = self.parsed(id_scope);
         self
     }
 
-    /// The device's registration id: 1 to 128 letters, digits and `- . _ :`. Spell it the same everywhere: the service
+    /// Sets the device's registration id: 1 to 128 letters, digits and `- . _ :`. Spell it the same everywhere: the service
     /// ignores letter case, derived keys do not.
     pub fn registration_id(mut self, registration_id: impl TryInto<RegistrationId, Error: Into<DpsError>>) -> Self {
         self.registration_id = self.parsed(registration_id);
         self
     }
 
-    /// The device's own key.
+    /// Sets the device's own key.
     pub fn symmetric_key(self, key: SymmetricKey) -> Self {
         self.source(Source::Key(key))
     }
 
-    /// The group's key, from which the device's is derived. For factories and tests: see [`GroupKey`].
+    /// Sets the group's key, from which the device's is derived. For factories and tests: see [`GroupKey`].
     pub fn group_key(self, key: GroupKey) -> Self {
         self.source(Source::Group(key))
     }
 
-    /// A file with the device's own key as base64.
+    /// Sets a file with the device's own key as base64.
     pub fn key_file(self, path: impl AsRef<Path>) -> Self {
         self.source(Source::KeyFile(path.as_ref().to_owned()))
     }
 
-    /// A file with the group's key as base64.
+    /// Sets a file with the group's key as base64.
     pub fn group_key_file(self, path: impl AsRef<Path>) -> Self {
         self.source(Source::GroupKeyFile(path.as_ref().to_owned()))
     }
 
-    /// A signer that holds the device's key; [`BlockingSigner`](crate::BlockingSigner) takes one that blocks.
+    /// Sets a signer that holds the device's key; a [`BlockingSigner`](crate::BlockingSigner) wraps one that blocks.
     pub fn signer(self, signer: impl SendSigner + 'static) -> Self {
         self.source(Source::Own(Credential::Own(Arc::new(Mutex::new(Box::new(signer))))))
     }
@@ -126,7 +126,7 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint.
+    /// Sets the service's address: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint.
     pub fn endpoint(mut self, endpoint: impl TryInto<Endpoint, Error: Into<DpsError>>) -> Self {
         if let Some(endpoint) = self.parsed(endpoint) {
             self.endpoint = endpoint;
@@ -141,38 +141,38 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// How long a registration may take in all. Default: 2 minutes.
+    /// Sets the time that a registration may take in all. Default: 2 minutes.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long one request or one signature may take. Default: 30 s.
+    /// Sets the time that one request or one signature may take. Default: 30 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// The wait between polls when the service gives no hint. Default: 2 s. Zero is refused by [`Self::build`].
+    /// Sets the wait between polls when the service sends no hint. Default: 2 s. Zero is refused by [`Self::build`].
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// The least wait before a poll, also when the service says "at once". Default: 1 s; tests may set zero.
+    /// Sets the least wait before a poll, also when the service asks for none. Default: 1 s; tests may set zero.
     pub fn minimum_spacing(mut self, spacing: Duration) -> Self {
         self.minimum_spacing = spacing;
         self
     }
 
-    /// The life of tokens for the provisioning service. Default: an hour, or the timeout and ten minutes when that is
+    /// Sets the life of tokens for the provisioning service. Default: an hour, or the timeout and ten minutes when that is
     /// longer.
     pub fn token_life(mut self, life: Duration) -> Self {
         self.token_life = Some(life);
         self
     }
 
-    /// Whether to sign once more with the service's time when it refuses a token and this device's clock is far off.
+    /// Sets whether to sign once more with the service's time when it refuses a token and this device's clock is far off.
     /// Over MQTT, which carries no time, it is asked for with one HTTPS request without a credential to the same host, see
     /// [`service_time`](ProvisioningClient::service_time). For clocks inside the validity of the server's certificate, which
     /// is always checked. Default: no; over HTTPS the error names the skew instead.
@@ -181,7 +181,7 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// The seed of the jitter, for flows that can be repeated. Default: random.
+    /// Sets the seed of the jitter, for flows that can be repeated. Default: random.
     pub fn seed(mut self, seed: u32) -> Self {
         self.seed = Some(seed);
         self
@@ -195,13 +195,13 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// A JSON object for the service's allocation webhook.
+    /// Sets a JSON object for the service's allocation webhook.
     pub fn payload(mut self, payload: impl TryInto<Payload, Error: Into<DpsError>>) -> Self {
         self.payload = self.parsed(payload);
         self
     }
 
-    /// The largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
+    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.reply_limit = bytes;
         self
@@ -238,7 +238,7 @@ impl ProvisioningClientBuilder {
         let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
         let registration_id = self.registration_id.take().ok_or_else(|| missing("the registration id"))?;
         if self.second_source {
-            return Err(DpsError::config(ErrorCode::InvalidOption, "give one credential, not two".into()));
+            return Err(DpsError::config(ErrorCode::InvalidOption, "there are two credentials; set one".into()));
         }
         let source = self.source.take().ok_or_else(|| missing("a credential (a key, a group key or a signer)"))?;
         let (credential, evidence) = credential(source, &registration_id)?;

@@ -100,7 +100,7 @@ pub(crate) enum ClientLink {
 
 impl ClientLink {
     /// Tries the request's credential without registering: sends the request, which is a lookup, or signs in where there
-    /// are none and gives no reply.
+    /// is no lookup, and then returns no reply.
     pub(crate) async fn probe<'b>(
         &mut self,
         lookup: &Request<'_>,

@@ -1,4 +1,4 @@
-//! One device's client: drives the machine over a link with tokio's clock, and owns what comes out.
+//! One device's client: drives a registration over a link with tokio's clock, and owns the outcome.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -17,19 +17,19 @@ use crate::blocking::BlockingClient;
 use crate::builder::{ProvisioningClientBuilder, millis};
 use crate::carrier::{Carrier, ClientLink};
 use crate::clock::Clock;
+use crate::clock::TokioTimer;
 use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
 use crate::progress::{DynObserver, Progress, ResumeToken};
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
-use crate::timer::TokioTimer;
 
 /// Shared by the registrations of a client, one at a time.
 pub(crate) type Observer = Arc<Mutex<dyn DynObserver>>;
 
-/// Room beyond the least, so that long hub names and the service's messages are kept whole.
-const TEXT_ROOM: usize = 1024;
+/// Storage beyond the least, so that long hub names and the service's messages are kept whole.
+const EXTRA_STORAGE: usize = 1024;
 
 /// A device that can be registered. Cheap to keep; each registration opens a connection of its own.
 pub struct ProvisioningClient {
@@ -48,7 +48,7 @@ pub struct ProvisioningClient {
     pub(crate) correct_clock: bool,
 }
 
-/// What a machine is made for.
+/// What a [`Registration`] is made for.
 #[derive(Clone, Copy, Debug)]
 enum Purpose<'a> {
     Register,
@@ -56,7 +56,7 @@ enum Purpose<'a> {
     Lookup,
 }
 
-/// The outcome of a machine, owned.
+/// The outcome of a [`Registration`], owned.
 enum Finished {
     Assigned(Assignment),
     Record(RegistrationRecord),
@@ -167,31 +167,33 @@ impl ProvisioningClient {
 
     async fn run(&self, purpose: Purpose<'_>) -> Result<Finished, DpsError> {
         let identity = self.identity();
-        let mut storage = vec![0; storage_size(&identity) + TEXT_ROOM];
+        let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
         let mut buffer = vec![0; self.reply_limit];
         let timer = TokioTimer::start();
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
         let mut link = tokio::time::timeout(self.timeout, self.carrier.link()).await.map_err(|_| link_is_busy())??;
-        let mut machine = self.machine(purpose, identity, &mut storage, &timer)?;
+        let mut registration = self.begin(purpose, identity, &mut storage, &timer)?;
         let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
         let mut asked_for_time = false;
         loop {
             // Boxed, as what links do inside it is: a future that is moved is on the stack once for each move.
-            Box::pin(drive(&mut machine, &mut link, &timer, &mut credential, &mut watch, &mut buffer)).await;
+            Box::pin(drive(&mut registration, &mut link, &timer, &mut credential, &mut watch, &mut buffer)).await;
             if std::mem::replace(&mut asked_for_time, true) {
                 break;
             }
-            match Box::pin(self.time_after_refusal(&machine, &timer)).await {
-                Some(anchor) if machine.correct_clock(anchor) => info!("the service's time is taken over"),
+            match Box::pin(self.time_after_refusal(&registration, &timer)).await {
+                Some(anchor) if registration.correct_clock(anchor) => {
+                    info!("the clock was corrected by the service's time")
+                }
                 _ => break,
             }
         }
-        self.finished(&machine, &buffer, &link, &timer)
+        self.finished(&registration, &buffer, &link, &timer)
     }
 
-    fn machine<'m>(
+    fn begin<'m>(
         &'m self,
         purpose: Purpose<'_>,
         identity: Identity<'m>,
@@ -200,14 +202,14 @@ impl ProvisioningClient {
     ) -> Result<Registration<'m>, ConfigError> {
         let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
-        let machine = match purpose {
+        let registration = match purpose {
             Purpose::Lookup => return Registration::lookup(identity, config, storage),
             Purpose::Resume(token) => Registration::resume(identity, config, storage, &token.operation())?,
             Purpose::Register => Registration::new(identity, config, storage)?,
         };
         Ok(match &self.payload {
-            Some(payload) => machine.with_payload(payload.into()),
-            None => machine,
+            Some(payload) => registration.with_payload(payload.into()),
+            None => registration,
         })
     }
 
@@ -218,13 +220,13 @@ impl ProvisioningClient {
 
     fn finished(
         &self,
-        machine: &Registration<'_>,
+        registration: &Registration<'_>,
         buffer: &[u8],
         link: &ClientLink,
         timer: &TokioTimer,
     ) -> Result<Finished, DpsError> {
         let elapsed = timer.elapsed();
-        let failed = match machine.outcome() {
+        let failed = match registration.outcome() {
             Some(Outcome::Assigned(assignment)) => {
                 let assignment = Assignment {
                     hub: assignment.assigned_hub().as_str().to_owned(),
@@ -247,7 +249,7 @@ impl ProvisioningClient {
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
             }
             Some(Outcome::Failed(failure)) => {
-                DpsError::from_failure(&failure, link.diagnosis(failure.code()), machine.operation().as_ref())
+                DpsError::from_failure(&failure, link.diagnosis(failure.code()), registration.operation().as_ref())
             }
             _ => internal("the registration has no outcome"),
         };

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 #[cfg(doc)]
 use crate::GroupKey;
 
-/// A group key prepared for deriving the keys of many devices; each key takes half the time of [`GroupKey::derive`].
+/// A group key prepared for deriving the keys of many devices, twice as fast as by [`GroupKey::derive`].
 ///
 /// Group keys belong in factories and tests, never on a device: whoever has one can be any device of the group.
 ///
@@ -39,7 +39,7 @@ impl GroupDeriver {
     /// Prepares `group_key`.
     #[must_use]
     pub fn new(group_key: &Key) -> Self {
-        // A key of at most a block, followed by zeros, is the same key; of a block there is no length to refuse.
+        // A key of at most a block, followed by zeros, is the same key, and a whole block is never refused.
         let mut block = Zeroizing::new([0; KEY_MAX]);
         for (to, from) in block.iter_mut().zip(group_key.expose()) {
             *to = *from;

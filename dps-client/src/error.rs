@@ -124,8 +124,7 @@ impl DpsError {
         failed
     }
 
-    /// A lookup's 404 without an error code and a tracking id says nothing of the device: a proxy or another server wrote
-    /// it.
+    /// A lookup's 404 without an error code and a tracking id does not mean the device: a proxy or another server wrote it.
     pub(crate) fn unless_of_service(mut self) -> Self {
         let inner = &mut self.0;
         if inner.code == ErrorCode::NotFound && inner.error_code.is_none() && inner.tracking_id.is_none() {
@@ -284,7 +283,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// Whether a hint says nothing beside what is known: it is the same, or no password helps with a scheme that is not
+/// Whether a hint adds nothing to what is known: it is the same, or no password helps with a scheme that is not
 /// supported.
 fn is_settled(known: Option<Hint>, other: Hint) -> bool {
     known == Some(other) || (known == Some(Hint::ProxyScheme) && other == Hint::CheckProxyCredentials)

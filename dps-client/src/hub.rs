@@ -7,11 +7,10 @@ use dps_core::credentials::Resource;
 use dps_core::{ErrorCode, Verdict};
 use dps_files::SecretString;
 
-use crate::call_runtime::CallRuntime;
+use crate::blocking::CallRuntime;
 use crate::clock::{self, Clock};
 use crate::error::DpsError;
 use crate::signer::Credential;
-use crate::token;
 
 const API_VERSION: &str = "2021-04-12";
 /// The life of a password unless another is asked for.
@@ -48,13 +47,13 @@ pub struct HubPassword {
 }
 
 impl HubPassword {
-    /// The token's text. Named so that every use can be found.
+    /// Returns the token. Named so that every use can be found.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.token.expose()
     }
 
-    /// When the hub stops taking it; reconnect with a new one before.
+    /// Returns when the hub stops accepting it; reconnect with a new one before.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
@@ -79,7 +78,7 @@ impl HubCredentials {
         Self { hub, device_id, life: LIFE, credential, clock, signing_limit, current: None }
     }
 
-    /// Another life of passwords than an hour. No password ends after the year 9999.
+    /// Sets the life of passwords. Default: an hour. No password ends after the year 9999.
     #[must_use]
     pub fn password_life(mut self, life: Duration) -> Self {
         self.life = life;
@@ -108,7 +107,7 @@ impl HubCredentials {
     /// `clock-needed` when the time is not known, `signer-failed` when the signer fails, `signer-timeout` when it does
     /// not answer within the client's request timeout.
     pub async fn password(&mut self) -> Result<&HubPassword, DpsError> {
-        let now = token::now(&self.clock)?;
+        let now = self.clock.needed_now()?;
         if !self.current.as_ref().is_some_and(|current| current.is_fresh(now)) {
             match self.sign(now).await {
                 Ok(renewed) => self.current = Some(renewed),
@@ -119,7 +118,7 @@ impl HubCredentials {
             }
         }
         self.current.as_ref().ok_or_else(|| {
-            DpsError::new(ErrorCode::Internal, Verdict::Never, "there is no password after one was signed".into())
+            DpsError::new(ErrorCode::Internal, Verdict::Never, "a password was signed and not kept".into())
         })
     }
 
@@ -141,7 +140,7 @@ impl HubCredentials {
     async fn sign(&mut self, now: SystemTime) -> Result<HubPassword, DpsError> {
         let expires_at = now.checked_add(self.life).unwrap_or_else(clock::end_of_time).min(clock::end_of_time());
         let resource = Resource::hub_device(self.hub.as_str(), self.device_id.as_str());
-        let signing = token::sign(&mut self.credential, resource, expires_at);
+        let signing = self.credential.sign_token(resource, expires_at);
         let token = tokio::time::timeout(self.signing_limit, signing).await.map_err(|_| {
             DpsError::new(ErrorCode::SignerTimeout, Verdict::Never, ErrorCode::SignerTimeout.text().to_owned())
         })??;

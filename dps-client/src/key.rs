@@ -59,7 +59,7 @@ impl SymmetricKey {
 
 /// An enrollment group's key, which makes every device key of the group.
 ///
-/// For factories and tests. On a device it lets whoever takes that device apart be every device of the group: derive
+/// For factories and tests. On a device, it makes everyone who takes that device apart able to be any device of the group: derive
 /// the device's key elsewhere and give the device only that.
 ///
 /// A clone shares the key in memory, which is wiped when the last of them is dropped. To and from [`dps_core::Key`]: `From`
@@ -184,7 +184,7 @@ fn read_key(path: &Path) -> Result<Arc<Key>, DpsError> {
     let wrong = |why: &dyn fmt::Display| DpsError::config(ErrorCode::InvalidKey, format!("{}: {why}", path.display()));
     let bytes = dps_files::read_secret(path, FILE_MAX).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => {
-            wrong(&"it is longer than 4 KiB, which no key is; give a file with only the key")
+            wrong(&"it is longer than 4 KiB, longer than any key; use a file with only the key")
         }
         _ => DpsError::file(path, "cannot be read", error),
     })?;

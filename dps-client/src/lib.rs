@@ -48,7 +48,6 @@ pub use dps_net::{
 mod assignment;
 mod blocking;
 mod builder;
-mod call_runtime;
 mod carrier;
 mod client;
 mod clock;
@@ -63,16 +62,14 @@ mod progress;
 mod service_time;
 mod signer;
 mod store;
-mod timer;
-mod token;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod transport;
 
 pub use assignment::{Assignment, RegistrationRecord};
-pub use blocking::BlockingClient;
+pub use blocking::{BlockingClient, CallRuntime};
 pub use builder::ProvisioningClientBuilder;
-pub use call_runtime::CallRuntime;
 pub use client::ProvisioningClient;
+pub use clock::TokioTimer;
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
 pub use hub::{HubCredentials, HubPassword};
@@ -83,7 +80,6 @@ pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
-pub use timer::TokioTimer;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use transport::Transport;
 

@@ -14,7 +14,7 @@ pub trait SendLink: Send {
     /// As [`dps_core::Link::exchange`].
     ///
     /// # Errors
-    /// [`LinkError`] for everything that is no reply.
+    /// [`LinkError`] for everything but a reply.
     fn exchange<'b>(
         &mut self,
         request: &Request<'_>,

@@ -1,6 +1,6 @@
-//! One question to the service, for who wants to know why a registration fails: does it take this credential?
+//! One request that tests whether the service accepts a credential, for diagnosing why a registration fails.
 //!
-//! It never registers and never tries again. What comes back are facts; what they mean is for the caller to say.
+//! It never registers and is never repeated. The result is facts; callers interpret them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,16 +12,15 @@ use dps_core::{
 use crate::assignment::{RegistrationRecord, owned};
 use crate::carrier::ClientLink;
 use crate::client::{LINK_IN_USE, ProvisioningClient};
+use crate::clock::TokioTimer;
 use crate::error::DpsError;
-use crate::timer::TokioTimer;
-use crate::token;
 
 /// How long the token is good for.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// How long a link may take to say goodbye.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a link may take to disconnect.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// What came of a [`ProvisioningClient::probe`].
+/// The result of a [`ProvisioningClient::probe`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Probe {
@@ -33,7 +32,7 @@ pub enum Probe {
     NoAnswer {
         /// What kind of failure it was.
         error: LinkError,
-        /// What was behind it, in words for a person; empty where there are none.
+        /// Its cause, in words for a person; empty if it is not known.
         detail: String,
     },
 }
@@ -47,13 +46,13 @@ pub struct Answer {
     pub http_status: u16,
     /// The service's clock, to the second.
     pub service_time: Option<SystemTime>,
-    /// When the service asks to come back.
+    /// The wait before the next request, where the service asks for one.
     pub retry_after: Option<Duration>,
     /// The service's six-digit code.
     pub error_code: Option<u32>,
-    /// By which the service's support finds the request.
+    /// Identifies the request for the service's support.
     pub tracking_id: Option<String>,
-    /// The service's words about an error.
+    /// The service's message about an error.
     pub message: Option<String>,
     /// What the service has on record, without the custom payload; none when it answered with anything else.
     pub record: Option<RegistrationRecord>,
@@ -69,7 +68,7 @@ impl Answer {
 }
 
 impl ProvisioningClient {
-    /// Asks the service once whether it takes the credential, without registering: over HTTPS by a lookup, over MQTT by
+    /// Tests once whether the service accepts the credential, without registering: over HTTPS by a lookup, over MQTT by
     /// CONNECT and SUBSCRIBE. Nothing is tried again; ends by the request timeout. Dropping the future ends it at once.
     ///
     /// ```no_run
@@ -77,7 +76,7 @@ impl ProvisioningClient {
     /// use dps_client::Probe;
     /// match client.probe().await? {
     ///     Probe::Answered(answer) => println!("the service answered {}", answer.http_status),
-    ///     Probe::SignedIn => println!("the service took CONNECT"),
+    ///     Probe::SignedIn => println!("the service accepted CONNECT"),
     ///     Probe::NoAnswer { error, detail } => println!("no answer: {error}: {detail}"),
     ///     _ => {}
     /// }
@@ -103,18 +102,18 @@ impl ProvisioningClient {
                 Probe::NoAnswer { error: LinkError::Timeout, detail }
             }
         };
-        let _ = tokio::time::timeout(GOODBYE_LIMIT, link.close()).await;
+        let _ = tokio::time::timeout(DISCONNECT_LIMIT, link.close()).await;
         tracing::info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?probe, "probed");
         Ok(probe)
     }
 
     async fn ask_once(&self, identity: Identity<'_>, link: &mut ClientLink) -> Result<Probe, DpsError> {
-        let expires_at = token::now(&self.clock)? + TOKEN_LIFE;
+        let expires_at = self.clock.needed_now()? + TOKEN_LIFE;
         let mut credential = self.credential.clone();
         let resource = Resource::registration(identity.id_scope, identity.registration_id);
-        let token = token::sign(&mut credential, resource, expires_at).await?;
+        let token = credential.sign_token(resource, expires_at).await?;
         let authorization = Some(Authorization::new(token.expose(), 1));
-        // The time limit is this call's own; links go by it no more than by the machine's.
+        // The time limit is this call's own; links need it no more than a registration's.
         let respond_by = TokioTimer::start().now();
         let request = Request::new(RequestId::new(1), Call::Lookup, identity, authorization, respond_by);
         let mut buffer = vec![0; self.reply_limit];

@@ -49,7 +49,7 @@ impl Decision for ControlFlow<()> {
     }
 }
 
-/// Watches registrations where telling takes an `await`; write `async fn` to implement it. A closure will do otherwise:
+/// Observes registrations with `await`s of its own; write `async fn` to implement it. Without `await`, a closure is enough:
 /// [`on_progress`](crate::ProvisioningClientBuilder::on_progress).
 pub trait ProgressObserver: Send {
     /// Called before each signature, request and wait; the registration goes on once it returns.

@@ -8,8 +8,8 @@ use dps_core::Timer as _;
 use dps_core::{ErrorCode, Outcome, Registration, UnixSeconds, WallAnchor};
 
 use crate::client::ProvisioningClient;
+use crate::clock::TokioTimer;
 use crate::error::DpsError;
-use crate::timer::TokioTimer;
 
 /// How long the time may take to come.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -52,14 +52,14 @@ impl ProvisioningClient {
     /// no longer than is left of the registration.
     pub(crate) async fn time_after_refusal(
         &self,
-        machine: &Registration<'_>,
+        registration: &Registration<'_>,
         timer: &TokioTimer,
     ) -> Option<WallAnchor> {
-        let Some(Outcome::Failed(failure)) = machine.outcome() else { return None };
+        let Some(Outcome::Failed(failure)) = registration.outcome() else { return None };
         if !self.correct_clock || self.carrier.carries_time() || failure.code() != ErrorCode::Unauthorized {
             return None;
         }
-        let left = machine.deadline()?.since(timer.now()).into();
+        let left = registration.deadline()?.since(timer.now()).into();
         match self.ask_time(LIMIT.min(left)).await {
             Ok(unix) => Some(WallAnchor { at: timer.now(), unix }),
             Err(error) => {

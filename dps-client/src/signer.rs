@@ -1,4 +1,4 @@
-//! Who signs: a key in memory, or a signer of the application's own (a token, a secure element, a service).
+//! Signing: by a key in memory, or by a custom signer (a PKCS#11 token, a secure element, a service).
 //!
 //! A signer that blocks gets a thread of its own, so that a stuck device holds up neither a deadline nor the runtime.
 
@@ -6,11 +6,15 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use dps_core::{Key, SignError, Signature, Signer};
+use dps_core::credentials::{Resource, SasToken};
+use dps_core::{ErrorCode, Key, SignError, Signature, Signer, TooSmall, UnixSeconds, Verdict};
+use dps_files::SecretString;
 use tokio::sync::{Mutex, oneshot};
 use zeroize::Zeroizing;
 
+use crate::error::DpsError;
 use crate::key::on_wiped_stack;
 
 /// A signer whose work can move between threads; write `async fn sign` to implement it.
@@ -52,6 +56,24 @@ impl Signer for Credential {
     }
 }
 
+impl Credential {
+    /// Makes a token for `resource` that is valid until `expires_at`.
+    pub(crate) async fn sign_token(
+        &mut self,
+        resource: Resource<'_>,
+        expires_at: SystemTime,
+    ) -> Result<SecretString, DpsError> {
+        let seconds = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
+        let too_small = |short: TooSmall| DpsError::new(ErrorCode::Internal, Verdict::Never, short.to_string());
+        let token = SasToken::prepare(&resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
+        let failed =
+            |_| DpsError::new(ErrorCode::SignerFailed, Verdict::Never, ErrorCode::SignerFailed.text().to_owned());
+        let signature = self.sign(token.to_sign()).await.map_err(failed)?;
+        Ok(SecretString::from(token.finish(&signature).as_str()))
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -79,7 +101,7 @@ struct Job {
 pub struct BlockingSigner(mpsc::Sender<Job>);
 
 impl BlockingSigner {
-    /// Starts the thread. What an error of `sign` says is logged under the target `dps_client`.
+    /// Starts the thread. An error of `sign` is logged under the target `dps_client`.
     ///
     /// # Errors
     /// When no thread can be started.

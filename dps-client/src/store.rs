@@ -138,7 +138,7 @@ impl LockedStore {
         Ok(self.file.replace(&text, Ownership::Private)?)
     }
 
-    /// Forgets the stored assignment; nothing stored is no error.
+    /// Removes the stored assignment, if there is one.
     ///
     /// # Errors
     /// [`DpsError`] `file` when it cannot be removed.

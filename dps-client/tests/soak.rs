@@ -108,7 +108,7 @@ async fn unlimited() -> Emulator {
 
 /// One after the other: they count what the one process holds.
 #[test]
-fn every_transport() {
+fn many_registrations_leave_no_descriptor_thread_or_memory_behind() {
     fn over(transport: Transport, emulator: &Emulator) -> ProvisioningClientBuilder {
         builder_over(transport, emulator).timeout(Duration::from_secs(60))
     }

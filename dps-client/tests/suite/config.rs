@@ -31,7 +31,7 @@ fn refused(builder: ProvisioningClientBuilder, code: ErrorCode, says: &str) -> D
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_named() {
+fn build_names_options_that_are_missing_or_invalid() {
     with_key().build().unwrap();
     let builder = ProvisioningClient::builder;
     refused(builder(), ErrorCode::InvalidOption, "the id scope is missing");
@@ -90,7 +90,7 @@ fn keys_convert_from_and_to_those_of_the_core() {
 }
 
 #[test]
-fn what_is_no_key_is_named_by_what_it_looks_like() {
+fn invalid_key_error_names_what_the_text_looks_like() {
     let hex = "8f".repeat(32);
     let table = [
         ("-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----", "PEM"),
@@ -110,7 +110,7 @@ fn what_is_no_key_is_named_by_what_it_looks_like() {
 }
 
 #[test]
-fn key_files_are_read_with_what_editors_add_and_refused_by_name() {
+fn key_file_may_have_bom_and_line_break_and_its_error_has_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -139,7 +139,7 @@ fn key_files_are_read_with_what_editors_add_and_refused_by_name() {
 }
 
 #[test]
-fn a_blocking_call_inside_a_runtime_is_an_error_and_no_panic() {
+fn blocking_call_inside_a_runtime_returns_an_error() {
     let client = with_key().build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let error = runtime.block_on(async { client.blocking().register().unwrap_err() });

@@ -9,7 +9,7 @@ use dps_client::{HubCredentials, ProvisioningClient, SendSigner, StoredAssignmen
 use dps_core::{ErrorCode, Key, SignError, Signature};
 
 #[tokio::test]
-async fn the_password_is_kept_while_fresh_and_renewed_before_it_ends() {
+async fn hub_password_is_reused_while_fresh_and_renewed_before_it_expires() {
     let emulator = service().await;
     let offset = Arc::new(AtomicU64::new(0));
     let (clock, start) = (Arc::clone(&offset), SystemTime::now());
@@ -41,7 +41,7 @@ async fn the_password_is_kept_while_fresh_and_renewed_before_it_ends() {
 }
 
 #[tokio::test]
-async fn a_stored_assignment_signs_in_its_own_device_and_no_other() {
+async fn stored_assignment_signs_in_only_its_own_device() {
     let emulator = service().await;
     let client = builder(&emulator).symmetric_key(device_key()).build().unwrap();
     let stored = client.register().await.unwrap().to_stored();

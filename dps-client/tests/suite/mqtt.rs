@@ -32,7 +32,7 @@ async fn fails_within(limit: Duration, builder: ProvisioningClientBuilder) -> Dp
 }
 
 #[tokio::test]
-async fn individual_and_group_over_one_connection() {
+async fn mqtt_registers_individual_and_group_over_one_connection() {
     for transport in BOTH {
         let emulator = service().await;
         let mut counted = Counted::to_port("127.0.0.1", port_of(transport, &emulator)).await;
@@ -50,7 +50,7 @@ async fn individual_and_group_over_one_connection() {
 }
 
 #[tokio::test]
-async fn everything_in_one_flight_where_asked_for() {
+async fn pipelined_registration_sends_everything_in_one_flight() {
     for transport in BOTH {
         let emulator = service().await;
         let client = builder_over(transport, &emulator).pipelined(true).symmetric_key(device_key());
@@ -61,7 +61,7 @@ async fn everything_in_one_flight_where_asked_for() {
 }
 
 #[tokio::test]
-async fn a_payload_there_and_back() {
+async fn mqtt_payload_is_sent_and_received() {
     for transport in BOTH {
         let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
         let client = builder_over(transport, &emulator).symmetric_key(device_key()).payload(r#"{"line":"7 ü"}"#);
@@ -71,7 +71,7 @@ async fn a_payload_there_and_back() {
 }
 
 #[tokio::test]
-async fn refused_credentials_by_topic_and_by_connack() {
+async fn mqtt_refused_credentials_are_reported_by_topic_and_by_connack() {
     for transport in BOTH {
         for strict in [false, true] {
             let options = EmulatorOptions::new().service(|service| service.strict_at_connect(strict));
@@ -100,7 +100,7 @@ async fn refused_credentials_by_topic_and_by_connack() {
 }
 
 #[tokio::test]
-async fn a_clock_is_corrected_by_the_services_where_that_is_allowed() {
+async fn clock_is_corrected_by_the_services_if_allowed() {
     for (transport, strict) in [(Transport::Mqtt, false), (Transport::MqttWebSocket, true)] {
         // Two hours ahead of this device.
         let ahead = EmulatorOptions::new().clock_offset_ms(7_200_000);
@@ -118,7 +118,7 @@ async fn a_clock_is_corrected_by_the_services_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_right_clock_and_a_wrong_key_are_refused_once_with_the_clock_out_of_suspicion() {
+async fn wrong_key_with_right_clock_is_refused_once_without_a_clock_hint() {
     let emulator = service().await;
     let wrong = SymmetricKey::from_bytes(&[9; 32]).unwrap();
     let client = builder_over(Transport::Mqtt, &emulator).symmetric_key(wrong).correct_clock(true);
@@ -130,7 +130,7 @@ async fn a_right_clock_and_a_wrong_key_are_refused_once_with_the_clock_out_of_su
 }
 
 #[tokio::test]
-async fn a_time_that_cannot_be_asked_for_leaves_the_refusal() {
+async fn refusal_is_reported_if_the_time_cannot_be_requested() {
     let ahead = EmulatorOptions::new().clock_offset_ms(7_200_000);
     let emulator = service_with(ahead).await;
     // Nothing listens there.
@@ -143,7 +143,7 @@ async fn a_time_that_cannot_be_asked_for_leaves_the_refusal() {
 }
 
 #[tokio::test]
-async fn a_clock_two_hours_off() {
+async fn mqtt_clock_two_hours_off_is_refused_with_a_hint() {
     const TWO_HOURS: Duration = Duration::from_secs(7200);
     for transport in BOTH {
         let emulator = service().await;
@@ -158,7 +158,7 @@ async fn a_clock_two_hours_off() {
 }
 
 #[tokio::test]
-async fn disabled_unlinked_and_throttled() {
+async fn mqtt_disabled_unlinked_and_throttled_devices_have_their_errors() {
     for transport in BOTH {
         let client = |emulator: &Emulator| builder_over(transport, emulator).symmetric_key(device_key());
         let emulator = service().await;
@@ -183,7 +183,7 @@ async fn disabled_unlinked_and_throttled() {
 }
 
 #[tokio::test]
-async fn what_the_network_does() {
+async fn mqtt_network_failures_have_their_errors() {
     tokio::join!(what_the_network_does_over(Transport::Mqtt), what_the_network_does_over(Transport::MqttWebSocket));
 }
 
@@ -207,7 +207,7 @@ async fn what_the_network_does_over(transport: Transport) {
 }
 
 #[tokio::test]
-async fn faults_are_named_and_got_over() {
+async fn mqtt_register_recovers_from_faults() {
     let table = [
         (At::Any, Fault::Garbage, ErrorCode::InvalidReply),
         (At::Any, Fault::Noise, ErrorCode::InvalidReply),
@@ -250,7 +250,7 @@ async fn stays_and_passes(transport: Transport, at: At, fault: Fault, code: Erro
 }
 
 #[tokio::test]
-async fn refusals_of_the_protocol_end_it() {
+async fn mqtt_protocol_refusals_end_the_registration() {
     let table = [
         (At::Connect, Fault::RefuseConnect { code: 1 }, ErrorCode::MqttRefused),
         (At::Connect, Fault::RefuseConnect { code: 2 }, ErrorCode::MqttRefused),
@@ -274,7 +274,7 @@ async fn refusals_of_the_protocol_end_it() {
 }
 
 #[tokio::test]
-async fn a_lookup_wants_https() {
+async fn lookup_over_mqtt_is_refused() {
     for transport in BOTH {
         let emulator = service().await;
         let client = builder_over(transport, &emulator).symmetric_key(device_key()).build().unwrap();

@@ -26,7 +26,7 @@ async fn fails(builder: ProvisioningClientBuilder) -> DpsError {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_not_trusted() {
+async fn unknown_authority_is_refused_before_anything_is_sent() {
     let emulator = service().await;
     let other = service().await;
     let error = fails(builder(&emulator).roots(Roots::replace_pem(other.ca_pem().as_bytes()).unwrap())).await;
@@ -36,7 +36,7 @@ async fn an_authority_that_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name() {
+async fn certificate_for_another_name_is_refused() {
     let emulator = service().await;
     // 127.0.0.2 is this machine too, and not in the certificate.
     let counted = Counted::listening_on("127.0.0.2", &emulator).await;
@@ -46,7 +46,7 @@ async fn a_certificate_for_another_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_resolved() {
+async fn unresolvable_name_is_reported() {
     let emulator = service().await;
     let error = fails(builder(&emulator).endpoint("no-such-host.invalid")).await;
     assert_eq!(what(&error), (ErrorCode::Dns, Some(Hint::CheckDns)));
@@ -55,7 +55,7 @@ async fn a_name_that_cannot_be_resolved() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_client_was_told() {
+async fn resolver_override_is_used() {
     let emulator = service_with(EmulatorOptions::new().host_name("dps.test")).await;
     for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
         let endpoint = match transport {
@@ -78,7 +78,7 @@ async fn a_name_that_the_client_was_told() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn refused_connection_is_reported() {
     let emulator = service().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -107,7 +107,7 @@ async fn source_of_an_error_leads_to_that_of_the_socket_or_of_tls() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing() {
+async fn silent_server_ends_the_registration_by_its_timeout() {
     let emulator = service().await;
     // It takes the connection and never speaks, not even TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -160,7 +160,7 @@ async fn timeout_names_the_tcp_connection_that_is_not_answered() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_speak_the_protocol() {
+async fn server_of_another_protocol_is_reported() {
     let table = [
         (Fault::Garbage, ErrorCode::InvalidReply),
         (Fault::Noise, ErrorCode::InvalidReply),
@@ -192,7 +192,7 @@ async fn stays_and_passes(fault: Fault, code: ErrorCode) {
 }
 
 #[tokio::test]
-async fn a_reply_of_97_kilobytes_is_refused_and_a_small_limit_too() {
+async fn reply_beyond_the_limit_is_refused() {
     let emulator = service().await;
     let oversize = Fault::OversizeReply { bytes: 97 * 1024 };
     emulator.with_service(|service| service.inject(Scope::All, At::Any, oversize, u32::MAX));
@@ -214,7 +214,7 @@ async fn hold(fault: Fault) -> (Emulator, Counted) {
 }
 
 #[tokio::test]
-async fn a_dropped_future_has_closed_its_connection() {
+async fn dropped_future_closes_its_connection() {
     for fault in [Fault::Silent, Fault::SlowBytes] {
         let (emulator, mut counted) = hold(fault.clone()).await;
         let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
@@ -257,7 +257,7 @@ async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
 }
 
 #[tokio::test]
-async fn a_future_dropped_at_any_await_has_closed_its_connection() {
+async fn future_dropped_at_any_await_closes_its_connection() {
     for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {
         let emulator = service().await;
         let port = match transport {
@@ -282,7 +282,7 @@ async fn a_future_dropped_at_any_await_has_closed_its_connection() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_open_after_an_end() {
+async fn no_connection_is_left_open_after_a_registration() {
     let emulator = service().await;
     let mut counted = Counted::before(&emulator).await;
     let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();

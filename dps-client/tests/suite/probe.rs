@@ -31,7 +31,7 @@ fn nothing_was_registered(emulator: &Emulator, registers_before: u64) {
 }
 
 #[tokio::test]
-async fn a_lookup_tells_what_is_on_record() {
+async fn probe_returns_the_record_over_https() {
     let emulator = service().await;
     let unknown = answer(builder(&emulator).symmetric_key(device_key())).await;
     assert_eq!((unknown.http_status, unknown.record), (404, None));
@@ -45,7 +45,7 @@ async fn a_lookup_tells_what_is_on_record() {
 }
 
 #[tokio::test]
-async fn a_record_with_a_foreign_name_is_no_answer() {
+async fn probe_ignores_a_record_with_an_invalid_hub_name() {
     let emulator = service().await;
     builder(&emulator).symmetric_key(device_key()).build().unwrap().register().await.unwrap();
     let patch = serde_json::json!({ "assignedHub": "a;HostName=evil.test" }).as_object().unwrap().clone();
@@ -57,7 +57,7 @@ async fn a_record_with_a_foreign_name_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_refusal_comes_with_the_services_time() {
+async fn probe_returns_the_services_time_with_a_refusal() {
     let emulator = service_with(EmulatorOptions::new().clock_offset_ms(7_200_000)).await;
     let refused = answer(builder(&emulator).symmetric_key(device_key())).await;
     assert_eq!((refused.http_status, refused.error_code), (401, Some(401_002)));
@@ -69,7 +69,7 @@ async fn a_refusal_comes_with_the_services_time() {
 }
 
 #[tokio::test]
-async fn nothing_is_tried_again() {
+async fn probe_does_not_retry() {
     let emulator = service().await;
     let busy = Fault::Throttle { retry_after: Some(RetryAfter::Seconds(1)) };
     emulator.with_service(|service| service.inject(Scope::All, At::Lookup, busy, 1));
@@ -79,7 +79,7 @@ async fn nothing_is_tried_again() {
 }
 
 #[tokio::test]
-async fn over_mqtt_it_signs_in_and_takes_leave() {
+async fn probe_over_mqtt_signs_in_and_disconnects() {
     for transport in BOTH {
         for strict in [false, true] {
             let options = EmulatorOptions::new().service(|service| service.strict_at_connect(strict));
@@ -98,7 +98,7 @@ async fn over_mqtt_it_signs_in_and_takes_leave() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_or_not_there_is_no_answer() {
+async fn probe_reports_a_silent_or_missing_server() {
     let emulator = service().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = crate::common::CLOSED;

@@ -17,7 +17,7 @@ use dps_emulator::{At, EmulatorOptions, Fault, IndividualEnrollment, RetryAfter,
 const TWO_HOURS: Duration = Duration::from_secs(7200);
 
 #[tokio::test]
-async fn an_individual_enrollment_over_one_connection() {
+async fn individual_enrollment_registers_over_one_connection() {
     let emulator = service().await;
     let counted = Counted::before(&emulator).await;
     let client = builder(&emulator).endpoint(counted.endpoint()).symmetric_key(device_key()).build().unwrap();
@@ -31,7 +31,7 @@ async fn an_individual_enrollment_over_one_connection() {
 }
 
 #[tokio::test]
-async fn a_group_key_and_a_derived_key() {
+async fn group_key_and_derived_key_register_the_same_device() {
     let emulator = service().await;
     let of_group = || builder(&emulator).registration_id(GROUP_DEVICE);
     let derived = group_key().derive(&GROUP_DEVICE.parse::<RegistrationId>().unwrap());
@@ -54,7 +54,7 @@ impl SendSigner for SlowSigner {
 }
 
 #[tokio::test]
-async fn signers_of_the_applications_own() {
+async fn custom_signer_registers() {
     let emulator = service().await;
     let key = || Key::from_base64(crate::common::DEVICE_KEY).unwrap();
     let held = key();
@@ -72,7 +72,7 @@ async fn signers_of_the_applications_own() {
 }
 
 #[tokio::test]
-async fn a_signer_that_hangs_is_given_up_on() {
+async fn hanging_signer_ends_the_registration_by_the_request_timeout() {
     let emulator = service().await;
     let (_never, wait) = std::sync::mpsc::channel::<()>();
     let stuck = BlockingSigner::new(move |_: &[u8]| wait.recv().map(|()| unreachable!())).unwrap();
@@ -124,7 +124,7 @@ async fn refused_credentials_name_their_likely_causes() {
 }
 
 #[tokio::test]
-async fn disabled_unlinked_and_throttled() {
+async fn disabled_unlinked_and_throttled_devices_have_their_errors() {
     let emulator = service().await;
     let client = |emulator| builder(emulator).symmetric_key(device_key()).build().unwrap();
     let key = dps_emulator::SymmetricKey::from_base64(crate::common::DEVICE_KEY).unwrap();
@@ -150,7 +150,7 @@ async fn disabled_unlinked_and_throttled() {
 }
 
 #[tokio::test]
-async fn a_clock_two_hours_off() {
+async fn clock_two_hours_off_is_refused_with_the_skew() {
     // The service two hours ahead of the device is a device two hours behind.
     let ahead = i64::try_from(TWO_HOURS.as_millis()).unwrap();
     let emulator = service_with(EmulatorOptions::new().clock_offset_ms(ahead)).await;
@@ -188,7 +188,7 @@ impl SendLink for Modem {
 }
 
 #[tokio::test]
-async fn a_link_of_the_applications_own() {
+async fn custom_link_registers() {
     let builder = || {
         ProvisioningClient::builder()
             .id_scope("0ne00A1B2C3")
@@ -214,14 +214,14 @@ async fn a_link_of_the_applications_own() {
 }
 
 #[tokio::test]
-async fn a_payload_there_and_back() {
+async fn payload_is_sent_and_received() {
     let emulator = service_with(EmulatorOptions::new().service(|service| service.echo_payload(true))).await;
     let client = builder(&emulator).symmetric_key(device_key()).payload(r#"{"line":"7 ü"}"#).build().unwrap();
     assert_eq!(client.register().await.unwrap().payload(), Some(r#"{"line":"7 ü"}"#));
 }
 
 #[tokio::test]
-async fn a_lookup_registers_nothing() {
+async fn lookup_does_not_register() {
     let emulator = service().await;
     let client = builder(&emulator).symmetric_key(device_key()).build().unwrap();
     let error = client.lookup().await.unwrap_err();
@@ -233,7 +233,7 @@ async fn a_lookup_registers_nothing() {
 }
 
 #[tokio::test]
-async fn a_stopped_registration_is_resumed_by_its_token() {
+async fn stopped_registration_is_resumed_by_its_token() {
     let emulator = dps_emulator::Emulator::start(EmulatorOptions::new().default_retry_after_s(60)).await.unwrap();
     let key = dps_emulator::SymmetricKey::from_base64(crate::common::DEVICE_KEY).unwrap();
     let now = emulator.now();

@@ -65,7 +65,7 @@ fn seen(text: &str, secrets: &[Vec<u8>]) -> Vec<String> {
 }
 
 #[test]
-fn the_search_finds_what_it_looks_for() {
+fn search_finds_a_planted_secret_in_every_encoding() {
     let secret = STANDARD.decode(DEVICE_KEY).unwrap();
     for form in forms(&secret) {
         assert!(!seen(&format!("<{form}>"), std::slice::from_ref(&secret)).is_empty(), "{form}");
@@ -86,7 +86,7 @@ fn noting_signer(key: &str) -> (BlockingSigner, Arc<Mutex<Vec<Vec<u8>>>>) {
 }
 
 #[tokio::test]
-async fn sessions_and_failures_show_no_secret() {
+async fn sessions_and_failures_log_no_secret() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
     // Third-party targets are not ours to answer for; what they print is named in the documents.

@@ -8,7 +8,7 @@ use dps_client::Transport;
 const STACK: usize = 96 * 1024;
 
 #[test]
-fn registers_on_a_stack_of_96_kilobytes_over_every_transport() {
+fn register_needs_no_more_than_96_kib_of_stack_over_every_transport() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let emulator = runtime.block_on(service());
     for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket] {

@@ -24,7 +24,7 @@ fn names(folder: &std::path::Path) -> Vec<String> {
 }
 
 #[test]
-fn what_was_saved_is_loaded_and_only_its_owner_reads_it() {
+fn saved_assignment_is_loaded_and_private() {
     let folder = tempfile::tempdir().unwrap();
     let store = AssignmentStore::new(folder.path().join("a.json")).lock().unwrap();
     for hub in ["hub-a.test", "hub-b.test"] {
@@ -40,7 +40,7 @@ fn what_was_saved_is_loaded_and_only_its_owner_reads_it() {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside_and_reported() {
+fn damaged_file_is_set_aside_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.json");
     let store = AssignmentStore::new(&path).lock().unwrap();
@@ -75,7 +75,7 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn a_second_holder_is_told_so() {
+fn second_lock_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = AssignmentStore::new(folder.path().join("a.json"));
     let lock = store.lock().unwrap();
@@ -86,7 +86,7 @@ fn a_second_holder_is_told_so() {
 }
 
 #[test]
-fn a_folder_that_is_missing_is_named() {
+fn missing_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = AssignmentStore::new(folder.path().join("gone/a.json"));
     let error = store.lock().unwrap_err();
