@@ -1325,31 +1325,31 @@ dps_result dps_registration_receive_http(dps_registration *registration,
 
 /* Hosted: cancelling --------------------------------------------------------- */
 
-/** Ends the calls that it was given to. May be used by any number of threads and calls at once. */
+/** Cancels the calls whose configuration contains it. It can be used by any number of threads and calls at the same time. */
 typedef struct dps_cancel_token dps_cancel_token;
 
-/** A new token. Freed with `dps_cancel_token_free`. */
+/** Returns a new token. Free it with `dps_cancel_token_free`. */
 dps_cancel_token *dps_cancel_token_new(void);
 
 /**
- * Ends every call that has this token, now and later: they close their connection and give `DPS_ERROR_CANCELLED`.
- * Callable from any thread, though not from a signal handler; a second time, and null, do no harm.
+ * Cancels every call that has this token, now and later: they close their connection and return `DPS_ERROR_CANCELLED`. It
+ * can be called from any thread, but not from a signal handler. A second call has no effect, and null is ignored.
  */
 void dps_cancel_token_cancel(const dps_cancel_token *token);
 
-/** Frees a token. Calls that were begun with it go on, and can no longer be cancelled by it. Null does no harm. */
+/** Frees a token. Calls that were started with it continue, and can no longer be canceled by it. Null is ignored. */
 void dps_cancel_token_free(dps_cancel_token *token);
 
 /* Hosted: the log ------------------------------------------------------------ */
 
-/** How much is logged. */
+/** The level of a log record. */
 typedef uint32_t dps_log_level;
 enum {
-    /** What went wrong. */
+    /** Errors. */
     DPS_LOG_ERROR = 1,
-    /** What may have. */
+    /** Possible problems. */
     DPS_LOG_WARN = 2,
-    /** Start and end. */
+    /** Start and end of a call. */
     DPS_LOG_INFO = 3,
     /** Each step. */
     DPS_LOG_DEBUG = 4,
@@ -1358,9 +1358,9 @@ enum {
 };
 
 /**
- * Is told what a call does, on the thread that made the call, before the call returns. `level` is a `dps_log_level`,
- * `target` the part that speaks; both texts end with a NUL and live until the function returns. It must return, and may
- * not call `longjmp`. No secret is in any of it.
+ * Receives the log records of a call, on the thread that made the call, before the call returns. `level` is a
+ * `dps_log_level`, `target` the part of the library that logs; both strings end with a NUL and live until the function
+ * returns. It must return, and must not call `longjmp`. The records contain no secrets.
  */
 typedef void (*dps_log_function)(void *context,
                                  uint32_t level,
@@ -1369,7 +1369,7 @@ typedef void (*dps_log_function)(void *context,
 
 /* Hosted: progress ----------------------------------------------------------- */
 
-/** What a call is about to do. */
+/** The next step of a call. */
 typedef uint32_t dps_progress_kind;
 enum {
     /** To sign a token. */
@@ -1381,36 +1381,36 @@ enum {
 };
 
 /**
- * What a call is about to do. Lives, with its text, until the function that is told it returns. A newer library may have
- * more members, at the end, and more kinds.
+ * The next step of a call. It lives, with its string, until the `progress` function returns. Newer versions of the library
+ * may add members at the end, and kinds.
  */
 typedef struct dps_progress {
-    /** What is next. */
+    /** The kind of the step. */
     dps_progress_kind kind;
-    /** `SENDING`: what is asked of the service. */
+    /** `SENDING`: the request. */
     dps_call call;
-    /** `WAITING`: for how long. */
+    /** `WAITING`: the length of the wait. */
     uint64_t wait_ms;
     /**
-     * `WAITING`: what to give as `resume` to a later call, so that it goes on from here. Ends with a NUL, never null;
-     * empty when there is nothing to go on from.
+     * `WAITING`: the resume token; set `resume` to it in a later call, to continue from here. It ends with a NUL and is
+     * never null; it is empty if there is no operation to continue.
      */
     const char *resume;
 } dps_progress;
 
 /**
- * Is told what a call is about to do, before each signature, request and wait, on the thread that made the call. Returns 0
- * to go on. Any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
- * return soon, for the call waits for it, and may not call `longjmp`.
+ * Is called before each signature, request and wait, on the thread that made the call. If it returns 0, the call
+ * continues; any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
+ * return quickly, since the call waits for it, and must not call `longjmp`.
  */
 typedef int (*dps_progress_function)(void *context, const dps_progress *progress);
 
 /* Hosted: the configuration of a call ---------------------------------------- */
 
-/** Over what to talk to the service. */
+/** The transport to the service. */
 typedef uint32_t dps_transport;
 enum {
-    /** HTTPS, port 443. The one that can look up a registration, and that learns the service's time. */
+    /** HTTPS, port 443. The only one that supports lookups and whose replies contain the service's time. */
     DPS_TRANSPORT_HTTPS = 0,
     /** MQTT over TLS, port 8883. */
     DPS_TRANSPORT_MQTT = 1,
@@ -1419,21 +1419,21 @@ enum {
 };
 
 /**
- * Returns the time, in seconds since 1970-01-01T00:00:00Z, or 0 if it is not known. Called on the thread that made the
- * call; it must return soon, and may not call `longjmp`.
+ * Returns the time, in seconds since 1970-01-01T00:00:00Z, or 0 if it is not known. It is called on the thread that made
+ * the call; it must return quickly, and must not call `longjmp`.
  */
 typedef uint64_t (*dps_clock_function)(void *context);
 
 /**
- * What to register, with what, over what. `dps_client_config_default` fills it with defaults; set at least `id_scope`,
- * `registration_id` and one of the four credentials. Whatever is 0, false, empty or null means the default.
+ * The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
+ * `id_scope`, `registration_id` and one of the four credentials. A member that is 0, false, empty or null has its default.
  *
- * The struct and what it points to is only read, and only until the call returns.
+ * The library only reads the struct and what it points to, and only until the call returns.
  */
 typedef struct dps_client_config {
-    /** The size of the struct, as `dps_client_config_default` sets it. */
+    /** The size of the struct, set by `dps_client_config_default`. */
     size_t size;
-    /** Where the service answers: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint. */
+    /** The endpoint of the service: `HOST`, `HOST:PORT` or `https://HOST`. Default: the global endpoint. */
     dps_span endpoint;
     /** The id scope, such as `0ne00A1B2C3`. */
     dps_span id_scope;
@@ -1449,38 +1449,39 @@ typedef struct dps_client_config {
     dps_span group_key_file;
     /** A `dps_transport`. Default: HTTPS. */
     uint32_t transport;
-    /** How long the whole may take. Default: 120,000. */
+    /** The timeout of the whole call. Default: 120,000. */
     uint32_t timeout_ms;
-    /** How long one request or one signature may take. Default: 30,000. */
+    /** The timeout of one request or one signature. Default: 30,000. */
     uint32_t request_timeout_ms;
-    /** The wait between polls when the service gives no hint. Default: 2,000. */
+    /** The wait between polls if the service sends no hint. Default: 2,000. */
     uint32_t poll_interval_ms;
-    /** The least wait before a poll, also when the service says "at once". Default: 1,000. */
+    /** The shortest wait before a poll, even if the service's hint is shorter. Default: 1,000. */
     uint32_t minimum_spacing_ms;
-    /** The life of a token for the service. Default: an hour, or the timeout and ten minutes when that is longer. */
+    /** The lifetime of a token for the service. Default: an hour, or the timeout plus ten minutes if that is longer. */
     uint32_t token_life_s;
     /** MQTT's keep-alive. Default: 60. */
     uint32_t keep_alive_s;
-    /** Seeds the jitter of waits, for flows that can be repeated. Default: random. */
+    /** The seed of the jitter of waits, for reproducible tests. Default: random. */
     uint32_t seed;
-    /** The largest reply that is taken, in bytes. Default: 98,304, the service's own limit. */
+    /** The largest reply that is accepted, in bytes. Default: 98,304, the service's own limit. */
     size_t reply_limit;
     /** Certificates to trust instead of the system's, as PEM text. */
     dps_span ca_pem;
     /** A file with certificates to trust instead of the system's. */
     dps_span ca_file;
-    /** Whether `ca_pem` or `ca_file` is trusted as well as the system's, not instead. */
+    /** Whether the system's certificates are trusted in addition to `ca_pem` or `ca_file`. */
     bool ca_added;
-    /** Whether to go without a proxy, whatever the environment says. */
+    /** Whether to connect without a proxy, even if the environment names one. */
     bool no_proxy;
-    /** Over MQTT: whether to send CONNECT, SUBSCRIBE and the registration in one flight, which saves two round trips. */
+    /** Over MQTT, whether to send CONNECT, SUBSCRIBE and the registration in one flight, which saves two round trips. */
     bool pipelined;
     /**
-     * Whether to sign once more with the service's time when it refuses a token and this machine's clock is far off. MQTT
-     * carries no time: there the service's host is asked for it by one HTTPS request without a credential.
+     * Whether to sign once more with the service's time if the service rejects a token and the device's clock is far off.
+     * Replies over MQTT do not contain the time: there it is read from the service's host by one HTTPS request without a
+     * credential.
      */
     bool correct_clock;
-    /** The most that `log` is told: a `dps_log_level`. Default: `DPS_LOG_INFO`. */
+    /** The most detailed level that is passed to `log`: a `dps_log_level`. Default: `DPS_LOG_INFO`. */
     uint32_t log_level;
     /** `http://[USER@]HOST[:PORT]`. Default: `HTTPS_PROXY`, unless `NO_PROXY` names the host. */
     dps_span proxy;
@@ -1488,39 +1489,45 @@ typedef struct dps_client_config {
     dps_span proxy_password;
     /** The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT. */
     dps_span api_version;
-    /** What to tell the service as `User-Agent`, or `ClientVersion` over MQTT. */
+    /** The `User-Agent` of requests, or `ClientVersion` over MQTT. */
     dps_span user_agent;
-    /** A JSON object for the service's allocation webhook. */
+    /** The custom payload for the service's allocation webhook: a JSON object. */
     dps_span payload;
-    /** What `dps_error_resume_token` or `dps_registration_write_operation` gave earlier, to go on from there. */
+    /**
+     * The operation to resume: a resume token from `dps_error_resume_token`, `dps_progress` or
+     * `dps_registration_write_operation`.
+     */
     dps_span resume;
-    /** Ends the call from another thread. */
+    /** Cancels the call from another thread. */
     const dps_cancel_token *cancel;
-    /** Is told what the call does. */
+    /** Receives the log of the call. */
     dps_log_function log;
-    /** Passed to `log` as it is. */
+    /** Passed to `log` unchanged. */
     void *log_context;
-    /** Is told what the call is about to do, and can stop it. */
+    /** Called before each step of the call, which it can stop. */
     dps_progress_function progress;
-    /** Passed to `progress` as it is. */
+    /** Passed to `progress` unchanged. */
     void *progress_context;
     /**
-     * Over MQTT, the port of HTTPS at the service's host, which is asked for the time. Default: 443. Over HTTPS it is
-     * refused, since every reply carries the time.
+     * Over MQTT, the HTTPS port of the service's host, from which the time is read. Default: 443. Over HTTPS it is an
+     * error to set it, since every reply contains the time.
      */
     uint16_t service_time_port;
     /**
-     * Another clock than the system's, by which tokens are made and the server's certificate is checked: for devices that
-     * keep the time by themselves, and for tests. Default: the system's.
+     * A custom clock, used to make tokens and to check the server's certificate: for devices whose system clock is not set,
+     * and for tests. Default: the system's clock.
      */
     dps_clock_function clock;
-    /** Passed to `clock` as it is. */
+    /** Passed to `clock` unchanged. */
     void *clock_context;
 } dps_client_config;
 
 /* Hosted: sizes of objects and structs --------------------------------------- */
 
-/** `dps_key_from_base64` for a `dps_key` of `size` bytes. `DPS_ERROR_INVALID_ARGUMENT` when they are too few, here and below. */
+/**
+ * `dps_key_from_base64` for a `dps_key` of `size` bytes. Like the functions below, it returns `DPS_ERROR_INVALID_ARGUMENT`
+ * if they are too few.
+ */
 DPS_NODISCARD
 dps_result dps_key_from_base64_sized(size_t size,
                                      dps_key *key,
@@ -1597,112 +1604,114 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 /* Hosted: assignments -------------------------------------------------------- */
 
 /**
- * The hub that a device belongs to, or what the service has on record. Freed with `dps_assignment_free`; all texts end
- * with a NUL, are never null, and live as long. What there is not is empty.
+ * The hub that a device was assigned to, or its registration record. Free it with `dps_assignment_free`. All strings end
+ * with a NUL, are never null, and live as long as the assignment; a string without a value is empty.
  */
 typedef struct dps_assignment dps_assignment;
 
-/** How far the registration is: `DPS_STATUS_ASSIGNED`, unless it was a lookup that found another. */
+/** Returns the status of the registration: `DPS_STATUS_ASSIGNED`, except after a lookup that found another. */
 dps_status dps_assignment_status(const dps_assignment *assignment);
 
-/** The hub's host name. */
+/** Returns the host name of the assigned hub. */
 const char *dps_assignment_hub(const dps_assignment *assignment);
 
-/** The device id at the hub; case-sensitive there. */
+/** Returns the device id at the hub, which is case-sensitive there. */
 const char *dps_assignment_device_id(const dps_assignment *assignment);
 
-/** How the assignment came about, such as `initialAssignment`. An open list; only to inform. */
+/** Returns the substatus, such as `initialAssignment`. It is for information only; the service can add values. */
 const char *dps_assignment_substatus(const dps_assignment *assignment);
 
-/** The operation that made it; empty when the service assigned at once. */
+/** Returns the operation id of the registration; empty if the service assigned the hub in its first reply. */
 const char *dps_assignment_operation_id(const dps_assignment *assignment);
 
-/** What the service's allocation webhook gave the device: a JSON object, or empty. */
+/** Returns the payload that the service's allocation webhook returned for the device: a JSON object, or empty. */
 const char *dps_assignment_payload(const dps_assignment *assignment);
 
 /**
- * `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup,
- * and where the device id contains `;`, which a connection string cannot hold.
+ * Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
+ * freed. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
  */
 const char *dps_assignment_connection_string(const dps_assignment *assignment);
 
-/** Frees an assignment. Null does no harm. */
+/** Frees an assignment. Null is ignored. */
 void dps_assignment_free(dps_assignment *assignment);
 
 /* Hosted: errors ------------------------------------------------------------- */
 
-/** Why a call failed. Freed with `dps_error_free`; what it gives lives as long. */
+/** The error of a call. Free it with `dps_error_free`; strings and spans from it live as long. */
 typedef struct dps_error dps_error;
 
-/** Why a call failed, fact by fact. Spans live as long as the error; what is not known is empty, or 0. */
+/** The facts of an error. Spans live as long as the error; what is not known is empty or 0. */
 typedef struct dps_failure {
-    /** What went wrong: a `DPS_ERROR_*`. */
+    /** The number of the error: a `DPS_ERROR_*`. */
     dps_result result;
-    /** Whether to try again. */
+    /** Whether to retry. */
     dps_verdict verdict;
-    /** With `DPS_VERDICT_AFTER`: how long to wait first. */
+    /** With `DPS_VERDICT_AFTER`: how long to wait before the retry. */
     uint64_t retry_after_ms;
     /** The service's HTTP status, the number in MQTT's topic, or the proxy's status. */
     uint32_t http_status;
     /** The service's six-digit code. */
     uint32_t service_code;
-    /** By which the service's support finds the request. */
+    /** The service's tracking id, by which Azure's support finds the request. */
     dps_span tracking_id;
     /** The service's message. */
     dps_span message;
-    /** When the service noted the error, ISO 8601. */
+    /** The service's timestamp of the error, in ISO 8601. */
     dps_span timestamp;
-    /** Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far. */
+    /** The seconds by which the device's clock is behind (positive) or ahead of (negative) the service's, if it is far off. */
     int64_t clock_skew_s;
-    /** The size in bytes that would have done, where a buffer was too small. */
+    /** The required size in bytes, if a buffer was too small. */
     size_t needed;
-    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON. */
+    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, if it was JSON. */
     dps_reply_problem reply_problem;
 } dps_failure;
 
 /**
- * One line that can be acted on: what went wrong, the facts, the likeliest cause. Ends with a NUL, never null. No secret
- * is in it.
+ * Returns one line with the problem, the facts and the most likely cause. It ends with a NUL, is never null, and contains
+ * no secrets.
  */
 const char *dps_error_text(const dps_error *error);
 
 /**
- * The facts, one by one. `message` is what went wrong, without numbers and hints.
+ * Writes the facts to `failure`. Its `message` describes the problem, without numbers and hints.
  *
- * Gives `DPS_ERROR_INVALID_ARGUMENT` when a pointer is null.
+ * Returns `DPS_ERROR_INVALID_ARGUMENT` if a pointer is null.
  */
 DPS_NODISCARD
 dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
 
 /**
- * The likely causes, the likeliest at `index` 0.
+ * Writes one of the likely causes to `hint`; the most likely is at `index` 0.
  *
- * Gives `DPS_ERROR_INVALID_ARGUMENT` past the last, or when a pointer is null.
+ * Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last hint, or if a pointer is null.
  */
 DPS_NODISCARD
 dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
 
 /**
- * What to give as `resume` later, so that the device goes on from the operation that the service had begun. Ends with a
- * NUL, never null; empty when there is nothing to go on from. No secret is in it.
+ * Returns the resume token: set `resume` to it in a later call, to continue the operation that the service had started. It
+ * ends with a NUL, is never null, and contains no secrets; it is empty if there is no operation to continue.
  */
 const char *dps_error_resume_token(const dps_error *error);
 
-/** Frees an error. Null does no harm. */
+/** Frees an error. Null is ignored. */
 void dps_error_free(dps_error *error);
 
 /* Hosted: the calls ---------------------------------------------------------- */
 
 /**
- * Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.
+ * Registers a device. Blocks until the device is assigned, the registration fails, or `timeout_ms` has passed. Several
+ * threads can call it at the same time.
  *
- * The timeout and a cancel token end the call also while a name is being resolved. The platform's resolver cannot be
- * interrupted: its thread, which the library started, may outlive the call until the resolver returns. It touches no
- * memory of the caller. The shared library stays loaded after `dlclose` for its sake.
+ * The timeout and a cancel token end the call even while a name is being resolved. The platform's resolver cannot be
+ * interrupted: the thread that the library starts for it can outlive the call until the resolver returns. That thread does
+ * not access memory of the caller. Because of it, the shared library stays loaded after `dlclose`.
  *
- * Gives `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`; else the reason, and sets `*error`, to
- * be freed with `dps_error_free`, unless `error` is null. The other is left unchanged. Any number of the catalogue is
- * possible; `DPS_ERROR_INVALID_ARGUMENT` when `config` or `assignment` is null, without an error.
+ * Returns `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`. Otherwise it returns the number of the
+ * error and, unless `error` is null, sets `*error`, to be freed with `dps_error_free`. The other output is left unchanged.
+ * Any number of the error catalogue is possible. If `config` or `assignment` is null, it returns
+ * `DPS_ERROR_INVALID_ARGUMENT` and leaves `*error` unchanged.
  */
 DPS_NODISCARD
 dps_result dps_client_register(const dps_client_config *config,
@@ -1710,11 +1719,10 @@ dps_result dps_client_register(const dps_client_config *config,
                                dps_error **error);
 
 /**
- * Asks what the service has on record for a device, without registering it, and blocks until the answer. HTTPS only.
- * The record is given as an assignment whose status may be another than `DPS_STATUS_ASSIGNED`; its hub and device id
- * are empty then.
+ * Reads the registration record of a device, without registering it, and blocks until the reply. HTTPS only. The record is
+ * returned as an assignment; if its status is not `DPS_STATUS_ASSIGNED`, its hub and device id are empty.
  *
- * Gives the same as `dps_client_register`; `DPS_ERROR_NOT_FOUND` when the device never registered.
+ * Returns the same as `dps_client_register`, and `DPS_ERROR_NOT_FOUND` if the device never registered.
  */
 DPS_NODISCARD
 dps_result dps_client_lookup(const dps_client_config *config,

@@ -1,4 +1,4 @@
-/* A device without a clock, and one with a TPM, over HTTP: what is sent, and in which order. */
+/* Registration over HTTP of a device without a clock, and of one with a TPM: what is sent, and in which order. */
 #include <stdio.h>
 
 #include "check.h"
@@ -14,7 +14,7 @@ static const char assigned[] = "{\"operationId\":\"5.abc\",\"status\":\"assigned
 static const char challenge[] = "{\"message\":\"TPM\",\"authenticationKey\":\"AAECAwQFBgcICQoLDA0OD\\u0078AREhM=\"}";
 static const char refused[] = "{\"errorCode\":401002,\"message\":\"no\"}";
 
-/* Hands a whole message over; the buffer keeps it. */
+/* Passes a whole message to the registration; the message stays in the buffer. */
 static dps_result answer(uint32_t id, unsigned status, const char *date, const char *body)
 {
     dps_http_progress progress;
@@ -26,11 +26,11 @@ static dps_result answer(uint32_t id, unsigned status, const char *date, const c
     return result;
 }
 
-/* Whether the request that is to be sent has this text in it. */
+/* Returns whether the next request contains this string. */
 static bool sends(const char *text)
 {
     size_t length = 0;
-    GIVES(DPS_OK, dps_http_write_request(&memory.registration, DPS_SPAN("t/1"), DPS_BUFFER(request), &length));
+    RETURNS(DPS_OK, dps_http_write_request(&memory.registration, DPS_SPAN("t/1"), DPS_BUFFER(request), &length));
     return strstr(request, text) != NULL;
 }
 
@@ -40,7 +40,7 @@ static void begin_without_time(uint64_t earliest_unix_s)
     dps_registration_clear(&memory.registration);
     memory.config.payload = DPS_SPAN("{\"line\":7}");
     memory.config.earliest_unix_s = earliest_unix_s;
-    GIVES(DPS_OK, dps_registration_init(&memory.registration, &memory.config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_OK, dps_registration_init(&memory.registration, &memory.config, DPS_BUFFER(memory.storage)));
 }
 
 void a_time_that_is_learned(void)
@@ -48,18 +48,18 @@ void a_time_that_is_learned(void)
     dps_registration *const registration = &memory.registration;
     dps_action action;
     begin_without_time(UNIX_S);
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_TIME);
     CHECK(dps_registration_token(registration).len == 0 && dps_registration_token_generation(registration) == 0);
     CHECK(span_is(dps_http_method(registration), "PUT") && sends("/register?api-version="));
     CHECK(!sends("Authorization") && !sends("line"));
-    GIVES(DPS_OK, answer(action.id, 401, "Thu, 01 Jan 2026 02:00:00 GMT", refused));
+    RETURNS(DPS_OK, answer(action.id, 401, "Thu, 01 Jan 2026 02:00:00 GMT", refused));
     CHECK(dps_registration_is_time_learned(registration));
 
     CHECK(scene_until_send(&memory, 0, &action) && dps_registration_call(registration) == DPS_CALL_REGISTER);
     CHECK(sends("\r\nAuthorization: SharedAccessSignature sr=") && sends("{\"line\":7}"));
     CHECK(strstr(dps_registration_token(registration).ptr, "&se=1767236400&") != NULL);
-    GIVES(DPS_OK, answer(action.id, 202, "Thu, 01 Jan 2026 02:00:00 GMT", assigning));
+    RETURNS(DPS_OK, answer(action.id, 202, "Thu, 01 Jan 2026 02:00:00 GMT", assigning));
     dps_registration_clear(registration);
     CHECK(!dps_registration_is_time_learned(registration));
 }
@@ -71,11 +71,11 @@ void times_that_must_not_be_believed(void)
     dps_action action;
     for (size_t i = 0; i < sizeof dates / sizeof *dates; i++) {
         begin_without_time(UNIX_S);
-        GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-        GIVES(DPS_OK, answer(action.id, 401, dates[i], refused));
-        GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+        RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+        RETURNS(DPS_OK, answer(action.id, 401, dates[i], refused));
+        RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
         CHECK(action.kind == DPS_ACTION_FINISHED && !dps_registration_is_time_learned(&memory.registration));
-        GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
+        RETURNS(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
         CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_RECONFIGURE);
         dps_registration_clear(&memory.registration);
     }
@@ -87,17 +87,17 @@ void a_time_that_may_not_be_learned(void)
     char topic[DPS_MQTT_TOPIC_SIZE];
     size_t length;
     begin_without_time(0);
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
     CHECK(action.kind == DPS_ACTION_FINISHED);
     dps_registration_clear(&memory.registration);
 
-    /* MQTT carries none. */
+    /* Replies over MQTT do not contain the time. */
     begin_without_time(UNIX_S);
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(&memory.registration, DPS_BUFFER(topic), &length));
-    GIVES(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, 0));
-    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(&memory.registration, DPS_BUFFER(topic), &length));
+    RETURNS(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, 0));
+    RETURNS(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
     CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_RECONFIGURE);
     dps_registration_clear(&memory.registration);
 }
@@ -108,9 +108,9 @@ static void begin_with_tpm(void)
 {
     scene_begin(&memory);
     dps_registration_clear(&memory.registration);
-    GIVES(DPS_OK, dps_tpm_init(&tpm, DPS_SPAN("endorsement"), DPS_SPAN("storage root")));
-    GIVES(DPS_OK, dps_registration_init_tpm(&memory.registration, &memory.config, &tpm, DPS_BUFFER(memory.storage)));
-    GIVES(DPS_OK, dps_registration_set_time(&memory.registration, 0, UNIX_S));
+    RETURNS(DPS_OK, dps_tpm_init(&tpm, DPS_SPAN("endorsement"), DPS_SPAN("storage root")));
+    RETURNS(DPS_OK, dps_registration_init_tpm(&memory.registration, &memory.config, &tpm, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_OK, dps_registration_set_time(&memory.registration, 0, UNIX_S));
 }
 
 static bool counts(dps_span bytes, int first, int step)
@@ -126,24 +126,24 @@ void a_tpm_that_registers(void)
     dps_registration *const registration = &memory.registration;
     dps_action action;
     begin_with_tpm();
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_REGISTER);
     CHECK(!sends("Authorization"));
     CHECK(sends(",\"tpm\":{\"endorsementKey\":\"ZW5kb3JzZW1lbnQ=\",\"storageRootKey\":\"c3RvcmFnZSByb290\"}}"));
     CHECK(dps_registration_challenge(registration, DPS_BUFFER(reply)).len == 0);
-    GIVES(DPS_OK, answer(action.id, 401, "", challenge));
+    RETURNS(DPS_OK, answer(action.id, 401, "", challenge));
 
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_ACTIVATE && action.until_ms == 30000);
     CHECK(counts(dps_registration_challenge(registration, DPS_BUFFER(reply)), 0, 1));
     CHECK(counts(dps_registration_challenge(registration, DPS_BUFFER(reply)), 0, 1));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_activation(registration, 0, action.id + 1));
-    GIVES(DPS_OK, dps_registration_handle_activation(registration, 0, action.id));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_activation(registration, 0, action.id));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_activation(registration, 0, action.id + 1));
+    RETURNS(DPS_OK, dps_registration_handle_activation(registration, 0, action.id));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_activation(registration, 0, action.id));
 
     CHECK(scene_until_send(&memory, 0, &action) && sends("Authorization") && sends("endorsementKey"));
     CHECK(dps_registration_hub_key(registration, DPS_BUFFER(reply)).len == 0);
-    GIVES(DPS_OK, answer(action.id, 200, "", assigned));
+    RETURNS(DPS_OK, answer(action.id, 200, "", assigned));
     CHECK(counts(dps_registration_hub_key(registration, DPS_BUFFER(reply)), 19, -1));
     dps_registration_clear(registration);
     CHECK(dps_registration_hub_key(registration, DPS_BUFFER(reply)).len == 0);
@@ -153,19 +153,19 @@ void a_tpm_that_is_refused(void)
 {
     dps_action action;
     begin_with_tpm();
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-    GIVES(DPS_OK, answer(action.id, 401, "", challenge));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_activate_error(&memory.registration, 0, action.id));
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-    GIVES(DPS_OK, dps_registration_handle_activate_error(&memory.registration, 0, action.id));
-    GIVES(DPS_ERROR_ACTIVATION_FAILED, dps_registration_result(&memory.registration));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_OK, answer(action.id, 401, "", challenge));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_activate_error(&memory.registration, 0, action.id));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_handle_activate_error(&memory.registration, 0, action.id));
+    RETURNS(DPS_ERROR_ACTIVATION_FAILED, dps_registration_result(&memory.registration));
     CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_NEVER);
     dps_registration_clear(&memory.registration);
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_tpm_init(NULL, DPS_SPAN("e"), DPS_SPAN("s")));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_tpm_init(&tpm, DPS_SPAN("e"), DPS_SPAN("")));
-    GIVES(DPS_ERROR_INVALID_OBJECT,
-          dps_registration_init_tpm(&memory.registration, &memory.config, &tpm, DPS_BUFFER(memory.storage)));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT,
-          dps_registration_init_tpm(&memory.registration, &memory.config, NULL, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_tpm_init(NULL, DPS_SPAN("e"), DPS_SPAN("s")));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_tpm_init(&tpm, DPS_SPAN("e"), DPS_SPAN("")));
+    RETURNS(DPS_ERROR_INVALID_OBJECT,
+            dps_registration_init_tpm(&memory.registration, &memory.config, &tpm, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT,
+            dps_registration_init_tpm(&memory.registration, &memory.config, NULL, DPS_BUFFER(memory.storage)));
 }

@@ -1,4 +1,4 @@
-/* The tests that need nothing but the library. */
+/* The tests that need only the library. */
 #include <stdio.h>
 
 #include "check.h"

@@ -1,4 +1,4 @@
-/* A runner of a few lines: groups of checks, each told by its place. */
+/* A small test runner: checks that print their file and line when they fail. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -11,18 +11,18 @@ extern unsigned checks_done, checks_failed;
         checks_done++;                                                                            \
         if (!(condition)) {                                                                       \
             checks_failed++;                                                                      \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);               \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);               \
         }                                                                                         \
     } while (0)
 
-/* As CHECK, for a result: says which it was. */
-#define GIVES(expected, call)                                                                     \
+/* Like CHECK, for a dps_result: prints the result that was returned. */
+#define RETURNS(expected, call)                                                                   \
     do {                                                                                          \
         const dps_result found = (call);                                                          \
         checks_done++;                                                                            \
         if (found != (expected)) {                                                                \
             checks_failed++;                                                                      \
-            fprintf(stderr, "%s:%d: %s gives %d, not %s\n", __FILE__, __LINE__, #call, (int)found, #expected); \
+            fprintf(stderr, "%s:%d: %s returned %d, not %s\n", __FILE__, __LINE__, #call, (int)found, #expected); \
         }                                                                                         \
     } while (0)
 

@@ -1,4 +1,4 @@
-/* Does wrong on purpose, so that it shows whether a sanitizer is there: the argument says what. */
+/* Makes the mistake that the argument names, to check that the sanitizer reports it. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Passes a span that is longer than its memory, so that it shows whether the Rust inside of the library is watched. */
+/* Passes a span that is longer than its memory, to check that the sanitizer covers the library's Rust code. */
 #include <stdlib.h>
 #include <string.h>
 

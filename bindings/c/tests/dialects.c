@@ -1,5 +1,4 @@
-/* What the header's macros are for, in every dialect of C and C++. Linked with a library of the other flavour it must not
- * become a program. */
+/* Uses the header's macros in every dialect of C and C++. Linking it with a library of the other flavor must fail. */
 #include "dps.h"
 
 int main(void)

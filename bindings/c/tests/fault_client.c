@@ -1,4 +1,4 @@
-/* A client for the fault matrix: makes the call that its environment describes, and says in a line how it ended. */
+/* A client for the fault matrix: makes the call that its environment describes, and prints the outcome in one line. */
 #include <stdio.h>
 #include <stdlib.h>
 

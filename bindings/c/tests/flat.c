@@ -35,32 +35,32 @@ static void token_by_objects(char *out, size_t size)
     dps_signature signature;
     dps_span span;
     size_t needed;
-    GIVES(DPS_OK, dps_key_from_base64(&key, DPS_SPAN(DEVICE_KEY)));
-    GIVES(DPS_OK, dps_sas_prepare(&sas, ((dps_buffer){out, size}), &span, &needed));
-    GIVES(DPS_OK, dps_key_sign(&key, span, &signature));
-    GIVES(DPS_OK, dps_sas_finish(&signature, ((dps_buffer){out, size}), &span));
+    RETURNS(DPS_OK, dps_key_from_base64(&key, DPS_SPAN(DEVICE_KEY)));
+    RETURNS(DPS_OK, dps_sas_prepare(&sas, ((dps_buffer){out, size}), &span, &needed));
+    RETURNS(DPS_OK, dps_key_sign(&key, span, &signature));
+    RETURNS(DPS_OK, dps_sas_finish(&signature, ((dps_buffer){out, size}), &span));
     out[span.len] = 0;
     dps_key_wipe(&key);
 }
 
 void keys_as_text(void)
 {
-    GIVES(DPS_OK, derive(GROUP_KEY, DEVICE, DPS_DERIVED_KEY_SIZE));
+    RETURNS(DPS_OK, derive(GROUP_KEY, DEVICE, DPS_DERIVED_KEY_SIZE));
     CHECK(written(DEVICE_KEY));
     for (size_t capacity = 0; capacity < DPS_DERIVED_KEY_SIZE; capacity++) {
         memset(text, UNTOUCHED, sizeof text);
-        GIVES(DPS_ERROR_STORAGE_TOO_SMALL, derive(GROUP_KEY, DEVICE, capacity));
+        RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, derive(GROUP_KEY, DEVICE, capacity));
         CHECK(length == DPS_DERIVED_KEY_SIZE && (capacity == 0 || text[0] == 0) && untouched_from(capacity));
     }
     memset(text, UNTOUCHED, sizeof text);
-    GIVES(DPS_ERROR_INVALID_KEY, derive("AAAA", DEVICE, sizeof text));
-    GIVES(DPS_ERROR_INVALID_REGISTRATION_ID, derive(GROUP_KEY, "-", sizeof text));
+    RETURNS(DPS_ERROR_INVALID_KEY, derive("AAAA", DEVICE, sizeof text));
+    RETURNS(DPS_ERROR_INVALID_REGISTRATION_ID, derive(GROUP_KEY, "-", sizeof text));
     const dps_buffer out = DPS_BUFFER(text), none = {NULL, 1};
     const dps_span key = DPS_SPAN(GROUP_KEY), id = DPS_SPAN(DEVICE), no_text = {NULL, 1};
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(no_text, id, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(key, no_text, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(key, id, none, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(key, id, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(no_text, id, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(key, no_text, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(key, id, none, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_derive_key(key, id, out, NULL));
     CHECK(untouched_from(0));
 }
 
@@ -68,29 +68,29 @@ void tokens_as_text(void)
 {
     char expected[DPS_TOKEN_SIZE];
     token_by_objects(expected, sizeof expected);
-    GIVES(DPS_OK, make(DEVICE_KEY, ID_SCOPE, DEVICE, DPS_TOKEN_SIZE));
+    RETURNS(DPS_OK, make(DEVICE_KEY, ID_SCOPE, DEVICE, DPS_TOKEN_SIZE));
     CHECK(written(expected));
 
-    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, 0));
+    RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, 0));
     const size_t needed = length;
     for (size_t capacity = 0; capacity < needed; capacity++) {
         memset(text, UNTOUCHED, sizeof text);
-        GIVES(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, capacity));
+        RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, make(DEVICE_KEY, ID_SCOPE, DEVICE, capacity));
         CHECK(length == needed && (capacity == 0 || text[0] == 0) && untouched_from(capacity));
     }
-    GIVES(DPS_OK, make(DEVICE_KEY, ID_SCOPE, DEVICE, needed));
+    RETURNS(DPS_OK, make(DEVICE_KEY, ID_SCOPE, DEVICE, needed));
     CHECK(written(expected) && untouched_from(needed));
 
     memset(text, UNTOUCHED, sizeof text);
-    GIVES(DPS_ERROR_INVALID_KEY, make("", ID_SCOPE, DEVICE, sizeof text));
-    GIVES(DPS_ERROR_INVALID_ID_SCOPE, make(DEVICE_KEY, "", DEVICE, sizeof text));
-    GIVES(DPS_ERROR_INVALID_REGISTRATION_ID, make(DEVICE_KEY, ID_SCOPE, "a b", sizeof text));
+    RETURNS(DPS_ERROR_INVALID_KEY, make("", ID_SCOPE, DEVICE, sizeof text));
+    RETURNS(DPS_ERROR_INVALID_ID_SCOPE, make(DEVICE_KEY, "", DEVICE, sizeof text));
+    RETURNS(DPS_ERROR_INVALID_REGISTRATION_ID, make(DEVICE_KEY, ID_SCOPE, "a b", sizeof text));
     const dps_buffer out = DPS_BUFFER(text), none = {NULL, 1};
     const dps_span key = DPS_SPAN(DEVICE_KEY), scope = DPS_SPAN(ID_SCOPE), id = DPS_SPAN(DEVICE), no_text = {NULL, 1};
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(no_text, scope, id, UNIX_S, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, no_text, id, UNIX_S, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, scope, no_text, UNIX_S, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, scope, id, UNIX_S, none, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, scope, id, UNIX_S, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(no_text, scope, id, UNIX_S, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, no_text, id, UNIX_S, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, scope, no_text, UNIX_S, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, scope, id, UNIX_S, none, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_make(key, scope, id, UNIX_S, out, NULL));
     CHECK(untouched_from(0));
 }

@@ -1,4 +1,4 @@
-/* The blocking calls against a service. Where it is comes by the environment, from the program that runs this. */
+/* The blocking calls against a service, whose endpoint is in the environment, set by the program that runs this. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static dps_span env(const char *name)
 static dps_client_config begin(const char *id)
 {
     dps_client_config config;
-    GIVES(DPS_OK, dps_client_config_default(&config));
+    RETURNS(DPS_OK, dps_client_config_default(&config));
     config.endpoint = env("DPS_TEST_HTTPS");
     config.id_scope = env("DPS_TEST_ID_SCOPE");
     config.ca_file = env("DPS_TEST_CA_FILE");
@@ -41,7 +41,7 @@ static dps_client_config begin(const char *id)
     return config;
 }
 
-/* A device of the group that the service knows. */
+/* A device of the enrollment group of the service. */
 static dps_client_config group_device(const char *id)
 {
     dps_client_config config = begin(id);
@@ -56,7 +56,7 @@ static void over(dps_client_config *config, dps_transport transport)
     config->endpoint = env(endpoints[transport]);
 }
 
-/* Registers and expects a result; gives the error, if there is one. */
+/* Registers and expects a result; returns the error, if there is one. */
 static dps_error *ends(dps_result expected, const dps_client_config *config)
 {
     dps_assignment *assignment = NULL;
@@ -74,7 +74,7 @@ static void is_assigned(const dps_client_config *config, const char *id)
 {
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
-    GIVES(DPS_OK, dps_client_register(config, &assignment, &error));
+    RETURNS(DPS_OK, dps_client_register(config, &assignment, &error));
     CHECK(error == NULL && assignment != NULL);
     if (error != NULL)
         fprintf(stderr, "  %s\n", dps_error_text(error));
@@ -90,19 +90,19 @@ static void is_assigned(const dps_client_config *config, const char *id)
 }
 
 /* A connection string with this device id would name another host, so that the call returns an empty one. */
-static void device_id_with_a_semicolon(void)
+static void connection_string_is_empty_for_device_id_with_semicolon(void)
 {
     dps_client_config config = begin("dev-semicolon");
     dps_assignment *assignment = NULL;
     config.device_key = dps_span_of(DEVICE_KEY);
-    GIVES(DPS_OK, dps_client_register(&config, &assignment, NULL));
+    RETURNS(DPS_OK, dps_client_register(&config, &assignment, NULL));
     CHECK(strcmp(dps_assignment_device_id(assignment), "x;HostName=evil") == 0);
     CHECK(strcmp(dps_assignment_hub(assignment), "hub-a.test") == 0);
     CHECK(strcmp(dps_assignment_connection_string(assignment), "") == 0);
     dps_assignment_free(assignment);
 }
 
-static void every_credential_over_every_transport(void)
+static void every_credential_registers_over_every_transport(void)
 {
     for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
         dps_client_config config = begin(DEVICE);
@@ -132,7 +132,7 @@ static char *read_text(dps_span path)
     return text;
 }
 
-static void authorities_as_text(void)
+static void ca_pem_is_trusted(void)
 {
     dps_client_config config = group_device("c-02");
     char *const pem = read_text(config.ca_file);
@@ -147,45 +147,45 @@ static void authorities_as_text(void)
     config.ca_file = NO_SPAN(0);
     dps_error *const error = ends(DPS_ERROR_UNKNOWN_CA, &config);
     dps_hint hint;
-    GIVES(DPS_OK, dps_error_hint(error, 0, &hint));
+    RETURNS(DPS_OK, dps_error_hint(error, 0, &hint));
     CHECK(span_is(hint.name, "trust-ca"));
     dps_error_free(error);
 }
 
-static void null_for_every_pointer(void)
+static void null_pointers_are_refused(void)
 {
     dps_client_config config = group_device("c-03");
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
     dps_failure failure;
     dps_hint hint;
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_config_default(NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(NULL, &assignment, &error));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(&config, NULL, &error));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_lookup(NULL, &assignment, &error));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_lookup(&config, NULL, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_config_default(NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(NULL, &assignment, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(&config, NULL, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_lookup(NULL, &assignment, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_lookup(&config, NULL, NULL));
     CHECK(assignment == NULL && error == NULL);
     CHECK(dps_assignment_status(NULL) == DPS_STATUS_UNKNOWN);
     CHECK(*dps_assignment_hub(NULL) == 0 && *dps_assignment_device_id(NULL) == 0);
     CHECK(*dps_assignment_substatus(NULL) == 0 && *dps_assignment_operation_id(NULL) == 0);
     CHECK(*dps_assignment_payload(NULL) == 0 && *dps_assignment_connection_string(NULL) == 0);
     CHECK(*dps_error_text(NULL) == 0 && *dps_error_resume_token(NULL) == 0);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_failure(NULL, &failure));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(NULL, 0, &hint));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_error_failure(NULL, &failure));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(NULL, 0, &hint));
     dps_assignment_free(NULL);
     dps_error_free(NULL);
     dps_cancel_token_cancel(NULL);
     dps_cancel_token_free(NULL);
 
-    /* The error may be left out. */
+    /* The error output is optional. */
     config.group_key = NO_SPAN(0);
-    GIVES(DPS_ERROR_INVALID_OPTION, dps_client_register(&config, &assignment, NULL));
+    RETURNS(DPS_ERROR_INVALID_OPTION, dps_client_register(&config, &assignment, NULL));
     error = ends(DPS_ERROR_INVALID_OPTION, &config);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_failure(error, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(error, 0, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_error_failure(error, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(error, 0, NULL));
     dps_error_free(error);
 
-    /* Every span that points nowhere is named. */
+    /* The error names every span with a null pointer. */
     dps_span *const spans[] = {
         &config.endpoint,  &config.id_scope,       &config.registration_id, &config.device_key, &config.device_key_file,
         &config.group_key, &config.group_key_file, &config.ca_file,         &config.ca_pem,     &config.proxy,
@@ -199,7 +199,7 @@ static void null_for_every_pointer(void)
     }
 }
 
-static void options_that_can_never_work(void)
+static void invalid_options_are_refused(void)
 {
     dps_client_config config = group_device("c-04");
     config.device_key = dps_span_of(DEVICE_KEY);
@@ -249,7 +249,7 @@ static void options_that_can_never_work(void)
 }
 
 /* A file of certificates is read whole or not at all, and what is not a regular file is refused without waiting. */
-static void files_of_authorities(void)
+static void ca_file_must_be_a_whole_regular_file(void)
 {
     enum { MOST = 1024 * 1024 };
     char folder[] = "/tmp/dps-hosted-XXXXXX", path[64];
@@ -287,8 +287,8 @@ static void files_of_authorities(void)
     free(pem);
 }
 
-/* A null pointer with a length is named as such. */
-static void null_spans(void)
+/* A span with a null pointer and a length is reported as such. */
+static void null_spans_with_a_length_are_refused(void)
 {
     dps_client_config config = group_device("c-12");
     dps_span *const spans[] = {&config.registration_id, &config.ca_pem, &config.payload, &config.user_agent};
@@ -306,8 +306,8 @@ static void null_spans(void)
     dps_error_free(error);
 }
 
-/* A program that was compiled when the struct was smaller: what lies behind it is not read. */
-static void structs_of_earlier_programs(void)
+/* A program that was compiled with a smaller struct: nothing after the struct is read. */
+static void smaller_config_structs_are_accepted(void)
 {
     dps_client_config config = group_device("c-13");
     CHECK(config.size == sizeof config);
@@ -316,31 +316,31 @@ static void structs_of_earlier_programs(void)
     is_assigned(&config, "c-13");
     config.size = 0;
     dps_assignment *assignment = NULL;
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(&config, &assignment, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_register(&config, &assignment, NULL));
     memset(&config, UNTOUCHED, sizeof config);
-    GIVES(DPS_OK, dps_client_config_default_sized(offsetof(dps_client_config, cancel), &config));
+    RETURNS(DPS_OK, dps_client_config_default_sized(offsetof(dps_client_config, cancel), &config));
     CHECK(config.transport == 0 && is_untouched(&config.cancel, sizeof config - offsetof(dps_client_config, cancel)));
 }
 
-static void a_wrong_key(void)
+static void wrong_key_is_refused_once(void)
 {
     dps_client_config config = begin(DEVICE);
     config.device_key = dps_span_of("MDEyMzQ1Njc4OWFiY2RlZg==");
     dps_error *const error = ends(DPS_ERROR_UNAUTHORIZED, &config);
     dps_failure failure;
     dps_hint hint;
-    GIVES(DPS_OK, dps_error_failure(error, &failure));
+    RETURNS(DPS_OK, dps_error_failure(error, &failure));
     CHECK(failure.result == DPS_ERROR_UNAUTHORIZED && failure.verdict == DPS_VERDICT_NEVER);
     CHECK(failure.http_status == 401 && failure.service_code / 1000 == 401 && failure.tracking_id.len > 0);
-    GIVES(DPS_OK, dps_error_hint(error, 0, &hint));
+    RETURNS(DPS_OK, dps_error_hint(error, 0, &hint));
     CHECK(span_is(hint.name, "key-length"));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(error, 50, &hint));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_error_hint(error, 50, &hint));
     CHECK(strstr(dps_error_text(error), "MDEyMz") == NULL && *dps_error_resume_token(error) == 0);
     dps_error_free(error);
 }
 
-/* Over MQTT the named port is asked for the service's time. Once that is known, the clock is not a likely cause. */
-static void service_time_port_is_asked_for_the_time(void)
+/* Over MQTT the service's time is read from the configured port. Once it is known, the clock is not a likely cause. */
+static void service_time_is_read_from_service_time_port(void)
 {
     dps_client_config config = begin(DEVICE);
     const char *const https = strrchr(getenv("DPS_TEST_HTTPS"), ':');
@@ -362,31 +362,31 @@ static void service_time_port_is_asked_for_the_time(void)
     }
 }
 
-static void a_lookup(void)
+static void lookup_returns_the_record(void)
 {
     dps_client_config config = group_device("c-05");
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
-    GIVES(DPS_ERROR_NOT_FOUND, dps_client_lookup(&config, &assignment, &error));
+    RETURNS(DPS_ERROR_NOT_FOUND, dps_client_lookup(&config, &assignment, &error));
     CHECK(assignment == NULL);
     dps_error_free(error);
     is_assigned(&config, "c-05");
-    GIVES(DPS_OK, dps_client_lookup(&config, &assignment, NULL));
+    RETURNS(DPS_OK, dps_client_lookup(&config, &assignment, NULL));
     CHECK(dps_assignment_status(assignment) == DPS_STATUS_ASSIGNED);
     CHECK(strcmp(dps_assignment_hub(assignment), "hub-a.test") == 0 && *dps_assignment_connection_string(assignment) == 0);
     dps_assignment_free(assignment);
     over(&config, DPS_TRANSPORT_MQTT);
-    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_client_lookup(&config, &assignment, NULL));
+    RETURNS(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_client_lookup(&config, &assignment, NULL));
 }
 
-static void a_service_that_says_nothing(void)
+static void silent_service_ends_in_timeout(void)
 {
     dps_client_config config = group_device("c-06");
     config.endpoint = env("DPS_TEST_SILENT");
     config.timeout_ms = 300;
     dps_error *const error = ends(DPS_ERROR_TIMEOUT, &config);
     dps_failure failure;
-    GIVES(DPS_OK, dps_error_failure(error, &failure));
+    RETURNS(DPS_OK, dps_error_failure(error, &failure));
     CHECK(failure.verdict == DPS_VERDICT_AFTER);
     dps_error_free(error);
 }
@@ -419,7 +419,7 @@ static dps_result end(struct call *call)
     return call->result;
 }
 
-static void cancelling(void)
+static void cancel_token_ends_calls(void)
 {
     dps_client_config config = group_device("c-07");
     config.endpoint = env("DPS_TEST_SILENT");
@@ -432,17 +432,17 @@ static void cancelling(void)
     dps_cancel_token_cancel(token);
     for (int i = 0; i < 3; i++)
         CHECK(end(&calls[i]) == DPS_ERROR_CANCELLED);
-    /* Once cancelled, nothing begins any more. */
+    /* A call with a canceled token does not start. */
     dps_error *const error = ends(DPS_ERROR_CANCELLED, &config);
     dps_failure failure;
-    GIVES(DPS_OK, dps_error_failure(error, &failure));
+    RETURNS(DPS_OK, dps_error_failure(error, &failure));
     CHECK(failure.verdict == DPS_VERDICT_AFTER && failure.retry_after_ms == 0);
     dps_error_free(error);
     dps_cancel_token_free(token);
 }
 
-/* Cancelled earlier and later, so that every step of a call is met; where the call was quicker it is assigned. */
-static void cancelling_at_any_moment(void)
+/* Cancels after different delays, so that every step of a call is covered; a call that was faster is assigned. */
+static void calls_can_be_canceled_at_any_step(void)
 {
     static const int rounds = 120;
     int cancelled = 0;
@@ -463,14 +463,14 @@ static void cancelling_at_any_moment(void)
     CHECK(cancelled > 0);
 }
 
-/* A clock that is ahead of the system's by so many seconds, or does not know the time. */
+/* A clock that is ahead of the system's by a number of seconds, or does not know the time. */
 static uint64_t clock_ahead(void *context)
 {
     const long seconds = *(const long *)context;
     return seconds < 0 ? 0 : (uint64_t)(time(NULL) + seconds);
 }
 
-static void supplied_clocks(void)
+static void custom_clock_is_used_for_tokens_and_certificates(void)
 {
     /* The service's certificate ends before 40 years have passed. */
     static const struct {
@@ -488,7 +488,7 @@ static void supplied_clocks(void)
         }
 }
 
-/* What the progress function was told, and when it stops the call: 0 is never. */
+/* What the progress function received, and at which step it stops the call: 0 is never. */
 struct watched {
     pthread_t thread;
     dps_progress_kind stop_at;
@@ -506,7 +506,7 @@ static int watch(void *context, const dps_progress *progress)
     return progress->kind == watched->stop_at;
 }
 
-/* A port of loopback at which nobody answers, but connections are seen. */
+/* Listens on a loopback port that accepts connections but never answers. */
 static int listen_at(char *endpoint, size_t size)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -529,7 +529,7 @@ static bool was_called(int listener)
 }
 
 /* A call that is stopped before it sends has not even connected; one that is stopped later has. */
-static void stopping(void)
+static void progress_function_stops_the_call(void)
 {
     static const struct {
         dps_progress_kind stop_at;
@@ -552,7 +552,7 @@ static void stopping(void)
     close(listener);
 }
 
-static void watching(void)
+static void progress_function_receives_every_step(void)
 {
     for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
         struct watched watched = {.thread = pthread_self()};
@@ -566,7 +566,7 @@ static void watching(void)
     }
 }
 
-/* What the log said. */
+/* What the log contained. */
 struct heard {
     pthread_t thread;
     unsigned lines;
@@ -582,7 +582,7 @@ static void hear(void *context, uint32_t level, const char *target, const char *
     heard->secret |= strstr(message, DEVICE_KEY) != NULL || strstr(message, "SharedAccess") != NULL;
 }
 
-static void the_log(void)
+static void log_function_receives_records_without_secrets(void)
 {
     struct heard heard = {.thread = pthread_self()};
     dps_client_config config = begin(DEVICE);
@@ -613,7 +613,7 @@ static unsigned open_files(void)
     return count;
 }
 
-/* A thread that resolves a name may outlive its call for a moment, and keeps its files that long. */
+/* A thread that resolves a name can outlive its call for a moment, with its open files. */
 static bool open_files_fall_to(unsigned most)
 {
     for (int tries = 0; open_files() > most; tries++) {
@@ -636,8 +636,8 @@ static int blocked(sigset_t *set)
     return pthread_sigmask(SIG_BLOCK, NULL, set);
 }
 
-/* A call holds SIGPIPE back, which would end the program, and leaves everything as it was. */
-static void signals(void)
+/* A call blocks SIGPIPE, which would end the program, and restores the signal mask. */
+static void sigpipe_is_blocked_and_restored(void)
 {
     dps_client_config config = group_device("c-10");
     sigset_t set;
@@ -672,7 +672,7 @@ static void *register_devices(void *unused)
     return NULL;
 }
 
-static void a_thousand_registrations(void)
+static void thousand_registrations_close_their_files(void)
 {
     pthread_t threads[AT_ONCE];
     const unsigned before = open_files();
@@ -687,34 +687,34 @@ static void a_thousand_registrations(void)
 static void *run_all(void *unused)
 {
     (void)unused;
-    every_credential_over_every_transport();
-    device_id_with_a_semicolon();
-    authorities_as_text();
-    null_for_every_pointer();
-    options_that_can_never_work();
-    files_of_authorities();
-    null_spans();
-    structs_of_earlier_programs();
-    a_wrong_key();
-    service_time_port_is_asked_for_the_time();
-    supplied_clocks();
-    a_lookup();
-    a_service_that_says_nothing();
-    cancelling();
-    cancelling_at_any_moment();
-    stopping();
-    watching();
-    the_log();
-    signals();
-    a_thousand_registrations();
+    every_credential_registers_over_every_transport();
+    connection_string_is_empty_for_device_id_with_semicolon();
+    ca_pem_is_trusted();
+    null_pointers_are_refused();
+    invalid_options_are_refused();
+    ca_file_must_be_a_whole_regular_file();
+    null_spans_with_a_length_are_refused();
+    smaller_config_structs_are_accepted();
+    wrong_key_is_refused_once();
+    service_time_is_read_from_service_time_port();
+    custom_clock_is_used_for_tokens_and_certificates();
+    lookup_returns_the_record();
+    silent_service_ends_in_timeout();
+    cancel_token_ends_calls();
+    calls_can_be_canceled_at_any_step();
+    progress_function_stops_the_call();
+    progress_function_receives_every_step();
+    log_function_receives_records_without_secrets();
+    sigpipe_is_blocked_and_restored();
+    thousand_registrations_close_their_files();
     return NULL;
 }
 
-/* On a thread of its own, at whose end everything must be freed. */
+/* Runs on a separate thread; when that ends, everything must be freed. */
 int main(void)
 {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, run_all, NULL) == 0 && pthread_join(thread, NULL) == 0);
-    printf("hosted: %u registrations at a stretch, %u checks, %u failed\n", (unsigned)THOUSAND, checks_done, checks_failed);
+    printf("hosted: %u registrations in a row, %u checks, %u failed\n", (unsigned)THOUSAND, checks_done, checks_failed);
     return checks_failed == 0 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-/* The machine from C: whole flows, calls in the wrong order, objects that are none. */
+/* The registration state machine from C: whole flows, calls in the wrong order, invalid objects. */
 #include "check.h"
 #include "scene.h"
 #include "vectors.h"
@@ -36,18 +36,18 @@ void a_registration_over_mqtt(void)
     CHECK(dps_registration_token_generation(registration) == 1 && dps_registration_to_sign(registration).len == 0);
     dps_span token = dps_registration_token(registration);
     CHECK(token.len > 25 && strncmp(token.ptr, "SharedAccessSignature sr=", 25) == 0);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_result(registration));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_result(registration));
 
-    GIVES(DPS_OK, answer(0, 202, action.id, "&retry-after=3", assigning));
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_OK, answer(0, 202, action.id, "&retry-after=3", assigning));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_WAIT && action.until_ms == 3000);
-    GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 3000, &action));
     CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_STATUS);
-    GIVES(DPS_OK, answer(3000, 200, action.id, "", assigned));
-    GIVES(DPS_OK, dps_registration_poll(registration, 3000, &action));
+    RETURNS(DPS_OK, answer(3000, 200, action.id, "", assigned));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 3000, &action));
     CHECK(action.kind == DPS_ACTION_FINISHED);
 
-    GIVES(DPS_OK, dps_registration_result(registration));
+    RETURNS(DPS_OK, dps_registration_result(registration));
     CHECK(dps_registration_status(registration) == DPS_STATUS_ASSIGNED);
     CHECK(span_is(dps_registration_assigned_hub(registration), "hub-a.test"));
     CHECK(span_is(dps_registration_device_id(registration), DEVICE));
@@ -55,7 +55,7 @@ void a_registration_over_mqtt(void)
     CHECK(span_is(dps_registration_operation_id(registration), "5.abc"));
     const dps_span payload = dps_registration_payload(registration, DPS_BUFFER(reply));
     CHECK(span_is(payload, "{\"line\":7}"));
-    /* A buffer that cannot be the one of the reply gives nothing. */
+    /* A buffer that cannot be the one of the reply returns an empty span. */
     const size_t end = (size_t)(payload.ptr - reply) + payload.len;
     CHECK(dps_registration_payload(registration, (dps_buffer){reply, end}).len == payload.len);
     CHECK(dps_registration_payload(registration, (dps_buffer){reply, end - 1}).len == 0);
@@ -64,7 +64,7 @@ void a_registration_over_mqtt(void)
     CHECK(dps_registration_http_status(registration) == 0 && dps_registration_service_code(registration) == 0);
     CHECK(dps_registration_message(registration).len == 0 && dps_registration_tracking_id(registration).len == 0);
     dps_hint hint;
-    GIVES(DPS_ERROR_MISUSE, dps_registration_hint(registration, 0, &hint));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_hint(registration, 0, &hint));
 
     dps_registration_clear(registration);
     for (size_t at = 0; at < sizeof memory.storage; at++)
@@ -72,7 +72,7 @@ void a_registration_over_mqtt(void)
             CHECK(!"the storage is wiped");
             break;
         }
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(registration, 3000, &action));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(registration, 3000, &action));
     dps_registration_clear(registration);
 }
 
@@ -91,29 +91,29 @@ void a_refusal_over_http(void)
     const size_t whole = strlen(refusal);
     memcpy(reply, refusal, whole);
     for (size_t received = 0; received < whole; received++) {
-        GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), received, false, &progress));
+        RETURNS(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), received, false, &progress));
         CHECK(!progress.complete);
     }
-    GIVES(DPS_ERROR_MISUSE,
-          dps_registration_receive_http(registration, 0, action.id + 1, DPS_BUFFER(reply), whole, false, &progress));
-    GIVES(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), whole, false, &progress));
+    RETURNS(DPS_ERROR_MISUSE,
+            dps_registration_receive_http(registration, 0, action.id + 1, DPS_BUFFER(reply), whole, false, &progress));
+    RETURNS(DPS_OK, dps_registration_receive_http(registration, 0, action.id, DPS_BUFFER(reply), whole, false, &progress));
     CHECK(progress.complete && !progress.close);
 
-    GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_result(registration));
+    RETURNS(DPS_ERROR_UNAUTHORIZED, dps_registration_result(registration));
     CHECK(dps_registration_verdict(registration) == DPS_VERDICT_NEVER && dps_registration_retry_after_ms(registration) == 0);
     CHECK(dps_registration_http_status(registration) == 401 && dps_registration_service_code(registration) == 401002);
     CHECK(dps_registration_clock_skew_s(registration) == 7200 && dps_registration_needed(registration) == 0);
     CHECK(span_is(dps_registration_tracking_id(registration), "9f-1"));
     CHECK(span_is(dps_registration_message(registration), "Unauthorized"));
     CHECK(dps_registration_timestamp(registration).len == 0 && dps_registration_assigned_hub(registration).len == 0);
-    GIVES(DPS_OK, dps_registration_hint(registration, 0, &hint));
+    RETURNS(DPS_OK, dps_registration_hint(registration, 0, &hint));
     CHECK(span_is(hint.name, "clock-behind") && hint.text.len > 20);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 99, &hint));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 99, &hint));
     CHECK(dps_result_family(dps_registration_result(registration)) == DPS_FAMILY_SERVICE);
     dps_registration_clear(registration);
 }
 
-/* MQTT carries no time: it is handed over after the refusal, and the registration goes on once. */
+/* Replies over MQTT do not contain the time: after it is set, the registration continues, once. */
 void a_clock_that_is_corrected_over_mqtt(void)
 {
     static const char refusal[] = "{\"errorCode\":401000,\"trackingId\":\"9f-1\",\"message\":\"Unauthorized\"}";
@@ -124,26 +124,26 @@ void a_clock_that_is_corrected_over_mqtt(void)
         scene_begin(&memory);
         dps_registration_clear(registration);
         memory.config.correct_clock = allowed;
-        GIVES(DPS_OK, dps_registration_init(registration, &memory.config, DPS_BUFFER(memory.storage)));
-        GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+        RETURNS(DPS_OK, dps_registration_init(registration, &memory.config, DPS_BUFFER(memory.storage)));
+        RETURNS(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
         CHECK(scene_until_send(&memory, 0, &action));
-        GIVES(DPS_ERROR_MISUSE, dps_registration_correct_clock(registration, 0, UNIX_S + 7200, &again));
-        GIVES(DPS_OK, answer(0, 401, action.id, "", refusal));
-        GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, NULL));
-        GIVES(DPS_OK, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, &again));
+        RETURNS(DPS_ERROR_MISUSE, dps_registration_correct_clock(registration, 0, UNIX_S + 7200, &again));
+        RETURNS(DPS_OK, answer(0, 401, action.id, "", refusal));
+        RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, NULL));
+        RETURNS(DPS_OK, dps_registration_correct_clock(registration, 10, UNIX_S + 7200, &again));
         CHECK(again == allowed);
         if (allowed) {
             CHECK(scene_until_send(&memory, 10, &action) && dps_registration_token_generation(registration) == 2);
             CHECK(strstr(dps_registration_token(registration).ptr, "&se=1767236") != NULL);
-            GIVES(DPS_OK, answer(20, 401, action.id, "", refusal));
-            GIVES(DPS_OK, dps_registration_correct_clock(registration, 20, UNIX_S + 14400, &again));
+            RETURNS(DPS_OK, answer(20, 401, action.id, "", refusal));
+            RETURNS(DPS_OK, dps_registration_correct_clock(registration, 20, UNIX_S + 14400, &again));
             CHECK(!again);
         }
-        GIVES(DPS_ERROR_UNAUTHORIZED, dps_registration_result(registration));
+        RETURNS(DPS_ERROR_UNAUTHORIZED, dps_registration_result(registration));
         CHECK(dps_registration_clock_skew_s(registration) == 7200);
         dps_registration_clear(registration);
     }
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_correct_clock(registration, 0, UNIX_S, &again));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_correct_clock(registration, 0, UNIX_S, &again));
 }
 
 void a_reply_that_cannot_be_used(void)
@@ -160,10 +160,10 @@ void a_reply_that_cannot_be_used(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scene_begin(&memory);
         CHECK(scene_until_send(&memory, 0, &action));
-        GIVES(DPS_OK, answer(0, 200, action.id, "", cases[i].body));
-        /* It is tried again until the time is up. */
-        GIVES(DPS_OK, dps_registration_poll(&memory.registration, 3600000, &action));
-        GIVES(DPS_ERROR_INVALID_REPLY, dps_registration_result(&memory.registration));
+        RETURNS(DPS_OK, answer(0, 200, action.id, "", cases[i].body));
+        /* The request is retried until the timeout. */
+        RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 3600000, &action));
+        RETURNS(DPS_ERROR_INVALID_REPLY, dps_registration_result(&memory.registration));
         CHECK(dps_registration_reply_problem(&memory.registration) == cases[i].problem);
         CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_AFTER);
         CHECK(dps_registration_retry_after_ms(&memory.registration) > 0);
@@ -178,9 +178,9 @@ void a_connection_that_ends_too_early(void)
     scene_begin(&memory);
     CHECK(scene_until_send(&memory, 0, &action));
     memcpy(reply, "HTTP/1.1 200 OK\r\n", 17);
-    GIVES(DPS_OK, dps_registration_receive_http(&memory.registration, 0, action.id, DPS_BUFFER(reply), 17, true, &progress));
+    RETURNS(DPS_OK, dps_registration_receive_http(&memory.registration, 0, action.id, DPS_BUFFER(reply), 17, true, &progress));
     CHECK(progress.complete && progress.close);
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_WAIT);
     dps_registration_clear(&memory.registration);
 }
@@ -194,14 +194,14 @@ void a_lookup(void)
     const dps_http_head head = {.size = sizeof head, .status = 200, .date = dps_span_of("no date")};
     scene_begin(&memory);
     dps_registration_clear(registration);
-    GIVES(DPS_OK, dps_registration_init_lookup(registration, &memory.config, DPS_BUFFER(memory.storage)));
-    GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+    RETURNS(DPS_OK, dps_registration_init_lookup(registration, &memory.config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
     CHECK(scene_until_send(&memory, 0, &action) && dps_registration_call(registration) == DPS_CALL_LOOKUP);
     CHECK(span_is(dps_http_method(registration), "POST"));
-    GIVES(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, DPS_BUFFER(reply), &length));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_http(registration, 0, action.id + 1, &head, said(record)));
-    GIVES(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(record)));
-    GIVES(DPS_OK, dps_registration_result(registration));
+    RETURNS(DPS_ERROR_UNSUPPORTED_BY_TRANSPORT, dps_mqtt_write_topic(registration, DPS_BUFFER(reply), &length));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_http(registration, 0, action.id + 1, &head, said(record)));
+    RETURNS(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(record)));
+    RETURNS(DPS_OK, dps_registration_result(registration));
     CHECK(dps_registration_status(registration) == DPS_STATUS_DISABLED);
     CHECK(dps_registration_service_code(registration) == 401003 && dps_registration_assigned_hub(registration).len == 0);
     dps_registration_clear(registration);
@@ -214,22 +214,22 @@ void an_operation_that_is_resumed(void)
     char operation[256];
     size_t length = 0;
     scene_begin(&memory);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
     CHECK(scene_until_send(&memory, 0, &action));
-    GIVES(DPS_OK, answer(0, 202, action.id, "", assigning));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, NO_BUFFER(9), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, DPS_BUFFER(operation), NULL));
-    GIVES(DPS_OK, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
+    RETURNS(DPS_OK, answer(0, 202, action.id, "", assigning));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, NO_BUFFER(9), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(registration, DPS_BUFFER(operation), NULL));
+    RETURNS(DPS_OK, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
     dps_registration_clear(registration);
 
     const dps_span saved = {operation, length};
-    GIVES(DPS_OK, dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
-    GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+    RETURNS(DPS_OK, dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
+    RETURNS(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
     CHECK(scene_until_send(&memory, 0, &action) && dps_registration_call(registration) == DPS_CALL_STATUS);
     dps_registration_clear(registration);
     memory.config.registration_id = dps_span_of("another");
-    GIVES(DPS_ERROR_OPERATION_MISMATCH,
-          dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
+    RETURNS(DPS_ERROR_OPERATION_MISMATCH,
+            dps_registration_init_resumed(registration, &memory.config, DPS_BUFFER(memory.storage), saved));
     for (size_t at = 0; at < sizeof memory.storage; at++)
         if (memory.storage[at] != 0) {
             CHECK(!"the storage is wiped");
@@ -245,33 +245,33 @@ void answers_that_nobody_asked_for(void)
     char text[256];
     size_t length;
     scene_begin(&memory);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, 1, &signature));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_sign_error(registration, 0, 1));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_DNS, 0));
-    GIVES(DPS_ERROR_MISUSE, answer(0, 200, 1, "", assigned));
-    GIVES(DPS_ERROR_MISUSE, dps_mqtt_write_topic(registration, DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_MISUSE, dps_http_write_target(registration, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, 1, &signature));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_sign_error(registration, 0, 1));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_DNS, 0));
+    RETURNS(DPS_ERROR_MISUSE, answer(0, 200, 1, "", assigned));
+    RETURNS(DPS_ERROR_MISUSE, dps_mqtt_write_topic(registration, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_MISUSE, dps_http_write_target(registration, DPS_BUFFER(text), &length));
     CHECK(dps_http_method(registration).len == 0);
 
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_SIGN);
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &again));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &again));
     CHECK(again.kind == DPS_ACTION_WAIT && again.until_ms == action.until_ms);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, action.id + 1, &signature));
-    GIVES(DPS_OK, dps_registration_handle_signature(registration, 0, action.id, &signature));
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, action.id, &signature));
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, action.id + 1, &signature));
+    RETURNS(DPS_OK, dps_registration_handle_signature(registration, 0, action.id, &signature));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_signature(registration, 0, action.id, &signature));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_SEND);
-    GIVES(DPS_ERROR_MISUSE, dps_registration_handle_mqtt(registration, 0, dps_span_of("hello"), said(assigned)));
-    GIVES(DPS_ERROR_MISUSE, answer(0, 200, action.id + 1, "", assigned));
-    GIVES(DPS_OK, dps_registration_abandon(registration));
-    GIVES(DPS_ERROR_MISUSE, answer(0, 200, action.id, "", assigned));
-    GIVES(DPS_OK, dps_registration_poll(registration, 0, &again));
+    RETURNS(DPS_ERROR_MISUSE, dps_registration_handle_mqtt(registration, 0, dps_span_of("hello"), said(assigned)));
+    RETURNS(DPS_ERROR_MISUSE, answer(0, 200, action.id + 1, "", assigned));
+    RETURNS(DPS_OK, dps_registration_abandon(registration));
+    RETURNS(DPS_ERROR_MISUSE, answer(0, 200, action.id, "", assigned));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &again));
     CHECK(again.kind == DPS_ACTION_SEND && again.id != action.id);
-    GIVES(DPS_OK, dps_registration_cancel(registration));
-    GIVES(DPS_OK, dps_registration_cancel(registration));
-    GIVES(DPS_ERROR_CANCELLED, dps_registration_result(registration));
-    GIVES(DPS_ERROR_MISUSE, answer(0, 200, again.id, "", assigned));
+    RETURNS(DPS_OK, dps_registration_cancel(registration));
+    RETURNS(DPS_OK, dps_registration_cancel(registration));
+    RETURNS(DPS_ERROR_CANCELLED, dps_registration_result(registration));
+    RETURNS(DPS_ERROR_MISUSE, answer(0, 200, again.id, "", assigned));
     dps_registration_clear(registration);
 }
 
@@ -284,60 +284,60 @@ void objects_that_are_none(void)
     dps_signature signature;
     char text[DPS_KEY_TEXT_SIZE];
     size_t length;
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&never, 0, &action));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_set_time(&never, 0, UNIX_S));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_abandon(&never));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_cancel(&never));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_result(&never));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&never, 0, &action));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_set_time(&never, 0, UNIX_S));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_abandon(&never));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_cancel(&never));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_result(&never));
     CHECK(dps_registration_status(&never) == DPS_STATUS_UNKNOWN && dps_registration_assigned_hub(&never).len == 0);
     CHECK(dps_registration_operation_id(&never).len == 0 && dps_registration_payload(&never, DPS_BUFFER(reply)).len == 0);
     CHECK(dps_registration_verdict(&never) == DPS_VERDICT_NEVER && dps_registration_retry_after_ms(&never) == 0);
     CHECK(dps_registration_http_status(&never) == 0 && dps_registration_service_code(&never) == 0);
     CHECK(dps_registration_clock_skew_s(&never) == 0 && dps_registration_needed(&never) == 0);
     CHECK(dps_registration_reply_problem(&never) == DPS_REPLY_PROBLEM_NONE);
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_hint(&never, 0, &hint));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_write_operation(&never, DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_mqtt_write_topic(&never, DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_handle_sign_error(&never, 0, 1));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_hint(&never, 0, &hint));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_write_operation(&never, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_mqtt_write_topic(&never, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_handle_sign_error(&never, 0, 1));
     dps_registration_clear(&never);
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&no_key, DPS_SPAN("x"), &signature));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_write_base64(&no_key, DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_derive(&no_key, DPS_SPAN("x"), &memory.key));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&no_key, DPS_SPAN("x"), &signature));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_write_base64(&no_key, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_derive(&no_key, DPS_SPAN("x"), &memory.key));
     dps_key_wipe(&no_key);
     CHECK(dps_result_family(DPS_ERROR_INVALID_OBJECT) == DPS_FAMILY_MISUSE);
 
-    /* A copy is not the object: two would use the same storage. */
+    /* A copy of an object is refused, since both would use the same storage. */
     scene_begin(&memory);
     memcpy(&copy, &memory.registration, sizeof copy);
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&copy, 0, &action));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&copy, 0, &action));
     dps_registration_clear(&copy);
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     dps_registration_clear(&memory.registration);
 }
 
-/* A key has no other memory, so that it can be copied and moved. */
+/* A key does not point to other memory, so that it can be copied and moved. */
 void keys_that_are_copied(void)
 {
     dps_key original, copy;
     dps_signature first, second;
     char text[DPS_KEY_TEXT_SIZE];
     size_t length;
-    GIVES(DPS_OK, dps_key_from_base64(&original, DPS_SPAN(GROUP_KEY)));
+    RETURNS(DPS_OK, dps_key_from_base64(&original, DPS_SPAN(GROUP_KEY)));
     copy = original;
-    GIVES(DPS_OK, dps_key_sign(&copy, DPS_SPAN("x"), &first));
-    GIVES(DPS_OK, dps_key_sign(&original, DPS_SPAN("x"), &second));
+    RETURNS(DPS_OK, dps_key_sign(&copy, DPS_SPAN("x"), &first));
+    RETURNS(DPS_OK, dps_key_sign(&original, DPS_SPAN("x"), &second));
     CHECK(memcmp(&first, &second, sizeof first) == 0);
     dps_key_wipe(&original);
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&original, DPS_SPAN("x"), &first));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&original, DPS_SPAN("x"), &first));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&copy, DPS_SPAN(DEVICE), &copy));
-    GIVES(DPS_OK, dps_key_derive(&copy, DPS_SPAN(DEVICE), &original));
-    GIVES(DPS_OK, dps_key_write_base64(&original, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&copy, DPS_SPAN(DEVICE), &copy));
+    RETURNS(DPS_OK, dps_key_derive(&copy, DPS_SPAN(DEVICE), &original));
+    RETURNS(DPS_OK, dps_key_write_base64(&original, DPS_BUFFER(text), &length));
     CHECK(strcmp(text, DEVICE_KEY) == 0);
     dps_key_wipe(&copy);
 }
 
-/* Programs that were compiled with another header: smaller structs, smaller objects. */
+/* Programs that were compiled with another header, where structs and objects are smaller. */
 void sizes_of_other_headers(void)
 {
     dps_registration *const registration = &memory.registration;
@@ -346,34 +346,34 @@ void sizes_of_other_headers(void)
     CHECK(memory.config.size == sizeof memory.config);
     dps_registration_clear(registration);
 
-    /* What lies behind a smaller struct is not read: here a payload that can never work. */
+    /* Nothing after a smaller struct is read: here an invalid payload. */
     dps_config config = memory.config;
     config.payload = dps_span_of("[1]");
-    GIVES(DPS_ERROR_INVALID_PAYLOAD, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_PAYLOAD, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
     config.size = offsetof(dps_config, payload);
-    GIVES(DPS_OK, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
-    GIVES(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
+    RETURNS(DPS_OK, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
     CHECK(scene_until_send(&memory, 0, &action));
     dps_http_head head = {.size = offsetof(dps_http_head, date), .status = 200, .date = NO_SPAN(4)};
-    GIVES(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(assigned)));
+    RETURNS(DPS_OK, dps_registration_handle_http(registration, 0, action.id, &head, said(assigned)));
     dps_registration_clear(registration);
 
-    /* A larger one is taken as long as what is unknown is not asked for. */
+    /* A larger struct is accepted as long as its unknown members are not set. */
     struct {
         dps_config known;
         uint64_t unknown;
     } larger = {memory.config, 0};
     larger.known.size = sizeof larger;
-    GIVES(DPS_OK, dps_registration_init(registration, &larger.known, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_OK, dps_registration_init(registration, &larger.known, DPS_BUFFER(memory.storage)));
     dps_registration_clear(registration);
     larger.unknown = 1;
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(registration, &larger.known, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(registration, &larger.known, DPS_BUFFER(memory.storage)));
     config.size = 0;
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(registration, &config, DPS_BUFFER(memory.storage)));
 
-    /* Defaults go no further than the caller's memory. */
+    /* Defaults are written only within the caller's memory. */
     memset(&config, UNTOUCHED, sizeof config);
-    GIVES(DPS_OK, dps_config_default_sized(offsetof(dps_config, payload), &config));
+    RETURNS(DPS_OK, dps_config_default_sized(offsetof(dps_config, payload), &config));
     CHECK(config.size == offsetof(dps_config, payload) && config.registration_id.len == 0);
     CHECK(is_untouched(&config.payload, sizeof config - offsetof(dps_config, payload)));
 
@@ -381,13 +381,13 @@ void sizes_of_other_headers(void)
     dps_key key;
     memset(&key, UNTOUCHED, sizeof key);
     memset(registration, UNTOUCHED, sizeof *registration);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64_sized(sizeof key - 8, &key, DPS_SPAN(DEVICE_KEY)));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes_sized(sizeof key - 8, &key, DPS_SPAN(DEVICE_KEY)));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive_sized(sizeof key - 8, &memory.key, DPS_SPAN(DEVICE), &key));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_sized(sizeof *registration - 8, registration, &memory.config,
-                                                                  DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64_sized(sizeof key - 8, &key, DPS_SPAN(DEVICE_KEY)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes_sized(sizeof key - 8, &key, DPS_SPAN(DEVICE_KEY)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive_sized(sizeof key - 8, &memory.key, DPS_SPAN(DEVICE), &key));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_sized(sizeof *registration - 8, registration, &memory.config,
+                                                                    DPS_BUFFER(memory.storage)));
     CHECK(is_untouched(&key, sizeof key) && is_untouched(registration, sizeof *registration));
-    GIVES(DPS_OK, dps_key_from_base64_sized(sizeof key + 8, &key, DPS_SPAN(DEVICE_KEY)));
+    RETURNS(DPS_OK, dps_key_from_base64_sized(sizeof key + 8, &key, DPS_SPAN(DEVICE_KEY)));
     dps_key_wipe(&key);
 }
 
@@ -395,20 +395,20 @@ void names_for_the_hub(void)
 {
     char text[DPS_MQTT_HUB_USER_NAME_SIZE];
     size_t length;
-    GIVES(DPS_OK, dps_mqtt_write_hub_user_name(DPS_SPAN("hub-a.test"), DPS_SPAN(DEVICE), NO_SPAN(0), DPS_BUFFER(text), &length));
+    RETURNS(DPS_OK, dps_mqtt_write_hub_user_name(DPS_SPAN("hub-a.test"), DPS_SPAN(DEVICE), NO_SPAN(0), DPS_BUFFER(text), &length));
     CHECK(strcmp(text, "hub-a.test/" DEVICE "/?api-version=2021-04-12") == 0 && length == strlen(text));
-    GIVES(DPS_OK, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), DPS_SPAN("d"), DPS_SPAN("test/1"), DPS_BUFFER(text), &length));
+    RETURNS(DPS_OK, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), DPS_SPAN("d"), DPS_SPAN("test/1"), DPS_BUFFER(text), &length));
     CHECK(strcmp(text, "h/d/?api-version=2021-04-12&DeviceClientType=test%2F1") == 0);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(NO_SPAN(0), DPS_SPAN("d"), NO_SPAN(0), DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), NO_SPAN(0), NO_SPAN(0), DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), NO_SPAN(1), NO_SPAN(0), DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(NO_SPAN(0), DPS_SPAN("d"), NO_SPAN(0), DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), NO_SPAN(0), NO_SPAN(0), DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_hub_user_name(DPS_SPAN("h"), NO_SPAN(1), NO_SPAN(0), DPS_BUFFER(text), &length));
 
-    /* That for the service is known before there is a request, and after. */
+    /* The user name for the service is available before there is a request, and after. */
     scene_begin(&memory);
-    GIVES(DPS_OK, dps_mqtt_write_user_name(&memory.registration, NO_SPAN(0), DPS_BUFFER(text), &length));
+    RETURNS(DPS_OK, dps_mqtt_write_user_name(&memory.registration, NO_SPAN(0), DPS_BUFFER(text), &length));
     CHECK(strcmp(text, ID_SCOPE "/registrations/" DEVICE "/api-version=2019-03-31") == 0);
-    GIVES(DPS_OK, dps_registration_cancel(&memory.registration));
-    GIVES(DPS_OK, dps_mqtt_write_user_name(&memory.registration, NO_SPAN(0), DPS_BUFFER(text), &length));
+    RETURNS(DPS_OK, dps_registration_cancel(&memory.registration));
+    RETURNS(DPS_OK, dps_mqtt_write_user_name(&memory.registration, NO_SPAN(0), DPS_BUFFER(text), &length));
     dps_registration_clear(&memory.registration);
 }
 
@@ -423,7 +423,7 @@ void secrets_that_are_wiped(void)
     dps_wipe(NULL, 8);
 }
 
-/* Every hint of a failure is one of the catalogue. */
+/* Every hint of a failure is in the catalogue. */
 static void hints_are_known(void)
 {
     dps_hint hint;
@@ -468,11 +468,11 @@ void failures_of_the_link_and_the_signer(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scene_begin(&memory);
         CHECK(scene_until_send(&memory, 0, &action));
-        GIVES(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, cases[i].error, cases[i].detail));
-        GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+        RETURNS(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, cases[i].error, cases[i].detail));
+        RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
         CHECK((action.kind == DPS_ACTION_WAIT) == cases[i].retried);
         if (!cases[i].retried) {
-            GIVES(cases[i].outcome, dps_registration_result(&memory.registration));
+            RETURNS(cases[i].outcome, dps_registration_result(&memory.registration));
             if (cases[i].error != DPS_ERROR_UNSUPPORTED_BY_TRANSPORT)
                 hints_are_known();
             CHECK(cases[i].error != DPS_ERROR_PROXY_REFUSED || dps_registration_http_status(&memory.registration) == 407);
@@ -482,9 +482,9 @@ void failures_of_the_link_and_the_signer(void)
         dps_registration_clear(&memory.registration);
     }
     scene_begin(&memory);
-    GIVES(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
-    GIVES(DPS_OK, dps_registration_handle_sign_error(&memory.registration, 0, action.id));
-    GIVES(DPS_ERROR_SIGNER_FAILED, dps_registration_result(&memory.registration));
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_handle_sign_error(&memory.registration, 0, action.id));
+    RETURNS(DPS_ERROR_SIGNER_FAILED, dps_registration_result(&memory.registration));
     dps_registration_clear(&memory.registration);
 }
 
@@ -497,25 +497,25 @@ void values_that_can_never_work(void)
     dps_config config = good;
     const dps_buffer storage = DPS_BUFFER(memory.storage);
     config.id_scope = dps_span_of("0ne/1");
-    GIVES(DPS_ERROR_INVALID_ID_SCOPE, dps_registration_init(&other, &config, storage));
+    RETURNS(DPS_ERROR_INVALID_ID_SCOPE, dps_registration_init(&other, &config, storage));
     config = good;
     config.registration_id = dps_span_of("ends-with.");
-    GIVES(DPS_ERROR_INVALID_REGISTRATION_ID, dps_registration_init(&other, &config, storage));
+    RETURNS(DPS_ERROR_INVALID_REGISTRATION_ID, dps_registration_init(&other, &config, storage));
     config = good;
     config.endpoint = dps_span_of("http://dps.test");
-    GIVES(DPS_ERROR_INVALID_ENDPOINT, dps_registration_init(&other, &config, storage));
+    RETURNS(DPS_ERROR_INVALID_ENDPOINT, dps_registration_init(&other, &config, storage));
     config = good;
     config.payload = dps_span_of("[1]");
-    GIVES(DPS_ERROR_INVALID_PAYLOAD, dps_registration_init(&other, &config, storage));
+    RETURNS(DPS_ERROR_INVALID_PAYLOAD, dps_registration_init(&other, &config, storage));
     config.payload = dps_span_of("{\"name\":\"ger\303\244t\"}");
-    GIVES(DPS_OK, dps_registration_init(&other, &config, storage));
+    RETURNS(DPS_OK, dps_registration_init(&other, &config, storage));
     dps_registration_clear(&other);
 
-    /* Without the time there is no token. */
+    /* Without the time no token can be made. */
     dps_action action;
-    GIVES(DPS_OK, dps_registration_init(&other, &good, storage));
-    GIVES(DPS_OK, dps_registration_poll(&other, 0, &action));
+    RETURNS(DPS_OK, dps_registration_init(&other, &good, storage));
+    RETURNS(DPS_OK, dps_registration_poll(&other, 0, &action));
     CHECK(action.kind == DPS_ACTION_FINISHED);
-    GIVES(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&other));
+    RETURNS(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&other));
     dps_registration_clear(&other);
 }

@@ -19,7 +19,7 @@ static const char KEY_TEXT[] = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 static const unsigned char KEY[] = {0x26, 0xc9, 0xb4, 0x97, 0x21, 0xa9, 0x8d, 0xa5, 0x58, 0x54, 0xfd,
                                     0xa0, 0xdc, 0x59, 0xe6, 0x9e, 0x61, 0xbd, 0x74, 0x8f, 0xfd, 0xa9,
                                     0x4d, 0xb8, 0xc0, 0xda, 0x32, 0x91, 0x49, 0x9e, 0xae, 0x67};
-/* The first bytes of what was freed are the allocator's. */
+/* The allocator overwrites the first bytes of freed memory. */
 enum { LOST = 16, OVERLAP = 128, CHUNK = 64 * 1024 };
 
 struct found {
@@ -73,7 +73,7 @@ static void search_range(int memory, uintptr_t from, uintptr_t to, struct found 
     memset(chunk, 0, sizeof chunk);
 }
 
-/* Searches heap, stacks and variables: what this process can write to. */
+/* Searches heap, stacks and variables: all writable memory of this process. */
 static struct found search(void)
 {
     struct found found = {0, 0};
@@ -99,12 +99,12 @@ static int before_sending(void *context, const dps_progress *progress)
     return 0;
 }
 
-/* `beyond_reach` tokens are left by the HTTP library. */
+/* The HTTP library leaves `beyond_reach` copies of the token. */
 static void registers(const char *variable, dps_transport transport, unsigned beyond_reach)
 {
     struct found before = {0, 0};
     dps_client_config config;
-    GIVES(DPS_OK, dps_client_config_default(&config));
+    RETURNS(DPS_OK, dps_client_config_default(&config));
     config.id_scope = dps_span_of(getenv("DPS_TEST_ID_SCOPE"));
     config.registration_id = dps_span_of("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6");
     config.device_key_file = dps_span_of(getenv("DPS_TEST_DEVICE_KEY_FILE"));
@@ -115,7 +115,7 @@ static void registers(const char *variable, dps_transport transport, unsigned be
     config.progress = before_sending;
     config.progress_context = &before;
     dps_assignment *assignment = NULL;
-    GIVES(DPS_OK, dps_client_register(&config, &assignment, NULL));
+    RETURNS(DPS_OK, dps_client_register(&config, &assignment, NULL));
     dps_assignment_free(assignment);
     const struct found after = search();
     printf("memory: %s: before the request key %u, token %u; afterwards key %u, token %u\n", variable, before.keys,

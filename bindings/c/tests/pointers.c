@@ -2,10 +2,10 @@
 #include "check.h"
 #include "scene.h"
 
-/* An object at an address that no object may have. */
+/* An object at a misaligned address. */
 #define ASKEW(type, memory) ((type *)(void *)((unsigned char *)(memory) + 1))
 
-/* Of every kind, for calls that must fail on something else. */
+/* Valid arguments of every kind, for calls that must fail on another argument. */
 static struct {
     scene scene;
     unsigned char spare[4096];
@@ -27,47 +27,47 @@ void pointers_of_keys(void)
     char text[DPS_KEY_TEXT_SIZE];
     size_t length = 0;
     const dps_span base64 = dps_span_of(DEVICE_KEY), id = dps_span_of(DEVICE);
-    GIVES(DPS_OK, dps_key_from_base64(&key, base64));
+    RETURNS(DPS_OK, dps_key_from_base64(&key, base64));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(NULL, base64));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(ASKEW(dps_key, memory.askew), base64));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(&key, NO_SPAN(1)));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(&key, ((dps_span){DEVICE_KEY, SIZE_MAX})));
-    GIVES(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, NO_SPAN(0)));
-    GIVES(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, dps_span_of("ger\303\244t")));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(NULL, base64));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(ASKEW(dps_key, memory.askew), base64));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(&key, NO_SPAN(16)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(NULL, base64));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(ASKEW(dps_key, memory.askew), base64));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(&key, NO_SPAN(1)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_base64(&key, ((dps_span){DEVICE_KEY, SIZE_MAX})));
+    RETURNS(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, NO_SPAN(0)));
+    RETURNS(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, dps_span_of("ger\303\244t")));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(NULL, base64));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(ASKEW(dps_key, memory.askew), base64));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(&key, NO_SPAN(16)));
 
-    /* After a failure to make one, the memory holds no object. */
-    GIVES(DPS_OK, dps_key_from_base64(&key, base64));
-    GIVES(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, dps_span_of("AAAA")));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&key, id, &signature));
-    GIVES(DPS_OK, dps_key_from_base64(&key, base64));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(&key, NO_SPAN(16)));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&key, id, &signature));
-    GIVES(DPS_OK, dps_key_from_base64(&key, base64));
-    GIVES(DPS_OK, dps_key_derive(&key, id, &device));
-    GIVES(DPS_ERROR_INVALID_REGISTRATION_ID, dps_key_derive(&key, dps_span_of("-"), &device));
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&device, id, &signature));
+    /* After an init function failed, the memory holds no object. */
+    RETURNS(DPS_OK, dps_key_from_base64(&key, base64));
+    RETURNS(DPS_ERROR_INVALID_KEY, dps_key_from_base64(&key, dps_span_of("AAAA")));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&key, id, &signature));
+    RETURNS(DPS_OK, dps_key_from_base64(&key, base64));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_from_bytes(&key, NO_SPAN(16)));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&key, id, &signature));
+    RETURNS(DPS_OK, dps_key_from_base64(&key, base64));
+    RETURNS(DPS_OK, dps_key_derive(&key, id, &device));
+    RETURNS(DPS_ERROR_INVALID_REGISTRATION_ID, dps_key_derive(&key, dps_span_of("-"), &device));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_key_sign(&device, id, &signature));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(NULL, id, &device));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, NO_SPAN(1), &device));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, id, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, id, ASKEW(dps_key, memory.askew)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(NULL, id, &device));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, NO_SPAN(1), &device));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, id, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_derive(&key, id, ASKEW(dps_key, memory.askew)));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(NULL, id, &signature));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, NO_SPAN(1), &signature));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, id, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(NULL, id, &signature));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, NO_SPAN(1), &signature));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_sign(&key, id, NULL));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(NULL, DPS_BUFFER(text), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, NO_BUFFER(sizeof text), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, DPS_BUFFER(text), NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, DPS_BUFFER(text), ASKEW(size_t, memory.askew)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(NULL, DPS_BUFFER(text), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, NO_BUFFER(sizeof text), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, DPS_BUFFER(text), NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_key_write_base64(&key, DPS_BUFFER(text), ASKEW(size_t, memory.askew)));
     dps_key_wipe(NULL);
 
-    /* None of the failures of a call that only uses the key changed it. */
-    GIVES(DPS_OK, dps_key_write_base64(&key, DPS_BUFFER(text), &length));
+    /* Failed calls that only use the key have not changed it. */
+    RETURNS(DPS_OK, dps_key_write_base64(&key, DPS_BUFFER(text), &length));
     CHECK(strcmp(text, DEVICE_KEY) == 0 && length == strlen(DEVICE_KEY));
     dps_key_wipe(&key);
 }
@@ -79,20 +79,20 @@ void pointers_of_tokens(void)
     dps_span span;
     size_t needed;
     const dps_buffer out = DPS_BUFFER(memory.spare);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(NULL, out, &span, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, NO_BUFFER(512), &span, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, NULL, &needed));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(NULL, out, &span));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&signature, NO_BUFFER(512), &span));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&signature, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(NULL, out, &span, &needed));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, NO_BUFFER(512), &span, &needed));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, NULL, &needed));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(NULL, out, &span));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&signature, NO_BUFFER(512), &span));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_finish(&signature, out, NULL));
     sas.audience = 7;
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
     sas.audience = DPS_SAS_REGISTRATION;
     sas.authority = NO_SPAN(3);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_sas_prepare(&sas, out, &span, &needed));
     sas.authority = dps_span_of("");
-    GIVES(DPS_ERROR_INVALID_ID_SCOPE, dps_sas_prepare(&sas, out, &span, &needed));
+    RETURNS(DPS_ERROR_INVALID_ID_SCOPE, dps_sas_prepare(&sas, out, &span, &needed));
 }
 
 void pointers_of_registrations(void)
@@ -107,47 +107,47 @@ void pointers_of_registrations(void)
     const dps_buffer storage = DPS_BUFFER(memory.spare);
     dps_registration other;
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_config_default(NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_storage_size(NULL, &size));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_storage_size(&config, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(NULL, &config, storage));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(ASKEW(dps_registration, memory.askew), &config, storage));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, NULL, storage));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, &config, NO_BUFFER(4096)));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_lookup(NULL, &config, storage));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_lookup(&other, NULL, storage));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_resumed(&other, &config, storage, NO_SPAN(8)));
-    GIVES(DPS_ERROR_OPERATION_UNREADABLE, dps_registration_init_resumed(&other, &config, storage, dps_span_of("x")));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_config_default(NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_storage_size(NULL, &size));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_storage_size(&config, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(NULL, &config, storage));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(ASKEW(dps_registration, memory.askew), &config, storage));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, NULL, storage));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, &config, NO_BUFFER(4096)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_lookup(NULL, &config, storage));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_lookup(&other, NULL, storage));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_resumed(&other, &config, storage, NO_SPAN(8)));
+    RETURNS(DPS_ERROR_OPERATION_UNREADABLE, dps_registration_init_resumed(&other, &config, storage, dps_span_of("x")));
 
     dps_span *const spans[] = {&config.endpoint, &config.id_scope, &config.registration_id, &config.payload};
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
         const dps_span kept = *spans[i];
         *spans[i] = NO_SPAN(5);
-        GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, &config, storage));
+        RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init(&other, &config, storage));
         *spans[i] = kept;
     }
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_set_time(NULL, 0, UNIX_S));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(NULL, 0, &action));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(ASKEW(dps_registration, memory.askew), 0, &action));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(registration, 0, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_signature(NULL, 0, 1, &(dps_signature){{0}}));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_signature(registration, 0, 1, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_sign_error(NULL, 0, 1));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(NULL, 0, 1, DPS_ERROR_DNS, 0));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_OK, 0));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_THROTTLED, 0));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_MQTT_REFUSED, 999));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_abandon(NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_cancel(NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(NULL, storage, &size));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_result(NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_set_time(NULL, 0, UNIX_S));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(NULL, 0, &action));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(ASKEW(dps_registration, memory.askew), 0, &action));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_poll(registration, 0, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_signature(NULL, 0, 1, &(dps_signature){{0}}));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_signature(registration, 0, 1, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_sign_error(NULL, 0, 1));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(NULL, 0, 1, DPS_ERROR_DNS, 0));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_OK, 0));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_THROTTLED, 0));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_link_error(registration, 0, 1, DPS_ERROR_MQTT_REFUSED, 999));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_abandon(NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_cancel(NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_write_operation(NULL, storage, &size));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_result(NULL));
     CHECK(dps_registration_device_id(NULL).len == 0 && dps_registration_substatus(NULL).len == 0);
     CHECK(dps_registration_payload(NULL, storage).len == 0 && dps_registration_service_code(NULL) == 0);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(NULL, 0, &hint));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(NULL, 0, &hint));
     dps_registration_clear(NULL);
-    GIVES(DPS_OK, dps_registration_cancel(registration));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 0, NULL));
+    RETURNS(DPS_OK, dps_registration_cancel(registration));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_hint(registration, 0, NULL));
     dps_registration_clear(registration);
 }
 
@@ -163,67 +163,67 @@ void pointers_of_codecs(void)
     scene_begin(scene);
     CHECK(scene_until_send(scene, 0, &action));
 
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(NULL, none, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, NO_SPAN(1), out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, none, NO_BUFFER(99), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, none, out, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(NULL, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(registration, NO_BUFFER(99), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(registration, out, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(NULL, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(registration, NO_BUFFER(99), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(registration, out, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(NULL, 0, none, out));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(registration, 0, NO_SPAN(9), out));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(registration, 0, none, NO_BUFFER(9)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(NULL, none, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, NO_SPAN(1), out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, none, NO_BUFFER(99), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_user_name(registration, none, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(NULL, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(registration, NO_BUFFER(99), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_topic(registration, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(NULL, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(registration, NO_BUFFER(99), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_mqtt_write_payload(registration, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(NULL, 0, none, out));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(registration, 0, NO_SPAN(9), out));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_mqtt(registration, 0, none, NO_BUFFER(9)));
 
     CHECK(dps_http_method(NULL).len == 0);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(NULL, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(registration, NO_BUFFER(99), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(registration, out, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(NULL, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(registration, NO_BUFFER(99), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(registration, out, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(NULL, none, out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, NO_SPAN(1), out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, dps_span_of("a\r\nb"), out, &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, NO_BUFFER(99), &length));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(NULL, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(registration, NO_BUFFER(99), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_target(registration, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(NULL, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(registration, NO_BUFFER(99), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_body(registration, out, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(NULL, none, out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, NO_SPAN(1), out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, dps_span_of("a\r\nb"), out, &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, NO_BUFFER(99), &length));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_http_write_request(registration, none, out, NULL));
 
     dps_http_head head = {sizeof head, 200, none, none};
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(NULL, 0, action.id, &head, out));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, NULL, out));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, NO_BUFFER(9)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(NULL, 0, action.id, &head, out));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, NULL, out));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, NO_BUFFER(9)));
     head.date = NO_SPAN(4);
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, out));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, out));
     head.date = none;
     head.status = 99;
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, out));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_receive_http(NULL, 0, action.id, out, 0, false, &progress));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT,
-          dps_registration_receive_http(registration, 0, action.id, NO_BUFFER(9), 0, false, &progress));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT, dps_registration_receive_http(registration, 0, action.id, out, 0, false, NULL));
-    GIVES(DPS_ERROR_INVALID_ARGUMENT,
-          dps_registration_receive_http(registration, 0, action.id, out, out.len + 1, false, &progress));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_handle_http(registration, 0, action.id, &head, out));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_receive_http(NULL, 0, action.id, out, 0, false, &progress));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT,
+            dps_registration_receive_http(registration, 0, action.id, NO_BUFFER(9), 0, false, &progress));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_receive_http(registration, 0, action.id, out, 0, false, NULL));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT,
+            dps_registration_receive_http(registration, 0, action.id, out, out.len + 1, false, &progress));
     dps_registration_clear(registration);
 }
 
-/* Calls `write` with a buffer of every size that is too small: told the same size each time, an empty string in the buffer,
- * nothing behind it. */
+/* Calls `write` with a buffer of every size that is too small: each time it must return the same size, leave an empty string
+ * in the buffer, and write nothing after it. */
 #define EVERY_SIZE_BELOW_IS_TOO_SMALL(size, call)                                                 \
     do {                                                                                          \
         for (size_t capacity = 0; capacity < (size); capacity++) {                                            \
             const dps_buffer out = {memory.spare, capacity};                                          \
             size_t length = 0;                                                                    \
             memset(memory.spare, UNTOUCHED, sizeof memory.spare);                                 \
-            GIVES(DPS_ERROR_STORAGE_TOO_SMALL, call);                                             \
+            RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, call);                                             \
             CHECK(length == (size) && (capacity == 0 || memory.spare[0] == 0));                       \
             CHECK(is_untouched(memory.spare + capacity, sizeof memory.spare - capacity));                 \
         }                                                                                         \
         const dps_buffer out = {memory.spare, (size)};                                            \
         size_t length = 0;                                                                        \
         memset(memory.spare, UNTOUCHED, sizeof memory.spare);                                     \
-        GIVES(DPS_OK, call);                                                                      \
+        RETURNS(DPS_OK, call);                                                                      \
         CHECK(length == (size) - 1 && memory.spare[length] == 0);                                 \
         CHECK(is_untouched(memory.spare + (size), sizeof memory.spare - (size)));                 \
     } while (0)
@@ -252,13 +252,13 @@ void buffers_that_are_too_small(void)
     CHECK(strcmp((char *)memory.spare, target) == 0);
 
     size_t whole = 0;
-    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_http_write_request(registration, agent, NO_BUFFER(0), &whole));
+    RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, dps_http_write_request(registration, agent, NO_BUFFER(0), &whole));
     EVERY_SIZE_BELOW_IS_TOO_SMALL(whole, dps_http_write_request(registration, agent, out, &length));
     CHECK(strncmp((char *)memory.spare, "PUT /" ID_SCOPE "/registrations/", strlen("PUT /" ID_SCOPE)) == 0);
 
     char reply[] = "{\"operationId\":\"5.abc\",\"status\":\"assigning\"}";
-    GIVES(DPS_OK, dps_registration_handle_mqtt(registration, 0, dps_span_of("$dps/registrations/res/202/?$rid=2"),
-                                               ((dps_buffer){reply, sizeof reply - 1})));
+    RETURNS(DPS_OK, dps_registration_handle_mqtt(registration, 0, dps_span_of("$dps/registrations/res/202/?$rid=2"),
+                                                 ((dps_buffer){reply, sizeof reply - 1})));
     const char operation[] = "dps-operation/1 global.azure-devices-provisioning.net " ID_SCOPE " " DEVICE " 5.abc";
     EVERY_SIZE_BELOW_IS_TOO_SMALL(sizeof operation, dps_registration_write_operation(registration, out, &length));
     CHECK(strcmp((char *)memory.spare, operation) == 0);
@@ -271,16 +271,16 @@ void storage_that_is_too_small(void)
     size_t needed = 0;
     scene_begin(scene);
     dps_registration_clear(&scene->registration);
-    GIVES(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
-    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_registration_init(&scene->registration, &scene->config,
-                                                              ((dps_buffer){scene->storage, needed - 1})));
+    RETURNS(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
+    RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, dps_registration_init(&scene->registration, &scene->config,
+                                                                ((dps_buffer){scene->storage, needed - 1})));
     dps_action none;
-    GIVES(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&scene->registration, 0, &none));
-    GIVES(DPS_OK,
-          dps_registration_init(&scene->registration, &scene->config, ((dps_buffer){scene->storage, needed})));
+    RETURNS(DPS_ERROR_INVALID_OBJECT, dps_registration_poll(&scene->registration, 0, &none));
+    RETURNS(DPS_OK,
+            dps_registration_init(&scene->registration, &scene->config, ((dps_buffer){scene->storage, needed})));
     dps_registration_clear(&scene->registration);
 
-    /* DPS_STORAGE_SIZE does for the longest names there are. */
+    /* DPS_STORAGE_SIZE is enough for the longest names. */
     char scope[64], id[128];
     memset(scope, '-', sizeof scope);
     memset(id, ':', sizeof id);
@@ -288,23 +288,23 @@ void storage_that_is_too_small(void)
     id[127] = 'z';
     scene->config.id_scope = (dps_span){scope, sizeof scope};
     scene->config.registration_id = (dps_span){id, sizeof id};
-    GIVES(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
+    RETURNS(DPS_OK, dps_registration_storage_size(&scene->config, &needed));
     CHECK(needed <= DPS_STORAGE_SIZE);
-    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, DPS_BUFFER(scene->storage)));
-    GIVES(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
-    GIVES(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
+    RETURNS(DPS_OK, dps_registration_init(&scene->registration, &scene->config, DPS_BUFFER(scene->storage)));
+    RETURNS(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
+    RETURNS(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
     dps_action action;
     size_t length;
     char agent[64], out[DPS_HTTP_REQUEST_SIZE];
     memset(agent, 'a', sizeof agent);
     const dps_span longest = {agent, sizeof agent};
     CHECK(scene_until_send(scene, 0, &action));
-    GIVES(DPS_OK, dps_mqtt_write_user_name(&scene->registration, longest, ((dps_buffer){out, DPS_MQTT_USER_NAME_SIZE}), &length));
-    GIVES(DPS_OK, dps_mqtt_write_topic(&scene->registration, ((dps_buffer){out, DPS_MQTT_TOPIC_SIZE}), &length));
-    GIVES(DPS_OK, dps_mqtt_write_payload(&scene->registration, ((dps_buffer){out, DPS_MQTT_PAYLOAD_SIZE}), &length));
-    GIVES(DPS_OK, dps_http_write_target(&scene->registration, ((dps_buffer){out, DPS_HTTP_TARGET_SIZE}), &length));
-    GIVES(DPS_OK, dps_http_write_body(&scene->registration, ((dps_buffer){out, DPS_HTTP_BODY_SIZE}), &length));
-    GIVES(DPS_OK, dps_http_write_request(&scene->registration, longest, DPS_BUFFER(out), &length));
+    RETURNS(DPS_OK, dps_mqtt_write_user_name(&scene->registration, longest, ((dps_buffer){out, DPS_MQTT_USER_NAME_SIZE}), &length));
+    RETURNS(DPS_OK, dps_mqtt_write_topic(&scene->registration, ((dps_buffer){out, DPS_MQTT_TOPIC_SIZE}), &length));
+    RETURNS(DPS_OK, dps_mqtt_write_payload(&scene->registration, ((dps_buffer){out, DPS_MQTT_PAYLOAD_SIZE}), &length));
+    RETURNS(DPS_OK, dps_http_write_target(&scene->registration, ((dps_buffer){out, DPS_HTTP_TARGET_SIZE}), &length));
+    RETURNS(DPS_OK, dps_http_write_body(&scene->registration, ((dps_buffer){out, DPS_HTTP_BODY_SIZE}), &length));
+    RETURNS(DPS_OK, dps_http_write_request(&scene->registration, longest, DPS_BUFFER(out), &length));
     dps_registration_clear(&scene->registration);
 }
 
@@ -314,21 +314,21 @@ void tokens_that_find_no_room(void)
     const dps_signature signature = {{0}};
     dps_span span = {NULL, 77};
     size_t needed = 0;
-    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, NO_BUFFER(0), &span, &needed));
+    RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, NO_BUFFER(0), &span, &needed));
     CHECK(needed > 0 && span.len == 77);
     const dps_buffer short_by_one = {memory.spare, needed - 1}, fits = {memory.spare, needed};
     size_t again = 0;
     memset(memory.spare, UNTOUCHED, sizeof memory.spare);
-    GIVES(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, short_by_one, &span, &again));
+    RETURNS(DPS_ERROR_STORAGE_TOO_SMALL, dps_sas_prepare(&sas, short_by_one, &span, &again));
     CHECK(again == needed && span.len == 77);
     CHECK(is_untouched(memory.spare + needed - 1, sizeof memory.spare - needed + 1));
-    GIVES(DPS_OK, dps_sas_prepare(&sas, fits, &span, &again));
+    RETURNS(DPS_OK, dps_sas_prepare(&sas, fits, &span, &again));
     CHECK(span_is(span, "hub-a.test%2Fdevices%2Fdev-01\n1767225600"));
-    GIVES(DPS_OK, dps_sas_finish(&signature, fits, &span));
+    RETURNS(DPS_OK, dps_sas_finish(&signature, fits, &span));
     CHECK(is_untouched(memory.spare + needed, sizeof memory.spare - needed));
 }
 
-/* A token is finished only in the buffer in which it was prepared, and once. */
+/* A token can be finished only in the buffer in which it was prepared, and only once. */
 void tokens_that_were_not_prepared(void)
 {
     const dps_sas sas = {sizeof sas, DPS_SAS_REGISTRATION, DPS_SPAN(ID_SCOPE), DPS_SPAN(DEVICE), UNIX_S};
@@ -337,13 +337,13 @@ void tokens_that_were_not_prepared(void)
     dps_span span = {NULL, 77}, token;
     size_t needed;
     memset(memory.spare, UNTOUCHED, sizeof memory.spare);
-    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, NO_BUFFER(0), &span));
-    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, out, &span));
+    RETURNS(DPS_ERROR_MISUSE, dps_sas_finish(&signature, NO_BUFFER(0), &span));
+    RETURNS(DPS_ERROR_MISUSE, dps_sas_finish(&signature, out, &span));
     CHECK(span.len == 77 && is_untouched(memory.spare, sizeof memory.spare));
-    GIVES(DPS_OK, dps_sas_prepare(&sas, out, &span, &needed));
-    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, ((dps_buffer){memory.spare, 32}), &token));
-    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, ((dps_buffer){memory.spare + 1, sizeof memory.spare - 1}), &token));
-    GIVES(DPS_OK, dps_sas_finish(&signature, out, &token));
-    GIVES(DPS_ERROR_MISUSE, dps_sas_finish(&signature, out, &span));
+    RETURNS(DPS_OK, dps_sas_prepare(&sas, out, &span, &needed));
+    RETURNS(DPS_ERROR_MISUSE, dps_sas_finish(&signature, ((dps_buffer){memory.spare, 32}), &token));
+    RETURNS(DPS_ERROR_MISUSE, dps_sas_finish(&signature, ((dps_buffer){memory.spare + 1, sizeof memory.spare - 1}), &token));
+    RETURNS(DPS_OK, dps_sas_finish(&signature, out, &token));
+    RETURNS(DPS_ERROR_MISUSE, dps_sas_finish(&signature, out, &span));
     CHECK(token.len > 25 && memcmp(token.ptr, "SharedAccessSignature sr=", 25) == 0);
 }

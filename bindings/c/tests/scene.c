@@ -1,17 +1,17 @@
-/* The common beginnings of tests. */
+/* Common setup of tests. */
 #include "scene.h"
 
 #include "check.h"
 
 void scene_begin(scene *scene)
 {
-    GIVES(DPS_OK, dps_config_default(&scene->config));
+    RETURNS(DPS_OK, dps_config_default(&scene->config));
     scene->config.id_scope = dps_span_of(ID_SCOPE);
     scene->config.registration_id = dps_span_of(DEVICE);
     scene->config.seed = 1;
-    GIVES(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
-    GIVES(DPS_OK, dps_registration_init(&scene->registration, &scene->config, DPS_BUFFER(scene->storage)));
-    GIVES(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
+    RETURNS(DPS_OK, dps_key_from_base64(&scene->key, dps_span_of(DEVICE_KEY)));
+    RETURNS(DPS_OK, dps_registration_init(&scene->registration, &scene->config, DPS_BUFFER(scene->storage)));
+    RETURNS(DPS_OK, dps_registration_set_time(&scene->registration, 0, UNIX_S));
 }
 
 bool scene_until_send(scene *scene, uint64_t now_ms, dps_action *action)

@@ -1,4 +1,4 @@
-/* A registration as the tests begin it, and what they look at. */
+/* The registrations that tests start with, and helpers to check them. */
 #ifndef SCENE_H
 #define SCENE_H
 
@@ -21,10 +21,10 @@ typedef struct scene {
     unsigned char storage[DPS_STORAGE_SIZE];
 } scene;
 
-/* A machine that knows the time and has asked for nothing yet. */
+/* A registration that knows the time and has not sent a request yet. */
 void scene_begin(scene *scene);
 
-/* Polls, and signs when asked to, until there is a request to send; false when something else comes first. */
+/* Polls, and signs if needed, until there is a request to send; returns false if another action comes first. */
 bool scene_until_send(scene *scene, uint64_t now_ms, dps_action *action);
 
 static inline bool span_is(dps_span span, const char *text)
@@ -32,7 +32,7 @@ static inline bool span_is(dps_span span, const char *text)
     return span.len == strlen(text) && memcmp(span.ptr, text, span.len) == 0;
 }
 
-/* What calls that fail may not change is set to this first. */
+/* The initial value of outputs that failed calls must not change. */
 #define UNTOUCHED 0xA5
 
 static inline bool is_untouched(const void *memory, size_t length)

@@ -1,4 +1,4 @@
-/* Passes a key that was not written, so that it shows whether valgrind still finds that. */
+/* Passes a key that was never initialized, to check that valgrind still reports it. */
 #include <dps.h>
 
 int main(void)

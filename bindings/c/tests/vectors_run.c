@@ -1,4 +1,4 @@
-/* Needs no C library. Text is compared with text: a signature is shown as the base64 of a key with the same bytes. */
+/* Needs no C library. Strings are compared: a signature is converted to the base64 of a key with the same bytes. */
 #include "vectors_run.h"
 
 #include "dps.h"
@@ -29,7 +29,7 @@ static int is(dps_span span, const char *expected)
     return expected[span.len] == 0;
 }
 
-/* Puts texts behind one another. */
+/* Concatenates strings. */
 static dps_span joined(char *out, const char *const *parts)
 {
     size_t length = 0;
@@ -54,7 +54,7 @@ static int shows(const dps_key *key, const char *base64)
     return dps_key_write_base64(key, DPS_BUFFER(text), &length) == DPS_OK && same(text, base64);
 }
 
-/* Whether `key` signs `message` with this signature. */
+/* Returns whether `key` signs `message` with this signature. */
 static int signs(const dps_key *key, dps_span message, const char *signature_base64)
 {
     dps_signature signature;
@@ -85,7 +85,7 @@ static int mistaken(unsigned i)
         return 0;
     if (shows(&device, vectors_mistaken[i].must_not_be))
         return 0;
-    /* The text of a key is longer than a key may be; any other mistake gives what the table says. */
+    /* A key's base64 text as raw bytes is longer than a key may be; the results of other mistakes are in the table. */
     if (vectors_mistaken[i].key_as_text != 0)
         return dps_key_from_bytes(&group, text) == DPS_ERROR_INVALID_KEY;
     return dps_key_derive(&group, message, &device) == DPS_ERROR_INVALID_REGISTRATION_ID &&
@@ -122,7 +122,7 @@ static int signed_text(unsigned i)
     const dps_result read = dps_key_from_base64(&key, dps_span_of(vectors_signed[i].key));
     if (same(vectors_signed[i].layer, "hmac"))
         return read == DPS_ERROR_INVALID_KEY;
-    /* Tokens for the service's admin API are not a device's business; what is signed is the same. */
+    /* Devices do not make tokens for the service's admin API, but the string to sign has the same form. */
     const int of_device = vectors_signed[i].id_scope != 0 || vectors_signed[i].hub != 0;
     return read == DPS_OK && signs(&key, joined(to_sign, parts), vectors_signed[i].signature) &&
            (!of_device || token(i, &key));
@@ -142,7 +142,8 @@ static char lower(char letter)
     return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
 }
 
-/* No key was published with it, and it writes hex in lower case: what is signed is the same but for that. */
+/* No key was published with this token, and its percent-encoding is in lower case: apart from that the string to sign is the
+ * same. */
 static int format(unsigned i)
 {
     static const char separator[] = "%2fregistrations%2f";

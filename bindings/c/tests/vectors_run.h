@@ -1,8 +1,8 @@
-/* The project's test data, run through the library; for programs on Linux and for firmware. */
+/* Runs the project's test data through the library, in programs on Linux and in firmware. */
 #ifndef VECTORS_RUN_H
 #define VECTORS_RUN_H
 
-/* Runs them all. Gives null, or the name of the first that fails; `*run` counts those that were run. */
+/* Runs all vectors. Returns null, or the name of the first that fails; `*run` is set to the number of vectors run. */
 const char *vectors_run(unsigned *run);
 
 #endif

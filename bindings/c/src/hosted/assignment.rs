@@ -1,4 +1,4 @@
-//! What a registration found out, on the heap.
+//! The result of a registration or lookup, on the heap.
 
 use core::ffi::c_char;
 use std::ffi::CString;
@@ -8,8 +8,8 @@ use zeroize::Zeroize;
 
 use crate::outcome::{self, dps_status};
 
-/// The hub that a device belongs to, or what the service has on record. Freed with `dps_assignment_free`; all texts end
-/// with a NUL, are never null, and live as long. What there is not is empty.
+/// The hub that a device was assigned to, or its registration record. Free it with `dps_assignment_free`. All strings end
+/// with a NUL, are never null, and live as long as the assignment; a string without a value is empty.
 pub struct dps_assignment {
     status: dps_status,
     hub: CString,
@@ -21,7 +21,7 @@ pub struct dps_assignment {
 }
 
 impl dps_assignment {
-    pub(crate) fn of_assignment(found: &Assignment) -> Self {
+    pub(crate) fn from_assignment(found: &Assignment) -> Self {
         let connection_string = found.connection_string().ok().flatten();
         Self {
             status: dps_status::DPS_STATUS_ASSIGNED,
@@ -34,7 +34,7 @@ impl dps_assignment {
         }
     }
 
-    pub(crate) fn of_record(found: &RegistrationRecord) -> Self {
+    pub(crate) fn from_record(found: &RegistrationRecord) -> Self {
         Self {
             status: outcome::status(found.status),
             hub: c_text(found.hub.as_deref()),
@@ -53,70 +53,70 @@ impl Drop for dps_assignment {
     }
 }
 
-/// The text up to its first NUL, where C would end it.
+/// Returns the string up to its first NUL, where C would end it.
 pub(crate) fn c_text(text: Option<&str>) -> CString {
     let text = text.unwrap_or_default();
     CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }
 
 /// # Safety
-/// It is null, or what a call of this library gave and nobody has freed yet.
+/// It is null, or an assignment that a call of this library returned and that has not been freed.
 unsafe fn text_of(assignment: *const dps_assignment, choose: fn(&dps_assignment) -> &CString) -> *const c_char {
     // SAFETY: promised on.
     unsafe { assignment.as_ref() }.map_or(c"".as_ptr(), |assignment| choose(assignment).as_ptr())
 }
 
-/// How far the registration is: `DPS_STATUS_ASSIGNED`, unless it was a lookup that found another.
+/// Returns the status of the registration: `DPS_STATUS_ASSIGNED`, except after a lookup that found another.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_status(assignment: *const dps_assignment) -> dps_status {
     // SAFETY: as the caller promises.
     unsafe { assignment.as_ref() }.map_or(dps_status::DPS_STATUS_UNKNOWN, |assignment| assignment.status)
 }
 
-/// The hub's host name.
+/// Returns the host name of the assigned hub.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_hub(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.hub) }
 }
 
-/// The device id at the hub; case-sensitive there.
+/// Returns the device id at the hub, which is case-sensitive there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_device_id(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.device_id) }
 }
 
-/// How the assignment came about, such as `initialAssignment`. An open list; only to inform.
+/// Returns the substatus, such as `initialAssignment`. It is for information only; the service can add values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_substatus(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.substatus) }
 }
 
-/// The operation that made it; empty when the service assigned at once.
+/// Returns the operation id of the registration; empty if the service assigned the hub in its first reply.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_operation_id(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.operation_id) }
 }
 
-/// What the service's allocation webhook gave the device: a JSON object, or empty.
+/// Returns the payload that the service's allocation webhook returned for the device: a JSON object, or empty.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.payload) }
 }
 
-/// `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is freed. Empty after a lookup,
-/// and where the device id contains `;`, which a connection string cannot hold.
+/// Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
+/// freed. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.connection_string) }
 }
 
-/// Frees an assignment. Null does no harm.
+/// Frees an assignment. Null is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_free(assignment: *mut dps_assignment) {
     if !assignment.is_null() {

@@ -1,11 +1,11 @@
-//! A way to end calls from another thread.
+//! Cancels calls from another thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Ends the calls that it was given to. May be used by any number of threads and calls at once.
+/// Cancels the calls whose configuration contains it. It can be used by any number of threads and calls at the same time.
 pub struct dps_cancel_token(Arc<Signal>);
 
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// Returns once it was cancelled.
+    /// Returns once the token was canceled.
     pub(crate) async fn cancelled(&self) {
         loop {
             let notified = self.notify.notified();
@@ -28,24 +28,24 @@ impl Signal {
 }
 
 impl dps_cancel_token {
-    /// What the token stands for, if there is one; it stays when the token is freed.
+    /// Returns the state of the token, if there is one; the state outlives the token.
     ///
     /// # Safety
-    /// It is null, or what [`dps_cancel_token_new`] gave and nobody has freed yet.
+    /// It is null, or a token that [`dps_cancel_token_new`] returned and that has not been freed.
     pub(crate) unsafe fn signal(token: *const Self) -> Option<Arc<Signal>> {
         // SAFETY: promised on.
         unsafe { token.as_ref() }.map(|token| Arc::clone(&token.0))
     }
 }
 
-/// A new token. Freed with `dps_cancel_token_free`.
+/// Returns a new token. Free it with `dps_cancel_token_free`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dps_cancel_token_new() -> *mut dps_cancel_token {
     Box::into_raw(Box::new(dps_cancel_token(Arc::default())))
 }
 
-/// Ends every call that has this token, now and later: they close their connection and give `DPS_ERROR_CANCELLED`.
-/// Callable from any thread, though not from a signal handler; a second time, and null, do no harm.
+/// Cancels every call that has this token, now and later: they close their connection and return `DPS_ERROR_CANCELLED`. It
+/// can be called from any thread, but not from a signal handler. A second call has no effect, and null is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_cancel_token_cancel(token: *const dps_cancel_token) {
     // SAFETY: as the caller promises.
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn dps_cancel_token_cancel(token: *const dps_cancel_token)
     }
 }
 
-/// Frees a token. Calls that were begun with it go on, and can no longer be cancelled by it. Null does no harm.
+/// Frees a token. Calls that were started with it continue, and can no longer be canceled by it. Null is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_cancel_token_free(token: *mut dps_cancel_token) {
     if !token.is_null() {

@@ -1,4 +1,4 @@
-//! The blocking calls: the client's future on a runtime that lasts as long as the call.
+//! The blocking calls: the client's future runs on a runtime that exists for the duration of the call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,15 +15,17 @@ use crate::input::input;
 use crate::memory::output;
 use crate::result::{DPS_OK, Refused, done, dps_result, number};
 
-/// Registers a device and blocks until its assignment, or `timeout_ms`. Several threads may call it at once.
+/// Registers a device. Blocks until the device is assigned, the registration fails, or `timeout_ms` has passed. Several
+/// threads can call it at the same time.
 ///
-/// The timeout and a cancel token end the call also while a name is being resolved. The platform's resolver cannot be
-/// interrupted: its thread, which the library started, may outlive the call until the resolver returns. It touches no
-/// memory of the caller. The shared library stays loaded after `dlclose` for its sake.
+/// The timeout and a cancel token end the call even while a name is being resolved. The platform's resolver cannot be
+/// interrupted: the thread that the library starts for it can outlive the call until the resolver returns. That thread does
+/// not access memory of the caller. Because of it, the shared library stays loaded after `dlclose`.
 ///
-/// Gives `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`; else the reason, and sets `*error`, to
-/// be freed with `dps_error_free`, unless `error` is null. The other is left unchanged. Any number of the catalogue is
-/// possible; `DPS_ERROR_INVALID_ARGUMENT` when `config` or `assignment` is null, without an error.
+/// Returns `DPS_OK` and sets `*assignment`, to be freed with `dps_assignment_free`. Otherwise it returns the number of the
+/// error and, unless `error` is null, sets `*error`, to be freed with `dps_error_free`. The other output is left unchanged.
+/// Any number of the error catalogue is possible. If `config` or `assignment` is null, it returns
+/// `DPS_ERROR_INVALID_ARGUMENT` and leaves `*error` unchanged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_client_register(
     config: *const dps_client_config,
@@ -35,17 +37,16 @@ pub unsafe extern "C" fn dps_client_register(
             Some(token) => client.resume(token).await,
             None => client.register().await,
         };
-        assignment.map(|found| dps_assignment::of_assignment(&found))
+        assignment.map(|found| dps_assignment::from_assignment(&found))
     };
     // SAFETY: as the caller promises.
     unsafe { call(config, assignment, error, register) }
 }
 
-/// Asks what the service has on record for a device, without registering it, and blocks until the answer. HTTPS only.
-/// The record is given as an assignment whose status may be another than `DPS_STATUS_ASSIGNED`; its hub and device id
-/// are empty then.
+/// Reads the registration record of a device, without registering it, and blocks until the reply. HTTPS only. The record is
+/// returned as an assignment; if its status is not `DPS_STATUS_ASSIGNED`, its hub and device id are empty.
 ///
-/// Gives the same as `dps_client_register`; `DPS_ERROR_NOT_FOUND` when the device never registered.
+/// Returns the same as `dps_client_register`, and `DPS_ERROR_NOT_FOUND` if the device never registered.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_client_lookup(
     config: *const dps_client_config,
@@ -53,14 +54,14 @@ pub unsafe extern "C" fn dps_client_lookup(
     error: *mut *mut dps_error,
 ) -> dps_result {
     let look_up = async |client: &ProvisioningClient, _: Option<&ResumeToken>| {
-        client.lookup().await.map(|found| dps_assignment::of_record(&found))
+        client.lookup().await.map(|found| dps_assignment::from_record(&found))
     };
     // SAFETY: as the caller promises.
     unsafe { call(config, assignment, error, look_up) }
 }
 
 /// # Safety
-/// As the caller of the exported functions promises.
+/// As required of the caller of the exported functions.
 unsafe fn call(
     config: *const dps_client_config,
     assignment: *mut *mut dps_assignment,
@@ -88,7 +89,7 @@ unsafe fn call(
         Err(_) => dps_error::new(ErrorCode::Internal, Verdict::Never, "the library has failed; please report it"),
     };
     let code = number(failed.code());
-    // SAFETY: promised on; null is none.
+    // SAFETY: required above; null means that there is no token.
     if let Ok(place) = unsafe { output(error) } {
         place.write(Box::into_raw(failed));
     }
@@ -96,7 +97,7 @@ unsafe fn call(
 }
 
 /// # Safety
-/// What the configuration points to is as the caller promised.
+/// The pointers in the configuration are valid, as required of the caller.
 unsafe fn answer(
     config: &dps_client_config,
     ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<dps_assignment, DpsError>,

@@ -1,4 +1,4 @@
-//! Why there is no assignment, on the heap: the sentence, the facts and the hints.
+//! The error of a call, on the heap: its message, facts and hints.
 
 use core::ffi::c_char;
 use std::ffi::CString;
@@ -11,7 +11,7 @@ use crate::memory::{dps_span, output};
 use crate::outcome::{dps_hint, dps_reply_problem, reply_problem};
 use crate::result::{Refused, done, dps_result, dps_verdict, number, retry_after_ms};
 
-/// Why a call failed. Freed with `dps_error_free`; what it gives lives as long.
+/// The error of a call. Free it with `dps_error_free`; strings and spans from it live as long.
 pub struct dps_error {
     text: CString,
     code: ErrorCode,
@@ -28,36 +28,36 @@ pub struct dps_error {
     resume: CString,
 }
 
-/// Why a call failed, fact by fact. Spans live as long as the error; what is not known is empty, or 0.
+/// The facts of an error. Spans live as long as the error; what is not known is empty or 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_failure {
-    /// What went wrong: a `DPS_ERROR_*`.
+    /// The number of the error: a `DPS_ERROR_*`.
     pub result: dps_result,
-    /// Whether to try again.
+    /// Whether to retry.
     pub verdict: dps_verdict,
-    /// With `DPS_VERDICT_AFTER`: how long to wait first.
+    /// With `DPS_VERDICT_AFTER`: how long to wait before the retry.
     pub retry_after_ms: u64,
     /// The service's HTTP status, the number in MQTT's topic, or the proxy's status.
     pub http_status: u32,
     /// The service's six-digit code.
     pub service_code: u32,
-    /// By which the service's support finds the request.
+    /// The service's tracking id, by which Azure's support finds the request.
     pub tracking_id: dps_span,
     /// The service's message.
     pub message: dps_span,
-    /// When the service noted the error, ISO 8601.
+    /// The service's timestamp of the error, in ISO 8601.
     pub timestamp: dps_span,
-    /// Seconds that this device's clock is behind (positive) or ahead of (negative) the service's, where far.
+    /// The seconds by which the device's clock is behind (positive) or ahead of (negative) the service's, if it is far off.
     pub clock_skew_s: i64,
-    /// The size in bytes that would have done, where a buffer was too small.
+    /// The required size in bytes, if a buffer was too small.
     pub needed: usize,
-    /// With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, where it was JSON.
+    /// With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, if it was JSON.
     pub reply_problem: dps_reply_problem,
 }
 
 impl dps_error {
-    /// Something that the client knows nothing of.
+    /// An error that does not come from the client.
     pub(crate) fn new(code: ErrorCode, verdict: Verdict, text: &str) -> Box<Self> {
         Box::new(Self {
             text: c_text(Some(text)),
@@ -101,17 +101,17 @@ impl From<DpsError> for Box<dps_error> {
     }
 }
 
-/// One line that can be acted on: what went wrong, the facts, the likeliest cause. Ends with a NUL, never null. No secret
-/// is in it.
+/// Returns one line with the problem, the facts and the most likely cause. It ends with a NUL, is never null, and contains
+/// no secrets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_error_text(error: *const dps_error) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.text.as_ptr())
 }
 
-/// The facts, one by one. `message` is what went wrong, without numbers and hints.
+/// Writes the facts to `failure`. Its `message` describes the problem, without numbers and hints.
 ///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT` when a pointer is null.
+/// Returns `DPS_ERROR_INVALID_ARGUMENT` if a pointer is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mut dps_failure) -> dps_result {
     let tell = || {
@@ -135,9 +135,9 @@ pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mu
     done(tell())
 }
 
-/// The likely causes, the likeliest at `index` 0.
+/// Writes one of the likely causes to `hint`; the most likely is at `index` 0.
 ///
-/// Gives `DPS_ERROR_INVALID_ARGUMENT` past the last, or when a pointer is null.
+/// Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last hint, or if a pointer is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_error_hint(error: *const dps_error, index: usize, hint: *mut dps_hint) -> dps_result {
     let tell = || {
@@ -149,15 +149,15 @@ pub unsafe extern "C" fn dps_error_hint(error: *const dps_error, index: usize, h
     done(tell())
 }
 
-/// What to give as `resume` later, so that the device goes on from the operation that the service had begun. Ends with a
-/// NUL, never null; empty when there is nothing to go on from. No secret is in it.
+/// Returns the resume token: set `resume` to it in a later call, to continue the operation that the service had started. It
+/// ends with a NUL, is never null, and contains no secrets; it is empty if there is no operation to continue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_error_resume_token(error: *const dps_error) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.resume.as_ptr())
 }
 
-/// Frees an error. Null does no harm.
+/// Frees an error. Null is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_error_free(error: *mut dps_error) {
     if !error.is_null() {

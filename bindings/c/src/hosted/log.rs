@@ -1,5 +1,5 @@
-//! The log of a call, handed to the caller's function. Only what this project says: other crates may print frames, and
-//! secrets in them.
+//! Passes the log of a call to the caller's function. Only records of this project are passed: other crates may log frames
+//! that contain secrets.
 
 use core::ffi::{c_char, c_void};
 use std::ffi::CString;
@@ -13,15 +13,15 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::hosted::assignment::c_text;
 
-/// How much is logged.
+/// The level of a log record.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dps_log_level {
-    /// What went wrong.
+    /// Errors.
     DPS_LOG_ERROR = 1,
-    /// What may have.
+    /// Possible problems.
     DPS_LOG_WARN = 2,
-    /// Start and end.
+    /// Start and end of a call.
     DPS_LOG_INFO = 3,
     /// Each step.
     DPS_LOG_DEBUG = 4,
@@ -29,13 +29,13 @@ pub enum dps_log_level {
     DPS_LOG_TRACE = 5,
 }
 
-/// Is told what a call does, on the thread that made the call, before the call returns. `level` is a `dps_log_level`,
-/// `target` the part that speaks; both texts end with a NUL and live until the function returns. It must return, and may
-/// not call `longjmp`. No secret is in any of it.
+/// Receives the log records of a call, on the thread that made the call, before the call returns. `level` is a
+/// `dps_log_level`, `target` the part of the library that logs; both strings end with a NUL and live until the function
+/// returns. It must return, and must not call `longjmp`. The records contain no secrets.
 pub type dps_log_function =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, target: *const c_char, message: *const c_char)>;
 
-/// Hands what is said on a thread to a C function.
+/// Passes the log records of a thread to a C function.
 pub(crate) struct Log {
     pub(crate) function: unsafe extern "C" fn(*mut c_void, u32, *const c_char, *const c_char),
     pub(crate) context: *mut c_void,
@@ -90,7 +90,7 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// The message, and behind it the fields as `name=value`.
+/// The message, followed by the fields as `name=value`.
 #[derive(Default)]
 struct Line {
     message: String,

@@ -1,7 +1,7 @@
-//! What an operating system makes possible: a whole registration in one blocking call, with `dps-client` behind it.
+//! The hosted flavor, for programs on an operating system: a whole registration in one blocking call of `dps-client`.
 //!
-//! Here there are a heap, files, sockets and, for the time of a call, a runtime on the caller's thread. No thread stays
-//! and nothing is global.
+//! This part uses a heap, files, sockets and, for the duration of a call, a runtime on the caller's thread. No thread is
+//! left afterwards, and nothing is global.
 
 pub mod assignment;
 pub mod cancel;

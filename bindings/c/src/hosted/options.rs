@@ -1,4 +1,4 @@
-//! From the C configuration to a client of `dps-client`, which checks every value.
+//! Converts the C configuration to a client of `dps-client`, which checks every value.
 
 use core::ffi::c_void;
 use std::fmt::Display;
@@ -14,7 +14,7 @@ use crate::hosted::error::dps_error;
 use crate::hosted::progress::Watcher;
 use crate::memory::{bytes, dps_span};
 
-/// The largest file of certificates that is taken, in bytes.
+/// The largest file of certificates that is accepted, in bytes.
 const CA_FILE_MOST: u64 = 1024 * 1024;
 
 // What C writes into a field of an enum's values need not be one of them.
@@ -50,10 +50,10 @@ fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
     dps_error::new(code, Verdict::Reconfigure, &message.to_string())
 }
 
-/// The text of an option; `None` when it is not given.
+/// Returns the string of an option; `None` if it is not set.
 ///
 /// # Safety
-/// The span is as the caller promised for `'a`.
+/// The span is valid for `'a`.
 unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
     // SAFETY: promised on.
     let bytes = unsafe { given(name, span)? };
@@ -64,10 +64,10 @@ unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
-/// The bytes of an option.
+/// Returns the bytes of an option.
 ///
 /// # Safety
-/// The span is as the caller promised for `'a`.
+/// The span is valid for `'a`.
 unsafe fn given<'a>(name: &str, span: dps_span) -> Told<&'a [u8]> {
     // SAFETY: promised on.
     unsafe { bytes(span) }.map_err(|_| {
@@ -77,10 +77,10 @@ unsafe fn given<'a>(name: &str, span: dps_span) -> Told<&'a [u8]> {
 }
 
 impl dps_client_config {
-    /// Makes the client.
+    /// Creates the client.
     ///
     /// # Safety
-    /// What the configuration points to is as the caller promised.
+    /// The pointers in the configuration are valid, as required of the caller.
     pub(crate) unsafe fn client(&self) -> Told<ProvisioningClient> {
         let builder = self.numbers(ProvisioningClient::builder())?;
         // SAFETY: promised on.
@@ -108,7 +108,7 @@ impl dps_client_config {
             HTTPS => Transport::Https,
             MQTT => Transport::Mqtt,
             MQTT_WEBSOCKET => Transport::MqttWebSocket,
-            other => return Err(refused(ErrorCode::InvalidOption, format!("there is no transport {other}"))),
+            other => return Err(refused(ErrorCode::InvalidOption, format!("unknown transport {other}"))),
         };
         let mut builder = builder.transport(transport).pipelined(self.pipelined).correct_clock(self.correct_clock);
         let millis = |ms: u32| Duration::from_millis(ms.into());
@@ -168,7 +168,7 @@ impl dps_client_config {
         Ok(builder)
     }
 
-    /// The operation to continue, if there is one.
+    /// Returns the operation to continue, if there is one.
     ///
     /// # Safety
     /// As [`dps_client_config::client`].
@@ -195,7 +195,7 @@ impl dps_client_config {
                 parse(path, &dps_files::read(path, CA_FILE_MOST).map_err(unreadable)?)
             }
             (pem, None) => parse("ca_pem", pem),
-            _ => Err(refused(ErrorCode::InvalidOption, "give ca_pem or ca_file, not both")),
+            _ => Err(refused(ErrorCode::InvalidOption, "ca_pem and ca_file are both set: set only one of them")),
         }
     }
 
@@ -208,9 +208,11 @@ impl dps_client_config {
         match (url, password) {
             (None, None) if self.no_proxy => Ok(ProxyChoice::Direct),
             (None, None) => Ok(ProxyChoice::Environment),
-            (None, Some(_)) => Err(refused(ErrorCode::InvalidOption, "proxy_password is given without a proxy")),
+            (None, Some(_)) => {
+                Err(refused(ErrorCode::InvalidOption, "proxy_password is set without proxy: set proxy too"))
+            }
             (Some(_), _) if self.no_proxy => {
-                Err(refused(ErrorCode::InvalidOption, "give a proxy or no_proxy, not both"))
+                Err(refused(ErrorCode::InvalidOption, "proxy and no_proxy are both set: set only one of them"))
             }
             (Some(url), password) => {
                 let proxy = Proxy::parse(url).map_err(unusable)?;

@@ -1,4 +1,4 @@
-//! What a call is about to do, told to a function of the caller's that can stop it.
+//! Reports the next step of a call to the caller's function, which can stop the call.
 
 use core::ffi::{c_char, c_int, c_void};
 use std::ffi::CString;
@@ -9,7 +9,7 @@ use dps_client::Progress;
 use crate::action::dps_call;
 use crate::hosted::assignment::c_text;
 
-/// What a call is about to do.
+/// The next step of a call.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dps_progress_kind {
@@ -21,25 +21,25 @@ pub enum dps_progress_kind {
     DPS_PROGRESS_WAITING = 3,
 }
 
-/// What a call is about to do. Lives, with its text, until the function that is told it returns. A newer library may have
-/// more members, at the end, and more kinds.
+/// The next step of a call. It lives, with its string, until the `progress` function returns. Newer versions of the library
+/// may add members at the end, and kinds.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dps_progress {
-    /// What is next.
+    /// The kind of the step.
     pub kind: dps_progress_kind,
-    /// `SENDING`: what is asked of the service.
+    /// `SENDING`: the request.
     pub call: dps_call,
-    /// `WAITING`: for how long.
+    /// `WAITING`: the length of the wait.
     pub wait_ms: u64,
-    /// `WAITING`: what to give as `resume` to a later call, so that it goes on from here. Ends with a NUL, never null;
-    /// empty when there is nothing to go on from.
+    /// `WAITING`: the resume token; set `resume` to it in a later call, to continue from here. It ends with a NUL and is
+    /// never null; it is empty if there is no operation to continue.
     pub resume: *const c_char,
 }
 
-/// Is told what a call is about to do, before each signature, request and wait, on the thread that made the call. Returns 0
-/// to go on. Any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
-/// return soon, for the call waits for it, and may not call `longjmp`.
+/// Is called before each signature, request and wait, on the thread that made the call. If it returns 0, the call
+/// continues; any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
+/// return quickly, since the call waits for it, and must not call `longjmp`.
 pub type dps_progress_function =
     Option<unsafe extern "C" fn(context: *mut c_void, progress: *const dps_progress) -> c_int>;
 
@@ -54,7 +54,7 @@ pub(crate) struct Watcher {
 unsafe impl Send for Watcher {}
 
 impl Watcher {
-    /// Tells the caller, who decides.
+    /// Calls the caller's function, which decides whether to continue.
     pub(crate) fn tell(self, progress: &Progress) -> ControlFlow<()> {
         // Outlives the call of the function.
         let resume: CString;

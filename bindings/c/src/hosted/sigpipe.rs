@@ -1,9 +1,9 @@
 //! Writing to a connection that the other side has closed sends the thread SIGPIPE, which ends a C program. A Rust
-//! program ignores it; here it is held back for the time of a call, on the calling thread alone.
+//! program ignores it; here it is blocked for the duration of a call, on the calling thread only.
 
 use std::mem::MaybeUninit;
 
-/// Holds the signal back until it is dropped.
+/// Blocks the signal until it is dropped.
 pub(crate) struct Held {
     before: libc::sigset_t,
     was_pending: bool,

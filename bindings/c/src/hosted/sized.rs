@@ -1,5 +1,5 @@
-//! What makes an object or fills in a struct is told its size, by macros of the header: a program that was compiled
-//! earlier goes on with a newer library, or is refused, but nothing is written beyond its memory.
+//! Functions that create an object or fill in a struct get its size from macros of the header: a program that was compiled
+//! with an earlier header works with a newer library or gets an error, but nothing is written beyond its memory.
 
 use crate::config::dps_config;
 use crate::hosted::config::dps_client_config;
@@ -12,12 +12,13 @@ use crate::registration::{
 use crate::result::{Refused, done, dps_result};
 use crate::tpm::{dps_registration_init_tpm, dps_tpm, dps_tpm_init};
 
-/// Makes an object, if the program's has room for it.
+/// Creates an object, if the program's memory is large enough.
 fn object<T>(size: usize, make: impl FnOnce() -> dps_result) -> dps_result {
     if size < size_of::<T>() { done(Err(Refused::ARGUMENT)) } else { make() }
 }
 
-/// `dps_key_from_base64` for a `dps_key` of `size` bytes. `DPS_ERROR_INVALID_ARGUMENT` when they are too few, here and below.
+/// `dps_key_from_base64` for a `dps_key` of `size` bytes. Like the functions below, it returns `DPS_ERROR_INVALID_ARGUMENT`
+/// if they are too few.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_key_from_base64_sized(size: usize, key: *mut dps_key, base64: dps_span) -> dps_result {
     // SAFETY: as the caller promises.
