@@ -1,6 +1,6 @@
 //! The checks that are one or a few cargo commands.
 
-use crate::run::{Outcome, arguments, cargo, exists, limited, output, run};
+use crate::run::{Outcome, arguments, build_workspace, cargo, command, exists, limited, output, run, target_dir};
 
 /// What is built by other compilers stands outside the workspace.
 pub(crate) const OUTSIDE: [&str; 3] =
@@ -57,8 +57,11 @@ pub(crate) fn deny() -> Outcome {
     check(&["advisories"])
 }
 
+/// The README's first command, by the program that the workspace's build has: built alone, its dependencies have other
+/// features, and all of them would be compiled again.
 pub(crate) fn demo() -> Outcome {
-    run(&mut cargo(["run", "--locked", "--quiet", "-p", "dps-cli", "--", "demo"]))
+    build_workspace()?;
+    run(&mut command(target_dir().join("debug/dps"), ["demo"]))
 }
 
 /// The tests hold the same table; this prints it.
