@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::assignment::{Assignment, RegistrationRecord};
 use crate::client::ProvisioningClient;
 use crate::error::DpsError;
+use crate::hub::{HubCredentials, HubPassword};
 use crate::probe::Probe;
 use crate::progress::ResumeToken;
 
@@ -73,6 +74,25 @@ impl<'c> BlockingClient<'c> {
     /// As [`ProvisioningClient::service_time`], and `misuse` as [`BlockingClient::register`].
     pub fn service_time(&self) -> Result<SystemTime, DpsError> {
         CallRuntime::new()?.block_on(self.client.service_time())
+    }
+}
+
+impl ProvisioningClient {
+    /// The same for programs without a runtime: each call runs one of its own on this thread.
+    #[must_use]
+    pub fn blocking(&self) -> BlockingClient<'_> {
+        BlockingClient::new(self)
+    }
+}
+
+impl HubCredentials {
+    /// As [`password`](Self::password), for programs without a runtime: blocks the calling thread until a password is signed,
+    /// for the client's request timeout at most.
+    ///
+    /// # Errors
+    /// As [`password`](Self::password); `misuse` when called from within a runtime, whose thread it would block.
+    pub fn blocking_password(&mut self) -> Result<&HubPassword, DpsError> {
+        CallRuntime::new()?.block_on(self.password())
     }
 }
 

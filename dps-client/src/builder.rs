@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use dps_core::limits::MESSAGE_MAX;
 use dps_core::{Config, ErrorCode, KeyEvidence, Millis};
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use dps_net::{ProxyChoice, Resolver, Roots};
 use tokio::sync::Mutex;
 
 use crate::carrier::Carrier;
 use crate::client::{Observer, ProvisioningClient};
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::error::DpsError;
 use crate::key::{GroupKey, SymmetricKey};
 use crate::link::{CustomLink, SendLink};
@@ -18,7 +20,7 @@ use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
 use crate::progress::{Decision, Progress, ProgressObserver, Watching};
 use crate::signer::{Credential, SendSigner};
 #[cfg(any(feature = "http", feature = "mqtt"))]
-use crate::transport::TransportOptions;
+use crate::transport::{Transport, TransportOptions};
 
 enum Source {
     Key(SymmetricKey),
@@ -39,7 +41,7 @@ pub struct ProvisioningClientBuilder {
     second_source: bool,
     endpoint: Endpoint,
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    pub(crate) transport: TransportOptions,
+    transport: TransportOptions,
     custom_link: Option<CustomLink>,
     timeout: Duration,
     request_timeout: Duration,
@@ -78,6 +80,13 @@ impl Default for ProvisioningClientBuilder {
             reply_limit: MESSAGE_MAX,
             observer: None,
         }
+    }
+}
+
+impl ProvisioningClient {
+    /// Starts with the defaults.
+    pub fn builder() -> ProvisioningClientBuilder {
+        ProvisioningClientBuilder::default()
     }
 }
 
@@ -312,6 +321,70 @@ impl ProvisioningClientBuilder {
     }
 }
 
+/// Options of the transports.
+#[cfg(any(feature = "http", feature = "mqtt"))]
+impl ProvisioningClientBuilder {
+    /// Sets the transport. Default: HTTPS, or MQTT in a build without the feature `http`.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport.transport = Some(transport);
+        self
+    }
+
+    /// Sets the authorities to trust. Default: the platform's.
+    pub fn roots(mut self, roots: Roots) -> Self {
+        self.transport.roots = Some(roots);
+        self
+    }
+
+    /// Sets the proxy to connect through. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY`
+    /// or `no_proxy` names the host).
+    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
+        self.transport.proxy = Some(proxy);
+        self
+    }
+
+    /// Sets addresses of the service's name, instead of what the platform's resolver returns; see [`Resolver`]. A proxy
+    /// resolves names by itself.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.transport.resolver = Some(resolver);
+        self
+    }
+
+    /// Sets the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.transport.api_version = Some(version.into());
+        self
+    }
+
+    /// Sets what the service is told as `User-Agent`, or as `ClientVersion` over MQTT.
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.transport.user_agent = Some(agent.into());
+        self
+    }
+
+    /// Over MQTT, sends CONNECT, SUBSCRIBE and the registration in one flight, without waiting for the answers in
+    /// between. Saves two round trips; MQTT 3.1.1 allows it (section 3.1.4), the service does not promise it. Default: no.
+    #[cfg(feature = "mqtt")]
+    pub fn pipelined(mut self, pipelined: bool) -> Self {
+        self.transport.pipelined = pipelined;
+        self
+    }
+
+    /// Sets MQTT's keep-alive, in whole seconds up to 65,535: how soon a silent connection is noticed. Default: 60 s.
+    #[cfg(feature = "mqtt")]
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.transport.keep_alive = Some(keep_alive);
+        self
+    }
+
+    /// Over MQTT, sets the port of HTTPS at the service's host, for requests for its time. Default: 443.
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    pub fn service_time_port(mut self, port: u16) -> Self {
+        self.transport.service_time_port = Some(port);
+        self
+    }
+}
+
 fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Credential, KeyEvidence), DpsError> {
     let of_key = |key: SymmetricKey| {
         let evidence = KeyEvidence { length: Some(key.0.length()), derived_here: false };
@@ -328,10 +401,6 @@ fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Crede
         Source::GroupKeyFile(path) => Ok(of_group(GroupKey::from_file(path)?)),
         Source::Own(credential) => Ok((credential, KeyEvidence::default())),
     }
-}
-
-pub(crate) fn millis(duration: Duration) -> Millis {
-    Millis::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl std::fmt::Debug for ProvisioningClientBuilder {

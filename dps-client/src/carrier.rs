@@ -1,13 +1,11 @@
 //! How requests reach the service: a transport, which makes a link for each registration, or a custom link.
 
-use dps_core::{ErrorCode, Hint, Instant, Link, LinkError, Reply, Request};
+use dps_core::{ErrorCode, Instant, Link, LinkError, Reply, Request};
 
-use crate::error::{DpsError, Source};
+use crate::error::{Diagnosis, DpsError};
 use crate::link::{CustomLink, LentLink};
 #[cfg(feature = "http")]
 use crate::names::Endpoint;
-#[cfg(any(feature = "http", feature = "mqtt"))]
-use crate::transport::refused;
 
 /// What links are made of.
 #[derive(Clone, Debug)]
@@ -43,12 +41,12 @@ impl Carrier {
             #[cfg(feature = "http")]
             Self::Http { dialer, options } => {
                 let link = dps_http::HttpLink::new((**dialer).clone(), options.clone());
-                Ok(ClientLink::Http(Box::new(link.map_err(refused)?)))
+                Ok(ClientLink::Http(Box::new(link.map_err(DpsError::refused_option)?)))
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt { dialer, options, .. } => {
                 let link = dps_mqtt::MqttLink::new((**dialer).clone(), options.clone());
-                Ok(ClientLink::Mqtt(Box::new(link.map_err(refused)?)))
+                Ok(ClientLink::Mqtt(Box::new(link.map_err(DpsError::refused_option)?)))
             }
             Self::Custom(link) => Ok(ClientLink::Custom(link.lend().await)),
         }
@@ -66,7 +64,7 @@ impl Carrier {
             Self::Mqtt { time, .. } => (&time.dialer, &time.options, &time.endpoint),
             Self::Custom(_) => return Err(no_time("a custom link reaches the service by its own means")),
         };
-        Ok((dps_http::HttpLink::new((**dialer).clone(), options.clone()).map_err(refused)?, endpoint))
+        Ok((dps_http::HttpLink::new((**dialer).clone(), options.clone()).map_err(DpsError::refused_option)?, endpoint))
     }
 
     /// Whether replies carry the service's time, or may do so.
@@ -133,30 +131,6 @@ impl ClientLink {
     #[cfg(not(any(feature = "http", feature = "mqtt")))]
     pub(crate) fn diagnosis(&self, _: ErrorCode) -> Option<Diagnosis> {
         None
-    }
-}
-
-/// What is known of a failure beyond its code.
-pub(crate) struct Diagnosis {
-    /// In words for a person.
-    pub(crate) detail: String,
-    /// What to look at first.
-    pub(crate) hint: Option<Hint>,
-    /// The typed cause.
-    pub(crate) source: Option<Source>,
-}
-
-#[cfg(feature = "http")]
-impl Diagnosis {
-    pub(crate) fn new(detail: &str) -> Self {
-        Self { detail: detail.to_owned(), hint: None, source: None }
-    }
-}
-
-#[cfg(any(feature = "http", feature = "mqtt"))]
-impl From<&dps_net::NetError> for Diagnosis {
-    fn from(error: &dps_net::NetError) -> Self {
-        Self { detail: error.detail().to_owned(), hint: error.hint(), source: Some(Box::new(error.clone())) }
     }
 }
 

@@ -13,11 +13,8 @@ use tokio::sync::Mutex;
 use tracing::{debug, info};
 
 use crate::assignment::{Assignment, RegistrationRecord, owned, payload_text};
-use crate::blocking::BlockingClient;
-use crate::builder::{ProvisioningClientBuilder, millis};
 use crate::carrier::{Carrier, ClientLink};
-use crate::clock::Clock;
-use crate::clock::TokioTimer;
+use crate::clock::{Clock, TokioTimer, millis};
 use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
@@ -63,11 +60,6 @@ enum Finished {
 }
 
 impl ProvisioningClient {
-    /// Starts with the defaults.
-    pub fn builder() -> ProvisioningClientBuilder {
-        ProvisioningClientBuilder::default()
-    }
-
     /// Registers the device and waits for its assignment. Ends by the timeout; dropping the future ends it at once.
     ///
     /// Needs a tokio runtime with I/O and time. A runtime that is dropped waits for the platform's resolver where a name is
@@ -120,12 +112,6 @@ impl ProvisioningClient {
             Finished::Record(record) => Ok(record),
             Finished::Assigned(_) => Err(internal("a lookup ended as a registration")),
         }
-    }
-
-    /// The same for programs without a runtime: each call runs one of its own on this thread.
-    #[must_use]
-    pub fn blocking(&self) -> BlockingClient<'_> {
-        BlockingClient::new(self)
     }
 
     /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dps_core::{ErrorCode, Hint, Instant, Timer, Verdict};
+use dps_core::{ErrorCode, Hint, Instant, Millis, Timer, Verdict};
 
 use crate::error::DpsError;
 
@@ -75,4 +75,9 @@ impl Timer for TokioTimer {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The core's duration; the longest there is for one that is longer.
+pub(crate) fn millis(duration: Duration) -> Millis {
+    Millis::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

@@ -12,7 +12,6 @@ use dps_files::FileError;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use dps_net::{ProxyError, RootsError, UnusableProxy};
 
-use crate::carrier::Diagnosis;
 use crate::progress::ResumeToken;
 
 /// Why there is no assignment.
@@ -42,6 +41,30 @@ struct Inner {
 /// What caused an error.
 pub(crate) type Source = Box<dyn Error + Send + Sync>;
 
+/// What is known of a failure beyond its code.
+pub(crate) struct Diagnosis {
+    /// In words for a person.
+    pub(crate) detail: String,
+    /// What to look at first.
+    pub(crate) hint: Option<Hint>,
+    /// The typed cause.
+    pub(crate) source: Option<Source>,
+}
+
+#[cfg(feature = "http")]
+impl Diagnosis {
+    pub(crate) fn new(detail: &str) -> Self {
+        Self { detail: detail.to_owned(), hint: None, source: None }
+    }
+}
+
+#[cfg(any(feature = "http", feature = "mqtt"))]
+impl From<&dps_net::NetError> for Diagnosis {
+    fn from(error: &dps_net::NetError) -> Self {
+        Self { detail: error.detail().to_owned(), hint: error.hint(), source: Some(Box::new(error.clone())) }
+    }
+}
+
 impl DpsError {
     pub(crate) fn new(code: ErrorCode, verdict: Verdict, message: String) -> Self {
         Self(Box::new(Inner {
@@ -69,6 +92,12 @@ impl DpsError {
     /// A value that can never work, refused with this error.
     pub(crate) fn refused(code: ErrorCode, error: impl Error + Send + Sync + 'static) -> Self {
         Self::config(code, error.to_string()).caused_by(error)
+    }
+
+    /// An option that a link refused.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    pub(crate) fn refused_option(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::refused(ErrorCode::InvalidOption, error)
     }
 
     pub(crate) fn file(path: &Path, what: &str, error: io::Error) -> Self {

@@ -7,7 +7,6 @@ use dps_core::credentials::Resource;
 use dps_core::{ErrorCode, Verdict};
 use dps_files::SecretString;
 
-use crate::blocking::CallRuntime;
 use crate::clock::{self, Clock};
 use crate::error::DpsError;
 use crate::signer::Credential;
@@ -120,15 +119,6 @@ impl HubCredentials {
         self.current.as_ref().ok_or_else(|| {
             DpsError::new(ErrorCode::Internal, Verdict::Never, "a password was signed and not kept".into())
         })
-    }
-
-    /// As [`password`](Self::password), for programs without a runtime: blocks the calling thread until a password is signed,
-    /// for the client's request timeout at most.
-    ///
-    /// # Errors
-    /// As [`password`](Self::password); `misuse` when called from within a runtime, whose thread it would block.
-    pub fn blocking_password(&mut self) -> Result<&HubPassword, DpsError> {
-        CallRuntime::new()?.block_on(self.password())
     }
 
     /// By the time now: a signature that failed may have taken long.

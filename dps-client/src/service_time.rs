@@ -33,7 +33,7 @@ impl ProvisioningClient {
     async fn ask_time(&self, limit: Duration) -> Result<UnixSeconds, DpsError> {
         use dps_core::LinkError;
 
-        use crate::carrier::Diagnosis;
+        use crate::error::Diagnosis;
         let (mut link, endpoint) = self.carrier.time_link(&self.endpoint)?;
         match tokio::time::timeout(limit, link.service_time(endpoint.into())).await {
             Ok(asked) => asked.map_err(|error| DpsError::from_link(error, link.last_error().map(Diagnosis::from))),

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use dps_core::ErrorCode;
 use dps_net::{Dialer, ProxyChoice, Resolver, Roots, TlsOptions};
 
-use crate::builder::ProvisioningClientBuilder;
 use crate::carrier::Carrier;
 #[cfg(all(feature = "http", feature = "mqtt"))]
 use crate::carrier::TimeSource;
@@ -38,81 +37,18 @@ pub enum Transport {
 /// The options that only a transport can honor; a custom link cannot.
 #[derive(Default)]
 pub(crate) struct TransportOptions {
-    transport: Option<Transport>,
-    roots: Option<Roots>,
-    proxy: Option<ProxyChoice>,
-    resolver: Option<Resolver>,
-    api_version: Option<String>,
-    user_agent: Option<String>,
+    pub(crate) transport: Option<Transport>,
+    pub(crate) roots: Option<Roots>,
+    pub(crate) proxy: Option<ProxyChoice>,
+    pub(crate) resolver: Option<Resolver>,
+    pub(crate) api_version: Option<String>,
+    pub(crate) user_agent: Option<String>,
     #[cfg(feature = "mqtt")]
-    pipelined: bool,
+    pub(crate) pipelined: bool,
     #[cfg(feature = "mqtt")]
-    keep_alive: Option<Duration>,
+    pub(crate) keep_alive: Option<Duration>,
     #[cfg(all(feature = "http", feature = "mqtt"))]
-    service_time_port: Option<u16>,
-}
-
-/// Options of the transports.
-impl ProvisioningClientBuilder {
-    /// Sets the transport. Default: HTTPS, or MQTT in a build without the feature `http`.
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.transport.transport = Some(transport);
-        self
-    }
-
-    /// Sets the authorities to trust. Default: the platform's.
-    pub fn roots(mut self, roots: Roots) -> Self {
-        self.transport.roots = Some(roots);
-        self
-    }
-
-    /// Sets the proxy to connect through. Default: the environment's (`HTTPS_PROXY` or `https_proxy`, unless `NO_PROXY`
-    /// or `no_proxy` names the host).
-    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
-        self.transport.proxy = Some(proxy);
-        self
-    }
-
-    /// Sets addresses of the service's name, instead of what the platform's resolver returns; see [`Resolver`]. A proxy
-    /// resolves names by itself.
-    pub fn resolver(mut self, resolver: Resolver) -> Self {
-        self.transport.resolver = Some(resolver);
-        self
-    }
-
-    /// Sets the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.transport.api_version = Some(version.into());
-        self
-    }
-
-    /// Sets what the service is told as `User-Agent`, or as `ClientVersion` over MQTT.
-    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
-        self.transport.user_agent = Some(agent.into());
-        self
-    }
-
-    /// Over MQTT, sends CONNECT, SUBSCRIBE and the registration in one flight, without waiting for the answers in
-    /// between. Saves two round trips; MQTT 3.1.1 allows it (section 3.1.4), the service does not promise it. Default: no.
-    #[cfg(feature = "mqtt")]
-    pub fn pipelined(mut self, pipelined: bool) -> Self {
-        self.transport.pipelined = pipelined;
-        self
-    }
-
-    /// Sets MQTT's keep-alive, in whole seconds up to 65,535: how soon a silent connection is noticed. Default: 60 s.
-    #[cfg(feature = "mqtt")]
-    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
-        self.transport.keep_alive = Some(keep_alive);
-        self
-    }
-
-    /// Over MQTT, sets the port of HTTPS at the service's host, for requests for its time. Default: 443.
-    #[cfg(all(feature = "http", feature = "mqtt"))]
-    pub fn service_time_port(mut self, port: u16) -> Self {
-        self.transport.service_time_port = Some(port);
-        self
-    }
+    pub(crate) service_time_port: Option<u16>,
 }
 
 impl TransportOptions {
@@ -177,7 +113,7 @@ impl TransportOptions {
         if let Some(version) = self.api_version {
             options = options.api_version(version);
         }
-        dps_http::HttpLink::new((*route.dialer).clone(), options.clone()).map_err(refused)?;
+        dps_http::HttpLink::new((*route.dialer).clone(), options.clone()).map_err(DpsError::refused_option)?;
         Ok(Carrier::Http { dialer: route.dialer, options })
     }
 
@@ -207,7 +143,7 @@ impl TransportOptions {
         if let Some(keep_alive) = self.keep_alive {
             options = options.keep_alive(keep_alive);
         }
-        dps_mqtt::MqttLink::new((*route.dialer).clone(), options.clone()).map_err(refused)?;
+        dps_mqtt::MqttLink::new((*route.dialer).clone(), options.clone()).map_err(DpsError::refused_option)?;
         Ok(Carrier::Mqtt {
             dialer: route.dialer,
             options,
@@ -232,7 +168,7 @@ impl Route {
             DpsError::config(ErrorCode::InvalidOption, "the port of the service's time cannot be zero".to_owned())
         })?;
         let options = dps_http::HttpOptions::default().user_agent(self.agent.clone());
-        dps_http::HttpLink::new((*self.dialer).clone(), options.clone()).map_err(refused)?;
+        dps_http::HttpLink::new((*self.dialer).clone(), options.clone()).map_err(DpsError::refused_option)?;
         Ok(TimeSource { dialer: self.dialer.clone(), options, endpoint: self.endpoint.with_port(port) })
     }
 }
@@ -240,9 +176,4 @@ impl Route {
 /// TLS that checks certificates by the client's clock, or by the system's while that one does not know the time.
 fn tls(roots: Roots, clock: Clock) -> TlsOptions {
     TlsOptions::new(roots).clock(move || clock.now().unwrap_or_else(SystemTime::now))
-}
-
-/// An option that a link refused.
-pub(crate) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> DpsError {
-    DpsError::refused(ErrorCode::InvalidOption, error)
 }

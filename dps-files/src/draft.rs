@@ -15,7 +15,6 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::FileError;
 use crate::ownership::Ownership;
-use crate::private_file::{WhenThere, folder};
 use crate::read::{check_regular, open_no_link};
 
 const PREFIX: &str = ".dps-";
@@ -41,6 +40,15 @@ pub fn abandon_drafts() {
 
 fn lock_named() -> MutexGuard<'static, Named> {
     NAMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What to do when there is a file at the path already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenThere {
+    /// Return an error and leave it as it is.
+    Refuse,
+    /// Replace it in one step.
+    Replace,
 }
 
 /// How far the writing of a file is: where tests stop it.
@@ -162,6 +170,10 @@ pub(crate) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<(
         }
         Ok(_) => Ok(()),
     }
+}
+
+pub(crate) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Creates something under a random temporary name in this folder.

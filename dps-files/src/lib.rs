@@ -27,9 +27,9 @@ mod secret_string;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use draft::{Draft, abandon_drafts};
+pub use draft::{Draft, WhenThere, abandon_drafts};
 pub use ownership::Ownership;
-pub use private_file::{FileLock, LockedFile, PrivateFile, WhenThere, create_private_folder};
+pub use private_file::{FileLock, LockedFile, PrivateFile, create_private_folder};
 pub use read::{mode_open_to_others, open, read, read_secret};
 pub use secret_string::SecretString;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::FileError;
-use crate::draft::{self, Draft};
+use crate::draft::{self, Draft, WhenThere, folder};
 use crate::ownership::Ownership;
 use crate::read::{check_regular, open_no_link, read_regular};
 
@@ -55,15 +55,6 @@ impl FileLock {
         draft::remove_abandoned(folder(path));
         Ok(Self { _file: file })
     }
-}
-
-/// What to do when there is a file at the path already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenThere {
-    /// Return an error and leave it as it is.
-    Refuse,
-    /// Replace it in one step.
-    Replace,
 }
 
 impl PrivateFile {
@@ -158,10 +149,6 @@ impl PrivateFile {
         name.push(ending);
         self.path.with_file_name(name)
     }
-}
-
-pub(crate) fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a folder and those above it that are missing, each for its owner alone.

@@ -33,6 +33,7 @@ mod memory;
 mod miri;
 mod mutants;
 mod page;
+mod platforms;
 mod published;
 mod python;
 mod python_exits;
@@ -118,6 +119,11 @@ const OTHERS: &[Task] = &[
         name: "least-rust",
         about: "each published crate builds with the least version of Rust that it names",
         run: published::least_rust,
+    },
+    Task {
+        name: "platforms",
+        about: "libraries and programs compile for Windows, macOS and Arm",
+        run: platforms::check,
     },
     Task {
         name: "features",

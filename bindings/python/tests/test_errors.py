@@ -159,7 +159,7 @@ GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "atte
         ({"reply_limit": 2**70}, "'reply_limit'"),
         ({"seed": -1}, "'seed'"),
         ({"seed": 2**32}, "'seed'"),
-        ({"ca_pem": "hello"}, "'ca_pem'.*no PEM"),
+        ({"ca_pem": "hello"}, "'ca_pem'.*not PEM"),
         ({"ca_pem": "x", "ca_file": "y"}, "not both"),
         ({"proxy": "ftp://proxy.test"}, "'proxy'.*http"),
         ({"api_version": "latest"}, "2021-06-01"),

@@ -37,7 +37,7 @@ fn build_names_options_that_are_missing_or_invalid() {
     refused(builder(), ErrorCode::InvalidOption, "the id scope is missing");
     refused(builder().id_scope("0ne00A1B2C3"), ErrorCode::InvalidOption, "the registration id is missing");
     refused(good(), ErrorCode::InvalidOption, "a credential");
-    refused(with_key().group_key(GroupKey::from_base64(KEY).unwrap()), ErrorCode::InvalidOption, "not two");
+    refused(with_key().group_key(GroupKey::from_base64(KEY).unwrap()), ErrorCode::InvalidOption, "two credentials");
     refused(with_key().id_scope("0ne/x"), ErrorCode::InvalidIdScope, "offset 3");
     refused(with_key().registration_id("a b"), ErrorCode::InvalidRegistrationId, "offset 1");
     refused(with_key().registration_id("a".repeat(129)), ErrorCode::InvalidRegistrationId, "129 characters");
