@@ -25,12 +25,12 @@ LIST_TO_LIST = "derive_device_keys, a list to a list"
 
 
 def ids(count: int) -> Iterator[str]:
-    """Registration ids as they come from a file or a database."""
+    """Returns registration ids, as from a file or a database."""
     return (f"sn-007-888-abc-{number:08}" for number in range(count))
 
 
 def idiomatic(given: list[str]) -> str:
-    """The loop that Python programs have: a helper that takes the group's key as it is shown, and a device's id."""
+    """The usual loop: a helper with the group key in base64 and a device's id as arguments."""
 
     def derive(group: str, device: str) -> str:
         made = hmac.new(base64.b64decode(group), device.encode(), hashlib.sha256)
@@ -41,31 +41,31 @@ def idiomatic(given: list[str]) -> str:
 
 
 def tuned(given: list[str]) -> str:
-    """The quickest such loop: the key decoded once, HMAC in one call, no helper."""
+    """The fastest such loop: the key decoded once, HMAC in one call, no helper."""
     key = base64.b64decode(GROUP)
     keys = [base64.b64encode(hmac.digest(key, device.encode(), hashlib.sha256)).decode() for device in given]
     return keys[-1]
 
 
 def one_by_one(given: list[str]) -> str:
-    """One call a device."""
+    """One call per device."""
     keys = [derive_device_key(GROUP, device) for device in given]
     return keys[-1]
 
 
 def list_in_list_out(given: list[str]) -> str:
-    """A list of str, for a list of str."""
+    """From a list of str to a list of str."""
     return list(derive_device_keys(GROUP, given))[-1]
 
 
 def generator_in_nothing_kept(given: list[str]) -> str:
-    """A generator, every key looked at and dropped: what writing them to a file costs here."""
+    """From a generator, every key read and dropped, as when writing them to a file."""
     keys = collections.deque(derive_device_keys(GROUP, ids(len(given))), maxlen=1)
     return keys.pop()
 
 
 def column_in_column_out(column: Any) -> str:
-    """A column of Arrow's, for one."""
+    """From an Arrow column to an Arrow column."""
     last = ""
     for chunk in nanoarrow.ArrayStream(derive_device_keys(GROUP, column)).iter_chunks():
         last = chunk[-1].as_py()
@@ -73,7 +73,7 @@ def column_in_column_out(column: Any) -> str:
 
 
 def seconds(work: Callable[[], str], expected: str) -> float:
-    """The best of a few rounds."""
+    """Returns the best time of a few rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -85,7 +85,7 @@ def seconds(work: Callable[[], str], expected: str) -> float:
 
 
 def peak_mib() -> float:
-    """The most memory this process ever had."""
+    """Returns the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -9,7 +9,7 @@ from dps_client import DpsError, ProvisioningClient, SymmetricKey
 
 
 def main(id_scope: str, registration_id: str, key_file: str) -> int:
-    """Prints the hub, or why there is none and what to look at."""
+    """Prints the hub, or the error and its likely causes."""
     try:
         client = ProvisioningClient(
             id_scope=id_scope,

@@ -1,6 +1,6 @@
-//! Arguments as Python gives them, read so that every error names the argument.
+//! Converts arguments from Python; every error names the argument.
 //!
-//! pyo3 names it in a note, which Python 3.10 has not and str() leaves out; and it has an OverflowError of its own.
+//! pyo3 names it only in a note, which Python 3.10 lacks and str() leaves out; and it raises its own OverflowError.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -11,10 +11,10 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDelta, PyFloat, PyInt, PyString};
 
-/// A hundred years: what is added to the time of day stays a date that Python has.
+/// A hundred years: added to the current time, it is still a date that Python supports.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-/// A length of time: a number of seconds, or a `timedelta`.
+/// Converts a length of time: a number of seconds, or a `timedelta`.
 pub(crate) fn duration(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let seconds: f64 = if given.is_instance_of::<PyDelta>() {
         given.call_method0("total_seconds")?.extract()?
@@ -28,13 +28,13 @@ pub(crate) fn duration(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duratio
     length.ok_or_else(|| refused(name, format!("must be from 0 to {} seconds, not {seconds}", LONGEST.as_secs())))
 }
 
-/// The same where no time at all makes no sense.
+/// Converts a length of time that must not be zero.
 pub(crate) fn duration_above_zero(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let length = duration(name, given)?;
     if length.is_zero() { Err(refused(name, "must be longer than 0 seconds")) } else { Ok(length) }
 }
 
-/// A whole number.
+/// Converts a whole number.
 pub(crate) fn whole<T>(name: &str, given: &Bound<'_, PyAny>, range: RangeInclusive<T>) -> PyResult<T>
 where
     T: Copy + Display + PartialOrd + for<'a, 'py> FromPyObject<'a, 'py>,
@@ -46,44 +46,44 @@ where
     number.ok_or_else(|| refused(name, format!("must be from {} to {}", range.start(), range.end())))
 }
 
-/// Text.
+/// Converts a str.
 pub(crate) fn text(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
     let string = given.cast::<PyString>().map_err(|_| wrong_type(name, "a str", given))?;
-    let text = string.to_str().map_err(|_| refused(name, "has a lone surrogate, which is no character"))?;
+    let text = string.to_str().map_err(|_| refused(name, "has a lone surrogate, which is not a character"))?;
     Ok(text.to_owned())
 }
 
-/// Yes or no.
+/// Converts a bool.
 pub(crate) fn flag(name: &str, given: &Bound<'_, PyAny>) -> PyResult<bool> {
     given.extract().map_err(|_| wrong_type(name, "a bool", given))
 }
 
-/// Bytes.
+/// Converts bytes.
 pub(crate) fn bytes<'a>(name: &str, given: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
     given.cast::<PyBytes>().map(|bytes| bytes.as_bytes()).map_err(|_| wrong_type(name, "bytes", given))
 }
 
-/// The name of a file.
+/// Converts the path of a file.
 pub(crate) fn path(name: &str, given: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     given.extract().map_err(|_| wrong_type(name, "the path of a file", given))
 }
 
-/// An error for a value of the wrong type. The value may be a secret: only its type is named.
+/// Returns the error for a value of the wrong type. The value may be a secret, so the error has only its type.
 pub(crate) fn wrong_type(name: &str, right: &str, given: &Bound<'_, PyAny>) -> PyErr {
     PyTypeError::new_err(format!("argument '{name}': must be {right}, not {}", type_name(given)))
 }
 
-/// An error for a value that cannot be used.
+/// Returns the error for an invalid value.
 pub(crate) fn refused(name: &str, problem: impl Display) -> PyErr {
     PyValueError::new_err(format!("argument '{name}': {problem}"))
 }
 
-/// The name of an object's type, for messages about a wrong one.
+/// Returns the name of an object's type, for error messages.
 pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string())
 }
 
-/// Whether it is an int. A bool is one in Python, and a mistake here.
+/// Returns whether it is an int. A bool is an int in Python, but a mistake here.
 fn is_whole(given: &Bound<'_, PyAny>) -> bool {
     given.is_instance_of::<PyInt>() && !given.is_instance_of::<PyBool>()
 }

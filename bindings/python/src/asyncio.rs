@@ -1,7 +1,7 @@
-//! Between tokio and asyncio: an asyncio future for work of tokio's.
+//! The bridge between tokio and asyncio: an asyncio future for a tokio future.
 //!
-//! The usual bridge keeps one runtime for the life of the process, which a fork breaks, and lets a coroutine run on
-//! when nobody waits for it any more.
+//! The usual bridge keeps one runtime for the life of the process, which a fork breaks, and does not stop a coroutine
+//! that nobody awaits any more.
 
 use std::sync::Mutex;
 
@@ -18,7 +18,7 @@ use crate::runtime::Lease;
 pub(crate) struct EventLoop(Py<PyAny>);
 
 impl EventLoop {
-    /// The one that runs in this thread.
+    /// Returns the loop that runs in this thread.
     pub(crate) fn running(py: Python<'_>) -> PyResult<Self> {
         py.import("asyncio")?.call_method0("get_running_loop").map(|found| Self(found.unbind()))
     }
@@ -31,7 +31,7 @@ impl EventLoop {
         self.0.bind(py)
     }
 
-    /// Has `job` done in the loop's thread, soon. Nothing happens where the loop is closed.
+    /// Schedules `job` in the loop's thread. It has no effect if the loop is closed.
     fn call_soon(&self, py: Python<'_>, job: impl FnOnce(Python<'_>) -> PyResult<()> + Send + 'static) -> PyResult<()> {
         self.0
             .bind(py)
@@ -40,8 +40,8 @@ impl EventLoop {
     }
 }
 
-/// An asyncio future for `work`, which runs on the shared runtime and ends with what gives the result, called in the
-/// loop's thread. When the future is cancelled the work is dropped, and what the call had begun is given up.
+/// Returns an asyncio future for `work`, which runs on the shared runtime; its output is a function that makes the result,
+/// called in the loop's thread. If the future is canceled, the work is dropped, and the call's callable is canceled.
 pub(crate) fn future<T, R>(
     py: Python<'_>,
     event_loop: EventLoop,
@@ -70,7 +70,7 @@ where
     Ok(future)
 }
 
-/// Settles the future exactly once, also when the work panics.
+/// Settles the future exactly once, even if the work panics.
 struct Delivery {
     event_loop: EventLoop,
     call: Call,
@@ -110,11 +110,11 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.settle(|_| Err(PyRuntimeError::new_err("the call was broken off")));
+        self.settle(|_| Err(PyRuntimeError::new_err("the call was aborted")));
     }
 }
 
-/// What a future can be given: it refuses StopIteration, as a coroutine does (PEP 479).
+/// Replaces StopIteration, which a future does not accept, as in a coroutine (PEP 479).
 fn in_a_future(py: Python<'_>, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyStopIteration>(py) {
         return error;

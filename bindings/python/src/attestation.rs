@@ -1,4 +1,4 @@
-//! The keys that a device proves itself with, as Python objects that never show them.
+//! The keys with which a device authenticates, as Python objects that never show them.
 
 use dps_client::DpsError;
 use dps_client::GroupDeriver;
@@ -13,7 +13,7 @@ use crate::ids::registration_id;
 use crate::secret::{Secret, not_pickled, secret_argument};
 use crate::signer::Signer;
 
-/// A device's own key: an individual enrollment's, or one derived from a group's. Base64 of 16 to 64 bytes.
+/// A device's own key: of an individual enrollment, or derived from a group key. Base64 of 16 to 64 bytes.
 ///
 /// >>> SymmetricKey("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")
 /// SymmetricKey(32 bytes)
@@ -27,25 +27,25 @@ impl SymmetricKey {
         read("key", key).map(Self)
     }
 
-    /// Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files.
+    /// Returns the key of 16 to 64 raw bytes, the format of IoT Edge's key files.
     #[staticmethod]
     fn from_bytes(raw: &Bound<'_, PyAny>) -> PyResult<Self> {
         check(raw.py(), "raw", Key::from_bytes(argument::bytes("raw", raw)?)).map(Self)
     }
 
-    /// Reads a file of base64 text; a line break after it does no harm.
+    /// Reads a file that contains the key as base64; a line break at the end is allowed.
     #[staticmethod]
     fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Self> {
         from_file(path).map(Self)
     }
 
-    /// HMAC-SHA256 of a message under this key, 32 bytes: what a Signer returns.
+    /// Returns the HMAC-SHA256 of a message under this key, 32 bytes, as a Signer must.
     fn sign<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let signature = self.0.sign(argument::bytes("message", message)?);
         Ok(PyBytes::new(message.py(), signature.expose()))
     }
 
-    /// The key as base64.
+    /// Returns the key as base64.
     fn to_base64(&self) -> Secret {
         to_base64(&self.0)
     }
@@ -62,10 +62,10 @@ impl SymmetricKey {
     }
 }
 
-/// An enrollment group's key, which makes every device key of the group. Base64 of 16 to 64 bytes.
+/// An enrollment group's key, from which the key of each device is derived. Base64 of 16 to 64 bytes.
 ///
-/// For factories and tests. On a device it lets whoever takes that device apart be every device of the group: derive
-/// the device's key elsewhere and give the device only that.
+/// For factories and tests. Do not store it on a device: whoever extracts it can pretend to be any device of the group.
+/// Derive the device's key elsewhere and store only that on the device.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct GroupKey {
     key: Key,
@@ -89,19 +89,19 @@ impl GroupKey {
         read("key", key).map(Self::of)
     }
 
-    /// Takes 16 to 64 raw bytes.
+    /// Returns the key of 16 to 64 raw bytes.
     #[staticmethod]
     fn from_bytes(raw: &Bound<'_, PyAny>) -> PyResult<Self> {
         check(raw.py(), "raw", Key::from_bytes(argument::bytes("raw", raw)?)).map(Self::of)
     }
 
-    /// Reads a file of base64 text; a line break after it does no harm.
+    /// Reads a file that contains the key as base64; a line break at the end is allowed.
     #[staticmethod]
     fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Self> {
         from_file(path).map(Self::of)
     }
 
-    /// The key of one device of the group. The registration id is used exactly as it is spelled.
+    /// Returns the key of one device of the group. The registration id is used exactly as it is spelled.
     fn derive(&self, registration_id: &Bound<'_, PyAny>) -> PyResult<SymmetricKey> {
         let id = argument::text("registration_id", registration_id)?;
         Ok(SymmetricKey(self.deriver.derive(self::registration_id(registration_id.py(), &id)?)))
@@ -109,7 +109,7 @@ impl GroupKey {
 
     fn __reduce__(&self) -> PyResult<()> {
         let instead = "give other processes the device keys that it derives, or the path of its file";
-        Err(not_pickled("a GroupKey makes every key of its group and", instead))
+        Err(not_pickled("every key of a group can be derived from a GroupKey, which", instead))
     }
 
     fn __repr__(&self) -> String {
@@ -121,7 +121,7 @@ fn read(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Key> {
     check(given.py(), name, Key::from_base64(secret_argument(name, given)?.trim()))
 }
 
-/// A group's key as a function takes it: the object, or its text.
+/// Converts a group key argument: the object, or its base64.
 pub(crate) fn group_key(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py<GroupKey>> {
     if let Ok(key) = given.cast::<GroupKey>() {
         return Ok(key.clone().unbind());
@@ -145,7 +145,7 @@ fn to_base64(key: &Key) -> Secret {
     key.write_base64(buffer.as_mut_slice()).unwrap_or_default().into()
 }
 
-/// What a client proves itself with.
+/// The credential of a client.
 pub(crate) enum Attestation<'py> {
     Key(Bound<'py, SymmetricKey>),
     Group(Bound<'py, GroupKey>),
@@ -163,11 +163,11 @@ impl<'py> Attestation<'py> {
         if let Ok(signer) = object.cast::<Signer>() {
             return Ok(Self::Signer(signer.clone()));
         }
-        let right = "a SymmetricKey, a GroupKey or a Signer (a key's text goes into SymmetricKey(text))";
+        let right = "a SymmetricKey, a GroupKey or a Signer (wrap base64 as SymmetricKey(text))";
         Err(argument::wrong_type(name, right, object))
     }
 
-    /// The builder with this credential.
+    /// Returns the builder with this credential.
     pub(crate) fn give(
         &self,
         builder: dps_client::ProvisioningClientBuilder,

@@ -1,6 +1,6 @@
-//! One batch of ids and the deriving of their keys, by every processor, while the interpreter does something else.
+//! Derives the keys of one batch of ids on all processors, without the GIL.
 //!
-//! A batch owns its texts, so that its threads outlive the call that began it. They know nothing of Python.
+//! A batch owns its strings, so that its threads can outlive the call that started it. They do not use Python.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use dps_client::dps_core::{ConfigError, RegistrationId};
 /// A key as base64.
 pub(crate) type KeyText = [u8; GroupDeriver::KEY_TEXT_LEN];
 
-/// A thread takes so many ids at a time: few enough that all end at about the same time.
+/// The number of ids that a thread processes at a time: few enough that all threads end at about the same time.
 const PIECE: usize = 512;
-/// With fewer ids a processor more is not worth its thread.
+/// With fewer ids another thread does not pay off.
 const IDS_A_THREAD: usize = 2048;
 
-/// Texts, one behind the other.
+/// Strings, stored one after another.
 #[derive(Default)]
 pub(crate) struct Texts {
     text: String,
@@ -34,7 +34,7 @@ impl Texts {
         self.ends.len()
     }
 
-    /// The first that is no registration id.
+    /// Returns the first that is not a valid registration id.
     pub(crate) fn first_wrong(&self) -> Option<Wrong> {
         let ids = (0..self.len()).map(|number| (number, self.get(number).unwrap_or_default()));
         ids.filter_map(|(number, id)| RegistrationId::new(id).err().map(|error| (number, error))).next()
@@ -46,7 +46,7 @@ impl Texts {
     }
 }
 
-/// The first id that breaks the service's rule: where it stands in the batch, and why.
+/// The first invalid id: its index in the batch, and the reason.
 pub(crate) type Wrong = (usize, ConfigError);
 
 /// Ids whose keys are being derived.
@@ -55,18 +55,18 @@ pub(crate) struct Batch {
     helpers: Helpers,
 }
 
-/// Threads that take part. A process that forks has none of its parent's.
+/// The threads of a batch. A forked process has none of its parent's.
 struct Helpers {
     threads: Vec<JoinHandle<Vec<Piece>>>,
-    /// The process that they are in.
+    /// The process in which they run.
     process: u32,
 }
 
-/// What the threads share.
+/// The shared state of the threads.
 struct Work {
     deriver: GroupDeriver,
     ids: Texts,
-    /// The first piece that nobody has taken.
+    /// The first piece that no thread has started.
     next: AtomicUsize,
 }
 
@@ -78,7 +78,7 @@ struct Piece {
 }
 
 impl Batch {
-    /// Lets all processors but this one begin.
+    /// Starts the other threads.
     pub(crate) fn begin(deriver: &GroupDeriver, ids: Texts) -> Self {
         let helpers = (ids.len() / IDS_A_THREAD).min(processors()).saturating_sub(1);
         let work = Arc::new(Work { deriver: deriver.clone(), ids, next: AtomicUsize::new(0) });
@@ -91,7 +91,7 @@ impl Batch {
         Self { work, helpers }
     }
 
-    /// Takes part, and waits for the others: the keys up to the first wrong id, and that.
+    /// Derives keys in this thread too, waits for the others, and returns the keys up to the first invalid id, and that id.
     pub(crate) fn finish(self) -> (Vec<KeyText>, Option<Wrong>) {
         if !self.helpers.are_here() {
             // What they had taken is to be done again.
@@ -116,7 +116,7 @@ impl Helpers {
         self.process == std::process::id()
     }
 
-    /// What they did; nothing when they are not here.
+    /// Waits for the threads and returns their keys; nothing if they are not in this process.
     fn join(mut self) -> Vec<Piece> {
         if !self.are_here() {
             return Vec::new();
@@ -136,7 +136,7 @@ impl Drop for Helpers {
 }
 
 impl Work {
-    /// Derives one piece after the other, as long as there is one that nobody has taken.
+    /// Derives one piece after another, until all are started.
     fn pieces(&self) -> Vec<Piece> {
         let numbers = std::iter::repeat_with(|| self.next.fetch_add(1, Ordering::Relaxed));
         numbers.take_while(|number| number * PIECE < self.ids.len()).map(|number| self.piece(number)).collect()

@@ -1,7 +1,7 @@
-//! One call of a client, from either face: blocking on the caller's thread, or awaited in an asyncio loop.
+//! One call of a client: blocking on the caller's thread, or awaited in an asyncio loop.
 //!
-//! What runs in it finds out here whose call it is, so that callables of the caller's run where they belong and what
-//! they raise reaches the caller.
+//! Code that runs in a call finds it here, so that the application's callables run in the right thread or loop and their
+//! exceptions reach the caller.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,14 +16,14 @@ use crate::asyncio::{self, EventLoop};
 use crate::errors;
 use crate::logging;
 
-/// How long a blocking call goes without looking for a signal, such as Ctrl-C.
+/// The interval at which a blocking call checks for signals, such as Ctrl-C.
 const SLICE: Duration = Duration::from_millis(50);
 
 tokio::task_local! {
     static CURRENT: Call;
 }
 
-/// The call that is under way.
+/// A call in progress.
 #[derive(Clone)]
 pub(crate) struct Call(Arc<State>);
 
@@ -36,11 +36,11 @@ struct State {
 
 #[derive(Default)]
 struct Changing {
-    /// What ends the call, whatever else comes of it.
+    /// The exception that ends the call, whatever its result.
     stopped: Option<PyErr>,
-    /// Why a failure came about.
+    /// The cause of a failure.
     cause: Option<PyErr>,
-    /// The callable that was begun.
+    /// The callable that was started.
     begun: Option<Py<PyAny>>,
     ended: bool,
 }
@@ -51,32 +51,32 @@ impl Call {
         Ok(Self(Arc::new(State { event_loop, context, changing: Mutex::default() })))
     }
 
-    /// The call in which the code that asks runs.
+    /// Returns the call in which the current code runs.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
 
-    /// The loop that awaits it; none when it blocks.
+    /// Returns the loop that awaits it; none if it blocks.
     pub(crate) fn event_loop(&self) -> Option<&EventLoop> {
         self.0.event_loop.as_ref()
     }
 
-    /// The context variables of its caller.
+    /// Returns the context variables of its caller.
     pub(crate) fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
         self.0.context.bind(py)
     }
 
-    /// Keeps what a callable raised, as the cause of the failure that comes of it.
+    /// Stores the exception of a callable as the cause of the failure.
     pub(crate) fn keep_cause(&self, raised: PyErr) {
         self.changing().cause = Some(raised);
     }
 
-    /// Keeps what a callable raised, as what the caller gets.
+    /// Stores the exception of a callable as the exception of the call.
     pub(crate) fn stop(&self, raised: PyErr) {
         self.changing().stopped = Some(raised);
     }
 
-    /// Keeps a callable that is about to begin; an error where the call has ended.
+    /// Stores a callable that is about to start; an error if the call has ended.
     pub(crate) fn begin(&self, calling: &Bound<'_, PyAny>) -> PyResult<()> {
         let mut changing = self.changing();
         if changing.ended {
@@ -86,17 +86,17 @@ impl Call {
         Ok(())
     }
 
-    /// The callable that was begun, which is no longer the call's.
+    /// Removes and returns the callable that was started.
     pub(crate) fn begun(&self) -> Option<Py<PyAny>> {
         self.changing().begun.take()
     }
 
-    /// Whether its caller waits no longer.
+    /// Returns whether its caller has stopped waiting.
     pub(crate) fn has_ended(&self) -> bool {
         self.changing().ended
     }
 
-    /// Begins nothing any more, and gives up what was begun.
+    /// Ends the call: starts no more callables, and cancels the one that was started.
     pub(crate) fn end(&self, py: Python<'_>) -> PyResult<()> {
         self.changing().ended = true;
         let begun = self.begun();
@@ -107,7 +107,7 @@ impl Call {
         self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the caller gets.
+    /// Returns the result of the call for its caller.
     fn outcome<T>(&self, py: Python<'_>, done: Result<T, DpsError>) -> PyResult<T> {
         let (stopped, cause) = {
             let mut changing = self.changing();
@@ -121,7 +121,7 @@ impl Call {
     }
 }
 
-/// Blocks until the work is done. The interpreter is free meanwhile, and a signal that raises ends the work at once.
+/// Blocks until the work is done, without the GIL. A signal whose handler raises ends the work immediately.
 pub(crate) fn block<T: Send>(py: Python<'_>, work: impl Future<Output = Result<T, DpsError>> + Send) -> PyResult<T> {
     logging::refresh(py)?;
     let runtime = CallRuntime::new().map_err(|error| errors::exception(py, &error, None))?;
@@ -136,7 +136,7 @@ pub(crate) fn block<T: Send>(py: Python<'_>, work: impl Future<Output = Result<T
     }
 }
 
-/// An awaitable of the loop that runs in this thread. Cancelling it ends the work at once.
+/// Returns an awaitable of the loop that runs in this thread. Canceling it ends the work immediately.
 pub(crate) fn later<T>(
     py: Python<'_>,
     work: impl Future<Output = Result<T, DpsError>> + Send + 'static,

@@ -1,7 +1,7 @@
-//! Callables of the caller's, plain or a coroutine's: called where they belong, awaited, and given up in time.
+//! Calls the application's functions and coroutine functions in the right thread or loop, awaits them, and cancels them.
 //!
-//! What calls them is written in Python (`dps_client._calling`), so that no Rust frame is below them on a thread that the
-//! interpreter may end.
+//! The caller of these functions is written in Python (`dps_client._calling`), so that there is no Rust frame below them
+//! on a thread that the interpreter may end.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -11,17 +11,17 @@ use crate::asyncio::once;
 use crate::call::Call;
 use crate::gate::attached;
 
-/// Where a callable is called.
+/// The place where a callable is called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    /// In a thread of its own, so that one that blocks holds up nothing.
+    /// A new thread, so that a callable that blocks delays nothing else.
     Thread,
-    /// In the loop that awaits the call.
+    /// The loop that awaits the call.
     Loop,
 }
 
-/// Calls `function` with `argument`, in the context of the call's caller, and waits for what it returns; a coroutine is
-/// awaited in the loop that awaits the call, or in a loop of its own. Dropping the future gives it up.
+/// Calls `function` with `argument`, in the context of the call's caller, and returns its result; a coroutine is awaited in
+/// the loop that awaits the call, or in a new loop. Dropping the future cancels it.
 pub(crate) async fn ask(
     call: &Call,
     place: Place,
@@ -58,12 +58,12 @@ pub(crate) async fn ask(
     told.await.unwrap_or_else(|_| Err(PyRuntimeError::new_err("it was given up")))
 }
 
-/// The function that returns its argument: for an awaitable that is there already.
+/// Returns the function that returns its argument: for an awaitable that was created already.
 pub(crate) fn itself(py: Python<'_>) -> PyResult<Py<PyAny>> {
     py.import("dps_client._calling")?.getattr("itself").map(Bound::unbind)
 }
 
-/// Gives up what the call had begun, at the end of the future.
+/// Cancels the call's callable when the future is dropped.
 struct GiveUp<'a>(&'a Call);
 
 impl Drop for GiveUp<'_> {

@@ -1,4 +1,4 @@
-//! One device's client: the options as keyword arguments, and both faces over it.
+//! The client of one device: its options as keyword arguments, blocking and async calls.
 
 use std::sync::Arc;
 
@@ -14,37 +14,38 @@ use crate::logging;
 use crate::options::{self, Given};
 use crate::result::{Assignment, RegistrationRecord};
 
-/// No reply can be larger than this, in bytes; the service's own limit is far below.
+/// The largest value of `reply_limit`, in bytes; the service's own limit is much lower.
 const REPLY_MOST: usize = 16 * 1024 * 1024;
 
-/// What ProvisioningClient and AsyncProvisioningClient share: their options.
+/// The base class of ProvisioningClient and AsyncProvisioningClient, with their options.
 ///
-/// Every value is checked here, and key files and certificates are read; nothing is sent. Times are in seconds, or a
-/// timedelta.
+/// It checks every value and reads key files and certificates; nothing is sent. Times are in seconds, or a timedelta.
 ///
 /// id_scope: the id scope of the service, such as 0ne00A1B2C3.
 /// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere.
 /// attestation: a SymmetricKey, a GroupKey or a Signer.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
-/// ca_file, ca_pem: the authorities to trust instead of the platform's, as a PEM file or its text.
-/// keep_platform_roots: trust the platform's authorities as well.
-/// proxy: its URL, or False for none. Default: the environment's (HTTPS_PROXY, unless NO_PROXY names the host).
-/// timeout: for the whole registration. request_timeout: for one request or signature.
-/// poll_interval: between polls when the service gives no hint. minimum_spacing: at least, 1 s unless given.
-/// token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
-/// correct_clock: sign once more with the service's time when this device's clock is far off. Over MQTT, which carries
-/// no time, the service's host is asked for it by one HTTPS request without a credential.
-/// clock: another clock than the system's, by which tokens are made and the server's certificate is checked: a callable
-/// that returns seconds since 1970 or a datetime, or None where the time is not known. It must not block.
+/// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
+/// keep_platform_roots: whether to trust the platform's certificates too.
+/// proxy: the URL of a proxy, or False for no proxy. Default: HTTPS_PROXY in the environment, unless NO_PROXY names the
+/// host.
+/// timeout: the timeout of the whole registration. request_timeout: the timeout of one request or signature.
+/// poll_interval: the wait between polls if the service sends no hint. minimum_spacing: the shortest wait. Default: 1.
+/// token_life: the lifetime of tokens for the service. Default: an hour, or more if timeout requires it.
+/// correct_clock: whether to sign once more with the service's time if the device's clock is far off. Over MQTT, whose
+/// replies do not contain the time, it is read from the service's host by one HTTPS request without a credential.
+/// clock: a custom clock, used to make tokens and to check the server's certificate: a callable that returns seconds
+/// since 1970 or a datetime, or None if the time is not known. It must not block.
 /// service_time_port: over MQTT, the port of that request. Default: 443.
-/// keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.
+/// keep_alive: the keep-alive of MQTT, in whole seconds.
+/// pipelined: over MQTT, whether to send everything in one flight, which saves two round trips.
 /// payload: a dict for the service's allocation webhook.
-/// reply_limit: the largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
-/// seed: of the jitter, for flows that can be repeated. Default: random.
-/// api_version, user_agent: what the service is told.
-/// on_progress: called with a Progress before each step, and awaited where it is a coroutine function; the step begins
-/// once it returns. What it raises ends the registration, and nothing more is sent.
+/// reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
+/// seed: the seed of the jitter, for reproducible tests. Default: random.
+/// api_version: the API version. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
+/// on_progress: called with a Progress before each step, and awaited if it is a coroutine function; the step begins
+/// once it returns. If it raises an exception, the registration ends and nothing more is sent.
 #[pyclass(frozen, subclass, module = "dps_client")]
 pub(crate) struct Client(Arc<dps_client::ProvisioningClient>);
 

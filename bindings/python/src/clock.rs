@@ -1,4 +1,4 @@
-//! A clock of the caller's: a Python callable that returns the time.
+//! A custom clock: a Python callable that returns the time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crate::argument::{type_name, wrong_type};
 use crate::call::Call;
 use crate::gate::attached;
 
-/// A callable that returns seconds since 1970, a datetime, or None where the time is not known.
+/// A callable that returns seconds since 1970, a datetime, or None if the time is not known.
 pub(crate) struct SuppliedClock(Py<PyAny>);
 
 impl SuppliedClock {
@@ -20,7 +20,7 @@ impl SuppliedClock {
         Ok(Self(given.clone().unbind()))
     }
 
-    /// Calls it on the thread that needs the time. What it raises ends the call, and counts as a time that is not known.
+    /// Calls it on the thread that needs the time. An exception ends the call; until then the time counts as unknown.
     pub(crate) fn now(&self) -> Option<SystemTime> {
         attached(|py| read(&self.0.bind(py).call0()?)).unwrap_or_else(|raised| {
             match Call::current() {
@@ -43,7 +43,7 @@ fn read(returned: &Bound<'_, PyAny>) -> PyResult<Option<SystemTime>> {
     let seconds = match returned.getattr_opt("timestamp")? {
         Some(timestamp) => timestamp.call0()?.extract::<f64>()?,
         None => returned.extract().map_err(|_| {
-            let problem = "a clock returns seconds since 1970, a datetime or None";
+            let problem = "a clock must return seconds since 1970, a datetime or None";
             PyTypeError::new_err(format!("{problem}, not {}", type_name(returned)))
         })?,
     };

@@ -1,7 +1,7 @@
 //! Device keys in bulk: for any iterable of str, and for anything with Arrow's C data interface.
 //!
-//! Ids are taken in batches of bounded size and the interpreter is free while their keys are derived. A batch costs the
-//! hashing and the making of Python's own strings; taken as an Arrow stream, not even those.
+//! Ids are read in batches of bounded size, and their keys are derived without the GIL. The cost of a batch is hashing and
+//! creating Python strings; for an Arrow stream only hashing.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -24,11 +24,11 @@ use crate::id_source::{IdSource, place};
 use crate::ids::registration_id;
 use crate::secret::not_pickled;
 
-/// The first batch is small, so that it comes soon; each is twice the one before, up to the largest.
+/// The first batch is small, so that its keys are ready soon; each is twice as large as the one before, up to a maximum.
 const COUNT_FIRST: usize = 256;
 const COUNT_MOST: usize = 16_384;
 
-/// The key of one device of an enrollment group, as base64: what is written into the device.
+/// Returns the key of one device of an enrollment group, as base64, to be stored on the device.
 ///
 /// group_key is a GroupKey, or its base64. The registration id is used exactly as it is spelled.
 ///
@@ -51,12 +51,12 @@ pub(crate) fn derive_device_key(
     Ok(text(&key).to_owned())
 }
 
-/// The keys of many devices of an enrollment group, in the order of their registration ids.
+/// Returns the keys of many devices of an enrollment group, in the order of their registration ids.
 ///
-/// ids is any iterable of str, or one column of strings that offers Arrow's C data interface (of PyArrow, Polars,
-/// pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is
-/// read one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises
-/// ConfigurationError when its turn comes, after the keys of those before it; as an Arrow stream, before the first key.
+/// ids is any iterable of str, or one column of strings that supports Arrow's C data interface (of PyArrow, Polars,
+/// pandas and others). A generator is read in batches of up to 16384, so that memory use is constant; a list or a tuple
+/// is read one batch ahead, and must not be changed meanwhile. An invalid id raises ConfigurationError after the keys
+/// of the ids before it; as an Arrow stream, before the first key.
 ///
 /// >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 /// >>> dict(zip(["a"], derive_device_keys(group, ["a"])))
@@ -75,7 +75,7 @@ pub(crate) fn derive_device_keys(group_key: &Bound<'_, PyAny>, ids: &Bound<'_, P
     })
 }
 
-/// Whether ids can be read several times: a list can, a generator and a stream cannot.
+/// Returns whether ids can be read several times: a list can, a generator and a stream cannot.
 fn can_be_taken_again(ids: &Bound<'_, PyAny>, first: &IdSource) -> PyResult<bool> {
     Ok(match first {
         IdSource::Iterator(iterator) => !iterator.bind(ids.py()).is(ids),
@@ -83,14 +83,15 @@ fn can_be_taken_again(ids: &Bound<'_, PyAny>, first: &IdSource) -> PyResult<bool
     })
 }
 
-/// Device keys that are derived as they are asked for: an iterable of str, or an Arrow stream of strings.
+/// Device keys that are derived on demand: an iterable of str, or an Arrow stream of strings.
 ///
-/// They can be taken again where the ids can: from a list or a column, not from a generator. len() is that of the ids.
+/// They can be iterated again if the ids can: those of a list or a column, not of a generator. len() is the number of
+/// ids.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct DeviceKeys {
     group: Py<GroupKey>,
     ids: Py<PyAny>,
-    /// The ids as they were read when it was made.
+    /// The ids as they were read when it was created.
     first: Mutex<Option<IdSource>>,
     /// Whether they can be read again.
     again: bool,
@@ -110,7 +111,7 @@ impl DeviceKeys {
         ids.len().map_err(|_| PyTypeError::new_err(format!("ids has no length: it is of type {}", type_name(ids))))
     }
 
-    /// The keys as Arrow's C stream of strings: for pyarrow.chunked_array(keys), polars.Series(keys) and so on.
+    /// Returns the keys as an Arrow C stream of strings, such as for polars.Series(keys).
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -138,14 +139,14 @@ impl DeviceKeys {
 }
 
 impl DeviceKeys {
-    /// The ids from the first on.
+    /// Returns the ids from the first on.
     fn take_ids(&self, py: Python<'_>) -> PyResult<IdSource> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         match first {
             Some(first) => Ok(first),
             None if self.again => IdSource::of(self.ids.bind(py)),
             None => Err(PyRuntimeError::new_err(
-                "these keys were taken already: their ids came from an iterator, which gives each once; keep list(keys), or give a list of ids",
+                "these keys were read already, and their ids are of an iterator, which can be read only once: store list(keys), or pass a list of ids",
             )),
         }
     }
@@ -157,7 +158,7 @@ impl DeviceKeys {
     }
 }
 
-/// The same in lists, so that the interpreter's own loop goes from key to key.
+/// The same in lists, so that the interpreter iterates over the keys itself.
 #[pyclass(frozen)]
 struct Batches(Arc<Mutex<Deriving>>);
 
@@ -176,28 +177,28 @@ impl Batches {
 struct Deriving {
     group: Py<GroupKey>,
     ids: IdSource,
-    /// Whether ids can be taken before their turn without running code of the caller's.
+    /// Whether ids can be read ahead without running the caller's code.
     foresees: bool,
-    /// How many ids were taken.
+    /// The number of ids that were read.
     taken: usize,
-    /// How many are taken next.
+    /// The number of ids of the next batch.
     count: usize,
-    /// What was begun before its turn.
+    /// The batch that was started ahead.
     ahead: Option<Begun>,
-    /// What is raised once the keys before it are given.
+    /// The error that is raised after the keys before it.
     broken: Option<PyErr>,
 }
 
-/// A batch under way.
+/// A batch in progress.
 struct Begun {
     batch: Batch,
-    /// How many ids went before it.
+    /// The number of ids before it.
     before: usize,
-    /// What kept it from having more ids.
+    /// The error that ended it.
     unfit: Option<PyErr>,
 }
 
-/// The keys of the next batch; none at the end.
+/// Returns the keys of the next batch; none at the end.
 fn next(py: Python<'_>, deriving: &Mutex<Deriving>) -> PyResult<Option<Vec<KeyText>>> {
     let mut deriving = match deriving.try_lock() {
         Ok(free) => free,
@@ -216,7 +217,7 @@ fn next(py: Python<'_>, deriving: &Mutex<Deriving>) -> PyResult<Option<Vec<KeyTe
 }
 
 impl Deriving {
-    /// The keys of as many ids as are good, up to a batch.
+    /// Returns the keys of the valid ids, up to a batch.
     fn next(&mut self, py: Python<'_>) -> Vec<KeyText> {
         if self.broken.is_some() {
             return Vec::new();

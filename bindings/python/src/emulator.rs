@@ -1,7 +1,7 @@
-//! The emulator in this process: sockets and threads of its own, driven from Python.
+//! The emulator in this process, with its own sockets and threads, controlled from Python.
 //!
-//! Enrollments, faults and findings pass as JSON in the emulator's own words; `dps_client.emulator` makes objects of
-//! them. No thread that is attached to the interpreter waits for the service, so that neither waits for the other.
+//! Enrollments, faults and records are passed as the emulator's JSON, which `dps_client.emulator` converts to objects. No
+//! thread that is attached to the interpreter waits for the service, to avoid a deadlock.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::logging;
 use crate::runtime::with_threads;
 use crate::secret::Secret;
 
-/// Ten years, in seconds: the date of a hint keeps its four-digit year.
+/// Ten years, in seconds: the date of a hint still has a four-digit year.
 const DATE_OFFSET_MOST: i64 = 10 * 365 * 24 * 3600;
 /// The largest weight that a hub can have.
 const WEIGHT_MOST: u32 = 1000;
@@ -33,7 +33,7 @@ struct Running {
     runtime: Runtime,
 }
 
-/// A local provisioning service that verifies. dps_client.emulator.Emulator is its face.
+/// A local provisioning service. Applications use dps_client.emulator.Emulator.
 #[pyclass(frozen, module = "dps_client._native")]
 pub(crate) struct Emulator {
     process: u32,
@@ -123,7 +123,7 @@ impl Emulator {
         }
     }
 
-    /// Ends it and waits until its threads and descriptors are given back, two seconds at most.
+    /// Stops it and waits until its threads have ended and its files are closed, two seconds at most.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         self.check_process()?;
         py.detach(|| {
@@ -135,7 +135,7 @@ impl Emulator {
         Ok(())
     }
 
-    /// The ports: HTTPS, MQTT, MQTT over WebSocket.
+    /// Returns the ports: HTTPS, MQTT, MQTT over WebSocket.
     fn ports(&self, py: Python<'_>) -> PyResult<(u16, u16, u16)> {
         self.with(py, |emulator| {
             let port = |address: Option<std::net::SocketAddr>| address.map_or(0, |address| address.port());
@@ -143,27 +143,27 @@ impl Emulator {
         })
     }
 
-    /// The certificate that clients have to trust.
+    /// Returns the certificate that clients must trust.
     fn ca_pem(&self, py: Python<'_>) -> PyResult<String> {
         self.with(py, |emulator| emulator.ca_pem().to_owned())
     }
 
-    /// The id scope.
+    /// Returns the id scope.
     fn id_scope(&self, py: Python<'_>) -> PyResult<String> {
         self.with(py, |emulator| emulator.id_scope().to_owned())
     }
 
-    /// What a service client connects with.
+    /// Returns the connection string for service clients.
     fn connection_string(&self, py: Python<'_>) -> PyResult<Secret> {
         self.with(py, |emulator| emulator.connection_string().expose().into())
     }
 
-    /// Sets the service's wall clock apart from the machine's.
+    /// Sets the offset of the service's wall clock from the system's.
     fn set_clock_offset_ms(&self, py: Python<'_>, offset_ms: i64) -> PyResult<()> {
         self.with(py, |emulator| emulator.set_clock_offset_ms(offset_ms))
     }
 
-    /// Creates or replaces an individual enrollment, in the service's own JSON; gives its two keys.
+    /// Creates or replaces an individual enrollment, in the service's JSON; returns its two keys.
     fn put_enrollment(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
         let enrollment: IndividualEnrollment = parse_whole(json)?;
         self.check_hubs(py, &enrollment.settings)?;
@@ -171,7 +171,7 @@ impl Emulator {
         keys(&kept.map_err(|problem| refused(&problem))?.settings)
     }
 
-    /// Creates or replaces an enrollment group, in the service's own JSON; gives its two keys.
+    /// Creates or replaces an enrollment group, in the service's JSON; returns its two keys.
     fn put_group(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
         let group: EnrollmentGroup = parse_whole(json)?;
         self.check_hubs(py, &group.settings)?;
@@ -179,7 +179,7 @@ impl Emulator {
         keys(&kept.map_err(|problem| refused(&problem))?.settings)
     }
 
-    /// Lets the device of an individual enrollment in, or not.
+    /// Enables or disables an individual enrollment.
     fn enable_enrollment(&self, py: Python<'_>, registration_id: &str, enabled: bool) -> PyResult<()> {
         let changed = self.service(py, |service, now| {
             let enrollment = service.enrollment(registration_id)?.clone().enabled(enabled);
@@ -188,7 +188,7 @@ impl Emulator {
         changed.ok_or_else(|| unknown(registration_id))?.map_err(|problem| refused(&problem))
     }
 
-    /// Lets the devices of a group in, or not.
+    /// Enables or disables an enrollment group.
     fn enable_group(&self, py: Python<'_>, group_id: &str, enabled: bool) -> PyResult<()> {
         let changed = self.service(py, |service, now| {
             let group = service.group(group_id)?.clone().enabled(enabled);
@@ -197,17 +197,17 @@ impl Emulator {
         changed.ok_or_else(|| unknown(group_id))?.map_err(|problem| refused(&problem))
     }
 
-    /// Deletes an individual enrollment and its record; whether there was one.
+    /// Deletes an individual enrollment and its record; returns whether there was one.
     fn delete_enrollment(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
         self.service(py, |service, _| service.delete_enrollment(registration_id))
     }
 
-    /// Deletes a group and the records of its devices; whether there was one.
+    /// Deletes a group and the records of its devices; returns whether there was one.
     fn delete_group(&self, py: Python<'_>, group_id: &str) -> PyResult<bool> {
         self.service(py, |service, _| service.delete_group(group_id))
     }
 
-    /// Forgets a device's registration; whether there was one.
+    /// Deletes a device's registration record; returns whether there was one.
     fn delete_record(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
         self.service(py, |service, _| service.delete_record(registration_id))
     }
@@ -219,28 +219,28 @@ impl Emulator {
         linked.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    /// Unlinks a hub; whether it was linked.
+    /// Unlinks a hub; returns whether it was linked.
     fn unlink_hub(&self, py: Python<'_>, host: &str) -> PyResult<bool> {
         self.service(py, |service, _| service.unlink_hub(host))
     }
 
-    /// Plans a fault, in the emulator's own JSON.
+    /// Plans a fault, in the emulator's JSON.
     fn plan_fault(&self, py: Python<'_>, json: &str) -> PyResult<()> {
         let plan: FaultPlan = parse(json)?;
         self.service(py, |service, _| service.inject_plan(&plan))
     }
 
-    /// Whether there can be a device of this id: enrolled by itself, or in a group, which knows no ids before.
-    fn can_let_in(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
+    /// Returns whether an enrollment covers this id: an individual enrollment, or any group.
+    fn has_enrollment_for(&self, py: Python<'_>, registration_id: &str) -> PyResult<bool> {
         self.service(py, |service, _| service.has_enrollment_for(registration_id))
     }
 
-    /// What is planned, oldest first, as JSON.
+    /// Returns the planned faults, oldest first, as JSON.
     fn planned_faults(&self, py: Python<'_>) -> PyResult<String> {
         self.service(py, |service, _| to_json(&service.planned_faults().collect::<Vec<_>>()))?
     }
 
-    /// Takes back the faults of one registration, or all of them; how many plans there were.
+    /// Removes the planned faults of one registration, or all; returns how many there were.
     fn clear_faults(&self, py: Python<'_>, registration_id: Option<&str>) -> PyResult<usize> {
         self.service(py, |service, _| match registration_id {
             Some(id) => service.clear_faults_of(id),
@@ -248,30 +248,30 @@ impl Emulator {
         })
     }
 
-    /// How often one registration called, or all together, as JSON.
+    /// Returns the counters of one registration, or of all together, as JSON.
     fn counters(&self, py: Python<'_>, registration_id: Option<&str>) -> PyResult<String> {
         self.service(py, |service, _| {
             to_json(&registration_id.map_or_else(|| service.counters(), |id| service.counters_of(id)))
         })?
     }
 
-    /// Counts from zero again.
+    /// Resets all counters to zero.
     fn reset_counters(&self, py: Python<'_>) -> PyResult<()> {
         self.service(py, |service, _| service.reset_counters())
     }
 
-    /// The latest credentials that were refused, oldest first, as JSON.
+    /// Returns the latest refused credentials, oldest first, as JSON.
     fn refusals(&self, py: Python<'_>) -> PyResult<String> {
         self.service(py, |service, _| to_json(&service.refusals().map(refusal).collect::<Vec<_>>()))?
     }
 
-    /// What is known of a device's registration, as JSON; None when nothing is.
+    /// Returns a device's registration record, as JSON; None if there is none.
     fn record(&self, py: Python<'_>, registration_id: &str) -> PyResult<Option<String>> {
         self.service(py, |service, _| service.record(registration_id).map(|record| to_json(&record_json(record))))?
             .transpose()
     }
 
-    /// A device's entry in a hub, as JSON; None when there is none.
+    /// Returns a device's entry in a hub, as JSON; None if there is no entry.
     fn hub_device(&self, py: Python<'_>, hub: &str, device_id: &str) -> PyResult<Option<String>> {
         let entry = self.service(py, |service, _| {
             service.hub_device(hub, device_id).map(|device| {
@@ -284,7 +284,7 @@ impl Emulator {
         entry.transpose()
     }
 
-    /// Whether the hub would let the device in with this SAS token.
+    /// Returns whether the hub would accept this SAS token of the device.
     fn hub_accepts(&self, py: Python<'_>, hub: &str, device_id: &str, token: &str) -> PyResult<bool> {
         self.service(py, |service, now| {
             service.hub_device(hub, device_id).is_some_and(|device| device.accepts_token(now, token))
@@ -300,7 +300,7 @@ impl Emulator {
         Err(PyRuntimeError::new_err("this emulator runs in the process that started it: start another one here"))
     }
 
-    /// Refuses hubs that devices could never be assigned to.
+    /// Refuses hubs to which devices could never be assigned.
     fn check_hubs(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
         let linked: Vec<String> = self.service(py, |service, _| service.linked_hubs().map(str::to_owned).collect())?;
         let mut named = settings.iot_hubs.iter().flatten().chain(&settings.iot_hub_host_name);
@@ -372,17 +372,17 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str) -> PyResult<T> {
     serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-/// The same, where every member is one that the service has.
+/// The same, if the service supports every member.
 fn parse_whole<T: serde::de::DeserializeOwned + serde::Serialize>(json: &str) -> PyResult<T> {
     let parsed = parse(json)?;
     let (given, known): (Value, Value) = (parse(json)?, parse(&to_json(&parsed)?)?);
     match unknown_member(&given, &known) {
-        Some(member) => Err(PyValueError::new_err(format!("the service has no member '{member}' there"))),
+        Some(member) => Err(PyValueError::new_err(format!("unknown member '{member}'"))),
         None => Ok(parsed),
     }
 }
 
-/// A member that was lost, where the value is an object with names of the service's.
+/// Returns a member that was lost in the conversion, if the value is an object with the service's names.
 fn unknown_member(given: &Value, known: &Value) -> Option<String> {
     let (Some(given), Some(known)) = (given.as_object(), known.as_object()) else { return None };
     given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| match known.get(name) {
@@ -410,7 +410,7 @@ fn refused(problem: &Problem) -> PyErr {
 }
 
 fn unknown(id: &str) -> PyErr {
-    PyRuntimeError::new_err(format!("there is no enrollment '{id}' any more"))
+    PyRuntimeError::new_err(format!("the enrollment '{id}' does not exist any more"))
 }
 
 fn refusal(refusal: &dps_emulator::Refusal) -> Value {

@@ -1,4 +1,4 @@
-//! Failures as exceptions of `dps_client.errors`: one class a family, every fact of the catalogue an attribute.
+//! Converts errors to exceptions of `dps_client.errors`: one class per family, with an attribute for each fact.
 
 use std::error::Error;
 use std::io;
@@ -10,7 +10,7 @@ use dps_emulator::FaultPlan;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// The exception for a failure; `cause` is what a callable of the caller's raised, if one did.
+/// Returns the exception for an error; `cause` is the exception of the application's callable, if there is one.
 pub(crate) fn exception(py: Python<'_>, error: &DpsError, cause: Option<PyErr>) -> PyErr {
     match make(py, error, "") {
         Ok(made) => {
@@ -21,17 +21,17 @@ pub(crate) fn exception(py: Python<'_>, error: &DpsError, cause: Option<PyErr>) 
     }
 }
 
-/// The value of an argument; what is wrong with it is said of the argument.
+/// Returns the value of an argument, or an exception that names the argument.
 pub(crate) fn check<T>(py: Python<'_>, argument: &str, value: Result<T, impl Into<DpsError>>) -> PyResult<T> {
     value.map_err(|error| configuration_at(py, &format!("argument '{argument}'"), error))
 }
 
-/// The exception for a value that can never work; `place` says which of several it is.
+/// Returns the exception for an invalid value; `place` says which of several it is.
 pub(crate) fn configuration_at(py: Python<'_>, place: &str, error: impl Into<DpsError>) -> PyErr {
     make(py, &error.into(), &format!("{place}: ")).unwrap_or_else(|broken| broken)
 }
 
-/// The exception for a file that cannot be read.
+/// Returns the exception for a file that cannot be read.
 pub(crate) fn file_error(py: Python<'_>, path: &Path, error: &io::Error) -> PyErr {
     let code = ErrorCode::File;
     let make = || {
@@ -80,19 +80,19 @@ fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Every error of the catalogue: number, name, family and text.
+/// Returns every error of the catalogue: number, name, family and text.
 #[pyfunction]
 pub(crate) fn error_catalogue() -> Vec<(u16, &'static str, &'static str, &'static str)> {
     ErrorCode::ALL.iter().map(|code| (code.number(), code.name(), code.family().name(), code.text())).collect()
 }
 
-/// Every hint of the catalogue: name and text.
+/// Returns every hint of the catalogue: name and text.
 #[pyfunction]
 pub(crate) fn hint_catalogue() -> Vec<(&'static str, &'static str)> {
     Hint::ALL.iter().map(|hint| (hint.name(), hint.text())).collect()
 }
 
-/// Every kind of fault that the emulator knows: name and what it does.
+/// Returns every kind of fault that the emulator supports: name and description.
 #[pyfunction]
 pub(crate) fn fault_kinds() -> Vec<(&'static str, &'static str)> {
     FaultPlan::kinds().collect()

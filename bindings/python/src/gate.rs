@@ -1,7 +1,8 @@
-//! Lets threads of ours into the interpreter, and waits until they have left.
+//! Controls when threads of this package may attach to the interpreter, and waits until they have detached.
 //!
-//! A thread that wants the interpreter while it is finalized is unwound (CPython before 3.14), which aborts the process
-//! where a Rust frame is below. So no thread of ours may be inside when a call has returned, or when the program ends.
+//! A thread that attaches while the interpreter is finalized is unwound (CPython before 3.14), which aborts the process
+//! if there is a Rust frame below. So no thread of this package may be attached when a call has returned, or when the
+//! program ends.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,23 +12,23 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-/// How long a gate waits for those inside: longer than any handler of log records should take.
+/// How long a gate waits for attached threads: longer than any handler of log records should take.
 const LIMIT: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// The gate that a thread of ours belongs to. Threads of Python's own have none.
+    /// The gate of a thread of this package. Threads of Python have no gate.
     static OWN: RefCell<Option<Arc<Gate>>> = const { RefCell::new(None) };
 }
 
-/// Every gate that may have someone inside. Locked by attached threads only, and never across a detach, so that no
-/// thread can hold it while another one forks.
+/// Every gate that may have attached threads. Locked by attached threads only, and never across a detach, so that no
+/// thread can hold the lock while another one forks.
 static GATES: Mutex<Vec<Weak<Gate>>> = Mutex::new(Vec::new());
 /// The process that is about to end.
 static ENDING: AtomicU32 = AtomicU32::new(0);
 
-/// What the threads of one runtime pass to get into the interpreter.
+/// The gate through which the threads of one runtime attach to the interpreter.
 pub(crate) struct Gate {
-    /// A fork copies the gate without the threads: there it is of no use.
+    /// The process of the gate: a fork copies it without the threads.
     process: u32,
     state: Mutex<State>,
     left: Condvar,
@@ -50,17 +51,17 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Makes the current thread one that passes here.
+    /// Makes this the gate of the current thread.
     pub(crate) fn adopt_thread(self: &Arc<Self>) {
         OWN.set(Some(Arc::clone(self)));
     }
 
-    /// Lets no one in any more.
+    /// Closes the gate: no more threads can attach.
     pub(crate) fn close(&self) {
         self.state().closed = true;
     }
 
-    /// Waits until no one is inside. The interpreter is free meanwhile.
+    /// Waits, without the GIL, until no thread is attached.
     pub(crate) fn wait(&self, py: Python<'_>) {
         if !self.is_here() || self.state().inside == 0 {
             return;
@@ -87,7 +88,7 @@ impl Gate {
     }
 }
 
-/// A thread of ours inside the interpreter, or about to enter.
+/// A thread of this package that is attached to the interpreter, or about to attach.
 struct Inside(Arc<Gate>);
 
 impl Drop for Inside {
@@ -97,12 +98,12 @@ impl Drop for Inside {
     }
 }
 
-/// An error when the program is about to end: what begins now would not be told how it ends.
+/// Returns an error if the program is about to end: the result of a call that starts now would be lost.
 pub(crate) fn check_not_ending() -> PyResult<()> {
     if ENDING.load(Ordering::Relaxed) == std::process::id() { Err(about_to_end()) } else { Ok(()) }
 }
 
-/// Does `job` attached to the interpreter; an error where the thread is one of ours and may not enter any more.
+/// Runs `job` attached to the interpreter; an error if this is a thread of this package whose gate is closed.
 pub(crate) fn attached<T>(job: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
     let own = OWN.with_borrow(Clone::clone);
     let inside = own.map(|gate| gate.enter().ok_or_else(about_to_end)).transpose()?;
@@ -111,7 +112,7 @@ pub(crate) fn attached<T>(job: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResu
     done
 }
 
-/// Closes every gate, and waits until no thread of ours is inside: called by `atexit`.
+/// Closes every gate, and waits until no thread of this package is attached: called by `atexit`.
 #[pyfunction]
 pub(crate) fn _end(py: Python<'_>) {
     ENDING.store(std::process::id(), Ordering::Relaxed);
@@ -121,7 +122,7 @@ pub(crate) fn _end(py: Python<'_>) {
     here.iter().for_each(|gate| gate.wait(py));
 }
 
-/// Has [`_end`] called when the program ends.
+/// Registers [`_end`] to be called when the program ends.
 pub(crate) fn watch_the_end(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let end = pyo3::wrap_pyfunction!(_end, module)?;
     module.py().import("atexit")?.call_method1("register", (end,)).map(drop)

@@ -24,7 +24,7 @@ impl HubCredentials {
 
 #[pymethods]
 impl HubCredentials {
-    /// The hub's host name.
+    /// The host name of the hub.
     #[getter]
     fn hub(&self) -> &str {
         &self.hub
@@ -42,12 +42,12 @@ impl HubCredentials {
         lock(&self.inner).user_name()
     }
 
-    /// The MQTT password, or over HTTPS the Authorization header. Signed anew late in its life.
+    /// Returns the MQTT password, or over HTTPS the Authorization header. It is renewed before it expires.
     fn password(&self, py: Python<'_>) -> PyResult<HubPassword> {
         call::block(py, password(Arc::clone(&self.inner)))
     }
 
-    /// The same, to be awaited: a Signer that is a coroutine then runs in the loop that awaits it.
+    /// The same as an awaitable: a Signer that is a coroutine function runs in the loop that awaits it.
     #[pyo3(signature = () -> "collections.abc.Awaitable[HubPassword]")]
     fn password_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         call::later(py, password(Arc::clone(&self.inner)))
@@ -58,7 +58,7 @@ impl HubCredentials {
     }
 }
 
-/// Signs on a copy, so that nothing is locked while a signer works; the later of two at a time stays.
+/// Signs on a copy, so that nothing is locked while a signer works; of two at the same time, the later result is kept.
 async fn password(credentials: Shared) -> Result<HubPassword, dps_client::DpsError> {
     let mut copy = lock(&credentials).clone();
     let password = HubPassword(copy.password().await?.clone());
@@ -70,18 +70,18 @@ fn lock(credentials: &Shared) -> std::sync::MutexGuard<'_, dps_client::HubCreden
     credentials.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A SAS token for the hub, and when it ends.
+/// A SAS token for the hub, and its expiry.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct HubPassword(dps_client::HubPassword);
 
 #[pymethods]
 impl HubPassword {
-    /// The token's text. Named so that every use can be found.
+    /// Returns the token. The name makes every use easy to find.
     fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// When the hub stops taking it, in UTC; reconnect with a new one before.
+    /// The time at which the token expires, in UTC; reconnect with a new one before.
     #[getter]
     fn expires_at(&self) -> SystemTime {
         self.0.expires_at()

@@ -1,6 +1,6 @@
-//! Where registration ids come from in bulk: a Python iterator, or a column of Arrow's.
+//! The source of registration ids in bulk: a Python iterator, or an Arrow column.
 //!
-//! Ids are copied out, so that their keys can be derived without Python.
+//! Ids are copied, so that their keys can be derived without Python.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayAccessor, ArrayRef};
@@ -19,12 +19,12 @@ use crate::errors::configuration_at;
 /// A batch of ids that are checked before the first key is derived.
 const CHECKED_AT_ONCE: usize = 16_384;
 
-/// What is still to be taken.
+/// The ids that are still to be read.
 pub(crate) enum IdSource {
     Iterator(Py<PyIterator>),
     Columns {
         reader: Box<dyn ArrayReader + Send>,
-        /// The column that was begun, and how much of it is taken.
+        /// The current column, and how much of it was read.
         begun: Option<(ArrayRef, usize)>,
     },
     /// Ids that were checked, in batches, the last first.
@@ -36,7 +36,7 @@ impl IdSource {
     pub(crate) fn of(ids: &Bound<'_, PyAny>) -> PyResult<Self> {
         if ids.is_instance_of::<PyString>() || ids.is_instance_of::<PyBytes>() {
             return Err(PyTypeError::new_err(
-                "argument 'ids': is one text; give several in a list, or use derive_device_key",
+                "argument 'ids': must not be a single str; pass a list of ids, or use derive_device_key",
             ));
         }
         let py = ids.py();
@@ -49,13 +49,11 @@ impl IdSource {
         let reader = ids.extract::<AnyArray>()?.into_reader()?;
         match reader.field().data_type() {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(Self::Columns { reader, begun: None }),
-            other => Err(PyTypeError::new_err(format!(
-                "argument 'ids': is a column of {other}; one column of strings is needed"
-            ))),
+            other => Err(PyTypeError::new_err(format!("argument 'ids': must be a column of strings, not of {other}"))),
         }
     }
 
-    /// Up to `count` ids, none at the end; and what kept it from going on. `before` is how many ids went before.
+    /// Returns up to `count` ids, none at the end; and the error that ended it. `before` is the number of ids before.
     pub(crate) fn take(&mut self, py: Python<'_>, count: usize, before: usize) -> (Texts, Option<PyErr>) {
         match self {
             Self::Iterator(iterator) => from_iterator(iterator.bind(py), count, before),
@@ -68,7 +66,7 @@ impl IdSource {
         }
     }
 
-    /// The same ids, read to the end and found to be good.
+    /// Returns the same ids, read to the end and checked.
     pub(crate) fn checked(mut self, py: Python<'_>) -> PyResult<Self> {
         let mut batches = Vec::new();
         let mut before = 0;
@@ -100,7 +98,9 @@ fn from_iterator(iterator: &Bound<'_, PyIterator>, count: usize, before: usize) 
                     texts.push(text);
                     continue;
                 }
-                Ok(Err(_)) => PyValueError::new_err(format!("{} has a lone surrogate, which is no character", place())),
+                Ok(Err(_)) => {
+                    PyValueError::new_err(format!("{} has a lone surrogate, which is not a character", place()))
+                }
                 Err(_) => PyTypeError::new_err(format!("{} must be a str, not {}", place(), type_name(&id))),
             },
             // What the caller's own iterator raises.
@@ -111,7 +111,7 @@ fn from_iterator(iterator: &Bound<'_, PyIterator>, count: usize, before: usize) 
     (texts, None)
 }
 
-/// Up to `count` ids of one column; an error, or none at the end.
+/// Returns up to `count` ids of one column; an error, or none at the end.
 fn from_columns(
     reader: &mut (dyn ArrayReader + Send),
     begun: &mut Option<(ArrayRef, usize)>,
@@ -139,7 +139,7 @@ fn of_any_column(column: &ArrayRef, before: usize) -> (Texts, Option<PyErr>) {
     }
 }
 
-/// The texts up to the first that is missing, and that.
+/// Returns the strings up to the first that is missing, and the error for that.
 fn of_column<'a>(column: impl ArrayAccessor<Item = &'a str>, before: usize) -> (Texts, Option<PyErr>) {
     let mut texts = Texts::default();
     for at in 0..column.len() {
@@ -152,7 +152,7 @@ fn of_column<'a>(column: impl ArrayAccessor<Item = &'a str>, before: usize) -> (
     (texts, None)
 }
 
-/// Where an id stands, for messages.
+/// Returns the position of an id, for messages.
 pub(crate) fn place(number: usize) -> String {
     format!("ids[{number}]")
 }

@@ -1,4 +1,4 @@
-//! Names as the service takes them, checked with the core's rules.
+//! Identifiers of the service, checked with the core's rules.
 
 use dps_client::dps_core::{Endpoint, IdScope, Identity, RegistrationId};
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ pub(crate) fn registration_id<'a>(py: Python<'_>, text: &'a str) -> PyResult<Reg
     check(py, "registration_id", RegistrationId::new(text))
 }
 
-/// A device at the service. The endpoint is no part of what a token is signed over.
+/// A device at the service. The endpoint is not part of the string to sign.
 pub(crate) fn identity<'a>(py: Python<'_>, id_scope: &'a str, registration_id: &'a str) -> PyResult<Identity<'a>> {
     Ok(Identity {
         endpoint: Endpoint::GLOBAL,

@@ -1,7 +1,7 @@
-//! The native half of the Python package `dps_client`: registration, keys and the emulator as Python objects.
+//! The native part of the Python package `dps_client`: registration, keys and the emulator as Python objects.
 //!
-//! It only translates. What a device says and when, what a service answers, and what an error means is decided in the
-//! crates below; what can be written in Python as well, is.
+//! It only converts between Python and the Rust crates, which implement the client, the emulator and the error catalogue.
+//! What can be written in Python is written in Python.
 
 mod argument;
 mod asyncio;
@@ -27,7 +27,7 @@ mod secret;
 mod signer;
 mod token;
 
-/// Everything that the package shows under its own name.
+/// The items of the native module.
 #[pyo3::pymodule]
 mod _native {
     use pyo3::prelude::*;

@@ -1,6 +1,7 @@
-//! Events of the Rust crates as records of Python's `logging`, each under a logger below `dps_client`.
+//! Converts events of the Rust crates to records of Python's `logging`, under the logger `dps_client`.
 //!
-//! Events of other libraries are left out, since some print whole frames. No key, token or signature is in ours.
+//! Events of other libraries are left out, since some contain whole frames. Those of this project contain no keys, tokens
+//! or signatures.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::gate::attached;
 
-/// The crates that are listened to, and the logger of each.
+/// The crates whose events are recorded, and the logger of each.
 const LOGGERS: [(&str, &str); 5] = [
     ("dps_client", "dps_client"),
     ("dps_http", "dps_client.http"),
@@ -23,16 +24,17 @@ const LOGGERS: [(&str, &str); 5] = [
     ("dps_emulator", "dps_client.emulator"),
 ];
 
-/// The least level that any of the loggers takes, so that nothing below costs an attach. Python's default is WARNING.
+/// The lowest level that any of the loggers accepts, so that events below it do not attach to the interpreter. Python's
+/// default is WARNING.
 static LEAST: AtomicU32 = AtomicU32::new(30);
 
-/// Begins to listen.
+/// Starts to record events.
 pub(crate) fn start() {
     // Fails where this was done already, in another interpreter of this process: then it is as it should be.
     let _ = tracing::subscriber::set_global_default(Listener);
 }
 
-/// Takes note of the levels that the loggers are set to. Each call begins with it.
+/// Reads the levels of the loggers, at the start of each call.
 pub(crate) fn refresh(py: Python<'_>) -> PyResult<()> {
     let get_logger = py.import("logging")?.getattr("getLogger")?;
     let mut least = u32::MAX;
@@ -87,7 +89,7 @@ fn logger_of(metadata: &Metadata<'_>) -> Option<&'static str> {
     LOGGERS.iter().find(|(name, _)| *name == krate).map(|(_, logger)| *logger)
 }
 
-/// Python's number for a level.
+/// Returns Python's number for a level.
 fn level_of(metadata: &Metadata<'_>) -> u32 {
     match *metadata.level() {
         Level::ERROR => 40,

@@ -1,4 +1,4 @@
-//! The options of a client that are more than text, a number or a time.
+//! Converts the options of a client that are not a str, a number or a time.
 
 use dps_client::{Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -9,10 +9,10 @@ use crate::argument::{self, refused, wrong_type};
 use crate::errors::{check, file_error};
 use crate::progress::Watcher;
 
-/// No file of certificates is longer, in bytes.
+/// The largest file of certificates that is accepted, in bytes.
 const CERTIFICATES_MOST: u64 = 1024 * 1024;
 
-/// What an option was given as, if it was.
+/// The value of an option, if it is set.
 pub(crate) type Given<'py> = Option<Bound<'py, PyAny>>;
 
 pub(crate) fn transport(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Transport> {
@@ -45,7 +45,7 @@ pub(crate) fn payload(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Payload>
     check(py, name, text.extract::<String>()?.parse())
 }
 
-/// What json.dumps raises, said of the argument.
+/// Converts an exception of json.dumps to one that names the argument.
 fn named(py: Python<'_>, name: &str, raised: PyErr) -> PyErr {
     let problem = format!("argument '{name}': {}", raised.value(py));
     let named = if raised.is_instance_of::<PyTypeError>(py) {
@@ -66,7 +66,9 @@ pub(crate) fn roots(
     let keep_platform = keep_platform.map(|given| argument::flag("keep_platform_roots", &given)).transpose()?;
     let (name, bytes) = match (ca_file, pem) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(PyValueError::new_err("give ca_file or ca_pem, not both")),
+        (Some(_), Some(_)) => {
+            return Err(PyValueError::new_err("ca_file and ca_pem are both set: set only one of them"));
+        }
         (None, Some(pem)) => match pem.cast::<PyBytes>() {
             Ok(bytes) => ("ca_pem", bytes.as_bytes().to_vec()),
             Err(_) if pem.is_instance_of::<PyString>() => ("ca_pem", argument::text("ca_pem", &pem)?.into_bytes()),

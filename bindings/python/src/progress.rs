@@ -1,4 +1,4 @@
-//! What a registration is about to do, told to a callable of the caller's.
+//! Reports the next step of a registration to the application's callable.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::call::Call;
 use crate::calling::{Place, ask, itself};
 use crate::gate::attached;
 
-/// What a registration is about to do.
+/// The next step of a registration.
 #[pyclass(frozen, module = "dps_client", get_all)]
 pub(crate) struct Progress {
     /// "signing", "sending" or "waiting".
     step: &'static str,
-    /// What is sent: "register", "status" or "lookup"; None in other steps.
+    /// The request: "register", "status" or "lookup"; None in other steps.
     call: Option<&'static str>,
-    /// How long nothing happens; None in other steps.
+    /// The length of the wait; None in other steps.
     wait: Option<Duration>,
-    /// While waiting: what to store so that a restarted device resumes instead of registering again, once there is
-    /// something. It holds no secret.
+    /// While waiting for an operation: the token with which a restarted device resumes instead of registering again;
+    /// else None. It contains no secrets.
     resume_token: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl Progress {
     }
 }
 
-/// A callable that is told, and awaited, before the registration goes on. What it raises ends the call.
+/// A callable that is called, and awaited, before each step. An exception in it ends the call.
 pub(crate) struct Watcher(Py<PyAny>);
 
 impl Watcher {
@@ -58,7 +58,7 @@ impl Watcher {
         Self(watcher)
     }
 
-    /// Calls it on the caller's own thread where the call blocks, in the loop's where it is awaited.
+    /// Calls it on the caller's thread if the call blocks, and in the loop's thread if the call is awaited.
     async fn tell(&self, call: &Call, progress: Progress) -> PyResult<()> {
         if call.event_loop().is_some() {
             let begin = |py: Python<'_>| Ok((self.0.clone_ref(py), Py::new(py, progress)?.into_any()));

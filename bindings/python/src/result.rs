@@ -1,4 +1,4 @@
-//! What a registration or a lookup found out, as frozen Python objects.
+//! The results of a registration or a lookup, as frozen Python objects.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::errors;
 use crate::hub::HubCredentials;
 use crate::secret::Secret;
 
-/// The hub that the device belongs to, and its name there.
+/// The hub that the device is assigned to, and its device id there.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct Assignment(dps_client::Assignment);
 
@@ -22,7 +22,7 @@ impl From<dps_client::Assignment> for Assignment {
 
 #[pymethods]
 impl Assignment {
-    /// The hub's host name.
+    /// The host name of the hub.
     #[getter]
     fn hub(&self) -> &str {
         self.0.hub()
@@ -34,31 +34,31 @@ impl Assignment {
         self.0.device_id()
     }
 
-    /// The registration id, as the client was given it.
+    /// The registration id, as passed to the client.
     #[getter]
     fn registration_id(&self) -> &str {
         self.0.registration_id().as_str()
     }
 
-    /// The service's word for how far the registration is: "assigned".
+    /// The status of the registration: "assigned".
     #[getter]
     fn status(&self) -> &'static str {
         Status::Assigned.as_str()
     }
 
-    /// How the assignment came about, such as "initialAssignment". An open list; only to inform.
+    /// The substatus, such as "initialAssignment". For information only; the service can add values.
     #[getter]
     fn substatus(&self) -> Option<&str> {
         self.0.substatus()
     }
 
-    /// The operation that made it; None when the service assigned at once.
+    /// The operation id; None if the service assigned the hub in its first reply.
     #[getter]
     fn operation_id(&self) -> Option<&str> {
         self.0.operation_id()
     }
 
-    /// What the service's allocation webhook gave the device: a dict, or None. Made anew at each access.
+    /// The payload that the service's allocation webhook returned: a new dict for each access, or None.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         from_json(py, self.0.payload())
@@ -70,15 +70,15 @@ impl Assignment {
         self.0.elapsed()
     }
 
-    /// "HostName=...;DeviceId=...;SharedAccessKey=..."; None when a Signer holds the key.
+    /// Returns "HostName=...;DeviceId=...;SharedAccessKey=..."; None if a Signer holds the key.
     ///
-    /// Raises ConfigurationError when the device id contains ";", which a connection string cannot hold.
+    /// Raises ConfigurationError if the device id contains ";", which a connection string cannot contain.
     fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {
         let found = self.0.connection_string().map_err(|error| errors::exception(py, &error, None))?;
         Ok(found.map(|text| text.expose().into()))
     }
 
-    /// What the device signs in to its hub with: client id, user name, and a password that renews itself.
+    /// Returns the credentials of the device at its hub: client id, user name, and a password that is renewed.
     ///
     /// password_life is in seconds or a timedelta; an hour by default.
     #[pyo3(signature = (*, password_life = None))]
@@ -97,7 +97,7 @@ impl Assignment {
     }
 }
 
-/// What the service has on record for a registration id.
+/// The registration record that the service has for a registration id.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct RegistrationRecord(dps_client::RegistrationRecord);
 
@@ -109,43 +109,43 @@ impl From<dps_client::RegistrationRecord> for RegistrationRecord {
 
 #[pymethods]
 impl RegistrationRecord {
-    /// How far the registration is: "unassigned", "assigning", "assigned", "failed" or "disabled".
+    /// The status: "unassigned", "assigning", "assigned", "failed" or "disabled".
     #[getter]
     fn status(&self) -> &'static str {
         Status::as_str(self.0.status)
     }
 
-    /// The hub's host name, when assigned.
+    /// The host name of the hub, if assigned.
     #[getter]
     fn hub(&self) -> Option<&str> {
         self.0.hub.as_deref()
     }
 
-    /// The device id at the hub, when assigned.
+    /// The device id at the hub, if assigned.
     #[getter]
     fn device_id(&self) -> Option<&str> {
         self.0.device_id.as_deref()
     }
 
-    /// How the assignment came about. An open list; only to inform.
+    /// The substatus. For information only; the service can add values.
     #[getter]
     fn substatus(&self) -> Option<&str> {
         self.0.substatus.as_deref()
     }
 
-    /// The service's six-digit code, when failed.
+    /// The service's six-digit error code, if failed.
     #[getter]
     fn error_code(&self) -> Option<u32> {
         self.0.error_code
     }
 
-    /// The service's words, when failed.
+    /// The service's error message, if failed.
     #[getter]
     fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
     }
 
-    /// What the service's allocation webhook gave the device: a dict, or None. Made anew at each access.
+    /// The payload that the service's allocation webhook returned: a new dict for each access, or None.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         from_json(py, self.0.payload.as_deref())

@@ -1,8 +1,8 @@
-//! The tokio runtime that all asyncio calls share for as long as any is under way. A blocking call has one of its own, the
+//! The tokio runtime that all asyncio calls share while any is in progress. A blocking call has its own runtime, the
 //! client's `CallRuntime`.
 //!
-//! None outlives its work, so that threads and descriptors go back to what they were, and a process that forks between
-//! calls has nothing to lose. One that forks in the middle of a call leaves the parent's runtime alone and gets its own.
+//! No runtime outlives its work, so that no threads or file descriptors are left, and a process can fork between calls. A
+//! child that is forked during a call does not use the parent's runtime, but creates its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,10 +12,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::gate::{self, Gate};
 
-/// Enough that a callback of Python's in one does not hold up the others.
+/// Enough that a Python callback in one thread does not delay the others.
 const WORKERS: usize = 2;
 
-/// A runtime with threads of its own, which enter the interpreter through the gate.
+/// A multi-threaded runtime, whose threads attach to the interpreter through the gate.
 pub(crate) fn with_threads(name: &str, gate: &Arc<Gate>) -> PyResult<Runtime> {
     let gate = Arc::clone(gate);
     let mut builder = Builder::new_multi_thread();
@@ -30,8 +30,8 @@ struct Shared {
     users: usize,
 }
 
-/// Locked by no thread but one that is attached to the interpreter, and never across a detach: so that no thread can be
-/// inside while another forks.
+/// Locked only by threads that are attached to the interpreter, and never across a detach, so that no thread can hold the
+/// lock while another one forks.
 static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
 
 /// The right to use the shared runtime, which ends with the last of them. Dropped by attached threads only.
@@ -65,14 +65,14 @@ impl Lease {
         &self.handle
     }
 
-    /// Ends it; the last of them also waits until no thread of the runtime is inside the interpreter.
+    /// Ends it; the last lease also waits until no thread of the runtime is attached to the interpreter.
     pub(crate) fn end(mut self, py: Python<'_>) {
         if let Some(gate) = self.give_back() {
             gate.wait(py);
         }
     }
 
-    /// The gate of a runtime that ended with this lease; it lets no one in any more.
+    /// Returns the closed gate of the runtime, if it ended with this lease.
     fn give_back(&mut self) -> Option<Arc<Gate>> {
         if std::mem::replace(&mut self.given_back, true) {
             return None;

@@ -1,4 +1,4 @@
-//! Text that must not be seen by accident: masked in every representation, never pickled.
+//! A secret as text, which is masked in every representation and never pickled.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -9,8 +9,8 @@ use crate::argument;
 
 /// A secret in text form, such as a key, a connection string or a token.
 ///
-/// It shows itself nowhere: not in repr, not in a traceback with local variables, not in a pickle. Only expose() gives
-/// the text.
+/// The text does not appear in repr or in a traceback with local variables, and a Secret cannot be pickled. Only
+/// expose() returns the text.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct Secret(Zeroizing<String>);
 
@@ -33,7 +33,7 @@ impl Secret {
         argument::text("text", text).map(|text| Self(Zeroizing::new(text)))
     }
 
-    /// The text. Named so that every use can be found.
+    /// Returns the text. The name makes every use easy to find.
     fn expose(&self) -> &str {
         &self.0
     }
@@ -47,7 +47,7 @@ impl Secret {
     }
 }
 
-/// A secret as a caller may give it: plain text, or a [`Secret`].
+/// Converts a secret argument: a str, or a [`Secret`].
 pub(crate) fn secret_argument(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Zeroizing<String>> {
     if let Ok(secret) = given.cast::<Secret>() {
         return Ok(secret.get().0.clone());
@@ -58,7 +58,7 @@ pub(crate) fn secret_argument(name: &str, given: &Bound<'_, PyAny>) -> PyResult<
     argument::text(name, given).map(Zeroizing::new)
 }
 
-/// Why an object stays in its process, and what to do instead.
+/// Returns the error for an object that cannot be pickled, with what to do instead.
 pub(crate) fn not_pickled(what: &str, instead: &str) -> PyErr {
     PyTypeError::new_err(format!("{what} cannot be pickled or copied; {instead}"))
 }

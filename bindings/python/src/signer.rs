@@ -1,7 +1,7 @@
-//! A signer of the caller's own: a Python callable, plain or a coroutine's.
+//! A custom signer: a Python function or coroutine function.
 //!
-//! It is called on a thread of its own, so that one that blocks holds up neither the deadline nor the loop. A coroutine
-//! then runs in the loop that awaits the call, or in one of its own where the call blocks.
+//! It is called on a new thread, so that a signer that blocks delays neither the deadline nor the loop. A coroutine runs in
+//! the loop that awaits the call, or in a new loop if the call blocks.
 
 use dps_client::SendSigner;
 use dps_client::dps_core::{SignError, Signature};
@@ -14,11 +14,11 @@ use crate::call::Call;
 use crate::calling::{Place, ask};
 use crate::gate::attached;
 
-/// A callable that holds the device's key, or knows who does: a token, a secure element, a service that signs.
+/// A callable that signs with the device's key, which a hardware token, a secure element or a service can hold.
 ///
-/// It is given the bytes to sign and returns their HMAC-SHA256, 32 bytes, or is a coroutine function that does. It is
-/// called on another thread than the caller's, and must not take longer than request_timeout. What it raises is the
-/// __cause__ of the exception that ends the registration.
+/// It is called with the bytes to sign and returns their HMAC-SHA256, 32 bytes; it can be a coroutine function. It is
+/// not called on the caller's thread, and must not take longer than request_timeout. If it raises an exception, that is
+/// the __cause__ of the exception that ends the registration.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct Signer(Py<PyAny>);
 
@@ -43,7 +43,7 @@ impl Signer {
     }
 }
 
-/// The same as the client takes it.
+/// The signer of a client.
 pub(crate) struct Calling(Py<PyAny>);
 
 impl SendSigner for Calling {
@@ -69,10 +69,10 @@ impl SendSigner for Calling {
 
 fn signature(returned: &Bound<'_, PyAny>) -> PyResult<Signature> {
     let Ok(bytes) = returned.cast::<PyBytes>() else {
-        return Err(PyTypeError::new_err(format!("a signer returns bytes, not {}", type_name(returned))));
+        return Err(PyTypeError::new_err(format!("a signer must return bytes, not {}", type_name(returned))));
     };
     let length = bytes.as_bytes().len();
     bytes.as_bytes().try_into().map(Signature::new).map_err(|_| {
-        PyValueError::new_err(format!("a signer returns the 32 bytes of an HMAC-SHA256, not {length} bytes"))
+        PyValueError::new_err(format!("a signer must return the 32 bytes of an HMAC-SHA256, not {length} bytes"))
     })
 }

@@ -1,4 +1,4 @@
-//! SAS tokens by themselves, for whoever speaks to the service or a hub without a client of this package.
+//! SAS tokens, for applications that connect to the service or a hub without a client of this package.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,14 +17,14 @@ use crate::secret::secret_argument;
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// The last second of a date that Python has.
+/// The last second that a Python datetime can represent.
 const LAST: u64 = 253_402_300_799;
 
-/// The text of a SAS token, which lets its bearer in until it expires.
+/// Returns a SAS token, which is a credential until it expires.
 ///
-/// It is for a device's registration (id_scope and registration_id, under the device's key), for a device at its hub
-/// (hub and device_id, under the device's key), or for the service's admin API (service and policy, under the policy's
-/// key). It ends at expires_at, Unix seconds or a datetime with a time zone, or else a life from now:
+/// It is for a device's registration (id_scope and registration_id, signed with the device's key), for a device at its
+/// hub (hub and device_id, signed with the device's key), or for the service's admin API (service and policy, signed
+/// with the policy's key). It expires at expires_at, Unix seconds or a datetime with a time zone, or after life,
 /// seconds or a timedelta, an hour by default.
 ///
 /// >>> key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
@@ -66,7 +66,7 @@ pub(crate) fn sas_token(
         (None, None, None, None, Some(host), Some(policy)) => Resource::service(host.as_str(), policy.as_str()),
         _ => {
             return Err(PyTypeError::new_err(
-                "give id_scope and registration_id, or hub and device_id, or service and policy",
+                "pass id_scope and registration_id, or hub and device_id, or service and policy",
             ));
         }
     };
@@ -78,7 +78,7 @@ pub(crate) fn sas_token(
     Ok(token.finish(&signature).as_str().to_owned())
 }
 
-/// When a token ends: Unix seconds, a datetime with a time zone, or a life from now.
+/// Returns the expiry of a token: Unix seconds, a datetime with a time zone, or a lifetime from now.
 fn expiry(expires_at: Given<'_>, life: Given<'_>) -> PyResult<UnixSeconds> {
     if let Some(given) = expires_at {
         let seconds = match given.cast::<PyDateTime>() {
@@ -89,12 +89,14 @@ fn expiry(expires_at: Given<'_>, life: Given<'_>) -> PyResult<UnixSeconds> {
     }
     let life = life.map(|given| argument::duration_above_zero("life", &given)).transpose()?.unwrap_or(LIFE);
     let since = SystemTime::now().checked_add(life).and_then(|end| end.duration_since(UNIX_EPOCH).ok());
-    since.map(|since| UnixSeconds::new(since.as_secs())).ok_or_else(|| PyValueError::new_err("there is no such time"))
+    since
+        .map(|since| UnixSeconds::new(since.as_secs()))
+        .ok_or_else(|| PyValueError::new_err("the expiry is out of range"))
 }
 
 fn unix_seconds<'py>(time: &Bound<'py, PyDateTime>) -> PyResult<Bound<'py, PyAny>> {
     if time.call_method0("utcoffset")?.is_none() {
-        return Err(PyTypeError::new_err("argument 'expires_at': is offset-naive; give a datetime with a time zone"));
+        return Err(PyTypeError::new_err("argument 'expires_at': is offset-naive; pass a datetime with a time zone"));
     }
     time.py().import("math")?.call_method1("floor", (time.call_method0("timestamp")?,))
 }

@@ -1,4 +1,4 @@
-"""The emulator of these tests answers at once; each that is about waits has one of its own."""
+"""The emulator of these tests assigns immediately; tests of waits start their own."""
 
 import pytest
 from dps_client.emulator import EmulatorOptions

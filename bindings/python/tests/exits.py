@@ -1,4 +1,4 @@
-"""How short programs end: many processes that register and leave, each with the exit code that it should have.
+"""Runs many short programs that register and exit, and checks the exit code of each.
 
 exits.py [COUNT]: prints what ended otherwise, and fails then. A thread that is still inside Python when the interpreter
 ends makes the process abort; each ending below is a way to leave while one might be.
@@ -15,7 +15,7 @@ from itertools import cycle, islice
 from dps_client.emulator import Emulator
 
 LIMIT = 120.0
-"""Far more than one process takes; a busy machine is not a failure."""
+"""Much longer than one process takes, also on a busy computer."""
 AT_ONCE = 4
 
 _BEGIN = """
@@ -36,7 +36,7 @@ def client(**more):
 
 @dataclass(frozen=True)
 class Ending:
-    """A way to end, and the exit code that belongs to it."""
+    """A way to exit, and its exit code."""
 
     name: str
     code: str
@@ -104,7 +104,7 @@ ENDINGS = [
 
 
 def run(ending: Ending, emulator: Emulator, number: int) -> str | None:
-    """What went wrong with one process, if something did."""
+    """Runs one process and returns the problem, if there is one."""
     transport = ("https", "mqtt")[number % 2]
     port = emulator.https_port if transport == "https" else emulator.mqtt_port
     device = emulator.enroll(f"dev-{number}")
@@ -121,7 +121,7 @@ def run(ending: Ending, emulator: Emulator, number: int) -> str | None:
 
 
 def run_many(count: int) -> list[str]:
-    """What went wrong with so many processes, which end in every way by turns."""
+    """Runs a number of processes, which exit in every way by turns, and returns the problems."""
     endings = list(islice(cycle(ENDINGS), count))
     with (
         Emulator(rate_limits=False, retry_after=0, assigning=0) as emulator,
@@ -132,7 +132,7 @@ def run_many(count: int) -> list[str]:
 
 
 def main() -> int:
-    """Prints what ended otherwise, and how many ended as they should."""
+    """Prints the processes with a wrong exit code, and the number of those with the right one."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     problems = run_many(count)
     print(*problems, sep="\n", end="\n" if problems else "")

@@ -1,4 +1,4 @@
-"""What this process holds, and waiting for what others do, with a limit."""
+"""Counts the threads and files of this process, and waits for conditions, with a limit."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LIMIT = 20.0
-"""Far more than anything here takes; a busy machine is not a failure."""
+"""Much longer than anything here takes, also on a busy computer."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def wait_until(true: Callable[[], bool]) -> bool:
 
 
 def gives_back(start: Held) -> bool:
-    """Whether the process holds no more than at the start, once what closes in the background is closed."""
+    """Returns whether the process has no more than at the start, after waiting for what closes in the background."""
 
     def back() -> bool:
         now = held()

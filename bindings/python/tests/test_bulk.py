@@ -1,4 +1,4 @@
-"""Keys in bulk: every kind of source, in order, with flat memory, and the right end when an id is wrong."""
+"""Keys in bulk: every kind of source, order, memory use, and errors for invalid ids."""
 
 import importlib
 import itertools
@@ -11,7 +11,7 @@ import pytest
 from dps_client import ConfigurationError, GroupKey, derive_device_key, derive_device_keys
 
 GROUP = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
-# Over the edges of several batches, and enough for more than one thread.
+# Several batches, and enough for more than one thread.
 MANY = 40_000
 IDS = [f"sn-{number:07}" for number in range(MANY)]
 
@@ -22,7 +22,7 @@ def one_by_one(ids: list[str]) -> list[str]:
 
 
 class OnlyAnArray:
-    """Offers Arrow's C array interface and nothing else: no iteration, no length."""
+    """Supports only Arrow's C array interface: no iteration, no length."""
 
     def __init__(self, column: object) -> None:
         self.column = column
@@ -36,7 +36,7 @@ def column(ids: list[str | None], schema: nanoarrow.Schema) -> OnlyAnArray:
     return OnlyAnArray(nanoarrow.c_array(ids, schema))
 
 
-def test_keys_come_in_the_order_of_their_ids() -> None:
+def test_keys_have_the_order_of_their_ids() -> None:
     expected = one_by_one(IDS)
     assert list(derive_device_keys(GROUP, IDS)) == expected
     assert list(derive_device_keys(GroupKey(GROUP), tuple(IDS))) == expected
@@ -46,7 +46,7 @@ def test_keys_come_in_the_order_of_their_ids() -> None:
 
 
 @pytest.mark.parametrize("schema", [nanoarrow.string(), nanoarrow.large_string(), nanoarrow.string_view()], ids=str)
-def test_a_column_of_arrow_is_taken_and_given(schema: nanoarrow.Schema) -> None:
+def test_arrow_column_is_accepted_and_returned(schema: nanoarrow.Schema) -> None:
     ids: list[str | None] = [*IDS]
     assert list(derive_device_keys(GROUP, column(ids, schema))) == one_by_one(IDS)
     given = nanoarrow.Array(derive_device_keys(GROUP, column(ids, schema)))
@@ -54,11 +54,11 @@ def test_a_column_of_arrow_is_taken_and_given(schema: nanoarrow.Schema) -> None:
     assert given.schema.type == nanoarrow.Type.STRING
 
 
-def test_a_list_is_given_as_a_column_too() -> None:
+def test_keys_of_a_list_can_be_read_as_a_column() -> None:
     assert nanoarrow.Array(derive_device_keys(GROUP, IDS)).to_pylist() == one_by_one(IDS)
 
 
-def test_keys_of_a_list_or_column_can_be_taken_again() -> None:
+def test_keys_of_a_list_or_column_can_be_iterated_again() -> None:
     listed: list[str | None] = [*IDS[:3]]
     for ids in (IDS[:3], tuple(IDS[:3]), dict.fromkeys(IDS[:3]), column(listed, nanoarrow.string())):
         keys = derive_device_keys(GROUP, ids)
@@ -69,24 +69,24 @@ def test_keys_of_a_list_or_column_can_be_taken_again() -> None:
     assert list(derive_device_keys(GROUP, [])) == []
 
 
-def test_keys_of_a_generator_say_that_they_were_used_up() -> None:
+def test_keys_of_a_generator_raise_when_iterated_again() -> None:
     keys = derive_device_keys(GROUP, (device for device in IDS[:3]))
     assert list(keys) == one_by_one(IDS[:3])
-    with pytest.raises(RuntimeError, match="taken already"):
+    with pytest.raises(RuntimeError, match="read already"):
         list(keys)
-    with pytest.raises(RuntimeError, match="taken already"):
+    with pytest.raises(RuntimeError, match="read already"):
         nanoarrow.Array(keys)
 
 
-def test_keys_are_as_many_as_their_ids() -> None:
+def test_len_of_keys_is_len_of_ids() -> None:
     assert len(derive_device_keys(GROUP, IDS)) == MANY
     assert len(derive_device_keys(GROUP, set(IDS))) == MANY
     with pytest.raises(TypeError, match="ids has no length"):
         len(derive_device_keys(GROUP, (device for device in IDS)))
 
 
-def test_pandas_takes_the_keys_as_a_column() -> None:
-    pandas = importlib.import_module("pandas")  # It has no type hints.
+def test_pandas_accepts_keys_as_a_column() -> None:
+    pandas = importlib.import_module("pandas")  # pandas has no type hints.
     frame = pandas.DataFrame({"device": IDS[:3]})
     frame["key"] = derive_device_keys(GROUP, frame["device"])
     assert list(frame["key"]) == one_by_one(IDS[:3])
@@ -94,7 +94,7 @@ def test_pandas_takes_the_keys_as_a_column() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 20_000, MANY - 1])
-def test_wrong_id_is_a_configuration_error_for_those_who_take_a_column(at: int) -> None:
+def test_invalid_id_raises_configuration_error_when_read_as_a_column(at: int) -> None:
     ids: list[str | None] = [*IDS]
     ids[at] = "no id"
     for given in (ids, column(ids, nanoarrow.string())):
@@ -103,7 +103,7 @@ def test_wrong_id_is_a_configuration_error_for_those_who_take_a_column(at: int) 
 
 
 @pytest.mark.parametrize("at", [0, 1, 255, 256, 20_000, MANY - 1])
-def test_a_wrong_id_is_named_after_the_keys_before_it(at: int) -> None:
+def test_invalid_id_raises_after_the_keys_before_it(at: int) -> None:
     ids = [*IDS]
     ids[at] = "no id"
     before: list[str] = []
@@ -117,7 +117,7 @@ def test_a_wrong_id_is_named_after_the_keys_before_it(at: int) -> None:
     assert keys == one_by_one(ids[:at])
 
 
-def test_what_an_iterator_raises_comes_after_the_keys_before_it() -> None:
+def test_exception_of_iterator_raises_after_the_keys_before_it() -> None:
     class Torn(Exception):
         pass
 
@@ -132,9 +132,9 @@ def test_what_an_iterator_raises_comes_after_the_keys_before_it() -> None:
     assert list(keys) == []
 
 
-def test_what_is_no_list_of_ids_is_a_type_error() -> None:
+def test_invalid_ids_argument_raises_type_error() -> None:
     for text in ("dev-01", b"dev-01"):
-        with pytest.raises(TypeError, match="one text"):
+        with pytest.raises(TypeError, match="must not be a single str"):
             derive_device_keys(GROUP, text)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"ids\[1\] must be a str, not int"):
         list(derive_device_keys(GROUP, ["a", 5]))  # type: ignore[list-item]
@@ -148,14 +148,14 @@ def test_what_is_no_list_of_ids_is_a_type_error() -> None:
         list(derive_device_keys(GROUP, ["a", "\ud800"]))
 
 
-def test_a_stream_of_any_length_takes_no_more_memory() -> None:
+def test_stream_uses_constant_memory() -> None:
     def peak(count: int) -> int:
         ids = (f"sn-{number:07}" for number in range(count))
         assert sum(1 for _ in derive_device_keys(GROUP, ids)) == count
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     first = peak(100_000)
-    # As objects a million keys would take some 90 MiB.
+    # A million keys as objects would need some 90 MiB.
     assert peak(1_000_000) - first < 8 * 1024
 
 

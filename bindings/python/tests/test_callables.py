@@ -1,4 +1,4 @@
-"""Watchers and signers: what they raise holds before anything is sent, coroutines are awaited, context holds."""
+"""`on_progress` and signers: exceptions end the call before anything is sent, coroutines are awaited."""
 
 import asyncio
 import contextvars
@@ -14,7 +14,7 @@ from processes import wait_until
 TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
 FACES = ["sync", "async"]
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("WHO", default="nobody")
-# Longer than a request on loopback takes, so that one that is not held back has arrived by then.
+# Longer than a request on loopback takes, so that a request that was sent has arrived by then.
 BLOCKED = 0.5
 
 
@@ -30,7 +30,7 @@ def register(face: str, kwargs: ClientKwargs, **more: object) -> object:
 
 @pytest.fixture
 def busy_threads() -> Iterator[None]:
-    """Three threads that never give the interpreter away by themselves."""
+    """Starts three threads that never release the GIL by themselves."""
     over = threading.Event()
 
     def turn() -> None:
@@ -49,12 +49,12 @@ def busy_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("busy_threads")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("face", FACES)
-def test_watcher_that_raises_at_sending_keeps_the_request_back(
+def test_on_progress_that_raises_prevents_the_request(
     dps_enrollment: Enrollment, transport: Transport, face: str
 ) -> None:
     def watch(progress: Progress) -> None:
         if progress.step == "signing":
-            # The loop is blocked while the registration could go on.
+            # The loop is blocked while the registration could continue.
             time.sleep(BLOCKED)
         if progress.step == "sending":
             raise Enough
@@ -67,7 +67,7 @@ def test_watcher_that_raises_at_sending_keeps_the_request_back(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("face", FACES)
-def test_watcher_that_raises_before_a_poll_keeps_the_poll_back(
+def test_on_progress_that_raises_prevents_the_poll(
     dps_enrollment: Enrollment, transport: Transport, face: str
 ) -> None:
     def watch(progress: Progress) -> None:
@@ -84,7 +84,7 @@ def test_watcher_that_raises_before_a_poll_keeps_the_poll_back(
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, StopIteration, asyncio.CancelledError, ValueError])
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 @pytest.mark.parametrize("face", FACES)
-def test_whatever_a_watcher_raises_reaches_the_caller(
+def test_exception_in_on_progress_reaches_the_caller(
     dps_enrollment: Enrollment, face: str, kind: str, raised: type[BaseException]
 ) -> None:
     def plain(progress: Progress) -> None:
@@ -103,7 +103,7 @@ def test_whatever_a_watcher_raises_reaches_the_caller(
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_coroutine_watcher_is_awaited_before_each_step(dps_enrollment: Enrollment, face: str) -> None:
+def test_coroutine_on_progress_is_awaited_before_each_step(dps_enrollment: Enrollment, face: str) -> None:
     seen: list[tuple[str, int]] = []
 
     async def watch(progress: Progress) -> None:
@@ -116,7 +116,7 @@ def test_coroutine_watcher_is_awaited_before_each_step(dps_enrollment: Enrollmen
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_coroutine_watcher_that_hangs_meets_the_deadline(dps_enrollment: Enrollment, face: str) -> None:
+def test_coroutine_on_progress_that_hangs_ends_at_the_deadline(dps_enrollment: Enrollment, face: str) -> None:
     cancelled = threading.Event()
 
     async def watch(progress: Progress) -> None:
@@ -133,7 +133,7 @@ def test_coroutine_watcher_that_hangs_meets_the_deadline(dps_enrollment: Enrollm
 
 
 @pytest.mark.parametrize("what", ["watcher", "signer"])
-def test_cancelled_task_cancels_the_coroutine_that_it_waits_for(dps_enrollment: Enrollment, what: str) -> None:
+def test_canceled_task_cancels_the_coroutine_that_it_waits_for(dps_enrollment: Enrollment, what: str) -> None:
     began, cancelled = asyncio.Event(), asyncio.Event()
 
     async def coroutine(_: object) -> bytes:
@@ -166,7 +166,7 @@ def test_cancelled_task_cancels_the_coroutine_that_it_waits_for(dps_enrollment: 
 
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 @pytest.mark.parametrize("face", FACES)
-def test_context_variables_of_the_caller_hold_in_watchers_and_signers(
+def test_on_progress_and_signers_run_in_the_callers_context(
     dps_enrollment: Enrollment, face: str, kind: str
 ) -> None:
     key = SymmetricKey(dps_enrollment.key)
@@ -209,7 +209,7 @@ def test_context_variables_of_the_caller_hold_in_watchers_and_signers(
     assert WHO.get() == "nobody"
 
 
-def test_watcher_of_a_blocking_call_may_wait_for_a_coroutine_beside_a_running_loop(dps_emulator: Emulator) -> None:
+def test_on_progress_of_blocking_call_can_wait_for_coroutine_despite_running_loop(dps_emulator: Emulator) -> None:
     told: list[str] = []
 
     async def watch(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Registering over every transport, from both faces: what comes back, what is told on the way, what can be resumed."""
+"""Registering over every transport, with both clients: assignment, progress, resuming, signers."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ def awaited(kwargs: ClientKwargs) -> Assignment:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("register", [sync, awaited])
-def test_a_device_registers(
+def test_device_registers(
     dps_enrollment: Enrollment, transport: Transport, register: Callable[[ClientKwargs], Assignment]
 ) -> None:
     assignment = register(dps_enrollment.client_kwargs(transport))
@@ -55,7 +55,7 @@ def test_a_device_registers(
         assignment.hub = "another"  # type: ignore[misc]
 
 
-def test_a_group_key_makes_every_device(dps_emulator: Emulator) -> None:
+def test_group_key_registers_every_device(dps_emulator: Emulator) -> None:
     group = dps_emulator.enroll_group("line-1", desired={"interval": 5})
     kwargs = group.device("press-7").client_kwargs()
     kwargs["attestation"] = GroupKey(group.key)
@@ -66,7 +66,7 @@ def test_a_group_key_makes_every_device(dps_emulator: Emulator) -> None:
     group.remove()
 
 
-def test_what_the_webhook_gives_comes_back_as_python_objects() -> None:
+def test_payload_of_webhook_is_returned_as_python_objects() -> None:
     with Emulator(echo_payload=True, retry_after=0, assigning=0) as emulator:
         device = emulator.enroll("dev-01")
         payload = {"model": "dtmi:a;1", "list": [1, 2.5, None, True], "text": "zwölf"}
@@ -81,7 +81,7 @@ def test_what_the_webhook_gives_comes_back_as_python_objects() -> None:
         assert (record.status, record.hub, record.payload) == ("assigned", "hub-a.test", payload)
 
 
-def test_a_lookup_does_not_register(dps_enrollment: Enrollment) -> None:
+def test_lookup_does_not_register(dps_enrollment: Enrollment) -> None:
     client = ProvisioningClient(**dps_enrollment.client_kwargs())
     with pytest.raises(ServiceError) as unknown:
         client.lookup()
@@ -94,7 +94,7 @@ def test_a_lookup_does_not_register(dps_enrollment: Enrollment) -> None:
         ProvisioningClient(**dps_enrollment.client_kwargs("mqtt")).lookup()
 
 
-def test_the_hub_takes_the_connection_string_and_the_credentials(dps_enrollment: Enrollment) -> None:
+def test_hub_accepts_connection_string_and_credentials(dps_enrollment: Enrollment) -> None:
     assignment = ProvisioningClient(**dps_enrollment.client_kwargs()).register()
     text = assignment.connection_string()
     assert text is not None
@@ -128,7 +128,7 @@ async def await_password(credentials: HubCredentials) -> str:
 
 
 @pytest.mark.parametrize("face", ["sync", "async"])
-def test_progress_is_told_in_order(face: str) -> None:
+def test_on_progress_is_called_in_order(face: str) -> None:
     told: list[Progress] = []
     with Emulator(retry_after=1, assigning=0.5) as emulator:
         kwargs = emulator.enroll("dev-01").client_kwargs()
@@ -144,7 +144,7 @@ def test_progress_is_told_in_order(face: str) -> None:
 
 
 @pytest.mark.parametrize("face", ["sync", "async"])
-def test_what_a_watcher_raises_ends_the_registration(dps_enrollment: Enrollment, face: str) -> None:
+def test_exception_in_on_progress_ends_the_registration(dps_enrollment: Enrollment, face: str) -> None:
     class Enough(BaseException):
         pass
 
@@ -161,7 +161,7 @@ def test_what_a_watcher_raises_ends_the_registration(dps_enrollment: Enrollment,
     assert dps_enrollment.record is None or dps_enrollment.record.status != "assigned"
 
 
-def test_an_operation_is_resumed_instead_of_registered_again() -> None:
+def test_operation_is_resumed_instead_of_registered_again() -> None:
     tokens: list[str] = []
 
     class PowerCut(Exception):
@@ -183,7 +183,7 @@ def test_an_operation_is_resumed_instead_of_registered_again() -> None:
             ProvisioningClient(**other.client_kwargs()).resume(tokens[0])
 
 
-def test_a_failure_in_the_middle_gives_what_to_resume_from() -> None:
+def test_error_after_registering_has_a_resume_token() -> None:
     with Emulator(retry_after=0, assigning=0) as emulator:
         device = emulator.enroll("dev-01")
         device.inject("drop-before", at="poll", times=1000)
@@ -204,7 +204,7 @@ def hmac_of(key: str, to_sign: bytes) -> bytes:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("face", ["sync", "async"])
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
-def test_a_signer_signs(dps_enrollment: Enrollment, transport: Transport, face: str, kind: str) -> None:
+def test_signer_signs(dps_enrollment: Enrollment, transport: Transport, face: str, kind: str) -> None:
     key = dps_enrollment.key.expose()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -238,7 +238,7 @@ def test_a_signer_signs(dps_enrollment: Enrollment, transport: Transport, face: 
 
 @pytest.mark.parametrize("face", ["sync", "async"])
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
-def test_what_a_signer_raises_is_the_cause(dps_enrollment: Enrollment, face: str, kind: str) -> None:
+def test_exception_of_signer_is_the_cause(dps_enrollment: Enrollment, face: str, kind: str) -> None:
     class Locked(Exception):
         pass
 
@@ -263,7 +263,7 @@ def test_what_a_signer_raises_is_the_cause(dps_enrollment: Enrollment, face: str
 @pytest.mark.parametrize(
     ("answer", "complaint"), [(b"short", "not 5 bytes"), ("text", "not str"), (None, "not NoneType")]
 )
-def test_a_signer_that_returns_no_signature_is_named(
+def test_invalid_result_of_signer_is_reported(
     dps_enrollment: Enrollment, answer: object, complaint: str
 ) -> None:
     kwargs = dps_enrollment.client_kwargs()
@@ -273,7 +273,7 @@ def test_a_signer_that_returns_no_signature_is_named(
     assert re.search(complaint, str(failed.value.__cause__))
 
 
-def test_a_signer_that_hangs_meets_the_deadline(dps_enrollment: Enrollment) -> None:
+def test_signer_that_hangs_ends_at_the_deadline(dps_enrollment: Enrollment) -> None:
     async def coroutine(to_sign: bytes) -> bytes:
         try:
             await asyncio.sleep(3600)
@@ -298,7 +298,7 @@ def test_a_signer_that_hangs_meets_the_deadline(dps_enrollment: Enrollment) -> N
     assert cancelled == [True]
 
 
-def test_a_client_says_who_it_is_without_its_key(dps_enrollment: Enrollment) -> None:
+def test_repr_of_client_has_no_key(dps_enrollment: Enrollment) -> None:
     kwargs = dps_enrollment.client_kwargs()
     assert repr(ProvisioningClient(**kwargs)) == f"ProvisioningClient(registration_id='{kwargs['registration_id']}')"
     assert SymmetricKey(dps_enrollment.key).to_base64().expose() == dps_enrollment.key.expose()
@@ -315,14 +315,14 @@ def test_certificate_is_checked_by_the_supplied_clock(dps_emulator: Emulator, tr
     assert ProvisioningClient(**kwargs, clock=lambda: time.time() + 60).register().hub
 
 
-def test_clock_that_fails_ends_the_call_with_its_exception(dps_enrollment: Enrollment) -> None:
+def test_exception_of_clock_ends_the_call(dps_enrollment: Enrollment) -> None:
     def broken() -> float:
         raise ValueError("the clock chip does not answer")
 
     kwargs = dps_enrollment.client_kwargs()
     with pytest.raises(ValueError, match="clock chip"):
         ProvisioningClient(**kwargs, clock=broken).register()
-    with pytest.raises(TypeError, match="a clock returns seconds"):
+    with pytest.raises(TypeError, match="a clock must return seconds"):
         ProvisioningClient(**kwargs, clock=lambda: "noon").register()  # type: ignore[arg-type, return-value]
     with pytest.raises(LocalError) as unknown:
         ProvisioningClient(**kwargs, clock=lambda: None).register()

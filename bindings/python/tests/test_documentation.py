@@ -1,4 +1,4 @@
-"""What is written is true: docstrings' examples and the README run, stubs say what the library says."""
+"""The examples in docstrings and the README run, and the stub has the documentation of the library."""
 
 import ast
 import doctest
@@ -39,7 +39,7 @@ def test_examples_in_docstrings_run(module: object) -> None:
 
 
 def documented(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
-    """Class, name and text of every docstring in the stub."""
+    """Yields class, name and text of every docstring in the stub."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             text = ast.get_docstring(node)
@@ -51,7 +51,7 @@ def documented(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
                     yield node.name, member.name, text
 
 
-def test_the_stub_has_the_documentation_of_the_library() -> None:
+def test_stub_has_the_documentation_of_the_library() -> None:
     tree = ast.parse((FOLDER / "python/dps_client/_native.pyi").read_text(encoding="utf-8"))
     in_stub = {(owner, name): text for owner, name, text in documented(tree)}
     for (owner, name), text in in_stub.items():
@@ -62,15 +62,15 @@ def test_the_stub_has_the_documentation_of_the_library() -> None:
         assert all((owner, name) in in_stub for name in members), owner
 
 
-def test_the_ten_lines_of_the_readme_run_when_pasted() -> None:
+def test_first_example_of_readme_runs() -> None:
     first = BLOCKS[0]
     assert len(first.strip().splitlines()) <= 10
     ran = subprocess.run([sys.executable, "-"], input=first, capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "hub-a.test\nhub-a.test\n", "")
 
 
-def test_every_block_of_the_readme_is_well_typed(tmp_path: Path) -> None:
-    # In one run, since reading the types of the standard library takes long.
+def test_every_example_of_readme_is_well_typed(tmp_path: Path) -> None:
+    # In one run, since reading the types of the standard library is slow.
     files = [tmp_path / f"block_{number}.py" for number in range(len(BLOCKS))]
     for file, block in zip(files, BLOCKS, strict=True):
         file.write_text(block, encoding="utf-8")
@@ -87,7 +87,7 @@ def test_every_block_of_the_readme_is_well_typed(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_keys_of_the_readme_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_in_readme_are_correct(capsys: pytest.CaptureFixture[str]) -> None:
     block = next(block for block in BLOCKS if "derive_device_keys" in block)
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Exceptions are the shared catalogue: numbers, names, families; and they cross processes whole."""
+"""Exceptions match the error catalogue in numbers, names and families, and can be pickled."""
 
 import errno
 import inspect
@@ -40,7 +40,7 @@ UTC = timezone.utc
 CATALOGUE = vectors.read("errors.json")
 
 
-def test_the_catalogue_is_the_shared_one() -> None:
+def test_catalogue_matches_the_shared_one() -> None:
     errors = [(error["number"], error["name"], error["family"], error["text"]) for error in CATALOGUE["errors"]]
     assert _native.error_catalogue() == errors
     assert _native.hint_catalogue() == [(hint["name"], hint["text"]) for hint in CATALOGUE["hints"]]
@@ -81,7 +81,7 @@ def test_each_family_has_its_class_and_each_fact_its_attribute(error: dict[str, 
         assert vars(whole) == vars(made)
 
 
-def test_what_the_service_says_is_in_the_exception(dps_enrollment: Enrollment) -> None:
+def test_exception_has_the_service_error(dps_enrollment: Enrollment) -> None:
     dps_enrollment.inject("server-error", status=403)
     with pytest.raises(ServiceError) as refused:
         ProvisioningClient(**dps_enrollment.client_kwargs()).register()
@@ -94,7 +94,7 @@ def test_what_the_service_says_is_in_the_exception(dps_enrollment: Enrollment) -
     assert error.hints[0].text in str(error)
 
 
-def test_when_to_come_back_is_a_timedelta(dps_enrollment: Enrollment) -> None:
+def test_retry_after_is_a_timedelta(dps_enrollment: Enrollment) -> None:
     dps_enrollment.inject("throttle", retry_after=3600)
     with pytest.raises(ServiceError) as throttled:
         ProvisioningClient(**dps_enrollment.client_kwargs(), timeout=10).register()
@@ -103,7 +103,7 @@ def test_when_to_come_back_is_a_timedelta(dps_enrollment: Enrollment) -> None:
     assert throttled.value.retry_after >= timedelta(hours=1)
 
 
-def test_a_wrong_clock_is_named(dps_enrollment: Enrollment, dps_emulator: Emulator) -> None:
+def test_wrong_clock_is_the_first_hint(dps_enrollment: Enrollment, dps_emulator: Emulator) -> None:
     dps_emulator.set_clock_offset(timedelta(days=2))
     try:
         with pytest.raises(ServiceError) as refused:
@@ -160,7 +160,7 @@ GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "atte
         ({"seed": -1}, "'seed'"),
         ({"seed": 2**32}, "'seed'"),
         ({"ca_pem": "hello"}, "'ca_pem'.*not PEM"),
-        ({"ca_pem": "x", "ca_file": "y"}, "not both"),
+        ({"ca_pem": "x", "ca_file": "y"}, "set only one"),
         ({"proxy": "ftp://proxy.test"}, "'proxy'.*http"),
         ({"api_version": "latest"}, "2021-06-01"),
         ({"keep_alive": 30}, "only MQTT"),
@@ -174,7 +174,7 @@ GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "atte
 def test_bad_value_is_a_value_error_that_names_the_argument(option: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as refused:
         ProvisioningClient(**{**GOOD, **option})
-    # Not in a note, which Python 3.10 has not.
+    # Not in a note, which Python 3.10 does not support.
     assert re.search(text, str(refused.value))
 
 
@@ -262,7 +262,7 @@ def test_bad_argument_of_any_call_is_named(call: Callable[[], object], text: str
 
 
 @pytest.mark.parametrize("life", [0, -1, 1e300, float("nan"), timedelta.max])
-def test_password_life_that_no_clock_reaches_is_refused(dps_enrollment: Enrollment, life: float) -> None:
+def test_password_life_that_is_too_long_is_refused(dps_enrollment: Enrollment, life: float) -> None:
     assignment = ProvisioningClient(**dps_enrollment.client_kwargs()).register()
     with pytest.raises(ValueError, match="'password_life'"):
         assignment.hub_credentials(password_life=life)
@@ -287,8 +287,8 @@ def test_folder_in_place_of_a_file_is_an_os_error(tmp_path: Path) -> None:
         assert isinstance(folder.value, FileError)
 
 
-def test_file_of_certificates_that_is_too_long_is_refused_whole(tmp_path: Path, dps_emulator: Emulator) -> None:
-    # The authority that matters stands at the end: a file that is cut would trust another.
+def test_ca_file_that_is_too_large_is_refused(tmp_path: Path, dps_emulator: Emulator) -> None:
+    # The authority of the service is at the end: a truncated file would trust another.
     file = tmp_path / "ca.pem"
     file.write_text("# a line of text\n" * 80_000 + dps_emulator.ca_pem)
     with pytest.raises(FileError, match="more than 1048576 bytes"):
@@ -313,13 +313,13 @@ def test_ca_file_that_is_not_a_regular_file_is_refused_without_waiting(tmp_path:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for path, kind in ((fifo, "a FIFO"), (Path("/dev/zero"), "a device")):
-        # In another process, which can be killed if it waits.
+        # In a separate process, which can be killed if it waits.
         command = [sys.executable, "-c", READS_CA_FILE, str(path)]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert ran.stdout == f"FileError {path} cannot be read: it is {kind}, not a regular file\n", ran.stderr
 
 
-def test_answer_that_does_not_come_is_a_timeout_error(dps_enrollment: Enrollment) -> None:
+def test_missing_answer_is_a_timeout_error(dps_enrollment: Enrollment) -> None:
     dps_enrollment.inject("silent", times=1000)
     with pytest.raises(TimeoutError) as late:
         ProvisioningClient(**dps_enrollment.client_kwargs(), timeout=1, request_timeout=0.2).register()

@@ -1,11 +1,11 @@
-"""Short programs end with the exit code that they should have, whatever is under way when they do."""
+"""Short programs exit with the right code, whatever is in progress when they exit."""
 
 import exits
 
-# `cargo xtask python-exits` runs more, on every CPython of the machine.
+# `cargo xtask python-exits` runs more, on every installed CPython.
 COUNT = 60
 
 
-def test_short_programs_end_with_their_exit_code() -> None:
+def test_short_programs_exit_with_the_right_code() -> None:
     problems = exits.run_many(COUNT)
     assert not problems, "\n".join(problems)

@@ -1,4 +1,4 @@
-"""The fault matrix of every language, over sockets: each fault over each transport ends as the table says."""
+"""The fault matrix over sockets: each fault over each transport has the outcome in the table."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,11 @@ from dps_client import AsyncProvisioningClient, DpsError
 from dps_client.emulator import Emulator, EmulatorOptions, Transport
 
 MATRIX = vectors.read("faults.json")
-# 32 bytes, as a device key has: the hints go by it.
+# 32 bytes, the length of a device key, on which the hints depend.
 KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
-# Most of a row is waiting; too many handshakes at once would make others wait.
+# Most of a row is waiting; too many handshakes at the same time would delay others.
 AT_ONCE = 16
-# Beyond the deadline: for a busy machine.
+# The allowed time after the deadline, for a busy computer.
 GRACE = timedelta(seconds=5)
 MEMBERS = {"retryAfter": "retry_after", "bytes": "size"}
 
@@ -47,7 +47,7 @@ def wanted(row: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def proxy_of(row: dict[str, Any]) -> AsyncIterator[str | None]:
-    """The URL of a proxy with the faults of the row, which opens tunnels to ports of this machine afterwards."""
+    """Yields the URL of a proxy with the faults of the row, which opens tunnels to loopback ports afterwards."""
     plan = row.get("proxy")
     if plan is None:
         yield None
@@ -136,7 +136,7 @@ async def run_all() -> list[str]:
     return [problem for problem in problems if problem is not None]
 
 
-def test_every_fault_ends_as_the_table_says_and_by_its_deadline() -> None:
+def test_every_fault_has_the_expected_outcome_before_its_deadline() -> None:
     problems = asyncio.run(run_all())
     assert not problems, "\n".join(problems)
 
@@ -154,7 +154,7 @@ def test_every_kind_of_fault_is_in_the_matrix_and_in_the_types() -> None:
     assert {plan.get("at", "any") for plan in planned} <= set(get_args(FaultPlace))
 
 
-def test_what_cannot_come_to_pass_is_refused() -> None:
+def test_impossible_faults_are_refused() -> None:
     with Emulator() as emulator:
         device = emulator.enroll("dev-01")
         with pytest.raises(ValueError, match="'at' must be connect"):

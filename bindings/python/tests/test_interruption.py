@@ -1,4 +1,4 @@
-"""Ctrl-C and cancellation end a registration at once, whatever it waits for, and leave nothing behind."""
+"""Ctrl-C and cancellation end a registration immediately, whatever it waits for, and close everything."""
 
 import asyncio
 import os
@@ -18,14 +18,14 @@ TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
 
 @pytest.fixture(autouse=True)
 def listens_to_ctrl_c() -> Iterator[None]:
-    """As Python does by itself, unless its parent ignores the signal, as the shell does for what runs behind it."""
+    """Sets Python's default handler, which is missing if the parent ignores the signal."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def interrupt_once_registering(device: Enrollment) -> threading.Thread:
-    """Presses Ctrl-C when the service has the device's request."""
+    """Sends SIGINT when the service has received the device's request."""
 
     def press() -> None:
         if wait_until(lambda: device.counters.registers > 0):
@@ -38,7 +38,7 @@ def interrupt_once_registering(device: Enrollment) -> threading.Thread:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("wait", ["hint", "silence"])
-def test_ctrl_c_ends_a_wait_at_once(dps_emulator: Emulator, transport: Transport, wait: str) -> None:
+def test_ctrl_c_ends_a_wait_immediately(dps_emulator: Emulator, transport: Transport, wait: str) -> None:
     device = dps_emulator.enroll(f"ctrl-c-{transport}-{wait}")
     if wait == "hint":
         device.inject("throttle", retry_after=int(HOUR))
@@ -78,7 +78,7 @@ def test_ctrl_c_ends_a_wait_for_a_signer_that_blocks(dps_enrollment: Enrollment)
     thread.join()
 
 
-def test_another_signal_is_handled_while_a_call_goes_on(dps_enrollment: Enrollment) -> None:
+def test_other_signals_are_handled_during_a_call(dps_enrollment: Enrollment) -> None:
     handled: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: handled.append(number))
     try:
@@ -99,7 +99,7 @@ def test_another_signal_is_handled_while_a_call_goes_on(dps_enrollment: Enrollme
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("way", ["cancel", "wait_for"])
-def test_cancelling_a_task_ends_its_call_at_once(dps_emulator: Emulator, transport: Transport, way: str) -> None:
+def test_canceling_a_task_ends_its_call_immediately(dps_emulator: Emulator, transport: Transport, way: str) -> None:
     device = dps_emulator.enroll(f"cancelled-{transport}-{way}")
     device.inject("silent")
     client = AsyncProvisioningClient(**device.client_kwargs(transport), timeout=2 * HOUR, request_timeout=2 * HOUR)
@@ -117,7 +117,7 @@ def test_cancelling_a_task_ends_its_call_at_once(dps_emulator: Emulator, transpo
             await asyncio.wait_for(client.register(), timeout=0.5)
 
     async def main() -> None:
-        # The loop's own descriptors are open by now.
+        # The loop's file descriptors are open by now.
         start = held()
         began = time.monotonic()
         await (cancel() if way == "cancel" else wait_for())
@@ -132,7 +132,7 @@ def test_cancelling_a_task_ends_its_call_at_once(dps_emulator: Emulator, transpo
     assert asyncio.run(client.register()).hub == "hub-a.test"
 
 
-def test_the_interpreter_goes_on_while_a_call_waits(dps_enrollment: Enrollment) -> None:
+def test_other_threads_run_while_a_call_waits(dps_enrollment: Enrollment) -> None:
     dps_enrollment.inject("delay", ms=500)
     over = threading.Event()
 
@@ -150,7 +150,7 @@ def test_the_interpreter_goes_on_while_a_call_waits(dps_enrollment: Enrollment) 
     assert turns > 100
 
 
-def test_a_loop_that_closes_in_the_middle_takes_the_call_along(dps_enrollment: Enrollment) -> None:
+def test_closing_the_loop_ends_its_calls(dps_enrollment: Enrollment) -> None:
     dps_enrollment.inject("silent")
     client = AsyncProvisioningClient(**dps_enrollment.client_kwargs(), timeout=2 * HOUR, request_timeout=2 * HOUR)
 

@@ -1,4 +1,4 @@
-"""Keys and tokens: the vectors of every language, and what is no key."""
+"""Keys and tokens: the shared vectors, and invalid keys and ids."""
 
 import base64
 import concurrent.futures
@@ -41,7 +41,7 @@ def by_hand(key: str, message: bytes) -> str:
 
 
 @pytest.mark.parametrize("case", **names([case for case in KEYS["positive"] if case["layer"] == "key"]))
-def test_a_derived_key_is_what_the_vectors_say(case: dict[str, Any]) -> None:
+def test_derived_keys_match_the_vectors(case: dict[str, Any]) -> None:
     group, device, expected = case["groupKey"], case["registrationId"], case["deviceKey"]
     assert derive_device_key(group, device) == expected
     assert derive_device_key(GroupKey(Secret(group)), device) == expected
@@ -50,14 +50,14 @@ def test_a_derived_key_is_what_the_vectors_say(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", **names([case for case in KEYS["positive"] if case["layer"] == "hmac"]))
-def test_what_only_an_hmac_takes_is_refused_here(case: dict[str, Any]) -> None:
+def test_input_that_only_hmac_accepts_is_refused(case: dict[str, Any]) -> None:
     assert by_hand(case["groupKey"], case["registrationId"].encode()) == case["deviceKey"]
     with pytest.raises(ConfigurationError):
         derive_device_key(case["groupKey"], case["registrationId"])
 
 
 @pytest.mark.parametrize("case", **names(KEYS["negative"]))
-def test_a_known_mistake_gives_another_key(case: dict[str, Any]) -> None:
+def test_known_mistakes_result_in_another_key(case: dict[str, Any]) -> None:
     group = case["groupKey"]
     key = base64.b64encode(group.encode()).decode() if case.get("keyAsText") else group
     assert by_hand(key, case["message"].encode()) == case["mustNotBe"]
@@ -68,7 +68,7 @@ def test_a_known_mistake_gives_another_key(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", **names([case for case in TOKENS["signatures"] if case["layer"] == "token"]))
-def test_a_token_is_what_the_vectors_say(case: dict[str, Any]) -> None:
+def test_tokens_match_the_vectors(case: dict[str, Any]) -> None:
     resource = case["resource"]
     named = {
         "idScope": "id_scope",
@@ -86,13 +86,13 @@ def test_a_token_is_what_the_vectors_say(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", **names([case for case in TOKENS["signatures"] if case["layer"] != "hmac"]))
-def test_a_signature_is_what_the_vectors_say(case: dict[str, Any]) -> None:
+def test_signatures_match_the_vectors(case: dict[str, Any]) -> None:
     to_sign = f"{case['sr']}\n{case['se']}".encode()
     assert base64.b64encode(SymmetricKey(case["key"]).sign(to_sign)).decode() == case["signature"]
 
 
 @pytest.mark.parametrize("case", **names(TOKENS["hmac"]))
-def test_a_bare_hmac_is_what_the_vectors_say(case: dict[str, Any]) -> None:
+def test_hmacs_match_the_vectors(case: dict[str, Any]) -> None:
     message, expected = case["message"].encode(), case["signature"]
     assert by_hand(case["key"], message) == expected
     if len(base64.b64decode(case["key"])) >= 16:
@@ -100,7 +100,7 @@ def test_a_bare_hmac_is_what_the_vectors_say(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", **names(TOKENS["format"]))
-def test_a_token_has_the_fields_of_other_clients_in_their_order(case: dict[str, Any]) -> None:
+def test_token_has_the_fields_of_other_clients_in_their_order(case: dict[str, Any]) -> None:
     id_scope, _, registration_id = case["sr"].split("%2f")
     token = sas_token(DEVICE_KEY, id_scope=id_scope, registration_id=registration_id, expires_at=case["se"])
     to_sign = case["stringToSign"].replace("%2f", "%2F")
@@ -110,7 +110,7 @@ def test_a_token_has_the_fields_of_other_clients_in_their_order(case: dict[str, 
 
 
 @pytest.mark.parametrize("case", **names(REFUSED["keys"]))
-def test_what_is_no_key_is_refused_without_being_repeated(case: dict[str, Any]) -> None:
+def test_invalid_key_is_refused_without_being_printed(case: dict[str, Any]) -> None:
     for make in (SymmetricKey, GroupKey, lambda text: derive_device_key(text, "a")):
         with pytest.raises(ConfigurationError) as refused:
             make(case["text"])
@@ -120,20 +120,20 @@ def test_what_is_no_key_is_refused_without_being_repeated(case: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("case", **names(REFUSED["registrationIds"]))
-def test_what_is_no_registration_id_is_refused(case: dict[str, Any]) -> None:
+def test_invalid_registration_id_is_refused(case: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         derive_device_key(DEVICE_KEY, case["text"])
     assert refused.value.name == "invalid-registration-id"
 
 
-def test_what_is_no_text_is_a_type_error_that_repeats_nothing() -> None:
+def test_key_of_wrong_type_raises_type_error_without_its_value() -> None:
     with pytest.raises(TypeError, match="not bytes"):
         SymmetricKey(b"c2VjcmV0")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="not int"):
         derive_device_key(42, "a")  # type: ignore[arg-type]
 
 
-def test_a_key_comes_from_bytes_and_from_a_file(tmp_path: Path) -> None:
+def test_key_can_be_read_from_bytes_and_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "device.key"
     file.write_text(DEVICE_KEY + "\n")
     assert SymmetricKey.from_file(file).to_base64().expose() == DEVICE_KEY
@@ -144,7 +144,7 @@ def test_a_key_comes_from_bytes_and_from_a_file(tmp_path: Path) -> None:
     assert missing.value.name == "file"
 
 
-def test_a_secret_shows_itself_to_nobody_who_does_not_ask() -> None:
+def test_secret_is_masked_in_every_representation() -> None:
     secret = Secret(DEVICE_KEY)
     assert secret.expose() == DEVICE_KEY
     for shown in (repr(secret), str(secret), f"{secret}", repr([secret]), repr(vars_of(secret))):
@@ -158,7 +158,7 @@ def vars_of(secret: Secret) -> dict[str, object]:
     return {name: getattr(secret, name) for name in dir(secret) if not name.startswith("__")}
 
 
-def test_keys_say_why_they_are_not_pickled() -> None:
+def test_pickling_a_key_raises_with_the_reason() -> None:
     group = GroupKey(DEVICE_KEY)
     for kept in (SymmetricKey(DEVICE_KEY), group, derive_device_keys(group, ["a"])):
         for travel in (pickle.dumps, copy.copy, copy.deepcopy):
@@ -171,7 +171,7 @@ def test_keys_say_why_they_are_not_pickled() -> None:
         pool.submit(functools.partial(derive_device_key, group), "a").result(timeout=60)
 
 
-def test_a_token_wants_one_resource() -> None:
+def test_token_requires_exactly_one_resource() -> None:
     with pytest.raises(TypeError, match="id_scope and registration_id, or hub and device_id"):
         sas_token(DEVICE_KEY, hub="hub-a.test", registration_id="a")
     with pytest.raises(TypeError, match="offset-naive"):

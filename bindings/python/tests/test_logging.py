@@ -1,4 +1,4 @@
-"""Rust's events arrive in logging, under one root logger, and no secret is in any of them or in anything shown."""
+"""Events of the Rust crates are logged under one logger, and logs, exceptions and representations have no secrets."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ def everything(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFi
         yield caplog
 
 
-def test_events_arrive_under_the_package_logger(
+def test_events_are_logged_under_the_package_logger(
     dps_enrollment: Enrollment, everything: pytest.LogCaptureFixture
 ) -> None:
     ProvisioningClient(**dps_enrollment.client_kwargs()).register()
@@ -35,7 +35,7 @@ def test_events_arrive_under_the_package_logger(
     assert all(record.name.split(".")[0] in ("dps_client", "asyncio") for record in everything.records)
 
 
-def test_levels_are_heeded_and_may_change(dps_enrollment: Enrollment, caplog: pytest.LogCaptureFixture) -> None:
+def test_levels_are_honored_and_can_change(dps_enrollment: Enrollment, caplog: pytest.LogCaptureFixture) -> None:
     client = ProvisioningClient(**dps_enrollment.client_kwargs())
     with caplog.at_level(logging.ERROR, "dps_client"):
         client.register()
@@ -45,7 +45,7 @@ def test_levels_are_heeded_and_may_change(dps_enrollment: Enrollment, caplog: py
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 
-def test_a_handler_that_raises_does_not_end_a_registration(dps_enrollment: Enrollment) -> None:
+def test_log_handler_that_raises_does_not_end_a_registration(dps_enrollment: Enrollment) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise RuntimeError("the disk is full")
@@ -59,7 +59,7 @@ def test_a_handler_that_raises_does_not_end_a_registration(dps_enrollment: Enrol
 
 
 def forms(secret: bytes) -> set[str]:
-    """A secret in every form it could be written."""
+    """Returns a secret in every form in which it could appear."""
     text = base64.b64encode(secret).decode()
     escaped = quote(text, safe="")
     lower = re.sub("%..", lambda match: match[0].lower(), escaped)
@@ -72,7 +72,7 @@ def seen(shown: str, secrets: list[bytes]) -> set[str]:
     return {form for secret in secrets for form in forms(secret) if form in shown}
 
 
-def test_the_search_finds_what_it_looks_for() -> None:
+def test_search_for_secrets_finds_them() -> None:
     secret = bytes(range(200, 232))
     for form in forms(secret):
         assert seen(f"<{form}>", [secret])
@@ -80,7 +80,7 @@ def test_the_search_finds_what_it_looks_for() -> None:
 
 
 def attempt(client: ProvisioningClient, shown: list[str]) -> Assignment | None:
-    """Registers; what shows of a failure, local variables too, is kept. No secret is a variable of this function."""
+    """Registers and returns what is shown of an error, local variables too. No secret is a variable here."""
     try:
         return client.register()
     except DpsError as error:
@@ -91,7 +91,7 @@ def attempt(client: ProvisioningClient, shown: list[str]) -> Assignment | None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("ending", ["assigned", "refused", "throttled", "cut", "garbage"])
-def test_no_secret_is_shown_anywhere(
+def test_no_secret_is_shown(
     dps_emulator: Emulator, everything: pytest.LogCaptureFixture, transport: Transport, ending: str
 ) -> None:
     device = dps_emulator.enroll(f"quiet-{transport}-{ending}")

@@ -1,4 +1,4 @@
-"""Many registrations in one process, and processes that fork in the middle of things."""
+"""Many registrations in one process, and processes that fork during calls."""
 
 import asyncio
 import concurrent.futures
@@ -19,16 +19,16 @@ from processes import LIMIT, gives_back, held, wait_until
 TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
 MANY = 500
 GROUP = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
-# Long ones take long.
+# Long strings are slow to read.
 IDS = [f"sn-{number:0120}" for number in range(60_000)]
-# The next batch is large enough for several threads, and they have just begun.
+# The next batch is large enough for several threads, which have just started.
 UNDER_WAY = 16_129
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_five_hundred_registrations_at_once(dps_emulator: Emulator, transport: Transport) -> None:
+def test_five_hundred_concurrent_registrations_succeed(dps_emulator: Emulator, transport: Transport) -> None:
     group = dps_emulator.enroll_group(f"fleet-{transport}")
-    # A handshake of each at once on a small machine takes its time.
+    # So many handshakes at the same time are slow on a small computer.
     clients = [
         AsyncProvisioningClient(**group.device(f"dev-{number:03}").client_kwargs(transport), timeout=300)
         for number in range(MANY)
@@ -53,7 +53,7 @@ def test_threads_share_a_client(dps_emulator: Emulator) -> None:
     assert hubs == ["hub-a.test"] * 40
 
 
-def test_a_started_and_stopped_emulator_leaves_nothing_behind() -> None:
+def test_stopped_emulator_releases_threads_and_files() -> None:
     start = held()
     for _ in range(3):
         with Emulator() as emulator:
@@ -63,12 +63,12 @@ def test_a_started_and_stopped_emulator_leaves_nothing_behind() -> None:
     assert gives_back(start), (start, held())
 
 
-def test_an_emulator_that_is_forgotten_leaves_nothing_behind() -> None:
+def test_dropped_emulator_releases_threads_and_files() -> None:
     start = held()
     emulator = Emulator()
     emulator.start()
     with warnings.catch_warnings():
-        # Its folder says that nobody closed it.
+        # Its directory warns that it was not closed.
         warnings.simplefilter("ignore", ResourceWarning)
         del emulator
         gc.collect()
@@ -76,9 +76,9 @@ def test_an_emulator_that_is_forgotten_leaves_nothing_behind() -> None:
 
 
 def in_a_fork(job: Callable[[], None]) -> None:
-    """Runs a job in a child that is forked, which must end well within the limit."""
+    """Runs a job in a forked child, which must succeed within the limit."""
     with warnings.catch_warnings():
-        # Python 3.12 warns of every fork with threads: that it goes well here is what is tested.
+        # Python 3.12 warns of every fork with threads; this test checks that it works here.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = multiprocessing.get_context("fork").Process(target=job)
         child.start()
@@ -91,7 +91,7 @@ def in_a_fork(job: Callable[[], None]) -> None:
 
 
 def in_a_fork_at_once(job: Callable[[], None]) -> None:
-    """The same with nothing between the caller and the fork, for what is over in a millisecond."""
+    """The same without any code between the caller and the fork, for states that last a millisecond."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
@@ -115,7 +115,7 @@ def in_a_fork_at_once(job: Callable[[], None]) -> None:
     assert ended == [0]
 
 
-def test_a_fork_after_first_use_registers(dps_emulator: Emulator) -> None:
+def test_child_forked_after_a_call_can_register(dps_emulator: Emulator) -> None:
     first, second = (dps_emulator.enroll(name).client_kwargs() for name in ("parent", "child"))
     assert ProvisioningClient(**first).register().hub == "hub-a.test"
     assert asyncio.run(AsyncProvisioningClient(**first).register()).hub == "hub-a.test"
@@ -128,12 +128,12 @@ def test_a_fork_after_first_use_registers(dps_emulator: Emulator) -> None:
     assert ProvisioningClient(**first).register().hub == "hub-a.test"
 
 
-def test_a_fork_in_the_middle_of_a_call_registers(dps_emulator: Emulator) -> None:
+def test_child_forked_during_a_call_can_register(dps_emulator: Emulator) -> None:
     waiting, second = dps_emulator.enroll("waiting"), dps_emulator.enroll("forked").client_kwargs()
     waiting.inject("delay", ms=1500)
 
     def job() -> None:
-        # The parent's loop still counts as running here: a thread has none.
+        # The parent's loop still counts as running here; a new thread has no loop.
         import threading
 
         failures: list[BaseException] = []
@@ -159,7 +159,7 @@ def test_a_fork_in_the_middle_of_a_call_registers(dps_emulator: Emulator) -> Non
     asyncio.run(main())
 
 
-def test_a_fork_in_the_middle_of_many_keys_goes_on_with_them() -> None:
+def test_child_forked_during_derivation_continues_it() -> None:
     expected = list(derive_device_keys(GROUP, IDS))
     keys = iter(derive_device_keys(GROUP, IDS))
     assert list(itertools.islice(keys, UNDER_WAY)) == expected[:UNDER_WAY]
@@ -177,7 +177,7 @@ def test_a_fork_in_the_middle_of_many_keys_goes_on_with_them() -> None:
     assert list(keys) == expected[UNDER_WAY:]
 
 
-def test_many_keys_that_are_given_up_leave_no_thread() -> None:
+def test_abandoned_keys_leave_no_thread() -> None:
     start = held()
     keys = iter(derive_device_keys(GROUP, IDS))
     assert len(list(itertools.islice(keys, UNDER_WAY))) == UNDER_WAY
@@ -185,7 +185,7 @@ def test_many_keys_that_are_given_up_leave_no_thread() -> None:
     assert gives_back(start), (start, held())
 
 
-def test_a_forked_emulator_says_where_it_runs(dps_emulator: Emulator) -> None:
+def test_emulator_in_forked_child_raises_error(dps_emulator: Emulator) -> None:
     def job() -> None:
         with pytest.raises(RuntimeError, match="start another one here"):
             dps_emulator.enroll("a")
@@ -195,7 +195,7 @@ def test_a_forked_emulator_says_where_it_runs(dps_emulator: Emulator) -> None:
     in_a_fork(job)
 
 
-def test_exceptions_cross_processes(dps_emulator: Emulator) -> None:
+def test_exceptions_can_be_pickled(dps_emulator: Emulator) -> None:
     kwargs = dps_emulator.client_kwargs()
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         failed = pool.submit(register_unknown, dict(kwargs)).exception(timeout=60)
@@ -209,7 +209,7 @@ def register_unknown(kwargs: dict[str, object]) -> None:
     ProvisioningClient(**kwargs, registration_id="nobody", attestation=SymmetricKey("A" * 43)).register()  # type: ignore[arg-type]
 
 
-def test_importing_loads_nothing_that_is_seldom_needed() -> None:
+def test_import_loads_no_rarely_used_modules() -> None:
     import subprocess
 
     code = "import sys, dps_client; print(*sys.modules)"

@@ -1,4 +1,4 @@
-"""A name server that does not answer: a call ends by its timeout, and at once on Ctrl-C and on cancellation."""
+"""While a name server does not answer, a call ends at its timeout, and immediately on Ctrl-C and cancellation."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from dps_client.emulator import Emulator
 
 SOURCE = Path(__file__).parents[3] / "dps-client" / "tests" / "stalled-resolver" / "getaddrinfo.c"
 MARGIN = float(os.environ.get("DPS_STALLED_MARGIN_MS", "25000")) / 1000
-"""How long a call may take beyond its limit. A busy machine is not a failure, a minute of the resolver's is."""
+"""How long a call may take beyond its limit: enough for a busy computer, less than the resolver's timeout."""
 
 PROGRAM = """
 import asyncio, signal, sys, threading, time

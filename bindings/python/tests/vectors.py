@@ -1,4 +1,4 @@
-"""Reads the test data that every language shares."""
+"""Reads the test data that all languages share."""
 
 import json
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Azure IoT Hub Device Provisioning: register devices, derive their keys, test against a local service.
+"""Azure IoT Hub Device Provisioning: registers devices, derives their keys, and has a local service for tests.
 
 >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 >>> derive_device_key(group, "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")
 'Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc='
 
-``dps_client.emulator`` is the local service, ``dps_client.errors`` the exceptions. Log records come under the logger
-``dps_client``; no key, token or signature is in them.
+``dps_client.emulator`` is the local service, ``dps_client.errors`` has the exceptions. Log records are sent to the
+logger ``dps_client``; they never contain keys, tokens or signatures.
 """
 
 from dps_client._client import AsyncProvisioningClient, ProvisioningClient

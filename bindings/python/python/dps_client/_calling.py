@@ -1,7 +1,7 @@
-"""Calls callables of the caller's, where they belong, and awaits what they return.
+"""Calls the application's callables in the right thread or event loop, and awaits what they return.
 
-The native half waits for the outcome. On the stack below a callable is nothing but Python, so that the interpreter can
-end its thread at any time; the threads are Python's own, and do not keep a program from ending.
+The native part waits for the result. The stack below a callable contains only Python frames, so that the interpreter
+can end its thread at any time; the threads are started by Python, and do not keep a program from ending.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def itself(returned: Any) -> Any:
-    """For what was called already, and is to be awaited."""
+    """Returns its argument: for an awaitable that was created already."""
     return returned
 
 
 class Calling:
-    """One call of a callable, in a context of its caller's. Its outcome goes to `done`: a value, or what was raised."""
+    """One call of a callable, in a copy of its caller's context. `done` receives the value or the exception."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Calling:
         loop: asyncio.AbstractEventLoop | None,
         done: Callable[[Any, BaseException | None], None],
     ) -> None:
-        """Calls nothing yet. `loop` is where an awaitable is awaited; in a loop of its own without one."""
+        """Calls nothing yet. An awaitable is awaited in `loop`, or in a new loop if that is None."""
         self._function = function
         self._argument = argument
         self._context = context.copy()
@@ -43,8 +43,8 @@ class Calling:
         self._task: asyncio.Task[None] | None = None
 
     def in_thread(self) -> None:
-        """Calls it in a thread of its own."""
-        # Without waiting for the thread to begin, as `threading` does: Ctrl-C may come meanwhile.
+        """Calls it in a new thread."""
+        # `threading` would wait until the thread has started; Ctrl-C may come in the meantime.
         _thread.start_new_thread(self._context.run, (self._call,))
 
     def in_loop(self) -> None:
@@ -53,10 +53,10 @@ class Calling:
         self._loop.call_soon_threadsafe(self._call, context=self._context)
 
     def give_up(self) -> None:
-        """Nobody waits any more: it is not called, and what is awaited is cancelled."""
+        """Cancels the call: the callable is not called any more, and its awaitable is canceled."""
         self._given_up = True
         if self._task is not None:
-            # A loop that is closed has taken the task along.
+            # A closed loop has already canceled the task.
             with contextlib.suppress(RuntimeError):
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
@@ -78,7 +78,7 @@ class Calling:
         if self._loop is None:
             asyncio.run(self._wait(returned))
         else:
-            # This context is entered here: one in which it is awaited is another.
+            # The context is already entered here, so that the task needs a copy.
             self._loop.call_soon_threadsafe(self._begin, returned, context=self._context.copy())
 
     def _begin(self, returned: Any) -> None:

@@ -1,4 +1,4 @@
-"""The two faces of a client. What they share, options and all, is native."""
+"""The blocking and the async client. Their common part, including the options, is native."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dps_client._native import Assignment, Client, RegistrationRecord
 
 
 class ProvisioningClient(Client):
-    """A device that can be registered, from code that blocks.
+    """A client of one device, with blocking calls.
 
-    Takes the options of :class:`dps_client.Client`, as keyword arguments. May be used from several threads, and as
-    often as wanted; each call opens a connection of its own. The interpreter is free while a call waits, and Ctrl-C
-    ends it at once.
+    Accepts the options of :class:`dps_client.Client` as keyword arguments. It can be used from several threads and any
+    number of times; each call opens its own connection. A call releases the GIL while it waits, and Ctrl-C ends it
+    immediately.
 
     >>> client = ProvisioningClient(
     ...     id_scope="0ne00A1B2C3",
@@ -22,58 +22,58 @@ class ProvisioningClient(Client):
     """
 
     def register(self) -> Assignment:
-        """Registers the device and waits for its assignment, by the timeout at the latest.
+        """Registers the device and waits for its assignment, until the timeout.
 
-        Raises DpsError: what failed, whether to try again, and the likely causes.
+        Raises DpsError, which has the problem, whether to retry, and the likely causes.
         """
         return self._register()
 
     def resume(self, resume_token: str) -> Assignment:
-        """Continues a registration that an earlier call began and waits for its assignment.
+        """Continues a registration that an earlier call started, and waits for its assignment.
 
-        resume_token: of a Progress or a DpsError. The device is registered afresh if the service has forgotten the
-        operation.
+        resume_token: the token of a Progress or a DpsError. If the service does not know the operation any more, the
+        device is registered again.
 
-        Raises ValueError when it is not a token or belongs to another device, and DpsError as register does.
+        Raises ValueError if it is not a token or is of another device, and DpsError like register.
         """
         return self._resume(resume_token)
 
     def lookup(self) -> RegistrationRecord:
-        """Asks for the device's record without registering it; over HTTPS only.
+        """Reads the device's registration record, without registering it; over HTTPS only.
 
-        Raises DpsError, "not-found" when the device never registered.
+        Raises DpsError; its name is "not-found" if the device never registered.
         """
         return self._lookup()
 
 
 class AsyncProvisioningClient(Client):
-    """A device that can be registered, from asyncio.
+    """A client of one device, for asyncio.
 
-    Takes the options of :class:`dps_client.Client`, as keyword arguments. May be used from several tasks and loops, and
-    as often as wanted; each call opens a connection of its own. Cancelling a task ends its call at once and closes the
-    connection.
+    Accepts the options of :class:`dps_client.Client` as keyword arguments. It can be used from several tasks and loops
+    and any number of times; each call opens its own connection. Canceling a task ends its call immediately and closes
+    the connection.
     """
 
     async def register(self) -> Assignment:
-        """Registers the device and waits for its assignment, by the timeout at the latest.
+        """Registers the device and waits for its assignment, until the timeout.
 
-        Raises DpsError: what failed, whether to try again, and the likely causes.
+        Raises DpsError, which has the problem, whether to retry, and the likely causes.
         """
         return await self._register_async()
 
     async def resume(self, resume_token: str) -> Assignment:
-        """Continues a registration that an earlier call began and waits for its assignment.
+        """Continues a registration that an earlier call started, and waits for its assignment.
 
-        resume_token: of a Progress or a DpsError. The device is registered afresh if the service has forgotten the
-        operation.
+        resume_token: the token of a Progress or a DpsError. If the service does not know the operation any more, the
+        device is registered again.
 
-        Raises ValueError when it is not a token or belongs to another device, and DpsError as register does.
+        Raises ValueError if it is not a token or is of another device, and DpsError like register.
         """
         return await self._resume_async(resume_token)
 
     async def lookup(self) -> RegistrationRecord:
-        """Asks for the device's record without registering it; over HTTPS only.
+        """Reads the device's registration record, without registering it; over HTTPS only.
 
-        Raises DpsError, "not-found" when the device never registered.
+        Raises DpsError; its name is "not-found" if the device never registered.
         """
         return await self._lookup_async()

@@ -1,4 +1,4 @@
-"""The native half of the package. What users need of it stands in `dps_client` itself."""
+"""The native part of the package. `dps_client` exports what applications use."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -43,17 +43,17 @@ __version__: str
 class Secret:
     """A secret in text form, such as a key, a connection string or a token.
 
-    It shows itself nowhere: not in repr, not in a traceback with local variables, not in a pickle. Only expose() gives
-    the text.
+    The text does not appear in repr or in a traceback with local variables, and a Secret cannot be pickled. Only
+    expose() returns the text.
     """
 
     def __new__(cls, text: str) -> Self: ...
     def expose(self) -> str:
-        """The text. Named so that every use can be found."""
+        """Returns the text. The name makes every use easy to find."""
 
 @final
 class SymmetricKey:
-    """A device's own key: an individual enrollment's, or one derived from a group's. Base64 of 16 to 64 bytes.
+    """A device's own key: of an individual enrollment, or derived from a group key. Base64 of 16 to 64 bytes.
 
     >>> SymmetricKey("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")
     SymmetricKey(32 bytes)
@@ -62,52 +62,52 @@ class SymmetricKey:
     def __new__(cls, key: str | Secret) -> Self: ...
     @staticmethod
     def from_bytes(raw: bytes) -> SymmetricKey:
-        """Takes 16 to 64 raw bytes, as IoT Edge keeps keys in files."""
+        """Returns the key of 16 to 64 raw bytes, the format of IoT Edge's key files."""
 
     @staticmethod
     def from_file(path: str | PathLike[str]) -> SymmetricKey:
-        """Reads a file of base64 text; a line break after it does no harm."""
+        """Reads a file that contains the key as base64; a line break at the end is allowed."""
 
     def sign(self, message: bytes) -> bytes:
-        """HMAC-SHA256 of a message under this key, 32 bytes: what a Signer returns."""
+        """Returns the HMAC-SHA256 of a message under this key, 32 bytes, as a Signer must."""
 
     def to_base64(self) -> Secret:
-        """The key as base64."""
+        """Returns the key as base64."""
 
 @final
 class GroupKey:
-    """An enrollment group's key, which makes every device key of the group. Base64 of 16 to 64 bytes.
+    """An enrollment group's key, from which the key of each device is derived. Base64 of 16 to 64 bytes.
 
-    For factories and tests. On a device it lets whoever takes that device apart be every device of the group: derive
-    the device's key elsewhere and give the device only that.
+    For factories and tests. Do not store it on a device: whoever extracts it can pretend to be any device of the group.
+    Derive the device's key elsewhere and store only that on the device.
     """
 
     def __new__(cls, key: str | Secret) -> Self: ...
     @staticmethod
     def from_bytes(raw: bytes) -> GroupKey:
-        """Takes 16 to 64 raw bytes."""
+        """Returns the key of 16 to 64 raw bytes."""
 
     @staticmethod
     def from_file(path: str | PathLike[str]) -> GroupKey:
-        """Reads a file of base64 text; a line break after it does no harm."""
+        """Reads a file that contains the key as base64; a line break at the end is allowed."""
 
     def derive(self, registration_id: str) -> SymmetricKey:
-        """The key of one device of the group. The registration id is used exactly as it is spelled."""
+        """Returns the key of one device of the group. The registration id is used exactly as it is spelled."""
 
 @final
 class Signer:
-    """A callable that holds the device's key, or knows who does: a token, a secure element, a service that signs.
+    """A callable that signs with the device's key, which a hardware token, a secure element or a service can hold.
 
-    It is given the bytes to sign and returns their HMAC-SHA256, 32 bytes, or is a coroutine function that does. It is
-    called on another thread than the caller's, and must not take longer than request_timeout. What it raises is the
-    __cause__ of the exception that ends the registration.
+    It is called with the bytes to sign and returns their HMAC-SHA256, 32 bytes; it can be a coroutine function. It is
+    not called on the caller's thread, and must not take longer than request_timeout. If it raises an exception, that is
+    the __cause__ of the exception that ends the registration.
     """
 
     def __new__(cls, sign: Callable[[bytes], bytes | Awaitable[bytes]]) -> Self: ...
 
 @final
 class Progress:
-    """What a registration is about to do."""
+    """The next step of a registration."""
 
     @property
     def step(self) -> Literal["signing", "sending", "waiting"]:
@@ -115,25 +115,25 @@ class Progress:
 
     @property
     def call(self) -> Literal["register", "status", "lookup"] | None:
-        """What is sent: "register", "status" or "lookup"; None in other steps."""
+        """The request: "register", "status" or "lookup"; None in other steps."""
 
     @property
     def wait(self) -> timedelta | None:
-        """How long nothing happens; None in other steps."""
+        """The length of the wait; None in other steps."""
 
     @property
     def resume_token(self) -> str | None:
-        """While waiting: what to store so that a restarted device resumes instead of registering again, once there is
-        something. It holds no secret.
+        """While waiting for an operation: the token with which a restarted device resumes instead of registering again;
+        else None. It contains no secrets.
         """
 
 @final
 class Assignment:
-    """The hub that the device belongs to, and its name there."""
+    """The hub that the device is assigned to, and its device id there."""
 
     @property
     def hub(self) -> str:
-        """The hub's host name."""
+        """The host name of the hub."""
 
     @property
     def device_id(self) -> str:
@@ -141,71 +141,71 @@ class Assignment:
 
     @property
     def registration_id(self) -> str:
-        """The registration id, as the client was given it."""
+        """The registration id, as passed to the client."""
 
     @property
     def status(self) -> str:
-        """The service's word for how far the registration is: "assigned"."""
+        """The status of the registration: "assigned"."""
 
     @property
     def substatus(self) -> str | None:
-        """How the assignment came about, such as "initialAssignment". An open list; only to inform."""
+        """The substatus, such as "initialAssignment". For information only; the service can add values."""
 
     @property
     def operation_id(self) -> str | None:
-        """The operation that made it; None when the service assigned at once."""
+        """The operation id; None if the service assigned the hub in its first reply."""
 
     @property
     def payload(self) -> dict[str, Any] | None:
-        """What the service's allocation webhook gave the device: a dict, or None. Made anew at each access."""
+        """The payload that the service's allocation webhook returned: a new dict for each access, or None."""
 
     @property
     def elapsed(self) -> timedelta:
         """How long the registration took."""
 
     def connection_string(self) -> Secret | None:
-        """ "HostName=...;DeviceId=...;SharedAccessKey=..."; None when a Signer holds the key.
+        """Returns "HostName=...;DeviceId=...;SharedAccessKey=..."; None if a Signer holds the key.
 
-        Raises ConfigurationError when the device id contains ";", which a connection string cannot hold.
+        Raises ConfigurationError if the device id contains ";", which a connection string cannot contain.
         """
 
     def hub_credentials(self, *, password_life: float | timedelta | None = None) -> HubCredentials:
-        """What the device signs in to its hub with: client id, user name, and a password that renews itself.
+        """Returns the credentials of the device at its hub: client id, user name, and a password that is renewed.
 
         password_life is in seconds or a timedelta; an hour by default.
         """
 
 @final
 class RegistrationRecord:
-    """What the service has on record for a registration id."""
+    """The registration record that the service has for a registration id."""
 
     @property
     def status(self) -> str:
-        """How far the registration is: "unassigned", "assigning", "assigned", "failed" or "disabled"."""
+        """The status: "unassigned", "assigning", "assigned", "failed" or "disabled"."""
 
     @property
     def hub(self) -> str | None:
-        """The hub's host name, when assigned."""
+        """The host name of the hub, if assigned."""
 
     @property
     def device_id(self) -> str | None:
-        """The device id at the hub, when assigned."""
+        """The device id at the hub, if assigned."""
 
     @property
     def substatus(self) -> str | None:
-        """How the assignment came about. An open list; only to inform."""
+        """The substatus. For information only; the service can add values."""
 
     @property
     def error_code(self) -> int | None:
-        """The service's six-digit code, when failed."""
+        """The service's six-digit error code, if failed."""
 
     @property
     def message(self) -> str | None:
-        """The service's words, when failed."""
+        """The service's error message, if failed."""
 
     @property
     def payload(self) -> dict[str, Any] | None:
-        """What the service's allocation webhook gave the device: a dict, or None. Made anew at each access."""
+        """The payload that the service's allocation webhook returned: a new dict for each access, or None."""
 
 @final
 class HubCredentials:
@@ -213,7 +213,7 @@ class HubCredentials:
 
     @property
     def hub(self) -> str:
-        """The hub's host name."""
+        """The host name of the hub."""
 
     @property
     def client_id(self) -> str:
@@ -224,64 +224,66 @@ class HubCredentials:
         """The MQTT user name."""
 
     def password(self) -> HubPassword:
-        """The MQTT password, or over HTTPS the Authorization header. Signed anew late in its life."""
+        """Returns the MQTT password, or over HTTPS the Authorization header. It is renewed before it expires."""
 
     def password_async(self) -> Awaitable[HubPassword]:
-        """The same, to be awaited: a Signer that is a coroutine then runs in the loop that awaits it."""
+        """The same as an awaitable: a Signer that is a coroutine function runs in the loop that awaits it."""
 
 @final
 class HubPassword:
-    """A SAS token for the hub, and when it ends."""
+    """A SAS token for the hub, and its expiry."""
 
     @property
     def expires_at(self) -> datetime:
-        """When the hub stops taking it, in UTC; reconnect with a new one before."""
+        """The time at which the token expires, in UTC; reconnect with a new one before."""
 
     def expose(self) -> str:
-        """The token's text. Named so that every use can be found."""
+        """Returns the token. The name makes every use easy to find."""
 
 @final
 class DeviceKeys:
-    """Device keys that are derived as they are asked for: an iterable of str, or an Arrow stream of strings.
+    """Device keys that are derived on demand: an iterable of str, or an Arrow stream of strings.
 
-    They can be taken again where the ids can: from a list or a column, not from a generator. len() is that of the ids.
+    They can be iterated again if the ids can: those of a list or a column, not of a generator. len() is the number of
+    ids.
     """
 
     def __iter__(self) -> Iterator[str]: ...
     def __len__(self) -> int: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The keys as Arrow's C stream of strings: for pyarrow.chunked_array(keys), polars.Series(keys) and so on."""
+        """Returns the keys as an Arrow C stream of strings, such as for polars.Series(keys)."""
 
 @disjoint_base
 class Client:
-    """What ProvisioningClient and AsyncProvisioningClient share: their options.
+    """The base class of ProvisioningClient and AsyncProvisioningClient, with their options.
 
-    Every value is checked here, and key files and certificates are read; nothing is sent. Times are in seconds, or a
-    timedelta.
+    It checks every value and reads key files and certificates; nothing is sent. Times are in seconds, or a timedelta.
 
     id_scope: the id scope of the service, such as 0ne00A1B2C3.
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere.
     attestation: a SymmetricKey, a GroupKey or a Signer.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
-    ca_file, ca_pem: the authorities to trust instead of the platform's, as a PEM file or its text.
-    keep_platform_roots: trust the platform's authorities as well.
-    proxy: its URL, or False for none. Default: the environment's (HTTPS_PROXY, unless NO_PROXY names the host).
-    timeout: for the whole registration. request_timeout: for one request or signature.
-    poll_interval: between polls when the service gives no hint. minimum_spacing: at least, 1 s unless given.
-    token_life: of tokens for the service. Default: an hour, or more where timeout needs it.
-    correct_clock: sign once more with the service's time when this device's clock is far off. Over MQTT, which carries
-    no time, the service's host is asked for it by one HTTPS request without a credential.
-    clock: another clock than the system's, by which tokens are made and the server's certificate is checked: a callable
-    that returns seconds since 1970 or a datetime, or None where the time is not known. It must not block.
+    ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
+    keep_platform_roots: whether to trust the platform's certificates too.
+    proxy: the URL of a proxy, or False for no proxy. Default: HTTPS_PROXY in the environment, unless NO_PROXY names the
+    host.
+    timeout: the timeout of the whole registration. request_timeout: the timeout of one request or signature.
+    poll_interval: the wait between polls if the service sends no hint. minimum_spacing: the shortest wait. Default: 1.
+    token_life: the lifetime of tokens for the service. Default: an hour, or more if timeout requires it.
+    correct_clock: whether to sign once more with the service's time if the device's clock is far off. Over MQTT, whose
+    replies do not contain the time, it is read from the service's host by one HTTPS request without a credential.
+    clock: a custom clock, used to make tokens and to check the server's certificate: a callable that returns seconds
+    since 1970 or a datetime, or None if the time is not known. It must not block.
     service_time_port: over MQTT, the port of that request. Default: 443.
-    keep_alive: of MQTT, in whole seconds. pipelined: over MQTT, everything in one flight; two round trips fewer.
+    keep_alive: the keep-alive of MQTT, in whole seconds.
+    pipelined: over MQTT, whether to send everything in one flight, which saves two round trips.
     payload: a dict for the service's allocation webhook.
-    reply_limit: the largest reply that is taken, in bytes. Default: 96 KiB, the service's own limit.
-    seed: of the jitter, for flows that can be repeated. Default: random.
-    api_version, user_agent: what the service is told.
-    on_progress: called with a Progress before each step, and awaited where it is a coroutine function; the step begins
-    once it returns. What it raises ends the registration, and nothing more is sent.
+    reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
+    seed: the seed of the jitter, for reproducible tests. Default: random.
+    api_version: the API version. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
+    on_progress: called with a Progress before each step, and awaited if it is a coroutine function; the step begins
+    once it returns. If it raises an exception, the registration ends and nothing more is sent.
     """
 
     def __new__(
@@ -326,7 +328,7 @@ class Client:
 
 @final
 class Emulator:
-    """A local provisioning service that verifies. dps_client.emulator.Emulator is its face."""
+    """A local provisioning service. Applications use dps_client.emulator.Emulator."""
 
     def __new__(
         cls,
@@ -351,82 +353,82 @@ class Emulator:
         state_dir: str | PathLike[str] | None,
     ) -> Self: ...
     def stop(self) -> None:
-        """Ends it and waits until its threads and descriptors are given back, two seconds at most."""
+        """Stops it and waits until its threads have ended and its files are closed, two seconds at most."""
 
     def ports(self) -> tuple[int, int, int]:
-        """The ports: HTTPS, MQTT, MQTT over WebSocket."""
+        """Returns the ports: HTTPS, MQTT, MQTT over WebSocket."""
 
     def ca_pem(self) -> str:
-        """The certificate that clients have to trust."""
+        """Returns the certificate that clients must trust."""
 
     def id_scope(self) -> str:
-        """The id scope."""
+        """Returns the id scope."""
 
     def connection_string(self) -> Secret:
-        """What a service client connects with."""
+        """Returns the connection string for service clients."""
 
     def set_clock_offset_ms(self, offset_ms: int) -> None:
-        """Sets the service's wall clock apart from the machine's."""
+        """Sets the offset of the service's wall clock from the system's."""
 
     def put_enrollment(self, json: str) -> tuple[Secret, Secret]:
-        """Creates or replaces an individual enrollment, in the service's own JSON; gives its two keys."""
+        """Creates or replaces an individual enrollment, in the service's JSON; returns its two keys."""
 
     def put_group(self, json: str) -> tuple[Secret, Secret]:
-        """Creates or replaces an enrollment group, in the service's own JSON; gives its two keys."""
+        """Creates or replaces an enrollment group, in the service's JSON; returns its two keys."""
 
     def enable_enrollment(self, registration_id: str, enabled: bool) -> None:
-        """Lets the device of an individual enrollment in, or not."""
+        """Enables or disables an individual enrollment."""
 
     def enable_group(self, group_id: str, enabled: bool) -> None:
-        """Lets the devices of a group in, or not."""
+        """Enables or disables an enrollment group."""
 
     def delete_enrollment(self, registration_id: str) -> bool:
-        """Deletes an individual enrollment and its record; whether there was one."""
+        """Deletes an individual enrollment and its record; returns whether there was one."""
 
     def delete_group(self, group_id: str) -> bool:
-        """Deletes a group and the records of its devices; whether there was one."""
+        """Deletes a group and the records of its devices; returns whether there was one."""
 
     def delete_record(self, registration_id: str) -> bool:
-        """Forgets a device's registration; whether there was one."""
+        """Deletes a device's registration record; returns whether there was one."""
 
     def link_hub(self, host: str, weight: int) -> None:
         """Links a hub, or changes its weight."""
 
     def unlink_hub(self, host: str) -> bool:
-        """Unlinks a hub; whether it was linked."""
+        """Unlinks a hub; returns whether it was linked."""
 
     def plan_fault(self, json: str) -> None:
-        """Plans a fault, in the emulator's own JSON."""
+        """Plans a fault, in the emulator's JSON."""
 
-    def can_let_in(self, registration_id: str) -> bool:
-        """Whether there can be a device of this id: enrolled by itself, or in a group, which knows no ids before."""
+    def has_enrollment_for(self, registration_id: str) -> bool:
+        """Returns whether an enrollment covers this id: an individual enrollment, or any group."""
 
     def planned_faults(self) -> str:
-        """What is planned, oldest first, as JSON."""
+        """Returns the planned faults, oldest first, as JSON."""
 
     def clear_faults(self, registration_id: str | None) -> int:
-        """Takes back the faults of one registration, or all of them; how many plans there were."""
+        """Removes the planned faults of one registration, or all; returns how many there were."""
 
     def counters(self, registration_id: str | None) -> str:
-        """How often one registration called, or all together, as JSON."""
+        """Returns the counters of one registration, or of all together, as JSON."""
 
     def reset_counters(self) -> None:
-        """Counts from zero again."""
+        """Resets all counters to zero."""
 
     def refusals(self) -> str:
-        """The latest credentials that were refused, oldest first, as JSON."""
+        """Returns the latest refused credentials, oldest first, as JSON."""
 
     def record(self, registration_id: str) -> str | None:
-        """What is known of a device's registration, as JSON; None when nothing is."""
+        """Returns a device's registration record, as JSON; None if there is none."""
 
     def hub_device(self, hub: str, device_id: str) -> str | None:
-        """A device's entry in a hub, as JSON; None when there is none."""
+        """Returns a device's entry in a hub, as JSON; None if there is no entry."""
 
     def hub_accepts(self, hub: str, device_id: str, token: str) -> bool:
-        """Whether the hub would let the device in with this SAS token."""
+        """Returns whether the hub would accept this SAS token of the device."""
 
 def derive_device_key(group_key: str | Secret | GroupKey, registration_id: str) -> str:
-    """The key of one device of an enrollment group, as base64: what is written into the device.
+    """Returns the key of one device of an enrollment group, as base64, to be stored on the device.
 
     group_key is a GroupKey, or its base64. The registration id is used exactly as it is spelled.
 
@@ -438,12 +440,12 @@ def derive_device_key(group_key: str | Secret | GroupKey, registration_id: str) 
 def derive_device_keys(
     group_key: str | Secret | GroupKey, ids: Iterable[str] | _ArrowArray | _ArrowStream
 ) -> DeviceKeys:
-    """The keys of many devices of an enrollment group, in the order of their registration ids.
+    """Returns the keys of many devices of an enrollment group, in the order of their registration ids.
 
-    ids is any iterable of str, or one column of strings that offers Arrow's C data interface (of PyArrow, Polars,
-    pandas and others). A generator is drawn from in batches of up to 16384, so memory stays flat; a list or a tuple is
-    read one batch ahead, and is not to be changed meanwhile. An id that breaks the service's rule raises
-    ConfigurationError when its turn comes, after the keys of those before it; as an Arrow stream, before the first key.
+    ids is any iterable of str, or one column of strings that supports Arrow's C data interface (of PyArrow, Polars,
+    pandas and others). A generator is read in batches of up to 16384, so that memory use is constant; a list or a tuple
+    is read one batch ahead, and must not be changed meanwhile. An invalid id raises ConfigurationError after the keys
+    of the ids before it; as an Arrow stream, before the first key.
 
     >>> group = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
     >>> dict(zip(["a"], derive_device_keys(group, ["a"])))
@@ -462,11 +464,11 @@ def sas_token(
     expires_at: int | datetime | None = None,
     life: float | timedelta | None = None,
 ) -> str:
-    """The text of a SAS token, which lets its bearer in until it expires.
+    """Returns a SAS token, which is a credential until it expires.
 
-    It is for a device's registration (id_scope and registration_id, under the device's key), for a device at its hub
-    (hub and device_id, under the device's key), or for the service's admin API (service and policy, under the policy's
-    key). It ends at expires_at, Unix seconds or a datetime with a time zone, or else a life from now:
+    It is for a device's registration (id_scope and registration_id, signed with the device's key), for a device at its
+    hub (hub and device_id, signed with the device's key), or for the service's admin API (service and policy, signed
+    with the policy's key). It expires at expires_at, Unix seconds or a datetime with a time zone, or after life,
     seconds or a timedelta, an hour by default.
 
     >>> key = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
@@ -475,10 +477,10 @@ def sas_token(
     """
 
 def error_catalogue() -> list[tuple[int, str, str, str]]:
-    """Every error of the catalogue: number, name, family and text."""
+    """Returns every error of the catalogue: number, name, family and text."""
 
 def hint_catalogue() -> list[tuple[str, str]]:
-    """Every hint of the catalogue: name and text."""
+    """Returns every hint of the catalogue: name and text."""
 
 def fault_kinds() -> list[tuple[str, str]]:
-    """Every kind of fault that the emulator knows: name and what it does."""
+    """Returns every kind of fault that the emulator supports: name and description."""

@@ -1,6 +1,6 @@
-"""Why there is no assignment, as exceptions: one class a family of the error catalogue.
+"""The exceptions of the package: one class per family of the error catalogue.
 
-Numbers and names are the same in Rust and C and never change. No secret is in any of it.
+Numbers and names are the same in Rust and C and never change. Exceptions contain no secrets.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 Family = Literal["misuse", "configuration", "local", "service", "link"]
-"""Who has to act: the program, its configuration, this device, the service, or the network in between."""
+"""Where the cause is: the program, its configuration, this device, the service, or the network."""
 
 Verdict = Literal["never", "after", "reconfigure"]
-"""Whether trying again makes sense: never, after a time, or once a value has changed."""
+"""Whether to retry: never, after a time, or once a value has changed."""
 
 
 class Hint(NamedTuple):
@@ -44,36 +44,36 @@ class Hint(NamedTuple):
 
 
 class DpsError(Exception):
-    """Why there is no assignment. str() of it is one line that can be acted on; the attributes have the parts."""
+    """The error of a call. str() returns one line with the problem and the likely cause; attributes have the facts."""
 
     code: int
     """The catalogue's number, such as 4001."""
     name: str
     """The catalogue's name, such as "unauthorized"."""
     family: Family
-    """Who has to act."""
+    """Where the cause is."""
     message: str
-    """What went wrong, in a sentence; without numbers and hints."""
+    """The problem in one sentence, without numbers and hints."""
     verdict: Verdict
-    """Whether trying again makes sense."""
+    """Whether to retry."""
     retry_after: timedelta | None
-    """How long to wait before trying again, where that makes sense."""
+    """How long to wait before a retry; None if a retry makes no sense."""
     http_status: int | None
     """The service's HTTP status."""
     error_code: int | None
     """The service's six-digit code."""
     tracking_id: str | None
-    """By which the service's support finds the request."""
+    """The service's tracking id, by which Azure's support finds the request."""
     timestamp: str | None
-    """When the service noted the error, ISO 8601."""
+    """The service's timestamp of the error, in ISO 8601."""
     hints: tuple[Hint, ...]
-    """The likely causes, the likeliest first."""
+    """The likely causes, most likely first."""
     clock_skew: timedelta | None
-    """How far this device's clock is behind (positive) or ahead of (negative) the service's, where far."""
+    """How far the device's clock is behind (positive) or ahead of (negative) the service's; None if about right."""
     needed_bytes: int | None
-    """The size that would have done, where something was too small."""
+    """The required size, if something was too small."""
     resume_token: str | None
-    """What to go on from later, where the service had begun an operation and has not refused it."""
+    """The token to resume the operation later, if the service started one and did not refuse it."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class DpsError(Exception):
         needed_bytes: int | None = None,
         resume_token: str | None = None,
     ) -> None:
-        """Made by the package; by hand only to test what handles it."""
+        """Exceptions are created by the package; create one only to test error handling."""
         super().__init__(text)
         self.code = code
         self.name = name
@@ -112,44 +112,44 @@ class DpsError(Exception):
         self.resume_token = resume_token
 
     def __str__(self) -> str:
-        """One line that can be acted on."""
+        """Returns one line with the problem and the most likely cause."""
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles with every attribute, so that it crosses processes."""
+        """Pickles every attribute, so that the exception can be sent to other processes."""
         return _restore, (type(self), str(self), dict(self.__dict__))
 
 
 class MisuseError(DpsError):
-    """A call out of order: the program has to change."""
+    """A call in the wrong order: the program must be changed."""
 
 
 class ConfigurationError(DpsError, ValueError):
-    """A value that can never work, found before anything is sent: the configuration has to change."""
+    """An invalid value, found before anything is sent: the configuration must be changed."""
 
 
 class LocalError(DpsError):
-    """Something on this device: signer, file, buffer, clock."""
+    """A problem on this device: signer, file, buffer, clock."""
 
 
 class ServiceError(DpsError):
-    """The service answered, and said no."""
+    """The service refused the request."""
 
 
 class LinkError(DpsError):
-    """Nothing usable came back: DNS, TCP, TLS, proxy, protocol, time-out."""
+    """No valid reply arrived: DNS, TCP, TLS, proxy, protocol or timeout."""
 
 
 class FileError(LocalError, OSError):
-    """A file that cannot be read or written; errno has the system's number."""
+    """A file cannot be read or written; errno has the number of the system's error."""
 
     def __init__(self, text: str, *, errno: int | None = None, **facts: Any) -> None:
-        """Made by the package; by hand only to test what handles it."""
+        """Exceptions are created by the package; create one only to test error handling."""
         super().__init__(text, **facts)
         self.errno = errno
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles with the system's number too."""
+        """Pickles errno too."""
         return _restore, (type(self), str(self), {**self.__dict__, "errno": self.errno})
 
 
@@ -158,15 +158,15 @@ class FileMissingError(FileError, FileNotFoundError):
 
 
 class LocalTimeoutError(LocalError, TimeoutError):
-    """A signer or a watcher gave no answer in time."""
+    """A signer or `on_progress` did not return in time."""
 
 
 class LinkTimeoutError(LinkError, TimeoutError):
-    """The service gave no answer in time."""
+    """The service did not answer in time."""
 
 
 class ServiceTimeoutError(ServiceError, TimeoutError):
-    """The service gave up waiting for the request."""
+    """The service did not receive the whole request in time."""
 
 
 _CLASSES: dict[Family, type[DpsError]] = {
@@ -178,7 +178,7 @@ _CLASSES: dict[Family, type[DpsError]] = {
 }
 
 
-# Errors that Python has a class for as well.
+# Errors that are also a class of Python's own errors.
 _NAMED: dict[str, type[DpsError]] = {
     "signer-timeout": LocalTimeoutError,
     "observer-timeout": LocalTimeoutError,
@@ -195,7 +195,7 @@ def from_native(
     errno: int | None = None,
     **facts: Any,
 ) -> DpsError:
-    """The exception for what the native half found."""
+    """Returns the exception for an error of the native part."""
     skew = None if clock_skew_seconds is None else timedelta(seconds=clock_skew_seconds)
     facts.update(hints=tuple(Hint(*hint) for hint in hints), clock_skew=skew)
     if facts["name"] == "file":

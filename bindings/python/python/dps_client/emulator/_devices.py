@@ -1,4 +1,4 @@
-"""Handles on what the emulator lets in: a device, an individual enrollment, a group."""
+"""A device, an individual enrollment and an enrollment group of the emulator."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dps_client.emulator._findings import (
 from dps_client.emulator._typing import Unpack
 
 Transport = Literal["https", "mqtt", "mqtt-ws"]
-"""Over what a device talks to the service."""
+"""The transport of a device."""
 
 FaultPlace = Literal["register", "poll", "lookup", "connect", "subscribe", "any"]
-"""Which requests meet a fault; "any" is any of the first three."""
+"""The requests that meet a fault; "any" is any of the first three."""
 
 FaultKind = Literal[
     "throttle",
@@ -47,7 +47,7 @@ FaultKind = Literal[
     "no-ping",
     "flood",
 ]
-"""What goes wrong."""
+"""The kind of a fault."""
 
 Flood = Literal[
     "pingresp",
@@ -58,17 +58,17 @@ Flood = Literal[
     "header-lines",
     "chunks",
 ]
-"""What a flood consists of: the first three over MQTT, ping-frames over MQTT in WebSocket, the others over HTTPS."""
+"""What a flood contains: the first three over MQTT, ping-frames over MQTT in WebSocket, the others over HTTPS."""
 
 RetryAfter = int | Mapping[Literal["dateOffset"], int]
-"""A hint when to come back: seconds, or {"dateOffset": seconds} for a date so far from the service's clock."""
+"""A Retry-After hint: seconds, or {"dateOffset": seconds} for a date at that offset from the service's clock."""
 
 
 class FaultDetails(TypedDict, total=False):
-    """How a fault comes about. Members other than at and times belong to some kinds alone."""
+    """The details of a fault. Members other than at and times apply only to some kinds."""
 
     at: FaultPlace
-    """Which requests meet it; by default any of register, poll and lookup."""
+    """The requests that meet it; by default any of register, poll and lookup."""
     times: int
     """How many requests meet it; 1 by default."""
     retry_after: RetryAfter
@@ -84,12 +84,12 @@ class FaultDetails(TypedDict, total=False):
     code: int
     """Of "refuse-connect": the CONNACK code, 1 to 5."""
     of: Flood
-    """Of "flood": what is sent without end."""
+    """Of "flood": what is sent endlessly."""
     answered: bool
-    """Of "flood" over MQTT: whether it comes after the answer, when the device waits; False by default."""
+    """Of "flood" over MQTT: whether it starts after the answer, while the device waits; False by default."""
 
 
-# Arguments that have another name in the service's or the emulator's own JSON.
+# Arguments that have another name in the JSON of the service or the emulator.
 _MEMBERS = {
     "device_id": "deviceId",
     "group_id": "enrollmentGroupId",
@@ -104,7 +104,7 @@ _MEMBERS = {
 
 @contextlib.contextmanager
 def named_arguments() -> Generator[None]:
-    """Has errors say what the caller's arguments are called, instead of members of JSON."""
+    """Replaces the names of JSON members in errors by the names of the caller's arguments."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -115,13 +115,13 @@ def named_arguments() -> Generator[None]:
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuses what is no text."""
+    """Raises TypeError if a value is not a str."""
     if not isinstance(value, str):
         raise TypeError(f"argument '{name}': must be a str, not {type(value).__name__}")
 
 
 class ServiceKwargs(TypedDict):
-    """What a client of this package needs to know of a service."""
+    """Keyword arguments of this package's client that describe the service."""
 
     id_scope: str
     endpoint: str
@@ -131,14 +131,14 @@ class ServiceKwargs(TypedDict):
 
 
 class ClientKwargs(ServiceKwargs):
-    """The same with a device's own."""
+    """The same, including those of a device."""
 
     registration_id: str
     attestation: SymmetricKey | GroupKey | Signer
 
 
 class AzureServiceKwargs(TypedDict):
-    """What the published Python client (azure-iot-device) needs to know of a service."""
+    """Keyword arguments of the published Python client (azure-iot-device) that describe the service."""
 
     provisioning_host: str
     id_scope: str
@@ -147,17 +147,17 @@ class AzureServiceKwargs(TypedDict):
 
 
 class AzureClientKwargs(AzureServiceKwargs):
-    """The same with a device's own. The key stands in it as plain text."""
+    """The same, including those of a device. The key is in them as plain text."""
 
     registration_id: str
     symmetric_key: str
 
 
 class Service:
-    """A running emulator as its handles see it: how to reach it, and its native half."""
+    """A running emulator: how to connect to it, and its native object."""
 
     def __init__(self, native: _native.Emulator, host: str, fixed_ports: bool) -> None:
-        """Asks the native half for what never changes."""
+        """Reads the properties that never change."""
         self.native = native
         self.host = host
         self.fixed_ports = fixed_ports
@@ -166,7 +166,7 @@ class Service:
         self.ca_pem = native.ca_pem()
 
     def client_kwargs(self, transport: Transport) -> ServiceKwargs:
-        """For a client of this package. What is on loopback is not reached through a proxy."""
+        """Returns the arguments for a client of this package. Loopback is connected to without a proxy."""
         if transport not in self.ports:
             names = ", ".join(map(repr, get_args(Transport)))
             raise ValueError(f"argument 'transport': must be one of {names}, not {transport!r}")
@@ -176,7 +176,7 @@ class Service:
         )
 
     def azure_client_kwargs(self, websockets: bool) -> AzureServiceKwargs:
-        """For the published client, which knows no other ports than the service's own."""
+        """Returns the arguments for the published client, which requires the ports 443 and 8883."""
         if not self.fixed_ports:
             raise RuntimeError(
                 "the published client knows only the ports 443 and 8883: start the emulator with fixed_ports=True,"
@@ -190,22 +190,22 @@ class Service:
         )
 
     def inject(self, registration_id: str | None, kind: FaultKind, details: FaultDetails) -> None:
-        """Plans a fault in the emulator's own words; what cannot come to pass raises ValueError."""
+        """Plans a fault; raises ValueError for a combination that is not possible."""
         members = {_MEMBERS.get(name, name): value for name, value in details.items()}
         whose = {} if registration_id is None else {"registrationId": registration_id}
         if registration_id is not None:
             check_text("registration_id", registration_id)
-        if registration_id is not None and not self.native.can_let_in(registration_id):
-            raise ValueError(f"argument 'registration_id': there is no enrollment for a device {registration_id!r}")
+        if registration_id is not None and not self.native.has_enrollment_for(registration_id):
+            raise ValueError(f"argument 'registration_id': no enrollment covers the device {registration_id!r}")
         with named_arguments():
             self.native.plan_fault(json.dumps({"kind": kind, **whose, **members}))
 
 
 class Device:
-    """A device that the emulator lets in: its id and key, the faults it meets, and what it did."""
+    """A device that is enrolled in the emulator: its id and key, its faults, and what it did."""
 
     def __init__(self, service: Service, registration_id: str, key: Secret) -> None:
-        """Made by Emulator.enroll and EnrollmentGroup.device."""
+        """Created by Emulator.enroll and EnrollmentGroup.device."""
         self._service = service
         self._registration_id = registration_id
         self._key = key
@@ -226,7 +226,7 @@ class Device:
         return self._service.id_scope
 
     def client_kwargs(self, transport: Transport = "https") -> ClientKwargs:
-        """Keyword arguments that make a client of this package this device."""
+        """Returns keyword arguments for a client of this package that registers this device."""
         return ClientKwargs(
             **self._service.client_kwargs(transport),
             registration_id=self._registration_id,
@@ -234,7 +234,7 @@ class Device:
         )
 
     def azure_client_kwargs(self, *, websockets: bool = False) -> AzureClientKwargs:
-        """Keyword arguments for ProvisioningDeviceClient.create_from_symmetric_key of azure-iot-device.
+        """Returns keyword arguments for ProvisioningDeviceClient.create_from_symmetric_key of azure-iot-device.
 
         The key stands in them as plain text. Needs the fixed ports.
         """
@@ -249,30 +249,30 @@ class Device:
         self._service.inject(self._registration_id, kind, details)
 
     def clear_faults(self) -> int:
-        """Takes back the faults planned for this device; how many plans there were."""
+        """Removes the faults planned for this device; returns how many there were."""
         return self._service.native.clear_faults(self._registration_id)
 
     @property
     def unmet_faults(self) -> list[PlannedFault]:
-        """The faults that were planned for this device and that no request of it met."""
+        """The faults that were planned for this device and that none of its requests met."""
         own = self._registration_id.lower()
         planned = unmet(planned_faults(self._service.native.planned_faults()))
         return [fault for fault in planned if (fault.registration_id or "").lower() == own]
 
     @property
     def counters(self) -> Counters:
-        """How often this device called."""
+        """The counters of this device."""
         return finding(Counters, self._service.native.counters(self._registration_id))
 
     @property
     def record(self) -> Record | None:
-        """What the service remembers of its registration; None before the first."""
+        """Its registration record; None before the first registration."""
         text = self._service.native.record(self._registration_id)
         return None if text is None else finding(Record, text)
 
     @property
     def refusals(self) -> list[Refusal]:
-        """Why its credential was refused, of the emulator's latest hundred refusals, oldest first."""
+        """Its refused credentials among the emulator's latest hundred, oldest first."""
         everyone = findings(Refusal, self._service.native.refusals())
         own = self._registration_id.lower()
         return [refusal for refusal in everyone if refusal.registration_id.lower() == own]
@@ -287,50 +287,50 @@ class Device:
         return None if text is None else finding(HubDevice, text)
 
     def hub_accepts(self, token: str) -> bool:
-        """Whether the hub that it is assigned to would let it in with this SAS token."""
+        """Returns whether the assigned hub would accept this SAS token."""
         entry = self.hub_device
         return entry is not None and self._service.native.hub_accepts(entry.hub, entry.device_id, token)
 
     def forget(self) -> bool:
-        """Forgets its registration, as when the record is deleted at the service; whether there was one."""
+        """Deletes its registration record; returns whether there was one."""
         return self._service.native.delete_record(self._registration_id)
 
     def __repr__(self) -> str:
-        """Without the key."""
+        """Returns a representation without the key."""
         return f"{type(self).__name__}(registration_id={self._registration_id!r})"
 
 
 class Enrollment(Device):
-    """An individual enrollment, and so the one device of it."""
+    """An individual enrollment, and its device."""
 
     def __init__(self, service: Service, registration_id: str, key: Secret, secondary_key: Secret) -> None:
-        """Made by Emulator.enroll."""
+        """Created by Emulator.enroll."""
         super().__init__(service, registration_id, key)
         self._secondary_key = secondary_key
 
     @property
     def secondary_key(self) -> Secret:
-        """The second key, for changing keys without a gap."""
+        """The secondary key, for replacing keys without an interruption."""
         return self._secondary_key
 
     def disable(self) -> None:
-        """Shuts the device out: its registrations end as "disabled"."""
+        """Disables the enrollment: registrations of its device end as "disabled"."""
         self._service.native.enable_enrollment(self._registration_id, False)
 
     def enable(self) -> None:
-        """Lets the device in again."""
+        """Enables the enrollment again."""
         self._service.native.enable_enrollment(self._registration_id, True)
 
     def remove(self) -> bool:
-        """Deletes the enrollment and its record; whether there was one."""
+        """Deletes the enrollment and its record; returns whether there was one."""
         return self._service.native.delete_enrollment(self._registration_id)
 
 
 class EnrollmentGroup:
-    """An enrollment of every device that has a key derived from the group's."""
+    """An enrollment group: all devices with a key derived from its key."""
 
     def __init__(self, service: Service, group_id: str, key: Secret, secondary_key: Secret) -> None:
-        """Made by Emulator.enroll_group."""
+        """Created by Emulator.enroll_group."""
         self._service = service
         self._group_id = group_id
         self._key = key
@@ -338,36 +338,36 @@ class EnrollmentGroup:
 
     @property
     def group_id(self) -> str:
-        """The group's id."""
+        """The id of the group."""
         return self._group_id
 
     @property
     def key(self) -> Secret:
-        """The group's key, as base64."""
+        """The primary key of the group, as base64."""
         return self._key
 
     @property
     def secondary_key(self) -> Secret:
-        """The second key, for changing keys without a gap."""
+        """The secondary key, for replacing keys without an interruption."""
         return self._secondary_key
 
     def device(self, registration_id: str) -> Device:
-        """A device of the group, with the key that is derived for it."""
+        """Returns a device of the group, with its derived key."""
         key = GroupKey(self._key).derive(registration_id).to_base64()
         return Device(self._service, registration_id, key)
 
     def disable(self) -> None:
-        """Shuts the group's devices out: their registrations end as "disabled"."""
+        """Disables the group: registrations of its devices end as "disabled"."""
         self._service.native.enable_group(self._group_id, False)
 
     def enable(self) -> None:
-        """Lets the group's devices in again."""
+        """Enables the group again."""
         self._service.native.enable_group(self._group_id, True)
 
     def remove(self) -> bool:
-        """Deletes the group and the records of its devices; whether there was one."""
+        """Deletes the group and the records of its devices; returns whether there was one."""
         return self._service.native.delete_group(self._group_id)
 
     def __repr__(self) -> str:
-        """Without the keys."""
+        """Returns a representation without the keys."""
         return f"EnrollmentGroup(group_id={self._group_id!r})"

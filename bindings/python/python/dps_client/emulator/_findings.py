@@ -1,4 +1,4 @@
-"""What devices did, as the emulator saw it."""
+"""What the emulator recorded of its devices."""
 
 from __future__ import annotations
 
@@ -12,60 +12,60 @@ _Finding = TypeVar("_Finding")
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """Requests since the emulator began, or since its counters were reset."""
+    """Numbers of requests since the emulator started, or since its counters were reset."""
 
     registers: int
-    """Registers that arrived, whatever became of them."""
+    """Register requests, whatever their result."""
     polls: int
-    """Polls that arrived."""
+    """Polls."""
     lookups: int
-    """Lookups that arrived."""
+    """Lookups."""
     connects: int
-    """MQTT connections that said CONNECT."""
+    """MQTT connections that sent CONNECT."""
     subscribes: int
-    """SUBSCRIBEs that arrived."""
+    """SUBSCRIBE packets."""
     admin: int
-    """Admin calls that arrived."""
+    """Admin calls."""
     rejected: int
-    """Requests refused with 4xx, those below included."""
+    """Requests refused with 4xx, including those below."""
     unauthorized: int
     """Requests refused with 401."""
     throttled: int
-    """Requests refused with 429, by rate or on command."""
+    """Requests refused with 429, by a rate limit or a fault."""
     conflicts: int
-    """Registers refused with 409."""
+    """Register requests refused with 409."""
     server_errors: int
     """Requests answered with 5xx."""
     faults: int
-    """Faults that were met."""
+    """Requests that met a fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """One credential that was refused, and why: what the service never tells the one who asks."""
+    """A refused credential and the reason, which the service never reports to the client."""
 
     registration_id: str
-    """As it was sent; empty for an admin call."""
+    """The registration id as it was sent; empty for an admin call."""
     reason: str
-    """Such as "bad-signature", "expired", "group-key-used" or "unknown-registration"."""
+    """The reason, such as "bad-signature", "expired", "group-key-used" or "unknown-registration"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What the service remembers of a device's registration."""
+    """The registration record of a device."""
 
     registration_id: str
-    """As it was spelled first."""
+    """The registration id in the spelling of the first registration."""
     status: str
-    """ "assigning", "assigned", "failed" or "disabled"."""
+    """The status: "assigning", "assigned", "failed" or "disabled"."""
     substatus: str | None
-    """How it came to its hub, once assigned."""
+    """The substatus, once assigned."""
     assigned_hub: str | None
     """The hub, once assigned."""
     device_id: str | None
     """The device id at the hub, once assigned."""
     enrollment_group_id: str | None
-    """The group that let the device in, if a group did."""
+    """The enrollment group of the device, if it has no individual enrollment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +73,9 @@ class HubDevice:
     """A device's entry in a hub."""
 
     hub: str
-    """The hub's host name."""
+    """The host name of the hub."""
     device_id: str
-    """The device id; compared with letter case."""
+    """The device id, which is case-sensitive."""
     iot_edge: bool
     """Whether it is an IoT Edge device."""
     tags: dict[str, Any]
@@ -86,39 +86,39 @@ class HubDevice:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedFault:
-    """A fault that was planned and that requests will yet meet."""
+    """A planned fault that is still pending."""
 
     kind: str
-    """What goes wrong, such as "throttle"."""
+    """The kind, such as "throttle"."""
     at: str
-    """Which requests meet it."""
+    """The requests that meet it."""
     registration_id: str | None
-    """Whose requests meet it; every device's when None."""
+    """The device whose requests meet it; None for every device."""
     times: int
-    """How many requests were to meet it."""
+    """How many requests it was planned for."""
     left: int
-    """How many more will."""
+    """How many requests are left."""
     details: dict[str, Any]
-    """What belongs to the kind, in the emulator's own JSON, such as {"retryAfter": 7}."""
+    """The details of the kind, in the emulator's JSON, such as {"retryAfter": 7}."""
 
 
 def unmet(planned: list[PlannedFault]) -> list[PlannedFault]:
-    """The faults that no request met at all."""
+    """Returns the faults that no request met."""
     return [fault for fault in planned if fault.left == fault.times]
 
 
 def finding(kind: type[_Finding], text: str) -> _Finding:
-    """One finding from the emulator's JSON."""
+    """Parses one record of the emulator's JSON."""
     return kind(**_snake_case(json.loads(text)))
 
 
 def findings(kind: type[_Finding], text: str) -> list[_Finding]:
-    """Several findings from the emulator's JSON."""
+    """Parses a list of records of the emulator's JSON."""
     return [kind(**_snake_case(members)) for members in json.loads(text)]
 
 
 def planned_faults(text: str) -> list[PlannedFault]:
-    """Planned faults from the emulator's JSON."""
+    """Parses the planned faults of the emulator's JSON."""
     common = ("kind", "at", "registrationId", "times", "left")
     return [
         PlannedFault(

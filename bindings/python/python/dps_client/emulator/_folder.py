@@ -1,4 +1,4 @@
-"""A folder for a process's files that goes with the process, however that ends."""
+"""A temporary directory of a process, which is removed even if the process is killed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from collections.abc import Generator
 from dps_client.emulator._ports import lock
 
 _PREFIX = "dps-emulator-"
-# What has no lock yet has another name, so that nobody takes it for one that was left behind.
+# A directory without a lock has another name, so that no process treats it as abandoned.
 _PREFIX_NEW = "dps-new-emulator-"
 _LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def own_folder() -> Generator[str]:
-    """A new folder of this process, until the end of the block.
+    """Creates a directory of this process, which is removed at the end of the block.
 
     One whose process was killed goes when the next one is made. A forked child leaves its parent's alone.
     """
@@ -47,18 +47,18 @@ def _remove(folder: str, owner: int) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str) -> Generator[bool]:
-    """Whether this process holds the lock of a folder; it goes with the process."""
+    """Tries to lock a directory; the lock ends with the process."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(os.path.join(folder, _LOCK), flags, 0o600), "r+") as file:
         yield lock(file)
 
 
 def _sweep() -> None:
-    """Removes the folders whose processes are gone, where a lock can tell."""
+    """Removes the directories of processes that have ended, where locks are supported."""
     if sys.platform == "win32":
         return
     for folder in glob.glob(os.path.join(glob.escape(tempfile.gettempdir()), f"{_PREFIX}*")):
-        # What is another user's, or goes at this moment, is not ours to remove.
+        # Directories of other users, and those that are being removed, are skipped.
         with contextlib.suppress(OSError):
             if os.path.isfile(os.path.join(folder, _LOCK)) and not os.path.islink(folder):
                 with _locked(folder) as unused:

@@ -1,4 +1,4 @@
-"""The ports that published clients know, which one process at a time can have on an address."""
+"""The ports that published clients require; only one process at a time can use them on an address."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ADDRESSES = 32
 
 
 class PortsUnavailable(OSError):
-    """The ports 443 and 8883 cannot be had; the text says why, and what to do."""
+    """The ports 443 and 8883 are not available; the message says why, and what to do."""
 
 
 def addresses() -> Iterator[str]:
-    """Loopback addresses to try: on Linux all of 127.0.0.0/8 is loopback, elsewhere one address."""
+    """Returns the loopback addresses to try: on Linux in 127.0.0.0/8, elsewhere a single address."""
     yield "127.0.0.1"
     if sys.platform == "linux":
         for last in range(2, _ADDRESSES + 1):
@@ -28,7 +28,7 @@ def addresses() -> Iterator[str]:
 
 @contextlib.contextmanager
 def locked(address: str) -> Generator[bool]:
-    """Whether this process has the ports of an address to itself, among all that ask here."""
+    """Tries to lock the ports of an address for this process; yields whether it succeeded."""
     user = os.getuid() if hasattr(os, "getuid") else "all"
     path = os.path.join(tempfile.gettempdir(), f"dps-emulator-{user}-{address}.lock")
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -39,13 +39,13 @@ def locked(address: str) -> Generator[bool]:
 if sys.platform == "win32":
 
     def lock(file: IO[str]) -> bool:
-        """There is no such lock here: binding the ports is one, and nothing is swept."""
+        """Not needed here: binding the ports is a lock, and there is nothing to clean up."""
         return True
 
 else:
 
     def lock(file: IO[str]) -> bool:
-        """Locks a file, if no other process has; the lock goes with the file, however the process ends."""
+        """Locks a file unless another process has locked it; the lock ends with the process."""
         import fcntl
 
         try:

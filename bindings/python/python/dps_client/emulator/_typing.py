@@ -1,4 +1,4 @@
-"""`Unpack` on every version of Python, so that annotations can be evaluated without another package."""
+"""`Unpack` for every version of Python, so that annotations can be evaluated without another package."""
 
 from __future__ import annotations
 
