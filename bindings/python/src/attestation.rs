@@ -109,7 +109,7 @@ impl GroupKey {
 
     fn __reduce__(&self) -> PyResult<()> {
         let instead = "give other processes the device keys that it derives, or the path of its file";
-        Err(not_pickled("every key of a group can be derived from a GroupKey, which", instead))
+        Err(not_pickled("a GroupKey derives every key of its group and", instead))
     }
 
     fn __repr__(&self) -> String {

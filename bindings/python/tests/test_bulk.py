@@ -140,7 +140,7 @@ def test_invalid_ids_argument_raises_type_error() -> None:
         list(derive_device_keys(GROUP, ["a", 5]))  # type: ignore[list-item]
     with pytest.raises(TypeError, match="'ids'"):
         derive_device_keys(GROUP, 5)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="column of Int64"):
+    with pytest.raises(TypeError, match="column of strings, not of Int64"):
         derive_device_keys(GROUP, OnlyAnArray(nanoarrow.c_array([1], nanoarrow.int64())))
     with pytest.raises(ValueError, match=r"ids\[1\] is null"):
         list(derive_device_keys(GROUP, column(["a", None], nanoarrow.string())))

@@ -67,9 +67,7 @@ def test_on_progress_that_raises_prevents_the_request(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("face", FACES)
-def test_on_progress_that_raises_prevents_the_poll(
-    dps_enrollment: Enrollment, transport: Transport, face: str
-) -> None:
+def test_on_progress_that_raises_prevents_the_poll(dps_enrollment: Enrollment, transport: Transport, face: str) -> None:
     def watch(progress: Progress) -> None:
         if progress.step == "waiting":
             time.sleep(BLOCKED)
@@ -166,9 +164,7 @@ def test_canceled_task_cancels_the_coroutine_that_it_waits_for(dps_enrollment: E
 
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 @pytest.mark.parametrize("face", FACES)
-def test_on_progress_and_signers_run_in_the_callers_context(
-    dps_enrollment: Enrollment, face: str, kind: str
-) -> None:
+def test_on_progress_and_signers_run_in_the_callers_context(dps_enrollment: Enrollment, face: str, kind: str) -> None:
     key = SymmetricKey(dps_enrollment.key)
     seen: list[str] = []
 

@@ -263,9 +263,7 @@ def test_exception_of_signer_is_the_cause(dps_enrollment: Enrollment, face: str,
 @pytest.mark.parametrize(
     ("answer", "complaint"), [(b"short", "not 5 bytes"), ("text", "not str"), (None, "not NoneType")]
 )
-def test_invalid_result_of_signer_is_reported(
-    dps_enrollment: Enrollment, answer: object, complaint: str
-) -> None:
+def test_invalid_result_of_signer_is_reported(dps_enrollment: Enrollment, answer: object, complaint: str) -> None:
     kwargs = dps_enrollment.client_kwargs()
     kwargs["attestation"] = Signer(lambda to_sign: answer)  # type: ignore[arg-type, return-value]
     with pytest.raises(LocalError) as failed:
