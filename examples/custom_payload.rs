@@ -1,7 +1,7 @@
-//! Tells the service about the device while it registers, and reads what comes back with the assignment.
+//! Sends a custom payload with the registration, and reads the payload that is returned with the assignment.
 //!
-//! An enrollment with custom allocation hands the payload to a webhook, which chooses the hub and may answer with a
-//! payload of its own. The local service gives the device its own back.
+//! An enrollment with custom allocation passes the payload to a webhook, which chooses the hub and can return a payload. The
+//! local service returns the device's own payload.
 //!
 //! ```text
 //! assigned: hub hub-a.test, device id dev-01
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Told> {
     let client = setting
         .client(Transport::Https)?
         .symmetric_key(setting.key()?)
-        // One JSON object, no secret in it. Anything else is refused by `build`.
+        // One JSON object, without secrets. Anything else is refused by `build`.
         .payload(r#"{"firmware":"1.4.0","model":"thermostat-2"}"#)
         .build()?;
 

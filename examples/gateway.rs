@@ -1,14 +1,14 @@
-//! A gateway that provisions itself by its `config.toml`, stays with its hub, and when the hub turns it away registers
-//! again as its mode says.
+//! A gateway that provisions itself by its `config.toml`, stays connected to its hub, and registers again, as its mode
+//! requires, if the hub rejects it.
 //!
 //! ```text
-//! provisioned: dev-01 belongs to hub-a.test (new)
-//! hub-a.test lets it in; tags {"site":"a"}; one message sent
-//! (its owner deletes it from hub-a.test and has the enrollment lead to hub-b.test)
-//! hub-a.test is out of reach: the hub closed the connection; tried again
-//! hub-a.test turns it away; asking the provisioning service
-//! provisioned: dev-01 belongs to hub-b.test (new)
-//! hub-b.test lets it in; tags {"site":"a"}; one message sent
+//! provisioned: dev-01 is assigned to hub-a.test (new)
+//! hub-a.test accepts it; tags {"site":"a"}; one message sent
+//! (its owner deletes it from hub-a.test and sets the enrollment to hub-b.test)
+//! hub-a.test cannot be reached: the hub closed the connection; trying again
+//! hub-a.test rejects it; registering again
+//! provisioned: dev-01 is assigned to hub-b.test (new)
+//! hub-b.test accepts it; tags {"site":"a"}; one message sent
 //! ```
 
 use std::convert::Infallible;
@@ -26,19 +26,19 @@ use dps_examples::mqtt_hub::{Gone, Hubs, MQTT_PORT};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
-/// Without arguments it starts a service and two hubs of its own.
+/// Without arguments it starts a local service and two hubs.
 #[derive(Parser)]
 struct Arguments {
     /// The gateway's configuration
     #[arg(long, value_name = "FILE", requires = "state_dir")]
     config: Option<PathBuf>,
-    /// Where the backup is kept
+    /// The directory of the backup
     #[arg(long, value_name = "DIR", requires = "config")]
     state_dir: Option<PathBuf>,
     /// Trust only the certificate authorities in this file, instead of the system's
     #[arg(long, value_name = "PEM", requires = "config")]
     ca_file: Option<PathBuf>,
-    /// Take NAME on PORT to be at this address (repeatable)
+    /// Connect to NAME on PORT at this address (repeatable)
     #[arg(long, value_name = "NAME:PORT:ADDR", requires = "config")]
     resolve: Vec<dps_client::AddressOverride>,
 }
@@ -48,9 +48,9 @@ async fn main() -> Result<(), Told> {
     let arguments = Arguments::parse();
     let (tell, mut events) = unbounded_channel();
     let Some((config, state)) = arguments.config.as_deref().zip(arguments.state_dir.as_deref()) else {
-        eprintln!("No configuration is named (--help says how), so that a local service is started.");
+        eprintln!("No configuration is set (see --help); starting a local service.");
         let site = EdgeSite::start(Mode::Dynamic).await?;
-        let gateway = Gateway::of_site(&site, tell)?;
+        let gateway = Gateway::from_site(&site, tell)?;
         return tokio::select! {
             ended = gateway.run() => ended.map(|never| match never {}),
             shown = show_a_move(&site, &mut events) => shown,
@@ -83,18 +83,18 @@ async fn show_a_move(site: &EdgeSite, events: &mut UnboundedReceiver<Event>) -> 
     while let Some(event) = events.recv().await {
         println!("{event}");
         match event {
-            Event::LetIn { hub, .. } if hub == HUB_A => {
-                println!("(its owner deletes it from {HUB_A} and has the enrollment lead to hub-b.test)");
+            Event::Accepted { hub, .. } if hub == HUB_A => {
+                println!("(its owner deletes it from {HUB_A} and sets the enrollment to hub-b.test)");
                 site.move_device()?;
             }
-            Event::LetIn { .. } => return Ok(()),
+            Event::Accepted { .. } => return Ok(()),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// What an owner may want to know.
+/// An event that the gateway reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Provisioned {
@@ -102,39 +102,39 @@ pub(crate) enum Event {
         device_id: String,
         origin: Origin,
     },
-    LetIn {
+    Accepted {
         hub: String,
         tags: String,
     },
-    /// And what is done about it.
-    TurnedAway {
+    /// The hub rejected the device; `verdict` is what the gateway does about it.
+    Rejected {
         hub: String,
         verdict: Verdict,
     },
-    OutOfReach {
+    Unreachable {
         hub: String,
         why: String,
         verdict: Verdict,
     },
-    /// The service gave no assignment; the hub that is known is tried again.
+    /// The registration failed; the known hub is tried again.
     NotRegistered {
         why: String,
     },
 }
 
-/// A gateway from its start to the end of the process.
+/// A gateway, from its start to the end of the process.
 pub(crate) struct Gateway {
     provisioner: Provisioner,
     policy: Policy,
     hubs: Hubs,
     retry: Retry,
-    /// How long a token for the hub is good. The gateway connects anew before its end.
+    /// The lifetime of a token for the hub. The gateway reconnects before it expires.
     pub(crate) token_life: Duration,
     tell: UnboundedSender<Event>,
 }
 
 impl Gateway {
-    /// By its configuration. `way` has what no configuration says: roots, proxy, names.
+    /// Creates a gateway from its configuration. `way` has the settings that are not in it: roots, proxy, resolver.
     pub(crate) fn new(
         config: &Path,
         state: &Path,
@@ -145,7 +145,7 @@ impl Gateway {
     ) -> Result<Self, Told> {
         let text = std::fs::read_to_string(config).map_err(|error| format!("{}: {error}", config.display()))?;
         let reading = read(&text, Format::Toml, EdgeVersion::V1_6);
-        let unusable = || format!("{0} cannot be used: dps edge lint {0} says why", config.display());
+        let unusable = || format!("{0} is not valid: run dps edge lint {0}", config.display());
         let provisioning = reading.provisioning.ok_or_else(unusable)?;
         let (id_scope, registration_id) = provisioning
             .dps()
@@ -157,14 +157,14 @@ impl Gateway {
         Ok(Self { provisioner, policy, hubs, retry, token_life: Duration::from_secs(3600), tell })
     }
 
-    /// The gateway of a local service, which need not be spared.
-    pub(crate) fn of_site(site: &EdgeSite, tell: UnboundedSender<Event>) -> Result<Self, Told> {
+    /// Creates the gateway of a local service, with short retry intervals.
+    pub(crate) fn from_site(site: &EdgeSite, tell: UnboundedSender<Event>) -> Result<Self, Told> {
         let retry = Retry { first: Duration::from_millis(50), longest: Duration::from_millis(400) };
         let way = ProvisioningClient::builder().roots(site.roots()?).proxy(ProxyChoice::Direct);
         Self::new(&site.config(), &site.state_dir(), way, site.hubs()?, retry, tell)
     }
 
-    /// Ends only when there is neither an assignment nor a backup.
+    /// Runs until there is neither an assignment nor a backup.
     pub(crate) async fn run(mut self) -> Result<Infallible, Told> {
         let started = self.provisioner.start().await?;
         let mut here = self.settle(started);
@@ -173,14 +173,14 @@ impl Gateway {
             let hub = here.identity.hub.clone();
             let verdict = match self.visit(&mut here, &mut watch).await {
                 Gone::TokenEnds => continue,
-                Gone::TurnedAway => {
+                Gone::Rejected => {
                     let verdict = watch.refused();
-                    self.tell(Event::TurnedAway { hub, verdict });
+                    self.tell(Event::Rejected { hub, verdict });
                     verdict
                 }
                 Gone::Lost(why) => {
                     let verdict = watch.unreachable();
-                    self.tell(Event::OutOfReach { hub, why, verdict });
+                    self.tell(Event::Unreachable { hub, why, verdict });
                     verdict
                 }
             };
@@ -202,24 +202,24 @@ impl Gateway {
         }
     }
 
-    /// Signs in, shows what it came for, and stays.
+    /// Signs in, reads the tags, sends a message, and stays connected.
     async fn visit(&self, here: &mut Provisioned, watch: &mut HubWatch) -> Gone {
         let hub = &here.identity.hub;
-        let let_in = async {
+        let accepted = async {
             let mut session = self.hubs.connect(hub, &mut here.credentials).await?;
             watch.connected();
             let tags = session.tags().await?.to_string();
             session.send(r#"{"hello":"hub"}"#).await?;
-            self.tell(Event::LetIn { hub: hub.clone(), tags });
+            self.tell(Event::Accepted { hub: hub.clone(), tags });
             Ok(session)
         };
-        match let_in.await {
+        match accepted.await {
             Ok(mut session) => session.stay().await,
             Err(gone) => gone,
         }
     }
 
-    /// Tells where the device belongs now, and gives its tokens their life.
+    /// Reports the assignment and sets the lifetime of its tokens.
     fn settle(&self, mut here: Provisioned) -> Provisioned {
         let (hub, device_id) = (here.identity.hub.clone(), here.identity.device_id.clone());
         self.tell(Event::Provisioned { hub, device_id, origin: here.origin });
@@ -228,7 +228,7 @@ impl Gateway {
     }
 
     fn tell(&self, event: Event) {
-        // Whoever does not listen any more does not need to know.
+        // An error means that nobody receives the events any more.
         let _ = self.tell.send(event);
     }
 }
@@ -237,22 +237,22 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Provisioned { hub, device_id, origin } => {
-                write!(f, "provisioned: {device_id} belongs to {hub} ({})", origin.name())
+                write!(f, "provisioned: {device_id} is assigned to {hub} ({})", origin.name())
             }
-            Self::LetIn { hub, tags } => write!(f, "{hub} lets it in; tags {tags}; one message sent"),
-            Self::TurnedAway { hub, verdict } => write!(f, "{hub} turns it away; {}", next(verdict)),
-            Self::OutOfReach { hub, why, verdict } => write!(f, "{hub} is out of reach: {why}; {}", next(verdict)),
-            Self::NotRegistered { why } => write!(f, "the service gave no assignment: {why}"),
+            Self::Accepted { hub, tags } => write!(f, "{hub} accepts it; tags {tags}; one message sent"),
+            Self::Rejected { hub, verdict } => write!(f, "{hub} rejects it; {}", next(verdict)),
+            Self::Unreachable { hub, why, verdict } => write!(f, "{hub} cannot be reached: {why}; {}", next(verdict)),
+            Self::NotRegistered { why } => write!(f, "the registration failed: {why}"),
         }
     }
 }
 
 fn next(verdict: &Verdict) -> String {
     let (what, after) = match verdict {
-        Verdict::TryHubAgain { after } => ("tried again", after),
-        Verdict::Register { after } => ("asking the provisioning service", after),
+        Verdict::TryHubAgain { after } => ("trying again", after),
+        Verdict::Register { after } => ("registering again", after),
         Verdict::NotBeforeRestart { try_hub_after } => {
-            ("its mode asks the service at the next start only: restart it; until then tried again", try_hub_after)
+            ("in its mode it registers only at the next start: restart it; until then trying again", try_hub_after)
         }
     };
     if after.as_secs() == 0 { what.to_owned() } else { format!("{what} in {} s", after.as_secs()) }

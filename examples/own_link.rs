@@ -1,9 +1,9 @@
-//! Registers a device over a network stack of its own: here a TLS stream, there a modem's.
+//! Registers a device over a custom link: here over a TLS stream, on a device perhaps over a modem.
 //!
-//! The SDK writes the requests and reads the replies; the link only carries bytes.
+//! The SDK writes the requests and reads the replies; the link only transports bytes.
 //!
 //! ```text
-//! a connection of our own is opened
+//! the custom link connects
 //! assigned: hub hub-a.test, device id dev-01
 //! ```
 
@@ -25,7 +25,7 @@ struct OwnLink {
 
 impl SendLink for OwnLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-        // Taken out until the reply is here: a future that is dropped meanwhile has closed the connection.
+        // The future owns the connection until the reply is complete, so that dropping the future closes it.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect(request.identity.endpoint).await?,
@@ -33,7 +33,7 @@ impl SendLink for OwnLink {
         let length = wire::write_request(request, DEFAULT_API_VERSION, "own-link", buffer)
             .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
         let sent = connection.write_all(&buffer[..length]).await;
-        buffer[..length].fill(0); // It held a token.
+        buffer[..length].fill(0); // It contained a token.
         sent.map_err(|_| LinkError::Cut)?;
 
         let mut filled = 0;
@@ -52,9 +52,9 @@ impl SendLink for OwnLink {
 }
 
 impl OwnLink {
-    /// The error says whether it makes sense to try again: `LinkError` has more of them than this link tells apart.
+    /// Connects. The error decides whether the SDK retries: `LinkError` has more variants than this link distinguishes.
     async fn connect(&self, endpoint: Endpoint<'_>) -> Result<TlsStream<TcpStream>, LinkError> {
-        println!("a connection of our own is opened");
+        println!("the custom link connects");
         let address = (endpoint.host(), endpoint.port_or(DEFAULT_PORT));
         let stream = TcpStream::connect(address).await.map_err(|_| LinkError::Connect)?;
         let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| LinkError::NameMismatch)?;
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Told> {
     let tls = TlsConnector::from(dps_net::TlsOptions::new(setting.roots()?).client_config()?);
     let link = OwnLink { tls, connection: None };
 
-    // Proxy, authorities and transport are the link's own business.
+    // The link itself handles proxies, certificates and the transport.
     let client = ProvisioningClient::builder()
         .id_scope(setting.id_scope())
         .registration_id(setting.registration_id())

@@ -1,9 +1,9 @@
-//! Registers a device whose key is in a secure element: it signs what it is given, and gives the key to nobody.
+//! Registers a device whose key is in a secure element, which signs but never reveals the key.
 //!
 //! ```text
 //! the element signs 47 bytes
 //! assigned: hub hub-a.test, device id dev-01
-//! no connection string, for the key is not here
+//! no connection string, since the key is in the element
 //! the element signs 40 bytes
 //! a password for the hub, signed by the element
 //! ```
@@ -12,7 +12,7 @@ use dps_client::dps_core::{Key, SignError, Signature};
 use dps_client::{SendSigner, Transport};
 use dps_examples::{Setting, Told};
 
-/// Stands for the driver of the element. Here the key lies in memory; there it never leaves the chip.
+/// Simulates the driver of the element. Here the key is in memory; a real element never reveals it.
 struct SecureElement {
     key: Key,
 }
@@ -24,11 +24,11 @@ impl SecureElement {
     }
 }
 
-/// All that a registration wants of a key: HMAC-SHA256 of some bytes. A driver that blocks its thread goes into
-/// `dps_client::BlockingSigner` instead, which gives it one of its own.
+/// A registration only needs HMAC-SHA256 signatures. Wrap a driver that blocks its thread in `dps_client::BlockingSigner`,
+/// which runs it on a separate thread.
 impl SendSigner for SecureElement {
     async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
-        // An error ends the registration; one that hangs is given up on after the request timeout.
+        // An error ends the registration; so does a signer that takes longer than the request timeout.
         self.hmac_sha256(to_sign).await.map(Signature::new)
     }
 }
@@ -42,9 +42,9 @@ async fn main() -> Result<(), Told> {
     let assignment = client.register().await?;
     println!("assigned: hub {}, device id {}", assignment.hub(), assignment.device_id());
     if assignment.connection_string()?.is_none() {
-        println!("no connection string, for the key is not here");
+        println!("no connection string, since the key is in the element");
     }
-    // The hub wants signatures under the same key, from the same element.
+    // The hub requires signatures with the same key, so that the same element signs.
     let mut credentials = assignment.hub_credentials();
     if credentials.password().await?.expose().starts_with("SharedAccessSignature ") {
         println!("a password for the hub, signed by the element");

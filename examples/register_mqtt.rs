@@ -1,9 +1,9 @@
-//! Registers a device over MQTT and shows what it does meanwhile.
+//! Registers a device over MQTT and prints its progress.
 //!
 //! ```text
 //! signing a token
 //! sending register
-//! waiting 1 s, as the service asks
+//! waiting 1 s
 //! sending status
 //! assigned: hub hub-a.test, device id dev-01
 //! ```
@@ -19,16 +19,16 @@ async fn main() -> Result<(), Told> {
         .id_scope(setting.id_scope())
         .registration_id(setting.registration_id())
         .symmetric_key(setting.key()?)
-        // Port 8883. Where a firewall lets only 443 through: `Transport::MqttWebSocket`.
+        // Port 8883. Behind a firewall that allows only port 443, use `Transport::MqttWebSocket`.
         .transport(Transport::Mqtt)
         .endpoint(setting.endpoint(Transport::Mqtt))
         .roots(setting.roots()?)
         .proxy(setting.proxy())
-        // For a screen, a log, a watchdog. Called from the registration itself, so that it must not block.
+        // For a display, a log or a watchdog. Called from the registration itself, so that it must not block.
         .on_progress(|progress| match progress {
             Progress::Signing => println!("signing a token"),
             Progress::Sending { call } => println!("sending {call}"),
-            Progress::Waiting { wait, .. } => println!("waiting {} s, as the service asks", wait.as_secs()),
+            Progress::Waiting { wait, .. } => println!("waiting {} s", wait.as_secs()),
             _ => {}
         })
         .build()?;

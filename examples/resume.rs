@@ -1,9 +1,9 @@
-//! A device that loses power while the service assigns it a hub, and goes on from there: it asks how its registration is
-//! getting on instead of beginning another.
+//! A device loses power while the service assigns it a hub. After the restart it resumes: it polls the operation instead of
+//! registering again.
 //!
 //! ```text
-//! first life: the service has begun; the power fails
-//! second life: going on
+//! before the restart: the operation has started; the power fails
+//! after the restart: resuming
 //! assigned: hub hub-a.test, device id dev-01
 //! ```
 
@@ -16,21 +16,21 @@ use tokio::sync::oneshot;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Told> {
     let setting = Setting::read().await?;
-    // A device has a folder that survives a loss of power; this one goes when the example ends.
+    // A device stores this where it survives a loss of power; the directory of this example is removed when it ends.
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("operation");
-    first_life(&setting, &file).await?;
-    second_life(&setting, &file).await
+    before_restart(&setting, &file).await?;
+    after_restart(&setting, &file).await
 }
 
-async fn first_life(setting: &Setting, file: &Path) -> Result<(), Told> {
+async fn before_restart(setting: &Setting, file: &Path) -> Result<(), Told> {
     let (begun, power_fails) = oneshot::channel();
     let (mut begun, keep_in) = (Some(begun), file.to_owned());
     let client = setting
         .client(Transport::Https)?
         .symmetric_key(setting.key()?)
         .on_progress(move |progress| {
-            // Before each wait there is what to go on from: one line of text, no secret in it.
+            // Before each wait there is a resume token: one line of text, without secrets.
             let Progress::Waiting { resume: Some(token), .. } = progress else { return };
             if std::fs::write(&keep_in, token.to_string()).is_ok() {
                 let _ = begun.take().map(|begun| begun.send(()));
@@ -38,24 +38,24 @@ async fn first_life(setting: &Setting, file: &Path) -> Result<(), Told> {
         })
         .build()?;
     tokio::select! {
-        // Dropping the registration, as this does, closes its connection at once.
-        _ = power_fails => println!("first life: the service has begun; the power fails"),
-        assigned = client.register() => println!("first life: assigned to {} before anything failed", assigned?.hub()),
+        // Dropping the registration, as this does, closes its connection immediately.
+        _ = power_fails => println!("before the restart: the operation has started; the power fails"),
+        assigned = client.register() => println!("before the restart: already assigned to {}", assigned?.hub()),
     }
     Ok(())
 }
 
-async fn second_life(setting: &Setting, file: &Path) -> Result<(), Told> {
+async fn after_restart(setting: &Setting, file: &Path) -> Result<(), Told> {
     let kept = std::fs::read_to_string(file).ok();
     let client = setting.client(Transport::Https)?.symmetric_key(setting.key()?).on_progress(|progress| {
         if let Progress::Sending { call: "register" } = progress {
-            println!("second life: the service has forgotten it; registering afresh");
+            println!("after the restart: the service does not know the operation any more; registering again");
         }
     });
     let client = client.build()?;
     let assignment = match kept {
         Some(line) => {
-            println!("second life: going on");
+            println!("after the restart: resuming");
             client.resume(&line.parse()?).await?
         }
         None => client.register().await?,

@@ -1,5 +1,5 @@
-//! A gateway's surroundings where none are named: a local service with two hubs, the gateway's enrollment, and a
-//! `config.toml` as an owner writes it. What becomes of the gateway is for its example to show.
+//! The environment of the gateway example without arguments: a local service with two hubs, the gateway's enrollment, and
+//! its `config.toml`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::setting::DEVICE;
 pub const HUB_A: &str = "hub-a.test";
 /// The other one.
 pub const HUB_B: &str = "hub-b.test";
-/// Short, for there is nothing to save on loopback.
+/// Short, since traffic on loopback costs nothing.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
-/// A local service, and a gateway of it that is assigned `hub-a.test`.
+/// A local service, and the enrollment of a gateway with `hub-a.test`.
 pub struct EdgeSite {
     /// The service, and both hubs.
     pub emulator: Emulator,
@@ -32,7 +32,7 @@ impl EdgeSite {
     /// Starts the service; the gateway's configuration has this mode.
     ///
     /// # Errors
-    /// When the service cannot be started, or a file cannot be written.
+    /// If the service cannot be started, or a file cannot be written.
     pub async fn start(mode: Mode) -> Result<Self, Told> {
         let options = EmulatorOptions::new().mqtt_port(0).assign_at_once(true).hub(HUB_A, 1).hub(HUB_B, 1);
         let site = Self { emulator: Emulator::start(options).await?, folder: tempfile::tempdir()? };
@@ -49,19 +49,19 @@ impl EdgeSite {
         Ok(site)
     }
 
-    /// The gateway's configuration. The folder is private, for the key is in it.
+    /// Returns the path of the gateway's configuration. The directory is private, since the configuration contains the key.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("config.toml")
     }
 
-    /// Where the gateway keeps its backup.
+    /// Returns the directory of the gateway's backup.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
-    /// Whom the gateway has to trust.
+    /// Returns the certificates that the gateway must trust.
     ///
     /// # Errors
     /// Never: the service's own certificate can be read.
@@ -69,7 +69,7 @@ impl EdgeSite {
         Ok(Roots::replace_pem(self.emulator.ca_pem().as_bytes())?)
     }
 
-    /// The way to the hubs, whose names nobody but the gateway is told.
+    /// Returns the connection settings of the hubs, whose names are not in DNS.
     ///
     /// # Errors
     /// Never: as [`EdgeSite::roots`].
@@ -81,20 +81,20 @@ impl EdgeSite {
         Hubs::new(&self.roots()?, ProxyChoice::Direct, resolver, port, KEEP_ALIVE)
     }
 
-    /// Has the enrollment lead to `hub-b.test`, and `hub-a.test` forget the device, as its owner would.
+    /// Sets the enrollment to `hub-b.test` and deletes the device from `hub-a.test`, as its owner would.
     ///
     /// # Errors
-    /// Never: both are there.
+    /// Never: both exist.
     pub fn move_device(&self) -> Result<(), Told> {
         self.enroll_at(HUB_B)?;
         let deleted = self.emulator.with_service(|service| service.delete_hub_device(HUB_A, DEVICE));
         deleted.then_some(()).ok_or_else(|| "hub A does not know the device".into())
     }
 
-    /// Has hub A turn the device away, or let it in again.
+    /// Disables the device at hub A, or enables it again.
     ///
     /// # Errors
-    /// When hub A does not know it.
+    /// If hub A does not know it.
     pub fn set_enabled(&self, enabled: bool) -> Result<(), Told> {
         self.emulator.with_service(|service| {
             let device = service.hub_device_mut(HUB_A, DEVICE).ok_or("hub A does not know the device")?;
@@ -103,14 +103,14 @@ impl EdgeSite {
         })
     }
 
-    /// Enrolls the device, or keeps its keys where it is enrolled. Gives its key.
+    /// Enrolls the device, keeping the keys of an existing enrollment. Returns its key.
     fn enroll_at(&self, hub: &str) -> Result<String, Told> {
         let tags = Map::from_iter([("site".to_owned(), Value::from("a"))]);
         let enrollment = IndividualEnrollment::new(DEVICE).iot_edge(true).initial_twin(tags, Map::new());
         let enrollment = enrollment.allocation(AllocationPolicy::Static, [hub]);
         let now = self.emulator.now();
         let enrolled = self.emulator.with_service(|service| service.put_enrollment(now, enrollment))?;
-        let key = enrolled.settings.attestation.primary.ok_or("the service makes keys")?;
+        let key = enrolled.settings.attestation.primary.ok_or("the enrollment has no key")?;
         Ok(key.expose().to_owned())
     }
 }

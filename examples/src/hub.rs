@@ -1,7 +1,7 @@
-//! A hub, as far as an example needs one: does it let the device in?
+//! A minimal hub client for examples: does the hub accept the device?
 //!
-//! An application connects with its MQTT library here. This sends one empty message over HTTPS, or asks the local service
-//! what the hub that it provisions would say (Azure IoT Hub documentation, "Device to cloud messages over HTTPS").
+//! An application connects with its MQTT library instead. This sends one empty message over HTTPS, or asks the local service
+//! how its hub would answer (Azure IoT Hub documentation, "Device to cloud messages over HTTPS").
 
 use std::time::Duration;
 
@@ -13,33 +13,33 @@ use reqwest::{Client, Url};
 use crate::setting::DEVICE;
 use crate::{Setting, Told};
 
-/// What a hub says to a device that connects.
+/// The answer of a hub to a device that connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It lets the device in.
+    /// The hub accepts the device.
     Welcome,
-    /// It does not know the device, or not with this credential: HTTP 401, 403, 404; CONNACK 4 and 5.
-    TurnedAway,
-    /// It asks for this much patience: HTTP 429.
+    /// The hub does not know the device, or rejects its credential: HTTP 401, 403, 404; CONNACK 4 and 5.
+    Rejected,
+    /// The hub throttles the device for this time: HTTP 429.
     Busy(Duration),
-    /// It failed, or cannot be reached.
+    /// The hub failed, or cannot be reached.
     Trouble,
 }
 
-/// All hubs that devices of a service may be assigned to.
+/// The hubs to which devices of a service can be assigned.
 pub enum Hub<'s> {
-    /// Those of the local service.
+    /// The hubs of the local service.
     Local(&'s Emulator),
-    /// Real ones.
+    /// Real hubs.
     Real(Client),
 }
 
 impl<'s> Hub<'s> {
-    /// The hubs of the example's service.
+    /// Returns the hubs of the example's service.
     ///
     /// # Errors
-    /// When the system's certificate authorities cannot be had.
-    pub fn of(setting: &'s Setting) -> Result<Self, Told> {
+    /// If the system's certificates cannot be loaded.
+    pub fn new(setting: &'s Setting) -> Result<Self, Told> {
         if let Some(local) = setting.local() {
             return Ok(Self::Local(local));
         }
@@ -55,9 +55,9 @@ impl<'s> Hub<'s> {
     /// Signs in to the hub of an assignment.
     ///
     /// # Errors
-    /// When the assignment is not the client's, or nothing can be signed.
+    /// If the assignment is of another device, or signing fails.
     pub async fn ask(&self, client: &ProvisioningClient, stored: &StoredAssignment) -> Result<Answer, Told> {
-        let mut credentials = client.hub_credentials(stored).ok_or("the assignment is another device's")?;
+        let mut credentials = client.hub_credentials(stored).ok_or("the assignment is of another device")?;
         let token = credentials.password().await?.expose();
         match self {
             Self::Local(service) => {
@@ -66,18 +66,18 @@ impl<'s> Hub<'s> {
                     let device = service.hub_device(&stored.hub, &stored.device_id);
                     device.is_some_and(|device| device.accepts_token(now, token))
                 });
-                Ok(if welcome { Answer::Welcome } else { Answer::TurnedAway })
+                Ok(if welcome { Answer::Welcome } else { Answer::Rejected })
             }
             Self::Real(http) => Ok(send_message(http, stored, token).await),
         }
     }
 
-    /// Moves the local service's device to another hub, as its owner might; the one it knows turns it away from then on.
+    /// Moves the local service's device to another hub, as its owner might; its old hub rejects it from then on.
     ///
     /// # Errors
-    /// When the service is not the local one.
+    /// If the service is not the local one.
     pub fn move_device(&self) -> Result<(), Told> {
-        let Self::Local(service) = self else { return Err("only the local service does as it is told".into()) };
+        let Self::Local(service) = self else { return Err("only a device of the local service can be moved".into()) };
         service.with_service(|service| {
             if let Some(entry) = service.hub_device_mut(DEFAULT_HUB, DEVICE) {
                 entry.keys = entry.keys.clone().map(|key| key.derive("another"));
@@ -95,13 +95,13 @@ async fn send_message(http: &Client, stored: &StoredAssignment, token: &str) -> 
     let wait = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match reply.status().as_u16() {
         200..=299 => Answer::Welcome,
-        401 | 403 | 404 => Answer::TurnedAway,
+        401 | 403 | 404 => Answer::Rejected,
         429 => Answer::Busy(Duration::from_secs(wait.unwrap_or(10))),
         _ => Answer::Trouble,
     }
 }
 
-/// Where a hub takes messages of a device. Device ids may contain `#`, `?` and `%`, which are percent-encoded here.
+/// Returns the URL for messages of a device. Device ids may contain `#`, `?` and `%`, which are percent-encoded here.
 fn events_url(hub: &str, device_id: &str) -> Option<Url> {
     let mut url = Url::parse(&format!("https://{hub}/?api-version=2020-03-13")).ok()?;
     url.path_segments_mut().ok()?.extend(["devices", device_id, "messages", "events"]);
@@ -117,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hub_that_knows_no_device_and_one_that_is_not_there() {
-        // The emulator speaks HTTPS and has no such path: what a hub says that never heard of the device.
+        // The emulator has no such path and answers like a hub that does not know the device.
         let emulator = Emulator::start(EmulatorOptions::new()).await.unwrap();
         let hub = Hub::real(&Roots::replace_pem(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
         let client = ProvisioningClient::builder()
@@ -132,7 +132,7 @@ mod tests {
             hub: emulator.endpoint(),
             device_id: DEVICE.into(),
         };
-        assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::TurnedAway);
+        assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Rejected);
         emulator.shutdown().await;
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Trouble);
         stored.registration_id = "dev-02".parse().unwrap();

@@ -1,6 +1,6 @@
-//! What every example needs and none is about: where the service is, who the device is, and how an error is told.
+//! The parts that all examples share: the service, the device, and printing errors.
 //!
-//! Named by arguments or the environment, as for the program `dps`; a service of its own is started where none is named.
+//! They are set by arguments or the environment, as for the program `dps`; without them a local service is started.
 
 pub mod edge_site;
 pub mod hub;

@@ -1,7 +1,7 @@
-//! Hubs over MQTT, as far as an example needs them: sign in, read the twin, send one message, stay.
+//! A minimal hub client over MQTT for examples: signs in, reads the twin, sends one message, stays connected.
 //!
-//! An application has an MQTT library for this. Here are the packets alone, so that the example can be told where a
-//! `.test` hub is (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT protocol").
+//! An application uses an MQTT library instead. This one sends the packets itself, so that the example can set the address
+//! of a `.test` hub (Azure IoT Hub documentation, "Communicate with an IoT hub using the MQTT protocol").
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::Told;
 
-/// Where hubs answer, unless told otherwise.
+/// The default port of hubs.
 pub const MQTT_PORT: u16 = 8883;
-/// How long signing in or one answer may take.
+/// The timeout of signing in, and of one answer.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The longest packet that is taken, in bytes; a twin has at most 32 KiB of properties and as much of tags.
+/// The largest packet that is accepted, in bytes; a twin has at most 32 KiB of properties and as much of tags.
 const PACKET_MAX: usize = 256 * 1024;
-/// What is not percent-encoded in a URI (RFC 3986, section 2.3).
+/// The characters that are not percent-encoded in a URI (RFC 3986, section 2.3).
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 
-/// The way to every hub that a device may be assigned to.
+/// The connection settings for the hubs to which a device can be assigned.
 #[derive(Debug)]
 pub struct Hubs {
     tls: Arc<ClientConfig>,
@@ -40,14 +40,14 @@ pub struct Hubs {
     keep_alive: Duration,
 }
 
-/// Why there is no connection to a hub, or none any more.
+/// Why a connection to a hub failed or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// The hub does not let the device in: CONNACK 4 or 5.
-    TurnedAway,
-    /// It cannot be reached, or it broke off; a network can do that too, so that it means nothing yet.
+    /// The hub rejects the device: CONNACK 4 or 5.
+    Rejected,
+    /// The hub cannot be reached, or the connection was lost, which can also be a problem of the network.
     Lost(String),
-    /// The device left by itself, to come back with a new token.
+    /// The device disconnected, to reconnect with a new token.
     TokenEnds,
 }
 
@@ -58,10 +58,11 @@ impl<E: fmt::Display> From<E> for Gone {
 }
 
 impl Hubs {
-    /// Hubs that these roots vouch for. The keep-alive is how soon a silent connection is noticed; whole seconds.
+    /// Creates the settings with the certificates to trust. The keep-alive, in whole seconds, is how soon a dead connection
+    /// is detected.
     ///
     /// # Errors
-    /// When the roots cannot be used.
+    /// If the roots cannot be used.
     pub fn new(
         roots: &Roots,
         proxy: ProxyChoice,
@@ -99,10 +100,10 @@ impl Hubs {
         match session.next().await? {
             Packet::ConnAck(ack) => match ack.code {
                 ConnectReturnCode::Success => Ok(session),
-                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => Err(Gone::TurnedAway),
+                ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => Err(Gone::Rejected),
                 other => Err(Gone::Lost(format!("CONNACK {other:?}"))),
             },
-            _ => Err(Gone::Lost("the first packet is no CONNACK".into())),
+            _ => Err(Gone::Lost("the first packet is not a CONNACK".into())),
         }
     }
 }
@@ -118,7 +119,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The tags of the device's twin. A real hub keeps them from devices: there this is null.
+    /// Returns the tags of the device's twin. A real hub does not send them to devices; then this is null.
     ///
     /// # Errors
     /// [`Gone`].
@@ -141,7 +142,7 @@ impl Session {
         }
     }
 
-    /// Sends one message of telemetry and waits until the hub has it.
+    /// Sends one telemetry message and waits until the hub has acknowledged it.
     ///
     /// # Errors
     /// [`Gone`].
@@ -156,14 +157,14 @@ impl Session {
         timeout(LIMIT, taken).await?
     }
 
-    /// Keeps the connection until it is lost, or until its token is nearly over.
+    /// Keeps the connection until it is lost, or until its token is about to expire.
     pub async fn stay(&mut self) -> Gone {
-        // So late that the credentials sign a new one for the next connection.
+        // So late that the credentials sign a new token for the next connection.
         let left = self.token_ends.duration_since(SystemTime::now()).unwrap_or_default();
         match timeout(left.mul_f64(0.9), self.ping_until_lost()).await {
             Ok(lost) => lost,
             Err(_) => {
-                // What goes wrong now was over anyway.
+                // Errors do not matter: the connection is closed anyway.
                 let _ = timeout(LIMIT, self.leave()).await;
                 Gone::TokenEnds
             }
@@ -173,11 +174,11 @@ impl Session {
     async fn ping_until_lost(&mut self) -> Gone {
         let mut pinged = false;
         loop {
-            // Half the keep-alive, so that the hub hears of the device in time.
+            // Half the keep-alive, so that the hub receives the ping in time.
             match timeout(self.keep_alive / 2, self.next()).await {
                 Ok(Ok(_)) => pinged = false,
                 Ok(Err(gone)) => return gone,
-                Err(_) if pinged => return Gone::Lost("the hub answers no ping".into()),
+                Err(_) if pinged => return Gone::Lost("the hub does not answer pings".into()),
                 Err(_) => match self.send_packet(&Packet::PingReq).await {
                     Ok(()) => pinged = true,
                     Err(gone) => return gone,
@@ -195,12 +196,12 @@ impl Session {
         let mut bytes = BytesMut::new();
         packet.write(&mut bytes, PACKET_MAX)?;
         let sent = self.stream.write_all(&bytes).await;
-        bytes.fill(0); // It may have held a token.
+        bytes.fill(0); // It may have contained a token.
         sent?;
         Ok(self.stream.flush().await?)
     }
 
-    /// The next packet. Can be dropped and asked for again.
+    /// Returns the next packet. The future can be dropped and the function called again.
     async fn next(&mut self) -> Result<Packet, Gone> {
         loop {
             match Packet::read(&mut self.input, PACKET_MAX) {
@@ -215,7 +216,7 @@ impl Session {
     }
 }
 
-/// The topic for messages of a device. Device ids may contain `#` and `+`, which the topic of a message must not
+/// Returns the topic for messages of a device. Device ids may contain `#` and `+`, which the topic of a message must not
 /// contain.
 fn telemetry_topic(device_id: &str) -> String {
     format!("devices/{}/messages/events/", utf8_percent_encode(device_id, &UNRESERVED))

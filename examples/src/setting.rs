@@ -1,6 +1,6 @@
-//! Who registers where: as the caller says, or a device of a service that is started for the purpose.
+//! The service and the device of an example: named by the caller, or a local service that is started for the example.
 //!
-//! A key is never an argument, for other users of the machine can read those.
+//! A key is never an argument, since other users of the computer can read arguments.
 
 use std::path::PathBuf;
 
@@ -12,10 +12,10 @@ use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment};
 
 use crate::Told;
 
-/// The device of a service that is started for the purpose.
+/// The device of the local service.
 pub(crate) const DEVICE: &str = "dev-01";
 
-/// Without arguments it starts a service of its own. The device's key comes from `--key-file`, or from `DPS_KEY`.
+/// Without arguments it starts a local service. The device's key comes from `--key-file`, or from `DPS_KEY`.
 #[derive(Parser)]
 struct Arguments {
     /// The id scope of the service, such as 0ne00A1B2C3
@@ -27,7 +27,7 @@ struct Arguments {
     /// A file with the device's key in base64
     #[arg(long, value_name = "FILE", env = "DPS_KEY_FILE", requires = "id_scope")]
     key_file: Option<PathBuf>,
-    /// Where the service answers. Default: Azure's global endpoint
+    /// The endpoint of the service. Default: Azure's global endpoint
     #[arg(long, value_name = "HOST[:PORT]", env = "DPS_ENDPOINT", requires = "id_scope")]
     endpoint: Option<String>,
     /// Trust only the certificate authorities in this file, instead of the system's
@@ -43,16 +43,16 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Reads arguments and environment; starts a local service when they name none.
+    /// Reads arguments and environment; starts a local service if they name no service.
     ///
     /// # Errors
-    /// When the local service cannot be started.
+    /// If the local service cannot be started.
     pub async fn read() -> Result<Self, Told> {
         let arguments = Arguments::parse();
         if arguments.id_scope.is_some() {
             return Ok(Self { arguments, local: None, key: std::env::var("DPS_KEY").ok() });
         }
-        eprintln!("No service is named (--help says how), so that a local one is started.");
+        eprintln!("No service is set (see --help); starting a local one.");
         let options = EmulatorOptions::new().mqtt_port(0).service(|service| service.echo_payload(true));
         let local = Emulator::start(options).await?;
         let now = local.now();
@@ -61,32 +61,34 @@ impl Setting {
         Ok(Self { arguments, local: Some(local), key })
     }
 
-    /// The id scope.
+    /// Returns the id scope.
     #[must_use]
     pub fn id_scope(&self) -> &str {
         let local = self.local.as_ref().map(Emulator::id_scope);
         local.or(self.arguments.id_scope.as_deref()).unwrap_or_default()
     }
 
-    /// The registration id.
+    /// Returns the registration id.
     #[must_use]
     pub fn registration_id(&self) -> &str {
         self.arguments.registration_id.as_deref().unwrap_or(DEVICE)
     }
 
-    /// The device's key.
+    /// Returns the device's key.
     ///
     /// # Errors
-    /// When there is none, or what is there is no key.
+    /// If the key is missing or not valid.
     pub fn key(&self) -> Result<SymmetricKey, Told> {
         match (&self.arguments.key_file, &self.key) {
             (Some(file), _) => Ok(SymmetricKey::from_file(file)?),
             (None, Some(text)) => Ok(SymmetricKey::from_base64(text)?),
-            (None, None) => Err("there is no key: give --key-file FILE, or the key itself in DPS_KEY".into()),
+            (None, None) => {
+                Err("the device's key is missing: set --key-file FILE, or the key itself in DPS_KEY".into())
+            }
         }
     }
 
-    /// Where the service answers over this transport.
+    /// Returns the endpoint of the service for this transport.
     #[must_use]
     pub fn endpoint(&self, transport: Transport) -> String {
         match (&self.local, transport) {
@@ -96,10 +98,10 @@ impl Setting {
         }
     }
 
-    /// Whom to trust: the system's authorities, those of a file, or the local service's own.
+    /// Returns the certificates to trust: the system's, those of a file, or the local service's.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no certificates.
+    /// If the file cannot be read, or contains no certificates.
     pub fn roots(&self) -> Result<Roots, Told> {
         match (&self.local, &self.arguments.ca_file) {
             (Some(local), _) => Ok(Roots::replace_pem(local.ca_pem().as_bytes())?),
@@ -111,13 +113,13 @@ impl Setting {
         }
     }
 
-    /// The proxy on the way: the environment's, but none to the local service.
+    /// Returns the proxy: that of the environment, but none for the local service.
     #[must_use]
     pub fn proxy(&self) -> ProxyChoice {
         if self.local.is_some() { ProxyChoice::Direct } else { ProxyChoice::Environment }
     }
 
-    /// A client with all of the above but a credential, as `register_https.rs` writes it out.
+    /// Returns a client builder with all of the above except the credential, as in `register_https.rs`.
     ///
     /// # Errors
     /// As [`Setting::roots`].
@@ -131,7 +133,7 @@ impl Setting {
             .proxy(self.proxy()))
     }
 
-    /// The local service, where that is the one.
+    /// Returns the local service, if it is used.
     #[must_use]
     pub fn local(&self) -> Option<&Emulator> {
         self.local.as_ref()

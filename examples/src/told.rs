@@ -1,11 +1,11 @@
-//! An error as `main` should tell it: in its own words, not as a value.
+//! An error that `main` prints as its message, not as a value.
 
 use std::error::Error;
 use std::fmt;
 
 use dps_client::DpsError;
 
-/// Any error. What `main` prints of it is its message; of a registration's, the facts and the first hint too.
+/// Any error. `main` prints its message; for an error of a registration, also the facts and the first hint.
 pub struct Told(Box<dyn Error>);
 
 impl<E: Into<Box<dyn Error>>> From<E> for Told {

@@ -1,6 +1,6 @@
-//! The gateway of the example over its whole life: moved, disabled, restarted, and long enough for a second token.
+//! The gateway example: moved, disabled, restarted, and running until its token is renewed.
 
-#[allow(dead_code, reason = "the example's own beginning and end")]
+#[allow(dead_code, reason = "the example's main function")]
 #[path = "../gateway.rs"]
 mod gateway;
 
@@ -19,39 +19,39 @@ const DEVICE: &str = "dev-01";
 
 type Events = UnboundedReceiver<Event>;
 
-/// One process: it is started, goes through the story, and is gone.
+/// Runs a gateway, like a process, until the story has ended.
 async fn process<R>(site: &EdgeSite, story: impl AsyncFnOnce(&mut Events) -> R) -> R {
     let (tell, mut events) = unbounded_channel();
-    let gateway = Gateway::of_site(site, tell).unwrap();
+    let gateway = Gateway::from_site(site, tell).unwrap();
     tokio::select! {
         ended = gateway.run() => panic!("{ended:?}"),
         told = story(&mut events) => told,
     }
 }
 
-/// All that happens up to the first event that is wanted.
+/// Returns all events up to the first that is wanted.
 async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
     let mut told = Vec::new();
     while !told.last().is_some_and(&wanted) {
-        told.push(timeout(LONG, events.recv()).await.expect("it happens in time").unwrap());
+        told.push(timeout(LONG, events.recv()).await.expect("the event arrives in time").unwrap());
     }
     told
 }
 
-async fn let_in(events: &mut Events, expected: &str) -> Vec<Event> {
-    until(events, |event| matches!(event, Event::LetIn { hub, .. } if hub == expected)).await
+async fn accepted(events: &mut Events, expected: &str) -> Vec<Event> {
+    until(events, |event| matches!(event, Event::Accepted { hub, .. } if hub == expected)).await
 }
 
-/// What is done about each refusal of hub A.
+/// Returns the verdict of each rejection by hub A.
 fn verdicts(told: &[Event]) -> Vec<Verdict> {
     let of = |event: &Event| match event {
-        Event::TurnedAway { hub, verdict } if hub == HUB_A => Some(*verdict),
+        Event::Rejected { hub, verdict } if hub == HUB_A => Some(*verdict),
         _ => None,
     };
     told.iter().filter_map(of).collect()
 }
 
-/// How often the provisioning service was asked.
+/// Returns the number of register requests.
 fn registers(site: &EdgeSite) -> u64 {
     site.emulator.with_service(|service| service.counters().registers)
 }
@@ -60,7 +60,7 @@ fn at_hub(site: &EdgeSite, hub: &str) -> HubCounters {
     site.emulator.with_service(|service| service.hub_counters(hub, DEVICE))
 }
 
-/// A wait of so many milliseconds, or up to a fifth more.
+/// Returns whether it is a wait of this many milliseconds, or up to a fifth more.
 fn is_wait(after: Duration, ms: u64) -> bool {
     let wait = Duration::from_millis(ms);
     (wait..=wait.mul_f64(1.2)).contains(&after)
@@ -71,14 +71,14 @@ fn provisioned(hub: &str, origin: Origin) -> Event {
 }
 
 #[tokio::test]
-async fn in_dynamic_mode_a_moved_device_registers_again_in_the_same_process() {
+async fn moved_device_registers_again_without_restart_in_dynamic_mode() {
     let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
     process(&site, async |events: &mut Events| {
-        let told = let_in(events, HUB_A).await;
+        let told = accepted(events, HUB_A).await;
         let tags = r#"{"site":"a"}"#.to_owned();
-        assert_eq!(told, [provisioned(HUB_A, Origin::New), Event::LetIn { hub: HUB_A.into(), tags }]);
+        assert_eq!(told, [provisioned(HUB_A, Origin::New), Event::Accepted { hub: HUB_A.into(), tags }]);
         site.move_device().unwrap();
-        let told = let_in(events, HUB_B).await;
+        let told = accepted(events, HUB_B).await;
         assert_eq!(verdicts(&told), [Verdict::Register { after: Duration::ZERO }]);
         assert!(told.contains(&provisioned(HUB_B, Origin::New)), "{told:?}");
     })
@@ -91,15 +91,15 @@ async fn in_dynamic_mode_a_moved_device_registers_again_in_the_same_process() {
 }
 
 #[tokio::test]
-async fn in_the_other_modes_a_moved_device_registers_once_after_a_restart() {
+async fn moved_device_registers_once_after_restart_in_other_modes() {
     for mode in [Mode::OnErrorOnly, Mode::AlwaysOnStartup] {
         let site = EdgeSite::start(mode).await.unwrap();
         let told = process(&site, async |events: &mut Events| {
-            let_in(events, HUB_A).await;
+            accepted(events, HUB_A).await;
             site.move_device().unwrap();
-            until(events, |event| matches!(event, Event::TurnedAway { .. })).await;
-            until(events, |event| matches!(event, Event::TurnedAway { .. })).await;
-            until(events, |event| matches!(event, Event::TurnedAway { .. })).await
+            until(events, |event| matches!(event, Event::Rejected { .. })).await;
+            until(events, |event| matches!(event, Event::Rejected { .. })).await;
+            until(events, |event| matches!(event, Event::Rejected { .. })).await
         })
         .await;
         assert!(
@@ -107,7 +107,7 @@ async fn in_the_other_modes_a_moved_device_registers_once_after_a_restart() {
         );
         assert_eq!((registers(&site), at_hub(&site, HUB_A).refused), (1, 3), "{mode:?}");
 
-        let told = process(&site, async |events: &mut Events| let_in(events, HUB_B).await).await;
+        let told = process(&site, async |events: &mut Events| accepted(events, HUB_B).await).await;
         if mode == Mode::OnErrorOnly {
             assert_eq!(told[0], provisioned(HUB_A, Origin::Backup));
             assert_eq!(verdicts(&told), [Verdict::Register { after: Duration::ZERO }]);
@@ -117,22 +117,22 @@ async fn in_the_other_modes_a_moved_device_registers_once_after_a_restart() {
         assert!(told.contains(&provisioned(HUB_B, Origin::New)), "{told:?}");
         assert_eq!(registers(&site), 2, "{mode:?}");
 
-        let told = process(&site, async |events: &mut Events| let_in(events, HUB_B).await).await;
+        let told = process(&site, async |events: &mut Events| accepted(events, HUB_B).await).await;
         let (origin, calls) = if mode == Mode::OnErrorOnly { (Origin::Backup, 2) } else { (Origin::Unchanged, 3) };
         assert_eq!((&told[0], registers(&site)), (&provisioned(HUB_B, origin), calls));
     }
 }
 
 #[tokio::test]
-async fn a_disabled_device_is_told_and_comes_back_less_and_less_often() {
+async fn disabled_device_retries_with_backoff() {
     let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
     process(&site, async |events: &mut Events| {
-        let_in(events, HUB_A).await;
+        accepted(events, HUB_A).await;
         site.set_enabled(false).unwrap();
         // The service assigns the same hub each time, which does not help.
         let mut told = Vec::new();
         for _ in 0..3 {
-            let asks = |event: &Event| matches!(event, Event::TurnedAway { verdict: Verdict::Register { .. }, .. });
+            let asks = |event: &Event| matches!(event, Event::Rejected { verdict: Verdict::Register { .. }, .. });
             told.extend(until(events, asks).await);
         }
         // The third has only been decided on.
@@ -152,20 +152,20 @@ async fn a_disabled_device_is_told_and_comes_back_less_and_less_often() {
             assert!(good, "{verdict:?} is not {what} {ms}");
         }
         site.set_enabled(true).unwrap();
-        let_in(events, HUB_A).await;
+        accepted(events, HUB_A).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_gateway_that_may_not_ask_waits_for_its_hub_to_let_it_in_again() {
+async fn gateway_that_may_not_register_retries_its_hub() {
     let site = EdgeSite::start(Mode::OnErrorOnly).await.unwrap();
     process(&site, async |events: &mut Events| {
-        let_in(events, HUB_A).await;
+        accepted(events, HUB_A).await;
         site.set_enabled(false).unwrap();
         let mut told = Vec::new();
         for _ in 0..5 {
-            told.extend(until(events, |event| matches!(event, Event::TurnedAway { .. })).await);
+            told.extend(until(events, |event| matches!(event, Event::Rejected { .. })).await);
         }
         assert_eq!((at_hub(&site, HUB_A).refused, registers(&site)), (5, 1));
         for (verdict, ms) in verdicts(&told).into_iter().zip([50, 100, 200, 400, 400]) {
@@ -173,21 +173,21 @@ async fn a_gateway_that_may_not_ask_waits_for_its_hub_to_let_it_in_again() {
             assert!(told, "{verdict:?} is not {ms}");
         }
         site.set_enabled(true).unwrap();
-        let_in(events, HUB_A).await;
+        accepted(events, HUB_A).await;
     })
     .await;
     assert_eq!(registers(&site), 1);
 }
 
 #[tokio::test]
-async fn a_gateway_connects_with_a_new_token_before_the_old_one_ends() {
+async fn gateway_reconnects_with_new_token_before_the_old_one_expires() {
     let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
     let (tell, mut events) = unbounded_channel();
-    let mut gateway = Gateway::of_site(&site, tell).unwrap();
+    let mut gateway = Gateway::from_site(&site, tell).unwrap();
     gateway.token_life = Duration::from_secs(5);
     let renewed = async {
-        let_in(&mut events, HUB_A).await;
-        let_in(&mut events, HUB_A).await
+        accepted(&mut events, HUB_A).await;
+        accepted(&mut events, HUB_A).await
     };
     let told = tokio::select! {
         ended = gateway.run() => panic!("{ended:?}"),

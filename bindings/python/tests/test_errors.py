@@ -161,7 +161,6 @@ GOOD: dict[str, Any] = {"id_scope": "0ne00A1B2C3", "registration_id": "a", "atte
         ({"seed": 2**32}, "'seed'"),
         ({"ca_pem": "hello"}, "'ca_pem'.*not PEM"),
         ({"ca_pem": "x", "ca_file": "y"}, "set only one"),
-        ({"ca_pem": "x", "ca_file": "y"}, "set only one"),
         ({"proxy": "ftp://proxy.test"}, "'proxy'.*http"),
         ({"api_version": "latest"}, "2021-06-01"),
         ({"keep_alive": 30}, "only MQTT"),
