@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
 fn findings_have_places(text: &str, format: Format) {
     let lines = text.matches('\n').count() + 1;
     for finding in read(text, format, format.newest_version()).findings {
-        assert!((1..=lines).contains(&finding.place.line) && finding.place.column >= 1, "{finding}");
+        assert!((1..=lines).contains(&finding.position.line) && finding.position.column >= 1, "{finding}");
     }
 }
 
