@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_write_the_same_token() {
+    fn both_implementations_write_the_same_token() {
         assert_eq!(write(DEVICE_KEY, &mut [0; 512]), write_by_crates(DEVICE_KEY));
     }
 }

@@ -1,4 +1,4 @@
-//! What the core does on a device it does without a heap.
+//! The core's operations do not use the heap.
 
 use dps_benches::OPERATIONS;
 
@@ -9,15 +9,15 @@ fn allocations(prepare: fn() -> Box<dyn FnMut()>) -> u64 {
 }
 
 #[test]
-fn nothing_of_the_core_allocates() {
+fn core_operations_do_not_allocate() {
     for operation in OPERATIONS.iter().filter(|operation| !operation.heap) {
         assert_eq!(allocations(operation.prepare), 0, "{operation}");
     }
 }
 
-/// Or the test above could not fail.
+/// Checks that the test above can fail.
 #[test]
-fn an_allocation_is_seen() {
+fn allocation_of_a_peer_is_counted() {
     let token = OPERATIONS.iter().find(|operation| operation.name == "token" && operation.peer.is_some()).unwrap();
     assert!(allocations(token.prepare) > 0);
 }

@@ -1,4 +1,4 @@
-//! What a registration costs on the line: one connection, and no more round trips than are needed.
+//! The connections and round trips of a registration: one connection, and no more round trips than necessary.
 //!
 //! Over real sockets through a relay that is slow enough to see who waits for whom. A machine that stalls may let a
 //! session ticket overtake the next request, which then looks like one round trip more: the best of a few counts.
@@ -44,7 +44,7 @@ async fn register(emulator: &Emulator, transport: Transport, pipelined: bool) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_than_are_needed() {
+async fn registration_uses_the_fewest_round_trips() {
     // TCP and TLS 1.3, then: register and status; CONNECT, SUBSCRIBE, register and status; the first three at once; and
     // with the upgrade to WebSocket before.
     let table = [

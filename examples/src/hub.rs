@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_hub_that_knows_no_device_and_one_that_is_not_there() {
+    async fn unknown_device_is_rejected_and_missing_hub_is_trouble() {
         // The emulator has no such path and answers like a hub that does not know the device.
         let emulator = Emulator::start(EmulatorOptions::new()).await.unwrap();
         let hub = Hub::real(&Roots::replace_pem(emulator.ca_pem().as_bytes()).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! What people type or paste: names, keys, endpoints, proxies, where a name is, a saved operation. Keys are compared
-//! with the `base64` crate, names with the emulator's own rules, the others with what they write themselves.
+//! Text that people type or paste: ids, keys, endpoints, proxies, address overrides, a saved operation. Keys are compared
+//! with the `base64` crate, ids with the emulator's rules, the others are written and read back.
 #![no_main]
 
 use base64::alphabet::STANDARD;
@@ -25,7 +25,7 @@ fn id_scope(text: &str) {
     match IdScope::new(text) {
         Ok(scope) => {
             assert_eq!(scope.as_str(), text);
-            // Scopes are opaque to a device; the emulator's own have no hyphen.
+            // Scopes are opaque to a device; those of the emulator have no hyphen.
             assert!(taken_there || text.contains('-'));
         }
         Err(ConfigError::IdScope(problem)) => is_in_the_text(problem, text, taken_there),
@@ -85,7 +85,7 @@ fn key(text: &str) {
     }
 }
 
-/// Padding is there as it should be, or not at all; the spare bits of the last digit do not matter.
+/// Padding is complete or missing; the spare bits of the last digit do not matter.
 fn decoded(text: &str) -> Result<Vec<u8>, DecodeError> {
     let decode = |padding| {
         let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
@@ -118,7 +118,7 @@ fn proxy_url(text: &str) {
     let Ok(proxy) = Proxy::parse(text) else { return };
     let again = Proxy::parse(&proxy.to_string()).unwrap();
     assert_eq!((again.host(), again.port()), (proxy.host(), proxy.port()));
-    // The port that was named, or that of a proxy that names none.
+    // The port in the URL, or the default port of a proxy.
     let rest = text.trim().rsplit("://").next().unwrap_or_default().trim_start_matches(['/', '\\']);
     let authority = rest.split(['/', '\\']).next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
     let named = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());

@@ -1,5 +1,5 @@
-//! A gateway's configuration, read as either generation's: every finding has its place in the file, what is converted
-//! reads without an error, and an edit changes one line alone.
+//! A gateway's configuration, read as either generation: every finding has a position in the file, the result of a
+//! conversion can be read without errors, and an edit changes only one line.
 #![no_main]
 
 use dps_edge::{EdgeVersion, Finding, Format, Severity, convert, read, set};

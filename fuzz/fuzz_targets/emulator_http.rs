@@ -1,4 +1,4 @@
-//! The emulator's HTTP on whatever requests, one after another: no panic, and replies that keep their promises.
+//! The emulator's HTTP on any requests, one after another: no panic, and replies that keep the invariants.
 #![no_main]
 
 use dps_emulator::{HttpRequest, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
@@ -46,7 +46,7 @@ fn service() -> Service {
     service
 }
 
-/// Head, body and the next request. A body reaches to a NUL byte, or the end.
+/// Splits off head and body of the first request. A body ends at a NUL byte, or at the end of the input.
 fn split(input: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let end = input.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let (head, rest) = input.split_at(end);
@@ -56,7 +56,7 @@ fn split(input: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 fn answer(service: &mut Service, now: Now, request: &HttpRequest<'_>) {
     let reply = service.handle(now, request);
-    // No request plans a fault for the network here without being the owner; then there may be nothing to send.
+    // Only an owner can plan a fault of the network; then there may be nothing to send.
     if reply.fault.is_some() {
         return;
     }

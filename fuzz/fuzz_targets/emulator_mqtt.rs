@@ -1,4 +1,4 @@
-//! The emulator's MQTT session on whatever bytes, in whatever pieces: the same answers, and nothing after the end.
+//! The emulator's MQTT session on any bytes, in any chunks: the answers are the same, and nothing follows the end.
 #![no_main]
 
 use dps_emulator::mqtt::{Effect, Session};
@@ -23,7 +23,7 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(pieces, whole);
 });
 
-/// What a client hears, and whether it was let in.
+/// What a client receives, and whether it was accepted.
 #[derive(Debug, PartialEq)]
 struct Heard {
     bytes: Vec<u8>,

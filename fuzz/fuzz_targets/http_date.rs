@@ -42,7 +42,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// What the core lets pass and the oracle does not: any name of the day, a leap second, a day past the month's end.
+/// What the core accepts and the oracle does not: any name of the day, a leap second, a day past the month's end.
 fn is_told_loosely(text: &str, seconds: u64) -> bool {
     let leap_second = text.as_bytes()[23..25] == *b"60";
     let late_day = matches!(&text.as_bytes()[5..7], b"29" | b"30" | b"31");

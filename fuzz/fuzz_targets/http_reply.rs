@@ -1,4 +1,4 @@
-//! HTTP replies out of a buffer that fills: decided once, whatever the pieces, and the same however the body is framed.
+//! HTTP replies in a buffer that fills: the result is the same for all chunks and for each framing of the body.
 #![no_main]
 
 use dps_core::LinkError;
@@ -24,7 +24,7 @@ fuzz_target!(|input: Input<'_>| {
     means_the_same_however_framed(status, input.received, usize::from(input.piece).max(1));
 });
 
-/// No later byte changes what was found, and nothing is found beyond what arrived.
+/// Later bytes do not change the result, and nothing is found beyond the bytes that arrived.
 fn arrives_in_pieces(received: &[u8], capacity: usize, piece: usize) {
     let piece = piece.max(received.len() / 64).max(1);
     let mut decided = None;
@@ -54,7 +54,7 @@ fn is_read(received: &[u8], capacity: usize, ended: bool) {
     }
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut theirs = httparse::Response::new(&mut headers);
-    // An interim reply stands before the one that counts.
+    // An interim reply comes before the final one.
     if let Ok(httparse::Status::Complete(_)) = theirs.parse(received)
         && theirs.code.is_some_and(|code| code >= 200)
     {
@@ -62,7 +62,7 @@ fn is_read(received: &[u8], capacity: usize, ended: bool) {
     }
 }
 
-/// By its length, in chunks, or up to the end of the connection.
+/// The framing of a body: by its length, in chunks, or up to the end of the connection.
 fn means_the_same_however_framed(status: u16, body: &[u8], chunk: usize) {
     let head = format!("HTTP/1.1 {status} -\r\nRetry-After: 3\r\n");
     let by_length = [head.as_bytes(), format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();

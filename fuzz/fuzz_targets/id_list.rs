@@ -1,4 +1,4 @@
-//! The program's reader of id lists: the same rows whatever the pieces, in the order of their lines.
+//! The program's reader of id lists: the rows are the same for all chunks, in the order of their lines.
 #![no_main]
 
 use std::io::{BufRead, BufReader};
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-// The program is no library.
+// The program is not a library.
 #[allow(dead_code, reason = "the program uses what this target does not")]
 #[path = "../../dps-cli/src/bulk"]
 mod bulk {

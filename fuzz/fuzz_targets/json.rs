@@ -1,4 +1,4 @@
-//! The core's JSON reader against `serde_json`: what is JSON, and what the body of a reply says.
+//! The core's JSON reader compared with `serde_json`: whether it is JSON, and the fields of a reply's body.
 #![no_main]
 
 use std::collections::HashMap;
@@ -17,12 +17,12 @@ fuzz_target!(|data: &[u8]| {
     let mut buffer = data.to_vec();
     let mut body = Body::default();
     let is_read = read_body(&mut buffer, &mut body).is_ok();
-    // The core bounds the nesting, `serde_json` does not when it passes over values.
+    // The core limits the nesting; `serde_json` does not when it skips values.
     if nesting(data) > DEPTH_MAX {
         return;
     }
     let text = std::str::from_utf8(data).ok();
-    // `serde_json` does not look at the characters of what it passes over.
+    // `serde_json` does not check the characters of values that it skips.
     assert_eq!(valid, text.is_some() && serde_json::from_slice::<IgnoredAny>(data).is_ok());
     let is_object = data.trim_ascii_start().starts_with(b"{");
     assert_eq!(is_read, valid && is_object);
@@ -50,7 +50,7 @@ fn is_searched(body: &mut [u8]) {
     assert_eq!(again, found);
 }
 
-/// How deep brackets are open; those in strings are counted too, which only makes it larger.
+/// Returns the depth of nested brackets; those in strings are counted too, which only makes it larger.
 fn nesting(data: &[u8]) -> usize {
     let (mut depth, mut most) = (0_usize, 0);
     for byte in data {
@@ -64,7 +64,7 @@ fn nesting(data: &[u8]) -> usize {
     most
 }
 
-/// What a body says, owned.
+/// The fields of a body, owned.
 #[derive(Debug, PartialEq)]
 struct Said {
     operation_id: Option<String>,
@@ -80,7 +80,7 @@ struct Said {
 }
 
 impl Said {
-    /// All but the payload, which stands in the buffer.
+    /// All fields but the payload, which is in the buffer.
     fn of(body: &Body<'_>) -> Self {
         let owned = |text: Option<ByteStr<'_>>| text.map(|text| text.as_str().to_owned());
         Self {
@@ -117,8 +117,8 @@ impl Said {
     }
 }
 
-/// The last value of each member that is read. What stands inside the registration state counts as if it stood at the
-/// top, but for what has another meaning there, or none.
+/// The last value of each member that is read. Members of the registration state count like those at the top level, except
+/// for those that have another meaning there, or no meaning.
 struct Last(HashMap<String, Box<RawValue>>);
 
 impl Last {
@@ -157,7 +157,7 @@ fn members(text: &str) -> Option<Vec<(String, Box<RawValue>)>> {
     serde_json::from_str::<Members>(text).ok().map(|members| members.0)
 }
 
-/// An object's members in the order in which they stand, equal names included.
+/// An object's members in their order, including duplicate names.
 struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {

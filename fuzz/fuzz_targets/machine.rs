@@ -1,4 +1,4 @@
-//! Calls of the machine in any order, at any time: what it promises its driver holds after each of them.
+//! Calls of the state machine in any order, at any time: the invariants that drivers rely on hold after each of them.
 #![no_main]
 
 use dps_core::{
@@ -56,7 +56,7 @@ enum DriverCall<'a> {
     Clock { unix: u64 },
 }
 
-/// What a codec makes of a reply.
+/// A reply as a codec parses it.
 #[derive(Arbitrary, Debug)]
 struct Answer<'a> {
     status: u16,
@@ -129,7 +129,7 @@ impl Policy {
     }
 }
 
-/// A driver that remembers what it was told.
+/// A driver that records what the state machine requested.
 struct Driver<'m> {
     machine: Registration<'m>,
     kind: Kind,
@@ -138,13 +138,13 @@ struct Driver<'m> {
     deadline: Option<Instant>,
     pending: Option<Pending>,
     last_id: u32,
-    /// What the service asked for with its last hint.
+    /// The wait in the service's last hint.
     not_before: Instant,
     /// A signature came in time, just now, and no clock was set meanwhile.
     must_send: bool,
     clock_set: bool,
     learns_time: bool,
-    /// The time was asked for last.
+    /// Whether the last request was for the time.
     asks_time: bool,
     /// The outcome, once there is one.
     end: Option<String>,
@@ -178,7 +178,7 @@ impl Driver<'_> {
             DriverCall::Reply { awaited, answer } => {
                 let reply = answer.reply();
                 let taken = self.answer(*awaited, false, |machine, id| machine.handle_reply(now, id, &reply));
-                // A refused token, a forgotten operation and the time may be followed up at once.
+                // After a refused token, an unknown operation and the time, the next request may follow immediately.
                 let at_once = matches!(reply.status, 401 | 404) || self.asks_time;
                 if let (true, Some(hint)) = (taken && !at_once, reply.retry_after) {
                     self.not_before = now.after(hint);
@@ -246,7 +246,7 @@ impl Driver<'_> {
         assert!(now < deadline || self.machine.outcome().is_some(), "nothing goes on past the deadline");
     }
 
-    /// Takes note of what was asked for.
+    /// Records an action.
     fn asked(&mut self, asked: Pending, deadline: Instant) {
         assert!(self.end.is_none() && self.pending.is_none(), "one at a time, and nothing after the end");
         assert!(asked.id.get() > self.last_id && asked.by <= deadline);
@@ -256,7 +256,7 @@ impl Driver<'_> {
         self.pending = Some(asked);
     }
 
-    /// Answers what is awaited, or something else; says whether that was taken. What is refused changes nothing.
+    /// Answers the awaited action, or another one; returns whether the answer was accepted. A refused answer changes nothing.
     fn answer(
         &mut self,
         awaited: bool,
@@ -281,7 +281,7 @@ impl Driver<'_> {
         format!("{machine:?} {:?} {:?} {:?}", machine.outcome(), machine.operation(), machine.wall_anchor())
     }
 
-    /// The outcome never changes, and can be told.
+    /// The outcome never changes, and can be displayed.
     fn keeps_its_end(&mut self) {
         let outcome = self.machine.outcome();
         if let Some(Outcome::Failed(failure)) = &outcome {

@@ -1,5 +1,5 @@
-//! What a broker sends to the MQTT link, from CONNACK to the end of the connection, in whatever pieces: the same end, in
-//! bounded time, and a reply only where a subscription was granted.
+//! What a broker sends to the MQTT link, from CONNACK to the end of the connection, in any chunks: the outcome is the same,
+//! in bounded time, and there is a reply only if a subscription was granted.
 #![no_main]
 
 use std::io;
@@ -31,7 +31,7 @@ fuzz_target!(|input: Input<'_>| {
     let whole = end(input.sent, usize::MAX, input.pipelined);
     assert_eq!(end(input.sent, usize::from(input.piece).max(1), input.pipelined), whole);
     if whole.is_ok() {
-        // The MQTT library does not look at the flags of these packets.
+        // The MQTT library does not check the flags of these packets.
         let is = |byte: &u8, kind: u8| byte >> 4 == kind;
         assert!(input.sent.first().is_some_and(|byte| is(byte, 2)), "no reply without CONNACK");
         assert!(input.sent.iter().any(|byte| is(byte, 9)), "no reply without SUBACK");
@@ -54,7 +54,7 @@ fn end(sent: &[u8], piece: usize, pipelined: bool) -> Result<(u16, Vec<u8>, Link
     ended.map(|(reply, after)| (reply.status, format!("{:?}", reply.body).into_bytes(), after))
 }
 
-/// Sends its bytes, then closes; takes whatever it is sent.
+/// Sends its bytes, then closes; ignores whatever it receives.
 struct Broker {
     sent: Vec<u8>,
     at: usize,

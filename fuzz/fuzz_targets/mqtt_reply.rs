@@ -1,5 +1,5 @@
-//! MQTT replies: a topic up to the first line feed, the payload behind it. Topics are compared with what was written,
-//! replies with what the HTTP codec makes of the same parts.
+//! MQTT replies: a topic up to the first line feed, followed by the payload. Topics are compared with what was written,
+//! replies with the result of the HTTP codec for the same parts.
 #![no_main]
 
 use dps_core::codec::http::{self, Head};

@@ -1,5 +1,5 @@
-//! A proxy's answer to CONNECT, in whatever pieces: the same status, and not a byte of what follows is read, for it is
-//! the tunnel's.
+//! A proxy's answer to CONNECT, in any chunks: the status is the same, and no byte after the answer is read, since those
+//! belong to the tunnel.
 #![no_main]
 
 use std::io;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
 const END: &[u8] = b"\r\n\r\n";
-/// No head is longer, in bytes.
+/// The largest head, in bytes.
 const HEAD_MAX: usize = 8 * 1024;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().unwrap());

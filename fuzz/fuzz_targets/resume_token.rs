@@ -1,5 +1,5 @@
-//! A resume token, as in the file of `dps register --resume`: what is read is an operation of the core's reader, and reads
-//! back as it was written.
+//! A resume token, as in the file of `dps register --resume`: a token that is accepted is also accepted by the core's
+//! reader, and can be written and read back.
 #![no_main]
 
 use dps_client::ResumeToken;

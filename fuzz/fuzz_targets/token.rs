@@ -1,5 +1,5 @@
-//! Tokens written by the core and read by the emulator, which share no code: taken until they expire, and never once
-//! anything in them was changed.
+//! Tokens written by the core and read by the emulator, which share no code: they are accepted until they expire, and
+//! refused if anything in them is changed.
 #![no_main]
 
 use dps_core::credentials::{Resource, SasToken, derive_device_key};
@@ -20,7 +20,7 @@ struct Input<'a> {
     life_s: i32,
     change_at: u16,
     change_to: u8,
-    /// Somebody's own idea of a token.
+    /// Any string as a token.
     forged: &'a str,
 }
 
@@ -34,11 +34,11 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(is_taken(&token), is_valid, "{token}");
 
     let mut changed = token.clone();
-    // The key name is not part of what is signed.
+    // The key name is not part of the string to sign.
     let at = usize::from(input.change_at) % token.find("&skn").unwrap();
     let digit = char::from(DIGITS[usize::from(input.change_to) % DIGITS.len()]);
     changed.replace_range(at..=at, digit.encode_utf8(&mut [0; 4]));
-    // What may pass is another spelling: letter case of the scheme and of a signature's escapes.
+    // Another spelling may be accepted: letter case of the scheme and of a signature's escapes.
     assert!(!is_taken(&changed) || changed.eq_ignore_ascii_case(&token), "{changed}");
     assert!(!is_taken(input.forged), "{}", input.forged);
 });
@@ -62,7 +62,7 @@ fn token(group_key: &[u8], id: &str, expiry: UnixSeconds) -> String {
     token.finish(&signature).as_str().to_owned()
 }
 
-/// Whether the emulator takes the token.
+/// Returns whether the emulator accepts the token.
 fn register(group_key: &[u8], id: &str, token: &str, now_ms: u64) -> bool {
     let now = Now { monotonic_ms: 0, unix_ms: now_ms };
     let mut service = Service::new(ServiceOptions::new().id_scope(ID_SCOPE)).unwrap();

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     };
     let wanted = OPERATIONS.iter().find(|one| one.name == name && one.peer.unwrap_or_default() == peer);
     let (Some(operation), Ok(times)) = (wanted, times.parse::<u32>()) else {
-        eprintln!("instructions: there is no operation {name:?} by {peer:?}, or {times:?} is no number");
+        eprintln!("instructions: unknown operation {name:?} by {peer:?}, or {times:?} is not a number");
         return ExitCode::from(2);
     };
     let mut run = (operation.prepare)();

@@ -1,8 +1,8 @@
-//! Runs a program beside a service: `c-service PROGRAM [ARGUMENT...]`. Where the service is, the program finds in its
-//! environment. It ends with the program's status.
+//! Runs a program beside a local service: `c-service PROGRAM [ARGUMENT...]`. The environment of the program has the
+//! endpoints of the service. It exits with the program's status.
 //!
-//! The service assigns at once and has no limits, so that a thousand registrations are no fault. The tests of the C
-//! library are such a program.
+//! The service assigns in its first reply and has no rate limits, so that a thousand registrations succeed. The tests of
+//! the C library are such a program.
 #![allow(clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::error::Error;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 /// The group that any device can register in.
 const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
-/// The device with an enrollment of its own.
+/// The device with an individual enrollment.
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 
@@ -36,15 +36,15 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<ExitCode, Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let program = arguments.next().ok_or("give the program to run")?;
+    let program = arguments.next().ok_or("the program to run is missing: c-service PROGRAM [ARGUMENT...]")?;
     let emulator = service().await?;
     let folder = tempfile::tempdir()?;
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let mut command = Command::new(program);
     command.args(arguments).kill_on_drop(true);
     command.env("DPS_TEST_HTTPS", emulator.endpoint());
-    command.env("DPS_TEST_MQTT", emulator.mqtt_endpoint().ok_or("it speaks MQTT")?);
-    command.env("DPS_TEST_WSS", emulator.wss_endpoint().ok_or("it speaks MQTT over WebSocket")?);
+    command.env("DPS_TEST_MQTT", emulator.mqtt_endpoint().ok_or("the emulator has no MQTT port")?);
+    command.env("DPS_TEST_WSS", emulator.wss_endpoint().ok_or("the emulator has no WebSocket port")?);
     command.env("DPS_TEST_ID_SCOPE", emulator.id_scope());
     command.env("DPS_TEST_SILENT", format!("localhost:{}", silent.local_addr()?.port()));
     for (name, file, text) in [
@@ -54,7 +54,7 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     ] {
         command.env(name, written(folder.path(), file, text)?);
     }
-    // Connections to the silent port are taken by the system and never answered.
+    // The system accepts connections to the silent port, and nothing answers them.
     let status = command.status().await?;
     emulator.shutdown().await;
     let code = status.code().ok_or_else(|| format!("the program did not exit by itself: {status}"))?;

@@ -1,5 +1,5 @@
-//! The fault matrix over real sockets: every row over every transport, a client of the product against an emulator of
-//! its own, many at a time; or another client that a program is. Rows, expectations and the comparison are those of virtual time.
+//! The fault matrix over real sockets: every row over every transport, many at a time, the Rust client or a program in
+//! another language against an emulator. Rows, expectations and the comparison are those of virtual time.
 
 mod floods;
 mod ours;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 pub use floods::{Flooded, floods};
 pub use report::{Line, Report};
 
-/// Who has to take the faults.
+/// The client under test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {
     /// The Rust client, in this process.
@@ -28,7 +28,7 @@ pub enum Client {
     Program(std::path::PathBuf),
 }
 
-/// How a call failed: the error, its verdict and first hint.
+/// The failure of a call: the error, its verdict and first hint.
 type Failure = (ErrorCode, Verdict, Option<Hint>);
 
 impl Client {
@@ -47,22 +47,22 @@ impl Client {
     }
 }
 
-/// Where an emulator takes devices over a transport.
+/// Returns the emulator's endpoint for a transport.
 fn endpoint(transport: Transport, emulator: &Emulator) -> String {
     let endpoint = match transport {
         Transport::Https => Some(emulator.endpoint()),
         Transport::Mqtt => emulator.mqtt_endpoint(),
         Transport::MqttWs => emulator.wss_endpoint(),
     };
-    endpoint.expect("it speaks this")
+    endpoint.expect("the emulator supports the transport")
 }
 
-/// So many rows at a time: most of a row is waiting, and too many handshakes at once would make others wait.
+/// The number of concurrent rows: most of a row is waiting, but too many handshakes at the same time would delay others.
 const AT_ONCE: usize = 32;
-/// So many where each starts a program.
+/// The number of concurrent rows if each starts a program.
 const PROGRAMS_AT_ONCE: usize = 8;
-/// What differs is run so many times again, by itself: on a machine that is busy with other things, many at a time can be
-/// too slow for their deadlines.
+/// How often a row that differs is run again by itself: on a busy computer, many at a time can be too slow for their
+/// deadlines.
 const TRIES_ALONE: usize = 2;
 /// From one side to the other in virtual time, in milliseconds.
 const LATENCY: u64 = 1;

@@ -1,5 +1,5 @@
-//! Prints the fault matrix as it comes out here and now; fails when a row ends otherwise than the table says, or late.
-//! With an argument, for the client that this program is.
+//! Prints the results of the fault matrix; fails if a row has another outcome than expected, or ends late. The argument, if
+//! there is one, is the client program to test.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

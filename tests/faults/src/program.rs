@@ -1,7 +1,7 @@
-//! A client in another language: a program that makes one call and says in a line how it ended.
+//! A client in another language: a program that makes one call and prints the outcome in one line.
 //!
-//! What to do stands in its environment, as [`environment`] says. It prints `0` when it recovers, else the error's number,
-//! `never`, `after` or `reconfigure`, the milliseconds of `after` or 0, and the name of the first hint or `none`.
+//! [`environment`] describes the call by environment variables. The program prints `0` if it recovers, else the error's
+//! number, `never`, `after` or `reconfigure`, the milliseconds of `after` or 0, and the name of the first hint or `none`.
 #![allow(clippy::expect_used, reason = "a broken program should stop the run")]
 
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(crate) async fn ask(
     ending(line.trim()).unwrap_or_else(|| panic!("{}: the program says {line:?}", row.id))
 }
 
-/// What the program is told.
+/// Returns the environment variables of the program.
 fn environment(
     row: &Row,
     transport: Transport,
@@ -57,7 +57,7 @@ fn environment(
     ]
 }
 
-/// The end that the line reports; `None` for any other line.
+/// Parses the outcome in a line; `None` if the line is not valid.
 fn ending(line: &str) -> Option<Result<(), Failure>> {
     if line == "0" {
         return Some(Ok(()));

@@ -1,4 +1,4 @@
-//! The matrix as it came out, a line a fault and transport, for people.
+//! Prints the results of the matrix, one line per fault and transport.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pair::matrix::{Ran, Row, Transport};
 
-/// Beyond the deadline over sockets: for a busy machine, and for taking leave. `floods` measures closely.
+/// The allowed time after the deadline over sockets: for a busy computer, and for closing. `floods` measures exactly.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// One row over one transport.
@@ -14,11 +14,11 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Line {
     /// The fault.
     pub row: Arc<Row>,
-    /// Over what.
+    /// The transport.
     pub transport: Transport,
-    /// What came of it over sockets.
+    /// The outcome over sockets.
     pub sockets: Ran,
-    /// What came of it in virtual time.
+    /// The outcome in virtual time.
     pub rehearsed: Ran,
 }
 
@@ -27,12 +27,12 @@ pub struct Line {
 pub struct Report {
     /// In the order of the file.
     pub lines: Vec<Line>,
-    /// How many runs were made again, by themselves, because the first differed.
+    /// The number of runs that were repeated by themselves, because the first differed.
     pub again: usize,
 }
 
 impl Line {
-    /// What is wrong, if anything.
+    /// Returns the problem, if there is one.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let sockets = self.sockets.problem(&self.row, self.transport, GRACE);
@@ -44,7 +44,7 @@ impl Line {
 }
 
 impl Report {
-    /// What is wrong, line by line.
+    /// Returns the problems, one per line.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.lines.iter().filter_map(Line::problem).collect()

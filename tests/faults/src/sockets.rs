@@ -1,4 +1,4 @@
-//! One row over real sockets: an emulator that does wrong as planned, and a client that has to take it.
+//! One row over real sockets: an emulator with planned faults, and a client that must handle them.
 #![allow(clippy::expect_used, reason = "a broken setting should stop the run")]
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use pair::scene::DEVICE_KEY;
 use crate::proxy::Proxy;
 use crate::{Client, ours};
 
-/// Runs a row. The emulator is gone afterwards.
+/// Runs a row, with an emulator that is stopped afterwards.
 pub(crate) async fn run(client: &Client, row: &Row, transport: Transport) -> Ran {
     let emulator = emulator(row, transport).await;
     if row.call == Call::Lookup {

@@ -1,7 +1,7 @@
 //! The fault matrix over real sockets, as `cargo xtask faults` prints it.
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_ends_over_sockets_as_the_table_says_and_by_its_deadline() {
+async fn every_fault_has_the_expected_outcome_over_sockets_before_its_deadline() {
     let report = faults::run(faults::Client::Ours).await;
     assert!(report.lines.len() >= 40);
     let problems = report.problems();

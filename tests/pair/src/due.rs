@@ -1,28 +1,28 @@
-//! Who is to be woken when: a queue for very many that wait.
+//! A timer queue for very many waiting tasks.
 //!
-//! A heap of a million is read all over for each that is taken. Here only those of the second at hand are in order; later
-//! ones lie by the second until it comes.
+//! Taking from a heap of a million reads memory all over it. Here only the tasks of the current second are ordered; later
+//! ones are grouped by second.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
 const SECOND_MS: u64 = 1000;
 
-/// One that waits.
+/// A waiting task.
 pub(crate) struct Waiting<T> {
-    /// Until when, in milliseconds.
+    /// The time at which it is due, in milliseconds.
     pub(crate) until: u64,
-    /// Of those that wait for the same moment, the least number comes first.
+    /// Of tasks that are due at the same time, the lowest number comes first.
     pub(crate) number: usize,
-    /// Who.
+    /// The task.
     pub(crate) who: T,
 }
 
-/// The queue. What was taken last is the earliest moment that may be added.
+/// The queue. A time that is earlier than the last one taken must not be added.
 pub(crate) struct Due<T> {
-    /// Those of the second at hand.
+    /// Tasks that are due in the current second.
     now: BinaryHeap<Waiting<T>>,
-    /// Those of later seconds.
+    /// Tasks that are due in later seconds.
     later: BTreeMap<u64, Vec<Waiting<T>>>,
     second: u64,
 }
@@ -52,7 +52,7 @@ impl<T> Due<T> {
 }
 
 impl<T> Ord for Waiting<T> {
-    /// The other way round: the heap gives its greatest first.
+    /// Reversed, since the heap returns its greatest element first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.until, other.number).cmp(&(self.until, self.number))
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_come_in_the_order_of_their_moments_and_numbers() {
+    fn queue_is_ordered_by_time_and_number() {
         let mut due = Due::new();
         let add = |due: &mut Due<()>, until, number| due.add(Waiting { until, number, who: () });
         for (until, number) in [(5000, 1), (10, 2), (10, 1), (90_000, 3), (999, 4)] {

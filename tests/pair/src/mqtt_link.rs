@@ -146,7 +146,7 @@ impl Link for MqttPairLink {
     async fn close(&mut self) {
         if let Some(mut connection) = self.connection.take() {
             connection.say(&Packet::Disconnect);
-            assert!(connection.ended, "the service takes leave too");
+            assert!(connection.ended, "the service closes the connection too");
         }
     }
 }

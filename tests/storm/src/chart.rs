@@ -1,10 +1,10 @@
 //! A chart of counts over time as SVG: time across, counts upwards on a logarithmic scale that has a zero.
 //!
-//! It knows nothing of fleets. Colours are classes of the page that it stands in.
+//! It does not depend on fleets. Colors are classes of the page that contains it.
 
 use std::fmt::Write as _;
 
-/// Where the plot stands in the page, in its units.
+/// The position of the plot in the page, in its units.
 const LEFT: f64 = 100.0;
 const WIDTH: f64 = 828.0;
 const HEIGHT: f64 = 240.0;
@@ -44,14 +44,14 @@ impl Chart {
         }
     }
 
-    /// A level that counts are to be held against.
+    /// A level with which counts are compared.
     pub(crate) fn level(&self, page: &mut String, count: f64, name: &str) {
         let y = self.y(count);
         line(page, "level", (LEFT, y), (LEFT + WIDTH, y));
         text(page, LEFT + 6.0, y + 15.0, "over", name);
     }
 
-    /// A line through counts, one each unit of time, at the middle of its unit.
+    /// A line through counts, one per unit of time, at the middle of the unit.
     pub(crate) fn counts(&self, page: &mut String, class: &str, counts: impl Iterator<Item = u64>) {
         let _ = write!(page, "<path class=\"line {class}\" d=\"M");
         for (index, count) in counts.enumerate() {
@@ -64,7 +64,7 @@ impl Chart {
         LEFT + WIDTH * time / self.end
     }
 
-    /// One more than the count, so that nothing has its place at the foot.
+    /// Returns the position of the count plus one, so that a count of zero is at the bottom.
     fn y(&self, count: f64) -> f64 {
         self.top + HEIGHT * (1.0 - (count + 1.0).log10() / f64::from(self.decades))
     }
@@ -79,7 +79,7 @@ pub(crate) fn text(page: &mut String, x: f64, y: f64, class: &str, words: &str) 
     let _ = writeln!(page, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
 }
 
-/// A number with commas between its thousands.
+/// Returns a number with commas between its thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_at_the_foot_and_the_greatest_at_the_head() {
+    fn zero_is_at_the_bottom_and_the_maximum_at_the_top() {
         let chart = Chart { top: 100.0, title: String::new(), end: 10.0, times: Vec::new(), decades: 3 };
         assert_eq!(chart.y(0.0), 100.0 + HEIGHT);
         assert_eq!(chart.y(999.0), 100.0);

@@ -1,4 +1,4 @@
-//! The fleets, and what comes of each.
+//! The fleets, and the results of each.
 
 use std::cell::RefCell;
 
@@ -12,15 +12,15 @@ use crate::front::Front;
 use crate::naive;
 use crate::series::Series;
 
-/// The service lets a device of every so many milliseconds register: a thousand a minute.
+/// The service accepts a registration every so many milliseconds: a thousand per minute.
 const RATE_MS: u64 = 60;
-/// A start is spread so that the rate is used up to four fifths.
+/// Random starts are spread so that they use four fifths of the rate.
 const SPREAD_MS: u64 = RATE_MS * 5 / 4;
 
-/// How the devices of a fleet go about it.
+/// The behavior of the devices of a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fleet {
-    /// In a table or legend.
+    /// The name in a table or legend.
     pub name: &'static str,
     way: Way,
 }
@@ -33,44 +33,44 @@ enum Way {
     Sdk {
         /// Whether the service's hints reach the devices.
         hints: bool,
-        /// Whether each device waits a random time before it asks for the first time.
+        /// Whether each device waits a random time before its first request.
         spread: bool,
     },
 }
 
-/// Each better than the one before.
+/// The fleets, each better than the one before.
 pub const FLEETS: [Fleet; 4] = [
-    Fleet { name: "every 10 s, no back-off, no jitter", way: Way::Stubborn },
-    Fleet { name: "the SDK, the service's hints taken away", way: Way::Sdk { hints: false, spread: false } },
-    Fleet { name: "the SDK as it is", way: Way::Sdk { hints: true, spread: false } },
+    Fleet { name: "every 10 s, no backoff, no jitter", way: Way::Stubborn },
+    Fleet { name: "the SDK, ignoring the service's hints", way: Way::Sdk { hints: false, spread: false } },
+    Fleet { name: "the SDK by default", way: Way::Sdk { hints: true, spread: false } },
     Fleet { name: "the SDK, each first request at a random time", way: Way::Sdk { hints: true, spread: true } },
 ];
 
-/// What came of a fleet.
+/// The results of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figures {
-    /// The fleet's.
+    /// The name of the fleet.
     pub name: &'static str,
-    /// How many there were.
+    /// The number of devices.
     pub devices: u32,
-    /// How many have a hub at the end, by the service's own record.
+    /// The number of devices with a hub at the end, by the service's records.
     pub assigned: u32,
-    /// Requests that the service saw.
+    /// The requests that the service received.
     pub requests: Series,
-    /// How many of them its rate refused.
+    /// The number of requests beyond the rate limit.
     pub refused: u64,
-    /// Devices that learned their hub.
+    /// The devices that learned their hub.
     pub assignments: Series,
 }
 
 impl Fleet {
-    /// Powers so many devices on at once and waits until each has its hub or has given up.
+    /// Powers on so many devices at the same time, and waits until each has its hub or has given up.
     #[must_use]
     pub fn run(&self, devices: u32) -> Figures {
         self.run_with(devices, true)
     }
 
-    /// The same with every refusal as a whole reply of the service, which takes long.
+    /// The same with every refusal as a whole reply of the service, which is slow.
     #[must_use]
     pub fn run_in_full(&self, devices: u32) -> Figures {
         self.run_with(devices, false)

@@ -1,8 +1,8 @@
-//! The service's front in virtual time: requests as values in, replies as values out, each counted.
+//! The service in virtual time: requests and replies are values, and each is counted.
 //!
-//! What the service lets in, it answers as ever. What its rate refuses is told in short, for a million devices ask tens of
-//! millions of times: the emulator's own throttle gives the hint, and neither token nor body is looked at. A test runs
-//! fleets both ways and finds no difference.
+//! Requests within the rate limit are answered by the whole emulator. Those beyond it are refused by its throttle alone,
+//! without checking token and body, since a million devices send tens of millions of requests. A test runs fleets both ways
+//! and finds no difference.
 
 use std::cell::RefCell;
 
@@ -14,20 +14,20 @@ use pair::world::SERVICE_EPOCH;
 
 use crate::series::Series;
 
-/// The service, and what it saw.
+/// The service, and counts of its requests.
 pub(crate) struct Front<'w> {
     pub(crate) world: &'w World,
     pub(crate) service: Service,
     /// Whether its hints reach the devices.
     pub(crate) hints: bool,
-    /// Whether refusals are told in short.
+    /// Whether requests beyond the rate limit are refused by the throttle alone.
     pub(crate) short: bool,
     pub(crate) requests: Series,
     pub(crate) refused: u64,
 }
 
 impl Front<'_> {
-    /// Both clocks of the service.
+    /// Returns both clocks of the service.
     pub(crate) fn now(&self) -> Now {
         self.world.now_at(SERVICE_EPOCH)
     }
@@ -63,7 +63,7 @@ impl Front<'_> {
         self.refused += u64::from(times);
     }
 
-    /// As the codec reads it from the wire.
+    /// Returns a reply as the codec reads it from the wire.
     fn reply<'b>(
         &mut self,
         now: Now,
@@ -77,7 +77,7 @@ impl Front<'_> {
     }
 }
 
-/// One device's way to the service. It takes no time, so that nothing but the rate holds anybody up.
+/// The link of one device, without latency, so that only the rate limit delays devices.
 pub(crate) struct Line<'s, 'w>(pub(crate) &'s RefCell<Front<'w>>);
 
 impl Link for Line<'_, '_> {

@@ -1,4 +1,4 @@
-//! Prints what a storm comes to: `storm fleet` in virtual time, with a picture, `storm loopback` over real sockets.
+//! Prints the results of a storm: `storm fleet` in virtual time, with a picture, `storm loopback` over real sockets.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is here to print")]
 
 use std::path::{Path, PathBuf};
@@ -8,24 +8,24 @@ use std::time::Instant;
 use clap::Parser;
 use storm::{FLEETS, Figures, Loopback, picture, table};
 
-/// What a fleet does to the service when all of it is powered on at once
+/// The load on the service when a whole fleet is powered on at the same time
 #[derive(Parser)]
 enum Storm {
-    /// In virtual time, against the emulator's rates, with and without what makes it bearable
+    /// In virtual time, against the emulator's rate limits, with and without backoff, hints and random starts
     Fleet {
-        /// How many devices; the service keeps no more than a million
+        /// The number of devices, up to the service's limit of a million
         #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         devices: u32,
-        /// Where to write a picture of it
+        /// The file for a picture
         #[arg(long, value_name = "SVG")]
         picture: Option<PathBuf>,
     },
-    /// Over HTTPS and MQTT on loopback, one device in twenty with a fault on its way
+    /// Over HTTPS and MQTT on loopback, with a fault for one device in twenty
     Loopback {
-        /// How many devices
+        /// The number of devices
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         devices: u32,
-        /// How many register at the same time
+        /// The number of concurrent registrations
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=500))]
         at_a_time: u16,
     },
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn fleet(devices: u32, picture: Option<PathBuf>) -> Result<(), String> {
-    // Tried before the minutes that it takes.
+    // Fails early if the file cannot be written, since a run takes minutes.
     if let Some(path) = &picture {
         write(path, "")?;
     }

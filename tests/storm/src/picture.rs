@@ -1,13 +1,13 @@
-//! The picture of a storm: requests over time, of all fleets, at once and at length.
+//! The picture of a storm: requests over time for all fleets, in the first minutes and until the end.
 //!
-//! One SVG without scripts or fonts of its own, readable on a light page and on a dark one.
+//! One SVG without scripts and embedded fonts, readable on light and dark pages.
 
 use std::fmt::Write as _;
 
 use crate::chart::{Chart, grouped, text};
 use crate::fleet::Figures;
 
-/// Registrations a minute that the service lets in.
+/// The registrations per minute that the service accepts.
 const RATE: f64 = 1000.0;
 const FIRST_SECONDS: usize = 300;
 
@@ -40,7 +40,7 @@ text { fill: #9198a1 }
 }
 ";
 
-/// Draws the fleets, which have to be of one size.
+/// Draws the fleets, which must have the same size.
 #[must_use]
 pub fn draw(fleets: &[Figures]) -> String {
     let devices = fleets.first().map_or(0, |fleet| fleet.devices);
@@ -70,8 +70,8 @@ pub fn draw(fleets: &[Figures]) -> String {
         first.counts(&mut page, &class, seconds.map(|count| (*count).into()));
         all.counts(&mut page, &class, fleet.requests.minutes().into_iter());
     }
-    first.level(&mut page, RATE / 60.0, "registrations that the service lets in");
-    all.level(&mut page, RATE, "registrations that the service lets in");
+    first.level(&mut page, RATE / 60.0, "registrations that the service accepts");
+    all.level(&mut page, RATE, "registrations that the service accepts");
     page.push_str("</svg>\n");
     page
 }
@@ -89,7 +89,7 @@ fn first_minutes() -> Chart {
     let end = FIRST_SECONDS as f64;
     Chart {
         top: 142.0,
-        title: "The first five minutes: requests a second, polls included".into(),
+        title: "The first five minutes: requests per second, including polls".into(),
         end,
         times: (0..=5).map(|minute| (60.0 * f64::from(minute), format!("{minute} min"))).collect(),
         decades: 7,
@@ -103,7 +103,7 @@ fn until_the_last(fleets: &[Figures], top: f64) -> Chart {
     let name = |minute: usize| if step < 60 { format!("{minute} min") } else { format!("{} h", minute / 60) };
     Chart {
         top,
-        title: "Until the last has its hub: requests a minute, polls included".into(),
+        title: "Until the last device has its hub: requests per minute, including polls".into(),
         end: minutes as f64,
         times: (0..=minutes).step_by(step).map(|minute| (minute as f64, name(minute))).collect(),
         decades: 7,

@@ -4,10 +4,11 @@ use crate::chart::grouped;
 use crate::fleet::Figures;
 use crate::loopback::{Ended, Report};
 
-/// What came of the fleets, a line each.
+/// Returns the results of the fleets, one line each.
 #[must_use]
 pub fn of_fleets(fleets: &[Figures]) -> String {
-    let headings = ["each device asks", "requests", "a device", "most in a second", "half have a hub", "all have one"];
+    let headings =
+        ["behavior of each device", "requests", "per device", "peak per second", "half assigned", "all assigned"];
     let rows = fleets.iter().map(|fleet| {
         let requests = fleet.requests.total();
         [
@@ -22,10 +23,10 @@ pub fn of_fleets(fleets: &[Figures]) -> String {
     markdown(headings, rows)
 }
 
-/// What came of a fleet over real sockets, a line for each transport.
+/// Returns the results of a fleet over real sockets, one line for each transport.
 #[must_use]
 pub fn of_sockets(report: &Report) -> String {
-    let headings = ["over", "devices", "met a fault", "asked again", "assigned", "failed", "requests"];
+    let headings = ["over", "devices", "met a fault", "retried", "assigned", "failed", "requests"];
     let rows = [("HTTPS", &report.https), ("MQTT", &report.mqtt)].map(|(name, ended)| {
         let Ended { devices, faulted, retried, assigned, requests, failures } = ended;
         let [devices, faulted, retried, assigned, failed, requests] =
@@ -36,12 +37,12 @@ pub fn of_sockets(report: &Report) -> String {
     markdown(headings, rows.into_iter())
 }
 
-/// A time as one tells it.
+/// Formats a time in minutes or hours.
 fn after(seconds: u64) -> String {
     if seconds < 7200 { format!("{} min", seconds.div_ceil(60)) } else { format!("{:.1} h", seconds as f64 / 3600.0) }
 }
 
-/// All but the first column hold numbers.
+/// Formats a table; all columns except the first contain numbers.
 fn markdown<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let line = |cells: &[String; N]| format!("| {} |\n", cells.join(" | "));
     let rule = std::array::from_fn(|column| if column == 0 { "---".into() } else { "---:".into() });

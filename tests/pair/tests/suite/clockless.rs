@@ -34,7 +34,7 @@ fn device_without_a_clock_registers_over_https() {
 }
 
 #[test]
-fn mqtt_carries_no_time() {
+fn clock_cannot_be_learned_over_mqtt() {
     let mut scene = scene();
     let mut link = scene.mqtt_link();
     let end = scene.register_over(&mut link);
@@ -44,7 +44,7 @@ fn mqtt_carries_no_time() {
 }
 
 #[test]
-fn time_is_learned_only_where_that_is_allowed() {
+fn time_is_learned_only_if_allowed() {
     let mut scene = Scene::new();
     scene.clock_ahead = None;
     let mut link = scene.link();
@@ -53,7 +53,7 @@ fn time_is_learned_only_where_that_is_allowed() {
 }
 
 #[test]
-fn implausible_dates_sign_nothing() {
+fn implausible_dates_are_not_used_for_tokens() {
     let day = 86_400;
     let built = SERVICE_EPOCH / 1000 - YEAR;
     for (unix, believed) in [

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// Every row over every transport, over a fast network, a usual and a slow one: none stands on an edge.
 #[test]
-fn every_fault_ends_as_in_the_table_and_by_its_deadline() {
+fn every_fault_has_the_expected_outcome_before_its_deadline() {
     let mut problems = Vec::new();
     let mut runs = 0;
     for row in rows() {
@@ -70,7 +70,7 @@ fn errors_and_hints_are_those_of_the_catalogue() {
 
 /// Each kind of fault, at each point of the conversation where it can happen, over each transport that has that point.
 #[test]
-fn nothing_is_left_out() {
+fn every_fault_kind_and_call_is_covered() {
     let rows = rows();
     let mut missing = Vec::new();
     for (kind, meaning) in FaultPlan::kinds() {
