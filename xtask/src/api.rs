@@ -53,7 +53,7 @@ pub(crate) fn check() -> Outcome {
         let changes = changes(&stated, &found);
         if !changes.is_empty() {
             problems.push(format!(
-                "{} is not the public API of {name}:\n    {}\n  If each change is meant, run `cargo xtask write-api`.",
+                "{} does not match the public API of {name}:\n    {}\n  If each change is intended, run `cargo xtask write-api`.",
                 file(name),
                 changes.join("\n    ")
             ));
@@ -109,7 +109,7 @@ pub(crate) fn write() -> Outcome {
 /// Why the API cannot be listed here, and what to do about it.
 pub(crate) fn missing() -> Option<String> {
     if !has_nightly() {
-        return Some("there is no nightly compiler; get one by: rustup toolchain install nightly".into());
+        return Some("a nightly compiler is missing; install one by: rustup toolchain install nightly".into());
     }
     (!exists("cargo-public-api")).then(|| "cargo-public-api is missing; `cargo xtask setup` installs it".into())
 }

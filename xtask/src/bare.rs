@@ -1,7 +1,7 @@
-//! Builds the firmware examples for every target that is checked, looks into the images and runs them in QEMU.
+//! Builds the firmware examples for every target, checks the images and runs them in QEMU.
 //!
-//! On the stable toolchain with the target's prebuilt library where that can be had; the note printed says how it was
-//! built. The core is never rebuilt to abort at once: then no panic would show, and the check could not fail.
+//! Built by the stable toolchain with the target's prebuilt library if that is available; the output says how. The core is
+//! never rebuilt with immediate aborts: then no panic would appear, and the check could not fail.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::setup::{Bare, bare};
 
 const FLOW: &str = "examples/bare-flow/Cargo.toml";
 const EMBASSY: &str = "examples/embassy/Cargo.toml";
-/// Makes `sha2` small instead of quick.
+/// Makes `sha2` small instead of fast.
 pub(crate) const COMPACT: &str = "--cfg sha2_backend=\"soft\" --cfg sha2_backend_soft=\"compact\"";
 
 pub(crate) fn check() -> Outcome {
@@ -34,7 +34,7 @@ pub(crate) fn check() -> Outcome {
             let image = build(&way, target, flags, features)?;
             let found = Image::checked(&image).map_err(|error| format!("{target}, {name}: {error}"))?;
             if found.ram > 0 {
-                return Err(format!("{target}, {name}: {} bytes of static RAM, where none is needed", found.ram));
+                return Err(format!("{target}, {name}: {} bytes of static RAM, 0 are allowed", found.ram));
             }
             println!("{target:<27} {name:<8} {:>7} {:>5}", found.flash, found.ram);
             run(&mut core.board.emulator(&image, "none")?)?;
@@ -42,7 +42,7 @@ pub(crate) fn check() -> Outcome {
     }
     let control = Image::read(&build(&way, M4.target, "", &["--features", "control"])?)?;
     if !control.panics() {
-        return Err("the image with a panic on purpose shows none: the check is blind".into());
+        return Err("the check does not find the panic in an image that has one on purpose".into());
     }
     CHECKED.iter().try_for_each(|core| compile(&way, EMBASSY, core.target, "", &["--lib"]))
 }

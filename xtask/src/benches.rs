@@ -1,6 +1,6 @@
-//! What the project costs: that the benches run at all, instruction counts, and the keys of a long list.
+//! Runs the benches, counts instructions, and measures the derivation of a long list of keys.
 //!
-//! Figures are for people, who compare them within one run; only `check` can fail for what it finds.
+//! The figures are for people, who compare them within one run; they never make a check fail.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ pub(crate) fn check() -> Outcome {
     run(&mut cargo(["test", "--locked", "--quiet", "--workspace", "--bench", "*"]))
 }
 
-/// Instructions for each operation under valgrind, which shows a processor without SHA instructions.
+/// Counts the instructions of each operation under valgrind, which emulates a processor without SHA instructions.
 pub(crate) fn instructions() -> Outcome {
     if !exists("valgrind") {
         setup::install_valgrind()?;
@@ -39,7 +39,7 @@ fn counted(name: &str, peer: &str, times: u64) -> Result<u64, String> {
     let said = ran.map_err(|error| format!("cannot run valgrind: {error}"))?.stderr;
     let said = String::from_utf8_lossy(&said);
     let count = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
-    count.ok_or_else(|| format!("valgrind says nothing of instructions:\n{said}"))
+    count.ok_or_else(|| format!("the output of valgrind has no instruction count:\n{said}"))
 }
 
 /// `dps derive-key --ids` beside a loop over the usual crates.

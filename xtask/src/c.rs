@@ -1,4 +1,4 @@
-//! The C library on this machine: its header in every dialect, its tests under sanitizers and valgrind, the fault matrix.
+//! The C library for the host: its header in every dialect, its tests under sanitizers and valgrind, the fault matrix.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,7 +49,7 @@ pub(crate) fn stalled(folder: &Path) -> Result<PathBuf, String> {
     compile(folder, "stalled", &["stalled.c"], &[], Some(&library()))
 }
 
-/// Each on its own, so that a failure says which.
+/// Compiles each separately, so that a failure names the dialect.
 fn header_in_every_dialect() -> Outcome {
     let dialects = [
         ("gcc", ["-std=c99", "-xc"]),
@@ -69,7 +69,7 @@ fn header_in_every_dialect() -> Outcome {
     Ok(())
 }
 
-/// A program that sees the header of firmware does not link with the library for an operating system: their structs differ.
+/// Checks that a program with the header's bare flavor does not link with the hosted library, since their structs differ.
 fn only_one_flavor_links(folder: &Path) -> Outcome {
     for (flavor, links) in [("-UDPS_HOSTED", false), ("-DDPS_HOSTED", true)] {
         let mut gcc = command("gcc", ["-std=c11", flavor, "-Ibindings/c/include", DIALECTS, "-o"]);
@@ -83,40 +83,40 @@ fn only_one_flavor_links(folder: &Path) -> Outcome {
     run(&mut command(folder.join("flavor"), [""; 0]))
 }
 
-/// A result that nobody looks at is a warning.
+/// Checks that an ignored result is a warning.
 fn ignored_result_is_a_warning(folder: &Path) -> Outcome {
     let source = folder.join("ignored.c");
     let text = "#include <dps.h>\nvoid f(dps_key *key);\nvoid f(dps_key *key)\n{\n    dps_key_sign(key, DPS_SPAN(\"x\"), 0);\n}\n";
     std::fs::write(&source, text).map_err(|error| format!("{}: {error}", source.display()))?;
     for compiler in [["gcc", "-xc"], ["clang", "-xc"], ["g++", "-xc++"], ["clang++", "-xc++"]] {
         let mut compile = command(compiler[0], WARNINGS);
-        // gcc finds it only once it generates code.
+        // gcc warns only when it generates code.
         compile.args([compiler[1], "-DDPS_HOSTED", "-c", "-Ibindings/c/include", "-o"]);
         compile.arg(folder.join("ignored.o")).arg(&source);
         let said = output(&mut compile);
         if !said.as_ref().is_err_and(|said| said.contains("unused-result")) {
-            return Err(format!("{}: an ignored result is no warning: {said:?}", compiler[0]));
+            return Err(format!("{}: an ignored result is not a warning: {said:?}", compiler[0]));
         }
     }
     Ok(())
 }
 
-/// Where the debug build of the library is: it checks its arithmetic, and valgrind follows it. Of optimised code valgrind
-/// takes branches that do not matter for ones on uninitialised memory.
+/// Returns the path of the library's debug build, which checks its arithmetic and works with valgrind. In optimized code
+/// valgrind reports harmless branches on uninitialized memory.
 fn library() -> PathBuf {
     target_dir().join("debug").join("libdps.a")
 }
 
-/// Programs that do wrong must be caught, or a clean run would mean nothing.
+/// Checks that the sanitizers report faulty programs, since otherwise a clean run would mean nothing.
 fn sanitizers_are_there(folder: &Path) -> Outcome {
     let control = compile(folder, "control", &["control.c"], &SANITIZERS, None)?;
     for (wrong, report) in [("overflow", "runtime error: signed integer overflow"), ("heap", "heap-buffer-overflow")] {
         let caught = output(&mut command(&control, [wrong]));
         if !caught.as_ref().is_err_and(|said| said.contains(report)) {
-            return Err(format!("a program that does wrong ({wrong}) is not caught: {caught:?}"));
+            return Err(format!("a faulty program ({wrong}) is not reported: {caught:?}"));
         }
     }
-    println!("a heap overflow and a signed overflow on purpose are caught");
+    println!("a deliberate heap overflow and signed overflow are reported");
     Ok(())
 }
 
@@ -146,21 +146,21 @@ fn examples(folder: &Path) -> Outcome {
     own_stack_names_a_timeout(folder)
 }
 
-/// A server that is silent is reported as such, when the time is up, not as a connection that was cut.
+/// Checks that a silent server is reported as a timeout, not as a connection that was cut.
 fn own_stack_names_a_timeout(folder: &Path) -> Outcome {
     let silent = r#""$0" "$DPS_TEST_ID_SCOPE" x "$DPS_TEST_DEVICE_KEY_FILE" localhost "${DPS_TEST_SILENT#*:}" "$DPS_TEST_CA_FILE" 500"#;
     let mut service = command(target_dir().join("debug/c-service"), ["sh", "-c", silent]);
     let said = output(service.arg(folder.join("posix_own_stack")));
     if !said.as_ref().is_err_and(|said| said.contains("no answer came in time")) {
-        return Err(format!("posix_own_stack does not tell a timeout: {said:?}"));
+        return Err(format!("posix_own_stack does not report a timeout: {said:?}"));
     }
     Ok(())
 }
 
-/// Every row of the fault matrix, taken by a C program.
+/// Runs every row of the fault matrix with a C program.
 fn faults(folder: &Path) -> Outcome {
     let client = compile(folder, "fault-client", &["fault_client.c"], &[], Some(&library()))?;
-    println!("the fault matrix, taken by a C program:");
+    println!("the fault matrix, run with a C program:");
     let mut matrix: Command = command(target_dir().join("debug/faults"), [&client]);
     let said = output(&mut matrix)?;
     println!("{}", said.lines().last().unwrap_or_default());

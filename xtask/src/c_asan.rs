@@ -1,4 +1,4 @@
-//! The C library's tests once more, with AddressSanitizer in the Rust inside of it too. Only a nightly compiler can do that.
+//! Runs the C library's tests with AddressSanitizer in its Rust code too, which needs a nightly compiler.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ pub(crate) fn check() -> Outcome {
     Tests::build(&folder, "rust-sanitized", &SANITIZERS, &library)?.run("sanitizers of C and Rust", &[])
 }
 
-/// Why this cannot be checked here, and what to do about it.
+/// Returns why this cannot run here, and what to do about it.
 pub(crate) fn missing() -> Option<String> {
     let target = target();
     if !has_nightly() {
-        return Some("a nightly compiler is missing; get one by: rustup toolchain install nightly".into());
+        return Some("a nightly compiler is missing; install one by: rustup toolchain install nightly".into());
     }
     (!target.as_ref().is_ok_and(|target| target.ends_with("-linux-gnu")))
         .then(|| format!("AddressSanitizer is not known to work here: {target:?}"))
@@ -42,13 +42,13 @@ fn library() -> Result<PathBuf, String> {
     Ok(folder.join(target).join("debug/libdps.a"))
 }
 
-/// A read beyond the caller's memory that only Rust makes is caught, or a clean run would mean nothing.
+/// Checks that a read beyond the caller's memory by Rust code is reported, since otherwise a clean run would mean nothing.
 fn rust_is_watched(folder: &Path, library: &Path) -> Outcome {
     let control = compile(folder, "control-rust", &["control_rust.c"], &SANITIZERS, Some(library))?;
     let caught = output(&mut command(&control, [""; 0]));
     if !caught.as_ref().is_err_and(|said| said.contains("heap-buffer-overflow") && said.contains("dps")) {
-        return Err(format!("a read beyond a span's memory in Rust is not caught: {caught:?}"));
+        return Err(format!("a read beyond a span's memory by Rust code is not reported: {caught:?}"));
     }
-    println!("a read beyond a span's memory, by Rust, is caught");
+    println!("a read beyond a span's memory by Rust code is reported");
     Ok(())
 }

@@ -10,7 +10,7 @@ const SHARED: &str = "examples/c/firmware";
 /// Output, and what the library asks of a C library.
 const SHARED_SOURCES: [&str; 2] = ["semihosting.c", "memory.c"];
 
-/// Links C sources with the library, and gives the image's path.
+/// Links C sources with the library, and returns the path of the image.
 pub(crate) fn link(core: &Core, library: &Path, name: &str, sources: &[String]) -> Result<PathBuf, String> {
     let image = library.join(format!("{name}.elf"));
     let folder = core.board.folder;
@@ -29,7 +29,7 @@ pub(crate) fn link(core: &Core, library: &Path, name: &str, sources: &[String]) 
     Ok(image)
 }
 
-/// Runs an image and gives what it printed; an error when it ended with another status than 0.
+/// Runs an image and returns its output; an error if its exit status is not 0.
 pub(crate) fn emulate(core: &Core, image: &Path) -> Result<String, String> {
     // Semihosting prints on stderr.
     let ran = core.board.emulator(image, "none")?.output().map_err(|error| format!("cannot run QEMU: {error}"))?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::run::read;
 
-/// Writes `vectors.h` into a folder, and gives the folder. At once, since checks that run side by side write the same.
+/// Writes `vectors.h` into a directory, and returns the directory. Written atomically, since parallel checks write the same.
 pub(crate) fn write(folder: PathBuf) -> Result<PathBuf, String> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (path, draft) = (folder.join("vectors.h"), folder.join(format!("vectors.{}", std::process::id())));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_has_what_its_table_wants() {
+    fn every_file_has_the_members_of_its_table() {
         let text = tables().unwrap();
         assert!(text.contains("vectors_derived[] = {\n    {\"published\", \"key\", "));
     }

@@ -1,7 +1,7 @@
-//! All checks, and the task that runs them: side by side in lanes, each as a process of its own.
+//! All checks, and the task that runs them: in parallel lanes, each check as a separate process.
 //!
 //! A check mostly waits: for a compiler that uses one processor, for virtual devices, for packages. Lanes fill
-//! these waits. Checks that need the same thing are in one lane; builds in the same folder wait for cargo's own lock.
+//! these waits. Checks that need the same resource are in one lane; builds in the same directory wait for cargo's lock.
 
 use std::fs::File;
 use std::io;
@@ -24,21 +24,21 @@ pub(crate) struct Task {
 
 /// The checks that `test` runs.
 pub(crate) const CHECKS: &[Task] = &[
-    Task { name: "tools", about: "the tools that checks need are there, or can be built", run: setup::tools },
+    Task { name: "tools", about: "the tools that checks need are installed; builds missing ones", run: setup::tools },
     Task { name: "fmt", about: "formatting of every crate", run: cargo_checks::fmt },
     Task {
         name: "layers",
-        about: "which module may use which, between crates and inside dps-core",
+        about: "the allowed dependencies between crates, and between modules of dps-core",
         run: layers::check,
     },
-    Task {
-        name: "core-deps",
-        about: "the dependencies of dps-core are those that were decided",
-        run: core_deps::check,
-    },
+    Task { name: "core-deps", about: "dps-core has only the allowed dependencies", run: core_deps::check },
     Task { name: "documents", about: "paths, links and commands in the documents exist", run: documents::check },
-    Task { name: "tidy", about: "file lengths, file headers, words that do not belong here", run: tidy::check },
-    Task { name: "errors", about: "the error catalogue on paper is the one in the code", run: errors::check },
+    Task {
+        name: "tidy",
+        about: "file lengths, file headers, paths and phrases that are not allowed",
+        run: tidy::check,
+    },
+    Task { name: "errors", about: "the written error catalogue matches the code", run: errors::check },
     Task {
         name: "clippy",
         about: "lints, warnings are errors, every provider and feature set",
@@ -47,14 +47,14 @@ pub(crate) const CHECKS: &[Task] = &[
     Task { name: "unit", about: "all tests but the documentation's", run: cargo_checks::unit },
     Task { name: "doctest", about: "examples in the documentation", run: cargo_checks::doctest },
     Task { name: "doc", about: "documentation builds without warnings", run: cargo_checks::doc },
-    Task { name: "deny", about: "licences, duplicate and banned crates, sources", run: cargo_checks::deny },
-    Task { name: "api", about: "the public API is the one in public-api.txt", run: api::check },
+    Task { name: "deny", about: "licenses, duplicate and banned crates, sources", run: cargo_checks::deny },
+    Task { name: "api", about: "the public API matches public-api.txt", run: api::check },
     Task {
         name: "bare",
         about: "firmware images for Cortex-M and RISC-V: no panic, heap, static RAM; run in QEMU; the embassy loop",
         run: bare::check,
     },
-    Task { name: "header", about: "the C header is what the C library's source says", run: header::check },
+    Task { name: "header", about: "the C header matches the C library's source", run: header::check },
     Task {
         name: "c",
         about: "the C library: header in every dialect, tests under sanitizers and valgrind, faults",
@@ -64,7 +64,7 @@ pub(crate) const CHECKS: &[Task] = &[
     Task { name: "miri", about: "the C library's use of C memory, under Miri", run: miri::check },
     Task {
         name: "firmware",
-        about: "C firmware in QEMU checks the vectors and registers at an emulator over its serial port",
+        about: "C firmware in QEMU checks the vectors and registers with the emulator over its serial port",
         run: firmware::check,
     },
     Task {
@@ -74,7 +74,7 @@ pub(crate) const CHECKS: &[Task] = &[
     },
     Task {
         name: "sizes",
-        about: "flash, RAM and stack of C firmware within budget; its table is true",
+        about: "flash, RAM and stack of C firmware are within budget; its table is correct",
         run: sizes::check,
     },
     Task {
@@ -82,18 +82,18 @@ pub(crate) const CHECKS: &[Task] = &[
         about: "each parser and the state machine on random input, for some seconds",
         run: fuzz::check,
     },
-    Task { name: "examples", about: "every example runs and prints what it says that it prints", run: examples::check },
+    Task { name: "examples", about: "every example runs and prints what its header says", run: examples::check },
     Task { name: "benches", about: "every bench runs, once", run: benches::check },
     Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
     Task {
         name: "interop",
-        about: "published clients of other makers register devices and manage enrollments at the emulator",
+        about: "published clients of others register devices and manage enrollments with the emulator",
         run: interop::check,
     },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
 
-/// What runs one after the other, beside the other lanes.
+/// Checks that run one after another, in parallel with the other lanes.
 const LANES: [&[&str]; 3] = [
     // The debug build of the workspace.
     &[
@@ -112,13 +112,13 @@ const LANES: [&[&str]; 3] = [
         "benches",
         "demo",
     ],
-    // Builds of their own, for bare metal or by a nightly compiler, and the tools that take long to build.
+    // Separate builds, for bare metal or by a nightly compiler, and tools that are slow to build.
     &["tools", "bare", "sizes", "header", "fuzz", "c-asan", "miri", "firmware", "api", "deny"],
     // Release builds. The Python package and published clients need the same ports.
     &["python", "installed-c", "interop"],
 ];
 
-/// Why a check cannot be made on this machine, and what to do about it.
+/// Returns why a check cannot run here, and what to do about it.
 pub(crate) fn missing(check: &str) -> Option<String> {
     match check {
         "api" | "write-api" => api::missing(),
@@ -131,22 +131,22 @@ pub(crate) fn missing(check: &str) -> Option<String> {
     }
 }
 
-/// In the environment of checks that [`run_all`] runs.
+/// Set in the environment of checks that [`run_all`] runs.
 const IS_PART: &str = "DPS_XTASK_TEST";
 
-/// Whether this check is one of all.
+/// Returns whether this check was started by [`run_all`].
 pub(crate) fn is_part_of_all() -> bool {
     std::env::var_os(IS_PART).is_some()
 }
 
-/// How a check ended.
+/// The result of a check.
 enum Ended {
     Passed(Duration),
     Failed(Duration),
     Skipped,
 }
 
-/// Runs every check that can be made here, goes on after a failure, and ends with the count and how long each took.
+/// Runs every check that can run here, continues after a failure, and prints the number of failures and each check's time.
 pub(crate) fn run_all() -> Outcome {
     let start = Instant::now();
     setup::packages()?;
@@ -177,7 +177,7 @@ fn own_copy(folder: &Path) -> Result<PathBuf, String> {
     copied.map(|_| copy).map_err(|error| format!("cannot copy this program into {}: {error}", folder.display()))
 }
 
-/// Runs a check with its output in a file, and prints how it ended; of one that failed, the output too.
+/// Runs a check with its output in a file, and prints its result; if it failed, the output too.
 fn run_one(name: &str, program: &Path, folder: &Path) -> Ended {
     if let Some(reason) = missing(name) {
         println!("== {name} SKIPPED: {reason}");
@@ -209,7 +209,7 @@ fn run_one(name: &str, program: &Path, folder: &Path) -> Ended {
     }
 }
 
-/// Whether the program ends well; what it says goes into the file.
+/// Runs a program with its output in the file; returns whether it succeeded.
 fn logged(program: &mut Command, log: &Path) -> io::Result<bool> {
     let file = File::create(log)?;
     let status = program.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status()?;

@@ -1,4 +1,4 @@
-//! What `dps-core` may depend on: decided once, since every device pays for it.
+//! Checks the dependencies of `dps-core`, which must stay few, since they end up on every device.
 
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_dependency_and_default_features_are_found() {
+    fn new_dependencies_and_default_features_are_reported() {
         let good = |name| serde_json::json!({ "name": name, "uses_default_features": false });
         let decided: Vec<Value> = ALLOWED.into_iter().map(good).collect();
         assert_eq!(problems(&decided.iter().collect::<Vec<_>>()), Vec::<String>::new());

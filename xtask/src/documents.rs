@@ -1,5 +1,4 @@
-//! The documents tell the truth: every path and link in them exists, every task they name is one, and the version of
-//! Rust they promise is the one in the manifest.
+//! Checks the documents: every path, link and task in them exists, and the version of Rust in them is that of the manifest.
 
 use std::path::Path;
 
@@ -19,7 +18,7 @@ pub(crate) fn check() -> Outcome {
     report(&problems)
 }
 
-/// Names in the text that stand for nothing.
+/// Placeholders, which are not names of files.
 fn wrong(path: &str, text: &str, exists: impl Fn(&str) -> bool, tasks: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -33,26 +32,27 @@ fn wrong(path: &str, text: &str, exists: impl Fn(&str) -> bool, tasks: &[&str]) 
         for rest in line.split("cargo xtask ").skip(1) {
             let task: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
             if !task.is_empty() && !tasks.contains(&task.as_str()) {
-                complain(format!("there is no task {task}"));
+                complain(format!("unknown task {task}"));
             }
         }
     }
     problems
 }
 
-/// The targets of links to files of the repository.
+/// Returns the targets of links to files of the repository.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
 }
 
-/// What stands between back quotes.
+/// Returns the text between backticks.
 fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     let whole = if line.trim_start().starts_with("```") { "" } else { line };
     whole.split('`').skip(1).step_by(2)
 }
 
-/// Whether a code span is meant as a path of the repository: one word that begins with a top-level folder, or a file at the top.
+/// Returns whether a code span is a path of the repository: one word that begins with a top-level directory, or a file at the
+/// top.
 fn is_path(span: &str) -> bool {
     const FOLDERS: &[&str] = &[
         "dps-core/",
@@ -84,7 +84,7 @@ fn rust_version() -> Result<Vec<String>, String> {
     let manifest = read("Cargo.toml")?;
     let version =
         manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).map(|text| text.trim_matches('"'));
-    let Some(version) = version else { return Err("Cargo.toml promises no Rust version".into()) };
+    let Some(version) = version else { return Err("Cargo.toml has no rust-version".into()) };
     let said = read("README.md")?.contains(&format!("Rust {version}"));
     Ok(if said { vec![] } else { vec![format!("README.md does not say `Rust {version}`, as Cargo.toml does")] })
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dead_path_a_dead_link_and_an_unknown_task_are_found() {
+    fn dead_paths_dead_links_and_unknown_tasks_are_reported() {
         let exists = |name: &str| name == "docs/errors.md";
         let found = |line: &str| wrong("a.md", line, exists, &["test"]).len();
         assert_eq!(found("see `docs/errors.md`, [it](docs/errors.md#top), run `cargo xtask test`"), 0);

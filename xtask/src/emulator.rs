@@ -1,4 +1,4 @@
-//! A `dps emulator` of its own process, for checks of programs that register.
+//! A `dps emulator` process, for checks of programs that register.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::run::{Outcome, build_workspace, command, output, target_dir};
 
-/// A running `dps emulator`; it ends with this value.
+/// A running `dps emulator`, which is stopped when this is dropped.
 pub(crate) struct Emulator {
     process: Child,
     program: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Emulator {
     pub(crate) wss: String,
     /// The file of its certificate authority.
     pub(crate) ca: String,
-    /// The file with the connection string of its owner.
+    /// The file with its connection string for service clients.
     pub(crate) connection_string: String,
 }
 
@@ -35,7 +35,7 @@ impl Emulator {
     /// Starts a program that was built.
     pub(crate) fn start_built(program: &Path, folder: &Path, options: &[&str]) -> Result<Self, String> {
         let state = folder.join("state");
-        // Of an earlier run: its enrollments would be in the way.
+        // Removes the state of an earlier run.
         let _ = std::fs::remove_dir_all(&state);
         let mut process = command(program, ["emulator", "--json", "--state"])
             .arg(&state)
@@ -64,21 +64,21 @@ impl Emulator {
         Ok(emulator)
     }
 
-    /// An individual enrollment; gives the file of its key.
+    /// Creates an individual enrollment; returns the file of its key.
     pub(crate) fn enroll(&self, registration_id: &str) -> Result<PathBuf, String> {
         let key = self.new_file("device.key");
         self.dps(&["enrollment", "create", "--registration-id", registration_id], &key)?;
         Ok(key)
     }
 
-    /// A group; gives the key of one of its devices.
+    /// Creates an enrollment group; returns the key of one of its devices.
     pub(crate) fn enroll_group(&self, registration_id: &str) -> Result<String, String> {
         let key = self.new_file("group.key");
         self.dps(&["enrollment-group", "create", "--group-id", "line-7"], &key)?;
         self.derived_key(registration_id)
     }
 
-    /// The key of another device of this group.
+    /// Returns the key of another device of this group.
     pub(crate) fn derived_key(&self, registration_id: &str) -> Result<String, String> {
         let key = self.folder.join("group.key");
         let derive = ["derive-key", "--registration-id", registration_id, "--group-key-file"];

@@ -1,6 +1,6 @@
-//! The error catalogue on paper: `docs/errors.md` for people, `vectors/errors.json` for the bindings' tests.
+//! The written error catalogue: `docs/errors.md` for people, `vectors/errors.json` for the bindings' tests.
 //!
-//! Both are written from `dps_core::ErrorCode`. A number or name that was published never changes and never goes.
+//! Both are generated from `dps_core::ErrorCode`. A published number or name is never changed or removed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,13 +26,13 @@ pub(crate) fn check() -> Outcome {
     let mut problems = broken_promises(&published()?);
     for (path, text) in [(PAGE, page()), (DATA, data())] {
         if read(path)? != text {
-            problems.push(format!("{path} is not what the code says; `cargo xtask write-errors` writes it"));
+            problems.push(format!("{path} does not match the code; run `cargo xtask write-errors`"));
         }
     }
     report(&problems)
 }
 
-/// Number and name of every error that was published.
+/// Returns number and name of every published error.
 fn published() -> Result<BTreeMap<u64, String>, String> {
     if !root().join(DATA).exists() {
         return Ok(BTreeMap::new());
@@ -46,7 +46,7 @@ fn broken_promises(published: &BTreeMap<u64, String>) -> Vec<String> {
     let now: BTreeMap<u64, &str> = ErrorCode::ALL.iter().map(|code| (code.number().into(), code.name())).collect();
     let kept = |number: &u64, name: &String| now.get(number) == Some(&name.as_str());
     let broken = published.iter().filter(|(number, name)| !kept(number, name));
-    broken.map(|(number, name)| format!("error {number} `{name}` was published and is gone or renamed")).collect()
+    broken.map(|(number, name)| format!("error {number} `{name}` was published, and is missing or renamed")).collect()
 }
 
 fn data() -> String {
@@ -62,7 +62,7 @@ fn data() -> String {
     text
 }
 
-/// One entry a line, so that a change shows as one.
+/// Writes one entry per line, so that a diff shows single entries.
 fn lines(text: &mut String, entries: &[Value]) {
     for (index, entry) in entries.iter().enumerate() {
         let comma = if index + 1 < entries.len() { "," } else { "" };
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_that_went_or_changed_its_name_is_found() {
+    fn removed_and_renamed_errors_are_reported() {
         let code = ErrorCode::ALL[0];
         let same = BTreeMap::from([(u64::from(code.number()), code.name().to_owned())]);
         assert_eq!(broken_promises(&same), Vec::<String>::new());

@@ -1,6 +1,6 @@
-//! Runs every example and compares what it prints with what its header says that it prints.
+//! Runs every example and compares its output with its header.
 //!
-//! As a newcomer does, with nothing named, and as a user does, with the service named in the environment.
+//! Each example runs without arguments, with its own emulator, and with a service that is named in the environment.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::emulator::Emulator;
 use crate::run::{Outcome, build_workspace, command, limited, output, read, report, target_dir, tracked};
 
 const DEVICE: &str = "dev-01";
-/// What an example may be told by the environment.
+/// The environment variables of examples.
 const VARIABLES: [&str; 7] = [
     "DPS_ID_SCOPE",
     "DPS_REGISTRATION_ID",
@@ -19,7 +19,7 @@ const VARIABLES: [&str; 7] = [
     "DPS_CA_FILE",
     "DPS_ASSIGNMENT_FILE",
 ];
-/// These need what only the local service does: give a payload back, play the hub.
+/// Examples that need features of the local service: returning a payload, simulating the hub.
 const LOCAL_ONLY: [&str; 3] = ["custom-payload", "cached-hub", "gateway"];
 
 pub(crate) fn check() -> Outcome {
@@ -31,15 +31,14 @@ pub(crate) fn check() -> Outcome {
     let mut problems = Vec::new();
     for path in tracked()?.iter().filter(|path| is_example(path)) {
         let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
-        let expected =
-            printed(&read(path)?).ok_or_else(|| format!("{path} does not say in its header what it prints"))?;
+        let expected = printed(&read(path)?).ok_or_else(|| format!("{path} has no expected output in its header"))?;
         let mut ways = vec![("alone", example(&name)?)];
         if !LOCAL_ONLY.contains(&name.as_str()) {
             ways.push(("with a service named", named(&name, &service, &key)?));
         }
         for (how, example) in ways {
             match output(&mut limited(&example)) {
-                Ok(said) if said == expected => println!("{name:<15} {how}: as it says"),
+                Ok(said) if said == expected => println!("{name:<15} {how}: as expected"),
                 Ok(said) => problems.push(format!("{path}, {how}, prints\n{said}where its header says\n{expected}")),
                 Err(problem) => problems.push(format!("{path}, {how}: {problem}")),
             }
@@ -52,7 +51,7 @@ fn is_example(path: &str) -> bool {
     path.strip_prefix("examples/").is_some_and(|name| name.ends_with(".rs") && !name.contains('/'))
 }
 
-/// What a header's block of text holds.
+/// Returns the expected output in a header.
 fn printed(source: &str) -> Option<String> {
     let header =
         source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
@@ -61,7 +60,7 @@ fn printed(source: &str) -> Option<String> {
     (!block.is_empty()).then(|| block.join("\n") + "\n")
 }
 
-/// The example without anything named.
+/// Runs an example without arguments.
 fn example(name: &str) -> Result<Command, String> {
     let program = target_dir().join("debug/examples").join(name);
     let program = std::fs::canonicalize(&program).map_err(|error| format!("{}: {error}", program.display()))?;
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_headers_block_is_what_is_printed() {
+    fn expected_output_is_read_from_the_header() {
         let source = "//! What it shows.\n//!\n//! ```text\n//! a\n//!   b\n//! ```\n\nuse x;\n//! ```text\n//! no\n";
         assert_eq!(printed(source).as_deref(), Some("a\n  b\n"));
         assert_eq!(printed("//! Nothing.\nfn main() {}\n"), None);

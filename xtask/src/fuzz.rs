@@ -70,7 +70,7 @@ impl Options {
                 options.target = Some(word.clone());
             } else {
                 let known = targets.join(", ");
-                return Err(format!("`{word}` is no target; usage: fuzz [--seconds N] [TARGET], one of {known}"));
+                return Err(format!("unknown target `{word}`; usage: fuzz [--seconds N] [TARGET], one of {known}"));
             }
         }
         Ok(options)

@@ -29,7 +29,7 @@ struct Place {
 
 /// `install-c --prefix P [--libdir L]`, below the folder in DESTDIR where that is set, as packagers do.
 pub(crate) fn install() -> Outcome {
-    let usage = "say where to: cargo xtask install-c --prefix FOLDER [--libdir FOLDER]";
+    let usage = "usage: cargo xtask install-c --prefix FOLDER [--libdir FOLDER]";
     let [Some(prefix), libdir] = options(["--prefix", "--libdir"], usage)? else { return Err(usage.into()) };
     let place = Place::new(&prefix, libdir.as_deref(), std::env::var_os("DESTDIR"))?;
     place.install()?;
@@ -110,7 +110,7 @@ impl Place {
     }
 }
 
-/// Both licenses, one of which is chosen by who uses the library.
+/// Both licenses; users of the library choose one.
 pub(crate) fn licenses(prefix: &Path) -> Outcome {
     let folder = prefix.join("share/licenses/dps");
     ["LICENSE-APACHE", "LICENSE-MIT"].into_iter().try_for_each(|name| copy(Path::new(name), &folder.join(name)))
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn libdir_is_in_prefix_and_staging_folder_is_nowhere_written() {
+    fn libdir_is_in_prefix_and_files_do_not_name_the_staging_folder() {
         let staged = place("/usr", Some("/usr/lib/x86_64-linux-gnu"), Some("/tmp/stage")).unwrap();
         assert_eq!(staged.prefix, Path::new("/tmp/stage/usr"));
         assert!(

@@ -1,7 +1,7 @@
-//! Published clients of other makers against the emulator, in the versions that `interop` pins.
+//! Runs published clients of other vendors against the emulator, in the versions that `interop` pins.
 //!
-//! Their ports are fixed and they verify host names, so that this needs the ports themselves, and what the clients run
-//! on. Where that cannot be had it says so and how to get it.
+//! These clients use fixed ports and verify host names, so that this needs the ports 443 and 8883, Node.js and Python. If
+//! something is missing, it prints how to get it.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::interop_service;
 use crate::run::{Outcome, command, exists, limited, output, read, root, run, target_dir};
 use crate::venv::Venv;
 
-/// The ports that the clients know.
+/// The ports that the clients use.
 const PORTS: [u16; 2] = [443, 8883];
 const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
@@ -66,13 +66,13 @@ fn check_devices(folder: &Path) -> Result<usize, String> {
     Ok(failed)
 }
 
-/// Why it cannot be done here, and what to do about it.
+/// Returns why this cannot run here, and what to do about it.
 pub(crate) fn missing() -> Option<String> {
     let program = ["npm", "python3"].into_iter().find(|program| !exists(program));
     program.map(|program| format!("{program} is missing")).or_else(ports_are_missing)
 }
 
-/// Why the ports cannot be had, and what to do about it.
+/// Returns why the ports are not available, and what to do about it.
 fn ports_are_missing() -> Option<String> {
     PORTS.into_iter().find_map(|port| match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => None,
@@ -83,7 +83,7 @@ fn ports_are_missing() -> Option<String> {
     })
 }
 
-/// Installs the clients and gives their folder.
+/// Installs the clients and returns their directory.
 pub(crate) fn install() -> Result<PathBuf, String> {
     let folder = target_dir().join("interop");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -134,16 +134,16 @@ pub(crate) fn client(peer: &Peer, folder: &Path, id_scope: &str, id: &str) -> Co
     client
 }
 
-/// Registers with a client and gives what it says.
+/// Registers with a client and returns its result.
 fn register(service: &Emulator, peer: &Peer, folder: &Path, id: &str, key: &str) -> Result<String, String> {
     let mut client = client(peer, folder, &service.id_scope, id);
     client.env("DPS_KEY", key).env("NODE_EXTRA_CA_CERTS", &service.ca).env("SSL_CERT_FILE", &service.ca);
     let said = output(&mut limited(&client))?;
     let last = said.lines().last().unwrap_or_default();
-    let result: Value = serde_json::from_str(last).map_err(|_| format!("it said {last}"))?;
+    let result: Value = serde_json::from_str(last).map_err(|_| format!("its output was {last}"))?;
     let (hub, device) = (result["assignedHub"].as_str(), result["deviceId"].as_str());
     match (hub, device) {
         (Some(hub), Some(device)) if device == id => Ok(format!("assigned to {hub}")),
-        _ => Err(format!("it said {last}")),
+        _ => Err(format!("its output was {last}")),
     }
 }

@@ -1,7 +1,7 @@
 //! Which module may use which: the crate graph, and the modules inside `dps-core`.
 //!
-//! The tables are the architecture; ARCHITECTURE.md draws them. An arrow that is not in them is an error, and so is
-//! one that nobody uses any more.
+//! The tables define the architecture, as shown in ARCHITECTURE.md. A dependency that is not in them is an error, and so is
+//! one that is not used any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,7 +123,7 @@ fn compare(kind: &str, allowed: &[(&str, &[&str])], found: &Arrows) -> Vec<Strin
     for (module, may_use) in allowed {
         let used = found.get(*module).unwrap_or(&nothing);
         if !found.contains_key(*module) {
-            problems.push(format!("the {kind} {module} is in the table and nowhere else"));
+            problems.push(format!("the {kind} {module} is in the table but does not exist"));
         }
         let wrong = used.iter().filter(|used| !may_use.contains(&used.as_str()));
         problems.extend(wrong.map(|used| format!("the {kind} {module} may not use {used}")));
@@ -131,7 +131,7 @@ fn compare(kind: &str, allowed: &[(&str, &[&str])], found: &Arrows) -> Vec<Strin
         problems.extend(unused.map(|may| format!("the {kind} {module} does not use {may}: take it out of the table")));
     }
     let unknown = found.keys().filter(|module| !allowed.iter().any(|(name, _)| name == module));
-    problems.extend(unknown.map(|module| format!("the {kind} {module} is missing in the table")));
+    problems.extend(unknown.map(|module| format!("the {kind} {module} is missing from the table")));
     problems
 }
 
@@ -140,17 +140,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arrow_that_is_not_in_the_table_is_found() {
+    fn dependency_that_is_not_in_the_table_is_reported() {
         let found = Arrows::from([("a".into(), BTreeSet::from(["b".into()])), ("b".into(), BTreeSet::new())]);
         assert_eq!(compare("module", &[("a", &["b"]), ("b", &[])], &found), Vec::<String>::new());
         assert_eq!(compare("module", &[("a", &[]), ("b", &[])], &found), ["the module a may not use b"]);
-        assert_eq!(compare("module", &[("a", &["b"])], &found), ["the module b is missing in the table"]);
+        assert_eq!(compare("module", &[("a", &["b"])], &found), ["the module b is missing from the table"]);
         let unused = compare("module", &[("a", &["b"]), ("b", &["a"])], &found);
         assert_eq!(unused, ["the module b does not use a: take it out of the table"]);
     }
 
     #[test]
-    fn rooms_are_read_from_use_lines_and_paths() {
+    fn modules_are_read_from_use_lines_and_paths() {
         let source = "use crate::codec::{self, http};\n// crate::link\nfn f() { crate::schema::json::check(b\"\") }\n\
                       use crate::schema::json;\n#[cfg(test)]\nuse crate::registration::X;";
         assert_eq!(uses(source, "message"), BTreeSet::from(["codec".into(), "schema::json".into()]));

@@ -1,6 +1,6 @@
 //! Every repository task: `cargo xtask NAME`. `cargo xtask` lists them, `cargo xtask test` runs all checks.
 //!
-//! One file a task; this one only finds the task by its name. Tasks read and build the project, they are no part of it.
+//! Each task has its own file; this one finds the task by its name. Tasks are not part of the product.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
 mod api;
@@ -59,14 +59,14 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "memory",
-        about: "what of key, token and proxy password is in the memory of a release build that registers",
+        about: "which copies of key, token and proxy password the memory of a registering release build contains",
         run: memory::check,
     },
     Task { name: "setup", about: "install what the checks need", run: setup::install },
-    Task { name: "test", about: "install what is missing, then run every check", run: checks::run_all },
+    Task { name: "test", about: "install missing tools, then run every check", run: checks::run_all },
     Task {
         name: "faults",
-        about: "print the fault matrix: fault, transport, expected, got; the tests check the same",
+        about: "print the fault matrix: fault, transport, expected and actual outcome; the tests check the same",
         run: cargo_checks::faults,
     },
     Task {
@@ -76,15 +76,19 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "mutants",
-        about: "whether the tests of dps-core notice each small change of it",
+        about: "check that the tests of dps-core detect each small change of its code",
         run: mutants::check,
     },
     Task {
         name: "bench-registration",
-        about: "what a registration costs, beside published clients",
+        about: "compare the costs of a registration with published clients",
         run: registration::bench,
     },
-    Task { name: "bench-bulk", about: "the keys of a million devices, beside the usual crates", run: benches::bulk },
+    Task {
+        name: "bench-bulk",
+        about: "compare deriving the keys of a million devices with the usual crates",
+        run: benches::bulk,
+    },
     Task {
         name: "instructions",
         about: "count instructions of each operation under valgrind",
@@ -97,17 +101,17 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "storm",
-        about: "a million devices powered on at once; write docs/storm.svg and the README's tables anew",
+        about: "simulate a million devices at power-on; write docs/storm.svg and the README's tables",
         run: storm::write,
     },
     Task {
         name: "python-wheel",
-        about: "the Python wheel as users get it: its size, its suite, its bench",
+        about: "the release wheel for Python: its size, its tests, its bench",
         run: python::release_wheel,
     },
     Task {
         name: "python-exits",
-        about: "500 short Python programs, or as many as are named, on every CPython of this machine",
+        about: "run 500 short Python programs, or the given number, on every installed CPython",
         run: python_exits::check,
     },
     Task {
@@ -117,7 +121,7 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "least-rust",
-        about: "each published crate builds with the least version of Rust that it names",
+        about: "each published crate builds with the oldest version of Rust that its manifest allows",
         run: published::least_rust,
     },
     Task {
@@ -130,11 +134,11 @@ const OTHERS: &[Task] = &[
         about: "each published crate builds with every set of its features",
         run: published::features,
     },
-    Task { name: "write-api", about: "write the public-api.txt of each crate that has one anew", run: api::write },
-    Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json anew", run: errors::write },
+    Task { name: "write-api", about: "write the public-api.txt of each crate that has one", run: api::write },
+    Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json", run: errors::write },
     Task {
         name: "write-golden",
-        about: "write the expectations in dps-edge/tests/golden anew",
+        about: "write the expected output in dps-edge/tests/golden",
         run: cargo_checks::write_golden,
     },
     Task {
@@ -144,11 +148,11 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "firmware-lib",
-        about: "make the C library for firmware: --target TRIPLE --prefix FOLDER [--build NAME]",
+        about: "build the C library for firmware: --target TRIPLE --prefix FOLDER [--build NAME]",
         run: firmware_lib::make,
     },
-    Task { name: "write-header", about: "write bindings/c/include/dps.h anew", run: header::write },
-    Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md anew", run: sizes::write },
+    Task { name: "write-header", about: "write bindings/c/include/dps.h", run: header::write },
+    Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md", run: sizes::write },
 ];
 
 /// Tasks that take what stands behind their names ([`run::arguments`]).
@@ -160,7 +164,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let Some(task) = OTHERS.iter().chain(CHECKS).find(|task| task.name == name) else {
-        eprintln!("xtask: there is no task `{name}`");
+        eprintln!("xtask: unknown task `{name}`");
         list();
         return ExitCode::from(2);
     };

@@ -74,7 +74,7 @@ impl Tally {
         for outcome in found["outcomes"].as_array().into_iter().flatten() {
             let Some(name) = outcome["scenario"]["Mutant"]["name"].as_str() else { continue };
             match outcome["summary"].as_str() {
-                // One that runs on without end is noticed too.
+                // A mutant that runs endlessly is detected too.
                 Some("CaughtMutant" | "Timeout") => tally.noticed += 1,
                 Some("MissedMutant") => {
                     let (place, change) = name.split_once(": ").unwrap_or(("", name));
@@ -97,7 +97,7 @@ impl Tally {
     fn problems(&self, known: &str) -> Vec<String> {
         let mut problems = Vec::new();
         if self.score() < LEAST {
-            problems.push(format!("{} % of the mutants are noticed, {LEAST} % are needed", self.score()));
+            problems.push(format!("{} % of the mutants are detected, {LEAST} % are required", self.score()));
         }
         let unknown = self.survivors.iter().filter(|survivor| !known.lines().any(|line| survivor.is_in(line)));
         problems.extend(unknown.map(|Survivor { place, change }| format!("{place}: {change}: not in {KNOWN}")));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn survivors_have_to_be_listed_and_few() {
+    fn survivors_must_be_listed_and_few() {
         let baseline = serde_json::json!({ "scenario": "Baseline", "summary": "Success" });
         let mut outcomes = vec![baseline, outcome("a.rs:1:2: replace a with b in f", "MissedMutant")];
         outcomes.push(outcome("a.rs:2:2: replace c with d", "Unviable"));

@@ -65,7 +65,7 @@ fn only_file(folder: &Path, ending: &str) -> Result<PathBuf, String> {
     let listed = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let found =
         listed.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == ending));
-    found.ok_or_else(|| format!("there is no file .{ending} in {}", folder.display()))
+    found.ok_or_else(|| format!("no file .{ending} in {}", folder.display()))
 }
 
 /// Why it cannot be done here, and what to do about it.

@@ -1,4 +1,4 @@
-//! Short Python programs on every CPython of this machine: each process ends with the exit code that it should have.
+//! Runs short Python programs on every installed CPython and checks their exit codes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) fn check() -> Outcome {
     let wheel = wheel(&builder, &package, &folder.join("wheel"), Build::Release)?;
     let count = arguments().into_iter().next().unwrap_or_else(|| COUNT.into());
     for ((major, minor), interpreter) in interpreters() {
-        let venv = Venv::of(&interpreter, &folder.join(format!("exits-{major}.{minor}")))?;
+        let venv = Venv::with_interpreter(&interpreter, &folder.join(format!("exits-{major}.{minor}")))?;
         venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
         run(venv.python(["tests/exits.py", &count]).current_dir(&package))?;
     }

@@ -1,8 +1,8 @@
-//! What one registration costs as a whole process, ours and that of published clients in the same run: connections,
+//! Measures one registration as a whole process, of this project and of published clients in the same run: connections,
 //! round trips, bytes, CPU time, memory and time.
 //!
-//! Every client runs behind the relay of `benches`, against `dps emulator` as it is shipped. The published clients know
-//! no other ports than 443 and 8883; without these only ours are measured.
+//! Every client connects through the relay of `benches` to a release build of `dps emulator`. The published clients require
+//! the ports 443 and 8883; without these only this project is measured.
 
 use serde_json::Value;
 

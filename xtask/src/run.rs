@@ -1,10 +1,10 @@
-//! Runs other programs and says which one failed. Knows no task.
+//! Runs other programs and reports failures; used by all tasks.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Done, or what went wrong in one line.
+/// Success, or the problem.
 pub(crate) type Outcome = Result<(), String>;
 
 /// The repository's root.
@@ -12,12 +12,12 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// Where builds go: as cargo itself decides it.
+/// Returns cargo's target directory.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// What stands behind the task's name on the command line.
+/// Returns the arguments after the task's name on the command line.
 pub(crate) fn arguments() -> Vec<String> {
     std::env::args().skip(2).collect()
 }
@@ -27,8 +27,8 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
 }
 
-/// Builds every program, example and library as the tests do. Of one package alone, cargo would build the dependencies
-/// anew, with the features that this package asks for.
+/// Builds every program, example and library as the tests do. For a single package, cargo would rebuild the dependencies
+/// with the features of that package.
 pub(crate) fn build_workspace() -> Outcome {
     run(&mut cargo(["build", "--locked", "--quiet", "--workspace", "--all-targets"]))
 }
@@ -40,13 +40,13 @@ pub(crate) fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: im
     command
 }
 
-/// Runs it with its output on the terminal.
+/// Runs a program with its output on the terminal.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let status = command.status().map_err(|error| format!("cannot run {}: {error}", shown(command)))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}", shown(command))) }
 }
 
-/// Runs it and gives what it printed on stdout; what it printed on stderr goes into the error.
+/// Runs a program and returns its stdout; its stderr goes into the error.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("cannot run {}: {error}", shown(command)))?;
     if output.status.success() {
@@ -74,26 +74,26 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a program can be found.
+/// Returns whether a program is installed.
 pub(crate) fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A file of the repository as text.
+/// Reads a file of the repository.
 pub(crate) fn read(path: impl AsRef<Path>) -> Result<String, String> {
     let path = root().join(path);
     std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The files that git tracks, as paths from the root.
+/// Returns the files that git tracks, as paths from the root.
 pub(crate) fn tracked() -> Result<Vec<String>, String> {
     let listed = output(&mut command("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
     let there = |path: &&str| !path.is_empty() && root().join(path).is_file();
     Ok(listed.split('\0').filter(there).map(str::to_owned).collect())
 }
 
-/// All problems in one error, one a line.
+/// Returns all problems as one error, one per line.
 pub(crate) fn report(problems: &[String]) -> Outcome {
     if problems.is_empty() { Ok(()) } else { Err(format!("{} found\n  {}", problems.len(), problems.join("\n  "))) }
 }

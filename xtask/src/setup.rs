@@ -1,7 +1,6 @@
-//! Installs what the checks need and the machine lacks: cargo-deny, cargo-fuzz, cargo-public-api, Miri, QEMU, and ways to
-//! build for bare metal.
+//! Installs missing tools of the checks: cargo-deny, cargo-fuzz, cargo-public-api, Miri, QEMU, and toolchains for bare metal.
 //!
-//! Only package managers that are there already are asked: cargo, rustup, apt-get.
+//! It only uses package managers that are already installed: cargo, rustup, apt-get.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,7 +75,7 @@ pub(crate) fn rebuild() -> Result<Rebuild, String> {
     }
     match debian() {
         Some(Bare::Debian { cargo, rustc }) => Ok(Rebuild::Debian { cargo, rustc }),
-        _ => Err("no way to build core along; `cargo xtask setup` gets one".into()),
+        _ => Err("no toolchain that can build core; `cargo xtask setup` installs one".into()),
     }
 }
 
@@ -157,7 +156,10 @@ pub(crate) fn bare() -> Result<Bare, String> {
         return Ok(Bare::Prebuilt);
     }
     debian().ok_or_else(|| {
-        format!("no library for {}; `cargo xtask setup` gets it", targets().collect::<Vec<_>>().join(", "))
+        format!(
+            "the library for {} is missing; `cargo xtask setup` installs it",
+            targets().collect::<Vec<_>>().join(", ")
+        )
     })
 }
 
@@ -167,7 +169,7 @@ pub(crate) fn bare_for(target: &str) -> Result<Bare, String> {
         return Ok(Bare::Prebuilt);
     }
     let debian = debian().filter(|_| targets().any(|checked| checked == target));
-    debian.ok_or_else(|| format!("there is no library for {target}; get it by: rustup target add {target}"))
+    debian.ok_or_else(|| format!("the library for {target} is missing; install it by: rustup target add {target}"))
 }
 
 /// What firmware is checked for.

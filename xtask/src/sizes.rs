@@ -1,4 +1,4 @@
-//! What the C library costs firmware: flash, RAM and stack of the programs in `bindings/c/sizes`, over an empty one.
+//! Measures flash, RAM and stack of the programs in `bindings/c/sizes`, compared with an empty one.
 //!
 //! `sizes` measures what has a budget, and compares with that and with the table in `bindings/c/README.md`; `write-sizes`
 //! measures every processor and every build, and writes that table. Stack is measured by painting, in QEMU.
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_may_be_one_percent_above_what_was_reached() {
+    fn figures_may_exceed_the_budget_by_one_percent() {
         let Reached { stable, stack, .. } = ROWS[1].reached;
         let (flash, stack) = (stable + stable / 100, stack + stack / 100);
         assert_eq!(over_budget(&[measured(flash, 0, stack)]), Vec::<String>::new());
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_moved_since_the_table_was_written_are_found() {
+    fn outdated_figures_of_the_table_are_reported() {
         let line = table(&[measured(7_000, 0, 1_080)]);
         assert_eq!(out_of_date(&[measured(7_100, 0, 1_080)], &line), Vec::<String>::new());
         assert_eq!(out_of_date(&[measured(7_300, 0, 1_080)], &line).len(), 1);

@@ -1,5 +1,5 @@
-//! A blocking call on a small stack, as musl gives its threads: from C and Rust, in a release build. And what the shared
-//! library says to the loader.
+//! Checks a blocking call on a small stack, like that of musl's threads, from C and Rust, in a release build; and that the
+//! shared library cannot be unloaded.
 
 use std::path::Path;
 

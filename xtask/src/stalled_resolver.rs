@@ -1,7 +1,7 @@
-//! A name server that does not answer, from every language: how long a call takes beyond its time limit.
+//! Measures, in every language, how long a call takes beyond its timeout while a name server does not answer.
 //!
-//! The tests of each language check it with wide bounds; this task runs the same tests with the bound that a quiet machine
-//! keeps, and shows their figures.
+//! The tests of each language check it with wide bounds; this task runs the same tests with a tight bound for an idle
+//! computer, and prints their figures.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Runs the storm: a million devices in virtual time and ten thousand over sockets. Writes picture and tables anew.
+//! Runs the storm: a million devices in virtual time and ten thousand over sockets. Writes the picture and the tables.
 
 use std::process::Stdio;
 
@@ -26,7 +26,7 @@ pub(crate) fn write() -> Outcome {
     Ok(())
 }
 
-/// What the program prints; how far it is, it says on the terminal.
+/// Runs the program and returns its output; its progress is shown on the terminal.
 fn storm(arguments: &[&str]) -> Result<String, String> {
     let run = ["run", "--locked", "--quiet", "--release", "-p", "storm", "--"];
     output(cargo(run.iter().chain(arguments)).stderr(Stdio::inherit()))

@@ -1,4 +1,4 @@
-//! A Python environment of its own for a task, with pinned packages. Knows no task.
+//! Python virtual environments with pinned packages.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use crate::run::{Outcome, command, run};
 pub(crate) struct Venv(PathBuf);
 
 impl Venv {
-    /// Makes it where it is not there yet.
+    /// Creates it if it does not exist.
     pub(crate) fn at(folder: &Path) -> Result<Self, String> {
-        Self::of(Path::new("python3"), folder)
+        Self::with_interpreter(Path::new("python3"), folder)
     }
 
     /// The same with another interpreter.
-    pub(crate) fn of(interpreter: &Path, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn with_interpreter(interpreter: &Path, folder: &Path) -> Result<Self, String> {
         let venv = Self(folder.to_owned());
         if !venv.program("python").exists() {
             run(command(interpreter, ["-m", "venv"]).arg(folder))?;
@@ -24,7 +24,7 @@ impl Venv {
         Ok(venv)
     }
 
-    /// A program in it.
+    /// Returns the path of a program in it.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.0.join("bin").join(name)
     }
@@ -34,7 +34,7 @@ impl Venv {
         command(self.program("python"), arguments)
     }
 
-    /// Has pip install what is named.
+    /// Installs packages with pip.
     pub(crate) fn install<S: AsRef<OsStr>>(&self, what: impl IntoIterator<Item = S>) -> Outcome {
         run(self.python(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(what))
     }
