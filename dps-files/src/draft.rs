@@ -1,9 +1,9 @@
 //! A file that is being written. It gets its final name in one step, once it is complete.
 //!
-//! An unfinished file may hold a key, so none may be left behind. On Linux a draft has no name, and the kernel
-//! removes it with the process, however that ends. A draft that replaces a file has a temporary name from its link to
+//! An unfinished file may contain a key, so it must not remain. On Linux a draft has no name, and the kernel removes it
+//! when the process ends, even if it is killed. A draft that replaces a file has a temporary name between its link and
 //! its rename; on a file system without unnamed files it has one from the beginning. Temporary names are
-//! `.dps-*.unfinished`, and the process holds a lock on the file: the next write into the folder removes the files
+//! `.dps-*.unfinished`, and the process holds a lock on the file: the next write into the directory removes the files
 //! that are not locked.
 
 use std::fs::{self, File, OpenOptions};
@@ -28,8 +28,8 @@ struct Named {
     closed: bool,
 }
 
-/// Removes every unfinished file of this process, and lets none be finished any more: for a program that is about to
-/// end. A file that is getting its final name is finished first.
+/// Removes every unfinished file of this process, and prevents that any is finished later: for a program that is about to
+/// exit. A file that is being renamed to its final name is finished first.
 pub fn abandon_drafts() {
     let mut named = lock_named();
     named.closed = true;
@@ -42,16 +42,16 @@ fn lock_named() -> MutexGuard<'static, Named> {
     NAMED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What to do when there is a file at the path already.
+/// What to do if a file exists at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenThere {
-    /// Return an error and leave it as it is.
+    /// Return an error and leave the file unchanged.
     Refuse,
-    /// Replace it in one step.
+    /// Replace the file in one step.
     Replace,
 }
 
-/// How far the writing of a file is: where tests stop it.
+/// The steps of writing a file, at which tests can stop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WritePoint {
     Owned,
@@ -62,7 +62,7 @@ enum WritePoint {
     Done,
 }
 
-/// A file that is being written, by [`Write`]. Dropped before [`finish`](Self::finish), it leaves nothing behind.
+/// A file that is being written, by [`Write`]. If it is dropped before [`finish`](Self::finish), it is removed.
 #[derive(Debug)]
 pub struct Draft {
     file: File,
@@ -93,7 +93,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`FileError`] of the file system; of the kind [`io::ErrorKind::AlreadyExists`] with [`WhenThere::Refuse`] if a file
-    /// exists by now.
+    /// exists now.
     pub fn finish(self) -> Result<(), FileError> {
         let target = self.target.clone();
         self.finish_watched(&mut |_| {}).map_err(|error| FileError::not_written(&target, error))
@@ -159,14 +159,14 @@ impl Drop for Draft {
     }
 }
 
-/// Returns an error if something is at the path that is not to be replaced.
+/// Returns an error if something at the path must not be replaced.
 pub(crate) fn check_target(target: &Path, when_there: WhenThere) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(_) => Ok(()),
         Ok(there) if there.is_symlink() => Err(io::Error::other("it is a link, which is not followed")),
-        Ok(there) if !there.is_file() => Err(io::Error::other("it is there and is no regular file")),
+        Ok(there) if !there.is_file() => Err(io::Error::other("it exists and is not a regular file")),
         Ok(_) if when_there == WhenThere::Refuse => {
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already and was left as it is"))
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists already and was not changed"))
         }
         Ok(_) => Ok(()),
     }
@@ -185,7 +185,7 @@ fn make_named(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
     let mut named = lock_named();
     let made = with_name(folder, |path| {
         let file = open_no_link(OpenOptions::new().write(true).create_new(true), path)?;
-        // On a file system without locks no other process can lock it either, and so none removes it.
+        // On a file system without locks, other processes cannot lock it either, and so do not remove it.
         _ = file.try_lock();
         // Another process may have removed it before it was locked: the next attempt has another name.
         if was_removed(&file) { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(file) }
@@ -258,7 +258,7 @@ fn name_in_proc(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
-/// Gives an unnamed file a name.
+/// Links an unnamed file to a name.
 #[cfg(target_os = "linux")]
 fn link(file: &File, path: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, linkat};
@@ -275,7 +275,7 @@ fn link(_: &File, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Writes a folder with a new name to the disk, where the file system supports that and the folder can be read.
+/// Writes a directory with a new name to the disk, if the file system supports that and the directory can be read.
 #[cfg(unix)]
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {

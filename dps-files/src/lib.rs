@@ -1,7 +1,7 @@
 //! Files with secrets and state: read within limits, written whole or not at all, locked among processes.
 //!
-//! The crates of the Azure IoT DPS device SDK read and write files by this one. [`PrivateFile`] writes, [`read()`] and
-//! [`read_secret`] read what a user names, [`SecretString`] holds what must not be shown.
+//! The crates of the Azure IoT DPS device SDK read and write files with this crate. [`PrivateFile`] writes files, [`read()`]
+//! and [`read_secret`] read files that a user names, [`SecretString`] contains a secret that must not be shown.
 //!
 //! ```
 //! use dps_files::{Ownership, PrivateFile};
@@ -14,7 +14,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! On Windows a new file inherits access from its folder, since files there have no mode.
+//! On Windows a new file inherits access from its directory, since files there have no mode.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

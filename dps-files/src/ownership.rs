@@ -11,13 +11,13 @@ pub enum Ownership {
     Private,
     /// This process's user, readable by all users (0644).
     Public,
-    /// Owner, group and mode of the file that is replaced, without set-uid, set-gid and sticky bit; without such a
-    /// file, owner and group of the folder, and 0600.
+    /// Owner, group and mode of the file that is replaced, without set-uid, set-gid and sticky bit; if there is no such
+    /// file, owner and group of the directory, and 0600.
     Kept,
 }
 
 impl Ownership {
-    /// Sets it on a draft that is going to be at `target` in `folder`.
+    /// Sets it on a draft of the file `target` in `folder`.
     pub(crate) fn set(self, draft: &File, target: &Path, folder: &Path) -> io::Result<()> {
         match self {
             Self::Private => Ok(()),
@@ -39,7 +39,7 @@ fn make_public(file: &File) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
 }
 
-/// Does nothing: outside Unix, a new file inherits access from its folder.
+/// Does nothing: outside Unix, a new file inherits access from its directory.
 #[cfg(not(unix))]
 fn make_public(_: &File) -> io::Result<()> {
     Ok(())
@@ -64,11 +64,11 @@ fn keep_owner(file: &File, there: Option<&fs::Metadata>, folder: &Path) -> io::R
 
 /// Copies the extended attributes, such as access control lists and labels; what cannot be copied is logged.
 ///
-/// Not those that describe the old content: capabilities of a program, and signatures.
+/// Attributes that describe the old content are not copied: capabilities of a program, and signatures.
 #[cfg(target_os = "linux")]
 fn keep_attributes(file: &File, path: &Path) {
     use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, lgetxattr, llistxattr};
-    /// The most that Linux keeps in one attribute, and in the list of their names.
+    /// The maximum size in Linux of one attribute, and of the list of their names.
     const ATTRIBUTE_MAX: usize = 64 * 1024;
     const OF_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
     let (mut names, mut value, mut ours) = (vec![0; ATTRIBUTE_MAX], vec![0; ATTRIBUTE_MAX], vec![0; ATTRIBUTE_MAX]);
@@ -95,7 +95,7 @@ fn keep_attributes(file: &File, path: &Path) {
 #[cfg(not(target_os = "linux"))]
 fn keep_attributes(_: &File, _: &Path) {}
 
-/// Does nothing: outside Unix, a new file inherits access from its folder.
+/// Does nothing: outside Unix, a new file inherits access from its directory.
 #[cfg(not(unix))]
 fn keep_owner(_: &File, _: Option<&fs::Metadata>, _: &Path) -> io::Result<()> {
     Ok(())

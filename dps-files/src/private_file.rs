@@ -12,7 +12,7 @@ use crate::draft::{self, Draft, WhenThere, folder};
 use crate::ownership::Ownership;
 use crate::read::{check_regular, open_no_link, read_regular};
 
-/// One file. The folder has to exist.
+/// The path of a file that is written privately. Its directory must exist.
 #[derive(Clone, Debug)]
 pub struct PrivateFile {
     path: PathBuf,
@@ -40,11 +40,11 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Locks the file at this path, which is made if it is not there and stays. Removes what processes that were killed
-    /// left in its folder.
+    /// Locks the file at this path, which is created if it does not exist, and not removed later. Removes unfinished files
+    /// of killed processes in its directory.
     ///
     /// # Errors
-    /// [`FileError`] when another process holds the lock ([`io::ErrorKind::WouldBlock`]), or it cannot be made.
+    /// [`FileError`] if another process holds the lock ([`io::ErrorKind::WouldBlock`]), or the file cannot be created.
     pub fn acquire(path: &Path) -> Result<Self, FileError> {
         let file = open_no_link(OpenOptions::new().create(true).truncate(false).write(true), path)
             .map_err(|error| FileError::new(path, "cannot be opened", error))?;
@@ -58,31 +58,31 @@ impl FileLock {
 }
 
 impl PrivateFile {
-    /// The file at this path, whether it is there or not.
+    /// Creates a `PrivateFile` for this path. The file need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Where it is.
+    /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Locks it for this process. The lock is a file beside it, which stays. Removes what processes that were killed left
-    /// in the folder.
+    /// Locks it for this process. The lock is a file beside it, which is not removed later. Removes unfinished files of
+    /// killed processes in the directory.
     ///
     /// # Errors
-    /// [`FileError`] when another process holds the lock ([`io::ErrorKind::WouldBlock`]), or it cannot be made.
+    /// [`FileError`] if another process holds the lock ([`io::ErrorKind::WouldBlock`]), or the lock cannot be created.
     pub fn lock(&self) -> Result<LockedFile, FileError> {
         let lock = FileLock::acquire(&self.beside("lock"))?;
         Ok(LockedFile { file: self.clone(), _lock: lock })
     }
 
-    /// Reads it; `None` when it is not there. The bytes are wiped when they are dropped.
+    /// Reads it; `None` if it does not exist. The bytes are wiped when they are dropped.
     ///
     /// # Errors
-    /// [`FileError`] when it cannot be read, is a link, is not a regular file, or has more than `limit` bytes
+    /// [`FileError`] if it cannot be read, is a link, is not a regular file, or has more than `limit` bytes
     /// ([`io::ErrorKind::FileTooLarge`]).
     pub fn read(&self, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
         let file = match open_no_link(OpenOptions::new().read(true), &self.path) {
@@ -97,24 +97,24 @@ impl PrivateFile {
     /// Returns an error if [`draft`](Self::draft) would refuse to write here.
     ///
     /// # Errors
-    /// [`FileError`] when something is at the path that is not replaced: a link, a folder, a device, or with
+    /// [`FileError`] if something at the path must not be replaced: a link, a directory, a device, or with
     /// [`WhenThere::Refuse`] a file.
     pub fn check(&self, when_there: WhenThere) -> Result<(), FileError> {
         draft::check_target(&self.path, when_there).map_err(|error| FileError::not_written(&self.path, error))
     }
 
-    /// Starts to write it. The file is at its path once the draft is finished, and not before.
+    /// Starts to write it. The file appears at its path when the draft is finished.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and when a file cannot be made in the folder.
+    /// As [`check`](Self::check), and if a file cannot be created in the directory.
     pub fn draft(&self, ownership: Ownership, when_there: WhenThere) -> Result<Draft, FileError> {
         Draft::begin(&self.path, ownership, when_there).map_err(|error| FileError::not_written(&self.path, error))
     }
 
-    /// Writes it anew: the old content or the new one is there afterwards, whatever happens.
+    /// Replaces its content atomically: even after a crash, the file has either the old or the new content.
     ///
     /// # Errors
-    /// [`FileError`] when it cannot be written, is a link or not a regular file, or its owner cannot be kept.
+    /// [`FileError`] if it cannot be written, is a link or not a regular file, or its owner cannot be kept.
     pub fn replace(&self, content: &[u8], ownership: Ownership) -> Result<(), FileError> {
         let mut draft = self.draft(ownership, WhenThere::Replace)?;
         draft.write_all(content).map_err(|error| FileError::not_written(&self.path, error))?;
@@ -124,7 +124,7 @@ impl PrivateFile {
     /// Removes it, if it exists.
     ///
     /// # Errors
-    /// [`FileError`] when it cannot be removed.
+    /// [`FileError`] if it cannot be removed.
     pub fn remove(&self) -> Result<(), FileError> {
         let removed = match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -133,10 +133,10 @@ impl PrivateFile {
         removed.map_err(|error| FileError::new(&self.path, "cannot be removed", error))
     }
 
-    /// Renames it, so that a new one can be written and this one examined. Returns its new path.
+    /// Renames it, so that a new file can be written and this one can be examined. Returns its new path.
     ///
     /// # Errors
-    /// [`FileError`] when it cannot be renamed.
+    /// [`FileError`] if it cannot be renamed.
     pub fn set_aside(&self) -> Result<PathBuf, FileError> {
         let path = self.beside("corrupt");
         fs::rename(&self.path, &path).map_err(|error| FileError::new(&self.path, "cannot be set aside", error))?;
@@ -151,10 +151,10 @@ impl PrivateFile {
     }
 }
 
-/// Makes a folder and those above it that are missing, each for its owner alone.
+/// Creates a directory and its missing parents, each readable by its owner alone.
 ///
 /// # Errors
-/// Those of the file system; nothing when the folder is there already, whatever its mode.
+/// Those of the file system. It is not an error if the directory exists, whatever its mode.
 pub fn create_private_folder(path: impl AsRef<Path>) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

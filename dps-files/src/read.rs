@@ -1,7 +1,8 @@
 //! Reads files whole or not at all, up to a limit, and without waiting for a FIFO or a device.
 //!
-//! Anything can be at a path that a user names. A FIFO that nobody writes to would block the open itself, a device could be read without
-//! end, and what is cut at a limit would be taken for the whole. These functions return an error instead.
+//! A path that a user names can be anything. A FIFO without a writer would block the open itself, a device could be read
+//! endlessly, and a file that is truncated at a limit would be mistaken for the whole. These functions return an error
+//! instead.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 /// Opens a regular file for reading. Links are followed.
 ///
 /// # Errors
-/// Those of the file system; [`io::ErrorKind::InvalidInput`] when a directory, a FIFO or a device is at the path.
+/// Those of the file system; [`io::ErrorKind::InvalidInput`] if a directory, a FIFO or a device is at the path.
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     let file = open_without_waiting(OpenOptions::new().read(true), path.as_ref(), 0)?;
     check_regular(&file)?;
@@ -22,7 +23,7 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
 /// Reads a regular file of at most `limit` bytes. The bytes are wiped when they are dropped.
 ///
 /// # Errors
-/// As [`open`], and [`io::ErrorKind::FileTooLarge`] when the file has more bytes.
+/// As [`open`], and [`io::ErrorKind::FileTooLarge`] if the file has more bytes.
 pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     read_regular(open(path)?, limit)
 }
@@ -31,7 +32,7 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Zeroizing<Vec<u8>>
 /// way. Blocks until the other end of a FIFO is closed.
 ///
 /// # Errors
-/// As [`read`], and [`io::ErrorKind::TimedOut`] when a FIFO was not written and closed in time.
+/// As [`read`], and [`io::ErrorKind::TimedOut`] if a FIFO was not written and closed in time.
 pub fn read_secret(path: impl AsRef<Path>, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = open_without_waiting(OpenOptions::new().read(true), path.as_ref(), 0)?;
     #[cfg(unix)]
@@ -42,7 +43,7 @@ pub fn read_secret(path: impl AsRef<Path>, limit: u64) -> io::Result<Zeroizing<V
     read_regular(file, limit)
 }
 
-/// Reads what was found to be a regular file.
+/// Reads a regular file that was opened.
 pub(crate) fn read_regular(file: File, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = file.metadata()?.len();
     read_limited(file, limit, length)
@@ -90,7 +91,7 @@ pub fn mode_open_to_others(_: &Metadata) -> Option<u32> {
     None
 }
 
-/// Refuses what is not a regular file, by what was opened and not by what was at the path before.
+/// Returns an error if the opened file is not a regular file; the path is not checked again.
 pub(crate) fn check_regular(file: &File) -> io::Result<()> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
@@ -134,7 +135,7 @@ mod fifo {
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    /// How long what comes through a FIFO may take.
+    /// The timeout for reading from a FIFO.
     const WAIT: Duration = Duration::from_secs(30);
 
     /// A FIFO that was opened without waiting. Its first read waits for a writer.

@@ -9,21 +9,21 @@ use zeroize::Zeroizing;
 pub struct SecretString(Zeroizing<String>);
 
 impl SecretString {
-    /// Returns the string. Named so that every use can be found.
+    /// Returns the string. The name makes every use easy to find.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// A string that is wiped already is moved, not copied.
+/// Moves a string that is wiped on drop, without a copy.
 impl From<Zeroizing<String>> for SecretString {
     fn from(string: Zeroizing<String>) -> Self {
         Self(string)
     }
 }
 
-/// Copies the string; the caller wipes its own.
+/// Copies the string; the caller must wipe the original.
 impl From<&str> for SecretString {
     fn from(string: &str) -> Self {
         Self(Zeroizing::new(string.to_owned()))
