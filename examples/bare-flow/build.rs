@@ -1,4 +1,4 @@
-//! Tells the linker where memory is and which sections firmware has; does nothing for a host.
+//! Sets the linker scripts with the memory layout and sections of firmware; does nothing for a host.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn main() {
     }
 }
 
-/// Compiles the functions by which defmt gets rid of its frames: in Rust they would be `unsafe`.
+/// Compiles the functions with which defmt outputs its frames: in Rust they would be `unsafe`.
 fn logger(out: &str) -> String {
     println!("cargo::rerun-if-changed=log.c");
     let (gcc, flags) = match env::var("TARGET").as_deref() {

@@ -1,8 +1,8 @@
-/* Registers a device over this program's own sockets and TLS: the machine says what to do, this does it.
+/* Registers a device over this program's own sockets and TLS, by carrying out the actions of a registration.
  *
  *     posix_own_stack ID_SCOPE REGISTRATION_ID KEY_FILE HOST PORT CA_FILE [TIMEOUT_MS]
  *
- * HTTP/1.1 over one connection. Of the library it takes only what firmware has too: no heap, no thread. */
+ * HTTP/1.1 over one connection. It uses only the part of the library that firmware has too: no heap, no threads. */
 #include <dps.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -66,13 +66,13 @@ static void disconnect(void)
     device.connection = NULL;
 }
 
-/* What went wrong, in the catalogue's numbers. */
+/* Returns the error as a number of the catalogue. */
 static dps_result failure(int tls_result)
 {
     return tls_result == TLS_TIMED_OUT ? DPS_ERROR_TIMEOUT : DPS_ERROR_CONNECTION_CUT;
 }
 
-/* Sends the request; DPS_OK, or what went wrong. */
+/* Sends the request; returns DPS_OK, or the error. */
 static dps_result send_request(uint64_t until_ms)
 {
     dps_result error = DPS_OK;
@@ -85,19 +85,19 @@ static dps_result send_request(uint64_t until_ms)
     if (dps_http_write_request(&device.registration, DPS_SPAN("posix-own-stack/1"), out, &length) != DPS_OK)
         return DPS_ERROR_REQUEST_TOO_LARGE;
     const int sent = tls_write(device.connection, device.request, length, until_ms);
-    /* The token was in it. */
+    /* It contained the token. */
     dps_wipe(device.request, sizeof device.request);
     return sent == 0 ? DPS_OK : failure(sent);
 }
 
-/* Tells the machine that there will be no reply. */
+/* Reports to the registration that there will be no reply. */
 static dps_result give_up(const dps_action *action, dps_result reason)
 {
     disconnect();
     return dps_registration_handle_link_error(&device.registration, tls_now_ms(), action->id, reason, 0);
 }
 
-/* Sends the request and passes on the reply, piece by piece, or the reason why no reply came. */
+/* Sends the request and passes on the reply, piece by piece, or the error of the connection. */
 static dps_result exchange(const dps_action *action)
 {
     const dps_result sent = send_request(action->until_ms);
@@ -172,7 +172,7 @@ static dps_result begin(char **argv)
         result = dps_config_default(&config);
     if (result != DPS_OK)
         return result;
-    /* The texts live as long as the program, and so longer than the registration. */
+    /* The strings live as long as the program, and so longer than the registration. */
     config.id_scope = dps_span_of(argv[1]);
     config.registration_id = dps_span_of(argv[2]);
     config.endpoint = dps_span_of(argv[4]);

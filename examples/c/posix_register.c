@@ -2,7 +2,7 @@
  *
  *     posix_register ID_SCOPE REGISTRATION_ID KEY_FILE [ENDPOINT [CA_FILE]]
  *
- * The key is read from a file, so that nobody sees it among the arguments. */
+ * The key is read from a file, since other users can see arguments. */
 #include <dps.h>
 #include <stdio.h>
 

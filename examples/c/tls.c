@@ -1,5 +1,5 @@
-/* One connection: socket, context, session. Knows nothing of what is sent over it. The socket does not block: every wait is
- * in `wait_for`, and ends when the caller's time is up. */
+/* One connection: socket, context, session, independent of what is sent over it. The socket does not block: every wait is
+ * in `wait_for`, and ends at the caller's deadline. */
 #include "tls.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ uint64_t tls_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Whether the socket can be read from, or written to, before the time is up. */
+/* Returns whether the socket can be read from, or written to, before the deadline. */
 static bool wait_for(int socket, short events, uint64_t until_ms)
 {
     for (;;) {
@@ -48,7 +48,7 @@ static bool wait_for(int socket, short events, uint64_t until_ms)
     }
 }
 
-/* Connects to one address; DPS_OK, or why not. */
+/* Connects to one address; returns DPS_OK, or the error. */
 static int32_t connect_to(int socket, const struct addrinfo *address, uint64_t until_ms)
 {
     int problem = 0;
@@ -70,7 +70,7 @@ static int dial(const char *host, const char *port, uint64_t until_ms, int32_t *
     int connected = -1;
     memset(&hints, 0, sizeof hints);
     hints.ai_socktype = SOCK_STREAM;
-    /* The resolver keeps to limits of its own. */
+    /* The resolver has its own time limits. */
     if (getaddrinfo(host, port, &hints, &found) != 0) {
         *error = DPS_ERROR_DNS;
         return -1;
@@ -90,7 +90,7 @@ static int dial(const char *host, const char *port, uint64_t until_ms, int32_t *
     return connected;
 }
 
-/* Why there is no session, in the catalogue's numbers. */
+/* Returns why the session failed, as a number of the catalogue. */
 static int32_t reason(const SSL *session)
 {
     switch (SSL_get_verify_result(session)) {
@@ -113,7 +113,8 @@ static int trust(SSL_CTX *context, const char *ca_file)
                            : SSL_CTX_load_verify_locations(context, ca_file, NULL);
 }
 
-/* Waits for what the last call on the session, which gave `result`, asks for: 1 to call again, else what to return. */
+/* Waits for what the last call on the session, which returned `result`, requires; returns 1 to call again, else what to
+ * return. */
 static int call_again(const tls *tls, int result, uint64_t until_ms)
 {
     switch (SSL_get_error(tls->session, result)) {

@@ -1,4 +1,4 @@
-/* A device's key from its group's, as base64. */
+/* Derives a device's key from the group key, as base64. */
 #include "row.h"
 
 static struct {

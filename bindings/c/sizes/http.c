@@ -1,4 +1,5 @@
-/* A whole registration over HTTP/1.1, messages and all; TLS is somebody else's. */
+/* A whole registration over HTTP/1.1, including the messages, without TLS. */
+---
 #include "registration.h"
 
 static struct {

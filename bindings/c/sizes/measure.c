@@ -1,4 +1,4 @@
-/* Runs a row on a painted stack and prints what it took. */
+/* Runs a row on a painted stack and prints the stack that it used. */
 #include "board.h"
 #include "row.h"
 
@@ -27,7 +27,7 @@ static void print_number(const char *name, uint32_t number)
 #define READ_STACK_POINTER "mov %0, sp"
 #endif
 
-/* Where the stack stands now, less what this function may still take itself. */
+/* The current stack pointer, minus what this function may still use itself. */
 static uint32_t *painted_top(void)
 {
     uint32_t here;

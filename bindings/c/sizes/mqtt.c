@@ -1,4 +1,4 @@
-/* A whole registration over MQTT; the packets are somebody else's. */
+/* A whole registration over MQTT, without the packets. */
 #include "registration.h"
 
 static struct {

@@ -1,4 +1,4 @@
-/* The loop of firmware around the machine. */
+/* The loop of firmware around a registration. */
 #include "registration.h"
 
 static struct {
@@ -22,7 +22,7 @@ static int is(dps_span found, const char *expected, size_t length)
 
 #define IS(found, literal) is(found, literal, sizeof literal - 1)
 
-/* Does what the machine asks for until it is over; 0 when every answer was taken. */
+/* Carries out the actions until the registration is finished; returns 0 if every answer was accepted. */
 static int play(unsigned turn, uint64_t *now_ms, dps_buffer *reply)
 {
     for (;;) {

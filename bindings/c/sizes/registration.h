@@ -1,21 +1,21 @@
-/* A whole registration over recorded replies, whatever carries them. */
+/* A whole registration over recorded replies, for any transport. */
 #ifndef REGISTRATION_H
 #define REGISTRATION_H
 
 #include "row.h"
 
-/* Bytes of memory that the registration itself takes; what carries it adds its buffers. */
+/* Bytes of memory that the registration itself uses; the transport adds its buffers. */
 #define REGISTRATION_BYTES (2 * sizeof(dps_key) + sizeof(dps_signature) + sizeof(dps_registration) + 768)
 
-/* Registers, is assigned after a wait, and registers once more, which is refused; 0 when all came out as it should. */
+/* Registers, is assigned after a wait, and registers once more, which is refused; returns 0 if all results are correct. */
 int registration_run(void);
 
-/* Writes the request as the transport sends it, and hands over the recorded reply numbered `turn`; 0 when it could. The
+/* Writes the request as the transport sends it, and passes on the recorded reply numbered `turn`; returns 0 on success. The
  * payload of the outcome is in `*reply` then. */
 int registration_exchange(dps_registration *registration, const dps_action *action, uint64_t now_ms, unsigned turn,
                           dps_buffer *reply);
 
-/* The bodies of the replies: under way, assigned, refused. */
+/* The bodies of the replies: assigning, assigned, refused. */
 #define BODY_ASSIGNING "{\"operationId\":\"5.abc\",\"status\":\"assigning\"}"
 #define BODY_ASSIGNED                                                                                                     \
     "{\"operationId\":\"5.abc\",\"status\":\"assigned\",\"registrationState\":{\"assignedHub\":\"hub\\u002da.test\","      \

@@ -4,13 +4,13 @@
 
 #include "dps.h"
 
-/* Does it; 0 when everything came out as it should. */
+/* Runs the row; returns 0 if all results are correct. */
 int row(void);
 
-/* Bytes of the caller's memory that it takes: objects of the library and their storage, and buffers for text and messages. */
+/* Bytes of the caller's memory that it uses: objects of the library and their storage, and buffers for text and messages. */
 extern const uint32_t row_object_bytes, row_buffer_bytes;
 
-/* What the rows register. */
+/* The device that the rows register. */
 #define ROW_GROUP_KEY "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
 #define ROW_DEVICE_KEY "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 #define ROW_ID_SCOPE "0ne00A1B2C3"

@@ -1,5 +1,5 @@
-/* What the best C peer does, with functions that need no object: key, token, user name, topics, body, and the reading of
- * a recorded reply. No state machine, retries or packets. */
+/* The features of the smallest comparable C library, with functions that need no object: key, token, user name, topics,
+ * body, and reading a recorded reply. No state machine, retries or packets. */
 #include "row.h"
 
 static struct {

@@ -1,4 +1,4 @@
-/* A device's key from its group's, and a token for the provisioning service signed with it. */
+/* Derives a device's key from the group key, and makes a token for the provisioning service with it. */
 #include "row.h"
 
 static struct {

@@ -1,9 +1,9 @@
 //! A whole registration over recorded replies: derive the device's key, sign, register, wait, poll, be assigned; and
-//! one that is refused. Shows how firmware with a scheduler of its own asks the machine what to do next, and joins it
-//! to the HTTP codec.
+//! one that is refused. Shows how firmware with its own scheduler drives a `Registration` with `poll`, and connects it to
+//! the HTTP codec.
 //!
-//! The replies are a recording so that the example needs no network; everything else is what a device runs. The loop
-//! over `async` links is the other way to drive the machine, shown by the embassy example.
+//! The replies are recorded, so that the example needs no network; everything else is the same on a device. The embassy
+//! example shows the other way: the loop over `async` links.
 #![no_std]
 
 use core::hint::black_box;
@@ -25,9 +25,9 @@ const ASSIGNED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
 const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\nDate: Thu, 01 Jan 2026 02:00:00 GMT\r\nContent-Length: 45\r\n\r\n\
     {\"errorCode\":401002,\"message\":\"Unauthorized\"}";
 
-/// What [`run`] found out, for the firmware to print.
+/// The results of [`run`], for the firmware to print.
 pub struct Report {
-    /// Whether the device was assigned to the hub of the recording, after the wait that was asked for.
+    /// Whether the device was assigned to the hub of the recording, after the wait in the service's hint.
     pub assigned: bool,
     /// Whether the refusal was explained by the clock, which is two hours behind in the recording.
     pub refusal_explained: bool,
@@ -36,7 +36,7 @@ pub struct Report {
 /// Runs both registrations.
 ///
 /// # Errors
-/// None with the values above; firmware reads them from its own flash and has to look.
+/// Never with the values above; firmware reads them from its flash and must check.
 pub fn run() -> Result<Report, ConfigError> {
     let group_key = Key::from_base64(black_box(GROUP_KEY))?;
     let registration_id = RegistrationId::new(black_box(REGISTRATION_ID))?;
@@ -78,11 +78,11 @@ fn config() -> Config {
     Config::new().wall_anchor(anchor).seed(black_box(1))
 }
 
-/// Does what the machine asks for until it is finished, and gives the time that has passed then.
+/// Carries out the actions until the registration is finished, and returns the time that has passed.
 fn play(registration: &mut Registration<'_>, key: &Key, replies: &[&str]) -> Result<Instant, Misuse> {
     let mut buffer = [0; 2048];
     let mut replies = black_box(replies).iter();
-    // A clock that jumps to whatever is waited for; firmware reads its hardware timer and sleeps.
+    // A clock that jumps to the end of each wait; firmware reads its hardware timer and sleeps.
     let mut now = Instant::from_millis(0);
     loop {
         let action = registration.poll(now);
@@ -107,7 +107,7 @@ fn play(registration: &mut Registration<'_>, key: &Key, replies: &[&str]) -> Res
     }
 }
 
-/// Writes the request as a socket would take it, and reads the recorded reply as a socket would give it.
+/// Writes the request as for a socket, and reads the recorded reply as from a socket.
 fn exchange<'b>(request: &Request<'_>, reply: &str, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
     let sent = wire::write_request(request, "2021-06-01", "bare-flow", buffer)
         .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;

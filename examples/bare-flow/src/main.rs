@@ -31,14 +31,14 @@ mod board {
         if assigned && explained { ExitCode::SUCCESS } else { ExitCode::FAILURE }.exit_process()
     }
 
-    /// Without a debugger nobody listens, which is no reason to stop.
+    /// Without a debugger nothing receives the output, which is not an error.
     fn print(text: &str) {
         if let Ok(mut out) = stdout() {
             let _ = out.write_all(text.as_bytes());
         }
     }
 
-    /// Rust wants one; the linker drops it, since nothing reaches it.
+    /// Rust requires one; the linker removes it, since it is not reachable.
     #[panic_handler]
     fn panic(_: &PanicInfo<'_>) -> ! {
         loop {}

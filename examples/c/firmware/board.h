@@ -1,4 +1,4 @@
-/* The board as the examples see it. */
+/* The functions of the board that the examples use. */
 #ifndef BOARD_H
 #define BOARD_H
 
@@ -7,7 +7,7 @@
 /* Prints text that ends with a NUL. */
 void board_print(const char *text);
 
-/* Ends the program; 0 says that all went well. */
+/* Ends the program; 0 means success. */
 _Noreturn void board_exit(int status);
 
 #endif

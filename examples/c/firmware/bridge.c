@@ -2,7 +2,7 @@
  *
  *     bridge HOST PORT CA_FILE
  *
- * prints the TCP port of loopback where it waits for QEMU's serial port, and ends with that. */
+ * prints the TCP port on loopback where it waits for QEMU's serial port, and ends when that is closed. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <signal.h>
@@ -59,7 +59,7 @@ static void hang_up(void)
     bridge.service = NULL;
 }
 
-/* Does what one frame of the firmware asks for; false when the serial port has ended. */
+/* Carries out one frame of the firmware; returns false if the serial port was closed. */
 static bool serve(void)
 {
     uint8_t head[3], bytes[MODEM_FRAME];
@@ -88,12 +88,12 @@ static bool serve(void)
     }
 }
 
-/* Passes on what the service says. */
+/* Passes on what the service sends. */
 static bool pass_on(void)
 {
     uint8_t bytes[MODEM_FRAME];
     const int length = tls_read(bridge.service, bytes, sizeof bytes, 0);
-    /* What has come was for TLS itself. */
+    /* The received data was for TLS itself. */
     if (length == TLS_TIMED_OUT)
         return true;
     if (length > 0)
@@ -102,7 +102,7 @@ static bool pass_on(void)
     return frame('C', bytes, 0);
 }
 
-/* Says where it is, and waits for the serial port. */
+/* Prints its port, and waits for the serial port. */
 static int accept_serial(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};

@@ -9,7 +9,7 @@ void clock_start(void);
 /* Milliseconds since the start. */
 uint64_t clock_now_ms(void);
 
-/* Sleeps until then, or returns at once when that has passed. */
+/* Sleeps until this time, or returns immediately if it has passed. */
 void clock_sleep_until_ms(uint64_t until_ms);
 
 #endif

@@ -1,8 +1,8 @@
 /* Firmware without a clock: registers over HTTPS through the serial port, and learns the time for its token from the
  * service's first answer.
  *
- * Only for devices whose TLS decides by other means than the time what to trust: without it, nobody can tell that a
- * certificate has expired. The time that was learned is for this registration only. */
+ * Only for devices whose TLS library decides without the time what to trust: without the time, it cannot tell that a
+ * certificate has expired. The learned time is for this registration only. */
 #include "board.h"
 #include "clock.h"
 #include "dps.h"
@@ -13,7 +13,7 @@
 #define REGISTRATION_ID "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6"
 /* Derived from the published example's group key. */
 #define DEVICE_KEY "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
-/* When this was built, or what a build without its time takes for that: 2026-01-01T00:00:00Z. */
+/* The time of the build; a build that does not set it uses 2026-01-01T00:00:00Z. */
 #define BUILT_UNIX_S 1767225600u
 
 static struct {
@@ -41,7 +41,7 @@ static void disconnect(void)
     device.is_connected = false;
 }
 
-/* Reads until the whole reply has been handed over; DPS_OK, or the DPS_ERROR_* of the link. */
+/* Reads until the whole reply has been passed on; returns DPS_OK, or the DPS_ERROR_* of the link. */
 static dps_result receive(const dps_action *action)
 {
     dps_http_progress progress = {false, false};
@@ -61,7 +61,7 @@ static dps_result receive(const dps_action *action)
     return DPS_OK;
 }
 
-/* Sends the request and hands the reply over; DPS_OK, or the DPS_ERROR_* of the link. */
+/* Sends the request and passes on the reply; returns DPS_OK, or the DPS_ERROR_* of the link. */
 static dps_result exchange(const dps_action *action)
 {
     size_t length;
@@ -134,7 +134,7 @@ static dps_result begin(void)
     return result == DPS_OK ? dps_registration_init(&device.registration, &config, DPS_BUFFER(device.storage)) : result;
 }
 
-/* Prints how it ended. */
+/* Prints the result. */
 static int report(void)
 {
     const dps_result result = dps_registration_result(&device.registration);

@@ -1,6 +1,6 @@
 /* Firmware that provisions itself: runs the project's test data, then registers over MQTT through the serial port.
  *
- * The loop is the machine's: it says what to do, and this does it, with the processor's timer and a modem. A real device
+ * The loop carries out the actions of the registration, with the processor's timer and a modem. A real device
  * keeps its names and its key in flash or in a secure element, which would answer DPS_ACTION_SIGN. */
 #include "board.h"
 #include "clock.h"
@@ -21,7 +21,7 @@ static struct {
     uint8_t storage[DPS_STORAGE_SIZE];
     char user_name[DPS_MQTT_USER_NAME_SIZE], topic[DPS_MQTT_TOPIC_SIZE], payload[DPS_MQTT_PAYLOAD_SIZE];
     uint8_t sent[1024], received[1024];
-    /* The token that the connection was made with; 0 when there is no connection. */
+    /* The generation of the token with which the connection was opened; 0 if there is no connection. */
     uint32_t generation;
 } device;
 
@@ -40,7 +40,7 @@ static bool send(size_t length)
     return length > 0;
 }
 
-/* Receives the next packet; DPS_OK, or why it did not come. */
+/* Receives the next packet; returns DPS_OK, or the DPS_ERROR_* of the link. */
 static dps_result receive(packet *packet, uint64_t until_ms)
 {
     uint8_t first, byte = 128;
@@ -60,7 +60,7 @@ static dps_result receive(packet *packet, uint64_t until_ms)
     return packet_parse(first, device.received, length, packet) ? DPS_OK : DPS_ERROR_INVALID_REPLY;
 }
 
-/* Passes over packets until one of this kind comes. */
+/* Skips packets until one of this kind arrives. */
 static dps_result await(unsigned kind, packet *packet, uint64_t until_ms)
 {
     dps_result result;
@@ -79,7 +79,7 @@ static void disconnect(void)
     device.generation = 0;
 }
 
-/* Connects, says who is there, and subscribes to the replies. */
+/* Connects, sends CONNECT, and subscribes to the replies. */
 static dps_result connect(const dps_action *action, uint32_t *code)
 {
     static const char filter[] = DPS_MQTT_SUBSCRIBE_FILTER;
@@ -106,7 +106,7 @@ static dps_result connect(const dps_action *action, uint32_t *code)
     return result == DPS_OK && packet.code > 1 ? DPS_ERROR_SUBSCRIBE_REFUSED : result;
 }
 
-/* Publishes the request and passes on the reply; DPS_OK, or why no reply came. */
+/* Publishes the request and passes on the reply; returns DPS_OK, or the DPS_ERROR_* of the link. */
 static dps_result exchange(const dps_action *action, uint32_t *code)
 {
     size_t topic, payload;
@@ -129,7 +129,7 @@ static dps_result exchange(const dps_action *action, uint32_t *code)
             return result;
         if (packet.id != 0)
             send(packet_acknowledge(device.sent, sizeof device.sent, packet.id));
-        /* Anything but a reply to this request is passed over. */
+        /* Everything except a reply to this request is ignored. */
         if (dps_registration_handle_mqtt(&device.registration, clock_now_ms(), (dps_span){packet.topic.ptr, packet.topic.len},
                                          (dps_buffer){packet.payload, packet.payload_length}) == DPS_OK)
             return DPS_OK;
@@ -194,7 +194,7 @@ static dps_result begin(void)
     return result;
 }
 
-/* Prints how it ended. */
+/* Prints the result. */
 static int report(void)
 {
     const dps_result result = dps_registration_result(&device.registration);

@@ -1,6 +1,6 @@
-/* What compilers call by name to copy, fill and compare memory: by C's names, and by those of Arm's run-time ABI. A C
- * library has them already; these are small rather than quick. Without any, the linker takes Rust's, which are quick and
- * more than a kilobyte larger. */
+/* The functions that compilers call to copy, fill and compare memory: by C's names, and by those of Arm's run-time ABI. A C
+ * library contains them; these are small rather than fast. Without them, the linker uses Rust's, which are fast and more
+ * than a kilobyte larger. */
 #include <stddef.h>
 
 void *memcpy(void *restrict to, const void *restrict from, size_t length)
@@ -40,7 +40,7 @@ int memcmp(const void *left, const void *right, size_t length)
 
 #ifdef __arm__
 
-/* Nobody looks at the result of Arm's; the two that fill take their arguments in another order, and there is one more of each for
+/* Callers ignore the results of Arm's functions; the two that fill have another order of arguments, and each has variants for
  * memory that is aligned to 4 and to 8 bytes. */
 
 void __aeabi_memset(void *to, size_t length, int value)

@@ -7,7 +7,7 @@
 
 enum { ANSWER_MS = 10000 };
 
-/* What is left of a frame of data that was begun. */
+/* The rest of the current data frame. */
 static uint16_t data_left;
 
 static void frame(char kind, const uint8_t *bytes, uint16_t length)
@@ -27,7 +27,7 @@ static bool next(uint8_t *byte, uint64_t until_ms)
     return true;
 }
 
-/* The head of the next frame: its letter, and its length; 0 when none comes. */
+/* Reads the head of the next frame: its letter, and its length; returns 0 if no frame arrives. */
 static uint8_t head(uint16_t *length, uint64_t until_ms)
 {
     uint8_t kind, high, low;
@@ -37,7 +37,7 @@ static uint8_t head(uint16_t *length, uint64_t until_ms)
     return kind;
 }
 
-/* Waits for a frame of this kind, whose bytes are one number; what else comes is of a connection that is gone. */
+/* Waits for a frame of this kind, whose bytes are one number; other frames are of an earlier connection. */
 static bool answer(char wanted, uint64_t *number)
 {
     const uint64_t until_ms = clock_now_ms() + ANSWER_MS;

@@ -1,7 +1,7 @@
-/* Writes and reads packets; knows no connection. */
+/* Writes and reads packets, independent of the connection. */
 #include "packets.h"
 
-/* A writer that goes on counting when the buffer is full. */
+/* A writer that continues to count when the buffer is full. */
 typedef struct writer {
     uint8_t *out;
     size_t capacity, length;

@@ -1,4 +1,4 @@
-/* Output and exit by semihosting: the debugger, or QEMU, does them. */
+/* Output and exit by semihosting, which the debugger or QEMU implements. */
 #include "board.h"
 #include "semihosting_call.h"
 

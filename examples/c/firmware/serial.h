@@ -8,7 +8,7 @@
 void serial_start(void);
 void serial_write(uint8_t byte);
 
-/* Whether a byte has come; if so it is in `*byte`. */
+/* Returns whether a byte was received; if so, it is in `*byte`. */
 bool serial_read(uint8_t *byte);
 
 #endif

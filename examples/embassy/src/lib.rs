@@ -1,7 +1,7 @@
 //! The registration loop for an embassy task: embassy's clock, a link over any TLS stream, and the device's key.
 //!
-//! The board brings the stream: a TCP socket of its network stack with TLS on top that verifies the server's name and
-//! chain. Nothing here may open a plain connection or invent the wall time.
+//! The board provides the stream: a TCP socket of its network stack with TLS on top that verifies the server's name and
+//! chain. Code here must not open a plain connection or assume a wall time.
 #![no_std]
 
 mod link;
@@ -12,13 +12,13 @@ pub use timer::EmbassyTimer;
 
 use dps_core::{Config, ConfigError, Endpoint, IdScope, Identity, Key, Outcome, Registration, RegistrationId, drive};
 
-/// What the board found out, in memory of its own.
+/// A buffer for the host name of the hub.
 pub type HubName = [u8; 128];
 
-/// Registers this device and writes its hub's name into `hub`; gives the name's length, or `None` when it failed.
+/// Registers this device and writes the name of its hub into `hub`; returns the name's length, or `None` if it failed.
 ///
 /// # Errors
-/// [`ConfigError`] when a name or a key can never work.
+/// [`ConfigError`] if an id or the key is not valid.
 pub async fn provision<D: Dial>(
     dial: D,
     id_scope: &str,

@@ -1,7 +1,7 @@
 //! HTTPS over a stream that the board opens: one connection for the whole registration.
 //!
-//! The stream is taken out while a request is under way and put back only after a whole reply, so that dropping the
-//! future closes it. TLS is the board's; this file sees plain bytes inside it.
+//! The future of a request owns the stream until the whole reply has arrived, so that dropping the future closes it. The
+//! board provides TLS; this file reads and writes the bytes inside it.
 
 use dps_core::codec::http::{DEFAULT_API_VERSION, wire};
 use dps_core::{Link, LinkError, Reply, Request};
@@ -20,14 +20,14 @@ pub trait Dial {
     async fn dial(&mut self, host: &str, port: u16) -> Result<Self::Stream, LinkError>;
 }
 
-/// The link over what [`Dial`] opens.
+/// The link over a connection that [`Dial`] opens.
 pub struct HttpLink<D: Dial> {
     dial: D,
     stream: Option<D::Stream>,
 }
 
 impl<D: Dial> HttpLink<D> {
-    /// A link without a connection yet.
+    /// Creates a link without a connection.
     pub fn new(dial: D) -> Self {
         Self { dial, stream: None }
     }
@@ -58,7 +58,7 @@ async fn send<S: Write>(stream: &mut S, request: &Request<'_>, buffer: &mut [u8]
         .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
     let written = buffer.get_mut(..length).unwrap_or_default();
     let sent = stream.write_all(written).await;
-    // The token is a secret; the buffer goes on living.
+    // The token is a secret, and the buffer is used further.
     written.fill(0);
     sent.map_err(|_| LinkError::Cut)?;
     stream.flush().await.map_err(|_| LinkError::Cut)

@@ -1,4 +1,4 @@
-//! Embassy's clock as the machine's: milliseconds since start, never back.
+//! Embassy's clock as the clock of a registration: monotonic milliseconds since the start.
 
 use dps_core::{Instant, Timer};
 

@@ -11,7 +11,7 @@
 /** The buffer of a whole array; not for a pointer. */
 #define DPS_BUFFER(array) (DPS_LITERAL(dps_buffer){(array), sizeof(array)})
 
-/* Results have to be looked at; a compiler that knows how warns where one is not. */
+/* Results must be checked; compilers that support it warn if one is ignored. */
 #ifndef DPS_NODISCARD
 #if (defined(__cplusplus) && __cplusplus >= 201703L) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
 #define DPS_NODISCARD [[nodiscard]]

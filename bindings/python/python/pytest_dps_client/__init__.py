@@ -1,6 +1,6 @@
-"""pytest fixtures around a local provisioning service: dps_emulator for the session, dps_enrollment for each test.
+"""pytest fixtures with a local provisioning service: dps_emulator for the session, dps_enrollment for each test.
 
-Nothing native is imported before a test asks for one of them. Under pytest-xdist each worker has its own emulator.
+The native module is not imported before a test uses one of them. Under pytest-xdist each worker has its own emulator.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--dps-fixed-ports",
         action="store_true",
-        help="let the local provisioning service listen on 443 and 8883, the only ports that published clients know",
+        help="run the local provisioning service on the ports 443 and 8883, which published clients require",
     )
 
 
 @pytest.fixture(scope="session")
 def dps_emulator_options() -> EmulatorOptions:
-    """Options of the emulator besides {"rate_limits": False}. Override it in conftest.py; yours go before."""
+    """Returns options of the emulator. Override it in conftest.py; the only other default is {"rate_limits": False}."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def dps_emulator(request: pytest.FixtureRequest, dps_emulator_options: EmulatorOptions) -> Iterator[Emulator]:
-    """A local provisioning service (dps_client.emulator.Emulator) for as long as the session lasts.
+    """A local provisioning service (dps_client.emulator.Emulator) for the session.
 
-    With --dps-fixed-ports tests that need it are skipped where the ports cannot be had.
+    With --dps-fixed-ports, tests that use it are skipped if the ports are not available.
     """
     from dps_client.emulator import Emulator, PortsUnavailable
 
@@ -54,10 +54,10 @@ def dps_emulator(request: pytest.FixtureRequest, dps_emulator_options: EmulatorO
 
 @pytest.fixture
 def dps_enrollment(request: pytest.FixtureRequest, dps_emulator: Emulator) -> Iterator[Enrollment]:
-    """A device that is enrolled for this test alone (dps_client.emulator.Enrollment), named after it.
+    """A device that is enrolled for one test only (dps_client.emulator.Enrollment), and named after the test.
 
-    Its keys show themselves to nobody who does not call expose(). Afterwards its faults are taken back and it is gone.
-    A fault that no request of it met fails the test: what was to be tested was not.
+    Its keys are masked unless expose() is called. After the test, its faults and the enrollment are removed. The test
+    fails if no request met a planned fault.
     """
     readable = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:80]
     enrollment = dps_emulator.enroll(f"{readable}-{uuid.uuid4().hex[:8]}")
