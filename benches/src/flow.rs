@@ -1,5 +1,5 @@
-//! Whole registrations in virtual time: the machine, the codec, the bytes between, and the pure emulator at the other
-//! end, whose share is the larger one.
+//! Whole registrations in virtual time: the state machine, the codec, the bytes on the wire, and the emulator, which takes
+//! most of the time.
 
 use dps_core::Link;
 use pair::Scene;

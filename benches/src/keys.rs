@@ -1,4 +1,4 @@
-//! Key derivation, ours and by the `hmac`, `sha2` and `base64` crates as any program would use them.
+//! Key derivation by this project, and by the `hmac`, `sha2` and `base64` crates.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use dps_core::{Key, RegistrationId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// A group key as the service makes them, 64 bytes.
+/// A group key of 64 bytes, like those that the service generates.
 pub const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
 const ID: &str = "sn-000001";
 const ROWS: usize = 1000;
@@ -26,14 +26,14 @@ pub fn prepare_by_crates() -> Hmac<Sha256> {
     Hmac::new_from_slice(&STANDARD.decode(GROUP_KEY).expect("base64")).expect("any length does")
 }
 
-/// The key of one device in base64, by the crates.
+/// Derives the key of one device in base64, by the crates.
 pub fn by_crates(key: &Hmac<Sha256>, id: &str, out: &mut [u8; GroupDeriver::KEY_TEXT_LEN]) {
     let mut mac = key.clone();
     mac.update(id.as_bytes());
     STANDARD.encode_slice(mac.finalize().into_bytes(), out).expect("it fits");
 }
 
-/// A row of a list of keys, by the crates.
+/// Derives a row of a list of keys, by the crates.
 pub fn line_by_crates(key: &Hmac<Sha256>, id: &str, out: &mut Vec<u8>) {
     let mut text = [0; GroupDeriver::KEY_TEXT_LEN];
     by_crates(key, id, &mut text);
@@ -68,7 +68,7 @@ pub(crate) fn with_prepared_by_crates() -> Box<dyn FnMut()> {
     Box::new(move || by_crates(&key, black_box(ID), black_box(&mut out)))
 }
 
-/// Ids are checked here, as they have to be where they come from a list; the peer does not.
+/// Ids are checked here, as is necessary for ids from a list; the peer does not check them.
 pub(crate) fn rows() -> Box<dyn FnMut()> {
     let (deriver, ids, mut out) = (deriver(), ids(ROWS).collect::<Vec<_>>(), Vec::with_capacity(100 * ROWS));
     Box::new(move || {

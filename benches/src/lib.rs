@@ -1,5 +1,5 @@
-//! What is measured, and the peers beside it. The benches, the instruction counts and the tests of what an operation
-//! costs all take it from here, so that they speak of the same thing. Nothing in it is part of the product.
+//! The operations that are measured, and their peers. The benches, the instruction counts and the tests of costs all use
+//! these operations. Nothing here is part of the product.
 #![allow(clippy::expect_used, reason = "a bench that is broken should stop")]
 
 mod flow;

@@ -1,26 +1,26 @@
-//! The list of what is measured. An operation of ours and its peer have the same name; the peer says what it is made of.
+//! The list of operations. An operation of this project and its peer have the same name; the peer names its crates.
 
 use std::fmt;
 
 use crate::{flow, keys, token, wire};
 
-/// Something that can be done over and over.
+/// An operation that can be repeated.
 #[derive(Clone, Copy)]
 pub struct Operation {
-    /// What is done.
+    /// The name of the operation.
     pub name: &'static str,
-    /// What does it, where it is not the project.
+    /// The crates of a peer; none for this project.
     pub peer: Option<&'static str>,
-    /// Whether the heap may be used: only by peers, and by the service at the other end of a flow.
+    /// Whether it may use the heap: only peers, and the service in a whole registration.
     pub heap: bool,
-    /// Prepares it; each call of what is returned does it once.
+    /// Prepares it; each call of the returned function runs it once.
     pub prepare: fn() -> Box<dyn FnMut()>,
 }
 
 const CRATES: Option<&str> = Some("hmac, sha2, base64");
 const SERDE: Option<&str> = Some("serde_json");
 
-/// All of them; a peer stands behind what it is compared with.
+/// All operations; a peer follows the operation with which it is compared.
 pub const OPERATIONS: &[Operation] = &[
     Operation { name: "derive once", peer: None, heap: false, prepare: keys::once },
     Operation { name: "derive once", peer: CRATES, heap: true, prepare: keys::once_by_crates },

@@ -1,7 +1,7 @@
-//! A TCP relay that makes a loopback connection as slow as a long line, and counts what goes over it.
+//! A TCP relay that adds latency to a loopback connection, and counts its bytes and round trips.
 //!
-//! With a line between them a client that does not wait for an answer has sent its next bytes before the answer is
-//! there. So each turn, from bytes of the client to bytes for it, is an answer that was waited for.
+//! Because of the latency, a client that does not wait for an answer has sent its next bytes before the answer arrives. So
+//! each change of direction, from bytes of the client to bytes for it, is an answer that the client waited for.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,23 +10,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What went over a relay.
+/// The traffic of a relay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
     /// TCP connections.
     pub connections: u32,
-    /// Answers that were waited for, those of the TLS handshake included.
+    /// Answers that the client waited for, including those of the TLS handshake.
     pub answers: u32,
-    /// How long they were waited for in all, from the last byte of each question to the first of its answer.
+    /// The total time of these waits, from the last byte of each request to the first byte of its answer.
     pub waited: Duration,
-    /// Bytes from the client, TLS included.
+    /// Bytes from the client, including TLS.
     pub up: usize,
     /// Bytes for the client.
     pub down: usize,
 }
 
 impl Traffic {
-    /// Times that the line was gone there and back: for each connection, for each answer.
+    /// The number of round trips: one for each connection, and one for each answer.
     #[must_use]
     pub fn round_trips(&self) -> u32 {
         self.connections + self.answers
@@ -52,27 +52,27 @@ impl Relay {
             for client in listener.incoming().flatten() {
                 locked(&traffic).connections += 1;
                 let turn = Turn { traffic: Arc::clone(&traffic), state: Arc::default() };
-                // Without a server the client sees its connection end.
+                // Without a server the client's connection is closed.
                 _ = TcpStream::connect(to).and_then(|server| join(client, server, latency, turn));
             }
         });
         Ok(relay)
     }
 
-    /// Where it listens.
+    /// Returns its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What went over it until now.
+    /// Returns the traffic until now.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         *locked(&self.traffic)
     }
 }
 
-/// Whose turn it is on one connection.
+/// The direction of one connection.
 #[derive(Clone)]
 struct Turn {
     traffic: Arc<Mutex<Traffic>>,
@@ -81,23 +81,23 @@ struct Turn {
 
 #[derive(Default)]
 struct State {
-    /// When the client last sent something that is not answered yet.
+    /// When the client last sent a request that is not answered yet.
     asked: Option<Instant>,
-    /// The client is gone; what comes now it does not wait for.
+    /// The client has closed the connection, and does not wait for later bytes.
     over: bool,
 }
 
 impl Turn {
-    /// The client has sent so many bytes; none is the end.
-    fn of_client(&self, bytes: usize) {
+    /// Records bytes from the client; 0 is the end.
+    fn add_from_client(&self, bytes: usize) {
         let mut state = locked(&self.state);
         state.over |= bytes == 0;
         state.asked = Some(Instant::now());
         locked(&self.traffic).up += bytes;
     }
 
-    /// The client is about to be given so many bytes.
-    fn of_server(&self, bytes: usize) {
+    /// Records bytes for the client.
+    fn add_from_server(&self, bytes: usize) {
         let mut state = locked(&self.state);
         let mut traffic = locked(&self.traffic);
         traffic.down += bytes;
@@ -115,12 +115,12 @@ fn join(client: TcpStream, server: TcpStream, latency: Duration, turn: Turn) -> 
         stream.set_nodelay(true)?;
     }
     let (up, down) = (turn.clone(), turn);
-    carry(client.try_clone()?, server.try_clone()?, latency, move |bytes| up.of_client(bytes), |_| {});
-    carry(server, client, latency, |_| {}, move |bytes| down.of_server(bytes));
+    carry(client.try_clone()?, server.try_clone()?, latency, move |bytes| up.add_from_client(bytes), |_| {});
+    carry(server, client, latency, |_| {}, move |bytes| down.add_from_server(bytes));
     Ok(())
 }
 
-/// Carries bytes one way on two threads, one that reads them and one that holds them back until they are due.
+/// Transports bytes in one direction on two threads: one reads them, and one writes them after the latency.
 fn carry(
     mut from: TcpStream,
     mut to: TcpStream,

@@ -1,4 +1,4 @@
-//! The token with which a device registers, ours and as a program writes one with `format!` and the usual crates.
+//! The token with which a device registers, made by this project, and with `format!` and the usual crates.
 
 use std::hint::black_box;
 
@@ -24,7 +24,7 @@ pub(crate) fn identity() -> Identity<'static> {
     }
 }
 
-/// The device's key in base64 in, the token out.
+/// Makes a token from the device's key in base64.
 pub(crate) fn ours() -> Box<dyn FnMut()> {
     let mut buffer = [0; 512];
     Box::new(move || {

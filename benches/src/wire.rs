@@ -1,4 +1,4 @@
-//! Requests onto the wire and replies from it, over both transports.
+//! Writing requests and reading replies, over both transports.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ use crate::token::identity;
 const TOKEN: &str = "SharedAccessSignature sr=0ne00123ABC%2Fregistrations%2Fsn-000001&\
     sig=sL4rhIkkskrpxkpy7ywhLDZgoTDyCxVSuq%2BAoGTGCmA%3D&se=1767225600&skn=registration";
 
-/// As the service answers a device that it has assigned.
+/// The service's answer to a device that it has assigned.
 const BODY: &str = r#"{"operationId":"5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550","status":"assigned",
 "registrationState":{"registrationId":"sn-000001","createdDateTimeUtc":"2026-01-01T00:00:00.0000000Z",
 "assignedHub":"hub-a.test","deviceId":"sn-000001","status":"assigned","substatus":"initialAssignment",
@@ -51,7 +51,7 @@ pub(crate) fn read_http() -> Box<dyn FnMut()> {
     let reply = format!("{head}\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len()).into_bytes();
     let mut buffer = reply.clone();
     Box::new(move || {
-        // A reply is read where it stands.
+        // A reply is read in place.
         buffer.copy_from_slice(black_box(&reply));
         let layout = wire::scan(&buffer, buffer.len(), false).expect("a reply").expect("all of it");
         black_box(layout.read(&mut buffer).expect("a reply"));
@@ -77,7 +77,7 @@ pub(crate) fn read_json() -> Box<dyn FnMut()> {
     })
 }
 
-/// What the machine wants to know of a reply, for serde.
+/// The fields of a reply that the state machine needs, for serde.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code, reason = "it is only parsed")]

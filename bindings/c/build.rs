@@ -1,5 +1,5 @@
-//! Gives the shared library its name for the loader, which changes with every version that may break programs, keeps it
-//! loaded once it is, and says in one word (`dps_hosted`) whether the library is for programs on an operating system.
+//! Sets the soname of the shared library, which changes with every incompatible version, prevents that the library is
+//! unloaded, and sets `dps_hosted` if the library is for programs on an operating system.
 
 use std::env;
 
@@ -15,7 +15,7 @@ fn main() {
         // Before 1.0 a minor version may break programs.
         let name = format!("libdps.so.{}.{}", version("MAJOR"), version("MINOR"));
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{name}");
-        // A thread that resolves a name may outlive its call: the code that it runs must not be unloaded.
+        // A thread that resolves a name may outlive its call, so its code must not be unloaded.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }

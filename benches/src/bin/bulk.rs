@@ -1,5 +1,5 @@
-//! The keys of a long list: `dps derive-key --ids` beside a loop over the `hmac`, `sha2` and `base64` crates that reads
-//! the same list and writes the same file, in turn. Arguments: the program `dps`, and how many ids (a million).
+//! Derives the keys of a long list: `dps derive-key --ids` and a loop over the `hmac`, `sha2` and `base64` crates that reads
+//! the same list and writes the same file, in turn. Arguments: the program `dps`, and the number of ids (a million).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
 use std::error::Error;
@@ -49,14 +49,14 @@ fn run(arguments: Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// What one pass over the list took.
+/// The times of one pass over the list.
 #[derive(Clone, Copy)]
 struct Cost {
     wall: Duration,
     cpu: Duration,
 }
 
-/// A list of ids in a folder of its own.
+/// A list of ids in a temporary directory.
 struct List {
     folder: TempDir,
 }
@@ -131,7 +131,7 @@ fn cpu(used: &Usage) -> Duration {
     Duration::from_micros((used.user_time() + used.system_time()).num_microseconds().unsigned_abs())
 }
 
-/// The best of the rounds, for whatever else runs can only make it worse.
+/// Returns the best of the rounds, since other processes can only slow it down.
 fn print(rows: &[(String, Vec<Cost>)], count: usize) {
     let best = |costs: &[Cost], of: fn(&Cost) -> Duration| costs.iter().map(of).min().unwrap_or_default();
     let figures = rows.iter().map(|(name, costs)| (name, best(costs, |cost| cost.wall), best(costs, |cost| cost.cpu)));

@@ -1,5 +1,5 @@
-//! Does one operation so many times, for a tool that counts instructions: `instructions NAME PEER TIMES`, where PEER
-//! may be empty. Without arguments it lists what there is, one a line, tab-separated.
+//! Repeats one operation, for a tool that counts instructions: `instructions NAME PEER TIMES`, where PEER may be empty.
+//! Without arguments it lists the operations, one per line, tab-separated.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the tool that runs it")]
 
 use std::process::ExitCode;

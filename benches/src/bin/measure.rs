@@ -1,7 +1,7 @@
-//! Runs one client behind a relay and prints as JSON what it cost: `measure LISTEN TO LATENCY_MS COMMAND…`.
+//! Runs one client through a relay and prints its costs as JSON: `measure LISTEN TO LATENCY_MS COMMAND…`.
 //!
-//! `{port}` in the command stands for the relay's port. The process stays small on purpose: until it becomes the
-//! client, a child has its parent's memory, and that counts into its peak.
+//! `{port}` in the command is replaced by the relay's port. The process stays small on purpose: until it becomes the
+//! client, a child has its parent's memory, which counts toward its peak.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the tool that runs it")]
 
 use std::error::Error;
@@ -41,7 +41,7 @@ fn run(arguments: Vec<String>) -> Result<(), Box<dyn Error>> {
     }
     let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let traffic = relay.traffic();
-    // `dps --json` says how long it took from the first thought of a connection to the hub's name.
+    // `dps --json` reports the time from the start of the first connection to the assignment.
     let said = serde_json::from_slice::<Value>(&client.stdout).unwrap_or_default();
     let figures = json!({
         "elapsedMs": said["elapsedMs"],

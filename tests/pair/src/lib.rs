@@ -1,7 +1,7 @@
-//! The machine and the pure emulator, joined by nothing but bytes under virtual time.
+//! The state machine and the emulator, connected byte by byte in virtual time.
 //!
-//! The main proof of the core: latency, loss, skewed clocks and every fault, each in microseconds. It holds no rule of
-//! either side, and no test; those are in `tests`.
+//! The main tests of the core use this: latency, loss, skewed clocks and every fault, each in microseconds. It implements no
+//! rule of either side; the tests are in `tests`.
 #![allow(clippy::expect_used, reason = "a broken test setting should stop the test")]
 
 mod due;

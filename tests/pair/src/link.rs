@@ -1,5 +1,5 @@
-//! The wire between the two: the core's own HTTP codec on the device's side, `httparse` and the emulator on the other,
-//! nothing but bytes between them. Latency, loss and the emulator's transport faults happen here.
+//! The HTTP connection between the two: the core's HTTP codec on the device's side, `httparse` and the emulator on the other,
+//! only bytes between them. Latency, loss and the emulator's transport faults are simulated here.
 
 use std::rc::Rc;
 
@@ -16,15 +16,15 @@ pub struct PairLink {
     pub world: World,
     /// The other side.
     pub service: SharedService,
-    /// Milliseconds from one side to the other.
+    /// The latency in one direction, in milliseconds.
     pub latency: u64,
-    /// What the network does, exchange by exchange; fair weather after the last.
+    /// The faults of the network, exchange by exchange; none after the last.
     pub weather: Vec<Weather>,
     /// The wall clock of the service at the world's zero, in milliseconds since 1970.
     pub service_epoch: u64,
-    /// What was sent, as method and target; no header, for those hold tokens.
+    /// The requests that were sent, as method and target, without headers, which contain tokens.
     pub sent: Vec<Sent>,
-    /// Whether a connection stands.
+    /// Whether a connection is open.
     pub connected: bool,
     /// How many connections were made.
     pub connections: u32,
@@ -46,7 +46,7 @@ impl PairLink {
         }
     }
 
-    /// Says what the network does, exchange by exchange.
+    /// Sets the faults of the network, exchange by exchange.
     #[must_use]
     pub fn weather(mut self, weather: &[Weather]) -> Self {
         self.weather = weather.to_vec();
@@ -76,8 +76,8 @@ impl PairLink {
         }
     }
 
-    /// What becomes of a reply without end, as over sockets: interim responses are passed over for as long as it takes,
-    /// a head or a body that is too large is refused.
+    /// Reads an endless reply as over sockets: interim responses are skipped indefinitely, a head or a body that is too large
+    /// is refused.
     async fn flooded(&self, of: Flood) -> LinkError {
         match of {
             Flood::HeaderLines => LinkError::InvalidReply,
@@ -111,7 +111,7 @@ impl Link for PairLink {
         let bytes = buffer[..length].to_vec();
         self.sent.push(sent(self.world.millis(), &bytes));
         let weather = Weather::next(&mut self.weather);
-        // As a link should: the connection counts as gone until the reply is here.
+        // As links must: the connection counts as closed until the reply has arrived.
         self.connections += u32::from(!std::mem::take(&mut self.connected));
         let received = self.carry(&bytes, weather).await?;
         if received.len() > buffer.len() {
@@ -168,7 +168,7 @@ fn sent(at: u64, bytes: &[u8]) -> Sent {
     Sent { at, line: format!("{} {}", request.method, request.target), token }
 }
 
-/// As a server would write it: chunked when the status is even, by length otherwise, so that both are tried.
+/// Writes a reply: chunked if the status is even, by length otherwise, so that both are tested.
 fn reply_bytes(reply: &HttpReply) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {} -\r\n", reply.status).into_bytes();
     for (name, value) in &reply.headers {

@@ -1,8 +1,8 @@
-//! The wire between the two over MQTT: the core's codec and rumqttc's packets on the device's side, the emulator's pure
-//! session on the other, nothing but bytes between them.
+//! The MQTT connection between the two: the core's codec and rumqttc's packets on the device's side, the emulator's session
+//! on the other, only bytes between them.
 //!
-//! It talks as the link over sockets does: one connection for a registration, pings while it is quiet, a new
-//! connection for a new token. Latency, loss and the emulator's transport faults happen here.
+//! It behaves like the link over sockets: one connection for a registration, pings while it is idle, a new connection for
+//! a new token. Latency, loss and the emulator's transport faults are simulated here.
 
 use std::rc::Rc;
 
@@ -17,9 +17,9 @@ use rumqttc::mqttbytes::{Error as PacketError, QoS};
 use crate::weather::Weather;
 use crate::world::{SERVICE_EPOCH, Sent, SharedService, World};
 
-/// No packet is larger, in bytes.
+/// The largest packet, in bytes.
 const PACKET_CAP: usize = 256 * 1024;
-/// How many packets may answer nothing in one exchange, or while nothing is asked.
+/// The number of packets that may answer nothing in one exchange, or while the link is idle.
 const PACKETS_WITHOUT_CAUSE: u32 = 100;
 /// So many packets arrive where a flood is as long as the connection.
 const FLOOD_PACKETS: usize = 1000;
@@ -29,11 +29,11 @@ pub struct MqttPairLink {
     world: World,
     service: SharedService,
     latency: u64,
-    /// What the network does, exchange by exchange; fair weather after the last.
+    /// The faults of the network, exchange by exchange; none after the last.
     pub weather: Vec<Weather>,
     /// The keep-alive, in seconds.
     pub keep_alive: u16,
-    /// What was published, by its topic.
+    /// The topics of the published messages.
     pub sent: Vec<Sent>,
     connection: Option<Connection>,
 }
@@ -53,14 +53,14 @@ impl MqttPairLink {
         }
     }
 
-    /// Says what the network does, exchange by exchange.
+    /// Sets the faults of the network, exchange by exchange.
     #[must_use]
     pub fn weather(mut self, weather: &[Weather]) -> Self {
         self.weather = weather.to_vec();
         self
     }
 
-    /// Whether a connection stands.
+    /// Whether a connection is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connection.is_some()
@@ -113,7 +113,7 @@ impl Link for MqttPairLink {
         weather.before(&self.world).await?;
         let generation = request.authorization.map(|authorization| authorization.generation);
         let token = request.authorization.map_or("", |authorization| authorization.token.as_str()).to_owned();
-        // As a link should: the connection counts as gone until the reply is here.
+        // As links must: the connection counts as closed until the reply has arrived.
         let old = self.connection.take();
         let mut connection = match old.filter(|connection| connection.generation == generation) {
             Some(connection) => connection,
@@ -208,7 +208,7 @@ impl Connection {
         effects
     }
 
-    /// The next packet that means something. Can be dropped and asked for again.
+    /// Returns the next relevant packet. The future can be dropped and the function called again.
     async fn next(&mut self) -> Result<Packet, LinkError> {
         loop {
             match Packet::read(&mut self.arrived, PACKET_CAP) {
@@ -230,7 +230,7 @@ impl Connection {
         Ok(())
     }
 
-    /// It is quiet: a ping when it has been so for long, and the end when that one stays unanswered.
+    /// Handles idle time: sends a ping after a while, and closes the connection if it is not answered.
     async fn ping(&mut self) -> Result<(), LinkError> {
         self.world.wait_until(self.pinged.unwrap_or(self.last_sent) + self.patience).await;
         if self.pinged.is_some() {
@@ -240,7 +240,7 @@ impl Connection {
         self.send(&Packet::PingReq).await
     }
 
-    /// The reply to this request; others are passed over.
+    /// Returns the reply to this request; others are skipped.
     async fn reply<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
         self.allowance = PACKETS_WITHOUT_CAUSE;
         loop {

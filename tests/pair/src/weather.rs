@@ -1,10 +1,10 @@
-//! What the network does to one exchange, over whatever protocol.
+//! The faults of the network in one exchange, over any protocol.
 
 use dps_core::LinkError;
 
 use crate::world::World;
 
-/// What the network does to one exchange.
+/// A fault of the network in one exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weather {
     /// Nothing.
@@ -12,13 +12,13 @@ pub enum Weather {
     Fair,
     /// The request is lost, and the connection with it.
     RequestLost,
-    /// The reply is lost, and the connection with it: the service has done its part.
+    /// The reply is lost, and the connection with it: the service has handled the request.
     ReplyLost,
-    /// The request is swallowed without a word.
+    /// The request is lost silently.
     BlackHole,
     /// The name cannot be resolved.
     NoDns,
-    /// Nobody listens.
+    /// The connection is refused.
     Refused,
     /// The server shows a certificate from an authority that is not trusted.
     UnknownCa,
@@ -29,12 +29,12 @@ pub enum Weather {
 }
 
 impl Weather {
-    /// Takes the next of a forecast; it is fair after the last.
+    /// Removes and returns the next fault of a list; none after the last.
     pub(crate) fn next(forecast: &mut Vec<Self>) -> Self {
         if forecast.is_empty() { Self::Fair } else { forecast.remove(0) }
     }
 
-    /// What happens before anything of the exchange has left the device.
+    /// Returns the error if nothing of the exchange leaves the device.
     pub(crate) async fn before(self, world: &World) -> Result<(), LinkError> {
         match self {
             Self::NoDns => Err(LinkError::Dns),

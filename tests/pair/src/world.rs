@@ -1,6 +1,6 @@
-//! Virtual time: a clock that stands still while anything can go on, and jumps to the next moment somebody waits for.
+//! Virtual time: a clock that stops while any future can run, and jumps to the next time that a future waits for.
 //!
-//! One thread, no real clock. A future that waits for something that can never come is an error, not a hang.
+//! One thread, no real clock. A future that waits for something that can never happen is an error, not a hang.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -17,7 +17,7 @@ pub type SharedService = Rc<RefCell<Service>>;
 /// The service's wall clock at the world's zero: 2026-01-01.
 pub const SERVICE_EPOCH: u64 = 1_767_225_600_000;
 
-/// A byte in so many milliseconds, where a fault lets bytes trickle.
+/// The milliseconds per byte if a fault slows down a transfer.
 const BYTE_MS: u64 = 20;
 
 /// One request as it left the device.
@@ -27,7 +27,7 @@ pub struct Sent {
     pub at: u64,
     /// Such as `PUT /0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01`, or an MQTT topic.
     pub line: String,
-    /// The token that came with it, to tell one from another.
+    /// The token of the request, to distinguish tokens.
     pub token: String,
 }
 
@@ -41,7 +41,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world at a moment that is not zero, so that a mistaken zero shows.
+    /// Creates a world whose time is not zero, so that a mistaken zero is detected.
     #[must_use]
     pub fn new() -> Self {
         let world = Self::default();
@@ -60,17 +60,17 @@ impl World {
         self.now.set(self.now.get() + millis);
     }
 
-    /// Waits for so many milliseconds.
+    /// Waits for this many milliseconds.
     pub async fn wait(&self, millis: u64) {
         self.wait_until(self.millis() + millis).await;
     }
 
-    /// Waits for what never comes.
+    /// Waits forever.
     pub(crate) async fn for_ever(&self) {
         self.wait(u64::MAX / 2).await;
     }
 
-    /// Waits for so many bytes that trickle.
+    /// Waits for a slow transfer of this many bytes.
     pub(crate) async fn trickle(&self, bytes: usize) {
         self.wait(bytes as u64 * BYTE_MS).await;
     }
@@ -95,7 +95,7 @@ impl World {
     /// Runs a future to its end.
     ///
     /// # Panics
-    /// When it waits for nothing.
+    /// If it waits for something that can never happen.
     pub fn run<F: Future>(&self, future: F) -> F::Output {
         self.run_for(u32::MAX, future).expect("it ends")
     }
@@ -103,7 +103,7 @@ impl World {
     /// Runs a future until its end, or until time has jumped `jumps` times; then it is dropped where it stands.
     ///
     /// # Panics
-    /// When it waits for nothing.
+    /// If it waits for something that can never happen.
     pub fn run_for<F: Future>(&self, jumps: u32, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// The first moment that what was just polled waits for.
+    /// The earliest time that the future that was just polled waits for.
     fn next_wait(&self) -> u64 {
         let next = self.waits.borrow().iter().copied().min();
         next.expect("whatever is pending waits for a moment")

@@ -1,4 +1,4 @@
-//! How a row ends: what the file expects, and what a run got, in one form that can be compared and printed.
+//! The outcome of a row: as expected by the file, and of a run, in a form that can be compared and printed.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Row, Transport};
 
-/// How a row ends.
+/// The outcome of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ending {
@@ -20,11 +20,11 @@ pub struct Ending {
     verdict: Option<String>,
     after_ms: Option<u64>,
     hint: Option<String>,
-    /// What the service saw.
+    /// The requests that the service received.
     pub requests: Requests,
 }
 
-/// Requests that the service saw.
+/// The numbers of requests that the service received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Requests {
@@ -38,10 +38,10 @@ pub struct Requests {
     pub connect: u64,
 }
 
-/// What came of a row.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// How it ended.
+    /// The outcome.
     pub ending: Ending,
     /// How long it took.
     pub took: Duration,
@@ -92,7 +92,7 @@ impl From<Counters> for Requests {
 }
 
 impl Ran {
-    /// What is wrong with it, if anything. It may take `grace` longer than its deadline.
+    /// Returns the problem, if there is one. The run may end `grace` after its deadline.
     #[must_use]
     pub fn problem(&self, row: &Row, transport: Transport, grace: Duration) -> Option<String> {
         let (expected, limit) = (row.expected(transport), row.client.deadline() + grace);

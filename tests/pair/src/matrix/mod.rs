@@ -1,7 +1,7 @@
-//! The fault matrix of `vectors/faults.json`: each fault, and how a client has to take it.
+//! The fault matrix of `vectors/faults.json`: each fault, and how a client must handle it.
 //!
-//! Reads the rows and says what came of one; what it means for a client is in the file. Run in virtual time by
-//! [`rehearse`], and over sockets by a crate beside this one.
+//! Reads the rows and compares the result of a run with the file. [`rehearse`] runs rows in virtual time, another crate runs
+//! them over sockets.
 
 mod ending;
 mod rehearsal;
@@ -18,18 +18,18 @@ pub use rehearsal::rehearse;
 /// The registration id of the device that every row is about.
 pub const DEVICE: &str = "dev-01";
 
-/// One fault, with everything that a client and the service need to meet it.
+/// One fault, with all settings of the client and the service.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Names it for ever.
+    /// The name, which is never changed.
     pub id: String,
     /// One sentence.
     pub about: String,
     /// What the client is asked to do.
     pub call: Call,
-    /// Over what it can happen.
+    /// The transports over which it can happen.
     pub transports: Vec<Transport>,
-    /// What the service is told to do wrong.
+    /// The faults of the service.
     pub plans: Vec<FaultPlan>,
     /// The faults of the proxy; `None` without a proxy.
     pub proxy: Option<ProxyPlan>,
@@ -60,7 +60,7 @@ pub enum Call {
     Lookup,
 }
 
-/// Over what client and service talk.
+/// The transport between client and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
@@ -84,7 +84,7 @@ pub struct ClientSettings {
     minimum_spacing_ms: u32,
     /// MQTT's.
     pub keep_alive_seconds: u16,
-    /// The largest reply that is taken, in bytes.
+    /// The largest reply that is accepted, in bytes.
     pub reply_limit_bytes: usize,
 }
 
@@ -95,7 +95,7 @@ struct ServiceSettings {
     retry_after: Value,
 }
 
-/// The file as it stands.
+/// The contents of the file.
 #[derive(Deserialize)]
 struct File {
     defaults: Settings,
@@ -127,10 +127,10 @@ struct Settings {
     service: Value,
 }
 
-/// Every row of the file.
+/// Returns every row of the file.
 ///
 /// # Panics
-/// When the file is not as its README says.
+/// If the file does not have the documented form.
 #[must_use]
 pub fn rows() -> Vec<Row> {
     let file: File = serde_json::from_str(include_str!("../../../../vectors/faults.json")).expect("the file is good");
@@ -158,7 +158,7 @@ impl Row {
         }
     }
 
-    /// How it ends over this transport. Only MQTT counts connections.
+    /// Returns the expected outcome over this transport. Only MQTT counts connections.
     #[must_use]
     pub fn expected(&self, transport: Transport) -> Ending {
         let mut ending = self.expect.clone();
@@ -168,7 +168,7 @@ impl Row {
         ending
     }
 
-    /// Whether it is about something without end that comes every time.
+    /// Returns whether the fault is endless and happens every time.
     #[must_use]
     pub fn is_flood_that_lasts(&self) -> bool {
         self.plans.iter().any(|plan| matches!(plan.fault(), Fault::Flood { .. }) && plan.times() > 1)

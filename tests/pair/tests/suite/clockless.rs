@@ -1,5 +1,5 @@
-//! A device without a clock that learns the time from the service: every fault of the reply that it learns from, dates that
-//! must not be believed, and a transport that carries none.
+//! A device without a clock that learns the time from the service: every fault of the reply with the time, implausible
+//! dates, and MQTT, whose replies do not contain the time.
 
 use dps_core::{ErrorCode, UnixSeconds, Verdict};
 use dps_emulator::{At, Fault, Flood, RetryAfter, Scope};
@@ -100,7 +100,7 @@ fn first_replies() -> Vec<(Fault, Result<(), ErrorCode>)> {
         (flood(Flood::HeaderLines), Ok(())),
         (flood(Flood::Chunks), Err(ErrorCode::ReplyTooLarge)),
     ];
-    // Any refusal tells the time; a service in trouble is asked again.
+    // Any refusal contains the time; after a failure of the service the request is retried.
     rows.extend(
         [400, 401, 403, 404, 405, 408, 409, 415, 418, 429, 500, 502, 503, 504]
             .map(|status| (error(status, None), Ok(()))),

@@ -1,12 +1,12 @@
-//! What the network does on the way, and many things at once: it recovers, or ends with a name before its deadline. What
-//! the service does, fault by fault, is the matrix.
+//! Faults of the network, and combinations of faults: the registration recovers, or ends with the right error before its
+//! deadline. Single faults of the service are in the matrix.
 
 use dps_core::{ErrorCode, Hint};
 use dps_emulator::{At, Fault, RetryAfter, Scope};
 use pair::{End, Scene, Weather};
 use proptest::prelude::*;
 
-/// Faults that may pass: each of them is worth another try.
+/// Temporary faults: each is retried.
 const FAULTS: [Fault; 12] = [
     Fault::Throttle { retry_after: None },
     Fault::ServerError { status: 500, retry_after: None },
@@ -86,7 +86,7 @@ fn any_faults() -> impl Strategy<Value = Vec<(usize, bool, u32)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever happens on the way: it ends by its deadline, and with the hub unless something named stood in the way.
+    /// With any faults, the registration ends by its deadline, with the hub or with the error of a fault.
     #[test]
     fn every_journey_ends(
         weather in any_weather(),

@@ -1,4 +1,4 @@
-//! What a device does when all is well: every kind of enrollment, to the millisecond.
+//! Registrations without faults: every kind of enrollment, to the millisecond.
 
 use dps_core::credentials::derive_device_key;
 use dps_core::{Key, Payload, Registration, RegistrationId};

@@ -1,5 +1,5 @@
-//! A device that is stopped anywhere: the future dropped and driven on, the power cut and a new machine made, or an
-//! observer that ends the registration.
+//! Interrupted registrations: the future is dropped and driven on, the device restarts and resumes, or an observer ends the
+//! registration.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! The fault matrix in virtual time, and whether the table leaves anything out.
+//! The fault matrix in virtual time, and whether it is complete.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use dps_emulator::{Fault, FaultPlan, Flood};
 use pair::matrix::{Call, Ran, Row, Transport, rehearse, rows};
 use serde_json::{Map, Value};
 
-/// Every row over every transport, over a fast network, a usual and a slow one: none stands on an edge.
+/// Runs every row over every transport, with three latencies: the outcome must not depend on the latency.
 #[test]
 fn every_fault_has_the_expected_outcome_before_its_deadline() {
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! The same conversation over MQTT: what is said, how often, and what the protocol alone can do to it.
+//! Registrations over MQTT: messages, round trips, and faults of the protocol.
 
 use dps_core::credentials::derive_device_key;
 use dps_core::{ErrorCode, Hint, Key, Millis, Payload, Registration, RegistrationId, Verdict};
@@ -27,7 +27,7 @@ fn mqtt_registration_needs_four_round_trips_and_the_hinted_wait() {
     assert_eq!(topics[0], "$dps/registrations/PUT/iotdps-register/?$rid=2");
     assert!(topics[1].starts_with("$dps/registrations/GET/iotdps-get-operationstatus/?$rid=3&operationId="));
     assert_eq!(topics.len(), 2);
-    // CONNECT, SUBSCRIBE, register and poll, each there and back, and a second as the service asked.
+    // Round trips of CONNECT, SUBSCRIBE, register and poll, and the second that the service asked for.
     assert_eq!(scene.world.millis() - start, 8 * 20 + 1000);
     assert_eq!(connects(&scene), 1, "one connection for the whole registration");
     assert!(!link.is_connected());

@@ -1,4 +1,4 @@
-//! What a device is told when the service says no: the right code, hints in the right order, at once.
+//! Refusals by the service: the right code, hints in the right order, immediately.
 
 use dps_core::{ErrorCode, Hint, Key, KeyEvidence, Verdict};
 use dps_emulator::{EnrollmentGroup, IndividualEnrollment, RefusalReason, ServiceOptions, SymmetricKey};
@@ -13,7 +13,7 @@ fn fails(end: End, code: ErrorCode, first: Hint) -> Vec<Hint> {
     hints
 }
 
-/// The reason that the service kept to itself.
+/// The reason that the service does not report to the device.
 fn reason(scene: &Scene) -> RefusalReason {
     scene.service.borrow().refusals().last().expect("it refused").reason
 }
