@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use dps_client::{AssignmentStore, Loaded, LockedStore, ProvisioningClient, StoredAssignment, Transport};
 use dps_examples::hub::{Answer, Hub};
-use dps_examples::{Setting, Told};
+use dps_examples::{AnyError, Setting};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let setting = Setting::read().await?;
     let hub = Hub::new(&setting)?;
     // A device stores this where it survives a restart; the directory of this example is removed when it ends.
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Told> {
 }
 
 /// From power-on until the hub has accepted the device.
-async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Result<(), Told> {
+async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Result<(), AnyError> {
     let client = setting.client(Transport::Https)?.symmetric_key(setting.key()?).build()?;
     let store = store.lock()?;
     let kept = match store.load()? {
@@ -72,7 +72,7 @@ async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Resu
     Ok(())
 }
 
-async fn register(client: &ProvisioningClient, store: &LockedStore, why: &str) -> Result<StoredAssignment, Told> {
+async fn register(client: &ProvisioningClient, store: &LockedStore, why: &str) -> Result<StoredAssignment, AnyError> {
     println!("boot: {why}; registering");
     let stored = client.register().await?.to_stored();
     store.save(&stored)?; // It contains no secrets.

@@ -9,10 +9,10 @@
 //! ```
 
 use dps_client::Transport;
-use dps_examples::{Setting, Told};
+use dps_examples::{AnyError, Setting};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let setting = Setting::read().await?;
 
     let client = setting

@@ -20,7 +20,7 @@ use clap::Parser;
 use dps_client::{ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Resolver, Roots};
 use dps_edge::policy::{HubWatch, Mode, Policy, Retry, Verdict};
 use dps_edge::{BackupStore, EdgeVersion, Format, Origin, Provisioned, Provisioner, read};
-use dps_examples::Told;
+use dps_examples::AnyError;
 use dps_examples::edge_site::{EdgeSite, HUB_A};
 use dps_examples::mqtt_hub::{Gone, Hubs, MQTT_PORT};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -44,7 +44,7 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let arguments = Arguments::parse();
     let (tell, mut events) = unbounded_channel();
     let Some((config, state)) = arguments.config.as_deref().zip(arguments.state_dir.as_deref()) else {
@@ -79,7 +79,7 @@ async fn main() -> Result<(), Told> {
 }
 
 /// Prints what happens until the gateway is at its new hub.
-async fn show_a_move(site: &EdgeSite, events: &mut UnboundedReceiver<Event>) -> Result<(), Told> {
+async fn show_a_move(site: &EdgeSite, events: &mut UnboundedReceiver<Event>) -> Result<(), AnyError> {
     while let Some(event) = events.recv().await {
         println!("{event}");
         match event {
@@ -142,7 +142,7 @@ impl Gateway {
         hubs: Hubs,
         retry: Retry,
         tell: UnboundedSender<Event>,
-    ) -> Result<Self, Told> {
+    ) -> Result<Self, AnyError> {
         let text = std::fs::read_to_string(config).map_err(|error| format!("{}: {error}", config.display()))?;
         let reading = read(&text, Format::Toml, EdgeVersion::V1_6);
         let unusable = || format!("{0} is not valid: run dps edge lint {0}", config.display());
@@ -158,14 +158,14 @@ impl Gateway {
     }
 
     /// Creates the gateway of a local service, with short retry intervals.
-    pub(crate) fn from_site(site: &EdgeSite, tell: UnboundedSender<Event>) -> Result<Self, Told> {
+    pub(crate) fn from_site(site: &EdgeSite, tell: UnboundedSender<Event>) -> Result<Self, AnyError> {
         let retry = Retry { first: Duration::from_millis(50), longest: Duration::from_millis(400) };
         let way = ProvisioningClient::builder().roots(site.roots()?).proxy(ProxyChoice::Direct);
         Self::new(&site.config(), &site.state_dir(), way, site.hubs()?, retry, tell)
     }
 
     /// Runs until there is neither an assignment nor a backup.
-    pub(crate) async fn run(mut self) -> Result<Infallible, Told> {
+    pub(crate) async fn run(mut self) -> Result<Infallible, AnyError> {
         let started = self.provisioner.start().await?;
         let mut here = self.settle(started);
         let mut watch = HubWatch::new(self.policy, self.retry, here.origin != Origin::Backup);

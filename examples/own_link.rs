@@ -10,7 +10,7 @@
 use dps_client::dps_core::codec::http::{DEFAULT_API_VERSION, DEFAULT_PORT, wire};
 use dps_client::dps_core::{Endpoint, LinkError, Reply, Request};
 use dps_client::{ProvisioningClient, SendLink, Transport};
-use dps_examples::{Setting, Told};
+use dps_examples::{AnyError, Setting};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -63,7 +63,7 @@ impl OwnLink {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let setting = Setting::read().await?;
     let tls = TlsConnector::from(dps_net::TlsOptions::new(setting.roots()?).client_config()?);
     let link = OwnLink { tls, connection: None };

@@ -10,7 +10,7 @@
 
 use dps_client::dps_core::{Key, SignError, Signature};
 use dps_client::{SendSigner, Transport};
-use dps_examples::{Setting, Told};
+use dps_examples::{AnyError, Setting};
 
 /// Simulates the driver of the element. Here the key is in memory; a real element never reveals it.
 struct SecureElement {
@@ -34,7 +34,7 @@ impl SendSigner for SecureElement {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let setting = Setting::read().await?;
     let element = SecureElement { key: Key::from_base64(setting.key()?.to_base64().expose())? };
 

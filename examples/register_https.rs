@@ -6,10 +6,10 @@
 //! ```
 
 use dps_client::{ProvisioningClient, Transport};
-use dps_examples::{Setting, Told};
+use dps_examples::{AnyError, Setting};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let setting = Setting::read().await?;
 
     // A device leaves the factory with an id scope, a registration id and a key.

@@ -10,11 +10,11 @@
 use std::path::Path;
 
 use dps_client::{Progress, Transport};
-use dps_examples::{Setting, Told};
+use dps_examples::{AnyError, Setting};
 use tokio::sync::oneshot;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Told> {
+async fn main() -> Result<(), AnyError> {
     let setting = Setting::read().await?;
     // A device stores this where it survives a loss of power; the directory of this example is removed when it ends.
     let folder = tempfile::tempdir()?;
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Told> {
     after_restart(&setting, &file).await
 }
 
-async fn before_restart(setting: &Setting, file: &Path) -> Result<(), Told> {
+async fn before_restart(setting: &Setting, file: &Path) -> Result<(), AnyError> {
     let (begun, power_fails) = oneshot::channel();
     let (mut begun, keep_in) = (Some(begun), file.to_owned());
     let client = setting
@@ -45,7 +45,7 @@ async fn before_restart(setting: &Setting, file: &Path) -> Result<(), Told> {
     Ok(())
 }
 
-async fn after_restart(setting: &Setting, file: &Path) -> Result<(), Told> {
+async fn after_restart(setting: &Setting, file: &Path) -> Result<(), AnyError> {
     let kept = std::fs::read_to_string(file).ok();
     let client = setting.client(Transport::Https)?.symmetric_key(setting.key()?).on_progress(|progress| {
         if let Progress::Sending { call: "register" } = progress {

@@ -8,7 +8,7 @@ fn main() {
     divan::main();
 }
 
-// Long samples: what is shorter than the clock's step cannot be told.
+// Long samples, since shorter times than the clock's resolution cannot be measured.
 #[divan::bench(args = OPERATIONS, sample_size = 200, sample_count = 200)]
 fn operation(bencher: Bencher<'_, '_>, operation: &Operation) {
     let run = (operation.prepare)();

@@ -1,5 +1,5 @@
 /* A TLS connection by OpenSSL, for programs that bring their own network stack. The server's certificate and its name are
- * always verified. No call but the resolver's takes longer than until `until_ms` on the clock of `tls_now_ms`. */
+ * always verified. Every call except the resolver's ends by `until_ms` on the clock of `tls_now_ms`. */
 #ifndef TLS_H
 #define TLS_H
 
@@ -11,7 +11,7 @@ typedef struct tls tls;
 /* Milliseconds on a clock that never goes back. */
 uint64_t tls_now_ms(void);
 
-/* Connects to a host; `ca_file` holds the authorities to trust, or is null for the system's. Gives null, and in `*error` a
+/* Connects to a host; `ca_file` has the certificates to trust, or is null for the system's. Returns null, and in `*error` a
  * DPS_ERROR_* of the link, when it cannot. */
 tls *tls_open(const char *host, const char *port, const char *ca_file, uint64_t until_ms, int32_t *error);
 

@@ -10,7 +10,7 @@ use dps_emulator::{AllocationPolicy, Emulator, EmulatorOptions, IndividualEnroll
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use crate::Told;
+use crate::AnyError;
 use crate::mqtt_hub::Hubs;
 use crate::setting::DEVICE;
 
@@ -33,7 +33,7 @@ impl EdgeSite {
     ///
     /// # Errors
     /// If the service cannot be started, or a file cannot be written.
-    pub async fn start(mode: Mode) -> Result<Self, Told> {
+    pub async fn start(mode: Mode) -> Result<Self, AnyError> {
         let options = EmulatorOptions::new().mqtt_port(0).assign_at_once(true).hub(HUB_A, 1).hub(HUB_B, 1);
         let site = Self { emulator: Emulator::start(options).await?, folder: tempfile::tempdir()? };
         let key = site.enroll_at(HUB_A)?;
@@ -65,7 +65,7 @@ impl EdgeSite {
     ///
     /// # Errors
     /// Never: the service's own certificate can be read.
-    pub fn roots(&self) -> Result<Roots, Told> {
+    pub fn roots(&self) -> Result<Roots, AnyError> {
         Ok(Roots::replace_pem(self.emulator.ca_pem().as_bytes())?)
     }
 
@@ -73,7 +73,7 @@ impl EdgeSite {
     ///
     /// # Errors
     /// Never: as [`EdgeSite::roots`].
-    pub fn hubs(&self) -> Result<Hubs, Told> {
+    pub fn hubs(&self) -> Result<Hubs, AnyError> {
         let address = self.emulator.mqtt_addr().ok_or("the service has no MQTT")?;
         let (ip, port) = (address.ip(), address.port());
         let told = [HUB_A, HUB_B].into_iter().map(|hub| format!("{hub}:{port}:{ip}").parse());
@@ -85,7 +85,7 @@ impl EdgeSite {
     ///
     /// # Errors
     /// Never: both exist.
-    pub fn move_device(&self) -> Result<(), Told> {
+    pub fn move_device(&self) -> Result<(), AnyError> {
         self.enroll_at(HUB_B)?;
         let deleted = self.emulator.with_service(|service| service.delete_hub_device(HUB_A, DEVICE));
         deleted.then_some(()).ok_or_else(|| "hub A does not know the device".into())
@@ -95,7 +95,7 @@ impl EdgeSite {
     ///
     /// # Errors
     /// If hub A does not know it.
-    pub fn set_enabled(&self, enabled: bool) -> Result<(), Told> {
+    pub fn set_enabled(&self, enabled: bool) -> Result<(), AnyError> {
         self.emulator.with_service(|service| {
             let device = service.hub_device_mut(HUB_A, DEVICE).ok_or("hub A does not know the device")?;
             device.enabled = enabled;
@@ -104,7 +104,7 @@ impl EdgeSite {
     }
 
     /// Enrolls the device, keeping the keys of an existing enrollment. Returns its key.
-    fn enroll_at(&self, hub: &str) -> Result<String, Told> {
+    fn enroll_at(&self, hub: &str) -> Result<String, AnyError> {
         let tags = Map::from_iter([("site".to_owned(), Value::from("a"))]);
         let enrollment = IndividualEnrollment::new(DEVICE).iot_edge(true).initial_twin(tags, Map::new());
         let enrollment = enrollment.allocation(AllocationPolicy::Static, [hub]);

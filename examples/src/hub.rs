@@ -11,7 +11,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Url};
 
 use crate::setting::DEVICE;
-use crate::{Setting, Told};
+use crate::{AnyError, Setting};
 
 /// The answer of a hub to a device that connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +39,14 @@ impl<'s> Hub<'s> {
     ///
     /// # Errors
     /// If the system's certificates cannot be loaded.
-    pub fn new(setting: &'s Setting) -> Result<Self, Told> {
+    pub fn new(setting: &'s Setting) -> Result<Self, AnyError> {
         if let Some(local) = setting.local() {
             return Ok(Self::Local(local));
         }
         Self::real(&Roots::platform())
     }
 
-    fn real(roots: &Roots) -> Result<Self, Told> {
+    fn real(roots: &Roots) -> Result<Self, AnyError> {
         let tls = dps_net::TlsOptions::new(roots.clone()).client_config()?;
         let client = Client::builder().tls_backend_preconfigured((*tls).clone()).timeout(Duration::from_secs(30));
         Ok(Self::Real(client.build()?))
@@ -56,7 +56,7 @@ impl<'s> Hub<'s> {
     ///
     /// # Errors
     /// If the assignment is of another device, or signing fails.
-    pub async fn ask(&self, client: &ProvisioningClient, stored: &StoredAssignment) -> Result<Answer, Told> {
+    pub async fn ask(&self, client: &ProvisioningClient, stored: &StoredAssignment) -> Result<Answer, AnyError> {
         let mut credentials = client.hub_credentials(stored).ok_or("the assignment is of another device")?;
         let token = credentials.password().await?.expose();
         match self {
@@ -76,7 +76,7 @@ impl<'s> Hub<'s> {
     ///
     /// # Errors
     /// If the service is not the local one.
-    pub fn move_device(&self) -> Result<(), Told> {
+    pub fn move_device(&self) -> Result<(), AnyError> {
         let Self::Local(service) = self else { return Err("only a device of the local service can be moved".into()) };
         service.with_service(|service| {
             if let Some(entry) = service.hub_device_mut(DEFAULT_HUB, DEVICE) {

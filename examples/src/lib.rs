@@ -2,14 +2,14 @@
 //!
 //! They are set by arguments or the environment, as for the program `dps`; without them a local service is started.
 
+mod any_error;
 pub mod edge_site;
 pub mod hub;
 pub mod mqtt_hub;
 mod setting;
-mod told;
 
+pub use any_error::AnyError;
 pub use setting::Setting;
-pub use told::Told;
 
 /// The examples of the project's README compile.
 #[cfg(doctest)]

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::rustls::ClientConfig;
 
-use crate::Told;
+use crate::AnyError;
 
 /// The default port of hubs.
 pub const MQTT_PORT: u16 = 8883;
@@ -69,7 +69,7 @@ impl Hubs {
         resolver: Resolver,
         port: u16,
         keep_alive: Duration,
-    ) -> Result<Self, Told> {
+    ) -> Result<Self, AnyError> {
         Ok(Self { tls: dps_net::TlsOptions::new(roots.clone()).client_config()?, proxy, resolver, port, keep_alive })
     }
 

@@ -10,7 +10,7 @@ use dps_client::{
 };
 use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment};
 
-use crate::Told;
+use crate::AnyError;
 
 /// The device of the local service.
 pub(crate) const DEVICE: &str = "dev-01";
@@ -47,7 +47,7 @@ impl Setting {
     ///
     /// # Errors
     /// If the local service cannot be started.
-    pub async fn read() -> Result<Self, Told> {
+    pub async fn read() -> Result<Self, AnyError> {
         let arguments = Arguments::parse();
         if arguments.id_scope.is_some() {
             return Ok(Self { arguments, local: None, key: std::env::var("DPS_KEY").ok() });
@@ -78,7 +78,7 @@ impl Setting {
     ///
     /// # Errors
     /// If the key is missing or not valid.
-    pub fn key(&self) -> Result<SymmetricKey, Told> {
+    pub fn key(&self) -> Result<SymmetricKey, AnyError> {
         match (&self.arguments.key_file, &self.key) {
             (Some(file), _) => Ok(SymmetricKey::from_file(file)?),
             (None, Some(text)) => Ok(SymmetricKey::from_base64(text)?),
@@ -102,7 +102,7 @@ impl Setting {
     ///
     /// # Errors
     /// If the file cannot be read, or contains no certificates.
-    pub fn roots(&self) -> Result<Roots, Told> {
+    pub fn roots(&self) -> Result<Roots, AnyError> {
         match (&self.local, &self.arguments.ca_file) {
             (Some(local), _) => Ok(Roots::replace_pem(local.ca_pem().as_bytes())?),
             (None, Some(file)) => {
@@ -123,7 +123,7 @@ impl Setting {
     ///
     /// # Errors
     /// As [`Setting::roots`].
-    pub fn client(&self, transport: Transport) -> Result<ProvisioningClientBuilder, Told> {
+    pub fn client(&self, transport: Transport) -> Result<ProvisioningClientBuilder, AnyError> {
         Ok(ProvisioningClient::builder()
             .id_scope(self.id_scope())
             .registration_id(self.registration_id())

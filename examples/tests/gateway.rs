@@ -25,17 +25,17 @@ async fn process<R>(site: &EdgeSite, story: impl AsyncFnOnce(&mut Events) -> R) 
     let gateway = Gateway::from_site(site, tell).unwrap();
     tokio::select! {
         ended = gateway.run() => panic!("{ended:?}"),
-        told = story(&mut events) => told,
+        events_seen = story(&mut events) => events_seen,
     }
 }
 
 /// Returns all events up to the first that is wanted.
 async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let mut told = Vec::new();
-    while !told.last().is_some_and(&wanted) {
-        told.push(timeout(LONG, events.recv()).await.expect("the event arrives in time").unwrap());
+    let mut events_seen = Vec::new();
+    while !events_seen.last().is_some_and(&wanted) {
+        events_seen.push(timeout(LONG, events.recv()).await.expect("the event arrives in time").unwrap());
     }
-    told
+    events_seen
 }
 
 async fn accepted(events: &mut Events, expected: &str) -> Vec<Event> {
@@ -43,12 +43,12 @@ async fn accepted(events: &mut Events, expected: &str) -> Vec<Event> {
 }
 
 /// Returns the verdict of each rejection by hub A.
-fn verdicts(told: &[Event]) -> Vec<Verdict> {
+fn verdicts(events_seen: &[Event]) -> Vec<Verdict> {
     let of = |event: &Event| match event {
         Event::Rejected { hub, verdict } if hub == HUB_A => Some(*verdict),
         _ => None,
     };
-    told.iter().filter_map(of).collect()
+    events_seen.iter().filter_map(of).collect()
 }
 
 /// Returns the number of register requests.
@@ -74,13 +74,13 @@ fn provisioned(hub: &str, origin: Origin) -> Event {
 async fn moved_device_registers_again_without_restart_in_dynamic_mode() {
     let site = EdgeSite::start(Mode::Dynamic).await.unwrap();
     process(&site, async |events: &mut Events| {
-        let told = accepted(events, HUB_A).await;
+        let events_seen = accepted(events, HUB_A).await;
         let tags = r#"{"site":"a"}"#.to_owned();
-        assert_eq!(told, [provisioned(HUB_A, Origin::New), Event::Accepted { hub: HUB_A.into(), tags }]);
+        assert_eq!(events_seen, [provisioned(HUB_A, Origin::New), Event::Accepted { hub: HUB_A.into(), tags }]);
         site.move_device().unwrap();
-        let told = accepted(events, HUB_B).await;
-        assert_eq!(verdicts(&told), [Verdict::Register { after: Duration::ZERO }]);
-        assert!(told.contains(&provisioned(HUB_B, Origin::New)), "{told:?}");
+        let events_seen = accepted(events, HUB_B).await;
+        assert_eq!(verdicts(&events_seen), [Verdict::Register { after: Duration::ZERO }]);
+        assert!(events_seen.contains(&provisioned(HUB_B, Origin::New)), "{events_seen:?}");
     })
     .await;
     assert_eq!(registers(&site), 2);
@@ -94,7 +94,7 @@ async fn moved_device_registers_again_without_restart_in_dynamic_mode() {
 async fn moved_device_registers_once_after_restart_in_other_modes() {
     for mode in [Mode::OnErrorOnly, Mode::AlwaysOnStartup] {
         let site = EdgeSite::start(mode).await.unwrap();
-        let told = process(&site, async |events: &mut Events| {
+        let events_seen = process(&site, async |events: &mut Events| {
             accepted(events, HUB_A).await;
             site.move_device().unwrap();
             until(events, |event| matches!(event, Event::Rejected { .. })).await;
@@ -103,23 +103,23 @@ async fn moved_device_registers_once_after_restart_in_other_modes() {
         })
         .await;
         assert!(
-            matches!(verdicts(&told)[..], [Verdict::NotBeforeRestart { try_hub_after }] if is_wait(try_hub_after, 200))
+            matches!(verdicts(&events_seen)[..], [Verdict::NotBeforeRestart { try_hub_after }] if is_wait(try_hub_after, 200))
         );
         assert_eq!((registers(&site), at_hub(&site, HUB_A).refused), (1, 3), "{mode:?}");
 
-        let told = process(&site, async |events: &mut Events| accepted(events, HUB_B).await).await;
+        let events_seen = process(&site, async |events: &mut Events| accepted(events, HUB_B).await).await;
         if mode == Mode::OnErrorOnly {
-            assert_eq!(told[0], provisioned(HUB_A, Origin::Backup));
-            assert_eq!(verdicts(&told), [Verdict::Register { after: Duration::ZERO }]);
+            assert_eq!(events_seen[0], provisioned(HUB_A, Origin::Backup));
+            assert_eq!(verdicts(&events_seen), [Verdict::Register { after: Duration::ZERO }]);
         } else {
-            assert_eq!(verdicts(&told), [], "it asked at its start");
+            assert_eq!(verdicts(&events_seen), [], "it asked at its start");
         }
-        assert!(told.contains(&provisioned(HUB_B, Origin::New)), "{told:?}");
+        assert!(events_seen.contains(&provisioned(HUB_B, Origin::New)), "{events_seen:?}");
         assert_eq!(registers(&site), 2, "{mode:?}");
 
-        let told = process(&site, async |events: &mut Events| accepted(events, HUB_B).await).await;
+        let events_seen = process(&site, async |events: &mut Events| accepted(events, HUB_B).await).await;
         let (origin, calls) = if mode == Mode::OnErrorOnly { (Origin::Backup, 2) } else { (Origin::Unchanged, 3) };
-        assert_eq!((&told[0], registers(&site)), (&provisioned(HUB_B, origin), calls));
+        assert_eq!((&events_seen[0], registers(&site)), (&provisioned(HUB_B, origin), calls));
     }
 }
 
@@ -130,16 +130,16 @@ async fn disabled_device_retries_with_backoff() {
         accepted(events, HUB_A).await;
         site.set_enabled(false).unwrap();
         // The service assigns the same hub each time, which does not help.
-        let mut told = Vec::new();
+        let mut events_seen = Vec::new();
         for _ in 0..3 {
             let asks = |event: &Event| matches!(event, Event::Rejected { verdict: Verdict::Register { .. }, .. });
-            told.extend(until(events, asks).await);
+            events_seen.extend(until(events, asks).await);
         }
         // The third has only been decided on.
         assert_eq!((at_hub(&site, HUB_A).refused, registers(&site)), (9, 3));
-        let registers = told.iter().filter(|event| **event == provisioned(HUB_A, Origin::Unchanged)).count();
-        assert_eq!(registers, 2, "{told:?}");
-        let verdicts = verdicts(&told);
+        let registers = events_seen.iter().filter(|event| **event == provisioned(HUB_A, Origin::Unchanged)).count();
+        assert_eq!(registers, 2, "{events_seen:?}");
+        let verdicts = verdicts(&events_seen);
         let expected = [("ask", 0), ("hub", 50), ("hub", 100), ("hub", 200), ("ask", 50)];
         let expected = expected.into_iter().chain([("hub", 50), ("hub", 100), ("hub", 200), ("ask", 100)]);
         assert_eq!(verdicts.len(), 9);
@@ -163,14 +163,15 @@ async fn gateway_that_may_not_register_retries_its_hub() {
     process(&site, async |events: &mut Events| {
         accepted(events, HUB_A).await;
         site.set_enabled(false).unwrap();
-        let mut told = Vec::new();
+        let mut events_seen = Vec::new();
         for _ in 0..5 {
-            told.extend(until(events, |event| matches!(event, Event::Rejected { .. })).await);
+            events_seen.extend(until(events, |event| matches!(event, Event::Rejected { .. })).await);
         }
         assert_eq!((at_hub(&site, HUB_A).refused, registers(&site)), (5, 1));
-        for (verdict, ms) in verdicts(&told).into_iter().zip([50, 100, 200, 400, 400]) {
-            let told = matches!(verdict, Verdict::NotBeforeRestart { try_hub_after } if is_wait(try_hub_after, ms));
-            assert!(told, "{verdict:?} is not {ms}");
+        for (verdict, ms) in verdicts(&events_seen).into_iter().zip([50, 100, 200, 400, 400]) {
+            let is_expected =
+                matches!(verdict, Verdict::NotBeforeRestart { try_hub_after } if is_wait(try_hub_after, ms));
+            assert!(is_expected, "{verdict:?} is not {ms}");
         }
         site.set_enabled(true).unwrap();
         accepted(events, HUB_A).await;
@@ -189,10 +190,10 @@ async fn gateway_reconnects_with_new_token_before_the_old_one_expires() {
         accepted(&mut events, HUB_A).await;
         accepted(&mut events, HUB_A).await
     };
-    let told = tokio::select! {
+    let events_seen = tokio::select! {
         ended = gateway.run() => panic!("{ended:?}"),
-        told = renewed => told,
+        events_seen = renewed => events_seen,
     };
-    assert_eq!(told.len(), 1, "nothing else happened: {told:?}");
+    assert_eq!(events_seen.len(), 1, "nothing else happened: {events_seen:?}");
     assert_eq!((at_hub(&site, HUB_A).connects, registers(&site)), (2, 1));
 }

@@ -1,14 +1,13 @@
-//! The public API of the library crates, listed by cargo-public-api, is the one in their `public-api.txt`: so that each
-//! change of it is seen, and reviewed, as a change of that file. No enum is exhaustive without being named here, and nothing
-//! goes that a release had, as long as the version promises compatibility.
+//! Checks that the public API of the library crates, as listed by cargo-public-api, matches their `public-api.txt`, so that
+//! each change is reviewed as a change of that file. Exhaustive enums must be named here, and nothing of a release may be
+//! removed as long as the version promises compatibility.
 
 use std::collections::BTreeMap;
 
 use crate::run::{Outcome, command, exists, output, read, report, root, target_dir};
 use crate::setup::has_nightly;
 
-/// The crates whose API is listed, and with which features: all that have items of their own, and the provider of TLS that
-/// is quicker to build.
+/// The crates whose API is listed, and their features: all that add items, and the TLS provider that builds faster.
 const CRATES: [(&str, &str); 8] = [
     ("dps-core", "defmt"),
     ("dps-files", ""),
@@ -20,8 +19,8 @@ const CRATES: [(&str, &str); 8] = [
     ("dps-emulator", "server,mqtt,ring"),
 ];
 
-/// Enums to which nothing can be added without breaking callers: those that only callers make, and those that callers are
-/// to match on whole, told by the compiler. All other enums are `#[non_exhaustive]`.
+/// Enums that are exhaustive on purpose: those that only callers create, and those that callers must match completely, so
+/// that the compiler reports a new variant. All other enums are `#[non_exhaustive]`.
 const EXHAUSTIVE: [&str; 19] = [
     "dps_core::Action",
     "dps_core::Family",

@@ -18,19 +18,19 @@ pub(crate) enum Build {
     Stable,
     /// The same, with functions inlined up to a size of 10 instead of what `opt-level = "z"` has.
     Inline10,
-    /// With core built along, and panics that abort at once.
+    /// With core rebuilt, and panics that abort immediately.
     CoreRebuilt,
     /// The same, without the frame pointer that Rust's Arm targets force.
     NoFramePointer,
 }
 
-/// Instructions that functions have in common stay in them: made functions of, they cost more than they save, and what one
-/// program does not use changes what another is made of.
+/// Common instructions are not moved into functions: that costs more than it saves, and makes the code of one program depend
+/// on code that another program uses.
 const NO_OUTLINER: &str = "-Cllvm-args=-enable-machine-outliner=never";
 const INLINE: &str = "-Cllvm-args=-inline-threshold=10";
 const BUILD_CORE: &str = "-Zbuild-std=core";
 const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
-/// Cargo wants to be asked before it reads a file that describes a target.
+/// Cargo requires this flag to read a file that describes a target.
 const TARGET_FILE: &str = "-Zjson-target-spec";
 
 impl Build {
@@ -54,7 +54,7 @@ impl Build {
             .ok_or_else(|| format!("{name} is not one of {}", names()))
     }
 
-    /// Which compiler it takes here, and what that is told.
+    /// Returns the compiler that is used here, and its flags.
     pub(crate) fn how(self) -> Result<String, String> {
         let stable = || -> Result<String, String> {
             Ok(match bare()? {

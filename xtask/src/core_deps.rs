@@ -49,7 +49,7 @@ fn problems(found: &[&Value]) -> Vec<String> {
             problems.push(format!("dps-core depends on {}", name(dep)));
         }
         if dep["uses_default_features"] != false {
-            problems.push(format!("dps-core takes the default features of {}", name(dep)));
+            problems.push(format!("dps-core enables the default features of {}", name(dep)));
         }
     }
     for allowed in ALLOWED {

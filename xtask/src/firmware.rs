@@ -105,7 +105,7 @@ fn bridge(folder: &Path) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// Runs the image beside the bridge and gives what it printed.
+/// Runs the image with the bridge and returns its output.
 fn register(core: &Core, image: &Path, bridge: &Path, service: &str, ca: &str) -> Result<String, String> {
     let address = service.strip_prefix("https://").unwrap_or(service).trim_end_matches('/');
     let (host, port) = address.rsplit_once(':').ok_or("the emulator has no such endpoint")?;

@@ -51,7 +51,7 @@ pub(crate) fn missing() -> Option<String> {
     (!exists("cargo-fuzz")).then(|| "cargo-fuzz is missing; `cargo xtask setup` installs it".into())
 }
 
-/// What stands behind the task's name.
+/// The arguments after the task's name.
 #[derive(Debug, PartialEq)]
 struct Options {
     seconds: u32,

@@ -29,7 +29,7 @@ impl Image {
             let allocated = sh_flags & u64::from(elf::SHF_ALLOC) != 0;
             let writable = sh_flags & u64::from(elf::SHF_WRITE) != 0;
             let zeroed = section.kind() == object::SectionKind::UninitializedData;
-            // Some start-up code gives the stack a section, which is all the memory that is left.
+            // Some start-up code has a section for the stack, which is all remaining memory.
             let stack = section.name() == Ok(".stack");
             image.ram += if allocated && writable && !stack { section.size() } else { 0 };
             image.flash += if allocated && !zeroed { section.size() } else { 0 };

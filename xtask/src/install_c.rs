@@ -132,7 +132,7 @@ if(NOT TARGET dps::dps)
 endif()
 ";
 
-/// Takes a request for the same version as far as it reaches.
+/// Accepts requests for a compatible version.
 fn cmake_version() -> String {
     format!(
         "set(PACKAGE_VERSION {VERSION})\nif(PACKAGE_FIND_VERSION MATCHES \"^{}(\\\\.|$)\" AND \

@@ -155,7 +155,7 @@ const OTHERS: &[Task] = &[
     Task { name: "write-sizes", about: "measure, and write the table of bindings/c/README.md", run: sizes::write },
 ];
 
-/// Tasks that take what stands behind their names ([`run::arguments`]).
+/// Tasks that accept arguments ([`run::arguments`]).
 const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
@@ -169,7 +169,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if !run::arguments().is_empty() && !TAKE_ARGUMENTS.contains(&task.name) {
-        eprintln!("xtask {name}: it takes nothing behind its name");
+        eprintln!("xtask {name}: this task accepts no arguments");
         return ExitCode::from(2);
     }
     match missing(&name).map_or_else(task.run, Err) {

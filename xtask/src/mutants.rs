@@ -31,7 +31,7 @@ pub(crate) fn check() -> Outcome {
     let outcomes = folder.join("mutants.out/outcomes.json");
     let _ = std::fs::remove_file(&outcomes);
     let ended = mutants.status().map_err(|error| format!("cargo mutants: {error}"))?;
-    // With 2 and 3 it tells of survivors and of tests without end, which is for us to judge.
+    // Status 2 and 3 report survivors and timeouts, which are judged below.
     let finished = matches!(ended.code(), Some(0 | 2 | 3));
     let unfinished = || format!("cargo mutants did not finish: it ended with {ended}");
     let found = std::fs::read_to_string(&outcomes).map_err(|_| unfinished())?;

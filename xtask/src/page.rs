@@ -8,7 +8,7 @@ pub(crate) struct Place {
     pub(crate) page: &'static str,
     /// The line before it.
     pub(crate) begin: &'static str,
-    /// The line behind it.
+    /// The line after it.
     pub(crate) end: &'static str,
 }
 
@@ -27,7 +27,7 @@ impl Place {
         std::fs::write(&path, [before, text, after].concat()).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The page before the place, the place, and the page behind it.
+    /// Splits the page into the part before the place, the place, and the part after it.
     fn parts<'p>(&self, page: &'p str) -> Result<(&'p str, &'p str, &'p str), String> {
         let missing =
             || format!("{} has no place between {:?} and {:?}", self.page, self.begin.trim(), self.end.trim());

@@ -100,12 +100,12 @@ fn published(service: &Emulator) -> Result<Vec<Row>, String> {
     PEERS.iter().enumerate().map(row).collect()
 }
 
-/// Gives the key of a new device.
+/// Returns the key of a new device.
 fn enroll(service: &Emulator, device: &str) -> Result<String, String> {
     read(service.enroll(device)?).map(|key| key.trim().to_owned())
 }
 
-/// The relay takes addresses, no names.
+/// The relay accepts addresses, not names.
 fn address(endpoint: &str) -> String {
     let port = endpoint.rsplit(':').next().unwrap_or_default();
     format!("127.0.0.1:{port}")

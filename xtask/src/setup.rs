@@ -34,7 +34,7 @@ impl Bare {
 pub(crate) enum Rebuild {
     /// The nightly toolchain, with the library's source.
     Nightly,
-    /// Debian's compiler, told to take unstable options.
+    /// Debian's compiler, with unstable options enabled.
     Debian { cargo: PathBuf, rustc: PathBuf },
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn install() -> Outcome {
     tools()
 }
 
-/// What package managers have ready.
+/// Installs the tools that package managers provide.
 pub(crate) fn packages() -> Outcome {
     let mut packages = Vec::new();
     if output(&mut command("pkg-config", ["--exists", "openssl"])).is_err() {
@@ -137,7 +137,7 @@ pub(crate) fn packages() -> Outcome {
     Ok(())
 }
 
-/// What cargo builds, which takes minutes.
+/// Installs the tools that cargo builds, which takes minutes.
 pub(crate) fn tools() -> Outcome {
     let nightly = has_nightly();
     for (name, version, is_needed) in

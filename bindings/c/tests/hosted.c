@@ -64,7 +64,7 @@ static dps_error *ends(dps_result expected, const dps_client_config *config)
     const dps_result found = dps_client_register(config, &assignment, &error);
     CHECK(found == expected);
     if (found != expected)
-        fprintf(stderr, "  it gives %d: %s\n", (int)found, dps_error_text(error));
+        fprintf(stderr, "  it returned %d: %s\n", (int)found, dps_error_text(error));
     CHECK((found == DPS_OK) == (assignment != NULL) && (found == DPS_OK) == (error == NULL));
     dps_assignment_free(assignment);
     return error;

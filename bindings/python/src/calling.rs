@@ -55,7 +55,7 @@ pub(crate) async fn ask(
     };
     let _ending = GiveUp(call);
     attached(start)?;
-    told.await.unwrap_or_else(|_| Err(PyRuntimeError::new_err("it was given up")))
+    told.await.unwrap_or_else(|_| Err(PyRuntimeError::new_err("the call was canceled")))
 }
 
 /// Returns the function that returns its argument: for an awaitable that was created already.

@@ -25,7 +25,7 @@ impl SuppliedClock {
         attached(|py| read(&self.0.bind(py).call0()?)).unwrap_or_else(|raised| {
             match Call::current() {
                 Some(call) => call.stop(raised),
-                // Nothing tells the time outside of a call but a hub password, which then names the missing time.
+                // Outside of a call only a hub password needs the time; its error names the missing time.
                 None => drop(attached(|py| {
                     raised.write_unraisable(py, None);
                     Ok(())

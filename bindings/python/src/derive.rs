@@ -65,7 +65,7 @@ pub(crate) fn derive_device_key(
 pub(crate) fn derive_device_keys(group_key: &Bound<'_, PyAny>, ids: &Bound<'_, PyAny>) -> PyResult<DeviceKeys> {
     let py = ids.py();
     let group = self::group_key(py, group_key)?;
-    // What is no list of ids is refused now.
+    // An invalid `ids` argument is refused here, before iterating.
     let first = IdSource::of(ids)?;
     Ok(DeviceKeys {
         group,

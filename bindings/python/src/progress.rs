@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use dps_client::Progress as Told;
+use dps_client::Progress as Step;
 use pyo3::prelude::*;
 
 use crate::call::Call;
@@ -36,12 +36,12 @@ impl Progress {
 }
 
 impl Progress {
-    fn of(told: Told) -> Option<Self> {
+    fn from_step(step: Step) -> Option<Self> {
         let nothing = Self { step: "signing", call: None, wait: None, resume_token: None };
-        Some(match told {
-            Told::Signing => nothing,
-            Told::Sending { call } => Self { step: "sending", call: Some(call), ..nothing },
-            Told::Waiting { wait, resume } => {
+        Some(match step {
+            Step::Signing => nothing,
+            Step::Sending { call } => Self { step: "sending", call: Some(call), ..nothing },
+            Step::Waiting { wait, resume } => {
                 let resume_token = resume.map(|token| token.to_string());
                 Self { step: "waiting", wait: Some(wait), resume_token, ..nothing }
             }
@@ -74,8 +74,8 @@ impl Watcher {
 }
 
 impl dps_client::ProgressObserver for Watcher {
-    async fn observe(&mut self, told: Told) -> ControlFlow<()> {
-        let (Some(progress), Some(call)) = (Progress::of(told), Call::current()) else {
+    async fn observe(&mut self, step: Step) -> ControlFlow<()> {
+        let (Some(progress), Some(call)) = (Progress::from_step(step), Call::current()) else {
             return ControlFlow::Continue(());
         };
         match self.tell(&call, progress).await {

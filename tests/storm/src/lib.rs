@@ -1,4 +1,4 @@
-//! What a fleet does to the service when all of it is powered on at once.
+//! The load on the service when a whole fleet is powered on at the same time.
 //!
 //! A million devices in virtual time against the emulator's rates ([`fleet`], drawn by [`picture`]), and ten thousand over
 //! real sockets with faults on the way ([`loopback`]).

@@ -1,4 +1,4 @@
-//! The fleet that nobody should build: every device asks again every ten seconds, whatever it was told.
+//! A fleet without backoff: every device repeats its request every ten seconds and ignores hints.
 //!
 //! All of them ask in the same millisecond. As soon as the service has refused one, it refuses all that follow in that
 //! millisecond just so; these are counted and not asked one by one, for they would be thousands of millions.

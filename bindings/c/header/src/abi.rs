@@ -1,4 +1,5 @@
-//! What keeps a program and a library of different builds from meeting: names in firmware, sizes on an operating system.
+//! Prevents that a program is used with a library of an incompatible build: by symbol names in firmware, by struct sizes on an
+//! operating system.
 //!
 //! The number in `_abi_1` is raised, everywhere at once, when a released struct, or the size of an object, changes in the
 //! bare flavor. `cargo xtask header` compares them with those in `bindings/c/abi` under that number.
@@ -8,12 +9,12 @@ use std::path::Path;
 
 use crate::section::Section;
 
-/// Before the name that a function has in firmware's library, where it is told by its source.
+/// The source before the symbol name of a function in the library for firmware.
 const BEFORE: &str = "#[cfg_attr(not(dps_hosted), unsafe(export_name = \"";
 const AFTER: &str = "\"))]";
 const EXPORTED: &str = "#[unsafe(no_mangle)]";
 
-/// The source with every function exported under its own name, as cbindgen has to see it.
+/// Returns the source with every function exported under its own name, as cbindgen requires.
 pub(crate) fn plainly_exported(source: &str) -> String {
     let hosted = "#[cfg_attr(dps_hosted, unsafe(no_mangle))]\n";
     let lines = source.replace(hosted, "");
@@ -21,7 +22,7 @@ pub(crate) fn plainly_exported(source: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// In firmware, the functions with which everything begins are linked by the name of the ABI.
+/// Returns the macros for firmware, which link the initializers by the name of the ABI.
 pub(crate) fn bare(source: &Path, sections: &[Section]) -> Result<String, String> {
     let mut text = String::from(
         "\n#ifndef DPS_HOSTED\n/* In firmware, header and library are of one build: these names are not found in another \
@@ -38,7 +39,7 @@ pub(crate) fn bare(source: &Path, sections: &[Section]) -> Result<String, String
     Ok(text)
 }
 
-/// On an operating system, a macro for each function that is told a size.
+/// Returns the macros for an operating system, one for each function with a size argument.
 pub(crate) fn hosted(source: &str) -> String {
     let mut text = String::from("\n/* Tell the library the sizes that this header has. */\n");
     let mut rest = source;

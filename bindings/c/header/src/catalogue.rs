@@ -1,11 +1,11 @@
-//! What the header takes from `dps-core` rather than from the binding's source.
+//! The parts of the header that come from `dps-core` instead of the binding's source.
 
 use std::fmt::Write as _;
 
 use dps_core::ErrorCode;
 use dps_core::codec::mqtt;
 
-/// The numbers of the catalogue.
+/// Returns the numbers of the catalogue.
 pub(crate) fn results() -> String {
     let mut text = String::from("enum {\n    /** It worked. */\n    DPS_OK = 0,\n");
     for code in ErrorCode::ALL {
@@ -21,7 +21,7 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The version, which is the workspace's.
+/// Returns the version, which is that of the workspace.
 pub(crate) fn versions() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("\n/** The version of this header. */\n#define DPS_VERSION \"{version}\"\n");
@@ -31,7 +31,7 @@ pub(crate) fn versions() -> String {
     text
 }
 
-/// The words of MQTT.
+/// Returns the constants of MQTT.
 pub(crate) fn mqtt() -> String {
     format!(
         "\n/** What to subscribe to before the first request. */\n#define DPS_MQTT_SUBSCRIBE_FILTER \"{}\"\n",

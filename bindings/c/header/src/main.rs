@@ -53,7 +53,7 @@ const HOSTED: &[Section] = &[
     Section { title: "Hosted: the calls", file: "hosted/client.rs", include: &[] },
 ];
 
-/// Behind the type of results come their numbers.
+/// The numbers of results follow their type.
 const RESULT: &str = "typedef int32_t dps_result;\n";
 
 fn main() -> ExitCode {

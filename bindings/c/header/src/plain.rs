@@ -5,7 +5,7 @@
 pub(crate) fn tidied(text: &str) -> String {
     let mut plain = Plain { out: Vec::new(), lines: text.lines().peekable() };
     plain.run();
-    // cbindgen ends a conditional member behind its condition.
+    // cbindgen ends a conditional member after its condition.
     plain.out.join("\n").replace("\n#endif\n    ;", ";\n#endif")
 }
 

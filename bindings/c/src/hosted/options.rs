@@ -44,7 +44,7 @@ impl SuppliedClock {
     }
 }
 
-type Told<T> = Result<T, Box<dps_error>>;
+type Checked<T> = Result<T, Box<dps_error>>;
 
 fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
     dps_error::new(code, Verdict::Reconfigure, &message.to_string())
@@ -54,7 +54,7 @@ fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
 ///
 /// # Safety
 /// The span is valid for `'a`.
-unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
+unsafe fn option<'a>(name: &str, span: dps_span) -> Checked<Option<&'a str>> {
     // SAFETY: promised on.
     let bytes = unsafe { given(name, span)? };
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -68,7 +68,7 @@ unsafe fn option<'a>(name: &str, span: dps_span) -> Told<Option<&'a str>> {
 ///
 /// # Safety
 /// The span is valid for `'a`.
-unsafe fn given<'a>(name: &str, span: dps_span) -> Told<&'a [u8]> {
+unsafe fn given<'a>(name: &str, span: dps_span) -> Checked<&'a [u8]> {
     // SAFETY: promised on.
     unsafe { bytes(span) }.map_err(|_| {
         let what = if span.ptr.is_null() { "a null pointer" } else { "a span" };
@@ -81,7 +81,7 @@ impl dps_client_config {
     ///
     /// # Safety
     /// The pointers in the configuration are valid, as required of the caller.
-    pub(crate) unsafe fn client(&self) -> Told<ProvisioningClient> {
+    pub(crate) unsafe fn client(&self) -> Checked<ProvisioningClient> {
         let builder = self.numbers(ProvisioningClient::builder())?;
         // SAFETY: promised on.
         let (builder, roots, proxy) = unsafe { (self.texts(builder)?, self.roots()?, self.proxy()?) };
@@ -103,7 +103,7 @@ impl dps_client_config {
         builder.build().map_err(Box::from)
     }
 
-    fn numbers(&self, builder: Builder) -> Told<Builder> {
+    fn numbers(&self, builder: Builder) -> Checked<Builder> {
         let transport = match self.transport {
             HTTPS => Transport::Https,
             MQTT => Transport::Mqtt,
@@ -139,7 +139,7 @@ impl dps_client_config {
 
     /// # Safety
     /// As [`dps_client_config::client`].
-    unsafe fn texts(&self, mut builder: Builder) -> Told<Builder> {
+    unsafe fn texts(&self, mut builder: Builder) -> Checked<Builder> {
         // SAFETY: promised on.
         let text = |name, span| unsafe { option(name, span) };
         type Setter = fn(Builder, String) -> Builder;
@@ -172,7 +172,7 @@ impl dps_client_config {
     ///
     /// # Safety
     /// As [`dps_client_config::client`].
-    pub(crate) unsafe fn resume_token(&self) -> Told<Option<ResumeToken>> {
+    pub(crate) unsafe fn resume_token(&self) -> Checked<Option<ResumeToken>> {
         // SAFETY: promised on.
         let text = unsafe { option("resume", self.resume)? };
         text.map(str::parse).transpose().map_err(|error: ConfigError| Box::from(DpsError::from(error)))
@@ -180,7 +180,7 @@ impl dps_client_config {
 
     /// # Safety
     /// As [`dps_client_config::client`].
-    unsafe fn roots(&self) -> Told<Roots> {
+    unsafe fn roots(&self) -> Checked<Roots> {
         let parse = |what: &str, pem: &[u8]| {
             let roots = if self.ca_added { Roots::add_pem(pem) } else { Roots::replace_pem(pem) };
             roots.map_err(|error| refused(ErrorCode::InvalidCertificate, format!("{what}: {error}")))
@@ -201,7 +201,7 @@ impl dps_client_config {
 
     /// # Safety
     /// As [`dps_client_config::client`].
-    unsafe fn proxy(&self) -> Told<ProxyChoice> {
+    unsafe fn proxy(&self) -> Checked<ProxyChoice> {
         // SAFETY: promised on.
         let (url, password) = unsafe { (option("proxy", self.proxy)?, option("proxy_password", self.proxy_password)?) };
         let unusable = |error: ProxyError| refused(ErrorCode::InvalidOption, error);

@@ -58,7 +58,7 @@ impl Watcher {
     pub(crate) fn tell(self, progress: &Progress) -> ControlFlow<()> {
         // Outlives the call of the function.
         let resume: CString;
-        let mut told = dps_progress {
+        let mut step = dps_progress {
             kind: dps_progress_kind::DPS_PROGRESS_SIGNING,
             call: dps_call::DPS_CALL_NONE,
             wait_ms: 0,
@@ -67,8 +67,8 @@ impl Watcher {
         match progress {
             Progress::Signing => {}
             Progress::Sending { call } => {
-                told.kind = dps_progress_kind::DPS_PROGRESS_SENDING;
-                told.call = match *call {
+                step.kind = dps_progress_kind::DPS_PROGRESS_SENDING;
+                step.call = match *call {
                     "register" => dps_call::DPS_CALL_REGISTER,
                     "status" => dps_call::DPS_CALL_STATUS,
                     _ => dps_call::DPS_CALL_LOOKUP,
@@ -76,15 +76,15 @@ impl Watcher {
             }
             Progress::Waiting { wait, resume: token } => {
                 resume = c_text(token.as_ref().map(ToString::to_string).as_deref());
-                told.kind = dps_progress_kind::DPS_PROGRESS_WAITING;
-                told.wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-                told.resume = resume.as_ptr();
+                step.kind = dps_progress_kind::DPS_PROGRESS_WAITING;
+                step.wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+                step.resume = resume.as_ptr();
             }
             // One that this binding does not know yet.
             _ => return ControlFlow::Continue(()),
         }
         // SAFETY: the function and its context are the caller's, for the time of the call.
-        match unsafe { (self.function)(self.context, &told) } {
+        match unsafe { (self.function)(self.context, &step) } {
             0 => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         }

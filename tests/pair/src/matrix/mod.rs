@@ -219,7 +219,7 @@ impl ClientSettings {
         Duration::from_millis(self.request_timeout_ms.into())
     }
 
-    /// The wait between polls when the service gives no hint.
+    /// The wait between polls if the service sends no hint.
     #[must_use]
     pub fn poll_interval(&self) -> Duration {
         Duration::from_millis(self.poll_interval_ms.into())

@@ -69,7 +69,7 @@ fn refused_credential_is_unauthorized_by_connack_and_by_topic() {
         let end = scene.register_over(&mut scene.mqtt_link());
         let End::Failed { code, verdict, ref hints, tracked, .. } = end else { panic!("{end:?}") };
         assert_eq!((code, verdict, tracked), (ErrorCode::Unauthorized, Verdict::Never, !strict), "strict: {strict}");
-        assert!(hints.contains(&Hint::CheckClock), "MQTT tells no time: {hints:?}");
+        assert!(hints.contains(&Hint::CheckClock), "replies over MQTT do not contain the time: {hints:?}");
         assert_eq!(hints.first() == Some(&Hint::CheckClock), strict, "CONNACK 5 comes before any key: {hints:?}");
         assert_eq!(connects(&scene), 1);
     }
