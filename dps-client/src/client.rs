@@ -249,7 +249,7 @@ struct Watch<'c>(Option<&'c Observer>);
 
 impl dps_core::Observer for Watch<'_> {
     async fn observe(&mut self, now: Instant, progress: dps_core::Progress<'_>) -> ControlFlow<()> {
-        let Some(progress) = Progress::of(now, &progress) else { return ControlFlow::Continue(()) };
+        let Some(progress) = Progress::from_core(now, &progress) else { return ControlFlow::Continue(()) };
         debug!(?progress, "progress");
         match self.0 {
             Some(observer) => observer.lock().await.observe_boxed(progress).await,

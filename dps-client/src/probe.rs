@@ -118,7 +118,7 @@ impl ProvisioningClient {
         let request = Request::new(RequestId::new(1), Call::Lookup, identity, authorization, respond_by);
         let mut buffer = vec![0; self.reply_limit];
         let probe = match link.probe(&request, &mut buffer).await {
-            Ok(Some(reply)) => Probe::of_reply(&reply),
+            Ok(Some(reply)) => Probe::from_reply(&reply),
             Ok(None) => Probe::SignedIn,
             Err(error) => {
                 let detail = link.diagnosis(error.code()).map(|known| known.detail).unwrap_or_default();
@@ -131,18 +131,18 @@ impl ProvisioningClient {
 
 impl Probe {
     /// A record is believed only where a registration would believe it.
-    fn of_reply(reply: &Reply<'_>) -> Self {
+    fn from_reply(reply: &Reply<'_>) -> Self {
         match reply.body.check_names() {
             Err(problem) if reply.status < 300 => {
                 Self::NoAnswer { error: LinkError::InvalidReply, detail: problem.to_string() }
             }
-            _ => Self::Answered(Answer::of(reply)),
+            _ => Self::Answered(Answer::from_reply(reply)),
         }
     }
 }
 
 impl Answer {
-    fn of(reply: &Reply<'_>) -> Self {
+    fn from_reply(reply: &Reply<'_>) -> Self {
         let body = &reply.body;
         let record = body.status.filter(|_| reply.status < 300).map(|status| RegistrationRecord {
             status,

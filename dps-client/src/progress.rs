@@ -160,7 +160,7 @@ impl fmt::Debug for ResumeToken {
 }
 
 impl Progress {
-    pub(crate) fn of(now: Instant, progress: &dps_core::Progress<'_>) -> Option<Self> {
+    pub(crate) fn from_core(now: Instant, progress: &dps_core::Progress<'_>) -> Option<Self> {
         use dps_core::Call;
         Some(match progress {
             dps_core::Progress::Signing => Self::Signing,

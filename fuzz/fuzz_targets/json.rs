@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(is_read, valid && is_object);
     if let (true, Some(Some(expected))) = (is_read, text.map(Said::by)) {
         let payload = body.payload.clone();
-        let mut said = Said::of(&body);
+        let mut said = Said::from_body(&body);
         said.payload = payload.map(|range| String::from_utf8(buffer[range].to_vec()).unwrap());
         assert_eq!(said, expected);
     }
@@ -81,7 +81,7 @@ struct Said {
 
 impl Said {
     /// All fields but the payload, which is in the buffer.
-    fn of(body: &Body<'_>) -> Self {
+    fn from_body(body: &Body<'_>) -> Self {
         let owned = |text: Option<ByteStr<'_>>| text.map(|text| text.as_str().to_owned());
         Self {
             operation_id: owned(body.operation_id),
@@ -100,7 +100,7 @@ impl Said {
     /// As `serde_json` reads it; `None` where a string holds half a surrogate pair, which it refuses and the core
     /// replaces.
     fn by(text: &str) -> Option<Self> {
-        let last = Last::of(text)?;
+        let last = Last::parse(text)?;
         let status = last.string("status")?.or(last.string("registrationState/status")?);
         Some(Self {
             operation_id: last.string("operationId")?,
@@ -122,7 +122,7 @@ impl Said {
 struct Last(HashMap<String, Box<RawValue>>);
 
 impl Last {
-    fn of(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut last = HashMap::new();
         for (key, value) in members(text)?.into_iter().filter(|(key, _)| !key.contains('/')) {
             if key != "registrationState" || !value.get().starts_with('{') {

@@ -42,7 +42,7 @@ pub(crate) fn doctest() -> Outcome {
 }
 
 pub(crate) fn doc() -> Outcome {
-    run(cargo(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    run(cargo(["doc", "--locked", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Licenses, bans and sources; advisories where their database can be reached, as `deny.toml` configures them.

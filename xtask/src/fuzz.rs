@@ -90,10 +90,6 @@ fn targets() -> Result<Vec<String>, String> {
 fn cargo_fuzz(verb: &str, more: &[&str]) -> Command {
     let mut fuzz = command("rustup", ["run", "nightly", "cargo", "fuzz", verb, "--fuzz-dir", "fuzz", "--target-dir"]);
     fuzz.arg(target_dir().join("fuzz")).args(more);
-    // A short run needs no optimized code, which takes twice as long to compile.
-    if is_part_of_all() {
-        fuzz.arg("--dev");
-    }
     fuzz
 }
 

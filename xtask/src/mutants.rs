@@ -36,7 +36,7 @@ pub(crate) fn check() -> Outcome {
     let unfinished = || format!("cargo mutants did not finish: it ended with {ended}");
     let found = std::fs::read_to_string(&outcomes).map_err(|_| unfinished())?;
     let found: Value = serde_json::from_str(&found).map_err(|error| format!("{}: {error}", outcomes.display()))?;
-    let tally = Tally::of(&found);
+    let tally = Tally::read(&found);
     println!("{} mutants noticed of {}: {} %", tally.noticed, tally.all(), tally.score());
     let mut problems = tally.problems(&read(KNOWN)?);
     if !finished {
@@ -69,7 +69,7 @@ impl Survivor {
 }
 
 impl Tally {
-    fn of(found: &Value) -> Self {
+    fn read(found: &Value) -> Self {
         let mut tally = Self::default();
         for outcome in found["outcomes"].as_array().into_iter().flatten() {
             let Some(name) = outcome["scenario"]["Mutant"]["name"].as_str() else { continue };
@@ -119,7 +119,7 @@ mod tests {
         let mut outcomes = vec![baseline, outcome("a.rs:1:2: replace a with b in f", "MissedMutant")];
         outcomes.push(outcome("a.rs:2:2: replace c with d", "Unviable"));
         outcomes.push(outcome("a.rs:2:2: replace c with d", "Timeout"));
-        let tally = Tally::of(&serde_json::json!({ "outcomes": outcomes }));
+        let tally = Tally::read(&serde_json::json!({ "outcomes": outcomes }));
         assert_eq!((tally.noticed, tally.all(), tally.score()), (1, 2, 50));
         assert_eq!(tally.problems("").len(), 2);
         assert_eq!(tally.problems("| `a.rs` | `replace a with b in f` | why |").len(), 1);
@@ -130,7 +130,7 @@ mod tests {
         );
 
         outcomes.extend((0..9).map(|_| outcome("a.rs:3:2: replace e with f", "CaughtMutant")));
-        let tally = Tally::of(&serde_json::json!({ "outcomes": outcomes }));
+        let tally = Tally::read(&serde_json::json!({ "outcomes": outcomes }));
         assert_eq!((tally.score(), tally.problems("`a.rs` `replace a with b in f`").len()), (90, 0));
     }
 }

@@ -53,7 +53,7 @@ pub struct dps_http_progress {
 pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
     let call = unsafe { value(registration) }.ok().and_then(|machine| machine.call());
-    call.map_or(dps_span::EMPTY, |call| dps_span::of(http::method(&call)))
+    call.map_or(dps_span::EMPTY, |call| dps_span::from_text(http::method(&call)))
 }
 
 /// Writes the target of the request, path and query, with a NUL after it. To be sent along are `Authorization` with the

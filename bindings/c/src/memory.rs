@@ -50,15 +50,15 @@ impl dps_span {
     /// No bytes.
     pub(crate) const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
 
-    pub(crate) fn of<'a>(text: impl Into<ByteStr<'a>>) -> Self {
-        Self::of_bytes(text.into().as_bytes())
+    pub(crate) fn from_text<'a>(text: impl Into<ByteStr<'a>>) -> Self {
+        Self::from_bytes(text.into().as_bytes())
     }
 
-    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr().cast(), len: bytes.len() }
     }
 
-    pub(crate) fn of_option<'a>(text: Option<impl Into<ByteStr<'a>>>) -> Self {
+    pub(crate) fn from_option<'a>(text: Option<impl Into<ByteStr<'a>>>) -> Self {
         text.map_or(Self::EMPTY, Self::of)
     }
 }
@@ -331,7 +331,7 @@ mod tests {
     fn key() -> Memory<dps_key> {
         let mut key = Memory::zeroed();
         // SAFETY: both live.
-        assert_eq!(unsafe { dps_key_from_base64(key.as_mut_ptr(), dps_span::of(GROUP_KEY)) }, DPS_OK);
+        assert_eq!(unsafe { dps_key_from_base64(key.as_mut_ptr(), dps_span::from_text(GROUP_KEY)) }, DPS_OK);
         key
     }
 
@@ -343,8 +343,8 @@ mod tests {
         let (mut first, mut second): (dps_signature, dps_signature) = (zeroed(), zeroed());
         // SAFETY: all live; `shared` is only read.
         unsafe {
-            assert_eq!(dps_key_sign(shared.as_ptr(), dps_span::of("x"), &mut first), DPS_OK);
-            assert_eq!(dps_key_sign(shared.as_ptr(), dps_span::of("x"), &mut second), DPS_OK);
+            assert_eq!(dps_key_sign(shared.as_ptr(), dps_span::from_text("x"), &mut first), DPS_OK);
+            assert_eq!(dps_key_sign(shared.as_ptr(), dps_span::from_text("x"), &mut second), DPS_OK);
         }
         assert_eq!(first.bytes, second.bytes);
     }
@@ -357,16 +357,16 @@ mod tests {
         // SAFETY: the copy is of the same size; a key is bytes.
         unsafe {
             ptr::copy_nonoverlapping(&original, &mut copy, 1);
-            assert_eq!(dps_key_sign(copy.as_ptr(), dps_span::of("x"), &mut signature), DPS_OK);
+            assert_eq!(dps_key_sign(copy.as_ptr(), dps_span::from_text("x"), &mut signature), DPS_OK);
             dps_key_wipe(copy.as_mut_ptr());
-            assert_eq!(dps_key_sign(copy.as_ptr(), dps_span::of("x"), &mut signature), refused(Refused::OBJECT));
+            assert_eq!(dps_key_sign(copy.as_ptr(), dps_span::from_text("x"), &mut signature), refused(Refused::OBJECT));
         }
     }
 
     #[test]
     fn key_is_derived_from_constant_group_key_only_into_another() {
         let (mut group, mut device) = (key(), Memory::<dps_key>::zeroed());
-        let (id, both) = (dps_span::of("dev-01"), group.as_mut_ptr());
+        let (id, both) = (dps_span::from_text("dev-01"), group.as_mut_ptr());
         // SAFETY: all live.
         unsafe {
             assert_eq!(dps_key_derive(both, id, both), refused(Refused::ARGUMENT));
@@ -378,11 +378,14 @@ mod tests {
     fn memory_of_failed_make_holds_no_key_and_no_byte_of_it() {
         let mut object = key();
         let mut signature: dps_signature = zeroed();
-        let cut_off = dps_span::of("8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE*");
+        let cut_off = dps_span::from_text("8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE*");
         // SAFETY: all live; of the object, the bytes of the value are read, which has no padding.
         unsafe {
             assert_ne!(dps_key_from_base64(object.as_mut_ptr(), cut_off), DPS_OK);
-            assert_eq!(dps_key_sign(object.as_ptr(), dps_span::of("x"), &mut signature), refused(Refused::OBJECT));
+            assert_eq!(
+                dps_key_sign(object.as_ptr(), dps_span::from_text("x"), &mut signature),
+                refused(Refused::OBJECT)
+            );
             let value = object.as_ptr().cast::<u8>().add(size_of::<usize>());
             assert!(core::slice::from_raw_parts(value, size_of::<dps_core::Key>()).iter().all(|byte| *byte == 0));
         }
@@ -416,8 +419,8 @@ mod tests {
         // SAFETY: all live; the storage outlives the registration.
         unsafe {
             assert_eq!(dps_config_default(&mut config), DPS_OK);
-            config.id_scope = dps_span::of("0ne00A1B2C3");
-            config.registration_id = dps_span::of("dev-01");
+            config.id_scope = dps_span::from_text("0ne00A1B2C3");
+            config.registration_id = dps_span::from_text("dev-01");
             assert_eq!(dps_registration_storage_size(&config, &mut size), DPS_OK);
             let place = dps_buffer { ptr: storage.as_mut_ptr().cast(), len: size };
             assert_eq!(dps_registration_init(registration, &config, place), DPS_OK);
@@ -446,8 +449,8 @@ mod tests {
         // SAFETY: all live; the storage outlives the registration.
         unsafe {
             assert_eq!(dps_config_default(&mut config), DPS_OK);
-            config.id_scope = dps_span::of("0ne00A1B2C3");
-            config.registration_id = dps_span::of("dev-01");
+            config.id_scope = dps_span::from_text("0ne00A1B2C3");
+            config.registration_id = dps_span::from_text("dev-01");
             let failures =
                 [(ptr::null(), whole, Refused::ARGUMENT), (ptr::from_ref(&config), no_storage, Refused::TOO_SMALL)];
             for (config_of_failure, storage, reason) in failures {

@@ -58,8 +58,8 @@ pub struct dps_hint {
 }
 
 impl dps_hint {
-    pub(crate) fn of(hint: Hint) -> Self {
-        Self { name: dps_span::of(hint.name()), text: dps_span::of(hint.text()) }
+    pub(crate) fn from_hint(hint: Hint) -> Self {
+        Self { name: dps_span::from_text(hint.name()), text: dps_span::from_text(hint.text()) }
     }
 }
 
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn dps_registration_substatus(registration: *const dps_reg
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_operation_id(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
-    unsafe { ended(registration) }.map_or(dps_span::EMPTY, |ended| dps_span::of(ended.operation_id()))
+    unsafe { ended(registration) }.map_or(dps_span::EMPTY, |ended| dps_span::from_text(ended.operation_id()))
 }
 
 /// The custom payload, a JSON object, in `reply`: the buffer that the last reply was handed over in, which must be
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn dps_registration_payload(
     let (ended, reply) = unsafe { (ended(registration), buffer(reply)) };
     let payload = ended.and_then(|ended| ended.payload());
     let found = payload.and_then(|range| reply.ok()?.get(range));
-    found.map_or(dps_span::EMPTY, dps_span::of_bytes)
+    found.map_or(dps_span::EMPTY, dps_span::from_bytes)
 }
 
 /// Whether to try again after a failure.
@@ -237,7 +237,7 @@ pub unsafe extern "C" fn dps_registration_hint(
         // SAFETY: as the caller promises.
         let (machine, place) = unsafe { (value(registration)?, output(hint)?) };
         let hint = machine.failure().ok_or(Refused::MISUSE)?.hints().iter().nth(index).ok_or(Refused::ARGUMENT)?;
-        place.write(dps_hint::of(hint));
+        place.write(dps_hint::from_hint(hint));
         Ok(())
     };
     done(tell())
@@ -260,5 +260,5 @@ unsafe fn ended<'a>(registration: *const dps_registration) -> Option<Ended<'a>> 
 #[inline(never)]
 unsafe fn text(registration: *const dps_registration, kept: Kept) -> dps_span {
     // SAFETY: promised on.
-    unsafe { ended(registration) }.map_or(dps_span::EMPTY, |ended| dps_span::of(ended.text(kept)))
+    unsafe { ended(registration) }.map_or(dps_span::EMPTY, |ended| dps_span::from_text(ended.text(kept)))
 }

@@ -205,7 +205,7 @@ pub unsafe extern "C" fn dps_registration_poll(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_to_sign(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
-    unsafe { value(registration) }.map_or(dps_span::EMPTY, |machine| dps_span::of_bytes(machine.to_sign()))
+    unsafe { value(registration) }.map_or(dps_span::EMPTY, |machine| dps_span::from_bytes(machine.to_sign()))
 }
 
 /// `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn dps_registration_to_sign(registration: *const dps_regis
 pub unsafe extern "C" fn dps_registration_token(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
     let authorization = unsafe { value(registration) }.ok().and_then(|machine| machine.authorization());
-    authorization.map_or(dps_span::EMPTY, |authorization| dps_span::of(authorization.token))
+    authorization.map_or(dps_span::EMPTY, |authorization| dps_span::from_text(authorization.token))
 }
 
 /// `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when

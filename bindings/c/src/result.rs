@@ -67,13 +67,13 @@ pub(crate) fn retry_after_ms(verdict: Verdict) -> u64 {
 /// The name of a result, such as `unauthorized`; empty for a number that is not known. A constant.
 #[unsafe(no_mangle)]
 pub extern "C" fn dps_result_name(result: i32) -> dps_span {
-    dps_span::of_option(code(result).map(ErrorCode::name))
+    dps_span::from_option(code(result).map(ErrorCode::name))
 }
 
 /// A sentence for people; empty for a number that is not known. A constant. Firmware that never calls it links no text.
 #[unsafe(no_mangle)]
 pub extern "C" fn dps_result_text(result: i32) -> dps_span {
-    dps_span::of_option(code(result).map(ErrorCode::text))
+    dps_span::from_option(code(result).map(ErrorCode::text))
 }
 
 /// Who has to act.

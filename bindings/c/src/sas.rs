@@ -64,7 +64,7 @@ pub unsafe extern "C" fn dps_sas_prepare(
         // SAFETY: as above.
         let resource = unsafe { sas.resource()? };
         let token = told(SasToken::prepare(&resource, UnixSeconds::new(sas.expires_unix_s), out), needed)?;
-        to_sign.write(dps_span::of_bytes(token.into_to_sign()));
+        to_sign.write(dps_span::from_bytes(token.into_to_sign()));
         Ok(())
     };
     done(prepare())
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn dps_sas_finish(
         // SAFETY: as the caller promises.
         let (signature, out, token) = unsafe { (dps_signature::read(signature)?, buffer(out)?, output(token)?) };
         let prepared = SasToken::resume(out).ok_or(Refused::MISUSE)?;
-        token.write(dps_span::of_bytes(prepared.finish(signature).as_bytes()));
+        token.write(dps_span::from_bytes(prepared.finish(signature).as_bytes()));
         Ok(())
     };
     done(finish())

@@ -103,7 +103,7 @@ unsafe fn key(
     // SAFETY: promised on.
     let given = unsafe { (value(registration), buffer(reply)) };
     match given {
-        (Ok(machine), Ok(reply)) => read(machine, reply).map_or(dps_span::EMPTY, dps_span::of_bytes),
+        (Ok(machine), Ok(reply)) => read(machine, reply).map_or(dps_span::EMPTY, dps_span::from_bytes),
         _ => dps_span::EMPTY,
     }
 }

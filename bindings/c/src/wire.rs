@@ -168,12 +168,12 @@ pub unsafe extern "C" fn dps_wire_read_reply(
         reply.status = found.status().map_or(dps_status::DPS_STATUS_UNKNOWN, status);
         reply.service_code = found.error_code().unwrap_or(0);
         if is_operation_id(operation_id) {
-            reply.operation_id = dps_span::of_bytes(operation_id);
+            reply.operation_id = dps_span::from_bytes(operation_id);
         }
         reply.assigned_hub = span(&found, Member::AssignedHub);
         reply.device_id = span(&found, Member::DeviceId);
         reply.substatus = span(&found, Member::Substatus);
-        reply.message = dps_span::of_option(found.message());
+        reply.message = dps_span::from_option(found.message());
         reply.tracking_id = span(&found, Member::TrackingId);
         let payload = found.payload().unwrap_or_default();
         reply.payload_offset = payload.start;
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn dps_wire_read_reply(
 /// A string of the reply; null where it is missing.
 #[inline(never)] // Once in firmware.
 fn span(found: &Found<'_>, member: Member) -> dps_span {
-    dps_span::of_option(found.string(member))
+    dps_span::from_option(found.string(member))
 }
 
 /// # Safety

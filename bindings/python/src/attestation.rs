@@ -73,7 +73,7 @@ pub(crate) struct GroupKey {
 }
 
 impl GroupKey {
-    pub(crate) fn of(key: Key) -> Self {
+    pub(crate) fn from_key(key: Key) -> Self {
         Self { deriver: GroupDeriver::new(&key), key }
     }
 
@@ -86,19 +86,19 @@ impl GroupKey {
 impl GroupKey {
     #[new]
     fn new(key: &Bound<'_, PyAny>) -> PyResult<Self> {
-        read("key", key).map(Self::of)
+        read("key", key).map(Self::from_key)
     }
 
     /// Returns the key of 16 to 64 raw bytes.
     #[staticmethod]
     fn from_bytes(raw: &Bound<'_, PyAny>) -> PyResult<Self> {
-        check(raw.py(), "raw", Key::from_bytes(argument::bytes("raw", raw)?)).map(Self::of)
+        check(raw.py(), "raw", Key::from_bytes(argument::bytes("raw", raw)?)).map(Self::from_key)
     }
 
     /// Reads a file that contains the key as base64; a line break at the end is allowed.
     #[staticmethod]
     fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Self> {
-        from_file(path).map(Self::of)
+        from_file(path).map(Self::from_key)
     }
 
     /// Returns the key of one device of the group. The registration id is used exactly as it is spelled.
@@ -126,7 +126,7 @@ pub(crate) fn group_key(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<Py
     if let Ok(key) = given.cast::<GroupKey>() {
         return Ok(key.clone().unbind());
     }
-    Py::new(py, GroupKey::of(read("group_key", given)?))
+    Py::new(py, GroupKey::from_key(read("group_key", given)?))
 }
 
 fn from_file(path: &Bound<'_, PyAny>) -> PyResult<Key> {
@@ -153,7 +153,7 @@ pub(crate) enum Attestation<'py> {
 }
 
 impl<'py> Attestation<'py> {
-    pub(crate) fn of(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+    pub(crate) fn from_argument(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(key) = object.cast::<SymmetricKey>() {
             return Ok(Self::Key(key.clone()));
         }

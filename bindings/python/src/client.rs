@@ -94,7 +94,7 @@ impl Client {
         let registration_id = argument::text("registration_id", &registration_id)?;
         let registration_id: RegistrationId = check(py, "registration_id", registration_id.parse())?;
         let mut builder = dps_client::ProvisioningClient::builder().id_scope(id_scope).registration_id(registration_id);
-        let attestation = Attestation::of("attestation", &attestation)?;
+        let attestation = Attestation::from_argument("attestation", &attestation)?;
         builder = check(py, "attestation", attestation.give(builder))?;
         // What was not given keeps the builder's default.
         macro_rules! set {

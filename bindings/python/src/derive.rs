@@ -66,7 +66,7 @@ pub(crate) fn derive_device_keys(group_key: &Bound<'_, PyAny>, ids: &Bound<'_, P
     let py = ids.py();
     let group = self::group_key(py, group_key)?;
     // An invalid `ids` argument is refused here, before iterating.
-    let first = IdSource::of(ids)?;
+    let first = IdSource::from_argument(ids)?;
     Ok(DeviceKeys {
         group,
         again: can_be_taken_again(ids, &first)?,
@@ -144,7 +144,7 @@ impl DeviceKeys {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         match first {
             Some(first) => Ok(first),
-            None if self.again => IdSource::of(self.ids.bind(py)),
+            None if self.again => IdSource::from_argument(self.ids.bind(py)),
             None => Err(PyRuntimeError::new_err(
                 "these keys were read already, and their ids are of an iterator, which can be read only once: store list(keys), or pass a list of ids",
             )),

@@ -33,7 +33,7 @@ pub(crate) enum IdSource {
 }
 
 impl IdSource {
-    pub(crate) fn of(ids: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn from_argument(ids: &Bound<'_, PyAny>) -> PyResult<Self> {
         if ids.is_instance_of::<PyString>() || ids.is_instance_of::<PyBytes>() {
             return Err(PyTypeError::new_err(
                 "argument 'ids': must not be a single str; pass a list of ids, or use derive_device_key",
@@ -58,7 +58,7 @@ impl IdSource {
         match self {
             Self::Iterator(iterator) => from_iterator(iterator.bind(py), count, before),
             Self::Columns { reader, begun } => match py.detach(|| from_columns(reader.as_mut(), begun, count)) {
-                Ok(column) => of_any_column(&column, before),
+                Ok(column) => read_any_column(&column, before),
                 Err(error) => (Texts::default(), error.map(PyValueError::new_err)),
             },
             Self::Checked(batches) => (batches.pop().unwrap_or_default(), None),
@@ -131,16 +131,16 @@ fn from_columns(
     }
 }
 
-fn of_any_column(column: &ArrayRef, before: usize) -> (Texts, Option<PyErr>) {
+fn read_any_column(column: &ArrayRef, before: usize) -> (Texts, Option<PyErr>) {
     match column.data_type() {
-        DataType::Utf8 => of_column(column.as_string::<i32>(), before),
-        DataType::LargeUtf8 => of_column(column.as_string::<i64>(), before),
-        _ => of_column(column.as_string_view(), before),
+        DataType::Utf8 => read_column(column.as_string::<i32>(), before),
+        DataType::LargeUtf8 => read_column(column.as_string::<i64>(), before),
+        _ => read_column(column.as_string_view(), before),
     }
 }
 
 /// Returns the strings up to the first that is missing, and the error for that.
-fn of_column<'a>(column: impl ArrayAccessor<Item = &'a str>, before: usize) -> (Texts, Option<PyErr>) {
+fn read_column<'a>(column: impl ArrayAccessor<Item = &'a str>, before: usize) -> (Texts, Option<PyErr>) {
     let mut texts = Texts::default();
     for at in 0..column.len() {
         if column.is_null(at) {

@@ -53,7 +53,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn of(emulator: &Emulator) -> Self {
+    pub fn new(emulator: &Emulator) -> Self {
         Self::new(emulator.https_addr(), emulator.ca_pem())
     }
 
@@ -113,7 +113,7 @@ pub struct Site {
 impl Site {
     pub async fn start(options: dps_emulator::EmulatorOptions) -> Self {
         let emulator = Emulator::start(options).await.unwrap();
-        Self { client: Client::of(&emulator), emulator }
+        Self { client: Client::new(&emulator), emulator }
     }
 
     fn end_s(&self) -> u64 {

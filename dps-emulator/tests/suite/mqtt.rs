@@ -59,7 +59,7 @@ fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
 }
 
 impl Hello {
-    fn of(world: &World, id: &str, signed_with: &str) -> Self {
+    fn new(world: &World, id: &str, signed_with: &str) -> Self {
         Self {
             level: 4,
             client_id: id.into(),
@@ -112,7 +112,7 @@ impl Device {
     }
 
     fn connects(&mut self, change: impl FnOnce(&mut Hello)) -> Vec<Effect> {
-        let mut hello = Hello::of(&self.world, "dev-01", KEY);
+        let mut hello = Hello::new(&self.world, "dev-01", KEY);
         change(&mut hello);
         self.says(&hello.bytes())
     }
@@ -153,7 +153,7 @@ fn device_registers_over_mqtt() {
 #[test]
 fn session_accepts_bytes_in_any_portions() {
     let mut device = Device::new(ServiceOptions::new());
-    let hello = Hello::of(&device.world, "dev-01", KEY).bytes();
+    let hello = Hello::new(&device.world, "dev-01", KEY).bytes();
     let all = [hello, subscribe(FILTER, 0), publish(0x30, &format!("{REGISTER}1"), b"")].concat();
     let mut effects = Vec::new();
     for piece in all.chunks(1) {
@@ -167,7 +167,7 @@ fn session_accepts_bytes_in_any_portions() {
 #[test]
 fn other_mqtt_versions_are_refused_in_any_portions() {
     let mut device = Device::new(ServiceOptions::new());
-    let mut hello = Hello::of(&device.world, "dev-01", KEY);
+    let mut hello = Hello::new(&device.world, "dev-01", KEY);
     hello.level = 5;
     let effects: Vec<Effect> = hello.bytes()[..10].chunks(1).flat_map(|piece| device.says(piece)).collect();
     assert_eq!(effects, refused(1));
@@ -210,7 +210,7 @@ fn register_payload_of_every_client_is_accepted() {
 
 #[test]
 fn bad_signature_is_refused_by_topic_or_connack() {
-    let wrong = |device: &Device| Hello::of(&device.world, "dev-01", OTHER_KEY).bytes();
+    let wrong = |device: &Device| Hello::new(&device.world, "dev-01", OTHER_KEY).bytes();
     let mut device = Device::new(ServiceOptions::new());
     let hello = wrong(&device);
     assert_eq!(device.says(&hello), [Effect::Send(vec![0x20, 2, 0, 0])]);

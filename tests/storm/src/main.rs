@@ -57,7 +57,7 @@ fn fleet(devices: u32, picture: Option<PathBuf>) -> Result<(), String> {
         figures
     };
     let fleets: Vec<Figures> = FLEETS.iter().map(run).collect();
-    print!("{}", table::of_fleets(&fleets));
+    print!("{}", table::write_fleets(&fleets));
     if let Some(path) = &picture {
         write(path, &picture::draw(&fleets))?;
     }
@@ -75,7 +75,7 @@ fn loopback(fleet: Loopback) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     let report = runtime.block_on(fleet.run())?;
-    print!("{}", table::of_sockets(&report));
+    print!("{}", table::write_sockets(&report));
     println!("\n{} at a time, in {:.0} s.", fleet.at_a_time, report.took.as_secs_f32());
     report.check(fleet.devices)
 }

@@ -6,7 +6,7 @@ use crate::loopback::{Ended, Report};
 
 /// Returns the results of the fleets, one line each.
 #[must_use]
-pub fn of_fleets(fleets: &[Figures]) -> String {
+pub fn write_fleets(fleets: &[Figures]) -> String {
     let headings =
         ["behavior of each device", "requests", "per device", "peak per second", "half assigned", "all assigned"];
     let rows = fleets.iter().map(|fleet| {
@@ -25,7 +25,7 @@ pub fn of_fleets(fleets: &[Figures]) -> String {
 
 /// Returns the results of a fleet over real sockets, one line for each transport.
 #[must_use]
-pub fn of_sockets(report: &Report) -> String {
+pub fn write_sockets(report: &Report) -> String {
     let headings = ["over", "devices", "met a fault", "retried", "assigned", "failed", "requests"];
     let rows = [("HTTPS", &report.https), ("MQTT", &report.mqtt)].map(|(name, ended)| {
         let Ended { devices, faulted, retried, assigned, requests, failures } = ended;

@@ -62,7 +62,7 @@ fn short_refusals_do_not_change_the_results() {
 #[test]
 fn table_and_picture_show_every_fleet() {
     let fleets: Vec<Figures> = FLEETS.iter().map(|fleet| fleet.run(1500)).collect();
-    let (table, picture) = (table::of_fleets(&fleets), picture::draw(&fleets));
+    let (table, picture) = (table::write_fleets(&fleets), picture::draw(&fleets));
     assert_eq!(table.lines().count(), 2 + FLEETS.len());
     assert!(!picture.contains("NaN") && !picture.contains("inf"));
     for (index, fleet) in fleets.iter().enumerate() {

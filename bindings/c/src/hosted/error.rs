@@ -123,9 +123,9 @@ pub unsafe extern "C" fn dps_error_failure(error: *const dps_error, failure: *mu
             retry_after_ms: retry_after_ms(error.verdict),
             http_status: error.http_status.map_or(0, u32::from),
             service_code: error.service_code.unwrap_or(0),
-            tracking_id: dps_span::of(error.tracking_id.as_str()),
-            message: dps_span::of(error.message.as_str()),
-            timestamp: dps_span::of(error.timestamp.as_str()),
+            tracking_id: dps_span::from_text(error.tracking_id.as_str()),
+            message: dps_span::from_text(error.message.as_str()),
+            timestamp: dps_span::from_text(error.timestamp.as_str()),
             clock_skew_s: error.clock_skew_s.unwrap_or(0),
             needed: error.needed.unwrap_or(0),
             reply_problem: reply_problem(error.reply_problem),
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn dps_error_hint(error: *const dps_error, index: usize, h
     let tell = || {
         // SAFETY: as the caller promises.
         let (error, place) = unsafe { (error.as_ref().ok_or(Refused::ARGUMENT)?, output(hint)?) };
-        place.write(dps_hint::of(*error.hints.get(index).ok_or(Refused::ARGUMENT)?));
+        place.write(dps_hint::from_hint(*error.hints.get(index).ok_or(Refused::ARGUMENT)?));
         Ok(())
     };
     done(tell())

@@ -134,11 +134,11 @@ struct Settings {
 #[must_use]
 pub fn rows() -> Vec<Row> {
     let file: File = serde_json::from_str(include_str!("../../../../vectors/faults.json")).expect("the file is good");
-    file.faults.into_iter().map(|row| Row::of(row, &file.defaults)).collect()
+    file.faults.into_iter().map(|row| Row::from_written(row, &file.defaults)).collect()
 }
 
 impl Row {
-    fn of(row: WrittenRow, defaults: &Settings) -> Self {
+    fn from_written(row: WrittenRow, defaults: &Settings) -> Self {
         let settings = |own: Value, all: &Value| {
             let mut all = all.as_object().cloned().unwrap_or_default();
             all.extend(own.as_object().cloned().unwrap_or_default());
