@@ -59,7 +59,7 @@ impl dps_span {
     }
 
     pub(crate) fn from_option<'a>(text: Option<impl Into<ByteStr<'a>>>) -> Self {
-        text.map_or(Self::EMPTY, Self::of)
+        text.map_or(Self::EMPTY, Self::from_text)
     }
 }
 
