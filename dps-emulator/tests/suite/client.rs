@@ -53,7 +53,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(emulator: &Emulator) -> Self {
+    pub fn for_emulator(emulator: &Emulator) -> Self {
         Self::new(emulator.https_addr(), emulator.ca_pem())
     }
 
@@ -113,7 +113,7 @@ pub struct Site {
 impl Site {
     pub async fn start(options: dps_emulator::EmulatorOptions) -> Self {
         let emulator = Emulator::start(options).await.unwrap();
-        Self { client: Client::new(&emulator), emulator }
+        Self { client: Client::for_emulator(&emulator), emulator }
     }
 
     fn end_s(&self) -> u64 {

@@ -107,7 +107,7 @@ async fn refusals_after_waits_for_a_refusal_and_returns_the_later_ones() {
 async fn certificate_contains_the_host_names() {
     let options = EmulatorOptions::new().host_name("dps-on-my-desk.test").host_name("192.0.2.7");
     let emulator = Emulator::start(options).await.unwrap();
-    let client = Client::new(&emulator);
+    let client = Client::for_emulator(&emulator);
     for name in ["localhost", "127.0.0.1", "::1", "dps-on-my-desk.test", "192.0.2.7"] {
         client.tls(name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }

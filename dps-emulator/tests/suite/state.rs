@@ -34,7 +34,7 @@ async fn state_directory_keeps_enrollments_ca_and_policy_key() {
 
     let emulator = restart(&path).await;
     assert_eq!((emulator.ca_pem(), policy_key(&emulator)), (ca.as_str(), policy));
-    let site = Site { client: Client::new(&emulator), emulator };
+    let site = Site { client: Client::for_emulator(&emulator), emulator };
     assert!(site.emulator.with_service(|service| service.record("dev-01").is_none()));
     assert_eq!(site.register("dev-01", &key).await.unwrap().status, 200);
     assert_eq!(site.admin("DELETE", "/enrollments/dev-01", "").await.status, 204);
