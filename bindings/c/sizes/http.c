@@ -1,5 +1,4 @@
 /* A whole registration over HTTP/1.1, including the messages, without TLS. */
----
 #include "registration.h"
 
 static struct {
