@@ -48,9 +48,12 @@ impl FileLock {
     pub fn acquire(path: &Path) -> Result<Self, FileError> {
         let file = open_no_link(OpenOptions::new().create(true).truncate(false).write(true), path)
             .map_err(|error| FileError::new(path, "cannot be opened", error))?;
-        file.try_lock().map_err(|error| {
-            let held = matches!(error, TryLockError::WouldBlock);
-            FileError::new(path, if held { "is held by another process" } else { "cannot be locked" }, error.into())
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                let advice = io::Error::new(io::ErrorKind::WouldBlock, "wait until it ends, or use another file");
+                FileError::new(path, "is held by another process", advice)
+            }
+            TryLockError::Error(error) => FileError::new(path, "cannot be locked", error),
         })?;
         draft::remove_abandoned(folder(path));
         Ok(Self { _file: file })

@@ -66,7 +66,11 @@ fn open_without_waiting(options: &mut OpenOptions, path: &Path, _: i32) -> io::R
 /// Opens without following a link. A new file is for its owner alone.
 #[cfg(unix)]
 pub(crate) fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    open_without_waiting(options, path, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+    let opened = open_without_waiting(options, path, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+        Some(rustix::io::Errno::LOOP) => io::Error::new(error.kind(), "it is a link, which is not followed"),
+        _ => error,
+    })
 }
 
 #[cfg(not(unix))]
@@ -211,6 +215,15 @@ mod tests {
         assert_eq!(read(&path, 10).unwrap().as_slice(), b"0123456789");
         assert_eq!(read(&path, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_secret(&path, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn error_of_a_link_names_the_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        let error = crate::PrivateFile::new(&path).read(10).unwrap_err();
+        assert!(error.to_string().ends_with("it is a link, which is not followed"), "{error}");
     }
 
     #[test]
