@@ -2,12 +2,15 @@
 //! published crate's tests can use only published crates; they are no part of the API and panic when something is wrong.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -150,4 +153,25 @@ pub mod proxy_server {
         };
         let _ = stream.write_all(reply.as_bytes()).await;
     }
+}
+
+/// A listener that never answers, and the connections that wait in its queue; dropping it ends them.
+pub struct Silent {
+    _listener: TcpListener,
+    _waiting: JoinSet<io::Result<TcpStream>>,
+}
+
+/// Listens at this address without answering: the queue is full, so that the kernel drops further connections. Works so on
+/// Linux.
+pub async fn silent(address: SocketAddr) -> Silent {
+    let socket = TcpSocket::new_v4().expect("sockets can be made");
+    socket.bind(address).expect("the address is free");
+    let listener = socket.listen(1).expect("the socket can listen");
+    let mut waiting = JoinSet::new();
+    for _ in 0..6 {
+        waiting.spawn(TcpStream::connect(address));
+    }
+    // The last of them stays unanswered.
+    while tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await.is_ok() {}
+    Silent { _listener: listener, _waiting: waiting }
 }

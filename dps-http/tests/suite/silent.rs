@@ -5,26 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dps_core::{Call, Link};
+use dps_emulator::test_servers::silent;
 use dps_http::{HttpLink, HttpOptions};
 use dps_net::{Dialer, Resolver};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
 
 use crate::link::{ASSIGNING, Do, server};
-
-/// A listener at this address that never answers: its queue is full, so that the kernel drops what else comes.
-async fn silent(address: SocketAddr) -> (TcpListener, JoinSet<std::io::Result<TcpStream>>) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(address).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let mut waiting = JoinSet::new();
-    for _ in 0..6 {
-        waiting.spawn(TcpStream::connect(address));
-    }
-    // The last of them stays unanswered.
-    while tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await.is_ok() {}
-    (listener, waiting)
-}
 
 #[tokio::test]
 async fn address_that_stays_silent_leaves_time_for_the_next_one() {
