@@ -227,6 +227,18 @@ enum {
     DPS_ERROR_INVALID_CERTIFICATE = 2010,
     /** An option cannot be used. */
     DPS_ERROR_INVALID_OPTION = 2011,
+    /** The device's certificate or its chain cannot be used. */
+    DPS_ERROR_INVALID_CLIENT_CERTIFICATE = 2012,
+    /** The private key of the device's certificate cannot be used. */
+    DPS_ERROR_INVALID_CLIENT_KEY = 2013,
+    /** The private key is encrypted, and the passphrase is wrong or missing. */
+    DPS_ERROR_WRONG_PASSPHRASE = 2014,
+    /** The private key does not belong to the device's certificate. */
+    DPS_ERROR_CLIENT_KEY_MISMATCH = 2015,
+    /** The registration id differs from the common name of the device's certificate. */
+    DPS_ERROR_COMMON_NAME_MISMATCH = 2016,
+    /** The PKCS#11 URI cannot be used. */
+    DPS_ERROR_INVALID_PKCS11_URI = 2017,
     /** The time is not known, and a token cannot be made without it. */
     DPS_ERROR_CLOCK_NEEDED = 3001,
     /** The signer failed. */
@@ -251,6 +263,26 @@ enum {
     DPS_ERROR_ACTIVATION_FAILED = 3011,
     /** The certificate request could not be read, or has changed since it was set. */
     DPS_ERROR_CERTIFICATE_REQUEST = 3012,
+    /** The device's certificate or its chain is not valid at this time. */
+    DPS_ERROR_CLIENT_CERTIFICATE_EXPIRED = 3013,
+    /** The PKCS#11 module cannot be loaded. */
+    DPS_ERROR_PKCS11_MODULE = 3014,
+    /** No token matches the PKCS#11 URI, or it was removed. */
+    DPS_ERROR_PKCS11_NO_TOKEN = 3015,
+    /** The token has no object that matches the PKCS#11 URI. */
+    DPS_ERROR_PKCS11_NO_OBJECT = 3016,
+    /** Several tokens or objects match the PKCS#11 URI. */
+    DPS_ERROR_PKCS11_SEVERAL_OBJECTS = 3017,
+    /** The token cannot be logged in to. */
+    DPS_ERROR_PKCS11_LOGIN = 3018,
+    /** The token refused the PIN. */
+    DPS_ERROR_PKCS11_WRONG_PIN = 3019,
+    /** The next wrong PIN locks the token, so that the PIN was not tried. */
+    DPS_ERROR_PKCS11_LAST_TRY = 3020,
+    /** The PIN of the token is locked. */
+    DPS_ERROR_PKCS11_PIN_LOCKED = 3021,
+    /** The token does not offer the mechanism that the key requires. */
+    DPS_ERROR_PKCS11_MECHANISM = 3022,
     /** The service refused the credential. */
     DPS_ERROR_UNAUTHORIZED = 4001,
     /** The service forbids it. */
@@ -305,6 +337,10 @@ enum {
     DPS_ERROR_MQTT_REFUSED = 5012,
     /** The server refused the subscription. */
     DPS_ERROR_SUBSCRIBE_REFUSED = 5013,
+    /** The server refused the device's certificate. */
+    DPS_ERROR_CLIENT_CERTIFICATE_REFUSED = 5014,
+    /** The server requests the device's certificate by TLS renegotiation, which is not supported. */
+    DPS_ERROR_RENEGOTIATION_UNSUPPORTED = 5015,
 };
 
 /** The name of a result, such as `unauthorized`; empty for a number that is not known. A constant. */

@@ -69,6 +69,18 @@ pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
         ErrorCode::ProxyUnreachable => none.with(Hint::CheckProxy),
         ErrorCode::InvalidReply => none.with(Hint::CheckProxy).with(Hint::NotTheService),
         ErrorCode::MqttRefused | ErrorCode::SubscribeRefused => none.with(Hint::NotTheService).with(Hint::Update),
+        ErrorCode::InvalidClientCertificate | ErrorCode::InvalidClientKey => none.with(Hint::CertificateFormat),
+        ErrorCode::CommonNameMismatch => none.with(Hint::CertificateName),
+        ErrorCode::ClientCertificateExpired => none.with(Hint::RenewCertificate).with(Hint::CertificateNotYetValid),
+        // An inspecting proxy cannot pass on a client's certificate.
+        ErrorCode::ClientCertificateRefused => {
+            none.with(Hint::RenewCertificate).with(Hint::MissingIntermediate).with(Hint::CheckProxy)
+        }
+        ErrorCode::RenegotiationUnsupported => none.with(Hint::UseMqtt),
+        ErrorCode::Pkcs11Module | ErrorCode::Pkcs11NoToken | ErrorCode::Pkcs11Mechanism => none.with(Hint::CheckSigner),
+        ErrorCode::Pkcs11NoObject | ErrorCode::Pkcs11SeveralObjects => none.with(Hint::CheckPkcs11Uri),
+        ErrorCode::Pkcs11Login | ErrorCode::Pkcs11WrongPin => none.with(Hint::CheckPin),
+        ErrorCode::Pkcs11LastTry | ErrorCode::Pkcs11PinLocked => none.with(Hint::UnlockPin),
         _ => none,
     }
 }

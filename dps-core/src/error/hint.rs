@@ -73,6 +73,46 @@ pub enum Hint {
     NetworkRules,
     /// The proxy accepts only authentication schemes that are not supported.
     ProxyScheme,
+    /// The chain that was sent does not reach a certificate that the service trusts.
+    MissingIntermediate,
+    /// No certificate of the chain is uploaded to the service and verified.
+    UnverifiedRoot,
+    /// The individual enrollment has another certificate.
+    WrongThumbprint,
+    /// The registration id is not the common name of the certificate.
+    CertificateName,
+    /// The enrollment that is nearest to the certificate is disabled.
+    DisabledGroup,
+    /// The certificate or the key is in a format, or of a kind, that is not supported.
+    CertificateFormat,
+    /// The certificates of the chain are in the wrong order.
+    ChainOrder,
+    /// A certificate in the middle of the chain is missing.
+    ChainGap,
+    /// A certificate of the chain has expired.
+    RenewCertificate,
+    /// A certificate of the chain is not valid yet.
+    CertificateNotYetValid,
+    /// The first certificate is that of an authority.
+    CaAsLeaf,
+    /// The certificate is not for client authentication.
+    ClientAuthMissing,
+    /// The chain is longer than an authority in it allows.
+    PathLength,
+    /// The common name is too long.
+    CommonNameLength,
+    /// A certificate is signed with a broken hash.
+    WeakSignature,
+    /// The connection ended after the certificate was sent, before any reply.
+    CertificateAtCut,
+    /// Another transport requests the certificate in its first handshake.
+    UseMqtt,
+    /// The PIN of the token is wrong or missing.
+    CheckPin,
+    /// The PIN of the token is, or is about to be, locked.
+    UnlockPin,
+    /// The PKCS#11 URI matches no object, or several.
+    CheckPkcs11Uri,
 }
 
 impl Hint {
@@ -110,6 +150,26 @@ impl Hint {
         Self::NotTheService,
         Self::NetworkRules,
         Self::ProxyScheme,
+        Self::MissingIntermediate,
+        Self::UnverifiedRoot,
+        Self::WrongThumbprint,
+        Self::CertificateName,
+        Self::DisabledGroup,
+        Self::CertificateFormat,
+        Self::ChainOrder,
+        Self::ChainGap,
+        Self::RenewCertificate,
+        Self::CertificateNotYetValid,
+        Self::CaAsLeaf,
+        Self::ClientAuthMissing,
+        Self::PathLength,
+        Self::CommonNameLength,
+        Self::WeakSignature,
+        Self::CertificateAtCut,
+        Self::UseMqtt,
+        Self::CheckPin,
+        Self::UnlockPin,
+        Self::CheckPkcs11Uri,
     ];
 
     /// The hint's name in JSON, C and Python.
@@ -215,6 +275,83 @@ impl Hint {
                 "proxy-scheme",
                 "the proxy accepts no Basic authentication, the only scheme that is supported: have it let this device through without authentication or with Basic, or use a local relay that authenticates to it, such as cntlm or px",
             ),
+            Self::MissingIntermediate => (
+                "missing-intermediate",
+                "the chain may lack an intermediate certificate: send the device's certificate and every intermediate up to a certificate that is verified at the service",
+            ),
+            Self::UnverifiedRoot => (
+                "unverified-root",
+                "the chain may end at a certificate that the service does not know, or has not verified: upload it and prove possession of its key",
+            ),
+            Self::WrongThumbprint => (
+                "wrong-thumbprint",
+                "an individual enrollment may have another certificate: compare the thumbprint with those of its primary and secondary certificate",
+            ),
+            Self::CertificateName => (
+                "certificate-name",
+                "the registration id, the MQTT client id and the certificate's common name must be the same, in an individual enrollment too",
+            ),
+            Self::DisabledGroup => (
+                "disabled-group",
+                "the individual enrollment, or the group that is nearest to the device's certificate in its chain, may be disabled: it decides, even if a group above it is enabled",
+            ),
+            Self::CertificateFormat => (
+                "certificate-format",
+                "use certificates in PEM or DER, the device's own first, and a private key in PKCS#8, SEC1 or PKCS#1: EC P-256, EC P-384, or RSA with 2048 to 4096 bits",
+            ),
+            Self::ChainOrder => {
+                ("chain-order", "put the certificates in order: the device's own first, and after each one its issuer")
+            }
+            Self::ChainGap => (
+                "chain-gap",
+                "a certificate in the middle of the chain is missing: add the issuer of the one before the gap",
+            ),
+            Self::RenewCertificate => (
+                "renew-certificate",
+                "renew the device's certificate, or the one of its chain that has expired; if none has, set this device's clock",
+            ),
+            Self::CertificateNotYetValid => {
+                ("certificate-not-yet-valid", "set this device's clock, or wait until the certificate is valid")
+            }
+            Self::CaAsLeaf => (
+                "ca-as-leaf",
+                "the first certificate is an authority's: use the device's own certificate, followed by its issuers",
+            ),
+            Self::ClientAuthMissing => (
+                "client-auth-missing",
+                "the extended key usage of the device's certificate lacks client authentication: issue it with clientAuth, or without that extension",
+            ),
+            Self::PathLength => (
+                "path-length",
+                "an authority's path length allows fewer intermediate certificates than the chain has: issue it with a larger one, or use a shorter chain",
+            ),
+            Self::CommonNameLength => (
+                "common-name-length",
+                "the common name has more than 64 characters (RFC 5280, ub-common-name): issue a certificate with a shorter one",
+            ),
+            Self::WeakSignature => (
+                "weak-signature",
+                "a certificate of the chain is signed with MD5 or SHA-1: issue it again with SHA-256 or a longer hash",
+            ),
+            Self::CertificateAtCut => (
+                "certificate-at-cut",
+                "the connection ended right after the device's certificate was sent, so that the server may have refused it: check the chain, its validity and the enrollment",
+            ),
+            Self::UseMqtt => {
+                ("use-mqtt", "use MQTT on port 8883, where the server requests the certificate in the first handshake")
+            }
+            Self::CheckPin => (
+                "check-pin",
+                "check where the PIN comes from; it is not tried again, since a token locks after a few wrong PINs",
+            ),
+            Self::UnlockPin => (
+                "unlock-pin",
+                "log in with the tool of the token: the right PIN resets the count of wrong ones, and the security officer unlocks a locked PIN",
+            ),
+            Self::CheckPkcs11Uri => (
+                "check-pkcs11-uri",
+                "list the objects of the token and compare them with the URI: token, object, id and type must match exactly one",
+            ),
         }
     }
 }
@@ -278,7 +415,7 @@ mod tests {
             assert!(Hint::ALL.iter().skip(index + 1).all(|other| other.name() != hint.name()), "{}", hint.name());
         }
         // The last variant closes the list: a new one that is not listed changes this number.
-        assert_eq!(Hint::ALL.len(), Hint::ProxyScheme as usize + 1);
+        assert_eq!(Hint::ALL.len(), Hint::CheckPkcs11Uri as usize + 1);
     }
 
     #[test]
