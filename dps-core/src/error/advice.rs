@@ -18,6 +18,8 @@ pub struct KeyEvidence {
 pub(crate) struct Evidence {
     pub(crate) upper_case_id: bool,
     pub(crate) key: KeyEvidence,
+    /// Whether a certificate, and no token, proves who the device is.
+    pub(crate) by_certificate: bool,
     /// Seconds that the device's clock is behind the service's, where far.
     pub(crate) clock_skew: Option<i64>,
     /// Whether the service's time is known, from the transport or from elsewhere.
@@ -33,6 +35,7 @@ pub(crate) struct Evidence {
 pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
     let none = Hints::NONE;
     match code {
+        ErrorCode::Unauthorized if evidence.by_certificate => refused_certificate(),
         ErrorCode::Unauthorized => unauthorized(evidence),
         ErrorCode::ClockNeeded => none.with(Hint::SetClock),
         ErrorCode::SignerFailed | ErrorCode::SignerTimeout => none.with(Hint::CheckSigner),
@@ -125,4 +128,18 @@ fn unauthorized(evidence: &Evidence) -> Hints {
         hints = hints.with(Hint::CheckClock);
     }
     hints.with(Hint::NetworkRules)
+}
+
+/// A refused certificate looks alike over HTTP, in CONNACK and in a reply over MQTT (Azure IoT DPS documentation, "X.509
+/// certificate attestation"). Neither a key nor this device's clock is a cause: the service checks the certificate by its own.
+fn refused_certificate() -> Hints {
+    Hints::NONE
+        .with(Hint::MissingIntermediate)
+        .with(Hint::UnverifiedRoot)
+        .with(Hint::WrongThumbprint)
+        .with(Hint::CertificateName)
+        .with(Hint::NoEnrollment)
+        .with(Hint::DisabledGroup)
+        .with(Hint::WrongIdScope)
+        .with(Hint::NetworkRules)
 }
