@@ -1,5 +1,6 @@
 //! The emulator's own API, beside the service's and under its policy key: planned faults, counters, refused
-//! credentials, and devices in hubs. The real service has no such API; its calls are neither counted nor throttled.
+//! credentials, and devices in hubs; its CA certificates are in `control_certificates`. The real service has no such
+//! API; its calls are neither counted nor throttled.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -70,6 +71,10 @@ impl Service {
                 Ok(AdminReply::ok(&Counted { registration_id, counters }))
             }
             ControlCall::Refusals => Ok(AdminReply::ok(&RefusalList { refusals: self.refusals().collect() })),
+            ControlCall::ListCertificates => Ok(self.list_ca_certificates()),
+            ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
+            ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),
+            ControlCall::DeleteCertificate { name } => self.remove_ca_certificate(name),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
             ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
             ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),
