@@ -88,6 +88,7 @@ extern "C" {
 #define dps_registration_init dps_registration_init_abi_1
 #define dps_registration_init_lookup dps_registration_init_lookup_abi_1
 #define dps_registration_init_resumed dps_registration_init_resumed_abi_1
+#define dps_registration_init_x509 dps_registration_init_x509_abi_1
 #define dps_tpm_init dps_tpm_init_abi_1
 #define dps_registration_init_tpm dps_registration_init_tpm_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
@@ -847,6 +848,23 @@ dps_result dps_registration_write_operation(const dps_registration *registration
  */
 void dps_registration_clear(dps_registration *registration);
 
+/* A registration by a certificate -------------------------------------------- */
+
+/**
+ * As `dps_registration_init`, for a device that proves who it is by a certificate in TLS. Certificate, chain and
+ * private key are the TLS library's: let it send every intermediate certificate up to one that the service has
+ * verified. The registration id of the configuration must be the common name of the certificate.
+ *
+ * There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
+ * Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
+ * clean session. Where the TLS library reports that the server refused the certificate, pass
+ * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`.
+ */
+DPS_NODISCARD
+dps_result dps_registration_init_x509(dps_registration *registration,
+                                      const dps_config *config,
+                                      dps_buffer storage);
+
 /* A registration by a TPM ---------------------------------------------------- */
 
 /** The size of a `dps_tpm`, in words of 8 bytes. */
@@ -1092,7 +1110,7 @@ dps_result dps_registration_hint(const dps_registration *registration,
 
 /**
  * Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
- * of the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+ * of the action; after `dps_registration_init_x509` there is no password. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
  * the first request. The user name is the same before, between and after requests.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
@@ -1106,7 +1124,8 @@ dps_result dps_mqtt_write_user_name(const dps_registration *registration,
 
 /**
  * Writes the user name of CONNECT to the assigned hub, with a NUL after it. The client id is `device_id`, the password
- * a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+ * a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`); a device with a certificate presents the same one to the hub,
+ * and sends no password. `user_agent` may be empty.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
  * when `hub` or `device_id` is empty.
@@ -1191,7 +1210,7 @@ typedef struct dps_wire_reply {
 /**
  * Writes the user name of CONNECT, with a NUL after it: `dps_mqtt_write_user_name` without a registration.
  * `DPS_MQTT_USER_NAME_SIZE` bytes always suffice. The client id is the registration id, the password a token for
- * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
+ * `DPS_SAS_REGISTRATION`; a device with a certificate sends no password. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
  * empty, and is percent-encoded.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
@@ -1292,7 +1311,7 @@ dps_span dps_http_method(const dps_registration *registration);
 
 /**
  * Writes the target of the request, path and query, with a NUL after it. To be sent along are `Authorization` with the
- * token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
+ * token of the action, if there is one, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
  *
  * Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do
  * in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -1602,6 +1621,13 @@ dps_result dps_registration_init_resumed_sized(size_t size,
                                                dps_buffer storage,
                                                dps_span operation);
 
+/** `dps_registration_init_x509` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_registration_init_x509_sized(size_t size,
+                                            dps_registration *registration,
+                                            const dps_config *config,
+                                            dps_buffer storage);
+
 /** `dps_registration_init_tpm` for a `dps_registration` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_registration_init_tpm_sized(size_t size,
@@ -1632,6 +1658,7 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_registration_init(...) dps_registration_init_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_lookup(...) dps_registration_init_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_resumed(...) dps_registration_init_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_x509(...) dps_registration_init_x509_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_tpm(...) dps_registration_init_tpm_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
