@@ -2,13 +2,14 @@
 //!
 //! Every future here can be dropped and made again without losing a byte.
 
+use std::io;
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes, BytesMut};
 use dps_core::LinkError;
 use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
 use dps_net::NetError;
-use futures_util::{Sink, SinkExt, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, StreamExt};
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::mqttbytes::v4::Packet;
 use std::future::poll_fn;
@@ -90,10 +91,12 @@ impl Stream {
         match self {
             Self::Tcp(stream) => {
                 while !output.bytes().is_empty() {
-                    let written = stream.write(output.bytes()).await.map_err(from_io)?;
-                    output.remove(written);
+                    match stream.write(output.bytes()).await {
+                        Ok(written) => output.remove(written),
+                        Err(error) => return Err(from_io(why_unsent(stream, error))),
+                    }
                 }
-                stream.flush().await.map_err(from_io)
+                stream.flush().await.map_err(|error| from_io(why_unsent(stream, error)))
             }
             Self::WebSocket(stream) => {
                 if !output.bytes().is_empty() {
@@ -117,6 +120,16 @@ impl Stream {
                 let _ = stream.get_mut().shutdown().await;
             }
         }
+    }
+}
+
+/// Returns why a server closed the connection that could not be written to any more, where it has said so by an alert of
+/// TLS, else `unsent`. Does not wait: an alert arrives before the end of the connection.
+fn why_unsent(stream: &mut Box<dyn Io>, unsent: io::Error) -> io::Error {
+    let mut ignored = [0; 64];
+    match stream.read(&mut ignored).now_or_never() {
+        Some(Err(alert)) if alert.get_ref().is_some() => alert,
+        _ => unsent,
     }
 }
 

@@ -6,6 +6,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod client_certificate;
 mod dial;
 mod error;
 mod inspect;
@@ -15,6 +16,7 @@ mod resolver;
 mod tls;
 mod tunnel;
 
+pub use client_certificate::{CertificateUse, ClientIdentity};
 pub use dial::{Dialer, TlsStream, open_tunnel};
 pub use error::{NetError, classify};
 pub use inspect::{Inspection, inspect};
