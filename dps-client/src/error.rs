@@ -104,6 +104,21 @@ impl DpsError {
         Self::config(ErrorCode::File, format!("{} {what}: {error}", path.display())).caused_by(error)
     }
 
+    /// The same with these hints before the others.
+    pub(crate) fn hinted(mut self, hints: impl IntoIterator<Item = Hint>) -> Self {
+        let mut first: Vec<Hint> = hints.into_iter().collect();
+        self.0.hints.retain(|hint| !first.contains(hint));
+        first.append(&mut self.0.hints);
+        self.0.hints = first;
+        self
+    }
+
+    /// The same for a device whose certificate the server did not ask for, so that it was not presented.
+    pub(crate) fn without_certificate(mut self) -> Self {
+        self.0.message.push_str("; the server did not ask for the device's certificate in the TLS handshake");
+        self.hinted([Hint::UseMqtt, Hint::CheckProxy])
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self

@@ -64,6 +64,8 @@ mod signer;
 mod store;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod transport;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod x509;
 
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::{BlockingClient, CallRuntime};
@@ -82,6 +84,8 @@ pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use transport::Transport;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use x509::{CertificateChain, ChainCheck, ChainProblem, Finding, Passphrase, Severity, X509};
 
 /// The README's examples compile.
 #[cfg(doctest)]
