@@ -114,6 +114,12 @@ fn from_der(der: &[u8], passphrase: Option<&Passphrase>) -> Result<Arc<dyn Signi
     if let Ok(encrypted) = EncryptedPrivateKeyInfoRef::try_from(der) {
         return decrypted(&encrypted, passphrase);
     }
+    if is_encrypted(der) {
+        return Err(old_encryption());
+    }
+    if is_pkcs12(der) {
+        return Err(invalid("it is a PKCS#12 file; export its key: openssl pkcs12 -in FILE -nocerts -out key.pem"));
+    }
     let key = PrivateKeyDer::try_from(der).map_err(|_| invalid(what_it_is(der)))?;
     // What the provider leaves on the stack is wiped.
     on_wiped_stack(|| ClientIdentity::load_key(&key)).map_err(|_| {
@@ -154,14 +160,25 @@ fn check_cost(kdf: &Kdf) -> Result<(), Refused> {
     })
 }
 
+/// Returns whether bytes are an EncryptedPrivateKeyInfo, by whatever method: SEQUENCE { SEQUENCE { OBJECT IDENTIFIER, … }, …
+/// } (RFC 5958, section 3).
+fn is_encrypted(der: &[u8]) -> bool {
+    let inner = match der {
+        [0x30, 0x82, _, _, inner @ ..] | [0x30, 0x81, _, inner @ ..] | [0x30, _, inner @ ..] => inner,
+        _ => return false,
+    };
+    matches!(inner, [0x30, 0x81, _, 6, ..] | [0x30, _, 6, ..])
+}
+
+/// Returns whether bytes are a PKCS#12 file: SEQUENCE { INTEGER 3, … } (RFC 7292, section 4).
+fn is_pkcs12(der: &[u8]) -> bool {
+    matches!(der, [0x30, 0x82, _, _, 2, 1, 3, ..])
+}
+
 /// Names what bytes are instead, without repeating any of them.
 fn what_it_is(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "it is empty",
-        // SEQUENCE { INTEGER 3, … } (RFC 7292, section 4)
-        [0x30, 0x82, _, _, 2, 1, 3, ..] => {
-            "it is a PKCS#12 file; export its key: openssl pkcs12 -in FILE -nocerts -out key.pem"
-        }
         [0x30, ..] => "it is DER, but not a private key in PKCS#8, SEC1 or PKCS#1",
         _ => "there is no private key: it is neither PEM, with `-----BEGIN PRIVATE KEY-----`, nor DER",
     }
