@@ -42,8 +42,13 @@ pub use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
 pub use dps_files::SecretString;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use dps_net::{
-    AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, UnusableProxy,
+    AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, SigningFailed,
+    UnusableProxy,
 };
+
+/// The TLS library, whose types an [`X509`] has to do with.
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use rustls;
 
 mod assignment;
 mod blocking;

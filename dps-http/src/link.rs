@@ -106,9 +106,10 @@ impl HttpLink {
     async fn send_failed(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> NetError {
         if !error.is_connect() {
             let failure = self.certificate.explain(from_reqwest(error));
-            // A server that asked for the certificate speaks TLS for devices.
-            let explained = self.answered || self.certificate.requested() == Some(true);
-            return if explained { failure } else { explain_unanswered(failure) };
+            let failure = self.certificate.suspect_renegotiation(failure);
+            // With a certificate, a cut is explained by that.
+            let explained = failure.kind() == LinkError::Cut && self.certificate.requested().is_some();
+            return if self.answered || explained { failure } else { explain_unanswered(failure) };
         }
         let phase = self.phase.get().unwrap_or(Phase::Connect);
         let proxy = self.dialer.proxy().filter(|_| phase == Phase::Proxy);

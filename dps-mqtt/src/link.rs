@@ -10,7 +10,7 @@ use dps_core::{ByteStr, Call, Instant, Link, LinkError, Millis, Reply, Request};
 use dps_net::{CertificateUse, CurrentPhase, Dialer, NetError, Phase};
 use tracing::debug;
 
-use crate::options::{MqttOptions, OptionError};
+use crate::options::{Framing, MqttOptions, OptionError};
 use crate::session::{Session, generation};
 
 /// How long closing an old connection may take before a new one is opened.
@@ -95,7 +95,10 @@ impl MqttLink {
 
     /// Explains the failure of a connection and keeps it for [`Self::last_error`].
     fn note(&mut self, failure: NetError) -> LinkError {
-        let failure = self.certificate.explain(failure);
+        let mut failure = self.certificate.explain(failure);
+        if self.options.framing == Framing::WebSocket {
+            failure = self.certificate.suspect_renegotiation(failure);
+        }
         let error = failure.kind();
         self.last_error = Some(failure);
         error

@@ -12,7 +12,7 @@ use zeroize::Zeroize as _;
 use crate::connection::Connection;
 use crate::error::explain_early_close;
 use crate::options::{Framing, MqttOptions};
-use crate::stream::{Io, Stream};
+use crate::stream::{Answering, Io, Stream};
 
 /// A connection that is subscribed to the service's replies.
 pub(crate) struct Session {
@@ -34,7 +34,7 @@ impl Session {
     ) -> Result<Self, NetError> {
         let endpoint = request.identity.endpoint;
         let tls = dialer.dial(endpoint.host(), endpoint.port_or(options.framing.default_port())).await?;
-        Self::start(Box::new(tls), options, request, certificate).await
+        Self::start(Box::new(Answering(tls)), options, request, certificate).await
     }
 
     /// The same over a connection that is open already.

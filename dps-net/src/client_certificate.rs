@@ -183,9 +183,25 @@ impl CertificateUse {
                               later request for one was declined";
                 failure.with_kind(LinkError::RenegotiationUnsupported).with_detail(detail)
             }
+            Some(rustls::Error::AlertReceived(_)) if self.is(REQUESTED) && !self.presented() => failure.with_detail(
+                "the server requires a certificate, and accepts none of the signatures that this device's key can make",
+            ),
             _ if failure.kind() == LinkError::Cut && self.presented() && !self.is(ANSWERED) => self.count_cut(failure),
             _ => failure,
         }
+    }
+
+    /// Explains a connection that was closed before any reply by a server that had not asked for a certificate: for links over
+    /// HTTPS and WebSocket, where servers ask by renegotiation for a certificate that a path requires. Not every server sends
+    /// an alert when that is declined. Call it after [`Self::explain`].
+    #[must_use]
+    pub fn suspect_renegotiation(&self, failure: NetError) -> NetError {
+        if failure.kind() != LinkError::Cut || self.requested() != Some(false) || self.is(ANSWERED) {
+            return failure;
+        }
+        let detail = "the server closed the connection before any reply, and had not asked for this device's certificate in \
+                      the handshake: it may ask by renegotiation, which is not supported";
+        failure.with_detail(detail).with_hint(Hint::UseMqtt)
     }
 
     /// A refusal may be lost: a server that closes a connection with a request unread resets it.
@@ -320,5 +336,16 @@ mod tests {
         seen.begin();
         seen.set(PRESENTED);
         assert_eq!(seen.explain(cut()).hint(), None, "the reply between them has reset the count");
+    }
+
+    #[test]
+    fn cut_without_a_request_for_the_certificate_may_be_renegotiation() {
+        let cut = || NetError::from_error(io::Error::from(io::ErrorKind::ConnectionReset), LinkError::Cut);
+        let suspected = after(CONNECTED).suspect_renegotiation(cut());
+        assert_eq!((suspected.kind(), suspected.hint()), (LinkError::Cut, Some(Hint::UseMqtt)));
+        for flags in [0, CONNECTED | REQUESTED, CONNECTED | ANSWERED] {
+            assert_eq!(after(flags).suspect_renegotiation(cut()).hint(), None);
+        }
+        assert_eq!(CertificateUse::default().suspect_renegotiation(cut()).hint(), None);
     }
 }

@@ -18,7 +18,7 @@ mod tunnel;
 
 pub use client_certificate::{CertificateUse, ClientIdentity};
 pub use dial::{Dialer, TlsStream, open_tunnel};
-pub use error::{NetError, classify};
+pub use error::{NetError, SigningFailed, classify};
 pub use inspect::{Inspection, inspect};
 pub use phase::{CurrentPhase, Phase};
 pub use proxy::{ChosenProxy, Proxy, ProxyChoice, ProxyError, ProxyReason, UnusableProxy};

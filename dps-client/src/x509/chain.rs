@@ -8,8 +8,8 @@ use dps_core::{ErrorCode, Hint};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::refused::Refused;
-use super::{files, pem};
+use super::files::{self, Refused};
+use super::pem;
 use crate::error::DpsError;
 
 /// No chain has more certificates.

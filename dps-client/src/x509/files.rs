@@ -1,4 +1,5 @@
-//! Files of certificates, keys and passphrases: read within limits, and a warning where others can read a secret.
+//! Files of certificates and keys: read within limits, with a warning where others can read a secret; and the error where
+//! what was read cannot be used.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +9,6 @@ use dps_files::mode_open_to_others;
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use super::refused::Refused;
 use crate::error::DpsError;
 
 /// No file of certificates or of a key is longer, in bytes.
@@ -39,4 +39,22 @@ pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
         warn!("{} can be read by other users (mode {mode:o}); allow it to its owner alone: chmod 600", path.display());
     }
     Ok(bytes)
+}
+
+/// Why a certificate, a key or a passphrase cannot be used, before it is known from which file it came.
+pub(super) struct Refused {
+    pub(super) code: ErrorCode,
+    pub(super) hint: Option<Hint>,
+    /// What is wrong, without anything of what was read.
+    pub(super) words: String,
+}
+
+impl Refused {
+    pub(super) fn into_error(self, path: Option<&Path>) -> DpsError {
+        let words = match path {
+            Some(path) => format!("{}: {}", path.display(), self.words),
+            None => self.words,
+        };
+        DpsError::config(self.code, format!("{}: {words}", self.code.text())).hinted(self.hint)
+    }
 }

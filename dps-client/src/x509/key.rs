@@ -18,8 +18,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::SigningKey;
 use zeroize::Zeroizing;
 
+use super::files::Refused;
 use super::pem::{self, Section};
-use super::refused::Refused;
 use crate::error::DpsError;
 use crate::key::on_wiped_stack;
 

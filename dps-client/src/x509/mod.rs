@@ -7,7 +7,6 @@ mod files;
 mod finding;
 mod key;
 mod pem;
-mod refused;
 
 use std::fmt;
 use std::path::Path;
@@ -16,6 +15,7 @@ use std::time::SystemTime;
 
 use dps_core::{ErrorCode, Hint};
 use dps_net::ClientIdentity;
+use rustls::client::ResolvesClientCert;
 use rustls::sign::SigningKey;
 
 pub use chain::CertificateChain;
@@ -102,7 +102,8 @@ impl X509 {
     }
 
     /// Uses a key that is held elsewhere, such as in a token: TLS asks it for signatures, on the thread that runs the connection.
-    /// A [`ChainCheck`] compares it with the certificate if it returns its public key.
+    /// Where it cannot sign it returns a [`SigningFailed`](crate::SigningFailed), and the registration ends with that code. A
+    /// [`ChainCheck`] compares it with the certificate if it returns its public key.
     #[must_use]
     pub fn from_signing_key(certificates: CertificateChain, key: Arc<dyn SigningKey>) -> Self {
         let identity = ClientIdentity::new(certificates.der().to_vec(), key);
@@ -128,6 +129,13 @@ impl X509 {
         &self.chain
     }
 
+    /// Returns what presents the certificate in a TLS configuration of rustls, such as that of the device's connection to its
+    /// hub.
+    #[must_use]
+    pub fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
+        Arc::new(self.identity.clone())
+    }
+
     /// Returns the common name of the device's certificate, if it has one.
     #[must_use]
     pub fn common_name(&self) -> Option<String> {
@@ -141,11 +149,8 @@ impl X509 {
     /// `invalid-client-certificate` when there is no common name, or it is not a valid registration id.
     pub fn registration_id(&self) -> Result<RegistrationId, DpsError> {
         let refused = |words: String| {
-            let refused = refused::Refused {
-                code: ErrorCode::InvalidClientCertificate,
-                hint: Some(Hint::CertificateName),
-                words,
-            };
+            let refused =
+                files::Refused { code: ErrorCode::InvalidClientCertificate, hint: Some(Hint::CertificateName), words };
             refused.into_error(None)
         };
         let name = self.common_name().ok_or_else(|| refused("it has no common name to register with".to_owned()))?;

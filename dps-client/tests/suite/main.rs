@@ -19,4 +19,5 @@ mod stalled_resolver;
 mod store;
 mod x509_check;
 mod x509_material;
+mod x509_refused;
 mod x509_register;

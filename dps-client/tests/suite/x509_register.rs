@@ -1,13 +1,21 @@
 //! Registrations with a certificate over real TLS against the local service, and what follows at the hub.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::common::{builder_over, service, service_with, what};
 use crate::pki::{Ca, Device, P256, P384, data};
+use dps_client::rustls;
 use dps_client::{
     ErrorCode, Family, Hint, Probe, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, Transport, X509,
 };
 use dps_emulator::{Certificate, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, TlsVersion};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
 
@@ -160,12 +168,12 @@ async fn certificate_that_expires_after_the_client_was_built_is_refused_before_c
     let year = |year| rcgen::date_time_ymd(year, 1, 1);
     let device = Ca::root("Root").device_with("dev-01", P256, |params| params.not_after = year(2050)).x509();
     enroll(&emulator, &device);
-    let (start, later) = (SystemTime::now(), std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)));
-    let years = std::sync::Arc::clone(&later);
-    let clock = move || Some(start + Duration::from_secs(years.load(std::sync::atomic::Ordering::SeqCst) * 31_557_600));
+    let (start, later) = (SystemTime::now(), Arc::new(AtomicU64::new(0)));
+    let years = Arc::clone(&later);
+    let clock = move || Some(start + Duration::from_secs(years.load(Ordering::SeqCst) * 31_557_600));
     let client = builder(Transport::Https, &emulator, &device).clock(clock).build().unwrap();
     client.register().await.unwrap();
-    later.store(40, std::sync::atomic::Ordering::SeqCst);
+    later.store(40, Ordering::SeqCst);
     let expired = client.register().await.unwrap_err();
     assert_eq!(what(&expired), (ErrorCode::ClientCertificateExpired, Some(Hint::RenewCertificate)));
     assert_eq!(expired.family(), Family::Local);
@@ -187,6 +195,37 @@ async fn certificate_signs_in_to_the_hub_without_a_password() {
         let none = credentials.password().await.unwrap_err();
         assert!(none.code() == ErrorCode::InvalidOption && none.message().contains("with its certificate"), "{none}");
     }
+    let credentials = assignment.hub_credentials();
+    assert_eq!(connack(&emulator, &device, credentials.client_id(), &credentials.user_name()).await, 0);
+    let other = Ca::root("Root").device("dev-01").x509();
+    assert_ne!(connack(&emulator, &other, credentials.client_id(), &credentials.user_name()).await, 0);
+}
+
+/// The return code of a CONNECT without a password over TLS with this certificate.
+async fn connack(emulator: &Emulator, device: &X509, client_id: &str, user_name: &str) -> u8 {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(device.resolver());
+    let tcp = TcpStream::connect(emulator.mqtt_addr().unwrap()).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    // MQTT 3.1.1, section 3.1: clean session, user name, a keep-alive of a minute.
+    let mut connect = b"\x10\0\0\x04MQTT\x04\x82\0\x3c".to_vec();
+    for text in [client_id, user_name] {
+        connect.extend([0, u8::try_from(text.len()).unwrap()]);
+        connect.extend(text.as_bytes());
+    }
+    connect[1] = u8::try_from(connect.len() - 2).unwrap();
+    tls.write_all(&connect).await.unwrap();
+    let mut connack = [0; 4];
+    tls.read_exact(&mut connack).await.unwrap();
+    assert_eq!(connack[..3], [0x20, 2, 0]);
+    connack[3]
 }
 
 #[tokio::test]
