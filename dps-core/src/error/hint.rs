@@ -209,7 +209,17 @@ impl Hints {
     /// No hints.
     pub(crate) const NONE: Self = Self([None; 8]);
 
+    /// The first eight of these.
+    pub(crate) fn new(hints: &[Hint]) -> Self {
+        let mut all = Self::NONE;
+        for (place, hint) in all.0.iter_mut().zip(hints) {
+            *place = Some(*hint);
+        }
+        all
+    }
+
     /// Adds a hint after the others, unless it is there already or the list is full.
+    #[inline(never)] // Inlined at its many calls, it would be most of what the hints cost firmware.
     pub(crate) fn with(mut self, hint: Hint) -> Self {
         if !self.contains(hint)
             && let Some(free) = self.0.iter_mut().find(|place| place.is_none())
