@@ -22,7 +22,7 @@ pub use chain::{CHAIN_MAX, ClientCertificates};
 pub(crate) use attestation::Holder;
 pub(crate) use authorities::Authorities;
 pub(crate) use decide::X509State;
-#[cfg(feature = "x509")]
+#[cfg(feature = "server")]
 pub(crate) use parse::provider;
 
 #[cfg(all(feature = "x509", not(any(feature = "aws-lc-rs", feature = "ring"))))]
