@@ -28,6 +28,7 @@
 //! | for | see |
 //! |---|---|
 //! | names and keys | [`IdScope`], [`RegistrationId`], [`Endpoint`], [`Key`]; [`limits`] |
+//! | attestations | [`SymmetricKey`], [`X509`], [`Tpm`], [`WithCertificateRequest`] |
 //! | time | [`Instant`], [`Millis`], [`UnixSeconds`], [`WallAnchor`] |
 //! | deadlines and waits | [`Config`] |
 //! | messages | [`Request`], [`Reply`]; [`codec::http`] and [`codec::mqtt`] write and read them |

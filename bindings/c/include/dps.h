@@ -615,8 +615,8 @@ dps_result dps_registration_storage_size(const dps_config *config,
 typedef uint32_t dps_action_kind;
 enum {
     /**
-     * Sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the device's key; answer with
-     * `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
+     * Never after `dps_registration_init_x509`: sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the
+     * device's key; answer with `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
      */
     DPS_ACTION_SIGN = 1,
     /**
@@ -626,7 +626,7 @@ enum {
      */
     DPS_ACTION_ACTIVATE = 2,
     /**
-     * Send the request with the token that `dps_registration_token` returns; answer with
+     * Send the request with the token that `dps_registration_token` returns, if there is one; answer with
      * `dps_registration_handle_mqtt`, `dps_registration_handle_http` or `dps_registration_handle_link_error`.
      */
     DPS_ACTION_SEND = 3,
@@ -779,13 +779,14 @@ dps_span dps_registration_to_sign(const dps_registration *registration);
 
 /**
  * `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
- * awaited, or the request carries none: then it has no Authorization. Valid as that of `dps_registration_to_sign`.
+ * awaited, or the request carries none: then it has no Authorization, and CONNECT no password. Valid as that of
+ * `dps_registration_to_sign`.
  */
 dps_span dps_registration_token(const dps_registration *registration);
 
 /**
- * `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when
- * no reply is awaited.
+ * `DPS_ACTION_SEND`: counts up with every new token, from 1. A connection made with an older one has to be made anew. 0
+ * when no reply is awaited, or the request carries no token: always with a certificate.
  */
 uint32_t dps_registration_token_generation(const dps_registration *registration);
 
@@ -858,7 +859,8 @@ void dps_registration_clear(dps_registration *registration);
  * There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
  * Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
  * clean session. Where the TLS library reports that the server refused the certificate, pass
- * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`.
+ * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers
+ * again: `dps_registration_init_resumed` is for a symmetric key.
  */
 DPS_NODISCARD
 dps_result dps_registration_init_x509(dps_registration *registration,

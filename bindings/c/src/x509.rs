@@ -15,7 +15,8 @@ use crate::result::{done, dps_result};
 /// There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
 /// Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
 /// clean session. Where the TLS library reports that the server refused the certificate, pass
-/// `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`.
+/// `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers
+/// again: `dps_registration_init_resumed` is for a symmetric key.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_x509_abi_1"))]
 pub unsafe extern "C" fn dps_registration_init_x509(
     registration: *mut dps_registration,
