@@ -175,7 +175,7 @@ pub enum RefusalReason {
     },
     /// The common name of the device's certificate is not the registration id.
     #[error("the common name of the certificate is not the registration id")]
-    CommonName,
+    WrongCommonName,
     /// The extended key usage of the device's certificate does not contain client authentication.
     #[error("the extended key usage of the certificate does not contain client authentication")]
     CertificateUsage,
@@ -228,10 +228,10 @@ pub enum RefusalReason {
     RootNotVerified,
     /// The individual enrollment has other certificates.
     #[error("the enrollment of this registration id has another certificate (the thumbprint differs)")]
-    Thumbprint,
+    WrongThumbprint,
     /// No enrollment names a CA certificate of the chain.
     #[error("no enrollment has a CA certificate of the chain")]
-    Signer,
+    UnknownSigner,
     /// The nearest enrollment is disabled.
     #[error("the enrollment that is nearest to the certificate is disabled")]
     Disabled,
@@ -257,7 +257,7 @@ impl RefusalReason {
             Self::OtherAttestation => "other-attestation",
             Self::ChainTooLarge => "chain-too-large",
             Self::CertificateMalformed { .. } => "certificate-malformed",
-            Self::CommonName => "common-name",
+            Self::WrongCommonName => "wrong-common-name",
             Self::CertificateUsage => "certificate-usage",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
@@ -266,8 +266,8 @@ impl RefusalReason {
             Self::CertificateSignature { .. } => "certificate-signature",
             Self::NotAuthority { .. } => "not-authority",
             Self::RootNotVerified => "root-not-verified",
-            Self::Thumbprint => "thumbprint",
-            Self::Signer => "signer",
+            Self::WrongThumbprint => "wrong-thumbprint",
+            Self::UnknownSigner => "unknown-signer",
             Self::Disabled => "disabled",
         }
     }

@@ -1,5 +1,5 @@
 //! Client certificates in the TLS handshake: asked for and not required. The handshake proves that the client has the
-//! key of its certificate, and nothing else; the service decides whether it accepts the certificate, and says so in its
+//! key of its certificate, and nothing else; the service decides whether it accepts the certificate, and answers in its
 //! own protocol, as Azure's does.
 
 use rustls::client::danger::HandshakeSignatureValid;

@@ -28,14 +28,14 @@ pub struct EmulatorOptions {
 /// A certificate authority in PEM.
 #[derive(Clone)]
 pub(super) struct AuthorityPem {
-    pub(super) certificate: String,
+    /// May contain the key too.
+    pub(super) certificate: Zeroizing<String>,
     pub(super) key: Zeroizing<String>,
 }
 
 impl std::fmt::Debug for AuthorityPem {
-    /// Without the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AuthorityPem").field("certificate", &self.certificate).finish_non_exhaustive()
+        f.write_str("AuthorityPem(..)")
     }
 }
 
@@ -127,7 +127,7 @@ impl EmulatorOptions {
     /// directory.
     #[must_use]
     pub fn authority(mut self, certificate_pem: impl Into<String>, key_pem: impl Into<String>) -> Self {
-        let (certificate, key) = (certificate_pem.into(), Zeroizing::new(key_pem.into()));
+        let (certificate, key) = (Zeroizing::new(certificate_pem.into()), Zeroizing::new(key_pem.into()));
         self.authority = Some(AuthorityPem { certificate, key });
         self
     }

@@ -28,6 +28,30 @@ pub(crate) struct X509State {
     pub(crate) signing_certificate_info: Option<CertificateInfo>,
 }
 
+/// The CA certificates above a device's, the nearest first.
+struct Path {
+    signers: Vec<Signer>,
+}
+
+struct Signer {
+    certificate: Certificate,
+    /// Whether it is a verified CA certificate of the service.
+    is_verified: bool,
+}
+
+impl Path {
+    /// Checks that the signer at `at` is verified, or one above it, and everything up to that one is valid.
+    fn check(&self, now: Now, at: usize, expiry: Expiry) -> Result<(), RefusalReason> {
+        let above = self.signers.iter().skip(at).position(|signer| signer.is_verified);
+        let end = at + above.ok_or(RefusalReason::RootNotVerified)?;
+        if expiry == Expiry::Ignored {
+            return Ok(());
+        }
+        let used = self.signers.iter().take(end + 1).enumerate();
+        used.into_iter().try_for_each(|(at, signer)| signer.certificate.check_validity(now, at + 1))
+    }
+}
+
 impl Service {
     /// Finds the enrollment of a device that presented certificates.
     pub(crate) fn verify_certificates(
@@ -42,7 +66,7 @@ impl Service {
         }
         let leaf = presented.leaf()?;
         if !leaf.common_name().is_some_and(|name| name.eq_ignore_ascii_case(caller.registration_id)) {
-            return Err(RefusalReason::CommonName);
+            return Err(RefusalReason::WrongCommonName);
         }
         if !leaf.is_for_clients() {
             return Err(RefusalReason::CertificateUsage);
@@ -54,11 +78,14 @@ impl Service {
             let signer = self.check_individual(now, individual, presented, expiry)?;
             return Ok(self.admission(Source::Individual, leaf, signer));
         }
-        let (group, signer) = self.nearest_group(self.signers(now, presented, expiry)?)?;
+        let path = self.path(presented)?;
+        let (group, at) = self.nearest_group(&path)?;
+        path.check(now, at, expiry)?;
         if !group.settings.is_enabled() {
             return Err(RefusalReason::Disabled);
         }
-        Ok(self.admission(Source::Group(group.enrollment_group_id.clone()), leaf, Some(signer)))
+        let signer = path.signers.get(at).map(|signer| signer.certificate.clone());
+        Ok(self.admission(Source::Group(group.enrollment_group_id.clone()), leaf, signer))
     }
 
     fn admission(&self, source: Source, leaf: &Certificate, signer: Option<Certificate>) -> Admission {
@@ -84,88 +111,84 @@ impl Service {
             Some(X509Attestation::ClientCertificates(slots)) => {
                 let leaf = presented.leaf()?;
                 let known = slots.iter().any(|certificate| certificate == leaf);
-                known.then_some(None).ok_or(RefusalReason::Thumbprint)?
+                known.then_some(None).ok_or(RefusalReason::WrongThumbprint)?
             }
             Some(attestation @ X509Attestation::CaReferences(_)) => {
-                let signers = self.signers(now, presented, expiry)?;
-                Some(
-                    signers
-                        .into_iter()
-                        .find(|signer| self.accepts(attestation, signer))
-                        .ok_or(RefusalReason::Signer)?,
-                )
+                let path = self.path(presented)?;
+                let names = |signer: &Signer| self.accepts(attestation, &signer.certificate);
+                let at = path.signers.iter().position(names).ok_or(RefusalReason::UnknownSigner)?;
+                path.check(now, at, expiry)?;
+                path.signers.get(at).map(|signer| signer.certificate.clone())
             }
             Some(X509Attestation::SigningCertificates(_)) | None => return Err(RefusalReason::OtherAttestation),
         };
         individual.settings.is_enabled().then_some(signer).ok_or(RefusalReason::Disabled)
     }
 
-    /// The CA certificates above the device's, the nearest first, up to a verified one. The last one may be missing in
-    /// the presented chain, the others may not.
-    fn signers(
-        &self,
-        now: Now,
-        presented: &ClientCertificates,
-        expiry: Expiry,
-    ) -> Result<Vec<Certificate>, RefusalReason> {
+    /// The CA certificates above the device's: those that it presented, and those of the service that issued the last
+    /// of them. At least one is verified.
+    fn path(&self, presented: &ClientCertificates) -> Result<Path, RefusalReason> {
         let chain = presented.linked()?;
-        let verified = |certificate: &Certificate| {
+        let mut above: Vec<Certificate> = chain.iter().skip(1).cloned().collect();
+        let problem = loop {
+            let last = above.last().or(chain.first()).ok_or(RefusalReason::NoToken)?;
+            match self.issuer(last, above.len()) {
+                Ok(issuer) if issuer == *last || above.contains(&issuer) => break RefusalReason::RootNotVerified,
+                Ok(issuer) => above.push(issuer),
+                Err(reason) => break reason,
+            }
+        };
+        let is_verified = |certificate: &Certificate| {
             self.authorities.iter().any(|authority| authority.is_verified && authority.certificate == *certificate)
         };
-        let end = chain.iter().skip(1).position(verified);
-        let mut signers: Vec<Certificate> =
-            chain.iter().skip(1).take(end.map_or(usize::MAX, |end| end + 1)).cloned().collect();
-        if end.is_none() {
-            signers.push(self.missing_root(chain)?);
-        }
-        if expiry == Expiry::Checked {
-            signers.iter().enumerate().try_for_each(|(at, signer)| signer.check_validity(now, at + 1))?;
-        }
-        Ok(signers)
+        let signers: Vec<Signer> = above
+            .into_iter()
+            .map(|certificate| Signer { is_verified: is_verified(&certificate), certificate })
+            .collect();
+        signers.iter().any(|signer| signer.is_verified).then_some(Path { signers }).ok_or(problem)
     }
 
-    /// The verified CA certificate that issued the last one of the chain.
-    fn missing_root(&self, chain: &[Certificate]) -> Result<Certificate, RefusalReason> {
-        let at = chain.len().saturating_sub(1);
-        let last = chain.last().ok_or(RefusalReason::NoToken)?;
+    /// The verified CA certificate of the service that issued the one at `at`.
+    fn issuer(&self, subject: &Certificate, at: usize) -> Result<Certificate, RefusalReason> {
         let named = |is_verified: bool| {
             self.authorities
                 .iter()
                 .filter(move |authority| authority.is_verified == is_verified)
                 .map(|authority| &authority.certificate)
-                .filter(|authority| last.names_issuer(authority))
+                .filter(|authority| subject.names_issuer(authority))
         };
         // Several can have the same name: a root that was renewed, or another one that only has the name.
         let mut refused = None;
         for authority in named(true) {
-            match check_issued(last, authority, at) {
+            match check_issued(subject, authority, at) {
                 Ok(()) => return Ok(authority.clone()),
                 Err(reason) => refused = Some(reason),
             }
         }
         Err(match refused {
-            _ if last.is_self_issued() => RefusalReason::RootNotVerified,
+            _ if subject.is_self_issued() => RefusalReason::RootNotVerified,
             Some(reason) => reason,
             None if named(false).next().is_some() => RefusalReason::RootNotVerified,
             None => RefusalReason::IntermediateMissing { at },
         })
     }
 
-    /// The group whose certificate is nearest to the device's, and that certificate. Of several groups with the same
-    /// certificate an enabled one is preferred.
-    fn nearest_group(&self, signers: Vec<Certificate>) -> Result<(&EnrollmentGroup, Certificate), RefusalReason> {
-        for signer in signers {
+    /// The group whose certificate is nearest to the device's, and the place of that certificate in the path. Of several
+    /// groups with the same certificate an enabled one is preferred.
+    fn nearest_group(&self, path: &Path) -> Result<(&EnrollmentGroup, usize), RefusalReason> {
+        for (at, signer) in path.signers.iter().enumerate() {
             let accepts = |group: &&EnrollmentGroup| {
-                group.settings.attestation.x509.as_ref().is_some_and(|attestation| self.accepts(attestation, &signer))
+                let attestation = group.settings.attestation.x509.as_ref();
+                attestation.is_some_and(|attestation| self.accepts(attestation, &signer.certificate))
             };
             let (enabled, disabled): (Vec<_>, Vec<_>) =
                 self.groups.iter().filter(accepts).partition(|group| group.settings.is_enabled());
             if let Some(group) = enabled.into_iter().chain(disabled).next() {
-                return Ok((group, signer));
+                return Ok((group, at));
             }
         }
         let no_group = self.groups.iter().all(|group| group.settings.attestation.x509.is_none());
-        Err(if no_group { RefusalReason::UnknownRegistration } else { RefusalReason::Signer })
+        Err(if no_group { RefusalReason::UnknownRegistration } else { RefusalReason::UnknownSigner })
     }
 
     /// Whether the attestation names this CA certificate.

@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha1::{Digest, Sha1};
-use x509_parser::asn1_rs::{Any, FromDer};
+use x509_parser::asn1_rs::{Any, BitString, FromDer};
 use x509_parser::certificate::{TbsCertificate, X509Certificate};
 use x509_parser::x509::X509Version;
 
@@ -69,6 +69,11 @@ pub(super) fn members(der: &[u8]) -> Result<Members, CertificateError> {
 
 fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Members> {
     let tbs = &parsed.tbs_certificate;
+    // A bit more or less would be another certificate with the same signature.
+    let (signature, key) = (whole_bytes(&parsed.signature_value)?, whole_bytes(&tbs.subject_pki.subject_public_key)?);
+    if parsed.signature_algorithm != tbs.signature {
+        return None;
+    }
     // The signature's algorithm follows what is signed, both inside the outer sequence.
     let outer = contents(der)?;
     let after = outer.get(tbs.as_ref().len()..)?;
@@ -90,9 +95,9 @@ fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Members> {
         issuer: tbs.issuer.as_raw().to_vec(),
         to_be_signed: tbs.as_ref().to_vec(),
         signature_algorithm: contents(after)?.to_vec(),
-        signature: parsed.signature_value.data.to_vec(),
+        signature: signature.to_vec(),
         key_algorithm: contents(contents(tbs.subject_pki.raw)?)?.to_vec(),
-        key: tbs.subject_pki.subject_public_key.data.to_vec(),
+        key: key.to_vec(),
         not_before_s,
         not_after_s,
         authority: authority(tbs)?,
@@ -103,6 +108,11 @@ fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Members> {
 /// The contents of the first element.
 fn contents(der: &[u8]) -> Option<&[u8]> {
     Any::from_der(der).ok().map(|(_, any)| any.data)
+}
+
+/// `None` if the number of bits cannot be divided by eight.
+fn whole_bytes<'a>(bits: &'a BitString<'_>) -> Option<&'a [u8]> {
+    (bits.unused_bits == 0).then_some(bits.data.as_ref())
 }
 
 /// `None` if an extension is malformed or repeated.

@@ -2,7 +2,7 @@
 //! refused and for which reason, what a registration shows of a certificate, and who may sign in to a hub.
 
 use crate::common::{KEY, SCOPE, World, device_token, json, key, operation_id, refused};
-use crate::pki::{Ca, Device, P256, P384, valid};
+use crate::pki::{Ca, Device, P256, P384, pem, valid};
 use dps_emulator::{
     CHAIN_MAX, Certificate, ClientCertificates, EnrollmentGroup, HttpReply, IndividualEnrollment, RefusalReason,
     ServiceOptions, Status,
@@ -146,7 +146,7 @@ fn certificates_in_wrong_order_are_refused() {
     assert_eq!(site.refusal(&device.in_order(&[0, 2, 1, 3])), RefusalReason::ChainOrder { at: 0 });
     assert_eq!(site.refusal(&device.in_order(&[0, 1, 3, 2])), RefusalReason::ChainOrder { at: 1 });
     // The root first, as some tools write a chain: it is taken for the device's own.
-    assert_eq!(site.refusal(&device.in_order(&[3, 2, 1, 0])), RefusalReason::CommonName);
+    assert_eq!(site.refusal(&device.in_order(&[3, 2, 1, 0])), RefusalReason::WrongCommonName);
     assert_eq!(site.refusal(&device.in_order(&[0, 2, 3])), RefusalReason::IntermediateMissing { at: 0 });
 }
 
@@ -214,7 +214,7 @@ fn changed_certificate_is_refused() {
     let mut site = Site::with_group();
     let genuine = site.device.clone();
     // Any bit of the signed part, or of the signature: it cannot be parsed any more, or the signature is wrong.
-    for at in (0..genuine.chain[0].len()).step_by(7) {
+    for at in 0..genuine.chain[0].len() {
         let mut device = genuine.clone();
         let mut der = device.chain[0].to_vec();
         der[at] ^= 1;
@@ -268,6 +268,36 @@ fn nearest_group_decides_even_if_it_is_disabled() {
 }
 
 #[test]
+fn group_above_a_verified_intermediate_is_found() {
+    let mut site = Site::new();
+    site.upload("lower", site.lower.certificate(), true);
+    site.group(EnrollmentGroup::new("all").ca_reference("root", None));
+    let device = site.device.clone();
+    assert_eq!(site.provisioned_by(&device).as_deref(), Some("all"));
+    assert_eq!(site.provisioned_by(&device.presenting(3)).as_deref(), Some("all"));
+    // Without the intermediates the path ends at the verified one, below the group.
+    assert_eq!(site.refusal(&device.presenting(1)), RefusalReason::UnknownSigner);
+    // The service's own certificates continue the path.
+    site.upload("upper", site.upper.certificate(), true);
+    assert_eq!(site.provisioned_by(&device.presenting(1)).as_deref(), Some("all"));
+    // A group above the last verified certificate has none that it leads to.
+    assert!(site.world.service.delete_ca_certificate("root"));
+    site.group(EnrollmentGroup::new("all").signing_certificate(site.root.certificate()));
+    assert_eq!(site.refusal(&device), RefusalReason::RootNotVerified);
+}
+
+#[test]
+fn certificates_above_the_verified_one_may_have_expired() {
+    let mut site = Site::new();
+    let old = Ca::root_with("Old", P256, |params| valid(params, 0, 10));
+    let line = old.intermediate("Line");
+    site.upload("line", line.certificate(), true);
+    site.group(EnrollmentGroup::new("line-1").ca_reference("line", None));
+    site.world.ms = 20 * DAY_MS;
+    assert_eq!(site.provisioned_by(&line.device("dev-01")).as_deref(), Some("line-1"));
+}
+
+#[test]
 fn individual_enrollment_decides_before_any_group() {
     let mut site = Site::with_group();
     let device = site.device.clone();
@@ -276,7 +306,7 @@ fn individual_enrollment_decides_before_any_group() {
     site.world.enroll(individual(&device).enabled(false));
     assert_eq!(site.refusal(&device), RefusalReason::Disabled, "the group would accept it");
     let another = site.lower.device("dev-01");
-    assert_eq!(site.refusal(&another), RefusalReason::Thumbprint);
+    assert_eq!(site.refusal(&another), RefusalReason::WrongThumbprint);
 }
 
 #[test]
@@ -285,7 +315,7 @@ fn individual_enrollment_needs_neither_chain_nor_root() {
     let (first, second) = (Device::self_signed("dev-01"), Device::self_signed("dev-01"));
     site.world.enroll(individual(&first));
     assert_eq!(site.provisioned_by(&first), None);
-    assert_eq!(site.refusal(&second), RefusalReason::Thumbprint);
+    assert_eq!(site.refusal(&second), RefusalReason::WrongThumbprint);
     site.world.enroll(individual(&first).secondary_client_certificate(second.certificate()));
     assert_eq!(site.provisioned_by(&second), None);
     assert_eq!(site.provisioned_by(&first), None);
@@ -305,7 +335,7 @@ fn individual_enrollment_can_refer_to_ca_certificates() {
     assert_eq!(site.provisioned_by(&device), None);
     assert_eq!(site.provisioned_by(&other.device("dev-01")), None);
     site.world.enroll(IndividualEnrollment::new("dev-01").ca_reference("other", None));
-    assert_eq!(site.refusal(&device), RefusalReason::Signer);
+    assert_eq!(site.refusal(&device), RefusalReason::UnknownSigner);
 }
 
 #[test]
@@ -314,7 +344,7 @@ fn group_accepts_its_secondary_certificate() {
     let renewed = site.root.intermediate("Lower");
     let group = EnrollmentGroup::new("line-1").signing_certificate(site.lower.certificate());
     site.group(group.clone());
-    assert_eq!(site.refusal(&renewed.device("dev-01")), RefusalReason::Signer);
+    assert_eq!(site.refusal(&renewed.device("dev-01")), RefusalReason::UnknownSigner);
     site.group(group.secondary_signing_certificate(renewed.certificate()));
     assert_eq!(site.provisioned_by(&renewed.device("dev-01")).as_deref(), Some("line-1"));
 }
@@ -323,12 +353,12 @@ fn group_accepts_its_secondary_certificate() {
 fn common_name_must_be_the_registration_id() {
     let mut site = Site::with_group();
     let device = site.lower.device("dev-02");
-    assert_eq!(site.refusal(&device), RefusalReason::CommonName);
+    assert_eq!(site.refusal(&device), RefusalReason::WrongCommonName);
     // Letter case is ignored, as in ids.
     let reply = site.world.register_presenting("Dev-02", &device.presented());
     assert_eq!(reply.status, 202);
     let unnamed = site.lower.device_with("x", P256, |params| params.distinguished_name = Default::default());
-    assert_eq!(site.refusal(&unnamed), RefusalReason::CommonName);
+    assert_eq!(site.refusal(&unnamed), RefusalReason::WrongCommonName);
 }
 
 #[test]
@@ -515,10 +545,6 @@ fn hub_entry_follows_a_change_of_attestation() {
 
 fn base64(der: &[u8]) -> String {
     base64::Engine::encode(&base64::prelude::BASE64_STANDARD, der)
-}
-
-fn pem(der: &[u8]) -> String {
-    format!("-----BEGIN CERTIFICATE-----\r\n{}\r\n-----END CERTIFICATE-----\r\n", base64(der))
 }
 
 fn x509(member: &str, primary: Value, secondary: Option<Value>) -> Value {

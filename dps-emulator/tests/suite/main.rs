@@ -22,6 +22,8 @@ mod mqtt;
 #[cfg(feature = "server")]
 mod certificates;
 #[cfg(feature = "server")]
+mod certificates_tls;
+#[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
 mod https;

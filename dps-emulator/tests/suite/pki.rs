@@ -9,6 +9,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SignatureAlgorithm, date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::common::START_S;
@@ -104,9 +105,40 @@ impl Ca {
         Device { chain: [vec![certificate.der().clone()], self.chain.clone()].concat(), key: key.serialize_der() }
     }
 
+    /// A root that is valid on any day, for servers of a real clock.
+    pub fn root_of_today(common_name: &str) -> Self {
+        Self::root_with(common_name, P256, |params| {
+            (params.not_before, params.not_after) = (date_time_ymd(1975, 1, 1), date_time_ymd(4096, 1, 1));
+        })
+    }
+
     pub fn certificate(&self) -> Certificate {
         Certificate::from_der(&self.chain[0]).unwrap()
     }
+
+    pub fn pem(&self) -> String {
+        pem(&self.chain[0])
+    }
+
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+}
+
+/// The PEM of a certificate.
+pub fn pem(der: &[u8]) -> String {
+    let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, der);
+    format!("-----BEGIN CERTIFICATE-----\r\n{text}\r\n-----END CERTIFICATE-----\r\n")
+}
+
+/// Devices named `dev-01` with RSA keys of 2048 and 4096 bits, each below a root with a key of the same size. Made once
+/// by OpenSSL, since not every crypto provider can generate such keys; valid from 2025 to 2125.
+pub fn rsa_devices() -> [Device; 2] {
+    [include_str!("../data/rsa-2048.pem"), include_str!("../data/rsa-4096.pem")].map(|text| {
+        let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let PrivateKeyDer::Pkcs8(key) = PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap() else { panic!() };
+        Device { chain, key: key.secret_pkcs8_der().to_vec() }
+    })
 }
 
 impl Device {
@@ -121,6 +153,10 @@ impl Device {
 
     pub fn certificate(&self) -> Certificate {
         Certificate::from_der(&self.chain[0]).unwrap()
+    }
+
+    pub fn pem(&self) -> String {
+        pem(&self.chain[0])
     }
 
     /// The same with only the first certificates of its chain.
