@@ -147,12 +147,12 @@ fn refused_certificates_are_explained_by_chain_name_and_enrollment() {
             let mut service = scene.service.borrow_mut();
             service.put_ca_certificate(scene.now(), "root", site.root.certificate(), false).unwrap();
         }),
-        ("other thumbprint", RefusalReason::Thumbprint, |site, scene| {
+        ("other thumbprint", RefusalReason::WrongThumbprint, |site, scene| {
             let other = Signed::new(DEVICE, Some(&site.line), false);
             let enrollment = IndividualEnrollment::new(DEVICE).client_certificate(other.certificate());
             scene.service.borrow_mut().put_enrollment(scene.now(), enrollment).unwrap();
         }),
-        ("other name", RefusalReason::CommonName, |_, scene| scene.identity = Scene::identity(ID_SCOPE, "dev-02")),
+        ("other name", RefusalReason::WrongCommonName, |_, scene| scene.identity = Scene::identity(ID_SCOPE, "dev-02")),
         ("disabled group", RefusalReason::Disabled, |site, scene| {
             let group = EnrollmentGroup::new("line").signing_certificate(site.line.certificate()).enabled(false);
             scene.service.borrow_mut().put_group(scene.now(), group).unwrap();
