@@ -81,6 +81,7 @@ impl Credential {
     /// # Errors
     /// What cannot work.
     pub(crate) fn judge(&self, id: &RegistrationId, now: Option<SystemTime>) -> Result<Vec<Hint>, DpsError> {
+        let _ = (id, now);
         match self {
             Self::Key(_) | Self::Own(_) => Ok(Vec::new()),
             #[cfg(any(feature = "http", feature = "mqtt"))]
@@ -97,6 +98,7 @@ impl Credential {
     /// # Errors
     /// What cannot work any more.
     pub(crate) fn judge_again(&self, id: &RegistrationId, now: Option<SystemTime>) -> Result<(), DpsError> {
+        let _ = (id, now);
         match self {
             Self::Key(_) | Self::Own(_) => Ok(()),
             #[cfg(any(feature = "http", feature = "mqtt"))]

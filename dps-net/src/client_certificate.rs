@@ -114,7 +114,7 @@ const CUTS_SUSPICIOUS: u8 = 2;
 
 /// A cell that records what became of the device's certificate on the last connection. Clones share the cell.
 ///
-/// A link owns one and gives a clone to its [`Dialer`](crate::Dialer).
+/// A link owns one and passes a clone to its [`Dialer`](crate::Dialer).
 #[derive(Clone, Debug, Default)]
 pub struct CertificateUse(Arc<Cell>);
 

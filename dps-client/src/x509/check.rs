@@ -160,7 +160,7 @@ impl Report<'_, '_> {
                 self.add_end(current, named.first().copied(), path.len());
                 break;
             };
-            // One finding about the order says enough.
+            // One finding about the order is enough.
             if ordered && issuer != path.len() {
                 let what = format!("was issued by certificate {}, which must follow it", issuer + 1);
                 self.error(current, ChainProblem::WrongOrder, what);

@@ -353,7 +353,7 @@ impl Renegotiating {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "it says why it is skipped")]
+#[expect(clippy::print_stdout, reason = "the reason for skipping is printed")]
 async fn server_that_asks_for_the_certificate_by_renegotiation_is_an_error_that_advises_mqtt() {
     let Some(mut server) = Renegotiating::start().await else {
         println!("skipped: there is no openssl, whose s_server renegotiates");

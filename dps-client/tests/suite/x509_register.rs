@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
 
 /// A client whose registration id is the common name of the certificate.
-fn builder(transport: Transport, emulator: &Emulator, device: &X509) -> ProvisioningClientBuilder {
+pub(crate) fn builder(transport: Transport, emulator: &Emulator, device: &X509) -> ProvisioningClientBuilder {
     let endpoint = match transport {
         Transport::Mqtt => emulator.mqtt_endpoint().unwrap(),
         Transport::MqttWebSocket => emulator.wss_endpoint().unwrap(),
@@ -43,7 +43,7 @@ fn first_certificate(device: &X509) -> Certificate {
 }
 
 /// Replaces the individual enrollment `dev-01` by one of this certificate.
-fn enroll(emulator: &Emulator, device: &X509) {
+pub(crate) fn enroll(emulator: &Emulator, device: &X509) {
     let enrollment = IndividualEnrollment::new("dev-01").client_certificate(first_certificate(device));
     let now = emulator.now();
     emulator.with_service(|service| service.put_enrollment(now, enrollment).unwrap());
