@@ -77,6 +77,10 @@ fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Members> {
     // The signature's algorithm follows what is signed, both inside the outer sequence.
     let outer = contents(der)?;
     let after = outer.get(tbs.as_ref().len()..)?;
+    let (value, _) = Any::from_der(after).ok()?;
+    if !Any::from_der(value).ok()?.0.is_empty() {
+        return None;
+    }
     let (not_before_s, not_after_s) = (tbs.validity.not_before.timestamp(), tbs.validity.not_after.timestamp());
     Some(Members {
         der: der.to_vec(),

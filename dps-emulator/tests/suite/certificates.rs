@@ -442,6 +442,14 @@ fn bytes_that_are_not_certificates_are_refused() {
     let mut longer = genuine.clone();
     longer.chain[0] = [genuine.chain[0].as_ref(), b"\0"].concat().into();
     assert_eq!(site.refusal(&longer), RefusalReason::CertificateMalformed { at: 0 });
+    // One more element behind the signature, inside of the certificate's sequence.
+    let mut longer = [genuine.chain[0].as_ref(), &[5, 0]].concat();
+    assert_eq!(longer[..2], [0x30, 0x82], "a length of two bytes");
+    let length = u16::from_be_bytes([longer[2], longer[3]]) + 2;
+    longer[2..4].copy_from_slice(&length.to_be_bytes());
+    let mut padded = genuine.clone();
+    padded.chain[0] = longer.into();
+    assert_eq!(site.refusal(&padded), RefusalReason::CertificateMalformed { at: 0 });
     assert_eq!(site.world.register_with("dev-01", "", "").status, 401, "no certificate and no token");
 }
 

@@ -131,8 +131,8 @@ pub fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\r\n{text}\r\n-----END CERTIFICATE-----\r\n")
 }
 
-/// Devices named `dev-01` with RSA keys of 2048 and 4096 bits, each below a root with a key of the same size. Made once
-/// by OpenSSL, since not every crypto provider can generate such keys; valid from 2025 to 2125.
+/// Devices named `dev-01` with RSA keys of 2048 and 4096 bits, each below a root with a key of the same size. Made once,
+/// since not every crypto provider can generate such keys; valid from 2025 to 2125, and used nowhere else.
 pub fn rsa_devices() -> [Device; 2] {
     [include_str!("../data/rsa-2048.pem"), include_str!("../data/rsa-4096.pem")].map(|text| {
         let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().unwrap();
