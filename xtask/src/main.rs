@@ -131,7 +131,7 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "features",
-        about: "each published crate builds with every set of its features",
+        about: "each published crate passes the lints with every set of its features",
         run: published::features,
     },
     Task { name: "write-api", about: "write the public-api.txt of each crate that has one", run: api::write },
@@ -159,6 +159,9 @@ const OTHERS: &[Task] = &[
 const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
+    if let Some(ended) = api::as_rustdoc() {
+        return ended;
+    }
     let Some(name) = std::env::args().nth(1) else {
         list();
         return ExitCode::SUCCESS;
