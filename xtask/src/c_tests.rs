@@ -2,12 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::c::SYSTEM_LIBRARIES;
 use crate::run::{Outcome, command, output, run, target_dir};
 
+/// What a program that is linked with the static library needs from the system, besides what every compiler links.
+pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
+pub(crate) const SANITIZERS: [&str; 3] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+pub(crate) const VALGRIND: [&str; 5] = [
+    "valgrind",
+    "--quiet",
+    "--error-exitcode=9",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+];
 /// No warning in C of ours.
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 const TESTS: &str = "bindings/c/tests";
+
+/// Returns the path of the library's debug build, which checks its arithmetic and works with valgrind. In optimized code
+/// valgrind reports harmless branches on uninitialized memory.
+pub(crate) fn library() -> PathBuf {
+    target_dir().join("debug").join("libdps.a")
+}
 
 /// Compiles a program of the tests' folder, linked with a library where it needs that.
 pub(crate) fn compile(

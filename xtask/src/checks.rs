@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::run::{Outcome, root, target_dir};
+use crate::run::{IS_PART, Outcome, root, target_dir};
 use crate::{
     api, bare, benches, c, c_asan, cargo_checks, core_deps, documents, errors, examples, firmware, fuzz, header,
-    install_c, interop, layers, miri, python, setup, sizes, tidy,
+    install_c, interop, layers, miri, peers, python, setup, sizes, tidy,
 };
 
 /// A task: its name, what it does, and how.
@@ -124,19 +124,11 @@ pub(crate) fn missing(check: &str) -> Option<String> {
     match check {
         "c-asan" => c_asan::missing(),
         "fuzz" => fuzz::missing(),
-        "interop" => interop::missing(),
+        "interop" => peers::missing(),
         "miri" => miri::missing(),
         "python" => python::missing(),
         _ => None,
     }
-}
-
-/// Set in the environment of checks that [`run_all`] runs.
-const IS_PART: &str = "DPS_XTASK_TEST";
-
-/// Returns whether this check was started by [`run_all`].
-pub(crate) fn is_part_of_all() -> bool {
-    std::env::var_os(IS_PART).is_some()
 }
 
 /// The result of a check.

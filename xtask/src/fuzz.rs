@@ -5,8 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::checks::is_part_of_all;
-use crate::run::{Outcome, arguments, command, exists, report, root, run, target_dir};
+use crate::run::{Outcome, arguments, command, exists, is_part_of_all, report, root, run, target_dir};
 use crate::setup::has_nightly;
 
 /// How long each target runs when nothing else is said.

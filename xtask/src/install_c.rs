@@ -4,8 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use crate::c::{SYSTEM_LIBRARIES, VALGRIND};
-use crate::c_tests::{Tests, compile};
+use crate::c_tests::{SYSTEM_LIBRARIES, Tests, VALGRIND, compile};
 use crate::run::{Outcome, arguments, build_workspace, cargo, command, output, run, target_dir};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

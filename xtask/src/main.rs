@@ -33,6 +33,7 @@ mod memory;
 mod miri;
 mod mutants;
 mod page;
+mod peers;
 mod platforms;
 mod published;
 mod python;

@@ -17,6 +17,14 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// Set in the environment of checks that `cargo xtask test` runs.
+pub(crate) const IS_PART: &str = "DPS_XTASK_TEST";
+
+/// Returns whether this check was started by `cargo xtask test`.
+pub(crate) fn is_part_of_all() -> bool {
+    std::env::var_os(IS_PART).is_some()
+}
+
 /// Returns the arguments after the task's name on the command line.
 pub(crate) fn arguments() -> Vec<String> {
     std::env::args().skip(2).collect()
