@@ -18,6 +18,8 @@ pub(crate) const VALGRIND: [&str; 5] = [
 /// No warning in C of ours.
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 const TESTS: &str = "bindings/c/tests";
+/// A thousand would take minutes.
+const REGISTRATIONS_UNDER_VALGRIND: &str = "100";
 
 /// Returns the path of the library's debug build, which checks its arithmetic and works with valgrind. In optimized code
 /// valgrind reports harmless branches on uninitialized memory.
@@ -88,6 +90,10 @@ impl Tests {
         };
         let bare = whole(&self.bare);
         run(&mut command(&bare[0], &bare[1..]))?;
-        run(command(target_dir().join("debug/c-service"), whole(&self.hosted)).env("ASAN_OPTIONS", "detect_leaks=1"))
+        let mut hosted = command(target_dir().join("debug/c-service"), whole(&self.hosted));
+        if !under.is_empty() {
+            hosted.env("DPS_TEST_REGISTRATIONS", REGISTRATIONS_UNDER_VALGRIND);
+        }
+        run(hosted.env("ASAN_OPTIONS", "detect_leaks=1"))
     }
 }

@@ -1,6 +1,8 @@
 //! The checks that are one or a few cargo commands.
 
-use crate::run::{Outcome, arguments, build_workspace, cargo, command, exists, limited, output, run, target_dir};
+use crate::run::{
+    Outcome, TESTED, arguments, build_workspace, cargo, command, exists, limited, output, run, target_dir,
+};
 
 /// What is built by other compilers stands outside the workspace.
 pub(crate) const OUTSIDE: [&str; 3] =
@@ -26,14 +28,14 @@ pub(crate) fn clippy() -> Outcome {
 
 pub(crate) fn unit() -> Outcome {
     if exists("cargo-nextest") {
-        run(&mut cargo(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"]))
+        run(cargo(["nextest", "run", "--no-fail-fast", "--status-level", "fail"]).args(TESTED))
     } else {
-        run(&mut cargo(["test", "--locked", "--workspace", "--all-targets", "--no-fail-fast"]))
+        run(cargo(["test", "--all-targets", "--no-fail-fast"]).args(TESTED))
     }
 }
 
 pub(crate) fn doctest() -> Outcome {
-    run(&mut cargo(["test", "--locked", "--workspace", "--doc"]))
+    run(cargo(["test", "--doc"]).args(TESTED))
 }
 
 pub(crate) fn doc() -> Outcome {
