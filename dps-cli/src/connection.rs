@@ -26,6 +26,9 @@ const ROOTS_MAX: u64 = 1024 * 1024;
 /// The longest accepted duration: long enough for any token, short enough for every clock.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// The largest `--clock-offset`, in seconds: a century, which every platform's clock can represent.
+const CLOCK_OFFSET_MAX: i64 = 100 * 365 * 24 * 3600;
+
 /// The id scope, the registration id and the key of a device.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
@@ -79,7 +82,8 @@ pub(crate) struct ConnectionArgs {
     pub(crate) timeout: Duration,
     /// For tests: move this device's clock by this many seconds; only with an endpoint on loopback
     // Refused with what could lead a loopback endpoint to another machine.
-    #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, conflicts_with_all = ["overrides", "proxy"])]
+    #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, conflicts_with_all = ["overrides", "proxy"],
+        value_parser = clap::value_parser!(i64).range(-CLOCK_OFFSET_MAX..=CLOCK_OFFSET_MAX))]
     pub(crate) clock_offset: Option<i64>,
 }
 

@@ -1,23 +1,15 @@
-//! Checks that the public API of the library crates, as listed by cargo-public-api, matches their `public-api.txt`, so that
-//! each change is reviewed as a change of that file. Exhaustive enums must be named here, and nothing of a release may be
-//! removed as long as the version promises compatibility.
+//! Checks that the public API of the library crates, as the crate `public-api` lists it, matches their `public-api.txt`, so
+//! that each change is reviewed as a change of that file. Exhaustive enums must be named here, and nothing of a release may
+//! be removed as long as the version promises compatibility.
 
 use std::collections::BTreeMap;
+use std::process::{Command, ExitCode};
 
-use crate::run::{Outcome, command, exists, output, read, report, root, target_dir};
-use crate::setup::has_nightly;
+use crate::run::{Outcome, cargo, command, output, read, report, root, run, target_dir};
 
-/// The crates whose API is listed, and their features: all that add items, and the TLS provider that builds faster.
-const CRATES: [(&str, &str); 8] = [
-    ("dps-core", "defmt"),
-    ("dps-files", ""),
-    ("dps-net", "ring"),
-    ("dps-http", "ring"),
-    ("dps-mqtt", "ring"),
-    ("dps-client", "http,mqtt,ring"),
-    ("dps-edge", "ring"),
-    ("dps-emulator", "server,mqtt,ring"),
-];
+/// The crates whose API is listed, with all their features.
+const CRATES: [&str; 8] =
+    ["dps-core", "dps-files", "dps-net", "dps-http", "dps-mqtt", "dps-client", "dps-edge", "dps-emulator"];
 
 /// Enums that are exhaustive on purpose: those that only callers create, and those that callers must match completely, so
 /// that the compiler reports a new variant. All other enums are `#[non_exhaustive]`.
@@ -45,9 +37,10 @@ const EXHAUSTIVE: [&str; 19] = [
 
 pub(crate) fn check() -> Outcome {
     let mut problems = Vec::new();
-    for (name, features) in CRATES {
+    describe()?;
+    for name in CRATES {
         let stated = read(file(name)).unwrap_or_default();
-        let found = list(name, features)?;
+        let found = list(name)?;
         problems.extend(exhaustive_enums(&found));
         let changes = changes(&stated, &found);
         if !changes.is_empty() {
@@ -76,7 +69,7 @@ fn breaks_since_release() -> Result<Vec<String>, String> {
         return Ok(Vec::new());
     }
     let mut breaks = Vec::new();
-    for (name, _) in CRATES {
+    for name in CRATES {
         let list = file(name);
         // A crate that the release did not have breaks nobody.
         let released = output(&mut command("git", ["show", &format!("{tag}:{list}")])).unwrap_or_default();
@@ -98,33 +91,47 @@ fn is_compatible(old: &str, new: &str) -> bool {
 }
 
 pub(crate) fn write() -> Outcome {
-    for (name, features) in CRATES {
+    describe()?;
+    for name in CRATES {
         let path = root().join(file(name));
-        std::fs::write(&path, list(name, features)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::write(&path, list(name)?).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
-}
-
-/// Why the API cannot be listed here, and what to do about it.
-pub(crate) fn missing() -> Option<String> {
-    if !has_nightly() {
-        return Some("a nightly compiler is missing; install one by: rustup toolchain install nightly".into());
-    }
-    (!exists("cargo-public-api")).then(|| "cargo-public-api is missing; `cargo xtask setup` installs it".into())
 }
 
 fn file(name: &str) -> String {
     format!("{name}/public-api.txt")
 }
 
+/// Set in the environment of the process that takes the place of rustdoc.
+const AS_RUSTDOC: &str = "DPS_XTASK_AS_RUSTDOC";
+
+/// Has rustdoc describe every crate as JSON. Rustdoc has this only as an unstable feature, which is enabled for it alone:
+/// enabled for cargo, all dependencies would be compiled again.
+fn describe() -> Outcome {
+    let own = std::env::current_exe().map_err(|error| format!("the path of this program: {error}"))?;
+    let mut doc = cargo(["doc", "--locked", "--quiet", "--workspace", "--lib", "--all-features", "--no-deps"]);
+    doc.env("RUSTDOC", own).env(AS_RUSTDOC, "1").env("RUSTDOCFLAGS", "-Zunstable-options --output-format=json");
+    run(&mut doc)
+}
+
+/// Runs rustdoc with unstable features, if this process takes its place.
+pub(crate) fn as_rustdoc() -> Option<ExitCode> {
+    std::env::var_os(AS_RUSTDOC)?;
+    let arguments = std::env::args_os().skip(1);
+    let status = Command::new("rustdoc").args(arguments).env("RUSTC_BOOTSTRAP", "1").status();
+    Some(if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Returns every public item, one per line, without what the compiler implements for every type.
-fn list(name: &str, features: &str) -> Result<String, String> {
-    let arguments = ["run", "nightly", "cargo", "public-api", "-ss", "--color=never", "-p", name];
-    let mut list = command("rustup", arguments);
-    list.args(["--no-default-features", "--features", features]);
-    output(list.arg("--target-dir").arg(target_dir().join("public-api"))).map_err(|error| {
-        format!("{error}\n(if the nightly compiler is too new for cargo-public-api, raise its version in xtask/src/setup.rs)")
-    })
+fn list(name: &str) -> Result<String, String> {
+    let described = target_dir().join("doc").join(name.replace('-', "_")).with_extension("json");
+    let mut listing = public_api::Builder::from_rustdoc_json(&described);
+    listing = listing.omit_blanket_impls(true).omit_auto_trait_impls(true);
+    let api = listing.build().map_err(|error| {
+        format!("{}: {error}\n(another version of Rust may need another version of public-api)", described.display())
+    })?;
+    Ok(api.items().map(|item| format!("{item}\n")).collect())
 }
 
 /// Enums that can be matched exhaustively, and are not meant to be.

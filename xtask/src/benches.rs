@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
+use crate::run::{Outcome, TESTED, cargo, command, exists, output, run, target_dir};
 use crate::setup;
 
 /// An operation is counted as the difference between so many runs and none.
@@ -12,7 +12,7 @@ const TIMES: u64 = 100;
 
 /// Each bench once, as the tests are built.
 pub(crate) fn check() -> Outcome {
-    run(&mut cargo(["test", "--locked", "--quiet", "--workspace", "--bench", "*"]))
+    run(cargo(["test", "--quiet", "--bench", "*"]).args(TESTED))
 }
 
 /// Counts the instructions of each operation under valgrind, which emulates a processor without SHA instructions.

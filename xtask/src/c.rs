@@ -1,22 +1,11 @@
 //! The C library for the host: its header in every dialect, its tests under sanitizers and valgrind, the fault matrix.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::c_tests::{Tests, WARNINGS, compile};
+use crate::c_tests::{SANITIZERS, SYSTEM_LIBRARIES, Tests, VALGRIND, WARNINGS, compile, library};
 use crate::run::{Outcome, build_workspace, command, exists, output, run, target_dir};
 
-/// What a program that is linked with the static library needs from the system, besides what every compiler links.
-pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
-pub(crate) const SANITIZERS: [&str; 3] =
-    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
-pub(crate) const VALGRIND: [&str; 5] = [
-    "valgrind",
-    "--quiet",
-    "--error-exitcode=9",
-    "--leak-check=full",
-    "--errors-for-leak-kinds=definite,indirect,possible",
-];
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 /// Uses the header's macros, and links only where the flavors of header and library are the same.
 const DIALECTS: &str = "bindings/c/tests/dialects.c";
@@ -40,13 +29,8 @@ pub(crate) fn check() -> Outcome {
     examples(&folder)?;
     let plain = Tests::build(&folder, "plain", &[], &library())?;
     plain.run("valgrind", &VALGRIND)?;
-    crate::stalled_resolver::check_c(&stalled(&folder)?, &folder)?;
+    crate::stalled_resolver::check_c(&folder)?;
     faults(&folder)
-}
-
-/// The program that is run under a resolver that stalls.
-pub(crate) fn stalled(folder: &Path) -> Result<PathBuf, String> {
-    compile(folder, "stalled", &["stalled.c"], &[], Some(&library()))
 }
 
 /// Compiles each separately, so that a failure names the dialect.
@@ -99,12 +83,6 @@ fn ignored_result_is_a_warning(folder: &Path) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// Returns the path of the library's debug build, which checks its arithmetic and works with valgrind. In optimized code
-/// valgrind reports harmless branches on uninitialized memory.
-fn library() -> PathBuf {
-    target_dir().join("debug").join("libdps.a")
 }
 
 /// Checks that the sanitizers report faulty programs, since otherwise a clean run would mean nothing.

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::c::SANITIZERS;
-use crate::c_tests::{Tests, compile};
+use crate::c_tests::{SANITIZERS, Tests, compile};
 use crate::run::{Outcome, build_workspace, command, output, run, target_dir};
 use crate::setup::has_nightly;
 

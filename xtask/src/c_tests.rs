@@ -2,12 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::c::SYSTEM_LIBRARIES;
 use crate::run::{Outcome, command, output, run, target_dir};
 
+/// What a program that is linked with the static library needs from the system, besides what every compiler links.
+pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
+pub(crate) const SANITIZERS: [&str; 3] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+pub(crate) const VALGRIND: [&str; 5] = [
+    "valgrind",
+    "--quiet",
+    "--error-exitcode=9",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+];
 /// No warning in C of ours.
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"];
 const TESTS: &str = "bindings/c/tests";
+/// A thousand would take minutes.
+const REGISTRATIONS_UNDER_VALGRIND: &str = "100";
+
+/// Returns the path of the library's debug build, which checks its arithmetic and works with valgrind. In optimized code
+/// valgrind reports harmless branches on uninitialized memory.
+pub(crate) fn library() -> PathBuf {
+    target_dir().join("debug").join("libdps.a")
+}
 
 /// Compiles a program of the tests' folder, linked with a library where it needs that.
 pub(crate) fn compile(
@@ -72,6 +90,10 @@ impl Tests {
         };
         let bare = whole(&self.bare);
         run(&mut command(&bare[0], &bare[1..]))?;
-        run(command(target_dir().join("debug/c-service"), whole(&self.hosted)).env("ASAN_OPTIONS", "detect_leaks=1"))
+        let mut hosted = command(target_dir().join("debug/c-service"), whole(&self.hosted));
+        if !under.is_empty() {
+            hosted.env("DPS_TEST_REGISTRATIONS", REGISTRATIONS_UNDER_VALGRIND);
+        }
+        run(hosted.env("ASAN_OPTIONS", "detect_leaks=1"))
     }
 }

@@ -1,6 +1,8 @@
 //! The checks that are one or a few cargo commands.
 
-use crate::run::{Outcome, arguments, build_workspace, cargo, command, exists, limited, output, run, target_dir};
+use crate::run::{
+    Outcome, TESTED, arguments, build_workspace, cargo, command, exists, limited, output, run, target_dir,
+};
 
 /// What is built by other compilers stands outside the workspace.
 pub(crate) const OUTSIDE: [&str; 3] =
@@ -14,31 +16,26 @@ pub(crate) fn fmt() -> Outcome {
     Ok(())
 }
 
-/// The workspace with all features, then what is compiled only without some of them.
+/// The workspace with all features, then the libraries without any. `features` lints every set of them.
 pub(crate) fn clippy() -> Outcome {
-    let warnings_are_errors = ["--", "-D", "warnings"];
     let lint = |arguments: &[&str]| {
-        let all = ["clippy", "--locked", "--all-targets"].iter().chain(arguments).chain(&warnings_are_errors);
+        let all = ["clippy", "--locked"].iter().chain(arguments).chain(&["--", "-D", "warnings"]);
         run(&mut cargo(all))
     };
-    lint(&["--workspace", "--all-features"])?;
-    lint(&["-p", "dps-emulator", "-p", "dps-c", "-p", "dps-client", "--no-default-features"])?;
-    let by_ring = "dps-emulator/server,dps-emulator/ring,dps-client/http,dps-client/mqtt,dps-client/ring";
-    lint(&["-p", "dps-emulator", "-p", "dps-client", "--no-default-features", "--features", by_ring])?;
-    run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "mqtt,ring"]))?;
-    run(&mut cargo(["check", "--locked", "-p", "dps-client", "--no-default-features", "--features", "http,ring"]))
+    lint(&["--workspace", "--all-targets", "--all-features"])?;
+    lint(&["--lib", "-p", "dps-emulator", "-p", "dps-c", "-p", "dps-client", "--no-default-features"])
 }
 
 pub(crate) fn unit() -> Outcome {
     if exists("cargo-nextest") {
-        run(&mut cargo(["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "--status-level", "fail"]))
+        run(cargo(["nextest", "run", "--no-fail-fast", "--status-level", "fail"]).args(TESTED))
     } else {
-        run(&mut cargo(["test", "--locked", "--workspace", "--all-targets", "--no-fail-fast"]))
+        run(cargo(["test", "--all-targets", "--no-fail-fast"]).args(TESTED))
     }
 }
 
 pub(crate) fn doctest() -> Outcome {
-    run(&mut cargo(["test", "--locked", "--workspace", "--doc"]))
+    run(cargo(["test", "--doc"]).args(TESTED))
 }
 
 pub(crate) fn doc() -> Outcome {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::emulator::Emulator;
-use crate::interop::{Language, Peer, python, version};
+use crate::peers::{Language, Peer, python, version};
 use crate::run::{command, limited, output, read};
 
 /// What every client does, in this order.

@@ -33,6 +33,7 @@ mod memory;
 mod miri;
 mod mutants;
 mod page;
+mod peers;
 mod platforms;
 mod published;
 mod python;
@@ -131,7 +132,7 @@ const OTHERS: &[Task] = &[
     },
     Task {
         name: "features",
-        about: "each published crate builds with every set of its features",
+        about: "each published crate passes the lints with every set of its features",
         run: published::features,
     },
     Task { name: "write-api", about: "write the public-api.txt of each crate that has one", run: api::write },
@@ -159,6 +160,9 @@ const OTHERS: &[Task] = &[
 const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
+    if let Some(ended) = api::as_rustdoc() {
+        return ended;
+    }
     let Some(name) = std::env::args().nth(1) else {
         list();
         return ExitCode::SUCCESS;

@@ -4,7 +4,7 @@
 use crate::run::{Outcome, command, output, run, target_dir};
 
 pub(crate) fn check() -> Outcome {
-    let what = ["-p", "dps-c", "--no-default-features", "--lib", "--", "memory::", "input::"];
+    let what = ["-p", "dps-c", "--no-default-features", "--lib", "--", "memory::", "input::", "span::"];
     let mut miri = command("rustup", ["run", "nightly", "cargo", "miri", "test", "--quiet", "--locked"]);
     run(miri.args(what).env("CARGO_TARGET_DIR", target_dir().join("miri")))
 }

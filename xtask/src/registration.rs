@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::benches::{build, program, release};
 use crate::emulator::Emulator;
-use crate::interop::{self, PEERS, Peer};
+use crate::interop::{self, PEERS};
+use crate::peers::{self, Peer};
 use crate::run::{Outcome, output, read, target_dir};
 
 /// Each client runs so often, in turn; the table shows the median.
@@ -36,7 +37,7 @@ pub(crate) fn bench() -> Outcome {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let service = Emulator::start_built(&release("dps"), &folder, &["--retry-after", &ASKED.to_string()])?;
     let mut rows = ours(&service)?;
-    match interop::missing() {
+    match peers::missing() {
         Some(reason) => println!("published clients are left out: {reason}\n"),
         None => rows.extend(published(&service)?),
     }
@@ -77,7 +78,7 @@ fn ours(service: &Emulator) -> Result<Vec<Row>, String> {
 }
 
 fn published(service: &Emulator) -> Result<Vec<Row>, String> {
-    let folder = interop::install()?;
+    let folder = peers::install()?;
     let row = |(number, peer): (usize, &Peer)| {
         let device = format!("peer-{number}");
         let client = interop::client(peer, &folder, &service.id_scope, &device);
@@ -88,7 +89,7 @@ fn published(service: &Emulator) -> Result<Vec<Row>, String> {
             _ => (443, &service.https),
         };
         Ok(Row {
-            name: format!("{} {}", peer.package, interop::version(peer)?),
+            name: format!("{} {}", peer.package, peers::version(peer)?),
             over: peer.transport,
             listen: format!("127.0.0.1:{port}"),
             to: address(to),

@@ -17,6 +17,14 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// Set in the environment of checks that `cargo xtask test` runs.
+pub(crate) const IS_PART: &str = "DPS_XTASK_TEST";
+
+/// Returns whether this check was started by `cargo xtask test`.
+pub(crate) fn is_part_of_all() -> bool {
+    std::env::var_os(IS_PART).is_some()
+}
+
 /// Returns the arguments after the task's name on the command line.
 pub(crate) fn arguments() -> Vec<String> {
     std::env::args().skip(2).collect()
@@ -27,10 +35,13 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
 }
 
-/// Builds every program, example and library as the tests do. For a single package, cargo would rebuild the dependencies
-/// with the features of that package.
+/// What is built and tested together: with other packages, cargo would build the dependencies again with the features that
+/// those need. Not the Python package: its tests are in Python, and its build is by pip.
+pub(crate) const TESTED: [&str; 4] = ["--locked", "--workspace", "--exclude", "dps-python"];
+
+/// Builds every program, example and library as the tests do.
 pub(crate) fn build_workspace() -> Outcome {
-    run(&mut cargo(["build", "--locked", "--quiet", "--workspace", "--all-targets"]))
+    run(cargo(["build", "--quiet", "--all-targets"]).args(TESTED))
 }
 
 /// A program in the repository's root.

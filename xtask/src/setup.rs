@@ -140,9 +140,7 @@ pub(crate) fn packages() -> Outcome {
 /// Installs the tools that cargo builds, which takes minutes.
 pub(crate) fn tools() -> Outcome {
     let nightly = has_nightly();
-    for (name, version, is_needed) in
-        [("cargo-fuzz", "^0.13", nightly), ("cargo-public-api", "0.52.0", nightly), ("cargo-deny", "^0.20", true)]
-    {
+    for (name, version, is_needed) in [("cargo-fuzz", "^0.13", nightly), ("cargo-deny", "^0.20", true)] {
         if is_needed && !exists(name) {
             cargo_install(name, version)?;
         }

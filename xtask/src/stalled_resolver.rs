@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::c_tests::{compile, library};
 use crate::run::{Outcome, build_workspace, cargo, command, root, run, target_dir};
 use crate::venv::Venv;
 
@@ -23,7 +24,7 @@ pub(crate) fn measure() -> Outcome {
     }
     let folder = crate::c_vectors::write(target_dir().join("c"))?;
     build_workspace()?;
-    c(&crate::c::stalled(&folder)?, &folder, MARGIN_MS)?;
+    c(&folder, MARGIN_MS)?;
     let venv = Venv::at(&target_dir().join("python/venv"))?;
     venv.install(["-r", "bindings/python/requirements.txt"])?;
     let package = root().join("bindings/python");
@@ -33,11 +34,12 @@ pub(crate) fn measure() -> Outcome {
 }
 
 /// Runs the C program under a resolver that stalls, with wide bounds.
-pub(crate) fn check_c(program: &Path, folder: &Path) -> Outcome {
-    c(program, folder, WIDE_MARGIN_MS)
+pub(crate) fn check_c(folder: &Path) -> Outcome {
+    c(folder, WIDE_MARGIN_MS)
 }
 
-fn c(program: &Path, folder: &Path, margin_ms: &str) -> Outcome {
+fn c(folder: &Path, margin_ms: &str) -> Outcome {
+    let program = compile(folder, "stalled", &["stalled.c"], &[], Some(&library()))?;
     let resolver = resolver(folder)?;
     let preloaded = r#"LD_PRELOAD="$1" exec "$0" "$2""#;
     let mut service = command(target_dir().join("debug/c-service"), ["sh", "-ec", preloaded]);

@@ -156,7 +156,7 @@ dps_span dps_span_of(const char *text);
 
 /**
  * Overwrites `length` bytes at `memory` with zeros in a way that no compiler removes: for a key's text, a signature, a
- * token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no
+ * token or a request that was sent. `memset` of memory that is not used again is removed by optimizers. Null does no
  * harm.
  */
 void dps_wipe(void *memory,

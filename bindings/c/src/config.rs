@@ -6,8 +6,9 @@ use dps_core::{
 };
 
 use crate::input::{Input, input, set_to_zero};
-use crate::memory::{bytes, dps_span, output};
+use crate::memory::{bytes, output};
 use crate::result::{Outcome, Refused, done, dps_result};
+use crate::span::dps_span;
 
 /// What to register, and how patiently. `dps_config_default` fills it with defaults; set at least `id_scope` and
 /// `registration_id`. Whatever is 0 or empty means the default.

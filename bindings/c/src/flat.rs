@@ -5,9 +5,10 @@ use dps_core::credentials::SasToken;
 use dps_core::limits::SIGNATURE_TEXT;
 use dps_core::{ErrorCode, Key, RegistrationId, UnixSeconds};
 
-use crate::memory::{buffer, bytes, dps_buffer, dps_span, end_text, output, write_text};
+use crate::memory::{buffer, bytes, end_text, output, write_text};
 use crate::result::{Outcome, done, dps_result};
 use crate::sas::registration;
+use crate::span::{dps_buffer, dps_span};
 
 /// A buffer that holds the base64 text of a derived key and its NUL, in bytes.
 pub const DPS_DERIVED_KEY_SIZE: usize = 45;

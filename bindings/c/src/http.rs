@@ -5,9 +5,10 @@ use dps_core::codec::http::{self, wire};
 use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Reply, RequestId, Text};
 
 use crate::input::{Input, input};
-use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, output, value, value_mut, write_text};
+use crate::memory::{ascii, buffer, bytes, output, value, value_mut, write_text};
 use crate::registration::{Machine, dps_registration, pending};
 use crate::result::{Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 
 /// The port of HTTPS.
 pub const DPS_HTTPS_PORT: u16 = 443;

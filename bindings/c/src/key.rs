@@ -3,8 +3,9 @@
 use dps_core::limits::KEY_TEXT_MAX;
 use dps_core::{ErrorCode, Key, RegistrationId, Signature};
 
-use crate::memory::{Object, bytes, clear, dps_buffer, dps_span, make, output, shared, value, write_text};
+use crate::memory::{Object, bytes, clear, make, output, shared, value, write_text};
 use crate::result::{Outcome, Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 
 /// The size of a `dps_key`, in words of 8 bytes.
 pub const DPS_KEY_WORDS: usize = 10;

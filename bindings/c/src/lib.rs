@@ -25,6 +25,7 @@ pub mod outcome;
 pub mod registration;
 pub mod result;
 pub mod sas;
+pub mod span;
 pub mod tpm;
 pub mod version;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The caller's memory: spans, buffers, objects. The one way by which a pointer becomes a reference.
+//! The caller's memory: what spans, buffers and objects point to. The one way by which a pointer becomes a reference.
 //!
 //! What can be checked is checked here: null, alignment, impossible lengths, text that is not UTF-8, an object that was
 //! not made, a registration that was copied. That a pointer that is not null points to memory of the caller's, and that
@@ -7,61 +7,10 @@
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
 
-use dps_core::{ByteStr, ErrorCode, Text};
+use dps_core::{ErrorCode, Text};
 
 use crate::result::{Outcome, Refused};
-
-/// Bytes to read: `len` bytes at `ptr`. Text needs no NUL at its end. `ptr` may be null when `len` is 0.
-///
-/// A span that the library returns points into memory of the caller's or into constants; each comment says for how
-/// long. To print one: `printf("%.*s", (int)span.len, span.ptr)`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct dps_span {
-    /// The first byte.
-    pub ptr: *const core::ffi::c_char,
-    /// How many there are.
-    pub len: usize,
-}
-
-/// Memory to write to: `len` bytes at `ptr`. `ptr` may be null when `len` is 0.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct dps_buffer {
-    /// The first byte.
-    pub ptr: *mut core::ffi::c_void,
-    /// How many there are.
-    pub len: usize,
-}
-
-/// The span of a string that ends with a NUL, which is left out. Null becomes the empty span. Lives as long as the
-/// string.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dps_span_of(text: *const core::ffi::c_char) -> dps_span {
-    let mut len = 0;
-    // SAFETY: the caller promises a NUL, and every byte before it is of the same text.
-    while !text.is_null() && unsafe { text.add(len).read() } != 0 {
-        len += 1;
-    }
-    dps_span { ptr: text, len }
-}
-
-impl dps_span {
-    /// No bytes.
-    pub(crate) const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
-
-    pub(crate) fn from_text<'a>(text: impl Into<ByteStr<'a>>) -> Self {
-        Self::from_bytes(text.into().as_bytes())
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        Self { ptr: bytes.as_ptr().cast(), len: bytes.len() }
-    }
-
-    pub(crate) fn from_option<'a>(text: Option<impl Into<ByteStr<'a>>>) -> Self {
-        text.map_or(Self::EMPTY, Self::from_text)
-    }
-}
+use crate::span::{dps_buffer, dps_span};
 
 /// The bytes of a span.
 ///
@@ -258,20 +207,6 @@ pub(crate) unsafe fn clear<O: Object>(object: *mut O) {
     }
 }
 
-/// Overwrites `length` bytes at `memory` with zeros in a way that no compiler removes: for a key's text, a signature, a
-/// token or a request that was sent. `memset` of memory that is not used again is removed by optimisers. Null does no
-/// harm.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dps_wipe(memory: *mut core::ffi::c_void, length: usize) {
-    if memory.is_null() {
-        return;
-    }
-    for at in 0..length {
-        // SAFETY: the caller promises `length` bytes.
-        unsafe { memory.cast::<u8>().add(at).write_volatile(0) };
-    }
-}
-
 /// Writes text with a NUL after it. Where it does not fit, `length` is the size that would do, and `out` holds an empty
 /// string and parts of the text after that.
 ///
@@ -460,16 +395,5 @@ mod tests {
                 assert_eq!(polled, refused(Refused::OBJECT));
             }
         }
-    }
-
-    #[test]
-    fn wiped_memory_is_zero() {
-        let mut memory = [7_u8; 9];
-        // SAFETY: it has eight bytes and more; null is allowed.
-        unsafe {
-            dps_wipe(memory.as_mut_ptr().cast(), 8);
-            dps_wipe(ptr::null_mut(), 8);
-        }
-        assert_eq!(memory, [0, 0, 0, 0, 0, 0, 0, 0, 7]);
     }
 }

@@ -5,9 +5,10 @@ use dps_core::codec::mqtt;
 use dps_core::internal::write_operation_topic;
 use dps_core::{ByteStr, Call, ErrorCode, Instant, Reply, Text};
 
-use crate::memory::{ascii, buffer, bytes, dps_buffer, dps_span, value, value_mut, write_text};
+use crate::memory::{ascii, buffer, bytes, value, value_mut, write_text};
 use crate::registration::dps_registration;
 use crate::result::{Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 
 /// The port of MQTT over TLS.
 pub const DPS_MQTT_PORT: u16 = 8883;

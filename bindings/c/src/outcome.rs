@@ -3,9 +3,10 @@
 use dps_core::internal::{Ended, Kept};
 use dps_core::{Hint, ReplyProblem, Status};
 
-use crate::memory::{buffer, dps_buffer, dps_span, output, value};
+use crate::memory::{buffer, output, value};
 use crate::registration::dps_registration;
 use crate::result::{Refused, done, dps_result, dps_verdict, retry_after_ms};
+use crate::span::{dps_buffer, dps_span};
 
 /// How far a registration is.
 #[repr(u32)]

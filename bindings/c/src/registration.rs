@@ -9,10 +9,9 @@ use crate::action::{dps_action, dps_call};
 use crate::config::dps_config;
 use crate::input::input;
 use crate::key::dps_signature;
-use crate::memory::{
-    Object, ascii, buffer, clear, dps_buffer, dps_span, make_in, output, value, value_mut, write_text,
-};
+use crate::memory::{Object, ascii, buffer, clear, make_in, output, value, value_mut, write_text};
 use crate::result::{Outcome, Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 
 /// The size of a `dps_registration`, in words of 8 bytes.
 #[cfg(target_pointer_width = "32")]

@@ -7,7 +7,7 @@ use core::num::NonZero;
 
 use dps_core::{ConfigError, ErrorCode, Family, Misuse, TooSmall, Verdict};
 
-use crate::memory::dps_span;
+use crate::span::dps_span;
 
 /// `DPS_OK`, or a number of the error catalogue (`docs/errors.md`), as `DPS_ERROR_*` names them. Numbers are never
 /// changed and never used again; a newer library may return new ones.

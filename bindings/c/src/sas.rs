@@ -6,8 +6,9 @@ use dps_core::{ByteStr, ErrorCode, IdScope, RegistrationId, UnixSeconds};
 
 use crate::input::{Input, input};
 use crate::key::dps_signature;
-use crate::memory::{buffer, bytes, dps_buffer, dps_span, output};
+use crate::memory::{buffer, bytes, output};
 use crate::result::{Outcome, Refused, done, dps_result, told};
+use crate::span::{dps_buffer, dps_span};
 
 /// A buffer that holds any token, in bytes.
 pub const DPS_TOKEN_SIZE: usize = 848;

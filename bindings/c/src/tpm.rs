@@ -3,9 +3,10 @@
 use dps_core::{ActivateError, Tpm};
 
 use crate::config::dps_config;
-use crate::memory::{Object, buffer, bytes, dps_buffer, dps_span, make, value};
+use crate::memory::{Object, buffer, bytes, make, value};
 use crate::registration::{Machine, answer, dps_registration, init};
 use crate::result::{Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 
 /// The size of a `dps_tpm`, in words of 8 bytes.
 pub const DPS_TPM_WORDS: usize = 6;

@@ -6,9 +6,10 @@ use dps_core::internal::schema::{self, Found, Member};
 use dps_core::internal::{check_body, is_operation_id, write_operation_topic, write_user_name_parts};
 use dps_core::{ErrorCode, IdScope, RegistrationId, RequestId};
 
-use crate::memory::{buffer, bytes, dps_buffer, dps_span, output, write_text};
+use crate::memory::{buffer, bytes, output, write_text};
 use crate::outcome::{dps_status, status};
 use crate::result::{Outcome, Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 
 /// What a reply to a request over MQTT has. Spans point into the payload that was read; a missing value is empty, or 0.
 #[repr(C)]

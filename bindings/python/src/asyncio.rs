@@ -10,9 +10,17 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
-use crate::call::Call;
 use crate::gate::attached;
 use crate::runtime::Lease;
+
+/// A call that an asyncio future stands for.
+pub(crate) trait Awaited: Clone + Send + Sync + 'static {
+    /// Returns whether its caller has stopped waiting.
+    fn has_ended(&self) -> bool;
+
+    /// Ends the call: starts no more callables, and cancels the one that was started.
+    fn end(&self, py: Python<'_>) -> PyResult<()>;
+}
 
 /// A running asyncio loop.
 pub(crate) struct EventLoop(Py<PyAny>);
@@ -45,7 +53,7 @@ impl EventLoop {
 pub(crate) fn future<T, R>(
     py: Python<'_>,
     event_loop: EventLoop,
-    call: Call,
+    call: impl Awaited,
     work: impl Future<Output = R> + Send + 'static,
 ) -> PyResult<Bound<'_, PyAny>>
 where
@@ -71,13 +79,13 @@ where
 }
 
 /// Settles the future exactly once, even if the work panics.
-struct Delivery {
+struct Delivery<C: Awaited> {
     event_loop: EventLoop,
-    call: Call,
+    call: C,
     future: Option<Py<PyAny>>,
 }
 
-impl Delivery {
+impl<C: Awaited> Delivery<C> {
     fn deliver<T>(mut self, result: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static)
     where
         T: for<'py> IntoPyObject<'py>,
@@ -108,7 +116,7 @@ impl Delivery {
     }
 }
 
-impl Drop for Delivery {
+impl<C: Awaited> Drop for Delivery<C> {
     fn drop(&mut self) {
         self.settle(|_| Err(PyRuntimeError::new_err("the call was aborted")));
     }

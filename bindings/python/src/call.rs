@@ -12,7 +12,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::time::timeout;
 
-use crate::asyncio::{self, EventLoop};
+use crate::asyncio::{self, Awaited, EventLoop};
 use crate::errors;
 use crate::logging;
 
@@ -91,18 +91,6 @@ impl Call {
         self.changing().begun.take()
     }
 
-    /// Returns whether its caller has stopped waiting.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.changing().ended
-    }
-
-    /// Ends the call: starts no more callables, and cancels the one that was started.
-    pub(crate) fn end(&self, py: Python<'_>) -> PyResult<()> {
-        self.changing().ended = true;
-        let begun = self.begun();
-        begun.map_or(Ok(()), |calling| calling.call_method0(py, "give_up").map(drop))
-    }
-
     fn changing(&self) -> MutexGuard<'_, Changing> {
         self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,6 +106,18 @@ impl Call {
             (None, Ok(value)) => Ok(value),
             (None, Err(error)) => Err(errors::exception(py, &error, cause)),
         }
+    }
+}
+
+impl Awaited for Call {
+    fn has_ended(&self) -> bool {
+        self.changing().ended
+    }
+
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        self.changing().ended = true;
+        let begun = self.begun();
+        begun.map_or(Ok(()), |calling| calling.call_method0(py, "give_up").map(drop))
     }
 }
 

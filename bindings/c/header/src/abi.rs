@@ -5,9 +5,6 @@
 //! bare flavor. `cargo xtask header` compares them with those in `bindings/c/abi` under that number.
 
 use std::fmt::Write as _;
-use std::path::Path;
-
-use crate::section::Section;
 
 /// The source before the symbol name of a function in the library for firmware.
 const BEFORE: &str = "#[cfg_attr(not(dps_hosted), unsafe(export_name = \"";
@@ -23,14 +20,13 @@ pub(crate) fn plainly_exported(source: &str) -> String {
 }
 
 /// Returns the macros for firmware, which link the initializers by the name of the ABI.
-pub(crate) fn bare(source: &Path, sections: &[Section]) -> Result<String, String> {
+pub(crate) fn bare(sources: &[String]) -> Result<String, String> {
     let mut text = String::from(
         "\n#ifndef DPS_HOSTED\n/* In firmware, header and library are of one build: these names are not found in another \
          library. */\n",
     );
-    for section in sections {
-        for exported in section.read(source)?.lines().filter_map(|line| line.strip_prefix(BEFORE)?.strip_suffix(AFTER))
-        {
+    for source in sources {
+        for exported in source.lines().filter_map(|line| line.strip_prefix(BEFORE)?.strip_suffix(AFTER)) {
             let (name, _) = exported.split_once("_abi_").ok_or(format!("{exported} names no ABI"))?;
             let _ = writeln!(text, "#define {name} {exported}");
         }

@@ -17,7 +17,7 @@ use section::Section;
 /// What every target has, in the order of reading.
 const EVERYWHERE: &[Section] = &[
     Section { title: "Version", file: "version.rs", include: &[] },
-    Section { title: "Memory", file: "memory.rs", include: &["dps_buffer"] },
+    Section { title: "Memory", file: "span.rs", include: &["dps_buffer"] },
     Section { title: "Results", file: "result.rs", include: &["dps_result", "dps_verdict"] },
     Section { title: "Keys", file: "key.rs", include: &[] },
     Section { title: "Tokens by hand", file: "sas.rs", include: &["dps_sas_audience"] },
@@ -74,7 +74,7 @@ fn header() -> Result<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let mut text = include_str!("opening.h").to_owned();
     text.push_str(&catalogue::versions());
-    text.push_str(&abi::bare(&source, EVERYWHERE)?);
+    text.push_str(&abi::bare(&EVERYWHERE.iter().map(|section| section.read(&source)).collect::<Result<Vec<_>, _>>()?)?);
     text.push_str(include_str!("helpers.h"));
     for section in EVERYWHERE {
         text.push_str(&section.write(&source)?.replace(RESULT, &format!("{RESULT}{}", catalogue::results())));

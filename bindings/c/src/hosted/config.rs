@@ -6,7 +6,7 @@ use crate::hosted::cancel::dps_cancel_token;
 use crate::hosted::log::dps_log_function;
 use crate::hosted::progress::dps_progress_function;
 use crate::input::Input;
-use crate::memory::dps_span;
+use crate::span::dps_span;
 
 /// The transport to the service.
 #[repr(u32)]

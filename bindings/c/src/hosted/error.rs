@@ -7,9 +7,10 @@ use dps_client::{DpsError, ErrorCode, Hint, Verdict};
 use dps_core::ReplyProblem;
 
 use crate::hosted::assignment::c_text;
-use crate::memory::{dps_span, output};
+use crate::memory::output;
 use crate::outcome::{dps_hint, dps_reply_problem, reply_problem};
 use crate::result::{Refused, done, dps_result, dps_verdict, number, retry_after_ms};
+use crate::span::dps_span;
 
 /// The error of a call. Free it with `dps_error_free`; strings and spans from it live as long.
 pub struct dps_error {

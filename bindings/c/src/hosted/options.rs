@@ -12,7 +12,8 @@ use dps_client::{
 use crate::hosted::config::{dps_client_config, dps_transport};
 use crate::hosted::error::dps_error;
 use crate::hosted::progress::Watcher;
-use crate::memory::{bytes, dps_span};
+use crate::memory::bytes;
+use crate::span::dps_span;
 
 /// The largest file of certificates that is accepted, in bytes.
 const CA_FILE_MOST: u64 = 1024 * 1024;

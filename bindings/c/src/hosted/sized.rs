@@ -5,11 +5,11 @@ use crate::config::dps_config;
 use crate::hosted::config::dps_client_config;
 use crate::input::set_to_zero;
 use crate::key::{dps_key, dps_key_derive, dps_key_from_base64, dps_key_from_bytes};
-use crate::memory::{dps_buffer, dps_span};
 use crate::registration::{
     dps_registration, dps_registration_init, dps_registration_init_lookup, dps_registration_init_resumed,
 };
 use crate::result::{Refused, done, dps_result};
+use crate::span::{dps_buffer, dps_span};
 use crate::tpm::{dps_registration_init_tpm, dps_tpm, dps_tpm_init};
 use crate::x509::dps_registration_init_x509;
 
