@@ -4,9 +4,9 @@
 use dps_core::X509;
 
 use crate::config::dps_config;
-use crate::memory::dps_buffer;
 use crate::registration::{Machine, dps_registration, init};
 use crate::result::{done, dps_result};
+use crate::span::dps_buffer;
 
 /// As `dps_registration_init`, for a device that proves who it is by a certificate in TLS. Certificate, chain and
 /// private key are the TLS library's: let it send every intermediate certificate up to one that the service has
