@@ -263,7 +263,8 @@ impl ProvisioningClient {
         if self.credential.signs() || !may_be_refused {
             return failed;
         }
-        let failed = failed.hinted(self.doubts.iter().copied());
+        let causes = if code == ErrorCode::Unauthorized { self.credential.likely_causes() } else { &[] };
+        let failed = failed.hinted(causes.iter().copied()).hinted(self.doubts.iter().copied());
         match link.certificate_requested() {
             Some(false) => failed.without_certificate(),
             _ => failed,

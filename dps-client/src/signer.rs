@@ -106,6 +106,15 @@ impl Credential {
         }
     }
 
+    /// The likeliest causes of a refusal, as far as the credential itself tells them.
+    pub(crate) fn likely_causes(&self) -> &'static [Hint] {
+        match self {
+            Self::Key(_) | Self::Own(_) => &[],
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(device) => device.likely_causes(),
+        }
+    }
+
     /// Whether tokens are signed with it.
     pub(crate) fn signs(&self) -> bool {
         match self {

@@ -122,9 +122,22 @@ impl<'a> Certificate<'a> {
     pub(super) fn key_kind(&self) -> KeyKind {
         match self.parsed.public_key().parsed() {
             Ok(PublicKey::RSA(key)) => KeyKind::Rsa(key.key_size()),
-            Ok(PublicKey::EC(point)) => KeyKind::Ec(point.key_size()),
+            Ok(PublicKey::EC(_)) => self.curve().map_or(KeyKind::Other, KeyKind::Ec),
             _ => KeyKind::Other,
         }
+    }
+
+    /// The bits of the curve that its key is on, where it is one of NIST's (RFC 5480, section 2.1.1.1).
+    fn curve(&self) -> Option<usize> {
+        let curve = self.parsed.public_key().algorithm.parameters.as_ref()?.as_oid().ok()?;
+        Some(match curve.to_id_string().as_str() {
+            "1.2.840.10045.3.1.1" => 192,
+            "1.3.132.0.33" => 224,
+            "1.2.840.10045.3.1.7" => 256,
+            "1.3.132.0.34" => 384,
+            "1.3.132.0.35" => 521,
+            _ => return None,
+        })
     }
 
     /// Whether this is its key; `public_key` is a SubjectPublicKeyInfo as DER.
@@ -171,7 +184,7 @@ impl KeyKind {
         matches!(self, Self::Rsa(..2048) | Self::Ec(..256))
     }
 
-    /// Whether it is one of those that are tested with the service's kinds of connections.
+    /// Whether it is one of those that this SDK is tested with.
     pub(super) fn is_usual(self) -> bool {
         matches!(self, Self::Rsa(2048..=4096) | Self::Ec(256 | 384))
     }
@@ -181,8 +194,8 @@ impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rsa(bits) => write!(f, "RSA with {bits} bits"),
-            Self::Ec(bits) => write!(f, "EC with {bits} bits"),
-            Self::Other => f.write_str("neither RSA nor EC"),
+            Self::Ec(bits) => write!(f, "EC P-{bits}"),
+            Self::Other => f.write_str("neither RSA nor on a curve of NIST"),
         }
     }
 }

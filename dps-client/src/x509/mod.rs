@@ -157,6 +157,18 @@ impl X509 {
         name.parse().map_err(|problem| refused(format!("its common name is not a valid registration id: {problem}")))
     }
 
+    /// The likeliest causes of a refusal by the service, as far as the form of the chain tells them. Where its end is not a root,
+    /// an intermediate may be missing, which is the first of the causes anyway.
+    pub(crate) fn likely_causes(&self) -> &'static [Hint] {
+        let is_root = |der| Certificate::parse(der).is_some_and(|certificate| certificate.is_self_issued());
+        match (self.chain.len(), self.chain.iter().last().is_some_and(is_root)) {
+            // Only an individual enrollment can have it.
+            (1, true) => &[Hint::WrongThumbprint, Hint::NoEnrollment],
+            (_, true) => &[Hint::UnverifiedRoot, Hint::NoEnrollment],
+            (_, false) => &[],
+        }
+    }
+
     pub(crate) fn identity(&self) -> &ClientIdentity {
         &self.identity
     }

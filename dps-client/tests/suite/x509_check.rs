@@ -242,6 +242,13 @@ fn weak_signatures_and_short_keys_are_warnings() {
 }
 
 #[test]
+fn key_on_another_curve_is_a_warning() {
+    let device = Ca::root("Root").device_with("dev-01", &rcgen::PKCS_ECDSA_P521_SHA512, |_| {});
+    assert_warning(&device.x509(), ChainProblem::UnusualKey);
+    assert!(check(&device.x509())[0].what().ends_with("EC P-521"));
+}
+
+#[test]
 fn expected_root_finds_a_missing_intermediate_and_another_root() {
     let (root, upper, lower) = authorities();
     let device = lower.device("dev-01");
