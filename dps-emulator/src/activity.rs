@@ -301,11 +301,12 @@ impl Serialize for Refusal {
     }
 }
 
-/// The latest refusals, oldest first, and how many there were.
+/// The latest refusals, oldest first, and how many there were, in total and for each reason.
 #[derive(Default)]
 pub(crate) struct Refusals {
     latest: VecDeque<Refusal>,
     count: u64,
+    by_reason: BTreeMap<&'static str, u64>,
 }
 
 impl Refusals {
@@ -314,6 +315,7 @@ impl Refusals {
             self.latest.pop_front();
         }
         self.count += 1;
+        *self.by_reason.entry(reason.name()).or_default() += 1;
         let registration_id = registration_id.chars().take(128).collect();
         self.latest.push_back(Refusal { number: self.count, unix_ms: now.unix_ms, registration_id, reason });
     }
@@ -324,6 +326,14 @@ impl Refusals {
 
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    pub(crate) fn by_reason(&self) -> &BTreeMap<&'static str, u64> {
+        &self.by_reason
+    }
+
+    pub(crate) fn reset_reasons(&mut self) {
+        self.by_reason.clear();
     }
 
     /// Why the latest credential was refused, if that was after the first `count`.

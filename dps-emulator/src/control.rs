@@ -2,6 +2,8 @@
 //! credentials, and devices in hubs; its CA certificates are in `control_certificates`. The real service has no such
 //! API; its calls are neither counted nor throttled.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,6 +45,9 @@ struct Counted {
     registration_id: Option<String>,
     #[serde(flatten)]
     counters: Counters,
+    /// By reason; only for all together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusals: Option<BTreeMap<&'static str, u64>>,
 }
 
 impl Service {
@@ -68,7 +73,8 @@ impl Service {
             ControlCall::Counters => {
                 let registration_id = registration_of(query)?;
                 let counters = registration_id.as_ref().map_or_else(|| self.counters(), |id| self.counters_of(id));
-                Ok(AdminReply::ok(&Counted { registration_id, counters }))
+                let refusals = registration_id.is_none().then(|| self.refusal_counts().collect());
+                Ok(AdminReply::ok(&Counted { registration_id, counters, refusals }))
             }
             ControlCall::Refusals => Ok(AdminReply::ok(&RefusalList { refusals: self.refusals().collect() })),
             ControlCall::ListCertificates => Ok(self.list_ca_certificates()),

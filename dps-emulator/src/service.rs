@@ -314,6 +314,12 @@ impl Service {
     /// Resets all counters to zero.
     pub fn reset_counters(&mut self) {
         self.tally = Tally::default();
+        self.refusals.reset_reasons();
+    }
+
+    /// How many credentials were refused for each reason, by [`RefusalReason::name`](crate::RefusalReason::name).
+    pub fn refusal_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.refusals.by_reason().iter().map(|(reason, count)| (*reason, *count))
     }
 
     /// The latest hundred refused credentials, oldest first, with the reason that the reply did not reveal.

@@ -454,6 +454,22 @@ fn bytes_that_are_not_certificates_are_refused() {
 }
 
 #[test]
+fn refusals_are_counted_by_reason() {
+    let mut site = Site::with_group();
+    let (other, device) = (Ca::root("Other").device("dev-01"), site.device.clone());
+    for _ in 0..120 {
+        site.register(&other);
+    }
+    site.register(&device.presenting(1));
+    let counts = json(&site.world.as_owner("GET", "/emulator/counters", &[], ""))["refusals"].clone();
+    assert_eq!(counts, json!({ "intermediate-missing": 1, "root-not-verified": 120 }));
+    let of_device = json(&site.world.as_owner("GET", "/emulator/counters?registrationId=dev-01", &[], ""));
+    assert_eq!((of_device.get("refusals"), &of_device["unauthorized"]), (None, &121.into()));
+    site.world.service.reset_counters();
+    assert_eq!(site.world.service.refusal_counts().count(), 0);
+}
+
+#[test]
 fn certificate_takes_precedence_over_a_token() {
     let mut site = Site::new();
     site.world.enroll(IndividualEnrollment::new("dev-01").primary_key(key(KEY)));

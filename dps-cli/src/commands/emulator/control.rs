@@ -293,6 +293,9 @@ fn counters(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  {:<13}  {value}", option_name(name))?;
         }
     }
+    for (reason, count) in answer["refusals"].as_object().into_iter().flatten() {
+        writeln!(out, "  refused, {reason}  {count}")?;
+    }
     Ok(())
 }
 
