@@ -1,4 +1,4 @@
-//! Checks that the public API of the library crates, as the crate `public-api` lists it, matches their `public-api.txt`, so
+//! Checks the documentation, and that the public API of the library crates, as the crate `public-api` lists it, matches their `public-api.txt`, so
 //! that each change is reviewed as a change of that file. Exhaustive enums must be named here, and nothing of a release may
 //! be removed as long as the version promises compatibility.
 
@@ -37,7 +37,7 @@ const EXHAUSTIVE: [&str; 19] = [
 
 pub(crate) fn check() -> Outcome {
     let mut problems = Vec::new();
-    describe()?;
+    document()?;
     for name in CRATES {
         let stated = read(file(name)).unwrap_or_default();
         let found = list(name)?;
@@ -91,7 +91,7 @@ fn is_compatible(old: &str, new: &str) -> bool {
 }
 
 pub(crate) fn write() -> Outcome {
-    describe()?;
+    document()?;
     for name in CRATES {
         let path = root().join(file(name));
         std::fs::write(&path, list(name)?).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -106,13 +106,13 @@ fn file(name: &str) -> String {
 /// Set in the environment of the process that takes the place of rustdoc.
 const AS_RUSTDOC: &str = "DPS_XTASK_AS_RUSTDOC";
 
-/// Has rustdoc describe every crate as JSON. Rustdoc has this only as an unstable feature, which is enabled for it alone:
-/// enabled for cargo, all dependencies would be compiled again.
-fn describe() -> Outcome {
+/// Has rustdoc read every crate, without a warning, and describe it as JSON. Rustdoc has this only as an unstable feature,
+/// which is enabled for it alone: enabled for cargo, all dependencies would be compiled again.
+pub(crate) fn document() -> Outcome {
     let own = std::env::current_exe().map_err(|error| format!("the path of this program: {error}"))?;
-    let mut doc = cargo(["doc", "--locked", "--quiet", "--workspace", "--lib", "--all-features", "--no-deps"]);
-    doc.env("RUSTDOC", own).env(AS_RUSTDOC, "1").env("RUSTDOCFLAGS", "-Zunstable-options --output-format=json");
-    run(&mut doc)
+    let mut doc = cargo(["doc", "--locked", "--quiet", "--workspace", "--all-features", "--no-deps"]);
+    doc.env("RUSTDOC", own).env(AS_RUSTDOC, "1");
+    run(doc.env("RUSTDOCFLAGS", "-D warnings -Zunstable-options --output-format=json"))
 }
 
 /// Runs rustdoc with unstable features, if this process takes its place.

@@ -38,10 +38,6 @@ pub(crate) fn doctest() -> Outcome {
     run(cargo(["test", "--doc"]).args(TESTED))
 }
 
-pub(crate) fn doc() -> Outcome {
-    run(cargo(["doc", "--locked", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
-}
-
 /// Licenses, bans and sources; advisories where their database can be reached, as `deny.toml` configures them.
 pub(crate) fn deny() -> Outcome {
     let check = |arguments: &[&str]| run(&mut cargo(["deny", "--all-features", "check"].iter().chain(arguments)));
