@@ -24,7 +24,7 @@ use definition::CreateArgs;
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnrollmentCommand {
     /// Create the enrollment of one device
-    Create(IndividualCreateArgs),
+    Create(Box<IndividualCreateArgs>),
     /// Show an enrollment and its device's registration
     Show {
         #[command(flatten)]
@@ -151,7 +151,7 @@ pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -
     let kind = Kind::Individual;
     match command {
         EnrollmentCommand::Create(args) => {
-            let IndividualCreateArgs { name, device_id, certificates, create: args, admin } = args;
+            let IndividualCreateArgs { name, device_id, certificates, create: args, admin } = *args;
             let attestation = move || certificates.attestation();
             create(kind, &name.registration_id, device_id, attestation, args, admin, output).await
         }
