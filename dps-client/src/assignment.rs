@@ -75,7 +75,8 @@ impl Assignment {
         self.elapsed
     }
 
-    /// `HostName=…;DeviceId=…;SharedAccessKey=…`, a secret; `None` when a signer holds the key.
+    /// `HostName=…;DeviceId=…;SharedAccessKey=…`, a secret, or `HostName=…;DeviceId=…;x509=true` for a device with a
+    /// certificate; `None` when a signer holds the key.
     ///
     /// # Errors
     /// `invalid-option` when the device id contains `;`, which separates the parts of a connection string: the text
@@ -86,18 +87,26 @@ impl Assignment {
                 "the device id contains `;`, which a connection string cannot hold; sign in with hub credentials";
             return Err(DpsError::config(ErrorCode::InvalidOption, message.into()));
         }
-        let Credential::Key(device_key) = &self.credential else { return Ok(None) };
-        let device_key = key::to_base64(device_key);
+        let key = match &self.credential {
+            Credential::Key(device_key) => key::to_base64(device_key),
+            Credential::Own(_) => return Ok(None),
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Credential::Certificate(_) => {
+                let text = format!("HostName={};DeviceId={};x509=true", self.hub, self.device_id);
+                return Ok(Some(SecretString::from(Zeroizing::new(text))));
+            }
+        };
         let text = Zeroizing::new(format!(
             "HostName={};DeviceId={};SharedAccessKey={}",
             self.hub,
             self.device_id,
-            device_key.expose()
+            key.expose()
         ));
         Ok(Some(SecretString::from(text)))
     }
 
-    /// What the device signs in to its hub with: client id, user name, and a password that renews itself.
+    /// What the device signs in to its hub with: client id, user name, and a password that renews itself or the device's
+    /// certificate.
     #[must_use]
     pub fn hub_credentials(&self) -> HubCredentials {
         let (hub, device_id) = (self.hub.clone(), self.device_id.clone());

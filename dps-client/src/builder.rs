@@ -21,6 +21,8 @@ use crate::progress::{Decision, Progress, ProgressObserver, Watching};
 use crate::signer::{Credential, SendSigner};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use crate::transport::{Transport, TransportOptions};
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::x509::X509;
 
 enum Source {
     Key(SymmetricKey),
@@ -28,9 +30,12 @@ enum Source {
     KeyFile(PathBuf),
     GroupKeyFile(PathBuf),
     Own(Credential),
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    Certificate(X509),
 }
 
-/// Makes a [`ProvisioningClient`]. Needed are an id scope, a registration id and one credential.
+/// Makes a [`ProvisioningClient`]. Needed are an id scope, one credential, and a registration id, which a certificate
+/// has in itself.
 #[must_use]
 pub struct ProvisioningClientBuilder {
     /// The first option that could not be parsed.
@@ -98,7 +103,7 @@ impl ProvisioningClientBuilder {
     }
 
     /// Sets the device's registration id: 1 to 128 letters, digits and `- . _ :`. Spell it the same everywhere: the service
-    /// ignores letter case, derived keys do not.
+    /// ignores letter case, derived keys do not. Default: the common name of a certificate.
     pub fn registration_id(mut self, registration_id: impl TryInto<RegistrationId, Error: Into<DpsError>>) -> Self {
         self.registration_id = self.parsed(registration_id);
         self
@@ -245,12 +250,19 @@ impl ProvisioningClientBuilder {
         }
         let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
         let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
-        let registration_id = self.registration_id.take().ok_or_else(|| missing("the registration id"))?;
         if self.second_source {
             return Err(DpsError::config(ErrorCode::InvalidOption, "there are two credentials; set one".into()));
         }
-        let source = self.source.take().ok_or_else(|| missing("a credential (a key, a group key or a signer)"))?;
+        let source = self.source.take();
+        let registration_id = match (self.registration_id.take(), &source) {
+            (Some(registration_id), _) => registration_id,
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            (None, Some(Source::Certificate(device))) => device.registration_id()?,
+            (None, _) => return Err(missing("the registration id")),
+        };
+        let source = source.ok_or_else(|| missing("a credential (a key, a group key, a signer or a certificate)"))?;
         let (credential, evidence) = credential(source, &registration_id)?;
+        let doubts = credential.judge(&registration_id, self.clock.now())?;
         for (name, duration) in [
             ("timeout", self.timeout),
             ("request timeout", self.request_timeout),
@@ -276,11 +288,12 @@ impl ProvisioningClientBuilder {
             config = config.token_life(millis(life));
         }
         Ok(ProvisioningClient {
-            carrier: self.carrier()?,
+            carrier: self.carrier(&credential)?,
             id_scope,
             registration_id,
             endpoint: self.endpoint,
             credential,
+            doubts,
             config,
             timeout: self.timeout,
             request_timeout: self.request_timeout,
@@ -293,7 +306,7 @@ impl ProvisioningClientBuilder {
     }
 
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    fn carrier(&mut self) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self, credential: &Credential) -> Result<Carrier, DpsError> {
         let options = std::mem::take(&mut self.transport);
         match (self.custom_link.take(), options.first_set()) {
             (Some(link), None) => Ok(Carrier::Custom(link)),
@@ -307,12 +320,12 @@ impl ProvisioningClientBuilder {
                                or leave clock correction out";
                 Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()))
             }
-            (None, _) => options.carrier(&self.endpoint, &self.clock, self.request_timeout),
+            (None, _) => options.carrier(&self.endpoint, credential, &self.clock, self.request_timeout),
         }
     }
 
     #[cfg(not(any(feature = "http", feature = "mqtt")))]
-    fn carrier(&mut self) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self, _: &Credential) -> Result<Carrier, DpsError> {
         self.custom_link.take().map(Carrier::Custom).ok_or_else(|| {
             let message = "a link is missing: this build has no transport (turn on the feature `http` or `mqtt`, or set a \
                            custom link)";
@@ -328,6 +341,15 @@ impl ProvisioningClientBuilder {
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport.transport = Some(transport);
         self
+    }
+
+    /// Sets the device's certificate with its chain and key, which is presented to the service in TLS. The registration id is
+    /// the certificate's common name unless it is set; both must agree.
+    ///
+    /// [`build`](Self::build) checks it as a [`ChainCheck`](crate::ChainCheck) does, and refuses what cannot work; warnings are
+    /// logged. A registration checks its validity again. A custom link has to present it by itself.
+    pub fn x509(self, device: X509) -> Self {
+        self.source(Source::Certificate(device))
     }
 
     /// Sets the authorities to trust. Default: the platform's.
@@ -400,6 +422,8 @@ fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Crede
         Source::Group(group) => Ok(of_group(group)),
         Source::GroupKeyFile(path) => Ok(of_group(GroupKey::from_file(path)?)),
         Source::Own(credential) => Ok((credential, KeyEvidence::default())),
+        #[cfg(any(feature = "http", feature = "mqtt"))]
+        Source::Certificate(device) => Ok((Credential::Certificate(device), KeyEvidence::default())),
     }
 }
 

@@ -64,7 +64,8 @@ impl Carrier {
             Self::Mqtt { time, .. } => (&time.dialer, &time.options, &time.endpoint),
             Self::Custom(_) => return Err(no_time("a custom link reaches the service by its own means")),
         };
-        Ok((dps_http::HttpLink::new((**dialer).clone(), options.clone()).map_err(DpsError::refused_option)?, endpoint))
+        let dialer = (**dialer).clone().anonymous();
+        Ok((dps_http::HttpLink::new(dialer, options.clone()).map_err(DpsError::refused_option)?, endpoint))
     }
 
     /// Whether replies carry the service's time, or may do so.
@@ -109,6 +110,24 @@ impl ClientLink {
             Self::Mqtt(link) => Box::pin(link.sign_in(lookup)).await.map(|()| None),
             _ => self.exchange(lookup, buffer).await.map(Some),
         }
+    }
+
+    /// Returns whether the server asked for the device's certificate on the last connection; `None` where that is not known.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    pub(crate) fn certificate_requested(&self) -> Option<bool> {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.certificate_use().requested(),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.certificate_use().requested(),
+            Self::Custom(_) => None,
+        }
+    }
+
+    /// Returns `None`: a custom link tells nothing of TLS.
+    #[cfg(not(any(feature = "http", feature = "mqtt")))]
+    pub(crate) fn certificate_requested(&self) -> Option<bool> {
+        None
     }
 
     /// Returns what the link knows of a failure that ended with this code, beyond the code: where it stalled, or the last

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dps_core::{
-    Config, ConfigError, ErrorCode, Identity, Instant, Millis, Outcome, Registration, Timer, UnixSeconds, Verdict,
-    WallAnchor, drive, storage_size,
+    Attestation, Config, ConfigError, ErrorCode, Hint, Identity, Instant, Millis, Outcome, Registration, Timer,
+    UnixSeconds, Verdict, WallAnchor, drive, storage_size,
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info};
@@ -43,7 +43,12 @@ pub struct ProvisioningClient {
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
     pub(crate) correct_clock: bool,
+    /// What a check of the certificate found that may be a cause of its refusal.
+    pub(crate) doubts: Vec<Hint>,
 }
+
+/// A registration, whatever the attestation.
+pub(crate) type Conversation<'m> = Registration<'m, &'static dyn Attestation>;
 
 /// What a [`Registration`] is made for.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +157,7 @@ impl ProvisioningClient {
     }
 
     async fn run(&self, purpose: Purpose<'_>) -> Result<Finished, DpsError> {
+        self.credential.judge_again(&self.registration_id, self.clock.now())?;
         let identity = self.identity();
         let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
         let mut buffer = vec![0; self.reply_limit];
@@ -185,18 +191,20 @@ impl ProvisioningClient {
         identity: Identity<'m>,
         storage: &'m mut [u8],
         timer: &TokioTimer,
-    ) -> Result<Registration<'m>, ConfigError> {
+    ) -> Result<Conversation<'m>, ConfigError> {
         let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
-        let registration = match purpose {
-            Purpose::Lookup => return Registration::lookup(identity, config, storage),
-            Purpose::Resume(token) => Registration::resume(identity, config, storage, &token.operation())?,
-            Purpose::Register => Registration::new(identity, config, storage)?,
-        };
-        Ok(match &self.payload {
-            Some(payload) => registration.with_payload(payload.into()),
-            None => registration,
-        })
+        let attestation = self.credential.attestation();
+        let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
+        match purpose {
+            Purpose::Lookup => registration.set_lookup(),
+            Purpose::Resume(token) => registration.set_operation(&token.operation())?,
+            Purpose::Register => {}
+        }
+        if let Some(payload) = &self.payload {
+            registration.set_payload(payload.into());
+        }
+        Ok(registration)
     }
 
     fn wall_anchor(&self, timer: &TokioTimer) -> Option<WallAnchor> {
@@ -206,7 +214,7 @@ impl ProvisioningClient {
 
     fn finished(
         &self,
-        registration: &Registration<'_>,
+        registration: &Conversation<'_>,
         buffer: &[u8],
         link: &ClientLink,
         timer: &TokioTimer,
@@ -235,12 +243,32 @@ impl ProvisioningClient {
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
             }
             Some(Outcome::Failed(failure)) => {
-                DpsError::from_failure(&failure, link.diagnosis(failure.code()), registration.operation().as_ref())
+                let diagnosis = link.diagnosis(failure.code());
+                let failed = DpsError::from_failure(&failure, diagnosis, registration.operation().as_ref());
+                self.explain(failed, link)
             }
             _ => internal("the registration has no outcome"),
         };
         info!(error = %failed.report(), name = failed.name(), ?elapsed, "failed");
         Err(failed)
+    }
+}
+
+impl ProvisioningClient {
+    /// Adds what is known of the certificate to a failure that it may have caused.
+    fn explain(&self, failed: DpsError, link: &ClientLink) -> DpsError {
+        let (code, hints) = (failed.code(), failed.hints());
+        let may_be_refused = matches!(code, ErrorCode::Unauthorized | ErrorCode::ClientCertificateRefused)
+            || hints.contains(&Hint::CertificateAtCut);
+        if self.credential.signs() || !may_be_refused {
+            return failed;
+        }
+        let causes = if code == ErrorCode::Unauthorized { self.credential.likely_causes() } else { &[] };
+        let failed = failed.hinted(causes.iter().copied()).hinted(self.doubts.iter().copied());
+        match link.certificate_requested() {
+            Some(false) => failed.without_certificate(),
+            _ => failed,
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use dps_core::LinkError;
 use dps_core::{ConfigError, ErrorCode, Failure, Family, Hint, Millis, Operation, ReplyProblem, Verdict};
 use dps_files::FileError;
 #[cfg(any(feature = "http", feature = "mqtt"))]
@@ -49,19 +51,22 @@ pub(crate) struct Diagnosis {
     pub(crate) hint: Option<Hint>,
     /// The typed cause.
     pub(crate) source: Option<Source>,
+    /// Whether the key of the certificate could not sign.
+    pub(crate) of_key: bool,
 }
 
 #[cfg(feature = "http")]
 impl Diagnosis {
     pub(crate) fn new(detail: &str) -> Self {
-        Self { detail: detail.to_owned(), hint: None, source: None }
+        Self { detail: detail.to_owned(), hint: None, source: None, of_key: false }
     }
 }
 
 #[cfg(any(feature = "http", feature = "mqtt"))]
 impl From<&dps_net::NetError> for Diagnosis {
     fn from(error: &dps_net::NetError) -> Self {
-        Self { detail: error.detail().to_owned(), hint: error.hint(), source: Some(Box::new(error.clone())) }
+        let of_key = matches!(error.kind(), LinkError::Signer { .. });
+        Self { detail: error.detail().to_owned(), hint: error.hint(), source: Some(Box::new(error.clone())), of_key }
     }
 }
 
@@ -104,6 +109,21 @@ impl DpsError {
         Self::config(ErrorCode::File, format!("{} {what}: {error}", path.display())).caused_by(error)
     }
 
+    /// The same with these hints before the others.
+    pub(crate) fn hinted(mut self, hints: impl IntoIterator<Item = Hint>) -> Self {
+        let mut first: Vec<Hint> = hints.into_iter().collect();
+        self.0.hints.retain(|hint| !first.contains(hint));
+        first.append(&mut self.0.hints);
+        self.0.hints = first;
+        self
+    }
+
+    /// The same for a device whose certificate the server did not ask for, so that it was not presented.
+    pub(crate) fn without_certificate(mut self) -> Self {
+        self.0.message.push_str("; the server did not ask for the device's certificate in the TLS handshake");
+        self.hinted([Hint::UseMqtt, Hint::CheckProxy])
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -111,7 +131,7 @@ impl DpsError {
 
     /// A failure of a link outside of a registration; `diagnosis` is what the link knows beyond it.
     #[cfg(feature = "http")]
-    pub(crate) fn from_link(error: dps_core::LinkError, diagnosis: Option<Diagnosis>) -> Self {
+    pub(crate) fn from_link(error: LinkError, diagnosis: Option<Diagnosis>) -> Self {
         let code = error.code();
         let words = diagnosis.as_ref().map(|known| format!(": {}", known.detail)).unwrap_or_default();
         let mut failed = Self::new(code, Verdict::After(Millis::ZERO), format!("{}{words}", code.text()));
@@ -126,7 +146,7 @@ impl DpsError {
         diagnosis: Option<Diagnosis>,
         operation: Option<&Operation<'_>>,
     ) -> Self {
-        let diagnosis = diagnosis.filter(|_| failure.code().family() == Family::Link);
+        let diagnosis = diagnosis.filter(|known| failure.code().family() == Family::Link || known.of_key);
         let hint = diagnosis.as_ref().and_then(|known| known.hint);
         let words = failure
             .message()

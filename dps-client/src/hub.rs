@@ -10,6 +10,8 @@ use dps_files::SecretString;
 use crate::clock::{self, Clock};
 use crate::error::DpsError;
 use crate::signer::Credential;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::x509::X509;
 
 const API_VERSION: &str = "2021-04-12";
 /// The life of a password unless another is asked for.
@@ -97,15 +99,31 @@ impl HubCredentials {
         format!("{}/{}/?api-version={API_VERSION}", self.hub, self.device_id)
     }
 
+    /// Returns the certificate with which the device signs in, instead of a password: the one with which it registered. Present
+    /// it in TLS, and send no password.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    #[must_use]
+    pub fn certificate(&self) -> Option<&X509> {
+        match &self.credential {
+            Credential::Certificate(device) => Some(device),
+            _ => None,
+        }
+    }
+
     /// The MQTT password, or the `Authorization` header over HTTPS. Signed anew when four fifths of its life are over;
     /// where that fails, the old one is returned for as long as it is valid.
     ///
     /// Needs a tokio runtime with time. Dropping the future keeps the password that there is.
     ///
     /// # Errors
-    /// `clock-needed` when the time is not known, `signer-failed` when the signer fails, `signer-timeout` when it does
+    /// `invalid-option` for a device with a certificate, which has no password, `clock-needed` when the time is not known,
+    /// `signer-failed` when the signer fails, `signer-timeout` when it does
     /// not answer within the client's request timeout.
     pub async fn password(&mut self) -> Result<&HubPassword, DpsError> {
+        if !self.credential.signs() {
+            let message = "the device signs in to its hub with its certificate: present it in TLS, without a password";
+            return Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()));
+        }
         let now = self.clock.needed_now()?;
         if !self.current.as_ref().is_some_and(|current| current.is_fresh(now)) {
             match self.sign(now).await {

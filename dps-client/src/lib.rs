@@ -42,8 +42,13 @@ pub use dps_core::{ConfigError, ErrorCode, Family, Hint, Verdict};
 pub use dps_files::SecretString;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use dps_net::{
-    AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, UnusableProxy,
+    AddressOverride, AddressOverrideError, Proxy, ProxyChoice, ProxyError, Resolver, Roots, RootsError, SigningFailed,
+    UnusableProxy,
 };
+
+/// The TLS library, whose types an [`X509`] has to do with.
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use rustls;
 
 mod assignment;
 mod blocking;
@@ -64,6 +69,8 @@ mod signer;
 mod store;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod transport;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod x509;
 
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::{BlockingClient, CallRuntime};
@@ -82,6 +89,8 @@ pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use transport::Transport;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use x509::{CertificateChain, ChainCheck, ChainProblem, Finding, Passphrase, Severity, X509};
 
 /// The README's examples compile.
 #[cfg(doctest)]

@@ -8,6 +8,7 @@ use dps_core::credentials::Resource;
 use dps_core::{
     Authorization, Call, ErrorCode, Identity, Link as _, LinkError, Millis, Reply, Request, RequestId, Timer as _,
 };
+use dps_files::SecretString;
 
 use crate::assignment::{RegistrationRecord, owned};
 use crate::carrier::ClientLink;
@@ -84,8 +85,9 @@ impl ProvisioningClient {
     /// ```
     ///
     /// # Errors
-    /// `clock-needed` and `signer-failed`; whatever the network or the service did is a [`Probe`].
+    /// `clock-needed`, `signer-failed`, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
+        self.credential.judge_again(&self.registration_id, self.clock.now())?;
         let identity = self.identity();
         let start = TokioTimer::start();
         // A registration may be using the custom link; the time limit includes the wait for it.
@@ -108,11 +110,8 @@ impl ProvisioningClient {
     }
 
     async fn ask_once(&self, identity: Identity<'_>, link: &mut ClientLink) -> Result<Probe, DpsError> {
-        let expires_at = self.clock.needed_now()? + TOKEN_LIFE;
-        let mut credential = self.credential.clone();
-        let resource = Resource::registration(identity.id_scope, identity.registration_id);
-        let token = credential.sign_token(resource, expires_at).await?;
-        let authorization = Some(Authorization::new(token.expose(), 1));
+        let token = self.token(identity).await?;
+        let authorization = token.as_ref().map(|token| Authorization::new(token.expose(), 1));
         // The time limit is this call's own; links need it no more than a registration's.
         let respond_by = TokioTimer::start().now();
         let request = Request::new(RequestId::new(1), Call::Lookup, identity, authorization, respond_by);
@@ -126,6 +125,18 @@ impl ProvisioningClient {
             }
         };
         Ok(probe)
+    }
+}
+
+impl ProvisioningClient {
+    /// A token for one request; none where the device presents a certificate.
+    async fn token(&self, identity: Identity<'_>) -> Result<Option<SecretString>, DpsError> {
+        if !self.credential.signs() {
+            return Ok(None);
+        }
+        let expires_at = self.clock.needed_now()? + TOKEN_LIFE;
+        let resource = Resource::registration(identity.id_scope, identity.registration_id);
+        self.credential.clone().sign_token(resource, expires_at).await.map(Some)
     }
 }
 

@@ -5,9 +5,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dps_core::Timer as _;
-use dps_core::{ErrorCode, Outcome, Registration, UnixSeconds, WallAnchor};
+use dps_core::{ErrorCode, Outcome, UnixSeconds, WallAnchor};
 
-use crate::client::ProvisioningClient;
+use crate::client::{Conversation, ProvisioningClient};
 use crate::clock::TokioTimer;
 use crate::error::DpsError;
 
@@ -52,11 +52,15 @@ impl ProvisioningClient {
     /// no longer than is left of the registration.
     pub(crate) async fn time_after_refusal(
         &self,
-        registration: &Registration<'_>,
+        registration: &Conversation<'_>,
         timer: &TokioTimer,
     ) -> Option<WallAnchor> {
         let Some(Outcome::Failed(failure)) = registration.outcome() else { return None };
-        if !self.correct_clock || self.carrier.carries_time() || failure.code() != ErrorCode::Unauthorized {
+        if !self.correct_clock
+            || !self.credential.signs()
+            || self.carrier.carries_time()
+            || failure.code() != ErrorCode::Unauthorized
+        {
             return None;
         }
         let left = registration.deadline()?.since(timer.now()).into();

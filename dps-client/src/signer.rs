@@ -8,14 +8,19 @@ use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use dps_core::NoSigner;
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::{ErrorCode, Key, SignError, Signature, Signer, TooSmall, UnixSeconds, Verdict};
+use dps_core::{Attestation, ErrorCode, Hint, Key, SignError, Signature, Signer, TooSmall, UnixSeconds, Verdict};
 use dps_files::SecretString;
 use tokio::sync::{Mutex, oneshot};
 use zeroize::Zeroizing;
 
 use crate::error::DpsError;
 use crate::key::on_wiped_stack;
+use crate::names::RegistrationId;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::x509::X509;
 
 /// A signer whose work can move between threads; write `async fn sign` to implement it.
 pub trait SendSigner: Send {
@@ -44,6 +49,9 @@ impl<S: SendSigner> DynSigner for S {
 pub(crate) enum Credential {
     Key(Arc<Key>),
     Own(Arc<Mutex<Box<dyn DynSigner>>>),
+    /// Presented in TLS; there are no tokens.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    Certificate(X509),
 }
 
 impl Signer for Credential {
@@ -52,11 +60,70 @@ impl Signer for Credential {
             // HMAC keeps the key on the stack, masked.
             Self::Key(key) => Ok(on_wiped_stack(|| key.sign(to_sign))),
             Self::Own(signer) => signer.lock().await.sign_boxed(to_sign).await,
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(_) => NoSigner.sign(to_sign).await,
         }
     }
 }
 
 impl Credential {
+    /// How the device proves who it is, for the state machine.
+    pub(crate) fn attestation(&self) -> &'static dyn Attestation {
+        match self {
+            Self::Key(_) | Self::Own(_) => &dps_core::SymmetricKey,
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(_) => &dps_core::X509,
+        }
+    }
+
+    /// Checks what can be known on the device of a certificate, and logs warnings. `now` is `None` where the time is not known.
+    ///
+    /// # Errors
+    /// What cannot work.
+    pub(crate) fn judge(&self, id: &RegistrationId, now: Option<SystemTime>) -> Result<Vec<Hint>, DpsError> {
+        let _ = (id, now);
+        match self {
+            Self::Key(_) | Self::Own(_) => Ok(Vec::new()),
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(device) => {
+                let warnings = device.judge(id, now)?;
+                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                Ok(warnings.iter().filter_map(|warning| warning.problem().hint()).collect())
+            }
+        }
+    }
+
+    /// Checks again what may have changed since: the validity of a certificate.
+    ///
+    /// # Errors
+    /// What cannot work any more.
+    pub(crate) fn judge_again(&self, id: &RegistrationId, now: Option<SystemTime>) -> Result<(), DpsError> {
+        let _ = (id, now);
+        match self {
+            Self::Key(_) | Self::Own(_) => Ok(()),
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(device) => device.judge(id, now).map(drop),
+        }
+    }
+
+    /// The likeliest causes of a refusal, as far as the credential itself tells them.
+    pub(crate) fn likely_causes(&self) -> &'static [Hint] {
+        match self {
+            Self::Key(_) | Self::Own(_) => &[],
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(device) => device.likely_causes(),
+        }
+    }
+
+    /// Whether tokens are signed with it.
+    pub(crate) fn signs(&self) -> bool {
+        match self {
+            Self::Key(_) | Self::Own(_) => true,
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(_) => false,
+        }
+    }
+
     /// Makes a token for `resource` that is valid until `expires_at`.
     pub(crate) async fn sign_token(
         &mut self,
@@ -79,6 +146,8 @@ impl fmt::Debug for Credential {
         f.write_str(match self {
             Self::Key(_) => "Key(..)",
             Self::Own(_) => "Signer(..)",
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(_) => "X509(..)",
         })
     }
 }

@@ -28,6 +28,7 @@
 //! | for | see |
 //! |---|---|
 //! | names and keys | [`IdScope`], [`RegistrationId`], [`Endpoint`], [`Key`]; [`limits`] |
+//! | attestations | [`SymmetricKey`], [`X509`], [`Tpm`], [`WithCertificateRequest`] |
 //! | time | [`Instant`], [`Millis`], [`UnixSeconds`], [`WallAnchor`] |
 //! | deadlines and waits | [`Config`] |
 //! | messages | [`Request`], [`Reply`]; [`codec::http`] and [`codec::mqtt`] write and read them |
@@ -66,7 +67,7 @@ mod text;
 mod time;
 
 pub use attestation::{
-    Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest,
+    Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest, X509,
 };
 pub use config::Config;
 pub use error::{
@@ -74,7 +75,7 @@ pub use error::{
     ReplyProblem, Verdict,
 };
 pub use ids::{Endpoint, IdScope, Identity, RegistrationId};
-pub use link::{Link, Observer, Progress, Signer, Timer, drive};
+pub use link::{Link, NoSigner, Observer, Progress, Signer, Timer, drive};
 pub use message::{
     ActivateError, Authorization, Body, Call, LinkError, Members, Payload, Reply, Request, RequestId, SignError, Status,
 };

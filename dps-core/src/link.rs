@@ -80,6 +80,17 @@ impl Signer for crate::secret::Key {
     }
 }
 
+/// The signer of a device that signs no tokens, as one with a certificate ([`X509`](crate::X509)). Each call fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSigner;
+
+impl Signer for NoSigner {
+    async fn sign(&mut self, to_sign: &[u8]) -> Result<Signature, SignError> {
+        let _ = to_sign;
+        Err(SignError)
+    }
+}
+
 /// What the loop is about to do.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

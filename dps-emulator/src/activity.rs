@@ -120,8 +120,8 @@ impl Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// No credential was sent. A device with a client certificate or a TPM sends none.
-    #[error("no token: only SAS tokens are modelled; a client certificate or a TPM is not checked")]
+    /// Neither a token nor a client certificate was sent.
+    #[error("neither a token nor a client certificate; a TPM is not modelled")]
     NoToken,
     /// The credential is not a SAS token.
     #[error("the credential is not a SAS token")]
@@ -159,6 +159,82 @@ pub enum RefusalReason {
         /// How long ago, in milliseconds.
         for_ms: u64,
     },
+    /// A token for an enrollment with X.509 attestation, or a certificate for one with keys.
+    #[error(
+        "the enrollment has another attestation than the credential: a certificate instead of keys, or keys instead of a certificate"
+    )]
+    OtherAttestation,
+    /// The chain has more than 20 KiB.
+    #[error("the certificates have more than 20 KiB together")]
+    ChainTooLarge,
+    /// A certificate cannot be parsed.
+    #[error("certificate {at} of the chain (the device's own is 0) is not a valid X.509 certificate of version 3")]
+    CertificateMalformed {
+        /// Its place in the chain; the device's own certificate is 0.
+        at: usize,
+    },
+    /// The common name of the device's certificate is not the registration id.
+    #[error("the common name of the certificate is not the registration id")]
+    WrongCommonName,
+    /// The extended key usage of the device's certificate does not contain client authentication.
+    #[error("the extended key usage of the certificate does not contain client authentication")]
+    CertificateUsage,
+    /// A certificate has expired on the service's clock.
+    #[error("certificate {at} of the chain (the device's own is 0) has expired by the service's clock")]
+    CertificateExpired {
+        /// Its place in the chain.
+        at: usize,
+    },
+    /// A certificate is not valid yet on the service's clock.
+    #[error("certificate {at} of the chain (the device's own is 0) is not valid yet by the service's clock")]
+    CertificateNotYetValid {
+        /// Its place in the chain.
+        at: usize,
+    },
+    /// The certificates are in another order than each before its issuer.
+    #[error(
+        "the certificates are in the wrong order: certificate {at} (the device's own is 0) is not followed by its issuer"
+    )]
+    ChainOrder {
+        /// The place in the chain of the certificate that is not followed by its issuer.
+        at: usize,
+    },
+    /// The issuer of a certificate was not presented, and is not a verified CA certificate of the service.
+    #[error(
+        "the issuer of certificate {at} of the chain (the device's own is 0) is missing: the device must send every intermediate up to a verified CA certificate"
+    )]
+    IntermediateMissing {
+        /// The place in the chain of the certificate whose issuer is missing.
+        at: usize,
+    },
+    /// A certificate was not signed with the key of its issuer.
+    #[error(
+        "certificate {at} of the chain (the device's own is 0) was not signed with the key of its issuer, or with an unknown algorithm"
+    )]
+    CertificateSignature {
+        /// The place in the chain of the certificate with the signature.
+        at: usize,
+    },
+    /// A certificate issued another one, and may not.
+    #[error(
+        "certificate {at} of the chain (the device's own is 0) may not issue the one before it: it is not a CA certificate, or the chain is longer than it allows"
+    )]
+    NotAuthority {
+        /// The place in the chain of the issuer.
+        at: usize,
+    },
+    /// The chain leads to a CA certificate that is not stored, or not verified.
+    #[error("the chain does not lead to a verified CA certificate of the service")]
+    RootNotVerified,
+    /// The individual enrollment has other certificates.
+    #[error("the enrollment of this registration id has another certificate (the thumbprint differs)")]
+    WrongThumbprint,
+    /// No enrollment names a CA certificate of the chain.
+    #[error("no enrollment has a CA certificate of the chain")]
+    UnknownSigner,
+    /// The nearest enrollment is disabled.
+    #[error("the enrollment that is nearest to the certificate is disabled")]
+    Disabled,
 }
 
 impl RefusalReason {
@@ -178,6 +254,21 @@ impl RefusalReason {
             Self::ApiVersion => "api-version",
             Self::ClientId => "client-id",
             Self::Expired { .. } => "expired",
+            Self::OtherAttestation => "other-attestation",
+            Self::ChainTooLarge => "chain-too-large",
+            Self::CertificateMalformed { .. } => "certificate-malformed",
+            Self::WrongCommonName => "wrong-common-name",
+            Self::CertificateUsage => "certificate-usage",
+            Self::CertificateExpired { .. } => "certificate-expired",
+            Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
+            Self::ChainOrder { .. } => "chain-order",
+            Self::IntermediateMissing { .. } => "intermediate-missing",
+            Self::CertificateSignature { .. } => "certificate-signature",
+            Self::NotAuthority { .. } => "not-authority",
+            Self::RootNotVerified => "root-not-verified",
+            Self::WrongThumbprint => "wrong-thumbprint",
+            Self::UnknownSigner => "unknown-signer",
+            Self::Disabled => "disabled",
         }
     }
 }
@@ -210,11 +301,12 @@ impl Serialize for Refusal {
     }
 }
 
-/// The latest refusals, oldest first, and how many there were.
+/// The latest refusals, oldest first, and how many there were, in total and for each reason.
 #[derive(Default)]
 pub(crate) struct Refusals {
     latest: VecDeque<Refusal>,
     count: u64,
+    by_reason: BTreeMap<&'static str, u64>,
 }
 
 impl Refusals {
@@ -223,6 +315,7 @@ impl Refusals {
             self.latest.pop_front();
         }
         self.count += 1;
+        *self.by_reason.entry(reason.name()).or_default() += 1;
         let registration_id = registration_id.chars().take(128).collect();
         self.latest.push_back(Refusal { number: self.count, unix_ms: now.unix_ms, registration_id, reason });
     }
@@ -233,6 +326,14 @@ impl Refusals {
 
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    pub(crate) fn by_reason(&self) -> &BTreeMap<&'static str, u64> {
+        &self.by_reason
+    }
+
+    pub(crate) fn reset_reasons(&mut self) {
+        self.by_reason.clear();
     }
 
     /// Why the latest credential was refused, if that was after the first `count`.

@@ -1,8 +1,7 @@
 //! The assignment of an accepted register call: assigned, failed or disabled; and what it changes in the hubs.
 
-use crate::credentials::SymmetricKey;
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
-use crate::hubs::{HubDevice, Hubs, Twin};
+use crate::hubs::{HubAuthentication, HubDevice, Hubs, Twin};
 use crate::options::UnchangedSubstatus;
 use crate::registrations::{Assigning, Assignment, Record, Source};
 use crate::service::Service;
@@ -17,7 +16,7 @@ struct Plan {
     device_id: Option<String>,
     iot_edge: bool,
     twin: Twin,
-    keys: [SymmetricKey; 2],
+    authentication: HubAuthentication,
 }
 
 impl Service {
@@ -64,7 +63,7 @@ impl Service {
                 tags: twin.tags.unwrap_or_default(),
                 desired: twin.properties.and_then(|properties| properties.desired).unwrap_or_default(),
             },
-            keys: self.device_keys(&assigning.source, &assigning.spelled)?,
+            authentication: self.device_authentication(&assigning.source, &assigning.spelled)?,
         })
     }
 
@@ -116,16 +115,16 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
     record.failure = None;
 }
 
-/// Creates the device's entry in its hub, or replaces the keys of an existing one.
+/// Creates the device's entry in its hub, or replaces the keys or certificates of an existing one.
 fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<HubDevice>) {
     if let Some(device) = hubs.device_mut(hub, device_id) {
-        device.keys = plan.keys;
+        device.authentication = plan.authentication;
         return;
     }
     let (twin, iot_edge) = match left {
         Some(device) if plan.reprovision.migrate_device_data => (device.twin, device.iot_edge),
         _ => (plan.twin, plan.iot_edge),
     };
-    let (hub, device_id, keys) = (hub.into(), device_id.into(), plan.keys);
-    hubs.put_device(HubDevice { hub, device_id, iot_edge, twin, keys, enabled: true });
+    let (hub, device_id, authentication) = (hub.into(), device_id.into(), plan.authentication);
+    hubs.put_device(HubDevice { hub, device_id, iot_edge, twin, authentication, enabled: true });
 }

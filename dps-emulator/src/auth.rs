@@ -1,16 +1,18 @@
-//! Authentication: a device's token against the keys of its enrollment, an owner's against the policy key.
+//! Authentication: a device's certificate or token against its enrollment, an owner's token against the policy key.
 //!
 //! Every refusal looks the same on the wire; tests can read the reason from the list of refusals.
 
 use crate::activity::RefusalReason;
 use crate::credentials::{SymmetricKey, Token};
 use crate::enrollment::EnrollmentGroup;
+use crate::hubs::HubAuthentication;
 use crate::ids::FoldedId;
 use crate::options::POLICY_NAME;
 use crate::registrations::Source;
 use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{Problem, Protocol};
+use crate::x509::{ClientCertificates, X509State};
 
 /// The key name that device tokens may carry.
 const DEVICE_KEY_NAME: &str = "registration";
@@ -22,15 +24,31 @@ pub struct Caller<'a> {
     pub id_scope: &'a str,
     /// The registration id, decoded, in the device's own spelling.
     pub registration_id: &'a str,
-    /// The SAS token.
+    /// The SAS token. Ignored if the client presented a certificate.
     pub token: Option<&'a str>,
+    /// The certificates of the TLS connection, if the client presented any.
+    pub certificates: Option<&'a ClientCertificates>,
     /// `YYYY-MM-DD`, with or without `-preview`.
     pub api_version: &'a str,
     /// The protocol of the call.
     pub protocol: Protocol,
 }
 
-/// Whether an expired token is refused.
+impl<'a> Caller<'a> {
+    /// The certificates, if there are any. They take precedence over a token.
+    fn presented(&self) -> Option<&'a ClientCertificates> {
+        self.certificates.filter(|certificates| !certificates.is_empty())
+    }
+}
+
+/// The enrollment that accepted a device.
+pub(crate) struct Admission {
+    pub(crate) source: Source,
+    /// What the registration shows of the certificate, if the device presented one.
+    pub(crate) x509: Option<X509State>,
+}
+
+/// Whether an expired credential is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
     Checked,
@@ -38,28 +56,38 @@ pub(crate) enum Expiry {
 }
 
 impl Service {
-    pub(crate) fn authenticate(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, Problem> {
+    pub(crate) fn authenticate(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Admission, Problem> {
         self.verify_device(now, caller, expiry).map_err(|reason| {
             self.refusals.note(now, caller.registration_id, reason);
-            Problem::unauthorized(caller.protocol)
+            match caller.presented() {
+                Some(_) => Problem::invalid_certificate(),
+                None => Problem::unauthorized(caller.protocol),
+            }
         })
     }
 
-    /// Checks a device's CONNECT over MQTT: by default only whether the token is for this device and has not expired;
-    /// the signature and the enrollment are checked when it registers, as the service does. Returns the CONNACK code of
-    /// a refusal.
+    /// Checks a device's CONNECT over MQTT: a certificate completely, and by default only whether a token is for this
+    /// device and has not expired; its signature and the enrollment are checked when it registers, as the service does.
+    /// Returns whether the credential was verified, or the CONNACK code of a refusal.
     #[cfg(feature = "mqtt")]
-    pub(crate) fn check_connect(&mut self, now: Now, caller: &Caller<'_>) -> Result<(), u8> {
+    pub(crate) fn check_connect(&mut self, now: Now, caller: &Caller<'_>) -> Result<bool, u8> {
         const BAD_CREDENTIALS: u8 = 4;
         const NOT_AUTHORIZED: u8 = 5;
-        let refused = if self.options.strict_at_connect {
-            self.verify_device(now, caller, Expiry::Checked).err()
-        } else {
-            self.verify_shape(now, caller).err()
+        let complete = match caller.presented() {
+            Some(_) => !self.options.certificates_at_register,
+            None => self.options.strict_at_connect,
         };
-        let Some(reason) = refused else { return Ok(()) };
+        let refused = if complete {
+            self.verify_device(now, caller, Expiry::Checked).err()
+        } else if caller.presented().is_none() {
+            self.verify_shape(now, caller).err()
+        } else {
+            None
+        };
+        let Some(reason) = refused else { return Ok(complete) };
         self.refusals.note(now, caller.registration_id, reason);
-        let malformed = matches!(reason, RefusalReason::NoToken | RefusalReason::Malformed);
+        let no_token = matches!(reason, RefusalReason::NoToken | RefusalReason::Malformed);
+        let malformed = no_token && caller.presented().is_none();
         Err(if malformed { BAD_CREDENTIALS } else { NOT_AUTHORIZED })
     }
 
@@ -76,7 +104,14 @@ impl Service {
         }
     }
 
-    fn verify_device(&self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, RefusalReason> {
+    fn verify_device(&self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Admission, RefusalReason> {
+        match caller.presented() {
+            Some(certificates) => self.verify_certificates(now, caller, certificates, expiry),
+            None => self.verify_token(now, caller, expiry).map(|source| Admission { source, x509: None }),
+        }
+    }
+
+    fn verify_token(&self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, RefusalReason> {
         let text = caller.token.ok_or(RefusalReason::NoToken)?;
         let token = Token::parse(text).ok_or(RefusalReason::Malformed)?;
         if !caller.id_scope.eq_ignore_ascii_case(&self.options.id_scope) {
@@ -99,6 +134,9 @@ impl Service {
     /// disabled ones, so that a disabled group does not hide another one with the same key.
     fn find_enrollment(&self, registration_id: &str, token: &Token) -> Result<Source, RefusalReason> {
         if let Some(individual) = self.individuals.get(registration_id) {
+            if individual.settings.attestation.x509.is_some() {
+                return Err(RefusalReason::OtherAttestation);
+            }
             let known = individual.settings.attestation.keys().any(|key| token.signed_by(key));
             return known.then_some(Source::Individual).ok_or(RefusalReason::BadSignature);
         }
@@ -132,14 +170,18 @@ impl Service {
         spellings
     }
 
-    /// The two keys that a device's hub entry gets.
-    pub(crate) fn device_keys(&self, source: &Source, spelled: &str) -> Option<[SymmetricKey; 2]> {
+    /// How a device's hub entry authenticates it: by the same certificate, or by two keys.
+    pub(crate) fn device_authentication(&self, source: &Source, spelled: &str) -> Option<HubAuthentication> {
         let (attestation, derived_for) = match source {
             Source::Individual => (&self.individuals.get(spelled)?.settings.attestation, None),
             Source::Group(id) => (&self.groups.get(id)?.settings.attestation, Some(spelled)),
         };
+        if let Some(x509) = &attestation.x509 {
+            return Some(self.hub_authentication(x509));
+        }
         let key = |key: &SymmetricKey| derived_for.map_or_else(|| key.clone(), |id| key.derive(id));
-        Some([key(attestation.primary.as_ref()?), key(attestation.secondary.as_ref()?)])
+        let keys = [key(attestation.primary.as_ref()?), key(attestation.secondary.as_ref()?)];
+        Some(HubAuthentication::SymmetricKeys(keys))
     }
 
     /// Verifies an owner's token: signed with the policy key, for this host or a path below it.

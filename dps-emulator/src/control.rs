@@ -1,5 +1,8 @@
 //! The emulator's own API, beside the service's and under its policy key: planned faults, counters, refused
-//! credentials, and devices in hubs. The real service has no such API; its calls are neither counted nor throttled.
+//! credentials, and devices in hubs; its CA certificates are in `control_certificates`. The real service has no such
+//! API; its calls are neither counted nor throttled.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -42,6 +45,9 @@ struct Counted {
     registration_id: Option<String>,
     #[serde(flatten)]
     counters: Counters,
+    /// By reason; only for all together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusals: Option<BTreeMap<&'static str, u64>>,
 }
 
 impl Service {
@@ -67,9 +73,14 @@ impl Service {
             ControlCall::Counters => {
                 let registration_id = registration_of(query)?;
                 let counters = registration_id.as_ref().map_or_else(|| self.counters(), |id| self.counters_of(id));
-                Ok(AdminReply::ok(&Counted { registration_id, counters }))
+                let refusals = registration_id.is_none().then(|| self.refusal_counts().collect());
+                Ok(AdminReply::ok(&Counted { registration_id, counters, refusals }))
             }
             ControlCall::Refusals => Ok(AdminReply::ok(&RefusalList { refusals: self.refusals().collect() })),
+            ControlCall::ListCertificates => Ok(self.list_ca_certificates()),
+            ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
+            ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),
+            ControlCall::DeleteCertificate { name } => self.remove_ca_certificate(name),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
             ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
             ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),

@@ -6,10 +6,10 @@
 use serde_json::{Map, Value};
 
 use crate::activity::Exchange;
-use crate::auth::{Caller, Expiry};
+use crate::auth::{Admission, Caller, Expiry};
 use crate::fault::{At, Fault, RetryAfter, TransportFault};
 use crate::ids::{self, FoldedId};
-use crate::registrations::{Assigning, Record, Source};
+use crate::registrations::{Assigning, Record};
 use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{
@@ -98,17 +98,17 @@ impl Service {
     }
 
     fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
-        let source = self.admit(now, caller, Expiry::Checked)?;
+        let admission = self.admit(now, caller, Expiry::Checked)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
         let body = read_body(caller, body)?;
         let registration = FoldedId::new(caller.registration_id);
-        self.open_record(now, &registration, caller.registration_id, &source)?;
+        self.open_record(now, &registration, caller.registration_id, &admission)?;
         let operation_id = self.random.operation_id();
         let assigning = Assigning {
             operation_id: operation_id.clone(),
             registration: registration.clone(),
             spelled: caller.registration_id.into(),
-            source,
+            source: admission.source,
             payload: body.payload,
             sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
         };
@@ -124,7 +124,7 @@ impl Service {
     }
 
     /// Creates or updates the record of this registration, with the state assigning.
-    fn open_record(&mut self, now: Now, id: &FoldedId, spelled: &str, source: &Source) -> Result<(), Problem> {
+    fn open_record(&mut self, now: Now, id: &FoldedId, spelled: &str, by: &Admission) -> Result<(), Problem> {
         let window_ms = if self.options.assign_at_once { 0 } else { self.options.conflict_window_ms };
         let busy_until_ms = now.monotonic_ms.saturating_add(window_ms);
         let etag = self.random.etag();
@@ -132,7 +132,8 @@ impl Service {
             if now.monotonic_ms < record.busy_until_ms {
                 return Err(Problem::new(CONCURRENT, "Precondition failed."));
             }
-            record.source = source.clone();
+            record.source = by.source.clone();
+            record.x509 = by.x509.clone();
             record.status = Status::Assigning;
             record.updated_ms = now.unix_ms;
             record.busy_until_ms = busy_until_ms;
@@ -144,7 +145,8 @@ impl Service {
         }
         let record = Record {
             registration_id: spelled.into(),
-            source: source.clone(),
+            source: by.source.clone(),
+            x509: by.x509.clone(),
             status: Status::Assigning,
             substatus: Substatus::InitialAssignment,
             assignment: None,
@@ -193,7 +195,7 @@ impl Service {
         Ok(Success::Record(record.state()))
     }
 
-    fn admit(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, Problem> {
+    fn admit(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Admission, Problem> {
         ids::check(caller.registration_id)
             .map_err(|error| Problem::bad_request(format!("The registration id is invalid: {error}.")))?;
         self.authenticate(now, caller, expiry)

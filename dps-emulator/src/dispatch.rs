@@ -9,13 +9,25 @@ use crate::http::{DeviceCall, HttpReply, HttpRequest, Route, route};
 use crate::service::Service;
 use crate::time::{Now, http_date};
 use crate::wire::{BODY_MAX, MEDIA_TYPE, Problem, Protocol, TOO_LARGE};
+use crate::x509::ClientCertificates;
 
 impl Service {
-    /// Handles one HTTP request.
+    /// Handles one HTTP request of a client without a certificate.
     pub fn handle(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
+        self.handle_with_certificates(now, request, &ClientCertificates::none())
+    }
+
+    /// Handles one HTTP request of a client that presented these certificates. They take precedence over a token in a
+    /// device's calls, and are ignored in an owner's.
+    pub fn handle_with_certificates(
+        &mut self,
+        now: Now,
+        request: &HttpRequest<'_>,
+        certificates: &ClientCertificates,
+    ) -> HttpReply {
         self.advance(now);
         let (refused, noted) = (self.refusals.count(), self.exchanges.count());
-        let reply = self.dispatch(now, request);
+        let reply = self.dispatch(now, request, certificates);
         // Device calls are recorded by `device`, whatever protocol they use.
         if self.exchanges.count() == noted {
             let reason = self.refusals.reason_after(refused);
@@ -24,7 +36,7 @@ impl Service {
         reply
     }
 
-    fn dispatch(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
+    fn dispatch(&mut self, now: Now, request: &HttpRequest<'_>, certificates: &ClientCertificates) -> HttpReply {
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
         match route(request.method, path) {
             Ok(Route::Device { id_scope, registration_id, call }) => {
@@ -36,6 +48,7 @@ impl Service {
                     id_scope: &id_scope,
                     registration_id: &registration_id,
                     token: request.header("Authorization"),
+                    certificates: Some(certificates),
                     api_version: &api_version,
                     protocol: Protocol::Http,
                 };

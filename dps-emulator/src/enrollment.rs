@@ -1,4 +1,4 @@
-//! Enrollments: which devices may register, with which keys, and how they are assigned. Their shape, in code and as
+//! Enrollments: which devices may register, with which keys or certificates, and how they are assigned. Their shape, in code and as
 //! JSON, and what is allowed in it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -8,6 +8,7 @@ use crate::credentials::SymmetricKey;
 use crate::ids::{self, Random};
 use crate::options::check_host;
 use crate::wire::Problem;
+use crate::x509::{Certificate, Holder, Slots, X509Attestation};
 
 /// Whether an enrollment is enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -83,7 +84,7 @@ pub struct TwinProperties {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// The keys.
+    /// The keys or certificates.
     pub attestation: Attestation,
     /// The capabilities of device entries.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,9 +196,51 @@ impl EnrollmentGroup {
     }
 }
 
+impl IndividualEnrollment {
+    /// Sets the certificate of the device, instead of keys. Its common name must be the registration id.
+    #[must_use]
+    pub fn client_certificate(mut self, certificate: Certificate) -> Self {
+        self.settings.attestation.set_certificate(Holder::Individual, certificate);
+        self
+    }
+
+    /// Sets a second certificate of the device, such as the one that replaces the first.
+    #[must_use]
+    pub fn secondary_client_certificate(mut self, certificate: Certificate) -> Self {
+        self.settings.attestation.set_secondary_certificate(Holder::Individual, certificate);
+        self
+    }
+}
+
+impl EnrollmentGroup {
+    /// Sets the CA certificate that signed the devices' certificates, or one that signed that, instead of keys. The
+    /// chain must lead to a verified CA certificate of the service: see
+    /// [`put_ca_certificate`](crate::Service::put_ca_certificate).
+    #[must_use]
+    pub fn signing_certificate(mut self, certificate: Certificate) -> Self {
+        self.settings.attestation.set_certificate(Holder::Group, certificate);
+        self
+    }
+
+    /// Sets a second CA certificate, such as the one that replaces the first.
+    #[must_use]
+    pub fn secondary_signing_certificate(mut self, certificate: Certificate) -> Self {
+        self.settings.attestation.set_secondary_certificate(Holder::Group, certificate);
+        self
+    }
+}
+
 macro_rules! settings_builder {
     ($kind:ty) => {
         impl $kind {
+            /// Refers to a CA certificate of the service by its name, and to a second one, instead of keys.
+            #[must_use]
+            pub fn ca_reference(mut self, primary: impl Into<String>, secondary: Option<&str>) -> Self {
+                let slots = Slots { primary: primary.into(), secondary: secondary.map(Into::into) };
+                self.settings.attestation.x509 = Some(X509Attestation::CaReferences(slots));
+                self
+            }
+
             /// Sets the primary key.
             #[must_use]
             pub fn primary_key(mut self, key: SymmetricKey) -> Self {
@@ -260,24 +303,44 @@ macro_rules! settings_builder {
 settings_builder!(IndividualEnrollment);
 settings_builder!(EnrollmentGroup);
 
-/// Two keys, either of which a device may use. Missing ones are generated when the enrollment is put.
+/// How devices prove who they are: by one of two keys, or by a certificate. Missing keys are generated when the
+/// enrollment is put, unless it has certificates.
 #[derive(Debug, Clone, Default)]
 pub struct Attestation {
     /// The primary key.
     pub primary: Option<SymmetricKey>,
     /// The secondary key, for changing keys without an interruption.
     pub secondary: Option<SymmetricKey>,
+    /// The certificates; then there are no keys.
+    pub x509: Option<X509Attestation>,
 }
 
 impl Attestation {
+    fn set_certificate(&mut self, holder: Holder, certificate: Certificate) {
+        self.x509 = Some(X509Attestation::with_primary(self.x509.take(), holder, certificate));
+    }
+
+    fn set_secondary_certificate(&mut self, holder: Holder, certificate: Certificate) {
+        self.x509 = Some(X509Attestation::with_secondary(self.x509.take(), holder, certificate));
+    }
+
     /// The same without keys, as GET returns it.
     pub(crate) fn forget_keys(&mut self) {
-        *self = Self::default();
+        (self.primary, self.secondary) = (None, None);
+    }
+
+    /// Checks what is required of an attestation in this kind of enrollment.
+    pub(crate) fn check(&self, holder: Holder) -> Result<(), Problem> {
+        let Some(x509) = &self.x509 else { return Ok(()) };
+        x509.check(holder).map_err(|error| Problem::bad_request(format!("'attestation.x509': {error}.")))
     }
 
     /// Fills in missing keys: those of the enrollment that is replaced, since GET hides the keys and a later PUT then
     /// lacks them; otherwise new ones.
     pub(crate) fn complete(&mut self, replaced: Option<&Self>, random: &mut Random) {
+        if self.x509.is_some() {
+            return self.forget_keys();
+        }
         let old = replaced.cloned().unwrap_or_default();
         self.primary = self.primary.take().or(old.primary).or_else(|| Some(random.key()));
         self.secondary = self.secondary.take().or(old.secondary).or_else(|| Some(random.key()));
@@ -294,6 +357,8 @@ struct Out<'a> {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     symmetric_key: Option<Keys<&'a SymmetricKey>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x509: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -309,7 +374,9 @@ impl Serialize for Attestation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let keys = Keys { primary_key: self.primary.as_ref(), secondary_key: self.secondary.as_ref() };
         let any = self.keys().next().is_some();
-        Out { r#type: "symmetricKey", symmetric_key: any.then_some(keys) }.serialize(serializer)
+        let x509 = self.x509.as_ref().map(X509Attestation::to_json);
+        let r#type = if x509.is_some() { "x509" } else { "symmetricKey" };
+        Out { r#type, symmetric_key: any.then_some(keys), x509 }.serialize(serializer)
     }
 }
 
@@ -323,8 +390,12 @@ impl<'de> Deserialize<'de> for Attestation {
 
 fn read(value: &Value) -> Result<Attestation, String> {
     let kind = value.get("type").and_then(Value::as_str).ok_or("'attestation.type' is missing")?;
+    if kind.eq_ignore_ascii_case("x509") {
+        let x509 = X509Attestation::read(value.get("x509").unwrap_or(&Value::Null))?;
+        return Ok(Attestation { x509: Some(x509), ..Attestation::default() });
+    }
     if !kind.eq_ignore_ascii_case("symmetricKey") {
-        let known = ["none", "tpm", "x509"].iter().find(|known| kind.eq_ignore_ascii_case(known));
+        let known = ["none", "tpm"].iter().find(|known| kind.eq_ignore_ascii_case(known));
         return Err(match known {
             Some(known) => format!("the attestation type '{known}' is not modelled by this emulator"),
             None => "'attestation.type' must be symmetricKey, tpm, x509 or none".into(),
@@ -335,6 +406,7 @@ fn read(value: &Value) -> Result<Attestation, String> {
         Some(Value::Object(keys)) => Ok(Attestation {
             primary: read_key(keys.get("primaryKey"))?,
             secondary: read_key(keys.get("secondaryKey"))?,
+            x509: None,
         }),
         Some(_) => Err("'attestation.symmetricKey' must be an object".into()),
     }

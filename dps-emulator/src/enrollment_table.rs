@@ -10,6 +10,7 @@ use crate::enrollment::{EnrollmentGroup, IndividualEnrollment, Settings, check_d
 use crate::ids::{FoldedId, Random};
 use crate::time::{Now, iso_8601};
 use crate::wire::{EXISTS, Problem, STALE_ETAG};
+use crate::x509::Holder;
 
 /// What `If-Match` or a bulk mode requires of the existing entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,8 @@ impl Entry for IndividualEnrollment {
     }
 
     fn check_own(&self) -> Result<(), Problem> {
-        self.device_id.as_deref().map_or(Ok(()), check_device_id)
+        self.device_id.as_deref().map_or(Ok(()), check_device_id)?;
+        self.settings.attestation.check(Holder::Individual)
     }
 }
 
@@ -111,7 +113,7 @@ impl Entry for EnrollmentGroup {
     }
 
     fn check_own(&self) -> Result<(), Problem> {
-        Ok(())
+        self.settings.attestation.check(Holder::Group)
     }
 }
 
@@ -179,7 +181,8 @@ impl<E: Entry> Table<E> {
         check_id(E::ID_MEMBER, entry.id())?;
         entry.check_own()?;
         entry.settings().check()?;
-        if entry.settings().attestation.keys().count() != 2 {
+        let attestation = &entry.settings().attestation;
+        if attestation.x509.is_none() && attestation.keys().count() != 2 {
             return Err(Problem::bad_request(format!("The {} '{}' lacks a key.", E::NAME, entry.id())));
         }
         self.0.insert(FoldedId::new(entry.id()), entry);

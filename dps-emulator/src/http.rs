@@ -93,6 +93,10 @@ pub(crate) enum ControlCall {
     ClearFaults,
     Counters,
     Refusals,
+    ListCertificates,
+    ShowCertificate { name: String },
+    PutCertificate { name: String },
+    DeleteCertificate { name: String },
     ShowHubDevice { hub: String, device_id: String },
     ChangeHubDevice { hub: String, device_id: String },
     DeleteHubDevice { hub: String, device_id: String },
@@ -140,6 +144,9 @@ fn calls(segments: &[String]) -> Calls {
             vec![("POST", Route::Admin(AdminCall::QueryRegistrations { group: (*group).into() }))]
         }
         [ours, last] if is(ours, "emulator") => control_calls(last),
+        [ours, certificates, name] if is(ours, "emulator") && is(certificates, "certificates") => {
+            certificate_calls(name)
+        }
         [ours, hubs, hub, devices, id] if is(ours, "emulator") && is(hubs, "hubs") && is(devices, "devices") => {
             hub_device_calls(hub, id)
         }
@@ -166,8 +173,18 @@ fn control_calls(what: &str) -> Calls {
         ],
         "refusals" => vec![("GET", control(ControlCall::Refusals))],
         "counters" => vec![("GET", control(ControlCall::Counters))],
+        "certificates" => vec![("GET", control(ControlCall::ListCertificates))],
         _ => Vec::new(),
     }
+}
+
+fn certificate_calls(name: &str) -> Calls {
+    let name = || name.to_owned();
+    vec![
+        ("GET", Route::Control(ControlCall::ShowCertificate { name: name() })),
+        ("PUT", Route::Control(ControlCall::PutCertificate { name: name() })),
+        ("DELETE", Route::Control(ControlCall::DeleteCertificate { name: name() })),
+    ]
 }
 
 fn hub_device_calls(hub: &str, device_id: &str) -> Calls {

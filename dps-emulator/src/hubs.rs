@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::credentials::{SymmetricKey, Token};
 use crate::options::{OptionsError, check_host};
 use crate::time::Now;
+use crate::x509::{Certificate, ClientCertificates};
 
 const HUBS_MAX: usize = 50;
 /// How many devices have counters; anybody can send any number of names.
@@ -24,6 +25,24 @@ pub struct Twin {
     pub desired: Map<String, Value>,
 }
 
+/// How a hub authenticates a device (Azure IoT Hub documentation, "Authenticate identities").
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum HubAuthentication {
+    /// By a SAS token, signed with one of these keys.
+    SymmetricKeys([SymmetricKey; 2]),
+    /// By one of these certificates, compared by thumbprint.
+    SelfSigned {
+        /// The device's certificates.
+        certificates: Vec<Certificate>,
+    },
+    /// By a certificate whose common name is the device id and whose chain leads to one of these.
+    CertificateAuthority {
+        /// The CA certificates.
+        authorities: Vec<Certificate>,
+    },
+}
+
 /// A device's entry in a hub.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -36,8 +55,8 @@ pub struct HubDevice {
     pub iot_edge: bool,
     /// Its twin.
     pub twin: Twin,
-    /// The keys that tokens for the hub may be signed with.
-    pub keys: [SymmetricKey; 2],
+    /// How the hub authenticates it.
+    pub authentication: HubAuthentication,
     /// Whether the hub accepts the device. True for a new entry.
     pub enabled: bool,
 }
@@ -60,13 +79,27 @@ impl HubDevice {
     /// Whether the hub would accept the device with this SAS token: resource `{hub}/devices/{deviceId}`, no `skn`.
     #[must_use]
     pub fn accepts_token(&self, now: Now, token: &str) -> bool {
+        let HubAuthentication::SymmetricKeys(keys) = &self.authentication else { return false };
         let Some(token) = Token::parse(token).filter(|_| self.enabled) else { return false };
         let host_and_path = token.resource().split_once('/');
         host_and_path.is_some_and(|(host, path)| {
             host.eq_ignore_ascii_case(&self.hub) && path.strip_prefix("devices/") == Some(self.device_id.as_str())
         }) && token.key_name().is_empty()
             && token.expired_for_ms(now, 0).is_none()
-            && self.keys.iter().any(|key| token.signed_by(key))
+            && keys.iter().any(|key| token.signed_by(key))
+    }
+
+    /// Whether the hub would accept the device with these certificates.
+    #[must_use]
+    pub fn accepts_certificates(&self, now: Now, presented: &ClientCertificates) -> bool {
+        self.enabled
+            && match &self.authentication {
+                HubAuthentication::SymmetricKeys(_) => false,
+                HubAuthentication::SelfSigned { certificates } => presented.is_one_of(now, certificates),
+                HubAuthentication::CertificateAuthority { authorities } => {
+                    presented.common_name() == Some(&self.device_id) && presented.leads_to(now, authorities)
+                }
+            }
     }
 }
 

@@ -12,6 +12,7 @@ mod admin;
 mod assign;
 mod auth;
 mod control;
+mod control_certificates;
 mod credentials;
 mod device;
 mod dispatch;
@@ -36,6 +37,7 @@ pub mod test_servers;
 mod throttle;
 mod time;
 mod wire;
+mod x509;
 
 pub use activity::{Counters, Refusal, RefusalReason};
 pub use auth::Caller;
@@ -48,13 +50,17 @@ pub use enrollment::{
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError, PlannedFault};
 pub use http::{HttpReply, HttpRequest};
-pub use hubs::{HubCounters, HubDevice, Twin};
+pub use hubs::{HubAuthentication, HubCounters, HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use registrations::Record;
 #[cfg(feature = "server")]
-pub use server::{Emulator, EmulatorOptions, StartError, StateError};
+pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use time::Now;
 pub use wire::{BODY_MAX, Problem, Protocol, Status, Substatus};
+pub use x509::{
+    AUTHORITIES_MAX, CHAIN_MAX, Certificate, CertificateAuthority, CertificateError, CertificateInfo,
+    ClientCertificates, Slots, X509Attestation,
+};

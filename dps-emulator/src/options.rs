@@ -36,6 +36,9 @@ pub struct ServiceOptions {
     pub(crate) check_expiry_on_poll: bool,
     #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "only MQTT has a CONNECT"))]
     pub(crate) strict_at_connect: bool,
+    #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "only MQTT has a CONNECT"))]
+    pub(crate) certificates_at_register: bool,
+    pub(crate) certificate_info: bool,
     pub(crate) derive_as_sent: bool,
     pub(crate) echo_payload: bool,
     pub(crate) unchanged: UnchangedSubstatus,
@@ -58,6 +61,8 @@ impl Default for ServiceOptions {
             clock_skew_ms: 0,
             check_expiry_on_poll: false,
             strict_at_connect: false,
+            certificates_at_register: false,
+            certificate_info: false,
             derive_as_sent: false,
             echo_payload: false,
             unchanged: UnchangedSubstatus::default(),
@@ -181,6 +186,22 @@ impl ServiceOptions {
     #[must_use]
     pub fn strict_at_connect(mut self, strict: bool) -> Self {
         self.strict_at_connect = strict;
+        self
+    }
+
+    /// Accepts any client certificate at MQTT's CONNECT, and refuses it when the device registers, by a reply with
+    /// status 401. Off by default: a refused certificate is answered with CONNACK 5. Clients see both at the service.
+    #[must_use]
+    pub fn certificates_at_register(mut self, at_register: bool) -> Self {
+        self.certificates_at_register = at_register;
+        self
+    }
+
+    /// Shows a device its certificate and the one that its group was found by (`registrationState.x509`, members
+    /// `certificateInfo` and `signingCertificateInfo`). Off by default, as replies of the service were observed.
+    #[must_use]
+    pub fn certificate_info(mut self, show: bool) -> Self {
+        self.certificate_info = show;
         self
     }
 

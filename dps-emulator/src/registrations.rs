@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::ids::FoldedId;
 use crate::time::iso_8601;
 use crate::wire::{RegistrationState, Status, Substatus, SymmetricKeyResult};
+use crate::x509::X509State;
 
 /// The enrollment that a device was authenticated by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Assignment {
 pub struct Record {
     pub(crate) registration_id: String,
     pub(crate) source: Source,
+    /// What is shown of the certificate, if the device was authenticated by one.
+    pub(crate) x509: Option<X509State>,
     pub(crate) status: Status,
     pub(crate) substatus: Substatus,
     /// Kept while the record is disabled or failed, so that the device returns to the same hub.
@@ -96,8 +99,10 @@ impl Record {
     /// What the device receives.
     pub(crate) fn state(&self) -> RegistrationState {
         let failure = self.failure.as_ref().filter(|_| self.status == Status::Failed);
+        let by_key = || SymmetricKeyResult { enrollment_group_id: self.source.group().map(Into::into) };
         RegistrationState {
-            symmetric_key: Some(SymmetricKeyResult { enrollment_group_id: self.source.group().map(Into::into) }),
+            symmetric_key: self.x509.is_none().then(by_key),
+            x509: self.x509.clone(),
             registration_id: self.registration_id.clone(),
             created_date_time_utc: iso_8601(self.created_ms),
             assigned_hub: self.assigned_hub().map(Into::into),
@@ -114,7 +119,7 @@ impl Record {
 
     /// What the admin API returns: the same without the attestation.
     pub(crate) fn admin_state(&self) -> RegistrationState {
-        RegistrationState { symmetric_key: None, ..self.state() }
+        RegistrationState { symmetric_key: None, x509: None, ..self.state() }
     }
 }
 

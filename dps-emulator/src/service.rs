@@ -17,6 +17,7 @@ use crate::registrations::{Operations, Record, Records, Source};
 use crate::throttle::Throttle;
 use crate::time::Now;
 use crate::wire::Problem;
+use crate::x509::{Authorities, Certificate, CertificateAuthority, X509Attestation};
 
 /// The hub that is linked when the options name no hub.
 pub const DEFAULT_HUB: &str = "hub-a.test";
@@ -28,6 +29,7 @@ pub struct Service {
     pub(crate) random: Random,
     pub(crate) individuals: Table<IndividualEnrollment>,
     pub(crate) groups: Table<EnrollmentGroup>,
+    pub(crate) authorities: Authorities,
     pub(crate) records: Records,
     pub(crate) operations: Operations,
     pub(crate) hubs: Hubs,
@@ -39,12 +41,14 @@ pub struct Service {
     pub(crate) revision: u64,
 }
 
-/// Enrollments as they are kept across a restart. Holds keys: store it where only its owner can read it.
+/// Enrollments and CA certificates as they are kept across a restart. Holds keys: store it where only its owner can read it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     enrollments: Vec<IndividualEnrollment>,
     enrollment_groups: Vec<EnrollmentGroup>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<CertificateAuthority>,
 }
 
 impl Service {
@@ -69,6 +73,7 @@ impl Service {
             hubs,
             individuals: Table::default(),
             groups: Table::default(),
+            authorities: Authorities::default(),
             records: Records::default(),
             operations: Operations::default(),
             faults: Faults::default(),
@@ -146,6 +151,35 @@ impl Service {
     /// Deletes a group and the records of its devices. The device entries stay in their hubs.
     pub fn delete_group(&mut self, enrollment_group_id: &str) -> bool {
         self.delete::<EnrollmentGroup>(enrollment_group_id, &Precondition::None).is_ok()
+    }
+
+    /// Stores a CA certificate under a name of 1 to 64 letters, digits, `-`, `.` and `_`, or replaces the one of that
+    /// name. A chain must lead to a verified one; `is_verified` stands for the proof of possession that Azure requires.
+    ///
+    /// # Errors
+    /// [`Problem`] for an invalid name, a certificate that is not a CA's, or a twenty-sixth certificate.
+    pub fn put_ca_certificate(
+        &mut self,
+        now: Now,
+        name: &str,
+        certificate: Certificate,
+        is_verified: bool,
+    ) -> Result<&CertificateAuthority, Problem> {
+        let stored = self.authorities.put(now, name, certificate, is_verified)?;
+        self.revision += 1;
+        Ok(stored)
+    }
+
+    /// Deletes a CA certificate; returns false if there was none. Enrollments that refer to it stay.
+    pub fn delete_ca_certificate(&mut self, name: &str) -> bool {
+        let deleted = self.authorities.remove(name).is_some();
+        self.revision += u64::from(deleted);
+        deleted
+    }
+
+    /// The CA certificates, ordered by name.
+    pub fn ca_certificates(&self) -> impl Iterator<Item = &CertificateAuthority> {
+        self.authorities.iter()
     }
 
     /// Returns the registration record of a device.
@@ -280,6 +314,12 @@ impl Service {
     /// Resets all counters to zero.
     pub fn reset_counters(&mut self) {
         self.tally = Tally::default();
+        self.refusals.reset_reasons();
+    }
+
+    /// How many credentials were refused for each reason, by [`RefusalReason::name`](crate::RefusalReason::name).
+    pub fn refusal_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.refusals.by_reason().iter().map(|(reason, count)| (*reason, *count))
     }
 
     /// The latest hundred refused credentials, oldest first, with the reason that the reply did not reveal.
@@ -287,31 +327,37 @@ impl Service {
         self.refusals.iter()
     }
 
-    /// Changes with every change of an enrollment: two snapshots can differ only if this number does.
+    /// Changes with every change of an enrollment or a CA certificate: two snapshots can differ only if this number does.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The enrollments, to be kept across a restart.
+    /// The enrollments and CA certificates, to be kept across a restart.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             enrollments: self.individuals.iter().cloned().collect(),
             enrollment_groups: self.groups.iter().cloned().collect(),
+            certificates: self.authorities.iter().cloned().collect(),
         }
     }
 
-    /// Restores enrollments from a snapshot.
+    /// Restores enrollments and CA certificates from a snapshot.
     ///
     /// # Errors
-    /// [`Problem`] names the first invalid enrollment.
+    /// [`Problem`] names the first invalid one.
     pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), Problem> {
+        snapshot.certificates.into_iter().try_for_each(|entry| self.authorities.insert(entry).map(drop))?;
         snapshot.enrollments.into_iter().try_for_each(|entry| self.individuals.restore(entry))?;
         snapshot.enrollment_groups.into_iter().try_for_each(|entry| self.groups.restore(entry))
     }
 
     pub(crate) fn put<E: Kept>(&mut self, now: Now, entry: E, condition: &Precondition) -> Result<E, Problem> {
+        let references = entry.settings().attestation.x509.iter().flat_map(X509Attestation::references);
+        if let Some(name) = references.into_iter().find(|name| self.authorities.get(name).is_none()) {
+            return Err(Problem::bad_request(format!("'caReferences': no CA certificate has the name '{name}'.")));
+        }
         let (table, random) = E::table_mut(self);
         let kept = table.put(now, entry, condition, random)?.clone();
         self.revision += 1;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::server::provider;
+use crate::x509::provider;
 
 /// The TLS of a server named `localhost`, with a self-signed certificate.
 #[derive(Clone)]

@@ -74,6 +74,14 @@ pub(crate) fn iso_8601(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}Z")
 }
 
+/// As in the dates of a certificate: `2026-01-02T03:04:05Z`. Dates before 1970 are shown as its first second.
+#[cfg(feature = "x509")]
+pub(crate) fn iso_8601_seconds(unix_s: i64) -> String {
+    let c = civil(u64::try_from(unix_s).unwrap_or_default());
+    let (month, Civil { year, day, hour, minute, second, .. }) = (c.month + 1, c);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// As in the `Date` header (RFC 9110, 5.6.7): `Fri, 02 Jan 2026 03:04:05 GMT`.
 pub(crate) fn http_date(unix_s: u64) -> String {
     let weekday = WEEKDAYS[(unix_s / DAY_S % 7) as usize];

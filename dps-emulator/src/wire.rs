@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use crate::fault::RetryAfter;
 use crate::time::{Now, iso_8601};
+use crate::x509::X509State;
 
 /// The largest message that the service accepts, in bytes.
 pub const BODY_MAX: usize = 96 * 1024;
 
-/// The protocol of a call. The service answers a refused credential with one code over HTTP (401002) and with another
-/// over MQTT (401000).
+/// The protocol of a call. The service answers a refused token with one code over HTTP (401002) and with another over
+/// MQTT (401000).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP.
@@ -113,6 +114,8 @@ pub enum Substatus {
 pub(crate) struct RegistrationState {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) symmetric_key: Option<SymmetricKeyResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) x509: Option<X509State>,
     pub(crate) registration_id: String,
     pub(crate) created_date_time_utc: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,6 +205,11 @@ impl Problem {
             Protocol::Mqtt => UNAUTHORIZED_MQTT,
         };
         Self::new(code, "Unauthorized")
+    }
+
+    /// A refused certificate has the same code over every protocol.
+    pub(crate) fn invalid_certificate() -> Self {
+        Self::new(UNAUTHORIZED, "Invalid certificate.")
     }
 
     pub(crate) fn not_found(what: &str, id: &str) -> Self {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dps_net::{CurrentPhase, Dialer, Phase, Proxy};
+use dps_net::{CertificateUse, CurrentPhase, Dialer, Phase, Proxy};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, ClientBuilder, redirect, retry};
@@ -36,10 +36,14 @@ pub(crate) fn connect_to(
     dialer: &Dialer,
     options: &HttpOptions,
     phase: &CurrentPhase,
+    certificate: &CertificateUse,
 ) -> Result<Client, reqwest::Error> {
     let first = if dialer.proxy().is_some() { Phase::Proxy } else { Phase::Connect };
     let mut tls = ClientConfig::clone(dialer.tls());
-    tls.resumption = resumption(phase.clone());
+    certificate.watch(&mut tls);
+    // As in the dialer's own configuration, a session is not resumed with a certificate.
+    let resumes = !tls.client_auth_cert_resolver.has_certs();
+    tls.resumption = resumption(phase.clone(), resumes);
     let builder = ClientBuilder::new().tls_backend_preconfigured(tls).no_proxy();
     let builder = match dialer.proxy() {
         Some(proxy) => builder.proxy(library_proxy(proxy)?),
@@ -54,7 +58,7 @@ pub(crate) fn connect_to(
         .dns_resolver(Resolved(addresses))
         // The library also divides this by the number of addresses, so that one that is silent leaves time for the next.
         .connect_timeout(dialer.timeout())
-        .connector_layer(ConnectorPhase { phase: phase.clone(), first, inner: () })
+        .connector_layer(ConnectorPhase { phase: phase.clone(), certificate: certificate.clone(), first, inner: () })
         .pool_max_idle_per_host(1)
         // The service chooses the waits between polls; the connection is kept over all of them.
         .pool_idle_timeout(None)
@@ -91,6 +95,7 @@ impl Resolve for Resolved {
 #[derive(Clone)]
 struct ConnectorPhase<S = ()> {
     phase: CurrentPhase,
+    certificate: CertificateUse,
     first: Phase,
     inner: S,
 }
@@ -99,7 +104,8 @@ impl<S> Layer<S> for ConnectorPhase {
     type Service = ConnectorPhase<S>;
 
     fn layer(&self, inner: S) -> ConnectorPhase<S> {
-        ConnectorPhase { phase: self.phase.clone(), first: self.first, inner }
+        let (phase, certificate) = (self.phase.clone(), self.certificate.clone());
+        ConnectorPhase { phase, certificate, first: self.first, inner }
     }
 }
 
@@ -118,24 +124,28 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         self.phase.enter(self.first);
-        let (phase, connecting) = (self.phase.clone(), self.inner.call(request));
+        self.certificate.begin();
+        let (phase, certificate) = (self.phase.clone(), self.certificate.clone());
+        let connecting = self.inner.call(request);
         Box::pin(async move {
             let connected = connecting.await?;
+            certificate.connected();
             phase.enter(Phase::Reply);
             Ok(connected)
         })
     }
 }
 
-/// Keeps TLS sessions in memory, and enters [`Phase::Tls`] when a handshake begins.
+/// Keeps TLS sessions in memory, where they may be resumed, and enters [`Phase::Tls`] when a handshake begins.
 struct Sessions {
     phase: CurrentPhase,
+    resumes: bool,
     inner: ClientSessionMemoryCache,
 }
 
 /// Returns the session store of a TLS configuration.
-fn resumption(phase: CurrentPhase) -> Resumption {
-    Resumption::store(Arc::new(Sessions { phase, inner: ClientSessionMemoryCache::new(SESSIONS) }))
+fn resumption(phase: CurrentPhase, resumes: bool) -> Resumption {
+    Resumption::store(Arc::new(Sessions { phase, resumes, inner: ClientSessionMemoryCache::new(SESSIONS) }))
 }
 
 impl ClientSessionStore for Sessions {
@@ -149,7 +159,9 @@ impl ClientSessionStore for Sessions {
     }
 
     fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
-        self.inner.set_tls12_session(server_name, value);
+        if self.resumes {
+            self.inner.set_tls12_session(server_name, value);
+        }
     }
 
     fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
@@ -161,7 +173,9 @@ impl ClientSessionStore for Sessions {
     }
 
     fn insert_tls13_ticket(&self, server_name: ServerName<'static>, value: Tls13ClientSessionValue) {
-        self.inner.insert_tls13_ticket(server_name, value);
+        if self.resumes {
+            self.inner.insert_tls13_ticket(server_name, value);
+        }
     }
 
     fn take_tls13_ticket(&self, server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dps_core::codec::http::{DEFAULT_PORT, Head, method, parse_date, read_reply, write_body, write_target};
 use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, Text, UnixSeconds};
-use dps_net::{CurrentPhase, Dialer, NetError, Phase};
+use dps_net::{CertificateUse, CurrentPhase, Dialer, NetError, Phase};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use tracing::debug;
@@ -29,6 +29,7 @@ pub struct HttpLink {
     answered: bool,
     last_error: Option<NetError>,
     phase: CurrentPhase,
+    certificate: CertificateUse,
     /// A proxy's refusal with its status, once the proxy was asked for it.
     learned: Option<NetError>,
 }
@@ -40,9 +41,9 @@ impl HttpLink {
     /// [`OptionError`] when an option is not valid.
     pub fn new(dialer: Dialer, options: HttpOptions) -> Result<Self, OptionError> {
         options.check()?;
-        let phase = CurrentPhase::default();
+        let (phase, certificate) = (CurrentPhase::default(), CertificateUse::default());
         let dialer = dialer.phase(phase.clone());
-        Ok(Self { dialer, options, client: None, answered: false, last_error: None, phase, learned: None })
+        Ok(Self { dialer, options, client: None, answered: false, last_error: None, phase, certificate, learned: None })
     }
 
     /// Returns the cause of the last [`LinkError`] in words, or the phase in which an exchange stalled whose future was
@@ -65,6 +66,12 @@ impl HttpLink {
     #[must_use]
     pub fn stalled_in(&self) -> Option<Phase> {
         self.phase.get()
+    }
+
+    /// Returns what became of the device's certificate on the last connection.
+    #[must_use]
+    pub fn certificate_use(&self) -> &CertificateUse {
+        &self.certificate
     }
 
     /// Requests the service's time: one GET of `/`, without a credential and without a body, over this link's dialer. Any
@@ -92,19 +99,22 @@ impl HttpLink {
     /// Resolves the endpoint's name, or that of the proxy, and returns a client that connects to its addresses.
     async fn new_client(&self, endpoint: Endpoint<'_>) -> Result<Client, NetError> {
         let addresses = self.dialer.resolve(endpoint.host(), endpoint.port_or(DEFAULT_PORT)).await?;
-        connect_to(addresses, &self.dialer, &self.options, &self.phase).map_err(from_reqwest)
+        connect_to(addresses, &self.dialer, &self.options, &self.phase, &self.certificate).map_err(from_reqwest)
     }
 
     /// What a request failed with. A connection that fails before TLS has begun fails at the proxy where there is one.
     async fn send_failed(&mut self, error: reqwest::Error, endpoint: Endpoint<'_>) -> NetError {
         if !error.is_connect() {
-            let failure = from_reqwest(error);
-            return if self.answered { failure } else { explain_unanswered(failure) };
+            let failure = self.certificate.explain(from_reqwest(error));
+            let failure = self.certificate.suspect_renegotiation(failure);
+            // With a certificate, a cut is explained by that.
+            let explained = failure.kind() == LinkError::Cut && self.certificate.requested().is_some();
+            return if self.answered || explained { failure } else { explain_unanswered(failure) };
         }
         let phase = self.phase.get().unwrap_or(Phase::Connect);
         let proxy = self.dialer.proxy().filter(|_| phase == Phase::Proxy);
         match Unconnected::new(error, phase, proxy) {
-            Unconnected::Known(failure) => failure,
+            Unconnected::Known(failure) => self.certificate.explain(failure),
             Unconnected::HiddenRefusal(failure) => self.learn_refusal(failure, endpoint).await,
         }
     }
@@ -136,6 +146,7 @@ impl HttpLink {
             Err(error) => return Err(self.send_failed(error, request.identity.endpoint).await),
         };
         self.answered = true;
+        self.certificate.answered();
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let length = read_body(response, buffer).await?;

@@ -7,10 +7,10 @@ use std::fmt;
 use std::time::Duration;
 
 use dps_core::{ByteStr, Call, Instant, Link, LinkError, Millis, Reply, Request};
-use dps_net::{CurrentPhase, Dialer, NetError, Phase};
+use dps_net::{CertificateUse, CurrentPhase, Dialer, NetError, Phase};
 use tracing::debug;
 
-use crate::options::{MqttOptions, OptionError};
+use crate::options::{Framing, MqttOptions, OptionError};
 use crate::session::{Session, generation};
 
 /// How long closing an old connection may take before a new one is opened.
@@ -23,6 +23,7 @@ pub struct MqttLink {
     session: Option<Session>,
     last_error: Option<NetError>,
     phase: CurrentPhase,
+    certificate: CertificateUse,
 }
 
 impl MqttLink {
@@ -32,9 +33,9 @@ impl MqttLink {
     /// [`OptionError`] when an option is not valid.
     pub fn new(dialer: Dialer, options: MqttOptions) -> Result<Self, OptionError> {
         options.check()?;
-        let phase = CurrentPhase::default();
-        let dialer = dialer.phase(phase.clone());
-        Ok(Self { dialer, options, session: None, last_error: None, phase })
+        let (phase, certificate) = (CurrentPhase::default(), CertificateUse::default());
+        let dialer = dialer.phase(phase.clone()).certificate_use(certificate.clone());
+        Ok(Self { dialer, options, session: None, last_error: None, phase, certificate })
     }
 
     /// Returns the cause of the last [`LinkError`] in words, or the phase in which an exchange stalled whose future was
@@ -59,6 +60,12 @@ impl MqttLink {
         self.phase.get()
     }
 
+    /// Returns what became of the device's certificate on the last connection.
+    #[must_use]
+    pub fn certificate_use(&self) -> &CertificateUse {
+        &self.certificate
+    }
+
     /// Connects and subscribes with the request's credential, and disconnects. The request itself is not sent, so that
     /// nothing is registered.
     ///
@@ -68,7 +75,7 @@ impl MqttLink {
     /// [`LinkError`]; `MqttRefused` with the code of CONNACK.
     pub async fn sign_in(&mut self, request: &Request<'_>) -> Result<(), LinkError> {
         let options = self.options.clone().pipelined(false);
-        let opened = Session::open(&self.dialer, &options, request).await;
+        let opened = Session::open(&self.dialer, &options, request, &self.certificate).await;
         self.phase.end();
         match opened {
             Ok(session) => {
@@ -86,8 +93,12 @@ impl MqttLink {
         self.session = Some(session);
     }
 
-    /// Keeps the failure for [`Self::last_error`].
+    /// Explains the failure of a connection and keeps it for [`Self::last_error`].
     fn note(&mut self, failure: NetError) -> LinkError {
+        let mut failure = self.certificate.explain(failure);
+        if self.options.framing == Framing::WebSocket {
+            failure = self.certificate.suspect_renegotiation(failure);
+        }
         let error = failure.kind();
         self.last_error = Some(failure);
         error
@@ -112,7 +123,7 @@ impl MqttLink {
                 if let Some(old) = old {
                     let _ = tokio::time::timeout(CLOSE_TIMEOUT, old.connection.close()).await;
                 }
-                let mut session = Session::open(&self.dialer, &self.options, request).await?;
+                let mut session = Session::open(&self.dialer, &self.options, request, &self.certificate).await?;
                 if !self.options.pipelined {
                     session.queue_request(request)?;
                 }

@@ -3,7 +3,7 @@
 
 use dps_core::codec::mqtt::{self, SUBSCRIBE_FILTER, Topic};
 use dps_core::{LinkError, Reply, Request, Text};
-use dps_net::{Dialer, NetError};
+use dps_net::{CertificateUse, Dialer, NetError};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet, Publish, Subscribe, SubscribeReasonCode};
 use tracing::debug;
@@ -11,8 +11,8 @@ use zeroize::Zeroize as _;
 
 use crate::connection::Connection;
 use crate::error::explain_early_close;
-use crate::options::MqttOptions;
-use crate::stream::{Io, Stream};
+use crate::options::{Framing, MqttOptions};
+use crate::stream::{Answering, Io, Stream};
 
 /// A connection that is subscribed to the service's replies.
 pub(crate) struct Session {
@@ -25,16 +25,30 @@ pub(crate) struct Session {
 
 impl Session {
     /// Connects, signs in and subscribes. When pipelined, `request` has been sent when this returns.
-    pub(crate) async fn open(dialer: &Dialer, options: &MqttOptions, request: &Request<'_>) -> Result<Self, NetError> {
+    /// `certificate` is the dialer's.
+    pub(crate) async fn open(
+        dialer: &Dialer,
+        options: &MqttOptions,
+        request: &Request<'_>,
+        certificate: &CertificateUse,
+    ) -> Result<Self, NetError> {
         let endpoint = request.identity.endpoint;
         let tls = dialer.dial(endpoint.host(), endpoint.port_or(options.framing.default_port())).await?;
-        Self::start(Box::new(tls), options, request).await
+        Self::start(Box::new(Answering(tls)), options, request, certificate).await
     }
 
     /// The same over a connection that is open already.
-    pub(crate) async fn start(io: Box<dyn Io>, options: &MqttOptions, request: &Request<'_>) -> Result<Self, NetError> {
+    pub(crate) async fn start(
+        io: Box<dyn Io>,
+        options: &MqttOptions,
+        request: &Request<'_>,
+        certificate: &CertificateUse,
+    ) -> Result<Self, NetError> {
         let authority = written(|text| request.identity.endpoint.write(text))?;
         let stream = Stream::open(options.framing, io, &authority, options.packet_cap).await?;
+        if options.framing == Framing::WebSocket {
+            certificate.answered();
+        }
         let connection = Connection::new(stream, options.packet_cap, options.keep_alive);
         let mut session = Self { connection, generation: generation(request), early: None };
         session.queue_connect(options, request)?;
@@ -46,7 +60,7 @@ impl Session {
             session.queue_request(request)?;
         }
         session.connection.flush().await?;
-        session.connected().await?;
+        session.connected(certificate).await?;
         if !options.pipelined {
             session.connection.queue(&subscribe)?;
         }
@@ -65,10 +79,10 @@ impl Session {
         queued
     }
 
-    async fn connected(&mut self) -> Result<(), NetError> {
-        let Packet::ConnAck(ack) =
-            self.connection.next().await.map_err(|broken| explain_early_close(broken, "CONNECT"))?
-        else {
+    async fn connected(&mut self, certificate: &CertificateUse) -> Result<(), NetError> {
+        let first = self.connection.next().await.map_err(|broken| explain_early_close(broken, "CONNECT"))?;
+        certificate.answered();
+        let Packet::ConnAck(ack) = first else {
             return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is not CONNACK"));
         };
         let code = match ack.code {
@@ -171,7 +185,8 @@ pub async fn exchange_and_idle<'b>(
     buffer: &'b mut [u8],
 ) -> Result<(Reply<'b>, LinkError), LinkError> {
     let error = |failure: NetError| failure.kind();
-    let mut session = Session::start(Box::new(io), options, request).await.map_err(error)?;
+    let mut session =
+        Session::start(Box::new(io), options, request, &CertificateUse::default()).await.map_err(error)?;
     if !options.pipelined {
         session.queue_request(request).map_err(error)?;
         session.connection.flush().await.map_err(error)?;

@@ -2,17 +2,19 @@
 //!
 //! Every future here can be dropped and made again without losing a byte.
 
+use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use dps_core::LinkError;
 use dps_core::codec::mqtt::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
 use dps_net::NetError;
-use futures_util::{Sink, SinkExt, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, StreamExt};
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::mqttbytes::v4::Packet;
 use std::future::poll_fn;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -30,6 +32,40 @@ const READ_SIZE: usize = 4096;
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
+
+/// A TLS stream whose reads also send what TLS itself has to answer, such as that a renegotiation is declined. The library sends
+/// that with the next write only, and a server may wait for it.
+pub(crate) struct Answering<S>(pub(crate) S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Answering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.0).poll_read(context, buffer) {
+            Poll::Pending => match Pin::new(&mut self.0).poll_flush(context) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
+            },
+            read => read,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Answering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
 
 /// A stream of MQTT.
 pub(crate) enum Stream {
@@ -90,10 +126,12 @@ impl Stream {
         match self {
             Self::Tcp(stream) => {
                 while !output.bytes().is_empty() {
-                    let written = stream.write(output.bytes()).await.map_err(from_io)?;
-                    output.remove(written);
+                    match stream.write(output.bytes()).await {
+                        Ok(written) => output.remove(written),
+                        Err(error) => return Err(from_io(why_unsent(stream, error))),
+                    }
                 }
-                stream.flush().await.map_err(from_io)
+                stream.flush().await.map_err(|error| from_io(why_unsent(stream, error)))
             }
             Self::WebSocket(stream) => {
                 if !output.bytes().is_empty() {
@@ -117,6 +155,16 @@ impl Stream {
                 let _ = stream.get_mut().shutdown().await;
             }
         }
+    }
+}
+
+/// Returns why a server closed the connection that could not be written to any more, where it has said so by an alert of
+/// TLS, else `unsent`. Does not wait: an alert arrives before the end of the connection.
+fn why_unsent(stream: &mut Box<dyn Io>, unsent: io::Error) -> io::Error {
+    let mut ignored = [0; 64];
+    match stream.read(&mut ignored).now_or_never() {
+        Some(Err(alert)) if alert.get_ref().is_some() => alert,
+        _ => unsent,
     }
 }
 

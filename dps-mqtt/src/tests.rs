@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use dps_core::{Call, Endpoint, IdScope, Identity, Instant, Link, LinkError, RegistrationId, Request, RequestId};
-use dps_net::{Dialer, Roots, TlsOptions};
+use dps_net::{CertificateUse, Dialer, Roots, TlsOptions};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::coop::has_budget_remaining;
@@ -36,7 +36,8 @@ fn request(id: u32, call: Call<'_>) -> Request<'_> {
 
 /// A link with a connection to a peer in memory.
 async fn link(io: DuplexStream, options: MqttOptions) -> MqttLink {
-    let session = Session::start(Box::new(io), &options, &request(1, Call::register(None))).await.unwrap();
+    let (request, unused) = (request(1, Call::register(None)), CertificateUse::default());
+    let session = Session::start(Box::new(io), &options, &request, &unused).await.unwrap();
     let pem = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap().cert.pem();
     let tls = TlsOptions::new(Roots::replace_pem(pem.as_bytes()).unwrap()).client_config().unwrap();
     let mut link = MqttLink::new(Dialer::new(tls, None), options).unwrap();

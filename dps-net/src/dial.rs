@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
+use crate::client_certificate::{CertificateUse, without_identity};
 use crate::error::NetError;
 use crate::phase::{CurrentPhase, Phase};
 use crate::proxy::Proxy;
@@ -35,6 +36,7 @@ pub struct Dialer {
     resolver: Resolver,
     connect_timeout: Duration,
     phase: CurrentPhase,
+    certificate: CertificateUse,
 }
 
 impl Dialer {
@@ -42,8 +44,8 @@ impl Dialer {
     /// resolver.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, proxy: Option<Proxy>) -> Self {
-        let (resolver, phase) = (Resolver::default(), CurrentPhase::default());
-        Self { tls, proxy, resolver, connect_timeout: CONNECT_TIMEOUT, phase }
+        let (resolver, phase, certificate) = (Resolver::default(), CurrentPhase::default(), CertificateUse::default());
+        Self { tls, proxy, resolver, connect_timeout: CONNECT_TIMEOUT, phase, certificate }
     }
 
     /// Uses this resolver for the server's name instead of the platform's. A proxy resolves that name by itself, and
@@ -69,6 +71,20 @@ impl Dialer {
         self
     }
 
+    /// Sets the cell that records what becomes of the device's certificate on each connection that is dialed.
+    #[must_use]
+    pub fn certificate_use(mut self, certificate: CertificateUse) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    /// Presents no certificate, also where the TLS configuration has one: for requests without a credential.
+    #[must_use]
+    pub fn anonymous(mut self) -> Self {
+        self.tls = without_identity(&self.tls);
+        self
+    }
+
     /// Returns the TLS configuration.
     #[must_use]
     pub fn tls(&self) -> &Arc<ClientConfig> {
@@ -90,22 +106,35 @@ impl Dialer {
     /// Connects to `host` on `port` and verifies its certificate.
     ///
     /// # Errors
-    /// [`NetError`] of the kind that a registration acts on.
+    /// [`NetError`] of the kind that a registration acts on; with a certificate of the device, pass it to
+    /// [`CertificateUse::explain`].
     pub async fn dial(&self, host: &str, port: u16) -> Result<TlsStream, NetError> {
+        self.certificate.begin();
         let name = server_name(host)?;
         let addresses = self.resolve(host, port).await?;
         let dialed = tokio::time::timeout(self.connect_timeout, async {
             let stream = self.connect_to(&addresses, host, port).await?;
             self.phase.enter(Phase::Tls);
-            let connector = TlsConnector::from(Arc::clone(&self.tls));
+            let connector = TlsConnector::from(self.watched_tls());
             connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))
         });
         let stream = match dialed.await {
             Ok(stream) => stream?,
             Err(_) => return Err(NetError::timeout(self.phase.get().unwrap_or(Phase::Connect))),
         };
+        self.certificate.connected();
         self.phase.enter(Phase::Reply);
         Ok(stream)
+    }
+
+    /// The TLS configuration of one connection.
+    fn watched_tls(&self) -> Arc<ClientConfig> {
+        if !self.tls.client_auth_cert_resolver.has_certs() {
+            return Arc::clone(&self.tls);
+        }
+        let mut tls = ClientConfig::clone(&self.tls);
+        self.certificate.watch(&mut tls);
+        Arc::new(tls)
     }
 
     /// Connects to `host` on `port` over TCP, through the proxy where there is one; no byte of TLS is sent.

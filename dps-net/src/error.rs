@@ -7,8 +7,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use dps_core::{Hint, LinkError};
-use rustls::CertificateError;
+use dps_core::{ErrorCode, Hint, LinkError};
+use rustls::{CertificateError, OtherError};
 
 use crate::phase::Phase;
 
@@ -66,6 +66,9 @@ impl NetError {
                 failure = Self::new(kind.unwrap_or(otherwise), cause.to_string());
             }
             tls = cause.downcast_ref::<rustls::Error>().or(tls);
+        }
+        if let Some(refused) = tls.and_then(signing_failure) {
+            failure = failure.with_detail(&refused.detail);
         }
         match tls.cloned() {
             // An `io::Error` hides the error that it was made from.
@@ -135,6 +138,46 @@ impl Error for NetError {
     }
 }
 
+/// Why a key that is held elsewhere, such as in a token, could not sign in TLS.
+///
+/// A custom [`Signer`](rustls::sign::Signer) returns it as a [`rustls::Error`]. The failure of the connection then has the kind
+/// [`LinkError::Signer`] with its code.
+///
+/// ```
+/// use dps_core::{ErrorCode, LinkError};
+/// use dps_net::{NetError, SigningFailed};
+///
+/// let removed = SigningFailed::new(ErrorCode::Pkcs11NoToken, "the token was removed");
+/// let failure = NetError::from_error(rustls::Error::from(removed), LinkError::Tls);
+/// assert_eq!(failure.kind(), LinkError::Signer { code: ErrorCode::Pkcs11NoToken });
+/// assert_eq!(failure.detail(), "the token was removed");
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct SigningFailed {
+    code: ErrorCode,
+    detail: String,
+}
+
+impl SigningFailed {
+    /// Returns the failure with its entry in the error catalog and its cause in words, without secrets.
+    #[must_use]
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+impl From<SigningFailed> for rustls::Error {
+    fn from(failed: SigningFailed) -> Self {
+        Self::Other(OtherError(Arc::new(failed)))
+    }
+}
+
+fn signing_failure(error: &rustls::Error) -> Option<&SigningFailed> {
+    let rustls::Error::Other(OtherError(inner)) = error else { return None };
+    inner.downcast_ref()
+}
+
 /// Returns the kind of the deepest cause whose meaning is known, or `None` where there is none.
 /// [`NetError::from_error`] also keeps the cause.
 ///
@@ -172,6 +215,9 @@ fn kind_of(cause: &(dyn Error + 'static)) -> Option<LinkError> {
 }
 
 fn classify_tls(error: &rustls::Error) -> LinkError {
+    if let Some(failed) = signing_failure(error) {
+        return LinkError::Signer { code: failed.code };
+    }
     let rustls::Error::InvalidCertificate(problem) = error else { return LinkError::Tls };
     match problem {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => LinkError::UnknownCa,

@@ -6,6 +6,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod client_certificate;
 mod dial;
 mod error;
 mod inspect;
@@ -15,8 +16,9 @@ mod resolver;
 mod tls;
 mod tunnel;
 
+pub use client_certificate::{CertificateUse, ClientIdentity};
 pub use dial::{Dialer, TlsStream, open_tunnel};
-pub use error::{NetError, classify};
+pub use error::{NetError, SigningFailed, classify};
 pub use inspect::{Inspection, inspect};
 pub use phase::{CurrentPhase, Phase};
 pub use proxy::{ChosenProxy, Proxy, ProxyChoice, ProxyError, ProxyReason, UnusableProxy};

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -16,7 +16,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
-/// Options of TLS: the trusted authorities and the clock.
+use crate::client_certificate::ClientIdentity;
+
+/// Options of TLS: the trusted authorities, the clock, and the certificate of the device where it has one.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -36,13 +38,14 @@ use thiserror::Error;
 pub struct TlsOptions {
     roots: Roots,
     clock: Arc<dyn TimeProvider>,
+    identity: Option<ClientIdentity>,
 }
 
 impl TlsOptions {
     /// Returns options that trust these authorities and use the system's clock.
     #[must_use]
     pub fn new(roots: Roots) -> Self {
-        Self { roots, clock: Arc::new(DefaultTimeProvider) }
+        Self { roots, clock: Arc::new(DefaultTimeProvider), identity: None }
     }
 
     /// Uses another clock than the system's for everything in TLS that depends on the time, such as the validity of the
@@ -50,6 +53,14 @@ impl TlsOptions {
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(SuppliedClock(now));
+        self
+    }
+
+    /// Presents this certificate to a server that asks for one in the handshake. A configuration with one resumes no
+    /// session, so that each connection shows what the server thinks of the certificate now.
+    #[must_use]
+    pub fn identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -66,13 +77,15 @@ impl TlsOptions {
         &self,
         verifier: Arc<dyn ServerCertVerifier>,
     ) -> Result<Arc<ClientConfig>, TlsError> {
-        let config = ClientConfig::builder_with_details(crypto_provider(), Arc::clone(&self.clock))
+        let builder = ClientConfig::builder_with_details(crypto_provider(), Arc::clone(&self.clock))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?
             // rustls calls every supplied verifier dangerous; these are its own and the platform's.
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let Some(identity) = &self.identity else { return Ok(Arc::new(builder.with_no_client_auth())) };
+        let mut config = builder.with_client_cert_resolver(Arc::new(identity.clone()));
+        config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
     }
 

@@ -78,7 +78,7 @@ static dps_result send_request(uint64_t until_ms)
     dps_result error = DPS_OK;
     size_t length = 0;
     if (device.connection == NULL)
-        device.connection = tls_open(device.host, device.port, device.ca_file, until_ms, &error);
+        device.connection = tls_open(device.host, device.port, (tls_files){device.ca_file, NULL, NULL}, until_ms, &error);
     if (device.connection == NULL)
         return error;
     const dps_buffer out = DPS_BUFFER(device.request);

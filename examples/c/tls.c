@@ -90,6 +90,25 @@ static int dial(const char *host, const char *port, uint64_t until_ms, int32_t *
     return connected;
 }
 
+/* Returns whether the server refused the device's certificate, as the alert says (RFC 8446, section 6.2). With TLS 1.3 it
+ * arrives after the handshake. */
+static bool is_certificate_refused(void)
+{
+    switch (ERR_GET_REASON(ERR_peek_error()) - SSL_AD_REASON_OFFSET) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+    case TLS13_AD_CERTIFICATE_REQUIRED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Returns why the session failed, as a number of the catalogue. */
 static int32_t reason(const SSL *session)
 {
@@ -113,6 +132,13 @@ static int trust(SSL_CTX *context, const char *ca_file)
                            : SSL_CTX_load_verify_locations(context, ca_file, NULL);
 }
 
+/* Returns whether the device's certificate can be used, or there is none. */
+static bool present(SSL_CTX *context, tls_files files)
+{
+    return files.chain == NULL || (SSL_CTX_use_certificate_chain_file(context, files.chain) == 1 &&
+                                   SSL_CTX_use_PrivateKey_file(context, files.key, SSL_FILETYPE_PEM) == 1);
+}
+
 /* Waits for what the last call on the session, which returned `result`, requires; returns 1 to call again, else what to
  * return. */
 static int call_again(const tls *tls, int result, uint64_t until_ms)
@@ -125,7 +151,7 @@ static int call_again(const tls *tls, int result, uint64_t until_ms)
     case SSL_ERROR_ZERO_RETURN:
         return 0;
     default:
-        return TLS_BROKEN;
+        return is_certificate_refused() ? TLS_REFUSED : TLS_BROKEN;
     }
 }
 
@@ -136,12 +162,16 @@ static int32_t shake_hands(tls *tls, uint64_t until_ms)
         if (result == 1)
             return DPS_OK;
         const int again = call_again(tls, result, until_ms);
+        if (again == TLS_TIMED_OUT)
+            return DPS_ERROR_TIMEOUT;
+        if (again == TLS_REFUSED)
+            return DPS_ERROR_CLIENT_CERTIFICATE_REFUSED;
         if (again != 1)
-            return again == TLS_TIMED_OUT ? DPS_ERROR_TIMEOUT : reason(tls->session);
+            return reason(tls->session);
     }
 }
 
-tls *tls_open(const char *host, const char *port, const char *ca_file, uint64_t until_ms, int32_t *error)
+tls *tls_open(const char *host, const char *port, tls_files files, uint64_t until_ms, int32_t *error)
 {
     tls *const opened = calloc(1, sizeof *opened);
     if (opened == NULL) {
@@ -155,9 +185,9 @@ tls *tls_open(const char *host, const char *port, const char *ca_file, uint64_t 
         SSL_CTX_set_verify(opened->context, SSL_VERIFY_PEER, NULL);
         SSL_CTX_set_min_proto_version(opened->context, TLS1_2_VERSION);
         SSL_CTX_set_mode(opened->context, SSL_MODE_ENABLE_PARTIAL_WRITE);
-        if (trust(opened->context, ca_file) != 1)
+        if (trust(opened->context, files.ca) != 1)
             *error = DPS_ERROR_UNKNOWN_CA;
-        else if ((opened->session = SSL_new(opened->context)) != NULL &&
+        else if (present(opened->context, files) && (opened->session = SSL_new(opened->context)) != NULL &&
                  SSL_set_fd(opened->session, opened->socket) == 1 && SSL_set1_host(opened->session, host) == 1 &&
                  SSL_set_tlsext_host_name(opened->session, host) == 1) {
             *error = shake_hands(opened, until_ms);
@@ -179,7 +209,7 @@ int tls_write(tls *tls, const void *bytes, size_t length, uint64_t until_ms)
         if (SSL_write_ex(tls->session, (const char *)bytes + done, length - done, &written) != 1)
             again = call_again(tls, 0, until_ms);
         if (again != 1)
-            return again == TLS_TIMED_OUT ? TLS_TIMED_OUT : TLS_BROKEN;
+            return again == 0 ? TLS_BROKEN : again;
     }
     return 0;
 }

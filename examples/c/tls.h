@@ -11,12 +11,19 @@ typedef struct tls tls;
 /* Milliseconds on a clock that never goes back. */
 uint64_t tls_now_ms(void);
 
-/* Connects to a host; `ca_file` has the certificates to trust, or is null for the system's. Returns null, and in `*error` a
- * DPS_ERROR_* of the link, when it cannot. */
-tls *tls_open(const char *host, const char *port, const char *ca_file, uint64_t until_ms, int32_t *error);
+/* PEM files. */
+typedef struct {
+    /* The certificates to trust; null for the system's. */
+    const char *ca;
+    /* The device's certificate with its chain, and its private key; null for a device without one. */
+    const char *chain, *key;
+} tls_files;
 
-/* Why nothing was sent or read: the connection broke, or the time was up. */
-enum { TLS_BROKEN = -1, TLS_TIMED_OUT = -2 };
+/* Connects to a host. Returns null, and in `*error` a DPS_ERROR_* of the link, when it cannot. */
+tls *tls_open(const char *host, const char *port, tls_files files, uint64_t until_ms, int32_t *error);
+
+/* Why nothing was sent or read: the connection broke, the time was up, or the server refused the device's certificate. */
+enum { TLS_BROKEN = -1, TLS_TIMED_OUT = -2, TLS_REFUSED = -3 };
 
 /* Sends everything; 0 when it could. */
 int tls_write(tls *tls, const void *bytes, size_t length, uint64_t until_ms);

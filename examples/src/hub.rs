@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use dps_client::{ProvisioningClient, Roots, StoredAssignment};
-use dps_emulator::{DEFAULT_HUB, Emulator};
+use dps_emulator::{DEFAULT_HUB, Emulator, HubAuthentication};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Url};
 
@@ -79,8 +79,10 @@ impl<'s> Hub<'s> {
     pub fn move_device(&self) -> Result<(), AnyError> {
         let Self::Local(service) = self else { return Err("only a device of the local service can be moved".into()) };
         service.with_service(|service| {
-            if let Some(entry) = service.hub_device_mut(DEFAULT_HUB, DEVICE) {
-                entry.keys = entry.keys.clone().map(|key| key.derive("another"));
+            if let Some(entry) = service.hub_device_mut(DEFAULT_HUB, DEVICE)
+                && let HubAuthentication::SymmetricKeys(keys) = &mut entry.authentication
+            {
+                *keys = keys.clone().map(|key| key.derive("another"));
             }
             service.unlink_hub(DEFAULT_HUB);
             service.link_hub("hub-b.test", 1)

@@ -2,9 +2,9 @@
 #![no_main]
 
 use dps_core::{
-    Action, ByteStr, Call, Config, Endpoint, ErrorCode, IdScope, Identity, Instant, LinkError, Millis, Misuse,
-    Operation, Outcome, Registration, RegistrationId, Reply, RequestId, SignError, Signature, Status, UnixSeconds,
-    WallAnchor, storage_size,
+    Action, Attestation, ByteStr, Call, Config, Endpoint, ErrorCode, Hint, IdScope, Identity, Instant, LinkError,
+    Millis, Misuse, Operation, Outcome, Registration, RegistrationId, Reply, RequestId, SignError, Signature, Status,
+    SymmetricKey, UnixSeconds, WallAnchor, X509, storage_size,
 };
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -18,6 +18,7 @@ struct Input<'a> {
     policy: Policy,
     start: u64,
     spare_storage: u8,
+    by_certificate: bool,
     calls: Vec<DriverCall<'a>>,
 }
 
@@ -76,17 +77,21 @@ fuzz_target!(|input: Input<'_>| {
     };
     let mut storage = vec![0xAA; storage_size(&identity) + usize::from(input.spare_storage)];
     let (start, policy) = (Instant::from_millis(input.start), &input.policy);
-    let machine = match input.kind {
-        Kind::Register => Registration::new(identity, policy.config(start), &mut storage),
-        Kind::Lookup => Registration::lookup(identity, policy.config(start), &mut storage),
+    let attestation: &dyn Attestation = if input.by_certificate { &X509 } else { &SymmetricKey };
+    let mut machine =
+        Registration::with_attestation(identity, attestation, policy.config(start), &mut storage).unwrap();
+    match input.kind {
+        Kind::Register => {}
+        Kind::Lookup => machine.set_lookup(),
         Kind::Resume => {
             let line = format!("dps-operation/1 {} 0ne00A1B2C3 dev-01 5.op.1", Endpoint::GLOBAL);
-            Registration::resume(identity, policy.config(start), &mut storage, &Operation::parse(&line).unwrap())
+            machine.set_operation(&Operation::parse(&line).unwrap()).unwrap();
         }
-    };
+    }
     let mut driver = Driver {
-        machine: machine.unwrap(),
+        machine,
         kind: input.kind,
+        by_certificate: input.by_certificate,
         limit: Millis::new(policy.deadline.into()),
         now: start,
         deadline: None,
@@ -131,8 +136,9 @@ impl Policy {
 
 /// A driver that records what the state machine requested.
 struct Driver<'m> {
-    machine: Registration<'m>,
+    machine: Registration<'m, &'m dyn Attestation>,
     kind: Kind,
+    by_certificate: bool,
     limit: Millis,
     now: Instant,
     deadline: Option<Instant>,
@@ -216,6 +222,7 @@ impl Driver<'_> {
         match self.machine.poll(now) {
             Action::Sign { id, respond_by } => {
                 assert!(!must_send, "a signature that came in time is used");
+                assert!(!self.by_certificate, "a certificate signs no token");
                 assert!(self.machine.to_sign().starts_with(b"0ne00A1B2C3%2Fregistrations%2Fdev-01\n"));
                 self.asked(Pending { id, by: respond_by, is_signature: true }, deadline);
             }
@@ -226,6 +233,10 @@ impl Driver<'_> {
                 assert_eq!(is_lookup, self.kind == Kind::Lookup && !matches!(request.call, Call::Time));
                 assert!(!matches!(request.call, Call::Status { operation_id } if operation_id.is_empty()));
                 self.asks_time = matches!(request.call, Call::Time);
+                if self.by_certificate {
+                    assert!(!self.asks_time && request.authorization.is_none());
+                    return self.asked(Pending { id, by, is_signature: false }, deadline);
+                }
                 if self.asks_time {
                     assert!(
                         self.learns_time && request.authorization.is_none() && self.machine.wall_anchor().is_none()
@@ -261,7 +272,7 @@ impl Driver<'_> {
         &mut self,
         awaited: bool,
         is_signature: bool,
-        handle: impl FnOnce(&mut Registration<'_>, RequestId) -> Result<(), Misuse>,
+        handle: impl FnOnce(&mut Registration<'_, &dyn Attestation>, RequestId) -> Result<(), Misuse>,
     ) -> bool {
         let pending = self.pending.filter(|pending| awaited && pending.is_signature == is_signature);
         let id = if awaited { self.last_id } else { self.last_id.wrapping_add(1) };
@@ -287,6 +298,12 @@ impl Driver<'_> {
         if let Some(Outcome::Failed(failure)) = &outcome {
             assert!(failure.code() != ErrorCode::Internal && failure.hints().iter().count() <= 8);
             assert!(!failure.to_string().is_empty());
+            if self.by_certificate {
+                const OF_TOKENS: [Hint; 5] =
+                    [Hint::ClockBehind, Hint::ClockAhead, Hint::CheckClock, Hint::SetClock, Hint::WrongKey];
+                assert!(!failure.hints().iter().any(|hint| OF_TOKENS.contains(&hint)));
+                assert!(failure.clock_skew().is_none() && !self.machine.is_time_learned());
+            }
         }
         let end = outcome.map(|outcome| format!("{outcome:?}"));
         assert!(self.end.is_none() || self.end == end);
@@ -343,6 +360,11 @@ fn link_error(number: u8) -> LinkError {
         12 => LinkError::RequestTooLarge { needed: usize::from(code) },
         13 => LinkError::Unsupported,
         14 => LinkError::MqttRefused { code },
-        _ => LinkError::SubscribeRefused,
+        _ => [
+            LinkError::SubscribeRefused,
+            LinkError::ClientCertificateRefused,
+            LinkError::RenegotiationUnsupported,
+            LinkError::Signer { code: ErrorCode::SignerFailed },
+        ][usize::from(code % 4)],
     }
 }

@@ -13,7 +13,8 @@ const CRATES: [&str; 8] =
 
 /// Enums that are exhaustive on purpose: those that only callers create, and those that callers must match completely, so
 /// that the compiler reports a new variant. All other enums are `#[non_exhaustive]`.
-const EXHAUSTIVE: [&str; 19] = [
+const EXHAUSTIVE: [&str; 22] = [
+    "dps_client::Severity",
     "dps_core::Action",
     "dps_core::Family",
     "dps_core::Verdict",
@@ -28,7 +29,9 @@ const EXHAUSTIVE: [&str; 19] = [
     "dps_emulator::ProvisioningStatus",
     "dps_emulator::RetryAfter",
     "dps_emulator::Scope",
+    "dps_emulator::TlsVersion",
     "dps_emulator::UnchangedSubstatus",
+    "dps_emulator::server::TlsVersion",
     "dps_files::Ownership",
     "dps_files::WhenThere",
     "dps_mqtt::Framing",

@@ -35,31 +35,36 @@ struct Reached {
     stack: u64,
 }
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     Row {
         name: "derive a key",
         sources: &["derive.c"],
-        reached: Reached { stable: 2_933, core_rebuilt: 3_045, stack: 440 },
+        reached: Reached { stable: 2_901, core_rebuilt: 2_949, stack: 440 },
     },
     Row {
         name: "derive a key, make a token",
         sources: &["token.c"],
-        reached: Reached { stable: 4_329, core_rebuilt: 4_429, stack: 584 },
+        reached: Reached { stable: 4_301, core_rebuilt: 4_333, stack: 584 },
     },
     Row {
         name: "key, token, names, topics, body and reply of MQTT, no registration",
         sources: &["same_duties.c"],
-        reached: Reached { stable: 8_773, core_rebuilt: 8_973, stack: 840 },
+        reached: Reached { stable: 8_741, core_rebuilt: 8_901, stack: 840 },
     },
     Row {
         name: "whole MQTT registration",
         sources: &["mqtt.c", "registration.c"],
-        reached: Reached { stable: 15_309, core_rebuilt: 15_413, stack: 768 },
+        reached: Reached { stable: 15_325, core_rebuilt: 15_361, stack: 768 },
+    },
+    Row {
+        name: "whole MQTT registration with an X.509 certificate",
+        sources: &["x509.c"],
+        reached: Reached { stable: 12_672, core_rebuilt: 12_709, stack: 760 },
     },
     Row {
         name: "whole HTTP registration",
         sources: &["http.c", "registration.c"],
-        reached: Reached { stable: 18_891, core_rebuilt: 18_947, stack: 824 },
+        reached: Reached { stable: 18_649, core_rebuilt: 18_653, stack: 824 },
     },
 ];
 

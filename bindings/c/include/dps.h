@@ -88,6 +88,7 @@ extern "C" {
 #define dps_registration_init dps_registration_init_abi_1
 #define dps_registration_init_lookup dps_registration_init_lookup_abi_1
 #define dps_registration_init_resumed dps_registration_init_resumed_abi_1
+#define dps_registration_init_x509 dps_registration_init_x509_abi_1
 #define dps_tpm_init dps_tpm_init_abi_1
 #define dps_registration_init_tpm dps_registration_init_tpm_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
@@ -227,6 +228,18 @@ enum {
     DPS_ERROR_INVALID_CERTIFICATE = 2010,
     /** An option cannot be used. */
     DPS_ERROR_INVALID_OPTION = 2011,
+    /** The device's certificate or its chain cannot be used. */
+    DPS_ERROR_INVALID_CLIENT_CERTIFICATE = 2012,
+    /** The private key of the device's certificate cannot be used. */
+    DPS_ERROR_INVALID_CLIENT_KEY = 2013,
+    /** The private key is encrypted, and the passphrase is wrong or missing. */
+    DPS_ERROR_WRONG_PASSPHRASE = 2014,
+    /** The private key does not belong to the device's certificate. */
+    DPS_ERROR_CLIENT_KEY_MISMATCH = 2015,
+    /** The registration id differs from the common name of the device's certificate. */
+    DPS_ERROR_COMMON_NAME_MISMATCH = 2016,
+    /** The PKCS#11 URI cannot be used. */
+    DPS_ERROR_INVALID_PKCS11_URI = 2017,
     /** The time is not known, and a token cannot be made without it. */
     DPS_ERROR_CLOCK_NEEDED = 3001,
     /** The signer failed. */
@@ -251,6 +264,26 @@ enum {
     DPS_ERROR_ACTIVATION_FAILED = 3011,
     /** The certificate request could not be read, or has changed since it was set. */
     DPS_ERROR_CERTIFICATE_REQUEST = 3012,
+    /** The device's certificate or its chain is not valid at this time. */
+    DPS_ERROR_CLIENT_CERTIFICATE_EXPIRED = 3013,
+    /** The PKCS#11 module cannot be loaded. */
+    DPS_ERROR_PKCS11_MODULE = 3014,
+    /** No token matches the PKCS#11 URI, or it was removed. */
+    DPS_ERROR_PKCS11_NO_TOKEN = 3015,
+    /** The token has no object that matches the PKCS#11 URI. */
+    DPS_ERROR_PKCS11_NO_OBJECT = 3016,
+    /** Several tokens or objects match the PKCS#11 URI. */
+    DPS_ERROR_PKCS11_SEVERAL_OBJECTS = 3017,
+    /** The token cannot be logged in to. */
+    DPS_ERROR_PKCS11_LOGIN = 3018,
+    /** The token refused the PIN. */
+    DPS_ERROR_PKCS11_WRONG_PIN = 3019,
+    /** The next wrong PIN locks the token, so that the PIN was not tried. */
+    DPS_ERROR_PKCS11_LAST_TRY = 3020,
+    /** The PIN of the token is locked. */
+    DPS_ERROR_PKCS11_PIN_LOCKED = 3021,
+    /** The token does not offer the mechanism that the key requires. */
+    DPS_ERROR_PKCS11_MECHANISM = 3022,
     /** The service refused the credential. */
     DPS_ERROR_UNAUTHORIZED = 4001,
     /** The service forbids it. */
@@ -305,6 +338,10 @@ enum {
     DPS_ERROR_MQTT_REFUSED = 5012,
     /** The server refused the subscription. */
     DPS_ERROR_SUBSCRIBE_REFUSED = 5013,
+    /** The server refused the device's certificate. */
+    DPS_ERROR_CLIENT_CERTIFICATE_REFUSED = 5014,
+    /** The server requests the device's certificate by TLS renegotiation, which is not supported. */
+    DPS_ERROR_RENEGOTIATION_UNSUPPORTED = 5015,
 };
 
 /** The name of a result, such as `unauthorized`; empty for a number that is not known. A constant. */
@@ -578,8 +615,8 @@ dps_result dps_registration_storage_size(const dps_config *config,
 typedef uint32_t dps_action_kind;
 enum {
     /**
-     * Sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the device's key; answer with
-     * `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
+     * Never after `dps_registration_init_x509`: sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the
+     * device's key; answer with `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
      */
     DPS_ACTION_SIGN = 1,
     /**
@@ -589,7 +626,7 @@ enum {
      */
     DPS_ACTION_ACTIVATE = 2,
     /**
-     * Send the request with the token that `dps_registration_token` returns; answer with
+     * Send the request with the token that `dps_registration_token` returns, if there is one; answer with
      * `dps_registration_handle_mqtt`, `dps_registration_handle_http` or `dps_registration_handle_link_error`.
      */
     DPS_ACTION_SEND = 3,
@@ -742,13 +779,14 @@ dps_span dps_registration_to_sign(const dps_registration *registration);
 
 /**
  * `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
- * awaited, or the request carries none: then it has no Authorization. Valid as that of `dps_registration_to_sign`.
+ * awaited, or the request carries none: then it has no Authorization, and CONNECT no password. Valid as that of
+ * `dps_registration_to_sign`.
  */
 dps_span dps_registration_token(const dps_registration *registration);
 
 /**
- * `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when
- * no reply is awaited.
+ * `DPS_ACTION_SEND`: counts up with every new token, from 1. A connection made with an older one has to be made anew. 0
+ * when no reply is awaited, or the request carries no token: always with a certificate.
  */
 uint32_t dps_registration_token_generation(const dps_registration *registration);
 
@@ -810,6 +848,24 @@ dps_result dps_registration_write_operation(const dps_registration *registration
  * Null, and memory that holds no registration, do no harm.
  */
 void dps_registration_clear(dps_registration *registration);
+
+/* A registration by a certificate -------------------------------------------- */
+
+/**
+ * As `dps_registration_init`, for a device that proves who it is by a certificate in TLS. Certificate, chain and
+ * private key are the TLS library's: let it send every intermediate certificate up to one that the service has
+ * verified. The registration id of the configuration must be the common name of the certificate.
+ *
+ * There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
+ * Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
+ * clean session. Where the TLS library reports that the server refused the certificate, pass
+ * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers
+ * again: `dps_registration_init_resumed` is for a symmetric key.
+ */
+DPS_NODISCARD
+dps_result dps_registration_init_x509(dps_registration *registration,
+                                      const dps_config *config,
+                                      dps_buffer storage);
 
 /* A registration by a TPM ---------------------------------------------------- */
 
@@ -1056,7 +1112,7 @@ dps_result dps_registration_hint(const dps_registration *registration,
 
 /**
  * Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
- * of the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+ * of the action; after `dps_registration_init_x509` there is no password. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
  * the first request. The user name is the same before, between and after requests.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
@@ -1070,7 +1126,8 @@ dps_result dps_mqtt_write_user_name(const dps_registration *registration,
 
 /**
  * Writes the user name of CONNECT to the assigned hub, with a NUL after it. The client id is `device_id`, the password
- * a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+ * a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`); a device with a certificate presents the same one to the hub,
+ * and sends no password. `user_agent` may be empty.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
  * when `hub` or `device_id` is empty.
@@ -1155,7 +1212,7 @@ typedef struct dps_wire_reply {
 /**
  * Writes the user name of CONNECT, with a NUL after it: `dps_mqtt_write_user_name` without a registration.
  * `DPS_MQTT_USER_NAME_SIZE` bytes always suffice. The client id is the registration id, the password a token for
- * `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
+ * `DPS_SAS_REGISTRATION`; a device with a certificate sends no password. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
  * empty, and is percent-encoded.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,
@@ -1256,7 +1313,7 @@ dps_span dps_http_method(const dps_registration *registration);
 
 /**
  * Writes the target of the request, path and query, with a NUL after it. To be sent along are `Authorization` with the
- * token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
+ * token of the action, if there is one, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
  *
  * Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do
  * in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -1566,6 +1623,13 @@ dps_result dps_registration_init_resumed_sized(size_t size,
                                                dps_buffer storage,
                                                dps_span operation);
 
+/** `dps_registration_init_x509` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_registration_init_x509_sized(size_t size,
+                                            dps_registration *registration,
+                                            const dps_config *config,
+                                            dps_buffer storage);
+
 /** `dps_registration_init_tpm` for a `dps_registration` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_registration_init_tpm_sized(size_t size,
@@ -1596,6 +1660,7 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_registration_init(...) dps_registration_init_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_lookup(...) dps_registration_init_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_resumed(...) dps_registration_init_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_x509(...) dps_registration_init_x509_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_tpm(...) dps_registration_init_tpm_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)

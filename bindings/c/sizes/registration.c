@@ -2,8 +2,10 @@
 #include "registration.h"
 
 static struct {
+#ifndef BY_CERTIFICATE
     dps_key group, device;
     dps_signature signature;
+#endif
     dps_registration registration;
     uint8_t storage[768];
 } memory;
@@ -30,11 +32,13 @@ static int play(unsigned turn, uint64_t *now_ms, dps_buffer *reply)
         if (dps_registration_poll(&memory.registration, *now_ms, &action) != DPS_OK)
             return 10;
         switch (action.kind) {
+#ifndef BY_CERTIFICATE
         case DPS_ACTION_SIGN:
             if (dps_key_sign(&memory.device, dps_registration_to_sign(&memory.registration), &memory.signature) != DPS_OK ||
                 dps_registration_handle_signature(&memory.registration, *now_ms, action.id, &memory.signature) != DPS_OK)
                 return 11;
             break;
+#endif
         case DPS_ACTION_SEND:
             if (registration_exchange(&memory.registration, &action, *now_ms, turn++, reply) != 0 &&
                 dps_registration_handle_link_error(&memory.registration, *now_ms, action.id, DPS_ERROR_CONNECTION_CUT,
@@ -58,9 +62,14 @@ static int begin(uint64_t now_ms)
     config.id_scope = ROW_SPAN(ROW_ID_SCOPE);
     config.registration_id = ROW_SPAN(ROW_REGISTRATION_ID);
     config.payload = ROW_SPAN("{\"line\":7}");
+#ifdef BY_CERTIFICATE
+    (void)now_ms;
+    return dps_registration_init_x509(&memory.registration, &config, ROW_BUFFER(memory.storage)) == DPS_OK ? 0 : 2;
+#else
     if (dps_registration_init(&memory.registration, &config, ROW_BUFFER(memory.storage)) != DPS_OK)
         return 2;
     return dps_registration_set_time(&memory.registration, now_ms, ROW_UNIX_S) == DPS_OK ? 0 : 3;
+#endif
 }
 
 static int assigned(void)
@@ -103,9 +112,11 @@ static int refused(void)
 
 int registration_run(void)
 {
+#ifndef BY_CERTIFICATE
     if (dps_key_from_base64(&memory.group, ROW_SPAN(ROW_GROUP_KEY)) != DPS_OK ||
         dps_key_derive(&memory.group, ROW_SPAN(ROW_REGISTRATION_ID), &memory.device) != DPS_OK)
         return 40;
+#endif
     const int status = assigned();
     return status == 0 ? refused() : status;
 }

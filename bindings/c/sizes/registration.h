@@ -5,7 +5,20 @@
 #include "row.h"
 
 /* Bytes of memory that the registration itself uses; the transport adds its buffers. */
+#ifdef BY_CERTIFICATE
+#define REGISTRATION_BYTES (sizeof(dps_registration) + 768)
+#else
 #define REGISTRATION_BYTES (2 * sizeof(dps_key) + sizeof(dps_signature) + sizeof(dps_registration) + 768)
+#endif
+
+/* The ids of the first request and of the one after it: a signature comes first, which has an id too. */
+#ifdef BY_CERTIFICATE
+#define FIRST_ID "1"
+#define SECOND_ID "2"
+#else
+#define FIRST_ID "2"
+#define SECOND_ID "3"
+#endif
 
 /* Registers, is assigned after a wait, and registers once more, which is refused; returns 0 if all results are correct. */
 int registration_run(void);

@@ -6,14 +6,14 @@ use dps_core::{Action, Instant};
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dps_action_kind {
-    /// Sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the device's key; answer with
-    /// `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
+    /// Never after `dps_registration_init_x509`: sign what `dps_registration_to_sign` returns by HMAC-SHA256 with the
+    /// device's key; answer with `dps_registration_handle_signature` or `dps_registration_handle_sign_error`.
     DPS_ACTION_SIGN = 1,
     /// Only after `dps_registration_init_tpm`: activate what `dps_registration_challenge` returns; answer with
     /// `dps_registration_handle_activation` or `dps_registration_handle_activate_error`. Until then, the buffer of the last
     /// reply must not be changed.
     DPS_ACTION_ACTIVATE = 2,
-    /// Send the request with the token that `dps_registration_token` returns; answer with
+    /// Send the request with the token that `dps_registration_token` returns, if there is one; answer with
     /// `dps_registration_handle_mqtt`, `dps_registration_handle_http` or `dps_registration_handle_link_error`.
     DPS_ACTION_SEND = 3,
     /// Nothing to do before `until_ms`, unless an answer comes; poll again then.

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn dps_http_method(registration: *const dps_registration) 
 }
 
 /// Writes the target of the request, path and query, with a NUL after it. To be sent along are `Authorization` with the
-/// token of the action, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
+/// token of the action, if there is one, `Accept: application/json`, and with a body `Content-Type: application/json; charset=utf-8`.
 ///
 /// Returns `DPS_ERROR_MISUSE` when no request is to be sent; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do
 /// in `length`; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
@@ -207,6 +207,14 @@ fn hand_over(
     let now = Instant::from_millis(now_ms);
     match read {
         Ok(()) => machine.handle_reply(now, id, reply),
-        Err(error) => machine.handle_link_error(now, id, error),
+        Err(error) => {
+            // The errors that a codec has; by their codes, without the table for those of every link.
+            let (code, needed) = match error {
+                LinkError::ReplyTooLarge { needed } => (ErrorCode::ReplyTooLarge, needed.unwrap_or(0)),
+                LinkError::Cut => (ErrorCode::ConnectionCut, 0),
+                _ => (ErrorCode::InvalidReply, 0),
+            };
+            machine.handle_link_error_code(now, id, code, needed)
+        }
     }
 }

@@ -29,6 +29,7 @@ pub mod span;
 pub mod tpm;
 pub mod version;
 pub mod wire;
+pub mod x509;
 
 /// A static library for bare metal must define what a panic does. No panic can be reached in what the project links, so
 /// that the linker never asks for `dps_panic`.

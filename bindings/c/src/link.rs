@@ -42,7 +42,7 @@ pub unsafe extern "C" fn dps_registration_handle_link_error(
 
 /// The code, if it is one that a link can have.
 fn link_code(number: dps_result) -> Option<ErrorCode> {
-    static CODES: [ErrorCode; 16] = [
+    static CODES: [ErrorCode; 18] = [
         ErrorCode::UnsupportedByTransport,
         ErrorCode::ReplyTooLarge,
         ErrorCode::RequestTooLarge,
@@ -59,6 +59,8 @@ fn link_code(number: dps_result) -> Option<ErrorCode> {
         ErrorCode::InvalidReply,
         ErrorCode::MqttRefused,
         ErrorCode::SubscribeRefused,
+        ErrorCode::ClientCertificateRefused,
+        ErrorCode::RenegotiationUnsupported,
     ];
     CODES.iter().copied().find(|code| self::number(*code) == number)
 }

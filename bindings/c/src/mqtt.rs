@@ -27,7 +27,7 @@ pub const DPS_MQTT_HUB_USER_NAME_SIZE: usize = 624;
 const HUB_API_VERSION: &str = "2021-04-12";
 
 /// Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
-/// of the action. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+/// of the action; after `dps_registration_init_x509` there is no password. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
 /// the first request. The user name is the same before, between and after requests.
 ///
 /// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,
@@ -52,7 +52,8 @@ pub unsafe extern "C" fn dps_mqtt_write_user_name(
 }
 
 /// Writes the user name of CONNECT to the assigned hub, with a NUL after it. The client id is `device_id`, the password
-/// a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`). `user_agent` may be empty.
+/// a token for `DPS_SAS_HUB_DEVICE` (`dps_sas_finish`); a device with a certificate presents the same one to the hub,
+/// and sends no password. `user_agent` may be empty.
 ///
 /// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ARGUMENT`, also
 /// when `hub` or `device_id` is empty.

@@ -208,7 +208,8 @@ pub unsafe extern "C" fn dps_registration_to_sign(registration: *const dps_regis
 }
 
 /// `DPS_ACTION_SEND`: the SAS token, a secret: the password of MQTT, the Authorization of HTTP. Empty when no reply is
-/// awaited, or the request carries none: then it has no Authorization. Valid as that of `dps_registration_to_sign`.
+/// awaited, or the request carries none: then it has no Authorization, and CONNECT no password. Valid as that of
+/// `dps_registration_to_sign`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_token(registration: *const dps_registration) -> dps_span {
     // SAFETY: as the caller promises.
@@ -216,8 +217,8 @@ pub unsafe extern "C" fn dps_registration_token(registration: *const dps_registr
     authorization.map_or(dps_span::EMPTY, |authorization| dps_span::from_text(authorization.token))
 }
 
-/// `DPS_ACTION_SEND`: counts up with every new token. A connection made with an older one has to be made anew. 0 when
-/// no reply is awaited.
+/// `DPS_ACTION_SEND`: counts up with every new token, from 1. A connection made with an older one has to be made anew. 0
+/// when no reply is awaited, or the request carries no token: always with a certificate.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_token_generation(registration: *const dps_registration) -> u32 {
     // SAFETY: as the caller promises.

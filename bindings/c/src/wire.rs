@@ -63,7 +63,7 @@ impl dps_wire_reply {
 
 /// Writes the user name of CONNECT, with a NUL after it: `dps_mqtt_write_user_name` without a registration.
 /// `DPS_MQTT_USER_NAME_SIZE` bytes always suffice. The client id is the registration id, the password a token for
-/// `DPS_SAS_REGISTRATION`. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
+/// `DPS_SAS_REGISTRATION`; a device with a certificate sends no password. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before the first request. `user_agent` may be
 /// empty, and is percent-encoded.
 ///
 /// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_ID_SCOPE`,

@@ -1,4 +1,5 @@
-/* Registration over HTTP of a device without a clock, and of one with a TPM: what is sent, and in which order. */
+/* Registration of a device without a clock, of one with a certificate, and of one with a TPM: what is sent, and in which
+ * order. */
 #include <stdio.h>
 
 #include "check.h"
@@ -100,6 +101,104 @@ void a_time_that_may_not_be_learned(void)
     RETURNS(DPS_ERROR_CLOCK_NEEDED, dps_registration_result(&memory.registration));
     CHECK(dps_registration_verdict(&memory.registration) == DPS_VERDICT_RECONFIGURE);
     dps_registration_clear(&memory.registration);
+}
+
+static void begin_with_certificate(void)
+{
+    scene_begin(&memory);
+    dps_registration_clear(&memory.registration);
+    memory.config.correct_clock = true;
+    memory.config.earliest_unix_s = UNIX_S;
+    RETURNS(DPS_OK, dps_registration_init_x509(&memory.registration, &memory.config, DPS_BUFFER(memory.storage)));
+}
+
+void a_certificate_that_registers_over_http(void)
+{
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    begin_with_certificate();
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_REGISTER);
+    CHECK(!sends("Authorization") && sends("{\"registrationId\":\"" DEVICE "\"}"));
+    CHECK(dps_registration_to_sign(registration).len == 0 && dps_registration_token(registration).len == 0);
+    CHECK(dps_registration_token_generation(registration) == 0);
+    RETURNS(DPS_OK, answer(action.id, 202, "", assigning));
+
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_WAIT);
+    RETURNS(DPS_OK, dps_registration_poll(registration, action.until_ms, &action));
+    CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_STATUS);
+    CHECK(!sends("Authorization"));
+    RETURNS(DPS_OK, answer(action.id, 200, "", assigned));
+    RETURNS(DPS_OK, dps_registration_result(registration));
+    CHECK(span_is(dps_registration_assigned_hub(registration), "hub-a.test"));
+    CHECK(dps_registration_hub_key(registration, DPS_BUFFER(reply)).len == 0);
+    dps_registration_clear(registration);
+}
+
+void a_certificate_that_registers_over_mqtt(void)
+{
+    static const char *const topics[] = {"$dps/registrations/PUT/iotdps-register/?$rid=1",
+                                         "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId=5.abc"};
+    static const char *const answers[] = {"$dps/registrations/res/202/?$rid=1&retry-after=3",
+                                          "$dps/registrations/res/200/?$rid=2"};
+    static const char user_name[] = ID_SCOPE "/registrations/" DEVICE "/api-version=2019-03-31";
+    dps_registration *const registration = &memory.registration;
+    dps_action action = {0};
+    size_t length;
+    begin_with_certificate();
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+        RETURNS(DPS_OK, dps_registration_poll(registration, action.until_ms, &action));
+        CHECK(action.kind == DPS_ACTION_SEND && dps_registration_token(registration).len == 0);
+        RETURNS(DPS_OK, dps_mqtt_write_user_name(registration, DPS_SPAN(""), DPS_BUFFER(request), &length));
+        CHECK(strcmp(request, user_name) == 0);
+        RETURNS(DPS_OK, dps_mqtt_write_topic(registration, DPS_BUFFER(request), &length));
+        CHECK(strcmp(request, topics[i]) == 0);
+        const int body = snprintf(reply, sizeof reply, "%s", i == 0 ? assigning : assigned);
+        RETURNS(DPS_OK, dps_registration_handle_mqtt(registration, 0, dps_span_of(answers[i]), (dps_buffer){reply, (size_t)body}));
+        RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
+    }
+    CHECK(action.kind == DPS_ACTION_FINISHED && dps_registration_result(registration) == DPS_OK);
+    dps_registration_clear(registration);
+}
+
+/* Returns whether the failure has the hints of a refused certificate, none of which is about a clock or a key. */
+static bool hints_at_certificate(void)
+{
+    static const char *const names[] = {"missing-intermediate", "unverified-root", "wrong-thumbprint", "certificate-name",
+                                        "no-enrollment", "disabled-group", "wrong-id-scope", "network-rules"};
+    dps_hint hint;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (dps_registration_hint(&memory.registration, i, &hint) != DPS_OK || !span_is(hint.name, names[i]))
+            return false;
+    return dps_registration_hint(&memory.registration, sizeof names / sizeof *names, &hint) != DPS_OK;
+}
+
+void a_certificate_that_is_refused(void)
+{
+    dps_action action;
+    bool again = true;
+    begin_with_certificate();
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    /* The date of the refusal is of no use, and a challenge is for a TPM. */
+    RETURNS(DPS_OK, answer(action.id, 401, "Thu, 01 Jan 2026 02:00:00 GMT", challenge));
+    RETURNS(DPS_ERROR_UNAUTHORIZED, dps_registration_result(&memory.registration));
+    CHECK(!dps_registration_is_time_learned(&memory.registration) && hints_at_certificate());
+    RETURNS(DPS_OK, dps_registration_correct_clock(&memory.registration, 0, UNIX_S + 7200, &again));
+    CHECK(!again && hints_at_certificate());
+    dps_registration_clear(&memory.registration);
+
+    begin_with_certificate();
+    RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
+    RETURNS(DPS_OK, dps_registration_handle_link_error(&memory.registration, 0, action.id, DPS_ERROR_MQTT_REFUSED, 5));
+    RETURNS(DPS_ERROR_UNAUTHORIZED, dps_registration_result(&memory.registration));
+    CHECK(hints_at_certificate());
+    dps_registration_clear(&memory.registration);
+
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_x509(NULL, &memory.config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_registration_init_x509(&memory.registration, NULL, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_ERROR_STORAGE_TOO_SMALL,
+            dps_registration_init_x509(&memory.registration, &memory.config, (dps_buffer){memory.storage, 64}));
 }
 
 static dps_tpm tpm;

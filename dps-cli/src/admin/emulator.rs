@@ -10,8 +10,9 @@ use crate::failure::{Failure, Result};
 const FAULTS: &[&str] = &["emulator", "faults"];
 const REFUSALS: &[&str] = &["emulator", "refusals"];
 const COUNTERS: &[&str] = &["emulator", "counters"];
-/// The emulator's error code for an unknown device; other services do not have the path.
-const UNKNOWN_DEVICE: u32 = 404_201;
+const CERTIFICATES: &[&str] = &["emulator", "certificates"];
+/// The emulator's error code for an unknown device or certificate; other services do not have the path.
+const UNKNOWN: u32 = 404_201;
 
 impl AdminClient {
     /// Plans a fault and returns it as a list.
@@ -40,6 +41,22 @@ impl AdminClient {
         self.call_about(Method::GET, COUNTERS, registration_id, Body::Nothing).await.map_err(explain_not_found)
     }
 
+    /// Stores or replaces a CA certificate and returns it.
+    pub(crate) async fn put_ca_certificate(&self, name: &str, upload: &Value) -> Result<Value> {
+        let body = to_json(upload)?;
+        self.call(Method::PUT, &ca_certificate(name), Body::Json(&body)).await.map_err(explain_not_found)
+    }
+
+    /// Returns the CA certificates.
+    pub(crate) async fn ca_certificates(&self) -> Result<Value> {
+        self.call(Method::GET, CERTIFICATES, Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Deletes a CA certificate and returns it.
+    pub(crate) async fn delete_ca_certificate(&self, name: &str) -> Result<Value> {
+        self.call(Method::DELETE, &ca_certificate(name), Body::Nothing).await.map_err(explain_not_found)
+    }
+
     /// Returns what a hub has on record for a device.
     pub(crate) async fn hub_device(&self, hub: &str, device_id: &str) -> Result<Value> {
         self.call(Method::GET, &hub_device(hub, device_id), Body::Nothing).await.map_err(explain_not_found)
@@ -57,13 +74,17 @@ impl AdminClient {
     }
 }
 
+fn ca_certificate(name: &str) -> [&str; 3] {
+    ["emulator", "certificates", name]
+}
+
 fn hub_device<'a>(hub: &'a str, device_id: &'a str) -> [&'a str; 5] {
     ["emulator", "hubs", hub, "devices", device_id]
 }
 
 /// Explains the 404 of a service that is not the emulator.
 fn explain_not_found(mut failure: Failure) -> Failure {
-    if failure.http_status == Some(404) && failure.error_code != Some(UNKNOWN_DEVICE) {
+    if failure.http_status == Some(404) && failure.error_code != Some(UNKNOWN) {
         failure.message =
             format!("only the emulator supports this command, and this service is not one: {}", failure.message);
     }

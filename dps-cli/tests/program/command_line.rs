@@ -1,6 +1,6 @@
 //! The command line itself: help, usage errors in both forms, completions, logging options.
 
-use super::run::{Run, dps, dps_line};
+use super::run::{Folder, Run, dps, dps_line};
 
 const COMMANDS: [&str; 9] =
     ["demo", "derive-key", "token", "register", "lookup", "emulator", "enrollment", "enrollment-group", "completions"];
@@ -61,10 +61,11 @@ fn invalid_resolve_is_a_usage_error() {
     }
 }
 
-/// Returns what bash reports about the syntax of a script.
+/// Returns what bash reports about the syntax of a script, which is too long for an argument.
 fn bash_syntax_errors(script: &str) -> String {
+    let folder = Folder::new();
     let mut bash = std::process::Command::new("bash");
-    String::from_utf8(bash.args(["-n", "-c", script]).output().unwrap().stderr).unwrap()
+    String::from_utf8(bash.args(["-n", &folder.write("script", script)]).output().unwrap().stderr).unwrap()
 }
 
 #[test]

@@ -145,6 +145,9 @@ fn counters_are_printed_as_text_and_json() {
     assert!(people.starts_with("registration Dev-01\n") && people.contains("  registers      1\n"), "{people}");
     let other = service.as_owner("emulator counters --rid dev-02 --json", &[]).run().code(0).json();
     assert_eq!((&other["registers"], &other["registrationId"]), (&0.into(), &"dev-02".into()));
+    service.as_device("register", "dev-02", &["--key-file", &key]).run().code(4);
+    let refused = service.as_owner("emulator counters", &[]).run().code(0).stdout;
+    assert!(refused.contains("  refused, unknown-registration  1\n"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of the built program: its streams, its files and its exit codes.
 
 mod bulk;
+mod certificates;
 mod check;
 mod check_faults;
 mod clock_offset;

@@ -2,8 +2,12 @@
 //! build keeps every temporary value on the stack. `cargo xtask small-stack` runs it.
 #![cfg(not(debug_assertions))]
 
+use std::sync::Arc;
+
 use crate::common::{builder_over, device_key, service};
-use dps_client::Transport;
+use crate::pki::data;
+use crate::x509_register::{builder as x509_builder, enroll};
+use dps_client::{Passphrase, SecretString, Transport, X509};
 
 const STACK: usize = 96 * 1024;
 
@@ -16,6 +20,30 @@ fn register_needs_no_more_than_96_kib_of_stack_over_every_transport() {
         let small = std::thread::Builder::new().stack_size(STACK);
         let registered =
             small.spawn(move || client.blocking().register().map(|assignment| assignment.hub().to_owned()));
+        assert_eq!(registered.unwrap().join().unwrap().unwrap(), "hub-a.test", "{transport:?}");
+    }
+    drop(runtime);
+}
+
+#[test]
+fn register_with_a_certificate_needs_no_more_than_96_kib_of_stack_over_every_transport() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let emulator = Arc::new(runtime.block_on(service()));
+    let ec = (data!("ec.pem"), data!("ec-pbkdf2.pem"));
+    let rsa = (data!("rsa-4096.cert.pem"), data!("rsa-4096.pem"));
+    for (transport, (certificate, key)) in
+        [(Transport::Https, ec), (Transport::Mqtt, rsa), (Transport::MqttWebSocket, ec), (Transport::Https, rsa)]
+    {
+        let emulator = Arc::clone(&emulator);
+        // The files are read, and the chain is checked, on the small stack too.
+        let small = std::thread::Builder::new().stack_size(STACK);
+        let registered = small.spawn(move || {
+            let passphrase = Passphrase::new(SecretString::from("correct-horse"));
+            let device = X509::from_encrypted_pem(certificate, key, &passphrase).unwrap();
+            enroll(&emulator, &device);
+            let client = x509_builder(transport, &emulator, &device).build().unwrap();
+            client.blocking().register().map(|assignment| assignment.hub().to_owned())
+        });
         assert_eq!(registered.unwrap().join().unwrap().unwrap(), "hub-a.test", "{transport:?}");
     }
     drop(runtime);

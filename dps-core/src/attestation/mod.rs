@@ -22,6 +22,8 @@ pub(crate) mod sealed {
         Always,
         /// Once a challenge of the service was activated.
         AfterChallenge,
+        /// Not at all: the connection proves who the device is. No time is needed then, and none is learned.
+        Never,
     }
 
     /// A key that the service sends to the device.
@@ -52,7 +54,7 @@ pub(crate) mod sealed {
 
 use sealed::{KeyIn, Parts, Token};
 
-/// An attestation mechanism of the service: [`SymmetricKey`] or [`Tpm`], either of them inside a
+/// An attestation mechanism of the service: [`SymmetricKey`], [`X509`] or [`Tpm`], each of them inside a
 /// [`WithCertificateRequest`] too.
 pub trait Attestation: Parts {}
 
@@ -67,6 +69,40 @@ impl WriteMembers for SymmetricKey {}
 impl Parts for SymmetricKey {
     fn token(&self) -> Token {
         Token::Always
+    }
+}
+
+/// An X.509 certificate, which the device presents in TLS (Azure IoT DPS documentation, "X.509 certificate attestation").
+///
+/// The certificate, its chain and its private key are the link's. Requests carry no token: over HTTP they have no
+/// `Authorization`, over MQTT CONNECT has no password. [`Action::Sign`](crate::Action::Sign) never comes, so that
+/// [`NoSigner`](crate::NoSigner) suffices for [`drive`](crate::drive), and no wall time is needed. The registration id
+/// must be the certificate's common name.
+///
+/// ```
+/// use dps_core::{Action, Config, Endpoint, IdScope, Identity, Instant, Registration, RegistrationId, X509};
+///
+/// let identity = Identity {
+///     endpoint: Endpoint::GLOBAL,
+///     id_scope: IdScope::new("0ne00A1B2C3")?,
+///     registration_id: RegistrationId::new("dev-01")?,
+/// };
+/// let mut storage = [0; 1024];
+/// let mut registration = Registration::with_attestation(identity, X509, Config::new(), &mut storage)?;
+/// assert!(matches!(registration.poll(Instant::from_millis(0)), Action::Send { .. }));
+/// assert!(registration.authorization().is_none());
+/// # Ok::<(), dps_core::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct X509;
+
+impl Attestation for X509 {}
+
+impl WriteMembers for X509 {}
+
+impl Parts for X509 {
+    fn token(&self) -> Token {
+        Token::Never
     }
 }
 

@@ -18,6 +18,8 @@ pub struct KeyEvidence {
 pub(crate) struct Evidence {
     pub(crate) upper_case_id: bool,
     pub(crate) key: KeyEvidence,
+    /// Whether a certificate, and no token, proves who the device is.
+    pub(crate) by_certificate: bool,
     /// Seconds that the device's clock is behind the service's, where far.
     pub(crate) clock_skew: Option<i64>,
     /// Whether the service's time is known, from the transport or from elsewhere.
@@ -31,46 +33,51 @@ pub(crate) struct Evidence {
 
 /// The likely causes of a failure, the likeliest first.
 pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
-    let none = Hints::NONE;
-    match code {
-        ErrorCode::Unauthorized => unauthorized(evidence),
-        ErrorCode::ClockNeeded => none.with(Hint::SetClock),
-        ErrorCode::SignerFailed | ErrorCode::SignerTimeout => none.with(Hint::CheckSigner),
-        ErrorCode::AssignmentTooLarge | ErrorCode::ReplyTooLarge | ErrorCode::RequestTooLarge => {
-            none.with(Hint::EnlargeBuffer)
-        }
-        ErrorCode::Forbidden => none.with(Hint::CheckProxy).with(Hint::KeepTrackingId),
-        ErrorCode::NotFound => none.with(Hint::NoEnrollment).with(Hint::WrongIdScope),
+    let hints: &[Hint] = match code {
+        ErrorCode::Unauthorized if evidence.by_certificate => REFUSED_CERTIFICATE,
+        ErrorCode::Unauthorized => return unauthorized(evidence),
+        ErrorCode::ClockNeeded => &[Hint::SetClock],
+        ErrorCode::SignerFailed | ErrorCode::SignerTimeout => &[Hint::CheckSigner],
+        ErrorCode::AssignmentTooLarge | ErrorCode::ReplyTooLarge | ErrorCode::RequestTooLarge => &[Hint::EnlargeBuffer],
+        ErrorCode::Forbidden => &[Hint::CheckProxy, Hint::KeepTrackingId],
+        ErrorCode::NotFound => &[Hint::NoEnrollment, Hint::WrongIdScope],
         ErrorCode::BadRequest | ErrorCode::MethodNotAllowed | ErrorCode::UnsupportedMediaType => {
-            none.with(Hint::CheckRequest).with(Hint::KeepTrackingId)
+            &[Hint::CheckRequest, Hint::KeepTrackingId]
         }
-        ErrorCode::Conflict => none.with(Hint::KeepTrackingId),
-        ErrorCode::Throttled => none.with(Hint::SpreadStart).with(Hint::RaiseTimeout),
-        ErrorCode::RequestTimeout | ErrorCode::ServiceUnavailable => {
-            none.with(Hint::UseCachedHub).with(Hint::KeepTrackingId)
-        }
-        ErrorCode::DeadlineExceeded => none.with(Hint::RaiseTimeout),
-        ErrorCode::RegistrationFailed if evidence.error_code == Some(400_207) => none.with(Hint::CheckWebhook),
-        ErrorCode::RegistrationFailed => none.with(Hint::CheckLinkedHubs).with(Hint::CheckWebhook),
-        ErrorCode::EnrollmentDisabled => none.with(Hint::EnableEnrollment),
-        ErrorCode::UnexpectedStatus => none.with(Hint::Update).with(Hint::CheckProxy),
-        ErrorCode::Dns => none.with(Hint::CheckDns).with(Hint::CheckProxy),
-        ErrorCode::Connect | ErrorCode::Timeout => none.with(Hint::CheckNetwork).with(Hint::CheckProxy),
+        ErrorCode::Conflict => &[Hint::KeepTrackingId],
+        ErrorCode::Throttled => &[Hint::SpreadStart, Hint::RaiseTimeout],
+        ErrorCode::RequestTimeout | ErrorCode::ServiceUnavailable => &[Hint::UseCachedHub, Hint::KeepTrackingId],
+        ErrorCode::DeadlineExceeded => &[Hint::RaiseTimeout],
+        ErrorCode::RegistrationFailed if evidence.error_code == Some(400_207) => &[Hint::CheckWebhook],
+        ErrorCode::RegistrationFailed => &[Hint::CheckLinkedHubs, Hint::CheckWebhook],
+        ErrorCode::EnrollmentDisabled => &[Hint::EnableEnrollment],
+        ErrorCode::UnexpectedStatus => &[Hint::Update, Hint::CheckProxy],
+        ErrorCode::Dns => &[Hint::CheckDns, Hint::CheckProxy],
+        ErrorCode::Connect | ErrorCode::Timeout => &[Hint::CheckNetwork, Hint::CheckProxy],
         // A server of another protocol closes the connection.
-        ErrorCode::ConnectionCut => none.with(Hint::CheckNetwork).with(Hint::CheckProxy).with(Hint::CheckEndpoint),
-        ErrorCode::UnknownCa | ErrorCode::Tls => none.with(Hint::TrustCa).with(Hint::CheckProxy),
-        ErrorCode::NameMismatch => none.with(Hint::CheckEndpoint).with(Hint::CheckProxy),
-        ErrorCode::CertificateExpired => none.with(Hint::ClockOutsideCertificate),
-        ErrorCode::ProxyRefused if evidence.http_status == Some(407) => none.with(Hint::CheckProxyCredentials),
-        ErrorCode::ProxyRefused if evidence.http_status.is_some_and(|status| status != 403) => {
-            none.with(Hint::CheckProxy)
-        }
-        ErrorCode::ProxyRefused => none.with(Hint::CheckProxy).with(Hint::CheckProxyCredentials),
-        ErrorCode::ProxyUnreachable => none.with(Hint::CheckProxy),
-        ErrorCode::InvalidReply => none.with(Hint::CheckProxy).with(Hint::NotTheService),
-        ErrorCode::MqttRefused | ErrorCode::SubscribeRefused => none.with(Hint::NotTheService).with(Hint::Update),
-        _ => none,
-    }
+        ErrorCode::ConnectionCut => &[Hint::CheckNetwork, Hint::CheckProxy, Hint::CheckEndpoint],
+        ErrorCode::UnknownCa | ErrorCode::Tls => &[Hint::TrustCa, Hint::CheckProxy],
+        ErrorCode::NameMismatch => &[Hint::CheckEndpoint, Hint::CheckProxy],
+        ErrorCode::CertificateExpired => &[Hint::ClockOutsideCertificate],
+        ErrorCode::ProxyRefused if evidence.http_status == Some(407) => &[Hint::CheckProxyCredentials],
+        ErrorCode::ProxyRefused if evidence.http_status.is_some_and(|status| status != 403) => &[Hint::CheckProxy],
+        ErrorCode::ProxyRefused => &[Hint::CheckProxy, Hint::CheckProxyCredentials],
+        ErrorCode::ProxyUnreachable => &[Hint::CheckProxy],
+        ErrorCode::InvalidReply => &[Hint::CheckProxy, Hint::NotTheService],
+        ErrorCode::MqttRefused | ErrorCode::SubscribeRefused => &[Hint::NotTheService, Hint::Update],
+        ErrorCode::InvalidClientCertificate | ErrorCode::InvalidClientKey => &[Hint::CertificateFormat],
+        ErrorCode::CommonNameMismatch => &[Hint::CertificateName],
+        ErrorCode::ClientCertificateExpired => &[Hint::RenewCertificate, Hint::CertificateNotYetValid],
+        // An inspecting proxy cannot pass on a client's certificate.
+        ErrorCode::ClientCertificateRefused => &[Hint::RenewCertificate, Hint::MissingIntermediate, Hint::CheckProxy],
+        ErrorCode::RenegotiationUnsupported => &[Hint::UseMqtt],
+        ErrorCode::Pkcs11Module | ErrorCode::Pkcs11NoToken | ErrorCode::Pkcs11Mechanism => &[Hint::CheckSigner],
+        ErrorCode::Pkcs11NoObject | ErrorCode::Pkcs11SeveralObjects => &[Hint::CheckPkcs11Uri],
+        ErrorCode::Pkcs11Login | ErrorCode::Pkcs11WrongPin => &[Hint::CheckPin],
+        ErrorCode::Pkcs11LastTry | ErrorCode::Pkcs11PinLocked => &[Hint::UnlockPin],
+        _ => &[],
+    };
+    Hints::new(hints)
 }
 
 impl ErrorCode {
@@ -114,3 +121,16 @@ fn unauthorized(evidence: &Evidence) -> Hints {
     }
     hints.with(Hint::NetworkRules)
 }
+
+/// A refused certificate looks alike over HTTP, in CONNACK and in a reply over MQTT (Azure IoT DPS documentation, "X.509
+/// certificate attestation"). Neither a key nor this device's clock is a cause: the service checks the certificate by its own.
+const REFUSED_CERTIFICATE: &[Hint] = &[
+    Hint::MissingIntermediate,
+    Hint::UnverifiedRoot,
+    Hint::WrongThumbprint,
+    Hint::CertificateName,
+    Hint::NoEnrollment,
+    Hint::DisabledGroup,
+    Hint::WrongIdScope,
+    Hint::NetworkRules,
+];

@@ -103,6 +103,18 @@ catalogue! {
     InvalidCertificate = 2010, "invalid-certificate", "a certificate to trust cannot be read";
     /// An option or a combination of options cannot be used.
     InvalidOption = 2011, "invalid-option", "an option cannot be used";
+    /// The device's certificate, or another one of its chain, cannot be used.
+    InvalidClientCertificate = 2012, "invalid-client-certificate", "the device's certificate or its chain cannot be used";
+    /// The private key of the device's certificate is unreadable, or of a kind that is not supported.
+    InvalidClientKey = 2013, "invalid-client-key", "the private key of the device's certificate cannot be used";
+    /// The private key is encrypted, and its passphrase is wrong or missing.
+    WrongPassphrase = 2014, "wrong-passphrase", "the private key is encrypted, and the passphrase is wrong or missing";
+    /// The private key is of another certificate.
+    ClientKeyMismatch = 2015, "client-key-mismatch", "the private key does not belong to the device's certificate";
+    /// The registration id differs from the common name of the device's certificate.
+    CommonNameMismatch = 2016, "common-name-mismatch", "the registration id differs from the common name of the device's certificate";
+    /// The PKCS#11 URI (RFC 7512) is invalid, or has an attribute that is not allowed.
+    InvalidPkcs11Uri = 2017, "invalid-pkcs11-uri", "the PKCS#11 URI cannot be used";
 
     /// A token is needed and nobody set the clock.
     ClockNeeded = 3001, "clock-needed", "the time is not known, and a token cannot be made without it";
@@ -128,6 +140,26 @@ catalogue! {
     ActivationFailed = 3011, "activation-failed", "the challenge of the service could not be activated";
     /// The certificate request is not what it was when it was set.
     CertificateRequest = 3012, "certificate-request", "the certificate request could not be read, or has changed since it was set";
+    /// The device's certificate, or another one of its chain, is expired or not valid yet.
+    ClientCertificateExpired = 3013, "client-certificate-expired", "the device's certificate or its chain is not valid at this time";
+    /// The PKCS#11 module cannot be loaded or initialized.
+    Pkcs11Module = 3014, "pkcs11-module", "the PKCS#11 module cannot be loaded";
+    /// No token matches the PKCS#11 URI, or it was removed.
+    Pkcs11NoToken = 3015, "pkcs11-no-token", "no token matches the PKCS#11 URI, or it was removed";
+    /// The token has no object that matches the PKCS#11 URI.
+    Pkcs11NoObject = 3016, "pkcs11-no-object", "the token has no object that matches the PKCS#11 URI";
+    /// More than one token or object matches the PKCS#11 URI.
+    Pkcs11SeveralObjects = 3017, "pkcs11-several-objects", "several tokens or objects match the PKCS#11 URI";
+    /// The token cannot be logged in to: there is no PIN to use, or the token does not allow it.
+    Pkcs11Login = 3018, "pkcs11-login", "the token cannot be logged in to";
+    /// The token refused the PIN.
+    Pkcs11WrongPin = 3019, "pkcs11-wrong-pin", "the token refused the PIN";
+    /// The token reports that one more wrong PIN locks it; the PIN was not tried.
+    Pkcs11LastTry = 3020, "pkcs11-last-try", "the next wrong PIN locks the token, so that the PIN was not tried";
+    /// The PIN is locked.
+    Pkcs11PinLocked = 3021, "pkcs11-pin-locked", "the PIN of the token is locked";
+    /// The token does not offer the mechanism that the key requires.
+    Pkcs11Mechanism = 3022, "pkcs11-mechanism", "the token does not offer the mechanism that the key requires";
 
     /// 401, or refused credentials over MQTT.
     Unauthorized = 4001, "unauthorized", "the service refused the credential";
@@ -184,6 +216,10 @@ catalogue! {
     MqttRefused = 5012, "mqtt-refused", "the server refused the MQTT connection";
     /// The MQTT server refused the subscription.
     SubscribeRefused = 5013, "subscribe-refused", "the server refused the subscription";
+    /// The server refused the device's certificate in TLS.
+    ClientCertificateRefused = 5014, "client-certificate-refused", "the server refused the device's certificate";
+    /// The server requests the device's certificate by a second handshake, as some do with TLS 1.2.
+    RenegotiationUnsupported = 5015, "renegotiation-unsupported", "the server requests the device's certificate by TLS renegotiation, which is not supported";
 }
 
 impl ErrorCode {

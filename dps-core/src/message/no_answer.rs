@@ -69,6 +69,18 @@ pub enum LinkError {
     /// The MQTT server refused the subscription.
     #[error("the server refused the subscription")]
     SubscribeRefused,
+    /// The server refused the device's certificate in TLS.
+    #[error("the server refused the device's certificate")]
+    ClientCertificateRefused,
+    /// The server requests the device's certificate by TLS renegotiation.
+    #[error("the server requests the device's certificate by TLS renegotiation")]
+    RenegotiationUnsupported,
+    /// The key of the device's certificate could not sign in TLS, such as one in a PKCS#11 token.
+    #[error("the key of the device's certificate could not sign: {code}")]
+    Signer {
+        /// The entry in the error catalogue that says why, such as [`ErrorCode::SignerFailed`].
+        code: ErrorCode,
+    },
 }
 
 impl LinkError {
@@ -92,6 +104,9 @@ impl LinkError {
             Self::Unsupported => ErrorCode::UnsupportedByTransport,
             Self::MqttRefused { code } => code_of_connack(code as usize),
             Self::SubscribeRefused => ErrorCode::SubscribeRefused,
+            Self::ClientCertificateRefused => ErrorCode::ClientCertificateRefused,
+            Self::RenegotiationUnsupported => ErrorCode::RenegotiationUnsupported,
+            Self::Signer { code } => code,
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::time::Instant;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "an action that is not carried out is returned only once"]
 pub enum Action {
-    /// HMAC-SHA256 [`to_sign`](crate::Registration::to_sign) with the device's key; answer with
+    /// HMAC-SHA256 [`to_sign`](crate::Registration::to_sign) with the device's key, which never comes with a certificate
+    /// ([`X509`](crate::X509)); answer with
     /// [`handle_signature`](crate::Registration::handle_signature) or
     /// [`handle_sign_error`](crate::Registration::handle_sign_error).
     Sign {
@@ -23,7 +24,7 @@ pub enum Action {
         /// After this moment it counts as unanswered.
         respond_by: Instant,
     },
-    /// Only for a TPM ([`Tpm`](crate::attestation::Tpm)): activate the [`challenge`](crate::Registration::challenge), which
+    /// Only for a TPM ([`Tpm`](crate::Tpm)): activate the [`challenge`](crate::Registration::challenge), which
     /// makes it hold the key for the next tokens; answer with
     /// [`handle_activation`](crate::Registration::handle_activation) or
     /// [`handle_activate_error`](crate::Registration::handle_activate_error). The buffer of the last reply must not be

@@ -7,6 +7,7 @@ use super::report::{End, Kept};
 use super::retry::{Retry, code_of_status, retry_of};
 use super::{Ask, Registration, Step, TOKEN_MARGIN_SECONDS};
 use crate::attestation::Attestation;
+use crate::attestation::sealed::Token;
 use crate::error::{ErrorCode, Misuse, ReplyProblem, Verdict};
 use crate::ids::is_operation_id;
 use crate::message::{LinkError, Reply, RequestId, Status, code_of_connack};
@@ -30,8 +31,10 @@ impl<A: Attestation> Registration<'_, A> {
     pub fn handle_reply(&mut self, now: Instant, id: RequestId, reply: &Reply<'_>) -> Result<(), Misuse> {
         self.expect(Step::Asked, id)?;
         self.body_start = reply.body.json.start;
-        self.learn_time(now, reply);
-        self.compare_clocks(now, reply.date);
+        if self.token != Token::Never {
+            self.learn_time(now, reply);
+            self.compare_clocks(now, reply.date);
+        }
         let is_refusal = reply.status >= 300;
         if self.asks_time {
             self.time_answer(now, reply);
@@ -201,7 +204,7 @@ impl<A: Attestation> Registration<'_, A> {
     fn refusal(&mut self, now: Instant, reply: &Reply<'_>) {
         if reply.status == 404 && self.ask == Ask::Status && !self.restarted {
             self.restarted = true;
-            self.signs = self.signs_first;
+            self.signs = self.token == Token::Always;
             self.storage.forget_operation();
             self.ask = Ask::Register;
             self.step = Step::Ready;
@@ -256,9 +259,11 @@ impl<A: Attestation> Registration<'_, A> {
     /// carries none. Where the clock here is far from it and [`Config::correct_clock`](crate::Config::correct_clock) allows
     /// it, the registration goes on, once, with a token by that time: drive it, or poll it, again.
     ///
-    /// Returns whether it goes on. Where it does not, the failure tells the skew, and its hints know the clock.
+    /// Returns whether it goes on. Where it does not, the failure tells the skew, and its hints know the clock. Without a
+    /// token, as with a certificate, it never does, and nothing changes.
     pub fn correct_clock(&mut self, anchor: WallAnchor) -> bool {
-        if self.report.end != End::Failed || self.code != Some(ErrorCode::Unauthorized) {
+        let refused_token = self.code == Some(ErrorCode::Unauthorized) && self.token != Token::Never;
+        if self.report.end != End::Failed || !refused_token {
             return false;
         }
         self.compare_clocks(anchor.at, Some(anchor.unix));

@@ -99,7 +99,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
     // Inlined, so that it is put together where it is to stay.
     #[inline(always)]
     fn begin_with(identity: &Identity<'m>, attestation: A, config: &Config, storage: &'m mut [u8]) -> Self {
-        let signs = attestation.token() == Token::Always;
+        let token = attestation.token();
         Self {
             step: Step::Ready,
             ask: Ask::Register,
@@ -110,8 +110,8 @@ impl<'m, A: Attestation> Registration<'m, A> {
             learned: false,
             asks_time: false,
             challenged: false,
-            signs,
-            signs_first: signs,
+            token,
+            signs: token == Token::Always,
             signed: false,
             code: None,
             last_id: 0,
@@ -136,8 +136,8 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// as in C, a firmware that never calls this is not larger for those that it does not use.
     #[doc(hidden)]
     pub fn set_attestation(&mut self, attestation: A) {
-        self.signs = attestation.token() == Token::Always;
-        self.signs_first = self.signs;
+        self.token = attestation.token();
+        self.signs = self.token == Token::Always;
         self.attestation = attestation;
     }
 

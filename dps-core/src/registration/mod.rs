@@ -22,6 +22,7 @@ pub use outcome::{Assignment, Ended, Failure, Outcome, Record};
 pub use report::Kept;
 pub use storage::{OPERATION_ID_MAX, storage_size};
 
+use crate::attestation::sealed::Token;
 use crate::attestation::{Attestation, SymmetricKey};
 use crate::config::Config;
 use crate::credentials::{Resource, SasToken};
@@ -97,9 +98,9 @@ pub struct Registration<'m, A: Attestation = SymmetricKey> {
     asks_time: bool,
     /// Whether the last reply holds a challenge that is to be activated.
     challenged: bool,
-    /// Whether the requests now carry a token: from the start, or once a challenge was activated.
+    /// When the requests of this attestation carry a token, and whether they do now.
+    token: Token,
     signs: bool,
-    signs_first: bool,
     signed: bool,
     /// What went wrong last; apart from the report, which is all zeros to begin with.
     code: Option<ErrorCode>,

@@ -8,6 +8,7 @@ use super::Registration;
 use super::report::{End, Kept, Report};
 use super::storage::Storage;
 use crate::attestation::Attestation;
+use crate::attestation::sealed::Token;
 use crate::error::{ErrorCode, Evidence, Hint, Hints, KeyEvidence, ReplyProblem, Verdict, rank};
 use crate::ids::RegistrationId;
 use crate::message::Status;
@@ -122,6 +123,7 @@ impl<A: Attestation> Registration<'_, A> {
             ended: self.view(),
             code: self.failure_code(),
             key: self.config.key,
+            by_certificate: self.token == Token::Never,
             registration_id: self.identity.registration_id,
             corrected: self.corrected,
         })
@@ -251,6 +253,7 @@ pub struct Failure<'a> {
     ended: Ended<'a>,
     code: ErrorCode,
     key: KeyEvidence,
+    by_certificate: bool,
     registration_id: RegistrationId<'a>,
     corrected: bool,
 }
@@ -325,6 +328,7 @@ impl<'a> Failure<'a> {
             &Evidence {
                 upper_case_id: self.registration_id.has_upper_case(),
                 key: self.key,
+                by_certificate: self.by_certificate,
                 clock_skew: self.clock_skew(),
                 time_known: report.time_known || self.corrected,
                 refused_at_connect: report.refused_at_connect,

@@ -50,7 +50,10 @@ pub(super) fn retry_of(code: ErrorCode, proxy_status: u16) -> Retry {
         | ErrorCode::Conflict
         | ErrorCode::Throttled
         | ErrorCode::ServiceUnavailable => Retry::Later,
-        ErrorCode::ReplyTooLarge | ErrorCode::RequestTooLarge | ErrorCode::UnsupportedByTransport => Retry::Reconfigure,
+        ErrorCode::ReplyTooLarge
+        | ErrorCode::RequestTooLarge
+        | ErrorCode::UnsupportedByTransport
+        | ErrorCode::RenegotiationUnsupported => Retry::Reconfigure,
         _ => Retry::Never,
     }
 }

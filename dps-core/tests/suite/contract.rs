@@ -366,6 +366,9 @@ fn each_link_error_has_its_verdict() {
         (LinkError::MqttRefused { code: 4 }, ErrorCode::Unauthorized),
         (LinkError::MqttRefused { code: 5 }, ErrorCode::Unauthorized),
         (LinkError::SubscribeRefused, ErrorCode::SubscribeRefused),
+        (LinkError::ClientCertificateRefused, ErrorCode::ClientCertificateRefused),
+        (LinkError::Signer { code: ErrorCode::SignerFailed }, ErrorCode::SignerFailed),
+        (LinkError::Signer { code: ErrorCode::Pkcs11NoToken }, ErrorCode::Pkcs11NoToken),
     ] {
         assert_eq!(after(error), Some((code, Verdict::Never)), "{error:?}");
     }
@@ -375,6 +378,7 @@ fn each_link_error_has_its_verdict() {
         (LinkError::ReplyTooLarge { needed: Some(99_000) }, ErrorCode::ReplyTooLarge),
         (LinkError::RequestTooLarge { needed: 900 }, ErrorCode::RequestTooLarge),
         (LinkError::Unsupported, ErrorCode::UnsupportedByTransport),
+        (LinkError::RenegotiationUnsupported, ErrorCode::RenegotiationUnsupported),
     ] {
         assert_eq!(after(error), Some((code, Verdict::Reconfigure)), "{error:?}");
     }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::common::{assigned, assigning, at, config, failure, identity, key};
 use dps_core::{
-    ActivateError, Config, ErrorCode, Instant, Link, LinkError, Observer, Outcome, Progress, Registration, Reply,
-    Request, SignError, Signature, Signer, Timer, drive,
+    ActivateError, Config, ErrorCode, Instant, Link, LinkError, NoSigner, Observer, Outcome, Progress, Registration,
+    Reply, Request, SignError, Signature, Signer, Timer, X509, drive,
 };
 
 /// A clock that jumps to the next moment that is waited for.
@@ -125,6 +125,27 @@ fn drive_with(config: Config, link: &mut Scripted<'_>) -> Result<String, ErrorCo
         Some(Outcome::Assigned(assignment)) => Ok(assignment.assigned_hub().as_str().to_owned()),
         _ => Err(failure(&machine).0),
     }
+}
+
+#[test]
+fn certificate_is_driven_without_signer_and_clock() {
+    let clock = Clock::default();
+    let mut link = Scripted::new(&clock, &[Does::Answer(assigning(Some(3))), Does::Answer(assigned())]);
+    let mut storage = [0; 1024];
+    let mut machine = Registration::with_attestation(identity(), X509, Config::new(), &mut storage).unwrap();
+    let (mut signing, mut sending) = (0, 0);
+    let mut observer = |_, progress: Progress<'_>| {
+        match progress {
+            Progress::Signing | Progress::Activating => signing += 1,
+            Progress::Sending(request) => sending += u32::from(request.authorization.is_none()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    clock.run(drive(&mut machine, &mut link, &clock, &mut NoSigner, &mut observer, &mut [0; 64]));
+    assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))));
+    assert_eq!((signing, sending), (0, 2));
+    assert_eq!(link.asked_at, [0, 3000]);
 }
 
 #[test]

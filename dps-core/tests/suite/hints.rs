@@ -25,12 +25,25 @@ fn hints_after(identity: Identity<'_>, config: Config, reply: &Reply<'_>) -> Str
 #[test]
 fn every_failure_that_a_user_can_fix_has_a_hint() {
     let expected = [
+        ("invalid-client-certificate", "certificate-format"),
+        ("invalid-client-key", "certificate-format"),
+        ("common-name-mismatch", "certificate-name"),
         ("clock-needed", "set-clock"),
         ("signer-failed", "check-signer"),
         ("signer-timeout", "check-signer"),
         ("assignment-too-large", "enlarge-buffer"),
         ("reply-too-large", "enlarge-buffer"),
         ("request-too-large", "enlarge-buffer"),
+        ("client-certificate-expired", "renew-certificate certificate-not-yet-valid"),
+        ("pkcs11-module", "check-signer"),
+        ("pkcs11-no-token", "check-signer"),
+        ("pkcs11-no-object", "check-pkcs11-uri"),
+        ("pkcs11-several-objects", "check-pkcs11-uri"),
+        ("pkcs11-login", "check-pin"),
+        ("pkcs11-wrong-pin", "check-pin"),
+        ("pkcs11-last-try", "unlock-pin"),
+        ("pkcs11-pin-locked", "unlock-pin"),
+        ("pkcs11-mechanism", "check-signer"),
         ("unauthorized", "group-key-as-device-key wrong-key wrong-id-scope no-enrollment check-clock network-rules"),
         ("forbidden", "check-proxy keep-tracking-id"),
         ("not-found", "no-enrollment wrong-id-scope"),
@@ -58,6 +71,8 @@ fn every_failure_that_a_user_can_fix_has_a_hint() {
         ("invalid-reply", "check-proxy not-the-service"),
         ("mqtt-refused", "not-the-service update"),
         ("subscribe-refused", "not-the-service update"),
+        ("client-certificate-refused", "renew-certificate missing-intermediate check-proxy"),
+        ("renegotiation-unsupported", "use-mqtt"),
     ];
     let advised = ErrorCode::ALL.iter().map(|code| (code.name(), names(code.hints().iter())));
     let advised: Vec<_> = advised.filter(|(_, hints)| !hints.is_empty()).collect();

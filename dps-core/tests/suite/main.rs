@@ -14,3 +14,4 @@ mod shown;
 mod traits;
 mod waits;
 mod wire;
+mod x509;

@@ -9,9 +9,9 @@ use dps_core::credentials::{Resource, SasToken};
 use dps_core::{
     Action, ActivateError, Assignment, Authorization, Body, ByteStr, Call, CertificateRequestError, Config,
     ConfigError, Endpoint, ErrorCode, Failure, Family, Hint, Hints, IdProblem, IdScope, Identity, Instant, Key,
-    KeyEvidence, KeyProblem, LinkError, Members, Millis, Misuse, Operation, Outcome, Payload, PayloadProblem, Progress,
-    Record, Registration, RegistrationId, Reply, ReplyProblem, Request, RequestId, SignError, Signature, Status,
-    SymmetricKey, Text, TooSmall, Tpm, UnixSeconds, Verdict, WallAnchor, WithCertificateRequest,
+    KeyEvidence, KeyProblem, LinkError, Members, Millis, Misuse, NoSigner, Operation, Outcome, Payload, PayloadProblem,
+    Progress, Record, Registration, RegistrationId, Reply, ReplyProblem, Request, RequestId, SignError, Signature,
+    Status, SymmetricKey, Text, TooSmall, Tpm, UnixSeconds, Verdict, WallAnchor, WithCertificateRequest, X509,
 };
 
 /// Checks that each type has every one of the traits.
@@ -52,7 +52,7 @@ fn names_convert_from_str_and_back_compare_and_hash() {
 
 #[test]
 fn every_public_type_implements_debug() {
-    have!([Debug] Members<'_>, Tpm<'_>, WithCertificateRequest<SymmetricKey, &[u8]>, Action, Assignment<'_>, Authorization<'_>, Body<'_>, ByteStr<'_>, Call<'_>, Config, Endpoint<'_>,
+    have!([Debug] Members<'_>, NoSigner, Tpm<'_>, X509, WithCertificateRequest<SymmetricKey, &[u8]>, Action, Assignment<'_>, Authorization<'_>, Body<'_>, ByteStr<'_>, Call<'_>, Config, Endpoint<'_>,
         Failure<'_>, Hints, IdScope<'_>, Identity<'_>, Instant, Key, KeyEvidence, Millis, Operation<'_>, Outcome<'_>,
         Payload<'_>, Progress<'_>, Record<'_>, Registration<'_>, RegistrationId<'_>, Reply<'_>, Request<'_>, RequestId,
         Resource<'_>, SasToken<'_>, Signature, Status, SymmetricKey, Text<'_>, UnixSeconds, Verdict, WallAnchor,

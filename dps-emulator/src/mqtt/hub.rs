@@ -11,6 +11,7 @@ use crate::activity::Exchange;
 use crate::encoding::percent_decode;
 use crate::service::Service;
 use crate::time::Now;
+use crate::x509::ClientCertificates;
 
 const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 const GET_TWIN: &str = "$iothub/twin/GET/?";
@@ -47,8 +48,14 @@ impl HubClient {
     }
 
     /// CONNECT: whether the device is accepted.
-    pub(super) fn handle_connect(&self, service: &mut Service, now: Now, client_id: &str) -> bool {
-        let accepted = client_id == self.device_id && self.is_authorized(service, now);
+    pub(super) fn handle_connect(
+        &self,
+        service: &mut Service,
+        now: Now,
+        client_id: &str,
+        certificates: &ClientCertificates,
+    ) -> bool {
+        let accepted = client_id == self.device_id && self.is_authorized(service, now, certificates);
         service.exchanges.note(|| {
             let reason = "the hub has no such device, the device is disabled, or the credential is invalid";
             let code = if accepted { 0 } else { 5 };
@@ -61,10 +68,13 @@ impl HubClient {
         accepted
     }
 
-    /// Whether the hub has this device, the device is enabled, and the token is valid.
-    pub(super) fn is_authorized(&self, service: &Service, now: Now) -> bool {
+    /// Whether the hub has this device, the device is enabled, and its certificate, or else its token, is valid.
+    pub(super) fn is_authorized(&self, service: &Service, now: Now, certificates: &ClientCertificates) -> bool {
         let device = service.hubs.device(&self.hub, &self.device_id);
-        device.is_some_and(|device| device.accepts_token(now, &self.token))
+        device.is_some_and(|device| match certificates.is_empty() {
+            true => device.accepts_token(now, &self.token),
+            false => device.accepts_certificates(now, certificates),
+        })
     }
 
     pub(super) fn accepts_filter(&self, filter: &str) -> bool {

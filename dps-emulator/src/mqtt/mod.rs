@@ -21,6 +21,7 @@ use crate::ids::FoldedId;
 use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{BODY_MAX, Protocol};
+use crate::x509::ClientCertificates;
 use hub::HubClient;
 use names::{Call, REPLY_FILTER};
 
@@ -57,6 +58,7 @@ pub struct Session {
     keep_alive_s: u16,
     answers_pings: bool,
     auth: ConnectionAuth,
+    certificates: ClientCertificates,
     /// The first bytes, until they reveal the protocol's version.
     head: Option<Vec<u8>>,
 }
@@ -65,7 +67,7 @@ struct Device {
     id_scope: String,
     registration_id: String,
     api_version: String,
-    token: String,
+    token: Option<String>,
 }
 
 impl Default for Session {
@@ -75,9 +77,16 @@ impl Default for Session {
 }
 
 impl Session {
-    /// A connection on which nothing was received.
+    /// A connection on which nothing was received, of a client without a certificate.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_certificates(ClientCertificates::none())
+    }
+
+    /// A connection on which nothing was received, of a client that presented these certificates. They take precedence
+    /// over a password.
+    #[must_use]
+    pub fn with_certificates(certificates: ClientCertificates) -> Self {
         let options = ConnectionOptions::new().maximum_packet_size_recv(PACKET_MAX);
         let connection = Connection::with_options(Version::V3_1_1, options);
         Self {
@@ -88,6 +97,7 @@ impl Session {
             keep_alive_s: 0,
             answers_pings: true,
             auth: ConnectionAuth::default(),
+            certificates,
             head: Some(Vec::new()),
         }
     }
@@ -159,7 +169,7 @@ impl Session {
 
     fn packet(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
         // A hub disconnects a device that was deleted, disabled or moved, or whose token has expired.
-        if self.hub_client.as_ref().is_some_and(|client| !client.is_authorized(service, now)) {
+        if self.hub_client.as_ref().is_some_and(|client| !client.is_authorized(service, now, &self.certificates)) {
             return effects.push(Effect::Close);
         }
         match packet {
@@ -222,7 +232,7 @@ impl Session {
         client: HubClient,
         effects: &mut Vec<Effect>,
     ) {
-        if client.handle_connect(service, now, connect.client_id()) {
+        if client.handle_connect(service, now, connect.client_id(), &self.certificates) {
             self.hub_client = Some(client);
             self.auth.mark_verified();
             return self.accept(connect, effects);
@@ -251,11 +261,13 @@ impl Session {
         if !is_api_version(user.api_version) {
             return refuse(RefusalReason::ApiVersion, ConnectReturnCode::NotAuthorized);
         }
-        let Some(password) = connect.password() else {
-            return refuse(RefusalReason::NoToken, ConnectReturnCode::BadUserNameOrPassword);
-        };
-        let Ok(token) = std::str::from_utf8(password) else {
-            return refuse(RefusalReason::Malformed, ConnectReturnCode::BadUserNameOrPassword);
+        let token = match connect.password() {
+            _ if !self.certificates.is_empty() => None,
+            None => return refuse(RefusalReason::NoToken, ConnectReturnCode::BadUserNameOrPassword),
+            Some(password) => match std::str::from_utf8(password) {
+                Ok(token) => Some(token.to_owned()),
+                Err(_) => return refuse(RefusalReason::Malformed, ConnectReturnCode::BadUserNameOrPassword),
+            },
         };
         if connect.client_id() != user.registration_id {
             return refuse(RefusalReason::ClientId, ConnectReturnCode::NotAuthorized);
@@ -264,10 +276,9 @@ impl Session {
             id_scope: user.id_scope.into(),
             registration_id: user.registration_id.into(),
             api_version: user.api_version.into(),
-            token: token.into(),
+            token,
         };
-        service.check_connect(now, &device.caller()).map_err(return_code)?;
-        if service.options.strict_at_connect {
+        if service.check_connect(now, &device.caller(&self.certificates)).map_err(return_code)? {
             self.auth.mark_verified();
         }
         let fault = service.take_fault(At::Connect, &FoldedId::new(&device.registration_id));
@@ -359,8 +370,10 @@ impl Session {
             return effects.push(Effect::Close);
         };
         let reply = match call {
-            Call::Register => service.register(now, &device.caller(), publish.payload().as_slice()),
-            Call::Status { operation_id } => service.operation_status(now, &device.caller(), operation_id),
+            Call::Register => service.register(now, &device.caller(&self.certificates), publish.payload().as_slice()),
+            Call::Status { operation_id } => {
+                service.operation_status(now, &device.caller(&self.certificates), operation_id)
+            }
         };
         self.reply(&reply, request_id, effects);
         self.auth.record_reply(reply.status);
@@ -424,11 +437,12 @@ impl Session {
 }
 
 impl Device {
-    fn caller(&self) -> Caller<'_> {
+    fn caller<'a>(&'a self, certificates: &'a ClientCertificates) -> Caller<'a> {
         Caller {
             id_scope: &self.id_scope,
             registration_id: &self.registration_id,
-            token: Some(&self.token),
+            token: self.token.as_deref(),
+            certificates: Some(certificates),
             api_version: &self.api_version,
             protocol: Protocol::Mqtt,
         }

@@ -1,25 +1,25 @@
-//! The emulator's own CA and the server certificates that it issues. The CA is short-lived, so that one that is
-//! forgotten in a trust store soon becomes worthless.
+//! The CA of the emulator, its own or one of the options, and the server certificates that it issues. Its own is
+//! short-lived, so that one that is forgotten in a trust store soon becomes worthless.
 //!
-//! The CA's validity follows the machine's clock. A server certificate is valid by both the machine's clock and the
+//! Its validity follows the machine's clock. A server certificate is valid by both the machine's clock and the
 //! service's: a service with a skewed clock must still be reachable.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, date_time_ymd,
+    PublicKeyData, SanType, date_time_ymd,
 };
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
+use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use super::options::StartError;
+use crate::x509::provider;
 
 const DAY_S: u64 = 86_400;
 const AUTHORITY_DAYS: u64 = 90;
@@ -56,6 +56,34 @@ impl Authority {
         })
     }
 
+    /// A CA of the caller: a certificate and its key in PEM, which may be in the same text.
+    pub(super) fn from_pem(certificate: &str, key: &str) -> Result<Self, StartError> {
+        let wrong = |what: &str| StartError::Authority(what.to_owned());
+        let mut certificates = CertificateDer::pem_slice_iter(certificate.as_bytes());
+        let (Some(Ok(der)), None) = (certificates.next(), certificates.next()) else {
+            return Err(wrong("the PEM must contain exactly one certificate"));
+        };
+        let (_, parsed) = parse_x509_certificate(&der).map_err(|_| wrong("its certificate cannot be parsed"))?;
+        if !parsed.is_ca() {
+            return Err(wrong("its certificate is not a CA certificate (basic constraints without CA:TRUE)"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|_| wrong("the PEM contains no private key that is not encrypted"))?;
+        let key = KeyPair::try_from(&key).map_err(|_| {
+            wrong("its key must be an EC P-256, EC P-384, Ed25519 or RSA key in PKCS#8 (\"BEGIN PRIVATE KEY\")")
+        })?;
+        if parsed.public_key().raw != key.subject_public_key_info() {
+            return Err(wrong("the key does not belong to the certificate"));
+        }
+        let common_name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        Ok(Self {
+            common_name: common_name.unwrap_or_default().to_owned(),
+            not_after_unix_s: u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default(),
+            certificate_pem: pem_of(&der),
+            key_pem: key.serialize_pem().into(),
+        })
+    }
+
     pub(super) fn pem(&self) -> &str {
         &self.certificate_pem
     }
@@ -67,12 +95,15 @@ impl Authority {
 
     /// Whether certificate and key are valid and match.
     pub(super) fn check(&self) -> Result<(), String> {
-        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
-            .map_err(|_| "certificatePem is not a valid certificate".to_owned())?;
+        let certificate = self.certificate().map_err(|_| "certificatePem is not a valid certificate".to_owned())?;
         let key = self.key().map_err(|_| "keyPem is not a valid key".to_owned())?;
         let public = key.public_key_raw();
         let together = certificate.windows(public.len()).any(|window| window == public);
         together.then_some(()).ok_or_else(|| "the key does not match the certificate".into())
+    }
+
+    fn certificate(&self) -> Result<CertificateDer<'static>, rustls::pki_types::pem::Error> {
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
     }
 
     fn key(&self) -> Result<KeyPair, rcgen::Error> {
@@ -88,15 +119,17 @@ impl Authority {
 
     /// Issues a server certificate for these names, valid by both clocks.
     pub(super) fn issue(&self, names: &[String], clocks_s: [u64; 2]) -> Result<CertifiedKey, StartError> {
-        let authority = authority_params(&self.common_name);
-        let issuer = Issuer::from_params(&authority, self.key().map_err(failed)?);
+        let authority = self.certificate().map_err(failed)?;
+        let issuer = Issuer::from_ca_cert_der(&authority, self.key().map_err(failed)?).map_err(failed)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "dps-emulator");
         params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        set_validity(&mut params, clocks_s[0].min(clocks_s[1]), self.server_end_s(clocks_s));
+        let end_s = self.server_end_s(clocks_s);
+        // A CA of the options may have ended already.
+        set_validity(&mut params, clocks_s[0].min(clocks_s[1]).min(end_s), end_s);
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -130,6 +163,12 @@ fn alternative_name(name: &str) -> Result<SanType, StartError> {
     name.try_into().map(SanType::DnsName).map_err(|_| wrong())
 }
 
+fn pem_of(certificate: &CertificateDer<'_>) -> String {
+    let text = crate::encoding::encode_base64(certificate);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
 fn set_validity(params: &mut CertificateParams, now_s: u64, end_s: u64) {
     let date = |unix_s| date_time_ymd(1970, 1, 1) + Duration::from_secs(unix_s);
     params.not_before = date(now_s.saturating_sub(BACKDATED_S));
@@ -138,13 +177,4 @@ fn set_validity(params: &mut CertificateParams, now_s: u64, end_s: u64) {
 
 pub(super) fn failed(error: impl std::fmt::Display) -> StartError {
     StartError::Certificate(error.to_string())
-}
-
-/// The TLS crypto provider: aws-lc-rs if both are compiled in. Never installed process-wide.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    #[cfg(feature = "aws-lc-rs")]
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-    let provider = rustls::crypto::ring::default_provider();
-    Arc::new(provider)
 }

@@ -45,12 +45,13 @@ impl Emulator {
         // Drawn separately, since the CA's name is public.
         let (seed, ca_suffix) = (random_bytes::<32>()?, random_bytes::<4>()?);
         let now_s = machine_unix_ms() / 1000;
-        let state_dir = options.state_dir.clone();
+        let (state_dir, authority) = (options.state_dir.clone(), options.authority.clone());
         let (state, authority) = on_files(move || {
             let state = state_dir.as_deref().map(State::open).transpose()?;
-            let authority = match &state {
-                Some(state) => state.authority(now_s, ca_suffix)?,
-                None => Authority::generate(now_s, ca_suffix)?,
+            let authority = match (authority, &state) {
+                (Some(pem), _) => Authority::from_pem(&pem.certificate, &pem.key)?,
+                (None, Some(state)) => state.authority(now_s, ca_suffix)?,
+                (None, None) => Authority::generate(now_s, ca_suffix)?,
             };
             Ok((state, authority))
         })
@@ -66,7 +67,8 @@ impl Emulator {
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
         let (stop, stopped) = watch::channel(false);
-        let tls = TlsAcceptor::from(Arc::new(tls::server_config(authority, certificate_names(&options), &shared)?));
+        let tls = tls::server_config(authority, certificate_names(&options), &shared, options.tls_version)?;
+        let tls = TlsAcceptor::from(Arc::new(tls));
         let listen = |(socket, protocol)| {
             tokio::spawn(listener::run(socket, tls.clone(), protocol, Arc::clone(&shared), stopped.clone()))
         };
@@ -230,7 +232,7 @@ impl std::fmt::Debug for Emulator {
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
-    super::certificate::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
+    crate::x509::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
     Ok(bytes)
 }
 

@@ -23,6 +23,7 @@ use crate::auth::ConnectionAuth;
 use crate::fault::TransportFault;
 use crate::http::{HttpReply, HttpRequest};
 use crate::wire::{BODY_MAX, Problem};
+use crate::x509::ClientCertificates;
 
 /// Runs while a request head is awaited, and so also while a device waits between two polls.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
@@ -35,6 +36,7 @@ const DRAIN_MAX: usize = 1024 * 1024;
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: ClientCertificates,
     shared: Arc<Shared>,
     handle: PermitHandle,
     mut stop: watch::Receiver<bool>,
@@ -42,7 +44,7 @@ pub(super) async fn serve(
     let write_fault = WriteFault::default();
     let io = TokioIo::new(FaultyIo::new(stream, write_fault.clone()));
     let auth = Mutex::new(ConnectionAuth::default());
-    let service = service_fn(|request| answer(request, &shared, &write_fault, &auth, &handle));
+    let service = service_fn(|request| answer(request, &client, &shared, &write_fault, &auth, &handle));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -71,13 +73,14 @@ pub(super) async fn serve(
 /// Replies to a request, and records what the reply reveals about the client. `auth` is locked meanwhile.
 async fn answer(
     request: Request<Incoming>,
+    client: &ClientCertificates,
     shared: &Shared,
     write_fault: &WriteFault,
     auth: &Mutex<ConnectionAuth>,
     handle: &PermitHandle,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     let mut auth = auth.lock().await;
-    let mut response = exchange(shared, write_fault, request).await?;
+    let mut response = exchange(shared, write_fault, request, client).await?;
     auth.record_reply(response.status().as_u16());
     if auth.is_verified() {
         handle.mark_verified();
@@ -104,6 +107,7 @@ async fn exchange(
     shared: &Shared,
     write_fault: &WriteFault,
     request: Request<Incoming>,
+    client: &ClientCertificates,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     write_fault.clean();
     let (head, body) = request.into_parts();
@@ -113,7 +117,7 @@ async fn exchange(
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = HttpRequest { method: head.method.as_str(), path_and_query, headers: &headers, body: &body };
-    let mut reply = ask_service(shared, &request).await;
+    let mut reply = ask_service(shared, &request, client).await;
     match reply.fault.take() {
         Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(Cut),
         Some(TransportFault::Silent) => std::future::pending().await,
@@ -141,10 +145,10 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
 }
 
 /// Passes a request to the service; a change of enrollments is on disk before its reply is sent.
-async fn ask_service(shared: &Shared, request: &HttpRequest<'_>) -> HttpReply {
+async fn ask_service(shared: &Shared, request: &HttpRequest<'_>, client: &ClientCertificates) -> HttpReply {
     let (reply, changed) = shared.ask("https", |service, now| {
         let before = service.revision();
-        let reply = service.handle(now, request);
+        let reply = service.handle_with_certificates(now, request, client);
         (reply, service.revision() != before)
     });
     let Some(saver) = shared.saver.as_ref().filter(|_| changed) else { return reply };
@@ -181,7 +185,7 @@ mod tests {
         let (shared, permit) = (Arc::clone(shared), Arc::new(ConnectionLimiter::default()).acquire().await);
         tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(false);
-            serve(server, shared, permit.handle(), stopped).await;
+            serve(server, ClientCertificates::none(), shared, permit.handle(), stopped).await;
         });
         client
     }

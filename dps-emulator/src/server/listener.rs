@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client_certificate::presented;
 use super::io::PrefixedStream;
 use super::limits::{ConnectionLimiter, PermitHandle};
 use super::options::{EmulatorOptions, StartError};
@@ -146,17 +147,18 @@ async fn serve(
             Err(_) => return tracing::debug!("no TLS session in time"),
         },
     };
+    let client = presented(&stream);
     match protocol {
-        PortProtocol::Https => https::serve(stream, shared, handle, stop).await,
-        PortProtocol::Mqtt => mqtt::serve_tls(stream, shared, handle, stop).await,
+        PortProtocol::Https => https::serve(stream, client, shared, handle, stop).await,
+        PortProtocol::Mqtt => mqtt::serve_tls(stream, client, shared, handle, stop).await,
         PortProtocol::WebSocket | PortProtocol::HttpsAndWebSocket => {
             let Ok(Some(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, first_line(stream)).await else {
                 return tracing::debug!("no request");
             };
             if asks_for_websocket(stream.prefix()) {
-                mqtt::serve_websocket(stream, shared, handle, stop).await;
+                mqtt::serve_websocket(stream, client, shared, handle, stop).await;
             } else if protocol == PortProtocol::HttpsAndWebSocket {
-                https::serve(stream, shared, handle, stop).await;
+                https::serve(stream, client, shared, handle, stop).await;
             } else {
                 refuse(stream).await;
             }

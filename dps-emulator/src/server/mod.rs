@@ -4,6 +4,7 @@
 //! No rule of the service is implemented here: bytes go to the service and its replies come back.
 
 mod certificate;
+mod client_certificate;
 mod emulator;
 mod https;
 mod io;
@@ -17,9 +18,5 @@ mod state;
 mod testing;
 mod tls;
 
-pub(crate) use certificate::provider;
 pub use emulator::Emulator;
-pub use options::{EmulatorOptions, StartError, StateError};
-
-#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-compile_error!("feature `server` of dps-emulator needs a crypto provider: enable `aws-lc-rs` or `ring`");
+pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};

@@ -21,6 +21,7 @@ use super::limits::{ClientIdClaim, PermitHandle, VERIFY_WITHIN};
 use super::shared::Shared;
 use crate::fault::Flood;
 use crate::mqtt::{Effect, Session};
+use crate::x509::ClientCertificates;
 
 /// How long a client may take to open a WebSocket, to send CONNECT, or to receive what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,15 +41,17 @@ enum Wire<S> {
 
 pub(super) async fn serve_tls(
     stream: TlsStream<TcpStream>,
+    client: ClientCertificates,
     shared: Arc<Shared>,
     handle: PermitHandle,
     stop: watch::Receiver<bool>,
 ) {
-    serve(Wire::Stream(Box::new(stream)), "mqtt", &shared, &handle, stop).await;
+    serve(Wire::Stream(Box::new(stream)), client, "mqtt", &shared, &handle, stop).await;
 }
 
 pub(super) async fn serve_websocket(
     stream: PrefixedStream<TlsStream<TcpStream>>,
+    client: ClientCertificates,
     shared: Arc<Shared>,
     handle: PermitHandle,
     stop: watch::Receiver<bool>,
@@ -60,7 +63,7 @@ pub(super) async fn serve_websocket(
         .max_frame_size(Some(MESSAGE_MAX));
     let accepted = accept_hdr_async_with_config(stream, choose_subprotocol, Some(config));
     match tokio::time::timeout(PATIENCE, accepted).await {
-        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), "mqtt-ws", &shared, &handle, stop).await,
+        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), client, "mqtt-ws", &shared, &handle, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "no WebSocket"),
         Err(_) => tracing::debug!("no WebSocket in time"),
     }
@@ -83,12 +86,13 @@ fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Respo
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut wire: Wire<S>,
+    client: ClientCertificates,
     over: &'static str,
     shared: &Shared,
     handle: &PermitHandle,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut session = Session::new();
+    let mut session = Session::with_certificates(client);
     let mut claim: Option<ClientIdClaim> = None;
     let verify_by = Instant::now() + VERIFY_WITHIN;
     loop {
@@ -247,7 +251,15 @@ mod tests {
         let served = tokio::spawn(async move {
             let permit = Arc::new(ConnectionLimiter::default()).acquire().await;
             let (_stop, stopped) = watch::channel(false);
-            serve(Wire::Stream(Box::new(server)), "mqtt", &shared_here, &permit.handle(), stopped).await;
+            serve(
+                Wire::Stream(Box::new(server)),
+                ClientCertificates::none(),
+                "mqtt",
+                &shared_here,
+                &permit.handle(),
+                stopped,
+            )
+            .await;
         });
         client.write_all(&connect(shared, id, &forged_token(shared, id))).await.unwrap();
         let mut connack = [0; 4];
@@ -266,7 +278,15 @@ mod tests {
                 let (shared, handle) = (Arc::clone(&shared), permit.handle());
                 tokio::spawn(permit.hold(async move {
                     let (_stop, stopped) = watch::channel(false);
-                    serve(Wire::Stream(Box::new(server)), "mqtt", &shared, &handle, stopped).await;
+                    serve(
+                        Wire::Stream(Box::new(server)),
+                        ClientCertificates::none(),
+                        "mqtt",
+                        &shared,
+                        &handle,
+                        stopped,
+                    )
+                    .await;
                 }));
             }
         });

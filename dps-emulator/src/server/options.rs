@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use dps_files::FileError;
+use zeroize::Zeroizing;
 
 use crate::fault::RetryAfter;
 use crate::options::{OptionsError, ServiceOptions};
@@ -18,8 +19,33 @@ pub struct EmulatorOptions {
     pub(super) wss_port: Option<u16>,
     pub(super) host_names: Vec<String>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) authority: Option<AuthorityPem>,
+    pub(super) tls_version: Option<TlsVersion>,
     pub(super) clock_offset_ms: i64,
     pub(super) service: ServiceOptions,
+}
+
+/// A certificate authority in PEM.
+#[derive(Clone)]
+pub(super) struct AuthorityPem {
+    /// May contain the key too.
+    pub(super) certificate: Zeroizing<String>,
+    pub(super) key: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for AuthorityPem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthorityPem(..)")
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246), the least that the service accepts.
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 impl Default for EmulatorOptions {
@@ -31,6 +57,8 @@ impl Default for EmulatorOptions {
             wss_port: None,
             host_names: Vec::new(),
             state_dir: None,
+            authority: None,
+            tls_version: None,
             clock_offset_ms: 0,
             service: ServiceOptions::new(),
         }
@@ -94,6 +122,23 @@ impl EmulatorOptions {
         self
     }
 
+    /// Serves under this certificate authority instead of a generated one: one CA certificate and its unencrypted key
+    /// (PKCS#8), both in PEM; the same text may contain both. Default: a CA that is generated, or kept in the state
+    /// directory.
+    #[must_use]
+    pub fn authority(mut self, certificate_pem: impl Into<String>, key_pem: impl Into<String>) -> Self {
+        let (certificate, key) = (Zeroizing::new(certificate_pem.into()), Zeroizing::new(key_pem.into()));
+        self.authority = Some(AuthorityPem { certificate, key });
+        self
+    }
+
+    /// Accepts this version of TLS only. Default: 1.2 and 1.3.
+    #[must_use]
+    pub fn tls_version(mut self, version: TlsVersion) -> Self {
+        self.tls_version = Some(version);
+        self
+    }
+
     /// How far the service's wall clock is ahead of the machine's, in milliseconds; negative if it is behind.
     #[must_use]
     pub fn clock_offset_ms(mut self, offset_ms: i64) -> Self {
@@ -146,6 +191,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The certificate authority of the options cannot be used.
+    #[error("the certificate authority cannot be used: {0}")]
+    Authority(String),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),

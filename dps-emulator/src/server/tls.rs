@@ -9,13 +9,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{DEFAULT_VERSIONS, ServerConfig};
 
-use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed, provider};
-use super::options::StartError;
+use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed};
+use super::client_certificate::AnyClient;
+use super::options::{StartError, TlsVersion};
 use super::shared::{Shared, machine_unix_ms};
+use crate::x509::provider;
 
 /// How many names the certificate can contain; it is sent with every handshake.
 const NAMES_MAX: usize = 200;
@@ -25,9 +28,16 @@ pub(super) fn server_config(
     authority: Authority,
     names: Vec<String>,
     shared: &Arc<Shared>,
+    version: Option<TlsVersion>,
 ) -> Result<ServerConfig, StartError> {
+    let versions = match version {
+        Some(TlsVersion::Tls12) => &[&TLS12][..],
+        Some(TlsVersion::Tls13) => &[&TLS13],
+        None => DEFAULT_VERSIONS,
+    };
     let builder = ServerConfig::builder_with_provider(provider());
-    let builder = builder.with_safe_default_protocol_versions().map_err(failed)?.with_no_client_auth();
+    let builder = builder.with_protocol_versions(versions).map_err(failed)?;
+    let builder = builder.with_client_cert_verifier(Arc::new(AnyClient::new(&provider())));
     let mut config = builder.with_cert_resolver(Arc::new(Names::new(authority, names, Arc::clone(shared))?));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)

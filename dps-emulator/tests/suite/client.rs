@@ -14,11 +14,13 @@ use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::pki::Device;
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
@@ -58,13 +60,24 @@ impl Client {
     }
 
     pub fn new(address: SocketAddr, ca_pem: &str) -> Self {
+        Self::with_tls(address, ca_pem, DEFAULT_VERSIONS, None)
+    }
+
+    /// A client with these versions of TLS, and a certificate if there is one.
+    pub fn with_tls(
+        address: SocketAddr,
+        ca_pem: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        device: Option<&Device>,
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider())).with_protocol_versions(versions);
+        let builder = builder.unwrap().with_root_certificates(roots);
+        let config = match device {
+            Some(device) => builder.with_client_auth_cert(device.chain.clone(), device.private_key()).unwrap(),
+            None => builder.with_no_client_auth(),
+        };
         Self { address, tls: TlsConnector::from(Arc::new(config)) }
     }
 
@@ -74,7 +87,12 @@ impl Client {
     }
 
     pub async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        let (sender, connection) = handshake(TokioIo::new(self.tls("localhost").await?)).await?;
+        Self::on(self.tls("localhost").await?).await
+    }
+
+    /// HTTP on a connection whose handshake is done.
+    pub async fn on(tls: TlsStream<TcpStream>) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        let (sender, connection) = handshake(TokioIo::new(tls)).await?;
         tokio::spawn(connection);
         Ok(sender)
     }

@@ -20,8 +20,14 @@ mod hub;
 mod mqtt;
 
 #[cfg(feature = "server")]
+mod certificates;
+#[cfg(feature = "server")]
+mod certificates_tls;
+#[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
 mod https;
+#[cfg(feature = "server")]
+mod pki;
 #[cfg(all(feature = "server", unix))]
 mod state;

@@ -344,7 +344,7 @@ fn connect_refusals_have_a_reason() {
         device.world.service.refusals().last().unwrap().reason
     };
     assert_eq!(reason(|hello| hello.password = None), RefusalReason::NoToken);
-    assert!(RefusalReason::NoToken.to_string().contains("no token: only SAS tokens are modelled"));
+    assert!(RefusalReason::NoToken.to_string().contains("neither a token nor a client certificate"));
     assert_eq!(reason(|hello| hello.client_id = "dev-02".into()), RefusalReason::ClientId);
     assert_eq!(reason(|hello| hello.user = "dev-01".into()), RefusalReason::UserName);
 }

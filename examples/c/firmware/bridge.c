@@ -1,8 +1,9 @@
 /* The host's end of the firmware's serial port (modem.h): TCP and TLS to the service, and the time.
  *
- *     bridge HOST PORT CA_FILE
+ *     bridge HOST PORT CA_FILE [CHAIN_FILE KEY_FILE]
  *
- * prints the TCP port on loopback where it waits for QEMU's serial port, and ends when that is closed. */
+ * prints the TCP port on loopback where it waits for QEMU's serial port, and ends when that is closed. To the service it
+ * presents the device's certificate, if there is one. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,7 +23,8 @@ enum { TIMEOUT_MS = 10000 };
 
 static struct {
     int serial;
-    const char *host, *port, *ca_file;
+    const char *host, *port;
+    tls_files files;
     tls *service;
 } bridge;
 
@@ -74,7 +76,7 @@ static bool serve(void)
         return frame_number('T', (uint64_t)time(NULL), 8);
     case 'O':
         hang_up();
-        bridge.service = tls_open(bridge.host, bridge.port, bridge.ca_file, tls_now_ms() + TIMEOUT_MS, &error);
+        bridge.service = tls_open(bridge.host, bridge.port, bridge.files, tls_now_ms() + TIMEOUT_MS, &error);
         return frame_number('O', bridge.service == NULL ? (uint64_t)error : 0, 4);
     case 'D':
         if (bridge.service != NULL && tls_write(bridge.service, bytes, length, tls_now_ms() + TIMEOUT_MS) != 0)
@@ -123,14 +125,18 @@ static int accept_serial(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: %s HOST PORT CA_FILE\n", argv[0]);
+    if (argc != 4 && argc != 6) {
+        fprintf(stderr, "usage: %s HOST PORT CA_FILE [CHAIN_FILE KEY_FILE]\n", argv[0]);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
     bridge.host = argv[1];
     bridge.port = argv[2];
-    bridge.ca_file = argv[3];
+    bridge.files.ca = argv[3];
+    if (argc == 6) {
+        bridge.files.chain = argv[4];
+        bridge.files.key = argv[5];
+    }
     bridge.serial = accept_serial();
     for (bool going = true; going;) {
         struct pollfd ends[2] = {{bridge.serial, POLLIN, 0}, {-1, POLLIN, 0}};

@@ -1,7 +1,8 @@
 /* Firmware that provisions itself: runs the project's test data, then registers over MQTT through the serial port.
  *
  * The loop carries out the actions of the registration, with the processor's timer and a modem. A real device
- * keeps its names and its key in flash or in a secure element, which would answer DPS_ACTION_SIGN. */
+ * keeps its names and its key in flash or in a secure element, which would answer DPS_ACTION_SIGN. Compiled with
+ * -DWITH_CERTIFICATE, it registers by the certificate that the modem presents in TLS, and has no key. */
 #include "board.h"
 #include "clock.h"
 #include "dps.h"
@@ -11,17 +12,25 @@
 #include "vectors_run.h"
 
 #define ID_SCOPE "0ne00A1B2C3"
+#ifdef WITH_CERTIFICATE
+/* The common name of the certificate. */
+#define REGISTRATION_ID "sensor-12"
+#else
 #define REGISTRATION_ID "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6"
 /* Derived from the published example's group key. */
 #define DEVICE_KEY "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
+#endif
 
 static struct {
+#ifndef WITH_CERTIFICATE
     dps_key key;
+#endif
     dps_registration registration;
     uint8_t storage[DPS_STORAGE_SIZE];
     char user_name[DPS_MQTT_USER_NAME_SIZE], topic[DPS_MQTT_TOPIC_SIZE], payload[DPS_MQTT_PAYLOAD_SIZE];
     uint8_t sent[1024], received[1024];
-    /* The generation of the token with which the connection was opened; 0 if there is no connection. */
+    bool connected;
+    /* The generation of the token with which the connection was opened; always 0 with a certificate. */
     uint32_t generation;
 } device;
 
@@ -72,11 +81,11 @@ static dps_result await(unsigned kind, packet *packet, uint64_t until_ms)
 
 static void disconnect(void)
 {
-    if (device.generation != 0) {
+    if (device.connected) {
         send(packet_disconnect(device.sent, sizeof device.sent));
         modem_close();
     }
-    device.generation = 0;
+    device.connected = false;
 }
 
 /* Connects, sends CONNECT, and subscribes to the replies. */
@@ -89,6 +98,7 @@ static dps_result connect(const dps_action *action, uint32_t *code)
     if (result != DPS_OK)
         return result;
     const dps_span token = dps_registration_token(&device.registration);
+    device.connected = true;
     device.generation = dps_registration_token_generation(&device.registration);
     if (dps_mqtt_write_user_name(&device.registration, DPS_SPAN("firmware/1"), DPS_BUFFER(device.user_name), &length) != DPS_OK ||
         !send(packet_connect(device.sent, sizeof device.sent, (packet_text){REGISTRATION_ID, sizeof REGISTRATION_ID - 1},
@@ -112,7 +122,7 @@ static dps_result exchange(const dps_action *action, uint32_t *code)
     size_t topic, payload;
     packet packet;
     dps_result result = DPS_OK;
-    if (device.generation != dps_registration_token_generation(&device.registration)) {
+    if (!device.connected || device.generation != dps_registration_token_generation(&device.registration)) {
         disconnect();
         result = connect(action, code);
     }
@@ -136,6 +146,12 @@ static dps_result exchange(const dps_action *action, uint32_t *code)
     }
 }
 
+#ifdef WITH_CERTIFICATE
+static dps_result sign(const dps_action *action) /* only with a key */
+{
+    return dps_registration_handle_sign_error(&device.registration, clock_now_ms(), action->id);
+}
+#else
 static dps_result sign(const dps_action *action)
 {
     dps_signature signature;
@@ -143,6 +159,7 @@ static dps_result sign(const dps_action *action)
         return dps_registration_handle_sign_error(&device.registration, clock_now_ms(), action->id);
     return dps_registration_handle_signature(&device.registration, clock_now_ms(), action->id, &signature);
 }
+#endif
 
 static dps_result run(void)
 {
@@ -185,12 +202,17 @@ static dps_result begin(void)
     dps_result result = dps_config_default(&config);
     config.id_scope = DPS_SPAN(ID_SCOPE);
     config.registration_id = DPS_SPAN(REGISTRATION_ID);
+#ifdef WITH_CERTIFICATE
+    if (result == DPS_OK)
+        result = dps_registration_init_x509(&device.registration, &config, DPS_BUFFER(device.storage));
+#else
     if (result == DPS_OK)
         result = dps_key_from_base64(&device.key, DPS_SPAN(DEVICE_KEY));
     if (result == DPS_OK)
         result = dps_registration_init(&device.registration, &config, DPS_BUFFER(device.storage));
     if (result == DPS_OK)
         result = dps_registration_set_time(&device.registration, clock_now_ms(), modem_unix_s());
+#endif
     return result;
 }
 
@@ -227,6 +249,8 @@ int main(void)
         status = report();
     disconnect();
     dps_registration_clear(&device.registration);
+#ifndef WITH_CERTIFICATE
     dps_key_wipe(&device.key);
+#endif
     return status;
 }

@@ -50,14 +50,16 @@ static size_t finished(const writer *w)
 size_t packet_connect(uint8_t *out, size_t capacity, packet_text client_id, packet_text user_name, packet_text password)
 {
     writer w = {out, capacity, 0};
-    put_head(&w, 0x10, 10 + 2 + client_id.len + 2 + user_name.len + 2 + password.len);
+    const size_t password_len = password.len > 0 ? 2 + password.len : 0;
+    put_head(&w, 0x10, 10 + 2 + client_id.len + 2 + user_name.len + password_len);
     put_text(&w, (packet_text){"MQTT", 4});
-    put(&w, 4);        /* the level of 3.1.1 */
-    put(&w, 0xC2);     /* user name, password, clean session */
-    put_short(&w, 60); /* keep-alive in seconds */
+    put(&w, 4);                              /* the level of 3.1.1 */
+    put(&w, password_len > 0 ? 0xC2 : 0x82); /* user name, password if there is one, clean session */
+    put_short(&w, 60);                       /* keep-alive in seconds */
     put_text(&w, client_id);
     put_text(&w, user_name);
-    put_text(&w, password);
+    if (password_len > 0)
+        put_text(&w, password);
     return finished(&w);
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use dps_core::codec::http::{DEFAULT_API_VERSION, wire};
 use dps_core::{Link, LinkError, Reply, Request};
-use dps_emulator::{Flood, HttpReply, HttpRequest, TransportFault};
+use dps_emulator::{ClientCertificates, Flood, HttpReply, HttpRequest, TransportFault};
 
 use crate::weather::Weather;
 use crate::world::{SERVICE_EPOCH, Sent, SharedService, World};
@@ -22,6 +22,8 @@ pub struct PairLink {
     pub weather: Vec<Weather>,
     /// The wall clock of the service at the world's zero, in milliseconds since 1970.
     pub service_epoch: u64,
+    /// What the device presents in TLS, which is not modelled otherwise.
+    pub certificates: ClientCertificates,
     /// The requests that were sent, as method and target, without headers, which contain tokens.
     pub sent: Vec<Sent>,
     /// Whether a connection is open.
@@ -40,6 +42,7 @@ impl PairLink {
             latency: 20,
             weather: Vec::new(),
             service_epoch: SERVICE_EPOCH,
+            certificates: ClientCertificates::none(),
             sent: Vec::new(),
             connected: false,
             connections: 0,
@@ -100,7 +103,7 @@ impl PairLink {
             headers: &headers,
             body: &bytes[parsed.body_start..],
         };
-        self.service.borrow_mut().handle(now, &request)
+        self.service.borrow_mut().handle_with_certificates(now, &request, &self.certificates)
     }
 }
 

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use dps_core::codec::mqtt::{self, DEFAULT_API_VERSION, SUBSCRIBE_FILTER};
 use dps_core::{Call, Instant, Link, LinkError, Reply, Request, Text};
-use dps_emulator::Flood;
 use dps_emulator::mqtt::{Effect, Session};
+use dps_emulator::{ClientCertificates, Flood};
 use rumqttc::mqttbytes::v4::{Connect, Packet, PubAck, Publish, Subscribe, SubscribeReasonCode};
 use rumqttc::mqttbytes::{Error as PacketError, QoS};
 
@@ -35,6 +35,8 @@ pub struct MqttPairLink {
     pub keep_alive: u16,
     /// The topics of the published messages.
     pub sent: Vec<Sent>,
+    /// What the device presents in TLS, which is not modelled otherwise.
+    pub certificates: ClientCertificates,
     connection: Option<Connection>,
 }
 
@@ -49,6 +51,7 @@ impl MqttPairLink {
             weather: Vec::new(),
             keep_alive: 60,
             sent: Vec::new(),
+            certificates: ClientCertificates::none(),
             connection: None,
         }
     }
@@ -72,7 +75,7 @@ impl MqttPairLink {
             world: self.world.clone(),
             service: Rc::clone(&self.service),
             latency: self.latency,
-            session: Session::new(),
+            session: Session::with_certificates(self.certificates.clone()),
             arrived: BytesMut::new(),
             ended: false,
             patience: u64::from(self.keep_alive) * 500,
@@ -84,6 +87,7 @@ impl MqttPairLink {
         let mut connect = Connect::new(request.identity.registration_id.as_str());
         connect.keep_alive = self.keep_alive;
         let user = written(|text| mqtt::write_user_name(text, &request.identity, DEFAULT_API_VERSION, "pair"))?;
+        // The flag of the password is set only where there is one.
         connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token.as_str()));
         connection.send(&Packet::Connect(connect)).await?;
         match connection.next().await? {

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use dps_core::{
-    Config, Endpoint, ErrorCode, Hint, IdScope, Identity, Instant, Key, Link, Outcome, Registration, RegistrationId,
-    UnixSeconds, Verdict, WallAnchor, drive,
+    Attestation, Config, Endpoint, ErrorCode, Hint, IdScope, Identity, Instant, Key, Link, NoSigner, Outcome,
+    Registration, RegistrationId, UnixSeconds, Verdict, WallAnchor, X509, drive,
 };
-use dps_emulator::{EnrollmentGroup, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
+use dps_emulator::{
+    ClientCertificates, EnrollmentGroup, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey,
+};
 
 use crate::link::PairLink;
 use crate::mqtt_link::MqttPairLink;
@@ -32,6 +34,8 @@ pub struct Scene {
     pub identity: Identity<'static>,
     /// The key that the device has.
     pub key: Key,
+    /// The certificates that the device presents over its links.
+    pub certificates: ClientCertificates,
     /// The device's policy, without a clock.
     pub config: Config,
     /// How many seconds the device's clock is ahead of the service's; `None` for a device without one.
@@ -121,6 +125,7 @@ impl Scene {
             service: Rc::new(RefCell::new(service)),
             identity: Self::identity(ID_SCOPE, "dev-01"),
             key: Key::from_base64(DEVICE_KEY).expect("a key"),
+            certificates: ClientCertificates::none(),
             config: Config::new(),
             clock_ahead: Some(0),
             latency: 20,
@@ -162,13 +167,16 @@ impl Scene {
     /// A link of this device to its service, over HTTP.
     #[must_use]
     pub fn link(&self) -> PairLink {
-        PairLink { latency: self.latency, ..PairLink::new(&self.world, &self.service) }
+        let certificates = self.certificates.clone();
+        PairLink { latency: self.latency, certificates, ..PairLink::new(&self.world, &self.service) }
     }
 
     /// A link of this device to its service, over MQTT.
     #[must_use]
     pub fn mqtt_link(&self) -> MqttPairLink {
-        MqttPairLink::new(&self.world, &self.service, self.latency)
+        let mut link = MqttPairLink::new(&self.world, &self.service, self.latency);
+        link.certificates = self.certificates.clone();
+        link
     }
 
     /// Registers over a fresh link in fair weather.
@@ -182,6 +190,20 @@ impl Scene {
         self.go(link, |identity, config, storage| {
             Registration::new(identity, config, storage).expect("it is large enough")
         })
+    }
+
+    /// Registers over this link with a certificate.
+    ///
+    /// # Panics
+    /// When the machine cannot be made.
+    pub fn register_with_certificate<L: Link>(&mut self, link: &mut L) -> End {
+        let mut storage = [0; 1024];
+        let mut buffer = vec![0; self.reply_limit];
+        let machine = Registration::with_attestation(self.identity, X509, self.config(), &mut storage);
+        let mut registration = machine.expect("it is large enough");
+        let world = self.world.clone();
+        self.world.run(drive(&mut registration, link, &world, &mut NoSigner, &mut (), &mut buffer));
+        end(&registration, &buffer)
     }
 
     /// Makes a machine and drives it to its end.
@@ -213,7 +235,7 @@ impl Default for Scene {
 /// # Panics
 /// When it is not finished.
 #[must_use]
-pub fn end(registration: &Registration<'_>, buffer: &[u8]) -> End {
+pub fn end<A: Attestation>(registration: &Registration<'_, A>, buffer: &[u8]) -> End {
     let text = |range: std::ops::Range<usize>| String::from_utf8(buffer[range].to_vec()).expect("JSON is text");
     match registration.outcome().expect("it is over") {
         Outcome::Assigned(assignment) => End::Assigned {

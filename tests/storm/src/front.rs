@@ -43,6 +43,7 @@ impl Front<'_> {
             id_scope: request.identity.id_scope.as_str(),
             registration_id: request.identity.registration_id.as_str(),
             token: request.authorization.map(|authorization| authorization.token.as_str()),
+            certificates: None,
             api_version: DEFAULT_API_VERSION,
             protocol: Protocol::Http,
         };

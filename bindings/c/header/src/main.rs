@@ -25,6 +25,7 @@ const EVERYWHERE: &[Section] = &[
     Section { title: "The configuration of a registration", file: "config.rs", include: &[] },
     Section { title: "What a registration asks for", file: "action.rs", include: &["dps_action", "dps_call"] },
     Section { title: "A registration", file: "registration.rs", include: &[] },
+    Section { title: "A registration by a certificate", file: "x509.rs", include: &[] },
     Section { title: "A registration by a TPM", file: "tpm.rs", include: &["dps_tpm"] },
     Section { title: "Failures of the link", file: "link.rs", include: &[] },
     Section { title: "The outcome", file: "outcome.rs", include: &[] },

@@ -1,5 +1,5 @@
 //! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or
-//! elsewhere.
+//! elsewhere. `certificate` is in its own module.
 //!
 //! Which options of a fault go together, and their ranges, is decided by `dps-emulator`.
 
@@ -11,6 +11,7 @@ use dps_core::RegistrationId;
 use dps_emulator::{FaultPlan, Flood, PlanError};
 use serde_json::{Map, Value, json};
 
+use super::certificate::{self, CertificateCommand};
 use crate::admin::{OwnerArgs, connect};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
@@ -37,6 +38,9 @@ pub(crate) enum EmulatorCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
+    /// Store, list and delete the CA certificates of an emulator that is running
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// Show, disable, enable, delete or move a device in a hub of an emulator that is running
     #[command(subcommand)]
     HubDevice(HubDeviceCommand),
@@ -48,6 +52,7 @@ impl EmulatorCommand {
         match self {
             Self::Fault(command) => command.stdin_inputs(),
             Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
+            Self::Certificate(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
         }
     }
@@ -202,6 +207,7 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
                 cleared => writeln!(out, "{} faults removed", cleared.unwrap_or_default()),
             })?;
         }
+        EmulatorCommand::Certificate(command) => return certificate::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
         EmulatorCommand::Log { owner } => {
             let answer = connect(owner).await?.refusals().await?;
@@ -286,6 +292,9 @@ fn counters(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
         if let Some(value) = value.as_u64() {
             writeln!(out, "  {:<13}  {value}", option_name(name))?;
         }
+    }
+    for (reason, count) in answer["refusals"].as_object().into_iter().flatten() {
+        writeln!(out, "  refused, {reason}  {count}")?;
     }
     Ok(())
 }

@@ -3,17 +3,19 @@
 //!
 //! What the service does is implemented by `dps-emulator`; this starts it, prints where it is, and ends it.
 
+mod certificate;
 pub(super) mod control;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 use dps_core::ErrorCode;
-use dps_emulator::{Emulator, EmulatorOptions, Refusal, StartError};
+use dps_emulator::{Emulator, EmulatorOptions, Refusal, StartError, TlsVersion};
 use serde::Serialize;
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure, Result};
 use crate::files::{WhenThere, temporary_directory, write_private, write_public};
@@ -22,6 +24,8 @@ use crate::runtime::{Interrupts, blocking};
 use crate::shell::{Quoted, program};
 use control::{EmulatorCommand, refusal_line};
 
+/// The largest file with a certificate authority, in bytes.
+const PEM_MAX: u64 = 64 * 1024;
 const CA_FILE: &str = "ca.pem";
 const CONNECTION_STRING_FILE: &str = "connection-string";
 
@@ -61,6 +65,16 @@ pub(crate) struct EmulatorRunArgs {
     /// Also write the certificate authority to this file
     #[arg(long, value_name = "PEM")]
     pub(crate) ca_out: Option<PathBuf>,
+    /// Serve under this certificate authority instead of a generated one: a CA certificate, and its key in PKCS#8 unless
+    /// that is in --tls-ca-key-file
+    #[arg(long, value_name = "PEM")]
+    pub(crate) tls_ca_file: Option<PathBuf>,
+    /// The key of --tls-ca-file
+    #[arg(long, value_name = "PEM", requires = "tls_ca_file")]
+    pub(crate) tls_ca_key_file: Option<PathBuf>,
+    /// Accept this version of TLS only. Default: 1.2 and 1.3
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) tls_version: Option<TlsVersionName>,
     /// Keep enrollments, certificate authority and policy key in this directory. Default: nothing is kept
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -84,6 +98,17 @@ pub(crate) struct EmulatorRunArgs {
     pub(crate) echo_payload: bool,
 }
 
+/// The versions of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TlsVersionName {
+    /// TLS 1.2
+    #[value(name = "1.2")]
+    Tls12,
+    /// TLS 1.3
+    #[value(name = "1.3")]
+    Tls13,
+}
+
 impl EmulatorRunArgs {
     /// Whether any option differs from its default. The parser's own rule for this would include `--json`.
     pub(crate) fn is_customized(&self) -> bool {
@@ -99,8 +124,14 @@ impl EmulatorRunArgs {
 /// Runs the command.
 pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
     let directory = ClientFiles::new(args.state.as_deref())?;
+    let mut options = options(&args);
+    if let Some(certificate) = args.tls_ca_file {
+        let key = args.tls_ca_key_file.unwrap_or_else(|| certificate.clone());
+        let (certificate, key) = blocking(move || Ok((read_pem(&certificate)?, read_pem(&key)?))).await?;
+        options = options.authority(certificate.as_str(), key.as_str());
+    }
     let started = tokio::select! {
-        started = Emulator::start(options(&args)) => started,
+        started = Emulator::start(options) => started,
         () = interrupts.next() => return Err(Failure::interrupted()),
     };
     let emulator = started.map_err(start_failure)?;
@@ -118,7 +149,9 @@ pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut 
 /// Returns the failure of an emulator that did not start.
 pub(crate) fn start_failure(error: StartError) -> Failure {
     let code = match &error {
-        StartError::Options(_) | StartError::HostName(_) | StartError::Listen { .. } => ErrorCode::InvalidOption,
+        StartError::Options(_) | StartError::HostName(_) | StartError::Authority(_) | StartError::Listen { .. } => {
+            ErrorCode::InvalidOption
+        }
         StartError::State(_) => ErrorCode::File,
         _ => ErrorCode::Internal,
     };
@@ -143,6 +176,11 @@ fn options(args: &EmulatorRunArgs) -> EmulatorOptions {
     if let Some(state) = &args.state {
         options = options.state_dir(state);
     }
+    match args.tls_version {
+        Some(TlsVersionName::Tls12) => options = options.tls_version(TlsVersion::Tls12),
+        Some(TlsVersionName::Tls13) => options = options.tls_version(TlsVersion::Tls13),
+        None => {}
+    }
     if let Some(seconds) = args.retry_after {
         options = options.default_retry_after_s(seconds);
     }
@@ -150,6 +188,15 @@ fn options(args: &EmulatorRunArgs) -> EmulatorOptions {
         options = options.service(|service| service.assigning_ms(ms));
     }
     options.assign_at_once(args.assign_at_once).service(|service| service.echo_payload(args.echo_payload))
+}
+
+/// Reads a file of PEM, which may contain a key.
+fn read_pem(path: &Path) -> Result<Zeroizing<String>> {
+    let content = dps_files::read_secret(path, PEM_MAX).map_err(|error| Failure::file("read", path, &error))?;
+    let text = std::str::from_utf8(&content).map_err(|_| {
+        Failure::new(ErrorCode::InvalidOption, format!("{} is not valid: it is not PEM", path.display()))
+    })?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// The directory of the files for clients: the state directory, or a temporary one that only the owner can read.

@@ -62,8 +62,14 @@ impl CreateArgs {
     }
 }
 
-/// Returns the body of the request. Reads the key files, if any are named.
-pub(super) fn definition(kind: Kind, id: &str, device_id: Option<&str>, args: &CreateArgs) -> Result<Value> {
+/// Returns the body of the request, with these certificates or with keys. Reads the key files, if any are named.
+pub(super) fn definition(
+    kind: Kind,
+    id: &str,
+    device_id: Option<&str>,
+    certificates: Option<Value>,
+    args: &CreateArgs,
+) -> Result<Value> {
     let mut body = json!({
         "capabilities": { "iotEdge": args.edge_enabled },
         "provisioningStatus": if args.disabled { "disabled" } else { "enabled" },
@@ -84,11 +90,11 @@ pub(super) fn definition(kind: Kind, id: &str, device_id: Option<&str>, args: &C
     if !args.hubs.is_empty() {
         body["iotHubs"] = args.hubs.clone().into();
     }
-    body["attestation"] = attestation(args)?;
+    body["attestation"] = certificates.map_or_else(|| keys(args), Ok)?;
     Ok(body)
 }
 
-fn attestation(args: &CreateArgs) -> Result<Value> {
+fn keys(args: &CreateArgs) -> Result<Value> {
     let mut attestation = json!({ "type": "symmetricKey" });
     if let (Some(primary), Some(secondary)) = (&args.primary_key_file, &args.secondary_key_file) {
         let primary = read_key_file(primary, "the primary key")?;

@@ -1,5 +1,6 @@
 //! `dps enrollment` and `dps enrollment-group`: create, show, list and delete, over the service's admin API.
 
+mod certificates;
 mod definition;
 mod show;
 
@@ -8,20 +9,22 @@ use dps_core::{ErrorCode, RegistrationId};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-pub(crate) use show::registration_line;
+pub(crate) use certificates::read_only as read_certificate;
+pub(crate) use show::{certificate_line, registration_line};
 
 use crate::admin::{Kind, OwnerArgs, connect, take_keys};
 use crate::failure::{Exit, Failure, Result};
 use crate::files::{Draft, WhenThere};
 use crate::output::Output;
 use crate::runtime::blocking;
+use certificates::{ClientCertificateArgs, SigningCertificateArgs};
 use definition::CreateArgs;
 
 /// `dps enrollment …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnrollmentCommand {
     /// Create the enrollment of one device
-    Create(IndividualCreateArgs),
+    Create(Box<IndividualCreateArgs>),
     /// Show an enrollment and its device's registration
     Show {
         #[command(flatten)]
@@ -46,15 +49,8 @@ pub(crate) enum EnrollmentCommand {
 /// `dps enrollment-group …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupCommand {
-    /// Create a group whose devices derive their keys from its key
-    Create {
-        #[command(flatten)]
-        name: GroupName,
-        #[command(flatten)]
-        create: CreateArgs,
-        #[command(flatten)]
-        admin: AdminArgs,
-    },
+    /// Create a group whose devices derive their keys from its key, or have certificates that its CA signed
+    Create(Box<GroupCreateArgs>),
     /// Show a group and the registrations of its devices
     Show {
         #[command(flatten)]
@@ -101,6 +97,21 @@ pub(crate) struct IndividualCreateArgs {
     #[arg(long, value_name = "D")]
     pub(crate) device_id: Option<String>,
     #[command(flatten)]
+    pub(crate) certificates: ClientCertificateArgs,
+    #[command(flatten)]
+    pub(crate) create: CreateArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `dps enrollment-group create`.
+#[derive(Debug, Args)]
+pub(crate) struct GroupCreateArgs {
+    #[command(flatten)]
+    pub(crate) name: GroupName,
+    #[command(flatten)]
+    pub(crate) certificates: SigningCertificateArgs,
+    #[command(flatten)]
     pub(crate) create: CreateArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
@@ -129,7 +140,7 @@ impl EnrollmentCommand {
 impl GroupCommand {
     pub(crate) fn stdin_inputs(&self) -> usize {
         match self {
-            Self::Create { create, admin, .. } => create.stdin_inputs() + admin.owner.stdin_inputs(),
+            Self::Create(args) => args.create.stdin_inputs() + args.admin.owner.stdin_inputs(),
             Self::Show { admin, .. } | Self::List { admin } | Self::Delete { admin, .. } => admin.owner.stdin_inputs(),
         }
     }
@@ -140,8 +151,9 @@ pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -
     let kind = Kind::Individual;
     match command {
         EnrollmentCommand::Create(args) => {
-            let id = args.name.registration_id;
-            create(kind, &id, args.device_id, args.create, args.admin, output).await
+            let IndividualCreateArgs { name, device_id, certificates, create: args, admin } = *args;
+            let attestation = move || certificates.attestation();
+            create(kind, &name.registration_id, device_id, attestation, args, admin, output).await
         }
         EnrollmentCommand::Show { name, admin } => show(kind, &name.registration_id, admin, output).await,
         EnrollmentCommand::List { admin } => list(kind, admin, output).await,
@@ -153,8 +165,10 @@ pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -
 pub(crate) async fn run_group(command: GroupCommand, output: Output) -> Result<Exit> {
     let kind = Kind::Group;
     match command {
-        GroupCommand::Create { name, create: args, admin } => {
-            create(kind, &name.group_id, None, args, admin, output).await
+        GroupCommand::Create(args) => {
+            let GroupCreateArgs { name, certificates, create: args, admin } = *args;
+            let attestation = move || certificates.attestation();
+            create(kind, &name.group_id, None, attestation, args, admin, output).await
         }
         GroupCommand::Show { name, admin } => show(kind, &name.group_id, admin, output).await,
         GroupCommand::List { admin } => list(kind, admin, output).await,
@@ -166,6 +180,7 @@ async fn create(
     kind: Kind,
     id: &str,
     device_id: Option<String>,
+    certificates: impl FnOnce() -> Result<Option<Value>> + Send + 'static,
     args: CreateArgs,
     admin: AdminArgs,
     output: Output,
@@ -176,7 +191,8 @@ async fn create(
     let enrollment_id = id.to_owned();
     let (key_out, definition) = blocking(move || {
         let key_out = args.key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose()?;
-        Ok((key_out, definition::definition(kind, &enrollment_id, device_id.as_deref(), &args)?))
+        let certificates = certificates()?;
+        Ok((key_out, definition::definition(kind, &enrollment_id, device_id.as_deref(), certificates, &args)?))
     })
     .await?;
     let client = connect(admin.owner).await?;

@@ -74,6 +74,7 @@ fn one(kind: Kind, enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     keys(enrollment, out)?;
+    certificates(enrollment, out)?;
     match enrollment.get("registrationState") {
         Some(state) if state.is_object() => registration(state, out),
         _ => Ok(()),
@@ -88,6 +89,31 @@ fn keys(enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes one line for each certificate, or name of one.
+fn certificates(enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let members = enrollment.pointer("/attestation/x509").and_then(Value::as_object);
+    for (member, slots) in members.into_iter().flatten() {
+        for slot in ["primary", "secondary"] {
+            let Some(value) = slots.get(slot).filter(|value| !value.is_null()) else { continue };
+            match (member.as_str(), value.as_str(), value.get("info")) {
+                (_, Some(name), _) => writeln!(out, "  {:<14} {name}", "CA reference")?,
+                (_, None, Some(info)) => {
+                    let name = if member == "signingCertificates" { "CA certificate" } else { "certificate" };
+                    writeln!(out, "  {name:<14} {}", certificate_line(info))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns what the service shows of a certificate in one line.
+pub(crate) fn certificate_line(info: &Value) -> String {
+    let part = |member: &str| text(info, member).unwrap_or("?");
+    format!("{}, until {}, SHA-256 {}", part("subjectName"), part("notAfterUtc"), part("sha256Thumbprint"))
 }
 
 fn registration(state: &Value, out: &mut dyn Write) -> io::Result<()> {

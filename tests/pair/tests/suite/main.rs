@@ -8,3 +8,4 @@ mod matrix;
 mod mqtt;
 mod refusals;
 mod throttling;
+mod x509;

@@ -1,0 +1,32 @@
+//! The attestation by an X.509 certificate, which the firmware's TLS library presents. A file of its own, as each section
+//! of the header is.
+
+use dps_core::X509;
+
+use crate::config::dps_config;
+use crate::registration::{Machine, dps_registration, init};
+use crate::result::{done, dps_result};
+use crate::span::dps_buffer;
+
+/// As `dps_registration_init`, for a device that proves who it is by a certificate in TLS. Certificate, chain and
+/// private key are the TLS library's: let it send every intermediate certificate up to one that the service has
+/// verified. The registration id of the configuration must be the common name of the certificate.
+///
+/// There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
+/// Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
+/// clean session. Where the TLS library reports that the server refused the certificate, pass
+/// `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers
+/// again: `dps_registration_init_resumed` is for a symmetric key.
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_x509_abi_1"))]
+pub unsafe extern "C" fn dps_registration_init_x509(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+) -> dps_result {
+    let by_certificate = |machine: &mut Machine| {
+        machine.set_attestation(&X509);
+        Ok(())
+    };
+    // SAFETY: as the caller promises.
+    done(unsafe { init(registration, config, storage, by_certificate) })
+}
