@@ -34,6 +34,12 @@ impl ClientIdentity {
         return rustls::crypto::aws_lc_rs::sign::any_supported_type(key);
         #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
         return rustls::crypto::ring::sign::any_supported_type(key);
+        // `crypto_provider` refuses such a build.
+        #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+        return {
+            let _ = key;
+            Err(rustls::Error::General("this build has no TLS provider".into()))
+        };
     }
 
     /// Returns an identity of these certificates, the device's own first, and the key of the device's own. Whether they fit

@@ -111,11 +111,13 @@ const LANES: [&[&str]; 3] = [
         "examples",
         "benches",
         "demo",
+        "header",
+        "clippy",
     ],
     // Separate builds, for bare metal or by a nightly compiler, and tools that are slow to build.
     &["tools", "bare", "sizes", "fuzz", "c-asan", "miri", "firmware", "deny"],
     // Other builds of the workspace. The Python package and published clients need the same ports.
-    &["installed-c", "python", "interop", "clippy", "header", "doc", "api"],
+    &["installed-c", "python", "interop", "doc", "api"],
 ];
 
 /// Checks that need nothing but Rust and a C compiler.

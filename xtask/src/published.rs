@@ -82,16 +82,29 @@ pub(crate) fn least_rust() -> Outcome {
     Ok(())
 }
 
-/// Lints each crate with every set of its features; warnings are errors.
+/// How a crate refuses to be built with features that need TLS and without a provider.
+const NO_PROVIDER: &str = "needs a TLS provider: turn on the feature";
+const PROVIDERS: [&str; 2] = ["aws-lc-rs", "ring"];
+
+/// Lints each crate with every set of its features; warnings are errors. A set without a TLS provider may be refused, with
+/// words that say so.
 pub(crate) fn features() -> Outcome {
     let mut problems = Vec::new();
     for krate in published()? {
         for set in powerset(&krate.features) {
             let features = set.join(",");
             let lint = ["clippy", "--locked", "--quiet", "-p", &krate.name, "--no-default-features", "--features"];
-            if let Err(problem) = run(cargo(lint).args([&features, "--", "-D", "warnings"])) {
-                problems.push(format!("{} with `{features}`: {problem}", krate.name));
-            }
+            let linted = output(cargo(lint).args([&features, "--", "-D", "warnings"]));
+            let without_provider = !set.iter().any(|feature| PROVIDERS.contains(feature));
+            let result = match linted {
+                Ok(_) => "builds",
+                Err(problem) if without_provider && problem.contains(NO_PROVIDER) => "refused: no TLS provider",
+                Err(problem) => {
+                    problems.push(format!("{} with `{features}`: {problem}", krate.name));
+                    "FAILED"
+                }
+            };
+            println!("{:<14} {features:<28} {result}", krate.name);
         }
     }
     report(&problems)

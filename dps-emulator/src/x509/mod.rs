@@ -26,4 +26,4 @@ pub(crate) use decide::X509State;
 pub(crate) use parse::provider;
 
 #[cfg(all(feature = "x509", not(any(feature = "aws-lc-rs", feature = "ring"))))]
-compile_error!("features `x509` and `server` of dps-emulator need a crypto provider: enable `aws-lc-rs` or `ring`");
+compile_error!("dps-emulator with `x509` or `server` needs a TLS provider: turn on the feature `aws-lc-rs` or `ring`");
