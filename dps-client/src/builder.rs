@@ -262,7 +262,7 @@ impl ProvisioningClientBuilder {
         };
         let source = source.ok_or_else(|| missing("a credential (a key, a group key, a signer or a certificate)"))?;
         let (credential, evidence) = credential(source, &registration_id)?;
-        let doubts = credential.judge(&registration_id, self.clock.now())?;
+        let doubts = credential.judge(&registration_id, &self.clock)?;
         for (name, duration) in [
             ("timeout", self.timeout),
             ("request timeout", self.request_timeout),

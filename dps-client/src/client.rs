@@ -157,7 +157,7 @@ impl ProvisioningClient {
     }
 
     async fn run(&self, purpose: Purpose<'_>) -> Result<Finished, DpsError> {
-        self.credential.judge_again(&self.registration_id, self.clock.now())?;
+        self.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
         let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
         let mut buffer = vec![0; self.reply_limit];

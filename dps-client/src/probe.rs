@@ -87,7 +87,7 @@ impl ProvisioningClient {
     /// # Errors
     /// `clock-needed`, `signer-failed`, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
-        self.credential.judge_again(&self.registration_id, self.clock.now())?;
+        self.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
         let start = TokioTimer::start();
         // A registration may be using the custom link; the time limit includes the wait for it.

@@ -16,6 +16,7 @@ use dps_files::SecretString;
 use tokio::sync::{Mutex, oneshot};
 use zeroize::Zeroizing;
 
+use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::key::on_wiped_stack;
 use crate::names::RegistrationId;
@@ -76,17 +77,18 @@ impl Credential {
         }
     }
 
-    /// Checks what can be known on the device of a certificate, and logs warnings. `now` is `None` where the time is not known.
+    /// Checks what can be known on the device of a certificate, and logs warnings. The clock is read for a certificate alone:
+    /// a supplied one may fail, which only a caller that needs the time should see.
     ///
     /// # Errors
     /// What cannot work.
-    pub(crate) fn judge(&self, id: &RegistrationId, now: Option<SystemTime>) -> Result<Vec<Hint>, DpsError> {
-        let _ = (id, now);
+    pub(crate) fn judge(&self, id: &RegistrationId, clock: &Clock) -> Result<Vec<Hint>, DpsError> {
+        let _ = (id, clock);
         match self {
             Self::Key(_) | Self::Own(_) => Ok(Vec::new()),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(device) => {
-                let warnings = device.judge(id, now)?;
+                let warnings = device.judge(id, clock.now())?;
                 warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 Ok(warnings.iter().filter_map(|warning| warning.problem().hint()).collect())
             }
@@ -97,12 +99,12 @@ impl Credential {
     ///
     /// # Errors
     /// What cannot work any more.
-    pub(crate) fn judge_again(&self, id: &RegistrationId, now: Option<SystemTime>) -> Result<(), DpsError> {
-        let _ = (id, now);
+    pub(crate) fn judge_again(&self, id: &RegistrationId, clock: &Clock) -> Result<(), DpsError> {
+        let _ = (id, clock);
         match self {
             Self::Key(_) | Self::Own(_) => Ok(()),
             #[cfg(any(feature = "http", feature = "mqtt"))]
-            Self::Certificate(device) => device.judge(id, now).map(drop),
+            Self::Certificate(device) => device.judge(id, clock.now()).map(drop),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Values that can never work are errors of `build`: what is wrong, where, what to do, and nothing was sent.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dps_client::{
@@ -154,4 +156,16 @@ fn futures_move_between_threads() {
     sends(&client.register());
     sends(&client.lookup());
     sends(&client);
+}
+
+#[test]
+fn build_with_a_key_does_not_read_the_clock() {
+    let reads = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&reads);
+    let clock = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        None
+    };
+    with_key().clock(clock).build().unwrap();
+    assert_eq!(reads.load(Ordering::SeqCst), 0);
 }
