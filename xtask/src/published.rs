@@ -82,8 +82,9 @@ pub(crate) fn least_rust() -> Outcome {
     Ok(())
 }
 
-/// How a crate refuses to be built with features that need TLS and without a provider.
-const NO_PROVIDER: &str = "needs a TLS provider: turn on the feature";
+/// How a crate, or rcgen below it, refuses to be built with features that need TLS and without a provider.
+const NO_PROVIDER: [&str; 2] =
+    ["needs a TLS provider: turn on the feature", "one of the 'ring' or 'aws_lc_rs' features must be activated"];
 const PROVIDERS: [&str; 2] = ["aws-lc-rs", "ring"];
 
 /// Lints each crate with every set of its features; warnings are errors. A set without a TLS provider may be refused, with
@@ -98,7 +99,9 @@ pub(crate) fn features() -> Outcome {
             let without_provider = !set.iter().any(|feature| PROVIDERS.contains(feature));
             let result = match linted {
                 Ok(_) => "builds",
-                Err(problem) if without_provider && problem.contains(NO_PROVIDER) => "refused: no TLS provider",
+                Err(problem) if without_provider && NO_PROVIDER.iter().any(|words| problem.contains(words)) => {
+                    "refused: no TLS provider"
+                }
                 Err(problem) => {
                     problems.push(format!("{} with `{features}`: {problem}", krate.name));
                     "FAILED"

@@ -101,10 +101,15 @@ fn suite_outside_the_tree(venv: &Venv, folder: &Path) -> Outcome {
 pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path, build: Build) -> Result<PathBuf, String> {
     let _ = std::fs::remove_dir_all(folder);
     run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;
+    // The archive's files are dated 2006: with those times cargo would take what it built of an earlier archive.
+    let sources = folder.join("sources");
+    std::fs::create_dir_all(&sources).map_err(|error| format!("{}: {error}", sources.display()))?;
+    let unpack = ["--extract", "--touch", "--strip-components=1", "--file"];
+    run(crate::run::command("tar", unpack).arg(only_file(folder, "gz")?).arg("--directory").arg(&sources))?;
     let words = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
     // The crates of others are built once for all, wherever the sources are unpacked.
     let mut pip = venv.python(words);
-    pip.arg(folder).arg(only_file(folder, "gz")?).env("CARGO_TARGET_DIR", target_dir());
+    pip.arg(folder).arg(sources).env("CARGO_TARGET_DIR", target_dir());
     if build == Build::Debug {
         pip.env("MATURIN_PEP517_ARGS", "--profile dev");
     }
