@@ -50,7 +50,7 @@ impl<S: SendSigner> DynSigner for S {
 pub(crate) enum Credential {
     Key(Arc<Key>),
     Own(Arc<Mutex<Box<dyn DynSigner>>>),
-    /// Presented in TLS; there are no tokens.
+    /// Presented in TLS; no token is signed.
     #[cfg(any(feature = "http", feature = "mqtt"))]
     Certificate(X509),
 }

@@ -856,7 +856,7 @@ void dps_registration_clear(dps_registration *registration);
  * private key are the TLS library's: let it send every intermediate certificate up to one that the service has
  * verified. The registration id of the configuration must be the common name of the certificate.
  *
- * There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
+ * Requests carry no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
  * Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
  * clean session. Where the TLS library reports that the server refused the certificate, pass
  * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers
@@ -1112,7 +1112,7 @@ dps_result dps_registration_hint(const dps_registration *registration,
 
 /**
  * Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
- * of the action; after `dps_registration_init_x509` there is no password. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+ * of the action; after `dps_registration_init_x509` the password is left out. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
  * the first request. The user name is the same before, between and after requests.
  *
  * Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,

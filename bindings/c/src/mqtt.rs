@@ -27,7 +27,7 @@ pub const DPS_MQTT_HUB_USER_NAME_SIZE: usize = 624;
 const HUB_API_VERSION: &str = "2021-04-12";
 
 /// Writes the user name of CONNECT, with a NUL after it. The client id is the registration id, the password the token
-/// of the action; after `dps_registration_init_x509` there is no password. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
+/// of the action; after `dps_registration_init_x509` the password is left out. `user_agent` may be empty, and is percent-encoded. Subscribe to `DPS_MQTT_SUBSCRIBE_FILTER` before
 /// the first request. The user name is the same before, between and after requests.
 ///
 /// Returns `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that would do in `length`; `DPS_ERROR_INVALID_OBJECT`,

@@ -12,7 +12,7 @@ use crate::span::dps_buffer;
 /// private key are the TLS library's: let it send every intermediate certificate up to one that the service has
 /// verified. The registration id of the configuration must be the common name of the certificate.
 ///
-/// There is no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
+/// Requests carry no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
 /// Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
 /// clean session. Where the TLS library reports that the server refused the certificate, pass
 /// `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers

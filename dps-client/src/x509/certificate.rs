@@ -29,7 +29,7 @@ pub(super) enum Signed {
 /// What certificates with an extended key usage are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Usage {
-    /// There is no such extension.
+    /// The extension is absent.
     Any,
     /// Client authentication, perhaps among others.
     Client,

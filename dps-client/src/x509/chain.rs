@@ -33,7 +33,7 @@ impl CertificateChain {
     /// ```
     ///
     /// # Errors
-    /// `invalid-client-certificate` when there is no certificate, there are more than 32, or one is damaged.
+    /// `invalid-client-certificate` when a certificate is missing or damaged, or there are more than 32.
     pub fn from_pem(bytes: &[u8]) -> Result<Self, DpsError> {
         Self::read(bytes).map_err(|refused| refused.into_error(None))
     }
