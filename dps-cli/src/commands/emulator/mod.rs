@@ -125,6 +125,7 @@ impl EmulatorRunArgs {
 pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
     let directory = ClientFiles::new(args.state.as_deref())?;
     let mut options = options(&args);
+    let authority = args.tls_ca_file.clone();
     if let Some(certificate) = args.tls_ca_file {
         let key = args.tls_ca_key_file.unwrap_or_else(|| certificate.clone());
         let (certificate, key) = blocking(move || Ok((read_pem(&certificate)?, read_pem(&key)?))).await?;
@@ -134,7 +135,11 @@ pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut 
         started = Emulator::start(options) => started,
         () = interrupts.next() => return Err(Failure::interrupted()),
     };
-    let emulator = started.map_err(start_failure)?;
+    let emulator = started.map_err(|error| {
+        let file = authority.filter(|_| matches!(error, StartError::Authority(_)));
+        let failure = start_failure(error);
+        if let Some(file) = file { failure.in_source(file.display()) } else { failure }
+    })?;
     let ready = Ready::new(&emulator, &directory)?;
     ready.write_files(&emulator, args.ca_out).await?;
     output.result(&ready, |out| ready.show(out))?;
