@@ -124,8 +124,11 @@ fn meaning(text: &str, format: Format) -> String {
         }
         let end = if format == Format::Yaml { text.find('#') } else { None };
         let text = &text[..end.unwrap_or(text.len())];
-        let text = text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches([':', '/']);
-        let text = text.strip_prefix("localhost/").or(text.strip_prefix("LOCALHOST/")).unwrap_or(text);
+        let text = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let text = text.strip_prefix(':').unwrap_or(text);
+        let text = text.strip_prefix("//").unwrap_or(text);
+        let text = text.strip_prefix("localhost").or(text.strip_prefix("LOCALHOST")).unwrap_or(text);
+        let text = text.strip_prefix('/').unwrap_or(text);
         format!("/{}", percent_decode_str(text).decode_utf8_lossy())
     };
     let identity = [&json["dps"]["attestation"]["identity"], &json["manual"]["identity"]]
@@ -189,6 +192,15 @@ fn convert_accepts_usual_files_without_warnings() {
         let converted = convert(&text).unwrap();
         let notes = converted.findings.iter().all(|finding| finding.severity() == Severity::Note);
         assert!(notes, "{:?}", converted.findings);
+    }
+}
+
+#[test]
+fn convert_keeps_a_path_of_separators() {
+    for path in ["/:", "//:", "//a", "/localhost/a"] {
+        let text = format!("{ROOT}{DPS}{}", ATTESTATIONS[1]).replace("file:///etc/id.pem", path);
+        assert!(text.contains(path), "{text}");
+        check(&text).unwrap();
     }
 }
 
