@@ -116,7 +116,7 @@ impl Place {
 
 /// As a part of all checks: optimized, but not across crates, which halves the time of a build that would be the longest
 /// of all. `installed-c` by itself checks what is shipped.
-fn optimize_less(build: &mut Command) {
+pub(crate) fn optimize_less(build: &mut Command) {
     build.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
 }
 

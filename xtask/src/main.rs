@@ -160,7 +160,7 @@ const OTHERS: &[Task] = &[
 const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
-    if let Some(ended) = api::as_rustdoc() {
+    if let Some(ended) = api::as_rustdoc().or_else(c_asan::as_rustc) {
         return ended;
     }
     let Some(name) = std::env::args().nth(1) else {
