@@ -1,7 +1,8 @@
 //! The checks that are one or a few cargo commands.
 
 use crate::run::{
-    Outcome, TESTED, arguments, build_workspace, cargo, command, exists, limited, output, run, target_dir,
+    Outcome, TESTED, arguments, build_workspace, cargo, command, exists, is_part_of_all, limited, output, run,
+    target_dir,
 };
 
 /// What is built by other compilers stands outside the workspace.
@@ -26,12 +27,20 @@ pub(crate) fn clippy() -> Outcome {
     lint(&["--lib", "-p", "dps-emulator", "-p", "dps-c", "-p", "dps-client", "--no-default-features"])
 }
 
+/// As a part of all checks, properties are checked with the same values each time: the check of a change must not fail by
+/// chance. By itself, each run checks others, to find what is new.
 pub(crate) fn unit() -> Outcome {
-    if exists("cargo-nextest") {
-        run(cargo(["nextest", "run", "--no-fail-fast", "--status-level", "fail"]).args(TESTED))
+    let (test, more): (&[&str], &[&str]) = if exists("cargo-nextest") {
+        (&["nextest", "run"], &["--status-level", "fail"])
     } else {
-        run(cargo(["test", "--all-targets", "--no-fail-fast"]).args(TESTED))
+        (&["test", "--all-targets"], &[])
+    };
+    let mut tests = cargo(test);
+    tests.arg("--no-fail-fast").args(more).args(TESTED);
+    if is_part_of_all() {
+        tests.env("PROPTEST_RNG_SEED", "1");
     }
+    run(&mut tests)
 }
 
 pub(crate) fn doctest() -> Outcome {

@@ -112,12 +112,12 @@ const LANES: [&[&str]; 3] = [
         "benches",
         "demo",
         "header",
-        "clippy",
     ],
-    // Separate builds, for bare metal or by a nightly compiler, and tools that are slow to build.
-    &["tools", "bare", "sizes", "fuzz", "c-asan", "miri", "firmware", "deny"],
-    // Other builds of the workspace. The Python package and published clients need the same ports.
-    &["installed-c", "python", "interop", "doc", "api"],
+    // Builds by a nightly compiler, and tools that are slow to build. The Python package, whose build waits for the
+    // workspace's, and published clients need the same ports.
+    &["tools", "fuzz", "miri", "firmware", "deny", "python", "interop", "doc", "api"],
+    // The release build of the C library, also with a sanitizer, and builds for bare metal.
+    &["installed-c", "c-asan", "bare", "sizes", "clippy"],
 ];
 
 /// Checks that need nothing but Rust and a C compiler.
