@@ -7,7 +7,10 @@ mod common;
 #[path = "../suite/pki.rs"]
 mod pki;
 
+mod blocked;
 mod errors;
+mod memory;
+mod process;
 mod symmetric;
 mod tls;
 mod token;

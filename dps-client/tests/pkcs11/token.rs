@@ -95,7 +95,7 @@ impl Token {
         });
     }
 
-    /// Works with a session that is logged in, and leaves no trace.
+    /// Works with a session that is logged in. Leaves no trace, before the token is used otherwise.
     fn with_session(&self, work: impl FnOnce(&Session)) {
         let module = self.initialized();
         let slot = module.get_slots_with_initialized_token().unwrap().remove(0);
@@ -104,9 +104,7 @@ impl Token {
         work(&session);
         drop(session);
         module.finalize().unwrap();
-        for count in ["logins", "finalized"] {
-            fs::remove_file(self.folder().join(count)).unwrap();
-        }
+        ["logins", "finalized"].into_iter().for_each(|count| self.mend(count));
     }
 
     /// The module as another part of the application initializes it.
