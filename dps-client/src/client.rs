@@ -163,7 +163,9 @@ impl ProvisioningClient {
         let mut buffer = vec![0; self.reply_limit];
         let timer = TokioTimer::start();
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
-        let mut link = tokio::time::timeout(self.timeout, self.carrier.link(&self.credential)).await.map_err(|_| link_is_busy())??;
+        let mut link = tokio::time::timeout(self.timeout, self.carrier.link(&self.credential))
+            .await
+            .map_err(|_| link_is_busy())??;
         let mut registration = self.begin(purpose, identity, &mut storage, &timer)?;
         let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());

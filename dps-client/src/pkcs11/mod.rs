@@ -163,7 +163,10 @@ impl fmt::Display for Pkcs11Key {
 
 impl fmt::Debug for Pkcs11Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pkcs11Key").field("uri", &self.to_string()).field("module", &self.0.module).finish_non_exhaustive()
+        f.debug_struct("Pkcs11Key")
+            .field("uri", &self.to_string())
+            .field("module", &self.0.module)
+            .finish_non_exhaustive()
     }
 }
 

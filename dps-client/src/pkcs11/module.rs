@@ -54,7 +54,9 @@ fn open(path: Option<&Path>) -> Result<Pkcs11, TokenError> {
     for candidate in candidates {
         match Pkcs11::new(candidate) {
             Ok(module) => return Ok(module),
-            Err(Error::MissingSymbol(symbol)) => problem = format!("it has no function {symbol}, so that it is not a PKCS#11 module"),
+            Err(Error::MissingSymbol(symbol)) => {
+                problem = format!("it has no function {symbol}, so that it is not a PKCS#11 module")
+            }
             Err(Error::LibraryLoading(error)) => problem = error.to_string(),
             Err(error) => problem = error.to_string(),
         }

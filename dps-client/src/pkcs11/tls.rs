@@ -112,12 +112,11 @@ fn rsa_schemes() -> Vec<(SignatureScheme, Method)> {
         (Hash::Sha384, Scheme::RSA_PSS_SHA384, Scheme::RSA_PKCS1_SHA384),
         (Hash::Sha512, Scheme::RSA_PSS_SHA512, Scheme::RSA_PKCS1_SHA512),
     ];
-    let pss = table.iter().flat_map(|(hash, pss, _)| {
-        [(*pss, Method::RsaPss(*hash)), (*pss, Method::RsaPssHashing(*hash))]
-    });
-    let pkcs1 = table.iter().flat_map(|(hash, _, pkcs1)| {
-        [(*pkcs1, Method::RsaPkcs1(*hash)), (*pkcs1, Method::RsaPkcs1Hashing(*hash))]
-    });
+    let pss =
+        table.iter().flat_map(|(hash, pss, _)| [(*pss, Method::RsaPss(*hash)), (*pss, Method::RsaPssHashing(*hash))]);
+    let pkcs1 = table
+        .iter()
+        .flat_map(|(hash, _, pkcs1)| [(*pkcs1, Method::RsaPkcs1(*hash)), (*pkcs1, Method::RsaPkcs1Hashing(*hash))]);
     pss.chain(pkcs1).collect()
 }
 

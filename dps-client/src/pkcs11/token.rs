@@ -76,10 +76,7 @@ impl Token {
 
     /// Works with the session, which is opened if there is none. One that is not valid any more, since the token was removed and
     /// inserted again or the application has logged out, is opened once more.
-    pub(super) fn with_session<T>(
-        &mut self,
-        work: impl Fn(&Open) -> Result<T, TokenError>,
-    ) -> Result<T, TokenError> {
+    pub(super) fn with_session<T>(&mut self, work: impl Fn(&Open) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let mut is_new = false;
         loop {
             let open = match &mut self.open {
@@ -118,10 +115,12 @@ impl Open {
 
     fn sign(&self, method: Method, message: &[u8]) -> Result<Vec<u8>, TokenError> {
         let data = method.data(message);
-        method.with_mechanism(|mechanism| Ok(self.session.sign(mechanism, self.key, &data)?)).map_err(|failed: TokenError| {
-            let words = format!("{}: {}", method.name(), failed.words);
-            TokenError { words, ..failed }
-        })
+        method.with_mechanism(|mechanism| Ok(self.session.sign(mechanism, self.key, &data)?)).map_err(
+            |failed: TokenError| {
+                let words = format!("{}: {}", method.name(), failed.words);
+                TokenError { words, ..failed }
+            },
+        )
     }
 
     /// Whether the token offers a mechanism.
@@ -141,7 +140,10 @@ fn find_token(module: &Pkcs11, access: &Access) -> Result<(Slot, TokenInfo), Tok
             && uri.matches("library-description", library.library_description())
             && uri.matches("library-version", &version);
         if !matches {
-            return Err(TokenError::new(ErrorCode::Pkcs11NoToken, format!("{uri} is of another library than the module")));
+            return Err(TokenError::new(
+                ErrorCode::Pkcs11NoToken,
+                format!("{uri} is of another library than the module"),
+            ));
         }
     }
     let mut others = Vec::new();

@@ -24,7 +24,11 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(15);
 
 fn assert_timed_out(failed: &DpsError, started: Instant) {
-    assert_eq!((failed.code(), failed.hints().first()), (ErrorCode::SignerTimeout, Some(&Hint::CheckSigner)), "{failed:?}");
+    assert_eq!(
+        (failed.code(), failed.hints().first()),
+        (ErrorCode::SignerTimeout, Some(&Hint::CheckSigner)),
+        "{failed:?}"
+    );
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
 
@@ -155,7 +159,8 @@ fn client_of_settings() -> Option<ProvisioningClient> {
     let key = Pkcs11Key::from_uri(&uri("P-256")).unwrap().module(file("module.so")).pin(SecretString::from(PIN));
     let device = X509::from_pkcs11(CertificateChain::from_file(file("P-256.pem")).unwrap(), &key).unwrap();
     let roots = Roots::replace_pem(&std::fs::read(file("ca.pem")).unwrap()).unwrap();
-    let builder = ProvisioningClient::builder().id_scope(setting("SCOPE").unwrap()).endpoint(setting("ENDPOINT").unwrap());
+    let builder =
+        ProvisioningClient::builder().id_scope(setting("SCOPE").unwrap()).endpoint(setting("ENDPOINT").unwrap());
     Some(builder.x509(device).roots(roots).proxy(ProxyChoice::Direct).timeout(TIMEOUT * 30).build().unwrap())
 }
 

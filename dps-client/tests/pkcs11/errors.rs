@@ -34,7 +34,10 @@ async fn wrong_pin_ends_registrations_and_is_tried_once_for_all_of_them() {
     let clients: Vec<_> = (0..4).map(|_| client(&emulator, token.key_with_pin(URI, "wrong-pin"))).collect();
     for client in clients.iter().chain(&clients) {
         let failed = client.register().await.unwrap_err();
-        assert_eq!((what(&failed), failed.family()), ((ErrorCode::Pkcs11WrongPin, Some(Hint::CheckPin)), Family::Local));
+        assert_eq!(
+            (what(&failed), failed.family()),
+            ((ErrorCode::Pkcs11WrongPin, Some(Hint::CheckPin)), Family::Local)
+        );
         assert_eq!(client.probe().await.unwrap_err().code(), ErrorCode::Pkcs11WrongPin);
     }
     assert_eq!(token.count("logins"), 1);
@@ -63,9 +66,7 @@ fn token_that_could_lock_is_not_logged_in_to() {
         token.mend(fault);
     }
     assert_eq!(token.count("logins"), 0);
-    for (fault, expected) in
-        [("login-locked", ErrorCode::Pkcs11PinLocked), ("no-user-pin", ErrorCode::Pkcs11Login)]
-    {
+    for (fault, expected) in [("login-locked", ErrorCode::Pkcs11PinLocked), ("no-user-pin", ErrorCode::Pkcs11Login)] {
         token.inject(fault);
         assert_eq!(code(token.key(URI)), expected);
         token.mend(fault);
