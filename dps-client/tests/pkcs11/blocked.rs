@@ -89,7 +89,7 @@ fn handshake_with_a_blocked_token_ends_by_the_deadline_and_leaves_the_runtime_fr
         });
         assert!(stall.await < TIMEOUT / 2);
         assert!(token.count("blocked") >= 3, "every client was waiting for its token");
-        token.mend("block");
+        token.clear("block");
         for client in &clients {
             client.register().await.unwrap();
         }
@@ -111,7 +111,7 @@ fn symmetric_key_in_a_blocked_token_ends_by_the_deadline_and_leaves_the_runtime_
         let probed = client.probe().await;
         let timeout = LinkError::Signer { code: ErrorCode::SignerTimeout };
         assert!(matches!(probed, Ok(Probe::NoAnswer { error, .. }) if error == timeout), "{probed:?}");
-        token.mend("block");
+        token.clear("block");
         client.register().await.unwrap();
     });
 }
