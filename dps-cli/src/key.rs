@@ -203,14 +203,14 @@ fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_s
             (true, true) => Err(Failure::usage("DPS_KEY and DPS_GROUP_KEY are both set: set only one of them")),
             (false, false) => Err(Failure::usage(
                 "a key is missing: use --key-file FILE with the device's key, or --group-key-file FILE with the group's \
-                 (- for stdin), or set DPS_KEY or DPS_GROUP_KEY",
+                 (- for stdin), or set DPS_KEY or DPS_GROUP_KEY; a device with a certificate has --cert-file",
             )),
         },
     }
 }
 
 /// Whether the variable is set and not empty.
-fn is_set(name: &str) -> bool {
+pub(crate) fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 

@@ -4,14 +4,17 @@
 
 mod admin;
 mod bulk;
+mod certificate;
 mod commands;
 mod connection;
 mod failure;
 mod files;
+mod identity;
 mod key;
 mod output;
 mod runtime;
 mod shell;
+mod x509;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

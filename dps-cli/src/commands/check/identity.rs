@@ -25,6 +25,10 @@ pub(super) struct LocalCheck {
 }
 
 impl LocalCheck {
+    pub(super) fn skipped(id: CheckId, why: &str) -> Self {
+        Self::without_suspect(Check::skipped(id, why))
+    }
+
     fn without_suspect(check: Check) -> Self {
         Self { check, suspect: None }
     }
@@ -68,7 +72,7 @@ pub(super) fn key_file(choice: &KeyChoice) -> Check {
     }
 }
 
-fn file_mode(path: &Path) -> Check {
+pub(super) fn file_mode(path: &Path) -> Check {
     let id = CheckId::KeyFile;
     let shown = path.display();
     match std::fs::metadata(path) {
@@ -86,8 +90,8 @@ fn file_mode(path: &Path) -> Check {
     }
 }
 
-/// Checks the registration id.
-pub(super) fn registration_id(text: &str) -> LocalCheck {
+/// Checks the registration id. Its letter case matters only for a key that is derived from it.
+pub(super) fn registration_id(text: &str, has_certificate: bool) -> LocalCheck {
     let id = CheckId::RegistrationId;
     match RegistrationId::new(text) {
         Err(error) => LocalCheck::without_suspect(
@@ -95,7 +99,7 @@ pub(super) fn registration_id(text: &str) -> LocalCheck {
         ),
         Ok(registration_id) => LocalCheck {
             check: Check::ok(id, text),
-            suspect: registration_id.has_upper_case().then(|| Suspect {
+            suspect: (registration_id.has_upper_case() && !has_certificate).then(|| Suspect {
                 id,
                 summary: format!("{text} has upper-case letters, and a derived key depends on letter case"),
                 advice: "use one spelling of the id everywhere, and derive the device's key from that spelling",
