@@ -21,16 +21,17 @@ const DEVICE_VARIABLE: &str = "DPS_KEY";
 /// The environment variable with a group's key in base64.
 const GROUP_VARIABLE: &str = "DPS_GROUP_KEY";
 
-/// Where the key is: one of the two files, or one of the environment variables DPS_KEY and DPS_GROUP_KEY.
+/// Where the key is: one of the two files, or one of the environment variables DPS_KEY and DPS_GROUP_KEY. Of the options in
+/// the group `credential`, only one can be set.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct KeyArgs {
     /// A file with the device's key in base64 (- for stdin; or set DPS_KEY to the key)
-    #[arg(long, value_name = "FILE|-", conflicts_with = "group_key_file")]
+    #[arg(long, value_name = "FILE|-", group = "credential")]
     pub(crate) key_file: Option<PathBuf>,
     /// A file with the key of the enrollment group in base64, from which the device's key is derived (- for stdin; or
     /// set DPS_GROUP_KEY to the key)
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, value_name = "FILE|-", group = "credential")]
     pub(crate) group_key_file: Option<PathBuf>,
 }
 

@@ -25,7 +25,7 @@ const PASSPHRASE_MAX: usize = 4096;
 #[derive(Debug, Args)]
 pub(crate) struct CertificateArgs {
     /// A file with the device's certificate, followed by the intermediate certificates up to a verified one (PEM or DER)
-    #[arg(long, value_name = "FILE", requires = "cert_key_file", conflicts_with_all = ["key_file", "group_key_file"])]
+    #[arg(long, value_name = "FILE", requires = "cert_key_file", group = "credential")]
     pub(crate) cert_file: Option<PathBuf>,
     /// A file with the private key of --cert-file: PKCS#8, SEC1 or PKCS#1 as PEM or DER (- for stdin)
     #[arg(long, value_name = "FILE|-", requires = "cert_file")]

@@ -54,16 +54,29 @@ impl Provisioning {
     /// # Errors
     /// [`SetupError`] for sources and attestations that are not supported, and for files that cannot be read.
     pub fn configure(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder, SetupError> {
+        let builder = self.configure_without_credential(builder)?;
+        match self.dps().map(|dps| &dps.attestation) {
+            Some(Attestation::SymmetricKey { key, .. }) => Ok(builder.symmetric_key(symmetric_key(key)?)),
+            _ => Err(SetupError::unsupported("only attestation with a symmetric key is supported here")),
+        }
+    }
+
+    /// Sets the same without the key or certificate, for callers that set the credential themselves: the files that a
+    /// configuration names are those of the gateway.
+    ///
+    /// # Errors
+    /// [`SetupError`] for other sources than `dps`, and for a payload that cannot be read.
+    pub fn configure_without_credential(
+        &self,
+        builder: ProvisioningClientBuilder,
+    ) -> Result<ProvisioningClientBuilder, SetupError> {
         let dps = self.dps().ok_or_else(|| {
             SetupError::unsupported("the configuration's source is not `dps`: there is nothing to register")
         })?;
-        let Attestation::SymmetricKey { registration_id, key } = &dps.attestation else {
-            return Err(SetupError::unsupported("only attestation with a symmetric key is supported here"));
-        };
-        let mut builder = builder
-            .id_scope(dps.id_scope.as_str())
-            .registration_id(registration_id.as_str())
-            .symmetric_key(symmetric_key(key)?);
+        let mut builder = builder.id_scope(dps.id_scope.as_str());
+        if let Some(registration_id) = dps.attestation.registration_id() {
+            builder = builder.registration_id(registration_id);
+        }
         if let Some(endpoint) = &dps.global_endpoint {
             builder = builder.endpoint(endpoint.as_str());
         }

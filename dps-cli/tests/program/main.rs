@@ -1,6 +1,8 @@
 //! Tests of the built program: its streams, its files and its exit codes.
 
+mod broken_chains;
 mod bulk;
+mod certificate_device;
 mod certificates;
 mod check;
 mod check_faults;
@@ -19,6 +21,9 @@ mod faults;
 mod files;
 mod hub_device;
 mod interrupted;
+#[path = "../../../dps-client/tests/suite/pki.rs"]
+#[expect(unused_imports, unused_macros, reason = "a macro that only tests beside it use")]
+mod pki;
 mod register;
 mod run;
 mod secrets;
@@ -29,3 +34,4 @@ mod stalled;
 #[cfg(target_os = "linux")]
 mod stalled_resolver;
 mod token;
+mod x509;

@@ -135,7 +135,8 @@ impl Chain {
         let is_root = subject == issuer;
         let alone = self.chain.as_ref().is_ok_and(|chain| chain.len() == 1);
         let missing = || {
-            let words = format!("the chain lacks the certificate of {issuer}, which issued its last one, {subject}");
+            let words =
+                format!("an intermediate certificate is missing: the chain ends at {subject}, issued by {issuer}");
             (words, Hint::MissingIntermediate)
         };
         let unverified = || {
@@ -150,9 +151,9 @@ impl Chain {
         match (alone, is_root) {
             // Only an individual enrollment can have it.
             (true, true) => vec![thumbprint(), other_id(), disabled()],
+            // With --expect-root it reaches what is said to be verified.
+            _ if self.expected.is_some() => vec![disabled(), other_id(), thumbprint(), unverified()],
             (_, true) => vec![unverified(), disabled(), other_id(), thumbprint()],
-            // Its end is known to be a verified certificate, or issued by one.
-            (_, false) if self.expected.is_some() => vec![disabled(), other_id(), thumbprint(), unverified()],
             (_, false) => vec![missing(), unverified(), thumbprint(), other_id(), disabled()],
         }
     }

@@ -177,7 +177,7 @@ async fn check_at_service(
     let proof = held.proof(registration_id)?;
     let probe = prober.probe(registration_id, &proof, 0).await?;
     let ahead = service::ahead(&prober, registration_id, &proof, &probe).await;
-    checks.add_all([service::service(&probe), service::clock(&ahead), service::throttling(&probe)]);
+    checks.add_all([service::service(&probe, &proof), service::clock(&ahead), service::throttling(&probe)]);
     let credential = Credential { registration_id, held, suspects, ahead: ahead.ok() };
     credential::examine(&prober, credential, &probe, checks).await
 }

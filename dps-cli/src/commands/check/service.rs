@@ -108,7 +108,7 @@ pub(super) fn verdict(probe: &Probe) -> Verdict {
 }
 
 /// Checks whether the service replies, and without errors.
-pub(super) fn service(probe: &Probe) -> Check {
+pub(super) fn service(probe: &Probe, proof: &Proof) -> Check {
     let id = CheckId::Service;
     match probe {
         Probe::SignedIn => Check::ok(id, "the MQTT server accepted CONNECT and SUBSCRIBE"),
@@ -117,6 +117,12 @@ pub(super) fn service(probe: &Probe) -> Check {
         }
         Probe::NoAnswer { error: LinkError::ClientCertificateRefused, detail } => {
             Check::ok(id, "the server answers with a TLS alert").seen(detail.clone())
+        }
+        // A server that closes the connection while there is something to read resets it, and its refusal is lost.
+        Probe::NoAnswer { error: LinkError::Cut, detail } if matches!(proof, Proof::Certificate(_)) => {
+            let code = ErrorCode::ConnectionCut;
+            let check = Check::error(id, format!("{}: {detail}", code.text())).advise(Hint::CertificateAtCut.text());
+            check.advise_for(code).facts(json!({ "error": code.name() }))
         }
         Probe::NoAnswer { error, detail } => {
             let code = error.code();

@@ -24,6 +24,7 @@ use crate::certificate::moment_at;
 use crate::failure::{Exit, Failure, Result};
 use crate::files::{WhenThere, write_new_public, write_private};
 use crate::output::Output;
+use crate::shell::Quoted;
 
 const DAY_S: u64 = 86_400;
 /// For services whose clock is slightly behind.
@@ -225,8 +226,8 @@ fn show(made: &Made, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {registration_id:<12}  {} (key: {})", files.cert_file.display(), files.key_file.display())?;
     }
     let Some(first) = made.devices.first() else { return Ok(()) };
-    let (root, intermediate) = (made.root.cert_file.display(), made.intermediate.cert_file.display());
-    let (own, key) = (first.files.cert_file.display(), first.files.key_file.display());
+    let (root, intermediate) = (Quoted::path(&made.root.cert_file), Quoted::path(&made.intermediate.cert_file));
+    let (own, key) = (Quoted::path(&first.files.cert_file), Quoted::path(&first.files.key_file));
     writeln!(out, "To try them with dps emulator (add --connection-string-file and --ca-file as it prints them):")?;
     writeln!(out, "  dps emulator certificate add test-root --file {root}")?;
     writeln!(out, "  dps enrollment-group create --group-id test --signing-cert-file {intermediate}")?;
