@@ -74,6 +74,18 @@ pub(crate) fn read_secret_bytes(path: &Path, max: usize, what: &str) -> Result<Z
     })
 }
 
+/// Reads a secret such as a passphrase or a PIN, of which a line break at the end is not part, and every other character is.
+pub(crate) fn read_line_secret(path: &Path, what: &str) -> Result<SecretString> {
+    let bytes = read_secret_bytes(path, SECRET_MAX, what)?;
+    let wrong = |problem: &str| Failure::option(format!("{}: {what} {problem}", source_name(path)));
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not text"))?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    match text.strip_suffix('\r').unwrap_or(text) {
+        "" => Err(wrong("is empty")),
+        text => Ok(SecretString::from(Zeroizing::new(text.to_owned()))),
+    }
+}
+
 /// Returns a conversion that names the source of an invalid value from [`read_secret`].
 pub(crate) fn invalid_in(path: &Path) -> impl Fn(ConfigError) -> Failure {
     move |error| Failure::from(error).in_source(source_name(path))

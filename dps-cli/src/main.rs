@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod key;
 mod output;
+mod pkcs11;
 mod runtime;
 mod shell;
 mod x509;

@@ -2,33 +2,31 @@
 //!
 //! What is wrong with a chain is judged by `dps_client::ChainCheck`; here files are read, and errors name them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dps_client::{CertificateChain, Finding, Passphrase, X509};
 use dps_core::ErrorCode;
-use dps_files::SecretString;
-use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
-use crate::files::{is_stdin, read_secret_bytes, source_name, warn_if_open};
+use crate::files::{is_stdin, read_line_secret, read_secret_bytes, source_name, warn_if_open};
 use crate::key::is_set;
+use crate::pkcs11::TokenKey;
 
 /// The environment variable with the passphrase of a certificate's key.
 const PASSPHRASE_VARIABLE: &str = "DPS_CERT_KEY_PASSPHRASE";
 /// The largest file of a private key, in bytes; it may contain certificates too.
 const KEY_FILE_MAX: usize = 256 * 1024;
-/// The longest passphrase, in bytes.
-const PASSPHRASE_MAX: usize = 4096;
 
 /// Where the certificate and its key are.
 #[derive(Debug, Args)]
 pub(crate) struct CertificateArgs {
     /// A file with the device's certificate, followed by the intermediate certificates up to a verified one (PEM or DER)
-    #[arg(long, value_name = "FILE", requires = "cert_key_file", group = "credential")]
+    #[arg(long, value_name = "FILE", requires = "certificate_key", group = "credential")]
     pub(crate) cert_file: Option<PathBuf>,
     /// A file with the private key of --cert-file: PKCS#8, SEC1 or PKCS#1 as PEM or DER (- for stdin)
-    #[arg(long, value_name = "FILE|-", requires = "cert_file")]
+    #[arg(long, value_name = "FILE|-", requires = "cert_file", group = "certificate_key")]
     pub(crate) cert_key_file: Option<PathBuf>,
     /// A file with the passphrase of an encrypted private key (- for stdin; or set DPS_CERT_KEY_PASSPHRASE to it)
     #[arg(long, value_name = "FILE|-", requires = "cert_key_file")]
@@ -45,11 +43,16 @@ impl CertificateArgs {
             .count()
     }
 
-    /// Returns the choice of a certificate, if there is one.
-    pub(crate) fn choice(&self) -> Option<CertificateChoice> {
-        let (certificate, key) = (self.cert_file.clone()?, self.cert_key_file.clone()?);
-        let key = KeyFile { path: key, passphrase_file: self.cert_key_passphrase_file.clone() };
-        Some(CertificateChoice { certificate, key })
+    /// Returns the choice of a certificate, if there is one. Its key is in a file, unless it is in a token.
+    pub(crate) fn choice(&self, token: Option<TokenKey>) -> Option<CertificateChoice> {
+        let key = match (token, self.cert_key_file.clone()) {
+            (Some(token), _) => CertificateKey::Token(token),
+            (None, Some(path)) => {
+                CertificateKey::File(KeyFile { path, passphrase_file: self.cert_key_passphrase_file.clone() })
+            }
+            (None, None) => return None,
+        };
+        Some(CertificateChoice { certificate: self.cert_file.clone()?, key })
     }
 }
 
@@ -57,15 +60,51 @@ impl CertificateArgs {
 #[derive(Debug)]
 pub(crate) struct CertificateChoice {
     pub(crate) certificate: PathBuf,
-    pub(crate) key: KeyFile,
+    pub(crate) key: CertificateKey,
+}
+
+/// Where the private key of a certificate is.
+#[derive(Debug)]
+pub(crate) enum CertificateKey {
+    File(KeyFile),
+    Token(TokenKey),
 }
 
 impl CertificateChoice {
     /// Reads certificate and key. Prints a warning when others can read the key or its passphrase. Blocks while reading.
     pub(crate) fn read(&self) -> Result<X509> {
         let chain = read_chain(std::slice::from_ref(&self.certificate))?;
-        self.key.secrets().for_each(warn_if_open);
+        if let CertificateKey::File(file) = &self.key {
+            file.secrets().for_each(warn_if_open);
+        }
         self.key.read(&chain)
+    }
+}
+
+impl CertificateKey {
+    /// Reads the key of the first certificate of `chain`, or opens its token. Blocks meanwhile.
+    pub(crate) fn read(&self, chain: &CertificateChain) -> Result<X509> {
+        match self {
+            Self::File(file) => file.read(chain),
+            Self::Token(key) => key.certificate(chain.clone()),
+        }
+    }
+
+    /// The files whose content is a secret.
+    pub(crate) fn secrets(&self) -> Vec<&Path> {
+        match self {
+            Self::File(file) => file.secrets().collect(),
+            Self::Token(key) => key.pin_file().into_iter().collect(),
+        }
+    }
+}
+
+impl fmt::Display for CertificateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.write_str(&source_name(&file.path)),
+            Self::Token(key) => key.fmt(f),
+        }
     }
 }
 
@@ -118,19 +157,11 @@ pub(crate) fn read_chain(paths: &[PathBuf]) -> Result<CertificateChain> {
     }
 }
 
-/// Reads a passphrase; a line break at its end is not part of it.
 fn read_passphrase(path: &Path) -> Result<Passphrase> {
-    if !is_stdin(path) {
-        return Ok(Passphrase::from_file(path)?);
+    if is_stdin(path) {
+        return read_line_secret(path, "the passphrase").map(Passphrase::new);
     }
-    let bytes = read_secret_bytes(path, PASSPHRASE_MAX, "the passphrase")?;
-    let wrong = |what: &str| Failure::new(ErrorCode::WrongPassphrase, format!("stdin: the passphrase {what}"));
-    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not text"))?;
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    match text.strip_suffix('\r').unwrap_or(text) {
-        "" => Err(wrong("is empty")),
-        text => Ok(Passphrase::new(SecretString::from(Zeroizing::new(text.to_owned())))),
-    }
+    Ok(Passphrase::from_file(path)?)
 }
 
 /// Returns where and what a finding is; `of` is the number of certificates.

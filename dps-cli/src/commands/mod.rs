@@ -101,7 +101,7 @@ impl Command {
         let from_stdin = |path: &Option<PathBuf>| usize::from(path.as_deref().is_some_and(is_stdin));
         match self {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
-            Self::Token(args) => args.key.stdin_inputs(),
+            Self::Token(args) => args.key.stdin_inputs() + args.pkcs11.stdin_inputs(),
             Self::Register(args) => args.device.stdin_inputs() + from_stdin(&args.payload_file),
             Self::Lookup(args) => args.stdin_inputs(),
             Self::Check(args) => args.device.stdin_inputs(),

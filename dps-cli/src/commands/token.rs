@@ -11,6 +11,10 @@ use crate::connection::duration;
 use crate::failure::{Exit, Result};
 use crate::key::{DeviceOrGroup, KeyArgs, sas_token};
 use crate::output::Output;
+use crate::pkcs11::Pkcs11Args;
+
+/// How long a PKCS#11 token may take.
+const SIGN_LIMIT: Duration = Duration::from_secs(30);
 
 /// `dps token`.
 #[derive(Debug, Args)]
@@ -23,6 +27,8 @@ pub(crate) struct TokenArgs {
     pub(crate) registration_id: String,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
+    #[command(flatten)]
+    pub(crate) pkcs11: Pkcs11Args,
     /// How long the token is valid, such as 90s, 30m, 1h or 1d
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub(crate) ttl: Duration,
@@ -41,10 +47,14 @@ struct Token<'a> {
 pub(crate) fn run(args: &TokenArgs, output: Output) -> Result<Exit> {
     let id_scope = IdScope::new(&args.id_scope)?;
     let registration_id = RegistrationId::new(&args.registration_id)?;
-    let key = DeviceOrGroup::read(&args.key)?.device_key(registration_id)?;
-
     let resource = Resource::registration(id_scope, registration_id);
-    let token = sas_token(resource, &key, args.ttl)?;
+    let token = match args.pkcs11.key()? {
+        Some(key) => sas_token(resource, |to_sign| key.sign(to_sign, SIGN_LIMIT), args.ttl)?,
+        None => {
+            let key = DeviceOrGroup::read(&args.key)?.device_key(registration_id)?;
+            sas_token(resource, |to_sign| Ok(key.sign(to_sign)), args.ttl)?
+        }
+    };
 
     let result = Token {
         token: &token.text,

@@ -56,14 +56,14 @@ impl Chain {
         match &self.device {
             None => Check::skipped(id, "certificate must be fixed first"),
             Some(Ok(_)) => Check::ok(id, "the private key of the device's certificate is usable")
-                .seen(format!("from {}", crate::files::source_name(&self.choice.key.path))),
+                .seen(format!("from {}", self.choice.key)),
             Some(Err(failure)) => unreadable(id, failure),
         }
     }
 
     /// Returns the worst of the checks of each file.
     fn check_files(&self) -> Check {
-        let checks: Vec<Check> = self.choice.key.secrets().map(file_mode).collect();
+        let checks: Vec<Check> = self.choice.key.secrets().into_iter().map(file_mode).collect();
         let worst = checks.iter().position(|check| check.outcome == Outcome::Warning).unwrap_or_default();
         let none = || Check::skipped(CheckId::KeyFile, "the key does not come from a file");
         checks.into_iter().nth(worst).unwrap_or_else(none)
@@ -159,7 +159,7 @@ impl Chain {
     }
 }
 
-fn unreadable(id: CheckId, failure: &Failure) -> Check {
+pub(super) fn unreadable(id: CheckId, failure: &Failure) -> Check {
     let check = Check::error(id, failure.message.clone());
     if failure.code == ErrorCode::File {
         return check.advise("use a file that this user can read");

@@ -11,6 +11,7 @@ use super::service;
 use super::service::{Prober, Proof, SET_CLOCK, SKEW, Verdict, verdict};
 use crate::failure::{Failure, Result, skew};
 use crate::key::DeviceOrGroup;
+use crate::pkcs11::TokenKey;
 
 const ID: CheckId = CheckId::Authentication;
 
@@ -28,6 +29,8 @@ pub(super) struct Credential<'a> {
 pub(super) enum Held<'a> {
     Key(&'a DeviceOrGroup),
     Certificate(&'a X509, &'a Chain),
+    /// A symmetric key in a PKCS#11 token.
+    Token(&'a TokenKey),
 }
 
 impl Held<'_> {
@@ -36,6 +39,7 @@ impl Held<'_> {
         Ok(match self {
             Self::Key(key) => Proof::Key(key.device_key(id)?),
             Self::Certificate(device, _) => Proof::Certificate(device.clone()),
+            Self::Token(key) => Proof::Token(key.clone()),
         })
     }
 
@@ -46,6 +50,7 @@ impl Held<'_> {
                 Proof::Key(Key::from_bytes(key.device_key(id)?.sign(b"not a key of this device").expose())?)
             }
             Self::Certificate(..) => Proof::Certificate(unknown_certificate(id)?),
+            Self::Token(_) => Proof::Key(Key::from_bytes(b"not the key that is in the token")?),
         })
     }
 }
@@ -87,7 +92,7 @@ pub(super) async fn examine(
 async fn unknown(prober: &Prober<'_>, credential: &Credential<'_>) -> Result<Check> {
     let id = credential.registration_id;
     let wrong = credential.held.wrong_proof(id)?;
-    let what = if matches!(credential.held, Held::Key(_)) { "key" } else { "certificate" };
+    let what = if matches!(credential.held, Held::Certificate(..)) { "certificate" } else { "key" };
     Ok(match prober.verdict(id, &wrong, 0).await? {
         Verdict::Refused => {
             Check::ok(ID, "the service accepts the credential").seen(format!("it refuses a wrong {what}"))
@@ -107,7 +112,7 @@ async fn unknown(prober: &Prober<'_>, credential: &Credential<'_>) -> Result<Che
 struct Inquiry<'a, 'b> {
     prober: &'a Prober<'b>,
     registration_id: RegistrationId<'a>,
-    key: &'a DeviceOrGroup,
+    held: Held<'a>,
     /// The seconds that the service's clock is ahead of this device's, where known.
     known_ahead: Option<i64>,
     /// The seconds by which the clock is corrected, where that was necessary.
@@ -116,28 +121,27 @@ struct Inquiry<'a, 'b> {
 }
 
 async fn refused(prober: &Prober<'_>, credential: Credential<'_>, probe: &Probe, checks: &mut Checks) -> Result<()> {
+    let (id, details) = (credential.registration_id, service::error_details_of(probe));
     let refusal = match credential.held {
-        Held::Key(key) => key_refused(prober, key, credential, probe, checks).await?,
         Held::Certificate(_, chain) => {
             suspect(credential.suspects, checks);
-            chain.refused(credential.registration_id.as_str(), probe, checks)
+            chain.refused(id.as_str(), probe, checks).seen(details)
         }
+        Held::Key(_) | Held::Token(_) => key_refused(prober, credential, probe, checks).await?,
     };
-    let details = if let Probe::Answered(answer) = probe { service::error_details(answer) } else { String::new() };
-    checks.add(refusal.seen(details));
+    checks.add(refusal);
     checks.add(Check::skipped(CheckId::Registration, "the service refuses the credential"));
     Ok(())
 }
 
 async fn key_refused(
     prober: &Prober<'_>,
-    key: &DeviceOrGroup,
     credential: Credential<'_>,
     probe: &Probe,
     checks: &mut Checks,
 ) -> Result<Check> {
-    let Credential { registration_id, suspects, ahead: known_ahead, .. } = credential;
-    let mut inquiry = Inquiry { prober, registration_id, key, known_ahead, ahead: 0, tried: Vec::new() };
+    let Credential { registration_id, held, suspects, ahead: known_ahead } = credential;
+    let mut inquiry = Inquiry { prober, registration_id, held, known_ahead, ahead: 0, tried: Vec::new() };
     let refusal = match inquiry.explain().await? {
         Some(cause) => {
             let refusal = Check::error(
@@ -153,7 +157,7 @@ async fn key_refused(
             likely(probe, known_ahead).fold(Check::error(ID, summary), |check, hint| check.advise(hint.text()))
         }
     };
-    Ok(inquiry.tried.into_iter().fold(refusal, Check::seen))
+    Ok(inquiry.tried.into_iter().fold(refusal.seen(service::error_details_of(probe)), Check::seen))
 }
 
 /// Reports the first suspect as the most likely cause, and the others as warnings.
@@ -179,9 +183,11 @@ impl Inquiry<'_, '_> {
         if let Some(clock) = self.clock().await? {
             return Ok(Some(clock));
         }
-        match self.mix_up().await? {
+        // A key in a token can be neither derived from nor read.
+        let Held::Key(key) = self.held else { return Ok(None) };
+        match self.mix_up(key).await? {
             Some(mix_up) => Ok(Some(mix_up)),
-            None => self.spelling().await,
+            None => self.spelling(key).await,
         }
     }
 
@@ -190,8 +196,8 @@ impl Inquiry<'_, '_> {
         let Some(ahead) = self.known_ahead.filter(|ahead| ahead.abs() > SKEW) else { return Ok(None) };
         self.ahead = ahead;
         let id = self.registration_id;
-        let key = self.key.device_key(id)?;
-        if !self.accepts("with the service's time", id, key).await? {
+        let proof = self.held.proof(id)?;
+        if !self.accepts("with the service's time", id, &proof).await? {
             return Ok(None);
         }
         let why = if ahead > 0 { "its tokens are already expired" } else { "its tokens are not accepted" };
@@ -200,10 +206,10 @@ impl Inquiry<'_, '_> {
     }
 
     /// Tries a group's key as a device's, or the other way round.
-    async fn mix_up(&mut self) -> Result<Option<Check>> {
+    async fn mix_up(&mut self, key: &DeviceOrGroup) -> Result<Option<Check>> {
         let id = self.registration_id;
-        let mistaken = self.key.mistaken_key(id)?;
-        let (attempt, summary, advice) = match self.key {
+        let mistaken = Proof::Key(key.mistaken_key(id)?);
+        let (attempt, summary, advice) = match key {
             DeviceOrGroup::Device(_) => (
                 "with the key derived from it for this id",
                 "the key of an enrollment group was used as a device's key: the key derived from it is accepted",
@@ -216,18 +222,18 @@ impl Inquiry<'_, '_> {
                 "use --key-file or DPS_KEY for this key",
             ),
         };
-        let found = self.accepts(attempt, id, mistaken).await?;
+        let found = self.accepts(attempt, id, &mistaken).await?;
         Ok(found.then(|| Check::error(CheckId::Key, summary).advise(advice)))
     }
 
     /// Tries the id in another letter case.
-    async fn spelling(&mut self) -> Result<Option<Check>> {
+    async fn spelling(&mut self, key: &DeviceOrGroup) -> Result<Option<Check>> {
         let given = self.registration_id;
         let (lower, upper) = (given.as_str().to_ascii_lowercase(), given.as_str().to_ascii_uppercase());
         for other in [lower, upper].iter().filter(|other| other.as_str() != given.as_str()) {
             let id = RegistrationId::new(other)?;
-            let key = self.key.device_key(id)?;
-            if self.accepts(&format!("with the id spelled {other}"), id, key).await? {
+            let proof = Proof::Key(key.device_key(id)?);
+            if self.accepts(&format!("with the id spelled {other}"), id, &proof).await? {
                 let summary = format!("the key is accepted for {other}, but not for {given}: letter case matters");
                 let advice = format!("use the id {other} everywhere, or derive the key from {given}");
                 return Ok(Some(Check::error(CheckId::RegistrationId, summary).advise(advice)));
@@ -236,8 +242,8 @@ impl Inquiry<'_, '_> {
         Ok(None)
     }
 
-    async fn accepts(&mut self, attempt: &str, id: RegistrationId<'_>, key: Key) -> Result<bool> {
-        let verdict = self.prober.verdict(id, &Proof::Key(key), self.ahead).await?;
+    async fn accepts(&mut self, attempt: &str, id: RegistrationId<'_>, proof: &Proof) -> Result<bool> {
+        let verdict = self.prober.verdict(id, proof, self.ahead).await?;
         let ending = match verdict {
             Verdict::Accepted => "accepted",
             Verdict::Refused => "refused too",

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use dps_core::{ErrorCode, IdScope, RegistrationId};
 
+use super::certificate::unreadable;
 use super::report::{Check, CheckId};
 use crate::failure::Result;
 use crate::files::is_stdin;
 use crate::key::{DeviceOrGroup, KeyChoice, KeySource};
+use crate::pkcs11::TokenKey;
 
 /// An unusual value, which is a likely reason for a refused credential.
 pub(super) struct Suspect {
@@ -61,6 +63,19 @@ pub(super) fn key(choice: &KeyChoice, read: &Result<DeviceOrGroup>) -> LocalChec
         check: Check::ok(CheckId::Key, summary).seen(format!("from {}", choice.source())),
         suspect: (length != 32 && length != 64).then_some(suspect),
     }
+}
+
+/// Checks a symmetric key in a token, which has signed or not.
+pub(super) fn token_key(key: &TokenKey, signed: &Result<()>) -> Check {
+    match signed {
+        Ok(()) => Check::ok(CheckId::Key, "the key in the token signs").seen(format!("from {key}")),
+        Err(failure) => unreadable(CheckId::Key, failure),
+    }
+}
+
+/// Checks whether others can read the file with the token's PIN.
+pub(super) fn pin_file(key: &TokenKey) -> Check {
+    key.pin_file().map_or_else(|| Check::skipped(CheckId::KeyFile, "the key is in a token"), file_mode)
 }
 
 /// Checks whether others can read the key's file.

@@ -12,6 +12,7 @@ mod service;
 mod tls;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use dps_client::{CertificateChain, Roots};
@@ -24,6 +25,7 @@ use crate::files::read_secret_unwarned;
 use crate::identity::CredentialChoice;
 use crate::key::{DeviceOrGroup, KeyChoice};
 use crate::output::Output;
+use crate::pkcs11::TokenKey;
 use crate::runtime::blocking_within;
 use certificate::Chain;
 use credential::{Credential, Held};
@@ -35,6 +37,9 @@ use service::Prober;
 /// The checks that depend on a reply of the service.
 const AFTER_REPLY: [CheckId; 4] =
     [CheckId::Service, CheckId::Throttling, CheckId::Authentication, CheckId::Registration];
+
+/// How long a PKCS#11 token may take to sign.
+const TOKEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// `dps check`.
 #[derive(Debug, Args)]
@@ -85,10 +90,14 @@ fn prepare(args: CheckArgs) -> Result<(Subject, Connection)> {
     let credential = match choice {
         CredentialChoice::Key(choice) => CheckedCredential::Key { key: choice.read_with(read_secret_unwarned), choice },
         CredentialChoice::Certificate(choice) => CheckedCredential::Certificate(Chain::read(choice, expected)),
+        CredentialChoice::Token(key) => {
+            let signed = key.sign(b"dps check", connection.timeout.min(TOKEN_LIMIT)).map(drop);
+            CheckedCredential::Token { key, signed }
+        }
     };
     let common_name = || match &credential {
         CheckedCredential::Certificate(chain) => chain.common_name(),
-        CheckedCredential::Key { .. } => None,
+        CheckedCredential::Key { .. } | CheckedCredential::Token { .. } => None,
     };
     let registration_id = identity.registration_id.or_else(common_name);
     Ok((Subject { id_scope: identity.id_scope, registration_id, credential, rehearsed }, connection))
@@ -107,6 +116,7 @@ struct Subject {
 enum CheckedCredential {
     Key { choice: KeyChoice, key: Result<DeviceOrGroup> },
     Certificate(Chain),
+    Token { key: TokenKey, signed: Result<()> },
 }
 
 /// Makes every check that is possible. Ends by the deadline of the connection; dropping the future ends it at once.
@@ -144,6 +154,9 @@ fn check_identity(subject: &Subject, connection: &Connection, checks: &mut Check
         }
         CheckedCredential::Certificate(chain) => {
             checks.add_all(chain.check(subject.registration_id.as_deref(), connection.clock.now()));
+        }
+        CheckedCredential::Token { key, signed } => {
+            checks.add_all([identity::token_key(key, signed), identity::pin_file(key)]);
         }
     }
     local.push(match &subject.registration_id {
@@ -192,6 +205,10 @@ impl Subject {
         let held = match &self.credential {
             CheckedCredential::Key { key, .. } => Held::Key(key.as_ref().map_err(|_| CheckId::Key)?),
             CheckedCredential::Certificate(chain) => Held::Certificate(chain.usable(checks)?, chain),
+            CheckedCredential::Token { key, signed } => {
+                signed.as_ref().map_err(|_| CheckId::Key)?;
+                Held::Token(key)
+            }
         };
         let id = self.registration_id.as_deref().ok_or(CheckId::Certificate)?;
         let registration_id = RegistrationId::new(id).map_err(|_| CheckId::RegistrationId)?;

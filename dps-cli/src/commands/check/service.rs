@@ -11,6 +11,7 @@ use super::network::Budget;
 use super::report::{Check, CheckId};
 use crate::connection::Connection;
 use crate::failure::{Result, skew};
+use crate::pkcs11::TokenKey;
 
 const TIMEOUT_OVER: &str = "the time limit of --timeout has passed";
 /// Clocks that differ by at most this many seconds count as equal.
@@ -25,6 +26,7 @@ const NOT_VISIBLE: &str = "whether the enrollment has been disabled since then s
 pub(super) enum Proof {
     Key(Key),
     Certificate(X509),
+    Token(TokenKey),
 }
 
 /// Sends probes as this device.
@@ -75,6 +77,7 @@ impl Prober<'_> {
         let builder = match proof {
             Proof::Key(key) => builder.symmetric_key(SymmetricKey::from_bytes(key.expose())?),
             Proof::Certificate(device) => builder.x509(device.clone()),
+            Proof::Token(key) => key.apply_to(builder),
         };
         Ok(builder
             .id_scope(self.id_scope)
@@ -168,6 +171,11 @@ pub(super) fn error_details(answer: &Answer) -> String {
         answer.tracking_id.as_ref().map(|id| format!("tracking id {id}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the same of a probe; nothing if the service sent no reply.
+pub(super) fn error_details_of(probe: &Probe) -> String {
+    if let Probe::Answered(answer) = probe { error_details(answer) } else { String::new() }
 }
 
 fn facts(answer: &Answer) -> serde_json::Value {

@@ -35,7 +35,7 @@ impl EdgeCommand {
     pub(crate) fn stdin_inputs(&self) -> usize {
         match self {
             Self::Set(args) => usize::from(args.reads_stdin()),
-            Self::Provision(args) => args.certificate.stdin_inputs() + args.connection.proxy.stdin_inputs(),
+            Self::Provision(args) => args.stdin_inputs(),
             _ => 0,
         }
     }

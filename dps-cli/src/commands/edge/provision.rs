@@ -14,7 +14,9 @@ use serde::Serialize;
 use super::config::Config;
 use crate::connection::{Connection, ConnectionArgs};
 use crate::failure::{Exit, Failure, Result};
+use crate::identity::CredentialChoice;
 use crate::output::{Output, note};
+use crate::pkcs11::Pkcs11Args;
 use crate::runtime::{blocking, blocking_within};
 use crate::x509::CertificateArgs;
 
@@ -36,7 +38,15 @@ pub(crate) struct EdgeProvisionArgs {
     #[command(flatten)]
     pub(crate) certificate: CertificateArgs,
     #[command(flatten)]
+    pub(crate) pkcs11: Pkcs11Args,
+    #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+impl EdgeProvisionArgs {
+    pub(super) fn stdin_inputs(&self) -> usize {
+        self.certificate.stdin_inputs() + self.pkcs11.stdin_inputs() + self.connection.proxy.stdin_inputs()
+    }
 }
 
 #[derive(Serialize)]
@@ -101,14 +111,11 @@ fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Gateway>)> {
     let mut connection = args.connection;
     connection.endpoint = connection.endpoint.or_else(|| dps.global_endpoint.clone());
     let connection = Connection::read(&connection)?;
-    let builder = match args.certificate.choice() {
-        Some(choice) if matches!(dps.attestation, Attestation::X509 { .. }) => {
-            provisioning.configure_without_credential(connection.builder()).map_err(setup)?.x509(choice.read()?)
-        }
-        Some(_) => {
-            return Err(Failure::option(
-                "--cert-file is used instead of the certificate of the configuration, whose attestation is not x509",
-            ));
+    let builder = match CredentialChoice::certificate_or_token(&args.certificate, &args.pkcs11)? {
+        Some(choice) => {
+            check_same_kind(&choice, &dps.attestation)?;
+            let builder = provisioning.configure_without_credential(connection.builder()).map_err(setup)?;
+            choice.read()?.apply_to(builder)?
         }
         None => provisioning.configure(connection.builder()).map_err(setup)?,
     };
@@ -117,6 +124,22 @@ fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Gateway>)> {
     let store = store(args.state_dir, args.daemon_dir, &provisioning, &registration_id)?;
     let provisioner = Provisioner::new(client, provisioning.policy(), store);
     Ok((provisioning, Some(Gateway { provisioner, registration_id })))
+}
+
+/// The options name the place of a credential; they do not replace it by one of another kind.
+fn check_same_kind(choice: &CredentialChoice, attestation: &Attestation) -> Result<()> {
+    let refused = |words: &str| Err(Failure::option(words));
+    match (choice, attestation) {
+        (CredentialChoice::Certificate(_), Attestation::X509 { .. })
+        | (CredentialChoice::Token(_), Attestation::SymmetricKey { .. }) => Ok(()),
+        (CredentialChoice::Certificate(_), _) => refused(
+            "--cert-file is used instead of the certificate of the configuration, whose attestation is not x509",
+        ),
+        _ => refused(
+            "--pkcs11-uri without --cert-file is used instead of the symmetric key of the configuration, whose \
+             attestation is not symmetric_key",
+        ),
+    }
 }
 
 fn store(
