@@ -62,7 +62,7 @@ impl CredentialChoice {
     /// Returns the choice that these options make, if they make one.
     pub(crate) fn certificate_or_token(certificate: &CertificateArgs, pkcs11: &Pkcs11Args) -> Result<Option<Self>> {
         let token = pkcs11.key()?;
-        Ok(match certificate.choice(token.clone()) {
+        Ok(match certificate.choice(token.clone())? {
             Some(choice) => Some(Self::Certificate(choice)),
             None => token.map(Self::Token),
         })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, warn_if_open};
 pub(crate) use key::TokenKey;
 
@@ -37,7 +37,12 @@ impl Pkcs11Args {
     }
 
     /// Returns the key that the options name, if they name one. The token is not used yet; a PIN from stdin is read.
+    ///
+    /// The parser does not require an option that another one excludes.
     pub(crate) fn key(&self) -> Result<Option<TokenKey>> {
+        if self.pkcs11_uri.is_none() && (self.pkcs11_module.is_some() || self.pkcs11_pin_file.is_some()) {
+            return Err(Failure::usage("--pkcs11-module and --pkcs11-pin-file require --pkcs11-uri"));
+        }
         self.pin_file().into_iter().for_each(warn_if_open);
         self.pkcs11_uri.as_deref().map(|uri| TokenKey::new(uri, self)).transpose()
     }

@@ -44,15 +44,24 @@ impl CertificateArgs {
     }
 
     /// Returns the choice of a certificate, if there is one. Its key is in a file, unless it is in a token.
-    pub(crate) fn choice(&self, token: Option<TokenKey>) -> Option<CertificateChoice> {
+    ///
+    /// The parser does not require an option that another one excludes.
+    pub(crate) fn choice(&self, token: Option<TokenKey>) -> Result<Option<CertificateChoice>> {
+        if self.cert_key_file.is_none() && self.cert_key_passphrase_file.is_some() {
+            return Err(Failure::usage("--cert-key-passphrase-file requires --cert-key-file"));
+        }
+        let Some(certificate) = self.cert_file.clone() else {
+            let alone = Failure::usage("--cert-key-file requires --cert-file");
+            return if self.cert_key_file.is_some() { Err(alone) } else { Ok(None) };
+        };
         let key = match (token, self.cert_key_file.clone()) {
             (Some(token), _) => CertificateKey::Token(token),
             (None, Some(path)) => {
                 CertificateKey::File(KeyFile { path, passphrase_file: self.cert_key_passphrase_file.clone() })
             }
-            (None, None) => return None,
+            (None, None) => return Err(Failure::usage("--cert-file requires --cert-key-file or --pkcs11-uri")),
         };
-        Some(CertificateChoice { certificate: self.cert_file.clone()?, key })
+        Ok(Some(CertificateChoice { certificate, key }))
     }
 }
 

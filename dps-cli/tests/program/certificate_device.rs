@@ -136,6 +136,7 @@ fn certificate_excludes_keys_and_requires_its_own() {
         &both[..2],
         &both[2..],
         &["--rid", "dev-01", "--key-file", &key, "--cert-key-passphrase-file", &key],
+        &["--rid", "dev-01", "--key-file", &key, "--cert-key-file", &key],
         // Only a certificate has an id in itself.
         &["--key-file", &key],
     ] {

@@ -21,6 +21,8 @@ mod faults;
 mod files;
 mod hub_device;
 mod interrupted;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 #[path = "../../../dps-client/tests/suite/pki.rs"]
 #[expect(unused_imports, unused_macros, reason = "a macro that only tests beside it use")]
 mod pki;
@@ -28,6 +30,10 @@ mod register;
 mod run;
 mod secrets;
 mod service;
+#[cfg(feature = "pkcs11")]
+#[path = "../../../dps-client/tests/pkcs11/token.rs"]
+#[allow(dead_code, reason = "the tests of dps-client use all of it")]
+mod softhsm;
 #[cfg(target_os = "linux")]
 #[path = "../../../dps-client/tests/suite/stalled.rs"]
 mod stalled;
