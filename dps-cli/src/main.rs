@@ -2,6 +2,8 @@
 //!
 //! Reads the command line, runs one command and ends with its exit code. The commands are in `commands`.
 
+#![cfg_attr(not(feature = "pkcs11"), allow(unreachable_code, reason = "such a build has no key in a token"))]
+
 mod admin;
 mod bulk;
 mod certificate;
