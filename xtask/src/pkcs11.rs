@@ -15,14 +15,38 @@ const MODULE: &str = "DPS_TEST_PKCS11_MODULE";
 /// How many tests run at a time; most wait.
 const AT_A_TIME: usize = 4;
 
+/// The tests: their packages and names.
+const TESTS: [(&str, &str); 2] = [("dps-client", "pkcs11"), ("dps-cli", "program")];
+
+/// A program of tests, run in the directory of its package.
+struct Tests {
+    package: &'static str,
+    program: PathBuf,
+}
+
+impl Tests {
+    /// Runs those that need SoftHSM, and returns the output, which is the error where a test failed.
+    fn run(&self, module: &Path, arguments: &[&str]) -> Result<String, String> {
+        let mut tests = command(&self.program, arguments);
+        let ended = tests.arg("--ignored").current_dir(root().join(self.package)).env(MODULE, module).output();
+        let output = ended.map_err(|error| format!("cannot run {}: {error}", self.program.display()))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() { Ok(said) } else { Err(said + &String::from_utf8_lossy(&output.stderr)) }
+    }
+}
+
 pub(crate) fn check() -> Outcome {
     let module = build_module()?;
-    let program = build_tests()?;
-    let run = |arguments: &[&str]| run_tests(&program, &module, arguments);
-    let listed = run(&["--list"])?;
-    let names: VecDeque<&str> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
-    if names.is_empty() {
-        return Err("there are no tests".into());
+    let programs = build_tests()?;
+    let mut names = VecDeque::new();
+    for tests in &programs {
+        let listed = tests.run(&module, &["--list"])?;
+        let found = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        let before = names.len();
+        names.extend(found.map(|name| (tests, name.to_owned())));
+        if names.len() == before {
+            return Err(format!("there are no tests in {}", tests.package));
+        }
     }
     let count = names.len();
     let (names, problems) = (Mutex::new(names), Mutex::new(Vec::new()));
@@ -30,8 +54,8 @@ pub(crate) fn check() -> Outcome {
     std::thread::scope(|threads| {
         for _ in 0..AT_A_TIME {
             threads.spawn(|| {
-                while let Some(name) = next(&names) {
-                    if let Err(problem) = run(&["--exact", name]) {
+                while let Some((tests, name)) = next(&names) {
+                    if let Err(problem) = tests.run(&module, &["--exact", &name]) {
                         problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
                     }
                 }
@@ -43,27 +67,25 @@ pub(crate) fn check() -> Outcome {
     Ok(())
 }
 
-/// Runs the tests' program and returns its output, which is the error where a test failed.
-fn run_tests(program: &Path, module: &Path, arguments: &[&str]) -> Result<String, String> {
-    let mut tests = command(program, arguments);
-    let ended = tests.arg("--ignored").current_dir(root().join("dps-client")).env(MODULE, module).output();
-    let output = ended.map_err(|error| format!("cannot run {}: {error}", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() { Ok(said) } else { Err(said + &String::from_utf8_lossy(&output.stderr)) }
+fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-fn next<'n>(names: &Mutex<VecDeque<&'n str>>) -> Option<&'n str> {
-    names.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-}
-
-/// Builds the tests as the workspace's build does, and returns their program.
-fn build_tests() -> Result<PathBuf, String> {
-    let build = ["test", "--quiet", "--no-run", "--test", "pkcs11", "--message-format", "json"];
+/// Builds the tests as the workspace's build does, and returns their programs.
+fn build_tests() -> Result<Vec<Tests>, String> {
+    let names = TESTS.iter().flat_map(|(_, name)| ["--test", name]);
+    let build = ["test", "--quiet", "--no-run", "--message-format", "json"].into_iter().chain(names);
     let messages = output(cargo(build).args(TESTED))?;
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut programs = messages.filter(|message| message["target"]["name"] == "pkcs11");
-    let program = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    program.ok_or_else(|| "cargo names no program of the tests".into())
+    let messages: Vec<Value> = messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let program = |name: &str| {
+        let built = messages.iter().filter(|message| message["target"]["name"] == name);
+        built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next()
+    };
+    let found = TESTS.iter().map(|(package, name)| {
+        let missing = || format!("cargo names no program of the test {name}");
+        Ok(Tests { package, program: program(name).ok_or_else(missing)? })
+    });
+    found.collect()
 }
 
 /// Builds the module in `target/pkcs11` and returns its path.

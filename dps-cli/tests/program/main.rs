@@ -21,6 +21,7 @@ mod faults;
 mod files;
 mod hub_device;
 mod interrupted;
+mod mutual_tls;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 #[path = "../../../dps-client/tests/suite/pki.rs"]

@@ -178,7 +178,7 @@ fn each_failure_of_a_token_is_named_and_a_locked_one_is_not_logged_in_to() {
         let logins = token.count("logins");
         token.inject(fault);
         assert_eq!(register(URI), name);
-        token.mend(fault);
+        token.clear(fault);
         assert!(token.count("logins") - logins <= usize::from(!matches!(fault, "final-try" | "locked")), "{fault}");
     }
     assert_eq!(register("pkcs11:token=other;object=device-key"), "pkcs11-no-token");
@@ -203,7 +203,7 @@ fn token_that_blocks_delays_neither_the_deadline_nor_an_interruption() {
         }
         send(&child, Signal::INT);
         assert_eq!(finish(child).code(130).error()["name"], "cancelled");
-        token.mend("block");
+        token.clear("block");
     }
 }
 
