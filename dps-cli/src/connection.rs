@@ -1,4 +1,4 @@
-//! The device, its service and the way there, from the options of the command line.
+//! The service of a device and the way there, from the options of the command line.
 //!
 //! Certificates, keys and passwords are read from their files; nothing is sent. Everything that can never work is found
 //! here, before any connection is made; names are checked before any file is read.
@@ -19,7 +19,7 @@ use dps_net::RootsError;
 
 use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, read_secret};
-use crate::key::{DeviceOrGroup, KeyArgs};
+use crate::identity::IdentityArgs;
 
 /// The largest accepted file of certificates, in bytes.
 const ROOTS_MAX: u64 = 1024 * 1024;
@@ -29,21 +29,7 @@ const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The largest `--clock-offset`, in seconds: a century, which every platform's clock can represent.
 const CLOCK_OFFSET_MAX: i64 = 100 * 365 * 24 * 3600;
 
-/// The id scope, the registration id and the key of a device.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Identity")]
-pub(crate) struct IdentityArgs {
-    /// The id scope of the provisioning service, such as 0ne00A1B2C3
-    #[arg(long, value_name = "S", visible_alias = "scope")]
-    pub(crate) id_scope: String,
-    /// The device's registration id
-    #[arg(long, value_name = "R", visible_alias = "rid")]
-    pub(crate) registration_id: String,
-    #[command(flatten)]
-    pub(crate) key: KeyArgs,
-}
-
-/// The identity of the device and its connection to the service: the arguments of `dps lookup` and `dps check`.
+/// The identity of the device and its connection to the service.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     #[command(flatten)]
@@ -54,7 +40,7 @@ pub(crate) struct DeviceArgs {
 
 impl DeviceArgs {
     pub(crate) fn stdin_inputs(&self) -> usize {
-        self.identity.key.stdin_inputs() + self.connection.proxy.stdin_inputs()
+        self.identity.stdin_inputs() + self.connection.proxy.stdin_inputs()
     }
 }
 
@@ -262,10 +248,12 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
 /// Returns a builder of the device's client: checks the names, then reads certificates and key. Blocks while reading.
 pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuilder> {
     let identity = &args.identity;
+    let choice = identity.credential()?;
     let id_scope: IdScope = identity.id_scope.parse()?;
-    let registration_id: RegistrationId = identity.registration_id.parse()?;
-    let builder = Connection::read(&args.connection)?.builder().id_scope(id_scope).registration_id(registration_id);
-    DeviceOrGroup::read(&identity.key)?.apply_to(builder)
+    let registration_id: Option<RegistrationId> = identity.registration_id.as_deref().map(str::parse).transpose()?;
+    let builder = Connection::read(&args.connection)?.builder().id_scope(id_scope);
+    let builder = registration_id.into_iter().fold(builder, ProvisioningClientBuilder::registration_id);
+    choice.read()?.apply_to(builder)
 }
 
 /// Reads the trusted roots that the options name.
@@ -278,7 +266,11 @@ pub(crate) fn roots(args: &TrustArgs) -> Result<Roots> {
     }
 }
 
-fn read_roots(path: &Path, parse: impl FnOnce(&[u8]) -> std::result::Result<Roots, RootsError>) -> Result<Roots> {
+/// Reads the authorities of a file with `parse`.
+pub(crate) fn read_roots(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> std::result::Result<Roots, RootsError>,
+) -> Result<Roots> {
     let pem = dps_files::read(path, ROOTS_MAX).map_err(|error| Failure::file("read", path, &error))?;
     parse(&pem).map_err(|error| Failure::new(ErrorCode::InvalidCertificate, format!("{}: {error}", path.display())))
 }

@@ -25,9 +25,13 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == OsStr::new("-")
 }
 
-/// Reads a secret from `path`, or from stdin for `-`, without surrounding whitespace and byte order mark. `what` names
-/// it in messages, such as "the device's key". Prints a warning when others can read the file.
-pub(crate) fn read_secret(path: &Path, what: &str) -> Result<SecretString> {
+/// Names the source of an input in messages.
+pub(crate) fn source_name(path: &Path) -> String {
+    if is_stdin(path) { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+/// Prints a warning when others can read the file of a secret.
+pub(crate) fn warn_if_open(path: &Path) {
     if !is_stdin(path)
         && let Ok(metadata) = std::fs::metadata(path)
         && let Some(mode) = mode_open_to_others(&metadata)
@@ -37,39 +41,60 @@ pub(crate) fn read_secret(path: &Path, what: &str) -> Result<SecretString> {
             path.display()
         ));
     }
+}
+
+/// Reads a secret from `path`, or from stdin for `-`, without surrounding whitespace and byte order mark. `what` names
+/// it in messages, such as "the device's key". Prints a warning when others can read the file.
+pub(crate) fn read_secret(path: &Path, what: &str) -> Result<SecretString> {
+    warn_if_open(path);
     read_secret_unwarned(path, what)
 }
 
 /// Reads a secret like [`read_secret`], for callers that check the file's mode themselves.
 pub(crate) fn read_secret_unwarned(path: &Path, what: &str) -> Result<SecretString> {
-    let (bytes, source) = if is_stdin(path) {
+    let bytes = read_secret_bytes(path, SECRET_MAX, what)?;
+    parse_secret(&bytes, what).map_err(|failure| failure.in_source(source_name(path)))
+}
+
+/// Reads at most `max` bytes of a secret as they are, from `path`, or from stdin for `-`.
+pub(crate) fn read_secret_bytes(path: &Path, max: usize, what: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let bytes = if is_stdin(path) {
         let stdin = io::stdin();
         if stdin.is_terminal() {
             note(format_args!("reading {what} from the terminal; end it with Enter and Ctrl-D"));
         }
-        (read_bounded(stdin.lock()), "stdin".to_owned())
+        read_bounded(stdin.lock(), max)
     } else {
-        (dps_files::read_secret(path, SECRET_MAX as u64), path.display().to_string())
+        dps_files::read_secret(path, max as u64)
     };
-    let bytes = bytes.map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => too_long(what).in_source(&source),
+    let source = source_name(path);
+    bytes.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => too_long(max, what).in_source(&source),
         _ => Failure::new(ErrorCode::File, format!("cannot read {source}: {error}")),
-    })?;
-    parse_secret(&bytes, what).map_err(|failure| failure.in_source(source))
+    })
+}
+
+/// Reads a secret such as a passphrase or a PIN, of which a line break at the end is not part, and every other character is.
+pub(crate) fn read_line_secret(path: &Path, what: &str) -> Result<SecretString> {
+    let bytes = read_secret_bytes(path, SECRET_MAX, what)?;
+    let wrong = |problem: &str| Failure::option(format!("{}: {what} {problem}", source_name(path)));
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not text"))?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    match text.strip_suffix('\r').unwrap_or(text) {
+        "" => Err(wrong("is empty")),
+        text => Ok(SecretString::from(Zeroizing::new(text.to_owned()))),
+    }
 }
 
 /// Returns a conversion that names the source of an invalid value from [`read_secret`].
 pub(crate) fn invalid_in(path: &Path) -> impl Fn(ConfigError) -> Failure {
-    move |error| {
-        let source = if is_stdin(path) { "stdin".into() } else { path.display().to_string() };
-        Failure::from(error).in_source(source)
-    }
+    move |error| Failure::from(error).in_source(source_name(path))
 }
 
-/// Reads one byte more than is allowed, so that an input that is too long is detected.
-fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads at most `max` bytes, and one more to detect an input that is too long.
+fn read_bounded(mut from: impl Read, max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // Allocated at once: a growing vector would leave copies behind.
-    let mut bytes = Zeroizing::new(vec![0; SECRET_MAX + 1]);
+    let mut bytes = Zeroizing::new(vec![0; max + 1]);
     let mut len = 0;
     while len < bytes.len() {
         match from.read(&mut bytes[len..]) {
@@ -78,6 +103,9 @@ fn read_bounded(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    if len > max {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
     bytes.truncate(len);
     Ok(bytes)
@@ -90,9 +118,6 @@ fn parse_secret(bytes: &[u8], what: &str) -> Result<SecretString> {
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(wrong(format!("{what} is saved as UTF-16; save it as UTF-8 or ASCII")));
-    }
-    if bytes.len() > SECRET_MAX {
-        return Err(too_long(what));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|_| {
@@ -109,8 +134,8 @@ fn parse_secret(bytes: &[u8], what: &str) -> Result<SecretString> {
     Ok(Zeroizing::new(secret).into())
 }
 
-fn too_long(what: &str) -> Failure {
-    Failure::new(ErrorCode::InvalidKey, format!("it is longer than {SECRET_MAX} bytes and cannot be {what}"))
+fn too_long(max: usize, what: &str) -> Failure {
+    Failure::new(ErrorCode::InvalidKey, format!("it is longer than {max} bytes and cannot be {what}"))
 }
 
 fn contains(bytes: &[u8], needle: &[u8]) -> bool {
@@ -180,6 +205,11 @@ pub(crate) fn write_public(target: &Path, bytes: &[u8]) -> Result<()> {
     Draft::owned(target, Ownership::Public, WhenThere::Replace)?.write_whole(bytes)
 }
 
+/// Writes a small file that everybody can read, and refuses an existing one.
+pub(crate) fn write_new_public(target: &Path, bytes: &[u8]) -> Result<()> {
+    Draft::owned(target, Ownership::Public, WhenThere::Refuse)?.write_whole(bytes)
+}
+
 /// Creates a directory that only its owner can read; it is removed when dropped.
 pub(crate) fn temporary_directory() -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
@@ -202,7 +232,8 @@ mod tests {
     use super::*;
 
     fn read_text(bytes: &[u8]) -> Result<SecretString> {
-        parse_secret(&read_bounded(bytes).unwrap(), "the key")
+        let bytes = read_bounded(bytes, SECRET_MAX).map_err(|_| too_long(SECRET_MAX, "the key"))?;
+        parse_secret(&bytes, "the key")
     }
 
     #[test]

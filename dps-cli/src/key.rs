@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use dps_client::{GroupKey, ProvisioningClientBuilder, SymmetricKey};
 use dps_core::credentials::{Resource, SasToken, derive_device_key};
-use dps_core::{ErrorCode, Key, RegistrationId, TooSmall, UnixSeconds};
+use dps_core::{ErrorCode, Key, RegistrationId, Signature, TooSmall, UnixSeconds};
 use dps_files::SecretString;
 use zeroize::Zeroizing;
 
@@ -21,16 +21,17 @@ const DEVICE_VARIABLE: &str = "DPS_KEY";
 /// The environment variable with a group's key in base64.
 const GROUP_VARIABLE: &str = "DPS_GROUP_KEY";
 
-/// Where the key is: one of the two files, or one of the environment variables DPS_KEY and DPS_GROUP_KEY.
+/// Where the key is: one of the two files, or one of the environment variables DPS_KEY and DPS_GROUP_KEY. Only one option of
+/// each group can be set: a key excludes a certificate, and a key in a token.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct KeyArgs {
     /// A file with the device's key in base64 (- for stdin; or set DPS_KEY to the key)
-    #[arg(long, value_name = "FILE|-", conflicts_with = "group_key_file")]
+    #[arg(long, value_name = "FILE|-", groups = ["credential", "key"])]
     pub(crate) key_file: Option<PathBuf>,
     /// A file with the key of the enrollment group in base64, from which the device's key is derived (- for stdin; or
     /// set DPS_GROUP_KEY to the key)
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, value_name = "FILE|-", groups = ["credential", "key"])]
     pub(crate) group_key_file: Option<PathBuf>,
 }
 
@@ -203,14 +204,15 @@ fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_s
             (true, true) => Err(Failure::usage("DPS_KEY and DPS_GROUP_KEY are both set: set only one of them")),
             (false, false) => Err(Failure::usage(
                 "a key is missing: use --key-file FILE with the device's key, or --group-key-file FILE with the group's \
-                 (- for stdin), or set DPS_KEY or DPS_GROUP_KEY",
+                 (- for stdin), or set DPS_KEY or DPS_GROUP_KEY; for a device with a certificate --cert-file, \
+                 for a key in a token --pkcs11-uri",
             )),
         },
     }
 }
 
 /// Whether the variable is set and not empty.
-fn is_set(name: &str) -> bool {
+pub(crate) fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
@@ -220,13 +222,17 @@ pub(crate) struct Token {
     pub(crate) expiry: UnixSeconds,
 }
 
-/// Signs a token for `resource` that is valid for `life` from now on, at least a second.
-pub(crate) fn sas_token(resource: Resource<'_>, key: &Key, life: Duration) -> Result<Token> {
+/// Signs a token for `resource` with `sign`; it is valid for `life` from now on, at least a second.
+pub(crate) fn sas_token(
+    resource: Resource<'_>,
+    sign: impl FnOnce(&[u8]) -> Result<Signature>,
+    life: Duration,
+) -> Result<Token> {
     let expiry = UnixSeconds::new(unix_now()?).plus(life.as_secs().max(1));
     let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
     let internal = |error: TooSmall| Failure::internal(error.to_string());
     let unsigned = SasToken::prepare(&resource, expiry, &mut buffer).map_err(internal)?;
-    let signature = key.sign(unsigned.to_sign());
+    let signature = sign(unsigned.to_sign())?;
     let text = Zeroizing::new(unsigned.finish(&signature).as_str().to_owned());
     Ok(Token { text, expiry })
 }

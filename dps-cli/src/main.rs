@@ -2,16 +2,22 @@
 //!
 //! Reads the command line, runs one command and ends with its exit code. The commands are in `commands`.
 
+#![cfg_attr(not(feature = "pkcs11"), allow(unreachable_code, reason = "such a build has no key in a token"))]
+
 mod admin;
 mod bulk;
+mod certificate;
 mod commands;
 mod connection;
 mod failure;
 mod files;
+mod identity;
 mod key;
 mod output;
+mod pkcs11;
 mod runtime;
 mod shell;
+mod x509;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -88,6 +88,7 @@ pub(crate) async fn blocking_within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let late = || Failure::new(ErrorCode::File, "the files could not be read within --timeout");
+    let late =
+        || Failure::new(ErrorCode::File, "the files could not be read, or the token not opened, within --timeout");
     timeout(limit.max(FILES_TIMEOUT_MIN), blocking(work)).await.unwrap_or_else(|_| Err(late()))
 }

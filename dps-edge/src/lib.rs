@@ -10,6 +10,7 @@ pub use dps_client;
 
 mod backup;
 mod convert;
+mod credential;
 mod edit;
 mod files;
 mod finding;

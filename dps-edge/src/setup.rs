@@ -5,11 +5,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey};
+use dps_client::{DpsError, ProvisioningClientBuilder};
 use dps_core::ErrorCode;
 use dps_core::limits::MESSAGE_MAX;
 
-use crate::files;
 use crate::model::{Attestation, KeySource, Provisioning};
 
 /// Why a configuration cannot be turned into a client.
@@ -31,11 +30,22 @@ impl fmt::Display for SetupError {
 impl std::error::Error for SetupError {}
 
 impl SetupError {
-    fn unsupported(message: &str) -> Self {
+    pub(crate) fn unsupported(message: &str) -> Self {
         Self { code: ErrorCode::InvalidOption, message: message.to_owned() }
     }
 
-    fn file(path: &Path, error: impl fmt::Display) -> Self {
+    fn other_source() -> Self {
+        Self::unsupported("the configuration's source is not `dps`: there is nothing to register")
+    }
+
+    #[cfg(not(feature = "pkcs11"))]
+    pub(crate) fn without_pkcs11() -> Self {
+        Self::unsupported(
+            "the key is in a PKCS#11 token, which this build cannot use: build dps-edge with its feature `pkcs11`",
+        )
+    }
+
+    pub(crate) fn file(path: &Path, error: impl fmt::Display) -> Self {
         Self { code: ErrorCode::File, message: format!("{}: {error}", path.display()) }
     }
 }
@@ -47,23 +57,36 @@ impl From<DpsError> for SetupError {
 }
 
 impl Provisioning {
-    /// Sets what the configuration contains on the builder: endpoint, id scope, registration id, key, payload and
-    /// timeout. Roots and proxy are up to the caller: the trust bundle is for modules, and a configuration has no
+    /// Sets what the configuration contains on the builder: endpoint, id scope, registration id, key or certificate, payload
+    /// and timeout. Roots and proxy are up to the caller: the trust bundle is for modules, and a configuration has no
     /// proxy.
+    ///
+    /// A certificate needs the feature `http` or `mqtt`, a key in a PKCS#11 token the feature `pkcs11` and the library in
+    /// `[aziot_keys]`. The key of a certificate in a token is compared with the certificate, which blocks this thread for 30 s
+    /// at most. A key without a PIN of its own has that of `pkcs11_base_slot`, if both name the same token.
     ///
     /// # Errors
     /// [`SetupError`] for sources and attestations that are not supported, and for files that cannot be read.
     pub fn configure(&self, builder: ProvisioningClientBuilder) -> Result<ProvisioningClientBuilder, SetupError> {
-        let dps = self.dps().ok_or_else(|| {
-            SetupError::unsupported("the configuration's source is not `dps`: there is nothing to register")
-        })?;
-        let Attestation::SymmetricKey { registration_id, key } = &dps.attestation else {
-            return Err(SetupError::unsupported("only attestation with a symmetric key is supported here"));
-        };
-        let mut builder = builder
-            .id_scope(dps.id_scope.as_str())
-            .registration_id(registration_id.as_str())
-            .symmetric_key(symmetric_key(key)?);
+        let builder = self.configure_without_credential(builder)?;
+        let dps = self.dps().ok_or_else(SetupError::other_source)?;
+        self.set_credential(builder, &dps.attestation)
+    }
+
+    /// Sets the same without the key or certificate, for callers that set the credential themselves: the files that a
+    /// configuration names are those of the gateway.
+    ///
+    /// # Errors
+    /// [`SetupError`] for other sources than `dps`, and for a payload that cannot be read.
+    pub fn configure_without_credential(
+        &self,
+        builder: ProvisioningClientBuilder,
+    ) -> Result<ProvisioningClientBuilder, SetupError> {
+        let dps = self.dps().ok_or_else(SetupError::other_source)?;
+        let mut builder = builder.id_scope(dps.id_scope.as_str());
+        if let Some(registration_id) = dps.attestation.registration_id() {
+            builder = builder.registration_id(registration_id);
+        }
         if let Some(endpoint) = &dps.global_endpoint {
             builder = builder.endpoint(endpoint.as_str());
         }
@@ -74,24 +97,6 @@ impl Provisioning {
             builder = builder.request_timeout(Duration::from_secs(seconds));
         }
         Ok(builder)
-    }
-}
-
-fn symmetric_key(key: &KeySource) -> Result<SymmetricKey, SetupError> {
-    let of_bytes = |bytes: &[u8]| SymmetricKey::from_bytes(bytes).map_err(DpsError::from);
-    match key {
-        KeySource::Inline(key) => Ok(of_bytes(key.expose())?),
-        KeySource::File(path) => {
-            let (bytes, _) = files::read(path).map_err(|error| SetupError::file(path, error))?;
-            of_bytes(&bytes).map_err(|error| SetupError {
-                code: error.code(),
-                message: format!("{}: {}", path.display(), error.message()),
-            })
-        }
-        KeySource::UnusualLength { .. } => Err(SetupError::unsupported("a symmetric key has 16 to 64 bytes")),
-        KeySource::Pkcs11(_) => {
-            Err(SetupError::unsupported("a key in a PKCS#11 token cannot be used here; the daemons can use it"))
-        }
     }
 }
 

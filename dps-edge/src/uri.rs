@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use dps_files::SecretString;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
+#[cfg(feature = "pkcs11")]
+use zeroize::Zeroizing;
 
 use crate::problem::Problem;
 
@@ -94,6 +96,38 @@ impl Pkcs11Uri {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
+    }
+}
+
+/// Where the PIN of a token is.
+#[cfg(feature = "pkcs11")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pin {
+    Value(SecretString),
+    File(PathBuf),
+}
+
+#[cfg(feature = "pkcs11")]
+impl Pkcs11Uri {
+    /// Whether both name the same token: by its label, or by its slot.
+    pub(crate) fn is_same_token(&self, other: &Self) -> bool {
+        let same = |name| self.attribute(name).is_some_and(|value| other.attribute(name) == Some(value));
+        same("token") || same("slot-id")
+    }
+
+    /// The PIN, if the URI has one.
+    pub(crate) fn pin(&self) -> Option<Pin> {
+        let file = || file_path(&self.attribute("pin-source")?).map(Pin::File);
+        let value = self.attribute("pin-value").map(|value| Pin::Value(SecretString::from(value.as_str())));
+        value.or_else(file)
+    }
+
+    fn attribute(&self, name: &str) -> Option<Zeroizing<String>> {
+        let rest = self.expose().strip_prefix("pkcs11:")?;
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut attributes = path.split(';').chain(query.split('&')).filter_map(|attribute| attribute.split_once('='));
+        let (_, value) = attributes.find(|(found, _)| *found == name)?;
+        percent_decode_str(value).decode_utf8().ok().map(|value| Zeroizing::new(value.into_owned()))
     }
 }
 
@@ -247,5 +281,19 @@ mod tests {
         assert_eq!(format!("{uri} {uri:?}"), "pkcs11:token=t;object=k?(hidden) pkcs11:token=t;object=k?(hidden)");
         assert!(uri.expose().ends_with("1234"));
         assert!(Pkcs11Uri::parse("file:///a").is_none());
+    }
+
+    #[cfg(feature = "pkcs11")]
+    #[test]
+    fn pin_of_a_token_is_found_under_its_label_or_slot() {
+        let uri = |text| Pkcs11Uri::parse(text).unwrap();
+        let slot = uri("pkcs11:token=Key%20store?pin-value=12%2634");
+        assert_eq!(slot.pin(), Some(Pin::Value(SecretString::from("12&34"))));
+        assert!(slot.is_same_token(&uri("pkcs11:object=k;token=Key store")));
+        assert!(!slot.is_same_token(&uri("pkcs11:token=Key%20store2;object=k")));
+        let slot = uri("pkcs11:slot-id=0?pin-source=file:/run/secrets/pin");
+        assert_eq!(slot.pin(), Some(Pin::File("/run/secrets/pin".into())));
+        assert!(slot.is_same_token(&uri("pkcs11:slot-id=0;object=k")) && !slot.is_same_token(&uri("pkcs11:object=k")));
+        assert_eq!(uri("pkcs11:token=t?pin-source=|cat").pin(), None);
     }
 }

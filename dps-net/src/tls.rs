@@ -148,11 +148,16 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
 /// Returns how many authorities the platform trusts, or `None` where it does not list them.
 #[must_use]
 pub fn platform_root_count() -> Option<usize> {
+    platform_roots().map(|roots| roots.len())
+}
+
+/// The authorities that the platform trusts, where it lists them.
+fn platform_roots() -> Option<Vec<CertificateDer<'static>>> {
     #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
-    let count = Some(rustls_native_certs::load_native_certs().certs.len());
+    let roots = Some(rustls_native_certs::load_native_certs().certs);
     #[cfg(not(all(unix, not(target_vendor = "apple"), not(target_os = "android"))))]
-    let count = None;
-    count
+    let roots = None;
+    roots
 }
 
 /// The authorities that are trusted to issue the service's certificate.
@@ -210,6 +215,38 @@ impl Roots {
     #[must_use]
     pub fn trusts_platform(&self) -> bool {
         self.platform
+    }
+
+    /// Returns whether a server is accepted whose chain ends at this root, as far as trust decides: whether an authority of the
+    /// same name and key is trusted. `None` where the platform's are trusted and it does not list them; `root` is DER. Reads
+    /// the platform's authorities.
+    ///
+    /// ```
+    /// use dps_net::Roots;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let issue = || rcgen::generate_simple_self_signed(vec!["dps.test".into()]);
+    /// # let (old, new) = (issue()?.cert, issue()?.cert);
+    /// let trusted = Roots::replace_pem(old.pem().as_bytes())?;
+    /// assert_eq!((trusted.contains(old.der()), trusted.contains(new.der())), (Some(true), Some(false)));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn contains(&self, root: &[u8]) -> Option<bool> {
+        let mut wanted = RootCertStore::empty();
+        if wanted.add(CertificateDer::from(root)).is_err() {
+            return Some(false);
+        }
+        let mut trusted = RootCertStore::empty();
+        trusted.add_parsable_certificates(self.certificates.iter().cloned());
+        let platform = if self.platform { platform_roots() } else { Some(Vec::new()) };
+        trusted.add_parsable_certificates(platform.iter().flatten().cloned());
+        let same = trusted.roots.iter().any(|anchor| {
+            wanted.roots.iter().any(|wanted| {
+                anchor.subject == wanted.subject && anchor.subject_public_key_info == wanted.subject_public_key_info
+            })
+        });
+        (same || platform.is_some()).then_some(same)
     }
 
     /// Returns the parsed authorities, which are trusted in addition to the platform's or instead of them, as DER.

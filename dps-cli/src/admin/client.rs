@@ -156,7 +156,7 @@ impl AdminClient {
     fn authorization(&self) -> Result<HeaderValue> {
         let resource = Resource::service(self.owner.host.as_str(), self.owner.policy.as_str());
         let life = self.timeout.saturating_add(TOKEN_MARGIN);
-        let token = sas_token(resource, &self.owner.key, life)?;
+        let token = sas_token(resource, |to_sign| Ok(self.owner.key.sign(to_sign)), life)?;
         let mut value =
             HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is not a valid header"))?;
         value.set_sensitive(true);

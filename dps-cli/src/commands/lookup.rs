@@ -25,11 +25,11 @@ struct Found<'a> {
 
 /// Runs the command. A record with status "failed" or "disabled" is a success too.
 pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
-    let registration_id = args.identity.registration_id.clone();
     let timeout = args.connection.timeout;
     let builder = blocking_within(timeout, move || client_builder(&args)).await?;
-    let record = builder.build()?.lookup().await?;
-    report(&registration_id, &record, output)
+    let client = builder.build()?;
+    let record = client.lookup().await?;
+    report(client.registration_id().as_str(), &record, output)
 }
 
 fn report(registration_id: &str, record: &RegistrationRecord, output: Output) -> Result<Exit> {

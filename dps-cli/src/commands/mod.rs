@@ -12,6 +12,7 @@ mod enrollment;
 mod lookup;
 mod register;
 mod token;
+mod x509;
 
 use std::path::PathBuf;
 
@@ -23,12 +24,14 @@ use crate::files::is_stdin;
 use crate::output::Output;
 use crate::runtime::{Interrupts, blocking};
 use crate::shell;
+use check::CheckArgs;
 use derive_key::DeriveKeyArgs;
 use edge::EdgeCommand;
 use emulator::EmulatorArgs;
 use enrollment::{EnrollmentCommand, GroupCommand};
 use register::RegisterArgs;
 use token::TokenArgs;
+use x509::X509Command;
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
                           5 link, 6 deadline or throttled, 7 local, 10 findings, 130 interrupted";
@@ -70,7 +73,7 @@ pub(crate) enum Command {
     Lookup(DeviceArgs),
     /// Find out what prevents a device from registering, without registering it
     #[command(after_help = "Exit codes: 0 no findings, 10 findings, including warnings")]
-    Check(DeviceArgs),
+    Check(CheckArgs),
     /// Run a local provisioning service until Ctrl-C, or control one that is running
     Emulator(EmulatorArgs),
     /// Create, show, list and delete individual enrollments
@@ -82,6 +85,9 @@ pub(crate) enum Command {
     /// Check, show, convert and change the configuration of an IoT Edge gateway, and provision with it
     #[command(subcommand)]
     Edge(EdgeCommand),
+    /// Check the certificate of a device, or make certificates for trying out
+    #[command(subcommand)]
+    X509(X509Command),
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -95,13 +101,15 @@ impl Command {
         let from_stdin = |path: &Option<PathBuf>| usize::from(path.as_deref().is_some_and(is_stdin));
         match self {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
-            Self::Token(args) => args.identity.key.stdin_inputs(),
+            Self::Token(args) => args.key.stdin_inputs() + args.pkcs11.stdin_inputs(),
             Self::Register(args) => args.device.stdin_inputs() + from_stdin(&args.payload_file),
-            Self::Lookup(args) | Self::Check(args) => args.stdin_inputs(),
+            Self::Lookup(args) => args.stdin_inputs(),
+            Self::Check(args) => args.device.stdin_inputs(),
             Self::Enrollment(command) => command.stdin_inputs(),
             Self::EnrollmentGroup(command) => command.stdin_inputs(),
             Self::Emulator(args) => args.stdin_inputs(),
             Self::Edge(command) => command.stdin_inputs(),
+            Self::X509(command) => command.stdin_inputs(),
             Self::Demo | Self::Completions { .. } => 0,
         }
     }
@@ -146,6 +154,7 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Check(args) => check::run(args, output).await,
         Command::Demo => demo::run(output).await,
         Command::Edge(command) => edge::run(command, output).await,
+        Command::X509(command) => x509::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: None, .. }) => {
             Err(Failure::internal("the emulator command is handled before this"))

@@ -35,7 +35,7 @@ pub(crate) struct RegisterArgs {
     /// A file with one JSON object for the allocation webhook (- for stdin)
     #[arg(long, value_name = "JSON")]
     pub(crate) payload_file: Option<PathBuf>,
-    /// Also print the device's connection string, which contains its key
+    /// Also print the device's connection string, which contains its key, or x509=true for a device with a certificate
     #[arg(long)]
     pub(crate) connection_string: bool,
     /// Store the operation in FILE while it is in progress, and resume it if FILE exists
@@ -139,7 +139,27 @@ struct Registered<'a> {
     payload: Option<&'a RawValue>,
     elapsed_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    hub_credentials: Option<HubSignIn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     connection_string: Option<&'a str>,
+}
+
+/// How a device with a certificate signs in to its hub over MQTT: without a password, with the same certificate.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HubSignIn {
+    client_id: String,
+    user_name: String,
+    certificate: bool,
+}
+
+impl HubSignIn {
+    fn new(assignment: &Assignment) -> Option<Self> {
+        let credentials = assignment.hub_credentials();
+        credentials.certificate()?;
+        let client_id = credentials.client_id().to_owned();
+        Some(Self { client_id, user_name: credentials.user_name(), certificate: true })
+    }
 }
 
 fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<Exit> {
@@ -154,6 +174,7 @@ fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<
         operation_id: assignment.operation_id(),
         payload,
         elapsed_ms: u64::try_from(assignment.elapsed().as_millis()).unwrap_or(u64::MAX),
+        hub_credentials: HubSignIn::new(assignment),
         connection_string: connection_string.as_ref().map(SecretString::expose),
     };
     output.result(&result, |out| show(&result, out))?;
@@ -171,6 +192,9 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  payload    {payload}")?;
     }
     writeln!(out, "  duration   {} ms", result.elapsed_ms)?;
+    if let Some(sign_in) = &result.hub_credentials {
+        writeln!(out, "  hub login  MQTT user name {}, with the same certificate and no password", sign_in.user_name)?;
+    }
     match result.connection_string {
         Some(text) => writeln!(out, "{text}"),
         None => Ok(()),

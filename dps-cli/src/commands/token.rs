@@ -7,16 +7,28 @@ use dps_core::credentials::Resource;
 use dps_core::{IdScope, RegistrationId};
 use serde::Serialize;
 
-use crate::connection::{IdentityArgs, duration};
+use crate::connection::duration;
 use crate::failure::{Exit, Result};
-use crate::key::{DeviceOrGroup, sas_token};
+use crate::key::{DeviceOrGroup, KeyArgs, sas_token};
 use crate::output::Output;
+use crate::pkcs11::Pkcs11Args;
+
+/// How long a PKCS#11 token may take.
+const SIGN_LIMIT: Duration = Duration::from_secs(30);
 
 /// `dps token`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
+    /// The id scope of the provisioning service, such as 0ne00A1B2C3
+    #[arg(long, value_name = "S", visible_alias = "scope", help_heading = "Identity")]
+    pub(crate) id_scope: String,
+    /// The device's registration id
+    #[arg(long, value_name = "R", visible_alias = "rid", help_heading = "Identity")]
+    pub(crate) registration_id: String,
     #[command(flatten)]
-    pub(crate) identity: IdentityArgs,
+    pub(crate) key: KeyArgs,
+    #[command(flatten)]
+    pub(crate) pkcs11: Pkcs11Args,
     /// How long the token is valid, such as 90s, 30m, 1h or 1d
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub(crate) ttl: Duration,
@@ -33,12 +45,16 @@ struct Token<'a> {
 
 /// Runs the command.
 pub(crate) fn run(args: &TokenArgs, output: Output) -> Result<Exit> {
-    let id_scope = IdScope::new(&args.identity.id_scope)?;
-    let registration_id = RegistrationId::new(&args.identity.registration_id)?;
-    let key = DeviceOrGroup::read(&args.identity.key)?.device_key(registration_id)?;
-
+    let id_scope = IdScope::new(&args.id_scope)?;
+    let registration_id = RegistrationId::new(&args.registration_id)?;
     let resource = Resource::registration(id_scope, registration_id);
-    let token = sas_token(resource, &key, args.ttl)?;
+    let token = match args.pkcs11.key()? {
+        Some(key) => sas_token(resource, |to_sign| key.sign(to_sign, SIGN_LIMIT), args.ttl)?,
+        None => {
+            let key = DeviceOrGroup::read(&args.key)?.device_key(registration_id)?;
+            sas_token(resource, |to_sign| Ok(key.sign(to_sign)), args.ttl)?
+        }
+    };
 
     let result = Token {
         token: &token.text,

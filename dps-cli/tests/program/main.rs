@@ -1,6 +1,8 @@
 //! Tests of the built program: its streams, its files and its exit codes.
 
+mod broken_chains;
 mod bulk;
+mod certificate_device;
 mod certificates;
 mod check;
 mod check_faults;
@@ -19,13 +21,24 @@ mod faults;
 mod files;
 mod hub_device;
 mod interrupted;
+mod mutual_tls;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
+#[path = "../../../dps-client/tests/suite/pki.rs"]
+#[expect(unused_imports, unused_macros, reason = "a macro that only tests beside it use")]
+mod pki;
 mod register;
 mod run;
 mod secrets;
 mod service;
+#[cfg(feature = "pkcs11")]
+#[path = "../../../dps-client/tests/pkcs11/token.rs"]
+#[allow(dead_code, reason = "the tests of dps-client use all of it")]
+mod softhsm;
 #[cfg(target_os = "linux")]
 #[path = "../../../dps-client/tests/suite/stalled.rs"]
 mod stalled;
 #[cfg(target_os = "linux")]
 mod stalled_resolver;
 mod token;
+mod x509;

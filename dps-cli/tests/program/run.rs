@@ -23,6 +23,7 @@ pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     for name in [
         "DPS_KEY",
         "DPS_GROUP_KEY",
+        "DPS_CERT_KEY_PASSPHRASE",
         "DPS_LOG",
         "HTTPS_PROXY",
         "https_proxy",

@@ -14,6 +14,8 @@ mod set_property;
 mod templates;
 
 #[cfg(unix)]
+mod certificate;
+#[cfg(unix)]
 mod files;
 #[cfg(unix)]
 mod provisioner;

@@ -1,25 +1,68 @@
 //! Checks whether the service accepts the credential; and if not, which mix-up explains it. Each is tried with another
 //! probe.
 
-use dps_client::Probe;
+use dps_client::{Probe, X509};
 use dps_core::{Hint, Key, LinkError, RegistrationId};
 
+use super::certificate::Chain;
 use super::identity::Suspect;
 use super::report::{Check, CheckId, Checks};
 use super::service;
-use super::service::{Prober, SET_CLOCK, SKEW, Verdict, verdict};
-use crate::failure::{Result, skew};
+use super::service::{Prober, Proof, SET_CLOCK, SKEW, Verdict, verdict};
+use crate::failure::{Failure, Result, skew};
 use crate::key::DeviceOrGroup;
+use crate::pkcs11::TokenKey;
 
 const ID: CheckId = CheckId::Authentication;
 
 /// A credential and its suspects.
 pub(super) struct Credential<'a> {
     pub(super) registration_id: RegistrationId<'a>,
-    pub(super) key: &'a DeviceOrGroup,
+    pub(super) held: Held<'a>,
     pub(super) suspects: Vec<Suspect>,
     /// The seconds that the service's clock is ahead of this device's, where known.
     pub(super) ahead: Option<i64>,
+}
+
+/// What the device has to prove who it is.
+#[derive(Clone, Copy)]
+pub(super) enum Held<'a> {
+    Key(&'a DeviceOrGroup),
+    Certificate(&'a X509, &'a Chain),
+    /// A symmetric key in a PKCS#11 token.
+    Token(&'a TokenKey),
+}
+
+impl Held<'_> {
+    /// Returns what proves that the device has this id.
+    pub(super) fn proof(self, id: RegistrationId<'_>) -> Result<Proof> {
+        Ok(match self {
+            Self::Key(key) => Proof::Key(key.device_key(id)?),
+            Self::Certificate(device, _) => Proof::Certificate(device.clone()),
+            Self::Token(key) => Proof::Token(key.clone()),
+        })
+    }
+
+    /// Returns a proof of the same kind that the service must refuse.
+    fn wrong_proof(self, id: RegistrationId<'_>) -> Result<Proof> {
+        Ok(match self {
+            Self::Key(key) => {
+                Proof::Key(Key::from_bytes(key.device_key(id)?.sign(b"not a key of this device").expose())?)
+            }
+            Self::Certificate(..) => Proof::Certificate(unknown_certificate(id)?),
+            Self::Token(_) => Proof::Key(Key::from_bytes(b"not the key that is in the token")?),
+        })
+    }
+}
+
+/// Makes a certificate for this id that nobody knows.
+fn unknown_certificate(id: RegistrationId<'_>) -> Result<X509> {
+    let failed = |error: rcgen::Error| Failure::internal(error.to_string());
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, id.as_str());
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    Ok(X509::from_pem(certificate.der(), &key.serialize_der())?)
 }
 
 /// Judges the credential by the reply to it, and adds the checks.
@@ -45,15 +88,18 @@ pub(super) async fn examine(
     Ok(())
 }
 
-/// Reports an unknown device. Sends a wrong key to see whether the service checks keys at all.
+/// Reports an unknown device. Sends a wrong key or certificate to see whether the service checks them at all.
 async fn unknown(prober: &Prober<'_>, credential: &Credential<'_>) -> Result<Check> {
     let id = credential.registration_id;
-    let key = credential.key.device_key(id)?;
-    let wrong = Key::from_bytes(key.sign(b"not a key of this device").expose())?;
+    let wrong = credential.held.wrong_proof(id)?;
+    let what = if matches!(credential.held, Held::Certificate(..)) { "certificate" } else { "key" };
     Ok(match prober.verdict(id, &wrong, 0).await? {
-        Verdict::Refused => Check::ok(ID, "the service accepts the credential").seen("it refuses a wrong key"),
+        Verdict::Refused => {
+            Check::ok(ID, "the service accepts the credential").seen(format!("it refuses a wrong {what}"))
+        }
         Verdict::Accepted => {
-            let summary = "the service has no record of the device, and replies to a wrong key in the same way";
+            let summary =
+                format!("the service has no record of the device, and replies to a wrong {what} in the same way");
             [Hint::WrongIdScope, Hint::NoEnrollment]
                 .iter()
                 .fold(Check::warning(ID, summary), |check, hint| check.advise(hint.text()))
@@ -62,17 +108,40 @@ async fn unknown(prober: &Prober<'_>, credential: &Credential<'_>) -> Result<Che
     })
 }
 
-/// The inquiry into a refusal.
+/// The inquiry into a refusal of a key.
 struct Inquiry<'a, 'b> {
     prober: &'a Prober<'b>,
-    credential: Credential<'a>,
+    registration_id: RegistrationId<'a>,
+    held: Held<'a>,
+    /// The seconds that the service's clock is ahead of this device's, where known.
+    known_ahead: Option<i64>,
     /// The seconds by which the clock is corrected, where that was necessary.
     ahead: i64,
     tried: Vec<String>,
 }
 
 async fn refused(prober: &Prober<'_>, credential: Credential<'_>, probe: &Probe, checks: &mut Checks) -> Result<()> {
-    let mut inquiry = Inquiry { prober, credential, ahead: 0, tried: Vec::new() };
+    let (id, details) = (credential.registration_id, service::error_details_of(probe));
+    let refusal = match credential.held {
+        Held::Certificate(_, chain) => {
+            suspect(credential.suspects, checks);
+            chain.refused(id.as_str(), probe, checks).seen(details)
+        }
+        Held::Key(_) | Held::Token(_) => key_refused(prober, credential, probe, checks).await?,
+    };
+    checks.add(refusal);
+    checks.add(Check::skipped(CheckId::Registration, "the service refuses the credential"));
+    Ok(())
+}
+
+async fn key_refused(
+    prober: &Prober<'_>,
+    credential: Credential<'_>,
+    probe: &Probe,
+    checks: &mut Checks,
+) -> Result<Check> {
+    let Credential { registration_id, held, suspects, ahead: known_ahead } = credential;
+    let mut inquiry = Inquiry { prober, registration_id, held, known_ahead, ahead: 0, tried: Vec::new() };
     let refusal = match inquiry.explain().await? {
         Some(cause) => {
             let refusal = Check::error(
@@ -83,16 +152,12 @@ async fn refused(prober: &Prober<'_>, credential: Credential<'_>, probe: &Probe,
             refusal
         }
         None => {
-            suspect(std::mem::take(&mut inquiry.credential.suspects), checks);
+            suspect(suspects, checks);
             let summary = "the service refuses the credential: key, id scope and registration id do not match";
-            likely(probe, inquiry.credential.ahead)
-                .fold(Check::error(ID, summary), |check, hint| check.advise(hint.text()))
+            likely(probe, known_ahead).fold(Check::error(ID, summary), |check, hint| check.advise(hint.text()))
         }
     };
-    let details = if let Probe::Answered(answer) = probe { service::error_details(answer) } else { String::new() };
-    checks.add(inquiry.tried.into_iter().fold(refusal.seen(details), Check::seen));
-    checks.add(Check::skipped(CheckId::Registration, "the service refuses the credential"));
-    Ok(())
+    Ok(inquiry.tried.into_iter().fold(refusal.seen(service::error_details_of(probe)), Check::seen))
 }
 
 /// Reports the first suspect as the most likely cause, and the others as warnings.
@@ -118,19 +183,21 @@ impl Inquiry<'_, '_> {
         if let Some(clock) = self.clock().await? {
             return Ok(Some(clock));
         }
-        match self.mix_up().await? {
+        // A key in a token can be neither derived from nor read.
+        let Held::Key(key) = self.held else { return Ok(None) };
+        match self.mix_up(key).await? {
             Some(mix_up) => Ok(Some(mix_up)),
-            None => self.spelling().await,
+            None => self.spelling(key).await,
         }
     }
 
     /// Tries the service's time: a clock that is far behind makes tokens that are expired on arrival.
     async fn clock(&mut self) -> Result<Option<Check>> {
-        let Some(ahead) = self.credential.ahead.filter(|ahead| ahead.abs() > SKEW) else { return Ok(None) };
+        let Some(ahead) = self.known_ahead.filter(|ahead| ahead.abs() > SKEW) else { return Ok(None) };
         self.ahead = ahead;
-        let id = self.credential.registration_id;
-        let key = self.credential.key.device_key(id)?;
-        if !self.accepts("with the service's time", id, &key).await? {
+        let id = self.registration_id;
+        let proof = self.held.proof(id)?;
+        if !self.accepts("with the service's time", id, &proof).await? {
             return Ok(None);
         }
         let why = if ahead > 0 { "its tokens are already expired" } else { "its tokens are not accepted" };
@@ -139,10 +206,10 @@ impl Inquiry<'_, '_> {
     }
 
     /// Tries a group's key as a device's, or the other way round.
-    async fn mix_up(&mut self) -> Result<Option<Check>> {
-        let id = self.credential.registration_id;
-        let mistaken = self.credential.key.mistaken_key(id)?;
-        let (attempt, summary, advice) = match self.credential.key {
+    async fn mix_up(&mut self, key: &DeviceOrGroup) -> Result<Option<Check>> {
+        let id = self.registration_id;
+        let mistaken = Proof::Key(key.mistaken_key(id)?);
+        let (attempt, summary, advice) = match key {
             DeviceOrGroup::Device(_) => (
                 "with the key derived from it for this id",
                 "the key of an enrollment group was used as a device's key: the key derived from it is accepted",
@@ -160,13 +227,13 @@ impl Inquiry<'_, '_> {
     }
 
     /// Tries the id in another letter case.
-    async fn spelling(&mut self) -> Result<Option<Check>> {
-        let given = self.credential.registration_id;
+    async fn spelling(&mut self, key: &DeviceOrGroup) -> Result<Option<Check>> {
+        let given = self.registration_id;
         let (lower, upper) = (given.as_str().to_ascii_lowercase(), given.as_str().to_ascii_uppercase());
         for other in [lower, upper].iter().filter(|other| other.as_str() != given.as_str()) {
             let id = RegistrationId::new(other)?;
-            let key = self.credential.key.device_key(id)?;
-            if self.accepts(&format!("with the id spelled {other}"), id, &key).await? {
+            let proof = Proof::Key(key.device_key(id)?);
+            if self.accepts(&format!("with the id spelled {other}"), id, &proof).await? {
                 let summary = format!("the key is accepted for {other}, but not for {given}: letter case matters");
                 let advice = format!("use the id {other} everywhere, or derive the key from {given}");
                 return Ok(Some(Check::error(CheckId::RegistrationId, summary).advise(advice)));
@@ -175,8 +242,8 @@ impl Inquiry<'_, '_> {
         Ok(None)
     }
 
-    async fn accepts(&mut self, attempt: &str, id: RegistrationId<'_>, key: &Key) -> Result<bool> {
-        let verdict = self.prober.verdict(id, key, self.ahead).await?;
+    async fn accepts(&mut self, attempt: &str, id: RegistrationId<'_>, proof: &Proof) -> Result<bool> {
+        let verdict = self.prober.verdict(id, proof, self.ahead).await?;
         let ending = match verdict {
             Verdict::Accepted => "accepted",
             Verdict::Refused => "refused too",

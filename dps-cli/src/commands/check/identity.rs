@@ -6,10 +6,12 @@ use std::path::Path;
 
 use dps_core::{ErrorCode, IdScope, RegistrationId};
 
+use super::certificate::unreadable;
 use super::report::{Check, CheckId};
 use crate::failure::Result;
 use crate::files::is_stdin;
 use crate::key::{DeviceOrGroup, KeyChoice, KeySource};
+use crate::pkcs11::TokenKey;
 
 /// An unusual value, which is a likely reason for a refused credential.
 pub(super) struct Suspect {
@@ -25,6 +27,10 @@ pub(super) struct LocalCheck {
 }
 
 impl LocalCheck {
+    pub(super) fn skipped(id: CheckId, why: &str) -> Self {
+        Self::without_suspect(Check::skipped(id, why))
+    }
+
     fn without_suspect(check: Check) -> Self {
         Self { check, suspect: None }
     }
@@ -59,6 +65,19 @@ pub(super) fn key(choice: &KeyChoice, read: &Result<DeviceOrGroup>) -> LocalChec
     }
 }
 
+/// Checks a symmetric key in a token, which has signed or not.
+pub(super) fn token_key(key: &TokenKey, signed: &Result<()>) -> Check {
+    match signed {
+        Ok(()) => Check::ok(CheckId::Key, "the key in the token signs").seen(format!("from {key}")),
+        Err(failure) => unreadable(CheckId::Key, failure),
+    }
+}
+
+/// Checks whether others can read the file with the token's PIN.
+pub(super) fn pin_file(key: &TokenKey) -> Check {
+    key.pin_file().map_or_else(|| Check::skipped(CheckId::KeyFile, "the key is in a token"), file_mode)
+}
+
 /// Checks whether others can read the key's file.
 pub(super) fn key_file(choice: &KeyChoice) -> Check {
     let id = CheckId::KeyFile;
@@ -68,7 +87,7 @@ pub(super) fn key_file(choice: &KeyChoice) -> Check {
     }
 }
 
-fn file_mode(path: &Path) -> Check {
+pub(super) fn file_mode(path: &Path) -> Check {
     let id = CheckId::KeyFile;
     let shown = path.display();
     match std::fs::metadata(path) {
@@ -86,8 +105,8 @@ fn file_mode(path: &Path) -> Check {
     }
 }
 
-/// Checks the registration id.
-pub(super) fn registration_id(text: &str) -> LocalCheck {
+/// Checks the registration id. Its letter case matters only for a key that is derived from it.
+pub(super) fn registration_id(text: &str, has_certificate: bool) -> LocalCheck {
     let id = CheckId::RegistrationId;
     match RegistrationId::new(text) {
         Err(error) => LocalCheck::without_suspect(
@@ -95,7 +114,7 @@ pub(super) fn registration_id(text: &str) -> LocalCheck {
         ),
         Ok(registration_id) => LocalCheck {
             check: Check::ok(id, text),
-            suspect: registration_id.has_upper_case().then(|| Suspect {
+            suspect: (registration_id.has_upper_case() && !has_certificate).then(|| Suspect {
                 id,
                 summary: format!("{text} has upper-case letters, and a derived key depends on letter case"),
                 advice: "use one spelling of the id everywhere, and derive the device's key from that spelling",

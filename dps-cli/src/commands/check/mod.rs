@@ -2,23 +2,33 @@
 //!
 //! Examines everything on the way, in the order in which one thing depends on another.
 
+mod certificate;
 mod credential;
 mod identity;
 mod network;
+mod rehearsal;
 mod report;
 mod service;
 mod tls;
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use dps_client::{CertificateChain, Roots};
 use dps_core::{IdScope, RegistrationId};
 use serde::Serialize;
 
-use crate::connection::{Connection, DeviceArgs};
+use crate::connection::{Connection, DeviceArgs, read_roots};
 use crate::failure::{Exit, Result};
 use crate::files::read_secret_unwarned;
+use crate::identity::CredentialChoice;
 use crate::key::{DeviceOrGroup, KeyChoice};
 use crate::output::Output;
+use crate::pkcs11::TokenKey;
 use crate::runtime::blocking_within;
-use credential::Credential;
+use certificate::Chain;
+use credential::{Credential, Held};
 use identity::{LocalCheck, Suspect};
 use network::Budget;
 use report::{Check, CheckId, Checks, Report};
@@ -28,6 +38,22 @@ use service::Prober;
 const AFTER_REPLY: [CheckId; 4] =
     [CheckId::Service, CheckId::Throttling, CheckId::Authentication, CheckId::Registration];
 
+/// How long a PKCS#11 token may take to sign.
+const TOKEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// `dps check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A file with the roots, or other verified certificates of the service, that the chain of --cert-file must reach
+    #[arg(long, value_name = "PEM", requires = "cert_file")]
+    pub(crate) expect_root: Option<PathBuf>,
+    /// Also check whether this device would accept the service if the service's chain ended at the root in this file
+    #[arg(long, value_name = "PEM")]
+    pub(crate) rehearse_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CheckOutput<'a> {
@@ -36,12 +62,12 @@ struct CheckOutput<'a> {
     endpoint: String,
     transport: &'static str,
     id_scope: &'a str,
-    registration_id: &'a str,
+    registration_id: Option<&'a str>,
 }
 
 /// Runs the command. It fails only if the command line is not valid; every problem of the device is a finding.
-pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
-    let timeout = args.connection.timeout;
+pub(crate) async fn run(args: CheckArgs, output: Output) -> Result<Exit> {
+    let timeout = args.device.connection.timeout;
     let (subject, connection) = blocking_within(timeout, move || prepare(args)).await?;
     let report = examine(&subject, &connection).await?;
     let printed = CheckOutput {
@@ -49,34 +75,56 @@ pub(crate) async fn run(args: DeviceArgs, output: Output) -> Result<Exit> {
         endpoint: connection.endpoint(),
         transport: connection.transport.name(),
         id_scope: &subject.id_scope,
-        registration_id: &subject.registration_id,
+        registration_id: subject.registration_id.as_deref(),
     };
     output.result(&printed, |out| report::write(&report, out))?;
     Ok(if report.cause.is_some() { Exit::Findings } else { Exit::Done })
 }
 
-fn prepare(args: DeviceArgs) -> Result<(Subject, Connection)> {
-    let key_choice = KeyChoice::from_args(&args.identity.key)?;
-    let connection = Connection::read(&args.connection)?;
-    let key = key_choice.read_with(read_secret_unwarned);
-    let (id_scope, registration_id) = (args.identity.id_scope, args.identity.registration_id);
-    Ok((Subject { id_scope, registration_id, key_choice, key }, connection))
+fn prepare(args: CheckArgs) -> Result<(Subject, Connection)> {
+    let CheckArgs { expect_root, rehearse_root, device: DeviceArgs { identity, connection } } = args;
+    let choice = identity.credential()?;
+    let connection = Connection::read(&connection)?;
+    let expected = expect_root.map(CertificateChain::from_file).transpose()?;
+    let rehearsed = rehearse_root.map(|path| read_roots(&path, Roots::replace_pem)).transpose()?;
+    let credential = match choice {
+        CredentialChoice::Key(choice) => CheckedCredential::Key { key: choice.read_with(read_secret_unwarned), choice },
+        CredentialChoice::Certificate(choice) => CheckedCredential::Certificate(Chain::read(choice, expected)),
+        CredentialChoice::Token(key) => {
+            let signed = key.sign(b"dps check", connection.timeout.min(TOKEN_LIMIT)).map(drop);
+            CheckedCredential::Token { key, signed }
+        }
+    };
+    let common_name = || match &credential {
+        CheckedCredential::Certificate(chain) => chain.common_name(),
+        CheckedCredential::Key { .. } | CheckedCredential::Token { .. } => None,
+    };
+    let registration_id = identity.registration_id.or_else(common_name);
+    Ok((Subject { id_scope: identity.id_scope, registration_id, credential, rehearsed }, connection))
 }
 
 /// The device to be checked.
 struct Subject {
     id_scope: String,
-    registration_id: String,
-    key_choice: KeyChoice,
-    /// The key, or why it is not usable.
-    key: Result<DeviceOrGroup>,
+    /// `None` when it is not given, and the certificate has no common name.
+    registration_id: Option<String>,
+    credential: CheckedCredential,
+    rehearsed: Option<Roots>,
+}
+
+/// The credential to be checked, or why it is not usable.
+enum CheckedCredential {
+    Key { choice: KeyChoice, key: Result<DeviceOrGroup> },
+    Certificate(Chain),
+    Token { key: TokenKey, signed: Result<()> },
 }
 
 /// Makes every check that is possible. Ends by the deadline of the connection; dropping the future ends it at once.
 async fn examine(subject: &Subject, connection: &Connection) -> Result<Report> {
     let budget = Budget::new(connection.timeout);
     let mut checks = Checks::default();
-    let suspects = check_identity(subject, &mut checks);
+    let suspects = check_identity(subject, connection, &mut checks);
+    checks.add_all(subject.rehearsed.as_ref().map(|rehearsed| rehearsal::rehearse(&connection.roots, rehearsed)));
     let route = network::connect(connection, &budget).await;
     checks.add_all(route.checks);
     let Some(stream) = route.stream else {
@@ -84,7 +132,7 @@ async fn examine(subject: &Subject, connection: &Connection) -> Result<Report> {
         skip_requests(&mut checks, "there is no connection");
         return Ok(Report::new(checks));
     };
-    let (tls, clock) = tls::examine(stream, connection, &budget).await;
+    let (tls, clock) = tls::examine(stream, connection, subject.has_certificate(), &budget).await;
     let secure = tls.is_ok();
     checks.add(tls);
     if !secure {
@@ -97,13 +145,25 @@ async fn examine(subject: &Subject, connection: &Connection) -> Result<Report> {
 }
 
 /// Makes the checks that need no connection.
-fn check_identity(subject: &Subject, checks: &mut Checks) -> Vec<Suspect> {
-    let local = [
-        identity::key(&subject.key_choice, &subject.key),
-        identity::registration_id(&subject.registration_id),
-        identity::id_scope(&subject.id_scope),
-    ];
-    checks.add(identity::key_file(&subject.key_choice));
+fn check_identity(subject: &Subject, connection: &Connection, checks: &mut Checks) -> Vec<Suspect> {
+    let mut local = Vec::new();
+    match &subject.credential {
+        CheckedCredential::Key { choice, key } => {
+            local.push(identity::key(choice, key));
+            checks.add(identity::key_file(choice));
+        }
+        CheckedCredential::Certificate(chain) => {
+            checks.add_all(chain.check(subject.registration_id.as_deref(), connection.clock.now()));
+        }
+        CheckedCredential::Token { key, signed } => {
+            checks.add_all([identity::token_key(key, signed), identity::pin_file(key)]);
+        }
+    }
+    local.push(match &subject.registration_id {
+        Some(id) => identity::registration_id(id, subject.has_certificate()),
+        None => LocalCheck::skipped(CheckId::RegistrationId, "it is the common name of the certificate"),
+    });
+    local.push(identity::id_scope(&subject.id_scope));
     let keep = |LocalCheck { check, suspect }| {
         checks.add(check);
         suspect
@@ -119,7 +179,7 @@ async fn check_at_service(
     budget: &Budget,
     checks: &mut Checks,
 ) -> Result<()> {
-    let (registration_id, key) = match subject.usable() {
+    let (registration_id, held) = match subject.usable(checks) {
         Ok(usable) => usable,
         Err(bad) => {
             skip_requests(checks, &format!("{} must be fixed first", bad.name()));
@@ -127,20 +187,33 @@ async fn check_at_service(
         }
     };
     let prober = Prober { connection, id_scope: &subject.id_scope, budget };
-    let device_key = key.device_key(registration_id)?;
-    let probe = prober.probe(registration_id, &device_key, 0).await?;
-    let ahead = service::ahead(&prober, registration_id, &device_key, &probe).await;
-    checks.add_all([service::service(&probe), service::clock(&ahead), service::throttling(&probe)]);
-    credential::examine(&prober, Credential { registration_id, key, suspects, ahead: ahead.ok() }, &probe, checks).await
+    let proof = held.proof(registration_id)?;
+    let probe = prober.probe(registration_id, &proof, 0).await?;
+    let ahead = service::ahead(&prober, registration_id, &proof, &probe).await;
+    checks.add_all([service::service(&probe, &proof), service::clock(&ahead), service::throttling(&probe)]);
+    let credential = Credential { registration_id, held, suspects, ahead: ahead.ok() };
+    credential::examine(&prober, credential, &probe, checks).await
 }
 
 impl Subject {
+    fn has_certificate(&self) -> bool {
+        matches!(self.credential, CheckedCredential::Certificate(_))
+    }
+
     /// Returns the values for a request, or the check of the first that is not valid.
-    fn usable(&self) -> std::result::Result<(RegistrationId<'_>, &DeviceOrGroup), CheckId> {
-        let key = self.key.as_ref().map_err(|_| CheckId::Key)?;
-        let registration_id = RegistrationId::new(&self.registration_id).map_err(|_| CheckId::RegistrationId)?;
+    fn usable(&self, checks: &Checks) -> std::result::Result<(RegistrationId<'_>, Held<'_>), CheckId> {
+        let held = match &self.credential {
+            CheckedCredential::Key { key, .. } => Held::Key(key.as_ref().map_err(|_| CheckId::Key)?),
+            CheckedCredential::Certificate(chain) => Held::Certificate(chain.usable(checks)?, chain),
+            CheckedCredential::Token { key, signed } => {
+                signed.as_ref().map_err(|_| CheckId::Key)?;
+                Held::Token(key)
+            }
+        };
+        let id = self.registration_id.as_deref().ok_or(CheckId::Certificate)?;
+        let registration_id = RegistrationId::new(id).map_err(|_| CheckId::RegistrationId)?;
         IdScope::new(&self.id_scope).map_err(|_| CheckId::IdScope)?;
-        Ok((registration_id, key))
+        Ok((registration_id, held))
     }
 }
 

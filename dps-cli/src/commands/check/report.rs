@@ -30,6 +30,8 @@ pub(crate) enum Outcome {
 pub(crate) enum CheckId {
     Key,
     KeyFile,
+    /// Of a device with a certificate.
+    Certificate,
     RegistrationId,
     IdScope,
     Proxy,
@@ -41,6 +43,8 @@ pub(crate) enum CheckId {
     Throttling,
     Authentication,
     Registration,
+    /// With `--rehearse-root`; last, since it is about the future.
+    Rehearsal,
 }
 
 /// One check: what was checked, the evidence, and what to do.
@@ -89,6 +93,7 @@ impl CheckId {
         match self {
             Self::Key => "key",
             Self::KeyFile => "key-file",
+            Self::Certificate => "certificate",
             Self::RegistrationId => "registration-id",
             Self::IdScope => "id-scope",
             Self::Proxy => "proxy",
@@ -100,6 +105,7 @@ impl CheckId {
             Self::Throttling => "throttling",
             Self::Authentication => "authentication",
             Self::Registration => "registration",
+            Self::Rehearsal => "rehearsal",
         }
     }
 }
@@ -175,6 +181,18 @@ impl Checks {
 
     pub(crate) fn add_all(&mut self, checks: impl IntoIterator<Item = Check>) {
         self.0.extend(checks.into_iter().map(|check| (check.id, check)));
+    }
+
+    /// Returns the outcome of a check that was made.
+    pub(crate) fn outcome(&self, id: CheckId) -> Option<Outcome> {
+        self.0.get(&id).map(|check| check.outcome)
+    }
+
+    /// Makes a warning an error, since it explains an error that was found later.
+    pub(crate) fn raise(&mut self, id: CheckId) {
+        if let Some(check) = self.0.get_mut(&id).filter(|check| check.outcome == Outcome::Warning) {
+            check.outcome = Outcome::Error;
+        }
     }
 
     /// Replaces a check with a worse result that was found later. The earlier result is kept as evidence.

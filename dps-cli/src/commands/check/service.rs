@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dps_client::{Answer, Probe, ProvisioningClient, RegistrationRecord, SymmetricKey};
+use dps_client::{Answer, Probe, ProvisioningClient, RegistrationRecord, SymmetricKey, X509};
 use dps_core::{ErrorCode, Hint, Key, LinkError, RegistrationId, Status};
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use super::network::Budget;
 use super::report::{Check, CheckId};
 use crate::connection::Connection;
 use crate::failure::{Result, skew};
+use crate::pkcs11::TokenKey;
 
 const TIMEOUT_OVER: &str = "the time limit of --timeout has passed";
 /// Clocks that differ by at most this many seconds count as equal.
@@ -20,6 +21,13 @@ const REGISTRATION: CheckId = CheckId::Registration;
 /// The service's error code for a failed webhook of custom allocation.
 const WEBHOOK: u32 = 400_207;
 const NOT_VISIBLE: &str = "whether the enrollment has been disabled since then shows only when the device registers";
+
+/// What proves who the device is.
+pub(super) enum Proof {
+    Key(Key),
+    Certificate(X509),
+    Token(TokenKey),
+}
 
 /// Sends probes as this device.
 pub(super) struct Prober<'a> {
@@ -39,45 +47,49 @@ pub(super) enum Verdict {
 }
 
 impl Prober<'_> {
-    /// Probes with a key, and with a clock that is this many seconds ahead of this device's.
-    pub(super) async fn probe(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Probe> {
+    /// Probes with a credential, and with a clock that is this many seconds ahead of this device's.
+    pub(super) async fn probe(&self, id: RegistrationId<'_>, proof: &Proof, ahead: i64) -> Result<Probe> {
         let limit = self.budget.step();
         if limit.is_zero() {
             return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: TIMEOUT_OVER.to_owned() });
         }
-        Ok(self.client(id, key, ahead, limit)?.probe().await?)
+        Ok(self.client(id, proof, ahead, limit)?.probe().await?)
     }
 
     /// Returns the service's time from a separate request, or why it is not known.
     pub(super) async fn service_time(
         &self,
         id: RegistrationId<'_>,
-        key: &Key,
+        proof: &Proof,
     ) -> std::result::Result<SystemTime, String> {
         let limit = self.budget.step();
-        let client = self.client(id, key, 0, limit.max(Duration::from_millis(1))).map_err(|failure| failure.message)?;
+        let client =
+            self.client(id, proof, 0, limit.max(Duration::from_millis(1))).map_err(|failure| failure.message)?;
         match tokio::time::timeout(limit, client.service_time()).await {
             Ok(asked) => asked.map_err(|error| error.message().to_owned()),
             Err(_) => Err(TIMEOUT_OVER.to_owned()),
         }
     }
 
-    fn client(&self, id: RegistrationId<'_>, key: &Key, ahead: i64, limit: Duration) -> Result<ProvisioningClient> {
+    fn client(&self, id: RegistrationId<'_>, proof: &Proof, ahead: i64, limit: Duration) -> Result<ProvisioningClient> {
         let clock = self.connection.clock.moved_by(ahead);
-        Ok(self
-            .connection
-            .builder()
+        let builder = self.connection.builder();
+        let builder = match proof {
+            Proof::Key(key) => builder.symmetric_key(SymmetricKey::from_bytes(key.expose())?),
+            Proof::Certificate(device) => builder.x509(device.clone()),
+            Proof::Token(key) => key.apply_to(builder),
+        };
+        Ok(builder
             .id_scope(self.id_scope)
             .registration_id(id)
-            .symmetric_key(SymmetricKey::from_bytes(key.expose())?)
             .request_timeout(limit)
             .clock(move || clock.now())
             .build()?)
     }
 
-    /// Probes with a key and returns whether the service accepts it.
-    pub(super) async fn verdict(&self, id: RegistrationId<'_>, key: &Key, ahead: i64) -> Result<Verdict> {
-        self.probe(id, key, ahead).await.map(|probe| verdict(&probe))
+    /// Probes with a credential and returns whether the service accepts it.
+    pub(super) async fn verdict(&self, id: RegistrationId<'_>, proof: &Proof, ahead: i64) -> Result<Verdict> {
+        self.probe(id, proof, ahead).await.map(|probe| verdict(&probe))
     }
 }
 
@@ -91,18 +103,29 @@ pub(super) fn verdict(probe: &Probe) -> Verdict {
             401 => Verdict::Refused,
             _ => Verdict::Unknown,
         },
-        Probe::NoAnswer { error: LinkError::MqttRefused { code: 4 | 5 }, .. } => Verdict::Refused,
+        Probe::NoAnswer {
+            error: LinkError::MqttRefused { code: 4 | 5 } | LinkError::ClientCertificateRefused, ..
+        } => Verdict::Refused,
         _ => Verdict::Unknown,
     }
 }
 
 /// Checks whether the service replies, and without errors.
-pub(super) fn service(probe: &Probe) -> Check {
+pub(super) fn service(probe: &Probe, proof: &Proof) -> Check {
     let id = CheckId::Service;
     match probe {
         Probe::SignedIn => Check::ok(id, "the MQTT server accepted CONNECT and SUBSCRIBE"),
         Probe::NoAnswer { error: LinkError::MqttRefused { code }, .. } if verdict(probe) == Verdict::Refused => {
             Check::ok(id, format!("the MQTT server answered CONNECT with code {code}"))
+        }
+        Probe::NoAnswer { error: LinkError::ClientCertificateRefused, detail } => {
+            Check::ok(id, "the server answers with a TLS alert").seen(detail.clone())
+        }
+        // A server that closes the connection while there is something to read resets it, and its refusal is lost.
+        Probe::NoAnswer { error: LinkError::Cut, detail } if matches!(proof, Proof::Certificate(_)) => {
+            let code = ErrorCode::ConnectionCut;
+            let check = Check::error(id, format!("{}: {detail}", code.text())).advise(Hint::CertificateAtCut.text());
+            check.advise_for(code).facts(json!({ "error": code.name() }))
         }
         Probe::NoAnswer { error, detail } => {
             let code = error.code();
@@ -150,6 +173,11 @@ pub(super) fn error_details(answer: &Answer) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// Returns the same of a probe; nothing if the service sent no reply.
+pub(super) fn error_details_of(probe: &Probe) -> String {
+    if let Probe::Answered(answer) = probe { error_details(answer) } else { String::new() }
+}
+
 fn facts(answer: &Answer) -> serde_json::Value {
     json!({
         "httpStatus": answer.http_status,
@@ -162,11 +190,11 @@ fn facts(answer: &Answer) -> serde_json::Value {
 pub(super) type Ahead = std::result::Result<i64, String>;
 
 /// Compares the clocks, with the time of the reply or, over MQTT, which carries no time, of a request over HTTPS.
-pub(super) async fn ahead(prober: &Prober<'_>, id: RegistrationId<'_>, key: &Key, probe: &Probe) -> Ahead {
+pub(super) async fn ahead(prober: &Prober<'_>, id: RegistrationId<'_>, proof: &Proof, probe: &Probe) -> Ahead {
     let theirs = match probe {
         Probe::Answered(answer) => answer.service_time.ok_or_else(|| "the service did not send its time".to_owned())?,
         Probe::SignedIn | Probe::NoAnswer { error: LinkError::MqttRefused { .. }, .. } => {
-            let asked = prober.service_time(id, key).await;
+            let asked = prober.service_time(id, proof).await;
             asked.map_err(|why| format!("MQTT carries no time, and the request for it over HTTPS failed: {why}"))?
         }
         _ => return Err("the service did not send its time".to_owned()),

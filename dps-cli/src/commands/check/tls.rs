@@ -1,20 +1,19 @@
 //! The TLS handshake: what the server presented, what is trusted here, and what does not match.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::error::Error as _;
 use std::time::SystemTime;
 
-use dps_client::Roots;
+use dps_client::{Roots, rustls};
 use dps_core::{ErrorCode, LinkError};
 use dps_net::{Inspection, NetError, TlsOptions, inspect, platform_root_count};
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
-use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
 use super::network::{Budget, StepTimeout};
 use super::report::{Check, CheckId};
 use super::service::SET_CLOCK;
+use crate::certificate::{Certificate, moment_at};
 use crate::connection::Connection;
 
 const ID: CheckId = CheckId::Tls;
@@ -22,7 +21,13 @@ const ID: CheckId = CheckId::Tls;
 const NAMED_MAX: usize = 3;
 
 /// Runs the handshake on the connection. Returns a check of the clock too, if the clock is the cause.
-pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: &Budget) -> (Check, Option<Check>) {
+/// The device's certificate is not presented here.
+pub(super) async fn examine(
+    stream: TcpStream,
+    connection: &Connection,
+    has_certificate: bool,
+    budget: &Budget,
+) -> (Check, Option<Check>) {
     let clock = connection.clock;
     let tls = TlsOptions::new(connection.roots.clone()).clock(move || clock.now().unwrap_or_else(SystemTime::now));
     let inspection = match budget.bounded(inspect(stream, connection.host(), &tls)).await {
@@ -34,7 +39,7 @@ pub(super) async fn examine(stream: TcpStream, connection: &Connection, budget: 
         Err(timeout) => return (handshake_timeout(timeout, connection), None),
     };
     let presented: Vec<Certificate> = inspection.presented.iter().map(|der| Certificate::from_der(der)).collect();
-    let (check, clock) = judge(&inspection, &presented, connection);
+    let (check, clock) = judge(&inspection, &presented, connection, has_certificate);
     let check = presented.iter().enumerate().fold(check, |check, (index, certificate)| {
         let [first, second] = certificate.lines();
         check.seen(format!("presented {}: {first}", index + 1)).seen(second)
@@ -58,12 +63,22 @@ fn handshake_timeout(timeout: StepTimeout, connection: &Connection) -> Check {
         .advise_for(ErrorCode::Timeout)
 }
 
-fn judge(inspection: &Inspection, presented: &[Certificate], connection: &Connection) -> (Check, Option<Check>) {
+fn judge(
+    inspection: &Inspection,
+    presented: &[Certificate],
+    connection: &Connection,
+    has_certificate: bool,
+) -> (Check, Option<Check>) {
     let host = connection.host();
     let found = match &inspection.version {
         Ok(version) => return (Check::ok(ID, format!("{version}, and the certificate of {host} is trusted")), None),
         Err(found) => found,
     };
+    // The server's certificate was accepted before the server ended the handshake.
+    if has_certificate && !presented.is_empty() && is_alert(found) {
+        let summary = format!("the certificate of {host} is trusted, and the server requires this device's");
+        return (Check::ok(ID, summary).seen(found.detail()), None);
+    }
     let leaf = presented.first().and_then(|certificate| certificate.content.as_ref());
     let summary = match (found.kind(), leaf) {
         (LinkError::NameMismatch, Some(leaf)) if !leaf.names.is_empty() => {
@@ -75,6 +90,12 @@ fn judge(inspection: &Inspection, presented: &[Certificate], connection: &Connec
     let clock =
         leaf.and_then(|leaf| clock_before(found, leaf.valid_from, &leaf.not_before, connection.clock.unix_now()));
     (check, clock)
+}
+
+/// Whether the server ended the handshake.
+fn is_alert(found: &NetError) -> bool {
+    let tls = found.source().and_then(|source| source.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// Reports the clock if the certificate is not valid yet: then the clock is more likely wrong than the certificate.
@@ -92,7 +113,7 @@ fn clock_before(found: &NetError, valid_from: i64, not_before: &str, now: i64) -
 /// The certificate authorities that this device trusts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Trust {
+pub(super) struct Trust {
     /// Whether the authorities of this system are trusted.
     platform: bool,
     /// The number of the system's authorities, where known.
@@ -102,7 +123,7 @@ struct Trust {
 }
 
 impl Trust {
-    fn new(roots: &Roots) -> Self {
+    pub(super) fn new(roots: &Roots) -> Self {
         let platform = roots.trusts_platform();
         Self {
             platform,
@@ -111,7 +132,7 @@ impl Trust {
         }
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let given = if self.given.len() <= NAMED_MAX {
             self.given.iter().map(Certificate::subject).collect::<Vec<_>>().join("; ")
         } else {
@@ -124,104 +145,6 @@ impl Trust {
             (false, _) => format!("instead of this system's authorities, from --ca-file {given}"),
         }
     }
-}
-
-/// The parts of a certificate that are shown. Nothing is judged here: that is the verifier's task.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Certificate {
-    /// None when the certificate cannot be read.
-    #[serde(flatten)]
-    content: Option<Content>,
-    /// The fingerprint, in hex.
-    sha256: String,
-}
-
-/// The content of a certificate.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Content {
-    subject: String,
-    issuer: String,
-    not_before: String,
-    not_after: String,
-    names: Vec<String>,
-    /// The beginning of its validity, in seconds since 1970.
-    #[serde(skip)]
-    valid_from: i64,
-}
-
-impl Certificate {
-    /// Parses a certificate, as far as possible.
-    fn from_der(der: &[u8]) -> Self {
-        let content = X509Certificate::from_der(der).ok().map(|(_, certificate)| Content::new(&certificate));
-        let sha256 = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { content, sha256 }
-    }
-
-    /// Returns the subject.
-    fn subject(&self) -> &str {
-        self.content.as_ref().map_or("an unreadable certificate", |content| &content.subject)
-    }
-
-    /// Returns two lines of text.
-    fn lines(&self) -> [String; 2] {
-        let Some(content) = &self.content else {
-            return [self.subject().to_owned(), format!("  SHA-256 {}", self.sha256)];
-        };
-        let names =
-            if content.names.is_empty() { String::new() } else { format!(", for {}", content.names.join(", ")) };
-        [
-            format!(
-                "{} by {}, {} to {}{names}",
-                content.subject, content.issuer, content.not_before, content.not_after
-            ),
-            format!("  SHA-256 {}", self.sha256),
-        ]
-    }
-}
-
-impl Content {
-    fn new(certificate: &X509Certificate<'_>) -> Self {
-        let validity = certificate.validity();
-        let extension = certificate.subject_alternative_name().ok().flatten();
-        let names = extension.iter().flat_map(|names| &names.value.general_names);
-        Self {
-            subject: certificate.subject().to_string(),
-            issuer: certificate.issuer().to_string(),
-            not_before: moment(validity.not_before),
-            not_after: moment(validity.not_after),
-            names: names.filter_map(name).collect(),
-            valid_from: validity.not_before.timestamp(),
-        }
-    }
-}
-
-/// Returns a time in seconds since 1970 as text.
-fn moment_at(unix: i64) -> String {
-    ASN1Time::from_timestamp(unix).map_or_else(|_| format!("{unix} s after 1970"), moment)
-}
-
-/// Returns a time as RFC 3339, in UTC.
-fn moment(time: ASN1Time) -> String {
-    let time = time.to_datetime();
-    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
-    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Returns a name of a server, if it is one.
-fn name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => address(bytes),
-        _ => None,
-    }
-}
-
-fn address(bytes: &[u8]) -> Option<String> {
-    let v4 = <[u8; 4]>::try_from(bytes).ok().map(|octets| Ipv4Addr::from(octets).to_string());
-    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(|octets| Ipv6Addr::from(octets).to_string()))
 }
 
 #[cfg(test)]
@@ -238,20 +161,5 @@ mod tests {
         assert!(!clock.is_ok() && clock.evidence[0].contains("some day"), "{clock:?}");
         assert!(clock_before(&expired, 0, "1970", now).is_none(), "expired, not early");
         assert!(clock_before(&found(LinkError::UnknownCa), future, "some day", now).is_none());
-    }
-
-    #[test]
-    fn invalid_certificate_has_a_fingerprint() {
-        let nothing = Certificate::from_der(b"");
-        assert!(nothing.content.is_none());
-        assert_eq!(nothing.sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        assert_eq!(nothing.lines()[0], "an unreadable certificate");
-    }
-
-    #[test]
-    fn certificate_addresses_have_four_or_sixteen_bytes() {
-        assert_eq!(address(&[127, 0, 0, 1]).as_deref(), Some("127.0.0.1"));
-        assert_eq!(address(&[0; 16]).as_deref(), Some("::"));
-        assert_eq!(address(&[1, 2, 3]), None);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum EdgeCommand {
     /// Print the PowerShell commands that provision the same gateway on Windows
     Windows(WindowsArgs),
     /// Provision like the gateway: by its mode, its backup and the service
-    Provision(EdgeProvisionArgs),
+    Provision(Box<EdgeProvisionArgs>),
 }
 
 impl EdgeCommand {
@@ -35,7 +35,7 @@ impl EdgeCommand {
     pub(crate) fn stdin_inputs(&self) -> usize {
         match self {
             Self::Set(args) => usize::from(args.reads_stdin()),
-            Self::Provision(args) => args.connection.proxy.stdin_inputs(),
+            Self::Provision(args) => args.stdin_inputs(),
             _ => 0,
         }
     }
@@ -49,6 +49,6 @@ pub(crate) async fn run(command: EdgeCommand, output: Output) -> Result<Exit> {
         EdgeCommand::Convert(args) => blocking(move || lint::convert(&args, output)).await,
         EdgeCommand::Set(args) => blocking(move || config::set(&args, output)).await,
         EdgeCommand::Windows(args) => blocking(move || config::windows(&args, output)).await,
-        EdgeCommand::Provision(args) => provision::run(args, output).await,
+        EdgeCommand::Provision(args) => provision::run(*args, output).await,
     }
 }

@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dps_edge::policy::Step;
 use dps_edge::{
-    BackupStore, Format, HubIdentity, ManualCredential, Plan, ProvisionError, Provisioned, Provisioner, Provisioning,
-    SetupError, Severity, Source,
+    Attestation, BackupStore, Format, HubIdentity, ManualCredential, Plan, ProvisionError, Provisioned, Provisioner,
+    Provisioning, SetupError, Severity, Source,
 };
 use serde::Serialize;
 
 use super::config::Config;
 use crate::connection::{Connection, ConnectionArgs};
 use crate::failure::{Exit, Failure, Result};
+use crate::identity::CredentialChoice;
 use crate::output::{Output, note};
+use crate::pkcs11::Pkcs11Args;
 use crate::runtime::{blocking, blocking_within};
+use crate::x509::CertificateArgs;
 
 /// `dps edge provision`.
 #[derive(Debug, Args)]
@@ -33,7 +36,17 @@ pub(crate) struct EdgeProvisionArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
+    pub(crate) certificate: CertificateArgs,
+    #[command(flatten)]
+    pub(crate) pkcs11: Pkcs11Args,
+    #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+impl EdgeProvisionArgs {
+    pub(super) fn stdin_inputs(&self) -> usize {
+        self.certificate.stdin_inputs() + self.pkcs11.stdin_inputs() + self.connection.proxy.stdin_inputs()
+    }
 }
 
 #[derive(Serialize)]
@@ -66,10 +79,8 @@ struct Planned<'a> {
 pub(super) async fn run(args: EdgeProvisionArgs, output: Output) -> Result<Exit> {
     let dry_run = args.dry_run;
     let timeout = args.connection.timeout;
-    let (provisioning, provisioner) = blocking_within(timeout, move || prepare(args)).await?;
-    let (Some(mut provisioner), Some(dps)) = (provisioner, provisioning.dps()) else {
-        return manual(&provisioning, output);
-    };
+    let (provisioning, gateway) = blocking_within(timeout, move || prepare(args)).await?;
+    let Some(Gateway { mut provisioner, registration_id }) = gateway else { return manual(&provisioning, output) };
     if dry_run {
         return blocking(move || {
             let plan = provisioner.plan().map_err(failure)?;
@@ -78,10 +89,16 @@ pub(super) async fn run(args: EdgeProvisionArgs, output: Output) -> Result<Exit>
         .await;
     }
     let provisioned = provisioner.start().await.map_err(failure)?;
-    report(&provisioned, dps.attestation.registration_id(), &provisioning, provisioner.store().path(), output)
+    report(&provisioned, &registration_id, &provisioning, provisioner.store().path(), output)
 }
 
-fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Provisioner>)> {
+/// A gateway that is provisioned by the service.
+struct Gateway {
+    provisioner: Provisioner,
+    registration_id: String,
+}
+
+fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Gateway>)> {
     let config = Config::load(&args.config)?;
     let reading = config.reading();
     let errors = reading.findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
@@ -94,13 +111,43 @@ fn prepare(args: EdgeProvisionArgs) -> Result<(Provisioning, Option<Provisioner>
     let mut connection = args.connection;
     connection.endpoint = connection.endpoint.or_else(|| dps.global_endpoint.clone());
     let connection = Connection::read(&connection)?;
-    let builder = provisioning.configure(connection.builder()).map_err(setup)?.endpoint(connection.endpoint());
-    let store = store(args.state_dir, args.daemon_dir, &provisioning)?;
-    let provisioner = Provisioner::new(builder.build()?, provisioning.policy(), store);
-    Ok((provisioning, Some(provisioner)))
+    let builder = match CredentialChoice::certificate_or_token(&args.certificate, &args.pkcs11)? {
+        Some(choice) => {
+            check_same_kind(&choice, &dps.attestation)?;
+            let builder = provisioning.configure_without_credential(connection.builder()).map_err(setup)?;
+            choice.read()?.apply_to(builder)?
+        }
+        None => provisioning.configure(connection.builder()).map_err(setup)?,
+    };
+    let client = builder.endpoint(connection.endpoint()).build()?;
+    let registration_id = client.registration_id().to_string();
+    let store = store(args.state_dir, args.daemon_dir, &provisioning, &registration_id)?;
+    let provisioner = Provisioner::new(client, provisioning.policy(), store);
+    Ok((provisioning, Some(Gateway { provisioner, registration_id })))
 }
 
-fn store(state: Option<PathBuf>, daemon: Option<PathBuf>, provisioning: &Provisioning) -> Result<BackupStore> {
+/// The options name the place of a credential; they do not replace it by one of another kind.
+fn check_same_kind(choice: &CredentialChoice, attestation: &Attestation) -> Result<()> {
+    let refused = |words: &str| Err(Failure::option(words));
+    match (choice, attestation) {
+        (CredentialChoice::Certificate(_), Attestation::X509 { .. })
+        | (CredentialChoice::Token(_), Attestation::SymmetricKey { .. }) => Ok(()),
+        (CredentialChoice::Certificate(_), _) => refused(
+            "--cert-file is used instead of the certificate of the configuration, whose attestation is not x509",
+        ),
+        _ => refused(
+            "--pkcs11-uri without --cert-file is used instead of the symmetric key of the configuration, whose \
+             attestation is not symmetric_key",
+        ),
+    }
+}
+
+fn store(
+    state: Option<PathBuf>,
+    daemon: Option<PathBuf>,
+    provisioning: &Provisioning,
+    registration_id: &str,
+) -> Result<BackupStore> {
     if let Some(home) = daemon {
         return Ok(BackupStore::for_daemon(&home, provisioning.format));
     }
@@ -109,11 +156,8 @@ fn store(state: Option<PathBuf>, daemon: Option<PathBuf>, provisioning: &Provisi
         None => default_state_dir()
             .ok_or_else(|| Failure::usage("there is no home directory for a backup: set --state-dir DIR"))?,
     };
-    let (scope, id) = provisioning
-        .dps()
-        .and_then(|dps| Some((dps.id_scope.as_str(), dps.attestation.registration_id()?)))
-        .ok_or_else(|| Failure::option("the configuration has no registration id"))?;
-    Ok(BackupStore::in_state_dir(&directory, provisioning.format, scope, id)?)
+    let scope = provisioning.dps().map_or("", |dps| dps.id_scope.as_str());
+    Ok(BackupStore::in_state_dir(&directory, provisioning.format, scope, registration_id)?)
 }
 
 /// XDG Base Directory Specification, "Environment variables".
@@ -189,7 +233,7 @@ fn manual(provisioning: &Provisioning, output: Output) -> Result<Exit> {
 
 fn report(
     provisioned: &Provisioned,
-    registration_id: Option<&str>,
+    registration_id: &str,
     provisioning: &Provisioning,
     backup_file: &Path,
     output: Output,
@@ -200,7 +244,7 @@ fn report(
         origin: provisioned.origin.name(),
         assigned_hub: &provisioned.identity.hub,
         device_id: &provisioned.identity.device_id,
-        registration_id,
+        registration_id: Some(registration_id),
         hub_changed: provisioned.hub_changed(),
         device_id_changed: provisioned.device_id_changed(),
         previous_hub: previous(|identity| &identity.hub),
