@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "scene.h"
+#include "hosted.h"
 
 unsigned checks_done, checks_failed;
 
-static dps_span env(const char *name)
+dps_span env(const char *name)
 {
     const char *const value = getenv(name);
     if (value == NULL) {
@@ -28,7 +28,7 @@ static dps_span env(const char *name)
     return dps_span_of(value);
 }
 
-static dps_client_config begin(const char *id)
+dps_client_config begin(const char *id)
 {
     dps_client_config config;
     RETURNS(DPS_OK, dps_client_config_default(&config));
@@ -49,7 +49,7 @@ static dps_client_config group_device(const char *id)
     return config;
 }
 
-static void over(dps_client_config *config, dps_transport transport)
+void over(dps_client_config *config, dps_transport transport)
 {
     static const char *const endpoints[] = {"DPS_TEST_HTTPS", "DPS_TEST_MQTT", "DPS_TEST_WSS"};
     config->transport = transport;
@@ -57,7 +57,7 @@ static void over(dps_client_config *config, dps_transport transport)
 }
 
 /* Registers and expects a result; returns the error, if there is one. */
-static dps_error *ends(dps_result expected, const dps_client_config *config)
+dps_error *ends(dps_result expected, const dps_client_config *config)
 {
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
@@ -70,7 +70,7 @@ static dps_error *ends(dps_result expected, const dps_client_config *config)
     return error;
 }
 
-static void is_assigned(const dps_client_config *config, const char *id)
+void is_assigned(const dps_client_config *config, const char *id)
 {
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
@@ -190,6 +190,7 @@ static void null_pointers_are_refused(void)
         &config.endpoint,  &config.id_scope,       &config.registration_id, &config.device_key, &config.device_key_file,
         &config.group_key, &config.group_key_file, &config.ca_file,         &config.ca_pem,     &config.proxy,
         &config.proxy_password, &config.api_version, &config.user_agent, &config.payload, &config.resume,
+        &config.certificate_file, &config.certificate_key_file, &config.certificate_key_passphrase_file,
     };
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
         const dps_span kept = *spans[i];
@@ -712,6 +713,7 @@ static void *run_all(void *unused)
     progress_function_stops_the_call();
     progress_function_receives_every_step();
     log_function_receives_records_without_secrets();
+    certificates();
     sigpipe_is_blocked_and_restored();
     many_registrations_close_their_files();
     return NULL;

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dps_client::{
-    ConfigError, DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy,
-    ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict,
+    ConfigError, DpsError, ErrorCode, GroupKey, Passphrase, ProvisioningClient, ProvisioningClientBuilder as Builder,
+    Proxy, ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict, X509,
 };
 
 use crate::hosted::config::{dps_client_config, dps_transport};
@@ -46,6 +46,11 @@ impl SuppliedClock {
 }
 
 type Checked<T> = Result<T, Box<dps_error>>;
+
+/// Converts an error of a credential.
+fn unusable(error: impl Into<DpsError>) -> Box<dps_error> {
+    Box::from(error.into())
+}
 
 fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
     dps_error::new(code, Verdict::Reconfigure, &message.to_string())
@@ -159,14 +164,45 @@ impl dps_client_config {
                 builder = set(builder, text.to_owned());
             }
         }
-        let unusable = |error| -> Box<dps_error> { Box::from(DpsError::from(error)) };
         if let Some(key) = text("device_key", self.device_key)? {
             builder = builder.symmetric_key(SymmetricKey::from_base64(key).map_err(unusable)?);
         }
         if let Some(key) = text("group_key", self.group_key)? {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
+        // SAFETY: promised on.
+        if let Some(certificate) = unsafe { self.certificate()? } {
+            builder = builder.x509(certificate);
+        }
         Ok(builder)
+    }
+
+    /// Reads the device's certificate with its private key, if it is set.
+    ///
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    unsafe fn certificate(&self) -> Checked<Option<X509>> {
+        const PASSPHRASE: &str = "certificate_key_passphrase_file";
+        // SAFETY: promised on.
+        let (certificate, key, passphrase) = unsafe {
+            (
+                option("certificate_file", self.certificate_file)?,
+                option("certificate_key_file", self.certificate_key_file)?,
+                option(PASSPHRASE, self.certificate_key_passphrase_file)?,
+            )
+        };
+        let Some(certificate) = certificate else {
+            let alone = key.map(|_| "certificate_key_file").or(passphrase.map(|_| PASSPHRASE));
+            let problem = |name| refused(ErrorCode::InvalidOption, format!("{name} is set without certificate_file"));
+            return alone.map_or(Ok(None), |name| Err(problem(name)));
+        };
+        let key = key.unwrap_or(certificate);
+        let read = match passphrase {
+            None => X509::from_files(certificate, key),
+            Some(path) => Passphrase::from_file(path)
+                .and_then(|passphrase| X509::from_encrypted_files(certificate, key, &passphrase)),
+        };
+        read.map(Some).map_err(unusable)
     }
 
     /// Returns the operation to continue, if there is one.
