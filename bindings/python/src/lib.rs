@@ -9,6 +9,7 @@ mod attestation;
 mod batch;
 mod call;
 mod calling;
+mod certificates;
 mod client;
 mod clock;
 mod derive;
@@ -26,6 +27,7 @@ mod runtime;
 mod secret;
 mod signer;
 mod token;
+mod x509;
 
 /// The items of the native module.
 #[pyo3::pymodule]
@@ -34,6 +36,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::attestation::{GroupKey, SymmetricKey};
+    #[pymodule_export]
+    use crate::certificates::{CertificateAuthority, DeviceCertificate};
     #[pymodule_export]
     use crate::client::Client;
     #[pymodule_export]
@@ -54,6 +58,8 @@ mod _native {
     use crate::signer::Signer;
     #[pymodule_export]
     use crate::token::sas_token;
+    #[pymodule_export]
+    use crate::x509::X509;
 
     /// The version of the package and of all crates in it.
     #[pymodule_export]

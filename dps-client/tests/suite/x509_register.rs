@@ -195,7 +195,7 @@ async fn certificate_that_expires_during_the_registration_is_the_likeliest_cause
     let (read, service) = (Arc::clone(&years), Arc::clone(&emulator));
     let clock = move || Some(start + Duration::from_secs(read.load(Ordering::SeqCst) * 31_557_600));
     let client = builder(Transport::Https, &emulator, &device).clock(clock).on_progress(move |progress| {
-        if matches!(progress, Progress::Waiting { .. }) {
+        if matches!(progress, Progress::Sending { call: "status" }) {
             years.store(40, Ordering::SeqCst);
             service.set_clock_offset_ms(40 * 31_557_600_000);
         }

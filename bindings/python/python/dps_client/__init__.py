@@ -10,6 +10,7 @@ logger ``dps_client``; they never contain keys, tokens or signatures.
 
 from dps_client._client import AsyncProvisioningClient, ProvisioningClient
 from dps_client._native import (
+    X509,
     Assignment,
     Client,
     DeviceKeys,
@@ -37,6 +38,7 @@ from dps_client.errors import (
 )
 
 __all__ = [
+    "X509",
     "Assignment",
     "AsyncProvisioningClient",
     "Client",
