@@ -90,6 +90,8 @@ impl Assignment {
         let key = match &self.credential {
             Credential::Key(device_key) => key::to_base64(device_key),
             Credential::Own(_) => return Ok(None),
+            #[cfg(feature = "pkcs11")]
+            Credential::Token(_) => return Ok(None),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Credential::Certificate(_) => {
                 let text = format!("HostName={};DeviceId={};x509=true", self.hub, self.device_id);

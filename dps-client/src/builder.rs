@@ -17,6 +17,8 @@ use crate::error::DpsError;
 use crate::key::{GroupKey, SymmetricKey};
 use crate::link::{CustomLink, SendLink};
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
+#[cfg(feature = "pkcs11")]
+use crate::pkcs11::{Pkcs11Key, TokenSigner};
 use crate::progress::{Decision, Progress, ProgressObserver, Watching};
 use crate::signer::{Credential, SendSigner};
 #[cfg(any(feature = "http", feature = "mqtt"))]
@@ -30,6 +32,8 @@ enum Source {
     KeyFile(PathBuf),
     GroupKeyFile(PathBuf),
     Own(Credential),
+    #[cfg(feature = "pkcs11")]
+    Token(Pkcs11Key),
     #[cfg(any(feature = "http", feature = "mqtt"))]
     Certificate(X509),
 }
@@ -132,6 +136,13 @@ impl ProvisioningClientBuilder {
     /// Sets a signer that holds the device's key; a [`BlockingSigner`](crate::BlockingSigner) wraps one that blocks.
     pub fn signer(self, signer: impl SendSigner + 'static) -> Self {
         self.source(Source::Own(Credential::Own(Arc::new(Mutex::new(Box::new(signer))))))
+    }
+
+    /// Sets the device's symmetric key in a PKCS#11 token, which signs there. The token is opened when it first signs, on a
+    /// thread of its own; a registration ends by its deadline also while the token blocks.
+    #[cfg(feature = "pkcs11")]
+    pub fn pkcs11_key(self, key: Pkcs11Key) -> Self {
+        self.source(Source::Token(key))
     }
 
     fn source(mut self, source: Source) -> Self {
@@ -422,6 +433,8 @@ fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Crede
         Source::Group(group) => Ok(of_group(group)),
         Source::GroupKeyFile(path) => Ok(of_group(GroupKey::from_file(path)?)),
         Source::Own(credential) => Ok((credential, KeyEvidence::default())),
+        #[cfg(feature = "pkcs11")]
+        Source::Token(key) => Ok((Credential::Token(TokenSigner::start(&key)?), KeyEvidence::default())),
         #[cfg(any(feature = "http", feature = "mqtt"))]
         Source::Certificate(device) => Ok((Credential::Certificate(device), KeyEvidence::default())),
     }

@@ -1,11 +1,14 @@
 //! How requests reach the service: a transport, which makes a link for each registration, or a custom link.
 
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use dps_core::Verdict;
 use dps_core::{ErrorCode, Instant, Link, LinkError, Reply, Request};
 
 use crate::error::{Diagnosis, DpsError};
 use crate::link::{CustomLink, LentLink};
 #[cfg(feature = "http")]
 use crate::names::Endpoint;
+use crate::signer::Credential;
 
 /// What links are made of.
 #[derive(Clone, Debug)]
@@ -35,20 +38,23 @@ pub(crate) struct TimeSource {
 }
 
 impl Carrier {
-    /// Makes a link for one registration, or waits for the custom one.
-    pub(crate) async fn link(&self) -> Result<ClientLink, DpsError> {
+    /// Makes a link for one registration with this credential, or waits for the custom one.
+    pub(crate) async fn link(&self, credential: &Credential) -> Result<ClientLink, DpsError> {
         match self {
             #[cfg(feature = "http")]
             Self::Http { dialer, options } => {
-                let link = dps_http::HttpLink::new((**dialer).clone(), options.clone());
+                let link = dps_http::HttpLink::new(dialer_for(credential, dialer)?, options.clone());
                 Ok(ClientLink::Http(Box::new(link.map_err(DpsError::refused_option)?)))
             }
             #[cfg(feature = "mqtt")]
             Self::Mqtt { dialer, options, .. } => {
-                let link = dps_mqtt::MqttLink::new((**dialer).clone(), options.clone());
+                let link = dps_mqtt::MqttLink::new(dialer_for(credential, dialer)?, options.clone());
                 Ok(ClientLink::Mqtt(Box::new(link.map_err(DpsError::refused_option)?)))
             }
-            Self::Custom(link) => Ok(ClientLink::Custom(link.lend().await)),
+            Self::Custom(link) => {
+                let _ = credential;
+                Ok(ClientLink::Custom(link.lend().await))
+            }
         }
     }
 
@@ -81,6 +87,19 @@ impl Carrier {
             _ => true,
         }
     }
+}
+
+/// The dialer of one link. Where a handshake blocks, connections are made on a thread of their own, which ends with the link.
+#[cfg(any(feature = "http", feature = "mqtt"))]
+fn dialer_for(credential: &Credential, dialer: &dps_net::Dialer) -> Result<dps_net::Dialer, DpsError> {
+    if !credential.blocks_handshakes() {
+        return Ok(dialer.clone());
+    }
+    let thread = dps_net::HandshakeThread::start().map_err(|error| {
+        let message = format!("a thread for TLS handshakes cannot be started: {error}");
+        DpsError::new(ErrorCode::Internal, Verdict::Never, message).caused_by(error)
+    })?;
+    Ok(dialer.clone().handshake_thread(thread))
 }
 
 /// Why the service's time cannot be asked for.

@@ -163,7 +163,9 @@ impl ProvisioningClient {
         let mut buffer = vec![0; self.reply_limit];
         let timer = TokioTimer::start();
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
-        let mut link = tokio::time::timeout(self.timeout, self.carrier.link()).await.map_err(|_| link_is_busy())??;
+        let mut link = tokio::time::timeout(self.timeout, self.carrier.link(&self.credential))
+            .await
+            .map_err(|_| link_is_busy())??;
         let mut registration = self.begin(purpose, identity, &mut storage, &timer)?;
         let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());
@@ -182,7 +184,7 @@ impl ProvisioningClient {
                 _ => break,
             }
         }
-        self.finished(&registration, &buffer, &link, &timer)
+        self.finished(&registration, &buffer, &link, &timer, &credential)
     }
 
     fn begin<'m>(
@@ -218,6 +220,7 @@ impl ProvisioningClient {
         buffer: &[u8],
         link: &ClientLink,
         timer: &TokioTimer,
+        credential: &Credential,
     ) -> Result<Finished, DpsError> {
         let elapsed = timer.elapsed();
         let failed = match registration.outcome() {
@@ -245,7 +248,7 @@ impl ProvisioningClient {
             Some(Outcome::Failed(failure)) => {
                 let diagnosis = link.diagnosis(failure.code());
                 let failed = DpsError::from_failure(&failure, diagnosis, registration.operation().as_ref());
-                self.explain(failed, link)
+                credential.cause_of(failed.code()).unwrap_or_else(|| self.explain(failed, link))
             }
             _ => internal("the registration has no outcome"),
         };

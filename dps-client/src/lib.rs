@@ -32,6 +32,7 @@
 //! | `mqtt` | yes | registration over MQTT, on TLS or WebSocket |
 //! | `aws-lc-rs` | yes | TLS by aws-lc-rs; used when both providers are on |
 //! | `ring` | no | TLS by ring: smaller, quicker to build |
+//! | `pkcs11` | no | keys in PKCS#11 tokens |
 //!
 //! Without `http` and `mqtt`, the crate is for custom links ([`ProvisioningClientBuilder::link`]) and has no TLS in it.
 
@@ -62,6 +63,8 @@ mod hub;
 mod key;
 mod link;
 mod names;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod probe;
 mod progress;
 mod service_time;
@@ -83,6 +86,8 @@ pub use hub::{HubCredentials, HubPassword};
 pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 pub use names::{Endpoint, IdScope, Payload, RegistrationId};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::Pkcs11Key;
 pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 pub use signer::{BlockingSigner, SendSigner};

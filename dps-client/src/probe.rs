@@ -91,7 +91,7 @@ impl ProvisioningClient {
         let identity = self.identity();
         let start = TokioTimer::start();
         // A registration may be using the custom link; the time limit includes the wait for it.
-        let Ok(link) = tokio::time::timeout(self.request_timeout, self.carrier.link()).await else {
+        let Ok(link) = tokio::time::timeout(self.request_timeout, self.carrier.link(&self.credential)).await else {
             return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: LINK_IN_USE.to_owned() });
         };
         let mut link = link?;

@@ -20,6 +20,8 @@ use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::key::on_wiped_stack;
 use crate::names::RegistrationId;
+#[cfg(feature = "pkcs11")]
+use crate::pkcs11::TokenSigner;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use crate::x509::X509;
 
@@ -50,6 +52,9 @@ impl<S: SendSigner> DynSigner for S {
 pub(crate) enum Credential {
     Key(Arc<Key>),
     Own(Arc<Mutex<Box<dyn DynSigner>>>),
+    /// A symmetric key in a token.
+    #[cfg(feature = "pkcs11")]
+    Token(TokenSigner),
     /// Presented in TLS; no token is signed.
     #[cfg(any(feature = "http", feature = "mqtt"))]
     Certificate(X509),
@@ -61,6 +66,8 @@ impl Signer for Credential {
             // HMAC keeps the key on the stack, masked.
             Self::Key(key) => Ok(on_wiped_stack(|| key.sign(to_sign))),
             Self::Own(signer) => signer.lock().await.sign_boxed(to_sign).await,
+            #[cfg(feature = "pkcs11")]
+            Self::Token(signer) => signer.sign(to_sign).await,
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => NoSigner.sign(to_sign).await,
         }
@@ -71,9 +78,9 @@ impl Credential {
     /// How the device proves who it is, for the state machine.
     pub(crate) fn attestation(&self) -> &'static dyn Attestation {
         match self {
-            Self::Key(_) | Self::Own(_) => &dps_core::SymmetricKey,
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => &dps_core::X509,
+            _ => &dps_core::SymmetricKey,
         }
     }
 
@@ -85,13 +92,13 @@ impl Credential {
     pub(crate) fn judge(&self, id: &RegistrationId, clock: &Clock) -> Result<Vec<Hint>, DpsError> {
         let _ = (id, clock);
         match self {
-            Self::Key(_) | Self::Own(_) => Ok(Vec::new()),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(device) => {
                 let warnings = device.judge(id, clock.now())?;
                 warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 Ok(warnings.iter().filter_map(|warning| warning.problem().hint()).collect())
             }
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -102,27 +109,48 @@ impl Credential {
     pub(crate) fn judge_again(&self, id: &RegistrationId, clock: &Clock) -> Result<(), DpsError> {
         let _ = (id, clock);
         match self {
-            Self::Key(_) | Self::Own(_) => Ok(()),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(device) => device.judge(id, clock.now()).map(drop),
+            _ => Ok(()),
         }
     }
 
     /// The likeliest causes of a refusal, as far as the credential itself tells them.
     pub(crate) fn likely_causes(&self) -> &'static [Hint] {
         match self {
-            Self::Key(_) | Self::Own(_) => &[],
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(device) => device.likely_causes(),
+            _ => &[],
         }
     }
 
     /// Whether tokens are signed with it.
     pub(crate) fn signs(&self) -> bool {
         match self {
-            Self::Key(_) | Self::Own(_) => true,
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether TLS handshakes block while they sign, so that they need a thread of their own.
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    pub(crate) fn blocks_handshakes(&self) -> bool {
+        matches!(self, Self::Certificate(device) if device.blocks())
+    }
+
+    /// Why this credential is the cause of a failure with this code, where it knows more than the code.
+    pub(crate) fn cause_of(&self, code: ErrorCode) -> Option<DpsError> {
+        match self {
+            #[cfg(feature = "pkcs11")]
+            Self::Token(signer) if code == ErrorCode::SignerFailed => signer.failure(),
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(device) if code == ErrorCode::Timeout && device.is_busy() => {
+                let code = ErrorCode::SignerTimeout;
+                let message = format!("{}: the token was still signing for the TLS handshake", code.text());
+                Some(DpsError::new(code, Verdict::Never, message).hinted(code.hints().iter()))
+            }
+            _ => None,
         }
     }
 
@@ -136,9 +164,10 @@ impl Credential {
         let mut buffer = Zeroizing::new(vec![0; resource.token_max()]);
         let too_small = |short: TooSmall| DpsError::new(ErrorCode::Internal, Verdict::Never, short.to_string());
         let token = SasToken::prepare(&resource, UnixSeconds::new(seconds), &mut buffer).map_err(too_small)?;
-        let failed =
-            |_| DpsError::new(ErrorCode::SignerFailed, Verdict::Never, ErrorCode::SignerFailed.text().to_owned());
-        let signature = self.sign(token.to_sign()).await.map_err(failed)?;
+        let code = ErrorCode::SignerFailed;
+        let signature = self.sign(token.to_sign()).await.map_err(|SignError| {
+            self.cause_of(code).unwrap_or_else(|| DpsError::new(code, Verdict::Never, code.text().to_owned()))
+        })?;
         Ok(SecretString::from(token.finish(&signature).as_str()))
     }
 }
@@ -148,6 +177,8 @@ impl fmt::Debug for Credential {
         f.write_str(match self {
             Self::Key(_) => "Key(..)",
             Self::Own(_) => "Signer(..)",
+            #[cfg(feature = "pkcs11")]
+            Self::Token(_) => "Pkcs11Key(..)",
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => "X509(..)",
         })

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dps_net::{CertificateUse, CurrentPhase, Dialer, Phase, Proxy};
+use dps_net::{CertificateUse, CurrentPhase, Dialer, HandshakeThread, Phase, Proxy};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, ClientBuilder, redirect, retry};
@@ -58,7 +58,13 @@ pub(crate) fn connect_to(
         .dns_resolver(Resolved(addresses))
         // The library also divides this by the number of addresses, so that one that is silent leaves time for the next.
         .connect_timeout(dialer.timeout())
-        .connector_layer(ConnectorPhase { phase: phase.clone(), certificate: certificate.clone(), first, inner: () })
+        .connector_layer(ConnectorPhase {
+            phase: phase.clone(),
+            certificate: certificate.clone(),
+            first,
+            handshakes: dialer.handshakes().cloned(),
+            inner: (),
+        })
         .pool_max_idle_per_host(1)
         // The service chooses the waits between polls; the connection is kept over all of them.
         .pool_idle_timeout(None)
@@ -97,6 +103,8 @@ struct ConnectorPhase<S = ()> {
     phase: CurrentPhase,
     certificate: CertificateUse,
     first: Phase,
+    /// Where connections are made, if not by the caller.
+    handshakes: Option<HandshakeThread>,
     inner: S,
 }
 
@@ -105,7 +113,7 @@ impl<S> Layer<S> for ConnectorPhase {
 
     fn layer(&self, inner: S) -> ConnectorPhase<S> {
         let (phase, certificate) = (self.phase.clone(), self.certificate.clone());
-        ConnectorPhase { phase, certificate, first: self.first, inner }
+        ConnectorPhase { phase, certificate, first: self.first, handshakes: self.handshakes.clone(), inner }
     }
 }
 
@@ -113,6 +121,8 @@ impl<R, S> Service<R> for ConnectorPhase<S>
 where
     S: Service<R>,
     S::Future: Send + 'static,
+    S::Response: Send + 'static,
+    S::Error: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -126,9 +136,13 @@ where
         self.phase.enter(self.first);
         self.certificate.begin();
         let (phase, certificate) = (self.phase.clone(), self.certificate.clone());
+        let handshakes = self.handshakes.clone();
         let connecting = self.inner.call(request);
         Box::pin(async move {
-            let connected = connecting.await?;
+            let connected = match handshakes {
+                None => connecting.await?,
+                Some(thread) => thread.run(connecting).await?,
+            };
             certificate.connected();
             phase.enter(Phase::Reply);
             Ok(connected)

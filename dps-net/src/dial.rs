@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::client_certificate::{CertificateUse, without_identity};
 use crate::error::NetError;
+use crate::handshake_thread::HandshakeThread;
 use crate::phase::{CurrentPhase, Phase};
 use crate::proxy::Proxy;
 use crate::resolver::Resolver;
@@ -37,6 +38,7 @@ pub struct Dialer {
     connect_timeout: Duration,
     phase: CurrentPhase,
     certificate: CertificateUse,
+    handshakes: Option<HandshakeThread>,
 }
 
 impl Dialer {
@@ -45,7 +47,7 @@ impl Dialer {
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, proxy: Option<Proxy>) -> Self {
         let (resolver, phase, certificate) = (Resolver::default(), CurrentPhase::default(), CertificateUse::default());
-        Self { tls, proxy, resolver, connect_timeout: CONNECT_TIMEOUT, phase, certificate }
+        Self { tls, proxy, resolver, connect_timeout: CONNECT_TIMEOUT, phase, certificate, handshakes: None }
     }
 
     /// Uses this resolver for the server's name instead of the platform's. A proxy resolves that name by itself, and
@@ -78,6 +80,13 @@ impl Dialer {
         self
     }
 
+    /// Makes connections on this thread: for a key that blocks while it signs.
+    #[must_use]
+    pub fn handshake_thread(mut self, thread: HandshakeThread) -> Self {
+        self.handshakes = Some(thread);
+        self
+    }
+
     /// Presents no certificate, also where the TLS configuration has one: for requests without a credential.
     #[must_use]
     pub fn anonymous(mut self) -> Self {
@@ -103,6 +112,12 @@ impl Dialer {
         self.proxy.as_ref()
     }
 
+    /// Returns the thread on which connections are made, if it is not the caller's.
+    #[must_use]
+    pub fn handshakes(&self) -> Option<&HandshakeThread> {
+        self.handshakes.as_ref()
+    }
+
     /// Connects to `host` on `port` and verifies its certificate.
     ///
     /// # Errors
@@ -112,19 +127,43 @@ impl Dialer {
         self.certificate.begin();
         let name = server_name(host)?;
         let addresses = self.resolve(host, port).await?;
-        let dialed = tokio::time::timeout(self.connect_timeout, async {
-            let stream = self.connect_to(&addresses, host, port).await?;
-            self.phase.enter(Phase::Tls);
-            let connector = TlsConnector::from(self.watched_tls());
-            connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))
-        });
-        let stream = match dialed.await {
+        let stream = match tokio::time::timeout(self.connect_timeout, self.open(name, addresses, host, port)).await {
             Ok(stream) => stream?,
             Err(_) => return Err(NetError::timeout(self.phase.get().unwrap_or(Phase::Connect))),
         };
         self.certificate.connected();
         self.phase.enter(Phase::Reply);
         Ok(stream)
+    }
+
+    /// Opens a connection to one of these addresses, on the thread for handshakes if there is one.
+    async fn open(
+        &self,
+        name: ServerName<'static>,
+        addresses: Vec<SocketAddr>,
+        host: &str,
+        port: u16,
+    ) -> Result<TlsStream, NetError> {
+        match &self.handshakes {
+            None => self.shake_hands(name, &addresses, host, port).await,
+            Some(thread) => {
+                let (dialer, host) = (self.clone(), host.to_owned());
+                thread.run(async move { dialer.shake_hands(name, &addresses, &host, port).await }).await
+            }
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        name: ServerName<'static>,
+        addresses: &[SocketAddr],
+        host: &str,
+        port: u16,
+    ) -> Result<TlsStream, NetError> {
+        let stream = self.connect_to(addresses, host, port).await?;
+        self.phase.enter(Phase::Tls);
+        let connector = TlsConnector::from(self.watched_tls());
+        connector.connect(name, stream).await.map_err(|error| NetError::from_error(error, LinkError::Tls))
     }
 
     /// The TLS configuration of one connection.

@@ -9,6 +9,7 @@
 mod client_certificate;
 mod dial;
 mod error;
+mod handshake_thread;
 mod inspect;
 mod phase;
 mod proxy;
@@ -19,6 +20,7 @@ mod tunnel;
 pub use client_certificate::{CertificateUse, ClientIdentity};
 pub use dial::{Dialer, TlsStream, open_tunnel};
 pub use error::{NetError, SigningFailed, classify};
+pub use handshake_thread::HandshakeThread;
 pub use inspect::{Inspection, inspect};
 pub use phase::{CurrentPhase, Phase};
 pub use proxy::{ChosenProxy, Proxy, ProxyChoice, ProxyError, ProxyReason, UnusableProxy};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::run::{IS_PART, Outcome, root, target_dir};
 use crate::{
     api, bare, benches, c, c_asan, cargo_checks, core_deps, documents, errors, examples, firmware, fuzz, header,
-    install_c, interop, layers, miri, peers, python, setup, sizes, tidy,
+    install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy,
 };
 
 /// A task: its name, what it does, and how.
@@ -47,6 +47,11 @@ pub(crate) const CHECKS: &[Task] = &[
         run: cargo_checks::clippy,
     },
     Task { name: "unit", about: "all tests but the documentation's", run: cargo_checks::unit },
+    Task {
+        name: "pkcs11",
+        about: "keys in PKCS#11 tokens: SoftHSM, each failure of a token, tokens that block",
+        run: pkcs11::check,
+    },
     Task { name: "doctest", about: "examples in the documentation", run: cargo_checks::doctest },
     Task { name: "doc", about: "documentation builds without warnings", run: api::document },
     Task { name: "deny", about: "licenses, duplicate and banned crates, sources", run: cargo_checks::deny },
@@ -106,6 +111,7 @@ const LANES: [&[&str]; 3] = [
         "tidy",
         "errors",
         "unit",
+        "pkcs11",
         "c",
         "doctest",
         "examples",

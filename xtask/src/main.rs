@@ -34,6 +34,7 @@ mod miri;
 mod mutants;
 mod page;
 mod peers;
+mod pkcs11;
 mod platforms;
 mod published;
 mod python;

@@ -113,6 +113,8 @@ pub(crate) fn packages() -> Outcome {
         ("clang", "clang"),
         ("cmake", "cmake"),
         ("valgrind", "valgrind"),
+        ("softhsm2-util", "softhsm2"),
+        ("p11-kit", "p11-kit"),
     ] {
         if !exists(program) {
             packages.push(package);

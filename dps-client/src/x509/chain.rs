@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dps_core::{ErrorCode, Hint};
+#[cfg(feature = "pkcs11")]
+use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -85,6 +87,20 @@ impl CertificateChain {
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Returns the public key of the device's certificate, a SubjectPublicKeyInfo as DER, if it verifies this signature.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn verified_key(&self, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+        let (_, leaf) = X509Certificate::from_der(self.0.first()?).ok()?;
+        let key = leaf.public_key();
+        let provider = dps_net::crypto_provider();
+        let (_, algorithms) =
+            provider.signature_verification_algorithms.mapping.iter().find(|(known, _)| *known == scheme)?;
+        let verified = algorithms
+            .iter()
+            .any(|algorithm| algorithm.verify_signature(&key.subject_public_key.data, message, signature).is_ok());
+        verified.then(|| key.raw.to_vec())
     }
 
     pub(super) fn der(&self) -> &[CertificateDer<'static>] {

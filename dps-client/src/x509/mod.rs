@@ -27,6 +27,8 @@ use certificate::Certificate;
 
 use crate::error::DpsError;
 use crate::names::RegistrationId;
+#[cfg(feature = "pkcs11")]
+use crate::pkcs11::Worker;
 
 /// A device's certificate, the intermediate certificates above it, and its private key.
 ///
@@ -58,6 +60,9 @@ use crate::names::RegistrationId;
 pub struct X509 {
     chain: CertificateChain,
     identity: ClientIdentity,
+    /// What works with the key, if that is in a token.
+    #[cfg(feature = "pkcs11")]
+    token: Option<Arc<Worker>>,
 }
 
 impl X509 {
@@ -107,7 +112,34 @@ impl X509 {
     #[must_use]
     pub fn from_signing_key(certificates: CertificateChain, key: Arc<dyn SigningKey>) -> Self {
         let identity = ClientIdentity::new(certificates.der().to_vec(), key);
-        Self { chain: certificates, identity }
+        Self {
+            chain: certificates,
+            identity,
+            #[cfg(feature = "pkcs11")]
+            token: None,
+        }
+    }
+
+    /// The same for a key in a token.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn from_token(certificates: CertificateChain, key: Arc<dyn SigningKey>, token: Arc<Worker>) -> Self {
+        Self { token: Some(token), ..Self::from_signing_key(certificates, key) }
+    }
+
+    /// Whether the key is in a token, which blocks the thread of a handshake while it signs.
+    pub(crate) fn blocks(&self) -> bool {
+        #[cfg(feature = "pkcs11")]
+        return self.token.is_some();
+        #[cfg(not(feature = "pkcs11"))]
+        return false;
+    }
+
+    /// Whether a token is signing, or doing anything else.
+    pub(crate) fn is_busy(&self) -> bool {
+        #[cfg(feature = "pkcs11")]
+        return self.token.as_ref().is_some_and(|token| token.is_busy());
+        #[cfg(not(feature = "pkcs11"))]
+        return false;
     }
 
     fn read_files(certificates: &Path, key: &Path, passphrase: Option<&Passphrase>) -> Result<Self, DpsError> {
