@@ -16,7 +16,7 @@ void over(dps_client_config *config, dps_transport transport);
 /* Registers and expects a result; returns the error, if there is one. */
 dps_error *ends(dps_result expected, const dps_client_config *config);
 
-/* Registers and expects an assignment of the device with this id. */
+/* Registers with a key and expects an assignment of the device with this id. */
 void is_assigned(const dps_client_config *config, const char *id);
 
 /* The tests of certificates. */

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::argument;
 use crate::errors::{check, exception};
 use crate::ids::registration_id;
+use crate::pkcs11::Pkcs11Key;
 use crate::secret::{Secret, not_pickled, secret_argument};
 use crate::signer::Signer;
 use crate::x509::X509;
@@ -152,6 +153,7 @@ pub(crate) enum Attestation<'py> {
     Group(Bound<'py, GroupKey>),
     Signer(Bound<'py, Signer>),
     Certificate(Bound<'py, X509>),
+    Token(Bound<'py, Pkcs11Key>),
 }
 
 impl<'py> Attestation<'py> {
@@ -168,7 +170,10 @@ impl<'py> Attestation<'py> {
         if let Ok(device) = object.cast::<X509>() {
             return Ok(Self::Certificate(device.clone()));
         }
-        let right = "a SymmetricKey, a GroupKey, a Signer or an X509 (wrap base64 as SymmetricKey(text))";
+        if let Ok(key) = object.cast::<Pkcs11Key>() {
+            return Ok(Self::Token(key.clone()));
+        }
+        let right = "a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key (wrap base64 as SymmetricKey(text))";
         Err(argument::wrong_type(name, right, object))
     }
 
@@ -185,6 +190,7 @@ impl<'py> Attestation<'py> {
             }
             Self::Signer(signer) => builder.signer(signer.get().calling(signer.py())),
             Self::Certificate(device) => builder.x509(device.get().device().clone()),
+            Self::Token(key) => builder.pkcs11_key(key.get().key().clone()),
         })
     }
 }

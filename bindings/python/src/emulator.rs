@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter, Service,
-    Settings, StartError,
+    Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
+    Service, Settings, StartError,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -412,9 +412,10 @@ fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
 
 fn keys(settings: &Settings) -> Option<(Secret, Secret)> {
     let keys = &settings.attestation;
-    keys.primary.as_ref().zip(keys.secondary.as_ref()).map(|(primary, secondary)| {
-        (primary.expose().into(), secondary.expose().into())
-    })
+    keys.primary
+        .as_ref()
+        .zip(keys.secondary.as_ref())
+        .map(|(primary, secondary)| (primary.expose().into(), secondary.expose().into()))
 }
 
 fn refused(problem: &Problem) -> PyErr {

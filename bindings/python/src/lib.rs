@@ -21,6 +21,7 @@ mod id_source;
 mod ids;
 mod logging;
 mod options;
+mod pkcs11;
 mod progress;
 mod result;
 mod runtime;
@@ -48,6 +49,8 @@ mod _native {
     use crate::errors::{error_catalogue, fault_kinds, hint_catalogue};
     #[pymodule_export]
     use crate::hub::{HubCredentials, HubPassword};
+    #[pymodule_export]
+    use crate::pkcs11::Pkcs11Key;
     #[pymodule_export]
     use crate::progress::Progress;
     #[pymodule_export]

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::argument;
 use crate::errors::exception;
 use crate::options::Given;
+use crate::pkcs11::Pkcs11Key;
 use crate::secret::{Secret, not_pickled, secret_argument};
 
 /// A device's X.509 certificate with its private key, and the intermediate certificates above it.
@@ -56,7 +57,9 @@ impl X509 {
         }
         let key = key.as_ref().unwrap_or(&certificates);
         read(certificate_file.py(), || {
-            match passphrase.map_or_else(|| passphrase_file.map(Passphrase::from_file).transpose(), |it| Ok(Some(it)))? {
+            match passphrase
+                .map_or_else(|| passphrase_file.map(Passphrase::from_file).transpose(), |it| Ok(Some(it)))?
+            {
                 Some(passphrase) => dps_client::X509::from_encrypted_files(&certificates, key, &passphrase),
                 None => dps_client::X509::from_files(&certificates, key),
             }
@@ -75,6 +78,19 @@ impl X509 {
         read(certificate.py(), || match passphrase {
             Some(passphrase) => dps_client::X509::from_encrypted_pem(&certificates, &key, &passphrase),
             None => dps_client::X509::from_pem(&certificates, &key),
+        })
+    }
+
+    /// Reads a file of certificates, the device's own first, whose private key is in a PKCS#11 token.
+    ///
+    /// It opens the token and compares the key with the certificate, which can take 30 seconds; Ctrl-C is handled
+    /// afterwards. Raises DpsError if the token or the key cannot be used.
+    #[staticmethod]
+    fn from_pkcs11(certificate_file: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let certificates = argument::path("certificate_file", certificate_file)?;
+        let key = key.cast::<Pkcs11Key>().map_err(|_| argument::wrong_type("key", "a Pkcs11Key", key))?.get().key();
+        read(certificate_file.py(), || {
+            dps_client::X509::from_pkcs11(dps_client::CertificateChain::from_file(&certificates)?, key)
         })
     }
 

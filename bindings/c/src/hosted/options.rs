@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dps_client::{
-    ConfigError, DpsError, ErrorCode, GroupKey, Passphrase, ProvisioningClient, ProvisioningClientBuilder as Builder,
-    Proxy, ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict, X509,
+    ConfigError, DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy,
+    ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict,
 };
 
 use crate::hosted::config::{dps_client_config, dps_transport};
@@ -45,14 +45,14 @@ impl SuppliedClock {
     }
 }
 
-type Checked<T> = Result<T, Box<dps_error>>;
+pub(super) type Checked<T> = Result<T, Box<dps_error>>;
 
 /// Converts an error of a credential.
-fn unusable(error: impl Into<DpsError>) -> Box<dps_error> {
+pub(super) fn unusable(error: impl Into<DpsError>) -> Box<dps_error> {
     Box::from(error.into())
 }
 
-fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
+pub(super) fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
     dps_error::new(code, Verdict::Reconfigure, &message.to_string())
 }
 
@@ -60,7 +60,7 @@ fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
 ///
 /// # Safety
 /// The span is valid for `'a`.
-unsafe fn option<'a>(name: &str, span: dps_span) -> Checked<Option<&'a str>> {
+pub(super) unsafe fn option<'a>(name: &str, span: dps_span) -> Checked<Option<&'a str>> {
     // SAFETY: promised on.
     let bytes = unsafe { given(name, span)? };
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -171,38 +171,7 @@ impl dps_client_config {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
         // SAFETY: promised on.
-        if let Some(certificate) = unsafe { self.certificate()? } {
-            builder = builder.x509(certificate);
-        }
-        Ok(builder)
-    }
-
-    /// Reads the device's certificate with its private key, if it is set.
-    ///
-    /// # Safety
-    /// As [`dps_client_config::client`].
-    unsafe fn certificate(&self) -> Checked<Option<X509>> {
-        const PASSPHRASE: &str = "certificate_key_passphrase_file";
-        // SAFETY: promised on.
-        let (certificate, key, passphrase) = unsafe {
-            (
-                option("certificate_file", self.certificate_file)?,
-                option("certificate_key_file", self.certificate_key_file)?,
-                option(PASSPHRASE, self.certificate_key_passphrase_file)?,
-            )
-        };
-        let Some(certificate) = certificate else {
-            let alone = key.map(|_| "certificate_key_file").or(passphrase.map(|_| PASSPHRASE));
-            let problem = |name| refused(ErrorCode::InvalidOption, format!("{name} is set without certificate_file"));
-            return alone.map_or(Ok(None), |name| Err(problem(name)));
-        };
-        let key = key.unwrap_or(certificate);
-        let read = match passphrase {
-            None => X509::from_files(certificate, key),
-            Some(path) => Passphrase::from_file(path)
-                .and_then(|passphrase| X509::from_encrypted_files(certificate, key, &passphrase)),
-        };
-        read.map(Some).map_err(unusable)
+        unsafe { self.certificate_or_token(builder) }
     }
 
     /// Returns the operation to continue, if there is one.

@@ -18,6 +18,7 @@ __all__ = [
     "GroupKey",
     "HubCredentials",
     "HubPassword",
+    "Pkcs11Key",
     "Progress",
     "RegistrationRecord",
     "Secret",
@@ -142,6 +143,14 @@ class X509:
         passphrase is that of an encrypted key (PKCS#8). Raises ConfigurationError if something cannot be used.
         """
 
+    @staticmethod
+    def from_pkcs11(certificate_file: str | PathLike[str], key: Pkcs11Key) -> X509:
+        """Reads a file of certificates, the device's own first, whose private key is in a PKCS#11 token.
+
+        It opens the token and compares the key with the certificate, which can take 30 seconds; Ctrl-C is handled
+        afterwards. Raises DpsError if the token or the key cannot be used.
+        """
+
     @property
     def common_name(self) -> str | None:
         """The common name of the device's certificate, which is its registration id; None if it has none."""
@@ -149,6 +158,35 @@ class X509:
     @property
     def certificates(self) -> list[bytes]:
         """The certificates as DER, the device's own first."""
+
+@final
+class Pkcs11Key:
+    """A key in a PKCS#11 token, which never leaves it, by its URI (RFC 7512).
+
+    It is a symmetric key that signs with CKM_SHA256_HMAC, for the argument attestation; or the private key of a
+    certificate, for X509.from_pkcs11. module is the token's module, a shared library, which is loaded; by default that is
+    p11-kit's proxy, which has the tokens of every module that the system is configured with. pin_file is a file with the
+    PIN, pin the PIN itself; by default the file of the URI's pin-source is read.
+
+    The token is opened when the key is used first. A PIN that the token refused is not tried again.
+
+    >>> Pkcs11Key("pkcs11:token=Gateway;object=device-id", pin_file="/run/secrets/pin")
+    Pkcs11Key('pkcs11:token=Gateway;object=device-id')
+    """
+
+    def __new__(
+        cls,
+        uri: str,
+        *,
+        pin_file: str | PathLike[str] | None = None,
+        pin: str | Secret | None = None,
+        module: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    def sign(self, message: bytes, *, timeout: float | timedelta | None = None) -> bytes:
+        """Returns the HMAC-SHA256 of a message under a symmetric key, 32 bytes. It waits for the token until the timeout.
+
+        timeout is in seconds or a timedelta, 30 seconds by default.
+        """
 
 @final
 class CertificateAuthority:
@@ -393,7 +431,7 @@ class Client:
 
     id_scope: the id scope of the service, such as 0ne00A1B2C3.
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name.
-    attestation: a SymmetricKey, a GroupKey, a Signer or an X509.
+    attestation: a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -422,7 +460,7 @@ class Client:
         cls,
         *,
         id_scope: str,
-        attestation: SymmetricKey | GroupKey | Signer | X509,
+        attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key,
         registration_id: str | None = None,
         transport: Literal["https", "mqtt", "mqtt-ws"] | None = None,
         endpoint: str | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from typing import Literal, TypedDict, get_args
 
 from dps_client import _native
-from dps_client._native import X509, DeviceCertificate, GroupKey, Secret, Signer, SymmetricKey
+from dps_client._native import X509, DeviceCertificate, GroupKey, Pkcs11Key, Secret, Signer, SymmetricKey
 from dps_client.emulator._findings import (
     Counters,
     HubDevice,
@@ -141,7 +141,7 @@ class ClientKwargs(ServiceKwargs):
     """The same, including those of a device."""
 
     registration_id: str
-    attestation: SymmetricKey | GroupKey | Signer | X509
+    attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key
 
 
 class AzureServiceKwargs(TypedDict):
