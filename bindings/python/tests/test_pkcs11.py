@@ -3,6 +3,8 @@
 import asyncio
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,6 @@ from dps_client import (
     LocalError,
     Pkcs11Key,
     ProvisioningClient,
-    Secret,
     SymmetricKey,
 )
 from dps_client.emulator import Emulator, Transport
@@ -72,9 +73,23 @@ def test_failures_of_a_token_are_errors_of_the_catalogue(token: Path) -> None:
         other = X509.from_pkcs11(DATA / "rsa-2048.cert.pem", key_in(token, TLS))
         ProvisioningClient(id_scope="0ne00A1B2C3", attestation=other)
     assert mismatch.value.name == "client-key-mismatch"
-    with pytest.raises(LocalError) as wrong:
-        Pkcs11Key(KEY, pin=Secret("wrong-pin-1"), module=token / "module.so").sign(b"x")
-    assert wrong.value.name == "pkcs11-wrong-pin" and "wrong-pin-1" not in str(wrong.value)
+
+
+WRONG_PIN = """
+import sys
+from dps_client import LocalError, Pkcs11Key, Secret
+try:
+    Pkcs11Key(sys.argv[1], pin=Secret("wrong-pin-1"), module=sys.argv[2]).sign(b"x")
+except LocalError as error:
+    print(error.name, "wrong-pin-1" in str(error))
+"""
+
+
+def test_wrong_pin_is_reported(token: Path) -> None:
+    # In another process: here the token may be logged in to.
+    command = [sys.executable, "-c", WRONG_PIN, KEY, str(token / "module.so")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "pkcs11-wrong-pin False\n", "")
 
 
 def test_module_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:

@@ -164,9 +164,9 @@ class Pkcs11Key:
     """A key in a PKCS#11 token, which never leaves it, by its URI (RFC 7512).
 
     It is a symmetric key that signs with CKM_SHA256_HMAC, for the argument attestation; or the private key of a
-    certificate, for X509.from_pkcs11. module is the token's module, a shared library, which is loaded; by default that is
-    p11-kit's proxy, which has the tokens of every module that the system is configured with. pin_file is a file with the
-    PIN, pin the PIN itself; by default the file of the URI's pin-source is read.
+    certificate, for X509.from_pkcs11. module is the token's module, a shared library, which is loaded. By default it
+    is p11-kit's proxy, which has the tokens of every module that the system is configured with. pin_file is a file
+    with the PIN, pin the PIN itself. By default the file of the URI's pin-source is read.
 
     The token is opened when the key is used first. A PIN that the token refused is not tried again.
 
@@ -183,7 +183,7 @@ class Pkcs11Key:
         module: str | PathLike[str] | None = None,
     ) -> Self: ...
     def sign(self, message: bytes, *, timeout: float | timedelta | None = None) -> bytes:
-        """Returns the HMAC-SHA256 of a message under a symmetric key, 32 bytes. It waits for the token until the timeout.
+        """Returns the HMAC-SHA256 of a message under a symmetric key, 32 bytes, or raises DpsError.
 
         timeout is in seconds or a timedelta, 30 seconds by default.
         """
