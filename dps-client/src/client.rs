@@ -271,6 +271,9 @@ impl ProvisioningClient {
         }
         let causes = if code == ErrorCode::Unauthorized { self.credential.likely_causes() } else { &[] };
         let failed = failed.hinted(causes.iter().copied()).hinted(self.doubts.iter().copied());
+        // The certificate was valid when the registration began.
+        let lapsed = self.credential.judge_again(&self.registration_id, &self.clock).err();
+        let failed = failed.hinted(lapsed.iter().flat_map(|lapsed| lapsed.hints().iter().copied()));
         match link.certificate_requested() {
             Some(false) => failed.without_certificate(),
             _ => failed,

@@ -56,7 +56,7 @@ impl Counters {
             At::Lookup => self.lookups += 1,
             At::Connect => self.connects += 1,
             At::Subscribe => self.subscribes += 1,
-            At::Any => {}
+            At::Handshake | At::Any => {}
         }
     }
 

@@ -50,13 +50,15 @@ pub enum At {
     Connect,
     /// SUBSCRIBE; MQTT only.
     Subscribe,
+    /// The TLS handshake of a connection.
+    Handshake,
     /// Any of register, operation status and lookup.
     Any,
 }
 
 impl At {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Register, Self::Poll, Self::Lookup, Self::Connect, Self::Subscribe, Self::Any];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Register, Self::Poll, Self::Lookup, Self::Connect, Self::Subscribe, Self::Handshake, Self::Any];
 
     /// The name in plans.
     pub(crate) fn name(self) -> &'static str {
@@ -66,6 +68,7 @@ impl At {
             Self::Lookup => "lookup",
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
+            Self::Handshake => "handshake",
             Self::Any => "any",
         }
     }
@@ -128,6 +131,12 @@ pub enum Fault {
     RefuseSubscribe,
     /// No PINGREQ is answered on a connection that meets this at CONNECT.
     NoPing,
+    /// The handshake does not request a client certificate. Only for every device, since the device is not known then; the
+    /// handshakes of service clients meet it too.
+    NoCertificateRequest,
+    /// The handshake refuses the client's certificate by the alert `unknown_ca`; the device is that of the common name. Under
+    /// TLS 1.3 the client has finished its part then, and may have sent a request.
+    RefuseCertificate,
     /// The request is processed; a flood is sent instead of its reply, or after it. The flood ends when the client
     /// closes the connection, and is bounded in time and size.
     Flood {

@@ -19,8 +19,8 @@ const NAME_SHOWN: usize = 40;
 ///
 /// | member | value |
 /// |---|---|
-/// | `registrationId` | the registration whose requests meet it, in any letter case; every device's when absent |
-/// | `at` | `register`, `poll`, `lookup`, `connect`, `subscribe` or `any` (of the first three), which is the default |
+/// | `registrationId` | the registration whose requests meet it, in any letter case; every device's when absent; not for `no-certificate-request` |
+/// | `at` | `register`, `poll`, `lookup`, `connect`, `subscribe`, `handshake` or `any` (of the first three), which is the default |
 /// | `kind` | what goes wrong, as [`kinds`](Self::kinds) lists it |
 /// | `times` | how many requests meet it, 1 by default |
 /// | `retryAfter` | for `throttle` and `server-error`: seconds, or `{"dateOffset": seconds}` for an HTTP-date at that offset from the service's clock |
@@ -97,12 +97,12 @@ impl TryFrom<Map<String, Value>> for FaultPlan {
         let members = Members(object);
         let kind = members.kind()?;
         members.check_all_belong_to(kind)?;
-        Ok(Self {
-            registration_id: members.registration_id()?,
-            at: members.at(kind)?,
-            fault: (kind.read)(&members)?,
-            times: members.times()?,
-        })
+        let (registration_id, fault) = (members.registration_id()?, (kind.read)(&members)?);
+        if fault == Fault::NoCertificateRequest && registration_id.is_some() {
+            let problem = "is not allowed for kind 'no-certificate-request': no device is known at that time";
+            return Err(PlanError::new(REGISTRATION_ID, problem.into()));
+        }
+        Ok(Self { registration_id, at: members.at(kind)?, fault, times: members.times()? })
     }
 }
 
@@ -180,9 +180,19 @@ impl Faults {
 
     /// Returns the fault that a request meets, and counts it.
     pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
+        let is_call = matches!(at, At::Register | At::Poll | At::Lookup);
+        self.take_if(registration, |plan| plan.at == at || (plan.at == At::Any && is_call))
+    }
+
+    /// The same for a TLS handshake, which meets a fault of one kind at each of its steps.
+    #[cfg(feature = "server")]
+    pub(crate) fn take_of_handshake(&mut self, fault: &Fault, registration: &FoldedId) -> bool {
+        self.take_if(registration, |plan| plan.at == At::Handshake && plan.fault == *fault).is_some()
+    }
+
+    fn take_if(&mut self, registration: &FoldedId, meets: impl Fn(&FaultPlan) -> bool) -> Option<Fault> {
         let met = self.planned.iter().position(|PlannedFault { plan, .. }| {
-            let any = plan.at == At::Any && !matches!(at, At::Connect | At::Subscribe);
-            (any || plan.at == at) && (plan.registration_id.is_none() || plan.is_for(registration))
+            meets(plan) && (plan.registration_id.is_none() || plan.is_for(registration))
         })?;
         let planned = &mut self.planned[met];
         planned.left -= 1;
@@ -216,7 +226,7 @@ impl FaultPlan {
 const CALLS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Any];
 /// Calls about an operation: all that MQTT has.
 const OPERATIONS: &[At] = &[At::Register, At::Poll, At::Any];
-const ALL_REQUESTS: &[At] = &At::ALL;
+const ALL_REQUESTS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Connect, At::Subscribe, At::Any];
 
 /// One kind of fault.
 struct Kind {
@@ -232,7 +242,7 @@ struct Kind {
 }
 
 #[rustfmt::skip]
-static KINDS: [Kind; 17] = [
+static KINDS: [Kind; 19] = [
     Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: CALLS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
@@ -267,6 +277,10 @@ static KINDS: [Kind; 17] = [
         members: &[], read: |_| Ok(Fault::RefuseSubscribe) },
     Kind { name: "no-ping", meaning: "MQTT: no PINGREQ is answered on this connection", requests: &[At::Connect],
         members: &[], read: |_| Ok(Fault::NoPing) },
+    Kind { name: "no-certificate-request", meaning: "the TLS handshake does not request a client certificate",
+        requests: &[At::Handshake], members: &[], read: |_| Ok(Fault::NoCertificateRequest) },
+    Kind { name: "refuse-certificate", meaning: "the TLS handshake refuses the client's certificate by an alert",
+        requests: &[At::Handshake], members: &[], read: |_| Ok(Fault::RefuseCertificate) },
     Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the reply or after it",
         requests: CALLS, members: &[OF, ANSWERED],
         read: |members| Ok(Fault::Flood { of: members.flood()?, answered: members.flood_answered()? }) },
@@ -292,6 +306,8 @@ impl Fault {
             Self::RefuseConnect { .. } => "refuse-connect",
             Self::RefuseSubscribe => "refuse-subscribe",
             Self::NoPing => "no-ping",
+            Self::NoCertificateRequest => "no-certificate-request",
+            Self::RefuseCertificate => "refuse-certificate",
             Self::Flood { .. } => "flood",
         }
     }

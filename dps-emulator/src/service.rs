@@ -268,6 +268,18 @@ impl Service {
         Some(fault)
     }
 
+    /// Returns whether a TLS handshake meets this fault, and removes it from the plan. The name is empty before the client has
+    /// presented a certificate.
+    #[cfg(feature = "server")]
+    pub(crate) fn handshake_meets(&mut self, fault: &Fault, common_name: &str) -> bool {
+        let registration = FoldedId::new(common_name);
+        let meets = self.faults.take_of_handshake(fault, &registration);
+        if meets {
+            self.tally.met_fault(&registration);
+        }
+        meets
+    }
+
     /// Removes all planned faults; returns how many plans there were.
     pub fn clear_faults(&mut self) -> usize {
         self.faults.clear(|_| true)

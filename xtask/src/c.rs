@@ -7,6 +7,8 @@ use crate::c_tests::{SANITIZERS, SYSTEM_LIBRARIES, Tests, VALGRIND, WARNINGS, co
 use crate::run::{Outcome, build_workspace, command, exists, output, run, target_dir};
 
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
+/// The common name of the certificate of `c-service`.
+const CERTIFICATE_DEVICE: &str = "dev-01";
 /// Uses the header's macros, and links only where the flavors of header and library are the same.
 const DIALECTS: &str = "bindings/c/tests/dialects.c";
 
@@ -103,11 +105,14 @@ fn examples(folder: &Path) -> Outcome {
     let own_stack = r#""$0" "$DPS_TEST_ID_SCOPE" "$1" "$DPS_TEST_DEVICE_KEY_FILE" localhost "${DPS_TEST_HTTPS#*:}" "$DPS_TEST_CA_FILE""#;
     let blocking =
         r#""$0" "$DPS_TEST_ID_SCOPE" "$1" "$DPS_TEST_DEVICE_KEY_FILE" "$DPS_TEST_HTTPS" "$DPS_TEST_CA_FILE""#;
-    let all: [(&str, &[&str], &str); 2] = [
-        ("posix_register", &["posix_register.c"], blocking),
-        ("posix_own_stack", &["posix_own_stack.c", "tls.c"], own_stack),
+    let certificate = r#"export DPS_PASSPHRASE_FILE="$DPS_TEST_PASSPHRASE_FILE"; cd "$DPS_TEST_CERTIFICATES"
+        "$0" "$DPS_TEST_ID_SCOPE" ec.pem ec-pbkdf2.pem "$DPS_TEST_HTTPS" "$DPS_TEST_CA_FILE""#;
+    let all: [(&str, &[&str], &str, &str); 3] = [
+        ("posix_register", &["posix_register.c"], blocking, DEVICE),
+        ("posix_register_x509", &["posix_register_x509.c"], certificate, CERTIFICATE_DEVICE),
+        ("posix_own_stack", &["posix_own_stack.c", "tls.c"], own_stack, DEVICE),
     ];
-    for (name, sources, script) in all {
+    for (name, sources, script, device) in all {
         let program = folder.join(name);
         let mut gcc = command("gcc", WARNINGS);
         gcc.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-DDPS_HOSTED", "-Ibindings/c/include"]);
@@ -115,8 +120,8 @@ fn examples(folder: &Path) -> Outcome {
         gcc.args(SYSTEM_LIBRARIES.split(' ')).args(["-lssl", "-lcrypto", "-o"]).arg(&program);
         run(&mut gcc)?;
         let mut service = command(target_dir().join("debug/c-service"), ["sh", "-c", script]);
-        let said = output(service.arg(&program).arg(DEVICE))?;
-        if said.trim() != format!("{DEVICE} is assigned to hub-a.test") {
+        let said = output(service.arg(&program).arg(device))?;
+        if said.trim() != format!("{device} is assigned to hub-a.test") {
             return Err(format!("{name} says: {said}"));
         }
         print!("{name}: {said}");

@@ -69,7 +69,13 @@ impl Tests {
             ["bare.c", "pointers.c", "machine.c", "attestation.c", "scene.c", "vectors_run.c", "wire.c", "flat.c"];
         let tests = Self {
             bare: compile(folder, &format!("bare-{kind}"), &bare, flags, Some(library))?,
-            hosted: compile(folder, &format!("hosted-{kind}"), &["hosted.c"], flags, Some(library))?,
+            hosted: compile(
+                folder,
+                &format!("hosted-{kind}"),
+                &["hosted.c", "hosted_scene.c", "hosted_certificates.c"],
+                flags,
+                Some(library),
+            )?,
         };
         for program in [&tests.bare, &tests.hosted] {
             let symbols = output(command("nm", ["-a"]).arg(program))?;

@@ -27,12 +27,12 @@ struct Place {
     libdir: String,
 }
 
-/// `install-c --prefix P [--libdir L]`, below the folder in DESTDIR where that is set, as packagers do.
+/// `install-c --prefix P [--libdir L] [--features F]`, below the folder in DESTDIR where that is set, as packagers do.
 pub(crate) fn install() -> Outcome {
-    let usage = "usage: cargo xtask install-c --prefix FOLDER [--libdir FOLDER]";
-    let [Some(prefix), libdir] = options(["--prefix", "--libdir"], usage)? else { return Err(usage.into()) };
-    let place = Place::new(&prefix, libdir.as_deref(), std::env::var_os("DESTDIR"))?;
-    place.install()?;
+    let usage = "usage: cargo xtask install-c --prefix FOLDER [--libdir FOLDER] [--features pkcs11]";
+    let [prefix, libdir, features] = options(["--prefix", "--libdir", "--features"], usage)?;
+    let place = Place::new(&prefix.ok_or(usage)?, libdir.as_deref(), std::env::var_os("DESTDIR"))?;
+    place.install(features.as_deref().unwrap_or_default())?;
     let lib = place.lib();
     println!("installed into {}; for pkg-config: PKG_CONFIG_PATH={}/pkgconfig", place.prefix.display(), lib.display());
     Ok(())
@@ -74,8 +74,9 @@ impl Place {
         vec![".."; Path::new(&self.libdir).components().count() + below].join("/")
     }
 
-    fn install(&self) -> Outcome {
-        let mut build = cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c"]);
+    /// Builds the library with these features of cargo, besides the default ones.
+    fn install(&self, features: &str) -> Outcome {
+        let mut build = cargo(["build", "--locked", "--quiet", "--release", "-p", "dps-c", "--features", features]);
         if is_part_of_all() {
             optimize_less(&mut build);
         }
@@ -156,7 +157,7 @@ pub(crate) fn check() -> Outcome {
     let folder = std::path::absolute(target_dir().join("c-installed")).map_err(|error| error.to_string())?;
     let _ = std::fs::remove_dir_all(&folder);
     let staging = folder.join("staging");
-    Place::new("/opt/dps", Some("/opt/dps/lib64"), Some(staging.clone().into()))?.install()?;
+    Place::new("/opt/dps", Some("/opt/dps/lib64"), Some(staging.clone().into()))?.install("")?;
     let moved = Place { prefix: folder.join("moved"), libdir: "lib64".into() };
     std::fs::rename(staging.join("opt/dps"), &moved.prefix)
         .map_err(|error| format!("{}: {error}", staging.display()))?;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::c_tests::WARNINGS;
-use crate::run::{Outcome, TESTED, cargo, command, output, report, root, run, target_dir};
+use crate::c_tests::{WARNINGS, compile, library};
+use crate::run::{Outcome, TESTED, build_workspace, cargo, command, output, report, root, run, target_dir};
 
 /// Names the module in the environment of the tests, in every language.
 const MODULE: &str = "DPS_TEST_PKCS11_MODULE";
@@ -64,7 +64,26 @@ pub(crate) fn check() -> Outcome {
     });
     report(&problems.into_inner().unwrap_or_else(PoisonError::into_inner))?;
     println!("{count} tests of keys in tokens passed");
-    Ok(())
+    from_c(&module)
+}
+
+/// Names the folder of a token in the environment of the tests in C and Python.
+pub(crate) const TOKEN: &str = "DPS_TEST_TOKEN";
+
+/// Makes a token with the keys of devices, and returns its folder.
+pub(crate) fn token(module: &Path, folder: PathBuf) -> Result<PathBuf, String> {
+    let _ = std::fs::remove_dir_all(&folder);
+    build_workspace()?;
+    run(command(target_dir().join("debug/make-token"), [module]).arg(&folder))?;
+    Ok(folder)
+}
+
+/// The tests in C, with the library that was built with its feature `pkcs11`.
+fn from_c(module: &Path) -> Outcome {
+    let folder = std::path::absolute(target_dir().join("pkcs11")).map_err(|error| error.to_string())?;
+    let token = token(module, folder.join("token-c"))?;
+    let program = compile(&folder, "tokens", &["hosted_tokens.c", "hosted_scene.c"], &[], Some(&library()))?;
+    run(command(target_dir().join("debug/c-service"), [program]).env(TOKEN, token))
 }
 
 fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::pkcs11;
 use crate::run::{Outcome, exists, root, run, target_dir};
 use crate::venv::Venv;
 
@@ -29,9 +30,22 @@ pub(crate) fn check() -> Outcome {
     python(&["-m", "mypy"])?;
     tool("pyright", &[])?;
     python(&["-m", "mypy.stubtest", "dps_client._native"])?;
-    python(&["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", WORKERS])?;
+    let mut tests = venv.python(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", WORKERS]);
+    if let Some(token) = token(&folder)? {
+        tests.env(pkcs11::TOKEN, token);
+    }
+    run(tests.current_dir(&package))?;
     suite_outside_the_tree(&venv, &folder.join("suite"))?;
     python(&["bench/derive.py", BENCH_KEYS])
+}
+
+/// The token for the tests of keys in tokens, which are skipped where SoftHSM is not installed.
+fn token(folder: &Path) -> Result<Option<PathBuf>, String> {
+    if !exists("softhsm2-util") {
+        return Ok(None);
+    }
+    let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
+    pkcs11::token(&pkcs11::build_module()?, folder.join("token")).map(Some)
 }
 
 /// How the extension module is compiled.

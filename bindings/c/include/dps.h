@@ -1,8 +1,8 @@
 /*
  * dps.h: device provisioning for Azure IoT Hub.
  *
- * A device knows its id scope, its registration id and a symmetric key. Azure IoT Hub Device Provisioning Service assigns
- * it to a hub (docs/concepts.md). There are two ways to register:
+ * A device knows its id scope, its registration id and a symmetric key, or has a certificate. Azure IoT Hub Device
+ * Provisioning Service assigns it to a hub (docs/concepts.md). There are two ways to register:
  *
  * - dps_client_register, on an operating system: one blocking call. Needs DPS_HOSTED, which pkg-config defines.
  * - dps_registration, anywhere: a state machine in memory of yours. It returns what to do next (sign these bytes, send this
@@ -89,6 +89,8 @@ extern "C" {
 #define dps_registration_init_lookup dps_registration_init_lookup_abi_1
 #define dps_registration_init_resumed dps_registration_init_resumed_abi_1
 #define dps_registration_init_x509 dps_registration_init_x509_abi_1
+#define dps_registration_init_x509_lookup dps_registration_init_x509_lookup_abi_1
+#define dps_registration_init_x509_resumed dps_registration_init_x509_resumed_abi_1
 #define dps_tpm_init dps_tpm_init_abi_1
 #define dps_registration_init_tpm dps_registration_init_tpm_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
@@ -859,13 +861,25 @@ void dps_registration_clear(dps_registration *registration);
  * Requests carry no token: `DPS_ACTION_SIGN` never comes, the time need not be set, and `dps_registration_token` is empty.
  * Leave out the Authorization of HTTP, and the password of MQTT: the CONNECT flags are 130, with the user name and a
  * clean session. Where the TLS library reports that the server refused the certificate, pass
- * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`. A device that restarts registers
- * again: `dps_registration_init_resumed` is for a symmetric key.
+ * `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED` to `dps_registration_handle_link_error`.
  */
 DPS_NODISCARD
 dps_result dps_registration_init_x509(dps_registration *registration,
                                       const dps_config *config,
                                       dps_buffer storage);
+
+/** As `dps_registration_init_lookup`, for a device with a certificate: see `dps_registration_init_x509`. HTTPS only. */
+DPS_NODISCARD
+dps_result dps_registration_init_x509_lookup(dps_registration *registration,
+                                             const dps_config *config,
+                                             dps_buffer storage);
+
+/** As `dps_registration_init_resumed`, for a device with a certificate: see `dps_registration_init_x509`. */
+DPS_NODISCARD
+dps_result dps_registration_init_x509_resumed(dps_registration *registration,
+                                              const dps_config *config,
+                                              dps_buffer storage,
+                                              dps_span operation);
 
 /* A registration by a TPM ---------------------------------------------------- */
 
@@ -1483,7 +1497,8 @@ typedef uint64_t (*dps_clock_function)(void *context);
 
 /**
  * The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
- * `id_scope`, `registration_id` and one of the four credentials. A member that is 0, false, empty or null has its default.
+ * `id_scope`, one of the credentials and, unless that is a certificate, `registration_id`. A member that is 0, false, empty
+ * or null has its default.
  *
  * The library only reads the struct and what it points to, and only until the call returns.
  */
@@ -1494,15 +1509,15 @@ typedef struct dps_client_config {
     dps_span endpoint;
     /** The id scope, such as `0ne00A1B2C3`. */
     dps_span id_scope;
-    /** The registration id: 1 to 128 letters, digits and `- . _ :`. */
+    /** The registration id: 1 to 128 letters, digits and `- . _ :`. Default: the common name of the certificate. */
     dps_span registration_id;
-    /** The device's own key as base64: a secret. One of four. */
+    /** The device's own key as base64: a secret. One of the credentials. */
     dps_span device_key;
-    /** A file with the device's own key as base64. One of four. */
+    /** A file with the device's own key as base64. One of the credentials. */
     dps_span device_key_file;
-    /** The enrollment group's key as base64, from which the device's is derived. For factories and tests. One of four. */
+    /** The enrollment group's key as base64, from which the device's is derived. For factories and tests. One of the credentials. */
     dps_span group_key;
-    /** A file with the enrollment group's key as base64. One of four. */
+    /** A file with the enrollment group's key as base64. One of the credentials. */
     dps_span group_key_file;
     /** A `dps_transport`. Default: HTTPS. */
     uint32_t transport;
@@ -1577,6 +1592,34 @@ typedef struct dps_client_config {
     dps_clock_function clock;
     /** Passed to `clock` unchanged. */
     void *clock_context;
+    /**
+     * A file with the device's X.509 certificate first, then each intermediate certificate after the one that it issued, as
+     * PEM or DER. One of the credentials. For an enrollment group the chain must have every intermediate up to a certificate that is
+     * verified at the service. `DPS_ERROR_INVALID_CLIENT_CERTIFICATE` and similar errors report what cannot work, before
+     * anything is sent.
+     */
+    dps_span certificate_file;
+    /**
+     * A file with the private key of the certificate: PKCS#8, SEC1 or PKCS#1, as PEM or DER; EC P-256, EC P-384, or RSA with
+     * 2048 to 4096 bits. Default: `certificate_file`, which contains the key too then.
+     */
+    dps_span certificate_key_file;
+    /** A file with the passphrase of an encrypted private key (PKCS#8); a line break at its end is ignored. */
+    dps_span certificate_key_passphrase_file;
+    /**
+     * The URI of a key in a PKCS#11 token (RFC 7512), such as `pkcs11:token=Gateway;object=device-id`: a symmetric key that
+     * signs with `CKM_SHA256_HMAC`, one of the credentials; or with `certificate_file`, the private key of the certificate,
+     * instead of `certificate_key_file`. Only in a library that was built with its feature `pkcs11`; another returns
+     * `DPS_ERROR_INVALID_OPTION`. The token of a private key is opened before `timeout_ms` begins, in 30 s at most.
+     */
+    dps_span pkcs11_uri;
+    /**
+     * The token's module, a shared library, which is loaded. Default: p11-kit's proxy, which has the tokens of every module
+     * that the system is configured with.
+     */
+    dps_span pkcs11_module;
+    /** A file with the PIN of the token; a line break at its end is ignored. Default: the URI's `pin-source`, if it has one. */
+    dps_span pkcs11_pin_file;
 } dps_client_config;
 
 /* Hosted: sizes of objects and structs --------------------------------------- */
@@ -1630,6 +1673,21 @@ dps_result dps_registration_init_x509_sized(size_t size,
                                             const dps_config *config,
                                             dps_buffer storage);
 
+/** `dps_registration_init_x509_lookup` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_registration_init_x509_lookup_sized(size_t size,
+                                                   dps_registration *registration,
+                                                   const dps_config *config,
+                                                   dps_buffer storage);
+
+/** `dps_registration_init_x509_resumed` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_registration_init_x509_resumed_sized(size_t size,
+                                                    dps_registration *registration,
+                                                    const dps_config *config,
+                                                    dps_buffer storage,
+                                                    dps_span operation);
+
 /** `dps_registration_init_tpm` for a `dps_registration` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_registration_init_tpm_sized(size_t size,
@@ -1661,6 +1719,8 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_registration_init_lookup(...) dps_registration_init_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_resumed(...) dps_registration_init_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_x509(...) dps_registration_init_x509_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_x509_lookup(...) dps_registration_init_x509_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_x509_resumed(...) dps_registration_init_x509_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_tpm(...) dps_registration_init_tpm_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
@@ -1694,7 +1754,7 @@ const char *dps_assignment_payload(const dps_assignment *assignment);
 
 /**
  * Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
- * freed. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
+ * freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
  */
 const char *dps_assignment_connection_string(const dps_assignment *assignment);
 

@@ -90,13 +90,18 @@ pub unsafe extern "C" fn dps_registration_init_resumed(
     storage: dps_buffer,
     operation: dps_span,
 ) -> dps_result {
-    let resume = |machine: &mut Machine| {
-        // SAFETY: as the caller promises.
-        let operation = Operation::parse(unsafe { ascii(operation, ErrorCode::OperationUnreadable)? })?;
-        Ok(machine.set_operation(&operation)?)
-    };
     // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, storage, resume) })
+    done(unsafe { init(registration, config, storage, |machine| resume(machine, operation)) })
+}
+
+/// Makes a machine go on from an operation.
+///
+/// # Safety
+/// As the caller of the exported functions promises.
+pub(crate) unsafe fn resume(machine: &mut Machine, operation: dps_span) -> Outcome<()> {
+    // SAFETY: promised on.
+    let operation = Operation::parse(unsafe { ascii(operation, ErrorCode::OperationUnreadable)? })?;
+    Ok(machine.set_operation(&operation)?)
 }
 
 /// # Safety

@@ -162,6 +162,54 @@ void a_certificate_that_registers_over_mqtt(void)
     dps_registration_clear(registration);
 }
 
+void a_certificate_that_looks_up(void)
+{
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    begin_with_certificate();
+    dps_registration_clear(registration);
+    RETURNS(DPS_OK, dps_registration_init_x509_lookup(registration, &memory.config, DPS_BUFFER(memory.storage)));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_LOOKUP);
+    CHECK(sends("POST ") && !sends("Authorization") && dps_registration_token(registration).len == 0);
+    RETURNS(DPS_OK, answer(action.id, 200, "", "{\"status\":\"assigned\",\"assignedHub\":\"hub-a.test\",\"deviceId\":\"d\"}"));
+    RETURNS(DPS_OK, dps_registration_result(registration));
+    CHECK(dps_registration_status(registration) == DPS_STATUS_ASSIGNED);
+    CHECK(span_is(dps_registration_assigned_hub(registration), "hub-a.test"));
+    dps_registration_clear(registration);
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT,
+            dps_registration_init_x509_lookup(registration, NULL, DPS_BUFFER(memory.storage)));
+}
+
+void a_certificate_that_resumes(void)
+{
+    dps_registration *const registration = &memory.registration;
+    dps_action action;
+    char operation[256];
+    size_t length;
+    begin_with_certificate();
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
+    RETURNS(DPS_OK, answer(action.id, 202, "", assigning));
+    RETURNS(DPS_OK, dps_registration_write_operation(registration, DPS_BUFFER(operation), &length));
+    dps_registration_clear(registration);
+
+    const dps_buffer storage = DPS_BUFFER(memory.storage);
+    const dps_span saved = {operation, length};
+    RETURNS(DPS_OK, dps_registration_init_x509_resumed(registration, &memory.config, storage, saved));
+    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
+    CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_STATUS);
+    CHECK(sends("/operations/5.abc?") && !sends("Authorization"));
+    RETURNS(DPS_OK, answer(action.id, 200, "", assigned));
+    RETURNS(DPS_OK, dps_registration_result(registration));
+    dps_registration_clear(registration);
+
+    memory.config.registration_id = DPS_SPAN("another");
+    RETURNS(DPS_ERROR_OPERATION_MISMATCH,
+            dps_registration_init_x509_resumed(registration, &memory.config, storage, saved));
+    RETURNS(DPS_ERROR_OPERATION_UNREADABLE,
+            dps_registration_init_x509_resumed(registration, &memory.config, storage, DPS_SPAN("x")));
+}
+
 /* Returns whether the failure has the hints of a refused certificate, none of which is about a clock or a key. */
 static bool hints_at_certificate(void)
 {

@@ -47,6 +47,8 @@ int main(void)
     config.id_scope = text("DPS_FAULT_ID_SCOPE");
     config.registration_id = text("DPS_FAULT_REGISTRATION_ID");
     config.device_key = text("DPS_FAULT_DEVICE_KEY");
+    config.certificate_file = text("DPS_FAULT_CERTIFICATE_FILE");
+    config.certificate_key_file = text("DPS_FAULT_CERTIFICATE_KEY_FILE");
     config.transport = transport();
     config.seed = number("DPS_FAULT_SEED");
     config.timeout_ms = number("DPS_FAULT_TIMEOUT_MS");

@@ -14,32 +14,9 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "scene.h"
+#include "hosted.h"
 
 unsigned checks_done, checks_failed;
-
-static dps_span env(const char *name)
-{
-    const char *const value = getenv(name);
-    if (value == NULL) {
-        fprintf(stderr, "%s is not set: `cargo xtask c` runs this program\n", name);
-        exit(2);
-    }
-    return dps_span_of(value);
-}
-
-static dps_client_config begin(const char *id)
-{
-    dps_client_config config;
-    RETURNS(DPS_OK, dps_client_config_default(&config));
-    config.endpoint = env("DPS_TEST_HTTPS");
-    config.id_scope = env("DPS_TEST_ID_SCOPE");
-    config.ca_file = env("DPS_TEST_CA_FILE");
-    config.registration_id = dps_span_of(id);
-    config.no_proxy = true;
-    config.timeout_ms = 60000;
-    return config;
-}
 
 /* A device of the enrollment group of the service. */
 static dps_client_config group_device(const char *id)
@@ -47,46 +24,6 @@ static dps_client_config group_device(const char *id)
     dps_client_config config = begin(id);
     config.group_key = dps_span_of(GROUP_KEY);
     return config;
-}
-
-static void over(dps_client_config *config, dps_transport transport)
-{
-    static const char *const endpoints[] = {"DPS_TEST_HTTPS", "DPS_TEST_MQTT", "DPS_TEST_WSS"};
-    config->transport = transport;
-    config->endpoint = env(endpoints[transport]);
-}
-
-/* Registers and expects a result; returns the error, if there is one. */
-static dps_error *ends(dps_result expected, const dps_client_config *config)
-{
-    dps_assignment *assignment = NULL;
-    dps_error *error = NULL;
-    const dps_result found = dps_client_register(config, &assignment, &error);
-    CHECK(found == expected);
-    if (found != expected)
-        fprintf(stderr, "  it returned %d: %s\n", (int)found, dps_error_text(error));
-    CHECK((found == DPS_OK) == (assignment != NULL) && (found == DPS_OK) == (error == NULL));
-    dps_assignment_free(assignment);
-    return error;
-}
-
-static void is_assigned(const dps_client_config *config, const char *id)
-{
-    dps_assignment *assignment = NULL;
-    dps_error *error = NULL;
-    RETURNS(DPS_OK, dps_client_register(config, &assignment, &error));
-    CHECK(error == NULL && assignment != NULL);
-    if (error != NULL)
-        fprintf(stderr, "  %s\n", dps_error_text(error));
-    CHECK(dps_assignment_status(assignment) == DPS_STATUS_ASSIGNED);
-    CHECK(strcmp(dps_assignment_hub(assignment), "hub-a.test") == 0);
-    CHECK(strcmp(dps_assignment_device_id(assignment), id) == 0);
-    CHECK(strcmp(dps_assignment_substatus(assignment), "initialAssignment") == 0 ||
-          strcmp(dps_assignment_substatus(assignment), "deviceDataMigrated") == 0);
-    CHECK(strncmp(dps_assignment_connection_string(assignment), "HostName=hub-a.test;DeviceId=", 29) == 0);
-    CHECK(strcmp(dps_assignment_payload(assignment), "") == 0);
-    dps_assignment_free(assignment);
-    dps_error_free(error);
 }
 
 /* A connection string with this device id would name another host, so that the call returns an empty one. */
@@ -190,6 +127,8 @@ static void null_pointers_are_refused(void)
         &config.endpoint,  &config.id_scope,       &config.registration_id, &config.device_key, &config.device_key_file,
         &config.group_key, &config.group_key_file, &config.ca_file,         &config.ca_pem,     &config.proxy,
         &config.proxy_password, &config.api_version, &config.user_agent, &config.payload, &config.resume,
+        &config.certificate_file, &config.certificate_key_file, &config.certificate_key_passphrase_file,
+        &config.pkcs11_uri, &config.pkcs11_module, &config.pkcs11_pin_file,
     };
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
         const dps_span kept = *spans[i];
@@ -712,6 +651,7 @@ static void *run_all(void *unused)
     progress_function_stops_the_call();
     progress_function_receives_every_step();
     log_function_receives_records_without_secrets();
+    certificates();
     sigpipe_is_blocked_and_restored();
     many_registrations_close_their_files();
     return NULL;

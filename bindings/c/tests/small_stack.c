@@ -1,5 +1,5 @@
-/* A registration over each transport on a thread with 96 KB of stack, and how much of it was used: the stack is painted
-   before and looked at afterwards. */
+/* A registration over each transport, with a key and with certificates, on a thread with 96 KB of stack, and how much of it
+   was used: the stack is painted before and looked at afterwards. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -18,6 +18,8 @@ unsigned checks_done, checks_failed;
 struct job {
     const char *endpoint;
     dps_transport transport;
+    /* Files in the folder of the certificates; null for a device with a symmetric key. */
+    const char *certificate, *key;
     dps_result found;
     char text[512];
 };
@@ -25,12 +27,21 @@ struct job {
 static void *registers(void *argument)
 {
     struct job *const job = argument;
+    char paths[2][256];
     dps_client_config config;
     if (dps_client_config_default(&config) != DPS_OK)
         return NULL;
     config.id_scope = dps_span_of(getenv("DPS_TEST_ID_SCOPE"));
-    config.registration_id = dps_span_of("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6");
-    config.device_key_file = dps_span_of(getenv("DPS_TEST_DEVICE_KEY_FILE"));
+    if (job->certificate != NULL) {
+        snprintf(paths[0], sizeof paths[0], "%s/%s", getenv("DPS_TEST_CERTIFICATES"), job->certificate);
+        snprintf(paths[1], sizeof paths[1], "%s/%s", getenv("DPS_TEST_CERTIFICATES"), job->key);
+        config.certificate_file = dps_span_of(paths[0]);
+        config.certificate_key_file = dps_span_of(paths[1]);
+        config.certificate_key_passphrase_file = dps_span_of(getenv("DPS_TEST_PASSPHRASE_FILE"));
+    } else {
+        config.registration_id = dps_span_of("sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6");
+        config.device_key_file = dps_span_of(getenv("DPS_TEST_DEVICE_KEY_FILE"));
+    }
     config.ca_file = dps_span_of(getenv("DPS_TEST_CA_FILE"));
     config.endpoint = dps_span_of(job->endpoint);
     config.transport = job->transport;
@@ -46,7 +57,7 @@ static void *registers(void *argument)
     return NULL;
 }
 
-static void on_a_small_stack(const char *variable, dps_transport transport)
+static void on_a_small_stack(const char *variable, dps_transport transport, const char *certificate, const char *key)
 {
     /* Below the stack is memory that must not be touched. */
     unsigned char *const memory =
@@ -55,6 +66,8 @@ static void on_a_small_stack(const char *variable, dps_transport transport)
     unsigned char *const stack = memory + GUARD;
     memset(stack, PAINT, STACK);
     struct job job = {.endpoint = getenv(variable), .transport = transport, .found = DPS_ERROR_INTERNAL};
+    job.certificate = certificate;
+    job.key = key;
     pthread_attr_t attributes;
     pthread_t thread;
     CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstack(&attributes, stack, STACK) == 0);
@@ -65,16 +78,21 @@ static void on_a_small_stack(const char *variable, dps_transport transport)
     size_t untouched = 0;
     while (untouched < STACK && stack[untouched] == PAINT)
         untouched++;
-    printf("small stack: %s: %zu KB of %d KB used\n", variable, (STACK - untouched + 1023) / 1024, STACK / 1024);
+    printf("small stack: %s, %s: %zu KB of %d KB used\n", variable, key == NULL ? "symmetric key" : key,
+           (STACK - untouched + 1023) / 1024, STACK / 1024);
     pthread_attr_destroy(&attributes);
     munmap(memory, GUARD + STACK);
 }
 
 int main(void)
 {
-    on_a_small_stack("DPS_TEST_HTTPS", DPS_TRANSPORT_HTTPS);
-    on_a_small_stack("DPS_TEST_MQTT", DPS_TRANSPORT_MQTT);
-    on_a_small_stack("DPS_TEST_WSS", DPS_TRANSPORT_MQTT_WEBSOCKET);
+    static const char *const endpoints[] = {"DPS_TEST_HTTPS", "DPS_TEST_MQTT", "DPS_TEST_WSS"};
+    for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
+        on_a_small_stack(endpoints[transport], transport, NULL, NULL);
+        on_a_small_stack(endpoints[transport], transport, "ec.pem", "ec-pbkdf2.pem");
+        on_a_small_stack(endpoints[transport], transport, "rsa-4096.cert.pem", "rsa-4096.pem");
+        on_a_small_stack(endpoints[transport], transport, "group.pem", "group.pem");
+    }
     printf("%u checks, %u failed\n", checks_done, checks_failed);
     return checks_failed != 0;
 }

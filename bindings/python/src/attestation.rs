@@ -1,4 +1,4 @@
-//! The keys with which a device authenticates, as Python objects that never show them.
+//! The keys with which a device authenticates, as Python objects that never show them; and the credential of a client.
 
 use dps_client::DpsError;
 use dps_client::GroupDeriver;
@@ -10,8 +10,10 @@ use zeroize::Zeroizing;
 use crate::argument;
 use crate::errors::{check, exception};
 use crate::ids::registration_id;
+use crate::pkcs11::Pkcs11Key;
 use crate::secret::{Secret, not_pickled, secret_argument};
 use crate::signer::Signer;
+use crate::x509::X509;
 
 /// A device's own key: of an individual enrollment, or derived from a group key. Base64 of 16 to 64 bytes.
 ///
@@ -150,6 +152,8 @@ pub(crate) enum Attestation<'py> {
     Key(Bound<'py, SymmetricKey>),
     Group(Bound<'py, GroupKey>),
     Signer(Bound<'py, Signer>),
+    Certificate(Bound<'py, X509>),
+    Token(Bound<'py, Pkcs11Key>),
 }
 
 impl<'py> Attestation<'py> {
@@ -163,7 +167,13 @@ impl<'py> Attestation<'py> {
         if let Ok(signer) = object.cast::<Signer>() {
             return Ok(Self::Signer(signer.clone()));
         }
-        let right = "a SymmetricKey, a GroupKey or a Signer (wrap base64 as SymmetricKey(text))";
+        if let Ok(device) = object.cast::<X509>() {
+            return Ok(Self::Certificate(device.clone()));
+        }
+        if let Ok(key) = object.cast::<Pkcs11Key>() {
+            return Ok(Self::Token(key.clone()));
+        }
+        let right = "a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key (wrap base64 as SymmetricKey(text))";
         Err(argument::wrong_type(name, right, object))
     }
 
@@ -179,6 +189,8 @@ impl<'py> Attestation<'py> {
                 builder.group_key(dps_client::GroupKey::from_base64(text.text())?)
             }
             Self::Signer(signer) => builder.signer(signer.get().calling(signer.py())),
+            Self::Certificate(device) => builder.x509(device.get().device().clone()),
+            Self::Token(key) => builder.pkcs11_key(key.get().key().clone()),
         })
     }
 }

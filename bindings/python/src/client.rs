@@ -22,8 +22,8 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// It checks every value and reads key files and certificates; nothing is sent. Times are in seconds, or a timedelta.
 ///
 /// id_scope: the id scope of the service, such as 0ne00A1B2C3.
-/// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere.
-/// attestation: a SymmetricKey, a GroupKey or a Signer.
+/// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name.
+/// attestation: a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
 /// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -53,7 +53,7 @@ pub(crate) struct Client(Arc<dps_client::ProvisioningClient>);
 impl Client {
     #[new]
     #[pyo3(signature = (
-        *, id_scope, registration_id, attestation, transport = None, endpoint = None, ca_file = None, ca_pem = None,
+        *, id_scope, attestation, registration_id = None, transport = None, endpoint = None, ca_file = None, ca_pem = None,
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
@@ -63,8 +63,8 @@ impl Client {
     fn new(
         py: Python<'_>,
         id_scope: Bound<'_, PyAny>,
-        registration_id: Bound<'_, PyAny>,
         attestation: Bound<'_, PyAny>,
+        registration_id: Given<'_>,
         transport: Given<'_>,
         endpoint: Given<'_>,
         ca_file: Given<'_>,
@@ -91,9 +91,12 @@ impl Client {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
         let id_scope: IdScope = check(py, "id_scope", id_scope.parse())?;
-        let registration_id = argument::text("registration_id", &registration_id)?;
-        let registration_id: RegistrationId = check(py, "registration_id", registration_id.parse())?;
-        let mut builder = dps_client::ProvisioningClient::builder().id_scope(id_scope).registration_id(registration_id);
+        let mut builder = dps_client::ProvisioningClient::builder().id_scope(id_scope);
+        if let Some(given) = registration_id {
+            let registration_id = argument::text("registration_id", &given)?;
+            let registration_id: RegistrationId = check(py, "registration_id", registration_id.parse())?;
+            builder = builder.registration_id(registration_id);
+        }
         let attestation = Attestation::from_argument("attestation", &attestation)?;
         builder = check(py, "attestation", attestation.give(builder))?;
         // What was not given keeps the builder's default.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter, Service,
-    Settings, StartError,
+    Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
+    Service, Settings, StartError,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -163,20 +163,33 @@ impl Emulator {
         self.with(py, |emulator| emulator.set_clock_offset_ms(offset_ms))
     }
 
-    /// Creates or replaces an individual enrollment, in the service's JSON; returns its two keys.
-    fn put_enrollment(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
+    /// Creates or replaces an individual enrollment, in the service's JSON; returns its two keys, if it has any.
+    fn put_enrollment(&self, py: Python<'_>, json: &str) -> PyResult<Option<(Secret, Secret)>> {
         let enrollment: IndividualEnrollment = parse_whole(json)?;
         self.check_hubs(py, &enrollment.settings)?;
         let kept = self.service(py, |service, now| service.put_enrollment(now, enrollment))?;
-        keys(&kept.map_err(|problem| refused(&problem))?.settings)
+        Ok(keys(&kept.map_err(|problem| refused(&problem))?.settings))
     }
 
-    /// Creates or replaces an enrollment group, in the service's JSON; returns its two keys.
-    fn put_group(&self, py: Python<'_>, json: &str) -> PyResult<(Secret, Secret)> {
+    /// Creates or replaces an enrollment group, in the service's JSON; returns its two keys, if it has any.
+    fn put_group(&self, py: Python<'_>, json: &str) -> PyResult<Option<(Secret, Secret)>> {
         let group: EnrollmentGroup = parse_whole(json)?;
         self.check_hubs(py, &group.settings)?;
         let kept = self.service(py, |service, now| service.put_group(now, group))?;
-        keys(&kept.map_err(|problem| refused(&problem))?.settings)
+        Ok(keys(&kept.map_err(|problem| refused(&problem))?.settings))
+    }
+
+    /// Stores a CA certificate of the service, or replaces it.
+    fn put_ca_certificate(&self, py: Python<'_>, name: &str, pem: &str, verified: bool) -> PyResult<()> {
+        let certificate = Certificate::from_pem(pem).map_err(|error| argument::refused("certificate", error))?;
+        let stored =
+            self.service(py, |service, now| service.put_ca_certificate(now, name, certificate, verified).map(drop))?;
+        stored.map_err(|problem| refused(&problem))
+    }
+
+    /// Deletes a CA certificate of the service; returns whether there was one.
+    fn delete_ca_certificate(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        self.service(py, |service, _| service.delete_ca_certificate(name))
     }
 
     /// Enables or disables an individual enrollment.
@@ -397,12 +410,12 @@ fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-fn keys(settings: &Settings) -> PyResult<(Secret, Secret)> {
+fn keys(settings: &Settings) -> Option<(Secret, Secret)> {
     let keys = &settings.attestation;
-    match (&keys.primary, &keys.secondary) {
-        (Some(primary), Some(secondary)) => Ok((primary.expose().into(), secondary.expose().into())),
-        _ => Err(PyRuntimeError::new_err("the enrollment has no keys")),
-    }
+    keys.primary
+        .as_ref()
+        .zip(keys.secondary.as_ref())
+        .map(|(primary, secondary)| (primary.expose().into(), secondary.expose().into()))
 }
 
 fn refused(problem: &Problem) -> PyErr {

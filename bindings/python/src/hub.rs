@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use pyo3::prelude::*;
 
 use crate::call;
+use crate::x509::X509;
 
 type Shared = Arc<Mutex<dps_client::HubCredentials>>;
 
@@ -42,7 +43,15 @@ impl HubCredentials {
         lock(&self.inner).user_name()
     }
 
+    /// The device's certificate, with which it signs in to the hub instead of a password; None if it has a key.
+    #[getter]
+    fn certificate(&self) -> Option<X509> {
+        lock(&self.inner).certificate().map(|device| device.clone().into())
+    }
+
     /// Returns the MQTT password, or over HTTPS the Authorization header. It is renewed before it expires.
+    ///
+    /// Raises ConfigurationError for a device with a certificate.
     fn password(&self, py: Python<'_>) -> PyResult<HubPassword> {
         call::block(py, password(Arc::clone(&self.inner)))
     }

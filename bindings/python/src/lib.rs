@@ -9,6 +9,7 @@ mod attestation;
 mod batch;
 mod call;
 mod calling;
+mod certificates;
 mod client;
 mod clock;
 mod derive;
@@ -20,12 +21,14 @@ mod id_source;
 mod ids;
 mod logging;
 mod options;
+mod pkcs11;
 mod progress;
 mod result;
 mod runtime;
 mod secret;
 mod signer;
 mod token;
+mod x509;
 
 /// The items of the native module.
 #[pyo3::pymodule]
@@ -34,6 +37,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::attestation::{GroupKey, SymmetricKey};
+    #[pymodule_export]
+    use crate::certificates::{CertificateAuthority, DeviceCertificate};
     #[pymodule_export]
     use crate::client::Client;
     #[pymodule_export]
@@ -45,6 +50,8 @@ mod _native {
     #[pymodule_export]
     use crate::hub::{HubCredentials, HubPassword};
     #[pymodule_export]
+    use crate::pkcs11::Pkcs11Key;
+    #[pymodule_export]
     use crate::progress::Progress;
     #[pymodule_export]
     use crate::result::{Assignment, RegistrationRecord};
@@ -54,6 +61,8 @@ mod _native {
     use crate::signer::Signer;
     #[pymodule_export]
     use crate::token::sas_token;
+    #[pymodule_export]
+    use crate::x509::X509;
 
     /// The version of the package and of all crates in it.
     #[pymodule_export]

@@ -70,7 +70,9 @@ impl Assignment {
         self.0.elapsed()
     }
 
-    /// Returns "HostName=...;DeviceId=...;SharedAccessKey=..."; None if a Signer holds the key.
+    /// Returns "HostName=...;DeviceId=...;SharedAccessKey=...", or with "x509=true" for a device with a certificate.
+    ///
+    /// None if a Signer holds the key.
     ///
     /// Raises ConfigurationError if the device id contains ";", which a connection string cannot contain.
     fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {

@@ -57,7 +57,17 @@ def test_stub_has_the_documentation_of_the_library() -> None:
     for (owner, name), text in in_stub.items():
         thing = getattr(_native, owner)
         assert inspect.getdoc(getattr(thing, name) if name else thing) == text, f"{owner}.{name}"
-    for owner in ("Client", "Assignment", "Secret", "SymmetricKey", "GroupKey", "Signer", "Progress", "HubCredentials"):
+    keys = (
+        "Secret",
+        "SymmetricKey",
+        "GroupKey",
+        "Signer",
+        "X509",
+        "Pkcs11Key",
+        "CertificateAuthority",
+        "DeviceCertificate",
+    )
+    for owner in ("Client", "Assignment", "Progress", "HubCredentials", *keys):
         members = [name for name in vars(getattr(_native, owner)) if not name.startswith("_")]
         assert all((owner, name) in in_stub for name in members), owner
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import vectors
 from dps_client import AsyncProvisioningClient, DpsError
-from dps_client.emulator import Emulator, EmulatorOptions, Transport
+from dps_client.emulator import DeviceCertificate, Emulator, EmulatorOptions, Enrollment, Transport
 
 MATRIX = vectors.read("faults.json")
 # 32 bytes, the length of a device key, on which the hints depend.
@@ -79,13 +79,24 @@ async def proxy_of(row: dict[str, Any]) -> AsyncIterator[str | None]:
     server.close()
 
 
+def enrolled(emulator: Emulator, certificate: dict[str, Any] | None) -> Enrollment:
+    if certificate is None:
+        return emulator.enroll("dev-01", key=KEY)
+    valid_for = certificate.get("validSeconds")
+    return emulator.enroll("dev-01", certificate=DeviceCertificate.self_signed("dev-01", valid_for=valid_for))
+
+
 async def ending_of(row: dict[str, Any], transport: Transport) -> tuple[dict[str, Any], timedelta]:
     settings = {**MATRIX["defaults"]["client"], **row.get("client", {})}
     service = {**MATRIX["defaults"]["service"], **row.get("service", {})}
-    options: EmulatorOptions = {"assigning": service["assigningMs"] / 1000, "retry_after": service["retryAfter"]}
+    options: EmulatorOptions = {
+        "assigning": service["assigningMs"] / 1000,
+        "retry_after": service["retryAfter"],
+        "check_expiry_on_poll": service["checkExpiryOnPoll"],
+    }
     with Emulator(**options) as emulator:
         async with proxy_of(row) as proxy:
-            device = emulator.enroll("dev-01", key=KEY)
+            device = enrolled(emulator, row.get("certificate"))
             arguments: dict[str, Any] = {**device.client_kwargs(transport), **client_options(settings, transport)}
             client = AsyncProvisioningClient(**{**arguments, "proxy": proxy or False})
             if row.get("call") == "lookup":

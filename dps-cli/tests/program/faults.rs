@@ -87,6 +87,9 @@ fn every_fault_kind_can_be_added() {
             "refuse-connect" => "--at connect --code 3",
             "refuse-subscribe" => "--at subscribe",
             "no-ping" => "--at connect",
+            // The commands that follow meet it too.
+            "no-certificate-request" => "--at handshake --times 100",
+            "refuse-certificate" => "--at handshake",
             "flood" => "--of publish",
             _ => "",
         };

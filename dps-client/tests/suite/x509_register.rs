@@ -8,7 +8,8 @@ use crate::common::{builder_over, service, service_with, what};
 use crate::pki::{Ca, Device, P256, P384, data};
 use dps_client::rustls;
 use dps_client::{
-    ErrorCode, Family, Hint, Probe, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, Transport, X509,
+    ErrorCode, Family, Hint, Probe, Progress, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots,
+    Transport, X509,
 };
 use dps_emulator::{Certificate, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, TlsVersion};
 use rustls::pki_types::CertificateDer;
@@ -181,6 +182,27 @@ async fn certificate_that_expires_after_the_client_was_built_is_refused_before_c
     assert_eq!(what(&expired), (ErrorCode::ClientCertificateExpired, Some(Hint::RenewCertificate)));
     assert_eq!(expired.family(), Family::Local);
     assert_eq!(emulator.with_service(|service| service.counters()).registers, 1);
+}
+
+#[tokio::test]
+async fn certificate_that_expires_during_the_registration_is_the_likeliest_cause() {
+    let emulator = service_with(EmulatorOptions::new().service(|service| service.check_expiry_on_poll(true))).await;
+    let device =
+        Ca::root("Root").device_with("dev-01", P256, |params| params.not_after = rcgen::date_time_ymd(2050, 1, 1));
+    let device = device.x509();
+    enroll(&emulator, &device);
+    let (start, years, emulator) = (SystemTime::now(), Arc::new(AtomicU64::new(0)), Arc::new(emulator));
+    let (read, service) = (Arc::clone(&years), Arc::clone(&emulator));
+    let clock = move || Some(start + Duration::from_secs(read.load(Ordering::SeqCst) * 31_557_600));
+    let client = builder(Transport::Https, &emulator, &device).clock(clock).on_progress(move |progress| {
+        if matches!(progress, Progress::Sending { call: "status" }) {
+            years.store(40, Ordering::SeqCst);
+            service.set_clock_offset_ms(40 * 31_557_600_000);
+        }
+    });
+    let expired = client.build().unwrap().register().await.unwrap_err();
+    assert_eq!(what(&expired), (ErrorCode::Unauthorized, Some(Hint::RenewCertificate)));
+    assert!(expired.hints().contains(&Hint::UnverifiedRoot), "{:?}", expired.hints());
 }
 
 #[tokio::test]

@@ -2,23 +2,35 @@
 //! key of its certificate, and nothing else; the service decides whether it accepts the certificate, and answers in its
 //! own protocol, as Azure's does.
 
+use std::sync::Arc;
+
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::x509::ClientCertificates;
+use super::shared::Shared;
+use crate::fault::Fault;
+use crate::x509::{Certificate, ClientCertificates};
 
-/// Accepts every client that has the key of the certificate that it presents.
-#[derive(Debug)]
-pub(super) struct AnyClient(WebPkiSupportedAlgorithms);
+/// Accepts every client that has the key of the certificate that it presents, unless a fault is planned.
+pub(super) struct AnyClient {
+    algorithms: WebPkiSupportedAlgorithms,
+    shared: Arc<Shared>,
+}
 
 impl AnyClient {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
+    pub(super) fn new(provider: &CryptoProvider, shared: Arc<Shared>) -> Self {
+        Self { algorithms: provider.signature_verification_algorithms, shared }
+    }
+}
+
+impl std::fmt::Debug for AnyClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnyClient").finish_non_exhaustive()
     }
 }
 
@@ -34,10 +46,15 @@ impl ClientCertVerifier for AnyClient {
 
     fn verify_client_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        let certificate = Certificate::from_der(end_entity).ok();
+        let name = certificate.as_ref().and_then(Certificate::common_name).unwrap_or_default();
+        if self.shared.service().handshake_meets(&Fault::RefuseCertificate, name) {
+            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        }
         Ok(ClientCertVerified::assertion())
     }
 
@@ -47,7 +64,7 @@ impl ClientCertVerifier for AnyClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -56,11 +73,11 @@ impl ClientCertVerifier for AnyClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
-use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Authority;
 use super::listener::{self, BoundPorts};
 use super::options::{EmulatorOptions, StartError, StateError};
 use super::shared::{Clock, Shared, machine_unix_ms};
 use super::state::{Saver, SaverTask, State};
-use super::tls;
+use super::tls::Handshakes;
 use crate::activity::Refusal;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
@@ -67,8 +66,7 @@ impl Emulator {
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
         let (stop, stopped) = watch::channel(false);
-        let tls = tls::server_config(authority, certificate_names(&options), &shared, options.tls_version)?;
-        let tls = TlsAcceptor::from(Arc::new(tls));
+        let tls = Handshakes::new(authority, certificate_names(&options), &shared, options.tls_version)?;
         let listen = |(socket, protocol)| {
             tokio::spawn(listener::run(socket, tls.clone(), protocol, Arc::clone(&shared), stopped.clone()))
         };

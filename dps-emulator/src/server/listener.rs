@@ -17,6 +17,7 @@ use super::io::PrefixedStream;
 use super::limits::{ConnectionLimiter, PermitHandle};
 use super::options::{EmulatorOptions, StartError};
 use super::shared::Shared;
+use super::tls::Handshakes;
 use super::{https, mqtt};
 
 /// How long requests in progress have to finish at shutdown.
@@ -75,7 +76,7 @@ async fn bind(options: &EmulatorOptions, port: u16) -> Result<(TcpListener, Sock
 
 pub(super) async fn run(
     listener: TcpListener,
-    tls: TlsAcceptor,
+    tls: Handshakes,
     protocol: PortProtocol,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
@@ -95,7 +96,7 @@ pub(super) async fn run(
 
 async fn accept(
     listener: &TcpListener,
-    tls: &TlsAcceptor,
+    tls: &Handshakes,
     protocol: PortProtocol,
     shared: &Arc<Shared>,
     stop: &watch::Receiver<bool>,
@@ -130,7 +131,7 @@ pub(super) enum PortProtocol {
 
 async fn serve(
     tcp: TcpStream,
-    tls: TlsAcceptor,
+    tls: Handshakes,
     protocol: PortProtocol,
     shared: Arc<Shared>,
     handle: PermitHandle,
@@ -138,12 +139,12 @@ async fn serve(
 ) {
     // Small replies must not wait for an acknowledgement; a socket that refuses the option still works.
     let _ = tcp.set_nodelay(true);
-    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp));
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(tls.next(&shared), tcp));
     let stream = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
         done = handshake => match done {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%error, "no TLS session"),
+            Ok(Some(stream)) => stream,
+            Ok(None) => return,
             Err(_) => return tracing::debug!("no TLS session in time"),
         },
     };
@@ -164,6 +165,21 @@ async fn serve(
             }
         }
     }
+}
+
+/// Returns the TLS session; `None` if the handshake failed.
+async fn shake_hands(tls: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let (error, mut tcp) = match tls.accept(tcp).into_fallible().await {
+        Ok(stream) => return Some(stream),
+        Err(failed) => failed,
+    };
+    tracing::debug!(%error, "no TLS session");
+    // A client that has finished its part may have sent a request already: a close without reading it would reset the
+    // connection, and the client would lose the alert.
+    if tcp.shutdown().await.is_ok() {
+        let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
+    }
+    None
 }
 
 /// Reads up to the end of the first line, and returns a stream that starts with these bytes again.

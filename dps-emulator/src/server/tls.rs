@@ -9,38 +9,63 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{DEFAULT_VERSIONS, ServerConfig};
+use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{Authority, RENEW_BEFORE_S, can_be_named, failed};
 use super::client_certificate::AnyClient;
 use super::options::{StartError, TlsVersion};
 use super::shared::{Shared, machine_unix_ms};
+use crate::fault::Fault;
 use crate::x509::provider;
 
 /// How many names the certificate can contain; it is sent with every handshake.
 const NAMES_MAX: usize = 200;
 
-/// The TLS configuration of a server with these names.
-pub(super) fn server_config(
-    authority: Authority,
-    names: Vec<String>,
-    shared: &Arc<Shared>,
-    version: Option<TlsVersion>,
-) -> Result<ServerConfig, StartError> {
-    let versions = match version {
-        Some(TlsVersion::Tls12) => &[&TLS12][..],
-        Some(TlsVersion::Tls13) => &[&TLS13],
-        None => DEFAULT_VERSIONS,
-    };
-    let builder = ServerConfig::builder_with_provider(provider());
-    let builder = builder.with_protocol_versions(versions).map_err(failed)?;
-    let builder = builder.with_client_cert_verifier(Arc::new(AnyClient::new(&provider())));
-    let mut config = builder.with_cert_resolver(Arc::new(Names::new(authority, names, Arc::clone(shared))?));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+/// How handshakes are answered: with a request for a client certificate, or without one for a planned fault.
+#[derive(Clone)]
+pub(super) struct Handshakes {
+    requesting: TlsAcceptor,
+    without_request: TlsAcceptor,
+}
+
+impl Handshakes {
+    /// The handshakes of a server with these names.
+    pub(super) fn new(
+        authority: Authority,
+        names: Vec<String>,
+        shared: &Arc<Shared>,
+        version: Option<TlsVersion>,
+    ) -> Result<Self, StartError> {
+        let versions = match version {
+            Some(TlsVersion::Tls12) => &[&TLS12][..],
+            Some(TlsVersion::Tls13) => &[&TLS13],
+            None => DEFAULT_VERSIONS,
+        };
+        let names = Arc::new(Names::new(authority, names, Arc::clone(shared))?);
+        let acceptor = |verifier: Arc<dyn ClientCertVerifier>| {
+            let builder = ServerConfig::builder_with_provider(provider());
+            let builder = builder.with_protocol_versions(versions).map_err(failed)?;
+            let builder = builder.with_client_cert_verifier(verifier);
+            let mut config = builder.with_cert_resolver(Arc::<Names>::clone(&names));
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Ok::<_, StartError>(TlsAcceptor::from(Arc::new(config)))
+        };
+        Ok(Self {
+            requesting: acceptor(Arc::new(AnyClient::new(&provider(), Arc::clone(shared))))?,
+            without_request: acceptor(WebPkiClientVerifier::no_client_auth())?,
+        })
+    }
+
+    /// The answer to the next handshake.
+    pub(super) fn next(&self, shared: &Shared) -> &TlsAcceptor {
+        let without_request = shared.service().handshake_meets(&Fault::NoCertificateRequest, "");
+        if without_request { &self.without_request } else { &self.requesting }
+    }
 }
 
 struct Names {

@@ -52,6 +52,8 @@ fn every_kind() -> Vec<(Value, Fault)> {
         (json!({ "at": "connect", "kind": "refuse-connect", "code": 3 }), Fault::RefuseConnect { code: 3 }),
         (json!({ "at": "subscribe", "kind": "refuse-subscribe" }), Fault::RefuseSubscribe),
         (json!({ "at": "connect", "kind": "no-ping" }), Fault::NoPing),
+        (json!({ "at": "handshake", "kind": "no-certificate-request" }), Fault::NoCertificateRequest),
+        (json!({ "at": "handshake", "kind": "refuse-certificate" }), Fault::RefuseCertificate),
         (
             json!({ "at": "poll", "kind": "flood", "of": "puback", "answered": true }),
             Fault::Flood { of: Flood::Puback, answered: true },
@@ -70,9 +72,12 @@ fn plan_of_every_kind_round_trips_as_json() {
         let short = plan(value.clone());
         assert_eq!((short.fault(), short.times(), short.registration_id()), (&fault, 1, None), "{value}");
         value["times"] = 4_294_967_295_u32.into();
-        value["registrationId"] = "Dev-01".into();
+        let id = (fault != Fault::NoCertificateRequest).then_some("Dev-01");
+        if let Some(id) = id {
+            value["registrationId"] = id.into();
+        }
         let whole = plan(value.clone());
-        assert_eq!((whole.times(), whole.registration_id()), (u32::MAX, Some("Dev-01")));
+        assert_eq!((whole.times(), whole.registration_id()), (u32::MAX, id));
         assert_eq!(serde_json::to_value(&whole).unwrap(), value);
         seen.insert(value["kind"].as_str().unwrap().to_owned());
     }
@@ -100,6 +105,7 @@ fn plan_rejects_requests_that_its_kind_cannot_meet() {
             "wrong-request-id" | "forget-operation" => &operations,
             "refuse-connect" | "no-ping" => &vec!["connect"],
             "refuse-subscribe" => &vec!["subscribe"],
+            "no-certificate-request" | "refuse-certificate" => &vec!["handshake"],
             _ => &calls,
         };
         assert_eq!(&taken(&kind), wanted, "{kind}");
@@ -131,6 +137,11 @@ fn plan_error_names_the_member_and_its_valid_values() {
             "'answered' must be false for a flood over HTTPS",
         ),
         (json!({ "kind": "no-ping" }), "'at' must be connect for kind 'no-ping'"),
+        (json!({ "kind": "refuse-certificate" }), "'at' must be handshake for kind 'refuse-certificate'"),
+        (
+            json!({ "kind": "no-certificate-request", "at": "handshake", "registrationId": "dev-01" }),
+            "'registrationId' is not allowed for kind 'no-certificate-request'",
+        ),
         (json!({ "kind": "delay", "ms": 9, "at": "connect" }), "'at' must be one of register, poll, lookup, any for"),
         (json!({ "kind": "silent", "at": "Poll" }), "'at' must be one of register, "),
         (json!({ "kind": "silent", "at": null }), "'at' must be one of register, "),

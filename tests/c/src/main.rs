@@ -5,6 +5,8 @@
 //! the C library are such a program.
 #![allow(clippy::print_stderr, reason = "a program for the terminal")]
 
+mod certificates;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,9 +53,12 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
         ("DPS_TEST_CA_FILE", "ca.pem", emulator.ca_pem()),
         ("DPS_TEST_DEVICE_KEY_FILE", "device.key", DEVICE_KEY),
         ("DPS_TEST_GROUP_KEY_FILE", "group.key", GROUP_KEY),
+        ("DPS_TEST_PASSPHRASE_FILE", "passphrase", certificates::PASSPHRASE),
     ] {
         command.env(name, written(folder.path(), file, text)?);
     }
+    certificates::enroll(&emulator, folder.path())?;
+    command.env("DPS_TEST_CERTIFICATES", folder.path());
     // The system accepts connections to the silent port, and nothing answers them.
     let status = command.status().await?;
     emulator.shutdown().await;

@@ -1,6 +1,7 @@
 //! The fault matrix over real sockets: every row over every transport, many at a time, the Rust client or a program in
 //! another language against an emulator. Rows, expectations and the comparison are those of virtual time.
 
+mod certificate;
 mod floods;
 mod ours;
 mod program;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 pub use floods::{Flooded, floods};
 pub use report::{Line, Report};
+use sockets::Scene;
 
 /// The client under test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +34,11 @@ pub enum Client {
 type Failure = (ErrorCode, Verdict, Option<Hint>);
 
 impl Client {
-    /// Makes the row's call; through the proxy with this URL, if there is one.
-    async fn ask(
-        &self,
-        row: &Row,
-        transport: Transport,
-        emulator: &Emulator,
-        proxy: Option<&str>,
-    ) -> Result<(), Failure> {
+    /// Makes the row's call; through the scene's proxy, if there is one.
+    async fn ask(&self, row: &Row, transport: Transport, scene: &Scene) -> Result<(), Failure> {
         match self {
-            Self::Ours => ours::ask(row, transport, emulator, proxy).await,
-            Self::Program(program) => program::ask(program, row, transport, emulator, proxy).await,
+            Self::Ours => ours::ask(row, transport, scene).await,
+            Self::Program(program) => program::ask(program, row, transport, scene).await,
         }
     }
 }
@@ -67,7 +63,7 @@ const TRIES_ALONE: usize = 2;
 /// From one side to the other in virtual time, in milliseconds.
 const LATENCY: u64 = 1;
 
-/// Runs every row, over sockets and in virtual time.
+/// Runs every row, over sockets and, unless it has a certificate, in virtual time.
 ///
 /// # Panics
 /// When an emulator cannot be started, or a client cannot be made.
@@ -102,6 +98,7 @@ pub async fn run(client: Client) -> Report {
 
 async fn line(client: &Client, row: Arc<Row>, transport: Transport) -> Line {
     let sockets = sockets::run(client, &row, transport).await;
-    let rehearsed = rehearse(&row, transport, LATENCY);
+    // Virtual time has no TLS.
+    let rehearsed = row.certificate.is_none().then(|| rehearse(&row, transport, LATENCY));
     Line { row, transport, sockets, rehearsed }
 }

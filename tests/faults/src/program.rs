@@ -1,29 +1,26 @@
 //! A client in another language: a program that makes one call and prints the outcome in one line.
 //!
-//! [`environment`] describes the call by environment variables. The program prints `0` if it recovers, else the error's
+//! [`environment`] describes the call by environment variables; of the device's key and its certificate with the key's file, one
+//! is empty. The program prints `0` if it recovers, else the error's
 //! number, `never`, `after` or `reconfigure`, the milliseconds of `after` or 0, and the name of the first hint or `none`.
 #![allow(clippy::expect_used, reason = "a broken program should stop the run")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use dps_client::dps_core::{ErrorCode, Hint, Millis, Verdict};
-use dps_emulator::Emulator;
 use pair::matrix::{Call, DEVICE, Row, Transport};
 use pair::scene::DEVICE_KEY;
 use tokio::process::Command;
 
+use crate::certificate::DeviceCertificate;
+use crate::proxy::Proxy;
+use crate::sockets::Scene;
 use crate::{Failure, endpoint};
 
-pub(crate) async fn ask(
-    program: &Path,
-    row: &Row,
-    transport: Transport,
-    emulator: &Emulator,
-    proxy: Option<&str>,
-) -> Result<(), Failure> {
+pub(crate) async fn ask(program: &Path, row: &Row, transport: Transport, scene: &Scene) -> Result<(), Failure> {
     let mut command = Command::new(program);
-    command.envs(environment(row, transport, emulator, proxy)).stdin(Stdio::null()).kill_on_drop(true);
+    command.envs(environment(row, transport, scene)).stdin(Stdio::null()).kill_on_drop(true);
     let said = command.stderr(Stdio::inherit()).output().await.expect("the program runs");
     assert!(said.status.success(), "{}: {}", row.id, said.status);
     let line = String::from_utf8(said.stdout).expect("the program prints text");
@@ -31,13 +28,13 @@ pub(crate) async fn ask(
 }
 
 /// Returns the environment variables of the program.
-fn environment(
-    row: &Row,
-    transport: Transport,
-    emulator: &Emulator,
-    proxy: Option<&str>,
-) -> [(&'static str, String); 15] {
+fn environment(row: &Row, transport: Transport, scene: &Scene) -> [(&'static str, String); 17] {
+    let Scene { emulator, proxy, certificate } = scene;
     let settings = &row.client;
+    let file = |choose: fn(&DeviceCertificate) -> PathBuf| {
+        certificate.as_ref().map(|device| choose(device).display().to_string()).unwrap_or_default()
+    };
+    let key = if certificate.is_none() { DEVICE_KEY } else { "" };
     [
         ("DPS_FAULT_CALL", if row.call == Call::Lookup { "lookup" } else { "register" }.to_owned()),
         ("DPS_FAULT_TRANSPORT", transport.name().to_owned()),
@@ -45,8 +42,10 @@ fn environment(
         ("DPS_FAULT_CA_PEM", emulator.ca_pem().to_owned()),
         ("DPS_FAULT_ID_SCOPE", emulator.id_scope().to_owned()),
         ("DPS_FAULT_REGISTRATION_ID", DEVICE.to_owned()),
-        ("DPS_FAULT_DEVICE_KEY", DEVICE_KEY.to_owned()),
-        ("DPS_FAULT_PROXY", proxy.unwrap_or_default().to_owned()),
+        ("DPS_FAULT_DEVICE_KEY", key.to_owned()),
+        ("DPS_FAULT_CERTIFICATE_FILE", file(DeviceCertificate::certificate_file)),
+        ("DPS_FAULT_CERTIFICATE_KEY_FILE", file(DeviceCertificate::key_file)),
+        ("DPS_FAULT_PROXY", proxy.as_ref().map(Proxy::url).unwrap_or_default().to_owned()),
         ("DPS_FAULT_SEED", settings.seed.to_string()),
         ("DPS_FAULT_TIMEOUT_MS", settings.deadline().as_millis().to_string()),
         ("DPS_FAULT_REQUEST_TIMEOUT_MS", settings.request_timeout().as_millis().to_string()),

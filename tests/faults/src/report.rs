@@ -18,8 +18,8 @@ pub struct Line {
     pub transport: Transport,
     /// The outcome over sockets.
     pub sockets: Ran,
-    /// The outcome in virtual time.
-    pub rehearsed: Ran,
+    /// The outcome in virtual time; `None` for a row with a certificate.
+    pub rehearsed: Option<Ran>,
 }
 
 /// Every row over every transport.
@@ -36,7 +36,8 @@ impl Line {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let sockets = self.sockets.problem(&self.row, self.transport, GRACE);
-        let rehearsed = self.rehearsed.problem(&self.row, self.transport, Duration::ZERO);
+        let rehearsed = self.rehearsed.as_ref();
+        let rehearsed = rehearsed.and_then(|ran| ran.problem(&self.row, self.transport, Duration::ZERO));
         let rehearsed = rehearsed.map(|problem| format!("in virtual time {problem}"));
         let problem = sockets.or(rehearsed)?;
         Some(format!("{} over {}: {problem}", self.row.id, self.transport.name()))
@@ -65,10 +66,12 @@ impl fmt::Display for Report {
             let expected = row.expected(*transport).to_string();
             let got = sockets.ending.to_string();
             let got = if got == expected { "the same" } else { &got };
-            let (took, virtually) = (sockets.took.as_secs_f32(), rehearsed.took.as_secs_f32());
+            let took = sockets.took.as_secs_f32();
+            let virtually =
+                rehearsed.as_ref().map(|ran| format!("{:.2} s", ran.took.as_secs_f32())).unwrap_or_default();
             writeln!(
                 f,
-                "{:<ids$}  {:<9}  {expected:<ends$}  {got:<8}  {took:>5.2} s  {virtually:>5.2} s",
+                "{:<ids$}  {:<9}  {expected:<ends$}  {got:<8}  {took:>5.2} s  {virtually:>7}",
                 row.id,
                 transport.name()
             )?;

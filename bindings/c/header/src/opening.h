@@ -1,8 +1,8 @@
 /*
  * dps.h: device provisioning for Azure IoT Hub.
  *
- * A device knows its id scope, its registration id and a symmetric key. Azure IoT Hub Device Provisioning Service assigns
- * it to a hub (docs/concepts.md). There are two ways to register:
+ * A device knows its id scope, its registration id and a symmetric key, or has a certificate. Azure IoT Hub Device
+ * Provisioning Service assigns it to a hub (docs/concepts.md). There are two ways to register:
  *
  * - dps_client_register, on an operating system: one blocking call. Needs DPS_HOSTED, which pkg-config defines.
  * - dps_registration, anywhere: a state machine in memory of yours. It returns what to do next (sign these bytes, send this

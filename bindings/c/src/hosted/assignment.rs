@@ -109,7 +109,7 @@ pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignmen
 }
 
 /// Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
-/// freed. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
+/// freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.

@@ -25,7 +25,8 @@ pub enum dps_transport {
 pub type dps_clock_function = Option<unsafe extern "C" fn(context: *mut c_void) -> u64>;
 
 /// The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
-/// `id_scope`, `registration_id` and one of the four credentials. A member that is 0, false, empty or null has its default.
+/// `id_scope`, one of the credentials and, unless that is a certificate, `registration_id`. A member that is 0, false, empty
+/// or null has its default.
 ///
 /// The library only reads the struct and what it points to, and only until the call returns.
 #[repr(C)]
@@ -37,15 +38,15 @@ pub struct dps_client_config {
     pub endpoint: dps_span,
     /// The id scope, such as `0ne00A1B2C3`.
     pub id_scope: dps_span,
-    /// The registration id: 1 to 128 letters, digits and `- . _ :`.
+    /// The registration id: 1 to 128 letters, digits and `- . _ :`. Default: the common name of the certificate.
     pub registration_id: dps_span,
-    /// The device's own key as base64: a secret. One of four.
+    /// The device's own key as base64: a secret. One of the credentials.
     pub device_key: dps_span,
-    /// A file with the device's own key as base64. One of four.
+    /// A file with the device's own key as base64. One of the credentials.
     pub device_key_file: dps_span,
-    /// The enrollment group's key as base64, from which the device's is derived. For factories and tests. One of four.
+    /// The enrollment group's key as base64, from which the device's is derived. For factories and tests. One of the credentials.
     pub group_key: dps_span,
-    /// A file with the enrollment group's key as base64. One of four.
+    /// A file with the enrollment group's key as base64. One of the credentials.
     pub group_key_file: dps_span,
     /// A `dps_transport`. Default: HTTPS.
     pub transport: u32,
@@ -112,6 +113,26 @@ pub struct dps_client_config {
     pub clock: dps_clock_function,
     /// Passed to `clock` unchanged.
     pub clock_context: *mut c_void,
+    /// A file with the device's X.509 certificate first, then each intermediate certificate after the one that it issued, as
+    /// PEM or DER. One of the credentials. For an enrollment group the chain must have every intermediate up to a certificate that is
+    /// verified at the service. `DPS_ERROR_INVALID_CLIENT_CERTIFICATE` and similar errors report what cannot work, before
+    /// anything is sent.
+    pub certificate_file: dps_span,
+    /// A file with the private key of the certificate: PKCS#8, SEC1 or PKCS#1, as PEM or DER; EC P-256, EC P-384, or RSA with
+    /// 2048 to 4096 bits. Default: `certificate_file`, which contains the key too then.
+    pub certificate_key_file: dps_span,
+    /// A file with the passphrase of an encrypted private key (PKCS#8); a line break at its end is ignored.
+    pub certificate_key_passphrase_file: dps_span,
+    /// The URI of a key in a PKCS#11 token (RFC 7512), such as `pkcs11:token=Gateway;object=device-id`: a symmetric key that
+    /// signs with `CKM_SHA256_HMAC`, one of the credentials; or with `certificate_file`, the private key of the certificate,
+    /// instead of `certificate_key_file`. Only in a library that was built with its feature `pkcs11`; another returns
+    /// `DPS_ERROR_INVALID_OPTION`. The token of a private key is opened before `timeout_ms` begins, in 30 s at most.
+    pub pkcs11_uri: dps_span,
+    /// The token's module, a shared library, which is loaded. Default: p11-kit's proxy, which has the tokens of every module
+    /// that the system is configured with.
+    pub pkcs11_module: dps_span,
+    /// A file with the PIN of the token; a line break at its end is ignored. Default: the URI's `pin-source`, if it has one.
+    pub pkcs11_pin_file: dps_span,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and optional functions, for which zero is valid.

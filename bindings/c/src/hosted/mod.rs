@@ -7,6 +7,7 @@ pub mod assignment;
 pub mod cancel;
 pub mod client;
 pub mod config;
+mod credential;
 pub mod error;
 pub mod log;
 mod options;

@@ -45,9 +45,14 @@ impl SuppliedClock {
     }
 }
 
-type Checked<T> = Result<T, Box<dps_error>>;
+pub(super) type Checked<T> = Result<T, Box<dps_error>>;
 
-fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
+/// Converts an error of a credential.
+pub(super) fn unusable(error: impl Into<DpsError>) -> Box<dps_error> {
+    Box::from(error.into())
+}
+
+pub(super) fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
     dps_error::new(code, Verdict::Reconfigure, &message.to_string())
 }
 
@@ -55,7 +60,7 @@ fn refused(code: ErrorCode, message: impl Display) -> Box<dps_error> {
 ///
 /// # Safety
 /// The span is valid for `'a`.
-unsafe fn option<'a>(name: &str, span: dps_span) -> Checked<Option<&'a str>> {
+pub(super) unsafe fn option<'a>(name: &str, span: dps_span) -> Checked<Option<&'a str>> {
     // SAFETY: promised on.
     let bytes = unsafe { given(name, span)? };
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -159,14 +164,14 @@ impl dps_client_config {
                 builder = set(builder, text.to_owned());
             }
         }
-        let unusable = |error| -> Box<dps_error> { Box::from(DpsError::from(error)) };
         if let Some(key) = text("device_key", self.device_key)? {
             builder = builder.symmetric_key(SymmetricKey::from_base64(key).map_err(unusable)?);
         }
         if let Some(key) = text("group_key", self.group_key)? {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
-        Ok(builder)
+        // SAFETY: promised on.
+        unsafe { self.certificate_or_token(builder) }
     }
 
     /// Returns the operation to continue, if there is one.

@@ -11,7 +11,7 @@ use crate::registration::{
 use crate::result::{Refused, done, dps_result};
 use crate::span::{dps_buffer, dps_span};
 use crate::tpm::{dps_registration_init_tpm, dps_tpm, dps_tpm_init};
-use crate::x509::dps_registration_init_x509;
+use crate::x509::{dps_registration_init_x509, dps_registration_init_x509_lookup, dps_registration_init_x509_resumed};
 
 /// Creates an object, if the program's memory is large enough.
 fn object<T>(size: usize, make: impl FnOnce() -> dps_result) -> dps_result {
@@ -94,6 +94,33 @@ pub unsafe extern "C" fn dps_registration_init_x509_sized(
 ) -> dps_result {
     // SAFETY: as the caller promises.
     object::<dps_registration>(size, || unsafe { dps_registration_init_x509(registration, config, storage) })
+}
+
+/// `dps_registration_init_x509_lookup` for a `dps_registration` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_x509_lookup_sized(
+    size: usize,
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_registration>(size, || unsafe { dps_registration_init_x509_lookup(registration, config, storage) })
+}
+
+/// `dps_registration_init_x509_resumed` for a `dps_registration` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_registration_init_x509_resumed_sized(
+    size: usize,
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    storage: dps_buffer,
+    operation: dps_span,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_registration>(size, || unsafe {
+        dps_registration_init_x509_resumed(registration, config, storage, operation)
+    })
 }
 
 /// `dps_registration_init_tpm` for a `dps_registration` of `size` bytes.

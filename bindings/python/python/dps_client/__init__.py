@@ -10,12 +10,14 @@ logger ``dps_client``; they never contain keys, tokens or signatures.
 
 from dps_client._client import AsyncProvisioningClient, ProvisioningClient
 from dps_client._native import (
+    X509,
     Assignment,
     Client,
     DeviceKeys,
     GroupKey,
     HubCredentials,
     HubPassword,
+    Pkcs11Key,
     Progress,
     RegistrationRecord,
     Secret,
@@ -37,6 +39,7 @@ from dps_client.errors import (
 )
 
 __all__ = [
+    "X509",
     "Assignment",
     "AsyncProvisioningClient",
     "Client",
@@ -50,6 +53,7 @@ __all__ = [
     "LinkError",
     "LocalError",
     "MisuseError",
+    "Pkcs11Key",
     "Progress",
     "ProvisioningClient",
     "RegistrationRecord",

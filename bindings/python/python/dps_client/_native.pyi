@@ -8,13 +8,17 @@ from typing import Any, Literal, Protocol, final, type_check_only
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
+    "X509",
     "Assignment",
+    "CertificateAuthority",
     "Client",
+    "DeviceCertificate",
     "DeviceKeys",
     "Emulator",
     "GroupKey",
     "HubCredentials",
     "HubPassword",
+    "Pkcs11Key",
     "Progress",
     "RegistrationRecord",
     "Secret",
@@ -106,6 +110,163 @@ class Signer:
     def __new__(cls, sign: Callable[[bytes], bytes | Awaitable[bytes]]) -> Self: ...
 
 @final
+class X509:
+    """A device's X.509 certificate with its private key, and the intermediate certificates above it.
+
+    An enrollment group requires every intermediate up to a certificate that is verified at the service; an individual
+    enrollment requires only the device's own certificate. The key is EC P-256, EC P-384, or RSA with 2048 to 4096 bits.
+    The private key does not appear in repr or in a traceback, and an X509 cannot be pickled.
+    """
+
+    @staticmethod
+    def from_files(
+        certificate_file: str | PathLike[str],
+        key_file: str | PathLike[str] | None = None,
+        *,
+        passphrase: str | Secret | None = None,
+        passphrase_file: str | PathLike[str] | None = None,
+    ) -> X509:
+        """Reads a file of certificates, the device's own first, and a file of its private key.
+
+        Certificates are PEM or DER; the key is PKCS#8, SEC1 or PKCS#1, as PEM or DER. key_file can be left out if the
+        first file contains the key too. passphrase, or the content of passphrase_file, is that of an encrypted key.
+
+        Raises ConfigurationError if something cannot be used, and a FileError if a file cannot be read.
+        """
+
+    @staticmethod
+    def from_pem(
+        certificate: str | bytes, key: str | bytes | Secret, *, passphrase: str | Secret | None = None
+    ) -> X509:
+        """Returns the certificates, the device's own first, with the private key, from PEM; DER is accepted too.
+
+        passphrase is that of an encrypted key (PKCS#8). Raises ConfigurationError if something cannot be used.
+        """
+
+    @staticmethod
+    def from_pkcs11(certificate_file: str | PathLike[str], key: Pkcs11Key) -> X509:
+        """Reads a file of certificates, the device's own first, whose private key is in a PKCS#11 token.
+
+        It opens the token and compares the key with the certificate, which can take 30 seconds; Ctrl-C is handled
+        afterwards. Raises DpsError if the token or the key cannot be used.
+        """
+
+    @property
+    def common_name(self) -> str | None:
+        """The common name of the device's certificate, which is its registration id; None if it has none."""
+
+    @property
+    def certificates(self) -> list[bytes]:
+        """The certificates as DER, the device's own first."""
+
+@final
+class Pkcs11Key:
+    """A key in a PKCS#11 token, which never leaves it, by its URI (RFC 7512).
+
+    It is a symmetric key that signs with CKM_SHA256_HMAC, for the argument attestation; or the private key of a
+    certificate, for X509.from_pkcs11. module is the token's module, a shared library, which is loaded. By default it
+    is p11-kit's proxy, which has the tokens of every module that the system is configured with. pin_file is a file
+    with the PIN, pin the PIN itself. By default the file of the URI's pin-source is read.
+
+    The token is opened when the key is used first. A PIN that the token refused is not tried again.
+
+    >>> Pkcs11Key("pkcs11:token=Gateway;object=device-id", pin_file="/run/secrets/pin")
+    Pkcs11Key('pkcs11:token=Gateway;object=device-id')
+    """
+
+    def __new__(
+        cls,
+        uri: str,
+        *,
+        pin_file: str | PathLike[str] | None = None,
+        pin: str | Secret | None = None,
+        module: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    def sign(self, message: bytes, *, timeout: float | timedelta | None = None) -> bytes:
+        """Returns the HMAC-SHA256 of a message under a symmetric key, 32 bytes, or raises DpsError.
+
+        timeout is in seconds or a timedelta, 30 seconds by default.
+        """
+
+@final
+class CertificateAuthority:
+    """A certification authority for tests, with its key in memory.
+
+    It is valid for 90 days. Make it known to an emulator by Emulator.add_ca_certificate, and enroll its devices by
+    Emulator.enroll_group.
+
+    >>> line = CertificateAuthority("Root").intermediate("Line 7")
+    >>> line.device("press-7")
+    DeviceCertificate(common_name='press-7', certificates=3)
+    """
+
+    def __new__(cls, common_name: str) -> Self: ...
+    def intermediate(self, common_name: str) -> CertificateAuthority:
+        """Returns an authority whose certificate this one issues."""
+
+    def device(
+        self,
+        common_name: str,
+        *,
+        valid_for: float | timedelta | None = None,
+        curve: Literal["P-256", "P-384"] = "P-256",
+    ) -> DeviceCertificate:
+        """Issues the certificate of a device, with a new key.
+
+        valid_for is in seconds or a timedelta, 30 days by default and 90 at most. curve is that of the key.
+        """
+
+    @property
+    def common_name(self) -> str:
+        """The common name of the certificate."""
+
+    @property
+    def certificate_pem(self) -> str:
+        """Its own certificate as PEM, for an enrollment group or as a CA certificate of the service."""
+
+@final
+class DeviceCertificate:
+    """The certificate of a device for tests, with its key and the certificates above it."""
+
+    @staticmethod
+    def self_signed(
+        common_name: str,
+        *,
+        valid_for: float | timedelta | None = None,
+        curve: Literal["P-256", "P-384"] = "P-256",
+    ) -> DeviceCertificate:
+        """Returns a self-signed certificate, for an individual enrollment.
+
+        valid_for is in seconds or a timedelta, 30 days by default and 90 at most. curve is that of the key.
+        """
+
+    @property
+    def common_name(self) -> str:
+        """The common name, which is the registration id of the device."""
+
+    @property
+    def certificate_pem(self) -> str:
+        """The device's certificate as PEM, without those above it."""
+
+    @property
+    def chain_pem(self) -> str:
+        """The device's certificate and those above it, up to the root, as PEM."""
+
+    @property
+    def key_pem(self) -> Secret:
+        """The private key as PEM (PKCS#8)."""
+
+    @property
+    def attestation(self) -> X509:
+        """The credential for a client of this package, with the whole chain."""
+
+    def write(self, directory: str | PathLike[str]) -> tuple[str, str]:
+        """Writes the chain to certificate.pem and the key to key.pem in a directory; returns both paths.
+
+        The key can be read only by the user.
+        """
+
+@final
 class Progress:
     """The next step of a registration."""
 
@@ -164,7 +325,9 @@ class Assignment:
         """How long the registration took."""
 
     def connection_string(self) -> Secret | None:
-        """Returns "HostName=...;DeviceId=...;SharedAccessKey=..."; None if a Signer holds the key.
+        """Returns "HostName=...;DeviceId=...;SharedAccessKey=...", or with "x509=true" for a device with a certificate.
+
+        None if a Signer holds the key.
 
         Raises ConfigurationError if the device id contains ";", which a connection string cannot contain.
         """
@@ -223,8 +386,15 @@ class HubCredentials:
     def user_name(self) -> str:
         """The MQTT user name."""
 
+    @property
+    def certificate(self) -> X509 | None:
+        """The device's certificate, with which it signs in to the hub instead of a password; None if it has a key."""
+
     def password(self) -> HubPassword:
-        """Returns the MQTT password, or over HTTPS the Authorization header. It is renewed before it expires."""
+        """Returns the MQTT password, or over HTTPS the Authorization header. It is renewed before it expires.
+
+        Raises ConfigurationError for a device with a certificate.
+        """
 
     def password_async(self) -> Awaitable[HubPassword]:
         """The same as an awaitable: a Signer that is a coroutine function runs in the loop that awaits it."""
@@ -260,8 +430,8 @@ class Client:
     It checks every value and reads key files and certificates; nothing is sent. Times are in seconds, or a timedelta.
 
     id_scope: the id scope of the service, such as 0ne00A1B2C3.
-    registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere.
-    attestation: a SymmetricKey, a GroupKey or a Signer.
+    registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name.
+    attestation: a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -290,8 +460,8 @@ class Client:
         cls,
         *,
         id_scope: str,
-        registration_id: str,
-        attestation: SymmetricKey | GroupKey | Signer,
+        attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key,
+        registration_id: str | None = None,
         transport: Literal["https", "mqtt", "mqtt-ws"] | None = None,
         endpoint: str | None = None,
         ca_file: str | PathLike[str] | None = None,
@@ -370,11 +540,17 @@ class Emulator:
     def set_clock_offset_ms(self, offset_ms: int) -> None:
         """Sets the offset of the service's wall clock from the system's."""
 
-    def put_enrollment(self, json: str) -> tuple[Secret, Secret]:
-        """Creates or replaces an individual enrollment, in the service's JSON; returns its two keys."""
+    def put_enrollment(self, json: str) -> tuple[Secret, Secret] | None:
+        """Creates or replaces an individual enrollment, in the service's JSON; returns its two keys, if it has any."""
 
-    def put_group(self, json: str) -> tuple[Secret, Secret]:
-        """Creates or replaces an enrollment group, in the service's JSON; returns its two keys."""
+    def put_group(self, json: str) -> tuple[Secret, Secret] | None:
+        """Creates or replaces an enrollment group, in the service's JSON; returns its two keys, if it has any."""
+
+    def put_ca_certificate(self, name: str, pem: str, verified: bool) -> None:
+        """Stores a CA certificate of the service, or replaces it."""
+
+    def delete_ca_certificate(self, name: str) -> bool:
+        """Deletes a CA certificate of the service; returns whether there was one."""
 
     def enable_enrollment(self, registration_id: str, enabled: bool) -> None:
         """Enables or disables an individual enrollment."""

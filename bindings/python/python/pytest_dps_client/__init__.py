@@ -1,4 +1,7 @@
-"""pytest fixtures with a local provisioning service: dps_emulator for the session, dps_enrollment for each test.
+"""pytest fixtures with a local provisioning service.
+
+dps_emulator is for the session; dps_enrollment and dps_x509_enrollment are for each test: a device with a key, and one
+with a certificate.
 
 The native module is not imported before a test uses one of them. Under pytest-xdist each worker has its own emulator.
 """
@@ -59,8 +62,26 @@ def dps_enrollment(request: pytest.FixtureRequest, dps_emulator: Emulator) -> It
     Its keys are masked unless expose() is called. After the test, its faults and the enrollment are removed. The test
     fails if no request met a planned fault.
     """
-    readable = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:80]
-    enrollment = dps_emulator.enroll(f"{readable}-{uuid.uuid4().hex[:8]}")
+    yield from _for_one_test(dps_emulator.enroll(_registration_id(request)))
+
+
+@pytest.fixture
+def dps_x509_enrollment(request: pytest.FixtureRequest, dps_emulator: Emulator) -> Iterator[Enrollment]:
+    """The same for a device with a certificate: Enrollment.certificate, which is self-signed."""
+    from dps_client.emulator import DeviceCertificate
+
+    registration_id = _registration_id(request)
+    certificate = DeviceCertificate.self_signed(registration_id)
+    yield from _for_one_test(dps_emulator.enroll(registration_id, certificate=certificate))
+
+
+def _registration_id(request: pytest.FixtureRequest) -> str:
+    """Returns an id with the name of the test; as the common name of a certificate, it has at most 64 characters."""
+    readable = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:55].rstrip("-")
+    return f"{readable}-{uuid.uuid4().hex[:8]}"
+
+
+def _for_one_test(enrollment: Enrollment) -> Iterator[Enrollment]:
     yield enrollment
     unmet = enrollment.unmet_faults
     enrollment.clear_faults()

@@ -33,10 +33,21 @@ pub struct Row {
     pub plans: Vec<FaultPlan>,
     /// The faults of the proxy; `None` without a proxy.
     pub proxy: Option<ProxyPlan>,
+    /// The device's certificate, instead of a key.
+    pub certificate: Option<CertificatePlan>,
     /// The client's settings.
     pub client: ClientSettings,
     service: ServiceSettings,
     expect: Ending,
+}
+
+/// The self-signed certificate of a device with an individual enrollment. Virtual time has no TLS and knows no dates of
+/// certificates: such rows are for sockets only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificatePlan {
+    /// The number of seconds for which it is still valid when the row begins; `None` for long enough.
+    pub valid_seconds: Option<u32>,
 }
 
 /// The faults of a proxy: it answers the first CONNECT requests with an error, and opens tunnels afterwards.
@@ -93,6 +104,7 @@ pub struct ClientSettings {
 struct ServiceSettings {
     assigning_ms: u64,
     retry_after: Value,
+    check_expiry_on_poll: bool,
 }
 
 /// The contents of the file.
@@ -113,6 +125,7 @@ struct WrittenRow {
     #[serde(default)]
     plans: Vec<FaultPlan>,
     proxy: Option<ProxyPlan>,
+    certificate: Option<CertificatePlan>,
     #[serde(default)]
     client: Value,
     #[serde(default)]
@@ -154,6 +167,7 @@ impl Row {
             transports: row.transports,
             plans: row.plans,
             proxy: row.proxy,
+            certificate: row.certificate,
             expect: row.expect,
         }
     }
@@ -177,7 +191,8 @@ impl Row {
     /// The service's options.
     #[must_use]
     pub fn service(&self, options: ServiceOptions) -> ServiceOptions {
-        options.assigning_ms(self.service.assigning_ms).hint(hint(&self.service.retry_after))
+        let ServiceSettings { assigning_ms, retry_after, check_expiry_on_poll } = &self.service;
+        options.assigning_ms(*assigning_ms).hint(hint(retry_after)).check_expiry_on_poll(*check_expiry_on_poll)
     }
 }
 

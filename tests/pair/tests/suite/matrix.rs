@@ -7,12 +7,13 @@ use dps_emulator::{Fault, FaultPlan, Flood};
 use pair::matrix::{Call, Ran, Row, Transport, rehearse, rows};
 use serde_json::{Map, Value};
 
-/// Runs every row over every transport, with three latencies: the outcome must not depend on the latency.
+/// Runs every row over every transport, with three latencies: the outcome must not depend on the latency. Rows with a
+/// certificate are for real TLS.
 #[test]
 fn every_fault_has_the_expected_outcome_before_its_deadline() {
     let mut problems = Vec::new();
     let mut runs = 0;
-    for row in rows() {
+    for row in rows().into_iter().filter(|row| row.certificate.is_none()) {
         for transport in &row.transports {
             for latency in [0, 5, 100] {
                 let ran = rehearse(&row, *transport, latency);

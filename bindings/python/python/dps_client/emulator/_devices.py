@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from typing import Literal, TypedDict, get_args
 
 from dps_client import _native
-from dps_client._native import GroupKey, Secret, Signer, SymmetricKey
+from dps_client._native import X509, DeviceCertificate, GroupKey, Pkcs11Key, Secret, Signer, SymmetricKey
 from dps_client.emulator._findings import (
     Counters,
     HubDevice,
@@ -25,8 +25,8 @@ from dps_client.emulator._typing import Unpack
 Transport = Literal["https", "mqtt", "mqtt-ws"]
 """The transport of a device."""
 
-FaultPlace = Literal["register", "poll", "lookup", "connect", "subscribe", "any"]
-"""The requests that meet a fault; "any" is any of the first three."""
+FaultPlace = Literal["register", "poll", "lookup", "connect", "subscribe", "handshake", "any"]
+"""The requests that meet a fault; "any" is any of the first three, "handshake" is that of TLS."""
 
 FaultKind = Literal[
     "throttle",
@@ -45,6 +45,8 @@ FaultKind = Literal[
     "refuse-connect",
     "refuse-subscribe",
     "no-ping",
+    "no-certificate-request",
+    "refuse-certificate",
     "flood",
 ]
 """The kind of a fault."""
@@ -100,6 +102,8 @@ _MEMBERS = {
     "secondary_key": "secondaryKey",
     "size": "bytes",
 }
+# The same for members of both kinds of enrollments.
+_CERTIFICATE_MEMBERS = {"certificate": "primary", "secondary_certificate": "secondary"}
 
 
 @contextlib.contextmanager
@@ -111,6 +115,9 @@ def named_arguments() -> Generator[None]:
         text = str(error)
         for argument, member in _MEMBERS.items():
             text = text.replace(f"'{member}'", f"'{argument}'")
+        for argument, member in _CERTIFICATE_MEMBERS.items():
+            for kind in ("clientCertificates", "signingCertificates"):
+                text = text.replace(f"'{kind}.{member}'", f"'{argument}'")
         raise type(error)(text) from None
 
 
@@ -134,7 +141,7 @@ class ClientKwargs(ServiceKwargs):
     """The same, including those of a device."""
 
     registration_id: str
-    attestation: SymmetricKey | GroupKey | Signer
+    attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key
 
 
 class AzureServiceKwargs(TypedDict):
@@ -202,13 +209,15 @@ class Service:
 
 
 class Device:
-    """A device that is enrolled in the emulator: its id and key, its faults, and what it did."""
+    """A device that is enrolled in the emulator: its id and credential, its faults, and what it did."""
 
-    def __init__(self, service: Service, registration_id: str, key: Secret) -> None:
-        """Created by Emulator.enroll and EnrollmentGroup.device."""
+    def __init__(
+        self, service: Service, registration_id: str, credential: Secret | DeviceCertificate | X509 | None
+    ) -> None:
+        """Created by Emulator.enroll and EnrollmentGroup. The credential is None if the emulator does not have it."""
         self._service = service
         self._registration_id = registration_id
-        self._key = key
+        self._credential = credential
 
     @property
     def registration_id(self) -> str:
@@ -217,8 +226,32 @@ class Device:
 
     @property
     def key(self) -> Secret:
-        """The device's own key, as base64."""
-        return self._key
+        """The device's own key, as base64. Raises RuntimeError if the device has a certificate."""
+        if not isinstance(self._credential, Secret):
+            raise RuntimeError(f"the device {self._registration_id!r} has a certificate instead of a key")
+        return self._credential
+
+    @property
+    def certificate(self) -> DeviceCertificate:
+        """The DeviceCertificate that the device was enrolled with. Raises RuntimeError for another credential."""
+        if not isinstance(self._credential, DeviceCertificate):
+            raise RuntimeError(f"the device {self._registration_id!r} was not enrolled with a DeviceCertificate")
+        return self._credential
+
+    @property
+    def attestation(self) -> SymmetricKey | X509:
+        """The credential for a client of this package.
+
+        Raises RuntimeError if the device was enrolled with a certificate whose private key the emulator does not have.
+        """
+        if self._credential is None:
+            raise RuntimeError(
+                f"the device {self._registration_id!r} was enrolled without the private key of its certificate:"
+                " pass an X509 of your own as attestation, or enroll a DeviceCertificate or an X509"
+            )
+        if isinstance(self._credential, DeviceCertificate):
+            return self._credential.attestation
+        return SymmetricKey(self._credential) if isinstance(self._credential, Secret) else self._credential
 
     @property
     def id_scope(self) -> str:
@@ -230,7 +263,7 @@ class Device:
         return ClientKwargs(
             **self._service.client_kwargs(transport),
             registration_id=self._registration_id,
-            attestation=SymmetricKey(self._key),
+            attestation=self.attestation,
         )
 
     def azure_client_kwargs(self, *, websockets: bool = False) -> AzureClientKwargs:
@@ -241,7 +274,7 @@ class Device:
         return AzureClientKwargs(
             **self._service.azure_client_kwargs(websockets),
             registration_id=self._registration_id,
-            symmetric_key=self._key.expose(),
+            symmetric_key=self.key.expose(),
         )
 
     def inject(self, kind: FaultKind, **details: Unpack[FaultDetails]) -> None:
@@ -303,14 +336,22 @@ class Device:
 class Enrollment(Device):
     """An individual enrollment, and its device."""
 
-    def __init__(self, service: Service, registration_id: str, key: Secret, secondary_key: Secret) -> None:
+    def __init__(
+        self,
+        service: Service,
+        registration_id: str,
+        credential: Secret | DeviceCertificate | X509 | None,
+        secondary_key: Secret | None,
+    ) -> None:
         """Created by Emulator.enroll."""
-        super().__init__(service, registration_id, key)
+        super().__init__(service, registration_id, credential)
         self._secondary_key = secondary_key
 
     @property
     def secondary_key(self) -> Secret:
-        """The secondary key, for replacing keys without an interruption."""
+        """The secondary key, for replacing keys without an interruption; raises RuntimeError like key."""
+        if self._secondary_key is None:
+            raise RuntimeError(f"the device {self._registration_id!r} has a certificate instead of a key")
         return self._secondary_key
 
     def disable(self) -> None:
@@ -327,34 +368,45 @@ class Enrollment(Device):
 
 
 class EnrollmentGroup:
-    """An enrollment group: all devices with a key derived from its key."""
+    """An enrollment group: the devices with a key derived from its key, or with a certificate of its authority."""
 
-    def __init__(self, service: Service, group_id: str, key: Secret, secondary_key: Secret) -> None:
+    def __init__(self, service: Service, group_id: str, keys: tuple[Secret, Secret] | None) -> None:
         """Created by Emulator.enroll_group."""
         self._service = service
         self._group_id = group_id
-        self._key = key
-        self._secondary_key = secondary_key
+        self._keys = keys
 
     @property
     def group_id(self) -> str:
         """The id of the group."""
         return self._group_id
 
+    def _of_keys(self, index: int) -> Secret:
+        if self._keys is None:
+            raise RuntimeError(f"the devices of the group {self._group_id!r} have certificates instead of keys")
+        return self._keys[index]
+
     @property
     def key(self) -> Secret:
-        """The primary key of the group, as base64."""
-        return self._key
+        """The primary key of the group, as base64. Raises RuntimeError if its devices have certificates."""
+        return self._of_keys(0)
 
     @property
     def secondary_key(self) -> Secret:
-        """The secondary key, for replacing keys without an interruption."""
-        return self._secondary_key
+        """The secondary key, for replacing keys without an interruption; otherwise like key."""
+        return self._of_keys(1)
 
     def device(self, registration_id: str) -> Device:
-        """Returns a device of the group, with its derived key."""
-        key = GroupKey(self._key).derive(registration_id).to_base64()
+        """Returns a device of the group, with its derived key. Raises RuntimeError if its devices have certificates."""
+        key = GroupKey(self.key).derive(registration_id).to_base64()
         return Device(self._service, registration_id, key)
+
+    def device_with(self, certificate: DeviceCertificate | X509) -> Device:
+        """Returns the device that presents this certificate; its registration id is the common name."""
+        common_name = certificate.common_name
+        if common_name is None:
+            raise ValueError("argument 'certificate': it has no common name, which is the registration id")
+        return Device(self._service, common_name, certificate)
 
     def disable(self) -> None:
         """Disables the group: registrations of its devices end as "disabled"."""

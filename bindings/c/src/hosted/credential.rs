@@ -1,0 +1,111 @@
+//! The credentials that are not keys in memory: a certificate with its private key, and keys in PKCS#11 tokens.
+
+use dps_client::{ErrorCode, Passphrase, ProvisioningClientBuilder as Builder, X509};
+
+use crate::hosted::config::dps_client_config;
+use crate::hosted::options::{Checked, option, refused, unusable};
+
+/// A key in a token.
+#[cfg(feature = "pkcs11")]
+type TokenKey = dps_client::Pkcs11Key;
+/// A build without tokens has no such key.
+#[cfg(not(feature = "pkcs11"))]
+type TokenKey = std::convert::Infallible;
+
+impl dps_client_config {
+    /// Sets the device's certificate or its key in a token, if there is one.
+    ///
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    pub(super) unsafe fn certificate_or_token(&self, builder: Builder) -> Checked<Builder> {
+        const KEY: &str = "certificate_key_file";
+        const PASSPHRASE: &str = "certificate_key_passphrase_file";
+        // SAFETY: promised on.
+        let text = |name, span| unsafe { option(name, span) };
+        let (certificate, key) =
+            (text("certificate_file", self.certificate_file)?, text(KEY, self.certificate_key_file)?);
+        let passphrase = text(PASSPHRASE, self.certificate_key_passphrase_file)?;
+        // SAFETY: promised on.
+        let token = unsafe { self.token_key()? };
+        let of_file = key.map(|_| KEY).or(passphrase.map(|_| PASSPHRASE));
+        match (certificate, token, of_file) {
+            (None, None, None) => Ok(builder),
+            (None, _, Some(name)) => Err(invalid(&format!("{name} is set without certificate_file"))),
+            (Some(_), Some(_), Some(name)) => {
+                Err(invalid(&format!("{name} and pkcs11_uri are both set: set only one of them")))
+            }
+            (Some(certificate), None, _) => {
+                let device = from_files(certificate, key.unwrap_or(certificate), passphrase)?;
+                Ok(builder.x509(device))
+            }
+            (None, Some(token), None) => Ok(with_token(builder, token)),
+            (Some(certificate), Some(token), None) => Ok(builder.x509(from_token(certificate, &token)?)),
+        }
+    }
+
+    /// Returns the key in a token, if it is set.
+    ///
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    unsafe fn token_key(&self) -> Checked<Option<TokenKey>> {
+        // SAFETY: promised on.
+        let text = |name, span| unsafe { option(name, span) };
+        let (module, pin) =
+            (text("pkcs11_module", self.pkcs11_module)?, text("pkcs11_pin_file", self.pkcs11_pin_file)?);
+        let Some(uri) = text("pkcs11_uri", self.pkcs11_uri)? else {
+            let alone = module.map(|_| "pkcs11_module").or(pin.map(|_| "pkcs11_pin_file"));
+            let problem = |name| invalid(&format!("{name} is set without pkcs11_uri"));
+            return alone.map_or(Ok(None), |name| Err(problem(name)));
+        };
+        parse_token_key(uri, module, pin).map(Some)
+    }
+}
+
+fn invalid(message: &str) -> Box<crate::hosted::error::dps_error> {
+    refused(ErrorCode::InvalidOption, message)
+}
+
+fn from_files(certificate: &str, key: &str, passphrase: Option<&str>) -> Checked<X509> {
+    let read = match passphrase {
+        None => X509::from_files(certificate, key),
+        Some(path) => {
+            Passphrase::from_file(path).and_then(|passphrase| X509::from_encrypted_files(certificate, key, &passphrase))
+        }
+    };
+    read.map_err(unusable)
+}
+
+#[cfg(feature = "pkcs11")]
+fn parse_token_key(uri: &str, module: Option<&str>, pin: Option<&str>) -> Checked<TokenKey> {
+    let key = TokenKey::from_uri(uri).map_err(unusable)?;
+    let key = module.map_or(key.clone(), |path| key.module(path));
+    Ok(pin.map_or(key.clone(), |path| key.pin_file(path)))
+}
+
+#[cfg(feature = "pkcs11")]
+fn with_token(builder: Builder, token: TokenKey) -> Builder {
+    builder.pkcs11_key(token)
+}
+
+#[cfg(feature = "pkcs11")]
+fn from_token(certificate: &str, token: &TokenKey) -> Checked<X509> {
+    let chain = dps_client::CertificateChain::from_file(certificate);
+    chain.and_then(|chain| X509::from_pkcs11(chain, token)).map_err(unusable)
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn parse_token_key(_: &str, _: Option<&str>, _: Option<&str>) -> Checked<TokenKey> {
+    Err(invalid(
+        "pkcs11_uri is set, but this library was built without keys in tokens: build it with its feature pkcs11",
+    ))
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn with_token(_: Builder, token: TokenKey) -> Builder {
+    match token {}
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn from_token(_: &str, token: &TokenKey) -> Checked<X509> {
+    match *token {}
+}

@@ -1,0 +1,117 @@
+"""Keys in a PKCS#11 token that `cargo xtask python` makes with SoftHSM, and what can be checked without a token."""
+
+import asyncio
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dps_client import (
+    X509,
+    AsyncProvisioningClient,
+    ConfigurationError,
+    LocalError,
+    Pkcs11Key,
+    ProvisioningClient,
+    SymmetricKey,
+)
+from dps_client.emulator import Emulator, Transport
+
+TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
+DATA = Path(__file__).parents[3] / "dps-client/tests/data/x509"
+DEVICE = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6"
+DEVICE_KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
+KEY, TLS = "pkcs11:token=dps;object=device-key", "pkcs11:token=dps;object=device-tls"
+
+
+@pytest.fixture
+def token() -> Path:
+    folder = os.environ.get("DPS_TEST_TOKEN")
+    if folder is None:
+        pytest.skip("there is no token: cargo xtask python makes one where SoftHSM is installed")
+    return Path(folder)
+
+
+def key_in(token: Path, uri: str) -> Pkcs11Key:
+    return Pkcs11Key(uri, pin_file=token / "pin", module=token / "module.so")
+
+
+def test_symmetric_key_in_a_token_registers_over_every_transport(token: Path, dps_emulator: Emulator) -> None:
+    device = dps_emulator.enroll(DEVICE, key=DEVICE_KEY)
+    key = key_in(token, KEY)
+    for transport in TRANSPORTS:
+        kwargs = device.client_kwargs(transport)
+        kwargs["attestation"] = key
+        assignment = ProvisioningClient(**kwargs).register()
+        assert assignment.device_id == DEVICE and assignment.connection_string() is None
+        assert asyncio.run(AsyncProvisioningClient(**kwargs).register()).hub == "hub-a.test"
+    assert key.sign(b"x") == SymmetricKey(DEVICE_KEY).sign(b"x")
+    device.remove()
+
+
+def test_certificate_with_its_key_in_a_token_registers_over_every_transport(
+    token: Path, dps_emulator: Emulator
+) -> None:
+    attestation = X509.from_pkcs11(DATA / "ec.pem", key_in(token, TLS))
+    device = dps_emulator.enroll("dev-01", certificate=attestation)
+    for transport in TRANSPORTS:
+        assert ProvisioningClient(**device.client_kwargs(transport)).register().device_id == "dev-01"
+    device.remove()
+
+
+def test_failures_of_a_token_are_errors_of_the_catalogue(token: Path) -> None:
+    for uri, name in (
+        ("pkcs11:token=dps;object=another", "pkcs11-no-object"),
+        ("pkcs11:token=another;object=device-key", "pkcs11-no-token"),
+    ):
+        with pytest.raises(LocalError) as missing:
+            key_in(token, uri).sign(b"x")
+        assert missing.value.name == name
+    with pytest.raises(ConfigurationError) as mismatch:
+        other = X509.from_pkcs11(DATA / "rsa-2048.cert.pem", key_in(token, TLS))
+        ProvisioningClient(id_scope="0ne00A1B2C3", attestation=other)
+    assert mismatch.value.name == "client-key-mismatch"
+
+
+WRONG_PIN = """
+import sys
+from dps_client import LocalError, Pkcs11Key, Secret
+try:
+    Pkcs11Key(sys.argv[1], pin=Secret("wrong-pin-1"), module=sys.argv[2]).sign(b"x")
+except LocalError as error:
+    print(error.name, "wrong-pin-1" in str(error))
+"""
+
+
+def test_wrong_pin_is_reported(token: Path) -> None:
+    # In another process: here the token may be logged in to.
+    command = [sys.executable, "-c", WRONG_PIN, KEY, str(token / "module.so")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "pkcs11-wrong-pin False\n", "")
+
+
+def test_module_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"missing\.so") as module:
+        Pkcs11Key(KEY, module=tmp_path / "missing.so").sign(b"x", timeout=20)
+    assert module.value.name == "pkcs11-module"
+
+
+def test_uris_with_a_pin_and_impossible_arguments_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'uri'") as refused:
+        Pkcs11Key("pkcs11:token=dps?pin-value=open-sesame")
+    assert refused.value.name == "invalid-pkcs11-uri" and "sesame" not in str(refused.value)
+    with pytest.raises(ValueError, match="both set"):
+        Pkcs11Key(KEY, pin_file="pin", pin="1234")
+    with pytest.raises(TypeError, match="'pin'"):
+        Pkcs11Key(KEY, pin=1234)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'key'"):
+        X509.from_pkcs11("device.pem", KEY)  # type: ignore[arg-type]
+
+
+def test_pin_is_in_no_representation_and_a_key_is_not_pickled() -> None:
+    key = Pkcs11Key(KEY, pin="open-sesame")
+    assert repr(key) == f"Pkcs11Key('{KEY}')"
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(key)
