@@ -1,16 +1,19 @@
 // Manages enrollments with the published Node.js service client, and prints one JSON object per operation.
-// The connection string comes in DPS_CONNECTION_STRING, the certificate authority to trust in NODE_EXTRA_CA_CERTS. The
+// The connection string comes in DPS_CONNECTION_STRING, the certificate authority to trust in NODE_EXTRA_CA_CERTS, a
+// certificate to enroll in the file DPS_CERT_FILE. The
 // devices dev-01 and, in the group line-7, line-7-a to line-7-c must be registered. The first operation that differs
 // from what is expected is the last.
 'use strict';
 
 const assert = require('assert');
+const { X509Certificate } = require('crypto');
+const fs = require('fs');
 const { ProvisioningServiceClient } = require('azure-iot-provisioning-service');
 
 const client = ProvisioningServiceClient.fromConnectionString(process.env.DPS_CONNECTION_STRING);
 const KINDS = {
-  enrollment: { member: 'registrationId', name: 'IndividualEnrollment' },
-  group: { member: 'enrollmentGroupId', name: 'EnrollmentGroup' },
+  enrollment: { member: 'registrationId', name: 'IndividualEnrollment', certificates: 'clientCertificates' },
+  group: { member: 'enrollmentGroupId', name: 'EnrollmentGroup', certificates: 'signingCertificates' },
 };
 
 async function operation(name, check) {
@@ -121,6 +124,27 @@ async function manage(kind) {
   }
 }
 
+/** The service keeps the certificate, and returns what identifies it. */
+async function certified(kind) {
+  const { member, certificates } = KINDS[kind];
+  const calls = callsOf(KINDS[kind]);
+  const [id, certificate] = [`interop-${kind}-x509`, fs.readFileSync(process.env.DPS_CERT_FILE, 'utf8')];
+  const thumbprint = new X509Certificate(certificate).fingerprint256.replaceAll(':', '');
+  await operation(`${kind} X.509 create`, async () => {
+    const x509 = { [certificates]: { primary: { certificate } } };
+    assert.strictEqual((await calls.put({ [member]: id, attestation: { type: 'x509', x509 } }))[member], id);
+  });
+  await operation(`${kind} X.509 get`, async () => {
+    const { attestation } = await calls.get(id);
+    assert.strictEqual(attestation.type, 'x509');
+    assert.strictEqual(attestation.x509[certificates].primary.info.sha256Thumbprint, thumbprint);
+  });
+  await operation(`${kind} X.509 delete`, async () => {
+    await calls.remove(id);
+    await refused(404, calls.get(id));
+  });
+}
+
 /** Create and update with one call. What fails is listed, and the others are done. */
 async function bulk(calls, ids) {
   const records = ids.map(calls.record);
@@ -161,4 +185,6 @@ async function registrations() {
 
 manage('enrollment')
   .then(() => manage('group'))
+  .then(() => certified('enrollment'))
+  .then(() => certified('group'))
   .then(registrations);

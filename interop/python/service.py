@@ -1,13 +1,17 @@
 """Manages enrollments with a published Python service client, and prints one JSON object per operation.
 
 Argument: azure-iot-deviceprovisioning or azure-iothub-provisioningserviceclient. The connection string comes in
-DPS_CONNECTION_STRING, the certificate authority to trust in REQUESTS_CA_BUNDLE. The devices dev-01 and, in the group
-line-7, line-7-a to line-7-c must be registered. The first operation that differs from what is expected is the last.
+DPS_CONNECTION_STRING, the certificate authority to trust in REQUESTS_CA_BUNDLE, a certificate to enroll in the file
+DPS_CERT_FILE. The devices dev-01 and, in the group line-7, line-7-a to line-7-c must be registered. The first operation
+that differs from what is expected is the last.
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import pathlib
+import ssl
 import sys
 
 CONNECTION_STRING = os.environ["DPS_CONNECTION_STRING"]
@@ -139,6 +143,7 @@ class FirstGeneration:
 
 
 ID_MEMBER = {"enrollment": "registrationId", "group": "enrollmentGroupId"}
+CERTIFICATES = {"enrollment": "clientCertificates", "group": "signingCertificates"}
 CLIENTS = {"azure-iot-deviceprovisioning": Current, "azure-iothub-provisioningserviceclient": FirstGeneration}
 
 
@@ -194,6 +199,24 @@ def manage(client, kind):
             client.delete(kind, id, None)
 
 
+def certified(client, kind):
+    """The service keeps the certificate, and returns what identifies it."""
+    id = f"interop-{kind}-x509"
+    certificate = pathlib.Path(os.environ["DPS_CERT_FILE"]).read_text()
+    thumbprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest().upper()
+    with operation(f"{kind} X.509 create"):
+        x509 = {CERTIFICATES[kind]: {"primary": {"certificate": certificate}}}
+        made = client.put(kind, {ID_MEMBER[kind]: id, "attestation": {"type": "x509", "x509": x509}})
+        expect(made[ID_MEMBER[kind]], id)
+    with operation(f"{kind} X.509 get"):
+        attestation = client.get(kind, id)["attestation"]
+        expect(attestation["type"], "x509")
+        expect(attestation["x509"][CERTIFICATES[kind]]["primary"]["info"]["sha256Thumbprint"], thumbprint)
+    with operation(f"{kind} X.509 delete"):
+        client.delete(kind, id, None)
+        refused(client, 404, client.get, kind, id)
+
+
 def page_sizes(count):
     """Two items on each page, the rest on the last."""
     return [2] * (count // 2) + [1] * (count % 2)
@@ -235,6 +258,8 @@ def main():
     client = CLIENTS[sys.argv[1]]()
     for kind in ID_MEMBER:
         manage(client, kind)
+    for kind in ID_MEMBER:
+        certified(client, kind)
     registrations(client)
 
 

@@ -92,6 +92,25 @@ impl Emulator {
         output(dps.env("DPS_KEY", key)).map(|_| ())
     }
 
+    /// Makes an authority, and certificates of these devices; returns their folder.
+    pub(crate) fn certificates(&self, registration_ids: &[&str]) -> Result<PathBuf, String> {
+        let folder = self.folder.join("certificates");
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut make = command(&self.program, ["x509", "test-ca", "--out"]);
+        make.arg(&folder).args(registration_ids.iter().flat_map(|id| ["--registration-id", id]));
+        output(&mut make).map(|_| folder)
+    }
+
+    /// Enrolls a device by its own certificate, and the group `certified` by that of the intermediate.
+    pub(crate) fn enroll_certificates(&self, folder: &Path, registration_id: &str) -> Outcome {
+        let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let device = ["enrollment", "create", "--registration-id", registration_id, "--cert-file"];
+        self.administer(&[&device[..], &[&file(&format!("{registration_id}.pem"))]].concat())?;
+        self.administer(&["emulator", "certificate", "add", "root", "--file", &file("root-ca.pem")])?;
+        let group = ["enrollment-group", "create", "--group-id", "certified", "--signing-cert-file"];
+        self.administer(&[&group[..], &[&file("intermediate-ca.pem")]].concat())
+    }
+
     fn new_file(&self, name: &str) -> PathBuf {
         let path = self.folder.join(name);
         let _ = std::fs::remove_file(&path);

@@ -9,7 +9,7 @@ use crate::peers::{Language, Peer, python, version};
 use crate::run::{command, limited, output, read};
 
 /// What every client does, in this order.
-const OPERATIONS: [&str; 20] = [
+const OPERATIONS: [&str; 26] = [
     "enrollment create",
     "enrollment get",
     "enrollment update by etag",
@@ -27,6 +27,12 @@ const OPERATIONS: [&str; 20] = [
     "group attestation mechanism",
     "group query in pages",
     "group delete",
+    "enrollment X.509 create",
+    "enrollment X.509 get",
+    "enrollment X.509 delete",
+    "group X.509 create",
+    "group X.509 get",
+    "group X.509 delete",
     "registration get",
     "registration query in pages",
     "registration delete",
@@ -81,6 +87,7 @@ fn manage(client: &ServiceClient, folder: &Path) -> Result<Vec<Value>, String> {
             program
         }
     };
+    program.env("DPS_CERT_FILE", service.certificates(&["certified-01"])?.join("intermediate-ca.pem"));
     program.env("DPS_CONNECTION_STRING", read(&service.connection_string)?.trim());
     program.env("NODE_EXTRA_CA_CERTS", &service.ca).env("REQUESTS_CA_BUNDLE", &service.ca);
     let printed = output(&mut limited(&program))?;
