@@ -248,7 +248,10 @@ impl ProvisioningClient {
             Some(Outcome::Failed(failure)) => {
                 let diagnosis = link.diagnosis(failure.code());
                 let failed = DpsError::from_failure(&failure, diagnosis, registration.operation().as_ref());
-                credential.cause_of(failed.code()).unwrap_or_else(|| self.explain(failed, link))
+                match credential.cause_of(failed.code()) {
+                    Some(cause) => cause.instead_of(failed),
+                    None => self.explain(failed, link),
+                }
             }
             _ => internal("the registration has no outcome"),
         };

@@ -118,6 +118,12 @@ impl DpsError {
         self
     }
 
+    /// The same instead of a failure that it caused: the operation can be continued as after that one.
+    pub(crate) fn instead_of(mut self, other: Self) -> Self {
+        self.0.resume = other.0.resume;
+        self
+    }
+
     /// The same for a device whose certificate the server did not ask for, so that it was not presented.
     pub(crate) fn without_certificate(mut self) -> Self {
         self.0.message.push_str("; the server did not ask for the device's certificate in the TLS handshake");

@@ -15,6 +15,7 @@ use crate::carrier::ClientLink;
 use crate::client::{LINK_IN_USE, ProvisioningClient};
 use crate::clock::TokioTimer;
 use crate::error::DpsError;
+use crate::signer::TOKEN_IS_BUSY;
 
 /// How long the token is good for.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
@@ -85,7 +86,7 @@ impl ProvisioningClient {
     /// ```
     ///
     /// # Errors
-    /// `clock-needed`, `signer-failed`, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
+    /// `clock-needed`, `signer-failed` or what a PKCS#11 token failed with, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
         self.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
@@ -99,6 +100,10 @@ impl ProvisioningClient {
         let asked = tokio::time::timeout(left, self.ask_once(identity, &mut link)).await;
         let probe = match asked {
             Ok(probe) => probe?,
+            Err(_) if self.credential.is_busy() => {
+                let error = LinkError::Signer { code: ErrorCode::SignerTimeout };
+                Probe::NoAnswer { error, detail: TOKEN_IS_BUSY.to_owned() }
+            }
             Err(_) => {
                 let detail = link.diagnosis(ErrorCode::Timeout).map(|known| known.detail).unwrap_or_default();
                 Probe::NoAnswer { error: LinkError::Timeout, detail }

@@ -47,6 +47,9 @@ impl<S: SendSigner> DynSigner for S {
     }
 }
 
+/// Why something took too long.
+pub(crate) const TOKEN_IS_BUSY: &str = "the PKCS#11 token was still signing";
+
 /// The device's credential, shared by registrations and hub credentials.
 #[derive(Clone)]
 pub(crate) enum Credential {
@@ -145,12 +148,23 @@ impl Credential {
             #[cfg(feature = "pkcs11")]
             Self::Token(signer) if code == ErrorCode::SignerFailed => signer.failure(),
             #[cfg(any(feature = "http", feature = "mqtt"))]
-            Self::Certificate(device) if code == ErrorCode::Timeout && device.is_busy() => {
+            Self::Certificate(_) if code == ErrorCode::Timeout && self.is_busy() => {
                 let code = ErrorCode::SignerTimeout;
-                let message = format!("{}: the token was still signing for the TLS handshake", code.text());
+                let message = format!("{}: {TOKEN_IS_BUSY}", code.text());
                 Some(DpsError::new(code, Verdict::Never, message).hinted(code.hints().iter()))
             }
             _ => None,
+        }
+    }
+
+    /// Whether a token is signing.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self {
+            #[cfg(feature = "pkcs11")]
+            Self::Token(signer) => signer.is_busy(),
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Self::Certificate(device) => device.is_busy(),
+            _ => false,
         }
     }
 

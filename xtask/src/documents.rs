@@ -30,7 +30,8 @@ fn wrong(path: &str, text: &str, exists: impl Fn(&str) -> bool, tasks: &[&str]) 
             }
         }
         for rest in line.split("cargo xtask ").skip(1) {
-            let task: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            let task: String =
+                rest.chars().take_while(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').collect();
             if !task.is_empty() && !tasks.contains(&task.as_str()) {
                 complain(format!("unknown task {task}"));
             }
@@ -102,6 +103,7 @@ mod tests {
         assert_eq!(found("[gone](docs/gone.md)"), 1);
         assert_eq!(found("[site](https://example.com/x)"), 0);
         assert_eq!(found("`cargo xtask tset`"), 1);
+        assert_eq!(found("`cargo xtask test2`"), 1);
         assert_eq!(found("`dps-core` and `cargo test -p dps-core/x y`"), 0);
     }
 }

@@ -3,13 +3,12 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::c_tests::{WARNINGS, compile, library};
-use crate::run::{Outcome, TESTED, build_workspace, cargo, command, output, report, run, target_dir};
+use crate::run::{Outcome, TESTED, build_workspace, cargo, command, output, report, root, run, target_dir};
 
 /// Names the module in the environment of the tests, in every language.
 const MODULE: &str = "DPS_TEST_PKCS11_MODULE";
@@ -19,15 +18,7 @@ const AT_A_TIME: usize = 4;
 pub(crate) fn check() -> Outcome {
     let module = build_module()?;
     let program = build_tests()?;
-    let run = |arguments: &[&str]| -> Result<String, String> {
-        let mut test = Command::new(&program);
-        output(
-            test.args(arguments)
-                .arg("--ignored")
-                .current_dir(crate::run::root().join("dps-client"))
-                .env(MODULE, &module),
-        )
-    };
+    let run = |arguments: &[&str]| run_tests(&program, &module, arguments);
     let listed = run(&["--list"])?;
     let names: VecDeque<&str> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
     if names.is_empty() {
@@ -69,6 +60,15 @@ fn from_c(module: &Path) -> Outcome {
     let token = token(module, folder.join("token-c"))?;
     let program = compile(&folder, "tokens", &["hosted_tokens.c", "hosted_scene.c"], &[], Some(&library()))?;
     run(command(target_dir().join("debug/c-service"), [program]).env(TOKEN, token))
+}
+
+/// Runs the tests' program and returns its output, which is the error where a test failed.
+fn run_tests(program: &Path, module: &Path, arguments: &[&str]) -> Result<String, String> {
+    let mut tests = command(program, arguments);
+    let ended = tests.arg("--ignored").current_dir(root().join("dps-client")).env(MODULE, module).output();
+    let output = ended.map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() { Ok(said) } else { Err(said + &String::from_utf8_lossy(&output.stderr)) }
 }
 
 fn next<'n>(names: &Mutex<VecDeque<&'n str>>) -> Option<&'n str> {

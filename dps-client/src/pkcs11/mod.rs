@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use dps_core::{ErrorCode, SignError, Signature};
 use dps_files::SecretString;
+use zeroize::Zeroizing;
 
 pub(crate) use failure::TokenError;
 pub(crate) use worker::Worker;
@@ -171,7 +172,7 @@ impl fmt::Debug for Pkcs11Key {
 }
 
 fn hmac(token: &mut Token, to_sign: &[u8]) -> Result<Signature, TokenError> {
-    let signature = token.sign(Method::Hmac, to_sign)?;
+    let signature = Zeroizing::new(token.sign(Method::Hmac, to_sign)?);
     let bytes = <[u8; 32]>::try_from(signature.as_slice());
     bytes.map(Signature::new).map_err(|_| {
         TokenError::new(ErrorCode::SignerFailed, format!("the token returned {} bytes, not 32", signature.len()))
@@ -198,6 +199,10 @@ impl TokenSigner {
             self.failure = Some(failed);
             SignError
         })
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.worker.is_busy()
     }
 
     /// Why the last signature failed.

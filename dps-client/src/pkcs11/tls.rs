@@ -29,8 +29,8 @@ const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
 
 impl X509 {
-    /// Uses a private key in a PKCS#11 token. Loads the module, logs in, and compares the key with the certificate; blocks this
-    /// thread meanwhile, for 30 s at most.
+    /// Uses a private key in a PKCS#11 token. Loads the module, logs in, and reads what compares the key with the certificate. Blocks
+    /// this thread meanwhile, for 30 s at most; async programs call it in `spawn_blocking`.
     ///
     /// TLS is synchronous: a token that signs blocks the thread that runs the handshake. A registration makes its
     /// connections on a thread of their own; [`resolver`](Self::resolver) blocks the thread of whoever uses it, for 30 s at most.
@@ -191,14 +191,11 @@ impl TokenKey {
     /// Signs something, and returns the certificate's public key if that verifies the signature.
     fn prove(&self, certificates: &CertificateChain) -> Result<Vec<u8>, DpsError> {
         let code = ErrorCode::ClientKeyMismatch;
-        let mismatch = || DpsError::config(code, format!("{}: {}", code.text(), self.worker_mismatch()));
+        let words = "a signature of the key in the token is not valid under the certificate";
+        let mismatch = || DpsError::config(code, format!("{}: {words}", code.text()));
         let signer = self.signer(|_| true).ok_or_else(mismatch)?;
         let signature = signer.signed(PROBE).map_err(TokenError::into_error)?;
         certificates.verified_key(signer.scheme, PROBE, &signature).ok_or_else(mismatch)
-    }
-
-    fn worker_mismatch(&self) -> &'static str {
-        "a signature of the key in the token is not valid under the certificate"
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use dps_core::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::failure::TokenError;
@@ -19,6 +20,8 @@ type Job = Box<dyn FnOnce(&mut Token) + Send>;
 pub(crate) struct Worker {
     jobs: mpsc::Sender<Job>,
     busy: Arc<AtomicBool>,
+    /// The process that has the thread.
+    process: u32,
 }
 
 impl Worker {
@@ -34,9 +37,9 @@ impl Worker {
             }
         });
         started.map_err(|error: io::Error| {
-            TokenError::new(dps_core::ErrorCode::Internal, format!("a thread cannot be started: {error}"))
+            TokenError::new(ErrorCode::Internal, format!("a thread cannot be started: {error}"))
         })?;
-        Ok(Self { jobs, busy })
+        Ok(Self { jobs, busy, process: std::process::id() })
     }
 
     /// Whether a call of the module is going on.
@@ -81,6 +84,10 @@ impl Worker {
     }
 
     fn submit(&self, job: impl FnOnce(&mut Token) + Send + 'static) -> Result<(), TokenError> {
+        if std::process::id() != self.process {
+            let words = "the process was forked after the key was made; make it again in the child";
+            return Err(TokenError::new(ErrorCode::SignerFailed, words));
+        }
         self.jobs.send(Box::new(job)).map_err(|_| TokenError::stopped())
     }
 }

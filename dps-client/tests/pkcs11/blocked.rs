@@ -13,9 +13,10 @@ use crate::symmetric;
 use crate::tls::{TRANSPORTS, builder, enroll, token, uri};
 use crate::token::{PIN, Token};
 use dps_client::{
-    CertificateChain, DpsError, ErrorCode, Hint, Pkcs11Key, ProvisioningClient, ProxyChoice, Roots, SecretString,
-    Transport, X509,
+    CertificateChain, DpsError, ErrorCode, Hint, Pkcs11Key, Probe, ProvisioningClient, ProxyChoice, Roots,
+    SecretString, Transport, X509,
 };
+use dps_core::LinkError;
 use dps_emulator::Emulator;
 use tokio::runtime::{Builder, Runtime};
 
@@ -88,7 +89,7 @@ fn handshake_with_a_blocked_token_ends_by_the_deadline_and_leaves_the_runtime_fr
         });
         assert!(stall.await < TIMEOUT / 2);
         assert!(token.count("blocked") >= 3, "every client was waiting for its token");
-        token.mend("block");
+        token.clear("block");
         for client in &clients {
             client.register().await.unwrap();
         }
@@ -101,13 +102,16 @@ fn symmetric_key_in_a_blocked_token_ends_by_the_deadline_and_leaves_the_runtime_
     let (_runtime, emulator) = service_apart();
     let token = symmetric::token();
     let builder = builder_over(Transport::Https, &emulator).pkcs11_key(token.key(symmetric::URI));
-    let client = builder.timeout(TIMEOUT).build().unwrap();
+    let client = builder.timeout(TIMEOUT).request_timeout(TIMEOUT).build().unwrap();
     token.inject("block");
     on_one_thread(async {
         let started = Instant::now();
         let stall = longest_stall(async { assert_timed_out(&client.register().await.unwrap_err(), started) });
         assert!(stall.await < TIMEOUT / 2);
-        token.mend("block");
+        let probed = client.probe().await;
+        let timeout = LinkError::Signer { code: ErrorCode::SignerTimeout };
+        assert!(matches!(probed, Ok(Probe::NoAnswer { error, .. }) if error == timeout), "{probed:?}");
+        token.clear("block");
         client.register().await.unwrap();
     });
 }

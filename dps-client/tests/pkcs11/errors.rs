@@ -63,13 +63,13 @@ fn token_that_could_lock_is_not_logged_in_to() {
         token.inject(fault);
         let refused = token.key(URI).sign(b"to sign", LIMIT).unwrap_err();
         assert_eq!(what(&refused), (expected, Some(Hint::UnlockPin)));
-        token.mend(fault);
+        token.clear(fault);
     }
     assert_eq!(token.count("logins"), 0);
     for (fault, expected) in [("login-locked", ErrorCode::Pkcs11PinLocked), ("no-user-pin", ErrorCode::Pkcs11Login)] {
         token.inject(fault);
         assert_eq!(code(token.key(URI)), expected);
-        token.mend(fault);
+        token.clear(fault);
     }
 }
 
@@ -136,7 +136,7 @@ async fn registration_names_what_the_token_failed_with() {
             assert_eq!(failed.code(), expected, "{failed:?}");
             assert!(failed.message().contains(words), "{failed}");
         }
-        token.mend(fault);
+        token.clear(fault);
     }
     client.register().await.unwrap();
 }

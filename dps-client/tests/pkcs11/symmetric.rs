@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::common::{DEVICE_KEY, builder_over, device_key, service};
+use crate::process::{Part, setting};
 use crate::token::{PIN, Token};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dps_client::{Pkcs11Key, ProvisioningClient, Transport};
+use dps_client::{Pkcs11Key, ProvisioningClient, SecretString, Transport};
 use dps_emulator::Emulator;
 
 const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
@@ -99,4 +100,26 @@ async fn session_is_opened_again_where_it_was_lost() {
     token.inject("session-lost");
     client.register().await.unwrap();
     assert_eq!(token.count("logins"), 2);
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn proxy_of_p11_kit_is_the_default_module() {
+    let token = token();
+    // SoftHSM's package configures p11-kit with its module.
+    let configuration = token.folder().join("softhsm2.conf");
+    let environment = [("SOFTHSM2_CONF", configuration.to_str().unwrap())];
+    let settings = [("FOLDER", token.folder().to_str().unwrap())];
+    let mut process = Part::start_with("symmetric::sign_by_the_default_module", &settings, &environment);
+    assert!(process.end_within(LIMIT).success());
+}
+
+#[test]
+#[ignore = "a part of another test, which runs it in a process of its own"]
+fn sign_by_the_default_module() {
+    if setting("FOLDER").is_some() {
+        let key = Pkcs11Key::from_uri(URI).unwrap().pin(SecretString::from(PIN));
+        let signature = key.sign(b"to sign", LIMIT).unwrap();
+        assert_eq!(signature.expose(), device_key().as_ref().sign(b"to sign").expose());
+    }
 }

@@ -120,7 +120,7 @@ async fn rsa_key_signs_with_the_mechanisms_that_the_token_offers() {
             enroll(&emulator, device.chain());
             builder(Transport::Mqtt, &emulator, &device).build().unwrap().register().await.unwrap();
         }
-        hidden.iter().for_each(|mechanism| token.mend(mechanism));
+        hidden.iter().for_each(|mechanism| token.clear(mechanism));
     }
 }
 
@@ -186,7 +186,7 @@ async fn token_removed_between_two_connections_is_named() {
         let removed = client.register().await.unwrap_err();
         assert_eq!(removed.code(), ErrorCode::Pkcs11NoToken, "{removed:?}");
         assert!(removed.message().contains("DeviceRemoved"), "{removed}");
-        token.mend("removed");
+        token.clear("removed");
         client.register().await.unwrap();
     }
 }

@@ -104,7 +104,7 @@ impl Token {
         work(&session);
         drop(session);
         module.finalize().unwrap();
-        ["logins", "finalized"].into_iter().for_each(|count| self.mend(count));
+        ["logins", "finalized"].into_iter().for_each(|count| self.clear(count));
     }
 
     /// The module as another part of the application initializes it.
@@ -127,7 +127,7 @@ impl Token {
         fs::write(self.folder().join(fault), "").unwrap();
     }
 
-    pub fn mend(&self, fault: &str) {
+    pub fn clear(&self, fault: &str) {
         fs::remove_file(self.folder().join(fault)).unwrap();
     }
 
