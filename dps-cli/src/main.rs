@@ -55,8 +55,8 @@ fn main() -> ExitCode {
 }
 
 /// Prevents other processes of the same user from reading this process's memory and environment through `/proc` or with
-/// a debugger, and prevents core dumps. Memory contains keys; so does the environment where `DPS_KEY` or
-/// `DPS_GROUP_KEY` is set.
+/// a debugger, and prevents core dumps. Memory contains keys; so does the environment where `DPS_KEY`, `DPS_GROUP_KEY` or
+/// `DPS_CERT_KEY_PASSPHRASE` is set.
 fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     {

@@ -21,6 +21,7 @@ const KEY_FILE_MAX: usize = 256 * 1024;
 
 /// Where the certificate and its key are.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
 pub(crate) struct CertificateArgs {
     /// A file with the device's certificate, followed by the intermediate certificates up to a verified one (PEM or DER)
     #[arg(long, value_name = "FILE", requires = "certificate_key", group = "credential")]

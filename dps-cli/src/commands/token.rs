@@ -19,6 +19,9 @@ const SIGN_LIMIT: Duration = Duration::from_secs(30);
 /// `dps token`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
+    /// How long the token is valid, such as 90s, 30m, 1h or 1d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub(crate) ttl: Duration,
     /// The id scope of the provisioning service, such as 0ne00A1B2C3
     #[arg(long, value_name = "S", visible_alias = "scope", help_heading = "Identity")]
     pub(crate) id_scope: String,
@@ -29,9 +32,6 @@ pub(crate) struct TokenArgs {
     pub(crate) key: KeyArgs,
     #[command(flatten)]
     pub(crate) pkcs11: Pkcs11Args,
-    /// How long the token is valid, such as 90s, 30m, 1h or 1d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-    pub(crate) ttl: Duration,
 }
 
 #[derive(Serialize)]

@@ -178,6 +178,11 @@ const REFUSED: &[Remote] = &[
         other_thumbprint,
         "(1) the individual enrollment has the thumbprint of another",
     ),
+    (
+        "self-signed by openssl req -x509",
+        self_signed_authority,
+        "(1) the individual enrollment has the thumbprint of another",
+    ),
     ("enrollment for another id", other_id, "(2) the enrollment is for another id than dev-01"),
     ("nearer group disabled", disabled_group, "(2) the enrollment nearest to the certificate is disabled"),
 ];
@@ -221,6 +226,14 @@ fn unverified_root(service: &Service) -> Device {
 fn other_thumbprint(service: &Service) -> Device {
     individual(service, "dev-01", &Device::self_signed("dev-01"));
     Device::self_signed("dev-01")
+}
+
+fn self_signed_authority(service: &Service) -> Device {
+    individual(service, "dev-01", &Device::self_signed("dev-01"));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = super::pki::params("dev-01");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Device { chain: vec![params.self_signed(&key).unwrap().pem()], key: key.serialize_pem() }
 }
 
 fn other_id(service: &Service) -> Device {

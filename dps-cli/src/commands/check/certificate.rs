@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use dps_client::{CertificateChain, ChainCheck, Finding, Probe, RegistrationId, Severity, X509};
+use dps_client::{CertificateChain, ChainCheck, ChainProblem, Finding, Probe, RegistrationId, Severity, X509};
 use dps_core::{ErrorCode, Hint, LinkError};
 use serde_json::json;
 
@@ -109,7 +109,9 @@ impl Chain {
     /// Reports a refusal of a certificate in which nothing wrong was found, or only doubts.
     pub(super) fn refused(&self, registration_id: &str, probe: &Probe, checks: &mut Checks) -> Check {
         // What is doubtful is the likeliest cause.
-        checks.raise(ID);
+        if self.is_doubtful() {
+            checks.raise(ID);
+        }
         let (who, code) = match probe {
             Probe::NoAnswer { error: LinkError::ClientCertificateRefused, detail } => (
                 format!("the server refuses the certificate in TLS ({detail})"),
@@ -124,6 +126,13 @@ impl Chain {
         let check = code.into_iter().fold(check, Check::advise_for);
         let hints = causes.into_iter().map(|(_, hint)| hint).chain([Hint::WrongIdScope, Hint::NetworkRules]);
         hints.fold(check, |check, hint| check.advise(hint.text()))
+    }
+
+    /// Whether there is a warning about the chain, other than that the certificate was made with `openssl req -x509`: then it
+    /// is an authority's, which individual enrollments accept.
+    fn is_doubtful(&self) -> bool {
+        let findings = self.chain.as_ref().map(|chain| ChainCheck::new().chain(chain)).unwrap_or_default();
+        findings.iter().any(|finding| finding.problem() != ChainProblem::CaAsLeaf)
     }
 
     /// The causes of a refusal that cannot be known on the device, the likeliest first (Azure IoT DPS documentation, "X.509
