@@ -16,6 +16,7 @@ const MODULE: &str = "DPS_TEST_PKCS11_MODULE";
 const AT_A_TIME: usize = 4;
 
 pub(crate) fn check() -> Outcome {
+    check_default_build()?;
     let module = build_module()?;
     let program = build_tests()?;
     let run = |arguments: &[&str]| run_tests(&program, &module, arguments);
@@ -54,6 +55,12 @@ fn run_tests(program: &Path, module: &Path, arguments: &[&str]) -> Result<String
 
 fn next<'n>(names: &Mutex<VecDeque<&'n str>>) -> Option<&'n str> {
     names.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// The default build of the client has no PKCS#11 library in it.
+fn check_default_build() -> Outcome {
+    let tree = output(&mut cargo(["tree", "--locked", "-p", "dps-client", "--edges", "normal", "--prefix", "none"]))?;
+    if tree.contains("cryptoki") { Err("the default build of dps-client uses cryptoki".into()) } else { Ok(()) }
 }
 
 /// Builds the tests as the workspace's build does, and returns their program.
