@@ -36,6 +36,7 @@ impl Tests {
 }
 
 pub(crate) fn check() -> Outcome {
+    check_default_build()?;
     let module = build_module()?;
     let programs = build_tests()?;
     let mut names = VecDeque::new();
@@ -84,6 +85,12 @@ fn from_c(module: &Path) -> Outcome {
     let token = token(module, folder.join("token-c"))?;
     let program = compile(&folder, "tokens", &["hosted_tokens.c", "hosted_scene.c"], &[], Some(&library()))?;
     run(command(target_dir().join("debug/c-service"), [program]).env(TOKEN, token))
+}
+
+/// The default build of the client has no PKCS#11 library in it.
+fn check_default_build() -> Outcome {
+    let tree = output(&mut cargo(["tree", "--locked", "-p", "dps-client", "--edges", "normal", "--prefix", "none"]))?;
+    if tree.contains("cryptoki") { Err("the default build of dps-client uses cryptoki".into()) } else { Ok(()) }
 }
 
 fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
