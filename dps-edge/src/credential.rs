@@ -1,10 +1,9 @@
 //! The credential that a configuration names: a key or a certificate, in the configuration, in files, or with its key in a
 //! PKCS#11 token.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey};
-use dps_core::ErrorCode;
 
 use crate::files;
 use crate::model::{Attestation, Certificate, KeySource, Pkcs11Library, Provisioning, X509Identity};
@@ -67,7 +66,7 @@ fn in_token(
 /// The key of a URI, with the library and, where the URI has no PIN of its own, the PIN that `[aziot_keys]` has for its token.
 #[cfg(feature = "pkcs11")]
 fn token_key(uri: &Pkcs11Uri, library: Option<&Pkcs11Library>) -> Result<dps_client::Pkcs11Key, SetupError> {
-    use crate::uri::Pin;
+    use dps_client::{ErrorCode, Pkcs11Key};
 
     let Some(library) = library else {
         return Err(SetupError {
@@ -77,11 +76,9 @@ fn token_key(uri: &Pkcs11Uri, library: Option<&Pkcs11Library>) -> Result<dps_cli
                     .to_owned(),
         });
     };
-    let key = dps_client::Pkcs11Key::from_configuration(uri.expose())?.module(&library.path);
-    let slot = library.base_slot.as_ref().filter(|slot| !key.has_pin() && slot.is_same_token(uri));
-    Ok(match slot.and_then(Pkcs11Uri::pin) {
-        Some(Pin::Value(pin)) => key.pin(pin),
-        Some(Pin::File(path)) => key.pin_file(path),
+    let key = Pkcs11Key::from_configuration(uri.expose())?.module(&library.path);
+    Ok(match library.base_slot.as_ref().filter(|slot| slot.is_same_token(uri)) {
+        Some(slot) => key.or_pin_of(&Pkcs11Key::from_configuration(slot.expose())?),
         None => key,
     })
 }
@@ -132,7 +129,7 @@ fn certificate_path(identity: &X509Identity) -> Result<PathBuf, SetupError> {
 
 #[cfg(all(feature = "pkcs11", any(feature = "http", feature = "mqtt")))]
 fn certificate_in_token(
-    certificate: &Path,
+    certificate: &std::path::Path,
     uri: &Pkcs11Uri,
     library: Option<&Pkcs11Library>,
 ) -> Result<dps_client::X509, SetupError> {
@@ -141,6 +138,10 @@ fn certificate_in_token(
 }
 
 #[cfg(all(not(feature = "pkcs11"), any(feature = "http", feature = "mqtt")))]
-fn certificate_in_token(_: &Path, _: &Pkcs11Uri, _: Option<&Pkcs11Library>) -> Result<dps_client::X509, SetupError> {
+fn certificate_in_token(
+    _: &std::path::Path,
+    _: &Pkcs11Uri,
+    _: Option<&Pkcs11Library>,
+) -> Result<dps_client::X509, SetupError> {
     Err(SetupError::without_pkcs11())
 }

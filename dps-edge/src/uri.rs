@@ -99,27 +99,12 @@ impl Pkcs11Uri {
     }
 }
 
-/// Where the PIN of a token is.
-#[cfg(feature = "pkcs11")]
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pin {
-    Value(SecretString),
-    File(PathBuf),
-}
-
 #[cfg(feature = "pkcs11")]
 impl Pkcs11Uri {
     /// Whether both name the same token: by its label, or by its slot.
     pub(crate) fn is_same_token(&self, other: &Self) -> bool {
         let same = |name| self.attribute(name).is_some_and(|value| other.attribute(name) == Some(value));
         same("token") || same("slot-id")
-    }
-
-    /// The PIN, if the URI has one.
-    pub(crate) fn pin(&self) -> Option<Pin> {
-        let file = || file_path(&self.attribute("pin-source")?).map(Pin::File);
-        let value = self.attribute("pin-value").map(|value| Pin::Value(SecretString::from(value.as_str())));
-        value.or_else(file)
     }
 
     fn attribute(&self, name: &str) -> Option<Zeroizing<String>> {
@@ -285,15 +270,12 @@ mod tests {
 
     #[cfg(feature = "pkcs11")]
     #[test]
-    fn pin_of_a_token_is_found_under_its_label_or_slot() {
+    fn tokens_are_the_same_under_their_label_or_slot() {
         let uri = |text| Pkcs11Uri::parse(text).unwrap();
-        let slot = uri("pkcs11:token=Key%20store?pin-value=12%2634");
-        assert_eq!(slot.pin(), Some(Pin::Value(SecretString::from("12&34"))));
+        let slot = uri("pkcs11:token=Key%20store?pin-value=1234");
         assert!(slot.is_same_token(&uri("pkcs11:object=k;token=Key store")));
         assert!(!slot.is_same_token(&uri("pkcs11:token=Key%20store2;object=k")));
-        let slot = uri("pkcs11:slot-id=0?pin-source=file:/run/secrets/pin");
-        assert_eq!(slot.pin(), Some(Pin::File("/run/secrets/pin".into())));
+        let slot = uri("pkcs11:slot-id=0");
         assert!(slot.is_same_token(&uri("pkcs11:slot-id=0;object=k")) && !slot.is_same_token(&uri("pkcs11:object=k")));
-        assert_eq!(uri("pkcs11:token=t?pin-source=|cat").pin(), None);
     }
 }

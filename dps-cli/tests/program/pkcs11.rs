@@ -220,3 +220,52 @@ fn edge_provision_uses_a_key_in_a_token_instead_of_the_configuration_s() {
     command.args(["--ca-file", &service.folder.file("ca.pem")]).args(options(&service, &token, PIN));
     assert_eq!(command.run().code(0).json()["origin"], "new");
 }
+
+/// A configuration of IoT Edge with this attestation, whose token's PIN is in the URI of the slot.
+fn edge_config(service: &Service, token: &Token, attestation: &str) -> String {
+    let provisioning = format!("[provisioning]\nsource = \"dps\"\nid_scope = \"{}\"\n", service.emulator().id_scope());
+    let keys = format!(
+        "[aziot_keys]\npkcs11_lib_path = \"{}\"\npkcs11_base_slot = \"pkcs11:token=dps?pin-value={PIN}\"\n",
+        token.module().display()
+    );
+    service.folder.write("config.toml", format!("{provisioning}[provisioning.attestation]\n{attestation}{keys}"))
+}
+
+fn edge_provision(service: &Service, config: &str) -> Finished {
+    let mut command = dps(["edge", "provision", "--json", "--config", config]);
+    command.args(["--endpoint", &service.emulator().endpoint(), "--state-dir", &service.folder.file("state")]);
+    command.args(["--ca-file", &service.folder.file("ca.pem")]);
+    command.run()
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn edge_provision_uses_the_configuration_s_symmetric_key_in_a_token() {
+    let (service, token) = enrolled();
+    let attestation = |uri: &str| {
+        format!("method = \"symmetric_key\"\nregistration_id = \"dev-01\"\nsymmetric_key = {{ uri = \"{uri}\" }}\n")
+    };
+    // The URI's own PIN is used first; it is wrong.
+    let config = edge_config(&service, &token, &attestation(&format!("{URI}?pin-value=wrong-sesame")));
+    let refused = edge_provision(&service, &config);
+    assert_eq!(refused.error()["name"], "pkcs11-wrong-pin");
+    assert!(!refused.stdout.contains("sesame") && !refused.stderr.contains("sesame"));
+    let config = edge_config(&service, &token, &attestation(URI));
+    assert_eq!(edge_provision(&service, &config).code(0).json()["deviceId"], "dev-01");
+    // Linting loads no module, and shows no PIN.
+    let before = token.count("logins");
+    let shown = dps(["edge", "show", &config]).run().code(0);
+    dps(["edge", "lint", &config]).run();
+    assert!(!shown.stdout.contains(PIN) && token.count("logins") == before);
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn edge_provision_uses_the_configuration_s_certificate_with_its_key_in_a_token() {
+    let (service, token) = certified();
+    let certificate = service.folder.file("device.pem");
+    let attestation =
+        format!("method = \"x509\"\nidentity_cert = \"file://{certificate}\"\nidentity_pk = \"{TLS_URI}\"\n");
+    let config = edge_config(&service, &token, &attestation);
+    assert_eq!(edge_provision(&service, &config).code(0).json()["deviceId"], "dev-01");
+}
