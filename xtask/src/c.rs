@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::c_tests::{SANITIZERS, SYSTEM_LIBRARIES, Tests, VALGRIND, WARNINGS, compile, library};
+use crate::c_tests::{SANITIZERS, SYSTEM_LIBRARIES, Tests, VALGRIND, WARNINGS, compile, fault_client, library};
 use crate::run::{Outcome, build_workspace, command, exists, output, run, target_dir};
 
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
@@ -142,7 +142,7 @@ fn own_stack_names_a_timeout(folder: &Path) -> Outcome {
 
 /// Runs every row of the fault matrix with a C program.
 fn faults(folder: &Path) -> Outcome {
-    let client = compile(folder, "fault-client", &["fault_client.c"], &[], Some(&library()))?;
+    let client = fault_client(folder)?;
     println!("the fault matrix, run with a C program:");
     let mut matrix: Command = command(target_dir().join("debug/faults"), [&client]);
     let said = output(&mut matrix)?;

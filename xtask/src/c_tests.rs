@@ -49,6 +49,11 @@ pub(crate) fn compile(
     Ok(program)
 }
 
+/// Compiles the client of the fault matrix, which is described by its environment.
+pub(crate) fn fault_client(folder: &Path) -> Result<PathBuf, String> {
+    compile(folder, "fault-client", &["fault_client.c"], &[], Some(&library()))
+}
+
 /// Compiles a program of the tests' folder with the release build of the library, which must exist, and runs it
 /// beside a service.
 pub(crate) fn run_with_release_build(name: &str) -> Outcome {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::run::{IS_PART, Outcome, root, target_dir};
 use crate::{
-    api, bare, benches, c, c_asan, cargo_checks, core_deps, documents, errors, examples, firmware, fuzz, header,
-    install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy,
+    api, bare, benches, c, c_asan, cargo_checks, certificates, core_deps, documents, errors, examples, firmware, fuzz,
+    header, install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy,
 };
 
 /// A task: its name, what it does, and how.
@@ -93,6 +93,11 @@ pub(crate) const CHECKS: &[Task] = &[
     Task { name: "benches", about: "every bench runs, once", run: benches::check },
     Task { name: "python", about: "the Python package: installed by pip, tested, typed, measured", run: python::check },
     Task {
+        name: "certificates",
+        about: "devices with certificates register from Rust, C, Python and the program",
+        run: certificates::check,
+    },
+    Task {
         name: "interop",
         about: "published clients of others register devices and manage enrollments with the emulator",
         run: interop::check,
@@ -121,7 +126,7 @@ const LANES: [&[&str]; 3] = [
     ],
     // Builds by a nightly compiler, and tools that are slow to build. The Python package, whose build waits for the
     // workspace's, and published clients need the same ports.
-    &["tools", "fuzz", "miri", "firmware", "deny", "python", "interop", "doc", "api"],
+    &["tools", "fuzz", "miri", "firmware", "deny", "python", "certificates", "interop", "doc", "api"],
     // The release build of the C library, also with a sanitizer, and builds for bare metal.
     &["installed-c", "c-asan", "bare", "sizes", "clippy"],
 ];
@@ -137,7 +142,7 @@ pub(crate) fn missing(check: &str) -> Option<String> {
         "fuzz" => fuzz::missing(),
         "interop" => peers::missing(),
         "miri" => miri::missing(),
-        "python" => python::missing(),
+        "python" | "certificates" => python::missing(),
         _ => None,
     }
 }

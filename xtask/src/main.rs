@@ -13,6 +13,7 @@ mod c_library;
 mod c_tests;
 mod c_vectors;
 mod cargo_checks;
+mod certificates;
 mod checks;
 mod core_deps;
 mod cores;

@@ -17,12 +17,8 @@ const BENCH_KEYS: &str = "10000";
 const WORKERS: &str = "4";
 
 pub(crate) fn check() -> Outcome {
-    let folder = target_dir().join("python");
-    let venv = Venv::at(&folder.join("venv"))?;
-    venv.install(["-r", "bindings/python/requirements.txt"])?;
-    let package = root().join(FOLDER);
-    let wheel = wheel(&venv, &package, &folder.join("wheel"), Build::Debug)?;
-    venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
+    let (folder, package) = (folder(), root().join(FOLDER));
+    let venv = installed()?;
     let python = |words: &[&str]| run(venv.python(words).current_dir(&package));
     let tool = |name: &str, words: &[&str]| run(&mut tool(&venv, name, words, &package));
     tool("ruff", &["format", "--check", "."])?;
@@ -37,6 +33,24 @@ pub(crate) fn check() -> Outcome {
     run(tests.current_dir(&package))?;
     suite_outside_the_tree(&venv, &folder.join("suite"))?;
     python(&["bench/derive.py", BENCH_KEYS])
+}
+
+fn folder() -> PathBuf {
+    target_dir().join("python")
+}
+
+/// The environment of the tests, with the package as it is now.
+pub(crate) fn installed() -> Result<Venv, String> {
+    let venv = environment()?;
+    venv.install(["-r", "bindings/python/requirements.txt"])?;
+    let wheel = wheel(&venv, &root().join(FOLDER), &folder().join("wheel"), Build::Debug)?;
+    venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
+    Ok(venv)
+}
+
+/// The environment of the tests, with the package that was installed last.
+pub(crate) fn environment() -> Result<Venv, String> {
+    Venv::at(&folder().join("venv"))
 }
 
 /// The token for the tests of keys in tokens, which are skipped where SoftHSM is not installed.
