@@ -144,6 +144,7 @@ impl Credential {
 
     /// Why this credential is the cause of a failure with this code, where it knows more than the code.
     pub(crate) fn cause_of(&self, code: ErrorCode) -> Option<DpsError> {
+        let _ = code;
         match self {
             #[cfg(feature = "pkcs11")]
             Self::Token(signer) if code == ErrorCode::SignerFailed => signer.failure(),
