@@ -36,6 +36,7 @@ impl Tests {
 }
 
 pub(crate) fn check() -> Outcome {
+    check_default_build()?;
     let module = build_module()?;
     let programs = build_tests()?;
     let mut names = VecDeque::new();
@@ -88,6 +89,12 @@ fn from_c(module: &Path) -> Outcome {
 
 fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// The default build of the client has no PKCS#11 library in it.
+fn check_default_build() -> Outcome {
+    let tree = output(&mut cargo(["tree", "--locked", "-p", "dps-client", "--edges", "normal", "--prefix", "none"]))?;
+    if tree.contains("cryptoki") { Err("the default build of dps-client uses cryptoki".into()) } else { Ok(()) }
 }
 
 /// Builds the tests as the workspace's build does, and returns their programs.

@@ -79,6 +79,12 @@ struct Access {
     pin: Option<Pin>,
 }
 
+impl Access {
+    fn pin(&self) -> Option<&Pin> {
+        self.pin.as_ref().or(self.uri.pin())
+    }
+}
+
 impl Pkcs11Key {
     /// Parses a URI from anywhere but a configuration file, such as an argument. `pin-source` must be the URI of a file, as in
     /// `pin-source=file:/run/secrets/pin`.
@@ -125,10 +131,19 @@ impl Pkcs11Key {
         self
     }
 
+    /// Uses the PIN of another key, if this one has none: for IoT Edge's `pkcs11_base_slot`, which has the PIN of its token.
+    #[must_use]
+    pub fn or_pin_of(mut self, other: &Self) -> Self {
+        if !self.has_pin() {
+            Arc::make_mut(&mut self.0).pin = other.0.pin().cloned();
+        }
+        self
+    }
+
     /// Returns whether a PIN is known, from the URI or set.
     #[must_use]
     pub fn has_pin(&self) -> bool {
-        self.0.pin.is_some() || self.0.uri.pin().is_some()
+        self.0.pin().is_some()
     }
 
     /// Signs with the symmetric key: HMAC-SHA256 of `to_sign`. Blocks this thread until the token has signed, for `timeout` at most.

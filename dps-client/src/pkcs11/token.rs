@@ -108,7 +108,7 @@ impl Open {
         let module_name = access.module.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
         let identity =
             [&module_name, info.label(), info.manufacturer_id(), info.model(), info.serial_number()].join("\n");
-        login(&module, slot, &session, identity, access.pin.as_ref().or(access.uri.pin()))?;
+        login(&module, slot, &session, identity, access.pin())?;
         let key = find_key(&session, access, purpose)?;
         Ok(Self { module, slot, session, key })
     }

@@ -4,9 +4,10 @@ use std::fs;
 
 use crate::common::{service, what};
 use crate::symmetric::{LIMIT, URI, client, token};
+use crate::tls;
 use crate::token::Token;
 use cryptoki::object::Attribute;
-use dps_client::{ErrorCode, Family, Hint, Pkcs11Key};
+use dps_client::{ErrorCode, Family, Hint, Pkcs11Key, X509};
 
 fn code(key: Pkcs11Key) -> ErrorCode {
     key.sign(b"to sign", LIMIT).map(drop).unwrap_err().code()
@@ -162,4 +163,21 @@ fn module_that_cannot_be_used_is_named() {
         assert_eq!(what(&refused), (ErrorCode::Pkcs11Module, Some(Hint::CheckSigner)));
         assert!(refused.message().contains(module.to_str().unwrap()), "{refused}");
     }
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn key_of_a_certificate_fails_as_a_symmetric_one() {
+    let (token, [chain, ..]) = tls::token();
+    let code = |key: &Pkcs11Key| X509::from_pkcs11(chain.clone(), key).map(drop).unwrap_err().code();
+    let uri = tls::uri("P-256");
+    let wrong = token.key_with_pin(&uri, "wrong-pin");
+    assert_eq!([code(&wrong), code(&wrong)], [ErrorCode::Pkcs11WrongPin; 2]);
+    assert_eq!(token.count("logins"), 1);
+    token.inject("final-try");
+    assert_eq!(code(&token.key(&uri)), ErrorCode::Pkcs11LastTry);
+    token.clear("final-try");
+    assert_eq!(code(&token.key(&tls::uri("missing"))), ErrorCode::Pkcs11NoObject);
+    assert_eq!(code(&token.key("pkcs11:token=dps")), ErrorCode::Pkcs11SeveralObjects);
+    assert_eq!(code(&token.key("pkcs11:token=other")), ErrorCode::Pkcs11NoToken);
 }

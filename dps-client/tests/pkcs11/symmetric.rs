@@ -58,10 +58,13 @@ fn pin_comes_from_a_file_or_a_configuration() {
         Pkcs11Key::from_uri(URI).unwrap().pin_file(&file),
         Pkcs11Key::from_uri(&source).unwrap(),
         Pkcs11Key::from_configuration(&configured).unwrap(),
+        Pkcs11Key::from_uri(URI).unwrap().or_pin_of(&Pkcs11Key::from_configuration(&configured).unwrap()),
     ] {
         assert!(key.has_pin() && !format!("{key} {key:?}").contains(PIN));
         key.module(token.module()).sign(b"to sign", LIMIT).unwrap();
     }
+    let other = token.key_with_pin(URI, "wrong-pin");
+    token.key(URI).or_pin_of(&other).sign(b"to sign", LIMIT).unwrap();
 }
 
 #[test]
