@@ -1,10 +1,11 @@
-//! Text that people type or paste: ids, keys, endpoints, proxies, address overrides, a saved operation. Keys are compared
+//! Text that people type or paste: ids, keys, endpoints, proxies, address overrides, PKCS#11 URIs, a saved operation. Keys are compared
 //! with the `base64` crate, ids with the emulator's rules, the others are written and read back.
 #![no_main]
 
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine};
+use dps_client::Pkcs11Key;
 use dps_core::{ConfigError, Endpoint, IdProblem, IdScope, Key, KeyProblem, Operation, RegistrationId};
 use dps_emulator::{IndividualEnrollment, Now, Service, ServiceOptions};
 use dps_net::{AddressOverride, Proxy};
@@ -18,6 +19,7 @@ fuzz_target!(|text: &str| {
     operation(text);
     proxy_url(text);
     where_a_name_is(text);
+    pkcs11_uri(text);
 });
 
 fn id_scope(text: &str) {
@@ -112,6 +114,23 @@ fn where_a_name_is(text: &str) {
     let [name, port, addresses] = shown.splitn(3, ':').collect::<Vec<_>>()[..] else { panic!("{shown:?}") };
     assert!(!name.is_empty() && port.parse().is_ok_and(|port: u16| port != 0), "{shown:?}");
     assert_eq!(addresses.split(',').count(), text.split(',').count(), "{text:?}");
+}
+
+fn pkcs11_uri(text: &str) {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let anywhere = Pkcs11Key::from_uri(text);
+    let Ok(configured) = Pkcs11Key::from_configuration(text) else {
+        assert!(anywhere.is_err());
+        return;
+    };
+    assert_eq!(anywhere.is_err(), query.split('&').any(|attribute| attribute.starts_with("pin-value")));
+    assert_eq!(configured.has_pin(), !query.trim_matches('&').is_empty(), "{text:?}");
+    assert!(!text.contains(char::is_control) && !text.contains("module-path="));
+    let shown = configured.to_string();
+    assert!(shown.get(7..) == path.get(7..) && !format!("{configured:?}").contains("pin-"));
+    let valid = path.split(';').flat_map(|attribute| attribute.split('%').skip(1));
+    assert!(valid.into_iter().all(|rest| rest.get(..2).is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok())));
+    assert!(Pkcs11Key::from_uri(&shown).is_ok_and(|again| again.to_string() == shown));
 }
 
 fn proxy_url(text: &str) {
