@@ -64,6 +64,7 @@ impl From<Error> for TokenError {
                 | RvError::SessionClosed
                 | RvError::ObjectHandleInvalid
                 | RvError::KeyHandleInvalid
+                | RvError::OperationActive
                 | RvError::UserNotLoggedIn
                 | RvError::CryptokiNotInitialized
         );

@@ -75,7 +75,7 @@ impl Token {
     }
 
     /// Works with the session, which is opened if there is none. One that is not valid any more, since the token was removed and
-    /// inserted again or the application has logged out, is opened once more.
+    /// inserted again or the application has logged out, is opened once more, and the work is done again.
     pub(super) fn with_session<T>(&mut self, work: impl Fn(&Open) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let mut is_new = false;
         loop {
@@ -90,9 +90,8 @@ impl Token {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
-            if failed.lost || failed.code == ErrorCode::Pkcs11NoToken {
-                self.open = None;
-            }
+            // The next use begins anew, whatever state the session is in.
+            self.open = None;
             if is_new || !failed.lost {
                 return Err(failed);
             }
