@@ -47,7 +47,8 @@ pub(super) fn load(path: Option<&Path>) -> Result<Pkcs11, TokenError> {
 
 fn open(path: Option<&Path>) -> Result<Pkcs11, TokenError> {
     if cfg!(all(unix, target_feature = "crt-static")) {
-        return Err(refused(path, "this program is linked statically, and such a program cannot load modules"));
+        let words = "this program is linked statically, and such a program cannot load modules";
+        return Err(TokenError::new(ErrorCode::Pkcs11Module, words));
     }
     let candidates = path.map_or_else(|| PROXIES.map(Path::new).to_vec(), |path| vec![path]);
     let mut problem = String::new();

@@ -154,6 +154,16 @@ fn key_that_may_not_sign_is_named() {
 
 #[test]
 #[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn key_that_requires_a_login_for_each_signature_is_refused() {
+    let (token, [chain, ..]) = tls::token();
+    token.make_pair_with_login_for_each_signature("always");
+    let refused = X509::from_pkcs11(chain, &token.key(&tls::uri("always"))).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Pkcs11Login);
+    assert!(refused.message().contains("login for each signature"), "{refused}");
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
 fn module_that_cannot_be_used_is_named() {
     let token = token();
     let key = || Pkcs11Key::from_uri(URI).unwrap();

@@ -6,6 +6,8 @@ use crate::common::{service, service_with};
 use crate::pki::{Ca, Device, P256, P384, data};
 use crate::symmetric::{self, LIMIT};
 use crate::token::Token;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use dps_client::{
     CertificateChain, ChainCheck, ChainProblem, ErrorCode, Pkcs11Key, ProvisioningClient, ProvisioningClientBuilder,
     ProxyChoice, Roots, Transport, X509,
@@ -13,7 +15,7 @@ use dps_client::{
 use dps_emulator::{Certificate, Emulator, EmulatorOptions, IndividualEnrollment, TlsVersion};
 
 pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
-pub(crate) const KINDS: [&str; 3] = ["P-256", "P-384", "RSA-4096"];
+pub(crate) const KINDS: [&str; 4] = ["P-256", "P-384", "RSA-2048", "RSA-4096"];
 /// CKM_RSA_PKCS and CKM_RSA_PKCS_PSS.
 const RAW_RSA: [&str; 2] = ["hide-1", "hide-13"];
 /// CKM_RSA_PKCS_PSS and CKM_SHA256_RSA_PKCS_PSS to CKM_SHA512_RSA_PKCS_PSS.
@@ -50,15 +52,26 @@ pub(crate) fn enroll(emulator: &Emulator, chain: &CertificateChain) {
 /// A chain, and its key in PKCS#8, both as PEM.
 fn material(kind: &str) -> (String, String) {
     let pem = |device: Device| (device.chain.concat(), device.key);
+    let text = |data: &[u8]| String::from_utf8(data.to_vec()).unwrap();
     match kind {
         "P-256" => pem(Ca::root("Root").device_with("dev-01", P256, |_| {})),
         "P-384" => pem(Ca::root("Root").device_with("dev-01", P384, |_| {})),
-        "RSA-4096" => {
-            let text = |data: &[u8]| String::from_utf8(data.to_vec()).unwrap();
-            (text(data!("rsa-4096.cert.pem")), text(data!("rsa-4096.pem")))
-        }
+        "RSA-2048" => (text(data!("rsa-2048.cert.pem")), pkcs8(&text(data!("rsa-2048-pkcs1.pem")))),
+        "RSA-4096" => (text(data!("rsa-4096.cert.pem")), text(data!("rsa-4096.pem"))),
         other => panic!("{other}"),
     }
+}
+
+/// Wraps an RSA key in PKCS#1 as PKCS#8 (RFC 5208, section 5), which SoftHSM imports.
+fn pkcs8(pkcs1: &str) -> String {
+    let base64: String = pkcs1.lines().filter(|line| !line.starts_with("-----")).collect();
+    let tagged = |tag: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82], length.as_slice(), content].concat()
+    };
+    let head = b"\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+    let key = tagged(0x30, &[head.as_slice(), &tagged(4, &STANDARD.decode(base64).unwrap())].concat());
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key))
 }
 
 fn other_chain() -> CertificateChain {
@@ -66,7 +79,7 @@ fn other_chain() -> CertificateChain {
 }
 
 /// A token with a key of each kind by its name, and their chains, and the symmetric key. Keys and chains are in its folder too.
-pub(crate) fn token() -> (Token, [CertificateChain; 3]) {
+pub(crate) fn token() -> (Token, [CertificateChain; 4]) {
     let token = symmetric::token();
     let mut number = 0;
     let chains = KINDS.map(|kind| {
@@ -106,7 +119,7 @@ async fn private_key_in_a_token_registers_over_every_transport_and_tls_version()
 #[tokio::test]
 #[ignore = "needs SoftHSM: cargo xtask pkcs11"]
 async fn rsa_key_signs_with_the_mechanisms_that_the_token_offers() {
-    let (token, [_, _, chain]) = token();
+    let (token, [.., chain]) = token();
     for (hidden, versions) in [
         (RAW_RSA.as_slice(), [TlsVersion::Tls12, TlsVersion::Tls13].as_slice()),
         // Under TLS 1.3 nothing but PSS is allowed (RFC 8446, section 4.2.3).

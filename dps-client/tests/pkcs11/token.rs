@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use dps_client::{Pkcs11Key, SecretString};
@@ -83,6 +84,17 @@ impl Token {
             }
             template.extend(others.iter().cloned());
             session.create_object(&template).unwrap();
+        });
+    }
+
+    /// Makes a key on P-256 that requires a login for each signature.
+    pub fn make_pair_with_login_for_each_signature(&self, label: &str) {
+        const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+        let label = || Attribute::Label(label.into());
+        let public = [Attribute::Token(true), Attribute::EcParams(P256.to_vec()), label()];
+        let private = [Attribute::Token(true), Attribute::Private(true), Attribute::AlwaysAuthenticate(true), label()];
+        self.with_session(|session| {
+            session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).unwrap();
         });
     }
 
