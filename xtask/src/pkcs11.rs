@@ -97,12 +97,6 @@ fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
-/// The default build of the client has no PKCS#11 library in it.
-fn check_default_build() -> Outcome {
-    let tree = output(&mut cargo(["tree", "--locked", "-p", "dps-client", "--edges", "normal", "--prefix", "none"]))?;
-    if tree.contains("cryptoki") { Err("the default build of dps-client uses cryptoki".into()) } else { Ok(()) }
-}
-
 /// Builds the tests as the workspace's build does, and returns their programs.
 fn build_tests() -> Result<Vec<Tests>, String> {
     let names = TESTS.iter().flat_map(|(_, name)| ["--test", name]);
