@@ -30,7 +30,7 @@ pub(crate) fn check() -> Outcome {
     }
     examples(&folder)?;
     let plain = Tests::build(&folder, "plain", &[], &library())?;
-    plain.run("valgrind", &VALGRIND)?;
+    plain.run("valgrind", &[&VALGRIND[..], &["--suppressions=bindings/c/valgrind.supp"]].concat())?;
     crate::stalled_resolver::check_c(&folder)?;
     faults(&folder)
 }

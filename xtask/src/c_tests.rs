@@ -8,9 +8,11 @@ use crate::run::{Outcome, command, output, run, target_dir};
 pub(crate) const SYSTEM_LIBRARIES: &str = "-lutil -lrt -lpthread -lm -ldl";
 pub(crate) const SANITIZERS: [&str; 3] =
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
-pub(crate) const VALGRIND: [&str; 5] = [
+pub(crate) const VALGRIND: [&str; 6] = [
     "valgrind",
     "--quiet",
+    // Frames enough to tell where memory comes from.
+    "--num-callers=40",
     "--error-exitcode=9",
     "--leak-check=full",
     "--errors-for-leak-kinds=definite,indirect,possible",

@@ -1,7 +1,7 @@
 //! The hosted flavor, for programs on an operating system: a whole registration in one blocking call of `dps-client`.
 //!
 //! This part uses a heap, files, sockets and, for the duration of a call, a runtime on the caller's thread. No thread is
-//! left afterwards, and nothing is global.
+//! left afterwards, unless a resolver or a token blocks it, and nothing is global but constant tables and tokens' modules.
 
 pub mod assignment;
 pub mod cancel;
