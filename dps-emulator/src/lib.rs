@@ -21,6 +21,7 @@ mod enrollment;
 mod enrollment_table;
 mod fault;
 mod fault_plan;
+mod fault_queue;
 mod http;
 mod hubs;
 mod ids;
@@ -48,7 +49,8 @@ pub use enrollment::{
     ProvisioningStatus, ReprovisionPolicy, Settings, TwinProperties,
 };
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
-pub use fault_plan::{FaultPlan, PlanError, PlannedFault};
+pub use fault_plan::{FaultPlan, PlanError};
+pub use fault_queue::PlannedFault;
 pub use http::{HttpReply, HttpRequest};
 pub use hubs::{HubAuthentication, HubCounters, HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};

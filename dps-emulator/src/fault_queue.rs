@@ -1,0 +1,76 @@
+//! The queue of the planned faults that are still to be met.
+
+use serde::Serialize;
+
+use crate::fault::{At, Fault, Scope};
+use crate::fault_plan::FaultPlan;
+use crate::ids::FoldedId;
+
+/// A planned fault, and how many more requests will meet it. In JSON the plan's members and `left`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedFault {
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: FaultPlan,
+    /// How many more requests meet it, at least 1.
+    pub left: u32,
+}
+
+#[derive(Default)]
+pub(crate) struct Faults {
+    planned: Vec<PlannedFault>,
+}
+
+impl Faults {
+    /// Plans a fault without checking that any request can meet it.
+    pub(crate) fn plan(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
+        let registration_id = match scope {
+            Scope::All => None,
+            Scope::Registration(id) => Some(id.to_owned()),
+        };
+        if times > 0 {
+            self.add(FaultPlan { registration_id, at, fault, times });
+        }
+    }
+
+    pub(crate) fn add(&mut self, plan: FaultPlan) {
+        self.planned.push(PlannedFault { left: plan.times, plan });
+    }
+
+    /// Returns the fault that a request meets, and counts it.
+    pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
+        let is_call = matches!(at, At::Register | At::Poll | At::Lookup);
+        self.take_if(registration, |plan| plan.at == at || (plan.at == At::Any && is_call))
+    }
+
+    /// The same for a TLS handshake, which meets a fault of one kind at each of its steps.
+    #[cfg(feature = "server")]
+    pub(crate) fn take_of_handshake(&mut self, fault: &Fault, registration: &FoldedId) -> bool {
+        self.take_if(registration, |plan| plan.at == At::Handshake && plan.fault == *fault).is_some()
+    }
+
+    fn take_if(&mut self, registration: &FoldedId, meets: impl Fn(&FaultPlan) -> bool) -> Option<Fault> {
+        let met = self.planned.iter().position(|PlannedFault { plan, .. }| {
+            meets(plan) && (plan.registration_id.is_none() || plan.is_for(registration))
+        })?;
+        let planned = &mut self.planned[met];
+        planned.left -= 1;
+        let fault = planned.plan.fault.clone();
+        if planned.left == 0 {
+            self.planned.remove(met);
+        }
+        Some(fault)
+    }
+
+    /// Removes the plans for which `matches` is true; returns how many.
+    pub(crate) fn clear(&mut self, matches: impl Fn(&FaultPlan) -> bool) -> usize {
+        let before = self.planned.len();
+        self.planned.retain(|planned| !matches(&planned.plan));
+        before - self.planned.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &PlannedFault> {
+        self.planned.iter()
+    }
+}
