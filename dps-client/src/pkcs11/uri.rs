@@ -88,7 +88,7 @@ impl Uri {
             return Err(invalid("`slot-id` is not a number"));
         }
         if known == "type" && !TYPES.contains(&value.as_slice()) {
-            return Err(invalid("`type` is none of public, private, cert, secret-key and data"));
+            return Err(invalid("`type` must be one of public, private, cert, secret-key and data"));
         }
         self.attributes.push((known, value.to_vec()));
         Ok(())
@@ -254,7 +254,7 @@ mod tests {
             ("pkcs11:token=%zz", "`token` has a %"),
             ("pkcs11:token=a\n", "control character"),
             ("pkcs11:slot-id=zero", "`slot-id` is not a number"),
-            ("pkcs11:type=secret", "`type` is none of"),
+            ("pkcs11:type=secret", "`type` must be one of"),
             ("pkcs11:token=a;pin-value=9071", "attribute of the query"),
             ("pkcs11:token=a?module-path=/lib/x.so", "`module-path` is not allowed"),
             ("pkcs11:token=a?module-name=x", "`module-name` is not allowed"),
