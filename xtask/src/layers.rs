@@ -26,7 +26,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-examples", &["dps-client", "dps-edge", "dps-emulator", "dps-net"]),
     ("dps-benches", &["dps-client", "dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),
-    ("certificates", &["dps-client", "dps-emulator"]),
+    ("certificates", &["dps-client", "dps-emulator", "dps-files"]),
     ("faults", &["dps-client", "dps-emulator", "pair"]),
     ("storm", &["dps-client", "dps-core", "dps-emulator", "pair"]),
     ("xtask", &["dps-core"]),

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use dps_emulator::{Certificate, Emulator, EnrollmentGroup, IndividualEnrollment};
+use dps_emulator::{CHAIN_MAX, Certificate, Emulator, EnrollmentGroup, IndividualEnrollment};
+use dps_files::{Ownership, PrivateFile};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, date_time_ymd,
@@ -13,8 +14,10 @@ use rcgen::{
 pub(crate) const KEYS: [&str; 4] = ["P-256", "P-384", "RSA-2048", "RSA-4096"];
 /// The chains that a device sends, as they are printed.
 pub(crate) const CHAINS: [&str; 5] = ["1", "2", "3", "4", "20 KiB"];
-/// The last chain: so many certificates, with this many bytes of padding each.
-const LARGE: (usize, usize) = (3, 7 * 1024);
+/// The last chain: so many certificates, with this many bytes of padding each, and more in the device's.
+const LARGE: (usize, usize) = (3, 6 * 1024);
+/// No signature of the same key is more shorter or longer than another, in bytes.
+const MARGIN: usize = 16;
 /// An extension for the padding, below the arc for examples (ITU-T X.660).
 const PADDING: &[u64] = &[2, 999, 1];
 
@@ -22,6 +25,8 @@ const PADDING: &[u64] = &[2, 999, 1];
 struct Signed {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    /// In bytes, as DER.
+    length: usize,
 }
 
 /// The authority that the service has verified.
@@ -62,7 +67,12 @@ impl Device {
             let issuer = above.last().unwrap_or(&root.0);
             above.push(sign(&format!("Level {level}"), KeyPair::generate()?, Some(issuer), true, padding)?);
         }
-        let leaf = sign(&id, key_of(key)?, Some(above.last().unwrap_or(&root.0)), false, padding)?;
+        let issuer = Some(above.last().unwrap_or(&root.0));
+        let mut leaf = sign(&id, key_of(key)?, issuer, false, padding)?;
+        if padding > 0 {
+            let length = leaf.length + above.iter().map(|signed| signed.length).sum::<usize>();
+            leaf = sign(&id, key_of(key)?, issuer, false, padding + CHAIN_MAX - MARGIN - length)?;
+        }
         if individually {
             let certificate = Certificate::from_pem(&leaf.pem)?;
             let (now, enrollment) = (emulator.now(), IndividualEnrollment::new(&*id).client_certificate(certificate));
@@ -71,7 +81,7 @@ impl Device {
         let sent: String = std::iter::once(&leaf).chain(above.iter().rev()).map(|signed| signed.pem.as_str()).collect();
         let (certificate, key) = (folder.join(format!("{id}.pem")), folder.join(format!("{id}.key.pem")));
         std::fs::write(&certificate, sent)?;
-        std::fs::write(&key, leaf.issuer.key().serialize_pem())?;
+        PrivateFile::new(&key).replace(leaf.issuer.key().serialize_pem().as_bytes(), Ownership::Private)?;
         Ok(Self { id, certificate, key })
     }
 }
@@ -111,5 +121,5 @@ fn sign(
         Some(signed) => params.signed_by(&key, &signed.issuer)?,
         None => params.self_signed(&key)?,
     };
-    Ok(Signed { pem: certificate.pem(), issuer: Issuer::new(params, key) })
+    Ok(Signed { pem: certificate.pem(), length: certificate.der().len(), issuer: Issuer::new(params, key) })
 }

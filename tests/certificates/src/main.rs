@@ -1,7 +1,7 @@
 //! Registers devices with certificates from every language, and prints a table; fails if a registration fails.
 //!
-//! `certificates ROWS DPS C_CLIENT PYTHON SCRIPT`: `pairs` for every pair of values of two columns, `values` for every value; the
-//! program `dps`; the C program of the fault matrix; an interpreter with the Python package, and the script for it.
+//! `certificates DPS C_CLIENT PYTHON SCRIPT`: the program `dps`; the C program of the fault matrix; an interpreter with the Python
+//! package, and the script for it. The rows have every pair of values of two columns.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table for the terminal")]
 
 mod client;
@@ -36,20 +36,15 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<usize, Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [rows, dps, c, python, script] = arguments.try_into().map_err(|_| "five arguments are needed")?;
+    let [dps, c, python, script] = arguments.try_into().map_err(|_| "four arguments are needed")?;
     let clients = [Client::Rust, Client::C(c), Client::Python(python, script), Client::Program(dps)];
     let sizes = [clients.len(), ENROLLMENTS.len(), TRANSPORTS.len(), KEYS.len(), CHAINS.len(), TLS.len()];
-    let rows = match rows.to_str() {
-        Some("pairs") => rows::pairwise(sizes),
-        Some("values") => rows::each_value(sizes),
-        _ => return Err("the first argument is `pairs` or `values`".into()),
-    };
     let folder = tempfile::tempdir()?;
     let services = [service(TLS[0].1, folder.path()).await?, service(TLS[1].1, folder.path()).await?];
     let roots = [Root::verified(&services[0].emulator)?, Root::verified(&services[1].emulator)?];
     println!("{:<7} {:<10} {:<7} {:<8} {:<7} {:<4} result", "client", "enrollment", "over", "key", "chain", "TLS");
     let mut failed = 0;
-    for (number, [client, enrollment, transport, key, chain, tls]) in rows.into_iter().enumerate() {
+    for (number, [client, enrollment, transport, key, chain, tls]) in rows::pairwise(sizes).into_iter().enumerate() {
         let place = (&services[tls].emulator, &roots[tls], folder.path());
         let device = Device::enrolled(place, format!("dev-{number}"), (key, chain), enrollment == 0)?;
         let (client, transport) = (&clients[client], TRANSPORTS[transport]);

@@ -1,4 +1,4 @@
-//! Combinations of values: every pair of values of two columns, or every value of a column.
+//! Combinations of values: every pair of values of two columns.
 
 /// The columns of a table: how many values each has. A row has the number of a value for each.
 pub(crate) type Row<const COLUMNS: usize> = [usize; COLUMNS];
@@ -17,12 +17,6 @@ pub(crate) fn pairwise<const COLUMNS: usize>(sizes: Row<COLUMNS>) -> Vec<Row<COL
         rows.push(*best);
     }
     rows
-}
-
-/// As many rows as the column with the most values has: every value at least once.
-pub(crate) fn each_value<const COLUMNS: usize>(sizes: Row<COLUMNS>) -> Vec<Row<COLUMNS>> {
-    let most = sizes.into_iter().max().unwrap_or_default();
-    (0..most).map(|row| sizes.map(|size| row % size)).collect()
 }
 
 fn combinations<const COLUMNS: usize>(sizes: Row<COLUMNS>) -> Vec<Row<COLUMNS>> {
@@ -55,13 +49,5 @@ mod tests {
             assert!(rows.iter().flat_map(pairs).any(|pair| pair == wanted), "{wanted:?}");
         }
         assert!(rows.len() <= 30, "{}", rows.len());
-    }
-
-    #[test]
-    fn each_value_is_in_a_row() {
-        let rows = each_value(SIZES);
-        for (column, size) in SIZES.into_iter().enumerate() {
-            assert!((0..size).all(|value| rows.iter().any(|row| row[column] == value)));
-        }
     }
 }
