@@ -11,7 +11,7 @@ pub(crate) fn pairwise<const COLUMNS: usize>(sizes: Row<COLUMNS>) -> Vec<Row<COL
     missing.dedup();
     let mut rows = Vec::new();
     while !missing.is_empty() {
-        let gain = |row: &&Row<COLUMNS>| pairs(*row).filter(|pair| missing.binary_search(pair).is_ok()).count();
+        let gain = |row: &&Row<COLUMNS>| pairs(row).filter(|pair| missing.binary_search(pair).is_ok()).count();
         let Some(best) = all.iter().max_by_key(gain) else { break };
         missing.retain(|pair| !pairs(best).any(|covered| covered == *pair));
         rows.push(*best);
