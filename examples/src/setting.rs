@@ -6,27 +6,34 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use dps_client::{
-    Endpoint, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport,
+    Endpoint, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, SymmetricKey, Transport, X509,
 };
-use dps_emulator::{Emulator, EmulatorOptions, IndividualEnrollment};
+use dps_emulator::{Certificate, Emulator, EmulatorOptions, IndividualEnrollment};
 
 use crate::AnyError;
 
 /// The device of the local service.
 pub(crate) const DEVICE: &str = "dev-01";
 
-/// Without arguments it starts a local service. The device's key comes from `--key-file`, or from `DPS_KEY`.
+/// Without arguments it starts a local service. The device's key comes from `--key-file` or from `DPS_KEY`, its certificate from
+/// `--cert-file` with the key in `--cert-key-file`.
 #[derive(Parser)]
 struct Arguments {
     /// The id scope of the service, such as 0ne00A1B2C3
-    #[arg(long, value_name = "S", env = "DPS_ID_SCOPE", requires = "registration_id")]
+    #[arg(long, value_name = "S", env = "DPS_ID_SCOPE", requires = "device")]
     id_scope: Option<String>,
     /// The device's registration id
-    #[arg(long, value_name = "R", env = "DPS_REGISTRATION_ID", requires = "id_scope")]
+    #[arg(long, value_name = "R", env = "DPS_REGISTRATION_ID", requires = "id_scope", group = "device")]
     registration_id: Option<String>,
     /// A file with the device's key in base64
     #[arg(long, value_name = "FILE", env = "DPS_KEY_FILE", requires = "id_scope")]
     key_file: Option<PathBuf>,
+    /// The device's certificate, then the intermediate certificates; its common name is the registration id
+    #[arg(long, value_name = "FILE", env = "DPS_CERT_FILE", requires = "cert_key_file", group = "device")]
+    cert_file: Option<PathBuf>,
+    /// The certificate's private key
+    #[arg(long, value_name = "FILE", env = "DPS_CERT_KEY_FILE", requires = "cert_file")]
+    cert_key_file: Option<PathBuf>,
     /// The endpoint of the service. Default: Azure's global endpoint
     #[arg(long, value_name = "HOST[:PORT]", env = "DPS_ENDPOINT", requires = "id_scope")]
     endpoint: Option<String>,
@@ -86,6 +93,27 @@ impl Setting {
                 Err("the device's key is missing: set --key-file FILE, or the key itself in DPS_KEY".into())
             }
         }
+    }
+
+    /// Returns the device's certificate with its key. For the local service it is made, and the device is enrolled by it.
+    ///
+    /// # Errors
+    /// If a file is missing or not valid.
+    pub fn certificate(&self) -> Result<X509, AnyError> {
+        let Some(local) = &self.local else {
+            return match (&self.arguments.cert_file, &self.arguments.cert_key_file) {
+                (Some(certificate), Some(key)) => Ok(X509::from_files(certificate, key)?),
+                _ => Err("the device's certificate is missing: set --cert-file FILE and --cert-key-file FILE".into()),
+            };
+        };
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, DEVICE);
+        let pem = params.self_signed(&key)?.pem();
+        let enrollment = IndividualEnrollment::new(DEVICE).client_certificate(Certificate::from_pem(&pem)?);
+        let now = local.now();
+        local.with_service(|service| service.put_enrollment(now, enrollment))?;
+        Ok(X509::from_pem(pem.as_bytes(), key.serialize_pem().as_bytes())?)
     }
 
     /// Returns the endpoint of the service for this transport.

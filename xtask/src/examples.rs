@@ -10,15 +10,19 @@ use crate::run::{Outcome, build_workspace, command, limited, output, read, repor
 
 const DEVICE: &str = "dev-01";
 /// The environment variables of examples.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 9] = [
     "DPS_ID_SCOPE",
     "DPS_REGISTRATION_ID",
     "DPS_KEY",
     "DPS_KEY_FILE",
+    "DPS_CERT_FILE",
+    "DPS_CERT_KEY_FILE",
     "DPS_ENDPOINT",
     "DPS_CA_FILE",
     "DPS_ASSIGNMENT_FILE",
 ];
+/// The example of a device with a certificate, over MQTT.
+const WITH_CERTIFICATE: &str = "register-x509";
 /// Examples that need features of the local service: returning a payload, simulating the hub.
 const LOCAL_ONLY: [&str; 3] = ["custom-payload", "cached-hub", "gateway"];
 
@@ -28,12 +32,19 @@ pub(crate) fn check() -> Outcome {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let service = Emulator::start(&folder, &[])?;
     let key = service.enroll(DEVICE)?;
+    let certified = folder.join("certified");
+    std::fs::create_dir_all(&certified).map_err(|error| format!("{}: {error}", certified.display()))?;
+    let certified = Emulator::start(&certified, &[])?;
+    let certificates = certified.certificates(&[DEVICE])?;
+    certified.enroll_certificates(&certificates, DEVICE)?;
     let mut problems = Vec::new();
     for path in tracked()?.iter().filter(|path| is_example(path)) {
         let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
         let expected = printed(&read(path)?).ok_or_else(|| format!("{path} has no expected output in its header"))?;
         let mut ways = vec![("alone", example(&name)?)];
-        if !LOCAL_ONLY.contains(&name.as_str()) {
+        if name == WITH_CERTIFICATE {
+            ways.push(("with a service named", with_certificate(&certified, &certificates)?));
+        } else if !LOCAL_ONLY.contains(&name.as_str()) {
             ways.push(("with a service named", named(&name, &service, &key)?));
         }
         for (how, example) in ways {
@@ -74,9 +85,23 @@ fn example(name: &str) -> Result<Command, String> {
 /// The example for a device of this service.
 fn named(name: &str, service: &Emulator, key: &Path) -> Result<Command, String> {
     let endpoint = if name.contains("mqtt") { &service.mqtt } else { &service.https };
+    let mut example = with_service(name, service, endpoint)?;
+    example.env("DPS_REGISTRATION_ID", DEVICE).env("DPS_KEY_FILE", key);
+    Ok(example)
+}
+
+/// The same with the certificate of the device, which has its registration id.
+fn with_certificate(service: &Emulator, certificates: &Path) -> Result<Command, String> {
+    let mut example = with_service(WITH_CERTIFICATE, service, &service.mqtt)?;
+    example.env("DPS_CERT_FILE", certificates.join(format!("{DEVICE}.pem")));
+    example.env("DPS_CERT_KEY_FILE", certificates.join(format!("{DEVICE}.key.pem")));
+    Ok(example)
+}
+
+fn with_service(name: &str, service: &Emulator, endpoint: &str) -> Result<Command, String> {
     let mut example = example(name)?;
-    example.env("DPS_ID_SCOPE", &service.id_scope).env("DPS_REGISTRATION_ID", DEVICE).env("DPS_KEY_FILE", key);
-    example.env("DPS_ENDPOINT", endpoint).env("DPS_CA_FILE", &service.ca).env("NO_PROXY", "localhost");
+    example.env("DPS_ID_SCOPE", &service.id_scope).env("DPS_ENDPOINT", endpoint);
+    example.env("DPS_CA_FILE", &service.ca).env("NO_PROXY", "localhost");
     Ok(example)
 }
 

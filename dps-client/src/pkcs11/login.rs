@@ -39,7 +39,7 @@ pub(super) fn login(
     let pin = match pin {
         Some(pin) => Some(pin.read()?),
         None if info.protected_authentication_path() => None,
-        None => return Err(no_login("it requires a PIN, and there is none in the URI and none was set")),
+        None => return Err(no_login("it requires a PIN, which neither the URI nor an option has")),
     };
     let tried = pin.as_ref().map(fingerprint);
     if tried.is_some_and(|tried| refused.contains(&tried)) {

@@ -18,7 +18,9 @@ impl Part {
 
     /// The same with other variables in its environment too.
     pub(crate) fn start_with(test: &str, settings: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        // Where the tests run in the background of a shell, they inherit that SIGINT is ignored.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--ignored", "--nocapture"]);
         command.envs(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), value)));
         command.envs(environment.iter().copied());
