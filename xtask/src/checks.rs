@@ -123,12 +123,14 @@ const LANES: [&[&str]; 3] = [
         "benches",
         "demo",
         "header",
+        "doc",
+        "api",
     ],
     // Builds by a nightly compiler, and tools that are slow to build. The Python package, whose build waits for the
     // workspace's, and published clients need the same ports.
-    &["tools", "fuzz", "miri", "firmware", "deny", "python", "certificates", "interop", "doc", "api"],
+    &["tools", "fuzz", "firmware", "deny", "python", "certificates", "interop"],
     // The release build of the C library, also with a sanitizer, and builds for bare metal.
-    &["installed-c", "c-asan", "bare", "sizes", "clippy"],
+    &["installed-c", "c-asan", "bare", "sizes", "miri", "clippy"],
 ];
 
 /// Checks that need nothing but Rust and a C compiler.
