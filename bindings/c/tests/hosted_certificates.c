@@ -1,5 +1,4 @@
 /* The blocking calls with an X.509 certificate. `c-service` writes the files and enrolls the devices. */
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,12 +17,6 @@ static dps_client_config device(dps_transport transport, const char *certificate
     config.certificate_file = dps_span_of(paths[0]);
     config.certificate_key_file = dps_span_of(paths[1]);
     return config;
-}
-
-/* Under valgrind, where tests make fewer registrations, each use of an RSA key takes many seconds. */
-static bool is_slow(void)
-{
-    return getenv("DPS_TEST_REGISTRATIONS") != NULL;
 }
 
 /* The registration id is the common name. */
@@ -47,10 +40,8 @@ static void certificates_of_every_kind_register_over_every_transport(void)
     for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
         dps_client_config config = device(transport, "ec.pem", "ec-sec1.pem");
         certificate_registers(&config, "dev-01");
-        if (!is_slow()) {
-            config = device(transport, "rsa-4096.cert.pem", "rsa-4096.pem");
-            certificate_registers(&config, "dev-01");
-        }
+        config = device(transport, "rsa-4096.cert.pem", "rsa-4096.pem");
+        certificate_registers(&config, "dev-01");
         /* Of a group, with the chain and the key in one file. */
         config = device(transport, "group.pem", "");
         config.certificate_key_file = NO_SPAN(0);
@@ -76,7 +67,7 @@ static void encrypted_key_requires_its_passphrase(void)
 
 static void certificates_that_cannot_work_are_refused_before_connecting(void)
 {
-    dps_client_config config = device(DPS_TRANSPORT_HTTPS, "ec.pem", "rsa-2048-pkcs1.pem");
+    dps_client_config config = device(DPS_TRANSPORT_HTTPS, "ec.pem", "rsa-4096.pem");
     config.endpoint = env("DPS_TEST_SILENT");
     dps_error_free(ends(DPS_ERROR_CLIENT_KEY_MISMATCH, &config));
     config = device(DPS_TRANSPORT_HTTPS, "ec.pem", "ec-sec1.pem");
@@ -109,8 +100,7 @@ static void certificates_that_cannot_work_are_refused_before_connecting(void)
 
 static void other_certificate_is_refused_with_its_likely_causes(void)
 {
-    const dps_transport last = is_slow() ? DPS_TRANSPORT_HTTPS : DPS_TRANSPORT_MQTT_WEBSOCKET;
-    for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= last; transport++) {
+    for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
         dps_client_config config = device(transport, "rsa-2048.cert.pem", "rsa-2048-pkcs1.pem");
         dps_error *const error = ends(DPS_ERROR_UNAUTHORIZED, &config);
         dps_hint hint;
