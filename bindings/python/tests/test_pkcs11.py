@@ -30,7 +30,7 @@ KEY, TLS = "pkcs11:token=dps;object=device-key", "pkcs11:token=dps;object=device
 def token() -> Path:
     folder = os.environ.get("DPS_TEST_TOKEN")
     if folder is None:
-        pytest.skip("there is no token: cargo xtask python makes one where SoftHSM is installed")
+        pytest.skip("the token is missing: cargo xtask python makes one where SoftHSM is installed")
     return Path(folder)
 
 

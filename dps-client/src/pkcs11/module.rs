@@ -67,7 +67,11 @@ fn open(path: Option<&Path>) -> Result<Pkcs11, TokenError> {
 
 fn refused(path: Option<&Path>, problem: &str) -> TokenError {
     let words = match path {
-        Some(path) => format!("{}: {problem}", path.display()),
+        Some(path) => {
+            let path = format!("{}: ", path.display());
+            // The loader's own words begin with it, too.
+            format!("{path}{}", problem.strip_prefix(&path).unwrap_or(problem))
+        }
         None => format!("{problem}; set the path of the token's module, or install p11-kit"),
     };
     TokenError::new(ErrorCode::Pkcs11Module, words)
