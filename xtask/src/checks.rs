@@ -126,11 +126,11 @@ const LANES: [&[&str]; 3] = [
         "doc",
         "api",
     ],
-    // Builds by a nightly compiler, and tools that are slow to build. The Python package, whose build waits for the
-    // workspace's, and published clients need the same ports.
-    &["tools", "fuzz", "firmware", "deny", "python", "certificates", "interop"],
-    // The release build of the C library, also with a sanitizer, and builds for bare metal.
-    &["installed-c", "c-asan", "bare", "sizes", "miri", "clippy"],
+    // Builds for bare metal, then what adds to the workspace's debug build. The Python package and published clients need the
+    // same ports.
+    &["tools", "deny", "bare", "sizes", "miri", "fuzz", "firmware", "python", "certificates", "interop"],
+    // The release build of the C library, also with a sanitizer.
+    &["installed-c", "c-asan", "clippy"],
 ];
 
 /// Checks that need nothing but Rust and a C compiler.

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::run::{Outcome, arguments, command, exists, is_part_of_all, report, root, run, target_dir};
+use crate::instrumented::instrument;
+use crate::run::{Outcome, arguments, cargo, command, exists, is_part_of_all, report, root, run, target_dir};
 use crate::setup::has_nightly;
 
 /// How long each target runs when nothing else is said.
@@ -24,7 +25,7 @@ pub(crate) fn check() -> Outcome {
     let targets = targets()?;
     let seconds = if is_part_of_all() { SECONDS_OF_ALL } else { SECONDS };
     let options = Options::parse(&arguments(), &targets, seconds)?;
-    run(&mut cargo_fuzz("build", &[]))?;
+    Build::here().build()?;
     println!("{:<14} {:>11} {:>9} {:>7}  result", "target", "executions", "coverage", "inputs");
     let mut problems = Vec::new();
     let chosen: Vec<&String> =
@@ -42,6 +43,9 @@ pub(crate) fn check() -> Outcome {
 
 /// Why nothing can be fuzzed here, and what to do about it.
 pub(crate) fn missing() -> Option<String> {
+    if is_part_of_all() {
+        return None;
+    }
     if !has_nightly() {
         return Some(
             "fuzzing needs a nightly compiler; get one by: rustup toolchain install nightly --profile minimal".into(),
@@ -86,14 +90,68 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(targets)
 }
 
-fn cargo_fuzz(verb: &str, more: &[&str]) -> Command {
-    let mut fuzz = command("rustup", ["run", "nightly", "cargo", "fuzz", verb, "--fuzz-dir", "fuzz", "--target-dir"]);
-    fuzz.arg(target_dir().join("fuzz")).args(more);
-    if is_part_of_all() {
-        // The build is most of this check: without optimization it ends in half of the time. What is fuzzed forbids `unsafe`, so
-        // that AddressSanitizer could find faults of dependencies alone.
-        fuzz.args(["--dev", "--sanitizer", "none"]);
+/// A build of all targets, and how one of them is run.
+enum Build {
+    /// By cargo-fuzz and a nightly compiler: optimized, with AddressSanitizer.
+    CargoFuzz,
+    /// As a part of all checks, where the build is most of the check: by the compiler of the other checks, not optimized, with
+    /// the dependencies that those have compiled. What is fuzzed forbids `unsafe`, so that AddressSanitizer could find faults of
+    /// dependencies alone.
+    Shared,
+}
+
+/// What libFuzzer needs to see which code an input reaches, as cargo-fuzz has it.
+const COVERAGE: [&str; 7] = [
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Ccodegen-units=1",
+];
+
+impl Build {
+    fn here() -> Self {
+        if is_part_of_all() { Self::Shared } else { Self::CargoFuzz }
     }
+
+    fn build(&self) -> Outcome {
+        match self {
+            Self::CargoFuzz => run(&mut cargo_fuzz("build")),
+            Self::Shared => {
+                let mut build = cargo(["build", "--locked", "--quiet", "-p", "dps-fuzz", "--features", "libfuzzer"]);
+                instrument(&mut build, &COVERAGE)?;
+                run(&mut build)
+            }
+        }
+    }
+
+    /// Runs a target; arguments for libFuzzer follow.
+    fn run(&self, target: &str, corpora: [PathBuf; 2]) -> Command {
+        match self {
+            Self::CargoFuzz => {
+                let mut fuzz = cargo_fuzz("run");
+                fuzz.arg(target).args(corpora).arg("--");
+                fuzz
+            }
+            Self::Shared => {
+                let mut fuzz = command(target_dir().join("debug").join(target), corpora);
+                fuzz.arg(format!("-artifact_prefix={}/{target}-", target_dir().join("fuzz").display()));
+                fuzz
+            }
+        }
+    }
+}
+
+/// The workspace's release profile is for what is shipped: what cargo-fuzz builds needs line tables, and no more than some
+/// optimization.
+fn cargo_fuzz(verb: &str) -> Command {
+    let words = ["run", "nightly", "cargo", "fuzz", verb, "--fuzz-dir", "fuzz", "--features", "libfuzzer"];
+    let mut fuzz = command("rustup", words);
+    fuzz.arg("--target-dir").arg(target_dir().join("fuzz"));
+    let release = [("LTO", "off"), ("OPT_LEVEL", "1"), ("STRIP", "none"), ("DEBUG", "line-tables-only")];
+    fuzz.envs(release.map(|(name, value)| (format!("CARGO_PROFILE_RELEASE_{name}"), value)));
     fuzz
 }
 
@@ -118,15 +176,15 @@ fn fuzz_together(targets: &[&String], seconds: u32) -> Vec<Result<Found, String>
 fn fuzz(target: &str, seconds: u32) -> Result<Found, String> {
     let kept = target_dir().join("fuzz/corpus").join(target);
     std::fs::create_dir_all(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
-    let mut fuzz = cargo_fuzz("run", &[target]);
-    fuzz.arg(kept).arg(root().join("fuzz/corpus").join(target));
-    fuzz.args(["--", "-print_final_stats=1"]);
+    let mut fuzz = Build::here().run(target, [kept, root().join("fuzz/corpus").join(target)]);
+    fuzz.arg("-print_final_stats=1");
     fuzz.args([format!("-max_total_time={seconds}"), format!("-timeout={INPUT_SECONDS}")]);
     // What has to come out as the last run did.
     if is_part_of_all() || std::env::var_os("CI").is_some() {
         fuzz.arg(format!("-seed={SEED}"));
     }
-    let run = fuzz.stdout(Stdio::null()).output().map_err(|error| format!("cargo fuzz: {error}"))?;
+    let run =
+        fuzz.stdout(Stdio::null()).output().map_err(|error| format!("cannot run the fuzz target {target}: {error}"))?;
     let said = String::from_utf8_lossy(&run.stderr);
     Ok(Found { problem: (!run.status.success()).then(|| what_happened(&said)), ..Found::read(&said) })
 }
@@ -152,7 +210,7 @@ impl Found {
 /// The panic or libFuzzer's own words, and the command that repeats it.
 fn what_happened(said: &str) -> String {
     let telling = |line: &&str| {
-        let signs = ["panicked at", "SUMMARY:", "ERROR:", "cargo fuzz run"];
+        let signs = ["panicked at", "SUMMARY:", "ERROR:", "cargo fuzz run", "Test unit written"];
         line.starts_with("error") || signs.iter().any(|sign| line.contains(sign))
     };
     let mut lines = Vec::new();

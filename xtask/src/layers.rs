@@ -22,13 +22,15 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-c", &["dps-client", "dps-core", "dps-files"]),
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
-    ("dps-python", &["dps-client", "dps-emulator", "dps-files"]),
+    ("dps-python", &["dps-client", "dps-emulator", "dps-files", "shared-features"]),
     ("dps-examples", &["dps-client", "dps-edge", "dps-emulator", "dps-net"]),
     ("dps-benches", &["dps-client", "dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),
     ("certificates", &["dps-client", "dps-emulator", "dps-files"]),
     ("faults", &["dps-client", "dps-emulator", "pair"]),
     ("storm", &["dps-client", "dps-core", "dps-emulator", "pair"]),
+    ("shared-features", &[]),
+    ("dps-fuzz", &["dps-client", "dps-core", "dps-edge", "dps-emulator", "dps-mqtt", "dps-net", "shared-features"]),
     ("xtask", &["dps-core"]),
 ];
 

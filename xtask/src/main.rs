@@ -27,6 +27,7 @@ mod fuzz;
 mod header;
 mod image;
 mod install_c;
+mod instrumented;
 mod interop;
 mod interop_service;
 mod layers;
@@ -162,7 +163,7 @@ const OTHERS: &[Task] = &[
 const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
-    if let Some(ended) = api::as_rustdoc().or_else(c_asan::as_rustc) {
+    if let Some(ended) = api::as_rustdoc().or_else(instrumented::as_rustc) {
         return ended;
     }
     let Some(name) = std::env::args().nth(1) else {

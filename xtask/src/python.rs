@@ -139,7 +139,7 @@ pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path, build: Build) ->
     let mut pip = venv.python(words);
     pip.arg(folder).arg(sources).env("CARGO_TARGET_DIR", target_dir());
     if build == Build::Debug {
-        pip.env("MATURIN_PEP517_ARGS", "--profile dev");
+        pip.env("MATURIN_PEP517_ARGS", "--profile dev --features shared-features");
     }
     run(&mut pip)?;
     only_file(folder, "whl")

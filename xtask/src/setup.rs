@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cores::CHECKED;
-use crate::run::{Outcome, cargo, command, exists, output, run, target_dir};
+use crate::run::{Outcome, cargo, command, exists, is_part_of_all, output, run, target_dir};
 
 /// How to build for bare metal here.
 pub(crate) enum Bare {
@@ -139,10 +139,10 @@ pub(crate) fn packages() -> Outcome {
     Ok(())
 }
 
-/// Installs the tools that cargo builds, which takes minutes.
+/// Installs the tools that cargo builds, which takes minutes. The check of all does without cargo-fuzz.
 pub(crate) fn tools() -> Outcome {
-    let nightly = has_nightly();
-    for (name, version, is_needed) in [("cargo-fuzz", "^0.13", nightly), ("cargo-deny", "^0.20", true)] {
+    let fuzzes = has_nightly() && !is_part_of_all();
+    for (name, version, is_needed) in [("cargo-fuzz", "^0.13", fuzzes), ("cargo-deny", "^0.20", true)] {
         if is_needed && !exists(name) {
             cargo_install(name, version)?;
         }

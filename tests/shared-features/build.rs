@@ -1,0 +1,3 @@
+//! Empty: cargo reads the dependencies of build scripts only for packages that have one.
+
+fn main() {}
