@@ -121,7 +121,7 @@ impl Tally {
 #[non_exhaustive]
 pub enum RefusalReason {
     /// Neither a token nor a client certificate was sent.
-    #[error("neither a token nor a client certificate; a TPM is not modelled")]
+    #[error("neither a token nor a client certificate, nor the keys of a TPM")]
     NoToken,
     /// The credential is not a SAS token.
     #[error("the credential is not a SAS token")]
@@ -159,10 +159,8 @@ pub enum RefusalReason {
         /// How long ago, in milliseconds.
         for_ms: u64,
     },
-    /// A token for an enrollment with X.509 attestation, or a certificate for one with keys.
-    #[error(
-        "the enrollment has another attestation than the credential: a certificate instead of keys, or keys instead of a certificate"
-    )]
+    /// A token for an enrollment with X.509 attestation, or a certificate for one with keys or a TPM.
+    #[error("the enrollment has another attestation than the credential: keys, a certificate or a TPM")]
     OtherAttestation,
     /// The chain has more than 20 KiB.
     #[error("the certificates have more than 20 KiB together")]
@@ -232,6 +230,21 @@ pub enum RefusalReason {
     /// No enrollment names a CA certificate of the chain.
     #[error("no enrollment has a CA certificate of the chain")]
     UnknownSigner,
+    /// A TPM, and no individual enrollment of this id has one.
+    #[error("no individual enrollment of this registration id has a TPM")]
+    NoTpmEnrollment,
+    /// The TPM has another endorsement key than the enrollment.
+    #[error("the endorsement key of the TPM is not the one of the enrollment")]
+    WrongEndorsementKey,
+    /// A token, and the device was given no challenge, or it expired.
+    #[error("the device was given no TPM challenge, or the challenge expired: it must first register without a token")]
+    NoChallenge,
+    /// The signature was not made with the key of the latest challenge.
+    #[error("the signature was not made with the key of the latest TPM challenge")]
+    ChallengeSignature,
+    /// TPM attestation over MQTT.
+    #[error("the enrollment has a TPM, which is not possible over MQTT")]
+    TpmOverMqtt,
     /// The nearest enrollment is disabled.
     #[error("the enrollment that is nearest to the certificate is disabled")]
     Disabled,
@@ -268,6 +281,11 @@ impl RefusalReason {
             Self::RootNotVerified => "root-not-verified",
             Self::WrongThumbprint => "wrong-thumbprint",
             Self::UnknownSigner => "unknown-signer",
+            Self::NoTpmEnrollment => "no-tpm-enrollment",
+            Self::WrongEndorsementKey => "wrong-endorsement-key",
+            Self::NoChallenge => "no-challenge",
+            Self::ChallengeSignature => "challenge-signature",
+            Self::TpmOverMqtt => "tpm-over-mqtt",
             Self::Disabled => "disabled",
         }
     }

@@ -3,9 +3,10 @@
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
 use crate::hubs::{HubAuthentication, HubDevice, Hubs, Twin};
 use crate::options::UnchangedSubstatus;
-use crate::registrations::{Assigning, Assignment, Record, Source};
+use crate::registrations::{Assigning, Assignment, Record, Shown, Source};
 use crate::service::Service;
 use crate::time::Now;
+use crate::tpm::{KeyBlob, TpmState};
 use crate::wire::{NO_HUB, NOT_FOUND, Status, Substatus};
 
 /// What an assignment uses of its enrollment.
@@ -30,7 +31,10 @@ impl Service {
     }
 
     fn conclude(&mut self, now: Now, assigning: Assigning) {
-        let plan = self.plan(&assigning);
+        // Every assignment of a device with a TPM has a new key.
+        let keys = assigning.challenge.as_ref().map(|challenge| challenge.keys.clone());
+        let blob = keys.and_then(|keys| self.key_blob(&keys, &assigning.spelled).ok());
+        let plan = self.plan(&assigning, blob.as_ref());
         let etag = self.random.etag();
         let Some(record) = self.records.get_mut(&assigning.registration) else { return };
         match plan {
@@ -38,13 +42,16 @@ impl Service {
             Some(plan) if !plan.enabled => record.status = Status::Disabled,
             Some(plan) => assign(record, &mut self.hubs, plan, self.options.unchanged, assigning.sticky),
         }
+        if let (Some(blob), Status::Assigned) = (blob, record.status) {
+            record.shown = Shown::Tpm(Some(TpmState { authentication_key: blob.text }));
+        }
         record.payload = assigning.payload.filter(|_| self.options.echo_payload);
         record.updated_ms = now.unix_ms;
         record.etag = etag;
         self.operations.finish(&assigning.operation_id, record.state());
     }
 
-    fn plan(&self, assigning: &Assigning) -> Option<Plan> {
+    fn plan(&self, assigning: &Assigning, blob: Option<&KeyBlob>) -> Option<Plan> {
         let (settings, device_id) = match &assigning.source {
             Source::Individual => {
                 let individual = self.individuals.get(assigning.registration.as_str())?;
@@ -63,7 +70,10 @@ impl Service {
                 tags: twin.tags.unwrap_or_default(),
                 desired: twin.properties.and_then(|properties| properties.desired).unwrap_or_default(),
             },
-            authentication: self.device_authentication(&assigning.source, &assigning.spelled)?,
+            authentication: match blob {
+                Some(blob) => HubAuthentication::SymmetricKeys([blob.key.clone(), blob.key.clone()]),
+                None => self.device_authentication(&assigning.source, &assigning.spelled)?,
+            },
         })
     }
 

@@ -2,20 +2,20 @@
 //!
 //! Every refusal looks the same on the wire; tests can read the reason from the list of refusals.
 
+use std::sync::Arc;
+
 use crate::activity::RefusalReason;
 use crate::credentials::{SymmetricKey, Token};
 use crate::enrollment::EnrollmentGroup;
 use crate::hubs::HubAuthentication;
 use crate::ids::FoldedId;
 use crate::options::POLICY_NAME;
-use crate::registrations::Source;
+use crate::registrations::{Shown, Source};
 use crate::service::Service;
 use crate::time::Now;
-use crate::wire::{Problem, Protocol};
-use crate::x509::{ClientCertificates, X509State};
-
-/// The key name that device tokens may carry.
-const DEVICE_KEY_NAME: &str = "registration";
+use crate::tpm::Challenge;
+use crate::wire::{DEVICE_KEY_NAME, Problem, Protocol};
+use crate::x509::ClientCertificates;
 
 /// Which device calls, and its credential. The same for every protocol.
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +39,31 @@ impl<'a> Caller<'a> {
     fn presented(&self) -> Option<&'a ClientCertificates> {
         self.certificates.filter(|certificates| !certificates.is_empty())
     }
+
+    /// Whether it may be answered by a TPM challenge: it has no credential, and the protocol is not MQTT.
+    pub(crate) fn can_be_challenged(&self) -> bool {
+        self.token.is_none() && self.presented().is_none() && self.protocol == Protocol::Http
+    }
 }
 
 /// The enrollment that accepted a device.
 pub(crate) struct Admission {
     pub(crate) source: Source,
-    /// What the registration shows of the certificate, if the device presented one.
-    pub(crate) x509: Option<X509State>,
+    pub(crate) shown: Shown,
+    /// The challenge that the device has answered, if it has a TPM.
+    pub(crate) challenge: Option<Arc<Challenge>>,
+}
+
+/// What a device's credential is verified for.
+#[derive(Clone, Copy)]
+pub(crate) enum Call<'a> {
+    #[cfg(feature = "mqtt")]
+    Connect,
+    Register,
+    Poll {
+        operation_id: &'a str,
+    },
+    Lookup,
 }
 
 /// Whether an expired credential is refused.
@@ -56,8 +74,8 @@ pub(crate) enum Expiry {
 }
 
 impl Service {
-    pub(crate) fn authenticate(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Admission, Problem> {
-        self.verify_device(now, caller, expiry).map_err(|reason| {
+    pub(crate) fn authenticate(&mut self, now: Now, caller: &Caller<'_>, call: Call<'_>) -> Result<Admission, Problem> {
+        self.verify_device(now, caller, call).map_err(|reason| {
             self.refusals.note(now, caller.registration_id, reason);
             match caller.presented() {
                 Some(_) => Problem::invalid_certificate(),
@@ -78,7 +96,7 @@ impl Service {
             None => self.options.strict_at_connect,
         };
         let refused = if complete {
-            self.verify_device(now, caller, Expiry::Checked).err()
+            self.verify_device(now, caller, Call::Connect).err()
         } else if caller.presented().is_none() {
             self.verify_shape(now, caller).err()
         } else {
@@ -104,14 +122,22 @@ impl Service {
         }
     }
 
-    fn verify_device(&self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Admission, RefusalReason> {
-        match caller.presented() {
-            Some(certificates) => self.verify_certificates(now, caller, certificates, expiry),
-            None => self.verify_token(now, caller, expiry).map(|source| Admission { source, x509: None }),
+    /// Whether an expired credential is refused in this call.
+    fn expiry(&self, call: Call<'_>) -> Expiry {
+        match call {
+            Call::Poll { .. } if !self.options.check_expiry_on_poll => Expiry::Ignored,
+            _ => Expiry::Checked,
         }
     }
 
-    fn verify_token(&self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Source, RefusalReason> {
+    fn verify_device(&self, now: Now, caller: &Caller<'_>, call: Call<'_>) -> Result<Admission, RefusalReason> {
+        match caller.presented() {
+            Some(certificates) => self.verify_certificates(now, caller, certificates, self.expiry(call)),
+            None => self.verify_token(now, caller, call),
+        }
+    }
+
+    fn verify_token(&self, now: Now, caller: &Caller<'_>, call: Call<'_>) -> Result<Admission, RefusalReason> {
         let text = caller.token.ok_or(RefusalReason::NoToken)?;
         let token = Token::parse(text).ok_or(RefusalReason::Malformed)?;
         if !caller.id_scope.eq_ignore_ascii_case(&self.options.id_scope) {
@@ -123,10 +149,17 @@ impl Service {
         if !["", DEVICE_KEY_NAME].contains(&token.key_name()) {
             return Err(RefusalReason::WrongKeyName);
         }
-        let source = self.find_enrollment(caller.registration_id, &token)?;
+        let individual = self.individuals.get(caller.registration_id);
+        let admission = match individual.and_then(|individual| individual.settings.attestation.tpm.as_ref()) {
+            Some(tpm) => self.verify_challenge(now, caller, tpm, &token, call)?,
+            None => {
+                let source = self.find_enrollment(caller.registration_id, &token)?;
+                Admission { source, shown: Shown::SymmetricKey, challenge: None }
+            }
+        };
         match token.expired_for_ms(now, self.options.clock_skew_ms) {
-            Some(for_ms) if expiry == Expiry::Checked => Err(RefusalReason::Expired { for_ms }),
-            _ => Ok(source),
+            Some(for_ms) if self.expiry(call) == Expiry::Checked => Err(RefusalReason::Expired { for_ms }),
+            _ => Ok(admission),
         }
     }
 

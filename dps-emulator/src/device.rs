@@ -6,15 +6,15 @@
 use serde_json::{Map, Value};
 
 use crate::activity::Exchange;
-use crate::auth::{Admission, Caller, Expiry};
+use crate::auth::{Admission, Call, Caller};
 use crate::fault::{At, Fault, RetryAfter, TransportFault};
 use crate::ids::{self, FoldedId};
 use crate::registrations::{Assigning, Record};
 use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{
-    CONCURRENT, CSR_NOT_CONFIGURED, DeviceRegistration, OperationStatus, Problem, RegistrationState, Status, Substatus,
-    to_json,
+    CONCURRENT, CSR_NOT_CONFIGURED, ChallengeBody, DeviceRegistration, OperationStatus, Problem, RegistrationState,
+    Status, Substatus, to_json,
 };
 
 /// The most registrations that a service keeps (Azure documentation, "Service limits").
@@ -51,6 +51,7 @@ impl Service {
         self.tally.arrived(at, &registration);
         let refused = self.refusals.count();
         let fault = self.take_fault(at, &registration);
+        let earlier_challenge = self.challenges.latest(&registration).map(str::to_owned);
         let outcome = match &fault {
             Some(Fault::DropBefore) => {
                 self.note_exchange(at, caller, 0, refused, None);
@@ -78,6 +79,11 @@ impl Service {
         };
         self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
         match fault {
+            Some(Fault::ReplayedChallenge) => {
+                let replayed = earlier_challenge.or_else(|| self.useless_key(&registration, false));
+                reply.replace_key(replayed);
+            }
+            Some(Fault::ForeignChallenge) => reply.replace_key(self.useless_key(&registration, true)),
             Some(Fault::Garbage) => reply.garble(),
             Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
             Some(Fault::PatchReply { patch }) => reply.patch(patch),
@@ -89,18 +95,25 @@ impl Service {
     fn note_exchange(&mut self, at: At, caller: &Caller<'_>, status: u16, refused: u64, problem: Option<&Problem>) {
         let reason = self.refusals.reason_after(refused);
         let hint = self.options.hint.filter(|_| status == 202);
+        let challenge = (status == 401).then(|| "TPM challenge".to_owned());
         self.exchanges.note(|| Exchange {
             code: problem.map(|problem| problem.error_code),
             wait: problem.map_or(hint, |problem| problem.retry_after),
-            reason: reason.map(|reason| reason.to_string()).or_else(|| problem.map(|problem| problem.message.clone())),
+            reason: reason
+                .map(|reason| reason.to_string())
+                .or_else(|| problem.map(|problem| problem.message.clone()))
+                .or(challenge),
             ..Exchange::new(caller.registration_id, at.name(), status)
         });
     }
 
     fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
-        let admission = self.admit(now, caller, Expiry::Checked)?;
+        if let Some(challenge) = self.try_challenge(now, caller, body)? {
+            return Ok(challenge);
+        }
+        let admission = self.admit(now, caller, Call::Register)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
-        let body = read_body(caller, body)?;
+        let body = self.read_body(now, caller, &admission, body)?;
         let registration = FoldedId::new(caller.registration_id);
         self.open_record(now, &registration, caller.registration_id, &admission)?;
         let operation_id = self.random.operation_id();
@@ -109,6 +122,7 @@ impl Service {
             registration: registration.clone(),
             spelled: caller.registration_id.into(),
             source: admission.source,
+            challenge: admission.challenge,
             payload: body.payload,
             sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
         };
@@ -133,7 +147,7 @@ impl Service {
                 return Err(Problem::new(CONCURRENT, "Precondition failed."));
             }
             record.source = by.source.clone();
-            record.x509 = by.x509.clone();
+            record.shown = by.shown.clone();
             record.status = Status::Assigning;
             record.updated_ms = now.unix_ms;
             record.busy_until_ms = busy_until_ms;
@@ -146,7 +160,7 @@ impl Service {
         let record = Record {
             registration_id: spelled.into(),
             source: by.source.clone(),
-            x509: by.x509.clone(),
+            shown: by.shown.clone(),
             status: Status::Assigning,
             substatus: Substatus::InitialAssignment,
             assignment: None,
@@ -163,8 +177,7 @@ impl Service {
     }
 
     fn try_poll(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Result<Success, Problem> {
-        let expiry = if self.options.check_expiry_on_poll { Expiry::Checked } else { Expiry::Ignored };
-        self.admit(now, caller, expiry)?;
+        self.admit(now, caller, Call::Poll { operation_id })?;
         let registration = FoldedId::new(caller.registration_id);
         // A client that was told to poll again at once may do so.
         if self.options.hint != Some(RetryAfter::Seconds(0)) {
@@ -187,22 +200,53 @@ impl Service {
     }
 
     fn try_lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
-        self.admit(now, caller, Expiry::Checked)?;
+        if let Some(challenge) = self.try_challenge(now, caller, body)? {
+            return Ok(challenge);
+        }
+        let admission = self.admit(now, caller, Call::Lookup)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
-        read_body(caller, body)?;
+        self.read_body(now, caller, &admission, body)?;
         let record = self.records.get(&FoldedId::new(caller.registration_id));
         let record = record.ok_or_else(|| Problem::not_found("registration", caller.registration_id))?;
         Ok(Success::Record(record.state()))
     }
 
-    fn admit(&mut self, now: Now, caller: &Caller<'_>, expiry: Expiry) -> Result<Admission, Problem> {
-        ids::check(caller.registration_id)
-            .map_err(|error| Problem::bad_request(format!("The registration id is invalid: {error}.")))?;
-        self.authenticate(now, caller, expiry)
+    /// Answers a device that has shown the keys of its TPM and nothing else yet by a challenge.
+    fn try_challenge(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Option<Success>, Problem> {
+        let unsigned = caller.can_be_challenged().then(|| DeviceRegistration::parse(body).ok()).flatten();
+        let Some(tpm) = unsigned.and_then(|registration| registration.tpm) else { return Ok(None) };
+        check_id(caller)?;
+        parse_body(caller, body)?;
+        self.challenge(now, caller, &tpm).map(|key| Some(Success::Challenge(key)))
+    }
+
+    fn admit(&mut self, now: Now, caller: &Caller<'_>, call: Call<'_>) -> Result<Admission, Problem> {
+        check_id(caller)?;
+        self.authenticate(now, caller, call)
+    }
+
+    /// Reads the body of an accepted call.
+    fn read_body(
+        &mut self,
+        now: Now,
+        caller: &Caller<'_>,
+        admission: &Admission,
+        body: &[u8],
+    ) -> Result<DeviceRegistration, Problem> {
+        let body = parse_body(caller, body)?;
+        if let (Some(_), Some(tpm)) = (&admission.challenge, &body.tpm) {
+            self.check_keys(now, caller, tpm)?;
+        }
+        Ok(body)
     }
 }
 
-fn read_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Problem> {
+fn check_id(caller: &Caller<'_>) -> Result<(), Problem> {
+    ids::check(caller.registration_id)
+        .map_err(|error| Problem::bad_request(format!("The registration id is invalid: {error}.")))
+}
+
+fn parse_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Problem> {
     let body = DeviceRegistration::parse(body)?;
     if body.registration_id.as_ref().is_some_and(|id| !id.eq_ignore_ascii_case(caller.registration_id)) {
         return Err(Problem::bad_request("'registrationId' in the body differs from the id in the path."));
@@ -236,30 +280,30 @@ pub struct Reply {
 
 /// The result of a successful call.
 enum Success {
-    Operation { id: String, state: RegistrationState, first: bool },
+    Operation {
+        id: String,
+        state: RegistrationState,
+        first: bool,
+    },
     Record(RegistrationState),
+    /// The key by which the device proves that it has its TPM.
+    Challenge(String),
 }
 
 impl Reply {
     fn from_success(success: &Success, hint: Option<RetryAfter>, tracking_id: String) -> Self {
-        let (assigning, body) = match success {
+        let (status, body) = match success {
             Success::Operation { id, state, first } => {
                 let assigning = state.status == Status::Assigning;
                 // The first reply has no record yet; later ones need it, since some clients read the id from there.
                 let shown = (!(assigning && *first)).then_some(state);
                 let status = OperationStatus { operation_id: id, status: state.status, registration_state: shown };
-                (assigning, to_json(&status))
+                (if assigning { 202 } else { 200 }, to_json(&status))
             }
-            Success::Record(state) => (false, to_json(state)),
+            Success::Record(state) => (200, to_json(state)),
+            Success::Challenge(key) => (401, to_json(&ChallengeBody::new(key))),
         };
-        Self {
-            status: if assigning { 202 } else { 200 },
-            retry_after: hint.filter(|_| assigning),
-            body,
-            tracking_id,
-            error_code: None,
-            fault: None,
-        }
+        Self { status, retry_after: hint.filter(|_| status == 202), body, tracking_id, error_code: None, fault: None }
     }
 
     pub(crate) fn from_problem(problem: &Problem, now: Now, tracking_id: String) -> Self {
@@ -289,6 +333,18 @@ impl Reply {
         let missing = bytes.saturating_sub(to_json(&object).len());
         object.insert(MEMBER.into(), "x".repeat(missing).into());
         self.body = to_json(&object);
+    }
+
+    /// Puts another key for the TPM in place of the one that the body has, if it has one.
+    fn replace_key(&mut self, key: Option<String>) {
+        const PLACES: [&str; 3] =
+            ["/authenticationKey", "/registrationState/tpm/authenticationKey", "/tpm/authenticationKey"];
+        let (Some(key), Ok(mut body)) = (key, serde_json::from_slice::<Value>(&self.body)) else { return };
+        let Some(place) = PLACES.into_iter().find(|place| body.pointer(place).is_some()) else { return };
+        if let Some(replaced) = body.pointer_mut(place) {
+            *replaced = key.into();
+            self.body = to_json(&body);
+        }
     }
 
     /// Changes the body by a JSON merge patch (RFC 7396).

@@ -1,14 +1,16 @@
-//! Enrollments: which devices may register, with which keys or certificates, and how they are assigned. Their shape, in code and as
-//! JSON, and what is allowed in it.
+//! Enrollments: which devices may register, and how they are assigned. Their shape, in code and as JSON, and what is allowed
+//! in it.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attestation::{Attestation, Holder};
 use crate::credentials::SymmetricKey;
-use crate::ids::{self, Random};
+use crate::ids;
 use crate::options::check_host;
+use crate::tpm::{TpmAttestation, TpmPublicKey};
 use crate::wire::Problem;
-use crate::x509::{Certificate, Holder, Slots, X509Attestation};
+use crate::x509::{Certificate, Slots, X509Attestation};
 
 /// Whether an enrollment is enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -84,7 +86,7 @@ pub struct TwinProperties {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
-    /// The keys or certificates.
+    /// How devices prove who they are.
     pub attestation: Attestation,
     /// The capabilities of device entries.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,6 +212,13 @@ impl IndividualEnrollment {
         self.settings.attestation.set_secondary_certificate(Holder::Individual, certificate);
         self
     }
+
+    /// Sets the endorsement key of the device's TPM, instead of keys.
+    #[must_use]
+    pub fn endorsement_key(mut self, key: TpmPublicKey) -> Self {
+        self.settings.attestation.tpm = Some(TpmAttestation::new(key));
+        self
+    }
 }
 
 impl EnrollmentGroup {
@@ -302,124 +311,6 @@ macro_rules! settings_builder {
 
 settings_builder!(IndividualEnrollment);
 settings_builder!(EnrollmentGroup);
-
-/// How devices prove who they are: by one of two keys, or by a certificate. Missing keys are generated when the
-/// enrollment is put, unless it has certificates.
-#[derive(Debug, Clone, Default)]
-pub struct Attestation {
-    /// The primary key.
-    pub primary: Option<SymmetricKey>,
-    /// The secondary key, for changing keys without an interruption.
-    pub secondary: Option<SymmetricKey>,
-    /// The certificates; then there are no keys.
-    pub x509: Option<X509Attestation>,
-}
-
-impl Attestation {
-    fn set_certificate(&mut self, holder: Holder, certificate: Certificate) {
-        self.x509 = Some(X509Attestation::with_primary(self.x509.take(), holder, certificate));
-    }
-
-    fn set_secondary_certificate(&mut self, holder: Holder, certificate: Certificate) {
-        self.x509 = Some(X509Attestation::with_secondary(self.x509.take(), holder, certificate));
-    }
-
-    /// The same without keys, as GET returns it.
-    pub(crate) fn forget_keys(&mut self) {
-        (self.primary, self.secondary) = (None, None);
-    }
-
-    /// Checks what is required of an attestation in this kind of enrollment.
-    pub(crate) fn check(&self, holder: Holder) -> Result<(), Problem> {
-        let Some(x509) = &self.x509 else { return Ok(()) };
-        x509.check(holder).map_err(|error| Problem::bad_request(format!("'attestation.x509': {error}.")))
-    }
-
-    /// Fills in missing keys: those of the enrollment that is replaced, since GET hides the keys and a later PUT then
-    /// lacks them; otherwise new ones.
-    pub(crate) fn complete(&mut self, replaced: Option<&Self>, random: &mut Random) {
-        if self.x509.is_some() {
-            return self.forget_keys();
-        }
-        let old = replaced.cloned().unwrap_or_default();
-        self.primary = self.primary.take().or(old.primary).or_else(|| Some(random.key()));
-        self.secondary = self.secondary.take().or(old.secondary).or_else(|| Some(random.key()));
-    }
-
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &SymmetricKey> {
-        self.primary.iter().chain(&self.secondary)
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Out<'a> {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    symmetric_key: Option<Keys<&'a SymmetricKey>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    x509: Option<Value>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Keys<K> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    primary_key: Option<K>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secondary_key: Option<K>,
-}
-
-impl Serialize for Attestation {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let keys = Keys { primary_key: self.primary.as_ref(), secondary_key: self.secondary.as_ref() };
-        let any = self.keys().next().is_some();
-        let x509 = self.x509.as_ref().map(X509Attestation::to_json);
-        let r#type = if x509.is_some() { "x509" } else { "symmetricKey" };
-        Out { r#type, symmetric_key: any.then_some(keys), x509 }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Attestation {
-    /// Member by member, so that no error can quote a key.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        read(&value).map_err(serde::de::Error::custom)
-    }
-}
-
-fn read(value: &Value) -> Result<Attestation, String> {
-    let kind = value.get("type").and_then(Value::as_str).ok_or("'attestation.type' is missing")?;
-    if kind.eq_ignore_ascii_case("x509") {
-        let x509 = X509Attestation::read(value.get("x509").unwrap_or(&Value::Null))?;
-        return Ok(Attestation { x509: Some(x509), ..Attestation::default() });
-    }
-    if !kind.eq_ignore_ascii_case("symmetricKey") {
-        let known = ["none", "tpm"].iter().find(|known| kind.eq_ignore_ascii_case(known));
-        return Err(match known {
-            Some(known) => format!("the attestation type '{known}' is not modelled by this emulator"),
-            None => "'attestation.type' must be symmetricKey, tpm, x509 or none".into(),
-        });
-    }
-    match value.get("symmetricKey") {
-        None | Some(Value::Null) => Ok(Attestation::default()),
-        Some(Value::Object(keys)) => Ok(Attestation {
-            primary: read_key(keys.get("primaryKey"))?,
-            secondary: read_key(keys.get("secondaryKey"))?,
-            x509: None,
-        }),
-        Some(_) => Err("'attestation.symmetricKey' must be an object".into()),
-    }
-}
-
-fn read_key(value: Option<&Value>) -> Result<Option<SymmetricKey>, String> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => SymmetricKey::from_base64(text).map(Some).map_err(|error| error.to_string()),
-        Some(_) => Err("a key of 'attestation.symmetricKey' must be a string".into()),
-    }
-}
 
 const DEVICE_ID_MARKS: &[u8] = b"-:.+%_#*?!(),=@;$'";
 

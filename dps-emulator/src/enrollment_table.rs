@@ -6,11 +6,11 @@ use std::ops::Bound;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::attestation::Holder;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment, Settings, check_device_id, check_id};
 use crate::ids::{FoldedId, Random};
 use crate::time::{Now, iso_8601};
 use crate::wire::{EXISTS, Problem, STALE_ETAG};
-use crate::x509::Holder;
 
 /// What `If-Match` or a bulk mode requires of the existing entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl<E: Entry> Table<E> {
         entry.check_own()?;
         entry.settings().check()?;
         let attestation = &entry.settings().attestation;
-        if attestation.x509.is_none() && attestation.keys().count() != 2 {
+        if attestation.is_by_keys() && attestation.keys().count() != 2 {
             return Err(Problem::bad_request(format!("The {} '{}' lacks a key.", E::NAME, entry.id())));
         }
         self.0.insert(FoldedId::new(entry.id()), entry);

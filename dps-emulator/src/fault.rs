@@ -137,6 +137,12 @@ pub enum Fault {
     /// The handshake refuses the client's certificate by the alert `unknown_ca`; the device is that of the common name. Under
     /// TLS 1.3 the client has finished its part then, and may have sent a request.
     RefuseCertificate,
+    /// The key for the device's TPM is one of an earlier challenge, or otherwise one that the service does not accept: in
+    /// the challenge, or for the hub. No effect on a reply without such a key.
+    ReplayedChallenge,
+    /// The key for the device's TPM is made for another TPM, which alone can import it: in the challenge, or for the hub. No
+    /// effect on a reply without such a key.
+    ForeignChallenge,
     /// The request is processed; a flood is sent instead of its reply, or after it. The flood ends when the client
     /// closes the connection, and is bounded in time and size.
     Flood {

@@ -172,7 +172,7 @@ struct Kind {
 }
 
 #[rustfmt::skip]
-static KINDS: [Kind; 19] = [
+static KINDS: [Kind; 21] = [
     Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: CALLS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
@@ -211,6 +211,10 @@ static KINDS: [Kind; 19] = [
         requests: &[At::Handshake], members: &[], read: |_| Ok(Fault::NoCertificateRequest) },
     Kind { name: "refuse-certificate", meaning: "the TLS handshake refuses the client's certificate by an alert",
         requests: &[At::Handshake], members: &[], read: |_| Ok(Fault::RefuseCertificate) },
+    Kind { name: "replayed-challenge", meaning: "TPM: the key in the reply is an earlier one, which the service does not accept",
+        requests: CALLS, members: &[], read: |_| Ok(Fault::ReplayedChallenge) },
+    Kind { name: "foreign-challenge", meaning: "TPM: the key in the reply is made for another TPM",
+        requests: CALLS, members: &[], read: |_| Ok(Fault::ForeignChallenge) },
     Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the reply or after it",
         requests: CALLS, members: &[OF, ANSWERED],
         read: |members| Ok(Fault::Flood { of: members.flood()?, answered: members.flood_answered()? }) },
@@ -238,6 +242,8 @@ impl Fault {
             Self::NoPing => "no-ping",
             Self::NoCertificateRequest => "no-certificate-request",
             Self::RefuseCertificate => "refuse-certificate",
+            Self::ReplayedChallenge => "replayed-challenge",
+            Self::ForeignChallenge => "foreign-challenge",
             Self::Flood { .. } => "flood",
         }
     }

@@ -76,13 +76,14 @@ impl Random {
         Self { seed: Zeroizing::new(seed), counter: 0 }
     }
 
-    fn block(&mut self) -> Zeroizing<[u8; 32]> {
+    /// 32 bytes, such as a key.
+    pub(crate) fn bytes(&mut self) -> Zeroizing<[u8; 32]> {
         self.counter += 1;
         Zeroizing::new(HMAC::mac(self.counter.to_be_bytes(), self.seed.as_slice()))
     }
 
     fn hex(&mut self, digits: usize) -> String {
-        let block = self.block();
+        let block = self.bytes();
         let nibbles = block.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         nibbles.take(digits).filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
     }
@@ -107,11 +108,36 @@ impl Random {
 
     /// A key of 64 bytes, the length that the service generates.
     pub(crate) fn key(&mut self) -> SymmetricKey {
-        let (low, high) = (self.block(), self.block());
+        let (low, high) = (self.bytes(), self.bytes());
         let bytes = Zeroizing::new([low.as_slice(), high.as_slice()].concat());
         SymmetricKey::from_bytes(&bytes)
     }
 }
+
+/// For the padding of RSA.
+#[cfg(feature = "tpm")]
+impl rsa::rand_core::TryRng for Random {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        rsa::rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        rsa::rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        for chunk in out.chunks_mut(32) {
+            chunk.copy_from_slice(&self.bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// As unpredictable as its seed.
+#[cfg(feature = "tpm")]
+impl rsa::rand_core::TryCryptoRng for Random {}
 
 #[cfg(test)]
 mod tests {

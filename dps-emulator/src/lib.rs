@@ -10,6 +10,7 @@
 mod activity;
 mod admin;
 mod assign;
+mod attestation;
 mod auth;
 mod control;
 mod control_certificates;
@@ -37,16 +38,18 @@ mod service;
 pub mod test_servers;
 mod throttle;
 mod time;
+mod tpm;
 mod wire;
 mod x509;
 
 pub use activity::{Counters, Refusal, RefusalReason};
+pub use attestation::Attestation;
 pub use auth::Caller;
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
 pub use device::Reply;
 pub use enrollment::{
-    AllocationPolicy, Attestation, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin,
-    ProvisioningStatus, ReprovisionPolicy, Settings, TwinProperties,
+    AllocationPolicy, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin, ProvisioningStatus,
+    ReprovisionPolicy, Settings, TwinProperties,
 };
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};
@@ -61,6 +64,7 @@ pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use time::Now;
+pub use tpm::{TpmAttestation, TpmKeyError, TpmPublicKey};
 pub use wire::{BODY_MAX, Problem, Protocol, Status, Substatus};
 pub use x509::{
     AUTHORITIES_MAX, CHAIN_MAX, Certificate, CertificateAuthority, CertificateError, CertificateInfo,

@@ -32,6 +32,7 @@ pub struct ServiceOptions {
     pub(crate) conflict_window_ms: u64,
     pub(crate) assign_at_once: bool,
     pub(crate) operation_life_ms: u64,
+    pub(crate) challenge_life_ms: u64,
     pub(crate) clock_skew_ms: u64,
     pub(crate) check_expiry_on_poll: bool,
     #[cfg_attr(not(feature = "mqtt"), allow(dead_code, reason = "only MQTT has a CONNECT"))]
@@ -58,6 +59,7 @@ impl Default for ServiceOptions {
             conflict_window_ms: 20,
             assign_at_once: false,
             operation_life_ms: 10 * 60_000,
+            challenge_life_ms: 10 * 60_000,
             clock_skew_ms: 0,
             check_expiry_on_poll: false,
             strict_at_connect: false,
@@ -164,6 +166,13 @@ impl ServiceOptions {
     #[must_use]
     pub fn operation_life_ms(mut self, ms: u64) -> Self {
         self.operation_life_ms = ms;
+        self
+    }
+
+    /// How long a device can answer a TPM challenge, in milliseconds. Default 10 minutes.
+    #[must_use]
+    pub fn challenge_life_ms(mut self, ms: u64) -> Self {
+        self.challenge_life_ms = ms;
         self
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::ids::FoldedId;
 use crate::time::iso_8601;
+use crate::tpm::{Challenge, TpmState};
 use crate::wire::{RegistrationState, Status, Substatus, SymmetricKeyResult};
 use crate::x509::X509State;
 
@@ -26,6 +28,15 @@ impl Source {
     }
 }
 
+/// What a registration shows of how the device proved who it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Shown {
+    SymmetricKey,
+    X509(X509State),
+    /// The key for the hub, once the device is assigned.
+    Tpm(Option<TpmState>),
+}
+
 /// A hub and the device entry in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
@@ -38,8 +49,7 @@ pub(crate) struct Assignment {
 pub struct Record {
     pub(crate) registration_id: String,
     pub(crate) source: Source,
-    /// What is shown of the certificate, if the device was authenticated by one.
-    pub(crate) x509: Option<X509State>,
+    pub(crate) shown: Shown,
     pub(crate) status: Status,
     pub(crate) substatus: Substatus,
     /// Kept while the record is disabled or failed, so that the device returns to the same hub.
@@ -99,10 +109,18 @@ impl Record {
     /// What the device receives.
     pub(crate) fn state(&self) -> RegistrationState {
         let failure = self.failure.as_ref().filter(|_| self.status == Status::Failed);
-        let by_key = || SymmetricKeyResult { enrollment_group_id: self.source.group().map(Into::into) };
+        let (mut symmetric_key, mut x509, mut tpm) = (None, None, None);
+        match &self.shown {
+            Shown::SymmetricKey => {
+                symmetric_key = Some(SymmetricKeyResult { enrollment_group_id: self.source.group().map(Into::into) });
+            }
+            Shown::X509(state) => x509 = Some(state.clone()),
+            Shown::Tpm(state) => tpm = state.clone(),
+        }
         RegistrationState {
-            symmetric_key: self.x509.is_none().then(by_key),
-            x509: self.x509.clone(),
+            symmetric_key,
+            x509,
+            tpm,
             registration_id: self.registration_id.clone(),
             created_date_time_utc: iso_8601(self.created_ms),
             assigned_hub: self.assigned_hub().map(Into::into),
@@ -119,7 +137,7 @@ impl Record {
 
     /// What the admin API returns: the same without the attestation.
     pub(crate) fn admin_state(&self) -> RegistrationState {
-        RegistrationState { symmetric_key: None, x509: None, ..self.state() }
+        RegistrationState { symmetric_key: None, x509: None, tpm: None, ..self.state() }
     }
 }
 
@@ -175,6 +193,8 @@ const OPERATIONS_MAX: usize = 20_000;
 /// The outcome of one register call.
 pub(crate) struct Operation {
     pub(crate) registration: FoldedId,
+    /// The challenge that the device had answered, if it has a TPM.
+    challenge: Option<Arc<Challenge>>,
     pub(crate) result: Option<RegistrationState>,
 }
 
@@ -186,6 +206,7 @@ pub(crate) struct Assigning {
     /// The id as this register call spelled it, which derived keys depend on.
     pub(crate) spelled: String,
     pub(crate) source: Source,
+    pub(crate) challenge: Option<Arc<Challenge>>,
     pub(crate) payload: Option<Value>,
     /// Whether the api version is so old that a hub is never chosen again.
     pub(crate) sticky: bool,
@@ -201,7 +222,8 @@ pub(crate) struct Operations {
 
 impl Operations {
     pub(crate) fn begin(&mut self, due_ms: u64, expires_ms: u64, assigning: Assigning) {
-        let operation = Operation { registration: assigning.registration.clone(), result: None };
+        let (registration, challenge) = (assigning.registration.clone(), assigning.challenge.clone());
+        let operation = Operation { registration, challenge, result: None };
         self.by_id.insert(assigning.operation_id.clone(), operation);
         self.by_age.push_back((expires_ms, assigning.operation_id.clone()));
         if self.by_age.len() > OPERATIONS_MAX {
@@ -225,6 +247,12 @@ impl Operations {
 
     pub(crate) fn get(&self, operation_id: &str) -> Option<&Operation> {
         self.by_id.get(operation_id)
+    }
+
+    /// The challenge that began this operation of a device.
+    pub(crate) fn challenge(&self, operation_id: &str, registration: &FoldedId) -> Option<&Arc<Challenge>> {
+        let operation = self.get(operation_id).filter(|operation| operation.registration == *registration);
+        operation.and_then(|operation| operation.challenge.as_ref())
     }
 
     pub(crate) fn forget_older(&mut self, now_ms: u64) {

@@ -17,6 +17,7 @@ use crate::options::{OptionsError, POLICY_NAME, ServiceOptions, check_host, chec
 use crate::registrations::{Operations, Record, Records, Source};
 use crate::throttle::Throttle;
 use crate::time::Now;
+use crate::tpm::Challenges;
 use crate::wire::Problem;
 use crate::x509::{Authorities, Certificate, CertificateAuthority, X509Attestation};
 
@@ -33,6 +34,7 @@ pub struct Service {
     pub(crate) authorities: Authorities,
     pub(crate) records: Records,
     pub(crate) operations: Operations,
+    pub(crate) challenges: Challenges,
     pub(crate) hubs: Hubs,
     pub(crate) throttle: Throttle,
     pub(crate) faults: Faults,
@@ -77,6 +79,7 @@ impl Service {
             authorities: Authorities::default(),
             records: Records::default(),
             operations: Operations::default(),
+            challenges: Challenges::default(),
             faults: Faults::default(),
             tally: Tally::default(),
             refusals: Refusals::default(),

@@ -7,10 +7,14 @@ use serde_json::Value;
 
 use crate::fault::RetryAfter;
 use crate::time::{Now, iso_8601};
+use crate::tpm::TpmState;
 use crate::x509::X509State;
 
 /// The largest message that the service accepts, in bytes.
 pub const BODY_MAX: usize = 96 * 1024;
+
+/// The key name that device tokens may carry.
+pub(crate) const DEVICE_KEY_NAME: &str = "registration";
 
 /// The protocol of a call. The service answers a refused token with one code over HTTP (401002) and with another over
 /// MQTT (401000).
@@ -30,6 +34,7 @@ pub(crate) struct DeviceRegistration {
     pub(crate) payload: Option<Value>,
     csr: Option<Value>,
     client_certificate_csr: Option<Value>,
+    pub(crate) tpm: Option<Value>,
 }
 
 impl DeviceRegistration {
@@ -78,6 +83,28 @@ pub(crate) struct OperationStatus<'a> {
     pub(crate) registration_state: Option<&'a RegistrationState>,
 }
 
+/// The answer to a device that has shown the keys of its TPM and no token yet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChallengeBody<'a> {
+    message: &'static str,
+    authentication_key: &'a str,
+    /// The service sends it, without a value.
+    unencrypted_authentication_key: Option<&'a str>,
+    key_name: &'static str,
+}
+
+impl<'a> ChallengeBody<'a> {
+    pub(crate) fn new(authentication_key: &'a str) -> Self {
+        Self {
+            message: "Authorization required, resend request using supplied key",
+            authentication_key,
+            unencrypted_authentication_key: None,
+            key_name: DEVICE_KEY_NAME,
+        }
+    }
+}
+
 /// The state of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -116,6 +143,8 @@ pub(crate) struct RegistrationState {
     pub(crate) symmetric_key: Option<SymmetricKeyResult>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) x509: Option<X509State>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tpm: Option<TpmState>,
     pub(crate) registration_id: String,
     pub(crate) created_date_time_utc: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,9 +6,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::emulator::Emulator;
-use crate::interop_service;
 use crate::peers::{Language, Peer, install, python, version};
 use crate::run::{Outcome, command, limited, output, read};
+use crate::{interop_service, interop_tpm};
 
 const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
@@ -55,12 +55,20 @@ fn check_devices(folder: &Path) -> Result<usize, String> {
         for (attestation, id, credential) in &enrollments {
             let result = register(&service, peer, folder, id, credential);
             failed += usize::from(result.is_err());
-            let version = version(peer)?;
-            let result = result.unwrap_or_else(|problem| format!("FAILED: {problem}"));
-            println!("{:<36} {version:<8} {:<8} {attestation:<16} {result}", peer.package, peer.transport);
+            print_row(peer, attestation, result)?;
         }
     }
+    let by_tpm = interop_tpm::register(&service, folder);
+    failed += usize::from(by_tpm.is_err());
+    print_row(&interop_tpm::PEER, "individual TPM", by_tpm)?;
     Ok(failed)
+}
+
+fn print_row(peer: &Peer, attestation: &str, result: Result<String, String>) -> Outcome {
+    let version = version(peer)?;
+    let result = result.unwrap_or_else(|problem| format!("FAILED: {problem}"));
+    println!("{:<36} {version:<8} {:<8} {attestation:<16} {result}", peer.package, peer.transport);
+    Ok(())
 }
 
 /// A client that registers; its credential and the authority to trust are for the environment.

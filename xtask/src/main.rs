@@ -30,6 +30,7 @@ mod install_c;
 mod instrumented;
 mod interop;
 mod interop_service;
+mod interop_tpm;
 mod layers;
 mod memory;
 mod miri;

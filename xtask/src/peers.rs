@@ -55,11 +55,13 @@ pub(crate) fn install() -> Result<PathBuf, String> {
 }
 
 fn install_node(folder: &Path) -> Outcome {
-    for file in ["package.json", "register.js", "service.js"] {
+    for file in ["package.json", "register.js", "service.js", "swtpm.js", "tpm.js"] {
         let from = root().join("interop/node").join(file);
         std::fs::copy(&from, folder.join(file)).map_err(|error| format!("{}: {error}", from.display()))?;
     }
-    run(command("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]).current_dir(folder))
+    // Without scripts: a dependency of tss.js, which only Windows needs, does not compile with current versions of Node.js.
+    let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--silent"];
+    run(command("npm", install).current_dir(folder))
 }
 
 fn install_python(folder: &Path) -> Outcome {

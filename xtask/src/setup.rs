@@ -115,6 +115,7 @@ pub(crate) fn packages() -> Outcome {
         ("valgrind", "valgrind"),
         ("softhsm2-util", "softhsm2"),
         ("p11-kit", "p11-kit"),
+        ("swtpm", "swtpm"),
     ] {
         if !exists(program) {
             packages.push(package);

@@ -4,13 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::certificate::Certificate;
-
-/// The kinds of enrollments, whose X.509 attestations differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Holder {
-    Individual,
-    Group,
-}
+use crate::attestation::Holder;
 
 /// A primary and an optional secondary value, each of which is accepted: for a change without an interruption.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::activity::RefusalReason;
 use crate::auth::{Admission, Caller, Expiry};
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::hubs::HubAuthentication;
-use crate::registrations::Source;
+use crate::registrations::{Shown, Source};
 use crate::service::Service;
 use crate::time::Now;
 
@@ -96,7 +96,7 @@ impl Service {
             enrollment_group_id: source.group().map(Into::into),
             signing_certificate_info: signer.as_ref().map(info).filter(|_| shown),
         };
-        Admission { source, x509: Some(state) }
+        Admission { source, shown: Shown::X509(state), challenge: None }
     }
 
     /// Whether the individual enrollment accepts the certificate; returns what signed it, if that decides.

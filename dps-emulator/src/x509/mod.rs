@@ -19,7 +19,6 @@ pub use authorities::{AUTHORITIES_MAX, CertificateAuthority};
 pub use certificate::{Certificate, CertificateError, CertificateInfo};
 pub use chain::{CHAIN_MAX, ClientCertificates};
 
-pub(crate) use attestation::Holder;
 pub(crate) use authorities::Authorities;
 pub(crate) use decide::X509State;
 #[cfg(feature = "server")]

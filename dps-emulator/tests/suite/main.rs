@@ -19,6 +19,13 @@ mod hub;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 
+#[cfg(feature = "tpm")]
+mod soft_tpm;
+#[cfg(feature = "tpm")]
+mod tpm;
+#[cfg(feature = "tpm")]
+mod tpm_enrollments;
+
 #[cfg(feature = "server")]
 mod certificates;
 #[cfg(feature = "server")]

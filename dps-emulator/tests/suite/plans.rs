@@ -54,6 +54,8 @@ fn every_kind() -> Vec<(Value, Fault)> {
         (json!({ "at": "connect", "kind": "no-ping" }), Fault::NoPing),
         (json!({ "at": "handshake", "kind": "no-certificate-request" }), Fault::NoCertificateRequest),
         (json!({ "at": "handshake", "kind": "refuse-certificate" }), Fault::RefuseCertificate),
+        (json!({ "at": "register", "kind": "replayed-challenge" }), Fault::ReplayedChallenge),
+        (json!({ "at": "poll", "kind": "foreign-challenge" }), Fault::ForeignChallenge),
         (
             json!({ "at": "poll", "kind": "flood", "of": "puback", "answered": true }),
             Fault::Flood { of: Flood::Puback, answered: true },

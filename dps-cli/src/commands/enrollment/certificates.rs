@@ -1,4 +1,4 @@
-//! The certificates of an enrollment: the options that name them, and the files that they are read from.
+//! The certificates of an enrollment, or its TPM: the options that name them, and the files that they are read from.
 //!
 //! Which certificates an enrollment can have is decided by the service; here only files are refused that contain none.
 
@@ -17,15 +17,19 @@ use crate::failure::{Failure, Result};
 /// The largest file that is read, in bytes: far more than a chain needs.
 const FILE_MAX: u64 = 256 * 1024;
 
-/// The certificates of an individual enrollment, instead of keys.
+/// The certificates or the TPM of an individual enrollment, instead of keys.
 #[derive(Debug, Args)]
-pub(crate) struct ClientCertificateArgs {
+pub(crate) struct DeviceArgs {
     /// Let the device authenticate with this certificate instead of a key (PEM or DER; the first one in the file)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["primary_key_file", "key_out"])]
     pub(crate) cert_file: Option<PathBuf>,
     /// A second certificate of the device, such as the one that will replace the first
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     pub(crate) secondary_cert_file: Option<PathBuf>,
+    /// Let the device authenticate with the TPM that has this endorsement key: the base64 of its TPM2B_PUBLIC, which is not a
+    /// secret
+    #[arg(long, value_name = "BASE64", conflicts_with_all = ["cert_file", "primary_key_file", "key_out"])]
+    pub(crate) endorsement_key: Option<String>,
 }
 
 /// The certificates of a group, instead of keys.
@@ -46,9 +50,12 @@ pub(crate) struct SigningCertificateArgs {
     pub(crate) secondary_ca_reference: Option<String>,
 }
 
-impl ClientCertificateArgs {
+impl DeviceArgs {
     /// Returns the attestation, or `None` if the enrollment has keys. Reads the files.
     pub(super) fn attestation(&self) -> Result<Option<Value>> {
+        if let Some(endorsement_key) = &self.endorsement_key {
+            return Ok(Some(json!({ "type": "tpm", "tpm": { "endorsementKey": endorsement_key } })));
+        }
         let read = |path: &PathBuf| read_first(path).map(shown);
         Ok(slots(self.cert_file.as_ref().map(read), self.secondary_cert_file.as_ref().map(read))?
             .map(|slots| x509("clientCertificates", slots)))

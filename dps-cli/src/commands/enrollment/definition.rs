@@ -62,12 +62,12 @@ impl CreateArgs {
     }
 }
 
-/// Returns the body of the request, with these certificates or with keys. Reads the key files, if any are named.
+/// Returns the body of the request, with this attestation or with keys. Reads the key files, if any are named.
 pub(super) fn definition(
     kind: Kind,
     id: &str,
     device_id: Option<&str>,
-    certificates: Option<Value>,
+    attestation: Option<Value>,
     args: &CreateArgs,
 ) -> Result<Value> {
     let mut body = json!({
@@ -90,7 +90,7 @@ pub(super) fn definition(
     if !args.hubs.is_empty() {
         body["iotHubs"] = args.hubs.clone().into();
     }
-    body["attestation"] = certificates.map_or_else(|| keys(args), Ok)?;
+    body["attestation"] = attestation.map_or_else(|| keys(args), Ok)?;
     Ok(body)
 }
 

@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::files::{Draft, WhenThere};
 use crate::output::Output;
 use crate::runtime::blocking;
-use certificates::{ClientCertificateArgs, SigningCertificateArgs};
+use certificates::{DeviceArgs, SigningCertificateArgs};
 use definition::CreateArgs;
 
 /// `dps enrollment …`.
@@ -97,7 +97,7 @@ pub(crate) struct IndividualCreateArgs {
     #[arg(long, value_name = "D")]
     pub(crate) device_id: Option<String>,
     #[command(flatten)]
-    pub(crate) certificates: ClientCertificateArgs,
+    pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) create: CreateArgs,
     #[command(flatten)]
@@ -151,8 +151,8 @@ pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -
     let kind = Kind::Individual;
     match command {
         EnrollmentCommand::Create(args) => {
-            let IndividualCreateArgs { name, device_id, certificates, create: args, admin } = *args;
-            let attestation = move || certificates.attestation();
+            let IndividualCreateArgs { name, device_id, device, create: args, admin } = *args;
+            let attestation = move || device.attestation();
             create(kind, &name.registration_id, device_id, attestation, args, admin, output).await
         }
         EnrollmentCommand::Show { name, admin } => show(kind, &name.registration_id, admin, output).await,
@@ -180,7 +180,7 @@ async fn create(
     kind: Kind,
     id: &str,
     device_id: Option<String>,
-    certificates: impl FnOnce() -> Result<Option<Value>> + Send + 'static,
+    attestation: impl FnOnce() -> Result<Option<Value>> + Send + 'static,
     args: CreateArgs,
     admin: AdminArgs,
     output: Output,
@@ -191,8 +191,8 @@ async fn create(
     let enrollment_id = id.to_owned();
     let (key_out, definition) = blocking(move || {
         let key_out = args.key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose()?;
-        let certificates = certificates()?;
-        Ok((key_out, definition::definition(kind, &enrollment_id, device_id.as_deref(), certificates, &args)?))
+        let attestation = attestation()?;
+        Ok((key_out, definition::definition(kind, &enrollment_id, device_id.as_deref(), attestation, &args)?))
     })
     .await?;
     let client = connect(admin.owner).await?;

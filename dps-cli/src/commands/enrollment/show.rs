@@ -75,6 +75,9 @@ fn one(kind: Kind, enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     keys(enrollment, out)?;
     certificates(enrollment, out)?;
+    if let Some(key) = enrollment.pointer("/attestation/tpm/endorsementKey").and_then(Value::as_str) {
+        writeln!(out, "  {:<14} {key}", "TPM")?;
+    }
     match enrollment.get("registrationState") {
         Some(state) if state.is_object() => registration(state, out),
         _ => Ok(()),

@@ -31,6 +31,7 @@ from dps_client.emulator._devices import (
     AzureServiceKwargs,
     ClientKwargs,
     Device,
+    Elsewhere,
     Enrollment,
     EnrollmentGroup,
     FaultDetails,
@@ -56,7 +57,14 @@ from dps_client.emulator._findings import (
 )
 from dps_client.emulator._folder import own_folder
 from dps_client.emulator._ports import PortsUnavailable
-from dps_client.emulator._settings import EnrollmentSettings, check_type, members, pem, set_certificates
+from dps_client.emulator._settings import (
+    EnrollmentSettings,
+    check_type,
+    members,
+    pem,
+    set_certificates,
+    set_endorsement_key,
+)
 from dps_client.emulator._typing import Unpack
 
 __all__ = [
@@ -301,13 +309,15 @@ class Emulator:
         device_id: str | None = None,
         certificate: DeviceCertificate | X509 | str | None = None,
         secondary_certificate: DeviceCertificate | X509 | str | None = None,
+        endorsement_key: str | None = None,
         **settings: Unpack[EnrollmentSettings],
     ) -> Enrollment:
         """Creates or replaces the individual enrollment of one device.
 
         device_id is its id at the hub, if that is to differ from the registration id. certificate is the device's own,
         instead of a key: its common name must be the registration id. secondary_certificate is accepted too, such as
-        the one that replaces the first. Either can be PEM, if the private key is elsewhere.
+        the one that replaces the first. Either can be PEM, if the private key is elsewhere. endorsement_key is that of
+        the device's TPM, the base64 of a TPM2B_PUBLIC, instead of a key or a certificate.
         """
         check_text("registration_id", registration_id)
         enrollment: dict[str, Any] = {"registrationId": registration_id, **members(settings)}
@@ -315,13 +325,16 @@ class Emulator:
             check_text("device_id", device_id)
             enrollment["deviceId"] = device_id
         set_certificates(enrollment, "clientCertificates", certificate, secondary_certificate, settings)
+        if endorsement_key is not None:
+            set_endorsement_key(enrollment, endorsement_key, certificate, settings)
         with named_arguments():
             keys = self._running.native.put_enrollment(json.dumps(enrollment))
-        if keys is None:
-            return Enrollment(
-                self._running, registration_id, None if isinstance(certificate, str) else certificate, None
-            )
-        return Enrollment(self._running, registration_id, *keys)
+        if keys is not None:
+            return Enrollment(self._running, registration_id, *keys)
+        if endorsement_key is not None:
+            return Enrollment(self._running, registration_id, Elsewhere.TPM, None)
+        credential = Elsewhere.CERTIFICATE if certificate is None or isinstance(certificate, str) else certificate
+        return Enrollment(self._running, registration_id, credential, None)
 
     def enroll_group(
         self,

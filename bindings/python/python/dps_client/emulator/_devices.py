@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 from collections.abc import Generator, Mapping
 from typing import Literal, TypedDict, get_args
@@ -47,6 +48,8 @@ FaultKind = Literal[
     "no-ping",
     "no-certificate-request",
     "refuse-certificate",
+    "replayed-challenge",
+    "foreign-challenge",
     "flood",
 ]
 """The kind of a fault."""
@@ -94,6 +97,7 @@ class FaultDetails(TypedDict, total=False):
 # Arguments that have another name in the JSON of the service or the emulator.
 _MEMBERS = {
     "device_id": "deviceId",
+    "endorsement_key": "attestation.tpm.endorsementKey",
     "group_id": "enrollmentGroupId",
     "hubs": "iotHubs",
     "key": "primaryKey",
@@ -208,13 +212,20 @@ class Service:
             self.native.plan_fault(json.dumps({"kind": kind, **whose, **members}))
 
 
+class Elsewhere(enum.Enum):
+    """A credential that the emulator does not have."""
+
+    CERTIFICATE = enum.auto()
+    TPM = enum.auto()
+
+
 class Device:
     """A device that is enrolled in the emulator: its id and credential, its faults, and what it did."""
 
     def __init__(
-        self, service: Service, registration_id: str, credential: Secret | DeviceCertificate | X509 | None
+        self, service: Service, registration_id: str, credential: Secret | DeviceCertificate | X509 | Elsewhere
     ) -> None:
-        """Created by Emulator.enroll and EnrollmentGroup. The credential is None if the emulator does not have it."""
+        """Created by Emulator.enroll and EnrollmentGroup."""
         self._service = service
         self._registration_id = registration_id
         self._credential = credential
@@ -226,9 +237,9 @@ class Device:
 
     @property
     def key(self) -> Secret:
-        """The device's own key, as base64. Raises RuntimeError if the device has a certificate."""
+        """The device's own key, as base64. Raises RuntimeError if the device has a certificate or a TPM."""
         if not isinstance(self._credential, Secret):
-            raise RuntimeError(f"the device {self._registration_id!r} has a certificate instead of a key")
+            raise RuntimeError(f"the device {self._registration_id!r} has {self._instead} instead of a key")
         return self._credential
 
     @property
@@ -242,9 +253,15 @@ class Device:
     def attestation(self) -> SymmetricKey | X509:
         """The credential for a client of this package.
 
-        Raises RuntimeError if the device was enrolled with a certificate whose private key the emulator does not have.
+        Raises RuntimeError if the device was enrolled with a certificate whose private key the emulator does not have, or
+        by the endorsement key of its TPM.
         """
-        if self._credential is None:
+        if self._credential is Elsewhere.TPM:
+            raise RuntimeError(
+                f"the device {self._registration_id!r} was enrolled by the endorsement key of its TPM:"
+                " pass the attestation of this TPM"
+            )
+        if self._credential is Elsewhere.CERTIFICATE:
             raise RuntimeError(
                 f"the device {self._registration_id!r} was enrolled without the private key of its certificate:"
                 " pass an X509 of your own as attestation, or enroll a DeviceCertificate or an X509"
@@ -252,6 +269,10 @@ class Device:
         if isinstance(self._credential, DeviceCertificate):
             return self._credential.attestation
         return SymmetricKey(self._credential) if isinstance(self._credential, Secret) else self._credential
+
+    @property
+    def _instead(self) -> str:
+        return "a TPM" if self._credential is Elsewhere.TPM else "a certificate"
 
     @property
     def id_scope(self) -> str:
@@ -340,7 +361,7 @@ class Enrollment(Device):
         self,
         service: Service,
         registration_id: str,
-        credential: Secret | DeviceCertificate | X509 | None,
+        credential: Secret | DeviceCertificate | X509 | Elsewhere,
         secondary_key: Secret | None,
     ) -> None:
         """Created by Emulator.enroll."""
@@ -351,7 +372,7 @@ class Enrollment(Device):
     def secondary_key(self) -> Secret:
         """The secondary key, for replacing keys without an interruption; raises RuntimeError like key."""
         if self._secondary_key is None:
-            raise RuntimeError(f"the device {self._registration_id!r} has a certificate instead of a key")
+            raise RuntimeError(f"the device {self._registration_id!r} has {self._instead} instead of a key")
         return self._secondary_key
 
     def disable(self) -> None:

@@ -90,6 +90,19 @@ def set_certificates(
     members["attestation"] = {"type": "x509", "x509": {kind: certificates}}
 
 
+def set_endorsement_key(
+    members: dict[str, Any], endorsement_key: str, certificate: object, settings: EnrollmentSettings
+) -> None:
+    """Sets the endorsement key of the device's TPM, in the service's JSON."""
+    check_text("endorsement_key", endorsement_key)
+    if certificate is not None:
+        raise ValueError("argument 'endorsement_key': an enrollment has either a certificate or a TPM")
+    for name in ("key", "secondary_key"):
+        if name in settings:
+            raise ValueError(f"argument '{name}': an enrollment has either keys or a TPM")
+    members["attestation"] = {"type": "tpm", "tpm": {"endorsementKey": endorsement_key}}
+
+
 def pem(name: str, certificate: object) -> str:
     """Returns one certificate as PEM: of a chain, the first."""
     if isinstance(certificate, CertificateAuthority | DeviceCertificate):
