@@ -20,6 +20,8 @@ pub(crate) struct Evidence {
     pub(crate) key: KeyEvidence,
     /// Whether a certificate, and no token, proves who the device is.
     pub(crate) by_certificate: bool,
+    /// Whether a TPM does.
+    pub(crate) by_tpm: bool,
     /// Seconds that the device's clock is behind the service's, where far.
     pub(crate) clock_skew: Option<i64>,
     /// Whether the service's time is known, from the transport or from elsewhere.
@@ -35,6 +37,8 @@ pub(crate) struct Evidence {
 pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
     let hints: &[Hint] = match code {
         ErrorCode::Unauthorized if evidence.by_certificate => REFUSED_CERTIFICATE,
+        ErrorCode::Unauthorized if evidence.by_tpm => return refused_tpm(evidence),
+        ErrorCode::NotFound if evidence.by_tpm => UNKNOWN_TPM,
         ErrorCode::Unauthorized => return unauthorized(evidence),
         ErrorCode::ClockNeeded => &[Hint::SetClock],
         ErrorCode::SignerFailed | ErrorCode::SignerTimeout => &[Hint::CheckSigner],
@@ -75,6 +79,15 @@ pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
         ErrorCode::Pkcs11NoObject | ErrorCode::Pkcs11SeveralObjects => &[Hint::CheckPkcs11Uri],
         ErrorCode::Pkcs11Login | ErrorCode::Pkcs11WrongPin => &[Hint::CheckPin],
         ErrorCode::Pkcs11LastTry | ErrorCode::Pkcs11PinLocked => &[Hint::UnlockPin],
+        ErrorCode::InvalidTcti => &[Hint::CheckTcti],
+        ErrorCode::FeatureMissing => &[Hint::BuildWithFeature],
+        ErrorCode::TpmUnavailable | ErrorCode::TpmLost | ErrorCode::TpmFailed => &[Hint::CheckTpm],
+        ErrorCode::TpmWrongPassword => &[Hint::CheckTpmPassword],
+        ErrorCode::TpmLockout => &[Hint::WaitForTpmLockout],
+        ErrorCode::TpmForeignChallenge => &[Hint::CompareEndorsementKey],
+        ErrorCode::TpmNoSlot => &[Hint::FreeTpmSlot],
+        ErrorCode::TpmKeyMissing => &[Hint::RegisterAgain],
+        ErrorCode::ActivationFailed => &[Hint::CheckSigner, Hint::CheckProxy, Hint::Update],
         _ => &[],
     };
     Hints::new(hints)
@@ -121,6 +134,21 @@ fn unauthorized(evidence: &Evidence) -> Hints {
     }
     hints.with(Hint::NetworkRules)
 }
+
+/// A token of a TPM is signed with the key of the challenge, so that no key of the caller's is a cause.
+fn refused_tpm(evidence: &Evidence) -> Hints {
+    let clock = match evidence.clock_skew {
+        Some(skew) if skew > 0 => Hints::NONE.with(Hint::ClockBehind),
+        Some(_) => Hints::NONE.with(Hint::ClockAhead),
+        None if evidence.time_known => Hints::NONE,
+        None => Hints::NONE.with(Hint::CheckClock),
+    };
+    let others = [Hint::StaleChallenge, Hint::NoEnrollment, Hint::WrongIdScope, Hint::NetworkRules];
+    others.into_iter().fold(clock, Hints::with)
+}
+
+/// The service looks for an enrollment with the registration id and the endorsement key.
+const UNKNOWN_TPM: &[Hint] = &[Hint::NoEnrollment, Hint::CompareEndorsementKey, Hint::WrongIdScope];
 
 /// A refused certificate looks alike over HTTP, in CONNACK and in a reply over MQTT (Azure IoT DPS documentation, "X.509
 /// certificate attestation"). Neither a key nor this device's clock is a cause: the service checks the certificate by its own.

@@ -115,6 +115,10 @@ catalogue! {
     CommonNameMismatch = 2016, "common-name-mismatch", "the registration id differs from the common name of the device's certificate";
     /// The PKCS#11 URI (RFC 7512) is invalid, or has an attribute that is not allowed.
     InvalidPkcs11Uri = 2017, "invalid-pkcs11-uri", "the PKCS#11 URI cannot be used";
+    /// The TCTI string, by which a TPM is reached, is invalid, or names a transport that is not built in.
+    InvalidTcti = 2018, "invalid-tcti", "the TCTI string of the TPM cannot be used";
+    /// The program or library was built without the feature that an option requires.
+    FeatureMissing = 2019, "feature-missing", "an option requires a feature that this build does not have";
 
     /// A token is needed and nobody set the clock.
     ClockNeeded = 3001, "clock-needed", "the time is not known, and a token cannot be made without it";
@@ -160,6 +164,22 @@ catalogue! {
     Pkcs11PinLocked = 3021, "pkcs11-pin-locked", "the PIN of the token is locked";
     /// The token does not offer the mechanism that the key requires.
     Pkcs11Mechanism = 3022, "pkcs11-mechanism", "the token does not offer the mechanism that the key requires";
+    /// The TPM cannot be reached: missing, in use by another program, or not allowed to this user.
+    TpmUnavailable = 3023, "tpm-unavailable", "the TPM cannot be reached";
+    /// The connection with the TPM ended before it answered.
+    TpmLost = 3024, "tpm-lost", "the connection with the TPM ended before it answered";
+    /// The TPM refused the password of a hierarchy.
+    TpmWrongPassword = 3025, "tpm-wrong-password", "the TPM refused the password of a hierarchy";
+    /// The TPM is in lockout.
+    TpmLockout = 3026, "tpm-lockout", "the TPM is in lockout after too many failed authorizations";
+    /// The challenge of the service was made for another TPM, or was changed on its way.
+    TpmForeignChallenge = 3027, "tpm-foreign-challenge", "the challenge of the service is not for this TPM";
+    /// No persistent slot of the TPM is free for the key, or the key's slot holds another object.
+    TpmNoSlot = 3028, "tpm-no-slot", "the TPM has no free slot for the key";
+    /// The TPM does not hold the key for the hub.
+    TpmKeyMissing = 3029, "tpm-key-missing", "the TPM does not hold the key for the hub";
+    /// The TPM failed in another way, or holds an object that cannot be used.
+    TpmFailed = 3030, "tpm-failed", "the TPM failed, or holds a key that cannot be used";
 
     /// 401, or refused credentials over MQTT.
     Unauthorized = 4001, "unauthorized", "the service refused the credential";

@@ -192,6 +192,33 @@ hints! {
     /// The PKCS#11 URI matches no object, or several.
     CheckPkcs11Uri = "check-pkcs11-uri",
         "list the objects of the token and compare them with the URI: token, object, id and type must match exactly one";
+    /// The TPM is missing, disabled, in use, or not allowed to this user.
+    CheckTpm = "check-tpm",
+        "check that the TPM is enabled, that the TCTI string names it, and that this user may use it (on Linux, a member of the group tss)";
+    /// The TCTI string names no transport that is built in.
+    CheckTcti = "check-tcti",
+        "use device:/dev/tpmrm0, or for swtpm swtpm:host=HOST,port=PORT or swtpm:path=SOCKET: libraries are not loaded";
+    /// The password of a hierarchy of the TPM is wrong or missing.
+    CheckTpmPassword = "check-tpm-password",
+        "check the passwords of the endorsement and the owner hierarchy; one that was refused is not tried again by this process";
+    /// The TPM refuses authorizations for some time.
+    WaitForTpmLockout = "wait-for-tpm-lockout",
+        "find what used wrong passwords, then wait until the TPM forgets the failures, or reset them with the password of the lockout hierarchy (tpm2_dictionarylockout --clear-lockout)";
+    /// The enrollment has the endorsement key of another TPM.
+    CompareEndorsementKey = "compare-endorsement-key",
+        "compare the enrollment's endorsement key with this TPM's: the TPM may have been cleared or replaced, or something between here and the service changed the reply";
+    /// The TPM's storage is full, or the slot has an object of another program.
+    FreeTpmSlot = "free-tpm-slot",
+        "remove a persistent object that is not needed (tpm2_evictcontrol), or set another offset for the key";
+    /// The key for the hub is not in the TPM.
+    RegisterAgain = "register-again",
+        "register the device again: each registration gives the TPM a new key for the hub";
+    /// The challenge was not the service's newest.
+    StaleChallenge = "stale-challenge",
+        "the challenge may be an old one, from a proxy that keeps replies or from somebody who replays them: the service accepts only the key of its newest";
+    /// The build leaves out a feature.
+    BuildWithFeature = "build-with-feature",
+        "build it with the feature that the message names: released programs and packages leave out what few devices have";
 }
 
 /// The sentence of [`Hint::text`].

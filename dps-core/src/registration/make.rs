@@ -146,7 +146,8 @@ impl<'m, A: Attestation> Registration<'m, A> {
         self.ask = Ask::Lookup;
     }
 
-    /// Makes a registration that was not polled yet go on from an operation: see [`Registration::resume`].
+    /// Makes a registration that was not polled yet go on from an operation: see [`Registration::resume`]. A device with a TPM is
+    /// registered afresh: the key that its polls were signed with was in memory.
     ///
     /// # Errors
     /// [`ConfigError::OperationMismatch`] when it belongs to other names, [`ConfigError::OperationUnreadable`] when its
@@ -154,6 +155,9 @@ impl<'m, A: Attestation> Registration<'m, A> {
     pub fn set_operation(&mut self, operation: &Operation<'_>) -> Result<(), ConfigError> {
         if operation.identity != self.identity {
             return Err(ConfigError::OperationMismatch);
+        }
+        if self.token == Token::AfterChallenge {
+            return Ok(());
         }
         if !self.storage.set_operation(operation.id) {
             return Err(ConfigError::OperationUnreadable);

@@ -206,12 +206,12 @@ impl<'m, A: Attestation> Registration<'m, A> {
         if self.ask == Ask::Register && !self.attestation.is_unchanged() {
             return self.fail(ErrorCode::CertificateRequest, Verdict::Reconfigure);
         }
+        if self.token != Token::Never && self.config.wall.is_none() && !self.config.learns_time() {
+            return self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
+        }
         if self.signs {
             let Some(wall) = self.config.wall else {
-                self.asks_time = self.config.learns_time();
-                if !self.asks_time {
-                    self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
-                }
+                self.asks_time = true;
                 return;
             };
             let now_unix = wall.unix_at(now);

@@ -124,6 +124,7 @@ impl<A: Attestation> Registration<'_, A> {
             code: self.failure_code(),
             key: self.config.key,
             by_certificate: self.token == Token::Never,
+            by_tpm: self.token == Token::AfterChallenge,
             registration_id: self.identity.registration_id,
             corrected: self.corrected,
         })
@@ -254,6 +255,7 @@ pub struct Failure<'a> {
     code: ErrorCode,
     key: KeyEvidence,
     by_certificate: bool,
+    by_tpm: bool,
     registration_id: RegistrationId<'a>,
     corrected: bool,
 }
@@ -329,6 +331,7 @@ impl<'a> Failure<'a> {
                 upper_case_id: self.registration_id.has_upper_case(),
                 key: self.key,
                 by_certificate: self.by_certificate,
+                by_tpm: self.by_tpm,
                 clock_skew: self.clock_skew(),
                 time_known: report.time_known || self.corrected,
                 refused_at_connect: report.refused_at_connect,

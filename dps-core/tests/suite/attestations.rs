@@ -2,10 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{assigning, at, config, identity, key};
+use crate::common::{NOW, assigning, at, config, identity, key};
 use dps_core::codec::http::{self, Head, wire};
-use dps_core::{Action, ActivateError, ErrorCode, LinkError, Misuse, Outcome, Registration, Reply, RequestId};
-use dps_core::{Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest};
+use dps_core::{
+    Action, ActivateError, Config, ErrorCode, Hint, LinkError, Millis, Misuse, Operation, Outcome, Registration, Reply,
+    RequestId,
+};
+use dps_core::{
+    Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest, X509,
+};
 
 const CHALLENGE: &str =
     r#"{"message":"TPM","keyName":"registration","authenticationKey":"AAECAwQFBgcICQoLDA0OD\u0078AREhM="}"#;
@@ -154,13 +159,165 @@ fn refusals_without_a_challenge_and_after_it_are_final() {
     answer(&mut machine, id, 401, refused);
     assert_eq!(code(&machine), ErrorCode::Unauthorized);
 
+    // A challenge that was replayed leads to a token that is not accepted.
+    for body in [CHALLENGE, refused] {
+        let mut storage = [0; 1024];
+        let mut machine = registration(tpm(), &mut storage);
+        activate(&mut machine);
+        sign(&mut machine, 0);
+        let id = send(&mut machine, 0);
+        answer(&mut machine, id, 401, body);
+        assert_eq!(code(&machine), ErrorCode::Unauthorized, "a signed request has no second challenge: {body}");
+        assert_eq!(machine.poll(at(0)), Action::Finished);
+        let hints = machine.failure().unwrap().hints();
+        assert!(hints.contains(Hint::StaleChallenge) && !hints.contains(Hint::WrongKey), "{hints:?}");
+    }
+}
+
+#[test]
+fn poll_that_is_refused_with_a_challenge_ends_the_registration() {
     let mut storage = [0; 1024];
     let mut machine = registration(tpm(), &mut storage);
     activate(&mut machine);
     sign(&mut machine, 0);
     let id = send(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(0))).unwrap();
+    let id = send(&mut machine, 0);
     answer(&mut machine, id, 401, CHALLENGE);
-    assert_eq!(code(&machine), ErrorCode::Unauthorized, "a signed request has no second challenge");
+    assert_eq!(code(&machine), ErrorCode::Unauthorized);
+}
+
+#[test]
+fn token_of_a_tpm_that_runs_out_between_polls_is_signed_with_the_activated_key() {
+    let mut storage = [0; 1024];
+    let config = config().timeout(Millis::from_secs(3600)).token_life(Millis::from_secs(60));
+    let mut machine = Registration::with_attestation(identity(), tpm(), config, &mut storage).unwrap();
+    activate(&mut machine);
+    sign(&mut machine, 0);
+    let id = send(&mut machine, 0);
+    machine.handle_reply(at(0), id, &assigning(Some(600))).unwrap();
+    assert_eq!(machine.poll(at(0)), Action::Wait { until: at(600_000) });
+    sign(&mut machine, 600_000);
+    let id = send(&mut machine, 600_000);
+    assert_eq!(request(&machine), (String::new(), true), "the operation is polled, without another challenge");
+    let mut buffer = answer(&mut machine, id, 200, ASSIGNED);
+    assert!(machine.hub_key(&mut buffer).is_some());
+}
+
+#[test]
+fn challenge_tells_the_time_where_none_is_known() {
+    let learns = Config::new().learn_time(NOW);
+    let years = |years: u64| NOW.plus(years * 366 * 24 * 3600);
+    // A date before the earliest possible one, or long after it, is ignored: the time is asked for then.
+    for (date, is_learned) in [(Some(NOW.plus(90)), true), (Some(years(30)), false), (None, false)] {
+        let mut storage = [0; 1024];
+        let mut machine = Registration::with_attestation(identity(), tpm(), learns, &mut storage).unwrap();
+        let id = send(&mut machine, 0);
+        assert!(!request(&machine).1);
+        let mut buffer = Vec::from(CHALLENGE);
+        let mut reply = http::read_reply(Head { status: 401, ..Head::default() }, &mut buffer).unwrap();
+        reply.date = date;
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        let Action::Activate { id, .. } = machine.poll(at(0)) else { panic!("a challenge is to be activated") };
+        machine.handle_activation(at(0), id).unwrap();
+        match machine.poll(at(0)) {
+            Action::Sign { .. } => assert!(is_learned && machine.is_time_learned(), "{date:?}"),
+            Action::Send { .. } => assert!(!is_learned && request(&machine).0.len() < 40, "{date:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(machine.wall_anchor().map(|anchor| anchor.unix), date.filter(|_| is_learned));
+    }
+}
+
+#[test]
+fn tpm_without_time_is_refused_before_anything_is_sent() {
+    let mut storage = [0; 1024];
+    let mut machine = Registration::with_attestation(identity(), tpm(), Config::new(), &mut storage).unwrap();
+    assert_eq!(machine.poll(at(0)), Action::Finished);
+    assert_eq!(code(&machine), ErrorCode::ClockNeeded);
+}
+
+#[test]
+fn challenge_corrects_the_clock_for_the_first_token() {
+    for corrects in [true, false] {
+        let mut storage = [0; 1024];
+        let config = config().correct_clock(corrects);
+        let mut machine = Registration::with_attestation(identity(), tpm(), config, &mut storage).unwrap();
+        let id = send(&mut machine, 0);
+        let mut buffer = Vec::from(CHALLENGE);
+        let mut reply = http::read_reply(Head { status: 401, ..Head::default() }, &mut buffer).unwrap();
+        let service = NOW.plus(7200);
+        reply.date = Some(service);
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        let Action::Activate { id, .. } = machine.poll(at(0)) else { panic!("the challenge was dropped") };
+        assert!(machine.challenge(&mut buffer).is_some());
+        machine.handle_activation(at(0), id).unwrap();
+        sign(&mut machine, 0);
+        assert_eq!(machine.wall_anchor().unwrap().unix, if corrects { service } else { NOW });
+
+        // Where the clock is left as it is, the refusal of the token names the skew.
+        let id = send(&mut machine, 0);
+        let mut buffer = Vec::from(r#"{"errorCode":401002}"#);
+        let mut reply = http::read_reply(Head { status: 401, ..Head::default() }, &mut buffer).unwrap();
+        reply.date = Some(service);
+        machine.handle_reply(at(0), id, &reply).unwrap();
+        let failure = machine.failure().expect("it is final");
+        assert_eq!(failure.code(), ErrorCode::Unauthorized);
+        assert_eq!(failure.hints().contains(Hint::ClockBehind), !corrects);
+    }
+}
+
+#[test]
+fn operation_of_a_tpm_is_not_resumed_but_registered_afresh() {
+    let mut storage = [0; 1024];
+    let mut first = registration(tpm(), &mut storage);
+    activate(&mut first);
+    sign(&mut first, 0);
+    let id = send(&mut first, 0);
+    first.handle_reply(at(0), id, &assigning(Some(3))).unwrap();
+    let mut line = [0; 512];
+    let line = first.operation().expect("it is under way").write(&mut line).unwrap();
+
+    let mut storage = [0; 1024];
+    let mut machine = registration(tpm(), &mut storage);
+    machine.set_operation(&Operation::parse(line).unwrap()).unwrap();
+    send(&mut machine, 0);
+    let (body, signed) = request(&machine);
+    assert!(body.contains("endorsementKey") && !signed, "{body}");
+}
+
+#[test]
+fn lookup_with_a_tpm_starts_with_a_challenge() {
+    let mut storage = [0; 1024];
+    let mut machine = registration(tpm(), &mut storage);
+    machine.set_lookup();
+    activate(&mut machine);
+    sign(&mut machine, 0);
+    let id = send(&mut machine, 0);
+    assert!(request(&machine).1);
+    answer(&mut machine, id, 200, ASSIGNED);
+    assert!(matches!(machine.outcome(), Some(Outcome::Record(_))));
+}
+
+#[test]
+fn unknown_endorsement_key_is_hinted_at() {
+    let mut storage = [0; 1024];
+    let mut machine = registration(tpm(), &mut storage);
+    let id = send(&mut machine, 0);
+    answer(&mut machine, id, 404, r#"{"errorCode":404201,"message":"Enrollment not found."}"#);
+    assert_eq!(code(&machine), ErrorCode::NotFound);
+    let hints: Vec<Hint> = machine.failure().unwrap().hints().iter().collect();
+    assert_eq!(hints[..2], [Hint::NoEnrollment, Hint::CompareEndorsementKey]);
+}
+
+#[test]
+fn certificate_is_not_asked_for_a_challenge() {
+    let mut storage = [0; 1024];
+    let mut machine = registration(X509, &mut storage);
+    let id = send(&mut machine, 0);
+    let mut buffer = answer(&mut machine, id, 401, CHALLENGE);
+    assert_eq!(code(&machine), ErrorCode::Unauthorized);
+    assert_eq!(machine.challenge(&mut buffer), None);
 }
 
 #[test]
@@ -342,7 +499,7 @@ fn empty_and_unreadable_certificate_requests_are_refused() {
 fn time_question_has_no_payload_and_no_members() {
     let attestation = WithCertificateRequest::new(SymmetricKey, b"request".as_slice()).unwrap();
     let mut storage = [0; 1024];
-    let config = dps_core::Config::new().learn_time(crate::common::NOW);
+    let config = Config::new().learn_time(NOW);
     let mut machine = Registration::with_attestation(identity(), attestation, config, &mut storage).unwrap();
     let id = send(&mut machine, 0);
     assert_eq!(request(&machine), ("{\"registrationId\":\"dev-01\"}".into(), false));
