@@ -92,6 +92,8 @@ impl Assignment {
             Credential::Own(_) => return Ok(None),
             #[cfg(feature = "pkcs11")]
             Credential::Token(_) => return Ok(None),
+            #[cfg(feature = "tpm")]
+            Credential::Tpm(_) => return Ok(None),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Credential::Certificate(_) => {
                 let text = format!("HostName={};DeviceId={};x509=true", self.hub, self.device_id);

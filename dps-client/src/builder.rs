@@ -21,6 +21,8 @@ use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
 use crate::pkcs11::{Pkcs11Key, TokenSigner};
 use crate::progress::{Decision, Progress, ProgressObserver, Watching};
 use crate::signer::{Credential, SendSigner};
+#[cfg(feature = "tpm")]
+use crate::tpm::{Tpm, TpmSigner};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use crate::transport::{Transport, TransportOptions};
 #[cfg(any(feature = "http", feature = "mqtt"))]
@@ -34,6 +36,8 @@ enum Source {
     Own(Credential),
     #[cfg(feature = "pkcs11")]
     Token(Pkcs11Key),
+    #[cfg(feature = "tpm")]
+    Tpm(Tpm),
     #[cfg(any(feature = "http", feature = "mqtt"))]
     Certificate(X509),
 }
@@ -107,7 +111,8 @@ impl ProvisioningClientBuilder {
     }
 
     /// Sets the device's registration id: 1 to 128 letters, digits and `- . _ :`. Spell it the same everywhere: the service
-    /// ignores letter case, derived keys do not. Default: the common name of a certificate.
+    /// ignores letter case, derived keys do not. Default: the common name of a certificate, or what the SDKs of Azure IoT
+    /// derive from the endorsement key of a TPM.
     pub fn registration_id(mut self, registration_id: impl TryInto<RegistrationId, Error: Into<DpsError>>) -> Self {
         self.registration_id = self.parsed(registration_id);
         self
@@ -143,6 +148,16 @@ impl ProvisioningClientBuilder {
     #[cfg(feature = "pkcs11")]
     pub fn pkcs11_key(self, key: Pkcs11Key) -> Self {
         self.source(Source::Token(key))
+    }
+
+    /// Sets the TPM that proves who the device is. HTTPS only.
+    ///
+    /// A registration reads the TPM before anything is sent, and ends by its deadline also while the TPM blocks. Without a
+    /// registration id, [`build`](Self::build) reads the TPM for it, and blocks for as long as a registration may take:
+    /// set it, or read [`Tpm::identity`] elsewhere, where that matters.
+    #[cfg(feature = "tpm")]
+    pub fn tpm(self, tpm: Tpm) -> Self {
+        self.source(Source::Tpm(tpm))
     }
 
     fn source(mut self, source: Source) -> Self {
@@ -269,10 +284,13 @@ impl ProvisioningClientBuilder {
             (Some(registration_id), _) => registration_id,
             #[cfg(any(feature = "http", feature = "mqtt"))]
             (None, Some(Source::Certificate(device))) => device.registration_id()?,
+            #[cfg(feature = "tpm")]
+            (None, Some(Source::Tpm(tpm))) => tpm.identity(self.timeout)?.registration_id().clone(),
             (None, _) => return Err(missing("the registration id")),
         };
-        let source = source.ok_or_else(|| missing("a credential (a key, a group key, a signer or a certificate)"))?;
-        let (credential, evidence) = credential(source, &registration_id)?;
+        let source =
+            source.ok_or_else(|| missing("a credential (a key, a group key, a signer, a certificate or a TPM)"))?;
+        let (credential, evidence) = credential(source, &registration_id, self.request_timeout)?;
         let doubts = credential.judge(&registration_id, &self.clock)?;
         for (name, duration) in [
             ("timeout", self.timeout),
@@ -418,7 +436,12 @@ impl ProvisioningClientBuilder {
     }
 }
 
-fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Credential, KeyEvidence), DpsError> {
+fn credential(
+    source: Source,
+    registration_id: &RegistrationId,
+    limit: Duration,
+) -> Result<(Credential, KeyEvidence), DpsError> {
+    let _ = limit;
     let of_key = |key: SymmetricKey| {
         let evidence = KeyEvidence { length: Some(key.0.length()), derived_here: false };
         (Credential::Key(key.0), evidence)
@@ -435,6 +458,8 @@ fn credential(source: Source, registration_id: &RegistrationId) -> Result<(Crede
         Source::Own(credential) => Ok((credential, KeyEvidence::default())),
         #[cfg(feature = "pkcs11")]
         Source::Token(key) => Ok((Credential::Token(TokenSigner::start(&key)?), KeyEvidence::default())),
+        #[cfg(feature = "tpm")]
+        Source::Tpm(tpm) => Ok((Credential::Tpm(TpmSigner::start(&tpm, limit)?), KeyEvidence::default())),
         #[cfg(any(feature = "http", feature = "mqtt"))]
         Source::Certificate(device) => Ok((Credential::Certificate(device), KeyEvidence::default())),
     }

@@ -48,7 +48,7 @@ pub struct ProvisioningClient {
 }
 
 /// A registration, whatever the attestation.
-pub(crate) type Conversation<'m> = Registration<'m, &'static dyn Attestation>;
+pub(crate) type Conversation<'m> = Registration<'m, &'m dyn Attestation>;
 
 /// What a [`Registration`] is made for.
 #[derive(Clone, Copy, Debug)]
@@ -162,11 +162,17 @@ impl ProvisioningClient {
         let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
         let mut buffer = vec![0; self.reply_limit];
         let timer = TokioTimer::start();
+        let keys = self.credential.public_keys(self.timeout).await?;
+        let tpm = keys.tpm();
+        let attestation = match &tpm {
+            Some(tpm) => tpm,
+            None => self.credential.attestation(),
+        };
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
-        let mut link = tokio::time::timeout(self.timeout, self.carrier.link(&self.credential))
-            .await
-            .map_err(|_| link_is_busy())??;
-        let mut registration = self.begin(purpose, identity, &mut storage, &timer)?;
+        let left = self.timeout.saturating_sub(timer.elapsed());
+        let mut link =
+            tokio::time::timeout(left, self.carrier.link(&self.credential)).await.map_err(|_| link_is_busy())??;
+        let mut registration = self.begin(purpose, identity, attestation, &mut storage, &timer)?;
         let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
@@ -184,6 +190,10 @@ impl ProvisioningClient {
                 _ => break,
             }
         }
+        if matches!(registration.outcome(), Some(Outcome::Assigned(_))) {
+            let key = registration.hub_key(&mut buffer).map(<[u8]>::to_vec);
+            credential.keep_hub_key(key, self.timeout.saturating_sub(timer.elapsed())).await?;
+        }
         self.finished(&registration, &buffer, &link, &timer, &credential)
     }
 
@@ -191,12 +201,12 @@ impl ProvisioningClient {
         &'m self,
         purpose: Purpose<'_>,
         identity: Identity<'m>,
+        attestation: &'m dyn Attestation,
         storage: &'m mut [u8],
         timer: &TokioTimer,
     ) -> Result<Conversation<'m>, ConfigError> {
         let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
-        let attestation = self.credential.attestation();
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
         match purpose {
             Purpose::Lookup => registration.set_lookup(),

@@ -33,6 +33,7 @@
 //! | `aws-lc-rs` | yes | TLS by aws-lc-rs; used when both providers are on |
 //! | `ring` | no | TLS by ring: smaller, quicker to build |
 //! | `pkcs11` | no | keys in PKCS#11 tokens |
+//! | `tpm` | no | TPM attestation, without a C library |
 //!
 //! Without `http` and `mqtt`, the crate is for custom links ([`ProvisioningClientBuilder::link`]) and has no TLS in it.
 
@@ -70,8 +71,12 @@ mod progress;
 mod service_time;
 mod signer;
 mod store;
+#[cfg(feature = "tpm")]
+mod tpm;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod transport;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+mod worker;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod x509;
 
@@ -92,6 +97,8 @@ pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
+#[cfg(feature = "tpm")]
+pub use tpm::{Tpm, TpmIdentity, TpmStatus};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use transport::Transport;
 #[cfg(any(feature = "http", feature = "mqtt"))]

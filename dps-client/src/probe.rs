@@ -85,9 +85,16 @@ impl ProvisioningClient {
     /// # Ok(()) }
     /// ```
     ///
+    /// A device with a TPM is not probed: each of its requests needs a challenge of its own, as [`lookup`](Self::lookup) gets it.
+    ///
     /// # Errors
-    /// `clock-needed`, `signer-failed` or what a PKCS#11 token failed with, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
+    /// `invalid-option` for a device with a TPM, `clock-needed`, `signer-failed` or what a PKCS#11 token failed with, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
+        #[cfg(feature = "tpm")]
+        if matches!(self.credential, crate::signer::Credential::Tpm(_)) {
+            let message = "a device with a TPM cannot be probed: look it up, which does not register it either";
+            return Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()));
+        }
         self.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
         let start = TokioTimer::start();

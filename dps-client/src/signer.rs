@@ -6,12 +6,14 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use dps_core::NoSigner;
 use dps_core::credentials::{Resource, SasToken};
-use dps_core::{Attestation, ErrorCode, Hint, Key, SignError, Signature, Signer, TooSmall, UnixSeconds, Verdict};
+use dps_core::{
+    ActivateError, Attestation, ErrorCode, Hint, Key, SignError, Signature, Signer, TooSmall, UnixSeconds, Verdict,
+};
 use dps_files::SecretString;
 use tokio::sync::{Mutex, oneshot};
 use zeroize::Zeroizing;
@@ -22,6 +24,8 @@ use crate::key::on_wiped_stack;
 use crate::names::RegistrationId;
 #[cfg(feature = "pkcs11")]
 use crate::pkcs11::TokenSigner;
+#[cfg(feature = "tpm")]
+use crate::tpm::TpmSigner;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use crate::x509::X509;
 
@@ -58,6 +62,9 @@ pub(crate) enum Credential {
     /// A symmetric key in a token.
     #[cfg(feature = "pkcs11")]
     Token(TokenSigner),
+    /// Keys in a TPM, which the service sends.
+    #[cfg(feature = "tpm")]
+    Tpm(TpmSigner),
     /// Presented in TLS; no token is signed.
     #[cfg(any(feature = "http", feature = "mqtt"))]
     Certificate(X509),
@@ -71,19 +78,81 @@ impl Signer for Credential {
             Self::Own(signer) => signer.lock().await.sign_boxed(to_sign).await,
             #[cfg(feature = "pkcs11")]
             Self::Token(signer) => signer.sign(to_sign).await,
+            #[cfg(feature = "tpm")]
+            Self::Tpm(signer) => signer.sign(to_sign).await,
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => NoSigner.sign(to_sign).await,
         }
     }
+
+    async fn activate(&mut self, challenge: &[u8]) -> Result<(), ActivateError> {
+        let _ = challenge;
+        match self {
+            #[cfg(feature = "tpm")]
+            Self::Tpm(signer) => signer.activate(challenge).await,
+            _ => Err(ActivateError),
+        }
+    }
+}
+
+/// The public keys of a TPM; of other credentials nothing.
+#[derive(Default)]
+pub(crate) struct PublicKeys {
+    #[cfg(feature = "tpm")]
+    of_tpm: Option<dps_tpm::PublicKeys>,
+}
+
+impl PublicKeys {
+    /// How the TPM proves who the device is.
+    pub(crate) fn tpm(&self) -> Option<dps_core::Tpm<'_>> {
+        #[cfg(feature = "tpm")]
+        if let Some(keys) = &self.of_tpm {
+            return Some(dps_core::Tpm::new(&keys.endorsement, &keys.storage_root));
+        }
+        None
+    }
 }
 
 impl Credential {
-    /// How the device proves who it is, for the state machine.
+    /// How the device proves who it is, for the state machine; for a TPM, [`PublicKeys::tpm`].
     pub(crate) fn attestation(&self) -> &'static dyn Attestation {
         match self {
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => &dps_core::X509,
             _ => &dps_core::SymmetricKey,
+        }
+    }
+
+    /// Reads what the state machine needs of a TPM.
+    ///
+    /// # Errors
+    /// Why the TPM cannot be used.
+    pub(crate) async fn public_keys(&self, limit: Duration) -> Result<PublicKeys, DpsError> {
+        let _ = limit;
+        match self {
+            #[cfg(feature = "tpm")]
+            Self::Tpm(signer) => Ok(PublicKeys { of_tpm: Some(signer.prepare(limit).await?) }),
+            _ => Ok(PublicKeys::default()),
+        }
+    }
+
+    /// Keeps the key for the hub that an assignment has for a TPM.
+    ///
+    /// # Errors
+    /// Why the TPM did not keep it; `invalid-reply` without such a key.
+    pub(crate) async fn keep_hub_key(&self, key: Option<Vec<u8>>, limit: Duration) -> Result<(), DpsError> {
+        let _ = (key.as_ref(), limit);
+        match self {
+            #[cfg(feature = "tpm")]
+            Self::Tpm(signer) => match key {
+                Some(key) => signer.keep(key, limit).await,
+                None => {
+                    let code = ErrorCode::InvalidReply;
+                    let message = format!("{}: the assignment has no key for the TPM", code.text());
+                    Err(DpsError::new(code, Verdict::Never, message).hinted(code.hints().iter()))
+                }
+            },
+            _ => Ok(()),
         }
     }
 
@@ -148,6 +217,8 @@ impl Credential {
         match self {
             #[cfg(feature = "pkcs11")]
             Self::Token(signer) if code == ErrorCode::SignerFailed => signer.failure(),
+            #[cfg(feature = "tpm")]
+            Self::Tpm(signer) => signer.failure(code),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) if code == ErrorCode::Timeout && self.is_busy() => {
                 let code = ErrorCode::SignerTimeout;
@@ -163,6 +234,8 @@ impl Credential {
         match self {
             #[cfg(feature = "pkcs11")]
             Self::Token(signer) => signer.is_busy(),
+            #[cfg(feature = "tpm")]
+            Self::Tpm(signer) => signer.is_busy(),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(device) => device.is_busy(),
             _ => false,
@@ -194,6 +267,8 @@ impl fmt::Debug for Credential {
             Self::Own(_) => "Signer(..)",
             #[cfg(feature = "pkcs11")]
             Self::Token(_) => "Pkcs11Key(..)",
+            #[cfg(feature = "tpm")]
+            Self::Tpm(_) => "Tpm(..)",
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(_) => "X509(..)",
         })

@@ -5,6 +5,7 @@ use cryptoki::error::{Error, RvError};
 use dps_core::{ErrorCode, Verdict};
 
 use crate::error::DpsError;
+use crate::worker::NoAnswer;
 
 /// A failure of a token. Its words hold no secret and no text of the token that could control a terminal.
 #[derive(Clone, Debug)]
@@ -20,19 +21,24 @@ impl TokenError {
         Self { code, words: words.into(), lost: false }
     }
 
-    /// The thread of the token has ended, which it does not do by itself.
-    pub(super) fn stopped() -> Self {
-        Self::new(ErrorCode::SignerFailed, "the thread that works with the token has ended")
-    }
-
-    /// The token did not answer in time.
-    pub(super) fn timeout() -> Self {
-        Self::new(ErrorCode::SignerTimeout, "the token did not answer; a call of its module is blocked")
-    }
-
     pub(crate) fn into_error(self) -> DpsError {
         let message = format!("{}: {}", self.code.text(), self.words);
         DpsError::new(self.code, Verdict::Never, message).hinted(self.code.hints().iter())
+    }
+}
+
+impl From<NoAnswer> for TokenError {
+    fn from(why: NoAnswer) -> Self {
+        let (code, words) = match why {
+            NoAnswer::Timeout => {
+                (ErrorCode::SignerTimeout, "the token did not answer; a call of its module is blocked")
+            }
+            NoAnswer::Stopped => (ErrorCode::SignerFailed, "the thread that works with the token has ended"),
+            NoAnswer::Forked => {
+                (ErrorCode::SignerFailed, "the process was forked after the key was made; make it again in the child")
+            }
+        };
+        Self::new(code, words)
     }
 }
 

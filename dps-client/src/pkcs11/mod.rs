@@ -14,7 +14,6 @@ mod pin;
 mod tls;
 mod token;
 mod uri;
-mod worker;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,13 +25,15 @@ use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 pub(crate) use failure::TokenError;
-pub(crate) use worker::Worker;
 
 use crate::error::DpsError;
 use method::Method;
 use pin::Pin;
 use token::{Purpose, Token};
 use uri::Uri;
+
+/// The thread that works with a token.
+pub(crate) type Worker = crate::worker::Worker<Token>;
 
 /// A key in a PKCS#11 token, by its URI (RFC 7512).
 ///
@@ -166,7 +167,11 @@ impl Pkcs11Key {
         if self.0.uri.get("type").is_some_and(|wanted| wanted != kind.as_bytes()) {
             return Err(uri::invalid(&format!("its type is not that of the key: write type={kind}, or leave it out")));
         }
-        Worker::start(Token::new(Arc::clone(&self.0), purpose)).map_err(TokenError::into_error)
+        let started = Worker::start("dps-pkcs11", Token::new(Arc::clone(&self.0), purpose));
+        started.map_err(|error| {
+            let words = format!("a thread cannot be started: {error}");
+            TokenError::new(ErrorCode::Internal, words).into_error()
+        })
     }
 }
 

@@ -14,8 +14,7 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use super::failure::TokenError;
 use super::method::{Hash, Method};
 use super::token::{Open, Purpose};
-use super::worker::Worker;
-use super::{Pkcs11Key, asn1};
+use super::{Pkcs11Key, Worker, asn1};
 use crate::error::DpsError;
 use crate::x509::{CertificateChain, X509};
 

@@ -1,6 +1,6 @@
 //! A key in a token: found by its URI, and used through one session.
 //!
-//! Every call here may block for as long as the module does. It belongs on the thread of a [`Worker`](super::worker::Worker).
+//! Every call here may block for as long as the module does. It belongs on the thread of a [`Worker`](super::Worker).
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Purpose {
 }
 
 /// A key in a token. The session is opened when it is first used.
-pub(super) struct Token {
+pub(crate) struct Token {
     access: Arc<Access>,
     purpose: Purpose,
     open: Option<Open>,
