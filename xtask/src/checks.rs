@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::run::{IS_PART, Outcome, root, target_dir};
 use crate::{
     api, bare, benches, c, c_asan, cargo_checks, certificates, core_deps, documents, errors, examples, firmware, fuzz,
-    header, install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy,
+    header, install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy, tpm,
 };
 
 /// A task: its name, what it does, and how.
@@ -52,6 +52,7 @@ pub(crate) const CHECKS: &[Task] = &[
         about: "keys in PKCS#11 tokens: SoftHSM, each failure of a token, tokens that block",
         run: pkcs11::check,
     },
+    Task { name: "tpm", about: "TPM attestation with swtpm, each failure of a TPM", run: tpm::check },
     Task { name: "doctest", about: "examples in the documentation", run: cargo_checks::doctest },
     Task { name: "doc", about: "documentation builds without warnings", run: api::document },
     Task { name: "deny", about: "licenses, duplicate and banned crates, sources", run: cargo_checks::deny },
@@ -117,6 +118,7 @@ const LANES: [&[&str]; 3] = [
         "errors",
         "unit",
         "pkcs11",
+        "tpm",
         "c",
         "doctest",
         "examples",

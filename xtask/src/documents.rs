@@ -72,6 +72,7 @@ fn is_path(span: &str) -> bool {
         ".ci/",
         "interop/",
         "dps-mqtt/",
+        "dps-tpm/",
         "bindings/",
         "fuzz/",
         "benches/",

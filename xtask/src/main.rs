@@ -25,6 +25,7 @@ mod firmware;
 mod firmware_lib;
 mod fuzz;
 mod header;
+mod ignored;
 mod image;
 mod install_c;
 mod instrumented;
@@ -50,6 +51,7 @@ mod small_stack;
 mod stalled_resolver;
 mod storm;
 mod tidy;
+mod tpm;
 mod venv;
 
 use std::process::ExitCode;

@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::Value;
-
 use crate::c_tests::{WARNINGS, compile, library};
-use crate::run::{Outcome, TESTED, build_workspace, cargo, command, output, report, root, run, target_dir};
+use crate::ignored::{self, Tests, check_default_build};
+use crate::run::{Outcome, build_workspace, command, report, run, target_dir};
 
 /// Names the module in the environment of the tests, in every language.
 const MODULE: &str = "DPS_TEST_PKCS11_MODULE";
@@ -18,30 +17,18 @@ const AT_A_TIME: usize = 4;
 /// The tests: their packages and names.
 const TESTS: [(&str, &str); 2] = [("dps-client", "pkcs11"), ("dps-cli", "program")];
 
-/// A program of tests, run in the directory of its package.
-struct Tests {
-    package: &'static str,
-    program: PathBuf,
-}
-
-impl Tests {
-    /// Runs those that need SoftHSM, and returns the output, which is the error where a test failed.
-    fn run(&self, module: &Path, arguments: &[&str]) -> Result<String, String> {
-        let mut tests = command(&self.program, arguments);
-        let ended = tests.arg("--ignored").current_dir(root().join(self.package)).env(MODULE, module).output();
-        let output = ended.map_err(|error| format!("cannot run {}: {error}", self.program.display()))?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() { Ok(said) } else { Err(said + &String::from_utf8_lossy(&output.stderr)) }
-    }
+/// Runs tests that need SoftHSM.
+fn run_tests(tests: &Tests, module: &Path, arguments: &[&str]) -> Result<String, String> {
+    ignored::run(tests.command(arguments).env(MODULE, module))
 }
 
 pub(crate) fn check() -> Outcome {
-    check_default_build()?;
+    check_default_build("cryptoki")?;
     let module = build_module()?;
-    let programs = build_tests()?;
+    let programs = ignored::build(&TESTS)?;
     let mut names = VecDeque::new();
     for tests in &programs {
-        let listed = tests.run(&module, &["--list"])?;
+        let listed = run_tests(tests, &module, &["--list"])?;
         let found = listed.lines().filter_map(|line| line.strip_suffix(": test"));
         let before = names.len();
         names.extend(found.map(|name| (tests, name.to_owned())));
@@ -56,7 +43,7 @@ pub(crate) fn check() -> Outcome {
         for _ in 0..AT_A_TIME {
             threads.spawn(|| {
                 while let Some((tests, name)) = next(&names) {
-                    if let Err(problem) = tests.run(&module, &["--exact", &name]) {
+                    if let Err(problem) = run_tests(tests, &module, &["--exact", &name]) {
                         problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
                     }
                 }
@@ -87,31 +74,8 @@ fn from_c(module: &Path) -> Outcome {
     run(command(target_dir().join("debug/c-service"), [program]).env(TOKEN, token))
 }
 
-/// The default build of the client has no PKCS#11 library in it.
-fn check_default_build() -> Outcome {
-    let tree = output(&mut cargo(["tree", "--locked", "-p", "dps-client", "--edges", "normal", "--prefix", "none"]))?;
-    if tree.contains("cryptoki") { Err("the default build of dps-client uses cryptoki".into()) } else { Ok(()) }
-}
-
 fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-}
-
-/// Builds the tests as the workspace's build does, and returns their programs.
-fn build_tests() -> Result<Vec<Tests>, String> {
-    let names = TESTS.iter().flat_map(|(_, name)| ["--test", name]);
-    let build = ["test", "--quiet", "--no-run", "--message-format", "json"].into_iter().chain(names);
-    let messages = output(cargo(build).args(TESTED))?;
-    let messages: Vec<Value> = messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let program = |name: &str| {
-        let built = messages.iter().filter(|message| message["target"]["name"] == name);
-        built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next()
-    };
-    let found = TESTS.iter().map(|(package, name)| {
-        let missing = || format!("cargo names no program of the test {name}");
-        Ok(Tests { package, program: program(name).ok_or_else(missing)? })
-    });
-    found.collect()
 }
 
 /// Builds the module in `target/pkcs11` and returns its path.
