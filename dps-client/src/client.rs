@@ -162,7 +162,8 @@ impl ProvisioningClient {
         let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
         let mut buffer = vec![0; self.reply_limit];
         let timer = TokioTimer::start();
-        let keys = self.credential.public_keys(self.timeout).await?;
+        let mut credential = self.credential.clone();
+        let keys = credential.public_keys(self.timeout).await?;
         let tpm = keys.tpm();
         let attestation = match &tpm {
             Some(tpm) => tpm,
@@ -173,7 +174,6 @@ impl ProvisioningClient {
         let mut link =
             tokio::time::timeout(left, self.carrier.link(&self.credential)).await.map_err(|_| link_is_busy())??;
         let mut registration = self.begin(purpose, identity, attestation, &mut storage, &timer)?;
-        let mut credential = self.credential.clone();
         let mut watch = Watch(self.observer.as_ref());
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
         let mut asked_for_time = false;

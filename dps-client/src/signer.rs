@@ -123,11 +123,11 @@ impl Credential {
         }
     }
 
-    /// Reads what the state machine needs of a TPM.
+    /// Begins a registration that ends after `limit`: reads what the state machine needs of a TPM.
     ///
     /// # Errors
     /// Why the TPM cannot be used.
-    pub(crate) async fn public_keys(&self, limit: Duration) -> Result<PublicKeys, DpsError> {
+    pub(crate) async fn public_keys(&mut self, limit: Duration) -> Result<PublicKeys, DpsError> {
         let _ = limit;
         match self {
             #[cfg(feature = "tpm")]

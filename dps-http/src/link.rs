@@ -254,7 +254,7 @@ fn call_name(call: &Call<'_>) -> &'static str {
     match call {
         Call::Register { .. } => "register",
         Call::Status { .. } => "status",
-        Call::Lookup => "lookup",
+        Call::Lookup { .. } => "lookup",
         Call::Time => "time",
         _ => "other",
     }

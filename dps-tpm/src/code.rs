@@ -153,7 +153,7 @@ impl fmt::Display for Rc {
             Meaning::Integrity => "TPM_RC_INTEGRITY",
             Meaning::BadAuth => "TPM_RC_BAD_AUTH",
             Meaning::Initialize => "TPM_RC_INITIALIZE: the TPM was not started (TPM2_Startup)",
-            Meaning::Failure => "TPM_RC_FAILURE: the TPM failed its self-test",
+            Meaning::Failure => "TPM_RC_FAILURE",
             Meaning::NvSpace => "TPM_RC_NV_SPACE",
             Meaning::ObjectMemory => "TPM_RC_OBJECT_MEMORY: other programs left objects in it; use a resource manager",
             Meaning::SessionMemory => {

@@ -48,6 +48,7 @@ impl Connection {
 
     /// Sends a command and reads its response.
     pub(crate) fn exchange(&mut self, command: &[u8], deadline: Instant) -> Result<Zeroizing<Vec<u8>>, Error> {
+        left(deadline).map_err(|error| lost(&error))?;
         let gone = || Error::new(ErrorKind::Lost, "the connection with the TPM has ended");
         let mut stream = self.stream.take().ok_or_else(gone)?;
         let answer = match &mut stream {
@@ -179,14 +180,12 @@ fn unavailable(tcti: &Tcti, error: &io::Error) -> Error {
 
 fn lost(error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => timeout(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            Error::new(ErrorKind::Timeout, "the TPM did not answer in time")
+        }
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
             Error::new(ErrorKind::Lost, "the TPM closed the connection before it answered")
         }
         _ => Error::new(ErrorKind::Lost, format!("the TPM cannot be read or written: {error}")),
     }
-}
-
-pub(crate) fn timeout() -> Error {
-    Error::new(ErrorKind::Timeout, "the TPM did not answer in time")
 }

@@ -263,10 +263,11 @@ fn digest(response: &Response) -> Result<[u8; 32], Error> {
     digest.ok_or_else(|| unreadable(Code::Hmac))
 }
 
-/// What the TPM objects to in a challenge.
+/// What the TPM objects to in a challenge. One that was encrypted for another key is an invalid parameter, or, in swtpm, a
+/// failure: a TPM that fails as a whole would have done so at the command before.
 fn foreign(refusal: Refusal) -> Error {
     match refusal {
-        Refusal::Code(code, rc) if rc.is_about_parameter() => {
+        Refusal::Code(code, rc) if rc.is_about_parameter() || rc.meaning() == Meaning::Failure => {
             Error::new(ErrorKind::ForeignChallenge, format!("{code} returned {rc}"))
         }
         refusal => refusal.into(),

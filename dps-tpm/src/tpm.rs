@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use crate::code::{Code, Meaning, Rc, handle};
+use crate::code::{Code, Meaning, handle};
 use crate::command::{Auth, Command, Response, parameters};
-use crate::connection::{Connection, timeout};
+use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Refusal};
 use crate::password::{Owner, Password, refused_by};
 use crate::tcti::Tcti;
@@ -94,31 +94,22 @@ pub struct Tpm {
 impl Tpm {
     /// Sends a command, again while the TPM is busy.
     pub(crate) fn send(&mut self, command: &Command, has_handle: bool) -> Result<Response, Refusal> {
+        self.send_until(self.deadline, command, has_handle)
+    }
+
+    fn send_until(&mut self, until: Instant, command: &Command, has_handle: bool) -> Result<Response, Refusal> {
         let mut pause = FIRST_PAUSE;
         loop {
-            if Instant::now() >= self.deadline {
-                return Err(timeout().into());
-            }
-            match self.send_once(command, has_handle, self.deadline)? {
+            let bytes = self.connection.exchange(command.bytes()?, until)?;
+            match Response::read(&bytes, has_handle).map_err(|Malformed| unreadable(command.code))? {
                 Ok(response) => return Ok(response),
                 Err(rc) if rc.is_busy() => {
-                    let left = self.deadline.saturating_duration_since(Instant::now());
-                    std::thread::sleep(pause.min(left));
+                    std::thread::sleep(pause.min(until.saturating_duration_since(Instant::now())));
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(rc) => return Err(Refusal::Code(command.code, rc)),
             }
         }
-    }
-
-    fn send_once(
-        &mut self,
-        command: &Command,
-        has_handle: bool,
-        until: Instant,
-    ) -> Result<Result<Response, Rc>, Error> {
-        let bytes = self.connection.exchange(command.bytes()?, until)?;
-        Response::read(&bytes, has_handle).map_err(|Malformed| unreadable(command.code))
     }
 
     /// Sends a command that a password authorizes, unless the TPM has refused the same password before.
@@ -168,7 +159,7 @@ impl Tpm {
         let flush = Command::new(Code::FlushContext, &[], &[], Writer::new().u32(loaded));
         let until = self.deadline.max(Instant::now() + FLUSH_TIME);
         // A TPM that cannot flush fails with the next command, or is gone.
-        let _ = self.send_once(&flush, false, until);
+        let _ = self.send_until(until, &flush, false);
         done
     }
 

@@ -10,16 +10,18 @@ use dps_tpm::{Access, ImportedKey, PublicKeys};
 use super::Tpm;
 use super::failure::Failure;
 use crate::error::DpsError;
-use crate::worker::Worker;
+use crate::worker::{NoAnswer, Worker};
 
 /// The thread that works with a TPM.
 pub(super) type TpmWorker = Worker<Access>;
 
-/// Signs in a TPM. A clone shares the thread, and neither the key of a challenge nor the failure.
+/// Signs in a TPM. A clone shares the thread, and nothing of the registration that is under way.
 pub(crate) struct TpmSigner {
     worker: Arc<TpmWorker>,
     /// How long an activation or a signature may take.
     limit: Duration,
+    /// When the registration ends that is under way, so that its work for the TPM does not go on after it.
+    until: Option<Instant>,
     /// The key of the challenge, while a registration is under way. It is in this process, for this TPM alone to read.
     challenge: Option<ImportedKey>,
     failure: Option<Failure>,
@@ -28,7 +30,7 @@ pub(crate) struct TpmSigner {
 impl TpmSigner {
     pub(crate) fn start(tpm: &Tpm, limit: Duration) -> Result<Self, DpsError> {
         let worker = tpm.worker().map_err(Failure::into_error)?;
-        Ok(Self { worker: Arc::new(worker), limit, challenge: None, failure: None })
+        Ok(Self { worker: Arc::new(worker), limit, until: None, challenge: None, failure: None })
     }
 
     /// Connects with the TPM for one piece of work, so that other programs can use it in between.
@@ -37,13 +39,26 @@ impl TpmSigner {
         limit: Duration,
         work: impl FnOnce(&mut dps_tpm::Tpm) -> Result<T, dps_tpm::Error> + Send + 'static,
     ) -> Result<T, Failure> {
-        let deadline = deadline(limit);
+        let limit = deadline(limit);
+        let deadline = self.until.map_or(limit, |until| until.min(limit));
         self.worker.ask(move |access: &mut Access| work(&mut access.connect(deadline)?).map_err(Failure::from)).await
     }
 
-    /// Reads the keys by which the service knows the TPM, and checks what a registration needs.
-    pub(crate) async fn prepare(&self, limit: Duration) -> Result<PublicKeys, DpsError> {
-        self.work(limit, dps_tpm::Tpm::prepare).await.map_err(Failure::into_error)
+    /// Begins a registration that ends after `limit`: reads the keys by which the service knows the TPM, and checks what the
+    /// registration needs.
+    pub(crate) async fn prepare(&mut self, limit: Duration) -> Result<PublicKeys, DpsError> {
+        self.until = Some(deadline(limit));
+        self.within(limit, dps_tpm::Tpm::prepare).await
+    }
+
+    /// Works with the TPM, also if it is still busy with what somebody else waited for.
+    async fn within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(&mut dps_tpm::Tpm) -> Result<T, dps_tpm::Error> + Send + 'static,
+    ) -> Result<T, DpsError> {
+        let done = tokio::time::timeout(limit, self.work(limit, work)).await;
+        done.unwrap_or_else(|_| Err(NoAnswer::Timeout.into())).map_err(Failure::into_error)
     }
 
     pub(crate) async fn activate(&mut self, challenge: &[u8]) -> Result<(), ActivateError> {
@@ -77,11 +92,11 @@ impl TpmSigner {
 
     /// Keeps the key of the assignment in the TPM.
     pub(crate) async fn keep(&self, key: Vec<u8>, limit: Duration) -> Result<(), DpsError> {
-        let kept = self.work(limit, move |tpm| {
+        self.within(limit, move |tpm| {
             let key = tpm.import(&key)?;
             tpm.keep(&key)
-        });
-        kept.await.map_err(Failure::into_error)
+        })
+        .await
     }
 
     fn note(&mut self, failed: Failure) {
@@ -108,7 +123,7 @@ pub(super) fn deadline(limit: Duration) -> Instant {
 
 impl Clone for TpmSigner {
     fn clone(&self) -> Self {
-        Self { worker: Arc::clone(&self.worker), limit: self.limit, challenge: None, failure: None }
+        Self { worker: Arc::clone(&self.worker), limit: self.limit, until: None, challenge: None, failure: None }
     }
 }
 

@@ -326,7 +326,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
             _ if self.asks_time => Call::Time,
             Ask::Register => Call::Register { payload: self.payload, members: Members(&self.attestation) },
             Ask::Status => Call::Status { operation_id: self.storage.operation() },
-            Ask::Lookup => Call::Lookup,
+            Ask::Lookup => Call::Lookup { members: self.attestation.lookup_members() },
         };
         (self.step == Step::Asked).then_some(call)
     }

@@ -23,7 +23,8 @@ pub fn write_body(text: &mut Text<'_>, registration_id: RegistrationId<'_>, call
     let (payload, members) = match call {
         Call::Status { .. } => return,
         Call::Register { payload, members } => (*payload, Some(members.0)),
-        Call::Lookup | Call::Time => (None, None),
+        Call::Lookup { members } => (None, Some(members.0)),
+        Call::Time => (None, None),
     };
     let payload = payload.map_or(b"".as_slice(), Payload::as_bytes);
     open_registration(text, registration_id, payload);

@@ -25,7 +25,7 @@ pub fn method(call: &Call<'_>) -> &'static str {
     match call {
         Call::Register { .. } | Call::Time => "PUT",
         Call::Status { .. } => "GET",
-        Call::Lookup => "POST",
+        Call::Lookup { .. } => "POST",
     }
 }
 
@@ -41,7 +41,7 @@ pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &st
             text.push("/operations/");
             text.push_percent(operation_id);
         }
-        Call::Lookup => {}
+        Call::Lookup { .. } => {}
     }
     text.push("?api-version=");
     text.push_percent(api_version);
