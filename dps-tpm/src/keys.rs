@@ -8,7 +8,7 @@ use crate::challenge::Challenge;
 use crate::code::{Code, Meaning, alg, handle};
 use crate::command::{Auth, Command, Response, parameters};
 use crate::error::{Error, ErrorKind, Refusal};
-use crate::password::{Owner, refused_by};
+use crate::password::{Entity, refused_by};
 use crate::template::{self, PublicArea};
 use crate::tpm::{Tpm, unreadable};
 use crate::wire::{Malformed, Writer};
@@ -48,8 +48,7 @@ impl std::fmt::Debug for ImportedKey {
 struct Primary {
     name: &'static str,
     handle: u32,
-    owner: Owner,
-    hierarchy: u32,
+    hierarchy: Entity,
     template: fn() -> Result<Vec<u8>, Malformed>,
     is_usable: fn(&PublicArea<'_>) -> bool,
 }
@@ -57,8 +56,7 @@ struct Primary {
 const ENDORSEMENT: Primary = Primary {
     name: "endorsement key",
     handle: handle::ENDORSEMENT_KEY,
-    owner: Owner::Endorsement,
-    hierarchy: handle::ENDORSEMENT,
+    hierarchy: Entity::Endorsement,
     template: template::endorsement_key,
     is_usable: |area| area.is_endorsement_key(),
 };
@@ -66,8 +64,7 @@ const ENDORSEMENT: Primary = Primary {
 const STORAGE_ROOT: Primary = Primary {
     name: "storage root key",
     handle: handle::STORAGE_ROOT_KEY,
-    owner: Owner::Owner,
-    hierarchy: handle::OWNER,
+    hierarchy: Entity::Owner,
     template: template::storage_root_key,
     is_usable: |area| area.is_storage_root_key(),
 };
@@ -93,8 +90,8 @@ impl Tpm {
     /// [`Error`].
     pub fn prepare(&mut self) -> Result<PublicKeys, Error> {
         // The session does nothing but to check the password.
-        for owner in [Owner::Endorsement, Owner::Owner] {
-            self.with_policy(owner, |_, _| Ok(()))?;
+        for hierarchy in [Entity::Endorsement, Entity::Owner] {
+            self.with_policy(hierarchy, |_, _| Ok(()))?;
         }
         let occupied = self.device_key()?.is_some();
         let endorsement = self.kept(ENDORSEMENT)?;
@@ -131,9 +128,14 @@ impl Tpm {
     ) -> Result<Vec<u8>, Error> {
         let template = (primary.template)().map_err(|Malformed| unreadable(Code::CreatePrimary))?;
         let command = |auth: Auth<'_>| {
-            Command::new(Code::CreatePrimary, &[primary.hierarchy], &[auth], parameters::create_primary(&template))
+            Command::new(
+                Code::CreatePrimary,
+                &[primary.hierarchy.handle()],
+                &[auth],
+                parameters::create_primary(&template),
+            )
         };
-        let made = self.send_with_password(primary.owner, command, true)?;
+        let made = self.send_with_password(primary.hierarchy, command, true)?;
         self.flushed(made.handle, |tpm| {
             let public = made.reader().with_size().map_err(|Malformed| unreadable(Code::CreatePrimary))?;
             work(tpm, made.handle)?;
@@ -159,7 +161,7 @@ impl Tpm {
     /// The key that encrypts the one in the challenge.
     fn activate(&mut self, challenge: &Challenge<'_>) -> Result<Zeroizing<Vec<u8>>, Error> {
         let parameters = Writer::new().bytes(challenge.credential).bytes(challenge.secret);
-        let activated = self.with_policy(Owner::Endorsement, |tpm, session| {
+        let activated = self.with_policy(Entity::Endorsement, |tpm, session| {
             let handles = [handle::STORAGE_ROOT_KEY, handle::ENDORSEMENT_KEY];
             let auths = [Auth::EMPTY, Auth::Policy(session)];
             let activate = Command::new(Code::ActivateCredential, &handles, &auths, parameters);
@@ -174,11 +176,11 @@ impl Tpm {
         Ok(Zeroizing::new(key.to_vec()))
     }
 
-    /// Signs with a key that the service sent: HMAC-SHA256. The key is loaded for it, and flushed.
+    /// Signs with a key that the service sent, by HMAC-SHA256: at most 1024 bytes. The key is loaded for it, and flushed.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn sign_with(&mut self, key: &ImportedKey, data: &[u8]) -> Result<[u8; 32], Error> {
+    pub fn sign_with(&mut self, key: &ImportedKey, data: &[u8]) -> Result<Zeroizing<[u8; 32]>, Error> {
         self.loaded(key, |tpm, loaded| tpm.hmac(loaded, data))
     }
 
@@ -209,18 +211,18 @@ impl Tpm {
             tpm.evict_control(loaded, slot)
         })?;
         // What is known of the old one does not hold for it.
-        refused_by(&self.access.tcti, Owner::Key(slot)).lock().unwrap_or_else(PoisonError::into_inner).clear();
+        refused_by(&self.access.tcti, Entity::Key(slot)).lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }
 
-    /// Signs with the key that [`Tpm::keep`] kept: HMAC-SHA256.
+    /// Signs with the key that [`Tpm::keep`] kept, by HMAC-SHA256: at most 1024 bytes.
     ///
     /// # Errors
     /// [`ErrorKind::KeyMissing`]; otherwise as for any use.
-    pub fn sign(&mut self, data: &[u8]) -> Result<[u8; 32], Error> {
+    pub fn sign(&mut self, data: &[u8]) -> Result<Zeroizing<[u8; 32]>, Error> {
         let slot = self.access.key_handle;
         let missing = |why: &str| Error::new(ErrorKind::KeyMissing, format!("the handle {slot:#010x} {why}"));
-        match self.send_with_password(Owner::Key(slot), hmac(slot, data)?, false) {
+        match self.send_with_password(Entity::Key(slot), hmac(slot, data)?, false) {
             Ok(response) => digest(&response),
             Err(Refusal::Code(_, rc)) if rc.meaning() == Meaning::Handle => Err(missing("is empty")),
             Err(Refusal::Code(_, rc)) if matches!(rc.meaning(), Meaning::Attributes | Meaning::Key | Meaning::Type) => {
@@ -230,7 +232,7 @@ impl Tpm {
         }
     }
 
-    fn hmac(&mut self, key: u32, data: &[u8]) -> Result<[u8; 32], Error> {
+    fn hmac(&mut self, key: u32, data: &[u8]) -> Result<Zeroizing<[u8; 32]>, Error> {
         let command = hmac(key, data)?;
         digest(&self.send(&command(Auth::EMPTY), false)?)
     }
@@ -258,9 +260,9 @@ fn hmac<'d>(key: u32, data: &'d [u8]) -> Result<impl FnOnce(Auth<'_>) -> Command
     Ok(move |auth: Auth<'_>| Command::new(Code::Hmac, &[key], &[auth], Writer::new().sized(data).u16(alg::SHA256)))
 }
 
-fn digest(response: &Response) -> Result<[u8; 32], Error> {
-    let digest = response.reader().sized().ok().and_then(|digest| digest.try_into().ok());
-    digest.ok_or_else(|| unreadable(Code::Hmac))
+fn digest(response: &Response) -> Result<Zeroizing<[u8; 32]>, Error> {
+    let digest = response.reader().sized().ok().and_then(|digest| <[u8; 32]>::try_from(digest).ok());
+    digest.map(Zeroizing::new).ok_or_else(|| unreadable(Code::Hmac))
 }
 
 /// What the TPM objects to in a challenge. One that was encrypted for another key is an invalid parameter, or, in swtpm, a

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
+use crate::code::handle;
 use crate::tcti::Tcti;
 
 /// The password of a hierarchy; empty by default, as in a TPM that nobody owns yet.
@@ -40,16 +41,27 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What has a password.
+/// What has a password (an entity, TPM 2.0 Library, Part 1, 19.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
+pub(crate) enum Entity {
     Endorsement,
     Owner,
     /// The key at a handle, which has none.
     Key(u32),
 }
 
-impl fmt::Display for Owner {
+impl Entity {
+    /// Its handle.
+    pub(crate) fn handle(self) -> u32 {
+        match self {
+            Self::Endorsement => handle::ENDORSEMENT,
+            Self::Owner => handle::OWNER,
+            Self::Key(handle) => handle,
+        }
+    }
+}
+
+impl fmt::Display for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endorsement => f.write_str("the endorsement hierarchy"),
@@ -64,10 +76,10 @@ impl fmt::Display for Owner {
 pub(crate) type Refused = Arc<Mutex<HashSet<u64>>>;
 
 /// The passwords that a TPM has refused.
-pub(crate) fn refused_by(tcti: &Tcti, owner: Owner) -> Refused {
-    static TPMS: LazyLock<Mutex<HashMap<(Tcti, Owner), Refused>>> = LazyLock::new(Mutex::default);
+pub(crate) fn refused_by(tcti: &Tcti, entity: Entity) -> Refused {
+    static TPMS: LazyLock<Mutex<HashMap<(Tcti, Entity), Refused>>> = LazyLock::new(Mutex::default);
     let mut tpms = TPMS.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(tpms.entry((tcti.clone(), owner)).or_default())
+    Arc::clone(tpms.entry((tcti.clone(), entity)).or_default())
 }
 
 #[cfg(test)]

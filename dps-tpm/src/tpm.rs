@@ -9,7 +9,7 @@ use crate::code::{Code, Meaning, handle};
 use crate::command::{Auth, Command, Response, parameters};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Refusal};
-use crate::password::{Owner, Password, refused_by};
+use crate::password::{Entity, Password, refused_by};
 use crate::tcti::Tcti;
 use crate::wire::{Malformed, Writer};
 
@@ -115,26 +115,26 @@ impl Tpm {
     /// Sends a command that a password authorizes, unless the TPM has refused the same password before.
     pub(crate) fn send_with_password(
         &mut self,
-        owner: Owner,
+        entity: Entity,
         command: impl FnOnce(Auth<'_>) -> Command,
         has_handle: bool,
     ) -> Result<Response, Refusal> {
-        let password = match owner {
-            Owner::Endorsement => self.access.endorsement.clone(),
-            Owner::Owner => self.access.owner.clone(),
-            Owner::Key(_) => Password::default(),
+        let password = match entity {
+            Entity::Endorsement => self.access.endorsement.clone(),
+            Entity::Owner => self.access.owner.clone(),
+            Entity::Key(_) => Password::default(),
         };
-        let refused = refused_by(&self.access.tcti, owner);
+        let refused = refused_by(&self.access.tcti, entity);
         let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
         let tried = password.fingerprint();
-        let wrong = |words: &str| match owner {
-            Owner::Key(_) => {
-                Error::new(ErrorKind::Failed, format!("{owner} requires a password, which no key of a device has"))
+        let wrong = |words: &str| match entity {
+            Entity::Key(_) => {
+                Error::new(ErrorKind::Failed, format!("{entity} requires a password, which no key of a device has"))
             }
-            _ => Error::new(ErrorKind::WrongPassword, format!("that of {owner}{words}")),
+            _ => Error::new(ErrorKind::WrongPassword, format!("the password of {entity} {words}")),
         };
         if refused.contains(&tried) {
-            return Err(wrong(" was refused before, so that it was not tried again").into());
+            return Err(wrong("was refused before, so that it was not tried again").into());
         }
         match self.send(&command(Auth::Password(password.expose())), has_handle) {
             Ok(response) => {
@@ -143,7 +143,7 @@ impl Tpm {
             }
             Err(Refusal::Code(_, rc)) if matches!(rc.meaning(), Meaning::AuthFail | Meaning::BadAuth) => {
                 refused.insert(tried);
-                Err(wrong(if password.expose().is_empty() { " is missing" } else { "" }).into())
+                Err(wrong(if password.expose().is_empty() { "is missing" } else { "is wrong" }).into())
             }
             Err(refusal) => Err(refusal),
         }
@@ -166,18 +166,17 @@ impl Tpm {
     /// Works with a policy session that has the authorization of a hierarchy.
     pub(crate) fn with_policy<T>(
         &mut self,
-        owner: Owner,
+        entity: Entity,
         work: impl FnOnce(&mut Self, u32) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let entity = if owner == Owner::Endorsement { handle::ENDORSEMENT } else { handle::OWNER };
         let start =
             Command::new(Code::StartAuthSession, &[handle::NULL, handle::NULL], &[], parameters::policy_session());
         let session = self.send(&start, true)?.handle;
         self.flushed(session, |tpm| {
             let secret = |auth: Auth<'_>| {
-                Command::new(Code::PolicySecret, &[entity, session], &[auth], parameters::policy_secret())
+                Command::new(Code::PolicySecret, &[entity.handle(), session], &[auth], parameters::policy_secret())
             };
-            tpm.send_with_password(owner, secret, false)?;
+            tpm.send_with_password(entity, secret, false)?;
             work(tpm, session)
         })
     }
@@ -199,7 +198,7 @@ impl Tpm {
         let command = |auth: Auth<'_>| {
             Command::new(Code::EvictControl, &[handle::OWNER, object], &[auth], Writer::new().u32(persistent))
         };
-        match self.send_with_password(Owner::Owner, command, false) {
+        match self.send_with_password(Entity::Owner, command, false) {
             Ok(_) => Ok(()),
             Err(Refusal::Code(code, rc)) if rc.meaning() == Meaning::NvSpace => {
                 Err(Error::new(ErrorKind::NoSlot, format!("{code} returned {rc} for the handle {persistent:#010x}")))

@@ -82,7 +82,7 @@ impl TpmSigner {
             None => tpm.sign(&to_sign),
         });
         match signed.await {
-            Ok(signature) => Ok(Signature::new(signature)),
+            Ok(signature) => Ok(Signature::new(*signature)),
             Err(failed) => {
                 self.note(failed);
                 Err(SignError)
