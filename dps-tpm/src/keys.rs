@@ -222,14 +222,11 @@ impl Tpm {
     pub fn sign(&mut self, data: &[u8]) -> Result<Zeroizing<[u8; 32]>, Error> {
         let slot = self.access.key_handle;
         let missing = |why: &str| Error::new(ErrorKind::KeyMissing, format!("the handle {slot:#010x} {why}"));
-        match self.send_with_password(Entity::Key(slot), hmac(slot, data)?, false) {
-            Ok(response) => digest(&response),
-            Err(Refusal::Code(_, rc)) if rc.meaning() == Meaning::Handle => Err(missing("is empty")),
-            Err(Refusal::Code(_, rc)) if matches!(rc.meaning(), Meaning::Attributes | Meaning::Key | Meaning::Type) => {
-                Err(missing("holds an object that is not a key of a device"))
-            }
-            Err(refusal) => Err(refusal.into()),
+        let public = self.read_public(slot)?.ok_or_else(|| missing("is empty"))?;
+        if !PublicArea::read(&public).is_ok_and(|area| area.is_hmac_key()) {
+            return Err(missing("holds an object that is not a key of a device"));
         }
+        digest(&self.send_with_password(Entity::Key(slot), hmac(slot, data)?, false)?)
     }
 
     fn hmac(&mut self, key: u32, data: &[u8]) -> Result<Zeroizing<[u8; 32]>, Error> {

@@ -1,8 +1,8 @@
 //! TPM 2.0 commands for the TPM attestation of Azure IoT Hub Device Provisioning Service.
 //!
-//! Applications use the feature `tpm` of `dps-client`. This crate is what that is made of: the endorsement key and the storage
-//! root key, the activation of the service's challenge, and signatures by the key in it. It talks to the TPM itself, over a
-//! device file or with swtpm; no C library is needed.
+//! Applications use the feature `tpm` of `dps-client`, which uses this crate: it reads or makes the endorsement key and the
+//! storage root key, activates the service's challenge, and signs with the key in it. Commands are sent directly, to a device file
+//! or to swtpm; no C library is needed.
 //!
 //! ```no_run
 //! use std::time::{Duration, Instant};

@@ -112,7 +112,9 @@ impl Tpm {
         }
     }
 
-    /// Sends a command that a password authorizes, unless the TPM has refused the same password before.
+    /// Sends a command that a password authorizes, unless the TPM has refused the same password before. It must not be the first
+    /// one of a connection: swtpm serves one connection after another, and who waits for that would keep others from the
+    /// password.
     pub(crate) fn send_with_password(
         &mut self,
         entity: Entity,

@@ -17,7 +17,7 @@ const TARGETS: [(&str, &str); 5] = [
     ("aarch64-unknown-linux-musl", "aarch64-linux-musl"),
 ];
 /// What is compiled: the libraries with all their parts, the program, and the C library for programs.
-const FEATURES: &str = "dps-client/http,dps-client/mqtt,dps-client/ring,dps-edge/ring,dps-emulator/server,dps-emulator/ring,\
+const FEATURES: &str = "dps-client/http,dps-client/mqtt,dps-client/ring,dps-client/tpm,dps-edge/ring,dps-emulator/server,dps-emulator/ring,\
                         dps-cli/ring,dps-c/hosted,dps-c/ring";
 const ZIG: &str = "ziglang==0.15.2";
 

@@ -61,6 +61,24 @@ impl Swtpm {
         raw::send(&mut UnixStream::connect(self.socket()).unwrap(), command)
     }
 
+    /// Makes a storage key that is subject to lockout, as tpm2_createprimary does.
+    pub(crate) fn create_storage_key(&self) -> u32 {
+        let made = self.send(&raw::create_storage_key());
+        assert_eq!(made.code, 0);
+        u32::from_be_bytes(made.body[..4].try_into().unwrap())
+    }
+
+    pub(crate) fn flush(&self, object: u32) {
+        assert_eq!(self.send(&raw::command(0x165, &[], None, &raw::words(&[object]))).code, 0);
+    }
+
+    /// Puts such a key at a handle.
+    pub(crate) fn persist_storage_key(&self, handle: u32) {
+        let made = self.create_storage_key();
+        assert_eq!(self.send(&raw::evict_control(made, handle)).code, 0);
+        self.flush(made);
+    }
+
     /// What is in it: persistent objects, and what a use may not leave behind.
     pub(crate) fn handles(&self) -> Handles {
         let list = |first: u32| {

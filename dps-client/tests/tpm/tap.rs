@@ -14,6 +14,7 @@ use crate::swtpm::Swtpm;
 
 /// The codes of commands.
 pub(crate) const EVICT_CONTROL: u32 = 0x120;
+pub(crate) const CREATE_PRIMARY: u32 = 0x131;
 pub(crate) const ACTIVATE_CREDENTIAL: u32 = 0x147;
 pub(crate) const POLICY_SECRET: u32 = 0x151;
 pub(crate) const HMAC: u32 = 0x155;

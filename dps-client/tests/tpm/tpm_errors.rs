@@ -7,7 +7,8 @@ use crate::common::{builder, builder_over, service, what};
 use crate::raw;
 use crate::swtpm::{LIMIT, Swtpm};
 use crate::tap::{
-    ACTIVATE_CREDENTIAL, EVICT_CONTROL, HMAC, IMPORT, LOAD, POLICY_SECRET, READ_PUBLIC, START_AUTH_SESSION, Tap, Then,
+    ACTIVATE_CREDENTIAL, CREATE_PRIMARY, EVICT_CONTROL, HMAC, IMPORT, LOAD, POLICY_SECRET, READ_PUBLIC,
+    START_AUTH_SESSION, Tap, Then,
 };
 use crate::tpm_register::{HUB_KEY, STORAGE_ROOT_KEY, client, enroll, enrolled, sign_in};
 
@@ -88,10 +89,11 @@ async fn wrong_password_of_a_hierarchy_is_tried_once_and_nothing_is_sent() {
     let right = swtpm.tpm().owner_password(&secret("owner-pw")).endorsement_password(&secret("endorsement-pw"));
     let tap = Tap::start(swtpm);
     let via_tap = || tap.tpm().owner_password(&secret("owner-pw")).endorsement_password(&secret("endorsement-pw"));
-    for (tpm, words) in [
-        (via_tap().owner_password(&secret("wrong-1")), "owner hierarchy"),
-        (via_tap().owner_password(&secret("")), "owner hierarchy is missing"),
-        (via_tap().endorsement_password(&secret("wrong-2")), "endorsement hierarchy"),
+    // The endorsement hierarchy comes first; its right password may be tried.
+    for (tpm, words, others) in [
+        (via_tap().owner_password(&secret("wrong-1")), "owner hierarchy is wrong", 3),
+        (via_tap().owner_password(&secret("")), "owner hierarchy is missing", 3),
+        (via_tap().endorsement_password(&secret("wrong-2")), "endorsement hierarchy is wrong", 0),
     ] {
         let client = builder(&emulator).tpm(tpm).build().unwrap();
         let tries = || tap.count(POLICY_SECRET);
@@ -106,12 +108,30 @@ async fn wrong_password_of_a_hierarchy_is_tried_once_and_nothing_is_sent() {
                 "{again}"
             );
         }
-        // The other hierarchy's password is right, and may be tried.
-        assert!(tries() - before <= 3);
+        assert_eq!(tries() - before, others);
     }
     assert_eq!(emulator.with_service(|service| service.counters().registers), 0);
     let assignment = enrolled(&emulator, &right).build().unwrap().register().await.unwrap();
     assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials()).await, 0);
+}
+
+#[test]
+#[ignore = "needs swtpm: cargo xtask tpm"]
+fn threads_with_the_same_wrong_password_try_it_once() {
+    let swtpm = Swtpm::start();
+    assert_eq!(swtpm.send(&raw::change_password(raw::ENDORSEMENT, "", "right")).code, 0);
+    let tap = Tap::start(swtpm);
+    std::thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(|| {
+                let refused = tap.tpm().endorsement_password(&secret("wrong")).identity(LIMIT).unwrap_err();
+                assert_eq!(refused.code(), ErrorCode::TpmWrongPassword, "{refused}");
+            });
+        }
+    });
+    assert_eq!(tap.count(CREATE_PRIMARY), 1);
+    // Trailing zeros are not part of a password.
+    tap.tpm().endorsement_password(&secret("right\0")).identity(LIMIT).unwrap();
 }
 
 #[tokio::test]
@@ -165,10 +185,7 @@ async fn hub_key_for_another_tpm_leaves_the_old_key() {
 async fn lockout_is_reported_and_nothing_that_counts_is_repeated() {
     let (emulator, swtpm) = (service().await, Swtpm::start());
     // A storage root key that is subject to lockout, as tpm2_createprimary makes it.
-    let made = swtpm.send(&raw::create_storage_key());
-    let made = u32::from_be_bytes(made.body[..4].try_into().unwrap());
-    assert_eq!(swtpm.send(&raw::evict_control(made, STORAGE_ROOT_KEY)).code, 0);
-    assert_eq!(swtpm.send(&raw::command(0x165, &[], None, &raw::words(&[made]))).code, 0);
+    swtpm.persist_storage_key(STORAGE_ROOT_KEY);
     let client = client(&emulator, &swtpm.tpm()).await;
     client.register().await.unwrap();
 
@@ -206,11 +223,10 @@ async fn full_storage_is_reported_before_anything_is_sent() {
     let (emulator, swtpm) = (service().await, Swtpm::start());
     client(&emulator, &swtpm.tpm()).await.register().await.unwrap();
     assert_eq!(swtpm.send(&raw::evict_control(HUB_KEY, HUB_KEY)).code, 0);
-    let made = swtpm.send(&raw::create_storage_key());
-    let made = u32::from_be_bytes(made.body[..4].try_into().unwrap());
+    let made = swtpm.create_storage_key();
     let full = (0x8100_2000..0x8100_2400).find(|handle| swtpm.send(&raw::evict_control(made, *handle)).code != 0);
     let full = full.expect("the storage is full");
-    assert_eq!(swtpm.send(&raw::command(0x165, &[], None, &raw::words(&[made]))).code, 0);
+    swtpm.flush(made);
     emulator.with_service(dps_emulator::Service::reset_counters);
     let handles = swtpm.handles();
     let client = builder(&emulator).tpm(swtpm.tpm()).build().unwrap();
@@ -249,14 +265,24 @@ async fn storage_that_is_full_when_the_key_is_kept_is_reported() {
 #[ignore = "needs swtpm: cargo xtask tpm"]
 async fn object_of_another_program_in_the_slot_is_left_as_it_is() {
     let (emulator, swtpm) = (service().await, Swtpm::start());
-    let made = swtpm.send(&raw::create_storage_key());
-    let made = u32::from_be_bytes(made.body[..4].try_into().unwrap());
-    assert_eq!(swtpm.send(&raw::evict_control(made, HUB_KEY)).code, 0);
-    assert_eq!(swtpm.send(&raw::command(0x165, &[], None, &raw::words(&[made]))).code, 0);
+    swtpm.persist_storage_key(HUB_KEY);
     let client = client(&emulator, &swtpm.tpm()).await;
     let failed = fails_and_leaves(&swtpm, client.register()).await;
     assert_eq!(what(&failed), (ErrorCode::TpmNoSlot, Some(Hint::FreeTpmSlot)));
     assert!(failed.message().contains("0x81000100"), "{failed}");
+}
+
+#[tokio::test]
+#[ignore = "needs swtpm: cargo xtask tpm"]
+async fn object_of_another_program_does_not_sign_in_to_the_hub() {
+    let (emulator, swtpm) = (service().await, Swtpm::start());
+    let client = client(&emulator, &swtpm.tpm()).await;
+    let mut credentials = client.register().await.unwrap().hub_credentials();
+    assert_eq!(swtpm.send(&raw::evict_control(HUB_KEY, HUB_KEY)).code, 0);
+    swtpm.persist_storage_key(HUB_KEY);
+    let missing = credentials.password().await.map(drop).unwrap_err();
+    assert_eq!(what(&missing), (ErrorCode::TpmKeyMissing, Some(Hint::RegisterAgain)));
+    assert!(missing.message().contains("is not a key of a device"), "{missing}");
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ hints! {
         "remove a persistent object that is not needed (tpm2_evictcontrol), or set another offset for the key";
     /// The key for the hub is not in the TPM.
     RegisterAgain = "register-again",
-        "register the device again: each registration gives the TPM a new key for the hub";
+        "register the device again: each registration has a new key for the hub, which the TPM keeps";
     /// The challenge was not the service's newest.
     StaleChallenge = "stale-challenge",
         "the challenge may be an old one, from a proxy that keeps replies or from somebody who replays them: the service accepts only the key of its newest";
