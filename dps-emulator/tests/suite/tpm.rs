@@ -296,6 +296,16 @@ fn device_moves_to_another_hub_with_a_new_key() {
 }
 
 #[test]
+fn assign_at_once_returns_the_key_for_the_hub() {
+    let mut site = Site::with(ServiceOptions::new().assign_at_once(true), enrollment());
+    let key = site.activate();
+    let reply = site.world.register(ID, &key);
+    assert_eq!(reply.status, 200);
+    let hub_key = site.import(&json(&reply)["registrationState"]["tpm"]["authenticationKey"]);
+    assert!(site.hub_accepts("hub-a.test", &hub_key));
+}
+
+#[test]
 fn lookup_begins_with_a_challenge_and_returns_the_key_of_the_assignment() {
     let mut site = Site::new();
     let hub_key = site.assign();
