@@ -112,7 +112,8 @@ fn enrollment_has_the_endorsement_key_of_the_devices_tpm() {
     assert!(error["message"].as_str().unwrap().contains("not a TPM2B_PUBLIC"), "{error}");
     let device = service.folder.file("device.pem");
     for others in [["--cert-file", &device], ["--key-out", &device]] {
-        let done = create(key, &others).code(2);
+        let words = [&["--endorsement-key", key], &others[..]].concat();
+        let done = service.as_owner("enrollment create --rid dev-01", &words).run().code(2);
         assert!(done.stderr.contains("cannot be used with"), "{}", done.stderr);
     }
     let group = ["--endorsement-key", key];
