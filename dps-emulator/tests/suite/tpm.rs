@@ -317,7 +317,7 @@ fn lookup_begins_with_a_challenge_and_returns_the_key_of_the_assignment() {
     let record = site.world.lookup(ID, &key);
     assert_eq!((record.status, &json(&record)["assignedHub"]), (200, &"hub-a.test".into()));
     assert_eq!(site.import(&json(&record)["tpm"]["authenticationKey"]), hub_key);
-    // The key of the hub is none of the provisioning service.
+    // The key for the hub does not sign for the provisioning service.
     assert_eq!(refused(&site.world.lookup(ID, &hub_key)), (401, 401_002));
     // The admin API does not show it.
     assert_eq!(json(&site.world.admin("GET", "/registrations/dev-01", "")).get("tpm"), None);
