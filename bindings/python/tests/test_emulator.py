@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -123,9 +124,10 @@ def test_device_with_a_tpm_is_given_a_challenge(dps_emulator: Emulator) -> None:
     connection = http.client.HTTPSConnection(dps_emulator.host, dps_emulator.https_port, context=trust, timeout=30)
     body = {"tpm": {"endorsementKey": ENDORSEMENT_KEY, "storageRootKey": ENDORSEMENT_KEY}}
     path = f"/{dps_emulator.id_scope}/registrations/dev-tpm/register?api-version=2021-06-01"
-    connection.request("PUT", path, json.dumps(body), {"Content-Type": "application/json"})
-    reply = connection.getresponse()
-    assert (reply.status, json.load(reply)["keyName"]) == (401, "registration")
+    with contextlib.closing(connection):
+        connection.request("PUT", path, json.dumps(body), {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        assert (reply.status, json.load(reply)["keyName"]) == (401, "registration")
     assert device.refusals == []
     for credential in ("key", "secondary_key"):
         with pytest.raises(RuntimeError, match="has a TPM instead of a key"):
