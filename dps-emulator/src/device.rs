@@ -81,10 +81,10 @@ impl Service {
         self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
         match fault {
             Some(Fault::ReplayedChallenge) => {
-                let replayed = earlier.or_else(|| self.useless_key(&registration, false));
+                let replayed = earlier.or_else(|| self.unaccepted_key(&registration, false));
                 reply.replace_key(replayed);
             }
-            Some(Fault::ForeignChallenge) => reply.replace_key(self.useless_key(&registration, true)),
+            Some(Fault::ForeignChallenge) => reply.replace_key(self.unaccepted_key(&registration, true)),
             Some(Fault::Garbage) => reply.garble(),
             Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
             Some(Fault::PatchReply { patch }) => reply.patch(patch),

@@ -76,7 +76,7 @@ struct HmacObject {
 
 impl HmacObject {
     fn new(key: &[u8], random: &mut Random) -> Self {
-        // Obfuscates the digest of the key in the public area (Part 1, 27.5.3.2).
+        // Obfuscates the digest of the key in the public area (Part 1, 27).
         let seed = random.bytes();
         let unique = Hash::hash(&Zeroizing::new([seed.as_slice(), key].concat()));
         let public = [

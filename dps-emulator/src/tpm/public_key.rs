@@ -32,27 +32,27 @@ pub(super) const EXPONENT: u32 = 65_537;
 #[non_exhaustive]
 pub enum TpmKeyError {
     /// It is not base64.
-    #[error("it is not valid base64: unexpected character at offset {at}")]
+    #[error("it is not valid base64: invalid at offset {at}")]
     NotBase64 {
-        /// Where the first unexpected character is; the length of the string, if it is cut off.
+        /// The offset of the first invalid character; the length of the string if it is cut off.
         at: usize,
     },
     /// It is not a `TPM2B_PUBLIC`.
     #[error(
-        "it is not a TPM2B_PUBLIC, the structure that `tpm2_readpublic -o` writes, in base64: it ends early, or is of another kind, at byte {at} of {length}"
+        "it is not a TPM2B_PUBLIC, the structure that `tpm2_readpublic -o` writes, in base64: it ends early, or contains something else, at byte {at} of {length}"
     )]
     NotPublicArea {
-        /// Where the first part that does not belong there begins, in bytes.
+        /// The offset of the first part that a `TPM2B_PUBLIC` does not have there, in bytes.
         at: usize,
         /// How many bytes there are.
         length: usize,
     },
     /// The key has another algorithm or purpose.
     #[error(
-        "it is not a key that can be used: it must be an RSA key of 2048 bits that protects other keys (restricted, decrypt), with SHA-256, AES-128 in CFB mode and the exponent 65537; byte {at} says otherwise"
+        "it is not a key that can be used: it must be an RSA key of 2048 bits that protects other keys (restricted, decrypt), with SHA-256, AES-128 in CFB mode and the exponent 65537; what differs is at byte {at}"
     )]
     Unsuitable {
-        /// Where the first unsuitable part begins, in bytes.
+        /// The offset of the first unsuitable part, in bytes.
         at: usize,
     },
     /// This build has no TPM attestation.
