@@ -51,7 +51,8 @@ impl Service {
         self.tally.arrived(at, &registration);
         let refused = self.refusals.count();
         let fault = self.take_fault(at, &registration);
-        let earlier_challenge = self.challenges.latest(&registration).map(str::to_owned);
+        let replays = fault == Some(Fault::ReplayedChallenge);
+        let earlier = self.challenges.latest(&registration).filter(|_| replays).map(str::to_owned);
         let outcome = match &fault {
             Some(Fault::DropBefore) => {
                 self.note_exchange(at, caller, 0, refused, None);
@@ -80,10 +81,10 @@ impl Service {
         self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
         match fault {
             Some(Fault::ReplayedChallenge) => {
-                let replayed = earlier_challenge.or_else(|| self.useless_key(&registration, false));
+                let replayed = earlier.or_else(|| self.unaccepted_key(&registration, false));
                 reply.replace_key(replayed);
             }
-            Some(Fault::ForeignChallenge) => reply.replace_key(self.useless_key(&registration, true)),
+            Some(Fault::ForeignChallenge) => reply.replace_key(self.unaccepted_key(&registration, true)),
             Some(Fault::Garbage) => reply.garble(),
             Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
             Some(Fault::PatchReply { patch }) => reply.patch(patch),

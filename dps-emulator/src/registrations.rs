@@ -32,7 +32,7 @@ impl Source {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Shown {
     SymmetricKey,
-    X509(X509State),
+    X509(Box<X509State>),
     /// The key for the hub, once the device is assigned.
     Tpm(Option<TpmState>),
 }
@@ -114,7 +114,7 @@ impl Record {
             Shown::SymmetricKey => {
                 symmetric_key = Some(SymmetricKeyResult { enrollment_group_id: self.source.group().map(Into::into) });
             }
-            Shown::X509(state) => x509 = Some(state.clone()),
+            Shown::X509(state) => x509 = Some(X509State::clone(state)),
             Shown::Tpm(state) => tpm = state.clone(),
         }
         RegistrationState {

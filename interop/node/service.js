@@ -11,6 +11,11 @@ const fs = require('fs');
 const { ProvisioningServiceClient } = require('azure-iot-provisioning-service');
 
 const client = ProvisioningServiceClient.fromConnectionString(process.env.DPS_CONNECTION_STRING);
+// The TPM2B_PUBLIC of an RSA key that has the attributes of endorsement keys.
+const ENDORSEMENT_KEY = Buffer.concat([
+  Buffer.from('011a 0001 000b 000300b2 0000 0006 0080 0043 0010 0800 00000000 0100'.replaceAll(' ', ''), 'hex'),
+  Buffer.alloc(256, 255),
+]).toString('base64');
 const KINDS = {
   enrollment: { member: 'registrationId', name: 'IndividualEnrollment', certificates: 'clientCertificates' },
   group: { member: 'enrollmentGroupId', name: 'EnrollmentGroup', certificates: 'signingCertificates' },
@@ -145,6 +150,23 @@ async function certified(kind) {
   });
 }
 
+/** The service keeps the endorsement key. */
+async function withTpm() {
+  const calls = callsOf(KINDS.enrollment);
+  const [registrationId, tpm] = ['interop-enrollment-tpm', { endorsementKey: ENDORSEMENT_KEY }];
+  await operation('enrollment TPM create', async () => {
+    const made = await calls.put({ registrationId, attestation: { type: 'tpm', tpm } });
+    assert.strictEqual(made.registrationId, registrationId);
+  });
+  await operation('enrollment TPM get', async () => {
+    assert.deepStrictEqual((await calls.get(registrationId)).attestation, { type: 'tpm', tpm });
+  });
+  await operation('enrollment TPM delete', async () => {
+    await calls.remove(registrationId);
+    await refused(404, calls.get(registrationId));
+  });
+}
+
 /** Create and update with one call. What fails is listed, and the others are done. */
 async function bulk(calls, ids) {
   const records = ids.map(calls.record);
@@ -187,4 +209,5 @@ manage('enrollment')
   .then(() => manage('group'))
   .then(() => certified('enrollment'))
   .then(() => certified('group'))
+  .then(withTpm)
   .then(registrations);

@@ -6,6 +6,7 @@ DPS_CERT_FILE. The devices dev-01 and, in the group line-7, line-7-a to line-7-c
 that differs from what is expected is the last.
 """
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -15,6 +16,10 @@ import ssl
 import sys
 
 CONNECTION_STRING = os.environ["DPS_CONNECTION_STRING"]
+# The TPM2B_PUBLIC of an RSA key that has the attributes of endorsement keys.
+ENDORSEMENT_KEY = base64.b64encode(
+    bytes.fromhex("011a 0001 000b 000300b2 0000 0006 0080 0043 0010 0800 00000000 0100") + bytes([255] * 256)
+).decode()
 
 
 @contextlib.contextmanager
@@ -217,6 +222,20 @@ def certified(client, kind):
         refused(client, 404, client.get, kind, id)
 
 
+def with_tpm(client):
+    """The service keeps the endorsement key."""
+    id, attestation = "interop-enrollment-tpm", {"type": "tpm", "tpm": {"endorsementKey": ENDORSEMENT_KEY}}
+    with operation("enrollment TPM create"):
+        made = client.put("enrollment", {"registrationId": id, "attestation": attestation})
+        expect(made["registrationId"], id)
+    with operation("enrollment TPM get"):
+        got = client.get("enrollment", id)["attestation"]
+        expect((got["type"], got["tpm"]["endorsementKey"]), ("tpm", ENDORSEMENT_KEY))
+    with operation("enrollment TPM delete"):
+        client.delete("enrollment", id, None)
+        refused(client, 404, client.get, "enrollment", id)
+
+
 def page_sizes(count):
     """Two items on each page, the rest on the last."""
     return [2] * (count // 2) + [1] * (count % 2)
@@ -260,6 +279,7 @@ def main():
         manage(client, kind)
     for kind in ID_MEMBER:
         certified(client, kind)
+    with_tpm(client)
     registrations(client)
 
 

@@ -9,7 +9,7 @@ use crate::peers::{Language, Peer, python, version};
 use crate::run::{command, limited, output, read};
 
 /// What every client does, in this order.
-const OPERATIONS: [&str; 26] = [
+const OPERATIONS: [&str; 29] = [
     "enrollment create",
     "enrollment get",
     "enrollment update by etag",
@@ -33,6 +33,9 @@ const OPERATIONS: [&str; 26] = [
     "group X.509 create",
     "group X.509 get",
     "group X.509 delete",
+    "enrollment TPM create",
+    "enrollment TPM get",
+    "enrollment TPM delete",
     "registration get",
     "registration query in pages",
     "registration delete",

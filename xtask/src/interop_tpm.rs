@@ -56,7 +56,7 @@ impl Swtpm {
         let unix = |socket: &Path| format!("type=unixio,path={}", socket.display());
         let process = command("swtpm", ["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
             .args(["--tpmstate", &format!("dir={}", state.display()), "--server", &unix(&socket)])
-            .args(["--ctrl", &unix(&state.join("control"))])
+            .args(["--ctrl", &unix(&state.join("control")), "--log", &format!("file={}", state.join("log").display())])
             .spawn()
             .map_err(|error| format!("swtpm: {error}"))?;
         let started = Self { process, socket };

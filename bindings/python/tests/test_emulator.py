@@ -1,9 +1,14 @@
 """The emulator in tests: enrollments, faults of one device, and records of what devices did."""
 
 import asyncio
+import base64
+import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -13,6 +18,7 @@ from pathlib import Path
 import pytest
 from dps_client import ProvisioningClient, ServiceError, SymmetricKey
 from dps_client.emulator import (
+    DeviceCertificate,
     Emulator,
     Enrollment,
     HubDevice,
@@ -25,6 +31,10 @@ from dps_client.emulator import (
 )
 
 KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
+# The TPM2B_PUBLIC of an RSA key that has the attributes of endorsement keys.
+ENDORSEMENT_KEY = base64.b64encode(
+    bytes.fromhex("011a 0001 000b 000300b2 0000 0006 0080 0043 0010 0800 00000000 0100") + bytes([255] * 256)
+).decode()
 
 
 def test_disabled_enrollment_refuses_its_device(dps_enrollment: Enrollment) -> None:
@@ -106,6 +116,36 @@ def test_both_keys_are_accepted(dps_emulator: Emulator) -> None:
     kwargs = device.client_kwargs()
     kwargs["attestation"] = SymmetricKey(device.secondary_key)
     assert ProvisioningClient(**kwargs).register().hub == "hub-a.test"
+
+
+def test_device_with_a_tpm_is_given_a_challenge(dps_emulator: Emulator) -> None:
+    device = dps_emulator.enroll("dev-tpm", endorsement_key=ENDORSEMENT_KEY)
+    trust = ssl.create_default_context(cafile=dps_emulator.ca_file)
+    connection = http.client.HTTPSConnection(dps_emulator.host, dps_emulator.https_port, context=trust, timeout=30)
+    body = {"tpm": {"endorsementKey": ENDORSEMENT_KEY, "storageRootKey": ENDORSEMENT_KEY}}
+    path = f"/{dps_emulator.id_scope}/registrations/dev-tpm/register?api-version=2021-06-01"
+    with contextlib.closing(connection):
+        connection.request("PUT", path, json.dumps(body), {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        assert (reply.status, json.load(reply)["keyName"]) == (401, "registration")
+    assert device.refusals == []
+    for credential in ("key", "secondary_key"):
+        with pytest.raises(RuntimeError, match="has a TPM instead of a key"):
+            getattr(device, credential)
+    with pytest.raises(RuntimeError, match="pass the attestation of this TPM"):
+        device.client_kwargs()
+
+
+def test_enrollment_with_an_invalid_endorsement_key_is_refused(dps_emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="'endorsement_key' is invalid: it is not a TPM2B_PUBLIC"):
+        dps_emulator.enroll("dev-tpm", endorsement_key="AAAA")
+    with pytest.raises(TypeError, match="'endorsement_key': must be a str"):
+        dps_emulator.enroll("dev-tpm", endorsement_key=b"AAAA")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'key': an enrollment has either keys or a TPM"):
+        dps_emulator.enroll("dev-tpm", endorsement_key=ENDORSEMENT_KEY, key=KEY)
+    certificate = DeviceCertificate.self_signed("dev-tpm")
+    with pytest.raises(ValueError, match="either a certificate or a TPM"):
+        dps_emulator.enroll("dev-tpm", endorsement_key=ENDORSEMENT_KEY, certificate=certificate)
 
 
 def test_hubs_are_linked_chosen_and_unlinked() -> None:

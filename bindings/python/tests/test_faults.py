@@ -158,8 +158,10 @@ def test_every_kind_of_fault_is_in_the_matrix_and_in_the_types() -> None:
     from dps_client import _native
     from dps_client.emulator import FaultKind, FaultPlace
 
-    kinds = {name for name, _ in _native.fault_kinds()}
-    assert set(get_args(FaultKind)) == kinds
+    meanings = dict(_native.fault_kinds())
+    assert set(get_args(FaultKind)) == set(meanings)
+    # No device of the matrix has a TPM.
+    kinds = {name for name, meaning in meanings.items() if not meaning.startswith("TPM:")}
     planned = [plan for row in MATRIX["faults"] for plan in row.get("plans", [])]
     assert {plan["kind"] for plan in planned} == kinds
     assert {plan.get("at", "any") for plan in planned} <= set(get_args(FaultPlace))

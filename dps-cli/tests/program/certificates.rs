@@ -1,5 +1,7 @@
 //! `dps emulator certificate`, and the options with which an enrollment has certificates: against a local service.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -7,6 +9,13 @@ use super::emulator::{start, stop};
 use super::run::{Folder, Run, dps, mode_of};
 use super::service::Service;
 use dps_emulator::test_servers::SelfSigned;
+
+/// The `TPM2B_PUBLIC` of an RSA key that has the attributes of endorsement keys.
+fn endorsement_key() -> String {
+    let begin =
+        [0x01, 0x1a, 0, 1, 0, 0x0b, 0, 3, 0, 0xb2, 0, 0, 0, 6, 0, 128, 0, 0x43, 0, 0x10, 8, 0, 0, 0, 0, 0, 1, 0];
+    STANDARD.encode([&begin[..], &[0xff; 256]].concat())
+}
 
 /// A service with a CA certificate in the file `ca.pem`, and a device's certificate in the file `device.pem`.
 fn service() -> Service {
@@ -84,6 +93,31 @@ fn enrollment_has_the_certificates_of_the_device() {
         assert!(shown.contains(&thumbprint(slot)), "{shown}");
     }
     assert!(!shown.contains("key"), "{shown}");
+}
+
+#[test]
+fn enrollment_has_the_endorsement_key_of_the_devices_tpm() {
+    let service = service();
+    let key = &endorsement_key();
+    let create = |key: &str, words: &[&str]| {
+        let words = [&["--endorsement-key", key], words].concat();
+        service.as_owner("enrollment create --rid dev-01 --replace --json", &words).run()
+    };
+    let made = create(key, &[]).code(0).json();
+    assert_eq!(made["enrollment"]["attestation"], json!({ "type": "tpm", "tpm": { "endorsementKey": key } }));
+    let shown = service.as_owner("enrollment show --rid dev-01", &["--show-keys"]).run().code(0).stdout;
+    assert!(shown.contains(&format!("TPM            {key}\n")), "{shown}");
+
+    let error = create("AAAA", &[]).code(4).error();
+    assert!(error["message"].as_str().unwrap().contains("not a TPM2B_PUBLIC"), "{error}");
+    let device = service.folder.file("device.pem");
+    for others in [["--cert-file", &device], ["--key-out", &device]] {
+        let words = [&["--endorsement-key", key], &others[..]].concat();
+        let done = service.as_owner("enrollment create --rid dev-01", &words).run().code(2);
+        assert!(done.stderr.contains("cannot be used with"), "{}", done.stderr);
+    }
+    let group = ["--endorsement-key", key];
+    service.as_owner("enrollment-group create --group-id line-1", &group).run().code(2);
 }
 
 #[test]

@@ -46,8 +46,8 @@ pub(crate) struct Challenge {
 pub(crate) struct Challenges(BTreeMap<FoldedId, Arc<Challenge>>);
 
 impl Challenges {
-    /// The challenge that a device can answer.
-    fn open(&self, now: Now, id: &FoldedId) -> Option<&Arc<Challenge>> {
+    /// The challenge that a device can answer: its latest, unless that has expired.
+    fn valid(&self, now: Now, id: &FoldedId) -> Option<&Arc<Challenge>> {
         self.0.get(id).filter(|challenge| now.monotonic_ms < challenge.expires_ms)
     }
 
@@ -98,9 +98,9 @@ impl Service {
     fn enrolled_keys(&mut self, now: Now, caller: &Caller<'_>, tpm: &Value) -> Result<TpmKeys, Problem> {
         let (endorsement_key, storage_root_key) = read_member(tpm)?;
         let enrolled = self.known_tpm(now, caller, &endorsement_key)?;
-        let storage_root_key = storage_root_key
-            .or(enrolled.storage_root_key)
-            .ok_or_else(|| Problem::bad_request("'tpm.storageRootKey' is missing, and the enrollment has none."))?;
+        let storage_root_key = storage_root_key.or(enrolled.storage_root_key).ok_or_else(|| {
+            Problem::bad_request("'tpm.storageRootKey' is missing, and the enrollment has no such key either.")
+        })?;
         Ok(TpmKeys { endorsement_key, storage_root_key })
     }
 
@@ -142,7 +142,7 @@ impl Service {
             Call::Poll { operation_id } => self.operations.challenge(operation_id, &id),
             _ => None,
         };
-        let mut known = self.challenges.open(now, &id).into_iter().chain(of_operation).peekable();
+        let mut known = self.challenges.valid(now, &id).into_iter().chain(of_operation).peekable();
         known.peek().ok_or(RefusalReason::NoChallenge)?;
         let challenge = known
             .filter(|challenge| challenge.keys.endorsement_key == enrolled.endorsement_key)
@@ -160,7 +160,7 @@ impl Service {
 
     /// A key that the service does not accept, for the TPM of the device or for another one; `None` if the device was
     /// never given a challenge.
-    pub(crate) fn useless_key(&mut self, id: &FoldedId, for_another: bool) -> Option<String> {
+    pub(crate) fn unaccepted_key(&mut self, id: &FoldedId, for_another: bool) -> Option<String> {
         let mut keys = self.challenges.0.get(id)?.keys.clone();
         if for_another {
             keys = TpmKeys {
@@ -175,4 +175,41 @@ impl Service {
 fn read_member(tpm: &Value) -> Result<(TpmPublicKey, Option<TpmPublicKey>), Problem> {
     let members = tpm.as_object().ok_or_else(|| Problem::bad_request("'tpm' must be an object."))?;
     read_device_keys(members).map_err(|error| Problem::bad_request(format!("{error}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(expires_ms: u64) -> Challenge {
+        let key = TpmPublicKey { bytes: Vec::new() };
+        Challenge {
+            keys: TpmKeys { endorsement_key: key.clone(), storage_root_key: key },
+            key: SymmetricKey::from_bytes(&[0; 32]),
+            text: String::new(),
+            expires_ms,
+        }
+    }
+
+    fn at(monotonic_ms: u64) -> Now {
+        Now { monotonic_ms, unix_ms: 0 }
+    }
+
+    #[test]
+    fn number_of_challenges_is_bounded_and_the_oldest_are_forgotten() {
+        let id = |number: u64| FoldedId::new(&format!("dev-{number}"));
+        let (mut challenges, most) = (Challenges::default(), CHALLENGES_MAX as u64);
+        for number in 0..most + 2 {
+            challenges.put(at(0), id(number), challenge(1000 + number));
+        }
+        assert_eq!(challenges.0.len(), CHALLENGES_MAX);
+        assert!(challenges.valid(at(0), &id(1)).is_none());
+        assert!(challenges.valid(at(0), &id(2)).is_some());
+        // A device that asks again takes no other device's place.
+        challenges.put(at(0), id(2), challenge(5000));
+        assert!(challenges.valid(at(0), &id(3)).is_some());
+        // Those that have expired are forgotten first.
+        challenges.put(at(1000 + most), id(most + 2), challenge(50_000));
+        assert_eq!(challenges.0.len(), 2);
+    }
 }

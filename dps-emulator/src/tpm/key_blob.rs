@@ -2,11 +2,12 @@
 //! of the service parse (`hsm_client_tpm.c` of the Azure IoT SDK for C).
 
 use hmac_sha256::Hash;
+use rsa::rand_core::Rng;
 use zeroize::Zeroizing;
 
 use super::challenge::TpmKeys;
-use super::public_key::{SHA256, TpmKeyError, name};
-use super::wrap::{Protector, encrypt, sized};
+use super::public_key::{SHA256, TpmKeyError};
+use super::wrap::{BLOCK, Protector, encrypt, sized};
 use crate::credentials::SymmetricKey;
 use crate::encoding::encode_base64;
 use crate::ids::Random;
@@ -21,8 +22,6 @@ const KEYED_HASH: u16 = 0x0008;
 /// `TPMA_OBJECT`: the bits `userWithAuth`, `noDA` and `sign`, as the service sets them. Neither `fixedTPM` nor
 /// `fixedParent`: such a key could not be imported.
 const ATTRIBUTES: u32 = 1 << 6 | 1 << 10 | 1 << 18;
-/// The size of an AES-128 key.
-const WRAPPING_KEY: usize = 16;
 
 /// A new HMAC key, and the same for the device.
 pub(crate) struct KeyBlob {
@@ -38,15 +37,17 @@ impl KeyBlob {
     pub(crate) fn generate(keys: &TpmKeys, user_data: &str, random: &mut Random) -> Result<Self, TpmKeyError> {
         let key = random.bytes();
         let object = HmacObject::new(key.as_slice(), random);
-        let wrapping_key = random.bytes();
-        let wrapping_key = &wrapping_key[..WRAPPING_KEY];
+        let mut wrapping_key = Zeroizing::new([0; BLOCK]);
+        random.fill_bytes(wrapping_key.as_mut_slice());
         // ActivateCredential returns the wrapping key in the TPM that has both keys, so that Import succeeds there.
         let credential = Protector::generate(&keys.endorsement_key, "IDENTITY", random)?;
-        let id_object = credential.protect(Zeroizing::new(sized(wrapping_key)), &keys.storage_root_key.name());
+        // Without its length, the public area is what the name of a key is made of.
+        let storage_root_key = name(&keys.storage_root_key.bytes[2..]);
+        let id_object = credential.protect(Zeroizing::new(sized(wrapping_key.as_slice())), &storage_root_key);
         let duplicate = Protector::generate(&keys.storage_root_key, "DUPLICATE", random)?;
-        let private = duplicate.protect(object.inner_wrapped(wrapping_key), &object.name());
+        let private = duplicate.protect(object.inner_wrapped(&wrapping_key), &name(&object.public));
         let mut user_data = user_data.as_bytes().to_vec();
-        encrypt(wrapping_key, &mut user_data);
+        encrypt(&wrapping_key, &mut user_data);
         let parts = [
             &id_object,
             &credential.encrypted_secret,
@@ -60,6 +61,11 @@ impl KeyBlob {
     }
 }
 
+/// The name of an object whose public area this is: the algorithm and the digest of the area (Part 1, 16).
+fn name(public: &[u8]) -> Vec<u8> {
+    [&SHA256.to_be_bytes()[..], &Hash::hash(public)].concat()
+}
+
 /// An HMAC key as an object of a TPM.
 struct HmacObject {
     /// The `TPMT_PUBLIC`.
@@ -70,7 +76,7 @@ struct HmacObject {
 
 impl HmacObject {
     fn new(key: &[u8], random: &mut Random) -> Self {
-        // Obfuscates the digest of the key in the public area (Part 1, 27.5.3.2).
+        // Obfuscates the digest of the key in the public area (Part 1, 27).
         let seed = random.bytes();
         let unique = Hash::hash(&Zeroizing::new([seed.as_slice(), key].concat()));
         let public = [
@@ -89,13 +95,9 @@ impl HmacObject {
         Self { public: public.concat(), sensitive: Zeroizing::new(sized(&sensitive)) }
     }
 
-    fn name(&self) -> Vec<u8> {
-        name(&self.public)
-    }
-
     /// The sensitive part with its integrity, encrypted with the wrapping key (Part 1, 23.3.2.2).
-    fn inner_wrapped(&self, wrapping_key: &[u8]) -> Zeroizing<Vec<u8>> {
-        let integrity = Hash::hash(&Zeroizing::new([&self.sensitive[..], &self.name()].concat()));
+    fn inner_wrapped(&self, wrapping_key: &[u8; BLOCK]) -> Zeroizing<Vec<u8>> {
+        let integrity = Hash::hash(&Zeroizing::new([&self.sensitive[..], &name(&self.public)].concat()));
         let mut wrapped = Zeroizing::new([&sized(&integrity)[..], &self.sensitive].concat());
         encrypt(wrapping_key, &mut wrapped);
         wrapped

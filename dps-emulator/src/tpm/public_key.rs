@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use hmac_sha256::Hash;
-
 use super::key_blob::SUPPORTED;
 use crate::encoding::{decode_base64, encode_base64};
 
@@ -26,7 +24,7 @@ const SIGN: u32 = 1 << 18;
 
 /// The size of the modulus in bytes.
 pub(super) const MODULUS: usize = 256;
-/// The exponent, written as 0 in the structure: the default.
+/// The exponent; in the structure also written as 0.
 pub(super) const EXPONENT: u32 = 65_537;
 
 /// Why bytes or a string are not the public part of an endorsement key or a storage root key.
@@ -34,27 +32,27 @@ pub(super) const EXPONENT: u32 = 65_537;
 #[non_exhaustive]
 pub enum TpmKeyError {
     /// It is not base64.
-    #[error("it is not valid base64: unexpected character at offset {at}")]
+    #[error("it is not valid base64: invalid at offset {at}")]
     NotBase64 {
-        /// Where the first unexpected character is; the length of the string, if it is cut off.
+        /// The offset of the first invalid character; the length of the string if it is cut off.
         at: usize,
     },
     /// It is not a `TPM2B_PUBLIC`.
     #[error(
-        "it is not a TPM2B_PUBLIC, the structure that `tpm2_readpublic -o` writes, in base64: it ends early, or is of another kind, at byte {at} of {length}"
+        "it is not a TPM2B_PUBLIC, the structure that `tpm2_readpublic -o` writes, in base64: it ends early, or contains something else, at byte {at} of {length}"
     )]
     NotPublicArea {
-        /// Where the first part that does not belong there begins, in bytes.
+        /// The offset of the first part that a `TPM2B_PUBLIC` does not have there, in bytes.
         at: usize,
         /// How many bytes there are.
         length: usize,
     },
     /// The key has another algorithm or purpose.
     #[error(
-        "it is not a key that can be used: it must be an RSA key of 2048 bits that protects other keys (restricted, decrypt), with SHA-256, AES-128 in CFB mode and the exponent 65537; byte {at} says otherwise"
+        "it is not a key that can be used: it must be an RSA key of 2048 bits that protects other keys (restricted, decrypt), with SHA-256, AES-128 in CFB mode and the exponent 65537; what differs is at byte {at}"
     )]
     Unsuitable {
-        /// Where the first unsuitable part begins, in bytes.
+        /// The offset of the first unsuitable part, in bytes.
         at: usize,
     },
     /// This build has no TPM attestation.
@@ -75,7 +73,7 @@ pub enum TpmKeyError {
 #[derive(Clone, PartialEq, Eq)]
 pub struct TpmPublicKey {
     /// The whole `TPM2B_PUBLIC`.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl TpmPublicKey {
@@ -107,21 +105,6 @@ impl TpmPublicKey {
         encode_base64(&self.bytes)
     }
 
-    /// The `TPMT_PUBLIC`: the structure without its length.
-    fn area(&self) -> &[u8] {
-        &self.bytes[2..]
-    }
-
-    /// The name of the key: the algorithm and the digest of its public area (Part 1, 16).
-    pub(super) fn name(&self) -> Vec<u8> {
-        name(self.area())
-    }
-
-    /// The modulus, which ends the structure.
-    pub(super) fn modulus(&self) -> &[u8] {
-        &self.bytes[self.bytes.len() - MODULUS..]
-    }
-
     /// Another key, to which nobody has the private part: for a fault.
     pub(super) fn altered(&self) -> Self {
         let mut bytes = self.bytes.clone();
@@ -137,11 +120,6 @@ impl fmt::Debug for TpmPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TpmPublicKey").field(&self.base64()).finish()
     }
-}
-
-/// The name of an object with this public area, whose name algorithm is SHA-256.
-pub(super) fn name(area: &[u8]) -> Vec<u8> {
-    [&SHA256.to_be_bytes()[..], &Hash::hash(area)].concat()
 }
 
 /// Reads the structure from its beginning; errors name the offset.

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::public_key::{EXPONENT, MODULUS, TpmKeyError, TpmPublicKey};
 use crate::ids::Random;
 
-/// The size of an AES-128 key and of a block.
-const BLOCK: usize = 16;
+/// The size of an AES-128 key, and of a block.
+pub(super) const BLOCK: usize = 16;
 
 /// A secret for the holder of a key.
 pub(super) struct Protector {
@@ -26,36 +26,35 @@ impl Protector {
     pub(super) fn generate(key: &TpmPublicKey, label: &str, random: &mut Random) -> Result<Self, TpmKeyError> {
         let unsuitable = |_| TpmKeyError::Unsuitable { at: 0 };
         let seed = random.bytes();
-        let modulus = BoxedUint::from_be_slice_vartime(key.modulus());
+        let (_, modulus) = key.bytes.split_at(key.bytes.len() - MODULUS);
+        let modulus = BoxedUint::from_be_slice_vartime(modulus);
         let public = PublicKey::new(modulus, BoxedUint::from(EXPONENT)).map_err(unsuitable)?;
         let padding = Oaep::<Sha256>::new_with_label([label.as_bytes(), &[0]].concat());
-        let encrypted = public.encrypt(random, padding, seed.as_slice()).map_err(unsuitable)?;
-        debug_assert_eq!(encrypted.len(), MODULUS);
-        Ok(Self { seed, encrypted_secret: encrypted })
+        let encrypted_secret = public.encrypt(random, padding, seed.as_slice()).map_err(unsuitable)?;
+        Ok(Self { seed, encrypted_secret })
     }
 
     /// Encrypts data and adds the integrity check over it and the name of the object that it belongs to: a
     /// `TPMS_ID_OBJECT` or a `_PRIVATE`, by what is encrypted.
     pub(super) fn protect(&self, mut data: Zeroizing<Vec<u8>>, name: &[u8]) -> Vec<u8> {
-        let key = kdf_a(self.seed.as_slice(), "STORAGE", name, 8 * BLOCK as u32);
-        encrypt(&key[..BLOCK], &mut data);
-        let integrity_key = kdf_a(self.seed.as_slice(), "INTEGRITY", &[], 256);
+        encrypt(&kdf_a(self.seed.as_slice(), "STORAGE", name), &mut data);
+        let integrity_key = kdf_a::<32>(self.seed.as_slice(), "INTEGRITY", &[]);
         let integrity = HMAC::mac([&data[..], name].concat(), integrity_key.as_slice());
         [&sized(&integrity)[..], &data].concat()
     }
 }
 
-/// `KDFa` with SHA-256, of at most one block; the second context is always empty here.
-fn kdf_a(key: &[u8], label: &str, context: &[u8], bits: u32) -> Zeroizing<[u8; 32]> {
+/// `KDFa` with SHA-256, of up to 32 bytes; the second context is always empty here.
+fn kdf_a<const N: usize>(key: &[u8], label: &str, context: &[u8]) -> Zeroizing<[u8; N]> {
+    let bits = 8 * N as u32;
     let message = [&1_u32.to_be_bytes(), label.as_bytes(), &[0], context, &bits.to_be_bytes()].concat();
-    Zeroizing::new(HMAC::mac(message, key))
+    let block = Zeroizing::new(HMAC::mac(message, key));
+    Zeroizing::new(std::array::from_fn(|at| block[at]))
 }
 
-/// Encrypts in place with AES-128 in CFB mode; the initialization vector is 0, since each key encrypts once.
-pub(super) fn encrypt(key: &[u8], data: &mut [u8]) {
-    if let Ok(cipher) = Encryptor::<Aes128>::new_from_slices(key, &[0; BLOCK]) {
-        cipher.encrypt(data);
-    }
+/// Encrypts in place with AES-128 in CFB mode. The initialization vector is 0, as the specification says.
+pub(super) fn encrypt(key: &[u8; BLOCK], data: &mut [u8]) {
+    Encryptor::<Aes128>::new(key.into(), &[0; BLOCK].into()).encrypt(data);
 }
 
 /// Bytes after their length, the form of every `TPM2B_` structure.

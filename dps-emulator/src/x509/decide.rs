@@ -96,7 +96,7 @@ impl Service {
             enrollment_group_id: source.group().map(Into::into),
             signing_certificate_info: signer.as_ref().map(info).filter(|_| shown),
         };
-        Admission { source, shown: Shown::X509(state), challenge: None }
+        Admission { source, shown: Shown::X509(Box::new(state)), challenge: None }
     }
 
     /// Whether the individual enrollment accepts the certificate; returns what signed it, if that decides.

@@ -21,7 +21,7 @@ const PRIMES: &str = include_str!("../data/tpm_primes.txt");
 
 /// What a TPM refuses.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The blob does not have the expected layout.
     Layout,
     /// A secret was not encrypted for the key.
@@ -32,50 +32,50 @@ pub enum Refused {
     Binding,
 }
 
-pub struct SoftTpm {
+pub(crate) struct SoftTpm {
     ek: PrivateKey,
     srk: PrivateKey,
 }
 
 /// A key that was imported.
 #[derive(Debug)]
-pub struct Imported {
-    pub key: Vec<u8>,
+pub(crate) struct Imported {
+    pub(crate) key: Vec<u8>,
     /// Its `TPMT_PUBLIC`.
-    pub public: Vec<u8>,
-    pub user_data: Vec<u8>,
+    pub(crate) public: Vec<u8>,
+    pub(crate) user_data: Vec<u8>,
     /// The sizes of the six parts of the blob.
-    pub sizes: [usize; 6],
+    pub(crate) sizes: [usize; 6],
 }
 
 impl SoftTpm {
     /// The TPM of the device.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { ek: key("ek"), srk: key("srk") }
     }
 
     /// A TPM with another endorsement key.
-    pub fn other() -> Self {
+    pub(crate) fn other() -> Self {
         Self { ek: key("other"), srk: key("srk") }
     }
 
     /// The same TPM after it was cleared, which changes the storage root key.
-    pub fn cleared() -> Self {
+    pub(crate) fn cleared() -> Self {
         Self { ek: key("ek"), srk: key("other") }
     }
 
     /// The `TPM2B_PUBLIC` of the endorsement key.
-    pub fn endorsement_key(&self) -> Vec<u8> {
+    pub(crate) fn endorsement_key(&self) -> Vec<u8> {
         public(&self.ek, EK_ATTRIBUTES, &unhex(EK_POLICY))
     }
 
     /// The `TPM2B_PUBLIC` of the storage root key.
-    pub fn storage_root_key(&self) -> Vec<u8> {
+    pub(crate) fn storage_root_key(&self) -> Vec<u8> {
         public(&self.srk, SRK_ATTRIBUTES, &[])
     }
 
     /// Activates the credential of an `authenticationKey` and imports the key.
-    pub fn import(&self, blob: &[u8]) -> Result<Imported, Refused> {
+    pub(crate) fn import(&self, blob: &[u8]) -> Result<Imported, Refused> {
         let mut rest = blob;
         let mut part = || take_sized(&mut rest).ok_or(Refused::Layout);
         let parts = [part()?, part()?, part()?, part()?, part()?, part()?];
@@ -190,6 +190,6 @@ fn key(wanted: &str) -> PrivateKey {
     PrivateKey::from_p_q(p, q, BoxedUint::from(65_537_u32)).unwrap()
 }
 
-pub fn unhex(text: &str) -> Vec<u8> {
+fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }

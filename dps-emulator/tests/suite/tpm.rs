@@ -296,6 +296,16 @@ fn device_moves_to_another_hub_with_a_new_key() {
 }
 
 #[test]
+fn assign_at_once_returns_the_key_for_the_hub() {
+    let mut site = Site::with(ServiceOptions::new().assign_at_once(true), enrollment());
+    let key = site.activate();
+    let reply = site.world.register(ID, &key);
+    assert_eq!(reply.status, 200);
+    let hub_key = site.import(&json(&reply)["registrationState"]["tpm"]["authenticationKey"]);
+    assert!(site.hub_accepts("hub-a.test", &hub_key));
+}
+
+#[test]
 fn lookup_begins_with_a_challenge_and_returns_the_key_of_the_assignment() {
     let mut site = Site::new();
     let hub_key = site.assign();
@@ -307,7 +317,7 @@ fn lookup_begins_with_a_challenge_and_returns_the_key_of_the_assignment() {
     let record = site.world.lookup(ID, &key);
     assert_eq!((record.status, &json(&record)["assignedHub"]), (200, &"hub-a.test".into()));
     assert_eq!(site.import(&json(&record)["tpm"]["authenticationKey"]), hub_key);
-    // The key of the hub is none of the provisioning service.
+    // The key for the hub does not sign for the provisioning service.
     assert_eq!(refused(&site.world.lookup(ID, &hub_key)), (401, 401_002));
     // The admin API does not show it.
     assert_eq!(json(&site.world.admin("GET", "/registrations/dev-01", "")).get("tpm"), None);

@@ -127,6 +127,22 @@ fn unsuitable_key_is_refused_with_the_place() {
     }
 }
 
+/// Every part of a valid key, and a valid key with any byte changed, is read or refused.
+#[test]
+fn damaged_key_does_not_panic() {
+    let valid = SoftTpm::new().endorsement_key();
+    for end in 0..valid.len() {
+        assert!(TpmPublicKey::from_bytes(&valid[..end]).is_err(), "{end} bytes");
+        for value in [0, 1, 0x7f, 0xff] {
+            let mut changed = valid.clone();
+            changed[end] = value;
+            if let Ok(key) = TpmPublicKey::from_bytes(&changed) {
+                assert_eq!(key.base64(), BASE64_STANDARD.encode(&changed));
+            }
+        }
+    }
+}
+
 #[test]
 fn bytes_of_another_kind_are_not_a_public_area() {
     let valid = SoftTpm::new().endorsement_key();

@@ -69,12 +69,13 @@ fn errors_and_hints_are_those_of_the_catalogue() {
     }
 }
 
-/// Each kind of fault, at each point of the conversation where it can happen, over each transport that has that point.
+/// Each kind of fault, at each point of the conversation where it can happen, over each transport that has that point. No
+/// device of the matrix has a TPM.
 #[test]
 fn every_fault_kind_and_call_is_covered() {
     let rows = rows();
     let mut missing = Vec::new();
-    for (kind, meaning) in FaultPlan::kinds() {
+    for (kind, meaning) in FaultPlan::kinds().filter(|(_, meaning)| !meaning.starts_with("TPM:")) {
         for place in FaultPlan::requests().filter(|place| *place != "any" && is_possible(&rows, kind, place)) {
             for transport in [Transport::Https, Transport::Mqtt, Transport::MqttWs] {
                 let https = transport == Transport::Https;

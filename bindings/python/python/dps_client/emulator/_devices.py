@@ -253,8 +253,8 @@ class Device:
     def attestation(self) -> SymmetricKey | X509:
         """The credential for a client of this package.
 
-        Raises RuntimeError if the device was enrolled with a certificate whose private key the emulator does not have, or
-        by the endorsement key of its TPM.
+        Raises RuntimeError if the device was enrolled with a certificate whose private key the emulator does not have,
+        or by the endorsement key of its TPM.
         """
         if self._credential is Elsewhere.TPM:
             raise RuntimeError(
