@@ -280,6 +280,10 @@ impl ProvisioningClientBuilder {
             return Err(DpsError::config(ErrorCode::InvalidOption, "there are two credentials; set one".into()));
         }
         let source = self.source.take();
+        #[cfg(all(feature = "tpm", any(feature = "http", feature = "mqtt")))]
+        if matches!(source, Some(Source::Tpm(_))) {
+            self.transport.refuse_tpm_without_https()?;
+        }
         let registration_id = match (self.registration_id.take(), &source) {
             (Some(registration_id), _) => registration_id,
             #[cfg(any(feature = "http", feature = "mqtt"))]

@@ -80,8 +80,6 @@ impl TransportOptions {
         clock: &Clock,
         request_timeout: Duration,
     ) -> Result<Carrier, DpsError> {
-        #[cfg(feature = "tpm")]
-        self.refuse_tpm_without_https(credential)?;
         let proxy = self.proxy.take().unwrap_or_default().for_host(endpoint.host())?;
         if let Some(proxy) = &proxy {
             tracing::info!(%proxy, "connections go through a proxy");
@@ -115,10 +113,10 @@ impl TransportOptions {
     /// The service does not offer TPM attestation over MQTT (Azure IoT DPS documentation, "Communicate with your DPS using the
     /// MQTT protocol").
     #[cfg(feature = "tpm")]
-    fn refuse_tpm_without_https(&self, credential: &Credential) -> Result<(), DpsError> {
-        match (credential, self.transport.unwrap_or_default()) {
+    pub(crate) fn refuse_tpm_without_https(&self) -> Result<(), DpsError> {
+        match self.transport.unwrap_or_default() {
             #[cfg(feature = "mqtt")]
-            (Credential::Tpm(_), Transport::Mqtt | Transport::MqttWebSocket) => {
+            Transport::Mqtt | Transport::MqttWebSocket => {
                 let message = "a device with a TPM registers over HTTPS only, since the service does not offer TPM attestation \
                                over MQTT: set the transport to HTTPS (feature `http`)";
                 Err(DpsError::config(ErrorCode::UnsupportedByTransport, message.to_owned()))

@@ -4,12 +4,14 @@
 //! a deadline.
 
 mod failure;
+mod password;
 mod signer;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
-use dps_core::ErrorCode;
+use dps_core::{ErrorCode, Signature};
 use dps_files::SecretString;
 use dps_tpm::{Access, Tcti, registration_id};
 
@@ -86,6 +88,24 @@ impl Tpm {
         Self(self.0.owner_password(password.expose().as_bytes()))
     }
 
+    /// Reads the password of the endorsement hierarchy from a file; a line break at its end is not part of it.
+    ///
+    /// # Errors
+    /// `file` when it cannot be read, `invalid-option` when it is empty or not text.
+    pub fn endorsement_password_file(self, path: impl AsRef<Path>) -> Result<Self, DpsError> {
+        let password = password::read(path.as_ref(), "the endorsement hierarchy's")?;
+        Ok(self.endorsement_password(&password))
+    }
+
+    /// The same for the owner hierarchy.
+    ///
+    /// # Errors
+    /// As [`endorsement_password_file`](Self::endorsement_password_file).
+    pub fn owner_password_file(self, path: impl AsRef<Path>) -> Result<Self, DpsError> {
+        let password = password::read(path.as_ref(), "the owner hierarchy's")?;
+        Ok(self.owner_password(&password))
+    }
+
     /// Sets where the TPM keeps the key for the hub: an offset to 0x81000000, not a handle, as IoT Edge's `auth_key_index`.
     /// Default: 0x100.
     ///
@@ -116,6 +136,16 @@ impl Tpm {
     /// As [`identity`](Self::identity).
     pub fn status(&self, timeout: Duration) -> Result<TpmStatus, DpsError> {
         self.read(timeout, dps_tpm::Tpm::status).map(TpmStatus)
+    }
+
+    /// Signs with the key for the hub, HMAC-SHA256, as [`hub_credentials`](crate::Assignment::hub_credentials) do. Blocks this
+    /// thread for `timeout` at most.
+    ///
+    /// # Errors
+    /// `tpm-key-missing` before the first registration; as [`identity`](Self::identity) otherwise.
+    pub fn sign(&self, to_sign: &[u8], timeout: Duration) -> Result<Signature, DpsError> {
+        let to_sign = to_sign.to_vec();
+        self.read(timeout, move |tpm| tpm.sign(&to_sign)).map(|signature| Signature::new(*signature))
     }
 
     fn read<T: Send + 'static>(
