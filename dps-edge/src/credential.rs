@@ -1,12 +1,12 @@
 //! The credential that a configuration names: a key or a certificate, in the configuration, in files, or with its key in a
-//! PKCS#11 token.
+//! PKCS#11 token; or a TPM.
 
 use std::path::PathBuf;
 
 use dps_client::{DpsError, ProvisioningClientBuilder, SymmetricKey};
 
 use crate::files;
-use crate::model::{Attestation, Certificate, KeySource, Pkcs11Library, Provisioning, X509Identity};
+use crate::model::{Attestation, Certificate, KeySource, Pkcs11Library, Provisioning, Tpm, X509Identity};
 use crate::setup::SetupError;
 use crate::uri::{Pkcs11Uri, file_path};
 
@@ -23,7 +23,7 @@ impl Provisioning {
             Attestation::SymmetricKey { key: KeySource::Pkcs11(uri), .. } => in_token(builder, uri, library),
             Attestation::SymmetricKey { key, .. } => Ok(builder.symmetric_key(symmetric_key(key)?)),
             Attestation::X509 { identity, .. } => certificate(builder, identity, library),
-            Attestation::Tpm { .. } => Err(SetupError::unsupported("attestation with a TPM is not supported here")),
+            Attestation::Tpm { .. } => tpm(builder, self.tpm.as_ref()),
         }
     }
 }
@@ -81,6 +81,30 @@ fn token_key(uri: &Pkcs11Uri, library: Option<&Pkcs11Library>) -> Result<dps_cli
         Some(slot) => key.or_pin_of(&Pkcs11Key::from_configuration(slot.expose())?),
         None => key,
     })
+}
+
+/// The TPM of `[tpm]`, by the daemon's defaults where a value is missing. It is not connected with here.
+#[cfg(feature = "tpm")]
+fn tpm(builder: ProvisioningClientBuilder, settings: Option<&Tpm>) -> Result<ProvisioningClientBuilder, SetupError> {
+    let tcti = settings.and_then(|settings| settings.tcti.as_deref());
+    let mut tpm = dps_client::Tpm::new(tcti.unwrap_or("device"))?;
+    let Some(settings) = settings else { return Ok(builder.tpm(tpm)) };
+    if let Some(password) = &settings.endorsement {
+        tpm = tpm.endorsement_password(password);
+    }
+    if let Some(password) = &settings.owner {
+        tpm = tpm.owner_password(password);
+    }
+    if let Some(offset) = settings.auth_key_index {
+        // One that is too large for 32 bits is too large for the TPM, too.
+        tpm = tpm.key_offset(u32::try_from(offset).unwrap_or(u32::MAX))?;
+    }
+    Ok(builder.tpm(tpm))
+}
+
+#[cfg(not(feature = "tpm"))]
+fn tpm(_: ProvisioningClientBuilder, _: Option<&Tpm>) -> Result<ProvisioningClientBuilder, SetupError> {
+    Err(SetupError::without_tpm())
 }
 
 #[cfg(any(feature = "http", feature = "mqtt"))]

@@ -45,6 +45,12 @@ impl SetupError {
         )
     }
 
+    #[cfg(not(feature = "tpm"))]
+    pub(crate) fn without_tpm() -> Self {
+        let message = "the attestation is by a TPM, which this build cannot use: build dps-edge with its feature `tpm`";
+        Self { code: ErrorCode::FeatureMissing, message: message.to_owned() }
+    }
+
     pub(crate) fn file(path: &Path, error: impl fmt::Display) -> Self {
         Self { code: ErrorCode::File, message: format!("{}: {error}", path.display()) }
     }
@@ -57,13 +63,17 @@ impl From<DpsError> for SetupError {
 }
 
 impl Provisioning {
-    /// Sets what the configuration contains on the builder: endpoint, id scope, registration id, key or certificate, payload
-    /// and timeout. Roots and proxy are up to the caller: the trust bundle is for modules, and a configuration has no
+    /// Sets what the configuration contains on the builder: endpoint, id scope, registration id, credential, payload and
+    /// timeout. Roots and proxy are up to the caller: the trust bundle is for modules, and a configuration has no
     /// proxy.
     ///
     /// A certificate needs the feature `http` or `mqtt`, a key in a PKCS#11 token the feature `pkcs11` and the library in
     /// `[aziot_keys]`. The key of a certificate in a token is compared with the certificate, which blocks this thread for 30 s
     /// at most. A key without a PIN of its own has that of `pkcs11_base_slot`, if both name the same token.
+    ///
+    /// A TPM needs the feature `tpm`, and HTTPS; it is the one of `[tpm]`, or `device`, the daemon's default, and is not
+    /// connected with before the device registers. The registration leaves the key for the hub where the daemon keeps it, at
+    /// `auth_key_index`.
     ///
     /// # Errors
     /// [`SetupError`] for sources and attestations that are not supported, and for files that cannot be read.
