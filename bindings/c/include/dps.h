@@ -93,6 +93,7 @@ extern "C" {
 #define dps_registration_init_x509_resumed dps_registration_init_x509_resumed_abi_1
 #define dps_tpm_init dps_tpm_init_abi_1
 #define dps_registration_init_tpm dps_registration_init_tpm_abi_1
+#define dps_registration_init_tpm_lookup dps_registration_init_tpm_lookup_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
 #endif
 
@@ -242,6 +243,10 @@ enum {
     DPS_ERROR_COMMON_NAME_MISMATCH = 2016,
     /** The PKCS#11 URI cannot be used. */
     DPS_ERROR_INVALID_PKCS11_URI = 2017,
+    /** The TCTI string of the TPM cannot be used. */
+    DPS_ERROR_INVALID_TCTI = 2018,
+    /** An option requires a feature that this build does not have. */
+    DPS_ERROR_FEATURE_MISSING = 2019,
     /** The time is not known, and a token cannot be made without it. */
     DPS_ERROR_CLOCK_NEEDED = 3001,
     /** The signer failed. */
@@ -286,6 +291,22 @@ enum {
     DPS_ERROR_PKCS11_PIN_LOCKED = 3021,
     /** The token does not offer the mechanism that the key requires. */
     DPS_ERROR_PKCS11_MECHANISM = 3022,
+    /** The TPM cannot be reached. */
+    DPS_ERROR_TPM_UNAVAILABLE = 3023,
+    /** The connection with the TPM ended before it answered. */
+    DPS_ERROR_TPM_LOST = 3024,
+    /** The TPM refused the password of a hierarchy. */
+    DPS_ERROR_TPM_WRONG_PASSWORD = 3025,
+    /** The TPM is in lockout after too many failed authorizations. */
+    DPS_ERROR_TPM_LOCKOUT = 3026,
+    /** The challenge of the service is not for this TPM. */
+    DPS_ERROR_TPM_FOREIGN_CHALLENGE = 3027,
+    /** The TPM has no free slot for the key. */
+    DPS_ERROR_TPM_NO_SLOT = 3028,
+    /** The TPM does not hold the key for the hub. */
+    DPS_ERROR_TPM_KEY_MISSING = 3029,
+    /** The TPM failed, or holds a key that cannot be used. */
+    DPS_ERROR_TPM_FAILED = 3030,
     /** The service refused the credential. */
     DPS_ERROR_UNAUTHORIZED = 4001,
     /** The service forbids it. */
@@ -921,9 +942,23 @@ dps_result dps_registration_init_tpm(dps_registration *registration,
                                      dps_buffer storage);
 
 /**
+ * As `dps_registration_init_lookup`, for a device with a TPM: see `dps_registration_init_tpm`. The first request is answered
+ * by a challenge here too.
+ *
+ * Also returns `DPS_ERROR_INVALID_OBJECT` for a `tpm` that is not an object.
+ */
+DPS_NODISCARD
+dps_result dps_registration_init_tpm_lookup(dps_registration *registration,
+                                            const dps_config *config,
+                                            const dps_tpm *tpm,
+                                            dps_buffer storage);
+
+/**
  * `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed
- * over in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no
- * activation is awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
+ * over in. Pass it to the TPM: `TPM2B_ID_OBJECT` and `TPM2B_ENCRYPTED_SECRET` for `TPM2_ActivateCredential`, which returns the
+ * AES-128 key of the inner wrapper; `TPM2B_PRIVATE`, `TPM2B_ENCRYPTED_SECRET` and `TPM2B_PUBLIC` of the HMAC key for
+ * `TPM2_Import` under the storage root key; then a size of 2 bytes and data that is not needed. Empty when no activation is
+ * awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
  */
 dps_span dps_registration_challenge(const dps_registration *registration,
                                     dps_buffer buffer);
@@ -1497,7 +1532,7 @@ typedef uint64_t (*dps_clock_function)(void *context);
 
 /**
  * The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
- * `id_scope`, one of the credentials and, unless that is a certificate, `registration_id`. A member that is 0, false, empty
+ * `id_scope`, one of the credentials and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
  * or null has its default.
  *
  * The library only reads the struct and what it points to, and only until the call returns.
@@ -1509,7 +1544,10 @@ typedef struct dps_client_config {
     dps_span endpoint;
     /** The id scope, such as `0ne00A1B2C3`. */
     dps_span id_scope;
-    /** The registration id: 1 to 128 letters, digits and `- . _ :`. Default: the common name of the certificate. */
+    /**
+     * The registration id: 1 to 128 letters, digits and `- . _ :`. Default: the common name of the certificate, or what is
+     * derived from the endorsement key of the TPM, which is read for it before `timeout_ms` begins, in `timeout_ms` at most.
+     */
     dps_span registration_id;
     /** The device's own key as base64: a secret. One of the credentials. */
     dps_span device_key;
@@ -1620,6 +1658,20 @@ typedef struct dps_client_config {
     dps_span pkcs11_module;
     /** A file with the PIN of the token; a line break at its end is ignored. Default: the URI's `pin-source`, if it has one. */
     dps_span pkcs11_pin_file;
+    /**
+     * How to reach the TPM 2.0 that proves who the device is: `device` for the system's, `device:FILE`,
+     * `swtpm:host=HOST,port=PORT` or `swtpm:path=SOCKET`. One of the credentials; over HTTPS only, for which the enrollment has
+     * the TPM's endorsement key. Only in a library that was built with its feature `tpm`; another returns
+     * `DPS_ERROR_FEATURE_MISSING`. Each registration stores a new key for the hub in the TPM, which signs the passwords of
+     * `dps_client_hub_password`.
+     */
+    dps_span tpm_tcti;
+    /** A file with the password of the TPM's endorsement hierarchy; a line break at its end is ignored. Default: no password. */
+    dps_span tpm_endorsement_password_file;
+    /** A file with the password of the TPM's owner hierarchy; a line break at its end is ignored. Default: no password. */
+    dps_span tpm_owner_password_file;
+    /** Where the TPM keeps the key for the hub, as an offset to 0x81000000 like IoT Edge's `auth_key_index`. Default: 0x100. */
+    uint32_t tpm_auth_key_index;
 } dps_client_config;
 
 /* Hosted: sizes of objects and structs --------------------------------------- */
@@ -1696,6 +1748,14 @@ dps_result dps_registration_init_tpm_sized(size_t size,
                                            const dps_tpm *tpm,
                                            dps_buffer storage);
 
+/** `dps_registration_init_tpm_lookup` for a `dps_registration` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_registration_init_tpm_lookup_sized(size_t size,
+                                                  dps_registration *registration,
+                                                  const dps_config *config,
+                                                  const dps_tpm *tpm,
+                                                  dps_buffer storage);
+
 /** `dps_tpm_init` for a `dps_tpm` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_tpm_init_sized(size_t size,
@@ -1722,6 +1782,7 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_registration_init_x509_lookup(...) dps_registration_init_x509_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_x509_resumed(...) dps_registration_init_x509_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_tpm(...) dps_registration_init_tpm_sized(sizeof(dps_registration), __VA_ARGS__)
+#define dps_registration_init_tpm_lookup(...) dps_registration_init_tpm_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
 #define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)
@@ -1853,6 +1914,38 @@ DPS_NODISCARD
 dps_result dps_client_lookup(const dps_client_config *config,
                              dps_assignment **assignment,
                              dps_error **error);
+
+/* Hosted: passwords for the hub ---------------------------------------------- */
+
+/** A password for the hub. Free it with `dps_hub_password_free`, which wipes it. */
+typedef struct dps_hub_password dps_hub_password;
+
+/**
+ * Signs a password with which the device signs in to its hub: its SAS token, over MQTT with the device id as client id and the
+ * user name of `dps_mqtt_write_hub_user_name`. `config` has the id scope, the registration id and the credential with which
+ * the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs. `hub` and `device_id`
+ * are those of the assignment. Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
+ *
+ * Returns `DPS_OK` and sets `*password`, to be freed with `dps_hub_password_free`; otherwise the same as `dps_client_register`.
+ * `DPS_ERROR_TPM_KEY_MISSING` if the TPM does not have the key: register again. `DPS_ERROR_INVALID_OPTION` for a device with a
+ * certificate, which has no password. `DPS_ERROR_INVALID_ARGUMENT` also for an empty `hub` or `device_id`.
+ */
+DPS_NODISCARD
+dps_result dps_client_hub_password(const dps_client_config *config,
+                                   dps_span hub,
+                                   dps_span device_id,
+                                   uint32_t life_s,
+                                   dps_hub_password **password,
+                                   dps_error **error);
+
+/** Returns the password, which ends with a NUL: a secret, wiped when it is freed. */
+const char *dps_hub_password_text(const dps_hub_password *password);
+
+/** Returns when the hub stops accepting the password, in seconds since 1970-01-01T00:00:00Z; 0 for null. */
+uint64_t dps_hub_password_expires_at(const dps_hub_password *password);
+
+/** Frees a password. Null is ignored. */
+void dps_hub_password_free(dps_hub_password *password);
 
 #endif
 

@@ -71,9 +71,32 @@ pub unsafe extern "C" fn dps_registration_init_tpm(
     done(unsafe { init(registration, config, storage, by_tpm) })
 }
 
+/// As `dps_registration_init_lookup`, for a device with a TPM: see `dps_registration_init_tpm`. The first request is answered
+/// by a challenge here too.
+///
+/// Also returns `DPS_ERROR_INVALID_OBJECT` for a `tpm` that is not an object.
+#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_tpm_lookup_abi_1"))]
+pub unsafe extern "C" fn dps_registration_init_tpm_lookup(
+    registration: *mut dps_registration,
+    config: *const dps_config,
+    tpm: *const dps_tpm,
+    storage: dps_buffer,
+) -> dps_result {
+    let look_up = |machine: &mut Machine| {
+        machine.set_lookup();
+        // SAFETY: as the caller promises.
+        machine.set_attestation(unsafe { value(tpm)? });
+        Ok(())
+    };
+    // SAFETY: as the caller promises.
+    done(unsafe { init(registration, config, storage, look_up) })
+}
+
 /// `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed
-/// over in. Pass it to the TPM: `TPM2B_ID_OBJECT`, `TPM2B_ENCRYPTED_SECRET`, then the key to import. Empty when no
-/// activation is awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
+/// over in. Pass it to the TPM: `TPM2B_ID_OBJECT` and `TPM2B_ENCRYPTED_SECRET` for `TPM2_ActivateCredential`, which returns the
+/// AES-128 key of the inner wrapper; `TPM2B_PRIVATE`, `TPM2B_ENCRYPTED_SECRET` and `TPM2B_PUBLIC` of the HMAC key for
+/// `TPM2_Import` under the storage root key; then a size of 2 bytes and data that is not needed. Empty when no activation is
+/// awaited, or the challenge cannot be read: answer with `dps_registration_handle_activate_error` then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_registration_challenge(
     registration: *const dps_registration,

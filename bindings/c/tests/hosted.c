@@ -69,6 +69,36 @@ static char *read_text(dps_span path)
     return text;
 }
 
+/* Nothing is sent, so that it needs no registration, and no hub. */
+static void hub_password_is_signed_by_the_credential(void)
+{
+    const dps_span hub = DPS_SPAN("hub-a.test"), device = DPS_SPAN("Dev 1");
+    dps_client_config config = begin(DEVICE);
+    dps_hub_password *password = NULL;
+    dps_error *error = NULL;
+    config.device_key = dps_span_of(DEVICE_KEY);
+    const uint64_t now = (uint64_t)time(NULL);
+    RETURNS(DPS_OK, dps_client_hub_password(&config, hub, device, 90, &password, &error));
+    const char *const text = dps_hub_password_text(password);
+    CHECK(strncmp(text, "SharedAccessSignature sr=hub-a.test%2Fdevices%2FDev%201&sig=", 59) == 0);
+    CHECK(dps_hub_password_expires_at(password) >= now + 90 && dps_hub_password_expires_at(password) < now + 390);
+    dps_hub_password_free(password);
+
+    password = NULL;
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(NULL, hub, device, 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, NO_SPAN(0), device, 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, NO_SPAN(1), 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, DPS_SPAN("\xff"), 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, device, 0, NULL, &error));
+    CHECK(password == NULL && error == NULL);
+    config.device_key = NO_SPAN(0);
+    RETURNS(DPS_ERROR_INVALID_OPTION, dps_client_hub_password(&config, hub, device, 0, &password, &error));
+    CHECK(password == NULL && error != NULL);
+    dps_error_free(error);
+    CHECK(*dps_hub_password_text(NULL) == 0 && dps_hub_password_expires_at(NULL) == 0);
+    dps_hub_password_free(NULL);
+}
+
 static void ca_pem_is_trusted(void)
 {
     dps_client_config config = group_device("c-02");
@@ -129,6 +159,7 @@ static void null_pointers_are_refused(void)
         &config.proxy_password, &config.api_version, &config.user_agent, &config.payload, &config.resume,
         &config.certificate_file, &config.certificate_key_file, &config.certificate_key_passphrase_file,
         &config.pkcs11_uri, &config.pkcs11_module, &config.pkcs11_pin_file,
+        &config.tpm_tcti, &config.tpm_endorsement_password_file, &config.tpm_owner_password_file,
     };
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
         const dps_span kept = *spans[i];
@@ -140,6 +171,7 @@ static void null_pointers_are_refused(void)
 
 static void invalid_options_are_refused(void)
 {
+    dps_assignment *none = NULL;
     dps_client_config config = group_device("c-04");
     config.device_key = dps_span_of(DEVICE_KEY);
     dps_error_free(ends(DPS_ERROR_INVALID_OPTION, &config));
@@ -178,6 +210,20 @@ static void invalid_options_are_refused(void)
     config.proxy_password = dps_span_of("open sesame");
     error = ends(DPS_ERROR_INVALID_OPTION, &config);
     CHECK(strstr(dps_error_text(error), "sesame") == NULL);
+    dps_error_free(error);
+    config = group_device("c-04");
+    config.tpm_auth_key_index = 0x200;
+    error = ends(DPS_ERROR_INVALID_OPTION, &config);
+    CHECK(strstr(dps_error_text(error), "tpm_auth_key_index is set without tpm_tcti") != NULL);
+    dps_error_free(error);
+    config = begin("c-04");
+    config.tpm_tcti = DPS_SPAN("tabrmd");
+    error = NULL;
+    if (dps_client_register(&config, &none, &error) == DPS_ERROR_FEATURE_MISSING)
+        /* An installed library, for one. */
+        CHECK(strstr(dps_error_text(error), "build it with its feature tpm") != NULL);
+    else
+        CHECK(strstr(dps_error_text(error), "\"tabrmd\" of the TCTI string is not built in") != NULL);
     dps_error_free(error);
     config = group_device("c-04");
     config.payload = dps_span_of("[]");
@@ -635,6 +681,7 @@ static void *run_all(void *unused)
     (void)unused;
     every_credential_registers_over_every_transport();
     connection_string_is_empty_for_device_id_with_semicolon();
+    hub_password_is_signed_by_the_credential();
     ca_pem_is_trusted();
     null_pointers_are_refused();
     invalid_options_are_refused();

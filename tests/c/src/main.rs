@@ -11,7 +11,9 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Limits, SymmetricKey};
+use dps_emulator::{
+    Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Limits, SymmetricKey, TpmPublicKey,
+};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -59,8 +61,12 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     }
     certificates::enroll(&emulator, folder.path())?;
     command.env("DPS_TEST_CERTIFICATES", folder.path());
+    enroll_tpm(&emulator)?;
+    let passwords = folder.path().join("hub-passwords");
+    command.env("DPS_TEST_HUB_PASSWORDS", &passwords);
     // The system accepts connections to the silent port, and nothing answers them.
     let status = command.status().await?;
+    check_passwords(&emulator, &passwords)?;
     emulator.shutdown().await;
     let code = status.code().ok_or_else(|| format!("the program did not exit by itself: {status}"))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
@@ -79,6 +85,33 @@ async fn service() -> Result<Emulator, Box<dyn Error>> {
         service.put_enrollment(now, IndividualEnrollment::new(DEVICE).primary_key(device)).map(drop)
     })?;
     Ok(emulator)
+}
+
+/// The individual enrollment of the TPM that the environment names, by its own registration id.
+fn enroll_tpm(emulator: &Emulator) -> Result<(), Box<dyn Error>> {
+    let Ok(key) = std::env::var("DPS_TEST_TPM_ENDORSEMENT_KEY") else { return Ok(()) };
+    let enrollment = IndividualEnrollment::new(std::env::var("DPS_TEST_TPM_ID")?);
+    let (now, enrollment) = (emulator.now(), enrollment.endorsement_key(TpmPublicKey::from_base64(&key)?));
+    emulator.with_service(|service| service.put_enrollment(now, enrollment))?;
+    Ok(())
+}
+
+/// Checks the lines `accepted|refused HUB DEVICE PASSWORD` that the program has written to a file, if it has.
+fn check_passwords(emulator: &Emulator, file: &Path) -> Result<(), Box<dyn Error>> {
+    let Ok(lines) = std::fs::read_to_string(file) else { return Ok(()) };
+    let now = emulator.now();
+    for line in lines.lines() {
+        let mut words = line.splitn(4, ' ');
+        let mut next = || words.next().unwrap_or_default();
+        let (expected, hub, device, password) = (next(), next(), next(), next());
+        let accepts = |service: &mut dps_emulator::Service| {
+            service.hub_device(hub, device).is_some_and(|device| device.accepts_token(now, password))
+        };
+        if emulator.with_service(accepts) != (expected == "accepted") {
+            return Err(format!("the password of {device} at {hub} is not {expected}").into());
+        }
+    }
+    Ok(())
 }
 
 fn written(folder: &Path, name: &str, text: &str) -> std::io::Result<std::path::PathBuf> {

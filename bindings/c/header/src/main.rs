@@ -52,6 +52,7 @@ const HOSTED: &[Section] = &[
     Section { title: "Hosted: assignments", file: "hosted/assignment.rs", include: &[] },
     Section { title: "Hosted: errors", file: "hosted/error.rs", include: &[] },
     Section { title: "Hosted: the calls", file: "hosted/client.rs", include: &[] },
+    Section { title: "Hosted: passwords for the hub", file: "hosted/hub.rs", include: &[] },
 ];
 
 /// The numbers of results follow their type.

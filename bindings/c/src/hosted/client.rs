@@ -62,14 +62,14 @@ pub unsafe extern "C" fn dps_client_lookup(
 
 /// # Safety
 /// As required of the caller of the exported functions.
-unsafe fn call(
+pub(super) unsafe fn call<T>(
     config: *const dps_client_config,
-    assignment: *mut *mut dps_assignment,
+    result: *mut *mut T,
     error: *mut *mut dps_error,
-    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<dps_assignment, DpsError>,
+    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<T, DpsError>,
 ) -> dps_result {
     // SAFETY: promised on.
-    let (config, place) = match unsafe { (input(config), output(assignment)) } {
+    let (config, place) = match unsafe { (input(config), output(result)) } {
         (Ok(config), Ok(place)) => (config, place),
         _ => return done(Err(Refused::ARGUMENT)),
     };
@@ -98,10 +98,10 @@ unsafe fn call(
 
 /// # Safety
 /// The pointers in the configuration are valid, as required of the caller.
-unsafe fn answer(
+unsafe fn answer<T>(
     config: &dps_client_config,
-    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<dps_assignment, DpsError>,
-) -> Result<dps_assignment, Box<dps_error>> {
+    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<T, DpsError>,
+) -> Result<T, Box<dps_error>> {
     // SAFETY: promised on.
     let cancel = unsafe { dps_cancel_token::signal(config.cancel) };
     let run = || {
@@ -119,10 +119,10 @@ unsafe fn answer(
     }
 }
 
-async fn unless_cancelled(
+async fn unless_cancelled<T>(
     cancel: Option<Arc<Signal>>,
-    answer: impl Future<Output = Result<dps_assignment, DpsError>>,
-) -> Result<dps_assignment, Box<dps_error>> {
+    answer: impl Future<Output = Result<T, DpsError>>,
+) -> Result<T, Box<dps_error>> {
     let Some(signal) = cancel else { return Ok(answer.await?) };
     tokio::select! {
         biased;

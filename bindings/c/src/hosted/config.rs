@@ -25,7 +25,7 @@ pub enum dps_transport {
 pub type dps_clock_function = Option<unsafe extern "C" fn(context: *mut c_void) -> u64>;
 
 /// The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
-/// `id_scope`, one of the credentials and, unless that is a certificate, `registration_id`. A member that is 0, false, empty
+/// `id_scope`, one of the credentials and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
 /// or null has its default.
 ///
 /// The library only reads the struct and what it points to, and only until the call returns.
@@ -38,7 +38,8 @@ pub struct dps_client_config {
     pub endpoint: dps_span,
     /// The id scope, such as `0ne00A1B2C3`.
     pub id_scope: dps_span,
-    /// The registration id: 1 to 128 letters, digits and `- . _ :`. Default: the common name of the certificate.
+    /// The registration id: 1 to 128 letters, digits and `- . _ :`. Default: the common name of the certificate, or what is
+    /// derived from the endorsement key of the TPM, which is read for it before `timeout_ms` begins, in `timeout_ms` at most.
     pub registration_id: dps_span,
     /// The device's own key as base64: a secret. One of the credentials.
     pub device_key: dps_span,
@@ -133,6 +134,18 @@ pub struct dps_client_config {
     pub pkcs11_module: dps_span,
     /// A file with the PIN of the token; a line break at its end is ignored. Default: the URI's `pin-source`, if it has one.
     pub pkcs11_pin_file: dps_span,
+    /// How to reach the TPM 2.0 that proves who the device is: `device` for the system's, `device:FILE`,
+    /// `swtpm:host=HOST,port=PORT` or `swtpm:path=SOCKET`. One of the credentials; over HTTPS only, for which the enrollment has
+    /// the TPM's endorsement key. Only in a library that was built with its feature `tpm`; another returns
+    /// `DPS_ERROR_FEATURE_MISSING`. Each registration stores a new key for the hub in the TPM, which signs the passwords of
+    /// `dps_client_hub_password`.
+    pub tpm_tcti: dps_span,
+    /// A file with the password of the TPM's endorsement hierarchy; a line break at its end is ignored. Default: no password.
+    pub tpm_endorsement_password_file: dps_span,
+    /// A file with the password of the TPM's owner hierarchy; a line break at its end is ignored. Default: no password.
+    pub tpm_owner_password_file: dps_span,
+    /// Where the TPM keeps the key for the hub, as an offset to 0x81000000 like IoT Edge's `auth_key_index`. Default: 0x100.
+    pub tpm_auth_key_index: u32,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and optional functions, for which zero is valid.

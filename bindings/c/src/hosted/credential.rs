@@ -1,4 +1,4 @@
-//! The credentials that are not keys in memory: a certificate with its private key, and keys in PKCS#11 tokens.
+//! The credentials that are not keys in memory: a certificate with its private key, keys in PKCS#11 tokens, and a TPM.
 
 use dps_client::{ErrorCode, Passphrase, ProvisioningClientBuilder as Builder, X509};
 
@@ -41,6 +41,27 @@ impl dps_client_config {
             (None, Some(token), None) => Ok(with_token(builder, token)),
             (Some(certificate), Some(token), None) => Ok(builder.x509(from_token(certificate, &token)?)),
         }
+    }
+
+    /// Sets the TPM, if there is one.
+    ///
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    pub(super) unsafe fn tpm(&self, builder: Builder) -> Checked<Builder> {
+        const ENDORSEMENT: &str = "tpm_endorsement_password_file";
+        const OWNER: &str = "tpm_owner_password_file";
+        // SAFETY: promised on.
+        let text = |name, span| unsafe { option(name, span) };
+        let (endorsement, owner) =
+            (text(ENDORSEMENT, self.tpm_endorsement_password_file)?, text(OWNER, self.tpm_owner_password_file)?);
+        let offset = Some(self.tpm_auth_key_index).filter(|offset| *offset > 0);
+        let Some(tcti) = text("tpm_tcti", self.tpm_tcti)? else {
+            let alone = endorsement.map(|_| ENDORSEMENT).or(owner.map(|_| OWNER));
+            let alone = alone.or(offset.map(|_| "tpm_auth_key_index"));
+            let problem = |name| invalid(&format!("{name} is set without tpm_tcti"));
+            return alone.map_or(Ok(builder), |name| Err(problem(name)));
+        };
+        with_tpm(builder, tcti, [endorsement, owner], offset)
     }
 
     /// Returns the key in a token, if it is set.
@@ -108,4 +129,29 @@ fn with_token(_: Builder, token: TokenKey) -> Builder {
 #[cfg(not(feature = "pkcs11"))]
 fn from_token(_: &str, token: &TokenKey) -> Checked<X509> {
     match *token {}
+}
+
+#[cfg(feature = "tpm")]
+fn with_tpm(builder: Builder, tcti: &str, passwords: [Option<&str>; 2], offset: Option<u32>) -> Checked<Builder> {
+    let [endorsement, owner] = passwords;
+    let read = || {
+        let mut tpm = dps_client::Tpm::new(tcti)?;
+        if let Some(path) = endorsement {
+            tpm = tpm.endorsement_password_file(path)?;
+        }
+        if let Some(path) = owner {
+            tpm = tpm.owner_password_file(path)?;
+        }
+        if let Some(offset) = offset {
+            tpm = tpm.key_offset(offset)?;
+        }
+        Ok(tpm)
+    };
+    read().map(|tpm| builder.tpm(tpm)).map_err(|error: dps_client::DpsError| unusable(error))
+}
+
+#[cfg(not(feature = "tpm"))]
+fn with_tpm(_: Builder, _: &str, _: [Option<&str>; 2], _: Option<u32>) -> Checked<Builder> {
+    let message = "tpm_tcti is set, but this library was built without TPM attestation: build it with its feature tpm";
+    Err(refused(ErrorCode::FeatureMissing, message))
 }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 mod credential;
 pub mod error;
+pub mod hub;
 pub mod log;
 mod options;
 pub mod progress;

@@ -171,7 +171,7 @@ impl dps_client_config {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
         // SAFETY: promised on.
-        unsafe { self.certificate_or_token(builder) }
+        unsafe { self.tpm(self.certificate_or_token(builder)?) }
     }
 
     /// Returns the operation to continue, if there is one.
