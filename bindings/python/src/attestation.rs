@@ -13,6 +13,7 @@ use crate::ids::registration_id;
 use crate::pkcs11::Pkcs11Key;
 use crate::secret::{Secret, not_pickled, secret_argument};
 use crate::signer::Signer;
+use crate::tpm::Tpm;
 use crate::x509::X509;
 
 /// A device's own key: of an individual enrollment, or derived from a group key. Base64 of 16 to 64 bytes.
@@ -154,6 +155,7 @@ pub(crate) enum Attestation<'py> {
     Signer(Bound<'py, Signer>),
     Certificate(Bound<'py, X509>),
     Token(Bound<'py, Pkcs11Key>),
+    Tpm(Bound<'py, Tpm>),
 }
 
 impl<'py> Attestation<'py> {
@@ -173,7 +175,11 @@ impl<'py> Attestation<'py> {
         if let Ok(key) = object.cast::<Pkcs11Key>() {
             return Ok(Self::Token(key.clone()));
         }
-        let right = "a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key (wrap base64 as SymmetricKey(text))";
+        if let Ok(tpm) = object.cast::<Tpm>() {
+            return Ok(Self::Tpm(tpm.clone()));
+        }
+        let right =
+            "a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm (wrap base64 as SymmetricKey(text))";
         Err(argument::wrong_type(name, right, object))
     }
 
@@ -191,6 +197,7 @@ impl<'py> Attestation<'py> {
             Self::Signer(signer) => builder.signer(signer.get().calling(signer.py())),
             Self::Certificate(device) => builder.x509(device.get().device().clone()),
             Self::Token(key) => builder.pkcs11_key(key.get().key().clone()),
+            Self::Tpm(tpm) => tpm.get().apply_to(builder),
         })
     }
 }

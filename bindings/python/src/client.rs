@@ -22,8 +22,9 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// It checks every value and reads key files and certificates; nothing is sent. Times are in seconds, or a timedelta.
 ///
 /// id_scope: the id scope of the service, such as 0ne00A1B2C3.
-/// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name.
-/// attestation: a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key.
+/// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
+/// or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
+/// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
 /// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.

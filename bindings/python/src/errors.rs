@@ -31,6 +31,22 @@ pub(crate) fn configuration_at(py: Python<'_>, place: &str, error: impl Into<Dps
     make(py, &error.into(), &format!("{place}: ")).unwrap_or_else(|broken| broken)
 }
 
+/// Returns the exception for what can never work, with an entry of the catalogue.
+#[cfg(not(feature = "tpm"))]
+pub(crate) fn configuration(py: Python<'_>, code: ErrorCode, message: &str) -> PyErr {
+    let make = || {
+        let facts = PyDict::new(py);
+        facts.set_item("code", code.number())?;
+        facts.set_item("name", code.name())?;
+        facts.set_item("family", code.family().name())?;
+        facts.set_item("message", message)?;
+        facts.set_item("verdict", verdict(Verdict::Reconfigure))?;
+        facts.set_item("hints", code.hints().iter().map(|hint| (hint.name(), hint.text())).collect::<Vec<_>>())?;
+        from_native(py, message, &facts)
+    };
+    make().unwrap_or_else(|broken| broken)
+}
+
 /// Returns the exception for a file that cannot be read.
 pub(crate) fn file_error(py: Python<'_>, path: &Path, error: &io::Error) -> PyErr {
     let code = ErrorCode::File;

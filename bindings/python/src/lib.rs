@@ -28,6 +28,7 @@ mod runtime;
 mod secret;
 mod signer;
 mod token;
+mod tpm;
 mod x509;
 
 /// The items of the native module.
@@ -61,6 +62,8 @@ mod _native {
     use crate::signer::Signer;
     #[pymodule_export]
     use crate::token::sas_token;
+    #[pymodule_export]
+    use crate::tpm::{Tpm, TpmIdentity};
     #[pymodule_export]
     use crate::x509::X509;
 

@@ -64,6 +64,8 @@ def test_stub_has_the_documentation_of_the_library() -> None:
         "Signer",
         "X509",
         "Pkcs11Key",
+        "Tpm",
+        "TpmIdentity",
         "CertificateAuthority",
         "DeviceCertificate",
     )

@@ -24,6 +24,8 @@ __all__ = [
     "Secret",
     "Signer",
     "SymmetricKey",
+    "Tpm",
+    "TpmIdentity",
     "__version__",
     "derive_device_key",
     "derive_device_keys",
@@ -187,6 +189,46 @@ class Pkcs11Key:
 
         timeout is in seconds or a timedelta, 30 seconds by default.
         """
+
+@final
+class Tpm:
+    """A TPM 2.0 that proves who the device is, for the argument attestation; only over HTTPS.
+
+    tcti is how the TPM is reached: "device" for the system's, "device:FILE", "swtpm:host=HOST,port=PORT" or
+    "swtpm:path=SOCKET". endorsement_password_file and owner_password_file are files with the passwords of its
+    hierarchies, which are empty by default. auth_key_index is where the TPM keeps the key for the hub, as an offset to
+    0x81000000 like IoT Edge's; by default 0x100. Each registration replaces that key.
+
+    A password that the TPM refused is not tried again. Published wheels are built without TPM attestation: there,
+    creating a Tpm raises ConfigurationError "feature-missing".
+    """
+
+    def __new__(
+        cls,
+        tcti: str,
+        *,
+        endorsement_password_file: str | PathLike[str] | None = None,
+        owner_password_file: str | PathLike[str] | None = None,
+        auth_key_index: int | None = None,
+    ) -> Self: ...
+    def identity(self, *, timeout: float | timedelta | None = None) -> TpmIdentity:
+        """Reads what the enrollment of this TPM needs, or raises DpsError. The TPM is not changed.
+
+        timeout is in seconds or a timedelta, 60 seconds by default; Ctrl-C is handled afterwards. A TPM without an
+        endorsement key makes it meanwhile, which can take long.
+        """
+
+@final
+class TpmIdentity:
+    """What the enrollment of a TPM needs. Nothing of it is secret."""
+
+    @property
+    def registration_id(self) -> str:
+        """The registration id that is derived from the endorsement key: the default of a client with this TPM."""
+
+    @property
+    def endorsement_key(self) -> str:
+        """The endorsement key (TPM2B_PUBLIC) as base64."""
 
 @final
 class CertificateAuthority:
@@ -430,8 +472,9 @@ class Client:
     It checks every value and reads key files and certificates; nothing is sent. Times are in seconds, or a timedelta.
 
     id_scope: the id scope of the service, such as 0ne00A1B2C3.
-    registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name.
-    attestation: a SymmetricKey, a GroupKey, a Signer, an X509 or a Pkcs11Key.
+    registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
+    or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
+    attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -460,7 +503,7 @@ class Client:
         cls,
         *,
         id_scope: str,
-        attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key,
+        attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key | Tpm,
         registration_id: str | None = None,
         transport: Literal["https", "mqtt", "mqtt-ws"] | None = None,
         endpoint: str | None = None,

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from typing import Literal, TypedDict, get_args
 
 from dps_client import _native
-from dps_client._native import X509, DeviceCertificate, GroupKey, Pkcs11Key, Secret, Signer, SymmetricKey
+from dps_client._native import X509, DeviceCertificate, GroupKey, Pkcs11Key, Secret, Signer, SymmetricKey, Tpm
 from dps_client.emulator._findings import (
     Counters,
     HubDevice,
@@ -145,7 +145,7 @@ class ClientKwargs(ServiceKwargs):
     """The same, including those of a device."""
 
     registration_id: str
-    attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key
+    attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key | Tpm
 
 
 class AzureServiceKwargs(TypedDict):
