@@ -19,12 +19,16 @@ use dps_net::RootsError;
 
 use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, read_secret};
-use crate::identity::IdentityArgs;
+use crate::identity::{Credential, IdentityArgs};
+use crate::tpm::DeviceTpm;
 
 /// The largest accepted file of certificates, in bytes.
 const ROOTS_MAX: u64 = 1024 * 1024;
 /// The longest accepted duration: long enough for any token, short enough for every clock.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a TPM may take to make its endorsement key, where it has none.
+pub(crate) const TPM_LIMIT: Duration = Duration::from_secs(60);
 
 /// The largest `--clock-offset`, in seconds: a century, which every platform's clock can represent.
 const CLOCK_OFFSET_MAX: i64 = 100 * 365 * 24 * 3600;
@@ -192,6 +196,30 @@ impl Connection {
             .user_agent(concat!("dps/", env!("CARGO_PKG_VERSION")))
     }
 
+    /// Returns the id of a device with this TPM: the given one, or the one that is derived from its endorsement key. Blocks
+    /// while reading the TPM.
+    fn id_with_tpm(&self, tpm: &DeviceTpm, id: Option<RegistrationId>) -> Result<RegistrationId> {
+        self.check_tpm_transport()?;
+        match id {
+            Some(id) => Ok(id),
+            None => Ok(tpm.identity(self.timeout.min(TPM_LIMIT))?.registration_id.parse()?),
+        }
+    }
+
+    /// Refuses the transports over which the service does not offer TPM attestation.
+    pub(crate) fn check_tpm_transport(&self) -> Result<()> {
+        let transport = self.transport;
+        if transport == TransportName::Https {
+            return Ok(());
+        }
+        let message = format!(
+            "--transport {}: a device with a TPM registers over HTTPS only, since the service does not offer TPM attestation \
+             over MQTT",
+            transport.name()
+        );
+        Err(Failure::new(ErrorCode::UnsupportedByTransport, message))
+    }
+
     /// Returns the service's host name or address.
     pub(crate) fn host(&self) -> &str {
         self.endpoint.host()
@@ -251,9 +279,14 @@ pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuil
     let choice = identity.credential()?;
     let id_scope: IdScope = identity.id_scope.parse()?;
     let registration_id: Option<RegistrationId> = identity.registration_id.as_deref().map(str::parse).transpose()?;
-    let builder = Connection::read(&args.connection)?.builder().id_scope(id_scope);
-    let builder = registration_id.into_iter().fold(builder, ProvisioningClientBuilder::registration_id);
-    choice.read()?.apply_to(builder)
+    let connection = Connection::read(&args.connection)?;
+    let builder = connection.builder().id_scope(id_scope);
+    let credential = choice.read()?;
+    let registration_id = match (&credential, registration_id) {
+        (Credential::Tpm(tpm), id) => Some(connection.id_with_tpm(tpm, id)?),
+        (_, id) => id,
+    };
+    credential.apply_to(registration_id.into_iter().fold(builder, ProvisioningClientBuilder::registration_id))
 }
 
 /// Reads the trusted roots that the options name.

@@ -7,6 +7,7 @@ use crate::failure::Result;
 use crate::files::read_secret;
 use crate::key::{DeviceOrGroup, KeyArgs, KeyChoice};
 use crate::pkcs11::{Pkcs11Args, TokenKey};
+use crate::tpm::{DeviceTpm, TpmArgs, TpmChoice};
 use crate::x509::{CertificateArgs, CertificateChoice};
 
 /// The id scope, the registration id and the credential of a device.
@@ -16,8 +17,8 @@ pub(crate) struct IdentityArgs {
     /// The id scope of the provisioning service, such as 0ne00A1B2C3
     #[arg(long, value_name = "S", visible_alias = "scope")]
     pub(crate) id_scope: String,
-    /// The device's registration id. Default, with a certificate: its common name
-    #[arg(long, value_name = "R", visible_alias = "rid", required_unless_present = "cert_file")]
+    /// The device's registration id. Default: with a certificate its common name, with a TPM what dps tpm identity prints
+    #[arg(long, value_name = "R", visible_alias = "rid", required_unless_present_any = ["cert_file", "tpm"])]
     pub(crate) registration_id: Option<String>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
@@ -25,6 +26,8 @@ pub(crate) struct IdentityArgs {
     pub(crate) certificate: CertificateArgs,
     #[command(flatten)]
     pub(crate) pkcs11: Pkcs11Args,
+    #[command(flatten)]
+    pub(crate) tpm: TpmArgs,
 }
 
 /// Which credential a command uses, and where it is; determined before anything is read.
@@ -34,6 +37,7 @@ pub(crate) enum CredentialChoice {
     Certificate(CertificateChoice),
     /// A symmetric key in a token.
     Token(TokenKey),
+    Tpm(TpmChoice),
 }
 
 /// A valid credential.
@@ -41,19 +45,22 @@ pub(crate) enum Credential {
     Key(DeviceOrGroup),
     Certificate(X509),
     Token(TokenKey),
+    Tpm(DeviceTpm),
 }
 
 impl IdentityArgs {
     /// Returns how many of these inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
-        self.key.stdin_inputs() + self.certificate.stdin_inputs() + self.pkcs11.stdin_inputs()
+        self.key.stdin_inputs() + self.certificate.stdin_inputs() + self.pkcs11.stdin_inputs() + self.tpm.stdin_inputs()
     }
 
     /// Returns the choice that the options make, or else the environment.
     pub(crate) fn credential(&self) -> Result<CredentialChoice> {
-        match CredentialChoice::certificate_or_token(&self.certificate, &self.pkcs11)? {
-            Some(choice) => Ok(choice),
-            None => KeyChoice::from_args(&self.key).map(CredentialChoice::Key),
+        let tpm = self.tpm.choice()?;
+        match (CredentialChoice::certificate_or_token(&self.certificate, &self.pkcs11)?, tpm) {
+            (Some(choice), _) => Ok(choice),
+            (None, Some(tpm)) => Ok(CredentialChoice::Tpm(tpm)),
+            (None, None) => KeyChoice::from_args(&self.key).map(CredentialChoice::Key),
         }
     }
 }
@@ -74,6 +81,7 @@ impl CredentialChoice {
             Self::Key(choice) => choice.read_with(read_secret).map(Credential::Key),
             Self::Certificate(choice) => choice.read().map(Credential::Certificate),
             Self::Token(key) => Ok(Credential::Token(key.clone())),
+            Self::Tpm(choice) => choice.read().map(Credential::Tpm),
         }
     }
 }
@@ -85,6 +93,7 @@ impl Credential {
             Self::Key(key) => key.apply_to(builder),
             Self::Certificate(device) => Ok(builder.x509(device.clone())),
             Self::Token(key) => Ok(key.apply_to(builder)),
+            Self::Tpm(tpm) => Ok(tpm.apply_to(builder)),
         }
     }
 }

@@ -205,7 +205,7 @@ fn choose(device: Option<&Path>, group: Option<&Path>, device_set: bool, group_s
             (false, false) => Err(Failure::usage(
                 "a key is missing: use --key-file FILE with the device's key, or --group-key-file FILE with the group's \
                  (- for stdin), or set DPS_KEY or DPS_GROUP_KEY; for a device with a certificate --cert-file, \
-                 for a key in a token --pkcs11-uri",
+                 for a key in a token --pkcs11-uri, for a device with a TPM --tpm",
             )),
         },
     }

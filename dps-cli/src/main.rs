@@ -17,6 +17,7 @@ mod output;
 mod pkcs11;
 mod runtime;
 mod shell;
+mod tpm;
 mod x509;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -12,6 +12,7 @@ mod enrollment;
 mod lookup;
 mod register;
 mod token;
+mod tpm;
 mod x509;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use emulator::EmulatorArgs;
 use enrollment::{EnrollmentCommand, GroupCommand};
 use register::RegisterArgs;
 use token::TokenArgs;
+use tpm::TpmCommand;
 use x509::X509Command;
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
@@ -88,6 +90,9 @@ pub(crate) enum Command {
     /// Check the certificate of a device, or make certificates for trying out
     #[command(subcommand)]
     X509(X509Command),
+    /// Print what the enrollment of a device with a TPM needs
+    #[command(subcommand)]
+    Tpm(TpmCommand),
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -101,7 +106,7 @@ impl Command {
         let from_stdin = |path: &Option<PathBuf>| usize::from(path.as_deref().is_some_and(is_stdin));
         match self {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
-            Self::Token(args) => args.key.stdin_inputs() + args.pkcs11.stdin_inputs(),
+            Self::Token(args) => args.stdin_inputs(),
             Self::Register(args) => args.device.stdin_inputs() + from_stdin(&args.payload_file),
             Self::Lookup(args) => args.stdin_inputs(),
             Self::Check(args) => args.device.stdin_inputs(),
@@ -110,6 +115,7 @@ impl Command {
             Self::Emulator(args) => args.stdin_inputs(),
             Self::Edge(command) => command.stdin_inputs(),
             Self::X509(command) => command.stdin_inputs(),
+            Self::Tpm(command) => command.stdin_inputs(),
             Self::Demo | Self::Completions { .. } => 0,
         }
     }
@@ -155,6 +161,7 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Demo => demo::run(output).await,
         Command::Edge(command) => edge::run(command, output).await,
         Command::X509(command) => x509::run(command, output).await,
+        Command::Tpm(command) => tpm::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: None, .. }) => {
             Err(Failure::internal("the emulator command is handled before this"))

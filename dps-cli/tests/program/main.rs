@@ -27,6 +27,10 @@ mod pkcs11;
 #[path = "../../../dps-client/tests/suite/pki.rs"]
 #[expect(unused_imports, unused_macros, reason = "a macro that only tests beside it use")]
 mod pki;
+#[cfg(all(feature = "tpm", target_os = "linux"))]
+#[path = "../../../dps-client/tests/tpm/raw.rs"]
+#[allow(dead_code, reason = "the tests of dps-client use all of it")]
+mod raw;
 mod register;
 mod run;
 mod secrets;
@@ -40,5 +44,13 @@ mod softhsm;
 mod stalled;
 #[cfg(target_os = "linux")]
 mod stalled_resolver;
+#[cfg(all(feature = "tpm", target_os = "linux"))]
+#[path = "../../../dps-client/tests/tpm/swtpm.rs"]
+#[allow(dead_code, reason = "the tests of dps-client use all of it")]
+mod swtpm;
 mod token;
+#[cfg(all(feature = "tpm", target_os = "linux"))]
+mod tpm;
+#[cfg(not(feature = "tpm"))]
+mod tpm_not_built;
 mod x509;

@@ -41,3 +41,27 @@ fn token_checks_names_before_the_key() {
     assert_eq!(error["name"], "invalid-id-scope");
     dps_line("token --scope 0ne1 --rid x --key-file /nowhere --ttl 90", &[]).run().code(2);
 }
+
+#[test]
+fn token_for_a_hub_is_for_the_device_there() {
+    let line = "token --hub contoso.azure-devices.net --ttl 90s --json --rid dev-01 --device-id";
+    let result = dps_line(line, &["Dev#1"]).env("DPS_KEY", DEVICE_KEY).run().code(0).json();
+    let token = result["token"].as_str().unwrap();
+    assert!(
+        token.starts_with("SharedAccessSignature sr=contoso.azure-devices.net%2Fdevices%2FDev%231&sig="),
+        "{token}"
+    );
+    assert!(!token.contains("skn="), "{token}");
+    assert_eq!((&result["hub"], &result["deviceId"]), (&"contoso.azure-devices.net".into(), &"Dev#1".into()));
+    assert!(result.get("idScope").is_none() && result["expiresAtUnix"].is_u64());
+    let named = |words: &[&str]| dps_line("token --json", words).env("DPS_KEY", DEVICE_KEY).run();
+    assert_eq!(named(&["--hub", "h.test", "--rid", "dev-01"]).code(0).json()["deviceId"], "dev-01");
+    named(&["--hub", "h.test"]).code(2);
+    named(&["--hub", "h.test", "--scope", "0ne1", "--rid", "a"]).code(2);
+    named(&["--scope", "0ne1", "--rid", "a", "--device-id", "b"]).code(2);
+    assert_eq!(named(&["--hub", "https://h.test", "--rid", "a"]).code(3).error()["name"], "invalid-option");
+    assert_eq!(
+        named(&["--hub", "h.test", "--rid", "a", "--device-id", "a b"]).code(3).error()["name"],
+        "invalid-option"
+    );
+}

@@ -12,6 +12,7 @@ use super::service::{Prober, Proof, SET_CLOCK, SKEW, Verdict, verdict};
 use crate::failure::{Failure, Result, skew};
 use crate::key::DeviceOrGroup;
 use crate::pkcs11::TokenKey;
+use crate::tpm::DeviceTpm;
 
 const ID: CheckId = CheckId::Authentication;
 
@@ -31,15 +32,18 @@ pub(super) enum Held<'a> {
     Certificate(&'a X509, &'a Chain),
     /// A symmetric key in a PKCS#11 token.
     Token(&'a TokenKey),
+    Tpm(&'a DeviceTpm),
 }
 
 impl Held<'_> {
     /// Returns what proves that the device has this id.
+    #[cfg_attr(not(feature = "tpm"), allow(unreachable_code, reason = "without the feature, no value is a TPM"))]
     pub(super) fn proof(self, id: RegistrationId<'_>) -> Result<Proof> {
         Ok(match self {
             Self::Key(key) => Proof::Key(key.device_key(id)?),
             Self::Certificate(device, _) => Proof::Certificate(device.clone()),
             Self::Token(key) => Proof::Token(key.clone()),
+            Self::Tpm(tpm) => Proof::Tpm(tpm.clone()),
         })
     }
 
@@ -50,7 +54,7 @@ impl Held<'_> {
                 Proof::Key(Key::from_bytes(key.device_key(id)?.sign(b"not a key of this device").expose())?)
             }
             Self::Certificate(..) => Proof::Certificate(unknown_certificate(id)?),
-            Self::Token(_) => Proof::Key(Key::from_bytes(b"not the key that is in the token")?),
+            Self::Token(_) | Self::Tpm(_) => Proof::Key(Key::from_bytes(b"not the key that is in the token")?),
         })
     }
 }
@@ -127,7 +131,7 @@ async fn refused(prober: &Prober<'_>, credential: Credential<'_>, probe: &Probe,
             suspect(credential.suspects, checks);
             chain.refused(id.as_str(), probe, checks).seen(details)
         }
-        Held::Key(_) | Held::Token(_) => key_refused(prober, credential, probe, checks).await?,
+        Held::Key(_) | Held::Token(_) | Held::Tpm(_) => key_refused(prober, credential, probe, checks).await?,
     };
     checks.add(refusal);
     checks.add(Check::skipped(CheckId::Registration, "the service refuses the credential"));

@@ -105,8 +105,8 @@ pub(super) fn file_mode(path: &Path) -> Check {
     }
 }
 
-/// Checks the registration id. Its letter case matters only for a key that is derived from it.
-pub(super) fn registration_id(text: &str, has_certificate: bool) -> LocalCheck {
+/// Checks the registration id. Its letter case matters only for a key that may be derived from it.
+pub(super) fn registration_id(text: &str, derives_keys: bool) -> LocalCheck {
     let id = CheckId::RegistrationId;
     match RegistrationId::new(text) {
         Err(error) => LocalCheck::without_suspect(
@@ -114,7 +114,7 @@ pub(super) fn registration_id(text: &str, has_certificate: bool) -> LocalCheck {
         ),
         Ok(registration_id) => LocalCheck {
             check: Check::ok(id, text),
-            suspect: (registration_id.has_upper_case() && !has_certificate).then(|| Suspect {
+            suspect: (registration_id.has_upper_case() && derives_keys).then(|| Suspect {
                 id,
                 summary: format!("{text} has upper-case letters, and a derived key depends on letter case"),
                 advice: "use one spelling of the id everywhere, and derive the device's key from that spelling",

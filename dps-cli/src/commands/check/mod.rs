@@ -10,6 +10,7 @@ mod rehearsal;
 mod report;
 mod service;
 mod tls;
+mod tpm;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,7 +39,7 @@ use service::Prober;
 const AFTER_REPLY: [CheckId; 4] =
     [CheckId::Service, CheckId::Throttling, CheckId::Authentication, CheckId::Registration];
 
-/// How long a PKCS#11 token may take to sign.
+/// How long a PKCS#11 token may take to sign, or a TPM to reply.
 const TOKEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// `dps check`.
@@ -94,19 +95,24 @@ fn prepare(args: CheckArgs) -> Result<(Subject, Connection)> {
             let signed = key.sign(b"dps check", connection.timeout.min(TOKEN_LIMIT)).map(drop);
             CheckedCredential::Token { key, signed }
         }
+        CredentialChoice::Tpm(choice) => {
+            connection.check_tpm_transport()?;
+            CheckedCredential::Tpm(tpm::Examined::read(choice, &connection))
+        }
     };
-    let common_name = || match &credential {
+    let own_name = || match &credential {
         CheckedCredential::Certificate(chain) => chain.common_name(),
+        CheckedCredential::Tpm(tpm) => tpm.registration_id(),
         CheckedCredential::Key { .. } | CheckedCredential::Token { .. } => None,
     };
-    let registration_id = identity.registration_id.or_else(common_name);
+    let registration_id = identity.registration_id.or_else(own_name);
     Ok((Subject { id_scope: identity.id_scope, registration_id, credential, rehearsed }, connection))
 }
 
 /// The device to be checked.
 struct Subject {
     id_scope: String,
-    /// `None` when it is not given, and the certificate has no common name.
+    /// `None` when it is not given, and the certificate has no common name, or the TPM cannot be read.
     registration_id: Option<String>,
     credential: CheckedCredential,
     rehearsed: Option<Roots>,
@@ -117,6 +123,7 @@ enum CheckedCredential {
     Key { choice: KeyChoice, key: Result<DeviceOrGroup> },
     Certificate(Chain),
     Token { key: TokenKey, signed: Result<()> },
+    Tpm(tpm::Examined),
 }
 
 /// Makes every check that is possible. Ends by the deadline of the connection; dropping the future ends it at once.
@@ -158,10 +165,11 @@ fn check_identity(subject: &Subject, connection: &Connection, checks: &mut Check
         CheckedCredential::Token { key, signed } => {
             checks.add_all([identity::token_key(key, signed), identity::pin_file(key)]);
         }
+        CheckedCredential::Tpm(tpm) => checks.add_all(tpm.check()),
     }
     local.push(match &subject.registration_id {
-        Some(id) => identity::registration_id(id, subject.has_certificate()),
-        None => LocalCheck::skipped(CheckId::RegistrationId, "it is the common name of the certificate"),
+        Some(id) => identity::registration_id(id, subject.derives_keys()),
+        None => LocalCheck::skipped(CheckId::RegistrationId, subject.without_id()),
     });
     local.push(identity::id_scope(&subject.id_scope));
     let keep = |LocalCheck { check, suspect }| {
@@ -188,6 +196,9 @@ async fn check_at_service(
     };
     let prober = Prober { connection, id_scope: &subject.id_scope, budget };
     let proof = held.proof(registration_id)?;
+    if let Held::Tpm(_) = held {
+        return tpm::examine(&prober, registration_id, &proof, checks).await;
+    }
     let probe = prober.probe(registration_id, &proof, 0).await?;
     let ahead = service::ahead(&prober, registration_id, &proof, &probe).await;
     checks.add_all([service::service(&probe, &proof), service::clock(&ahead), service::throttling(&probe)]);
@@ -200,6 +211,19 @@ impl Subject {
         matches!(self.credential, CheckedCredential::Certificate(_))
     }
 
+    /// Whether a key of the device may be derived from its registration id.
+    fn derives_keys(&self) -> bool {
+        matches!(self.credential, CheckedCredential::Key { .. } | CheckedCredential::Token { .. })
+    }
+
+    /// Why there is no registration id.
+    fn without_id(&self) -> &'static str {
+        match self.credential {
+            CheckedCredential::Tpm(_) => "it is derived from the endorsement key of the TPM",
+            _ => "it is the common name of the certificate",
+        }
+    }
+
     /// Returns the values for a request, or the check of the first that is not valid.
     fn usable(&self, checks: &Checks) -> std::result::Result<(RegistrationId<'_>, Held<'_>), CheckId> {
         let held = match &self.credential {
@@ -209,6 +233,7 @@ impl Subject {
                 signed.as_ref().map_err(|_| CheckId::Key)?;
                 Held::Token(key)
             }
+            CheckedCredential::Tpm(tpm) => Held::Tpm(tpm.usable().ok_or(CheckId::Tpm)?),
         };
         let id = self.registration_id.as_deref().ok_or(CheckId::Certificate)?;
         let registration_id = RegistrationId::new(id).map_err(|_| CheckId::RegistrationId)?;

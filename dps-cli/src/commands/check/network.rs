@@ -41,7 +41,12 @@ impl Budget {
 
     /// Returns the time limit of the next step; zero after the deadline.
     pub(super) fn step(&self) -> Duration {
-        self.end.saturating_duration_since(Instant::now()).min(STEP_MAX)
+        self.left().min(STEP_MAX)
+    }
+
+    /// Returns the time until the deadline.
+    pub(super) fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
     }
 
     /// Runs a step within its time limit.

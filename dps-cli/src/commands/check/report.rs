@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
 /// The checks, in an order in which a failed check explains failures of later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CheckId {
+    /// Of a device with a TPM.
+    Tpm,
     Key,
     KeyFile,
     /// Of a device with a certificate.
@@ -91,6 +93,7 @@ impl Outcome {
 impl CheckId {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Tpm => "tpm",
             Self::Key => "key",
             Self::KeyFile => "key-file",
             Self::Certificate => "certificate",

@@ -3,7 +3,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dps_client::{Answer, Probe, ProvisioningClient, RegistrationRecord, SymmetricKey, X509};
+use dps_client::{
+    Answer, DpsError, Probe, Progress, ProvisioningClient, ProvisioningClientBuilder, RegistrationRecord, SymmetricKey,
+    X509,
+};
 use dps_core::{ErrorCode, Hint, Key, LinkError, RegistrationId, Status};
 use serde_json::json;
 
@@ -12,6 +15,7 @@ use super::report::{Check, CheckId};
 use crate::connection::Connection;
 use crate::failure::{Result, skew};
 use crate::pkcs11::TokenKey;
+use crate::tpm::DeviceTpm;
 
 const TIMEOUT_OVER: &str = "the time limit of --timeout has passed";
 /// Clocks that differ by at most this many seconds count as equal.
@@ -27,6 +31,7 @@ pub(super) enum Proof {
     Key(Key),
     Certificate(X509),
     Token(TokenKey),
+    Tpm(DeviceTpm),
 }
 
 /// Sends probes as this device.
@@ -71,20 +76,45 @@ impl Prober<'_> {
         }
     }
 
+    /// Looks the device up, which a TPM takes several steps for, and tells `watch` about each.
+    pub(super) async fn lookup(
+        &self,
+        id: RegistrationId<'_>,
+        proof: &Proof,
+        watch: impl FnMut(Progress) + Send + 'static,
+    ) -> Result<std::result::Result<RegistrationRecord, DpsError>> {
+        // No time that is left is too short for a client.
+        let left = self.budget.left().max(Duration::from_millis(1));
+        let client = self.builder(id, proof, 0, left)?.timeout(left).on_progress(watch).build()?;
+        Ok(client.lookup().await)
+    }
+
+    /// The seconds that a time is ahead of this device's.
+    pub(super) fn ahead_of(&self, time: SystemTime) -> i64 {
+        let theirs = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub(self.connection.clock.unix_now())
+    }
+
     fn client(&self, id: RegistrationId<'_>, proof: &Proof, ahead: i64, limit: Duration) -> Result<ProvisioningClient> {
+        Ok(self.builder(id, proof, ahead, limit)?.build()?)
+    }
+
+    fn builder(
+        &self,
+        id: RegistrationId<'_>,
+        proof: &Proof,
+        ahead: i64,
+        limit: Duration,
+    ) -> Result<ProvisioningClientBuilder> {
         let clock = self.connection.clock.moved_by(ahead);
         let builder = self.connection.builder();
         let builder = match proof {
             Proof::Key(key) => builder.symmetric_key(SymmetricKey::from_bytes(key.expose())?),
             Proof::Certificate(device) => builder.x509(device.clone()),
             Proof::Token(key) => key.apply_to(builder),
+            Proof::Tpm(tpm) => tpm.apply_to(builder),
         };
-        Ok(builder
-            .id_scope(self.id_scope)
-            .registration_id(id)
-            .request_timeout(limit)
-            .clock(move || clock.now())
-            .build()?)
+        Ok(builder.id_scope(self.id_scope).registration_id(id).request_timeout(limit).clock(move || clock.now()))
     }
 
     /// Probes with a credential and returns whether the service accepts it.
@@ -199,8 +229,7 @@ pub(super) async fn ahead(prober: &Prober<'_>, id: RegistrationId<'_>, proof: &P
         }
         _ => return Err("the service did not send its time".to_owned()),
     };
-    let theirs = theirs.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(i64::try_from(theirs).unwrap_or(i64::MAX).saturating_sub(prober.connection.clock.unix_now()))
+    Ok(prober.ahead_of(theirs))
 }
 
 /// Checks this device's clock against the service's.
@@ -250,17 +279,19 @@ pub(super) fn registration(probe: &Probe) -> Check {
             (None, 404) if !answer.is_of_service() => {
                 Check::skipped(REGISTRATION, "the reply has status 404, but it is not from the service")
             }
-            (None, 404) => {
-                Check::ok(REGISTRATION, "the service has no record of the device: it has not registered yet")
-                    .seen(NOT_VISIBLE)
-            }
+            (None, 404) => no_record(),
             (None, _) => Check::skipped(REGISTRATION, "the service did not return it"),
         },
         _ => Check::skipped(REGISTRATION, "the service did not return it"),
     }
 }
 
-fn judge_record(record: &RegistrationRecord) -> Check {
+/// Reports a device that is enrolled and has never registered.
+pub(super) fn no_record() -> Check {
+    Check::ok(REGISTRATION, "the service has no record of the device: it has not registered yet").seen(NOT_VISIBLE)
+}
+
+pub(super) fn judge_record(record: &RegistrationRecord) -> Check {
     let status = record.status.as_str();
     let check = match record.status {
         Status::Assigned => {

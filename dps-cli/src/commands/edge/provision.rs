@@ -135,6 +135,7 @@ fn check_same_kind(choice: &CredentialChoice, attestation: &Attestation) -> Resu
         (CredentialChoice::Certificate(_), _) => refused(
             "--cert-file is used instead of the certificate of the configuration, whose attestation is not x509",
         ),
+        // The options of this command name no TPM: that of the configuration is used.
         _ => refused(
             "--pkcs11-uri without --cert-file is used instead of the symmetric key of the configuration, whose \
              attestation is not symmetric_key",
