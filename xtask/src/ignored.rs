@@ -47,9 +47,13 @@ pub(crate) fn run(tests: &mut Command) -> Result<String, String> {
     if output.status.success() { Ok(said) } else { Err(said + &String::from_utf8_lossy(&output.stderr)) }
 }
 
-/// The default build of the client does not have a library in it.
-pub(crate) fn check_default_build(library: &str) -> Result<(), String> {
-    let tree = output(&mut cargo(["tree", "--locked", "-p", "dps-client", "--edges", "normal", "--prefix", "none"]))?;
-    let uses = tree.lines().any(|line| line.split(' ').next() == Some(library));
-    if uses { Err(format!("the default build of dps-client uses {library}")) } else { Ok(()) }
+/// The default builds of these packages do not have a library in them.
+pub(crate) fn check_default_builds(packages: &[&str], library: &str) -> Result<(), String> {
+    for package in packages {
+        let tree = output(&mut cargo(["tree", "--locked", "-p", package, "--edges", "normal", "--prefix", "none"]))?;
+        if tree.lines().any(|line| line.split(' ').next() == Some(library)) {
+            return Err(format!("the default build of {package} uses {library}"));
+        }
+    }
+    Ok(())
 }

@@ -29,7 +29,7 @@ struct Place {
 
 /// `install-c --prefix P [--libdir L] [--features F]`, below the folder in DESTDIR where that is set, as packagers do.
 pub(crate) fn install() -> Outcome {
-    let usage = "usage: cargo xtask install-c --prefix FOLDER [--libdir FOLDER] [--features pkcs11]";
+    let usage = "usage: cargo xtask install-c --prefix FOLDER [--libdir FOLDER] [--features pkcs11,tpm]";
     let [prefix, libdir, features] = options(["--prefix", "--libdir", "--features"], usage)?;
     let place = Place::new(&prefix.ok_or(usage)?, libdir.as_deref(), std::env::var_os("DESTDIR"))?;
     place.install(features.as_deref().unwrap_or_default())?;

@@ -50,6 +50,7 @@ mod sizes;
 mod small_stack;
 mod stalled_resolver;
 mod storm;
+mod swtpm;
 mod tidy;
 mod tpm;
 mod venv;

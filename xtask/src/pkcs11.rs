@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::c_tests::{WARNINGS, compile, library};
-use crate::ignored::{self, Tests, check_default_build};
+use crate::ignored::{self, Tests, check_default_builds};
 use crate::run::{Outcome, build_workspace, command, report, run, target_dir};
 
 /// Names the module in the environment of the tests, in every language.
@@ -23,13 +23,15 @@ fn run_tests(tests: &Tests, module: &Path, arguments: &[&str]) -> Result<String,
 }
 
 pub(crate) fn check() -> Outcome {
-    check_default_build("cryptoki")?;
+    check_default_builds(&["dps-client"], "cryptoki")?;
     let module = build_module()?;
     let programs = ignored::build(&TESTS)?;
     let mut names = VecDeque::new();
     for tests in &programs {
         let listed = run_tests(tests, &module, &["--list"])?;
         let found = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        // Others are ignored for the lack of a TPM.
+        let found = found.filter(|name| !name.starts_with("tpm::"));
         let before = names.len();
         names.extend(found.map(|name| (tests, name.to_owned())));
         if names.len() == before {

@@ -16,6 +16,9 @@ const BENCH_KEYS: &str = "10000";
 /// How many processes run the tests: more than most machines have processors, since a registration mostly waits.
 const WORKERS: &str = "4";
 
+/// Tells the tests that the package was built with TPM attestation.
+const WITH_TPM: &str = "DPS_TEST_TPM";
+
 pub(crate) fn check() -> Outcome {
     let (folder, package) = (folder(), root().join(FOLDER));
     let venv = installed()?;
@@ -27,6 +30,7 @@ pub(crate) fn check() -> Outcome {
     tool("pyright", &[])?;
     python(&["-m", "mypy.stubtest", "dps_client._native"])?;
     let mut tests = venv.python(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", WORKERS]);
+    tests.env(WITH_TPM, "1");
     if let Some(token) = token(&folder)? {
         tests.env(pkcs11::TOKEN, token);
     }
@@ -139,7 +143,7 @@ pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path, build: Build) ->
     let mut pip = venv.python(words);
     pip.arg(folder).arg(sources).env("CARGO_TARGET_DIR", target_dir());
     if build == Build::Debug {
-        pip.env("MATURIN_PEP517_ARGS", "--profile dev --features shared-features");
+        pip.env("MATURIN_PEP517_ARGS", "--profile dev --features shared-features,tpm");
     }
     run(&mut pip)?;
     only_file(folder, "whl")

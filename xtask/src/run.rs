@@ -38,7 +38,7 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
 /// What is built and tested together: with other packages, cargo would build the dependencies again with the features that
 /// those need. Not the Python package: its tests are in Python, and its build is by pip. The C library with every feature.
 pub(crate) const TESTED: [&str; 6] =
-    ["--locked", "--workspace", "--exclude", "dps-python", "--features", "dps-c/pkcs11,dps-client/tpm"];
+    ["--locked", "--workspace", "--exclude", "dps-python", "--features", "dps-c/pkcs11,dps-c/tpm,dps-cli/tpm"];
 
 /// Builds every program, example and library as the tests do.
 pub(crate) fn build_workspace() -> Outcome {
