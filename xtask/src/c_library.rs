@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::bare::COMPACT;
+use crate::install_c::copy;
 use crate::run::{command, output, run, target_dir};
 use crate::setup::{Bare, bare, bare_for, rebuild};
 
@@ -78,6 +79,14 @@ impl Build {
         }
     }
 
+    /// The name of the folder in which its compiler builds.
+    fn compiler(self) -> &'static str {
+        match self {
+            Self::Stable | Self::Inline10 => "by-stable",
+            Self::CoreRebuilt | Self::NoFramePointer => "by-nightly",
+        }
+    }
+
     fn flags(self) -> String {
         let more = match self {
             Self::Stable => String::new(),
@@ -113,8 +122,12 @@ pub(crate) fn library(target: &str, build: Build) -> Result<Option<PathBuf>, Str
         Build::CoreRebuilt => rebuild()?.cargo(&[&arguments[..], &[BUILD_CORE]].concat()),
         Build::NoFramePointer => rebuild()?.cargo(&[&arguments[..], &[BUILD_CORE, TARGET_FILE]].concat()),
     };
-    run(cargo.env("RUSTFLAGS", build.flags()).env("CARGO_TARGET_DIR", &folder))?;
-    Ok(Some(folder.join(target).join("firmware")))
+    // Builds of one compiler share what runs at build time, such as procedural macros; each library is kept apart.
+    let shared = target_dir().join("c-bare").join(build.compiler());
+    run(cargo.env("RUSTFLAGS", build.flags()).env("CARGO_TARGET_DIR", &shared))?;
+    let kept = folder.join(target);
+    copy(&shared.join(target).join("firmware/libdps.a"), &kept.join("libdps.a"))?;
+    Ok(Some(kept))
 }
 
 /// Writes the description of a target without the frame pointer that it forces, under the target's name; none where it
