@@ -174,7 +174,8 @@ impl Credential {
         }
     }
 
-    /// Checks again what may have changed since: the validity of a certificate.
+    /// Checks again what may have changed since: the validity of a certificate; for a TPM, whose first token is signed after a
+    /// challenge, that the time is known.
     ///
     /// # Errors
     /// What cannot work any more.
@@ -183,6 +184,8 @@ impl Credential {
         match self {
             #[cfg(any(feature = "http", feature = "mqtt"))]
             Self::Certificate(device) => device.judge(id, clock.now()).map(drop),
+            #[cfg(feature = "tpm")]
+            Self::Tpm(_) => clock.needed_now().map(drop),
             _ => Ok(()),
         }
     }

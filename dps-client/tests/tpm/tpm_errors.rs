@@ -136,6 +136,17 @@ fn threads_with_the_same_wrong_password_try_it_once() {
 
 #[tokio::test]
 #[ignore = "needs swtpm: cargo xtask tpm"]
+async fn missing_time_is_reported_before_anything_is_sent() {
+    let (emulator, swtpm) = (service().await, Swtpm::start());
+    let client = enrolled(&emulator, &swtpm.tpm()).clock(|| None).build().unwrap();
+    let failed = client.register().await.map(drop).unwrap_err();
+    assert_eq!(failed.code(), ErrorCode::ClockNeeded);
+    assert!(swtpm.handles().persistent.is_empty());
+    assert_eq!(emulator.with_service(|service| service.counters().registers), 0);
+}
+
+#[tokio::test]
+#[ignore = "needs swtpm: cargo xtask tpm"]
 async fn unknown_endorsement_key_is_refused_by_the_service() {
     let (emulator, swtpm, other) = (service().await, Swtpm::start(), Swtpm::start());
     let known = client(&emulator, &swtpm.tpm()).await;

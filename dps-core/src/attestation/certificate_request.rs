@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Attestation;
 use super::sealed::{KeyIn, Parts, Token};
-use crate::message::{Members, WriteMembers};
+use crate::message::WriteMembers;
 use crate::text::Text;
 
 /// Where a certificate request comes from, such as an array, a file, or a function that makes it anew each time.
@@ -105,10 +105,6 @@ impl<A: Attestation, S: CertificateSource> Parts for WithCertificateRequest<A, S
 
     fn is_unchanged(&self) -> bool {
         self.attestation.is_unchanged() && self.read_again(|_| {})
-    }
-
-    fn lookup_members(&self) -> Members<'_> {
-        self.attestation.lookup_members()
     }
 
     fn find_key(&self, body: &[u8], key: KeyIn) -> Option<usize> {

@@ -9,12 +9,12 @@ use core::fmt;
 
 pub use certificate_request::{CertificateRequestError, CertificateSource, WithCertificateRequest};
 
-use crate::message::{Members, WriteMembers};
+use crate::message::WriteMembers;
 use crate::schema::find;
 use crate::text::Text;
 
 pub(crate) mod sealed {
-    use crate::message::{Members, WriteMembers};
+    use crate::message::WriteMembers;
 
     /// When requests carry a token.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,6 @@ pub(crate) mod sealed {
         /// Whether what it adds to the body is what it was.
         fn is_unchanged(&self) -> bool {
             true
-        }
-
-        /// What it adds to the body of a lookup.
-        fn lookup_members(&self) -> Members<'_> {
-            Members::NONE
         }
 
         /// Where a key for the device is in the body of a reply.
@@ -137,11 +132,6 @@ impl Parts for Tpm<'_> {
         Token::AfterChallenge
     }
 
-    /// The challenge is made for its keys.
-    fn lookup_members(&self) -> Members<'_> {
-        Members(self)
-    }
-
     fn find_key(&self, body: &[u8], key: KeyIn) -> Option<usize> {
         match key {
             KeyIn::Challenge => find::find(body, &["authenticationKey"]),
@@ -181,10 +171,6 @@ impl<A: Attestation + ?Sized> Parts for &A {
 
     fn is_unchanged(&self) -> bool {
         (**self).is_unchanged()
-    }
-
-    fn lookup_members(&self) -> Members<'_> {
-        (**self).lookup_members()
     }
 
     fn find_key(&self, body: &[u8], key: KeyIn) -> Option<usize> {

@@ -40,15 +40,15 @@ impl<A: Attestation> Registration<'_, A> {
             self.time_answer(now, reply);
         } else if self.ask == Ask::Lookup && !is_refusal {
             self.found(now, reply);
-        } else if self.takes_challenge(reply) {
-            // The first token is signed after it, and can be by the service's time at once.
-            if self.may_correct_clock() {
-                self.start_again(now);
-            }
-        } else if reply.status == 401 && self.may_correct_clock() {
-            self.start_again(now);
         } else {
-            self.handle_mqtt_reply(now, id, reply)?;
+            // The token after a challenge can be by the service's time at once.
+            let is_challenged = self.takes_challenge(reply);
+            if self.config.correct_clock && !self.corrected && self.skew != 0 && reply.status == 401 {
+                // Once, a token by the service's time.
+                self.start_again(now);
+            } else if !is_challenged {
+                self.handle_mqtt_reply(now, id, reply)?;
+            }
         }
         if self.report.http_status > 0 {
             self.report.clock_skew = self.skew;
@@ -280,11 +280,6 @@ impl<A: Attestation> Registration<'_, A> {
             self.start_again(anchor.at);
         }
         again
-    }
-
-    /// Whether a token by the service's time may be tried: once, where the clock here is far from it.
-    fn may_correct_clock(&self) -> bool {
-        self.config.correct_clock && !self.corrected && self.skew != 0
     }
 
     /// Asks again with a token by the corrected time, which is done once.

@@ -206,12 +206,12 @@ impl<'m, A: Attestation> Registration<'m, A> {
         if self.ask == Ask::Register && !self.attestation.is_unchanged() {
             return self.fail(ErrorCode::CertificateRequest, Verdict::Reconfigure);
         }
-        if self.token != Token::Never && self.config.wall.is_none() && !self.config.learns_time() {
-            return self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
-        }
         if self.signs {
             let Some(wall) = self.config.wall else {
-                self.asks_time = true;
+                self.asks_time = self.config.learns_time();
+                if !self.asks_time {
+                    self.fail(ErrorCode::ClockNeeded, Verdict::Reconfigure);
+                }
                 return;
             };
             let now_unix = wall.unix_at(now);
@@ -322,11 +322,12 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// What is asked of the service in the request whose reply is awaited.
     #[must_use]
     pub fn call(&self) -> Option<Call<'_>> {
+        let members = Members(&self.attestation);
         let call = match self.ask {
             _ if self.asks_time => Call::Time,
-            Ask::Register => Call::Register { payload: self.payload, members: Members(&self.attestation) },
+            Ask::Register => Call::Register { payload: self.payload, members },
             Ask::Status => Call::Status { operation_id: self.storage.operation() },
-            Ask::Lookup => Call::Lookup { members: self.attestation.lookup_members() },
+            Ask::Lookup => Call::Lookup { members },
         };
         (self.step == Step::Asked).then_some(call)
     }

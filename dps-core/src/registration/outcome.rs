@@ -123,8 +123,7 @@ impl<A: Attestation> Registration<'_, A> {
             ended: self.view(),
             code: self.failure_code(),
             key: self.config.key,
-            by_certificate: self.token == Token::Never,
-            by_tpm: self.token == Token::AfterChallenge,
+            token: self.token,
             registration_id: self.identity.registration_id,
             corrected: self.corrected,
         })
@@ -254,8 +253,7 @@ pub struct Failure<'a> {
     ended: Ended<'a>,
     code: ErrorCode,
     key: KeyEvidence,
-    by_certificate: bool,
-    by_tpm: bool,
+    token: Token,
     registration_id: RegistrationId<'a>,
     corrected: bool,
 }
@@ -330,8 +328,8 @@ impl<'a> Failure<'a> {
             &Evidence {
                 upper_case_id: self.registration_id.has_upper_case(),
                 key: self.key,
-                by_certificate: self.by_certificate,
-                by_tpm: self.by_tpm,
+                by_certificate: self.token == Token::Never,
+                by_tpm: self.token == Token::AfterChallenge,
                 clock_skew: self.clock_skew(),
                 time_known: report.time_known || self.corrected,
                 refused_at_connect: report.refused_at_connect,

@@ -10,7 +10,7 @@ mod string;
 use core::ops::Range;
 
 use crate::ids::{RegistrationId, is_device_id, is_hub_name, is_word};
-use crate::message::{Body, Call, Payload, Status};
+use crate::message::{Body, Call, Members, Payload, Status};
 use crate::schema::json::{Span, Step, Walk};
 use crate::text::{ByteStr, Text, parse_decimal};
 
@@ -22,15 +22,13 @@ pub struct NotABody;
 pub fn write_body(text: &mut Text<'_>, registration_id: RegistrationId<'_>, call: &Call<'_>) {
     let (payload, members) = match call {
         Call::Status { .. } => return,
-        Call::Register { payload, members } => (*payload, Some(members.0)),
-        Call::Lookup { members } => (None, Some(members.0)),
-        Call::Time => (None, None),
+        Call::Register { payload, members } => (*payload, *members),
+        Call::Lookup { members } => (None, *members),
+        Call::Time => (None, Members::NONE),
     };
     let payload = payload.map_or(b"".as_slice(), Payload::as_bytes);
     open_registration(text, registration_id, payload);
-    if let Some(members) = members {
-        members.write_members(text);
-    }
+    members.0.write_members(text);
     text.push_byte(b'}');
 }
 
