@@ -126,7 +126,7 @@ impl ProvisioningClient {
         let authorization = token.as_ref().map(|token| Authorization::new(token.expose(), 1));
         // The time limit is this call's own; links need it no more than a registration's.
         let respond_by = TokioTimer::start().now();
-        let request = Request::new(RequestId::new(1), Call::lookup(), identity, authorization, respond_by);
+        let request = Request::new(RequestId::new(1), Call::Lookup, identity, authorization, respond_by);
         let mut buffer = vec![0; self.reply_limit];
         let probe = match link.probe(&request, &mut buffer).await {
             Ok(Some(reply)) => Probe::from_reply(&reply),

@@ -168,7 +168,7 @@ impl Progress {
                 call: match request.call {
                     Call::Register { .. } => "register",
                     Call::Status { .. } => "status",
-                    Call::Lookup { .. } => "lookup",
+                    Call::Lookup | Call::LookupWithMembers { .. } => "lookup",
                     Call::Time => "time",
                     _ => return None,
                 },

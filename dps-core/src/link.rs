@@ -190,7 +190,7 @@ pub async fn drive<A, L, T, S, O>(
                 };
             }
             Action::Send { id, respond_by } => {
-                let Some(request) = registration.request() else { continue };
+                let Some(request) = registration.request_with_members() else { continue };
                 let told = within(timer, respond_by, observer.observe(now, Progress::Sending(request))).await;
                 if let Some(code) = stopped(told) {
                     registration.stop(code);

@@ -66,7 +66,7 @@ impl Format for Call<'_> {
         match self {
             Self::Register { .. } => write!(f, "register"),
             Self::Status { operation_id } => write!(f, "status of {}", operation_id),
-            Self::Lookup { .. } => write!(f, "lookup"),
+            Self::Lookup | Self::LookupWithMembers { .. } => write!(f, "lookup"),
             Self::Time => write!(f, "time"),
         }
     }

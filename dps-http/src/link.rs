@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use dps_core::codec::http::{DEFAULT_PORT, Head, method, parse_date, read_reply, write_body, write_target};
+use dps_core::codec::http::{
+    DEFAULT_PORT, Head, method, parse_date, read_reply, write_body_with_members, write_target,
+};
 use dps_core::{ByteStr, Call, Endpoint, Link, LinkError, Reply, Request, Text, UnixSeconds};
 use dps_net::{CertificateUse, CurrentPhase, Dialer, NetError, Phase};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
@@ -208,7 +210,7 @@ fn build(client: &Client, request: &Request<'_>, api_version: &str) -> Result<re
         let token = secret_header(token).ok_or(LinkError::Unsupported)?;
         builder = builder.header(AUTHORIZATION, token);
     }
-    let body = written(|text| write_body(text, request))?;
+    let body = written(|text| write_body_with_members(text, request))?;
     if !body.is_empty() {
         builder = builder.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
     }
@@ -254,7 +256,7 @@ fn call_name(call: &Call<'_>) -> &'static str {
     match call {
         Call::Register { .. } => "register",
         Call::Status { .. } => "status",
-        Call::Lookup { .. } => "lookup",
+        Call::Lookup | Call::LookupWithMembers { .. } => "lookup",
         Call::Time => "time",
         _ => "other",
     }

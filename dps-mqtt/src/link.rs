@@ -106,7 +106,7 @@ impl MqttLink {
 
     async fn ask<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<(Session, Reply<'b>), NetError> {
         match request.call {
-            Call::Lookup { .. } => {
+            Call::Lookup | Call::LookupWithMembers { .. } => {
                 return Err(NetError::new(LinkError::Unsupported, "the service has no lookup over MQTT; use HTTPS"));
             }
             Call::Time => return Err(NetError::new(LinkError::Unsupported, "MQTT carries no time; use HTTPS")),

@@ -229,7 +229,7 @@ impl Driver<'_> {
             Action::Send { id, respond_by: by } => {
                 let request = self.machine.request().unwrap();
                 assert_eq!(request.id, id);
-                let is_lookup = matches!(request.call, Call::Lookup { .. });
+                let is_lookup = matches!(request.call, Call::Lookup);
                 assert_eq!(is_lookup, self.kind == Kind::Lookup && !matches!(request.call, Call::Time));
                 assert!(!matches!(request.call, Call::Status { operation_id } if operation_id.is_empty()));
                 self.asks_time = matches!(request.call, Call::Time);

@@ -63,7 +63,7 @@ pub fn write_call_topic(text: &mut Text<'_>, id: RequestId, call: &Call<'_>) {
     match call {
         Call::Register { .. } => write_operation_topic(text, id, b""),
         Call::Status { operation_id } => write_operation_topic(text, id, operation_id.as_bytes()),
-        Call::Lookup { .. } | Call::Time => {}
+        Call::Lookup | Call::LookupWithMembers { .. } | Call::Time => {}
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
         let topic = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=7&operationId=5.31.b-1";
         assert_eq!(written(|text| write_topic(text, &status)), topic);
         assert_eq!(written(|text| write_payload(text, &status)), "");
-        assert_eq!(written(|text| write_topic(text, &request(Call::lookup()))), "");
+        assert_eq!(written(|text| write_topic(text, &request(Call::Lookup))), "");
     }
 
     #[test]

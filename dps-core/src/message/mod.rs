@@ -79,9 +79,12 @@ pub enum Call<'a> {
         /// The id that the register call was answered with.
         operation_id: ByteStr<'a>,
     },
-    /// Ask for the device's record without registering; [`Call::lookup`] makes one. HTTPS only.
+    /// Ask for the device's record without registering. HTTPS only.
+    Lookup,
+    /// The same with the keys of a TPM, for which the service makes the challenge. Apart from [`Call::Lookup`], so that firmware
+    /// which has no TPM is not larger.
     #[non_exhaustive]
-    Lookup {
+    LookupWithMembers {
         /// What else the body has.
         members: Members<'a>,
     },
@@ -91,16 +94,10 @@ pub enum Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Ask for the device's record.
-    #[must_use]
-    pub const fn lookup() -> Self {
-        Self::Lookup { members: Members::NONE }
-    }
-
     /// Register the device, with what the allocation webhook is to see.
     #[must_use]
     pub const fn register(payload: Option<Payload<'a>>) -> Self {
-        Self::Register { payload, members: Members::NONE }
+        Self::Register { payload, members: Members(&NoMembers) }
     }
 }
 
@@ -111,7 +108,7 @@ impl fmt::Debug for Call<'_> {
                 f.debug_struct("Register").field("payload", payload).finish_non_exhaustive()
             }
             Self::Status { operation_id } => f.debug_struct("Status").field("operation_id", operation_id).finish(),
-            Self::Lookup { .. } => f.write_str("Lookup"),
+            Self::Lookup | Self::LookupWithMembers { .. } => f.write_str("Lookup"),
             Self::Time => f.write_str("Time"),
         }
     }
@@ -121,11 +118,6 @@ impl fmt::Debug for Call<'_> {
 /// certificate request. A codec writes them.
 #[derive(Clone, Copy)]
 pub struct Members<'a>(pub(crate) &'a dyn WriteMembers);
-
-impl Members<'_> {
-    /// Nothing.
-    pub(crate) const NONE: Self = Self(&NoMembers);
-}
 
 impl fmt::Debug for Members<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

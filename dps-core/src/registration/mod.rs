@@ -322,12 +322,11 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// What is asked of the service in the request whose reply is awaited.
     #[must_use]
     pub fn call(&self) -> Option<Call<'_>> {
-        let members = Members(&self.attestation);
         let call = match self.ask {
             _ if self.asks_time => Call::Time,
-            Ask::Register => Call::Register { payload: self.payload, members },
+            Ask::Register => Call::Register { payload: self.payload, members: Members(&self.attestation) },
             Ask::Status => Call::Status { operation_id: self.storage.operation() },
-            Ask::Lookup => Call::Lookup { members },
+            Ask::Lookup => Call::Lookup,
         };
         (self.step == Step::Asked).then_some(call)
     }
@@ -336,6 +335,17 @@ impl<'m, A: Attestation> Registration<'m, A> {
     #[must_use]
     pub fn request(&self) -> Option<Request<'_>> {
         Some(Request::new(self.awaited()?, self.call()?, self.identity, self.authorization(), self.until))
+    }
+
+    /// As [`Registration::request`], but for a lookup with a TPM, which is a [`Call::LookupWithMembers`]. [`drive`](crate::drive)
+    /// sends it.
+    #[must_use]
+    pub fn request_with_members(&self) -> Option<Request<'_>> {
+        let mut request = self.request()?;
+        if self.ask == Ask::Lookup && self.token == Token::AfterChallenge {
+            request.call = Call::LookupWithMembers { members: Members(&self.attestation) };
+        }
+        Some(request)
     }
 
     /// The token of the request whose reply is awaited; none where it has none.

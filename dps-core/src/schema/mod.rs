@@ -22,12 +22,20 @@ pub struct NotABody;
 pub fn write_body(text: &mut Text<'_>, registration_id: RegistrationId<'_>, call: &Call<'_>) {
     let (payload, members) = match call {
         Call::Status { .. } => return,
-        Call::Register { payload, members } => (*payload, *members),
-        Call::Lookup { members } => (None, *members),
-        Call::Time => (None, Members::NONE),
+        Call::Register { payload, members } => (*payload, Some(members.0)),
+        Call::Lookup | Call::LookupWithMembers { .. } | Call::Time => (None, None),
     };
     let payload = payload.map_or(b"".as_slice(), Payload::as_bytes);
     open_registration(text, registration_id, payload);
+    if let Some(members) = members {
+        members.write_members(text);
+    }
+    text.push_byte(b'}');
+}
+
+/// Writes the body of a lookup with what the attestation adds to it.
+pub fn write_lookup(text: &mut Text<'_>, registration_id: RegistrationId<'_>, members: Members<'_>) {
+    open_registration(text, registration_id, &[]);
     members.0.write_members(text);
     text.push_byte(b'}');
 }

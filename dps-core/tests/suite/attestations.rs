@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::{NOW, assigning, at, config, identity, key};
 use dps_core::codec::http::{self, Head, wire};
 use dps_core::{
-    Action, ActivateError, Config, ErrorCode, Hint, LinkError, Millis, Misuse, Operation, Outcome, Registration, Reply,
-    RequestId,
+    Action, ActivateError, Call, Config, ErrorCode, Hint, LinkError, Millis, Misuse, Operation, Outcome, Registration,
+    Reply, RequestId,
 };
 use dps_core::{
     Attestation, CertificateRequestError, CertificateSource, SymmetricKey, Tpm, WithCertificateRequest, X509,
@@ -295,8 +295,14 @@ fn lookup_with_a_tpm_starts_with_a_challenge() {
     activate(&mut machine);
     sign(&mut machine, 0);
     let id = send(&mut machine, 0);
-    let (body, signed) = request(&machine);
-    assert!(body.contains("endorsementKey") && signed, "{body}");
+    let request = machine.request_with_members().expect("a reply is awaited");
+    assert!(matches!(request.call, Call::LookupWithMembers { .. }) && request.authorization.is_some());
+    let mut out = [0; 512];
+    let mut text = dps_core::Text::new(&mut out);
+    http::write_body_with_members(&mut text, &request);
+    let body = text.finish().unwrap();
+    let tpm = r#""tpm":{"endorsementKey":"ZW5kb3JzZW1lbnQ=","storageRootKey":"c3RvcmFnZSByb290"}"#;
+    assert_eq!(body, format!("{{\"registrationId\":\"dev-01\",{tpm}}}"));
     answer(&mut machine, id, 200, ASSIGNED);
     assert!(matches!(machine.outcome(), Some(Outcome::Record(_))));
 }

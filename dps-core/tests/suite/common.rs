@@ -70,7 +70,7 @@ fn did(machine: &Registration<'_>, action: Action) -> Did {
             sent: match request.unwrap().call {
                 Call::Register { .. } => Sent::Register,
                 Call::Status { operation_id } => Sent::Status(operation_id.as_str().into()),
-                Call::Lookup { .. } => Sent::Lookup,
+                Call::Lookup => Sent::Lookup,
                 _ => panic!("unknown call"),
             },
             generation: request.unwrap().authorization.unwrap().generation,

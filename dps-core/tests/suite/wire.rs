@@ -38,7 +38,7 @@ fn requests_are_written_as_the_service_expects_them() {
          Host: [::1]:8443\r\nUser-Agent: dps/0\r\nAccept: application/json\r\n\
          Authorization: SharedAccessSignature x\r\n\r\n"
     );
-    assert!(written(&request(Call::lookup())).starts_with("POST /0ne00A1B2C3/registrations/dev-01?api-version="));
+    assert!(written(&request(Call::Lookup)).starts_with("POST /0ne00A1B2C3/registrations/dev-01?api-version="));
 }
 
 #[test]

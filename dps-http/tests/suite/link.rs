@@ -119,7 +119,7 @@ async fn requests_have_path_headers_and_body_of_the_service() {
     let mut server = server(vec![Do::Answer(ASSIGNING); 3]).await;
     let mut link = server.link();
     let payload = Payload::new(r#"{"line":7}"#).unwrap();
-    let calls = [Call::register(Some(payload)), Call::Status { operation_id: "5.0/x".into() }, Call::lookup()];
+    let calls = [Call::register(Some(payload)), Call::Status { operation_id: "5.0/x".into() }, Call::Lookup];
     for call in calls {
         let mut buffer = [0; 1024];
         let reply = link.exchange(&server.request(call), &mut buffer).await.unwrap();

@@ -285,7 +285,7 @@ async fn connection_closed_at_connect_hints_at_another_protocol() {
 async fn lookup_is_unsupported_and_opens_no_connection() {
     let server = server(Framing::Tcp, vec![]).await;
     let mut link = server.link(server.options());
-    let error = link.exchange(&server.request(1, 1, Call::lookup()), &mut [0; 64]).await.unwrap_err();
+    let error = link.exchange(&server.request(1, 1, Call::Lookup), &mut [0; 64]).await.unwrap_err();
     assert_eq!(error, LinkError::Unsupported);
 }
 
@@ -296,7 +296,7 @@ async fn sign_in_sends_no_request_and_disconnects() {
         let mut server = server(framing, vec![welcome(), refusal]).await;
         // Not even with everything in one flight.
         let mut link = server.link(server.options().pipelined(true));
-        link.sign_in(&server.request(1, 1, Call::lookup())).await.unwrap();
+        link.sign_in(&server.request(1, 1, Call::Lookup)).await.unwrap();
         assert_eq!(server.until_end().await, (vec![CONNECT, SUBSCRIBE, DISCONNECT], true), "{framing:?}");
         let refused = link.sign_in(&server.register(2)).await.unwrap_err();
         assert_eq!((refused, link.last_error_detail()), (LinkError::MqttRefused { code: 5 }, Some("CONNACK 5")));

@@ -110,7 +110,7 @@ impl MqttPairLink {
 
 impl Link for MqttPairLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-        if let Call::Lookup { .. } | Call::Time = request.call {
+        if let Call::Lookup | Call::Time = request.call {
             return Err(LinkError::Unsupported);
         }
         let weather = Weather::next(&mut self.weather);

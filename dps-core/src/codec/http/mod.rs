@@ -25,7 +25,7 @@ pub fn method(call: &Call<'_>) -> &'static str {
     match call {
         Call::Register { .. } | Call::Time => "PUT",
         Call::Status { .. } => "GET",
-        Call::Lookup { .. } => "POST",
+        Call::Lookup | Call::LookupWithMembers { .. } => "POST",
     }
 }
 
@@ -41,7 +41,7 @@ pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &st
             text.push("/operations/");
             text.push_percent(operation_id);
         }
-        Call::Lookup { .. } => {}
+        Call::Lookup | Call::LookupWithMembers { .. } => {}
     }
     text.push("?api-version=");
     text.push_percent(api_version);
@@ -50,6 +50,16 @@ pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &st
 /// Writes the body; nothing for a call that has none.
 pub fn write_body(text: &mut Text<'_>, request: &Request<'_>) {
     schema::write_body(text, request.identity.registration_id, &request.call);
+}
+
+/// As [`write_body`], which leaves out the members of [`Call::LookupWithMembers`]. Firmware without a TPM does not need it.
+pub fn write_body_with_members(text: &mut Text<'_>, request: &Request<'_>) {
+    match request.call {
+        Call::LookupWithMembers { members } => {
+            schema::write_lookup(text, request.identity.registration_id, members);
+        }
+        _ => write_body(text, request),
+    }
 }
 
 /// What of a reply's head matters; header values as they came.
