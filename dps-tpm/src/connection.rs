@@ -77,7 +77,7 @@ fn default_device() -> io::Result<Stream> {
 }
 
 fn device(path: &Path) -> io::Result<Stream> {
-    // Opening a FIFO waits for who writes into it; reading a disk's file returns what was written.
+    // Opening a FIFO waits for a writer; reading a regular file returns what was written.
     if std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a regular file, not a device"));
     }
