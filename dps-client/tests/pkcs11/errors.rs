@@ -170,7 +170,7 @@ fn module_that_cannot_be_used_is_named() {
     let text = token.folder().join("softhsm2.conf");
     for module in ["/nonexistent/module.so".into(), text, "libm.so.6".into()] {
         let refused = key().module(&module).sign(b"to sign", LIMIT).unwrap_err();
-        assert_eq!(what(&refused), (ErrorCode::Pkcs11Module, Some(Hint::CheckSigner)));
+        assert_eq!(what(&refused), (ErrorCode::Pkcs11Module, Some(Hint::CheckPkcs11Module)));
         assert!(refused.message().contains(module.to_str().unwrap()), "{refused}");
     }
 }

@@ -75,7 +75,8 @@ pub(crate) fn rank(code: ErrorCode, evidence: &Evidence) -> Hints {
         // An inspecting proxy cannot pass on a client's certificate.
         ErrorCode::ClientCertificateRefused => &[Hint::RenewCertificate, Hint::MissingIntermediate, Hint::CheckProxy],
         ErrorCode::RenegotiationUnsupported => &[Hint::UseMqtt],
-        ErrorCode::Pkcs11Module | ErrorCode::Pkcs11NoToken | ErrorCode::Pkcs11Mechanism => &[Hint::CheckSigner],
+        ErrorCode::Pkcs11Module => &[Hint::CheckPkcs11Module],
+        ErrorCode::Pkcs11NoToken | ErrorCode::Pkcs11Mechanism => &[Hint::CheckSigner],
         ErrorCode::Pkcs11NoObject | ErrorCode::Pkcs11SeveralObjects => &[Hint::CheckPkcs11Uri],
         ErrorCode::Pkcs11Login | ErrorCode::Pkcs11WrongPin => &[Hint::CheckPin],
         ErrorCode::Pkcs11LastTry | ErrorCode::Pkcs11PinLocked => &[Hint::UnlockPin],

@@ -192,6 +192,9 @@ hints! {
     /// The PKCS#11 URI matches no object, or several.
     CheckPkcs11Uri = "check-pkcs11-uri",
         "list the objects of the token and compare them with the URI: token, object, id and type must match exactly one";
+    /// The PKCS#11 module cannot be loaded.
+    CheckPkcs11Module = "check-pkcs11-module",
+        "set the path of the token's module, a shared library built for this processor and this program's C library; a statically linked program cannot load one";
     /// The TPM is missing, disabled, in use, or not allowed to this user.
     CheckTpm = "check-tpm",
         "check that the TPM is enabled, that the TCTI string names it, and that this user may use it (on Linux, a member of the group tss)";
