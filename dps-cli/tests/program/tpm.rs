@@ -225,6 +225,9 @@ fn check_names_what_is_wrong_with_a_tpm_in_its_first_line() {
     let said = first_line(service.as_device("check", "dev-01", &absent).run());
     assert!(said.contains("the TPM cannot be reached") && said.contains("/nonexistent"), "{said}");
 
+    let said = first_line(device(&service, &swtpm, "check --clock-offset=-7200", &[]).run());
+    assert!(said.contains("this device's clock is"), "{said}");
+
     let other = Swtpm::start();
     let unknown = device(&service, &other, "check", &[]).run().code(10).stdout;
     assert!(unknown.starts_with("cause: no enrollment of the id scope has this registration id"), "{unknown}");

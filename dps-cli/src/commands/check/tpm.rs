@@ -159,6 +159,8 @@ fn failed(error: DpsError, checks: &mut Checks) {
             checks.add(skipped(CheckId::Authentication, summary));
         }
         (ErrorCode::Unauthorized, _) => {
+            // Nothing but the time is this device's own in a token that the TPM has signed.
+            checks.raise(CheckId::Clock);
             let check = with_hints(Check::error(CheckId::Authentication, failure.message.clone()));
             checks.add_all([reply(), check]);
         }
