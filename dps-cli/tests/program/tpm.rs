@@ -203,8 +203,12 @@ fn check_reports_the_tpm_and_what_the_service_replies_to_it() {
     assert_eq!(tpm["facts"]["status"]["inLockout"], false);
     assert_eq!(tpm["facts"]["identity"], identity(&swtpm));
     let evidence = tpm["evidence"].to_string();
-    for words in ["reached by swtpm:path=", "0 of 3 failed authorizations", "has no certificate", "registration id is"]
-    {
+    for words in [
+        "reached by swtpm:path=",
+        "0 of 3 failed authorizations",
+        "has no certificate",
+        "derived from its endorsement key is",
+    ] {
         assert!(evidence.contains(words), "{words}: {evidence}");
     }
     device(&service, &swtpm, "register", &[]).run().code(0);

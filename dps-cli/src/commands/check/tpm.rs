@@ -17,7 +17,8 @@ use crate::failure::{Failure, Result};
 use crate::tpm::{DeviceTpm, TpmChoice, TpmIdentity, TpmStatus};
 
 const ID: CheckId = CheckId::Tpm;
-const NO_CERTIFICATE: &str = "it has no certificate of an RSA endorsement key, which only owners who check it need";
+const NO_CERTIFICATE: &str =
+    "it has no certificate of its endorsement key; only an owner that verifies the certificate needs one";
 const UNKNOWN: &str = "no enrollment of the id scope has this registration id with the endorsement key of this TPM";
 
 /// The TPM, and what was read from it.
@@ -85,7 +86,7 @@ fn judge(tpm: &DeviceTpm, status: &TpmStatus, identity: &TpmIdentity) -> Check {
         .seen(format!("its storage root key {}", made(status.has_storage_root_key)))
         .seen(format!("its key for the hub {hub}"))
         .seen(certificate)
-        .seen(format!("its registration id is {}", identity.registration_id))
+        .seen(format!("the registration id derived from its endorsement key is {}", identity.registration_id))
         .facts(json!({ "tcti": tpm.to_string(), "status": status, "identity": identity }))
 }
 
