@@ -105,6 +105,15 @@ impl Tap {
     }
 }
 
+/// A connection may still be served, with a share in the TPM: without this, it would outlive the process.
+impl Drop for Tap {
+    fn drop(&mut self) {
+        if let Ok(mut swtpm) = self.swtpm.lock() {
+            swtpm.kill();
+        }
+    }
+}
+
 /// Passes on the commands of one connection.
 fn relay(mut client: UnixStream, swtpm: &Mutex<Swtpm>, rule: &Mutex<Rule>, commands: &Mutex<Vec<u32>>) -> Option<()> {
     let mut device = None;
