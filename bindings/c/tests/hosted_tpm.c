@@ -41,8 +41,9 @@ static void hub_password_needs_a_registration(void)
     const dps_client_config config = with_tpm(NULL);
     dps_hub_password *password = NULL;
     dps_error *error = NULL;
-    RETURNS(DPS_ERROR_TPM_KEY_MISSING, dps_client_hub_password(&config, DPS_SPAN("hub-a.test"), DPS_SPAN("a"), 0, &password, &error));
     dps_hint hint;
+    const dps_span hub = DPS_SPAN("hub-a.test"), device = DPS_SPAN("dev-01");
+    RETURNS(DPS_ERROR_TPM_KEY_MISSING, dps_client_hub_password(&config, hub, device, 0, &password, &error));
     RETURNS(DPS_OK, dps_error_hint(error, 0, &hint));
     CHECK(span_is(hint.name, "register-again"));
     dps_error_free(error);
