@@ -28,7 +28,8 @@ impl Swtpm {
         let process = command("swtpm", ["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
             .args(["--tpmstate", &format!("dir={}", state.display()), "--server", &unix(&socket)])
             .args(["--ctrl", &unix(&state.join("control"))])
-            .stdout(Stdio::null())
+            // It reports each client that disconnects.
+            .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("swtpm: {error}"))?;
         let started = Self { process, socket };
