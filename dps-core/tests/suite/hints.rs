@@ -38,7 +38,7 @@ fn every_failure_that_a_user_can_fix_has_a_hint() {
         ("request-too-large", "enlarge-buffer"),
         ("activation-failed", "check-signer check-proxy update"),
         ("client-certificate-expired", "renew-certificate certificate-not-yet-valid"),
-        ("pkcs11-module", "check-signer"),
+        ("pkcs11-module", "check-pkcs11-module"),
         ("pkcs11-no-token", "check-signer"),
         ("pkcs11-no-object", "check-pkcs11-uri"),
         ("pkcs11-several-objects", "check-pkcs11-uri"),
