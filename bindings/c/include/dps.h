@@ -93,7 +93,6 @@ extern "C" {
 #define dps_registration_init_x509_resumed dps_registration_init_x509_resumed_abi_1
 #define dps_tpm_init dps_tpm_init_abi_1
 #define dps_registration_init_tpm dps_registration_init_tpm_abi_1
-#define dps_registration_init_tpm_lookup dps_registration_init_tpm_lookup_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
 #endif
 
@@ -942,18 +941,6 @@ dps_result dps_registration_init_tpm(dps_registration *registration,
                                      dps_buffer storage);
 
 /**
- * As `dps_registration_init_lookup`, for a device with a TPM: see `dps_registration_init_tpm`. The first request is answered
- * by a challenge here too.
- *
- * Also returns `DPS_ERROR_INVALID_OBJECT` for a `tpm` that is not an object.
- */
-DPS_NODISCARD
-dps_result dps_registration_init_tpm_lookup(dps_registration *registration,
-                                            const dps_config *config,
-                                            const dps_tpm *tpm,
-                                            dps_buffer storage);
-
-/**
  * `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed
  * over in. Pass it to the TPM: `TPM2B_ID_OBJECT` and `TPM2B_ENCRYPTED_SECRET` for `TPM2_ActivateCredential`, which returns the
  * AES-128 key of the inner wrapper; `TPM2B_PRIVATE`, `TPM2B_ENCRYPTED_SECRET` and `TPM2B_PUBLIC` of the HMAC key for
@@ -1748,14 +1735,6 @@ dps_result dps_registration_init_tpm_sized(size_t size,
                                            const dps_tpm *tpm,
                                            dps_buffer storage);
 
-/** `dps_registration_init_tpm_lookup` for a `dps_registration` of `size` bytes. */
-DPS_NODISCARD
-dps_result dps_registration_init_tpm_lookup_sized(size_t size,
-                                                  dps_registration *registration,
-                                                  const dps_config *config,
-                                                  const dps_tpm *tpm,
-                                                  dps_buffer storage);
-
 /** `dps_tpm_init` for a `dps_tpm` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_tpm_init_sized(size_t size,
@@ -1782,7 +1761,6 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_registration_init_x509_lookup(...) dps_registration_init_x509_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_x509_resumed(...) dps_registration_init_x509_resumed_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_registration_init_tpm(...) dps_registration_init_tpm_sized(sizeof(dps_registration), __VA_ARGS__)
-#define dps_registration_init_tpm_lookup(...) dps_registration_init_tpm_lookup_sized(sizeof(dps_registration), __VA_ARGS__)
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
 #define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)

@@ -71,27 +71,6 @@ pub unsafe extern "C" fn dps_registration_init_tpm(
     done(unsafe { init(registration, config, storage, by_tpm) })
 }
 
-/// As `dps_registration_init_lookup`, for a device with a TPM: see `dps_registration_init_tpm`. The first request is answered
-/// by a challenge here too.
-///
-/// Also returns `DPS_ERROR_INVALID_OBJECT` for a `tpm` that is not an object.
-#[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_registration_init_tpm_lookup_abi_1"))]
-pub unsafe extern "C" fn dps_registration_init_tpm_lookup(
-    registration: *mut dps_registration,
-    config: *const dps_config,
-    tpm: *const dps_tpm,
-    storage: dps_buffer,
-) -> dps_result {
-    let look_up = |machine: &mut Machine| {
-        machine.set_lookup();
-        // SAFETY: as the caller promises.
-        machine.set_attestation(unsafe { value(tpm)? });
-        Ok(())
-    };
-    // SAFETY: as the caller promises.
-    done(unsafe { init(registration, config, storage, look_up) })
-}
-
 /// `DPS_ACTION_ACTIVATE`: the challenge as bytes, decoded in `buffer`, which is the one that the last reply was handed
 /// over in. Pass it to the TPM: `TPM2B_ID_OBJECT` and `TPM2B_ENCRYPTED_SECRET` for `TPM2_ActivateCredential`, which returns the
 /// AES-128 key of the inner wrapper; `TPM2B_PRIVATE`, `TPM2B_ENCRYPTED_SECRET` and `TPM2B_PUBLIC` of the HMAC key for

@@ -296,28 +296,6 @@ void a_tpm_that_registers(void)
     CHECK(dps_registration_hub_key(registration, DPS_BUFFER(reply)).len == 0);
 }
 
-void a_tpm_that_is_looked_up(void)
-{
-    dps_registration *const registration = &memory.registration;
-    dps_action action;
-    begin_with_tpm();
-    dps_registration_clear(registration);
-    RETURNS(DPS_ERROR_INVALID_ARGUMENT,
-            dps_registration_init_tpm_lookup(registration, &memory.config, NULL, DPS_BUFFER(memory.storage)));
-    RETURNS(DPS_OK, dps_registration_init_tpm_lookup(registration, &memory.config, &tpm, DPS_BUFFER(memory.storage)));
-    RETURNS(DPS_OK, dps_registration_set_time(registration, 0, UNIX_S));
-    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
-    CHECK(action.kind == DPS_ACTION_SEND && dps_registration_call(registration) == DPS_CALL_LOOKUP);
-    CHECK(!sends("Authorization") && sends(",\"tpm\":{\"endorsementKey\":\"ZW5kb3JzZW1lbnQ=\""));
-    RETURNS(DPS_OK, answer(action.id, 401, "", challenge));
-    RETURNS(DPS_OK, dps_registration_poll(registration, 0, &action));
-    CHECK(action.kind == DPS_ACTION_ACTIVATE);
-    RETURNS(DPS_OK, dps_registration_handle_activation(registration, 0, action.id));
-    CHECK(scene_until_send(&memory, 0, &action) && sends("Authorization"));
-    CHECK(dps_registration_call(registration) == DPS_CALL_LOOKUP);
-    dps_registration_clear(registration);
-}
-
 void a_tpm_that_is_refused(void)
 {
     dps_action action;

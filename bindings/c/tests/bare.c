@@ -21,7 +21,7 @@ unsigned checks_done, checks_failed;
     test(a_time_that_may_not_be_learned) test(a_certificate_that_registers_over_http)             \
     test(a_certificate_that_registers_over_mqtt) test(a_certificate_that_looks_up)                \
     test(a_certificate_that_resumes) test(a_certificate_that_is_refused)                          \
-    test(a_tpm_that_registers) test(a_tpm_that_is_looked_up) test(a_tpm_that_is_refused)          \
+    test(a_tpm_that_registers) test(a_tpm_that_is_refused)                                        \
     test(requests_by_hand) test(requests_by_hand_are_those_of_a_registration)                     \
     test(requests_by_hand_that_are_refused) test(replies_by_hand) test(replies_by_hand_that_are_refused)
 

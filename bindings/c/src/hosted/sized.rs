@@ -10,7 +10,7 @@ use crate::registration::{
 };
 use crate::result::{Refused, done, dps_result};
 use crate::span::{dps_buffer, dps_span};
-use crate::tpm::{dps_registration_init_tpm, dps_registration_init_tpm_lookup, dps_tpm, dps_tpm_init};
+use crate::tpm::{dps_registration_init_tpm, dps_tpm, dps_tpm_init};
 use crate::x509::{dps_registration_init_x509, dps_registration_init_x509_lookup, dps_registration_init_x509_resumed};
 
 /// Creates an object, if the program's memory is large enough.
@@ -134,19 +134,6 @@ pub unsafe extern "C" fn dps_registration_init_tpm_sized(
 ) -> dps_result {
     // SAFETY: as the caller promises.
     object::<dps_registration>(size, || unsafe { dps_registration_init_tpm(registration, config, tpm, storage) })
-}
-
-/// `dps_registration_init_tpm_lookup` for a `dps_registration` of `size` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dps_registration_init_tpm_lookup_sized(
-    size: usize,
-    registration: *mut dps_registration,
-    config: *const dps_config,
-    tpm: *const dps_tpm,
-    storage: dps_buffer,
-) -> dps_result {
-    // SAFETY: as the caller promises.
-    object::<dps_registration>(size, || unsafe { dps_registration_init_tpm_lookup(registration, config, tpm, storage) })
 }
 
 /// `dps_tpm_init` for a `dps_tpm` of `size` bytes.
