@@ -1,6 +1,6 @@
 //! What is checked of the crates that are published: their packages, the least version of Rust, every set of features.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -47,11 +47,28 @@ impl Published {
 pub(crate) fn package() -> Outcome {
     let crates = published()?;
     let names: Vec<&str> = crates.iter().flat_map(|krate| ["-p", &krate.name]).collect();
+    forget_packed(&crates)?;
     run(&mut cargo(["package", "--locked", "--allow-dirty"].iter().chain(&names)))?;
     let folder = target_dir().join("package");
     let workspace = folder.join("Cargo.toml");
     std::fs::write(&workspace, workspace_of(&crates)).map_err(|error| format!("{}: {error}", workspace.display()))?;
     run(&mut outside(&folder, ["test", "--workspace", "--quiet"]))
+}
+
+/// Removes what an earlier run has unpacked. Cargo serves the packed crates to each other from a registry of its own, and keeps
+/// their sources by name and version, so that a crate would be built with the others as they were then.
+fn forget_packed(crates: &[Published]) -> Outcome {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+    let Ok(registries) = std::fs::read_dir(home.join("registry/src")) else { return Ok(()) };
+    // A registry in a folder has no host, with which the names of others begin.
+    let own = registries.flatten().filter(|registry| registry.file_name().as_encoded_bytes().starts_with(b"-"));
+    for registry in own {
+        for folder in crates.iter().map(|krate| registry.path().join(krate.folder())).filter(|folder| folder.is_dir()) {
+            std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A workspace of the packed crates, each of which finds the others beside it instead of at the registry.
