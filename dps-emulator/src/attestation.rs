@@ -24,9 +24,9 @@ pub struct Attestation {
     pub primary: Option<SymmetricKey>,
     /// The secondary key, for changing keys without an interruption.
     pub secondary: Option<SymmetricKey>,
-    /// The certificates; then there are no keys.
+    /// The certificates, instead of keys.
     pub x509: Option<X509Attestation>,
-    /// The TPM of an individual enrollment; then there are neither keys nor certificates.
+    /// The TPM of an individual enrollment, instead of keys and certificates.
     pub tpm: Option<TpmAttestation>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn check() -> Outcome {
         let before = names.len();
         names.extend(found.map(|name| (tests, name.to_owned())));
         if names.len() == before {
-            return Err(format!("there are no tests in {}", tests.package));
+            return Err(format!("{} has no ignored tests to run", tests.package));
         }
     }
     let count = names.len();

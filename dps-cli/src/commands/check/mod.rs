@@ -216,7 +216,7 @@ impl Subject {
         matches!(self.credential, CheckedCredential::Key { .. } | CheckedCredential::Token { .. })
     }
 
-    /// Why there is no registration id.
+    /// Why the registration id is missing.
     fn without_id(&self) -> &'static str {
         match self.credential {
             CheckedCredential::Tpm(_) => "it is derived from the endorsement key of the TPM",

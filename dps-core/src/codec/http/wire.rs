@@ -9,6 +9,10 @@ use crate::text::{ByteStr, Text, TooSmall, parse_decimal};
 
 /// Writes a request, head and body, and returns its length. The bytes hold a token: wipe them after sending.
 ///
+/// The body is that of [`write_body`](super::write_body), which lacks the keys that a lookup with a TPM has
+/// ([`Call::LookupWithMembers`](crate::Call::LookupWithMembers)): such a lookup is sent by an HTTP library, with the body of
+/// [`write_body_with_members`](super::write_body_with_members).
+///
 /// # Errors
 /// [`TooSmall`] with the size that would do.
 pub fn write_request(
