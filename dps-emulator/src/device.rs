@@ -118,20 +118,26 @@ impl Service {
         let registration = FoldedId::new(caller.registration_id);
         self.open_record(now, &registration, caller.registration_id, &admission)?;
         let operation_id = self.random.operation_id();
+        let wait_ms = if self.options.assign_at_once { 0 } else { self.options.assigning_ms };
+        let due_ms = now.monotonic_ms.saturating_add(wait_ms);
         let assigning = Assigning {
             operation_id: operation_id.clone(),
             registration: registration.clone(),
             spelled: caller.registration_id.into(),
             source: admission.source,
+            shown: admission.shown,
             challenge: admission.challenge,
             payload: body.payload,
             sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
+            not_before_ms: due_ms,
+            allocation: None,
         };
-        let wait_ms = if self.options.assign_at_once { 0 } else { self.options.assigning_ms };
-        let due_ms = now.monotonic_ms.saturating_add(wait_ms);
         let expires_ms = due_ms.saturating_add(self.options.operation_life_ms);
-        self.operations.begin(due_ms, expires_ms, assigning);
-        if self.options.assign_at_once {
+        // A webhook is called at once, and has the time of the assignment to reply.
+        let needs_webhook = self.needs_webhook(&assigning);
+        let start_ms = if needs_webhook { now.monotonic_ms } else { due_ms };
+        self.operations.begin(start_ms, expires_ms, assigning);
+        if needs_webhook || self.options.assign_at_once {
             self.advance(now);
         }
         let record = self.records.get(&registration).ok_or_else(|| unknown_operation(&operation_id))?;
@@ -143,12 +149,13 @@ impl Service {
         let window_ms = if self.options.assign_at_once { 0 } else { self.options.conflict_window_ms };
         let busy_until_ms = now.monotonic_ms.saturating_add(window_ms);
         let etag = self.random.etag();
+        let shown = by.shown.for_device(self.options.certificate_info);
         if let Some(record) = self.records.get_mut(id) {
             if now.monotonic_ms < record.busy_until_ms {
                 return Err(Problem::new(CONCURRENT, "Precondition failed."));
             }
             record.source = by.source.clone();
-            record.shown = by.shown.clone();
+            record.shown = shown;
             record.status = Status::Assigning;
             record.updated_ms = now.unix_ms;
             record.busy_until_ms = busy_until_ms;
@@ -161,7 +168,7 @@ impl Service {
         let record = Record {
             registration_id: spelled.into(),
             source: by.source.clone(),
-            shown: by.shown.clone(),
+            shown,
             status: Status::Assigning,
             substatus: Substatus::InitialAssignment,
             assignment: None,

@@ -39,6 +39,7 @@ pub mod test_servers;
 mod throttle;
 mod time;
 mod tpm;
+mod webhook;
 mod wire;
 mod x509;
 
@@ -60,11 +61,17 @@ pub use ids::{ID_MAX, IdError};
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use registrations::Record;
 #[cfg(feature = "server")]
-pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion};
+pub use server::{
+    Emulator, EmulatorOptions, StartError, StateError, TlsVersion, WebhookClient, WebhookOptions, WebhookRootsError,
+};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use time::Now;
 pub use tpm::{TpmAttestation, TpmKeyError, TpmPublicKey};
+pub use webhook::{
+    AllocationRequest, CustomAllocationDefinition, JudgedMember, Judgment, MemberVerdict, WEBHOOK_REPLY_MAX,
+    WebhookCall, WebhookError, WebhookReply, WebhookUrl, WebhookUrlError,
+};
 pub use wire::{BODY_MAX, Problem, Protocol, Status, Substatus};
 pub use x509::{
     AUTHORITIES_MAX, CHAIN_MAX, Certificate, CertificateAuthority, CertificateError, CertificateInfo,

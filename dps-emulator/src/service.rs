@@ -18,6 +18,7 @@ use crate::registrations::{Operations, Record, Records, Source};
 use crate::throttle::Throttle;
 use crate::time::Now;
 use crate::tpm::Challenges;
+use crate::webhook::Webhooks;
 use crate::wire::Problem;
 use crate::x509::{Authorities, Certificate, CertificateAuthority, X509Attestation};
 
@@ -34,6 +35,7 @@ pub struct Service {
     pub(crate) authorities: Authorities,
     pub(crate) records: Records,
     pub(crate) operations: Operations,
+    pub(crate) webhooks: Webhooks,
     pub(crate) challenges: Challenges,
     pub(crate) hubs: Hubs,
     pub(crate) throttle: Throttle,
@@ -79,6 +81,7 @@ impl Service {
             authorities: Authorities::default(),
             records: Records::default(),
             operations: Operations::default(),
+            webhooks: Webhooks::default(),
             challenges: Challenges::default(),
             faults: Faults::default(),
             tally: Tally::default(),
@@ -196,6 +199,7 @@ impl Service {
     pub fn delete_record(&mut self, registration_id: &str) -> bool {
         let id = FoldedId::new(registration_id);
         self.operations.cancel_all_of(&id);
+        self.webhooks.cancel_all_of(&id);
         self.records.remove(&id).is_some()
     }
 
@@ -385,6 +389,7 @@ impl Service {
         self.revision += 1;
         for record in deleted.records(&self.records) {
             self.operations.cancel_all_of(&record);
+            self.webhooks.cancel_all_of(&record);
             self.records.remove(&record);
         }
         Ok(())

@@ -180,6 +180,8 @@ pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
 pub(crate) const CSR_NOT_CONFIGURED: u32 = 400_000;
 /// A member is missing or invalid.
 pub(crate) const BAD_REQUEST: u32 = 400_004;
+/// The custom allocation webhook returned an error, or could not be called.
+pub(crate) const WEBHOOK_FAILED: u32 = 400_207;
 /// No hub can be assigned.
 pub(crate) const NO_HUB: u32 = 400_208;
 /// The credential was refused; the service does not say why.

@@ -17,6 +17,9 @@ mod state;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod webhook_client;
+mod webhooks;
 
 pub use emulator::Emulator;
 pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};
+pub use webhook_client::{WebhookClient, WebhookOptions, WebhookRootsError};

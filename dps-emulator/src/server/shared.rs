@@ -1,13 +1,14 @@
 //! What all connections share: the service behind its lock, the clock, and the log of exchanges.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
 use super::limits::ClientIds;
 use super::state::Saver;
+use super::webhooks::Calls;
 use crate::activity::Exchange;
 use crate::fault::RetryAfter;
 use crate::service::Service;
@@ -21,12 +22,20 @@ pub(super) struct Shared {
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
+    webhooks: OnceLock<Calls>,
 }
 
 impl Shared {
     pub(super) fn new(mut service: Service, clock: Clock, saver: Option<Saver>) -> Self {
         service.exchanges.collect();
-        Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused: watch::Sender::new(0) }
+        Self {
+            service: service.into(),
+            clock,
+            saver,
+            client_ids: Arc::default(),
+            refused: watch::Sender::new(0),
+            webhooks: OnceLock::new(),
+        }
     }
 
     /// Calls the service, and passes what happened on to the log and to those who wait for refusals.
@@ -34,6 +43,7 @@ impl Shared {
         let (answer, exchanges, refused) = {
             let mut service = self.service();
             let answer = ask(&mut service, self.clock.now());
+            self.call_webhooks(&mut service);
             (answer, service.exchanges.take(), service.refusals.count())
         };
         // The log may block, so the service is unlocked by now.
@@ -44,6 +54,21 @@ impl Shared {
             more
         });
         answer
+    }
+
+    /// Has the calls of webhooks passed to this task, which keeps their time limits.
+    pub(super) fn set_webhooks(&self, calls: Calls) {
+        self.service().webhooks.leave_limits_to_caller();
+        // There is one task, started once.
+        let _ = self.webhooks.set(calls);
+    }
+
+    /// Passes on the webhook calls that are to be made; after every change of the service.
+    pub(super) fn call_webhooks(&self, service: &mut Service) {
+        for call in service.take_webhook_calls() {
+            // Without the task, the emulator is shutting down.
+            let _ = self.webhooks.get().map(|calls| calls.send(call));
+        }
     }
 
     /// Locks the service. A panic in a caller's closure leaves it in a usable state: each change is one call.

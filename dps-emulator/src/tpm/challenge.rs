@@ -31,6 +31,14 @@ pub(crate) struct TpmKeys {
     pub(crate) storage_root_key: TpmPublicKey,
 }
 
+impl TpmKeys {
+    /// The member `tpm` as an enrollment has it.
+    pub(crate) fn to_json(&self) -> Value {
+        let storage_root_key = Some(self.storage_root_key.clone());
+        TpmAttestation { storage_root_key, ..TpmAttestation::new(self.endorsement_key.clone()) }.to_json()
+    }
+}
+
 /// A challenge that a device was given.
 #[derive(Debug)]
 pub(crate) struct Challenge {
