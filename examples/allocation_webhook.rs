@@ -9,6 +9,8 @@
 //! dev-03, a toaster: registration-failed, 400207
 //! ```
 
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use dps_emulator::{Emulator, EmulatorOptions, EnrollmentGroup, WebhookUrl};
 use dps_examples::AnyError;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -49,18 +52,20 @@ fn allocate(request: &Value) -> Result<Value, &'static str> {
 }
 
 /// Replies 200 with the decision, or 400: then the registration fails.
-async fn reply(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, AnyError> {
+async fn reply(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = Limited::new(request.into_body(), REQUEST_MAX).collect().await;
     let parsed = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
     let (status, body) = match parsed.as_ref().ok_or("the request is not JSON").and_then(allocate) {
         Ok(allocation) => (StatusCode::OK, allocation),
         Err(problem) => (StatusCode::BAD_REQUEST, json!({ "message": problem })),
     };
-    let response = Response::builder().status(status).header("Content-Type", "application/json");
-    Ok(response.body(Full::new(Bytes::from(body.to_string())))?)
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
 
-async fn serve(listener: TcpListener) -> Result<(), AnyError> {
+async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(reply)));
@@ -77,7 +82,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), AnyError> {
     if let Some(address) = Arguments::parse().listen {
-        return serve(TcpListener::bind(address).await?).await;
+        return Ok(serve(TcpListener::bind(address).await?).await?);
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/api/choose", listener.local_addr()?);

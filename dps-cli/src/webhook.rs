@@ -24,17 +24,17 @@ const ROOTS_MAX: u64 = 1024 * 1024;
 pub(crate) struct WebhookArgs {
     /// Allow the allocation webhooks of this host too, a name or an address as in the URL, also over plain HTTP (repeatable)
     #[arg(long = "webhook-host", value_name = "HOST")]
-    pub(crate) hosts: Vec<String>,
+    pub(crate) webhook_hosts: Vec<String>,
     /// Trust only the certificate authorities in this file for webhooks over HTTPS, instead of the system's
     #[arg(long = "webhook-ca-file", value_name = "PEM")]
-    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) webhook_ca_file: Option<PathBuf>,
 }
 
 impl WebhookArgs {
     /// Returns the options of the calls. Reads the file of certificate authorities, if there is one.
     pub(crate) fn options(&self) -> Result<WebhookOptions> {
-        let options = self.hosts.iter().fold(WebhookOptions::new(), WebhookOptions::host);
-        let Some(path) = &self.ca_file else { return Ok(options) };
+        let options = self.webhook_hosts.iter().fold(WebhookOptions::new(), WebhookOptions::host);
+        let Some(path) = &self.webhook_ca_file else { return Ok(options) };
         let pem = dps_files::read(path, ROOTS_MAX).map_err(|error| Failure::file("read", path, &error))?;
         Ok(options.roots_pem(String::from_utf8_lossy(&pem)))
     }

@@ -384,7 +384,9 @@ fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
 
 fn not_started(error: &StartError) -> PyErr {
     match error {
-        StartError::Options(_) | StartError::HostName(_) | StartError::WebhookRoots(_) => PyValueError::new_err(error.to_string()),
+        StartError::Options(_) | StartError::HostName(_) | StartError::WebhookRoots(_) => {
+            PyValueError::new_err(error.to_string())
+        }
         // With a number Python makes it a PermissionError and so on.
         StartError::Listen { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
         StartError::State(_) => PyOSError::new_err(error.to_string()),

@@ -73,7 +73,8 @@ fn try_sends_the_services_request_and_judges_the_reply() {
     let webhook = Webhook::start(200, CHOSEN);
     let url = folder.write("url.txt", format!("{}\n", webhook.url()));
     let payload = folder.write("payload.json", r#"{"model":"press"}"#);
-    let line = "webhook try --hub hub-a.test --hub hub-b.test --current-hub hub-a.test --rid dev-07 --show-request --json";
+    let line =
+        "webhook try --hub hub-a.test --hub hub-b.test --current-hub hub-a.test --rid dev-07 --show-request --json";
     let done = dps_line(line, &["--url-file", &url, "--payload-file", &payload]).run().code(0);
     let (tried, request) = (done.json(), webhook.requests.recv().unwrap());
     assert_eq!((&tried["accepted"], &tried["assignedHub"]), (&json!(true), &json!("hub-b.test")));
@@ -104,7 +105,10 @@ fn try_accepts_a_group_and_its_hubs_from_a_file() {
     assert!(done.stdout.contains("the device is assigned to hub-b.test"), "{}", done.stdout);
     let request = webhook.requests.recv().unwrap();
     assert_eq!(request["enrollmentGroup"]["enrollmentGroupId"], "line-1");
-    assert_eq!((&request["linkedHubs"], &request["enrollmentGroup"]["allocationPolicy"]), (&json!(["hub-b.test"]), &json!("custom")));
+    assert_eq!(
+        (&request["linkedHubs"], &request["enrollmentGroup"]["allocationPolicy"]),
+        (&json!(["hub-b.test"]), &json!("custom"))
+    );
 }
 
 #[test]
@@ -215,7 +219,10 @@ fn emulator_calls_the_webhook_of_an_enrollment_and_shows_no_function_key() {
 
     let stopped = stop(child, Signal::TERM).code(0);
     let call = stopped.stderr.lines().find(|line| line.contains("webhook")).expect("the call is logged");
-    assert!(call.contains(&webhook.masked()) && call.contains("plain_http=true") && call.contains("status=200"), "{call}");
+    assert!(
+        call.contains(&webhook.masked()) && call.contains("plain_http=true") && call.contains("status=200"),
+        "{call}"
+    );
     for output in [&stopped.stderr, &stopped.stdout, &created.stdout, &shown.stdout] {
         assert!(!output.contains(FUNCTION_KEY), "{output}");
     }

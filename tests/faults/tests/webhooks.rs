@@ -222,7 +222,8 @@ fn received(body: Option<&serde_json::Value>) -> String {
     let mut received = kind.to_owned();
     for member in ["currentIotHubHostName", "payload"] {
         if let Some(value) = context.get(member) {
-            received.push_str(&format!(", {member} `{}`", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+            received
+                .push_str(&format!(", {member} `{}`", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
         }
     }
     let hubs: Vec<&str> = body["linkedHubs"].as_array().unwrap().iter().filter_map(|hub| hub.as_str()).collect();
@@ -247,7 +248,13 @@ fn seen(emulator: &Emulator, ended: Result<Assignment, DpsError>) -> String {
         }
         Err(error) => {
             let hints: Vec<&str> = error.hints().iter().map(|hint| hint.name()).collect();
-            format!("{} {}, {}: {}", error.code().name(), error.error_code().unwrap(), hints.join(", "), error.message())
+            format!(
+                "{} {}, {}: {}",
+                error.code().name(),
+                error.error_code().unwrap(),
+                hints.join(", "),
+                error.message()
+            )
         }
     }
 }
@@ -256,7 +263,8 @@ fn seen(emulator: &Emulator, ended: Result<Assignment, DpsError>) -> String {
 async fn each_reply_of_a_webhook_ends_as_documented() {
     let webhook = Webhook::start().await;
     let (patient, short) = (service(60_000).await, service(300).await);
-    let mut table = String::from("| registration | the webhook receives | it replies | the device sees |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("| registration | the webhook receives | it replies | the device sees |\n|---|---|---|---|\n");
     for row in rows() {
         let emulator = if matches!(row.webhook, Does::Hangs) { &short } else { &patient };
         *webhook.does.lock().unwrap() = row.webhook;
