@@ -12,6 +12,8 @@ use crate::enrollment::{InitialTwin, TwinProperties};
 
 /// How much of a string of a webhook is repeated in a message, in characters.
 const QUOTED_MAX: usize = 100;
+/// How many hubs a message lists.
+const OFFERED_MAX: usize = 4;
 const STATUS: &str = "status";
 const BODY: &str = "body";
 const HUB: &str = "iotHubHostName";
@@ -241,7 +243,7 @@ impl Members {
     }
 
     fn hub(&mut self, body: &Map<String, Value>, linked_hubs: &[String]) -> Option<String> {
-        let offered = linked_hubs.join(", ");
+        let offered = offered(linked_hubs);
         let hub = match body.get(HUB) {
             Some(Value::String(hub)) => hub,
             None | Some(Value::Null) => {
@@ -289,6 +291,15 @@ impl Members {
                 None
             }
         }
+    }
+}
+
+/// The hubs that a webhook can choose, or the first of them.
+fn offered(linked_hubs: &[String]) -> String {
+    let shown = linked_hubs[..linked_hubs.len().min(OFFERED_MAX)].join(", ");
+    match linked_hubs.len().saturating_sub(OFFERED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -86,6 +86,7 @@ fn rows() -> Vec<Row> {
             )
         },
         row("first registration, group", OF_GROUP, Does::Replies(200, TO_A)),
+        row("first registration, group, a twin", "dev-08", Does::Replies(200, WITH_TWIN)),
         Row { reprovision: RESET, ..row("later, group, a twin and *reset*", OF_GROUP, Does::Replies(200, WITH_TWIN)) },
         Row { reprovision: RESET, ..row("later, group, no twin and *reset*", OF_GROUP, Does::Replies(200, TO_A)) },
         row("later, group, a twin and *migrate*", OF_GROUP, Does::Replies(200, WITH_TWIN)),
