@@ -1,14 +1,14 @@
 //! Makes the webhook calls that the service asks for, and passes their outcomes back to it.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::shared::Shared;
 use super::webhook_client::WebhookClient;
-use crate::webhook::{WebhookCall, WebhookError, WebhookReply};
+use crate::webhook::WebhookCall;
 
 /// Where the calls are passed to. The service bounds how many are unanswered.
 pub(super) type Calls = UnboundedSender<WebhookCall>;
@@ -26,26 +26,11 @@ async fn run(mut calls: UnboundedReceiver<WebhookCall>, client: WebhookClient, s
     while let Some(call) = calls.recv().await {
         let (client, shared) = (client.clone(), Weak::clone(&shared));
         running.spawn(async move {
-            let (began, limit) = (Instant::now(), Duration::from_millis(call.limit_ms));
-            let outcome = client.post(&call.url, call.body.clone(), limit).await;
-            log(&call, began.elapsed(), &outcome);
+            let outcome = client.post(&call.url, call.body, Duration::from_millis(call.limit_ms)).await;
             if let Some(shared) = shared.upgrade() {
-                shared.ask("webhook", |service, now| service.answer_webhook(now, call.id, outcome));
+                shared.ask(None, |service, now| service.answer_webhook(now, call.id, outcome));
             }
         });
         while running.try_join_next().is_some() {}
     }
-}
-
-/// Logs a call. The URL is shown without its query, and what the webhook sent is not shown.
-fn log(call: &WebhookCall, took: Duration, outcome: &Result<WebhookReply, WebhookError>) {
-    tracing::info!(
-        device = ?call.registration_id,
-        url = %call.url,
-        plain_http = !call.url.is_https(),
-        status = outcome.as_ref().ok().map(|reply| reply.status),
-        ms = took.as_millis() as u64,
-        problem = outcome.as_ref().err().map(tracing::field::display),
-        "webhook"
-    );
 }

@@ -9,6 +9,7 @@ use super::judgment::{Allocation, Judgment, WebhookError, WebhookReply};
 use super::request::AllocationRequest;
 use super::url::WebhookUrl;
 use crate::enrollment::{AllocationPolicy, Settings};
+use crate::events::{EventKind, Transport, WebhookExchange};
 use crate::ids::FoldedId;
 use crate::registrations::{Assigning, Failed, Shown, Source};
 use crate::service::Service;
@@ -52,11 +53,20 @@ impl fmt::Debug for WebhookCall {
 
 struct Pending {
     registration: FoldedId,
+    /// The device's id as it was sent.
+    spelled: String,
+    url: WebhookUrl,
     /// `None` once the registration was deleted.
     assigning: Option<Assigning>,
     linked_hubs: Vec<String>,
     limit_ms: u64,
-    deadline_ms: u64,
+    began_ms: u64,
+}
+
+impl Pending {
+    fn deadline_ms(&self) -> u64 {
+        self.began_ms.saturating_add(self.limit_ms)
+    }
 }
 
 /// The webhooks' part of the service's state.
@@ -103,7 +113,7 @@ impl Webhooks {
         if self.caller_keeps_limits {
             return Vec::new();
         }
-        let late = self.pending.iter().filter(|(_, pending)| pending.deadline_ms <= now.monotonic_ms);
+        let late = self.pending.iter().filter(|(_, pending)| pending.deadline_ms() <= now.monotonic_ms);
         late.map(|(id, pending)| (*id, pending.limit_ms)).collect()
     }
 }
@@ -139,13 +149,33 @@ impl Service {
     /// Ends a pending call.
     fn settle(&mut self, now: Now, id: u64, outcome: Result<WebhookReply, WebhookError>) -> bool {
         let Some(pending) = self.webhooks.pending.remove(&id) else { return false };
-        let Some(assigning) = pending.assigning else { return false };
+        let status = outcome.as_ref().ok().map(|reply| reply.status);
         let allocation = match outcome {
             Ok(reply) => Judgment::new(&reply, &pending.linked_hubs).into_allocation(),
             Err(error) => Err(not_called(&error)),
         };
+        self.record_webhook(now, &pending, status, &allocation);
+        let Some(assigning) = pending.assigning else { return false };
         self.resume(now, assigning, allocation.map_err(|message| (WEBHOOK_FAILED, message)));
         true
+    }
+
+    fn record_webhook(
+        &mut self,
+        now: Now,
+        pending: &Pending,
+        status: Option<u16>,
+        allocation: &Result<Allocation, String>,
+    ) {
+        let call = WebhookExchange {
+            url: pending.url.to_string(),
+            plain_http: !pending.url.is_https(),
+            status,
+            took_ms: now.monotonic_ms.saturating_sub(pending.began_ms),
+            assigned_hub: allocation.as_ref().ok().map(|allocation| allocation.hub.clone()),
+            failure: allocation.as_ref().err().cloned(),
+        };
+        self.events.record(now, Transport::Webhook, Some(&pending.spelled), EventKind::Webhook(Box::new(call)));
     }
 
     /// Whether the hub of this assignment is chosen by a webhook that was not called yet.
@@ -210,15 +240,17 @@ impl Service {
         self.webhooks.last_id += 1;
         let id = self.webhooks.last_id;
         let registration_id = assigning.spelled.clone();
-        self.webhooks.ready.push(WebhookCall { id, registration_id, url, body: request.to_json(), limit_ms });
         let pending = Pending {
             registration: assigning.registration.clone(),
+            spelled: assigning.spelled.clone(),
+            url: url.clone(),
             assigning: Some(assigning),
             linked_hubs,
             limit_ms,
-            deadline_ms: now.monotonic_ms.saturating_add(limit_ms),
+            began_ms: now.monotonic_ms,
         };
         self.webhooks.pending.insert(id, pending);
+        self.webhooks.ready.push(WebhookCall { id, registration_id, url, body: request.to_json(), limit_ms });
     }
 
     /// Continues an assignment with what the webhook answered.

@@ -290,6 +290,40 @@ fn reply_to_register_waits_for_no_webhook_even_when_assigning_at_once() {
     assert_eq!(world.poll("dev-01", KEY, &operation_id(&first)).status, 200);
 }
 
+#[test]
+fn webhook_call_is_an_event_without_the_function_key() {
+    let mut world = world();
+    for (status, reply) in [(200, json!({ "iotHubHostName": "hub-b.test" })), (401, Value::Null)] {
+        world.wait(1000);
+        let operation = operation_id(&world.register("dev-01", KEY));
+        let call = call(&mut world);
+        world.wait(700);
+        answer(&mut world, &call, status, &reply);
+        world.poll("dev-01", KEY, &operation);
+    }
+    let mut events = |query: &str| {
+        let listed = world.as_owner("GET", &format!("/emulator/events?{query}"), &[], "");
+        assert!(!String::from_utf8_lossy(&listed.body).contains("c2VjcmV0"));
+        json(&listed)["events"].as_array().unwrap().clone()
+    };
+    let calls = events("kind=webhook&registrationId=dev-01");
+    assert_eq!(calls.len(), 2);
+    for (member, values) in [
+        ("url", [json!(MASKED), json!(MASKED)]),
+        ("plainHttp", [json!(false), json!(false)]),
+        ("transport", [json!("webhook"), json!("webhook")]),
+        ("status", [json!(200), json!(401)]),
+        ("tookMs", [json!(700), json!(700)]),
+        ("assignedHub", [json!("hub-b.test"), Value::Null]),
+        ("reason", [Value::Null, json!("webhook-failed")]),
+        ("message", [Value::Null, json!("Custom allocation failed with status code: 401.")]),
+    ] {
+        assert_eq!([&calls[0][member], &calls[1][member]], values.each_ref(), "{member}");
+    }
+    let failed: Vec<Value> = events("reason=webhook-failed").iter().map(|event| event["kind"].clone()).collect();
+    assert_eq!(failed, ["webhook", "refusal"], "the call, and the poll that told the device");
+}
+
 fn put(world: &mut World, definition: &Value) -> HttpReply {
     let mut body = json!({
         "registrationId": "dev-02", "attestation": { "type": "symmetricKey" }, "allocationPolicy": "custom",
