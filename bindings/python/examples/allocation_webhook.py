@@ -34,7 +34,7 @@ class Webhook(BaseHTTPRequestHandler):
 
     timeout = 10
 
-    def do_POST(self) -> None:  # noqa: N802, the name is that of the base class
+    def do_POST(self) -> None:
         """Handles one request."""
         try:
             length = min(int(self.headers.get("Content-Length", 0)), REQUEST_MAX)
@@ -48,7 +48,7 @@ class Webhook(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002, the name is that of the base class
+    def log_message(self, format: str, *args: object) -> None:
         """Logs no request: its URL holds the function key."""
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dps_client import DpsError, ProvisioningClient
-from dps_client.emulator import Emulator
+from dps_client import Assignment, DpsError, ProvisioningClient
+from dps_client.emulator import Device, Emulator
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "allocation_webhook.py"
 
@@ -31,7 +31,7 @@ def webhook() -> Iterator[str]:
         thread.join()
 
 
-def register(device: Any, payload: dict[str, Any]) -> Any:
+def register(device: Device, payload: dict[str, Any]) -> Assignment:
     return ProvisioningClient(**device.client_kwargs(), payload=payload).register()
 
 
@@ -43,8 +43,8 @@ def test_example_webhook_chooses_the_hub_by_the_payload(webhook: str) -> None:
         assert assignment.payload == {"line": 2}
         device = emulator.enroll("dev-02", webhook=webhook, hubs=["hub-a.test"])
         assert register(device, {"model": "press"}).hub == "hub-a.test"
-        twin = emulator.hub_device("hub-a.test", "dev-02")
-        assert twin is not None and twin.tags == {"model": "press"}
+        entry = device.hub_device
+        assert entry is not None and entry.tags == {"model": "press"}
 
 
 def test_failing_webhook_fails_the_registration(webhook: str) -> None:

@@ -4,10 +4,10 @@
 //! loopback, and hosts that the one who runs the emulator has named. The addresses of a host are checked, and the
 //! connection is made to a checked address, without another lookup. There are no redirects and no proxies.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -30,6 +30,8 @@ use crate::x509::provider;
 
 /// The largest head of a reply, in bytes.
 const HEAD_MAX: usize = 32 * 1024;
+/// What `localhost` always is (RFC 6761, section 6.3).
+const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 /// How many addresses of a host are tried.
 const ADDRESSES_MAX: usize = 8;
 
@@ -182,14 +184,12 @@ impl Trust {
 /// The addresses of the host, all of which are allowed.
 async fn resolve(url: &WebhookUrl, trust: Trust) -> Result<Vec<SocketAddr>, WebhookError> {
     let (host, port) = (url.host(), url.port());
-    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+    let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => match tokio::net::lookup_host((host, port)).await {
-            Ok(addresses) => addresses.take(ADDRESSES_MAX).collect(),
-            Err(error) => {
-                return Err(WebhookError::Unresolved { host: host.to_owned(), problem: error.to_string() });
-            }
-        },
+        Err(_) if host.eq_ignore_ascii_case("localhost") => LOCALHOST.map(|ip| SocketAddr::new(ip, port)).to_vec(),
+        Err(_) => look_up(host.to_owned(), port)
+            .await
+            .map_err(|error| WebhookError::Unresolved { host: host.to_owned(), problem: error.to_string() })?,
     };
     match addresses.iter().find(|address| !trust.allows(address.ip())) {
         Some(address) => Err(WebhookError::AddressNotAllowed { host: host.to_owned(), address: address.ip() }),
@@ -198,6 +198,18 @@ async fn resolve(url: &WebhookUrl, trust: Trust) -> Result<Vec<SocketAddr>, Webh
         }
         None => Ok(addresses),
     }
+}
+
+/// Asks the operating system, on a thread of its own: a runtime that is dropped would wait for one of its own threads.
+async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let resolve = move || {
+        let found = (host.as_str(), port).to_socket_addrs();
+        // Nobody waits any more once the time limit has passed.
+        let _ = sender.send(found.map(|addresses| addresses.take(ADDRESSES_MAX).collect()));
+    };
+    std::thread::Builder::new().name("dps-webhook-dns".into()).spawn(resolve)?;
+    receiver.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
 }
 
 /// Connects to the first address that accepts.
@@ -296,4 +308,33 @@ fn read_roots(pem: &str) -> Result<RootCertStore, WebhookRootsError> {
         return Err(WebhookRootsError("the PEM has no certificate (-----BEGIN CERTIFICATE-----)".into()));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_host_may_have_any_address_but_those_that_no_webhook_has() {
+        for (address, named, loopback) in [
+            ("127.0.0.1", true, true),
+            ("::1", true, true),
+            ("::ffff:127.0.0.1", true, true),
+            ("10.0.0.7", true, false),
+            ("2001:db8::7", true, false),
+            ("fd00::7", true, false),
+            ("169.254.169.254", false, false),
+            ("::ffff:169.254.169.254", false, false),
+            ("fe80::1", false, false),
+            ("0.0.0.0", false, false),
+            ("::", false, false),
+            ("255.255.255.255", false, false),
+            ("224.0.0.1", false, false),
+            ("ff02::1", false, false),
+        ] {
+            let parsed = address.parse().unwrap();
+            assert_eq!((Trust::Named.allows(parsed), Trust::Loopback.allows(parsed)), (named, loopback), "{address}");
+            assert!(Trust::Address.allows(parsed), "the address itself was named");
+        }
+    }
 }
