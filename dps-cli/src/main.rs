@@ -18,6 +18,7 @@ mod pkcs11;
 mod runtime;
 mod shell;
 mod tpm;
+mod webhook;
 mod x509;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,8 +66,8 @@ fn main() -> ExitCode {
 }
 
 /// Prevents other processes of the same user from reading this process's memory and environment through `/proc` or with
-/// a debugger, and prevents core dumps. Memory contains keys; so does the environment where `DPS_KEY`, `DPS_GROUP_KEY` or
-/// `DPS_CERT_KEY_PASSPHRASE` is set.
+/// a debugger, and prevents core dumps. Memory contains keys; so does the environment where `DPS_KEY`, `DPS_GROUP_KEY`,
+/// `DPS_CERT_KEY_PASSPHRASE` or `DPS_WEBHOOK_URL` is set.
 fn keep_memory_private() {
     #[cfg(target_os = "linux")]
     {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::encoding::{decode_base64, encode_base64};
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
-use crate::enrollment_table::Precondition;
+use crate::enrollment_table::{Entry, Precondition};
 use crate::http::{AdminCall, Collection, HttpRequest};
 use crate::ids::FoldedId;
 use crate::registrations::Record;
@@ -82,24 +82,17 @@ struct WithRecord {
     registration_state: Option<RegistrationState>,
 }
 
-/// The entry as GET and query return it: without keys.
-fn without_keys<E: Kept>(entry: &E) -> E {
-    let mut shown = entry.clone();
-    shown.settings_mut().attestation.forget_keys();
-    shown
-}
-
 impl Service {
     fn entry<E: Kept>(&self, id: &str) -> Result<&E, Problem> {
         E::table(self).get(id).ok_or_else(|| Problem::not_found(E::NAME, id))
     }
 
     fn get_entry<E: Kept>(&self, id: &str) -> Result<AdminReply, Problem> {
-        Ok(AdminReply::ok(&without_keys(self.entry::<E>(id)?)))
+        Ok(AdminReply::ok(&self.entry::<E>(id)?.clone().without_secrets()))
     }
 
     fn get_individual(&self, id: &str) -> Result<AdminReply, Problem> {
-        let enrollment = without_keys(self.entry::<IndividualEnrollment>(id)?);
+        let enrollment = self.entry::<IndividualEnrollment>(id)?.clone().without_secrets();
         let record = self.records.get(&FoldedId::new(id));
         let registration_state = record.map(Record::admin_state);
         Ok(AdminReply::ok(&WithRecord { enrollment, registration_state }))
@@ -114,7 +107,9 @@ impl Service {
             )));
         }
         let condition = Precondition::if_match(request.header("If-Match"));
-        Ok(AdminReply::ok(&self.put(now, entry, &condition)?))
+        let mut kept = self.put(now, entry, &condition)?;
+        kept.settings_mut().mask_webhook_url();
+        Ok(AdminReply::ok(&kept))
     }
 
     fn delete_entry<E: Kept>(&mut self, id: &str, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
@@ -203,7 +198,8 @@ impl Service {
         let body: QueryBody = parse_object(request.body)?;
         check_query(&body.query, E::LIST_MEMBER)?;
         let page = Page::from_request(request)?;
-        let items = E::table(self).page(page.after(), page.wanted()).map(without_keys).collect();
+        let items =
+            E::table(self).page(page.after(), page.wanted()).map(|entry| entry.clone().without_secrets()).collect();
         Ok(page.reply(items, E::ITEM_TYPE, |entry: &E| entry.id()))
     }
 }

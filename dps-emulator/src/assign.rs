@@ -9,6 +9,9 @@ use crate::time::Now;
 use crate::tpm::{KeyBlob, TpmState};
 use crate::wire::{NO_HUB, NOT_FOUND, Status, Substatus};
 
+/// The message of a registration for which no hub can be chosen.
+pub(crate) const NO_HUB_MESSAGE: &str = "None of the hubs that the enrollment allows is linked to this service.";
+
 /// What an assignment uses of its enrollment.
 struct Plan {
     enabled: bool,
@@ -24,8 +27,17 @@ impl Service {
     /// Performs every assignment that is due. Every request does this first; code that only inspects the state may call
     /// it.
     pub fn advance(&mut self, now: Now) {
-        while let Some(assigning) = self.operations.take_due(now.monotonic_ms) {
-            self.conclude(now, assigning);
+        loop {
+            while let Some(assigning) = self.operations.take_due(now.monotonic_ms) {
+                if self.needs_webhook(&assigning) {
+                    self.await_webhook(now, assigning);
+                } else {
+                    self.conclude(now, assigning);
+                }
+            }
+            if !self.advance_webhooks(now) {
+                break;
+            }
         }
         self.operations.forget_older(now.monotonic_ms);
     }
@@ -40,12 +52,18 @@ impl Service {
         match plan {
             None => fail(record, NOT_FOUND, "The enrollment was deleted while the device was being assigned."),
             Some(plan) if !plan.enabled => record.status = Status::Disabled,
-            Some(plan) => assign(record, &mut self.hubs, plan, self.options.unchanged, assigning.sticky),
+            Some(plan) => match &assigning.allocation {
+                Some(Err((code, message))) => fail(record, *code, message),
+                _ => assign(record, &mut self.hubs, plan, self.options.unchanged, assigning.sticky),
+            },
         }
         if let (Some(blob), Status::Assigned) = (blob, record.status) {
             record.shown = Shown::Tpm(Some(TpmState { authentication_key: blob.text }));
         }
-        record.payload = assigning.payload.filter(|_| self.options.echo_payload);
+        record.payload = match assigning.allocation {
+            Some(allocation) => allocation.ok().and_then(|allocation| allocation.payload),
+            None => assigning.payload.filter(|_| self.options.echo_payload),
+        };
         record.updated_ms = now.unix_ms;
         record.etag = etag;
         self.operations.finish(&assigning.operation_id, record.state());
@@ -59,10 +77,15 @@ impl Service {
             }
             Source::Group(id) => (&self.groups.get(id)?.settings, None),
         };
-        let twin = settings.initial_twin.clone().unwrap_or_default();
+        let chosen = assigning.allocation.as_ref().and_then(|allocation| allocation.as_ref().ok());
+        let twin = chosen.and_then(|chosen| chosen.twin.clone()).or_else(|| settings.initial_twin.clone());
+        let twin = twin.unwrap_or_default();
         Some(Plan {
             enabled: settings.is_enabled(),
-            hub: self.allocate(settings, assigning.registration.as_str()),
+            hub: match chosen {
+                Some(chosen) => Some(chosen.hub.clone()),
+                None => self.allocate(settings, assigning.registration.as_str()),
+            },
             reprovision: settings.reprovision_policy.unwrap_or_default(),
             device_id,
             iot_edge: settings.capabilities.unwrap_or_default().iot_edge,
@@ -99,7 +122,7 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
         _ => plan.hub.clone(),
     };
     let Some(hub) = hub else {
-        return fail(record, NO_HUB, "None of the hubs that the enrollment allows is linked to this service.");
+        return fail(record, NO_HUB, NO_HUB_MESSAGE);
     };
     let moved = old.as_ref().is_some_and(|assignment| !assignment.hub.eq_ignore_ascii_case(&hub));
     record.substatus = match (moved, &old) {

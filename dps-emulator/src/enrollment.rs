@@ -9,6 +9,7 @@ use crate::credentials::SymmetricKey;
 use crate::ids;
 use crate::options::check_host;
 use crate::tpm::{TpmAttestation, TpmPublicKey};
+use crate::webhook::{CustomAllocationDefinition, WebhookUrl};
 use crate::wire::Problem;
 use crate::x509::{Certificate, Slots, X509Attestation};
 
@@ -35,7 +36,7 @@ pub enum AllocationPolicy {
     Static,
     /// The hub with the lowest latency; here the same as hashed, since all hubs are equally near.
     GeoLatency,
-    /// A webhook decides; not modelled, so rejected.
+    /// A webhook decides, at every registration: see [`CustomAllocationDefinition`].
     Custom,
 }
 
@@ -106,6 +107,9 @@ pub struct Settings {
     /// The hubs to choose from; all linked hubs when absent or empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iot_hubs: Option<Vec<String>>,
+    /// The webhook of a custom allocation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_allocation_definition: Option<CustomAllocationDefinition>,
     /// The older member for the hub of a static allocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iot_hub_host_name: Option<String>,
@@ -130,6 +134,7 @@ impl Settings {
             reprovision_policy: None,
             allocation_policy: None,
             iot_hubs: None,
+            custom_allocation_definition: None,
             iot_hub_host_name: None,
             etag: None,
             created_date_time_utc: None,
@@ -305,6 +310,15 @@ macro_rules! settings_builder {
                 self.settings.iot_hubs = Some(hubs.into_iter().map(Into::into).collect());
                 self
             }
+
+            /// Has a webhook choose the hub, at every registration: from the hubs that [`allocation`](Self::allocation)
+            /// has set, or from all linked hubs.
+            #[must_use]
+            pub fn custom_allocation(mut self, webhook_url: WebhookUrl) -> Self {
+                self.settings.allocation_policy = Some(AllocationPolicy::Custom);
+                self.settings.custom_allocation_definition = Some(CustomAllocationDefinition::new(webhook_url));
+                self
+            }
         }
     };
 }
@@ -333,14 +347,35 @@ impl Settings {
         for hub in hubs {
             check_host(hub).map_err(|error| Problem::bad_request(format!("'iotHubs': {error}.")))?;
         }
+        self.custom_allocation_definition.as_ref().map_or(Ok(()), CustomAllocationDefinition::check)?;
         match self.allocation_policy {
-            Some(AllocationPolicy::Custom) => {
-                Err(Problem::bad_request("Custom allocation is not modelled by this emulator: use hashed or static."))
-            }
+            Some(AllocationPolicy::Custom) if self.custom_allocation_definition.is_none() => Err(Problem::bad_request(
+                "Custom allocation needs 'customAllocationDefinition' with 'webhookUrl' and 'apiVersion'.",
+            )),
             Some(AllocationPolicy::Static) if self.static_hub().is_none() => {
                 Err(Problem::bad_request("Static allocation needs a hub in 'iotHubs'."))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Takes the stored URL of the webhook in place of a masked one.
+    pub(crate) fn keep_webhook_url(&mut self, stored: Option<&Self>) {
+        if let Some(definition) = &mut self.custom_allocation_definition {
+            definition.keep_url(stored.and_then(|stored| stored.custom_allocation_definition.as_ref()));
+        }
+    }
+
+    /// Removes what is not shown: keys, and the query of the webhook's URL.
+    pub(crate) fn forget_secrets(&mut self) {
+        self.attestation.forget_keys();
+        self.mask_webhook_url();
+    }
+
+    /// Masks the query of the webhook's URL.
+    pub(crate) fn mask_webhook_url(&mut self) {
+        if let Some(definition) = &mut self.custom_allocation_definition {
+            *definition = definition.masked();
         }
     }
 

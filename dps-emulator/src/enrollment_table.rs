@@ -66,6 +66,12 @@ pub(crate) trait Entry: Clone + Serialize + DeserializeOwned {
     fn settings(&self) -> &Settings;
     fn settings_mut(&mut self) -> &mut Settings;
     fn check_own(&self) -> Result<(), Problem>;
+
+    /// The same without keys, and with a masked URL of its webhook, as GET and a webhook's request show it.
+    fn without_secrets(mut self) -> Self {
+        self.settings_mut().forget_secrets();
+        self
+    }
 }
 
 impl Entry for IndividualEnrollment {
@@ -149,10 +155,11 @@ impl<E: Entry> Table<E> {
         random: &mut Random,
     ) -> Result<&E, Problem> {
         check_id(E::ID_MEMBER, entry.id())?;
-        entry.check_own()?;
-        entry.settings().check()?;
         let id = FoldedId::new(entry.id());
         let replaced = self.0.get(&id).map(Entry::settings);
+        entry.settings_mut().keep_webhook_url(replaced);
+        entry.check_own()?;
+        entry.settings().check()?;
         condition.check(E::NAME, entry.id(), replaced.and_then(|old| old.etag.as_deref()))?;
         if replaced.is_none() && self.0.len() >= E::MAX {
             return Err(Problem::bad_request(format!("A service keeps at most {} of this kind.", E::MAX)));

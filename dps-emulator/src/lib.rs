@@ -14,12 +14,14 @@ mod attestation;
 mod auth;
 mod control;
 mod control_certificates;
+mod control_events;
 mod credentials;
 mod device;
 mod dispatch;
 mod encoding;
 mod enrollment;
 mod enrollment_table;
+mod events;
 mod fault;
 mod fault_plan;
 mod fault_queue;
@@ -39,10 +41,11 @@ pub mod test_servers;
 mod throttle;
 mod time;
 mod tpm;
+mod webhook;
 mod wire;
 mod x509;
 
-pub use activity::{Counters, Refusal, RefusalReason};
+pub use activity::{Counters, Refusal};
 pub use attestation::Attestation;
 pub use auth::Caller;
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
@@ -50,6 +53,10 @@ pub use device::Reply;
 pub use enrollment::{
     AllocationPolicy, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin, ProvisioningStatus,
     ReprovisionPolicy, Settings, TwinProperties,
+};
+pub use events::{
+    Connection, Disconnection, Event, EventFilter, EventKind, Exchange, Handshake, HubSignIn, MetFault, MqttPacket,
+    RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept, WebhookExchange,
 };
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};
@@ -60,11 +67,17 @@ pub use ids::{ID_MAX, IdError};
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use registrations::Record;
 #[cfg(feature = "server")]
-pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion};
+pub use server::{
+    Emulator, EmulatorOptions, StartError, StateError, TlsVersion, WebhookClient, WebhookOptions, WebhookRootsError,
+};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use time::Now;
 pub use tpm::{TpmAttestation, TpmKeyError, TpmPublicKey};
+pub use webhook::{
+    AllocationRequest, CustomAllocationDefinition, JudgedMember, Judgment, MemberVerdict, WEBHOOK_REPLY_MAX,
+    WebhookCall, WebhookError, WebhookReply, WebhookUrl, WebhookUrlError,
+};
 pub use wire::{BODY_MAX, Problem, Protocol, Status, Substatus};
 pub use x509::{
     AUTHORITIES_MAX, CHAIN_MAX, Certificate, CertificateAuthority, CertificateError, CertificateInfo,

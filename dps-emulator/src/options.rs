@@ -42,8 +42,10 @@ pub struct ServiceOptions {
     pub(crate) certificate_info: bool,
     pub(crate) derive_as_sent: bool,
     pub(crate) echo_payload: bool,
+    pub(crate) webhook_limit_ms: u64,
     pub(crate) unchanged: UnchangedSubstatus,
     pub(crate) limits: Limits,
+    pub(crate) events_kept: usize,
 }
 
 impl Default for ServiceOptions {
@@ -67,8 +69,10 @@ impl Default for ServiceOptions {
             certificate_info: false,
             derive_as_sent: false,
             echo_payload: false,
+            webhook_limit_ms: 5000,
             unchanged: UnchangedSubstatus::default(),
             limits: Limits::default(),
+            events_kept: 10_000,
         }
     }
 }
@@ -223,7 +227,16 @@ impl ServiceOptions {
         self
     }
 
-    /// Returns the `payload` of a register call with its assignment, as a custom allocation webhook might.
+    /// The time within which an allocation webhook must have replied completely, in milliseconds. Default 5000; that of
+    /// the service is not published.
+    #[must_use]
+    pub fn webhook_limit_ms(mut self, ms: u64) -> Self {
+        self.webhook_limit_ms = ms;
+        self
+    }
+
+    /// Returns the `payload` of a register call with its assignment, as a custom allocation webhook might. Devices whose
+    /// enrollment has a webhook receive the payload of that instead.
     #[must_use]
     pub fn echo_payload(mut self, echo: bool) -> Self {
         self.echo_payload = echo;
@@ -234,6 +247,14 @@ impl ServiceOptions {
     #[must_use]
     pub fn unchanged_substatus(mut self, unchanged: UnchangedSubstatus) -> Self {
         self.unchanged = unchanged;
+        self
+    }
+
+    /// How many events are kept; the oldest are dropped. Default 10,000, and never more than about 32 MiB. With 0 no event
+    /// is recorded.
+    #[must_use]
+    pub fn events_kept(mut self, most: usize) -> Self {
+        self.events_kept = most;
         self
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::ids::FoldedId;
 use crate::time::iso_8601;
 use crate::tpm::{Challenge, TpmState};
+use crate::webhook::Allocation;
 use crate::wire::{RegistrationState, Status, Substatus, SymmetricKeyResult};
 use crate::x509::X509State;
 
@@ -37,6 +38,22 @@ pub(crate) enum Shown {
     Tpm(Option<TpmState>),
 }
 
+impl Shown {
+    /// The same as a device is shown it: what is known of its certificate only if that is enabled.
+    pub(crate) fn for_device(&self, certificate_info: bool) -> Self {
+        let mut shown = self.clone();
+        if let Self::X509(state) = &mut shown
+            && !certificate_info
+        {
+            (state.certificate_info, state.signing_certificate_info) = (None, None);
+        }
+        shown
+    }
+}
+
+/// Why a registration failed: the six-digit code and a message.
+pub(crate) type Failed = (u32, String);
+
 /// A hub and the device entry in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
@@ -56,7 +73,7 @@ pub struct Record {
     pub(crate) assignment: Option<Assignment>,
     /// Where it was assigned first.
     pub(crate) first_hub: Option<String>,
-    pub(crate) failure: Option<(u32, String)>,
+    pub(crate) failure: Option<Failed>,
     pub(crate) payload: Option<Value>,
     pub(crate) created_ms: u64,
     pub(crate) updated_ms: u64,
@@ -149,6 +166,10 @@ impl Records {
         self.0.get(id)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.0.values()
+    }
+
     pub(crate) fn get_mut(&mut self, id: &FoldedId) -> Option<&mut Record> {
         self.0.get_mut(id)
     }
@@ -206,10 +227,16 @@ pub(crate) struct Assigning {
     /// The id as this register call spelled it, which derived keys depend on.
     pub(crate) spelled: String,
     pub(crate) source: Source,
+    /// How the device proved who it is, with all details.
+    pub(crate) shown: Shown,
     pub(crate) challenge: Option<Arc<Challenge>>,
     pub(crate) payload: Option<Value>,
     /// Whether the api version is so old that a hub is never chosen again.
     pub(crate) sticky: bool,
+    /// The earliest end of the assignment, whenever a webhook replies, on the monotonic clock.
+    pub(crate) not_before_ms: u64,
+    /// What the enrollment's webhook has decided, or why it did not.
+    pub(crate) allocation: Option<Result<Allocation, Failed>>,
 }
 
 #[derive(Default)]
@@ -217,10 +244,11 @@ pub(crate) struct Operations {
     by_id: HashMap<String, Operation>,
     by_age: VecDeque<(u64, String)>,
     assigning: BTreeMap<(u64, u64), Assigning>,
-    begun: u64,
+    scheduled: u64,
 }
 
 impl Operations {
+    /// Begins an operation whose assignment is due at `due_ms`.
     pub(crate) fn begin(&mut self, due_ms: u64, expires_ms: u64, assigning: Assigning) {
         let (registration, challenge) = (assigning.registration.clone(), assigning.challenge.clone());
         let operation = Operation { registration, challenge, result: None };
@@ -229,8 +257,13 @@ impl Operations {
         if self.by_age.len() > OPERATIONS_MAX {
             self.forget_oldest();
         }
-        self.begun += 1;
-        self.assigning.insert((due_ms, self.begun), assigning);
+        self.schedule(due_ms, assigning);
+    }
+
+    /// Has an assignment take place at `due_ms`, after those that are due then already.
+    pub(crate) fn schedule(&mut self, due_ms: u64, assigning: Assigning) {
+        self.scheduled += 1;
+        self.assigning.insert((due_ms, self.scheduled), assigning);
     }
 
     /// Removes and returns the next assignment that is due.

@@ -13,7 +13,7 @@ const CRATES: [&str; 9] =
 
 /// Enums that are exhaustive on purpose: those that only callers create, and those that callers must match completely, so
 /// that the compiler reports a new variant. All other enums are `#[non_exhaustive]`.
-const EXHAUSTIVE: [&str; 22] = [
+const EXHAUSTIVE: [&str; 23] = [
     "dps_client::Severity",
     "dps_core::Action",
     "dps_core::Family",
@@ -25,6 +25,7 @@ const EXHAUSTIVE: [&str; 22] = [
     "dps_edge::policy::Mode",
     "dps_edge::policy::Verdict",
     "dps_emulator::At",
+    "dps_emulator::MemberVerdict",
     "dps_emulator::Protocol",
     "dps_emulator::ProvisioningStatus",
     "dps_emulator::RetryAfter",

@@ -23,8 +23,8 @@ const VARIABLES: [&str; 9] = [
 ];
 /// The example of a device with a certificate, over MQTT.
 const WITH_CERTIFICATE: &str = "register-x509";
-/// Examples that need features of the local service: returning a payload, simulating the hub.
-const LOCAL_ONLY: [&str; 3] = ["custom-payload", "cached-hub", "gateway"];
+/// Examples that need features of the local service: returning a payload, simulating the hub, a webhook on loopback.
+const LOCAL_ONLY: [&str; 4] = ["allocation-webhook", "custom-payload", "cached-hub", "gateway"];
 
 pub(crate) fn check() -> Outcome {
     build_workspace()?;

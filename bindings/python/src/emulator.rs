@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
     Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
-    Service, Settings, StartError,
+    Service, Settings, StartError, WebhookOptions,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -45,7 +45,7 @@ impl Emulator {
     #[new]
     #[pyo3(signature = (
         *, listen, host_name, https_port, mqtt_port, wss_port, id_scope, hubs, retry_after, assigning, assign_at_once,
-        rate_limits, echo_payload, derive_as_sent, strict_at_connect, check_expiry_on_poll, clock_offset_ms, seed,
+        rate_limits, echo_payload, webhook_hosts, webhook_roots, webhook_timeout, derive_as_sent, strict_at_connect, check_expiry_on_poll, clock_offset_ms, seed,
         state_dir,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
@@ -63,6 +63,9 @@ impl Emulator {
         assign_at_once: bool,
         rate_limits: bool,
         echo_payload: bool,
+        webhook_hosts: Vec<String>,
+        webhook_roots: Option<String>,
+        webhook_timeout: Bound<'_, PyAny>,
         derive_as_sent: bool,
         strict_at_connect: bool,
         check_expiry_on_poll: bool,
@@ -73,6 +76,9 @@ impl Emulator {
         logging::refresh(py)?;
         let assigning = argument::duration("assigning", &assigning)?;
         let assigning_ms = u64::try_from(assigning.as_millis()).unwrap_or(u64::MAX);
+        let webhook_timeout = argument::duration_above_zero("webhook_timeout", &webhook_timeout)?;
+        let webhook_limit_ms = u64::try_from(webhook_timeout.as_millis()).unwrap_or(u64::MAX);
+        let webhooks = webhook_hosts.into_iter().fold(WebhookOptions::new(), WebhookOptions::host);
         let hint = retry_after.map(|given| hint("retry_after", &given)).transpose()?;
         let seed = seed.map(|given| argument::whole("seed", &given, 0..=u64::MAX)).transpose()?;
         let hubs = hubs.into_iter().map(|(host, given)| Ok((host, weight("hubs", &given)?)));
@@ -90,6 +96,7 @@ impl Emulator {
                     .assign_at_once(assign_at_once)
                     .limits(if rate_limits { Limits::default() } else { Limits::none() })
                     .echo_payload(echo_payload)
+                    .webhook_limit_ms(webhook_limit_ms)
                     .derive_as_sent(derive_as_sent)
                     .strict_at_connect(strict_at_connect)
                     .check_expiry_on_poll(check_expiry_on_poll);
@@ -108,6 +115,10 @@ impl Emulator {
         if let Some(path) = state_dir {
             options = options.state_dir(path);
         }
+        options = options.webhooks(match webhook_roots {
+            Some(pem) => webhooks.roots_pem(pem),
+            None => webhooks,
+        });
         let gate = Gate::open(py)?;
         let runtime = with_threads("dps-emulator", &gate)?;
         let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
@@ -373,7 +384,9 @@ fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
 
 fn not_started(error: &StartError) -> PyErr {
     match error {
-        StartError::Options(_) | StartError::HostName(_) => PyValueError::new_err(error.to_string()),
+        StartError::Options(_) | StartError::HostName(_) | StartError::WebhookRoots(_) => {
+            PyValueError::new_err(error.to_string())
+        }
         // With a number Python makes it a PermissionError and so on.
         StartError::Listen { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
         StartError::State(_) => PyOSError::new_err(error.to_string()),

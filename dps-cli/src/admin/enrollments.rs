@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{AdminClient, Body, to_json};
 use crate::failure::Result;
+use crate::webhook::mask_webhook_url;
 
 /// How many registrations of a group are returned at most.
 const REGISTRATIONS_MAX: usize = 100;
@@ -116,8 +117,9 @@ impl AdminClient {
     }
 }
 
-/// Removes the symmetric keys from an enrollment and returns them.
+/// Removes the symmetric keys from an enrollment and returns them, and masks the function key of its webhook.
 pub(crate) fn take_keys(enrollment: &mut Value) -> Option<Map<String, Value>> {
+    mask_webhook_url(enrollment);
     match enrollment.get_mut("attestation")?.as_object_mut()?.remove("symmetricKey")? {
         Value::Object(keys) => Some(keys),
         _ => None,

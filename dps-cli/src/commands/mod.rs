@@ -13,6 +13,7 @@ mod lookup;
 mod register;
 mod token;
 mod tpm;
+mod webhook;
 mod x509;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use enrollment::{EnrollmentCommand, GroupCommand};
 use register::RegisterArgs;
 use token::TokenArgs;
 use tpm::TpmCommand;
+use webhook::WebhookCommand;
 use x509::X509Command;
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     /// Print what the enrollment of a device with a TPM needs
     #[command(subcommand)]
     Tpm(TpmCommand),
+    /// Try out an allocation webhook
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -116,6 +121,7 @@ impl Command {
             Self::Edge(command) => command.stdin_inputs(),
             Self::X509(command) => command.stdin_inputs(),
             Self::Tpm(command) => command.stdin_inputs(),
+            Self::Webhook(command) => command.stdin_inputs(),
             Self::Demo | Self::Completions { .. } => 0,
         }
     }
@@ -162,6 +168,7 @@ async fn dispatch(command: Command, output: Output) -> Result<Exit> {
         Command::Edge(command) => edge::run(command, output).await,
         Command::X509(command) => x509::run(command, output).await,
         Command::Tpm(command) => tpm::run(command, output).await,
+        Command::Webhook(command) => webhook::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: Some(command), .. }) => emulator::control::run(command, output).await,
         Command::Emulator(EmulatorArgs { command: None, .. }) => {
             Err(Failure::internal("the emulator command is handled before this"))

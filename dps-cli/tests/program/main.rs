@@ -53,4 +53,5 @@ mod token;
 mod tpm;
 #[cfg(not(feature = "tpm"))]
 mod tpm_not_built;
+mod webhook;
 mod x509;

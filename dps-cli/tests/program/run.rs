@@ -25,6 +25,7 @@ pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         "DPS_GROUP_KEY",
         "DPS_CERT_KEY_PASSPHRASE",
         "DPS_LOG",
+        "DPS_WEBHOOK_URL",
         "HTTPS_PROXY",
         "https_proxy",
         "HTTP_PROXY",

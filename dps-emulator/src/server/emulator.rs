@@ -12,6 +12,8 @@ use super::options::{EmulatorOptions, StartError, StateError};
 use super::shared::{Clock, Shared, machine_unix_ms};
 use super::state::{Saver, SaverTask, State};
 use super::tls::Handshakes;
+use super::webhook_client::WebhookClient;
+use super::webhooks;
 use crate::activity::Refusal;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
@@ -30,6 +32,7 @@ pub struct Emulator {
     stop: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
     saver: Option<JoinHandle<()>>,
+    webhooks: JoinHandle<()>,
 }
 
 impl Emulator {
@@ -41,6 +44,7 @@ impl Emulator {
         for name in &options.host_names {
             check_host(name).map_err(|_| StartError::HostName(name.clone()))?;
         }
+        let webhook_client = WebhookClient::new(options.webhooks.clone())?;
         // Drawn separately, since the CA's name is public.
         let (seed, ca_suffix) = (random_bytes::<32>()?, random_bytes::<4>()?);
         let now_s = machine_unix_ms() / 1000;
@@ -75,6 +79,7 @@ impl Emulator {
                 let shared = Arc::downgrade(&shared);
                 task.spawn(move || shared.upgrade().map(|shared| shared.service().snapshot()))
             }),
+            webhooks: webhooks::start(&shared, webhook_client),
             listeners: ports.sockets.into_iter().map(listen).collect(),
             host: host_of(&options),
             id_scope,
@@ -163,6 +168,7 @@ impl Emulator {
         service.advance(self.shared.clock.now());
         let before = service.revision();
         let result = change(&mut service);
+        self.shared.call_webhooks(&mut service);
         if let Some(saver) = self.shared.saver.as_ref().filter(|_| service.revision() != before) {
             saver.request();
         }
@@ -196,6 +202,7 @@ impl Emulator {
         for listener in &mut self.listeners {
             let _ = listener.await;
         }
+        self.webhooks.abort();
         // Its error was logged, and returned to the caller that made the change.
         let _ = self.flush().await;
         if let Some(saver) = self.saver.take() {
@@ -212,6 +219,7 @@ impl Drop for Emulator {
         for listener in &self.listeners {
             listener.abort();
         }
+        self.webhooks.abort();
         if let Some(saver) = &self.saver {
             saver.abort();
         }

@@ -11,12 +11,16 @@ mod io;
 mod limits;
 mod listener;
 mod mqtt;
+mod open;
 mod options;
 mod shared;
 mod state;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod webhook_client;
+mod webhooks;
 
 pub use emulator::Emulator;
 pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};
+pub use webhook_client::{WebhookClient, WebhookOptions, WebhookRootsError};

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use dps_files::FileError;
 use zeroize::Zeroizing;
 
+use super::webhook_client::{WebhookOptions, WebhookRootsError};
 use crate::fault::RetryAfter;
 use crate::options::{OptionsError, ServiceOptions};
 
@@ -22,6 +23,7 @@ pub struct EmulatorOptions {
     pub(super) authority: Option<AuthorityPem>,
     pub(super) tls_version: Option<TlsVersion>,
     pub(super) clock_offset_ms: i64,
+    pub(super) webhooks: WebhookOptions,
     pub(super) service: ServiceOptions,
 }
 
@@ -60,6 +62,7 @@ impl Default for EmulatorOptions {
             authority: None,
             tls_version: None,
             clock_offset_ms: 0,
+            webhooks: WebhookOptions::new(),
             service: ServiceOptions::new(),
         }
     }
@@ -146,6 +149,13 @@ impl EmulatorOptions {
         self
     }
 
+    /// Which allocation webhooks may be called, and how they are trusted. Default: those on loopback.
+    #[must_use]
+    pub fn webhooks(mut self, options: WebhookOptions) -> Self {
+        self.webhooks = options;
+        self
+    }
+
     /// The hint that is sent while assigning, in seconds. Default 1.
     #[must_use]
     pub fn default_retry_after_s(self, seconds: u32) -> Self {
@@ -194,6 +204,9 @@ pub enum StartError {
     /// The certificate authority of the options cannot be used.
     #[error("the certificate authority cannot be used: {0}")]
     Authority(String),
+    /// The certificate authorities for webhooks cannot be used.
+    #[error(transparent)]
+    WebhookRoots(#[from] WebhookRootsError),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),

@@ -1,14 +1,15 @@
-//! What all connections share: the service behind its lock, the clock, and the log of exchanges.
+//! What all connections share: the service behind its lock, the clock, and the log of events.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
 use super::limits::ClientIds;
 use super::state::Saver;
-use crate::activity::Exchange;
+use super::webhooks::Calls;
+use crate::events::{Connection, Event, EventKind, WebhookExchange};
 use crate::fault::RetryAfter;
 use crate::service::Service;
 use crate::time::Now;
@@ -21,29 +22,52 @@ pub(super) struct Shared {
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
+    /// The number of the latest event.
+    pub(super) recorded: watch::Sender<u64>,
+    webhooks: OnceLock<Calls>,
 }
 
 impl Shared {
-    pub(super) fn new(mut service: Service, clock: Clock, saver: Option<Saver>) -> Self {
-        service.exchanges.collect();
-        Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused: watch::Sender::new(0) }
+    pub(super) fn new(service: Service, clock: Clock, saver: Option<Saver>) -> Self {
+        let (refused, recorded) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (client_ids, webhooks) = (Arc::default(), OnceLock::new());
+        Self { service: service.into(), clock, saver, client_ids, refused, recorded, webhooks }
     }
 
-    /// Calls the service, and passes what happened on to the log and to those who wait for refusals.
-    pub(super) fn ask<R>(&self, over: &'static str, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        let (answer, exchanges, refused) = {
+    /// Calls the service, on a connection where there is one, and passes what happened on to the log and to those who wait
+    /// for it.
+    pub(super) fn ask<R>(&self, connection: Option<&Arc<Connection>>, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
+        let (answer, events, refused) = {
             let mut service = self.service();
-            let answer = ask(&mut service, self.clock.now());
-            (answer, service.exchanges.take(), service.refusals.count())
+            let (now, before) = (self.clock.now(), service.events.last_seq());
+            let answer = match connection {
+                Some(connection) => service.on_connection(connection, |service| ask(service, now)),
+                None => ask(&mut service, now),
+            };
+            self.call_webhooks(&mut service);
+            let events: Vec<Arc<Event>> = service.events.after(before).cloned().collect();
+            (answer, events, service.refusals.count())
         };
         // The log may block, so the service is unlocked by now.
-        exchanges.iter().for_each(|exchange| log_exchange(over, exchange));
-        self.refused.send_if_modified(|count| {
-            let more = refused > *count;
-            *count = refused.max(*count);
-            more
-        });
+        events.iter().for_each(|event| log_event(event));
+        raise(&self.refused, refused);
+        events.last().into_iter().for_each(|event| raise(&self.recorded, event.seq));
         answer
+    }
+
+    /// Has the calls of webhooks passed to this task, which keeps their time limits.
+    pub(super) fn set_webhooks(&self, calls: Calls) {
+        self.service().webhooks.leave_limits_to_caller();
+        // There is one task, started once.
+        let _ = self.webhooks.set(calls);
+    }
+
+    /// Passes on the webhook calls that are to be made; after every change of the service.
+    pub(super) fn call_webhooks(&self, service: &mut Service) {
+        for call in service.take_webhook_calls() {
+            // Without the task, the emulator is shutting down.
+            let _ = self.webhooks.get().map(|calls| calls.send(call));
+        }
     }
 
     /// Locks the service. A panic in a caller's closure leaves it in a usable state: each change is one call.
@@ -80,20 +104,55 @@ impl Clock {
     }
 }
 
-/// Logs an exchange. What a client sent is quoted, so that control characters do not reach a terminal.
-fn log_exchange(over: &'static str, exchange: &Exchange) {
-    let Exchange { device, call, status, .. } = exchange;
+/// Tells those who wait for a number to reach a value; calls may come out of order.
+fn raise(number: &watch::Sender<u64>, value: u64) {
+    number.send_if_modified(|number| {
+        let more = value > *number;
+        *number = value.max(*number);
+        more
+    });
+}
+
+/// Logs a call of a webhook. Nothing of its reply is shown as it was sent.
+fn log_webhook(event: &Event, call: &WebhookExchange) {
     tracing::info!(
-        over,
-        device = (!device.is_empty()).then_some(tracing::field::debug(device)),
+        device = event.registration_id.as_ref().map(tracing::field::debug),
+        url = call.url,
+        plain_http = call.plain_http,
+        status = call.status,
+        ms = call.took_ms,
+        hub = call.assigned_hub.as_ref().map(tracing::field::debug),
+        problem = call.failure.as_ref().map(tracing::field::debug),
+        "webhook"
+    );
+}
+
+/// Logs an exchange, a sign-in or a webhook's call. What a client sent is quoted, so that control characters do not reach a terminal.
+fn log_event(event: &Event) {
+    let (call, status, code, wait, message) = match &event.kind {
+        EventKind::Exchange(exchange) => {
+            let message = exchange.message.clone().or_else(|| exchange.reason.map(|reason| reason.to_string()));
+            (exchange.call.as_str(), exchange.status.unwrap_or_default(), exchange.code, exchange.wait_told, message)
+        }
+        EventKind::HubSignIn(sign_in) => {
+            ("hub connect", sign_in.status, None, None, sign_in.reason.map(|reason| reason.to_string()))
+        }
+        EventKind::Webhook(call) => return log_webhook(event, call),
+        _ => {
+            return tracing::debug!(over = event.transport.name(), kind = event.name(), reason = ?event.reason(), "event");
+        }
+    };
+    tracing::info!(
+        over = event.transport.name(),
+        device = event.registration_id.as_ref().map(tracing::field::debug),
         ?call,
         status,
-        code = exchange.code,
-        wait_s = exchange.wait.map(|wait| match wait {
+        code,
+        wait_s = wait.map(|wait| match wait {
             RetryAfter::Seconds(seconds) => i64::from(seconds),
             RetryAfter::Date(offset) => offset,
         }),
-        reason = exchange.reason.as_ref().map(tracing::field::debug),
+        reason = message.as_ref().map(tracing::field::debug),
         "exchange"
     );
 }

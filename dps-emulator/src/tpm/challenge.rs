@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::attestation::{TpmAttestation, read_device_keys};
 use super::key_blob::KeyBlob;
 use super::public_key::{TpmKeyError, TpmPublicKey};
-use crate::activity::RefusalReason;
 use crate::auth::{Admission, Call, Caller};
 use crate::credentials::{SymmetricKey, Token};
+use crate::events::RefusalReason;
 use crate::ids::FoldedId;
 use crate::registrations::{Shown, Source};
 use crate::service::Service;
@@ -29,6 +29,14 @@ const CHALLENGES_MAX: usize = 10_000;
 pub(crate) struct TpmKeys {
     pub(crate) endorsement_key: TpmPublicKey,
     pub(crate) storage_root_key: TpmPublicKey,
+}
+
+impl TpmKeys {
+    /// The member `tpm` as an enrollment has it.
+    pub(crate) fn to_json(&self) -> Value {
+        let storage_root_key = Some(self.storage_root_key.clone());
+        TpmAttestation { storage_root_key, ..TpmAttestation::new(self.endorsement_key.clone()) }.to_json()
+    }
 }
 
 /// A challenge that a device was given.
@@ -110,7 +118,7 @@ impl Service {
         found.map_err(|reason| {
             self.refusals.note(now, caller.registration_id, reason);
             // The same for every reason, as the service answers it.
-            Problem::new(NOT_FOUND, "No enrollment has this registration id and endorsement key.")
+            Problem::new(NOT_FOUND, "No enrollment has this registration id and endorsement key.").because(reason)
         })
     }
 

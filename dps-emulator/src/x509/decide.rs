@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::attestation::X509Attestation;
 use super::certificate::{Certificate, CertificateInfo};
 use super::chain::{ClientCertificates, check_issued};
-use crate::activity::RefusalReason;
 use crate::auth::{Admission, Caller, Expiry};
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
+use crate::events::RefusalReason;
 use crate::hubs::HubAuthentication;
 use crate::registrations::{Shown, Source};
 use crate::service::Service;
@@ -76,7 +76,7 @@ impl Service {
         }
         if let Some(individual) = self.individuals.get(caller.registration_id) {
             let signer = self.check_individual(now, individual, presented, expiry)?;
-            return Ok(self.admission(Source::Individual, leaf, signer));
+            return Ok(Self::admission(Source::Individual, leaf, signer));
         }
         let path = self.path(presented)?;
         let (group, at) = self.nearest_group(&path)?;
@@ -85,16 +85,15 @@ impl Service {
             return Err(RefusalReason::Disabled);
         }
         let signer = path.signers.get(at).map(|signer| signer.certificate.clone());
-        Ok(self.admission(Source::Group(group.enrollment_group_id.clone()), leaf, signer))
+        Ok(Self::admission(Source::Group(group.enrollment_group_id.clone()), leaf, signer))
     }
 
-    fn admission(&self, source: Source, leaf: &Certificate, signer: Option<Certificate>) -> Admission {
+    fn admission(source: Source, leaf: &Certificate, signer: Option<Certificate>) -> Admission {
         let info = |certificate: &Certificate| certificate.info().clone();
-        let shown = self.options.certificate_info;
         let state = X509State {
-            certificate_info: shown.then(|| info(leaf)),
+            certificate_info: Some(info(leaf)),
             enrollment_group_id: source.group().map(Into::into),
-            signing_certificate_info: signer.as_ref().map(info).filter(|_| shown),
+            signing_certificate_info: signer.as_ref().map(info),
         };
         Admission { source, shown: Shown::X509(Box::new(state)), challenge: None }
     }

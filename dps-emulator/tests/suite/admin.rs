@@ -245,7 +245,7 @@ fn invalid_enrollments_are_refused() {
         (with("attestation", json!({"type": "symmetricKey", "symmetricKey": secret})), "object"),
         (with("attestation", json!(secret)), "type"),
         (with("provisioningStatus", "paused".into()), "paused"),
-        (with("allocationPolicy", "custom".into()), "not modelled"),
+        (with("allocationPolicy", "custom".into()), "customAllocationDefinition"),
         (with("allocationPolicy", "static".into()), "iotHubs"),
         (with("iotHubs", json!(["hub a"])), "host name"),
         (with("initialTwin", json!({"tags": "text"})), "map"),

@@ -13,6 +13,7 @@ mod reprovision;
 mod robust;
 mod throttle;
 mod tokens;
+mod webhooks;
 
 #[cfg(feature = "mqtt")]
 mod hub;
@@ -38,3 +39,5 @@ mod https;
 mod pki;
 #[cfg(all(feature = "server", unix))]
 mod state;
+#[cfg(feature = "server")]
+mod webhook_calls;

@@ -5,6 +5,7 @@
 
 mod certificate;
 pub(super) mod control;
+mod webhooks;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,6 +24,7 @@ use crate::output::{Output, note};
 use crate::runtime::{Interrupts, blocking};
 use crate::shell::{Quoted, program};
 use control::{EmulatorCommand, refusal_line};
+use webhooks::WebhookRunArgs;
 
 /// The largest file with a certificate authority, in bytes.
 const PEM_MAX: u64 = 64 * 1024;
@@ -96,6 +98,8 @@ pub(crate) struct EmulatorRunArgs {
     /// Return the payload of a register call with the assignment, as a custom allocation webhook can
     #[arg(long)]
     pub(crate) echo_payload: bool,
+    #[command(flatten)]
+    pub(crate) webhooks: WebhookRunArgs,
 }
 
 /// The versions of TLS.
@@ -124,7 +128,9 @@ impl EmulatorRunArgs {
 /// Runs the command.
 pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
     let directory = ClientFiles::new(args.state.as_deref())?;
-    let mut options = options(&args);
+    let webhooks = args.webhooks.clone();
+    let webhooks = blocking(move || webhooks.options()).await?;
+    let mut options = args.webhooks.apply(options(&args), webhooks);
     let authority = args.tls_ca_file.clone();
     if let Some(certificate) = args.tls_ca_file {
         let key = args.tls_ca_key_file.unwrap_or_else(|| certificate.clone());
@@ -157,6 +163,7 @@ pub(crate) fn start_failure(error: StartError) -> Failure {
         StartError::Options(_) | StartError::HostName(_) | StartError::Authority(_) | StartError::Listen { .. } => {
             ErrorCode::InvalidOption
         }
+        StartError::WebhookRoots(_) => ErrorCode::InvalidCertificate,
         StartError::State(_) => ErrorCode::File,
         _ => ErrorCode::Internal,
     };

@@ -9,6 +9,7 @@ use crate::admin::Kind;
 use crate::failure::{Failure, Result};
 use crate::files::is_stdin;
 use crate::key::read_key_file;
+use crate::webhook::read_webhook_url;
 
 /// The options for creating an enrollment of either kind.
 #[derive(Debug, Args)]
@@ -28,6 +29,12 @@ pub(crate) struct CreateArgs {
     /// Assign to this hub only (repeatable). Default: any linked hub
     #[arg(long = "hub", value_name = "HOST")]
     pub(crate) hubs: Vec<String>,
+    /// Have an allocation webhook choose the hub, at every registration: a file with its URL (- for stdin)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) webhook_url_file: Option<PathBuf>,
+    /// The api version of the webhook
+    #[arg(long, value_name = "VERSION", default_value = "2021-10-01", requires = "webhook_url_file")]
+    pub(crate) webhook_api_version: String,
     /// What a later registration does when the hub changes
     #[arg(long, value_enum, default_value_t = Reprovision::Migrate)]
     pub(crate) reprovision: Reprovision,
@@ -58,7 +65,11 @@ pub(crate) enum Reprovision {
 
 impl CreateArgs {
     pub(super) fn stdin_inputs(&self) -> usize {
-        [&self.primary_key_file, &self.secondary_key_file].into_iter().flatten().filter(|path| is_stdin(path)).count()
+        [&self.primary_key_file, &self.secondary_key_file, &self.webhook_url_file]
+            .into_iter()
+            .flatten()
+            .filter(|path| is_stdin(path))
+            .count()
     }
 }
 
@@ -89,6 +100,12 @@ pub(super) fn definition(
     }
     if !args.hubs.is_empty() {
         body["iotHubs"] = args.hubs.clone().into();
+    }
+    if let Some(path) = &args.webhook_url_file {
+        let url = read_webhook_url(Some(path))?;
+        body["allocationPolicy"] = "custom".into();
+        body["customAllocationDefinition"] =
+            json!({ "webhookUrl": url.expose(), "apiVersion": args.webhook_api_version });
     }
     body["attestation"] = attestation.map_or_else(|| keys(args), Ok)?;
     Ok(body)

@@ -1,4 +1,4 @@
-//! Prints enrollments: as JSON, unchanged from the service; as text, the important members in a fixed order.
+//! Prints enrollments: as JSON, unchanged from the service but for keys; as text, the important members in a fixed order.
 
 use std::io::{self, Write};
 
@@ -67,6 +67,9 @@ fn one(kind: Kind, enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
         let hubs = enrollment.get("iotHubs").and_then(Value::as_array);
         let hubs: Vec<&str> = hubs.into_iter().flatten().filter_map(Value::as_str).collect();
         line("allocation", format!("{policy} {}", hubs.join(", ")).trim_end())?;
+    }
+    if let Some(url) = enrollment.pointer("/customAllocationDefinition/webhookUrl").and_then(Value::as_str) {
+        line("webhook", url)?;
     }
     for (name, member) in [("created", "createdDateTimeUtc"), ("updated", "lastUpdatedDateTimeUtc"), ("etag", "etag")] {
         if let Some(value) = text(enrollment, member) {

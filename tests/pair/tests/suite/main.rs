@@ -8,4 +8,5 @@ mod matrix;
 mod mqtt;
 mod refusals;
 mod throttling;
+mod webhooks;
 mod x509;

@@ -122,6 +122,12 @@ class EmulatorOptions(TypedDict, total=False):
     """Whether to throttle like the service (default): 1000 registrations per minute, 5 polls per device in 10 s."""
     echo_payload: bool
     """Whether to return a device's own payload, as an allocation webhook might."""
+    webhook_hosts: Sequence[str]
+    """Hosts of allocation webhooks that may be called, over plain HTTP too; loopback only by default."""
+    webhook_roots: str
+    """The certificate authorities that are trusted for webhooks over HTTPS, as PEM; the system's by default."""
+    webhook_timeout: float | timedelta
+    """How long an allocation webhook may take to reply, in seconds or as a timedelta; 5 seconds by default."""
     derive_as_sent: bool
     """Whether to derive a group's device keys only from the id exactly as sent, not also from its lower-case form."""
     strict_at_connect: bool
@@ -237,6 +243,9 @@ class Emulator:
             assign_at_once=options.get("assign_at_once", False),
             rate_limits=options.get("rate_limits", True),
             echo_payload=options.get("echo_payload", False),
+            webhook_hosts=list(options.get("webhook_hosts", ())),
+            webhook_roots=options.get("webhook_roots"),
+            webhook_timeout=options.get("webhook_timeout", 5),
             derive_as_sent=options.get("derive_as_sent", False),
             strict_at_connect=options.get("strict_at_connect", False),
             check_expiry_on_poll=options.get("check_expiry_on_poll", False),

@@ -37,6 +37,8 @@ class EnrollmentSettings(TypedDict, total=False):
     """Whether devices are IoT Edge devices."""
     hubs: Iterable[str]
     """The hubs to choose from; a single one is a static allocation. All linked hubs by default."""
+    webhook: Secret | str
+    """The URL of the allocation webhook that chooses the hub, at every registration; it may hold a function key."""
     tags: Mapping[str, Any]
     """The tags of the initial twin."""
     desired: Mapping[str, Any]
@@ -63,6 +65,11 @@ def members(settings: EnrollmentSettings) -> dict[str, Any]:
         hubs = list(settings["hubs"])
         members["allocationPolicy"] = "static" if len(hubs) == 1 else "hashed"
         members["iotHubs"] = hubs
+    if "webhook" in settings:
+        webhook = settings["webhook"]
+        url = webhook.expose() if isinstance(webhook, Secret) else webhook
+        members["allocationPolicy"] = "custom"
+        members["customAllocationDefinition"] = {"webhookUrl": url, "apiVersion": "2021-10-01"}
     if "tags" in settings or "desired" in settings:
         desired = dict(settings.get("desired", {}))
         members["initialTwin"] = {"tags": dict(settings.get("tags", {})), "properties": {"desired": desired}}
@@ -118,8 +125,10 @@ def check_type(name: str, value: object) -> None:
     """Refuses an option or a setting of a wrong type, which would fail later or mean something else."""
     if name in _FLAGS and not isinstance(value, bool):
         raise TypeError(f"argument '{name}': must be a bool, not {type(value).__name__}")
-    if name == "hubs" and isinstance(value, str | bytes):
-        raise TypeError("argument 'hubs': must be a list of hubs, such as ['hub-a.test'], not a str")
+    if name in ("hubs", "webhook_hosts") and isinstance(value, str | bytes):
+        raise TypeError(f"argument '{name}': must be a list of hosts, such as ['hub-a.test'], not a str")
+    if name == "webhook" and not isinstance(value, Secret):
+        check_text(name, value)
     if name == "id_scope":
         check_text(name, value)
     if name == "state_dir" and not isinstance(value, str | os.PathLike):
