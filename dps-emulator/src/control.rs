@@ -1,5 +1,5 @@
 //! The emulator's own API, beside the service's and under its policy key: planned faults, counters, refused
-//! credentials, and devices in hubs; its CA certificates are in `control_certificates`. The real service has no such
+//! credentials, and devices in hubs; its CA certificates are in `control_certificates`, its clock in `control_clock`. The real service has no such
 //! API; its calls are neither counted nor throttled.
 
 use std::collections::BTreeMap;
@@ -60,7 +60,8 @@ impl Service {
         call: &ControlCall,
         request: &HttpRequest<'_>,
     ) -> Result<AdminReply, Problem> {
-        self.authorize_owner(now, request.header("Authorization"), path)?;
+        // By the machine's date, so that the owner can control a service whose date was moved.
+        self.authorize_owner(self.clock.with_machine_date(now), request.header("Authorization"), path)?;
         match call {
             ControlCall::PlanFaults => self.plan_faults(request.body),
             ControlCall::ListFaults => Ok(AdminReply::ok(&FaultList { faults: self.planned_faults().collect() })),
@@ -82,6 +83,8 @@ impl Service {
             ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
             ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),
             ControlCall::DeleteCertificate { name } => self.remove_ca_certificate(name),
+            ControlCall::ShowClock => Ok(self.show_clock(now)),
+            ControlCall::ChangeClock => self.change_clock(now, request.body),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
             ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
             ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),

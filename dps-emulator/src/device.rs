@@ -71,8 +71,10 @@ impl Service {
             }
             _ => work(self),
         };
+        let outcome = outcome.map_err(|problem| self.scaled(problem));
+        let hint = self.options.hint.map(|hint| self.clock.scaled(hint));
         let mut reply = match &outcome {
-            Ok(success) => Reply::from_success(success, self.options.hint, tracking_id),
+            Ok(success) => Reply::from_success(success, hint, tracking_id),
             Err(problem) => {
                 self.tally.refused(problem.status, Some(&registration));
                 Reply::from_problem(problem, now, tracking_id)
@@ -93,9 +95,14 @@ impl Service {
         reply
     }
 
+    /// The problem with the hint by a client's clock.
+    pub(crate) fn scaled(&self, problem: Problem) -> Problem {
+        Problem { retry_after: problem.retry_after.map(|hint| self.clock.scaled(hint)), ..problem }
+    }
+
     fn note_exchange(&mut self, at: At, caller: &Caller<'_>, status: u16, refused: u64, problem: Option<&Problem>) {
         let reason = self.refusals.reason_after(refused);
-        let hint = self.options.hint.filter(|_| status == 202);
+        let hint = self.options.hint.map(|hint| self.clock.scaled(hint)).filter(|_| status == 202);
         let challenge = (status == 401).then(|| "TPM challenge".to_owned());
         self.exchanges.note(|| Exchange {
             code: problem.map(|problem| problem.error_code),

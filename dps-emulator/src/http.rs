@@ -98,6 +98,8 @@ pub(crate) enum ControlCall {
     PutCertificate { name: String },
     DeleteCertificate { name: String },
     ShowHubDevice { hub: String, device_id: String },
+    ShowClock,
+    ChangeClock,
     ChangeHubDevice { hub: String, device_id: String },
     DeleteHubDevice { hub: String, device_id: String },
 }
@@ -173,6 +175,7 @@ fn control_calls(what: &str) -> Calls {
         ],
         "refusals" => vec![("GET", control(ControlCall::Refusals))],
         "counters" => vec![("GET", control(ControlCall::Counters))],
+        "clock" => vec![("GET", control(ControlCall::ShowClock)), ("PATCH", control(ControlCall::ChangeClock))],
         "certificates" => vec![("GET", control(ControlCall::ListCertificates))],
         _ => Vec::new(),
     }

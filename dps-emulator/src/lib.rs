@@ -12,8 +12,10 @@ mod admin;
 mod assign;
 mod attestation;
 mod auth;
+mod clock;
 mod control;
 mod control_certificates;
+mod control_clock;
 mod credentials;
 mod device;
 mod dispatch;
@@ -45,6 +47,7 @@ mod x509;
 pub use activity::{Counters, Refusal, RefusalReason};
 pub use attestation::Attestation;
 pub use auth::Caller;
+pub use clock::{ClockError, SCALE_MAX, ServiceClock};
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
 pub use device::Reply;
 pub use enrollment::{

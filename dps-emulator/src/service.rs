@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{Counters, Exchanges, Refusal, Refusals, Tally};
+use crate::clock::ServiceClock;
 use crate::credentials::SymmetricKey;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::enrollment_table::{Entry, Precondition, Table};
@@ -27,6 +28,7 @@ pub const DEFAULT_HUB: &str = "hub-a.test";
 /// A provisioning service: requests in, replies out; the caller passes in all time.
 pub struct Service {
     pub(crate) options: ServiceOptions,
+    pub(crate) clock: ServiceClock,
     pub(crate) policy_key: SymmetricKey,
     pub(crate) random: Random,
     pub(crate) individuals: Table<IndividualEnrollment>,
@@ -69,6 +71,7 @@ impl Service {
         }
         let mut random = Random::new(options.seed.as_deref().copied().unwrap_or_default());
         Ok(Self {
+            clock: ServiceClock::default(),
             policy_key: options.policy_key.clone().unwrap_or_else(|| random.key()),
             throttle: Throttle::new(options.limits),
             options,
@@ -86,6 +89,12 @@ impl Service {
             exchanges: Exchanges::default(),
             revision: 0,
         })
+    }
+
+    /// The service's clock, which its owner can change.
+    #[must_use]
+    pub fn clock(&self) -> &ServiceClock {
+        &self.clock
     }
 
     /// The id scope.
@@ -311,7 +320,7 @@ impl Service {
     /// much.
     #[must_use]
     pub fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
-        self.throttle.registration_wait(now)
+        self.throttle.registration_wait(now).map(|hint| self.clock.scaled(hint))
     }
 
     /// How often the service was called.

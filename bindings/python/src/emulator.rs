@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
     Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
-    Service, Settings, StartError,
+    SCALE_MAX, Service, Settings, StartError,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -161,6 +161,25 @@ impl Emulator {
     /// Sets the offset of the service's wall clock from the system's.
     fn set_clock_offset_ms(&self, py: Python<'_>, offset_ms: i64) -> PyResult<()> {
         self.with(py, |emulator| emulator.set_clock_offset_ms(offset_ms))
+    }
+
+    /// Lets time pass on the service's clock at once.
+    fn advance_clock(&self, py: Python<'_>, time: &Bound<'_, PyAny>) -> PyResult<()> {
+        let time = argument::duration("time", time)?;
+        let advanced = self.with(py, |emulator| emulator.advance_clock(time))?;
+        advanced.map_err(|error| argument::refused("time", error))
+    }
+
+    /// Divides what waits on the service's clock.
+    fn scale_clock(&self, py: Python<'_>, factor: &Bound<'_, PyAny>) -> PyResult<()> {
+        let factor = argument::whole("factor", factor, 1..=SCALE_MAX)?;
+        let scaled = self.with(py, |emulator| emulator.scale_clock(factor))?;
+        scaled.map_err(|error| argument::refused("factor", error))
+    }
+
+    /// Returns the service's date, in milliseconds since 1970.
+    fn unix_ms(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, |emulator| emulator.now().unix_ms)
     }
 
     /// Creates or replaces an individual enrollment, in the service's JSON; returns its two keys, if it has any.

@@ -6,6 +6,7 @@ mod certificate_device;
 mod certificates;
 mod check;
 mod check_faults;
+mod clock;
 mod clock_offset;
 mod closed_streams;
 mod command_line;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -9,10 +10,11 @@ use tokio::task::{JoinError, JoinHandle};
 use super::certificate::Authority;
 use super::listener::{self, BoundPorts};
 use super::options::{EmulatorOptions, StartError, StateError};
-use super::shared::{Clock, Shared, machine_unix_ms};
+use super::shared::{Shared, machine_unix_ms};
 use super::state::{Saver, SaverTask, State};
 use super::tls::Handshakes;
 use crate::activity::Refusal;
+use crate::clock::{ClockError, ServiceClock};
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
 use crate::time::Now;
@@ -64,7 +66,7 @@ impl Emulator {
         .await?;
         let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
-        let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
+        let shared = Arc::new(Shared::new(service, saver));
         let (stop, stopped) = watch::channel(false);
         let tls = Handshakes::new(authority, certificate_names(&options), &shared, options.tls_version)?;
         let listen = |(socket, protocol)| {
@@ -151,9 +153,36 @@ impl Emulator {
         self.shared.clock.now()
     }
 
-    /// Sets the offset of the service's wall clock from the machine's, from now on.
+    /// Sets the offset of the service's date from the machine's, from now on; nothing that waits is affected. To let time
+    /// pass, use [`advance_clock`](Self::advance_clock).
     pub fn set_clock_offset_ms(&self, offset_ms: i64) {
-        self.shared.clock.set_offset_ms(offset_ms);
+        self.shared.clock.service.set_offset_ms(offset_ms);
+    }
+
+    /// Lets this time pass at once: the date and everything that waits move on by it. Assignments become due, rate windows
+    /// and operations end, tokens and certificates expire. Devices under test have to follow by a clock of their own; the
+    /// CA is valid for 90 days.
+    ///
+    /// # Errors
+    /// [`ClockError::TooFar`].
+    pub fn advance_clock(&self, time: Duration) -> Result<(), ClockError> {
+        self.shared.clock.service.advance_ms(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Makes whatever waits pass `scale` times as fast from now on, 1 to 1000: assignments, rate windows, the lives of
+    /// operations and challenges. Hints are divided by it and rounded up to whole seconds, so that an hour of backoff is a
+    /// minute of a test with 60. The date, timeouts of connections and delays by planned faults are not changed.
+    ///
+    /// # Errors
+    /// [`ClockError::Scale`].
+    pub fn scale_clock(&self, scale: u32) -> Result<(), ClockError> {
+        self.shared.clock.service.set_scale(self.now(), scale)
+    }
+
+    /// The service's clock: its offset and its scale.
+    #[must_use]
+    pub fn clock(&self) -> &ServiceClock {
+        &self.shared.clock.service
     }
 
     /// Reads or changes the service between two requests. The closure must not block, since requests wait for it.
@@ -285,6 +314,7 @@ fn make_service(
         service_options = service_options.policy_key(key.clone());
     }
     let mut service = Service::new(service_options)?;
+    service.clock().set_offset_ms(options.clock_offset_ms);
     if let Some(state) = state {
         if kept.is_none() {
             state.keep_policy_key(&service.policy_key)?;

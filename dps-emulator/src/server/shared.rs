@@ -1,6 +1,5 @@
 //! What all connections share: the service behind its lock, the clock, and the log of exchanges.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -9,6 +8,7 @@ use tokio::sync::watch;
 use super::limits::ClientIds;
 use super::state::Saver;
 use crate::activity::Exchange;
+use crate::clock::ServiceClock;
 use crate::fault::RetryAfter;
 use crate::service::Service;
 use crate::time::Now;
@@ -24,8 +24,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(mut service: Service, clock: Clock, saver: Option<Saver>) -> Self {
+    pub(super) fn new(mut service: Service, saver: Option<Saver>) -> Self {
         service.exchanges.collect();
+        let clock = Clock { started: Instant::now(), service: service.clock().clone() };
         Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused: watch::Sender::new(0) }
     }
 
@@ -52,10 +53,10 @@ impl Shared {
     }
 }
 
-/// The machine's clocks as the service sees them; the wall clock can have an offset.
+/// The machine's clocks, and the service's, which follows them.
 pub(super) struct Clock {
     started: Instant,
-    offset_ms: AtomicI64,
+    pub(super) service: ServiceClock,
 }
 
 /// The machine's wall clock, in milliseconds since 1970.
@@ -64,19 +65,10 @@ pub(super) fn machine_unix_ms() -> u64 {
 }
 
 impl Clock {
-    pub(super) fn new(offset_ms: i64) -> Self {
-        Self { started: Instant::now(), offset_ms: AtomicI64::new(offset_ms) }
-    }
-
-    pub(super) fn set_offset_ms(&self, offset_ms: i64) {
-        self.offset_ms.store(offset_ms, Ordering::Relaxed);
-    }
-
+    /// The service's time.
     pub(super) fn now(&self) -> Now {
-        Now {
-            monotonic_ms: self.started.elapsed().as_millis() as u64,
-            unix_ms: machine_unix_ms().saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)),
-        }
+        let monotonic_ms = self.started.elapsed().as_millis() as u64;
+        self.service.now(Now { monotonic_ms, unix_ms: machine_unix_ms() })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::shared::{Clock, Shared};
+use super::shared::Shared;
 use crate::credentials::SymmetricKey;
 use crate::encoding::encode_base64;
 use crate::enrollment::IndividualEnrollment;
@@ -12,7 +12,7 @@ use crate::service::Service;
 
 /// A service with one enrollment, `dev-01`.
 pub(super) fn shared() -> Arc<Shared> {
-    let shared = Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None);
+    let shared = Shared::new(Service::new(ServiceOptions::new()).unwrap(), None);
     let enrollment = IndividualEnrollment::new("dev-01").primary_key(key());
     shared.service().put_enrollment(shared.clock.now(), enrollment).unwrap();
     Arc::new(shared)

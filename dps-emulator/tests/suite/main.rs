@@ -4,6 +4,7 @@
 mod common;
 
 mod admin;
+mod clock;
 mod control;
 mod faults;
 mod groups;

@@ -583,6 +583,15 @@ class Emulator:
     def set_clock_offset_ms(self, offset_ms: int) -> None:
         """Sets the offset of the service's wall clock from the system's."""
 
+    def advance_clock(self, time: float | timedelta) -> None:
+        """Lets time pass on the service's clock at once."""
+
+    def scale_clock(self, factor: int) -> None:
+        """Divides what waits on the service's clock."""
+
+    def unix_ms(self) -> int:
+        """Returns the service's date, in milliseconds since 1970."""
+
     def put_enrollment(self, json: str) -> tuple[Secret, Secret] | None:
         """Creates or replaces an individual enrollment, in the service's JSON; returns its two keys, if it has any."""
 

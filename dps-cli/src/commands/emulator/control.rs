@@ -1,5 +1,5 @@
 //! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or
-//! elsewhere. `certificate` is in its own module.
+//! elsewhere. `certificate` and `clock` are in their own modules.
 //!
 //! Which options of a fault go together, and their ranges, is decided by `dps-emulator`.
 
@@ -12,6 +12,7 @@ use dps_emulator::{FaultPlan, Flood, PlanError};
 use serde_json::{Map, Value, json};
 
 use super::certificate::{self, CertificateCommand};
+use super::clock::{self, ClockCommand};
 use crate::admin::{OwnerArgs, connect};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
@@ -41,6 +42,9 @@ pub(crate) enum EmulatorCommand {
     /// Store, list and delete the CA certificates of an emulator that is running
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// Show or change the clock of an emulator that is running
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Show, disable, enable, delete or move a device in a hub of an emulator that is running
     #[command(subcommand)]
     HubDevice(HubDeviceCommand),
@@ -53,6 +57,7 @@ impl EmulatorCommand {
             Self::Fault(command) => command.stdin_inputs(),
             Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
+            Self::Clock(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
         }
     }
@@ -208,6 +213,7 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             })?;
         }
         EmulatorCommand::Certificate(command) => return certificate::run(command, output).await,
+        EmulatorCommand::Clock(command) => return clock::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
         EmulatorCommand::Log { owner } => {
             let answer = connect(owner).await?.refusals().await?;

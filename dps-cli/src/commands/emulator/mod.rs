@@ -4,6 +4,7 @@
 //! What the service does is implemented by `dps-emulator`; this starts it, prints where it is, and ends it.
 
 mod certificate;
+mod clock;
 pub(super) mod control;
 
 use std::io::{self, Write};

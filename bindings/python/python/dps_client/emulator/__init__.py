@@ -19,7 +19,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Any, TypedDict
 
@@ -414,8 +414,31 @@ class Emulator:
         return self._running.native.unlink_hub(host)
 
     def set_clock_offset(self, offset: float | timedelta) -> None:
-        """Sets the service's clock ahead of the system's by this time, or behind it if negative."""
+        """Sets the service's date ahead of the system's by this time, or behind it if negative, and nothing else.
+
+        This is what a device with a wrong clock sees. To let time pass, use advance_clock().
+        """
         self._running.native.set_clock_offset_ms(_offset_ms("offset", offset))
+
+    def advance_clock(self, time: float | timedelta) -> None:
+        """Lets time pass on the service's clock at once, in seconds or as a timedelta.
+
+        The date and everything that waits move on: assignments become due, rate windows and operations end, tokens and
+        certificates expire. A client follows by its argument `clock`, for example `clock=lambda: emulator.now`.
+        """
+        self._running.native.advance_clock(time)
+
+    def scale_clock(self, factor: int) -> None:
+        """Divides what waits by 1 to 1000: assignments, hints (rounded up to seconds), rate windows, operations' lives.
+
+        With 60 an hour of backoff is a minute of a test. The date is not changed.
+        """
+        self._running.native.scale_clock(factor)
+
+    @property
+    def now(self) -> datetime:
+        """The service's date, in UTC."""
+        return datetime.fromtimestamp(self._running.native.unix_ms() / 1000, tz=timezone.utc)
 
     def __repr__(self) -> str:
         """Returns the address and ports, or "Emulator(stopped)"."""
