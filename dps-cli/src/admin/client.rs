@@ -36,7 +36,8 @@ pub(crate) struct AdminClient {
     http: Client,
     host: String,
     port: u16,
-    owner: ConnectionString,
+    /// Absent for calls that anybody can make.
+    owner: Option<ConnectionString>,
     timeout: Duration,
     deadline: Instant,
 }
@@ -51,7 +52,7 @@ pub(crate) enum Body<'a> {
 impl AdminClient {
     /// Prepares the connection to `endpoint`, or else to the host of the connection string.
     pub(crate) async fn connect(
-        owner: ConnectionString,
+        owner: Option<ConnectionString>,
         endpoint: Option<&str>,
         roots: &Roots,
         proxy: &ProxyChoice,
@@ -59,7 +60,7 @@ impl AdminClient {
         timeout: Duration,
     ) -> Result<Self> {
         let deadline = Instant::now() + timeout;
-        let endpoint = Endpoint::new(endpoint.unwrap_or(&owner.host))?;
+        let endpoint = Endpoint::new(endpoint.or(owner.as_ref().map(|owner| owner.host.as_str())).unwrap_or_default())?;
         let (host, port) = (endpoint.host().to_owned(), endpoint.port_or(HTTPS_PORT));
         let proxy = proxy.for_host(&host).map_err(unusable)?;
         let tls = TlsOptions::new(roots.clone())
@@ -123,11 +124,10 @@ impl AdminClient {
         page: Option<Option<&HeaderValue>>,
     ) -> Result<(Value, Option<HeaderValue>)> {
         tracing::debug!(%method, path = url.path(), "asking the service");
-        let mut request = self
-            .http
-            .request(method, url)
-            .header(AUTHORIZATION, self.authorization()?)
-            .header(ACCEPT, "application/json");
+        let mut request = self.http.request(method, url).header(ACCEPT, "application/json");
+        if let Some(owner) = &self.owner {
+            request = request.header(AUTHORIZATION, self.authorization(owner)?);
+        }
         if let Body::Json(json) = body {
             request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(json.to_vec());
         }
@@ -153,10 +153,10 @@ impl AdminClient {
     }
 
     /// Returns a token for the whole service, valid until after the deadline.
-    fn authorization(&self) -> Result<HeaderValue> {
-        let resource = Resource::service(self.owner.host.as_str(), self.owner.policy.as_str());
+    fn authorization(&self, owner: &ConnectionString) -> Result<HeaderValue> {
+        let resource = Resource::service(owner.host.as_str(), owner.policy.as_str());
         let life = self.timeout.saturating_add(TOKEN_MARGIN);
-        let token = sas_token(resource, |to_sign| Ok(self.owner.key.sign(to_sign)), life)?;
+        let token = sas_token(resource, |to_sign| Ok(owner.key.sign(to_sign)), life)?;
         let mut value =
             HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is not a valid header"))?;
         value.set_sensitive(true);

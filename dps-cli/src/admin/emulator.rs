@@ -42,6 +42,11 @@ impl AdminClient {
         self.call_about(Method::GET, COUNTERS, registration_id, Body::Nothing).await.map_err(explain_not_found)
     }
 
+    /// Returns the emulator's state if it can be used; a call that anybody can make.
+    pub(crate) async fn readiness(&self) -> Result<Value> {
+        self.call(Method::GET, &["readyz"], Body::Nothing).await.map_err(explain_not_found)
+    }
+
     /// Returns the service's clock.
     pub(crate) async fn clock(&self) -> Result<Value> {
         self.call(Method::GET, CLOCK, Body::Nothing).await.map_err(explain_not_found)

@@ -24,13 +24,32 @@ use crate::failure::Result;
 use crate::files::{is_stdin, read_secret};
 use crate::runtime::blocking;
 
-/// Connection string, endpoint, trust, proxy and deadline.
+/// Connection string, and how to reach the service.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct OwnerArgs {
     /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) connection_string_file: PathBuf,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// The same for a call that anybody can make: the key is not used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct PublicArgs {
+    /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin), whose host is asked
+    #[arg(long, value_name = "FILE|-", required_unless_present = "endpoint")]
+    pub(crate) connection_string_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// Endpoint, trust, proxy and deadline.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ReachArgs {
     /// Connect here instead of to the connection string's host: HOST, HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
@@ -48,23 +67,43 @@ pub(crate) struct OwnerArgs {
 impl OwnerArgs {
     /// Returns how many of these inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
-        usize::from(is_stdin(&self.connection_string_file)) + self.proxy.stdin_inputs()
+        usize::from(is_stdin(&self.connection_string_file)) + self.reach.proxy.stdin_inputs()
+    }
+}
+
+impl PublicArgs {
+    /// Returns how many of these inputs are to be read from stdin.
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        let from_stdin = self.connection_string_file.as_deref().is_some_and(is_stdin);
+        usize::from(from_stdin) + self.reach.proxy.stdin_inputs()
     }
 }
 
 /// Prepares the connection. Everything that can be invalid on this side is found before anything is sent.
 pub(crate) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
+    prepare(Some(args.connection_string_file), args.reach).await
+}
+
+/// Prepares the connection for calls that anybody can make.
+pub(crate) async fn connect_publicly(args: PublicArgs) -> Result<AdminClient> {
+    prepare(args.connection_string_file, args.reach).await
+}
+
+async fn prepare(connection_string_file: Option<PathBuf>, args: ReachArgs) -> Result<AdminClient> {
     if let Some(endpoint) = &args.endpoint {
         Endpoint::new(endpoint)?;
     }
     let (owner, roots, proxy, args) = blocking(move || {
-        let path: &Path = &args.connection_string_file;
-        let text = read_secret(path, "the service's connection string")?;
-        let owner = ConnectionString::parse(text.expose()).map_err(|failure| failure.in_source(path.display()))?;
+        let owner = connection_string_file.as_deref().map(read_connection_string).transpose()?;
         let roots = roots(&args.trust)?;
         Ok((owner, roots, proxy_choice(&args.proxy)?, args))
     })
     .await?;
     let resolver = Resolver::new(args.resolve.overrides);
     AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await
+}
+
+fn read_connection_string(path: &Path) -> Result<ConnectionString> {
+    let text = read_secret(path, "the service's connection string")?;
+    ConnectionString::parse(text.expose()).map_err(|failure| failure.in_source(path.display()))
 }

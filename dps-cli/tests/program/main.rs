@@ -20,6 +20,7 @@ mod escapes;
 mod failures;
 mod faults;
 mod files;
+mod health;
 mod hub_device;
 mod interrupted;
 mod mutual_tls;

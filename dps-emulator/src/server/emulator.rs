@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::certificate::Authority;
 use super::listener::{self, BoundPorts};
 use super::options::{EmulatorOptions, StartError, StateError};
+use super::public::{Front, Public};
 use super::shared::{Shared, machine_unix_ms};
 use super::state::{Saver, SaverTask, State};
 use super::tls::Handshakes;
@@ -66,7 +67,7 @@ impl Emulator {
         .await?;
         let id_scope = service.id_scope().to_owned();
         let (saver, saver_task) = state.map(Saver::new).unzip();
-        let shared = Arc::new(Shared::new(service, saver));
+        let shared = Arc::new(Shared::new(service, saver, public(&ca_pem, &ports, &host_of(&options))));
         let (stop, stopped) = watch::channel(false);
         let tls = Handshakes::new(authority, certificate_names(&options), &shared, options.tls_version)?;
         let listen = |(socket, protocol)| {
@@ -254,6 +255,17 @@ impl std::fmt::Debug for Emulator {
             .field("mqtt", &self.mqtt)
             .field("wss", &self.wss)
             .finish_non_exhaustive()
+    }
+}
+
+fn public(ca_pem: &str, ports: &BoundPorts, host: &str) -> Public {
+    let front =
+        |address: Option<SocketAddr>| Front::new(address.map(|address| format!("{host}:{}", address.port())));
+    Public {
+        ca_pem: ca_pem.to_owned(),
+        https: front(Some(ports.https)),
+        mqtt: front(ports.mqtt),
+        wss: front(ports.wss),
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::io::{FaultyIo, WriteFault};
 use super::limits::{PermitHandle, VERIFY_WITHIN};
+use super::public;
 use super::shared::Shared;
 use crate::auth::ConnectionAuth;
 use crate::fault::TransportFault;
@@ -80,6 +81,11 @@ async fn answer(
     handle: &PermitHandle,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     let mut auth = auth.lock().await;
+    let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if let Some(reply) = public::reply(shared, request.method().as_str(), path_and_query) {
+        write_fault.clean();
+        return into_response(reply);
+    }
     let mut response = exchange(shared, write_fault, request, client).await?;
     auth.record_reply(response.status().as_u16());
     if auth.is_verified() {

@@ -81,6 +81,7 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
+    let _ending = Ending { shared: Arc::clone(&shared), protocol };
     let mut connections = JoinSet::new();
     let mut stopped = stop.clone();
     tokio::select! {
@@ -91,6 +92,18 @@ pub(super) async fn run(
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, ended).await.is_err() {
         connections.shutdown().await;
+    }
+}
+
+/// Records the end of a listener, by a panic too.
+struct Ending {
+    shared: Arc<Shared>,
+    protocol: PortProtocol,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.public.end(self.protocol);
     }
 }
 

@@ -12,6 +12,7 @@ mod limits;
 mod listener;
 mod mqtt;
 mod options;
+mod public;
 mod shared;
 mod state;
 #[cfg(test)]

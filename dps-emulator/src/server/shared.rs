@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::watch;
 
 use super::limits::ClientIds;
+use super::public::Public;
 use super::state::Saver;
 use crate::activity::Exchange;
 use crate::clock::ServiceClock;
@@ -18,16 +19,18 @@ pub(super) struct Shared {
     service: Mutex<Service>,
     pub(super) clock: Clock,
     pub(super) saver: Option<Saver>,
+    pub(super) public: Public,
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
 }
 
 impl Shared {
-    pub(super) fn new(mut service: Service, saver: Option<Saver>) -> Self {
+    pub(super) fn new(mut service: Service, saver: Option<Saver>, public: Public) -> Self {
         service.exchanges.collect();
         let clock = Clock { started: Instant::now(), service: service.clock().clone() };
-        Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused: watch::Sender::new(0) }
+        let (client_ids, refused) = (Arc::default(), watch::Sender::new(0));
+        Self { service: service.into(), clock, saver, public, client_ids, refused }
     }
 
     /// Calls the service, and passes what happened on to the log and to those who wait for refusals.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::public::{Front, Public};
 use super::shared::Shared;
 use crate::credentials::SymmetricKey;
 use crate::encoding::encode_base64;
@@ -12,7 +13,8 @@ use crate::service::Service;
 
 /// A service with one enrollment, `dev-01`.
 pub(super) fn shared() -> Arc<Shared> {
-    let shared = Shared::new(Service::new(ServiceOptions::new()).unwrap(), None);
+    let public = Public { https: Front::new(Some("localhost:443".into())), ..Public::default() };
+    let shared = Shared::new(Service::new(ServiceOptions::new()).unwrap(), None, public);
     let enrollment = IndividualEnrollment::new("dev-01").primary_key(key());
     shared.service().put_enrollment(shared.clock.now(), enrollment).unwrap();
     Arc::new(shared)

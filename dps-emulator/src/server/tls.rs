@@ -157,6 +157,7 @@ fn contains(names: &[String], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::public::Public;
     use super::*;
     use crate::options::ServiceOptions;
     use crate::service::Service;
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn certificate_is_renewed_before_it_ends() {
-        let shared = Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), None));
+        let shared = Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), None, Public::default()));
         let authority = Authority::generate(machine_unix_ms() / 1000, [0; 4]).unwrap();
         let names = Names::new(authority, vec!["localhost".into()], Arc::clone(&shared)).unwrap();
         let presented = || names.presented(Some("localhost")).cert[0].clone();

@@ -34,6 +34,8 @@ mod certificates_tls;
 #[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
+mod health;
+#[cfg(feature = "server")]
 mod https;
 #[cfg(feature = "server")]
 mod pki;

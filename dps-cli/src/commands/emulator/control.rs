@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::certificate::{self, CertificateCommand};
 use super::clock::{self, ClockCommand};
-use crate::admin::{OwnerArgs, connect};
+use crate::admin::{OwnerArgs, PublicArgs, connect, connect_publicly};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 
@@ -42,6 +42,11 @@ pub(crate) enum EmulatorCommand {
     /// Store, list and delete the CA certificates of an emulator that is running
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// Exit with 0 if an emulator that is running can be used; the connection string's key is not needed
+    Health {
+        #[command(flatten)]
+        service: PublicArgs,
+    },
     /// Show or change the clock of an emulator that is running
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -57,6 +62,7 @@ impl EmulatorCommand {
             Self::Fault(command) => command.stdin_inputs(),
             Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
+            Self::Health { service } => service.stdin_inputs(),
             Self::Clock(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
         }
@@ -213,6 +219,10 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             })?;
         }
         EmulatorCommand::Certificate(command) => return certificate::run(command, output).await,
+        EmulatorCommand::Health { service } => {
+            let answer = connect_publicly(service).await?.readiness().await?;
+            output.result(&answer, |out| health(&answer, out))?;
+        }
         EmulatorCommand::Clock(command) => return clock::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
         EmulatorCommand::Log { owner } => {
@@ -269,6 +279,15 @@ fn option_name(member: &str) -> String {
         words.push(letter.to_ascii_lowercase());
     }
     words
+}
+
+/// Writes one line per front.
+fn health(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "ready")?;
+    for front in ["https", "mqtt", "wss"] {
+        writeln!(out, "  {front:<5}  {}", answer["endpoints"][front].as_str().unwrap_or("disabled"))?;
+    }
+    Ok(())
 }
 
 /// Writes one line per fault.
