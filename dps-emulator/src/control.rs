@@ -20,7 +20,7 @@ use crate::time::Now;
 use crate::wire::{NOT_FOUND, Problem, parse_object};
 
 /// How many faults can be planned at a time over the API: each request searches them.
-const PLANNED_MAX: usize = 1000;
+pub(crate) const PLANNED_MAX: usize = 1000;
 const REGISTRATION_ID: &str = "registrationId";
 
 #[derive(Serialize)]
@@ -83,6 +83,7 @@ impl Service {
             ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
             ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),
             ControlCall::DeleteCertificate { name } => self.remove_ca_certificate(name),
+            ControlCall::ExportConfiguration => self.export_configuration(query),
             ControlCall::ShowClock => Ok(self.show_clock(now)),
             ControlCall::ChangeClock => self.change_clock(now, request.body),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),

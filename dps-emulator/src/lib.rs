@@ -13,6 +13,10 @@ mod assign;
 mod attestation;
 mod auth;
 mod clock;
+#[cfg(feature = "config")]
+mod config;
+#[cfg(feature = "server")]
+mod contents;
 mod control;
 mod control_certificates;
 mod control_clock;
@@ -22,6 +26,7 @@ mod dispatch;
 mod encoding;
 mod enrollment;
 mod enrollment_table;
+mod export;
 mod fault;
 mod fault_plan;
 mod fault_queue;
@@ -48,6 +53,8 @@ pub use activity::{Counters, Refusal, RefusalReason};
 pub use attestation::Attestation;
 pub use auth::Caller;
 pub use clock::{ClockError, SCALE_MAX, ServiceClock};
+#[cfg(feature = "config")]
+pub use config::{ConfigError, ExportError, ExportedConfig, KeyFile};
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
 pub use device::Reply;
 pub use enrollment::{
@@ -63,7 +70,7 @@ pub use ids::{ID_MAX, IdError};
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use registrations::Record;
 #[cfg(feature = "server")]
-pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion};
+pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion, UnavailablePort};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use time::Now;

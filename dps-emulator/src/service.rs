@@ -3,6 +3,7 @@
 //! The rules are in other modules (`device`, `admin`, `assign`); this one only holds the state that they share.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::activity::{Counters, Exchanges, Refusal, Refusals, Tally};
 use crate::clock::ServiceClock;
@@ -44,6 +45,8 @@ pub struct Service {
     pub(crate) refusals: Refusals,
     pub(crate) exchanges: Exchanges,
     pub(crate) revision: u64,
+    /// The options of the listeners around it, as a configuration has them.
+    pub(crate) listening: Map<String, Value>,
 }
 
 /// Enrollments and CA certificates as they are kept across a restart. Holds keys: store it where only its owner can read it.
@@ -69,7 +72,8 @@ impl Service {
             Some(named) => named.iter().try_for_each(|(host, weight)| hubs.link(host, *weight))?,
             None => hubs.link(DEFAULT_HUB, 1)?,
         }
-        let mut random = Random::new(options.seed.as_deref().copied().unwrap_or_default());
+        let mut random =
+            Random::new(options.seed.as_deref().copied().unwrap_or_default(), options.key_seed.as_deref().copied());
         Ok(Self {
             clock: ServiceClock::default(),
             policy_key: options.policy_key.clone().unwrap_or_else(|| random.key()),
@@ -88,6 +92,7 @@ impl Service {
             refusals: Refusals::default(),
             exchanges: Exchanges::default(),
             revision: 0,
+            listening: Map::new(),
         })
     }
 

@@ -95,9 +95,20 @@ impl AdminClient {
         registration_id: Option<&str>,
         body: Body<'_>,
     ) -> Result<Value> {
+        self.call_with(method, path, registration_id.map(|id| ("registrationId", id)), body).await
+    }
+
+    /// Sends one call, with one parameter more in its query where there is one.
+    pub(super) async fn call_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        parameter: Option<(&str, &str)>,
+        body: Body<'_>,
+    ) -> Result<Value> {
         let mut url = self.url(path)?;
-        if let Some(id) = registration_id {
-            url.query_pairs_mut().append_pair("registrationId", id);
+        if let Some((name, value)) = parameter {
+            url.query_pairs_mut().append_pair(name, value);
         }
         self.exchange(method, url, body, None).await.map(|(value, _)| value)
     }

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Result};
 const FAULTS: &[&str] = &["emulator", "faults"];
 const REFUSALS: &[&str] = &["emulator", "refusals"];
 const COUNTERS: &[&str] = &["emulator", "counters"];
+const CONFIGURATION: &[&str] = &["emulator", "configuration"];
 const CLOCK: &[&str] = &["emulator", "clock"];
 const CERTIFICATES: &[&str] = &["emulator", "certificates"];
 /// The emulator's error code for an unknown device or certificate; other services do not have the path.
@@ -45,6 +46,12 @@ impl AdminClient {
     /// Returns the emulator's state if it can be used; a call that anybody can make.
     pub(crate) async fn readiness(&self) -> Result<Value> {
         self.call(Method::GET, &["readyz"], Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Returns the configuration that starts an equal emulator, with its keys if they are asked for.
+    pub(crate) async fn configuration(&self, show_keys: bool) -> Result<Value> {
+        let query = show_keys.then_some(("showKeys", "true"));
+        self.call_with(Method::GET, CONFIGURATION, query, Body::Nothing).await.map_err(explain_not_found)
     }
 
     /// Returns the service's clock.

@@ -15,6 +15,8 @@ mod derive_key;
 mod edge;
 mod edge_offline;
 mod emulator;
+mod emulator_config;
+mod emulator_end;
 mod enrollment;
 mod escapes;
 mod failures;

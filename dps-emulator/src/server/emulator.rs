@@ -65,7 +65,7 @@ impl Emulator {
             make_service(&service_options, seed, port, state.as_ref()).map(|service| (service, state))
         })
         .await?;
-        let id_scope = service.id_scope().to_owned();
+        let (id_scope, changed) = (service.id_scope().to_owned(), service.revision() > 0);
         let (saver, saver_task) = state.map(Saver::new).unzip();
         let shared = Arc::new(Shared::new(service, saver, public(&ca_pem, &ports, &host_of(&options))));
         let (stop, stopped) = watch::channel(false);
@@ -73,6 +73,9 @@ impl Emulator {
         let listen = |(socket, protocol)| {
             tokio::spawn(listener::run(socket, tls.clone(), protocol, Arc::clone(&shared), stopped.clone()))
         };
+        if let Some(saver) = shared.saver.as_ref().filter(|_| changed) {
+            saver.request();
+        }
         Ok(Self {
             saver: saver_task.map(|task: SaverTask| {
                 let shared = Arc::downgrade(&shared);
@@ -186,6 +189,18 @@ impl Emulator {
         &self.shared.clock.service
     }
 
+    /// Returns the configuration that starts an equal emulator: options, hubs, CA certificates, enrollments, groups and
+    /// planned faults, with the clock as it is now. It contains no keys, but the names of their files; `show_keys` sets whether
+    /// the keys are returned beside it. The CA of TLS, the state directory, registrations and devices in hubs are not part of
+    /// it.
+    ///
+    /// # Errors
+    /// [`ExportError::Reply`](crate::ExportError::Reply) if a value cannot be written as TOML.
+    #[cfg(feature = "config")]
+    pub fn export_config(&self, show_keys: bool) -> Result<crate::ExportedConfig, crate::ExportError> {
+        crate::ExportedConfig::new(self.shared.service().export(show_keys))
+    }
+
     /// Reads or changes the service between two requests. The closure must not block, since requests wait for it.
     /// Changes of enrollments are saved in the state directory soon after; [`flush`](Self::flush) waits for that.
     pub fn with_service<R>(&self, change: impl FnOnce(&mut Service) -> R) -> R {
@@ -259,8 +274,7 @@ impl std::fmt::Debug for Emulator {
 }
 
 fn public(ca_pem: &str, ports: &BoundPorts, host: &str) -> Public {
-    let front =
-        |address: Option<SocketAddr>| Front::new(address.map(|address| format!("{host}:{}", address.port())));
+    let front = |address: Option<SocketAddr>| Front::new(address.map(|address| format!("{host}:{}", address.port())));
     Public {
         ca_pem: ca_pem.to_owned(),
         https: front(Some(ports.https)),
@@ -320,20 +334,46 @@ fn make_service(
     }
     if service_options.seed.is_none() {
         service_options = service_options.entropy(seed);
+    } else if service_options.small_seed.is_some() && !options.listen.is_loopback() {
+        // Others could guess the keys.
+        service_options = service_options.key_entropy(seed);
     }
+    let is_set = service_options.policy_key.is_some();
     let kept = state.map(State::policy_key).transpose()?.flatten();
-    if let Some(key) = &kept {
+    if let Some(key) = kept.as_ref().filter(|_| !is_set) {
         service_options = service_options.policy_key(key.clone());
     }
     let mut service = Service::new(service_options)?;
     service.clock().set_offset_ms(options.clock_offset_ms);
+    service.clock().set_scale(Now::default(), options.clock_scale)?;
+    service.listening = options.listening();
     if let Some(state) = state {
-        if kept.is_none() {
+        if kept.is_none() && !is_set {
             state.keep_policy_key(&service.policy_key)?;
         }
         if let Some(snapshot) = state.enrollments()? {
             service.restore(snapshot).map_err(|problem| state.bad_enrollments(problem.message))?;
         }
     }
+    let now = service.clock().now(Now { monotonic_ms: 0, unix_ms: machine_unix_ms() });
+    options.contents.clone().put_into(&mut service, now).map_err(StartError::Contents)?;
     Ok(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn seed_makes_keys_on_loopback_only() {
+        let policy_key = |listen: Ipv4Addr, entropy: u8| {
+            let options = EmulatorOptions::new().listen(listen.into()).service(|service| service.seed(7));
+            let service = make_service(&options, [entropy; 32], 443, None).unwrap();
+            service.connection_string().expose().to_owned()
+        };
+        assert_eq!(policy_key(Ipv4Addr::LOCALHOST, 1), policy_key(Ipv4Addr::LOCALHOST, 2));
+        assert_ne!(policy_key(Ipv4Addr::UNSPECIFIED, 1), policy_key(Ipv4Addr::UNSPECIFIED, 2));
+    }
 }

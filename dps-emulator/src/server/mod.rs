@@ -20,4 +20,4 @@ mod testing;
 mod tls;
 
 pub use emulator::Emulator;
-pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};
+pub use options::{EmulatorOptions, StartError, StateError, TlsVersion, UnavailablePort};

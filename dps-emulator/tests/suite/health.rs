@@ -34,7 +34,8 @@ async fn readiness_names_the_fronts_and_null_for_disabled_ones() {
     assert_eq!(ready(&emulator).await, json!({ "status": "ready", "endpoints": endpoints }));
 
     let emulator = Emulator::start(EmulatorOptions::new().mqtt_port(0).wss_port(0)).await.unwrap();
-    let endpoints = json!({ "https": emulator.endpoint(), "mqtt": emulator.mqtt_endpoint(), "wss": emulator.wss_endpoint() });
+    let endpoints =
+        json!({ "https": emulator.endpoint(), "mqtt": emulator.mqtt_endpoint(), "wss": emulator.wss_endpoint() });
     assert_eq!(ready(&emulator).await["endpoints"], endpoints);
 }
 

@@ -12,6 +12,7 @@ mod plans;
 mod register;
 mod reprovision;
 mod robust;
+mod seed;
 mod throttle;
 mod tokens;
 
@@ -33,6 +34,8 @@ mod certificates;
 mod certificates_tls;
 #[cfg(feature = "server")]
 mod client;
+#[cfg(feature = "config")]
+mod config;
 #[cfg(feature = "server")]
 mod health;
 #[cfg(feature = "server")]

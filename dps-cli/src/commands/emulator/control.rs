@@ -1,5 +1,6 @@
 //! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or
-//! elsewhere. `certificate` and `clock` are in their own modules.
+//! elsewhere. `certificate`, `clock` and `export` are in their own
+//! modules.
 //!
 //! Which options of a fault go together, and their ranges, is decided by `dps-emulator`.
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::certificate::{self, CertificateCommand};
 use super::clock::{self, ClockCommand};
+use super::export::{self, ExportArgs};
 use crate::admin::{OwnerArgs, PublicArgs, connect, connect_publicly};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
@@ -47,6 +49,8 @@ pub(crate) enum EmulatorCommand {
         #[command(flatten)]
         service: PublicArgs,
     },
+    /// Print or write the configuration that starts an emulator equal to one that is running; keys are masked
+    Export(ExportArgs),
     /// Show or change the clock of an emulator that is running
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -63,6 +67,7 @@ impl EmulatorCommand {
             Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
             Self::Health { service } => service.stdin_inputs(),
+            Self::Export(args) => args.owner.stdin_inputs(),
             Self::Clock(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
         }
@@ -223,6 +228,7 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             let answer = connect_publicly(service).await?.readiness().await?;
             output.result(&answer, |out| health(&answer, out))?;
         }
+        EmulatorCommand::Export(args) => return export::run(args, output).await,
         EmulatorCommand::Clock(command) => return clock::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
         EmulatorCommand::Log { owner } => {
