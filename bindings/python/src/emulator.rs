@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
-    SCALE_MAX, Service, Settings, StartError,
+    Certificate, ConfigError, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem,
+    RetryAfter, SCALE_MAX, Service, Settings, StartError,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -108,19 +108,18 @@ impl Emulator {
         if let Some(path) = state_dir {
             options = options.state_dir(path);
         }
-        let gate = Gate::open(py)?;
-        let runtime = with_threads("dps-emulator", &gate)?;
-        let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
-        match started {
-            Ok(emulator) => {
-                let running = Mutex::new(Some(Running { emulator, runtime }));
-                Ok(Self { process: std::process::id(), running })
-            }
-            Err(error) => {
-                runtime.shutdown_background();
-                Err(not_started(&error))
-            }
-        }
+        Self::start(py, options)
+    }
+
+    /// Starts one from a configuration file.
+    #[staticmethod]
+    fn from_config(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        logging::refresh(py)?;
+        let options = py.detach(|| EmulatorOptions::from_config_file(path)).map_err(|error| match &error {
+            ConfigError::Read { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
+            _ => PyValueError::new_err(error.to_string()),
+        })?;
+        Self::start(py, options)
     }
 
     /// Stops it and waits until its threads have ended and its files are closed, two seconds at most.
@@ -141,6 +140,12 @@ impl Emulator {
             let port = |address: Option<std::net::SocketAddr>| address.map_or(0, |address| address.port());
             (emulator.https_addr().port(), port(emulator.mqtt_addr()), port(emulator.wss_addr()))
         })
+    }
+
+    /// Returns the host name or address of its endpoints.
+    fn host(&self, py: Python<'_>) -> PyResult<String> {
+        let endpoint = self.with(py, |emulator| emulator.endpoint())?;
+        Ok(endpoint.rsplit_once(':').map_or(endpoint.as_str(), |(host, _)| host).to_owned())
     }
 
     /// Returns the certificate that clients must trust.
@@ -196,6 +201,17 @@ impl Emulator {
         self.check_hubs(py, &group.settings)?;
         let kept = self.service(py, |service, now| service.put_group(now, group))?;
         Ok(keys(&kept.map_err(|problem| refused(&problem))?.settings))
+    }
+
+    /// Returns how the device of an individual enrollment proves who it is, and its two keys, if it has any; None if there is
+    /// no such enrollment.
+    fn enrollment_attestation(&self, py: Python<'_>, registration_id: &str) -> PyResult<Option<Attested>> {
+        self.service(py, |service, _| service.enrollment(registration_id).map(|found| attested(&found.settings)))
+    }
+
+    /// The same for the devices of a group.
+    fn group_attestation(&self, py: Python<'_>, group_id: &str) -> PyResult<Option<Attested>> {
+        self.service(py, |service, _| service.group(group_id).map(|found| attested(&found.settings)))
     }
 
     /// Stores a CA certificate of the service, or replaces it.
@@ -324,7 +340,34 @@ impl Emulator {
     }
 }
 
+/// The type of an attestation in the service's spelling, and the two keys, if it has any.
+type Attested = (&'static str, Option<(Secret, Secret)>);
+
+fn attested(settings: &Settings) -> Attested {
+    match (&settings.attestation.x509, &settings.attestation.tpm) {
+        (Some(_), _) => ("x509", None),
+        (None, Some(_)) => ("tpm", None),
+        (None, None) => ("symmetricKey", keys(settings)),
+    }
+}
+
 impl Emulator {
+    fn start(py: Python<'_>, options: EmulatorOptions) -> PyResult<Self> {
+        let gate = Gate::open(py)?;
+        let runtime = with_threads("dps-emulator", &gate)?;
+        let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
+        match started {
+            Ok(emulator) => {
+                let running = Mutex::new(Some(Running { emulator, runtime }));
+                Ok(Self { process: std::process::id(), running })
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(not_started(&error))
+            }
+        }
+    }
+
     fn check_process(&self) -> PyResult<()> {
         if self.process == std::process::id() {
             return Ok(());
@@ -395,6 +438,10 @@ fn not_started(error: &StartError) -> PyErr {
         StartError::Options(_) | StartError::HostName(_) => PyValueError::new_err(error.to_string()),
         // With a number Python makes it a PermissionError and so on.
         StartError::Listen { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
+        StartError::Ports(ports) => {
+            let number = ports.iter().find_map(|port| port.source.raw_os_error());
+            PyOSError::new_err((number, error.to_string()))
+        }
         StartError::State(_) => PyOSError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }

@@ -19,7 +19,9 @@ pub(crate) use client::AdminClient;
 pub(crate) use connection_string::ConnectionString;
 pub(crate) use enrollments::{Kind, Registrations, take_keys};
 
-use crate::connection::{ProxyArgs, ResolveArgs, TrustArgs, duration, proxy_choice, roots};
+use crate::connection::{
+    CLOCK_OFFSET_MAX, ProxyArgs, ResolveArgs, TrustArgs, check_clock_offset, duration, proxy_choice, roots,
+};
 use crate::failure::Result;
 use crate::files::{is_stdin, read_secret};
 use crate::runtime::blocking;
@@ -62,6 +64,10 @@ pub(crate) struct ReachArgs {
     /// The time limit of the whole command, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// For tests: make the owner's token for a clock that is ahead by this many seconds; only with a service on loopback
+    #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, conflicts_with_all = ["overrides", "proxy"],
+        value_parser = clap::value_parser!(i64).range(-CLOCK_OFFSET_MAX..=CLOCK_OFFSET_MAX))]
+    pub(crate) clock_offset: Option<i64>,
 }
 
 impl OwnerArgs {
@@ -99,8 +105,11 @@ async fn prepare(connection_string_file: Option<PathBuf>, args: ReachArgs) -> Re
         Ok((owner, roots, proxy_choice(&args.proxy)?, args))
     })
     .await?;
+    let host = owner.as_ref().map(|owner| owner.host.clone());
+    check_clock_offset(args.clock_offset, &Endpoint::new(&args.endpoint.clone().or(host).unwrap_or_default())?)?;
     let resolver = Resolver::new(args.resolve.overrides);
-    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await
+    let client = AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await?;
+    Ok(client.with_clock_offset(args.clock_offset.unwrap_or_default()))
 }
 
 fn read_connection_string(path: &Path) -> Result<ConnectionString> {

@@ -2,7 +2,7 @@
 
 use dps_emulator::IndividualEnrollment;
 
-use super::run::Run as _;
+use super::run::{Run as _, dps_line};
 use super::service::Service;
 
 #[test]
@@ -25,6 +25,16 @@ fn device_that_follows_an_advanced_clock_registers_and_another_is_refused() {
     let register = |words: &[&str]| service.as_device("register --json", "dev-01", words).run();
     assert_eq!(register(&["--key-file", &key]).code(4).error()["name"], "unauthorized");
     register(&["--key-file", &key, "--clock-offset", "1728000"]).code(0);
+}
+
+#[test]
+fn owner_follows_an_advanced_clock_too() {
+    let service = Service::start();
+    service.as_owner("emulator clock advance 20d", &[]).run().code(0);
+    assert_eq!(service.as_owner("enrollment list --json", &[]).run().code(4).error()["name"], "unauthorized");
+    service.as_owner("enrollment list --clock-offset 1728000", &[]).run().code(0);
+    let words = ["--connection-string-file", &service.folder.file("owner"), "--endpoint", "192.0.2.1:1"];
+    dps_line("enrollment list --clock-offset 5", &words).run().code(2);
 }
 
 #[test]

@@ -150,15 +150,32 @@ class Emulator:
         for name, value in options.items():
             check_type(name, value)
         self._options = options
+        self._config: str | None = None
         self._service: Service | None = None
         self._closing = contextlib.ExitStack()
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str]) -> Emulator:
+        """Returns an emulator that starts from a configuration file (TOML), as `dps emulator --config` does.
+
+        The file has its options, hubs, CA certificates, enrollments and faults; docs/emulator-config.md describes it. A mistake
+        in it raises ValueError at the start, with line and column.
+        """
+        emulator = cls()
+        emulator._config = os.fspath(path)
+        return emulator
 
     def start(self) -> None:
         """Starts it. Raises PortsUnavailable, which is an OSError, if the fixed ports are not available."""
         if self._service is not None:
             raise RuntimeError("this emulator was started already")
         with contextlib.ExitStack() as closing:
-            service = self._start_fixed(closing) if self._options.get("fixed_ports") else self._start_anywhere(closing)
+            if self._config is not None:
+                service = self._start_configured(closing, self._config)
+            elif self._options.get("fixed_ports"):
+                service = self._start_fixed(closing)
+            else:
+                service = self._start_anywhere(closing)
             folder = closing.enter_context(own_folder())
             self._ca_file = os.path.join(folder, "ca.pem")
             with open(self._ca_file, "w", encoding="ascii") as file:
@@ -193,6 +210,12 @@ class Emulator:
             self.stop()
         else:
             self._close()
+
+    def _start_configured(self, closing: contextlib.ExitStack, path: str) -> Service:
+        native = _native.Emulator.from_config(path)
+        closing.callback(native.stop)
+        fixed = native.ports() == (_ports.HTTPS_PORT, _ports.MQTT_PORT, _ports.HTTPS_PORT)
+        return Service(native, native.host(), fixed_ports=fixed)
 
     def _start_anywhere(self, closing: contextlib.ExitStack) -> Service:
         native = self._listen("127.0.0.1", 0, 0, 0)
@@ -356,6 +379,26 @@ class Emulator:
         with named_arguments():
             keys = self._running.native.put_group(json.dumps(group))
         return EnrollmentGroup(self._running, group_id, keys)
+
+    def enrollment(self, registration_id: str) -> Enrollment:
+        """Returns the individual enrollment of a device, such as one of a configuration; raises KeyError without one."""
+        check_text("registration_id", registration_id)
+        found = self._running.native.enrollment_attestation(registration_id)
+        if found is None:
+            raise KeyError(registration_id)
+        kind, keys = found
+        if keys is not None:
+            return Enrollment(self._running, registration_id, *keys)
+        elsewhere = Elsewhere.TPM if kind == "tpm" else Elsewhere.CERTIFICATE
+        return Enrollment(self._running, registration_id, elsewhere, None)
+
+    def group(self, group_id: str) -> EnrollmentGroup:
+        """Returns an enrollment group, such as one of a configuration; raises KeyError without one."""
+        check_text("group_id", group_id)
+        found = self._running.native.group_attestation(group_id)
+        if found is None:
+            raise KeyError(group_id)
+        return EnrollmentGroup(self._running, group_id, found[1])
 
     def add_ca_certificate(self, name: str, certificate: CertificateAuthority | str, *, verified: bool = True) -> None:
         """Adds a CA certificate to the service, or replaces the one with this name.
