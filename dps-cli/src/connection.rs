@@ -31,7 +31,7 @@ const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(crate) const TPM_LIMIT: Duration = Duration::from_secs(60);
 
 /// The largest `--clock-offset`, in seconds: a century, which every platform's clock can represent.
-const CLOCK_OFFSET_MAX: i64 = 100 * 365 * 24 * 3600;
+pub(crate) const CLOCK_OFFSET_MAX: i64 = 100 * 365 * 24 * 3600;
 
 /// The identity of the device and its connection to the service.
 #[derive(Debug, Args)]
@@ -160,12 +160,7 @@ impl Connection {
     /// Checks the endpoint, then reads certificates and the proxy's password. Blocks while reading.
     pub(crate) fn read(args: &ConnectionArgs) -> Result<Self> {
         let endpoint: Endpoint = args.endpoint.as_deref().map(str::parse).transpose()?.unwrap_or_default();
-        if args.clock_offset.is_some() && !is_loopback(&endpoint) {
-            return Err(Failure::usage(format!(
-                "--clock-offset is for tests against a service on loopback: {} is not localhost, in 127.0.0.0/8 or ::1",
-                endpoint.host()
-            )));
-        }
+        check_clock_offset(args.clock_offset, &endpoint)?;
         Ok(Self {
             endpoint,
             roots: roots(&args.trust)?,
@@ -268,6 +263,17 @@ impl DeviceClock {
 }
 
 /// Whether the endpoint is on this machine.
+/// Refuses to move the clock for a service that is not on loopback.
+pub(crate) fn check_clock_offset(offset: Option<i64>, endpoint: &Endpoint) -> Result<()> {
+    if offset.is_none() || is_loopback(endpoint) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--clock-offset is for tests against a service on loopback: {} is not localhost, in 127.0.0.0/8 or ::1",
+        endpoint.host()
+    )))
+}
+
 fn is_loopback(endpoint: &Endpoint) -> bool {
     let host = endpoint.host();
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())

@@ -31,6 +31,11 @@ pub(crate) struct WebhookArgs {
 }
 
 impl WebhookArgs {
+    /// Whether any of these options is set.
+    pub(crate) fn is_set(&self) -> bool {
+        *self != Self::default()
+    }
+
     /// Returns the options of the calls. Reads the file of certificate authorities, if there is one.
     pub(crate) fn options(&self) -> Result<WebhookOptions> {
         let options = self.webhook_hosts.iter().fold(WebhookOptions::new(), WebhookOptions::host);

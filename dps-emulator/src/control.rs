@@ -1,5 +1,5 @@
 //! The emulator's own API, beside the service's and under its policy key: planned faults, counters, refused
-//! credentials, and devices in hubs; its CA certificates are in `control_certificates`. The real service has no such
+//! credentials, and devices in hubs; its CA certificates are in `control_certificates`, its clock in `control_clock`. The real service has no such
 //! API; its calls are neither counted nor throttled.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::time::Now;
 use crate::wire::{NOT_FOUND, Problem, parse_object};
 
 /// How many faults can be planned at a time over the API: each request searches them.
-const PLANNED_MAX: usize = 1000;
+pub(crate) const PLANNED_MAX: usize = 1000;
 const REGISTRATION_ID: &str = "registrationId";
 
 #[derive(Serialize)]
@@ -60,7 +60,8 @@ impl Service {
         call: &ControlCall,
         request: &HttpRequest<'_>,
     ) -> Result<AdminReply, Problem> {
-        self.authorize_owner(now, request.header("Authorization"), path)?;
+        // By the machine's date, so that the owner can control a service whose date was moved.
+        self.authorize_owner(self.clock.with_machine_date(now), request.header("Authorization"), path)?;
         match call {
             ControlCall::PlanFaults => self.plan_faults(request.body),
             ControlCall::ListFaults => Ok(AdminReply::ok(&FaultList { faults: self.planned_faults().collect() })),
@@ -83,6 +84,9 @@ impl Service {
             ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
             ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),
             ControlCall::DeleteCertificate { name } => self.remove_ca_certificate(name),
+            ControlCall::ExportConfiguration => self.export_configuration(query),
+            ControlCall::ShowClock => Ok(self.show_clock(now)),
+            ControlCall::ChangeClock => self.change_clock(now, request.body),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
             ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
             ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),

@@ -75,8 +75,10 @@ impl Service {
             }
             _ => work(self),
         };
+        let outcome = outcome.map_err(|problem| self.scaled(problem));
+        let hint = self.options.hint.map(|hint| self.clock.scaled(hint));
         let mut reply = match &outcome {
-            Ok(success) => Reply::from_success(success, self.options.hint, tracking_id),
+            Ok(success) => Reply::from_success(success, hint, tracking_id),
             Err(problem) => {
                 self.tally.refused(problem.status, Some(&registration));
                 Reply::from_problem(problem, now, tracking_id)
@@ -100,6 +102,11 @@ impl Service {
         }
         self.note_wait(now, &registration, &reply);
         reply
+    }
+
+    /// The problem with the hint by a client's clock.
+    pub(crate) fn scaled(&self, problem: Problem) -> Problem {
+        Problem { retry_after: problem.retry_after.map(|hint| self.clock.scaled(hint)), ..problem }
     }
 
     fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {

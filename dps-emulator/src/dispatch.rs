@@ -113,7 +113,7 @@ impl Service {
 
     fn problem_reply(&mut self, now: Now, problem: &Problem) -> HttpReply {
         let tracking_id = self.random.guid();
-        http_reply(now, Reply::from_problem(problem, now, tracking_id))
+        http_reply(now, Reply::from_problem(&self.scaled(problem.clone()), now, tracking_id))
     }
 
     fn device_reply(&self, now: Now, path: &str, reply: Reply) -> HttpReply {

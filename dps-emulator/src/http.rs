@@ -109,6 +109,9 @@ pub(crate) enum ControlCall {
     PutCertificate { name: String },
     DeleteCertificate { name: String },
     ShowHubDevice { hub: String, device_id: String },
+    ExportConfiguration,
+    ShowClock,
+    ChangeClock,
     ChangeHubDevice { hub: String, device_id: String },
     DeleteHubDevice { hub: String, device_id: String },
 }
@@ -185,6 +188,8 @@ fn control_calls(what: &str) -> Calls {
         "refusals" => vec![("GET", control(ControlCall::Refusals))],
         "events" => vec![("GET", control(ControlCall::Events))],
         "counters" => vec![("GET", control(ControlCall::Counters))],
+        "configuration" => vec![("GET", control(ControlCall::ExportConfiguration))],
+        "clock" => vec![("GET", control(ControlCall::ShowClock)), ("PATCH", control(ControlCall::ChangeClock))],
         "certificates" => vec![("GET", control(ControlCall::ListCertificates))],
         _ => Vec::new(),
     }

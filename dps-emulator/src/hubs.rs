@@ -166,6 +166,11 @@ impl Hubs {
         self.linked.iter().map(|hub| hub.host.as_str())
     }
 
+    /// The linked hubs with their weights.
+    pub(crate) fn weighted(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.linked.iter().map(|hub| (hub.host.as_str(), hub.weight))
+    }
+
     pub(crate) fn linked_named(&self, host: &str) -> Option<&str> {
         self.linked().find(|linked| linked.eq_ignore_ascii_case(host))
     }

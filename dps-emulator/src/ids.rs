@@ -1,7 +1,7 @@
 //! Ids: which registration ids are valid, when two are the same, and how ids, etags and keys are generated.
 //!
-//! Everything generated is HMAC-SHA256 of a counter with the seed as key: the same seed and the same calls produce the
-//! same values, and generated keys are as hard to guess as the seed.
+//! Everything generated is HMAC-SHA256 of a counter with a seed as key: the same seed and the same calls produce the
+//! same values, and generated keys are as hard to guess as their seed, which can be another than that of public ids.
 
 use std::fmt;
 
@@ -67,23 +67,39 @@ impl fmt::Debug for FoldedId {
 }
 
 pub(crate) struct Random {
+    ids: Stream,
+    secrets: Stream,
+}
+
+struct Stream {
     seed: Zeroizing<[u8; 32]>,
     counter: u64,
 }
 
-impl Random {
-    pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { seed: Zeroizing::new(seed), counter: 0 }
-    }
-
-    /// 32 bytes, such as a key.
-    pub(crate) fn bytes(&mut self) -> Zeroizing<[u8; 32]> {
+impl Stream {
+    fn next(&mut self) -> Zeroizing<[u8; 32]> {
         self.counter += 1;
         Zeroizing::new(HMAC::mac(self.counter.to_be_bytes(), self.seed.as_slice()))
     }
+}
+
+/// Where secrets begin to count, so that ids and secrets of one seed differ.
+const SECRETS_FROM: u64 = 1 << 63;
+
+impl Random {
+    /// `secrets` is the seed of keys, if it is another one.
+    pub(crate) fn new(seed: [u8; 32], secrets: Option<[u8; 32]>) -> Self {
+        let stream = |seed, counter| Stream { seed: Zeroizing::new(seed), counter };
+        Self { ids: stream(seed, 0), secrets: stream(secrets.unwrap_or(seed), SECRETS_FROM) }
+    }
+
+    /// 32 secret bytes, such as a key.
+    pub(crate) fn bytes(&mut self) -> Zeroizing<[u8; 32]> {
+        self.secrets.next()
+    }
 
     fn hex(&mut self, digits: usize) -> String {
-        let block = self.bytes();
+        let block = self.ids.next();
         let nibbles = block.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         nibbles.take(digits).filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
     }

@@ -12,8 +12,14 @@ mod admin;
 mod assign;
 mod attestation;
 mod auth;
+mod clock;
+#[cfg(feature = "config")]
+mod config;
+#[cfg(feature = "server")]
+mod contents;
 mod control;
 mod control_certificates;
+mod control_clock;
 mod control_events;
 mod credentials;
 mod device;
@@ -22,6 +28,7 @@ mod encoding;
 mod enrollment;
 mod enrollment_table;
 mod events;
+mod export;
 mod fault;
 mod fault_plan;
 mod fault_queue;
@@ -48,6 +55,9 @@ mod x509;
 pub use activity::{Counters, Refusal};
 pub use attestation::Attestation;
 pub use auth::Caller;
+pub use clock::{ClockError, SCALE_MAX, ServiceClock};
+#[cfg(feature = "config")]
+pub use config::{ConfigError, ExportError, ExportedConfig, KeyFile};
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
 pub use device::Reply;
 pub use enrollment::{
@@ -68,7 +78,8 @@ pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus}
 pub use registrations::Record;
 #[cfg(feature = "server")]
 pub use server::{
-    Emulator, EmulatorOptions, StartError, StateError, TlsVersion, WebhookClient, WebhookOptions, WebhookRootsError,
+    Emulator, EmulatorOptions, StartError, StateError, TlsVersion, UnavailablePort, WebhookClient, WebhookOptions,
+    WebhookRootsError,
 };
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;

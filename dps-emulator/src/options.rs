@@ -26,6 +26,10 @@ pub struct ServiceOptions {
     pub(crate) host_names: Vec<String>,
     pub(crate) policy_key: Option<SymmetricKey>,
     pub(crate) seed: Option<Zeroizing<[u8; 32]>>,
+    /// The seed, if it is a small one, which can be guessed.
+    pub(crate) small_seed: Option<u64>,
+    /// The seed of keys, if it is another one.
+    pub(crate) key_seed: Option<Zeroizing<[u8; 32]>>,
     pub(crate) hubs: Option<Vec<(String, u32)>>,
     pub(crate) hint: Option<RetryAfter>,
     pub(crate) assigning_ms: u64,
@@ -55,6 +59,8 @@ impl Default for ServiceOptions {
             host_names: vec!["dps.test".into()],
             policy_key: None,
             seed: None,
+            small_seed: None,
+            key_seed: None,
             hubs: None,
             hint: Some(RetryAfter::Seconds(1)),
             assigning_ms: 500,
@@ -115,18 +121,27 @@ impl ServiceOptions {
     }
 
     /// A small seed for reproducible tests: keys generated from it can be guessed. Without any seed a pure service
-    /// behaves as with seed 0, and an `Emulator` gets one from the operating system.
+    /// behaves as with seed 0, and an `Emulator` gets one from the operating system. An `Emulator` that listens beyond
+    /// loopback generates only ids from it, and keys as without a seed.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         let mut wide = [0; 32];
         wide[24..].copy_from_slice(&seed.to_be_bytes());
-        self.entropy(wide)
+        Self { small_seed: Some(seed), ..self.entropy(wide) }
     }
 
     /// A full seed, for keys that cannot be guessed.
     #[must_use]
     pub fn entropy(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(Zeroizing::new(seed));
+        self.small_seed = None;
+        self
+    }
+
+    /// A full seed for keys alone, so that ids can repeat with a small seed while keys cannot be guessed.
+    #[must_use]
+    pub fn key_entropy(mut self, seed: [u8; 32]) -> Self {
+        self.key_seed = Some(Zeroizing::new(seed));
         self
     }
 
@@ -134,6 +149,13 @@ impl ServiceOptions {
     #[must_use]
     pub fn hub(mut self, host: impl Into<String>, weight: u32) -> Self {
         self.hubs.get_or_insert_default().push((host.into(), weight));
+        self
+    }
+
+    /// Links these hubs with their weights, instead of others that were named.
+    #[must_use]
+    pub fn hubs(mut self, hubs: impl IntoIterator<Item = (impl Into<String>, u32)>) -> Self {
+        self.hubs = Some(hubs.into_iter().map(|(host, weight)| (host.into(), weight)).collect());
         self
     }
 

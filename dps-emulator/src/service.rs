@@ -3,8 +3,10 @@
 //! The rules are in other modules (`device`, `admin`, `assign`); this one only holds the state that they share.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::activity::{Counters, Refusal, Refusals, Tally};
+use crate::clock::ServiceClock;
 use crate::credentials::SymmetricKey;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::enrollment_table::{Entry, Precondition, Table};
@@ -29,6 +31,7 @@ pub const DEFAULT_HUB: &str = "hub-a.test";
 /// A provisioning service: requests in, replies out; the caller passes in all time.
 pub struct Service {
     pub(crate) options: ServiceOptions,
+    pub(crate) clock: ServiceClock,
     pub(crate) policy_key: SymmetricKey,
     pub(crate) random: Random,
     pub(crate) individuals: Table<IndividualEnrollment>,
@@ -45,6 +48,8 @@ pub struct Service {
     pub(crate) refusals: Refusals,
     pub(crate) events: Recorder,
     pub(crate) revision: u64,
+    /// The options of the listeners around it, as a configuration has them.
+    pub(crate) listening: Map<String, Value>,
 }
 
 /// Enrollments and CA certificates as they are kept across a restart. Holds keys: store it where only its owner can read it.
@@ -70,8 +75,10 @@ impl Service {
             Some(named) => named.iter().try_for_each(|(host, weight)| hubs.link(host, *weight))?,
             None => hubs.link(DEFAULT_HUB, 1)?,
         }
-        let mut random = Random::new(options.seed.as_deref().copied().unwrap_or_default());
+        let mut random =
+            Random::new(options.seed.as_deref().copied().unwrap_or_default(), options.key_seed.as_deref().copied());
         Ok(Self {
+            clock: ServiceClock::default(),
             policy_key: options.policy_key.clone().unwrap_or_else(|| random.key()),
             throttle: Throttle::new(options.limits),
             events: Recorder::new(options.events_kept),
@@ -89,7 +96,14 @@ impl Service {
             tally: Tally::default(),
             refusals: Refusals::default(),
             revision: 0,
+            listening: Map::new(),
         })
+    }
+
+    /// The service's clock, which its owner can change.
+    #[must_use]
+    pub fn clock(&self) -> &ServiceClock {
+        &self.clock
     }
 
     /// The id scope.
@@ -327,7 +341,7 @@ impl Service {
     /// much.
     #[must_use]
     pub fn registration_wait(&self, now: Now) -> Option<RetryAfter> {
-        self.throttle.registration_wait(now)
+        self.throttle.registration_wait(now).map(|hint| self.clock.scaled(hint))
     }
 
     /// How often the service was called.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
-    Service, Settings, StartError, WebhookOptions,
+    Certificate, ConfigError, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem,
+    RetryAfter, SCALE_MAX, Service, Settings, StartError, WebhookOptions,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -119,19 +119,18 @@ impl Emulator {
             Some(pem) => webhooks.roots_pem(pem),
             None => webhooks,
         });
-        let gate = Gate::open(py)?;
-        let runtime = with_threads("dps-emulator", &gate)?;
-        let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
-        match started {
-            Ok(emulator) => {
-                let running = Mutex::new(Some(Running { emulator, runtime }));
-                Ok(Self { process: std::process::id(), running })
-            }
-            Err(error) => {
-                runtime.shutdown_background();
-                Err(not_started(&error))
-            }
-        }
+        Self::start(py, options)
+    }
+
+    /// Starts one from a configuration file.
+    #[staticmethod]
+    fn from_config(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        logging::refresh(py)?;
+        let options = py.detach(|| EmulatorOptions::from_config_file(path)).map_err(|error| match &error {
+            ConfigError::Read { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
+            _ => PyValueError::new_err(error.to_string()),
+        })?;
+        Self::start(py, options)
     }
 
     /// Stops it and waits until its threads have ended and its files are closed, two seconds at most.
@@ -154,6 +153,12 @@ impl Emulator {
         })
     }
 
+    /// Returns the host name or address of its endpoints.
+    fn host(&self, py: Python<'_>) -> PyResult<String> {
+        let endpoint = self.with(py, |emulator| emulator.endpoint())?;
+        Ok(endpoint.rsplit_once(':').map_or(endpoint.as_str(), |(host, _)| host).to_owned())
+    }
+
     /// Returns the certificate that clients must trust.
     fn ca_pem(&self, py: Python<'_>) -> PyResult<String> {
         self.with(py, |emulator| emulator.ca_pem().to_owned())
@@ -174,6 +179,25 @@ impl Emulator {
         self.with(py, |emulator| emulator.set_clock_offset_ms(offset_ms))
     }
 
+    /// Lets time pass on the service's clock at once.
+    fn advance_clock(&self, py: Python<'_>, time: &Bound<'_, PyAny>) -> PyResult<()> {
+        let time = argument::duration("time", time)?;
+        let advanced = self.with(py, |emulator| emulator.advance_clock(time))?;
+        advanced.map_err(|error| argument::refused("time", error))
+    }
+
+    /// Divides what waits on the service's clock.
+    fn scale_clock(&self, py: Python<'_>, factor: &Bound<'_, PyAny>) -> PyResult<()> {
+        let factor = argument::whole("factor", factor, 1..=SCALE_MAX)?;
+        let scaled = self.with(py, |emulator| emulator.scale_clock(factor))?;
+        scaled.map_err(|error| argument::refused("factor", error))
+    }
+
+    /// Returns the service's date, in milliseconds since 1970.
+    fn unix_ms(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, |emulator| emulator.now().unix_ms)
+    }
+
     /// Creates or replaces an individual enrollment, in the service's JSON; returns its two keys, if it has any.
     fn put_enrollment(&self, py: Python<'_>, json: &str) -> PyResult<Option<(Secret, Secret)>> {
         let enrollment: IndividualEnrollment = parse_whole(json)?;
@@ -188,6 +212,17 @@ impl Emulator {
         self.check_hubs(py, &group.settings)?;
         let kept = self.service(py, |service, now| service.put_group(now, group))?;
         Ok(keys(&kept.map_err(|problem| refused(&problem))?.settings))
+    }
+
+    /// Returns how the device of an individual enrollment proves who it is, and its two keys, if it has any; None if there is
+    /// no such enrollment.
+    fn enrollment_attestation(&self, py: Python<'_>, registration_id: &str) -> PyResult<Option<Attested>> {
+        self.service(py, |service, _| service.enrollment(registration_id).map(|found| attested(&found.settings)))
+    }
+
+    /// The same for the devices of a group.
+    fn group_attestation(&self, py: Python<'_>, group_id: &str) -> PyResult<Option<Attested>> {
+        self.service(py, |service, _| service.group(group_id).map(|found| attested(&found.settings)))
     }
 
     /// Stores a CA certificate of the service, or replaces it.
@@ -316,7 +351,34 @@ impl Emulator {
     }
 }
 
+/// The type of an attestation in the service's spelling, and the two keys, if it has any.
+type Attested = (&'static str, Option<(Secret, Secret)>);
+
+fn attested(settings: &Settings) -> Attested {
+    match (&settings.attestation.x509, &settings.attestation.tpm) {
+        (Some(_), _) => ("x509", None),
+        (None, Some(_)) => ("tpm", None),
+        (None, None) => ("symmetricKey", keys(settings)),
+    }
+}
+
 impl Emulator {
+    fn start(py: Python<'_>, options: EmulatorOptions) -> PyResult<Self> {
+        let gate = Gate::open(py)?;
+        let runtime = with_threads("dps-emulator", &gate)?;
+        let started = py.detach(|| runtime.block_on(dps_emulator::Emulator::start(options)));
+        match started {
+            Ok(emulator) => {
+                let running = Mutex::new(Some(Running { emulator, runtime }));
+                Ok(Self { process: std::process::id(), running })
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(not_started(&error))
+            }
+        }
+    }
+
     fn check_process(&self) -> PyResult<()> {
         if self.process == std::process::id() {
             return Ok(());
@@ -389,6 +451,10 @@ fn not_started(error: &StartError) -> PyErr {
         }
         // With a number Python makes it a PermissionError and so on.
         StartError::Listen { source, .. } => PyOSError::new_err((source.raw_os_error(), error.to_string())),
+        StartError::Ports(ports) => {
+            let number = ports.iter().find_map(|port| port.source.raw_os_error());
+            PyOSError::new_err((number, error.to_string()))
+        }
         StartError::State(_) => PyOSError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }

@@ -36,9 +36,12 @@ pub(crate) struct AdminClient {
     http: Client,
     host: String,
     port: u16,
-    owner: ConnectionString,
+    /// Absent for calls that anybody can make.
+    owner: Option<ConnectionString>,
     timeout: Duration,
     deadline: Instant,
+    /// How far the service's clock is ahead, for tests.
+    ahead: Duration,
 }
 
 /// The body of a call.
@@ -51,7 +54,7 @@ pub(crate) enum Body<'a> {
 impl AdminClient {
     /// Prepares the connection to `endpoint`, or else to the host of the connection string.
     pub(crate) async fn connect(
-        owner: ConnectionString,
+        owner: Option<ConnectionString>,
         endpoint: Option<&str>,
         roots: &Roots,
         proxy: &ProxyChoice,
@@ -59,7 +62,7 @@ impl AdminClient {
         timeout: Duration,
     ) -> Result<Self> {
         let deadline = Instant::now() + timeout;
-        let endpoint = Endpoint::new(endpoint.unwrap_or(&owner.host))?;
+        let endpoint = Endpoint::new(endpoint.or(owner.as_ref().map(|owner| owner.host.as_str())).unwrap_or_default())?;
         let (host, port) = (endpoint.host().to_owned(), endpoint.port_or(HTTPS_PORT));
         let proxy = proxy.for_host(&host).map_err(unusable)?;
         let tls = TlsOptions::new(roots.clone())
@@ -78,7 +81,13 @@ impl AdminClient {
             None => http.resolve_to_addrs(&host, &within_deadline(deadline, resolve(resolver, &host, port)).await?),
         };
         let http = http.build().map_err(|error| http_client_failure(&error))?;
-        Ok(Self { http, host, port, owner, timeout, deadline })
+        Ok(Self { http, host, port, owner, timeout, deadline, ahead: Duration::ZERO })
+    }
+
+    /// Makes tokens for a service whose clock is ahead by this many seconds.
+    pub(crate) fn with_clock_offset(self, seconds: i64) -> Self {
+        // A service whose clock is behind accepts every token of this clock.
+        Self { ahead: Duration::from_secs(seconds.try_into().unwrap_or_default()), ..self }
     }
 
     /// Sends one call and returns its reply: JSON, or null.
@@ -94,9 +103,20 @@ impl AdminClient {
         registration_id: Option<&str>,
         body: Body<'_>,
     ) -> Result<Value> {
+        self.call_with(method, path, registration_id.map(|id| ("registrationId", id)), body).await
+    }
+
+    /// Sends one call, with one parameter more in its query where there is one.
+    pub(super) async fn call_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        parameter: Option<(&str, &str)>,
+        body: Body<'_>,
+    ) -> Result<Value> {
         let mut url = self.url(path)?;
-        if let Some(id) = registration_id {
-            url.query_pairs_mut().append_pair("registrationId", id);
+        if let Some((name, value)) = parameter {
+            url.query_pairs_mut().append_pair(name, value);
         }
         self.exchange(method, url, body, None).await.map(|(value, _)| value)
     }
@@ -123,11 +143,10 @@ impl AdminClient {
         page: Option<Option<&HeaderValue>>,
     ) -> Result<(Value, Option<HeaderValue>)> {
         tracing::debug!(%method, path = url.path(), "asking the service");
-        let mut request = self
-            .http
-            .request(method, url)
-            .header(AUTHORIZATION, self.authorization()?)
-            .header(ACCEPT, "application/json");
+        let mut request = self.http.request(method, url).header(ACCEPT, "application/json");
+        if let Some(owner) = &self.owner {
+            request = request.header(AUTHORIZATION, self.authorization(owner)?);
+        }
         if let Body::Json(json) = body {
             request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(json.to_vec());
         }
@@ -153,10 +172,10 @@ impl AdminClient {
     }
 
     /// Returns a token for the whole service, valid until after the deadline.
-    fn authorization(&self) -> Result<HeaderValue> {
-        let resource = Resource::service(self.owner.host.as_str(), self.owner.policy.as_str());
-        let life = self.timeout.saturating_add(TOKEN_MARGIN);
-        let token = sas_token(resource, |to_sign| Ok(self.owner.key.sign(to_sign)), life)?;
+    fn authorization(&self, owner: &ConnectionString) -> Result<HeaderValue> {
+        let resource = Resource::service(owner.host.as_str(), owner.policy.as_str());
+        let life = self.timeout.saturating_add(TOKEN_MARGIN).saturating_add(self.ahead);
+        let token = sas_token(resource, |to_sign| Ok(owner.key.sign(to_sign)), life)?;
         let mut value =
             HeaderValue::from_str(&token.text).map_err(|_| Failure::internal("the token is not a valid header"))?;
         value.set_sensitive(true);

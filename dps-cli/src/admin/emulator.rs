@@ -10,6 +10,8 @@ use crate::failure::{Failure, Result};
 const FAULTS: &[&str] = &["emulator", "faults"];
 const REFUSALS: &[&str] = &["emulator", "refusals"];
 const COUNTERS: &[&str] = &["emulator", "counters"];
+const CONFIGURATION: &[&str] = &["emulator", "configuration"];
+const CLOCK: &[&str] = &["emulator", "clock"];
 const CERTIFICATES: &[&str] = &["emulator", "certificates"];
 /// The emulator's error code for an unknown device or certificate; other services do not have the path.
 const UNKNOWN: u32 = 404_201;
@@ -39,6 +41,28 @@ impl AdminClient {
     /// Returns how often the emulator was called, in total or for one registration.
     pub(crate) async fn counters(&self, registration_id: Option<&str>) -> Result<Value> {
         self.call_about(Method::GET, COUNTERS, registration_id, Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Returns the emulator's state if it can be used; a call that anybody can make.
+    pub(crate) async fn readiness(&self) -> Result<Value> {
+        self.call(Method::GET, &["readyz"], Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Returns the configuration that starts an equal emulator, with its keys if they are asked for.
+    pub(crate) async fn configuration(&self, show_keys: bool) -> Result<Value> {
+        let query = show_keys.then_some(("showKeys", "true"));
+        self.call_with(Method::GET, CONFIGURATION, query, Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Returns the service's clock.
+    pub(crate) async fn clock(&self) -> Result<Value> {
+        self.call(Method::GET, CLOCK, Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Changes the service's clock and returns it.
+    pub(crate) async fn change_clock(&self, change: &Value) -> Result<Value> {
+        let body = to_json(change)?;
+        self.call(Method::PATCH, CLOCK, Body::Json(&body)).await.map_err(explain_not_found)
     }
 
     /// Stores or replaces a CA certificate and returns it.

@@ -19,18 +19,39 @@ pub(crate) use client::AdminClient;
 pub(crate) use connection_string::ConnectionString;
 pub(crate) use enrollments::{Kind, Registrations, take_keys};
 
-use crate::connection::{ProxyArgs, ResolveArgs, TrustArgs, duration, proxy_choice, roots};
+use crate::connection::{
+    CLOCK_OFFSET_MAX, ProxyArgs, ResolveArgs, TrustArgs, check_clock_offset, duration, proxy_choice, roots,
+};
 use crate::failure::Result;
 use crate::files::{is_stdin, read_secret};
 use crate::runtime::blocking;
 
-/// Connection string, endpoint, trust, proxy and deadline.
+/// Connection string, and how to reach the service.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct OwnerArgs {
     /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) connection_string_file: PathBuf,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// The same for a call that anybody can make: the key is not used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct PublicArgs {
+    /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin), whose host is asked
+    #[arg(long, value_name = "FILE|-", required_unless_present = "endpoint")]
+    pub(crate) connection_string_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+}
+
+/// Endpoint, trust, proxy and deadline.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ReachArgs {
     /// Connect here instead of to the connection string's host: HOST, HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "HOST[:PORT]", visible_alias = "host")]
     pub(crate) endpoint: Option<String>,
@@ -43,28 +64,55 @@ pub(crate) struct OwnerArgs {
     /// The time limit of the whole command, such as 30s or 2m
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// For tests: make the owner's token for a clock that is ahead by this many seconds; only with a service on loopback
+    #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, conflicts_with_all = ["overrides", "proxy"],
+        value_parser = clap::value_parser!(i64).range(-CLOCK_OFFSET_MAX..=CLOCK_OFFSET_MAX))]
+    pub(crate) clock_offset: Option<i64>,
 }
 
 impl OwnerArgs {
     /// Returns how many of these inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
-        usize::from(is_stdin(&self.connection_string_file)) + self.proxy.stdin_inputs()
+        usize::from(is_stdin(&self.connection_string_file)) + self.reach.proxy.stdin_inputs()
+    }
+}
+
+impl PublicArgs {
+    /// Returns how many of these inputs are to be read from stdin.
+    pub(crate) fn stdin_inputs(&self) -> usize {
+        let from_stdin = self.connection_string_file.as_deref().is_some_and(is_stdin);
+        usize::from(from_stdin) + self.reach.proxy.stdin_inputs()
     }
 }
 
 /// Prepares the connection. Everything that can be invalid on this side is found before anything is sent.
 pub(crate) async fn connect(args: OwnerArgs) -> Result<AdminClient> {
+    prepare(Some(args.connection_string_file), args.reach).await
+}
+
+/// Prepares the connection for calls that anybody can make.
+pub(crate) async fn connect_publicly(args: PublicArgs) -> Result<AdminClient> {
+    prepare(args.connection_string_file, args.reach).await
+}
+
+async fn prepare(connection_string_file: Option<PathBuf>, args: ReachArgs) -> Result<AdminClient> {
     if let Some(endpoint) = &args.endpoint {
         Endpoint::new(endpoint)?;
     }
     let (owner, roots, proxy, args) = blocking(move || {
-        let path: &Path = &args.connection_string_file;
-        let text = read_secret(path, "the service's connection string")?;
-        let owner = ConnectionString::parse(text.expose()).map_err(|failure| failure.in_source(path.display()))?;
+        let owner = connection_string_file.as_deref().map(read_connection_string).transpose()?;
         let roots = roots(&args.trust)?;
         Ok((owner, roots, proxy_choice(&args.proxy)?, args))
     })
     .await?;
+    let host = owner.as_ref().map(|owner| owner.host.clone());
+    check_clock_offset(args.clock_offset, &Endpoint::new(&args.endpoint.clone().or(host).unwrap_or_default())?)?;
     let resolver = Resolver::new(args.resolve.overrides);
-    AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await
+    let client = AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await?;
+    Ok(client.with_clock_offset(args.clock_offset.unwrap_or_default()))
+}
+
+fn read_connection_string(path: &Path) -> Result<ConnectionString> {
+    let text = read_secret(path, "the service's connection string")?;
+    ConnectionString::parse(text.expose()).map_err(|failure| failure.in_source(path.display()))
 }

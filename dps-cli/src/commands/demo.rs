@@ -61,7 +61,8 @@ async fn show(emulator: &Emulator, output: Output) -> Result<Shown> {
     })?;
     let roots = roots(emulator)?;
     let owner = ConnectionString::parse(emulator.connection_string().expose())?;
-    let admin = AdminClient::connect(owner, None, &roots, &ProxyChoice::Direct, &Resolver::default(), TIMEOUT).await?;
+    let admin =
+        AdminClient::connect(Some(owner), None, &roots, &ProxyChoice::Direct, &Resolver::default(), TIMEOUT).await?;
 
     let group_key = enroll(&admin, output).await?;
     let assignment = register(emulator, roots, &group_key, output).await?;

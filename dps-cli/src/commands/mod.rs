@@ -139,8 +139,8 @@ pub(crate) async fn run(cli: Cli, output: Output, mut interrupts: Interrupts) ->
         }
         Command::Emulator(EmulatorArgs { run, .. }) if run.is_customized() => {
             return Err(Failure::usage(
-                "the options for running an emulator cannot be combined with 'fault', 'counters', 'log', \
-                 'certificate' and 'hub-device', which control one that is running",
+                "the options for running an emulator cannot be combined with the commands for one that is running, such as \
+                 'fault' and 'log'",
             ));
         }
         other => other,

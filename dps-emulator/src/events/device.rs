@@ -55,7 +55,8 @@ impl Service {
             Some(_) => return,
         };
         if let Some(hint) = reply.retry_after.filter(|_| self.events.is_on()) {
-            self.events.waits.told(now, registration, hint, delay_ms);
+            let scale = self.clock.scale();
+            self.events.waits.told(now, registration, hint, delay_ms, scale);
         }
     }
 

@@ -13,7 +13,7 @@ const WAITING_MAX: usize = 20_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitKept {
-    /// How long after that reply the device called again, in milliseconds.
+    /// How long after that reply the device called again, in milliseconds of the device's clock, as below.
     pub waited_ms: u64,
     /// How much too early that was, in milliseconds; 0 if it was not too early.
     pub early_by_ms: u64,
@@ -23,6 +23,7 @@ pub struct WaitKept {
 struct Told {
     at_ms: u64,
     until_ms: u64,
+    scale: u64,
 }
 
 /// The wait that each device was told last.
@@ -30,12 +31,14 @@ struct Told {
 pub(crate) struct Waits(HashMap<FoldedId, Told>);
 
 impl Waits {
-    /// Records that a reply, which is sent in `delay_ms`, asks the device to wait.
-    pub(crate) fn told(&mut self, now: Now, id: &FoldedId, hint: RetryAfter, delay_ms: u64) {
+    /// Records that a reply, which is sent in `delay_ms` of a device's clock, asks the device to wait. The service's clock is
+    /// `scale` times as fast.
+    pub(crate) fn told(&mut self, now: Now, id: &FoldedId, hint: RetryAfter, delay_ms: u64, scale: u32) {
         if self.0.len() >= WAITING_MAX && !self.0.contains_key(id) {
             self.0.clear();
         }
-        let at_ms = now.monotonic_ms.saturating_add(delay_ms);
+        let scale = u64::from(scale.max(1));
+        let at_ms = now.monotonic_ms.saturating_add(delay_ms.saturating_mul(scale));
         let wait_ms = match hint {
             RetryAfter::Seconds(seconds) => u64::from(seconds) * 1000,
             // The header has whole seconds, so that the wait is less by what has passed of the current one.
@@ -44,15 +47,16 @@ impl Waits {
                 date_ms.saturating_sub(now.unix_ms.saturating_add(delay_ms))
             }
         };
-        self.0.insert(id.clone(), Told { at_ms, until_ms: at_ms.saturating_add(wait_ms) });
+        let until_ms = at_ms.saturating_add(wait_ms.saturating_mul(scale));
+        self.0.insert(id.clone(), Told { at_ms, until_ms, scale });
     }
 
     /// The wait that ends with a call of the device, if it was told to wait.
     pub(crate) fn kept(&mut self, now: Now, id: &FoldedId) -> Option<WaitKept> {
         let told = self.0.remove(id)?;
         Some(WaitKept {
-            waited_ms: now.monotonic_ms.saturating_sub(told.at_ms),
-            early_by_ms: told.until_ms.saturating_sub(now.monotonic_ms),
+            waited_ms: now.monotonic_ms.saturating_sub(told.at_ms) / told.scale,
+            early_by_ms: told.until_ms.saturating_sub(now.monotonic_ms) / told.scale,
         })
     }
 }
@@ -69,20 +73,26 @@ mod tests {
     fn early_call_is_measured_and_a_later_one_is_not_early() {
         let (mut waits, id) = (Waits::default(), FoldedId::new("dev-01"));
         assert_eq!(waits.kept(at(0), &id), None);
-        waits.told(at(100), &id, RetryAfter::Seconds(3), 0);
+        waits.told(at(100), &id, RetryAfter::Seconds(3), 0, 1);
         assert_eq!(waits.kept(at(1100), &id), Some(WaitKept { waited_ms: 1000, early_by_ms: 2000 }));
         assert_eq!(waits.kept(at(1200), &id), None, "it was told no other wait");
-        waits.told(at(2000), &id, RetryAfter::Seconds(3), 500);
+        waits.told(at(2000), &id, RetryAfter::Seconds(3), 500, 1);
         assert_eq!(waits.kept(at(5500), &id), Some(WaitKept { waited_ms: 3000, early_by_ms: 0 }));
+        waits.told(at(6000), &id, RetryAfter::Seconds(3), 0, 10);
+        assert_eq!(
+            waits.kept(at(16_000), &id),
+            Some(WaitKept { waited_ms: 1000, early_by_ms: 2000 }),
+            "by its own clock"
+        );
     }
 
     #[test]
     fn date_is_a_wait_until_its_second() {
         let (mut waits, id) = (Waits::default(), FoldedId::new("dev-01"));
         // 1000.4 s; the date of the header is 1003 s.
-        waits.told(at(400), &id, RetryAfter::Date(3), 0);
+        waits.told(at(400), &id, RetryAfter::Date(3), 0, 1);
         assert_eq!(waits.kept(at(400), &id), Some(WaitKept { waited_ms: 0, early_by_ms: 2600 }));
-        waits.told(at(400), &id, RetryAfter::Date(-3), 0);
+        waits.told(at(400), &id, RetryAfter::Date(-3), 0, 1);
         assert_eq!(waits.kept(at(400), &id), Some(WaitKept { waited_ms: 0, early_by_ms: 0 }));
     }
 
@@ -90,7 +100,7 @@ mod tests {
     fn waits_of_any_number_of_ids_use_bounded_memory() {
         let mut waits = Waits::default();
         for number in 0..=WAITING_MAX {
-            waits.told(at(0), &FoldedId::new(&format!("dev-{number}")), RetryAfter::Seconds(1), 0);
+            waits.told(at(0), &FoldedId::new(&format!("dev-{number}")), RetryAfter::Seconds(1), 0, 1);
         }
         assert!(waits.0.len() <= WAITING_MAX);
     }

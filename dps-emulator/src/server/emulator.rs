@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -9,12 +10,14 @@ use tokio::task::{JoinError, JoinHandle};
 use super::certificate::Authority;
 use super::listener::{self, BoundPorts};
 use super::options::{EmulatorOptions, StartError, StateError};
-use super::shared::{Clock, Shared, machine_unix_ms};
+use super::public::{Front, Public};
+use super::shared::{Shared, machine_unix_ms};
 use super::state::{Saver, SaverTask, State};
 use super::tls::Handshakes;
 use super::webhook_client::WebhookClient;
 use super::webhooks;
 use crate::activity::Refusal;
+use crate::clock::{ClockError, ServiceClock};
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
 use crate::time::Now;
@@ -66,14 +69,17 @@ impl Emulator {
             make_service(&service_options, seed, port, state.as_ref()).map(|service| (service, state))
         })
         .await?;
-        let id_scope = service.id_scope().to_owned();
+        let (id_scope, changed) = (service.id_scope().to_owned(), service.revision() > 0);
         let (saver, saver_task) = state.map(Saver::new).unzip();
-        let shared = Arc::new(Shared::new(service, Clock::new(options.clock_offset_ms), saver));
+        let shared = Arc::new(Shared::new(service, saver, public(&ca_pem, &ports, &host_of(&options))));
         let (stop, stopped) = watch::channel(false);
         let tls = Handshakes::new(authority, certificate_names(&options), &shared, options.tls_version)?;
         let listen = |(socket, protocol)| {
             tokio::spawn(listener::run(socket, tls.clone(), protocol, Arc::clone(&shared), stopped.clone()))
         };
+        if let Some(saver) = shared.saver.as_ref().filter(|_| changed) {
+            saver.request();
+        }
         Ok(Self {
             saver: saver_task.map(|task: SaverTask| {
                 let shared = Arc::downgrade(&shared);
@@ -156,9 +162,48 @@ impl Emulator {
         self.shared.clock.now()
     }
 
-    /// Sets the offset of the service's wall clock from the machine's, from now on.
+    /// Sets the offset of the service's date from the machine's, from now on; nothing that waits is affected. To let time
+    /// pass, use [`advance_clock`](Self::advance_clock).
     pub fn set_clock_offset_ms(&self, offset_ms: i64) {
-        self.shared.clock.set_offset_ms(offset_ms);
+        self.shared.clock.service.set_offset_ms(offset_ms);
+    }
+
+    /// Lets this time pass at once: the date and everything that waits move on by it. Assignments become due, rate windows
+    /// and operations end, tokens and certificates expire. Devices under test have to follow by a clock of their own; the
+    /// CA is valid for 90 days.
+    ///
+    /// # Errors
+    /// [`ClockError::TooFar`].
+    pub fn advance_clock(&self, time: Duration) -> Result<(), ClockError> {
+        self.shared.clock.service.advance_ms(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Makes whatever waits pass `scale` times as fast from now on, 1 to 1000: assignments, rate windows, the lives of
+    /// operations and challenges. Hints are divided by it and rounded up to whole seconds, so that an hour of backoff is a
+    /// minute of a test with 60. The date, timeouts of connections and delays by planned faults are not changed.
+    ///
+    /// # Errors
+    /// [`ClockError::Scale`].
+    pub fn scale_clock(&self, scale: u32) -> Result<(), ClockError> {
+        self.shared.clock.service.set_scale(self.now(), scale)
+    }
+
+    /// The service's clock: its offset and its scale.
+    #[must_use]
+    pub fn clock(&self) -> &ServiceClock {
+        &self.shared.clock.service
+    }
+
+    /// Returns the configuration that starts an equal emulator: options, hubs, CA certificates, enrollments, groups and
+    /// planned faults, with the clock as it is now. It contains no keys, but the names of their files; `show_keys` sets whether
+    /// the keys are returned beside it. The CA of TLS, the state directory, registrations and devices in hubs are not part of
+    /// it.
+    ///
+    /// # Errors
+    /// [`ExportError::Reply`](crate::ExportError::Reply) if a value cannot be written as TOML.
+    #[cfg(feature = "config")]
+    pub fn export_config(&self, show_keys: bool) -> Result<crate::ExportedConfig, crate::ExportError> {
+        crate::ExportedConfig::new(self.shared.service().export(show_keys))
     }
 
     /// Reads or changes the service between two requests. The closure must not block, since requests wait for it.
@@ -236,6 +281,16 @@ impl std::fmt::Debug for Emulator {
     }
 }
 
+fn public(ca_pem: &str, ports: &BoundPorts, host: &str) -> Public {
+    let front = |address: Option<SocketAddr>| Front::new(address.map(|address| format!("{host}:{}", address.port())));
+    Public {
+        ca_pem: ca_pem.to_owned(),
+        https: front(Some(ports.https)),
+        mqtt: front(ports.mqtt),
+        wss: front(ports.wss),
+    }
+}
+
 fn random_bytes<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
     crate::x509::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
@@ -287,19 +342,46 @@ fn make_service(
     }
     if service_options.seed.is_none() {
         service_options = service_options.entropy(seed);
+    } else if service_options.small_seed.is_some() && !options.listen.is_loopback() {
+        // Others could guess the keys.
+        service_options = service_options.key_entropy(seed);
     }
+    let is_set = service_options.policy_key.is_some();
     let kept = state.map(State::policy_key).transpose()?.flatten();
-    if let Some(key) = &kept {
+    if let Some(key) = kept.as_ref().filter(|_| !is_set) {
         service_options = service_options.policy_key(key.clone());
     }
     let mut service = Service::new(service_options)?;
+    service.clock().set_offset_ms(options.clock_offset_ms);
+    service.clock().set_scale(Now::default(), options.clock_scale)?;
+    service.listening = options.listening();
     if let Some(state) = state {
-        if kept.is_none() {
+        if kept.is_none() && !is_set {
             state.keep_policy_key(&service.policy_key)?;
         }
         if let Some(snapshot) = state.enrollments()? {
             service.restore(snapshot).map_err(|problem| state.bad_enrollments(problem.message))?;
         }
     }
+    let now = service.clock().now(Now { monotonic_ms: 0, unix_ms: machine_unix_ms() });
+    options.contents.clone().put_into(&mut service, now).map_err(StartError::Contents)?;
     Ok(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn seed_makes_keys_on_loopback_only() {
+        let policy_key = |listen: Ipv4Addr, entropy: u8| {
+            let options = EmulatorOptions::new().listen(listen.into()).service(|service| service.seed(7));
+            let service = make_service(&options, [entropy; 32], 443, None).unwrap();
+            service.connection_string().expose().to_owned()
+        };
+        assert_eq!(policy_key(Ipv4Addr::LOCALHOST, 1), policy_key(Ipv4Addr::LOCALHOST, 2));
+        assert_ne!(policy_key(Ipv4Addr::UNSPECIFIED, 1), policy_key(Ipv4Addr::UNSPECIFIED, 2));
+    }
 }

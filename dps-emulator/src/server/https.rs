@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, watch};
 use super::io::{FaultyIo, WriteFault};
 use super::limits::{PermitHandle, VERIFY_WITHIN};
 use super::open::OpenConnection;
+use super::public;
 use crate::auth::ConnectionAuth;
 use crate::events::RefusalReason;
 use crate::fault::TransportFault;
@@ -85,6 +86,11 @@ async fn answer(
     handle: &PermitHandle,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     let mut auth = auth.lock().await;
+    let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if let Some(reply) = public::reply(&open.shared, request.method().as_str(), path_and_query) {
+        write_fault.clean();
+        return into_response(reply);
+    }
     let mut response = exchange(open, write_fault, request).await?;
     auth.record_reply(response.status().as_u16());
     if auth.is_verified() {

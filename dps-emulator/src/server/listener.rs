@@ -1,6 +1,7 @@
 //! The ports that an emulator listens on, and each connection from accept to the end of its TLS handshake. On a shared
 //! port the first line of the request selects the protocol.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +17,15 @@ use super::client_certificate::presented;
 use super::io::PrefixedStream;
 use super::limits::{ConnectionLimiter, PermitHandle};
 use super::open::OpenConnection;
-use super::options::{EmulatorOptions, StartError};
+use super::options::{EmulatorOptions, StartError, UnavailablePort};
 use super::shared::Shared;
 use super::tls::Handshakes;
 use super::{https, mqtt};
 use crate::events::{Accepted, RefusalReason, Transport};
 use crate::x509::ClientCertificates;
 
-/// How long requests in progress have to finish at shutdown.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long requests in progress have to finish at shutdown, which takes two seconds at most.
+const GRACE: Duration = Duration::from_millis(1500);
 /// The pause after a failed accept, which usually means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,34 +47,40 @@ impl BoundPorts {
     pub(super) async fn open(options: &EmulatorOptions) -> Result<Self, StartError> {
         let shared = options.https_port != 0 && options.wss_port == Some(options.https_port);
         let protocol = if shared { PortProtocol::HttpsAndWebSocket } else { PortProtocol::Https };
-        let (socket, https) = bind(options, options.https_port).await?;
-        let mut ports = Self { sockets: vec![(socket, protocol)], https, mqtt: None, wss: shared.then_some(https) };
-        if let Some(port) = options.mqtt_port {
-            ports.mqtt = Some(ports.add(options, port, PortProtocol::Mqtt).await?);
+        let wanted = [
+            Some((options.https_port, protocol)),
+            options.mqtt_port.map(|port| (port, PortProtocol::Mqtt)),
+            options.wss_port.filter(|_| !shared).map(|port| (port, PortProtocol::WebSocket)),
+        ];
+        let (mut sockets, mut bound, mut unavailable) = (Vec::new(), [None; 3], Vec::new());
+        // All are tried, so that one error names all that cannot be had.
+        for (place, (port, protocol)) in wanted.into_iter().enumerate().filter_map(|(place, port)| Some((place, port?)))
+        {
+            let address = SocketAddr::new(options.listen, port);
+            match bind(address).await {
+                Ok((socket, address)) => {
+                    sockets.push((socket, protocol));
+                    bound[place] = Some(address);
+                }
+                Err(source) => unavailable.push(UnavailablePort { address, source }),
+            }
         }
-        if let Some(port) = options.wss_port.filter(|_| !shared) {
-            ports.wss = Some(ports.add(options, port, PortProtocol::WebSocket).await?);
+        match (bound, unavailable.pop()) {
+            ([Some(https), mqtt, wss], None) => Ok(Self { sockets, https, mqtt, wss: wss.or(shared.then_some(https)) }),
+            (_, Some(UnavailablePort { address, source })) if unavailable.is_empty() => {
+                Err(StartError::Listen { address, source })
+            }
+            (_, last) => {
+                unavailable.extend(last);
+                Err(StartError::Ports(unavailable))
+            }
         }
-        Ok(ports)
-    }
-
-    async fn add(
-        &mut self,
-        options: &EmulatorOptions,
-        port: u16,
-        protocol: PortProtocol,
-    ) -> Result<SocketAddr, StartError> {
-        let (socket, address) = bind(options, port).await?;
-        self.sockets.push((socket, protocol));
-        Ok(address)
     }
 }
 
-async fn bind(options: &EmulatorOptions, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
-    let address = SocketAddr::new(options.listen, port);
-    let failed = |source| StartError::Listen { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = socket.local_addr().map_err(failed)?;
+async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = TcpListener::bind(address).await?;
+    let bound = socket.local_addr()?;
     Ok((socket, bound))
 }
 
@@ -84,6 +91,7 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) {
+    let _ending = Ending { shared: Arc::clone(&shared), protocol };
     let mut connections = JoinSet::new();
     let mut stopped = stop.clone();
     tokio::select! {
@@ -94,6 +102,18 @@ pub(super) async fn run(
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, ended).await.is_err() {
         connections.shutdown().await;
+    }
+}
+
+/// Records the end of a listener, by a panic too.
+struct Ending {
+    shared: Arc<Shared>,
+    protocol: PortProtocol,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.public.end(self.protocol);
     }
 }
 

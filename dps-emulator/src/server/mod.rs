@@ -13,6 +13,7 @@ mod listener;
 mod mqtt;
 mod open;
 mod options;
+mod public;
 mod shared;
 mod state;
 #[cfg(test)]
@@ -22,5 +23,5 @@ mod webhook_client;
 mod webhooks;
 
 pub use emulator::Emulator;
-pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};
+pub use options::{EmulatorOptions, StartError, StateError, TlsVersion, UnavailablePort};
 pub use webhook_client::{WebhookClient, WebhookOptions, WebhookRootsError};

@@ -2,34 +2,44 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dps_files::FileError;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::webhook_client::{WebhookOptions, WebhookRootsError};
+use crate::clock::ClockError;
+use crate::contents::Contents;
 use crate::fault::RetryAfter;
 use crate::options::{OptionsError, ServiceOptions};
+use crate::wire::Problem;
+
+/// The ports of the service.
+const HTTPS_PORT: u16 = 443;
+const MQTT_PORT: u16 = 8883;
 
 /// Options of an [`Emulator`](super::emulator::Emulator); everything has a default.
 #[derive(Debug, Clone)]
 pub struct EmulatorOptions {
-    pub(super) listen: IpAddr,
-    pub(super) https_port: u16,
-    pub(super) mqtt_port: Option<u16>,
-    pub(super) wss_port: Option<u16>,
-    pub(super) host_names: Vec<String>,
-    pub(super) state_dir: Option<PathBuf>,
-    pub(super) authority: Option<AuthorityPem>,
-    pub(super) tls_version: Option<TlsVersion>,
-    pub(super) clock_offset_ms: i64,
-    pub(super) webhooks: WebhookOptions,
-    pub(super) service: ServiceOptions,
+    pub(crate) listen: IpAddr,
+    pub(crate) https_port: u16,
+    pub(crate) mqtt_port: Option<u16>,
+    pub(crate) wss_port: Option<u16>,
+    pub(crate) host_names: Vec<String>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) authority: Option<AuthorityPem>,
+    pub(crate) tls_version: Option<TlsVersion>,
+    pub(crate) clock_offset_ms: i64,
+    pub(crate) clock_scale: u32,
+    pub(crate) webhooks: WebhookOptions,
+    pub(crate) service: ServiceOptions,
+    pub(crate) contents: Contents,
 }
 
 /// A certificate authority in PEM.
 #[derive(Clone)]
-pub(super) struct AuthorityPem {
+pub(crate) struct AuthorityPem {
     /// May contain the key too.
     pub(super) certificate: Zeroizing<String>,
     pub(super) key: Zeroizing<String>,
@@ -62,8 +72,10 @@ impl Default for EmulatorOptions {
             authority: None,
             tls_version: None,
             clock_offset_ms: 0,
+            clock_scale: 1,
             webhooks: WebhookOptions::new(),
             service: ServiceOptions::new(),
+            contents: Contents::default(),
         }
     }
 }
@@ -104,11 +116,25 @@ impl EmulatorOptions {
         self
     }
 
+    /// Listens on the ports of the service, which some published clients require: 443 for HTTPS and MQTT over WebSocket, 8883
+    /// for MQTT.
+    #[must_use]
+    pub fn fixed_ports(self) -> Self {
+        self.https_port(HTTPS_PORT).wss_port(HTTPS_PORT).mqtt_port(MQTT_PORT)
+    }
+
     /// A host name or IP address that the certificate has to contain, besides `localhost`, `127.0.0.1` and `::1`.
     /// Repeatable; the endpoint and the connection string use the first one.
     #[must_use]
     pub fn host_name(mut self, name: impl Into<String>) -> Self {
         self.host_names.push(name.into());
+        self
+    }
+
+    /// Sets these host names and addresses for the certificate, instead of others that were named.
+    #[must_use]
+    pub fn host_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.host_names = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -125,6 +151,12 @@ impl EmulatorOptions {
         self
     }
 
+    /// The directory that was set by [`state_dir`](Self::state_dir), or by a configuration.
+    #[must_use]
+    pub fn state_directory(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
+    }
+
     /// Serves under this certificate authority instead of a generated one: one CA certificate and its unencrypted key
     /// (PKCS#8), both in PEM; the same text may contain both. Default: a CA that is generated, or kept in the state
     /// directory.
@@ -133,6 +165,13 @@ impl EmulatorOptions {
         let (certificate, key) = (Zeroizing::new(certificate_pem.into()), Zeroizing::new(key_pem.into()));
         self.authority = Some(AuthorityPem { certificate, key });
         self
+    }
+
+    /// Checks the certificate authority that was set, which is otherwise checked at the start.
+    #[cfg(feature = "config")]
+    pub(crate) fn check_authority(&self) -> Result<(), StartError> {
+        let Some(pem) = &self.authority else { return Ok(()) };
+        super::certificate::Authority::from_pem(&pem.certificate, &pem.key).map(drop)
     }
 
     /// Accepts this version of TLS only. Default: 1.2 and 1.3.
@@ -156,6 +195,14 @@ impl EmulatorOptions {
         self
     }
 
+    /// How many times as fast what waits passes, 1 to 1000; see [`Emulator::scale_clock`](super::Emulator::scale_clock).
+    /// Default 1.
+    #[must_use]
+    pub fn clock_scale(mut self, scale: u32) -> Self {
+        self.clock_scale = scale;
+        self
+    }
+
     /// The hint that is sent while assigning, in seconds. Default 1.
     #[must_use]
     pub fn default_retry_after_s(self, seconds: u32) -> Self {
@@ -174,12 +221,36 @@ impl EmulatorOptions {
         self.service(|service| service.hub(host, weight))
     }
 
-    /// Sets other options of the service. Host names, and the policy key if the state directory has one, are set by the
-    /// emulator.
+    /// Sets other options of the service. Host names are set by the emulator, and the policy key of the state directory is
+    /// used unless another is set.
     #[must_use]
     pub fn service(mut self, change: impl FnOnce(ServiceOptions) -> ServiceOptions) -> Self {
         self.service = change(self.service);
         self
+    }
+}
+
+impl EmulatorOptions {
+    /// The options of the listeners that differ from their defaults, as a configuration has them.
+    pub(super) fn listening(&self) -> Map<String, Value> {
+        let port = |port: Option<u16>| port.map_or(Value::from(false), Value::from);
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Value, usual: Value| {
+            if value != usual {
+                members.insert(name.into(), value);
+            }
+        };
+        put("listen", self.listen.to_string().into(), IpAddr::V4(Ipv4Addr::LOCALHOST).to_string().into());
+        put("hostNames", self.host_names.clone().into(), Value::Array(Vec::new()));
+        put("httpsPort", self.https_port.into(), 0.into());
+        put("mqttPort", port(self.mqtt_port), 0.into());
+        put("wssPort", port(self.wss_port), 0.into());
+        match self.tls_version {
+            Some(TlsVersion::Tls12) => put("tlsVersion", "1.2".into(), Value::Null),
+            Some(TlsVersion::Tls13) => put("tlsVersion", "1.3".into(), Value::Null),
+            None => {}
+        }
+        members
     }
 }
 
@@ -194,13 +265,22 @@ pub enum StartError {
     #[error("invalid name '{0}' for the certificate: it must be a host name or an IP address, without a port")]
     HostName(String),
     /// A port cannot be bound.
-    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any that is free")]
+    #[error("cannot listen on {address}: {source}; {}", advice(&[.source]))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// Why.
         source: io::Error,
     },
+    /// Several ports cannot be bound.
+    #[error("cannot listen on {}; {}", list(.0), advice(&sources(.0)))]
+    Ports(Vec<UnavailablePort>),
+    /// What the emulator should start with is refused by the service.
+    #[error("what the configuration contains cannot be put into the service: {0}")]
+    Contents(Problem),
+    /// The scale of the clock is invalid.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// The certificate authority of the options cannot be used.
     #[error("the certificate authority cannot be used: {0}")]
     Authority(String),
@@ -219,6 +299,39 @@ pub enum StartError {
     /// The tokio runtime was shut down before the emulator was ready.
     #[error("the runtime was shut down before the emulator was ready")]
     Stopped,
+}
+
+/// A port that an emulator cannot listen on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UnavailablePort {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+fn list(ports: &[UnavailablePort]) -> String {
+    let ports: Vec<String> = ports.iter().map(|port| format!("{} ({})", port.address, port.source)).collect();
+    ports.join(" and ")
+}
+
+fn sources(ports: &[UnavailablePort]) -> Vec<&io::Error> {
+    ports.iter().map(|port| &port.source).collect()
+}
+
+/// What to do about ports that cannot be bound.
+fn advice(errors: &[&io::Error]) -> String {
+    let any = |kind| errors.iter().any(|error| error.kind() == kind);
+    let mut advice = Vec::new();
+    if any(io::ErrorKind::PermissionDenied) {
+        advice.push("allow ports below 1024, on Linux by: sudo sysctl net.ipv4.ip_unprivileged_port_start=443");
+    }
+    if any(io::ErrorKind::AddrInUse) {
+        advice.push("stop the program that uses the port, or listen on another address, such as 127.0.0.2");
+    }
+    advice.push("or choose another port, 0 for any that is free");
+    advice.join("; ").trim_start_matches("or ").to_owned()
 }
 
 /// What is wrong with the state directory.

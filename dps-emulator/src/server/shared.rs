@@ -1,14 +1,15 @@
 //! What all connections share: the service behind its lock, the clock, and the log of events.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
 use super::limits::ClientIds;
+use super::public::Public;
 use super::state::Saver;
 use super::webhooks::Calls;
+use crate::clock::ServiceClock;
 use crate::events::{Connection, Event, EventKind, WebhookExchange};
 use crate::fault::RetryAfter;
 use crate::service::Service;
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     service: Mutex<Service>,
     pub(super) clock: Clock,
     pub(super) saver: Option<Saver>,
+    pub(super) public: Public,
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
@@ -28,10 +30,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(service: Service, clock: Clock, saver: Option<Saver>) -> Self {
+    pub(super) fn new(service: Service, saver: Option<Saver>, public: Public) -> Self {
+        let clock = Clock { started: Instant::now(), service: service.clock().clone() };
         let (refused, recorded) = (watch::Sender::new(0), watch::Sender::new(0));
         let (client_ids, webhooks) = (Arc::default(), OnceLock::new());
-        Self { service: service.into(), clock, saver, client_ids, refused, recorded, webhooks }
+        Self { service: service.into(), clock, saver, public, client_ids, refused, recorded, webhooks }
     }
 
     /// Calls the service, on a connection where there is one, and passes what happened on to the log and to those who wait
@@ -76,10 +79,10 @@ impl Shared {
     }
 }
 
-/// The machine's clocks as the service sees them; the wall clock can have an offset.
+/// The machine's clocks, and the service's, which follows them.
 pub(super) struct Clock {
     started: Instant,
-    offset_ms: AtomicI64,
+    pub(super) service: ServiceClock,
 }
 
 /// The machine's wall clock, in milliseconds since 1970.
@@ -88,19 +91,10 @@ pub(super) fn machine_unix_ms() -> u64 {
 }
 
 impl Clock {
-    pub(super) fn new(offset_ms: i64) -> Self {
-        Self { started: Instant::now(), offset_ms: AtomicI64::new(offset_ms) }
-    }
-
-    pub(super) fn set_offset_ms(&self, offset_ms: i64) {
-        self.offset_ms.store(offset_ms, Ordering::Relaxed);
-    }
-
+    /// The service's time.
     pub(super) fn now(&self) -> Now {
-        Now {
-            monotonic_ms: self.started.elapsed().as_millis() as u64,
-            unix_ms: machine_unix_ms().saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)),
-        }
+        let monotonic_ms = self.started.elapsed().as_millis() as u64;
+        self.service.now(Now { monotonic_ms, unix_ms: machine_unix_ms() })
     }
 }
 

@@ -180,6 +180,11 @@ impl Saver {
         number
     }
 
+    /// Whether the latest save failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.saved.borrow().error.is_some()
+    }
+
     /// Requests a save and waits until it is on disk.
     pub(super) async fn save(&self) -> Result<(), Arc<StateError>> {
         let request = self.request();

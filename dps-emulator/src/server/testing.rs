@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::open::OpenConnection;
-use super::shared::{Clock, Shared};
+use super::public::{Front, Public};
+use super::shared::Shared;
 use crate::credentials::SymmetricKey;
 use crate::encoding::encode_base64;
 use crate::enrollment::IndividualEnrollment;
@@ -15,7 +16,8 @@ use crate::x509::ClientCertificates;
 
 /// A service with one enrollment, `dev-01`.
 pub(super) fn shared() -> Arc<Shared> {
-    let shared = Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None);
+    let public = Public { https: Front::new(Some("localhost:443".into())), ..Public::default() };
+    let shared = Shared::new(Service::new(ServiceOptions::new()).unwrap(), None, public);
     let enrollment = IndividualEnrollment::new("dev-01").primary_key(key());
     shared.service().put_enrollment(shared.clock.now(), enrollment).unwrap();
     Arc::new(shared)

@@ -158,7 +158,7 @@ fn contains(names: &[String], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shared::Clock;
+    use super::super::public::Public;
     use super::*;
     use crate::options::ServiceOptions;
     use crate::service::Service;
@@ -167,19 +167,19 @@ mod tests {
 
     #[test]
     fn certificate_is_renewed_before_it_ends() {
-        let shared = Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), Clock::new(0), None));
+        let shared = Arc::new(Shared::new(Service::new(ServiceOptions::new()).unwrap(), None, Public::default()));
         let authority = Authority::generate(machine_unix_ms() / 1000, [0; 4]).unwrap();
         let names = Names::new(authority, vec!["localhost".into()], Arc::clone(&shared)).unwrap();
         let presented = || names.presented(Some("localhost")).cert[0].clone();
         let first = presented();
-        shared.clock.set_offset_ms(15 * DAY_MS);
+        shared.clock.service.set_offset_ms(15 * DAY_MS);
         assert_eq!(presented(), first, "15 of 30 days are left");
-        shared.clock.set_offset_ms(25 * DAY_MS);
+        shared.clock.service.set_offset_ms(25 * DAY_MS);
         let second = presented();
         assert_ne!(second, first, "5 days are left");
         assert_eq!(presented(), second, "and it is made once");
         // Nothing can be issued beyond the end of the CA.
-        shared.clock.set_offset_ms(400 * DAY_MS);
+        shared.clock.service.set_offset_ms(400 * DAY_MS);
         let last = presented();
         assert_eq!(presented(), last);
     }

@@ -57,7 +57,8 @@ impl World {
     }
 
     pub fn now(&self) -> Now {
-        Now { monotonic_ms: self.ms, unix_ms: (START_S * 1000 + self.ms).saturating_add_signed(self.wall_offset_ms) }
+        let unix_ms = (START_S * 1000 + self.ms).saturating_add_signed(self.wall_offset_ms);
+        self.service.clock().now(Now { monotonic_ms: self.ms, unix_ms })
     }
 
     /// The device's clock: virtual time without the service's offset.

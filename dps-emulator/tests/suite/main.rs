@@ -4,6 +4,7 @@
 mod common;
 
 mod admin;
+mod clock;
 mod control;
 mod faults;
 mod groups;
@@ -11,6 +12,7 @@ mod plans;
 mod register;
 mod reprovision;
 mod robust;
+mod seed;
 mod throttle;
 mod tokens;
 mod webhooks;
@@ -33,6 +35,10 @@ mod certificates;
 mod certificates_tls;
 #[cfg(feature = "server")]
 mod client;
+#[cfg(feature = "config")]
+mod config;
+#[cfg(feature = "server")]
+mod health;
 #[cfg(feature = "server")]
 mod https;
 #[cfg(feature = "server")]

@@ -568,11 +568,18 @@ class Emulator:
         seed: int | None,
         state_dir: str | PathLike[str] | None,
     ) -> Self: ...
+    @staticmethod
+    def from_config(path: str | PathLike[str]) -> Emulator:
+        """Starts one from a configuration file."""
+
     def stop(self) -> None:
         """Stops it and waits until its threads have ended and its files are closed, two seconds at most."""
 
     def ports(self) -> tuple[int, int, int]:
         """Returns the ports: HTTPS, MQTT, MQTT over WebSocket."""
+
+    def host(self) -> str:
+        """Returns the host name or address of its endpoints."""
 
     def ca_pem(self) -> str:
         """Returns the certificate that clients must trust."""
@@ -586,11 +593,26 @@ class Emulator:
     def set_clock_offset_ms(self, offset_ms: int) -> None:
         """Sets the offset of the service's wall clock from the system's."""
 
+    def advance_clock(self, time: float | timedelta) -> None:
+        """Lets time pass on the service's clock at once."""
+
+    def scale_clock(self, factor: int) -> None:
+        """Divides what waits on the service's clock."""
+
+    def unix_ms(self) -> int:
+        """Returns the service's date, in milliseconds since 1970."""
+
     def put_enrollment(self, json: str) -> tuple[Secret, Secret] | None:
         """Creates or replaces an individual enrollment, in the service's JSON; returns its two keys, if it has any."""
 
     def put_group(self, json: str) -> tuple[Secret, Secret] | None:
         """Creates or replaces an enrollment group, in the service's JSON; returns its two keys, if it has any."""
+
+    def enrollment_attestation(self, registration_id: str) -> tuple[str, tuple[Secret, Secret] | None] | None:
+        """Returns the type of an individual enrollment's attestation, and its two keys, if it has any."""
+
+    def group_attestation(self, group_id: str) -> tuple[str, tuple[Secret, Secret] | None] | None:
+        """Returns the type of a group's attestation, and its two keys, if it has any."""
 
     def put_ca_certificate(self, name: str, pem: str, verified: bool) -> None:
         """Stores a CA certificate of the service, or replaces it."""

@@ -1,5 +1,6 @@
 //! `dps emulator fault`, `counters`, `log` and `hub-device`: commands for an emulator that is running, here or
-//! elsewhere. `certificate` is in its own module.
+//! elsewhere. `certificate`, `clock` and `export` are in their own
+//! modules.
 //!
 //! Which options of a fault go together, and their ranges, is decided by `dps-emulator`.
 
@@ -12,7 +13,9 @@ use dps_emulator::{FaultPlan, Flood, PlanError};
 use serde_json::{Map, Value, json};
 
 use super::certificate::{self, CertificateCommand};
-use crate::admin::{OwnerArgs, connect};
+use super::clock::{self, ClockCommand};
+use super::export::{self, ExportArgs};
+use crate::admin::{OwnerArgs, PublicArgs, connect, connect_publicly};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
 
@@ -41,6 +44,16 @@ pub(crate) enum EmulatorCommand {
     /// Store, list and delete the CA certificates of an emulator that is running
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// Exit with 0 if an emulator that is running can be used; the connection string's key is not needed
+    Health {
+        #[command(flatten)]
+        service: PublicArgs,
+    },
+    /// Print or write the configuration that starts an emulator equal to one that is running; keys are masked
+    Export(ExportArgs),
+    /// Show or change the clock of an emulator that is running
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Show, disable, enable, delete or move a device in a hub of an emulator that is running
     #[command(subcommand)]
     HubDevice(HubDeviceCommand),
@@ -53,6 +66,9 @@ impl EmulatorCommand {
             Self::Fault(command) => command.stdin_inputs(),
             Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
+            Self::Health { service } => service.stdin_inputs(),
+            Self::Export(args) => args.owner.stdin_inputs(),
+            Self::Clock(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
         }
     }
@@ -208,6 +224,12 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             })?;
         }
         EmulatorCommand::Certificate(command) => return certificate::run(command, output).await,
+        EmulatorCommand::Health { service } => {
+            let answer = connect_publicly(service).await?.readiness().await?;
+            output.result(&answer, |out| health(&answer, out))?;
+        }
+        EmulatorCommand::Export(args) => return export::run(args, output).await,
+        EmulatorCommand::Clock(command) => return clock::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
         EmulatorCommand::Log { owner } => {
             let answer = connect(owner).await?.refusals().await?;
@@ -263,6 +285,15 @@ fn option_name(member: &str) -> String {
         words.push(letter.to_ascii_lowercase());
     }
     words
+}
+
+/// Writes one line per front.
+fn health(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "ready")?;
+    for front in ["https", "mqtt", "wss"] {
+        writeln!(out, "  {front:<5}  {}", answer["endpoints"][front].as_str().unwrap_or("disabled"))?;
+    }
+    Ok(())
 }
 
 /// Writes one line per fault.

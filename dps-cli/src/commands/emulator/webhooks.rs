@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use dps_emulator::{EmulatorOptions, WebhookOptions};
+use dps_emulator::EmulatorOptions;
 
 use crate::connection::duration;
 use crate::failure::Result;
@@ -14,20 +14,20 @@ use crate::webhook::WebhookArgs;
 pub(crate) struct WebhookRunArgs {
     #[command(flatten)]
     webhooks: WebhookArgs,
-    /// The time within which an allocation webhook must reply; the service does not publish its limit
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    webhook_timeout: Duration,
+    /// The time within which an allocation webhook must reply; the service does not publish its limit. Default: 5s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    webhook_timeout: Option<Duration>,
 }
 
 impl WebhookRunArgs {
-    /// Returns the options of the calls. Reads the file of certificate authorities, if there is one.
-    pub(super) fn options(&self) -> Result<WebhookOptions> {
-        self.webhooks.options()
-    }
-
-    /// Sets the options of an emulator.
-    pub(super) fn apply(&self, options: EmulatorOptions, webhooks: WebhookOptions) -> EmulatorOptions {
-        let limit_ms = self.webhook_timeout.as_millis() as u64;
-        options.webhooks(webhooks).service(|service| service.webhook_limit_ms(limit_ms))
+    /// Sets the options of an emulator that these name. Reads the file of certificate authorities, if there is one.
+    pub(super) fn apply(&self, mut options: EmulatorOptions) -> Result<EmulatorOptions> {
+        if self.webhooks.is_set() {
+            options = options.webhooks(self.webhooks.options()?);
+        }
+        Ok(match self.webhook_timeout {
+            Some(limit) => options.service(|service| service.webhook_limit_ms(limit.as_millis() as u64)),
+            None => options,
+        })
     }
 }

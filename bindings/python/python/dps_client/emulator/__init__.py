@@ -19,7 +19,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Any, TypedDict
 
@@ -156,15 +156,32 @@ class Emulator:
         for name, value in options.items():
             check_type(name, value)
         self._options = options
+        self._config: str | None = None
         self._service: Service | None = None
         self._closing = contextlib.ExitStack()
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str]) -> Emulator:
+        """Returns an emulator that starts from a configuration file (TOML), as `dps emulator --config` does.
+
+        The file has its options, hubs, CA certificates, enrollments and faults; docs/emulator-config.md describes it. A mistake
+        in it raises ValueError at the start, with line and column.
+        """
+        emulator = cls()
+        emulator._config = os.fspath(path)
+        return emulator
 
     def start(self) -> None:
         """Starts it. Raises PortsUnavailable, which is an OSError, if the fixed ports are not available."""
         if self._service is not None:
             raise RuntimeError("this emulator was started already")
         with contextlib.ExitStack() as closing:
-            service = self._start_fixed(closing) if self._options.get("fixed_ports") else self._start_anywhere(closing)
+            if self._config is not None:
+                service = self._start_configured(closing, self._config)
+            elif self._options.get("fixed_ports"):
+                service = self._start_fixed(closing)
+            else:
+                service = self._start_anywhere(closing)
             folder = closing.enter_context(own_folder())
             self._ca_file = os.path.join(folder, "ca.pem")
             with open(self._ca_file, "w", encoding="ascii") as file:
@@ -199,6 +216,12 @@ class Emulator:
             self.stop()
         else:
             self._close()
+
+    def _start_configured(self, closing: contextlib.ExitStack, path: str) -> Service:
+        native = _native.Emulator.from_config(path)
+        closing.callback(native.stop)
+        fixed = native.ports() == (_ports.HTTPS_PORT, _ports.MQTT_PORT, _ports.HTTPS_PORT)
+        return Service(native, native.host(), fixed_ports=fixed)
 
     def _start_anywhere(self, closing: contextlib.ExitStack) -> Service:
         native = self._listen("127.0.0.1", 0, 0, 0)
@@ -366,6 +389,26 @@ class Emulator:
             keys = self._running.native.put_group(json.dumps(group))
         return EnrollmentGroup(self._running, group_id, keys)
 
+    def enrollment(self, registration_id: str) -> Enrollment:
+        """Returns the individual enrollment of a device, such as one of a configuration; raises KeyError without one."""
+        check_text("registration_id", registration_id)
+        found = self._running.native.enrollment_attestation(registration_id)
+        if found is None:
+            raise KeyError(registration_id)
+        kind, keys = found
+        if keys is not None:
+            return Enrollment(self._running, registration_id, *keys)
+        elsewhere = Elsewhere.TPM if kind == "tpm" else Elsewhere.CERTIFICATE
+        return Enrollment(self._running, registration_id, elsewhere, None)
+
+    def group(self, group_id: str) -> EnrollmentGroup:
+        """Returns an enrollment group, such as one of a configuration; raises KeyError without one."""
+        check_text("group_id", group_id)
+        found = self._running.native.group_attestation(group_id)
+        if found is None:
+            raise KeyError(group_id)
+        return EnrollmentGroup(self._running, group_id, found[1])
+
     def add_ca_certificate(self, name: str, certificate: CertificateAuthority | str, *, verified: bool = True) -> None:
         """Adds a CA certificate to the service, or replaces the one with this name.
 
@@ -423,8 +466,31 @@ class Emulator:
         return self._running.native.unlink_hub(host)
 
     def set_clock_offset(self, offset: float | timedelta) -> None:
-        """Sets the service's clock ahead of the system's by this time, or behind it if negative."""
+        """Sets the service's date ahead of the system's by this time, or behind it if negative, and nothing else.
+
+        This is what a device with a wrong clock sees. To let time pass, use advance_clock().
+        """
         self._running.native.set_clock_offset_ms(_offset_ms("offset", offset))
+
+    def advance_clock(self, time: float | timedelta) -> None:
+        """Lets time pass on the service's clock at once, in seconds or as a timedelta.
+
+        The date and everything that waits move on: assignments become due, rate windows and operations end, tokens and
+        certificates expire. A client follows by its argument `clock`, for example `clock=lambda: emulator.now`.
+        """
+        self._running.native.advance_clock(time)
+
+    def scale_clock(self, factor: int) -> None:
+        """Divides what waits by 1 to 1000: assignments, hints (rounded up to seconds), rate windows, operations' lives.
+
+        With 60 an hour of backoff is a minute of a test. The date is not changed.
+        """
+        self._running.native.scale_clock(factor)
+
+    @property
+    def now(self) -> datetime:
+        """The service's date, in UTC."""
+        return datetime.fromtimestamp(self._running.native.unix_ms() / 1000, tz=timezone.utc)
 
     def __repr__(self) -> str:
         """Returns the address and ports, or "Emulator(stopped)"."""

@@ -181,6 +181,8 @@ class Service:
         if transport not in self.ports:
             names = ", ".join(map(repr, get_args(Transport)))
             raise ValueError(f"argument 'transport': must be one of {names}, not {transport!r}")
+        if self.ports[transport] == 0:
+            raise ValueError(f"argument 'transport': this emulator does not listen for {transport!r}")
         endpoint = f"{self.host}:{self.ports[transport]}"
         return ServiceKwargs(
             id_scope=self.id_scope, endpoint=endpoint, transport=transport, ca_pem=self.ca_pem, proxy=False

@@ -1,0 +1,204 @@
+//! The configuration of a service that runs: what starts an equal one. Keys are not in it, but in files that it names.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::admin::AdminReply;
+use crate::credentials::SymmetricKey;
+use crate::enrollment_table::Entry;
+use crate::fault::RetryAfter;
+use crate::ids::FoldedId;
+use crate::options::{ServiceOptions, UnchangedSubstatus};
+use crate::service::Service;
+use crate::throttle::Limits;
+use crate::wire::Problem;
+use crate::x509::CertificateAuthority;
+
+/// The members of an enrollment that the owner sets, except the attestation. Others are set by the service, or unknown here,
+/// and may be secret.
+const EXPORTED: [&str; 11] = [
+    "registrationId",
+    "enrollmentGroupId",
+    "deviceId",
+    "optionalDeviceInformation",
+    "capabilities",
+    "initialTwin",
+    "provisioningStatus",
+    "reprovisionPolicy",
+    "allocationPolicy",
+    "iotHubs",
+    "iotHubHostName",
+];
+const SHOW_KEYS: &str = "showKeys";
+
+/// A file that the configuration names, and the key in it unless keys are masked.
+#[derive(Serialize)]
+pub(crate) struct ExportedKey {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<SymmetricKey>,
+}
+
+/// A configuration, and the files that it names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Export {
+    pub(crate) configuration: Map<String, Value>,
+    pub(crate) key_files: Vec<ExportedKey>,
+}
+
+impl Service {
+    pub(crate) fn export_configuration(&self, query: &str) -> Result<AdminReply, Problem> {
+        Ok(AdminReply::ok(&self.export(shows_keys(query)?)))
+    }
+
+    pub(crate) fn export(&self, show_keys: bool) -> Export {
+        let mut keys = Keys { show: show_keys, files: Vec::new() };
+        let mut configuration = self.listening.clone();
+        configuration.extend(self.options_json(&mut keys));
+        let hubs: Vec<Value> =
+            self.hubs.weighted().map(|(name, weight)| json!({ "name": name, "weight": weight })).collect();
+        configuration.insert("hubs".into(), hubs.into());
+        let certificates: Vec<Value> = self.authorities.iter().map(authority_json).collect();
+        let enrollments: Vec<Value> = self.individuals.iter().map(|entry| entry_json(entry, &mut keys)).collect();
+        let groups: Vec<Value> = self.groups.iter().map(|entry| entry_json(entry, &mut keys)).collect();
+        let faults = self.faults.iter().map(|planned| {
+            let mut members = Map::from(planned.plan.clone());
+            members.insert("times".into(), planned.left.into());
+            Value::Object(members)
+        });
+        for (name, tables) in [
+            ("certificates", certificates),
+            ("enrollments", enrollments),
+            ("enrollmentGroups", groups),
+            ("faults", faults.collect()),
+        ] {
+            if !tables.is_empty() {
+                configuration.insert(name.into(), tables.into());
+            }
+        }
+        Export { configuration, key_files: keys.files }
+    }
+
+    /// The options that differ from their defaults, and the id scope and the policy key.
+    fn options_json(&self, keys: &mut Keys) -> Map<String, Value> {
+        let (set, default) = (&self.options, ServiceOptions::default());
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Value, usual: Value| {
+            if value != usual {
+                members.insert(name.into(), value);
+            }
+        };
+        put("idScope", set.id_scope.clone().into(), Value::Null);
+        put("policyKeyFile", keys.file("policy", &self.policy_key).into(), Value::Null);
+        // Whoever knows the seed knows the keys that it made.
+        let seed = set.small_seed.filter(|seed| keys.show && i64::try_from(*seed).is_ok());
+        put("seed", json!(seed), Value::Null);
+        put("clockOffsetMs", self.clock.offset_ms().into(), 0.into());
+        put("clockScale", self.clock.scale().into(), 1.into());
+        put("retryAfter", hint_json(set.hint), hint_json(default.hint));
+        put("assigningMs", set.assigning_ms.into(), default.assigning_ms.into());
+        put("conflictWindowMs", set.conflict_window_ms.into(), default.conflict_window_ms.into());
+        put("operationLifeMs", set.operation_life_ms.into(), default.operation_life_ms.into());
+        put("challengeLifeMs", set.challenge_life_ms.into(), default.challenge_life_ms.into());
+        put("clockSkewMs", set.clock_skew_ms.into(), default.clock_skew_ms.into());
+        put("assignAtOnce", set.assign_at_once.into(), false.into());
+        put("echoPayload", set.echo_payload.into(), false.into());
+        put("deriveAsSent", set.derive_as_sent.into(), false.into());
+        put("strictAtConnect", set.strict_at_connect.into(), false.into());
+        put("certificatesAtRegister", set.certificates_at_register.into(), false.into());
+        put("certificateInfo", set.certificate_info.into(), false.into());
+        put("checkExpiryOnPoll", set.check_expiry_on_poll.into(), false.into());
+        if set.unchanged == UnchangedSubstatus::Reprovisioned {
+            put("unchangedSubstatus", "reprovisioned".into(), Value::Null);
+        }
+        put("limits", limits_json(set.limits), json!({}));
+        members
+    }
+}
+
+/// Names the files of keys, and collects the keys.
+struct Keys {
+    show: bool,
+    files: Vec<ExportedKey>,
+}
+
+impl Keys {
+    fn file(&mut self, stem: &str, key: &SymmetricKey) -> String {
+        // Some file systems do not allow the colon, which an id can have.
+        let name = format!("keys/{}.key", stem.replace(':', "%3A"));
+        self.files.push(ExportedKey { name: name.clone(), key: self.show.then(|| key.clone()) });
+        name
+    }
+}
+
+fn hint_json(hint: Option<RetryAfter>) -> Value {
+    match hint {
+        Some(RetryAfter::Seconds(seconds)) => seconds.into(),
+        Some(RetryAfter::Date(offset)) => json!({ "dateOffset": offset }),
+        None => false.into(),
+    }
+}
+
+fn limits_json(limits: Limits) -> Value {
+    let default = Limits::default();
+    let mut members = Map::new();
+    for (name, set, usual) in [
+        ("registrationsPerMinute", limits.registrations_per_minute, default.registrations_per_minute),
+        ("pollsPer10Seconds", limits.polls_per_10_s, default.polls_per_10_s),
+        ("adminPerMinute", limits.admin_per_minute, default.admin_per_minute),
+    ] {
+        if set != usual {
+            members.insert(name.into(), set.map_or(false.into(), Value::from));
+        }
+    }
+    members.into()
+}
+
+fn authority_json(authority: &CertificateAuthority) -> Value {
+    let CertificateAuthority { name, certificate, is_verified, .. } = authority;
+    json!({ "name": name, "certificate": certificate.base64(), "isVerified": is_verified })
+}
+
+fn entry_json<E: Entry>(entry: &E, keys: &mut Keys) -> Value {
+    let mut shown = entry.clone();
+    shown.settings_mut().attestation.forget_keys();
+    let mut value = serde_json::to_value(shown).unwrap_or_default();
+    let mut attestation = value["attestation"].take();
+    forget_info(&mut attestation);
+    let stem = format!("{}-{}", E::NAME.replace(' ', "-"), FoldedId::new(entry.id()).as_str());
+    let set = &entry.settings().attestation;
+    for (slot, key) in [("primary", &set.primary), ("secondary", &set.secondary)] {
+        if let Some(key) = key {
+            attestation["symmetricKey"][format!("{slot}KeyFile")] = keys.file(&format!("{stem}-{slot}"), key).into();
+        }
+    }
+    let members = value.as_object_mut().map(std::mem::take).unwrap_or_default();
+    let mut exported: Map<String, Value> =
+        members.into_iter().filter(|(name, _)| EXPORTED.contains(&name.as_str())).collect();
+    exported.insert("attestation".into(), attestation);
+    exported.into()
+}
+
+/// Removes what the service shows of certificates.
+fn forget_info(value: &mut Value) {
+    if let Value::Object(members) = value {
+        if members.contains_key("certificate") {
+            members.remove("info");
+        }
+        members.values_mut().for_each(forget_info);
+    }
+}
+
+/// Whether the query asks for the keys. An unknown parameter or value is an error.
+fn shows_keys(query: &str) -> Result<bool, Problem> {
+    let mut show = false;
+    for pair in query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("api-version=")) {
+        show = match pair.split_once('=') {
+            Some((SHOW_KEYS, "true")) => true,
+            Some((SHOW_KEYS, "false")) => false,
+            _ => return Err(Problem::bad_request(format!("The query can have '{SHOW_KEYS}' only, true or false."))),
+        };
+    }
+    Ok(show)
+}
