@@ -8,16 +8,19 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    Certificate, ConfigError, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem,
+    Certificate, ConfigError, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now,
     RetryAfter, SCALE_MAX, Service, Settings, StartError, WebhookOptions,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::argument;
+use crate::emulator_json::{
+    Attested, attested, keys, parse, parse_whole, record_json, refusal, refused, to_json, unknown,
+};
 use crate::gate::Gate;
 use crate::logging;
 use crate::runtime::with_threads;
@@ -351,17 +354,6 @@ impl Emulator {
     }
 }
 
-/// The type of an attestation in the service's spelling, and the two keys, if it has any.
-type Attested = (&'static str, Option<(Secret, Secret)>);
-
-fn attested(settings: &Settings) -> Attested {
-    match (&settings.attestation.x509, &settings.attestation.tpm) {
-        (Some(_), _) => ("x509", None),
-        (None, Some(_)) => ("tpm", None),
-        (None, None) => ("symmetricKey", keys(settings)),
-    }
-}
-
 impl Emulator {
     fn start(py: Python<'_>, options: EmulatorOptions) -> PyResult<Self> {
         let gate = Gate::open(py)?;
@@ -458,61 +450,4 @@ fn not_started(error: &StartError) -> PyErr {
         StartError::State(_) => PyOSError::new_err(error.to_string()),
         _ => PyRuntimeError::new_err(error.to_string()),
     }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(json: &str) -> PyResult<T> {
-    serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-/// The same, if the service supports every member.
-fn parse_whole<T: serde::de::DeserializeOwned + serde::Serialize>(json: &str) -> PyResult<T> {
-    let parsed = parse(json)?;
-    let (given, known): (Value, Value) = (parse(json)?, parse(&to_json(&parsed)?)?);
-    match unknown_member(&given, &known) {
-        Some(member) => Err(PyValueError::new_err(format!("unknown member '{member}'"))),
-        None => Ok(parsed),
-    }
-}
-
-/// Returns a member that was lost in the conversion, if the value is an object with the service's names.
-fn unknown_member(given: &Value, known: &Value) -> Option<String> {
-    let (Some(given), Some(known)) = (given.as_object(), known.as_object()) else { return None };
-    given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| match known.get(name) {
-        // Keys may be left out of what is shown.
-        _ if name == "attestation" => None,
-        None => Some(name.clone()),
-        Some(known) => unknown_member(value, known),
-    })
-}
-
-fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
-    serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-fn keys(settings: &Settings) -> Option<(Secret, Secret)> {
-    let keys = &settings.attestation;
-    keys.primary
-        .as_ref()
-        .zip(keys.secondary.as_ref())
-        .map(|(primary, secondary)| (primary.expose().into(), secondary.expose().into()))
-}
-
-fn refused(problem: &Problem) -> PyErr {
-    PyValueError::new_err(problem.message.clone())
-}
-
-fn unknown(id: &str) -> PyErr {
-    PyRuntimeError::new_err(format!("the enrollment '{id}' does not exist any more"))
-}
-
-fn refusal(refusal: &dps_emulator::Refusal) -> Value {
-    json!({ "registrationId": refusal.registration_id, "reason": refusal.reason.name() })
-}
-
-fn record_json(record: &dps_emulator::Record) -> Value {
-    json!({
-        "registrationId": record.registration_id(), "status": record.status(), "substatus": record.substatus(),
-        "assignedHub": record.assigned_hub(), "deviceId": record.device_id(),
-        "enrollmentGroupId": record.enrollment_group_id(),
-    })
 }

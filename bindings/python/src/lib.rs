@@ -14,6 +14,7 @@ mod client;
 mod clock;
 mod derive;
 mod emulator;
+mod emulator_json;
 mod errors;
 mod gate;
 mod hub;

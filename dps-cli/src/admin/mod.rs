@@ -106,7 +106,7 @@ async fn prepare(connection_string_file: Option<PathBuf>, args: ReachArgs) -> Re
     })
     .await?;
     let host = owner.as_ref().map(|owner| owner.host.clone());
-    check_clock_offset(args.clock_offset, &Endpoint::new(&args.endpoint.clone().or(host).unwrap_or_default())?)?;
+    check_clock_offset(args.clock_offset, Endpoint::new(&args.endpoint.clone().or(host).unwrap_or_default())?.host())?;
     let resolver = Resolver::new(args.resolve.overrides);
     let client = AdminClient::connect(owner, args.endpoint.as_deref(), &roots, &proxy, &resolver, args.timeout).await?;
     Ok(client.with_clock_offset(args.clock_offset.unwrap_or_default()))

@@ -45,13 +45,13 @@ pub enum ExportError {
     /// The reply is not one of an emulator.
     #[error("the reply is not the configuration of an emulator: {0}")]
     Reply(String),
-    /// A file cannot be written. Files that exist are not changed.
+    /// A file exists already, or cannot be created. Files that exist are not changed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A directory cannot be created.
-    #[error("cannot create the directory {}: {source}", path.display())]
-    Directory {
-        /// The directory.
+    /// A directory cannot be created, or a file not written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The directory or file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -106,7 +106,7 @@ impl ExportedConfig {
         let shown: Vec<_> = self.key_files.iter().filter_map(|file| Some((&file.name, file.key.as_ref()?))).collect();
         let folders = [Some(directory.to_owned()), (!shown.is_empty()).then(|| directory.join(KEYS))];
         for path in folders.into_iter().flatten() {
-            create_private_folder(&path).map_err(|source| ExportError::Directory { path, source })?;
+            create_private_folder(&path).map_err(|source| ExportError::Write { path, source })?;
         }
         PrivateFile::new(&config).check(WhenThere::Refuse)?;
         for (name, key) in shown {
@@ -121,7 +121,7 @@ fn write_new(path: PathBuf, content: &[u8]) -> Result<(), ExportError> {
     let file = PrivateFile::new(path);
     let mut draft = file.draft(Ownership::Private, WhenThere::Refuse)?;
     let written = draft.write_all(content);
-    written.map_err(|source| ExportError::Directory { path: file.path().to_owned(), source })?;
+    written.map_err(|source| ExportError::Write { path: file.path().to_owned(), source })?;
     Ok(draft.finish()?)
 }
 

@@ -17,7 +17,7 @@ use super::tls::Handshakes;
 use super::webhook_client::WebhookClient;
 use super::webhooks;
 use crate::activity::Refusal;
-use crate::clock::{ClockError, ServiceClock};
+use crate::clock::ClockError;
 use crate::options::check_host;
 use crate::service::{ConnectionString, Service};
 use crate::time::Now;
@@ -186,12 +186,6 @@ impl Emulator {
     /// [`ClockError::Scale`].
     pub fn scale_clock(&self, scale: u32) -> Result<(), ClockError> {
         self.shared.clock.service.set_scale(self.now(), scale)
-    }
-
-    /// The service's clock: its offset and its scale.
-    #[must_use]
-    pub fn clock(&self) -> &ServiceClock {
-        &self.shared.clock.service
     }
 
     /// Returns the configuration that starts an equal emulator: options, hubs, CA certificates, enrollments, groups and

@@ -12,6 +12,7 @@ use dps_emulator::{
     IndividualEnrollment, Limits, ReprovisionPolicy, RetryAfter, Scope, Service, TlsVersion, TpmPublicKey,
     UnchangedSubstatus,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn object(value: Value) -> serde_json::Map<String, Value> {
@@ -110,7 +111,8 @@ async fn export_of_a_running_emulator_starts_an_equal_one() {
     let faults =
         |emulator: &Emulator| emulator.with_service(|service| json!(service.planned_faults().collect::<Vec<_>>()));
     assert_eq!(faults(&equal), faults(&emulator));
-    assert_eq!((equal.id_scope(), equal.clock().scale(), equal.clock().offset_ms()), ("0neEXPORT", 60, -86_400_000));
+    let clock = equal.with_service(|service| (service.clock().scale(), service.clock().offset_ms()));
+    assert_eq!((equal.id_scope(), clock), ("0neEXPORT", (60, -86_400_000)));
     assert!(equal.mqtt_addr().is_none() && equal.wss_addr().is_some());
     let key_of = |emulator: &Emulator| {
         emulator.connection_string().expose().split_once("SharedAccessKey=").unwrap().1.to_owned()
@@ -128,6 +130,16 @@ async fn faults_are_exported_with_the_number_left() {
     let path = "/0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01";
     assert_eq!(client.send("PUT", path, "", "{}").await.unwrap().status, 503);
     assert!(emulator.export_config(false).unwrap().toml().contains("times = 2"));
+}
+
+#[tokio::test]
+async fn service_without_hubs_is_exported_as_one() {
+    let emulator = Emulator::start(EmulatorOptions::new()).await.unwrap();
+    emulator.with_service(|service| assert!(service.unlink_hub("hub-a.test")));
+    let folder = tempfile::tempdir().unwrap();
+    let file = emulator.export_config(true).unwrap().save(folder.path()).unwrap();
+    let equal = Emulator::start(EmulatorOptions::from_config_file(&file).unwrap()).await.unwrap();
+    assert_eq!(equal.with_service(|service| service.linked_hubs().count()), 0);
 }
 
 #[tokio::test]
@@ -278,4 +290,27 @@ fn file_that_cannot_be_read_is_named() {
         matches!(&error, ConfigError::Read { .. }) && error.to_string().contains("/nowhere/emulator.toml"),
         "{error}"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_configuration_is_an_error_with_a_place_or_still_valid(
+        at in 0..400_usize, length in 0..40_usize, with in "[\\[\\]{}='\"\\\\a-z0-9é\n.]{0,8}",
+    ) {
+        let mut text: Vec<char> = "seed = 5\nhubs = [{ name = 'a.test', weight = 3 }]\n[limits]\nadminPerMinute = false\n\
+            [[enrollments]]\nregistrationId = 'dev-01'\n[enrollments.initialTwin]\ntags = { a = [1, 2.5] }\n\
+            properties = { desired = '{\"x\": null}' }\n[[faults]]\nkind = 'patch-reply'\npatch = '{\"status\": null}'\n"
+            .chars()
+            .collect();
+        let at = at.min(text.len());
+        let end = (at + length).min(text.len());
+        text.splice(at..end, with.chars());
+        match read(&text.into_iter().collect::<String>()) {
+            Ok(_) => {}
+            Err(ConfigError::Invalid { line, column, .. }) => prop_assert!(line > 0 && column > 0),
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
 }

@@ -164,8 +164,8 @@ class Emulator:
     def from_config(cls, path: str | os.PathLike[str]) -> Emulator:
         """Returns an emulator that starts from a configuration file (TOML), as `dps emulator --config` does.
 
-        The file has its options, hubs, CA certificates, enrollments and faults; docs/emulator-config.md describes it. A mistake
-        in it raises ValueError at the start, with line and column.
+        The file has its options, hubs, CA certificates, enrollments and faults; docs/emulator-config.md describes it.
+        A mistake in it raises ValueError at the start, with line and column.
         """
         emulator = cls()
         emulator._config = os.fspath(path)
@@ -390,7 +390,7 @@ class Emulator:
         return EnrollmentGroup(self._running, group_id, keys)
 
     def enrollment(self, registration_id: str) -> Enrollment:
-        """Returns the individual enrollment of a device, such as one of a configuration; raises KeyError without one."""
+        """Returns an individual enrollment, such as one of a configuration; raises KeyError if there is none."""
         check_text("registration_id", registration_id)
         found = self._running.native.enrollment_attestation(registration_id)
         if found is None:
@@ -402,7 +402,7 @@ class Emulator:
         return Enrollment(self._running, registration_id, elsewhere, None)
 
     def group(self, group_id: str) -> EnrollmentGroup:
-        """Returns an enrollment group, such as one of a configuration; raises KeyError without one."""
+        """Returns an enrollment group, such as one of a configuration; raises KeyError if there is none."""
         check_text("group_id", group_id)
         found = self._running.native.group_attestation(group_id)
         if found is None:
