@@ -5,6 +5,7 @@
 
 mod certificate;
 pub(super) mod control;
+mod log;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
