@@ -10,7 +10,7 @@ use dps_core::internal::percent_len;
 use dps_core::{Endpoint, ErrorCode, LinkError, Text};
 use dps_net::{NetError, Proxy, ProxyChoice, Resolver, Roots, TlsOptions};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Response, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -135,7 +135,7 @@ impl AdminClient {
         }
     }
 
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         method: Method,
         url: Url,
@@ -143,10 +143,7 @@ impl AdminClient {
         page: Option<Option<&HeaderValue>>,
     ) -> Result<(Value, Option<HeaderValue>)> {
         tracing::debug!(%method, path = url.path(), "asking the service");
-        let mut request = self.http.request(method, url).header(ACCEPT, "application/json");
-        if let Some(owner) = &self.owner {
-            request = request.header(AUTHORIZATION, self.authorization(owner)?);
-        }
+        let mut request = self.request(method, url)?.header(ACCEPT, "application/json");
         if let Body::Json(json) = body {
             request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(json.to_vec());
         }
@@ -164,7 +161,29 @@ impl AdminClient {
         .await
     }
 
-    fn url(&self, path: &[&str]) -> Result<Url> {
+    /// Returns a reply whose body has no end. The deadline of the connection is that of its head.
+    pub(super) async fn open(&self, url: Url) -> Result<Response> {
+        let request = self.request(Method::GET, url)?.header(ACCEPT, "text/event-stream");
+        within_deadline(self.deadline, async {
+            let response = request.send().await.map_err(link_failure)?;
+            match response.status().is_success() {
+                true => Ok(response),
+                false => Err(read_reply(response).await.err().unwrap_or_else(invalid_reply)),
+            }
+        })
+        .await
+    }
+
+    /// Begins a request, with a token where the owner is known.
+    fn request(&self, method: Method, url: Url) -> Result<RequestBuilder> {
+        let request = self.http.request(method, url);
+        Ok(match &self.owner {
+            Some(owner) => request.header(AUTHORIZATION, self.authorization(owner)?),
+            None => request,
+        })
+    }
+
+    pub(super) fn url(&self, path: &[&str]) -> Result<Url> {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let path: Vec<String> = path.iter().map(|segment| percent(segment)).collect();
         let text = format!("https://{host}:{}/{}?api-version={API_VERSION}", self.port, path.join("/"));
@@ -225,7 +244,7 @@ fn seconds(header: &HeaderValue) -> Option<Duration> {
     header.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn link_failure(error: reqwest::Error) -> Failure {
+pub(super) fn link_failure(error: reqwest::Error) -> Failure {
     match dps_net::classify(&error) {
         Some(kind) => refusal::from_link_error(kind, NetError::from_error(error, kind).detail()),
         None if error.is_connect() => refusal::from_link_error(LinkError::Connect, ""),
@@ -233,7 +252,7 @@ fn link_failure(error: reqwest::Error) -> Failure {
     }
 }
 
-fn invalid_reply() -> Failure {
+pub(super) fn invalid_reply() -> Failure {
     refusal::from_link_error(LinkError::InvalidReply, "")
 }
 

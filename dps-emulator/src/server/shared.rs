@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::follow::FOLLOWERS_MAX;
 use super::limits::ClientIds;
 use super::public::Public;
 use super::state::Saver;
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
+    /// How many more clients can follow the events.
+    pub(super) followers: Arc<Semaphore>,
     /// The number of the latest event.
     pub(super) recorded: watch::Sender<u64>,
     webhooks: OnceLock<Calls>,
@@ -34,13 +37,14 @@ impl Shared {
         let clock = Clock { started: Instant::now(), service: service.clock().clone() };
         let (refused, recorded) = (watch::Sender::new(0), watch::Sender::new(0));
         let (client_ids, webhooks) = (Arc::default(), OnceLock::new());
-        Self { service: service.into(), clock, saver, public, client_ids, refused, recorded, webhooks }
+        let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        Self { service: service.into(), clock, saver, public, client_ids, refused, followers, recorded, webhooks }
     }
 
     /// Calls the service, on a connection where there is one, and passes what happened on to the log and to those who wait
     /// for it.
     pub(super) fn ask<R>(&self, connection: Option<&Arc<Connection>>, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        let (answer, events, refused) = {
+        let (answer, events) = {
             let mut service = self.service();
             let (now, before) = (self.clock.now(), service.events.last_seq());
             let answer = match connection {
@@ -49,12 +53,11 @@ impl Shared {
             };
             self.call_webhooks(&mut service);
             let events: Vec<Arc<Event>> = service.events.after(before).cloned().collect();
-            (answer, events, service.refusals.count())
+            self.announce(&service);
+            (answer, events)
         };
         // The log may block, so the service is unlocked by now.
         events.iter().for_each(|event| log_event(event));
-        raise(&self.refused, refused);
-        events.last().into_iter().for_each(|event| raise(&self.recorded, event.seq));
         answer
     }
 
@@ -71,6 +74,12 @@ impl Shared {
             // Without the task, the emulator is shutting down.
             let _ = self.webhooks.get().map(|calls| calls.send(call));
         }
+    }
+
+    /// Wakes those who wait for refusals or events.
+    pub(super) fn announce(&self, service: &Service) {
+        raise(&self.refused, service.refusals.count());
+        raise(&self.recorded, service.events.last_seq());
     }
 
     /// Locks the service. A panic in a caller's closure leaves it in a usable state: each change is one call.
@@ -98,13 +107,9 @@ impl Clock {
     }
 }
 
-/// Tells those who wait for a number to reach a value; calls may come out of order.
+/// Wakes those who wait for the number to reach this value.
 fn raise(number: &watch::Sender<u64>, value: u64) {
-    number.send_if_modified(|number| {
-        let more = value > *number;
-        *number = value.max(*number);
-        more
-    });
+    number.send_if_modified(|number| std::mem::replace(number, value) != value);
 }
 
 /// Logs a call of a webhook. Nothing of its reply is shown as it was sent.

@@ -6,6 +6,7 @@ mod common;
 mod admin;
 mod clock;
 mod control;
+mod events;
 mod faults;
 mod groups;
 mod plans;
@@ -38,11 +39,17 @@ mod client;
 #[cfg(feature = "config")]
 mod config;
 #[cfg(feature = "server")]
+mod events_server;
+#[cfg(feature = "server")]
 mod health;
 #[cfg(feature = "server")]
 mod https;
 #[cfg(feature = "server")]
 mod pki;
+#[cfg(feature = "server")]
+mod reasons;
+#[cfg(feature = "server")]
+mod schema;
 #[cfg(all(feature = "server", unix))]
 mod state;
 #[cfg(feature = "server")]

@@ -7,6 +7,7 @@ mod certificate;
 mod clock;
 pub(super) mod control;
 mod export;
+mod log;
 mod options;
 mod webhooks;
 
