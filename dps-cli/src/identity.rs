@@ -18,7 +18,7 @@ pub(crate) struct IdentityArgs {
     #[arg(long, value_name = "S", visible_alias = "scope")]
     pub(crate) id_scope: String,
     /// The device's registration id. Default: with a certificate its common name, with a TPM what dps tpm identity prints
-    #[arg(long, value_name = "R", visible_alias = "rid", required_unless_present_any = ["cert_file", "tpm"])]
+    #[arg(long, value_name = "R", visible_alias = "rid", required_unless_present_any = ["cert_file", "tpm", "tpm_tcti"])]
     pub(crate) registration_id: Option<String>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,

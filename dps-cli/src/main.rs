@@ -23,6 +23,8 @@ mod x509;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -35,6 +37,11 @@ use runtime::Interrupts;
 /// Wipes memory when it is freed: libraries make copies of tokens, keys and passwords and do not wipe them.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+/// How much longer the program runs for the sake of a device's call that it has given up, such as one of a token that waits for
+/// a person.
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+const DEVICE_CALLS_MAX: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     keep_memory_private();
@@ -52,6 +59,8 @@ fn main() -> ExitCode {
         output.failure(&failure);
         Exit::from_code(failure.code)
     });
+    #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+    dps_client::wait_for_device_calls(DEVICE_CALLS_MAX);
     // A thread may still be blocked on a FIFO that nobody writes to: exit without waiting for it.
     std::process::exit(exit as i32)
 }

@@ -101,6 +101,8 @@ pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
 pub use tpm::{Tpm, TpmIdentity, TpmStatus};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use transport::Transport;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+pub use worker::wait_for_device_calls;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use x509::{CertificateChain, ChainCheck, ChainProblem, Finding, Passphrase, Severity, X509};
 

@@ -3,13 +3,61 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+/// Works with the device, and returns what passes the answer on.
+type Job<S> = Box<dyn FnOnce(&mut S) -> Answer + Send>;
+type Answer = Box<dyn FnOnce()>;
+
+/// How long a device that is not used any more may take to close.
+const CLOSING_MAX: Duration = Duration::from_secs(2);
+
+/// How many threads are inside a call of a device.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+/// The process whose calls are counted; a fork has none of its parent's threads.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+/// How often the end of the calls is looked for. Without a lock, which a fork might inherit locked.
+const LOOKING_EVERY: Duration = Duration::from_millis(5);
+
+/// One call of a device, counted.
+struct Call;
+
+impl Call {
+    fn begin() -> Self {
+        PROCESS.store(std::process::id(), Ordering::Relaxed);
+        CALLS.fetch_add(1, Ordering::AcqRel);
+        Self
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        CALLS.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Waits, at most for `limit`, until no thread of this process is inside a PKCS#11 module or waits for a TPM.
+///
+/// A program calls it before it ends, with a limit of a second or two. A call whose deadline has passed, or that was dropped, may
+/// still go on in the module; the end of the process destroys what the module has, so that such a process may crash instead of
+/// returning its exit code. A program that never gives up a call does not need it: a client closes its device when it is dropped.
+///
+/// ```no_run
+/// # let exit_code = 0;
+/// dps_client::wait_for_device_calls(std::time::Duration::from_secs(1));
+/// std::process::exit(exit_code);
+/// ```
+pub fn wait_for_device_calls(limit: Duration) {
+    let started = Instant::now();
+    let is_calling = || CALLS.load(Ordering::Acquire) > 0 && PROCESS.load(Ordering::Relaxed) == std::process::id();
+    while is_calling() && started.elapsed() < limit {
+        std::thread::sleep(LOOKING_EVERY);
+    }
+}
 
 /// Why the device has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +70,14 @@ pub(crate) enum NoAnswer {
     Forked,
 }
 
-/// A device on a thread of its own. The thread ends with this, once it is done with what it is doing; it does not hold up the
-/// end of the process.
+/// A device on a thread of its own. Dropping this closes the device, and waits for that unless a call that was given up is going
+/// on; the thread then closes the device after that call.
 pub(crate) struct Worker<S> {
-    jobs: mpsc::Sender<Job<S>>,
+    /// `None` once this is dropped.
+    jobs: Option<mpsc::Sender<Job<S>>>,
     busy: Arc<AtomicBool>,
+    /// Disconnected when the thread has closed the device.
+    closed: Mutex<mpsc::Receiver<()>>,
     /// The process that has the thread.
     process: u32,
 }
@@ -34,16 +85,25 @@ pub(crate) struct Worker<S> {
 impl<S: Send + 'static> Worker<S> {
     pub(crate) fn start(name: &str, mut device: S) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job<S>>();
+        let (closing, closed) = mpsc::channel::<()>();
         let busy = Arc::new(AtomicBool::new(false));
         let works = Arc::clone(&busy);
         std::thread::Builder::new().name(name.into()).spawn(move || {
             for job in queue {
                 works.store(true, Ordering::Relaxed);
-                job(&mut device);
+                let call = Call::begin();
+                let answer = job(&mut device);
+                drop(call);
                 works.store(false, Ordering::Relaxed);
+                // After the call, so that who has the answer can rely on its end.
+                answer();
             }
+            let call = Call::begin();
+            drop(device);
+            drop(call);
+            drop(closing);
         })?;
-        Ok(Self { jobs, busy, process: std::process::id() })
+        Ok(Self { jobs: Some(jobs), busy, closed: closed.into(), process: std::process::id() })
     }
 
     /// Whether a call of the device is going on.
@@ -59,9 +119,8 @@ impl<S: Send + 'static> Worker<S> {
         let (answer, answered) = oneshot::channel();
         self.submit(move |device| {
             // Nobody waits any more when the registration was dropped while the device was busy.
-            if !answer.is_closed() {
-                let _ = answer.send(work(device));
-            }
+            let done = (!answer.is_closed()).then(|| work(device));
+            Box::new(|| drop(done.map(|done| answer.send(done))))
         })?;
         answered.await.unwrap_or_else(|_| Err(NoAnswer::Stopped.into()))
     }
@@ -76,9 +135,8 @@ impl<S: Send + 'static> Worker<S> {
         let waits = Arc::new(());
         let waiting = Arc::downgrade(&waits);
         self.submit(move |device| {
-            if waiting.strong_count() > 0 {
-                let _ = answer.send(work(device));
-            }
+            let done = (waiting.strong_count() > 0).then(|| work(device));
+            Box::new(move || drop(done.map(|done| answer.send(done))))
         })?;
         match answered.recv_timeout(limit) {
             Ok(answer) => answer,
@@ -87,11 +145,24 @@ impl<S: Send + 'static> Worker<S> {
         }
     }
 
-    fn submit(&self, job: impl FnOnce(&mut S) + Send + 'static) -> Result<(), NoAnswer> {
+    fn submit(&self, job: impl FnOnce(&mut S) -> Answer + Send + 'static) -> Result<(), NoAnswer> {
         if std::process::id() != self.process {
             return Err(NoAnswer::Forked);
         }
-        self.jobs.send(Box::new(job)).map_err(|_| NoAnswer::Stopped)
+        let jobs = self.jobs.as_ref().ok_or(NoAnswer::Stopped)?;
+        jobs.send(Box::new(job)).map_err(|_| NoAnswer::Stopped)
+    }
+}
+
+impl<S> Drop for Worker<S> {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        let is_here = std::process::id() == self.process;
+        if is_here && !self.busy.load(Ordering::Relaxed) {
+            let closed = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner);
+            // It says nothing: it is disconnected.
+            _ = closed.recv_timeout(CLOSING_MAX);
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub use enrollment::{
 };
 pub use events::{
     Connection, Disconnection, Event, EventFilter, EventKind, Exchange, Handshake, HubSignIn, MetFault, MqttPacket,
-    RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept, WebhookExchange,
+    RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept, WebhookExchange, event_line,
 };
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};
@@ -68,7 +68,8 @@ pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus}
 pub use registrations::Record;
 #[cfg(feature = "server")]
 pub use server::{
-    Emulator, EmulatorOptions, StartError, StateError, TlsVersion, WebhookClient, WebhookOptions, WebhookRootsError,
+    Emulator, EmulatorOptions, NoEvent, StartError, StateError, TlsVersion, WebhookClient, WebhookOptions,
+    WebhookRootsError,
 };
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;

@@ -9,13 +9,15 @@
  *   mechanism-invalid  C_SignInit returns CKR_MECHANISM_INVALID
  *   session-lost       C_SignInit returns CKR_SESSION_HANDLE_INVALID once, and removes the file
  *   block              C_Sign blocks for 30 s, or until the file is removed
+ *   close-slowly       C_CloseSession takes 200 ms more
  *   hide-N             C_GetMechanismList leaves out the mechanism with the decimal number N
- * A byte is added to the file `logins` by each C_Login, to `finalized` by each C_Finalize, and to `blocked` when C_Sign
- * begins to block. SoftHSM is configured by `softhsm2.conf` in the same folder.
+ * A byte is added to the file `logins` by each C_Login, to `finalized` by each C_Finalize, to `blocked` when C_Sign begins to
+ * block, and to `ended-in-call` when the process ends while C_Sign or C_CloseSession is going on, which may crash it. SoftHSM is configured by `softhsm2.conf` in the same folder.
  *
  * Built by `cargo xtask pkcs11` with -DSOFTHSM="PATH OF libsofthsm2.so". */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +35,7 @@ enum {
     GET_TOKEN_INFO = 6,
     GET_MECHANISM_LIST = 7,
     OPEN_SESSION = 12,
+    CLOSE_SESSION = 13,
     LOGIN = 18,
     SIGN_INIT = 42,
     SIGN = 43,
@@ -62,6 +65,8 @@ struct token_info {
 static struct functions softhsm;
 static struct functions own;
 static char folder[3000];
+
+static atomic_int calls;
 
 static const char *path_of(const char *name, char *path, size_t size) {
     snprintf(path, size, "%s/%s", folder, name);
@@ -124,6 +129,23 @@ static ulong_t open_session(ulong_t slot, ulong_t flags, void *application, void
         slot, flags, application, notify, session);
 }
 
+static ulong_t close_session(ulong_t session) {
+    atomic_fetch_add(&calls, 1);
+    if (is_set("close-slowly")) {
+        usleep(200000);
+    }
+    ulong_t result = ((ulong_t (*)(ulong_t))softhsm.function[CLOSE_SESSION])(session);
+    atomic_fetch_sub(&calls, 1);
+    return result;
+}
+
+/* Runs at the end of the process, as those of SoftHSM and its libraries do. */
+__attribute__((destructor)) static void end(void) {
+    if (atomic_load(&calls) > 0) {
+        count("ended-in-call");
+    }
+}
+
 static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t length) {
     count("logins");
     if (is_set("login-locked")) {
@@ -152,6 +174,7 @@ static ulong_t sign_init(ulong_t session, void *mechanism, ulong_t key) {
 }
 
 static ulong_t sign(ulong_t session, unsigned char *data, ulong_t size, unsigned char *signature, ulong_t *length) {
+    atomic_fetch_add(&calls, 1);
     if (is_set("block")) {
         count("blocked");
         time_t end = time(NULL) + 30;
@@ -159,8 +182,11 @@ static ulong_t sign(ulong_t session, unsigned char *data, ulong_t size, unsigned
             usleep(50000);
         }
     }
-    return ((ulong_t (*)(ulong_t, unsigned char *, ulong_t, unsigned char *, ulong_t *))softhsm.function[SIGN])(
-        session, data, size, signature, length);
+    ulong_t result =
+        ((ulong_t (*)(ulong_t, unsigned char *, ulong_t, unsigned char *, ulong_t *))softhsm.function[SIGN])(
+            session, data, size, signature, length);
+    atomic_fetch_sub(&calls, 1);
+    return result;
 }
 
 static ulong_t get_own_list(struct functions **list);
@@ -197,6 +223,7 @@ static int load(void) {
     own.function[GET_TOKEN_INFO] = (function_t)get_token_info;
     own.function[GET_MECHANISM_LIST] = (function_t)get_mechanism_list;
     own.function[OPEN_SESSION] = (function_t)open_session;
+    own.function[CLOSE_SESSION] = (function_t)close_session;
     own.function[LOGIN] = (function_t)login;
     own.function[SIGN_INIT] = (function_t)sign_init;
     own.function[SIGN] = (function_t)sign;

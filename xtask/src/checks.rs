@@ -117,8 +117,6 @@ const LANES: [&[&str]; 3] = [
         "tidy",
         "errors",
         "unit",
-        "pkcs11",
-        "tpm",
         "c",
         "doctest",
         "examples",
@@ -131,8 +129,8 @@ const LANES: [&[&str]; 3] = [
     // Builds for bare metal, then what adds to the workspace's debug build. The Python package and published clients need the
     // same ports.
     &["tools", "deny", "bare", "sizes", "miri", "fuzz", "firmware", "python", "certificates", "interop"],
-    // The release build of the C library, also with a sanitizer.
-    &["installed-c", "c-asan", "clippy"],
+    // The release build of the C library, also with a sanitizer, then what mostly waits: for devices, or for another lane's build.
+    &["installed-c", "c-asan", "clippy", "pkcs11", "tpm"],
 ];
 
 /// Checks that need nothing but Rust and a C compiler.

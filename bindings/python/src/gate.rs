@@ -14,6 +14,8 @@ use pyo3::prelude::*;
 
 /// How long a gate waits for attached threads: longer than any handler of log records should take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How much longer a process runs for the sake of a token's call that it has given up.
+const DEVICE_CALLS_MAX: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// The gate of a thread of this package. Threads of Python have no gate.
@@ -112,7 +114,7 @@ pub(crate) fn attached<T>(job: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResu
     done
 }
 
-/// Closes every gate, and waits until no thread of this package is attached: called by `atexit`.
+/// Closes every gate, and waits until no thread of this package is attached or inside a PKCS#11 module: called by `atexit`.
 #[pyfunction]
 pub(crate) fn _end(py: Python<'_>) {
     ENDING.store(std::process::id(), Ordering::Relaxed);
@@ -120,6 +122,7 @@ pub(crate) fn _end(py: Python<'_>) {
     let here: Vec<Arc<Gate>> = gates.iter().filter_map(Weak::upgrade).filter(|gate| gate.is_here()).collect();
     here.iter().for_each(|gate| gate.close());
     here.iter().for_each(|gate| gate.wait(py));
+    py.detach(|| dps_client::wait_for_device_calls(DEVICE_CALLS_MAX));
 }
 
 /// Registers [`_end`] to be called when the program ends.

@@ -92,6 +92,34 @@ def test_wrong_pin_is_reported(token: Path) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "pkcs11-wrong-pin False\n", "")
 
 
+REGISTER = """
+import sys
+from dps_client import Pkcs11Key, ProvisioningClient
+token, device, scope, endpoint, ca_file = sys.argv[1:]
+key = Pkcs11Key("pkcs11:token=dps;object=device-key", pin_file=token + "/pin", module=token + "/module.so")
+client = ProvisioningClient(
+    id_scope=scope, registration_id=device, attestation=key, endpoint=endpoint, ca_file=ca_file, proxy=False
+)
+print(client.register().device_id)
+"""
+
+
+def test_process_ends_after_the_calls_of_its_token(token: Path, dps_emulator: Emulator) -> None:
+    device = dps_emulator.enroll(DEVICE, key=DEVICE_KEY)
+    endpoint = device.client_kwargs()["endpoint"]
+    command = [sys.executable, "-c", REGISTER, str(token), DEVICE, device.id_scope, endpoint, dps_emulator.ca_file]
+    slowly = token / "close-slowly"
+    slowly.touch()
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finally:
+        slowly.unlink()
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, DEVICE + "\n", "")
+    # The module counts the ends of processes within its calls.
+    assert not (token / "ended-in-call").exists()
+    device.remove()
+
+
 def test_module_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"missing\.so") as module:
         Pkcs11Key(KEY, module=tmp_path / "missing.so").sign(b"x", timeout=20)

@@ -209,6 +209,32 @@ fn token_that_blocks_delays_neither_the_deadline_nor_an_interruption() {
 
 #[test]
 #[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn program_ends_after_the_calls_of_its_token() {
+    let (service, token) = certified();
+    let certificate = service.folder.file("device.pem");
+    token.inject("close-slowly");
+    let words = ["--cert-file", &certificate, "--pkcs11-uri", TLS_URI];
+    device(&service, &token, "register", &words).run().code(0);
+    assert_eq!(token.count("ended-in-call"), 0);
+
+    let (service, token) = enrolled();
+    let words = ["--pkcs11-uri", URI];
+    token.inject("close-slowly");
+    device(&service, &token, "register", &words).run().code(0);
+    // A signature that nobody waits for any more.
+    token.inject("block");
+    let child = device(&service, &token, "register --timeout 1h", &words).start();
+    while token.count("blocked") == 0 {
+        std::thread::yield_now();
+    }
+    send(&child, Signal::INT);
+    token.clear("block");
+    finish(child).code(130);
+    assert_eq!(token.count("ended-in-call"), 0);
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
 fn edge_provision_uses_a_key_in_a_token_instead_of_the_configuration_s() {
     let (service, token) = enrolled();
     let head = format!("[provisioning]\nsource = \"dps\"\nid_scope = \"{}\"\n", service.emulator().id_scope());

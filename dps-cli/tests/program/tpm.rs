@@ -41,6 +41,8 @@ fn options_of_a_tpm_exclude_other_credentials_and_require_tpm() {
             assert!(said.contains(&format!("{} requires --tpm", words[0])), "{said}");
         }
     }
+    let said = refused(&format!("register --scope 0ne1 --endpoint {CLOSED}"), &["--tpm-tcti", "device"]);
+    assert!(said.contains("--tpm-tcti requires --tpm"), "{said}");
     refused("register --scope 0ne1 --tpm --tpm-auth-key-index x", &[]);
     let both = ["--tpm-endorsement-password-file", "-", "--tpm-owner-password-file", "-"];
     refused("register --scope 0ne1 --rid dev-01 --tpm", &both);

@@ -215,7 +215,7 @@ impl TokenSigner {
         let to_sign = to_sign.to_vec();
         let signed = self.worker.ask(move |token| hmac(token, &to_sign)).await;
         signed.map_err(|failed| {
-            tracing::warn!(code = failed.code.name(), words = failed.words, "the token failed");
+            tracing::debug!(code = failed.code.name(), words = failed.words, "the token failed");
             self.failure = Some(failed);
             SignError
         })

@@ -242,7 +242,7 @@ impl TokenSigner {
 impl Signer for TokenSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
         self.signed(message).map_err(|failed| {
-            tracing::warn!(code = failed.code.name(), words = failed.words, "the token failed");
+            tracing::debug!(code = failed.code.name(), words = failed.words, "the token failed");
             SigningFailed::new(failed.code, failed.words).into()
         })
     }

@@ -100,7 +100,7 @@ impl TpmSigner {
     }
 
     fn note(&mut self, failed: Failure) {
-        tracing::warn!(code = failed.code.name(), words = failed.words, "the TPM failed");
+        tracing::debug!(code = failed.code.name(), words = failed.words, "the TPM failed");
         self.failure = Some(failed);
     }
 

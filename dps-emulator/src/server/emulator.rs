@@ -122,6 +122,10 @@ impl Emulator {
         self.wss.map(|address| self.endpoint_at(address.port()))
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     fn endpoint_at(&self, port: u16) -> String {
         format!("{}:{port}", self.host)
     }
@@ -169,6 +173,7 @@ impl Emulator {
         let before = service.revision();
         let result = change(&mut service);
         self.shared.call_webhooks(&mut service);
+        self.shared.announce(&service);
         if let Some(saver) = self.shared.saver.as_ref().filter(|_| service.revision() != before) {
             saver.request();
         }

@@ -6,6 +6,7 @@
 mod certificate;
 mod client_certificate;
 mod emulator;
+mod follow;
 mod https;
 mod io;
 mod limits;
@@ -18,9 +19,11 @@ mod state;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod wait;
 mod webhook_client;
 mod webhooks;
 
 pub use emulator::Emulator;
 pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};
+pub use wait::NoEvent;
 pub use webhook_client::{WebhookClient, WebhookOptions, WebhookRootsError};

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::follow::FOLLOWERS_MAX;
 use super::limits::ClientIds;
 use super::state::Saver;
 use super::webhooks::Calls;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
+    /// How many more clients can follow the events.
+    pub(super) followers: Arc<Semaphore>,
     /// The number of the latest event.
     pub(super) recorded: watch::Sender<u64>,
     webhooks: OnceLock<Calls>,
@@ -30,14 +33,22 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(service: Service, clock: Clock, saver: Option<Saver>) -> Self {
         let (refused, recorded) = (watch::Sender::new(0), watch::Sender::new(0));
-        let (client_ids, webhooks) = (Arc::default(), OnceLock::new());
-        Self { service: service.into(), clock, saver, client_ids, refused, recorded, webhooks }
+        Self {
+            service: service.into(),
+            clock,
+            saver,
+            client_ids: Arc::default(),
+            refused,
+            recorded,
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            webhooks: OnceLock::new(),
+        }
     }
 
     /// Calls the service, on a connection where there is one, and passes what happened on to the log and to those who wait
     /// for it.
     pub(super) fn ask<R>(&self, connection: Option<&Arc<Connection>>, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        let (answer, events, refused) = {
+        let (answer, events) = {
             let mut service = self.service();
             let (now, before) = (self.clock.now(), service.events.last_seq());
             let answer = match connection {
@@ -46,12 +57,11 @@ impl Shared {
             };
             self.call_webhooks(&mut service);
             let events: Vec<Arc<Event>> = service.events.after(before).cloned().collect();
-            (answer, events, service.refusals.count())
+            self.announce(&service);
+            (answer, events)
         };
         // The log may block, so the service is unlocked by now.
         events.iter().for_each(|event| log_event(event));
-        raise(&self.refused, refused);
-        events.last().into_iter().for_each(|event| raise(&self.recorded, event.seq));
         answer
     }
 
@@ -68,6 +78,12 @@ impl Shared {
             // Without the task, the emulator is shutting down.
             let _ = self.webhooks.get().map(|calls| calls.send(call));
         }
+    }
+
+    /// Wakes those who wait for refusals or events.
+    pub(super) fn announce(&self, service: &Service) {
+        raise(&self.refused, service.refusals.count());
+        raise(&self.recorded, service.events.last_seq());
     }
 
     /// Locks the service. A panic in a caller's closure leaves it in a usable state: each change is one call.
@@ -104,13 +120,9 @@ impl Clock {
     }
 }
 
-/// Tells those who wait for a number to reach a value; calls may come out of order.
+/// Wakes those who wait for the number to reach this value.
 fn raise(number: &watch::Sender<u64>, value: u64) {
-    number.send_if_modified(|number| {
-        let more = value > *number;
-        *number = value.max(*number);
-        more
-    });
+    number.send_if_modified(|number| std::mem::replace(number, value) != value);
 }
 
 /// Logs a call of a webhook. Nothing of its reply is shown as it was sent.
@@ -127,7 +139,8 @@ fn log_webhook(event: &Event, call: &WebhookExchange) {
     );
 }
 
-/// Logs an exchange, a sign-in or a webhook's call. What a client sent is quoted, so that control characters do not reach a terminal.
+/// Logs an exchange, a sign-in or a webhook's call. What a client sent is quoted, so that control characters do not reach a
+/// terminal.
 fn log_event(event: &Event) {
     let (call, status, code, wait, message) = match &event.kind {
         EventKind::Exchange(exchange) => {

@@ -138,11 +138,10 @@ fn failed(error: DpsError, checks: &mut Checks) {
         Some(status) => Check::ok(CheckId::Service, format!("it replies with status {status}")),
         None => Check::skipped(CheckId::Service, "there was no reply"),
     };
-    let skipped = |id, why: &str| Check::skipped(id, why);
     let with_hints = |check: Check| failure.hints.iter().fold(check, |check, hint| check.advise(hint.text()));
     checks.add_all([
-        skipped(CheckId::Throttling, "the lookup failed"),
-        skipped(CheckId::Registration, "the service did not return it"),
+        Check::skipped(CheckId::Throttling, "the lookup failed"),
+        Check::skipped(CheckId::Registration, "the service did not return it"),
     ]);
     match (failure.code, failure.code.family()) {
         (ErrorCode::NotFound, _) => {
@@ -157,7 +156,7 @@ fn failed(error: DpsError, checks: &mut Checks) {
             let summary = "the service throttles";
             let check = Check::error(CheckId::Throttling, summary).seen(failure.message.clone());
             checks.add_all([reply(), check.advise_for(ErrorCode::Throttled)]);
-            checks.add(skipped(CheckId::Authentication, summary));
+            checks.add(Check::skipped(CheckId::Authentication, summary));
         }
         (ErrorCode::Unauthorized, _) => {
             // Nothing but the time is this device's own in a token that the TPM has signed.
@@ -167,11 +166,11 @@ fn failed(error: DpsError, checks: &mut Checks) {
         }
         (_, Family::Local) => {
             checks.worsen(with_hints(Check::error(ID, failure.message.clone())));
-            checks.add_all([reply(), skipped(CheckId::Authentication, "the TPM failed")]);
+            checks.add_all([reply(), Check::skipped(CheckId::Authentication, "the TPM failed")]);
         }
         _ => {
             let check = with_hints(Check::error(CheckId::Service, failure.message.clone()));
-            checks.add_all([check, skipped(CheckId::Authentication, "the service did not reply")]);
+            checks.add_all([check, Check::skipped(CheckId::Authentication, "the service did not reply")]);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod certificate;
 pub(super) mod control;
+mod log;
 mod webhooks;
 
 use std::io::{self, Write};
