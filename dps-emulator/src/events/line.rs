@@ -46,6 +46,7 @@ pub fn event_line(event: &Value) -> String {
             let (fault, at) = (text("fault").unwrap_or("?"), text("at").unwrap_or("?"));
             line.push_str(&format!("met the planned fault {fault} at {at}"));
         }
+        "webhook" => line.push_str(&webhook(event)),
         other => line.push_str(&format!("{other}{}", why(event))),
     }
     printable(&line)
@@ -102,6 +103,14 @@ fn signed_in(event: &Value) -> String {
         Some(_) => format!("not signed in to {hub}{}{}", why(event), credential(event)),
         None => format!("signed in to {hub}"),
     }
+}
+
+fn webhook(event: &Value) -> String {
+    let url = event["url"].as_str().unwrap_or("?");
+    let plain = if event["plainHttp"] == true { " over plain HTTP" } else { "" };
+    let status = event["status"].as_u64().map_or("no reply".to_owned(), |status| status.to_string());
+    let hub = event["assignedHub"].as_str().map(|hub| format!(", {hub}")).unwrap_or_default();
+    format!("{url}{plain}: {status} after {}{hub}{}", seconds(event, "tookMs"), why(event))
 }
 
 /// The reason, if something was refused.

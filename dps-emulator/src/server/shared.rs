@@ -126,7 +126,8 @@ fn log_webhook(event: &Event, call: &WebhookExchange) {
     );
 }
 
-/// Logs an exchange, a sign-in or a webhook's call. What a client sent is quoted, so that control characters do not reach a terminal.
+/// Logs an exchange, a sign-in or a webhook's call. What a client sent is quoted, so that control characters do not reach a
+/// terminal.
 fn log_event(event: &Event) {
     let (call, status, code, wait, message) = match &event.kind {
         EventKind::Exchange(exchange) => {

@@ -5,7 +5,7 @@ use crate::common::{KEY, SCOPE, World, device_token, json, key, operation_id, re
 use crate::pki::{Ca, Device, P256, P384, pem, valid};
 use dps_emulator::{
     CHAIN_MAX, Certificate, ClientCertificates, EnrollmentGroup, HttpReply, IndividualEnrollment, RefusalReason,
-    ServiceOptions, Status,
+    ServiceOptions, Status, WebhookUrl,
 };
 use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa};
 use serde_json::{Value, json};
@@ -523,6 +523,27 @@ fn registration_state_shows_the_group_and_by_option_the_certificates() {
     assert_eq!(shown["certificateInfo"]["notBeforeUtc"], "2026-01-01T00:00:00Z");
     assert_eq!(shown["certificateInfo"]["notAfterUtc"], "2027-01-01T00:00:00Z");
     assert_eq!(shown["certificateInfo"]["version"], 3);
+}
+
+#[test]
+fn webhook_sees_the_certificate_that_a_registration_does_not_show() {
+    let mut site = Site::new();
+    let group = EnrollmentGroup::new("line-1").signing_certificate(site.lower.certificate());
+    site.group(group.custom_allocation(WebhookUrl::parse("https://f.test/").unwrap()));
+    let device = site.device.clone();
+    assert_eq!(site.register(&device).status, 202);
+    let call = site.world.service.take_webhook_calls().remove(0);
+    let request: Value = serde_json::from_slice(&call.body).unwrap();
+    let context = &request["deviceRuntimeContext"];
+    assert_eq!(context["x509"]["certificateInfo"]["subjectName"], "CN=dev-01");
+    assert_eq!(context["x509"]["signingCertificateInfo"]["subjectName"], "CN=Lower");
+    assert_eq!(context.get("symmetricKey"), None);
+    let record = json(&site.world.send_presenting(
+        "POST",
+        &format!("/{SCOPE}/registrations/dev-01?api-version=2021-06-01"),
+        &device.presented(),
+    ));
+    assert_eq!(record["x509"], json!({ "enrollmentGroupId": "line-1" }));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::path::Path;
 use dps_emulator::mqtt::Session;
 use dps_emulator::{
     AllocationPolicy, At, Caller, Certificate, ClientCertificates, EmulatorOptions, EnrollmentGroup, Event, Fault,
-    HttpRequest, IndividualEnrollment, Protocol, RefusalReason, Scope, Service, ServiceOptions,
+    HttpRequest, IndividualEnrollment, Protocol, RefusalReason, Scope, Service, ServiceOptions, WebhookReply,
+    WebhookUrl,
 };
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa};
 
@@ -108,7 +109,7 @@ fn no_secrets(seen: &Seen) {
     secrets.extend(SIGNATURES.take());
     assert!(secrets.len() > 50);
     let mut secrets: Vec<&str> = secrets.iter().map(|secret| secret.trim_end_matches('=')).collect();
-    secrets.extend(["SharedAccessSignature", "sig="]);
+    secrets.extend(["SharedAccessSignature", "sig=", "ZnVuY3Rpb24ta2V5"]);
     for event in &seen.events {
         let text = event.to_string();
         let found = secrets.iter().find(|secret| text.contains(**secret));
@@ -189,6 +190,16 @@ fn assignments(seen: &mut Seen) {
     assert!(world.service.delete_group("line-1"));
     world.wait(400);
     world.poll("dev-04", KEY, &operation);
+    // A webhook that refuses the function key in its URL.
+    let url = WebhookUrl::parse("https://allocate.test/api/choose?code=ZnVuY3Rpb24ta2V5").unwrap();
+    world.enroll(IndividualEnrollment::new("dev-05").primary_key(key(OTHER_KEY)).custom_allocation(url));
+    let operation = operation_id(&world.register("dev-05", OTHER_KEY));
+    let call = world.service.take_webhook_calls().remove(0);
+    world.wait(600);
+    let refused = WebhookReply { status: 401, body: Vec::new() };
+    let now = world.now();
+    assert!(world.service.answer_webhook(now, call.id, Ok(refused)));
+    world.poll("dev-05", OTHER_KEY, &operation);
     seen.service(&world.service);
 }
 

@@ -26,6 +26,7 @@ fn valid(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
         Some("object") => value.is_object(),
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
         Some("integer") => value.is_i64() || value.is_u64(),
         None => true,
         Some(other) => return Err(format!("unknown type {other}")),

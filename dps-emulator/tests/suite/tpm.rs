@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dps_emulator::{
     At, Caller, Fault, HttpReply, IndividualEnrollment, Protocol, ReprovisionPolicy, Scope, ServiceOptions,
-    SymmetricKey, TpmPublicKey,
+    SymmetricKey, TpmPublicKey, WebhookReply, WebhookUrl,
 };
 use serde_json::{Value, json};
 
@@ -112,6 +112,25 @@ fn register_without_a_token_is_answered_by_a_challenge_for_the_tpm() {
     // A challenge is not a refusal.
     assert_eq!(site.reasons(), [""; 0]);
     assert_eq!((site.world.service.counters().registers, site.world.service.counters().rejected), (1, 0));
+}
+
+#[test]
+fn webhook_sees_the_keys_of_the_tpm_and_assigns_the_device() {
+    let url = WebhookUrl::parse("https://f.test/").unwrap();
+    let mut site = Site::with(ServiceOptions::new(), enrollment().custom_allocation(url));
+    let key = site.activate();
+    let operation = operation_id(&site.world.register(ID, &key));
+    let call = site.world.service.take_webhook_calls().remove(0);
+    let request: Value = serde_json::from_slice(&call.body).unwrap();
+    let shown: Value = serde_json::from_slice(&body_of(&site.tpm)).unwrap();
+    let expected = json!({ "registrationId": ID, "tpm": shown["tpm"] });
+    assert_eq!(request["deviceRuntimeContext"], expected);
+    let reply = WebhookReply { status: 200, body: br#"{"iotHubHostName":"hub-a.test"}"#.to_vec() };
+    let now = site.world.now();
+    site.world.service.answer_webhook(now, call.id, Ok(reply));
+    site.world.wait(1000);
+    let state = json(&site.world.poll(ID, &key, &operation))["registrationState"].take();
+    assert!(site.hub_accepts("hub-a.test", &site.import(&state["tpm"]["authenticationKey"])));
 }
 
 /// Sizes and public area are those of a challenge of the service that is printed in the Azure IoT SDK for Java

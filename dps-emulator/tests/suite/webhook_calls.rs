@@ -50,11 +50,10 @@ impl Webhook {
             while let Ok((tcp, _)) = listener.accept().await {
                 let (does, tls, sender) = (does.clone(), tls.clone(), sender.clone());
                 tokio::spawn(async move {
-                    let request = match tls {
+                    match tls {
                         Some(tls) => serve(tls.accept(tcp).await.ok()?, does, |request| sender.send(request)).await,
                         None => serve(tcp, does, |request| sender.send(request)).await,
-                    };
-                    request
+                    }
                 });
             }
         });

@@ -308,6 +308,8 @@ fn webhook_call_is_an_event_without_the_function_key() {
     };
     let calls = events("kind=webhook&registrationId=dev-01");
     assert_eq!(calls.len(), 2);
+    #[cfg(feature = "server")]
+    calls.iter().for_each(crate::schema::check);
     for (member, values) in [
         ("url", [json!(MASKED), json!(MASKED)]),
         ("plainHttp", [json!(false), json!(false)]),

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 
 from dps_client import _native
 
-EventKind = Literal["connection", "disconnection", "exchange", "refusal", "hub-sign-in", "fault"]
+EventKind = Literal["connection", "disconnection", "exchange", "refusal", "hub-sign-in", "fault", "webhook"]
 """What happened; "refusal" is an exchange that was refused."""
 
 # How long a wait sleeps between two looks.
@@ -34,7 +34,7 @@ class Event:
     call: str | None
     """Of exchanges and refusals: "register", "poll", "lookup", "connect" and so on."""
     status: int | None
-    """Of exchanges and refusals: the status of the reply, or the code of CONNACK or SUBACK."""
+    """Of exchanges, refusals and webhooks: the status of the reply, or the code of CONNACK or SUBACK."""
     reason: str | None
     """The reason of a refusal, such as "bad-signature"; docs/events.md lists all."""
     members: Mapping[str, Any] = field(repr=False)
