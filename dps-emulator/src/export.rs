@@ -1,14 +1,16 @@
 //! The configuration of a service that runs: what starts an equal one. Keys are not in it, but in files that it names.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use crate::admin::AdminReply;
-use crate::credentials::SymmetricKey;
 use crate::enrollment_table::Entry;
 use crate::fault::RetryAfter;
 use crate::ids::FoldedId;
-use crate::options::{ServiceOptions, UnchangedSubstatus};
+use crate::options::{EVENTS_MAX, ServiceOptions, UnchangedSubstatus};
 use crate::service::Service;
 use crate::throttle::Limits;
 use crate::wire::Problem;
@@ -36,7 +38,42 @@ const SHOW_KEYS: &str = "showKeys";
 pub(crate) struct ExportedKey {
     pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key: Option<SymmetricKey>,
+    pub(crate) key: Option<KeyText>,
+}
+
+/// The content of a file with a key: the key, or the URL of a webhook, which holds one. Wiped when dropped, shown only by
+/// [`expose`](Self::expose).
+#[derive(Clone)]
+pub struct KeyText(Zeroizing<String>);
+
+impl KeyText {
+    fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyText(..)")
+    }
+}
+
+impl Serialize for KeyText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
 }
 
 /// A configuration, and the files that it names.
@@ -90,7 +127,7 @@ impl Service {
             }
         };
         put("idScope", set.id_scope.clone().into(), Value::Null);
-        put("policyKeyFile", keys.file("policy", &self.policy_key).into(), Value::Null);
+        put("policyKeyFile", keys.file("policy.key", self.policy_key.expose()).into(), Value::Null);
         // Whoever knows the seed knows the keys that it made.
         let seed = set.small_seed.filter(|seed| keys.show && i64::try_from(*seed).is_ok());
         put("seed", json!(seed), Value::Null);
@@ -112,6 +149,7 @@ impl Service {
         if set.unchanged == UnchangedSubstatus::Reprovisioned {
             put("unchangedSubstatus", "reprovisioned".into(), Value::Null);
         }
+        put("eventsKept", set.events_kept.min(EVENTS_MAX).into(), default.events_kept.into());
         put("limits", limits_json(set.limits), json!({}));
         members
     }
@@ -124,10 +162,10 @@ struct Keys {
 }
 
 impl Keys {
-    fn file(&mut self, stem: &str, key: &SymmetricKey) -> String {
+    fn file(&mut self, name: &str, text: &str) -> String {
         // Some file systems do not allow the colon, which an id can have.
-        let name = format!("keys/{}.key", stem.replace(':', "%3A"));
-        self.files.push(ExportedKey { name: name.clone(), key: self.show.then(|| key.clone()) });
+        let name = format!("keys/{}", name.replace(':', "%3A"));
+        self.files.push(ExportedKey { name: name.clone(), key: self.show.then(|| KeyText::new(text)) });
         name
     }
 }
@@ -170,13 +208,23 @@ fn entry_json<E: Entry>(entry: &E, keys: &mut Keys) -> Value {
     let set = &entry.settings().attestation;
     for (slot, key) in [("primary", &set.primary), ("secondary", &set.secondary)] {
         if let Some(key) = key {
-            attestation["symmetricKey"][format!("{slot}KeyFile")] = keys.file(&format!("{stem}-{slot}"), key).into();
+            let name = format!("{stem}-{slot}.key");
+            attestation["symmetricKey"][format!("{slot}KeyFile")] = keys.file(&name, key.expose()).into();
         }
     }
+    let definition = entry.settings().custom_allocation_definition.as_ref().map(|definition| {
+        let url = definition.webhook_url.expose();
+        let (member, url) = match url.contains('?') {
+            true => ("webhookUrlFile", keys.file(&format!("{stem}-webhook.url"), url)),
+            false => ("webhookUrl", url.to_owned()),
+        };
+        json!({ member: url, "apiVersion": definition.api_version })
+    });
     let members = value.as_object_mut().map(std::mem::take).unwrap_or_default();
     let mut exported: Map<String, Value> =
         members.into_iter().filter(|(name, _)| EXPORTED.contains(&name.as_str())).collect();
     exported.insert("attestation".into(), attestation);
+    exported.extend(definition.map(|definition| ("customAllocationDefinition".to_owned(), definition)));
     exported.into()
 }
 

@@ -19,6 +19,9 @@ pub enum UnchangedSubstatus {
     Reprovisioned,
 }
 
+/// The largest number of events that a configuration can name; their memory is bounded besides.
+pub(crate) const EVENTS_MAX: usize = 1_000_000;
+
 /// Options of a [`Service`](crate::service::Service); everything has a default.
 #[derive(Clone)]
 pub struct ServiceOptions {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::files::Files;
 use super::node::{Mistake, Node, Section};
 use crate::enrollment_table::Entry;
+use crate::webhook::{CustomAllocationDefinition, WebhookUrl};
 
 /// What a member must be.
 pub(super) enum Shape {
@@ -49,7 +50,8 @@ const SETTINGS: &[Member] = &[
     ("initialTwin", Table(&[("tags", Object), ("properties", Table(&[("desired", Object)]))])),
     ("provisioningStatus", OneOf(&["enabled", "disabled"])),
     ("reprovisionPolicy", Table(&[("updateHubAssignment", Flag), ("migrateDeviceData", Flag)])),
-    ("allocationPolicy", OneOf(&["hashed", "static", "geoLatency"])),
+    ("allocationPolicy", OneOf(&["hashed", "static", "geoLatency", "custom"])),
+    (DEFINITION, Table(&[("webhookUrl", Text), (WEBHOOK_URL_FILE, Text), ("apiVersion", Text)])),
     ("iotHubs", Texts),
     ("iotHubHostName", Text),
 ];
@@ -60,6 +62,8 @@ pub(super) const GROUP: &[Member] = &[("enrollmentGroupId", Text)];
 
 const PRIMARY_KEY_FILE: &str = "primaryKeyFile";
 const SECONDARY_KEY_FILE: &str = "secondaryKeyFile";
+const DEFINITION: &str = "customAllocationDefinition";
+const WEBHOOK_URL_FILE: &str = "webhookUrlFile";
 
 /// Reads an enrollment or a group, whose own members are `own`.
 pub(super) fn read<E: Entry + DeserializeOwned>(
@@ -71,6 +75,7 @@ pub(super) fn read<E: Entry + DeserializeOwned>(
     let known: Vec<&Member> = own.iter().chain(SETTINGS).collect();
     let mut members = convert_members(section, &known, files)?;
     members.entry("attestation").or_insert_with(|| json!({ "type": "symmetricKey" }));
+    members.remove(DEFINITION);
     let attestation = section.get("attestation");
     let mut entry: E = serde_json::from_value(Value::Object(members)).map_err(|error| match attestation {
         Some(attestation) => attestation.mistake(format!("is invalid: {error}")),
@@ -83,7 +88,35 @@ pub(super) fn read<E: Entry + DeserializeOwned>(
         let attestation = &mut entry.settings_mut().attestation;
         (attestation.primary, attestation.secondary) = (key(PRIMARY_KEY_FILE)?, key(SECONDARY_KEY_FILE)?);
     }
+    let definition = section.get(DEFINITION).map(|definition| read_definition(&definition, files)).transpose()?;
+    entry.settings_mut().custom_allocation_definition = definition;
     Ok(entry)
+}
+
+/// Reads which webhook is called. A URL with a query, which may hold the function key, is in a file of its own.
+fn read_definition(member: &Node<'_>, files: &Files) -> Result<CustomAllocationDefinition, Mistake> {
+    let section = member.section()?;
+    let url = match (section.get("webhookUrl"), section.get(WEBHOOK_URL_FILE)) {
+        (Some(text), None) if text.text()?.contains('?') => {
+            return Err(text.mistake(format!(
+                "has a query, which may hold the function key: write the URL to a file and name that in '{WEBHOOK_URL_FILE}'"
+            )));
+        }
+        (Some(text), None) => {
+            WebhookUrl::parse(text.text()?).map_err(|error| text.mistake(format!("is invalid: {error}")))?
+        }
+        (None, Some(file)) => files.webhook_url(&file)?,
+        _ => {
+            return Err(
+                section.mistake(format!("one of 'webhookUrl' and '{WEBHOOK_URL_FILE}' must be set in this table"))
+            );
+        }
+    };
+    let definition = CustomAllocationDefinition::new(url);
+    Ok(match section.get("apiVersion") {
+        Some(version) => CustomAllocationDefinition { api_version: version.text()?.to_owned(), ..definition },
+        None => definition,
+    })
 }
 
 fn convert_members(section: &Section<'_>, known: &[&Member], files: &Files) -> Result<Map<String, Value>, Mistake> {

@@ -1,16 +1,17 @@
 //! The files that a configuration names, relative to its own directory.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use zeroize::Zeroizing;
 
 use super::node::{Mistake, Node};
 use crate::credentials::SymmetricKey;
+use crate::webhook::WebhookUrl;
 use crate::x509::Certificate;
 
-/// The largest file with a key, in bytes; a key has at most 88 characters.
-const KEY_FILE_MAX: u64 = 4096;
+/// The largest file with a key or the URL of a webhook, in bytes: a key has at most 88 characters, a URL 2048.
+const SECRET_FILE_MAX: u64 = 4096;
 /// The largest file with certificates and their key, in bytes.
 const PEM_FILE_MAX: u64 = 64 * 1024;
 
@@ -28,9 +29,8 @@ impl Files {
 
     /// Reads the key that a member names. No message repeats what may be a key by mistake.
     pub(super) fn key(&self, member: &Node<'_>) -> Result<SymmetricKey, Mistake> {
-        let name = member.text()?;
-        let path = self.path(name);
-        let bytes = dps_files::read_secret(&path, KEY_FILE_MAX).map_err(|error| match error.kind() {
+        let (name, path) = (member.text()?, self.path(member.text()?));
+        let text = read_secret(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if SymmetricKey::from_base64(name).is_ok() => {
                 member.mistake("is the name of a file, and this looks like a key: write the key to a file")
             }
@@ -40,13 +40,14 @@ impl Files {
             )),
             _ => unreadable(member, &path, &error),
         })?;
-        if std::fs::metadata(&path).is_ok_and(|metadata| dps_files::mode_open_to_others(&metadata).is_some()) {
-            tracing::warn!(path = %path.display(), "others can read this file with a key: restrict it with chmod 600");
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|_| member.mistake("names a file that is not text"))?;
-        let text = text.trim_start_matches('\u{feff}');
-        SymmetricKey::from_base64(text)
-            .map_err(|error| member.mistake(format!("names the file {}, which is invalid: {error}", path.display())))
+        SymmetricKey::from_base64(&text).map_err(|error| invalid(member, &path, &error))
+    }
+
+    /// Reads the URL of a webhook, which holds a function key.
+    pub(super) fn webhook_url(&self, member: &Node<'_>) -> Result<WebhookUrl, Mistake> {
+        let path = self.path(member.text()?);
+        let text = read_secret(&path).map_err(|error| unreadable(member, &path, &error))?;
+        WebhookUrl::parse(text.trim_ascii()).map_err(|error| invalid(member, &path, &error))
     }
 
     /// Reads PEM, which may contain a private key.
@@ -65,9 +66,23 @@ impl Files {
             Ok(text) => Certificate::from_pem(text),
             Err(_) => Certificate::from_der(&bytes),
         };
-        certificate
-            .map_err(|error| member.mistake(format!("names the file {}, which is invalid: {error}", path.display())))
+        certificate.map_err(|error| invalid(member, &path, &error))
     }
+}
+
+/// Reads a file with a secret, and warns if others can read it too.
+fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
+    let bytes = dps_files::read_secret(path, SECRET_FILE_MAX)?;
+    if std::fs::metadata(path).is_ok_and(|metadata| dps_files::mode_open_to_others(&metadata).is_some()) {
+        tracing::warn!(path = %path.display(), "others can read this file with a key: restrict it with chmod 600");
+    }
+    let text = std::str::from_utf8(&bytes);
+    let text = text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text"))?;
+    Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').to_owned()))
+}
+
+fn invalid(member: &Node<'_>, path: &Path, error: &dyn fmt::Display) -> Mistake {
+    member.mistake(format!("names the file {}, which is invalid: {error}", path.display()))
 }
 
 fn unreadable(member: &Node<'_>, path: &Path, error: &io::Error) -> Mistake {

@@ -6,8 +6,8 @@ use super::files::Files;
 use super::node::{Mistake, Node, Section};
 use crate::clock::SCALE_MAX;
 use crate::fault::RetryAfter;
-use crate::options::{ServiceOptions, UnchangedSubstatus, check_host, check_id_scope};
-use crate::server::{EmulatorOptions, TlsVersion};
+use crate::options::{EVENTS_MAX, ServiceOptions, UnchangedSubstatus, check_host, check_id_scope};
+use crate::server::{EmulatorOptions, TlsVersion, WebhookClient, WebhookOptions};
 use crate::throttle::Limits;
 
 /// Ten years, in milliseconds.
@@ -49,6 +49,8 @@ pub(super) const NAMES: &[&str] = &[
     "checkExpiryOnPoll",
     "unchangedSubstatus",
     "limits",
+    "eventsKept",
+    "webhooks",
 ];
 
 /// Applies the options of the file.
@@ -88,6 +90,7 @@ fn apply(member: &Node<'_>, files: &Files, options: EmulatorOptions) -> Result<E
         "stateDir" => options.state_dir(files.path(member.text()?)),
         "clockOffsetMs" => options.clock_offset_ms(member.whole(-OFFSET_MAX..=OFFSET_MAX)?),
         "clockScale" => options.clock_scale(member.whole(1..=SCALE_MAX)?),
+        "webhooks" => webhooks(&member.section()?, files, options)?,
         // Read together with others.
         "fixedPorts" | "tlsCaFile" | "tlsCaKeyFile" => options,
         _ => {
@@ -109,6 +112,34 @@ fn authority(file: &Section<'_>, files: &Files, options: EmulatorOptions) -> Res
     let options = options.authority(files.pem(&certificate)?.as_str(), key.as_str());
     options.check_authority().map_err(|error| certificate.mistake(format!("names a file that is invalid: {error}")))?;
     Ok(options)
+}
+
+/// Which allocation webhooks may be called, how they are trusted, and how long they may take.
+fn webhooks(section: &Section<'_>, files: &Files, options: EmulatorOptions) -> Result<EmulatorOptions, Mistake> {
+    section.check_names(&["hosts", "ca", "caFile", "limitMs"])?;
+    let mut webhooks = WebhookOptions::new();
+    for host in section.get("hosts").map_or(Ok(Vec::new()), |hosts| hosts.items())? {
+        webhooks = webhooks.host(host.text()?);
+    }
+    let (ca, file) = (section.get("ca"), section.get("caFile"));
+    if let (Some(_), Some(file)) = (&ca, &file) {
+        return Err(file.mistake("cannot be set beside 'ca'"));
+    }
+    if let Some(ca) = &ca {
+        webhooks = webhooks.roots_pem(ca.text()?);
+    }
+    if let Some(file) = &file {
+        webhooks = webhooks.roots_pem(files.pem(file)?.as_str());
+    }
+    if let Some(source) = ca.or(file) {
+        WebhookClient::new(webhooks.clone()).map_err(|error| source.mistake(format!("is invalid: {error}")))?;
+    }
+    let limit = section.get("limitMs").map(|limit| limit.whole(1..=LIFE_MAX)).transpose()?;
+    let options = options.webhooks(webhooks);
+    Ok(match limit {
+        Some(ms) => options.service(|service| service.webhook_limit_ms(ms)),
+        None => options,
+    })
 }
 
 /// Applies an option of the service.
@@ -139,6 +170,7 @@ fn service(member: &Node<'_>, files: &Files, options: ServiceOptions) -> Result<
             "reprovisioned" => options.unchanged_substatus(UnchangedSubstatus::Reprovisioned),
             _ => return Err(member.must_be("\"keep\" or \"reprovisioned\"")),
         },
+        "eventsKept" => options.events_kept(member.whole(0..=EVENTS_MAX)?),
         "limits" => options.limits(limits(&member.section()?)?),
         _ => return Err(member.unknown(NAMES)),
     })

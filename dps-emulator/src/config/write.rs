@@ -7,8 +7,7 @@ use dps_files::{FileError, Ownership, PrivateFile, WhenThere, create_private_fol
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::credentials::SymmetricKey;
-use crate::export::Export;
+use crate::export::{Export, KeyText};
 
 /// The name of the configuration in the directory that it is saved in.
 const CONFIG_FILE: &str = "emulator.toml";
@@ -26,8 +25,8 @@ const HEADER: &str = "\
 pub struct KeyFile {
     /// The path, relative to the configuration, with `/`.
     pub name: String,
-    /// The key; absent if the export masks keys.
-    pub key: Option<SymmetricKey>,
+    /// The key, or the URL of a webhook; absent if the export masks keys.
+    pub key: Option<KeyText>,
 }
 
 /// The configuration of an emulator that runs, from [`Emulator::export_config`](crate::Emulator::export_config) or from

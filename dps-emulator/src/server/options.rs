@@ -250,6 +250,11 @@ impl EmulatorOptions {
             Some(TlsVersion::Tls13) => put("tlsVersion", "1.3".into(), Value::Null),
             None => {}
         }
+        let mut webhooks = self.webhooks.configuration();
+        if self.service.webhook_limit_ms != ServiceOptions::default().webhook_limit_ms {
+            webhooks.insert("limitMs".into(), self.service.webhook_limit_ms.into());
+        }
+        put("webhooks", webhooks.into(), Value::Object(Map::new()));
         members
     }
 }

@@ -21,6 +21,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -64,6 +65,13 @@ impl WebhookOptions {
     pub fn roots_pem(mut self, pem: impl Into<String>) -> Self {
         self.roots_pem = Some(pem.into());
         self
+    }
+
+    /// The options that differ from their defaults, as a configuration has them.
+    pub(super) fn configuration(&self) -> Map<String, Value> {
+        let hosts = (!self.hosts.is_empty()).then(|| ("hosts", Value::from(self.hosts.clone())));
+        let ca = self.roots_pem.clone().map(|pem| ("ca", Value::from(pem)));
+        hosts.into_iter().chain(ca).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Allows every host over HTTPS: for a caller whose user has written the URL.

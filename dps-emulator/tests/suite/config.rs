@@ -10,10 +10,12 @@ use base64::prelude::BASE64_STANDARD;
 use dps_emulator::{
     AllocationPolicy, At, ConfigError, Emulator, EmulatorOptions, EnrollmentGroup, ExportedConfig, Fault, FaultPlan,
     IndividualEnrollment, Limits, ReprovisionPolicy, RetryAfter, Scope, Service, TlsVersion, TpmPublicKey,
-    UnchangedSubstatus,
+    UnchangedSubstatus, WebhookOptions, WebhookUrl,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+const WEBHOOK: &str = "https://allocate.test/choose?code=open-sesame";
 
 fn object(value: Value) -> serde_json::Map<String, Value> {
     value.as_object().unwrap().clone()
@@ -35,7 +37,9 @@ async fn varied() -> Emulator {
         .service(|service| service.challenge_life_ms(9001).clock_skew_ms(11).strict_at_connect(true).limits(limits))
         .service(|service| service.certificates_at_register(true).certificate_info(true).derive_as_sent(true))
         .service(|service| service.echo_payload(true).check_expiry_on_poll(true).assign_at_once(true))
-        .service(|service| service.unchanged_substatus(UnchangedSubstatus::Reprovisioned));
+        .service(|service| service.unchanged_substatus(UnchangedSubstatus::Reprovisioned))
+        .service(|service| service.webhook_limit_ms(700).events_kept(77))
+        .webhooks(WebhookOptions::new().host("allocate.test").roots_pem(Ca::root("webhooks").pem()));
     let emulator = Emulator::start(options).await.unwrap();
     emulator.set_clock_offset_ms(-86_400_000);
     emulator.scale_clock(60).unwrap();
@@ -58,6 +62,11 @@ async fn varied() -> Emulator {
         service.put_enrollment(now, IndividualEnrollment::new("dev-tpm").endorsement_key(tpm)).unwrap();
         let keys = EnrollmentGroup::new("line-1").primary_key(key(GROUP_KEY)).secondary_key(key(OTHER_KEY));
         service.put_group(now, keys).unwrap();
+        let url = |text: &str| WebhookUrl::parse(text).unwrap();
+        let custom = IndividualEnrollment::new("dev-custom").primary_key(key(KEY));
+        service.put_enrollment(now, custom.custom_allocation(url(WEBHOOK))).unwrap();
+        let group = EnrollmentGroup::new("line-custom").primary_key(key(GROUP_KEY));
+        service.put_group(now, group.custom_allocation(url("http://localhost:7071/allocate"))).unwrap();
         service.inject(Scope::Registration("Dev:01"), At::Poll, Fault::Throttle { retry_after: None }, 3);
         let patch = json!({ "kind": "patch-reply", "times": 2, "patch": { "status": null, "deep": { "a": 1 } } });
         service.inject_plan(&FaultPlan::try_from(object(patch)).unwrap());
@@ -185,6 +194,12 @@ fn read(text: &str) -> Result<EmulatorOptions, ConfigError> {
     EmulatorOptions::from_config_file(folder.path().join("emulator.toml"))
 }
 
+/// An enrollment with a webhook.
+fn custom(definition: &str) -> String {
+    let enrollment = "[[enrollments]]\nregistrationId = 'a'\nallocationPolicy = 'custom'";
+    format!("{enrollment}\ncustomAllocationDefinition = {{ {definition} }}")
+}
+
 const TWICE: &str = "[[enrollments]]\nregistrationId = 'a'\n[[enrollments]]\nregistrationId = 'A'";
 
 #[test]
@@ -232,6 +247,16 @@ fn mistakes_are_reported_with_line_and_column() {
             (1, 1),
             "no CA certificate has the name 'r'",
         ),
+        ("eventsKept = -1", (1, 14), "from 0 to 1000000"),
+        ("[webhooks]\nhost = 'a'", (2, 1), "known here: hosts"),
+        ("[webhooks]\nca = 'x'", (2, 6), "is invalid"),
+        ("[webhooks]\nca = 'x'\ncaFile = 'good.key'", (3, 10), "beside 'ca'"),
+        ("[webhooks]\nlimitMs = 0", (2, 11), "from 1 to"),
+        (&custom("webhookUrl = 'https://a.test/?code=sesame'"), (4, 45), "write the URL to a file"),
+        (&custom("webhookUrl = 'ftp://a.test'"), (4, 45), "must begin with https://"),
+        (&custom("webhookUrlFile = 'good.key'"), (4, 49), "names the file"),
+        (&custom("apiVersion = '2021-10-01'"), (4, 30), "one of 'webhookUrl' and 'webhookUrlFile'"),
+        (&custom("webhookUrl = 'http://localhost', apiVersion = '2017-01-01'"), (4, 30), "2018-09-01-preview or later"),
         ("[[faults]]\nkind = 'delay'", (1, 1), "'ms' is missing"),
         ("[[faults]]\nkind = 'delay'\nms = 0", (3, 6), "from 1 to 86400000"),
         ("[[faults]]\nkind = 'silent'\nstatus = 500", (3, 10), "not allowed for kind 'silent'"),
