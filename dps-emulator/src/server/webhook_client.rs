@@ -243,7 +243,7 @@ async fn exchange(
         .header(CONTENT_TYPE, "application/json; charset=utf-8")
         .header(CONNECTION, "close")
         .body(Full::new(Bytes::from(body)))
-        .map_err(|_| WebhookError::InvalidReply)?;
+        .map_err(|_| WebhookError::Connection { problem: "the path of its URL cannot be sent".into() })?;
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(HEAD_MAX).handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let replied = async {
