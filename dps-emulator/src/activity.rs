@@ -1,12 +1,12 @@
-//! What the service has observed: counters per registration, the latest refused credentials, and the exchanges for the
-//! log.
+//! What the service has counted: calls per registration, and the latest refused credentials.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use crate::fault::{At, RetryAfter};
+use crate::events::RefusalReason;
+use crate::fault::At;
 use crate::ids::{self, FoldedId};
 use crate::time::{Now, iso_8601};
 
@@ -14,8 +14,6 @@ use crate::time::{Now, iso_8601};
 const REFUSALS_MAX: usize = 100;
 /// How many registration ids have counters of their own; anybody can send any number of ids.
 const COUNTED_APART_MAX: usize = 100_000;
-/// How many exchanges are kept until they are collected; later ones are dropped.
-const WAITING_MAX: usize = 1000;
 
 /// Requests since the service was created, or since the last [`reset`](crate::service::Service::reset_counters).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -116,181 +114,6 @@ impl Tally {
     }
 }
 
-/// Why a credential was refused. The service never tells the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RefusalReason {
-    /// Neither a token nor a client certificate was sent.
-    #[error("neither a token nor a client certificate, nor the keys of a TPM")]
-    NoToken,
-    /// The credential is not a SAS token.
-    #[error("the credential is not a SAS token")]
-    Malformed,
-    /// The path names the id scope of another service.
-    #[error("the id scope is not that of this service")]
-    WrongIdScope,
-    /// The token is for another resource than the path.
-    #[error("the token is for another resource")]
-    WrongResource,
-    /// `skn` has another value than it must have.
-    #[error("the token's key name (skn) is not the expected one")]
-    WrongKeyName,
-    /// Neither an individual enrollment of this id nor any group.
-    #[error("no enrollment has this registration id, and there is no enrollment group")]
-    UnknownRegistration,
-    /// The signature was made with no key of the enrollment or of any group.
-    #[error("the signature was not made with a key of the enrollment or of any group")]
-    BadSignature,
-    /// Signed with the group key itself instead of the device's derived key.
-    #[error("signed with the group key itself instead of the key derived from it for this device")]
-    GroupKeyUsed,
-    /// MQTT: the user name is not `{idScope}/registrations/{registrationId}/api-version={version}`.
-    #[error("the MQTT user name is missing or malformed")]
-    UserName,
-    /// MQTT: the user name has no api-version of the form `YYYY-MM-DD`, with or without `-preview`.
-    #[error("the api-version in the MQTT user name is missing or malformed")]
-    ApiVersion,
-    /// MQTT: the client id is not the registration id of the user name.
-    #[error("the MQTT client id is not the registration id of the user name")]
-    ClientId,
-    /// Expired on the service's clock.
-    #[error("the token expired {for_ms} ms ago by the service's clock")]
-    Expired {
-        /// How long ago, in milliseconds.
-        for_ms: u64,
-    },
-    /// A token for an enrollment with X.509 attestation, or a certificate for one with keys or a TPM.
-    #[error("the enrollment has another attestation than the credential: keys, a certificate or a TPM")]
-    OtherAttestation,
-    /// The chain has more than 20 KiB.
-    #[error("the certificates have more than 20 KiB together")]
-    ChainTooLarge,
-    /// A certificate cannot be parsed.
-    #[error("certificate {at} of the chain (the device's own is 0) is not a valid X.509 certificate of version 3")]
-    CertificateMalformed {
-        /// Its place in the chain; the device's own certificate is 0.
-        at: usize,
-    },
-    /// The common name of the device's certificate is not the registration id.
-    #[error("the common name of the certificate is not the registration id")]
-    WrongCommonName,
-    /// The extended key usage of the device's certificate does not contain client authentication.
-    #[error("the extended key usage of the certificate does not contain client authentication")]
-    CertificateUsage,
-    /// A certificate has expired on the service's clock.
-    #[error("certificate {at} of the chain (the device's own is 0) has expired by the service's clock")]
-    CertificateExpired {
-        /// Its place in the chain.
-        at: usize,
-    },
-    /// A certificate is not valid yet on the service's clock.
-    #[error("certificate {at} of the chain (the device's own is 0) is not valid yet by the service's clock")]
-    CertificateNotYetValid {
-        /// Its place in the chain.
-        at: usize,
-    },
-    /// The certificates are in another order than each before its issuer.
-    #[error(
-        "the certificates are in the wrong order: certificate {at} (the device's own is 0) is not followed by its issuer"
-    )]
-    ChainOrder {
-        /// The place in the chain of the certificate that is not followed by its issuer.
-        at: usize,
-    },
-    /// The issuer of a certificate was not presented, and is not a verified CA certificate of the service.
-    #[error(
-        "the issuer of certificate {at} of the chain (the device's own is 0) is missing: the device must send every intermediate up to a verified CA certificate"
-    )]
-    IntermediateMissing {
-        /// The place in the chain of the certificate whose issuer is missing.
-        at: usize,
-    },
-    /// A certificate was not signed with the key of its issuer.
-    #[error(
-        "certificate {at} of the chain (the device's own is 0) was not signed with the key of its issuer, or with an unknown algorithm"
-    )]
-    CertificateSignature {
-        /// The place in the chain of the certificate with the signature.
-        at: usize,
-    },
-    /// A certificate issued another one, and may not.
-    #[error(
-        "certificate {at} of the chain (the device's own is 0) may not issue the one before it: it is not a CA certificate, or the chain is longer than it allows"
-    )]
-    NotAuthority {
-        /// The place in the chain of the issuer.
-        at: usize,
-    },
-    /// The chain leads to a CA certificate that is not stored, or not verified.
-    #[error("the chain does not lead to a verified CA certificate of the service")]
-    RootNotVerified,
-    /// The individual enrollment has other certificates.
-    #[error("the enrollment of this registration id has another certificate (the thumbprint differs)")]
-    WrongThumbprint,
-    /// No enrollment names a CA certificate of the chain.
-    #[error("no enrollment has a CA certificate of the chain")]
-    UnknownSigner,
-    /// A TPM, and no individual enrollment of this id has one.
-    #[error("no individual enrollment of this registration id has a TPM")]
-    NoTpmEnrollment,
-    /// The TPM has another endorsement key than the enrollment.
-    #[error("the endorsement key of the TPM is not the one of the enrollment")]
-    WrongEndorsementKey,
-    /// A token, and the device was given no challenge, or it expired.
-    #[error("the device was given no TPM challenge, or the challenge expired: it must first register without a token")]
-    NoChallenge,
-    /// The signature was not made with the key of the latest challenge.
-    #[error("the signature was not made with the key of the latest TPM challenge")]
-    ChallengeSignature,
-    /// TPM attestation over MQTT.
-    #[error("the enrollment has a TPM, which is not possible over MQTT")]
-    TpmOverMqtt,
-    /// The nearest enrollment is disabled.
-    #[error("the enrollment that is nearest to the certificate is disabled")]
-    Disabled,
-}
-
-impl RefusalReason {
-    /// A short name such as `bad-signature`, for programs in other languages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NoToken => "no-token",
-            Self::Malformed => "malformed",
-            Self::WrongIdScope => "wrong-id-scope",
-            Self::WrongResource => "wrong-resource",
-            Self::WrongKeyName => "wrong-key-name",
-            Self::UnknownRegistration => "unknown-registration",
-            Self::BadSignature => "bad-signature",
-            Self::GroupKeyUsed => "group-key-used",
-            Self::UserName => "user-name",
-            Self::ApiVersion => "api-version",
-            Self::ClientId => "client-id",
-            Self::Expired { .. } => "expired",
-            Self::OtherAttestation => "other-attestation",
-            Self::ChainTooLarge => "chain-too-large",
-            Self::CertificateMalformed { .. } => "certificate-malformed",
-            Self::WrongCommonName => "wrong-common-name",
-            Self::CertificateUsage => "certificate-usage",
-            Self::CertificateExpired { .. } => "certificate-expired",
-            Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
-            Self::ChainOrder { .. } => "chain-order",
-            Self::IntermediateMissing { .. } => "intermediate-missing",
-            Self::CertificateSignature { .. } => "certificate-signature",
-            Self::NotAuthority { .. } => "not-authority",
-            Self::RootNotVerified => "root-not-verified",
-            Self::WrongThumbprint => "wrong-thumbprint",
-            Self::UnknownSigner => "unknown-signer",
-            Self::NoTpmEnrollment => "no-tpm-enrollment",
-            Self::WrongEndorsementKey => "wrong-endorsement-key",
-            Self::NoChallenge => "no-challenge",
-            Self::ChallengeSignature => "challenge-signature",
-            Self::TpmOverMqtt => "tpm-over-mqtt",
-            Self::Disabled => "disabled",
-        }
-    }
-}
-
 /// One refused credential. Contains nothing of the credential itself.
 ///
 /// As JSON: `{"number":1,"timestampUtc":"…","registrationId":"dev-01","reason":"bad-signature","message":"…"}`.
@@ -352,72 +175,6 @@ impl Refusals {
 
     pub(crate) fn reset_reasons(&mut self) {
         self.by_reason.clear();
-    }
-
-    /// Why the latest credential was refused, if that was after the first `count`.
-    pub(crate) fn reason_after(&self, count: u64) -> Option<RefusalReason> {
-        self.latest.back().filter(|refusal| refusal.number > count).map(|refusal| refusal.reason)
-    }
-}
-
-/// One call and its answer. Contains nothing of a credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Exchange {
-    /// The registration or device id as it was sent; empty if the call is not a device's.
-    pub(crate) device: String,
-    /// `register`, `poll`, `connect` and so on, or the method and path of another HTTP request.
-    pub(crate) call: String,
-    /// The status; for `connect` the CONNACK code, 0 where nothing was sent.
-    pub(crate) status: u16,
-    /// The six-digit code of an error.
-    pub(crate) code: Option<u32>,
-    /// The hint that was sent to the client.
-    pub(crate) wait: Option<RetryAfter>,
-    /// Why the call was refused.
-    pub(crate) reason: Option<String>,
-}
-
-impl Exchange {
-    pub(crate) fn new(device: &str, call: impl Into<String>, status: u16) -> Self {
-        let device = device.chars().take(128).collect();
-        Self { device, call: call.into(), status, code: None, wait: None, reason: None }
-    }
-
-    #[cfg(feature = "mqtt")]
-    pub(crate) fn because(mut self, reason: Option<String>) -> Self {
-        self.reason = reason;
-        self
-    }
-}
-
-/// The exchanges that were not collected yet, once collecting is enabled.
-#[derive(Default)]
-pub(crate) struct Exchanges {
-    waiting: Option<Vec<Exchange>>,
-    count: u64,
-}
-
-impl Exchanges {
-    #[cfg(feature = "server")]
-    pub(crate) fn collect(&mut self) {
-        self.waiting.get_or_insert_default();
-    }
-
-    pub(crate) fn note(&mut self, exchange: impl FnOnce() -> Exchange) {
-        self.count += 1;
-        if let Some(waiting) = self.waiting.as_mut().filter(|waiting| waiting.len() < WAITING_MAX) {
-            waiting.push(exchange());
-        }
-    }
-
-    /// How many exchanges there were, collected or not.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
-    #[cfg(feature = "server")]
-    pub(crate) fn take(&mut self) -> Vec<Exchange> {
-        self.waiting.as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::activity::RefusalReason;
 use crate::credentials::{SymmetricKey, Token};
 use crate::enrollment::EnrollmentGroup;
+use crate::events::{RefusalReason, SignedBy};
 use crate::hubs::HubAuthentication;
 use crate::ids::FoldedId;
 use crate::options::POLICY_NAME;
@@ -30,6 +30,8 @@ pub struct Caller<'a> {
     pub certificates: Option<&'a ClientCertificates>,
     /// `YYYY-MM-DD`, with or without `-preview`.
     pub api_version: &'a str,
+    /// What the client calls itself: `User-Agent`, or the `ClientVersion` of an MQTT user name. Only events show it.
+    pub user_agent: Option<&'a str>,
     /// The protocol of the call.
     pub protocol: Protocol,
 }
@@ -78,17 +80,17 @@ impl Service {
         self.verify_device(now, caller, call).map_err(|reason| {
             self.refusals.note(now, caller.registration_id, reason);
             match caller.presented() {
-                Some(_) => Problem::invalid_certificate(),
-                None => Problem::unauthorized(caller.protocol),
+                Some(_) => Problem::invalid_certificate(reason),
+                None => Problem::unauthorized(caller.protocol, reason),
             }
         })
     }
 
     /// Checks a device's CONNECT over MQTT: a certificate completely, and by default only whether a token is for this
     /// device and has not expired; its signature and the enrollment are checked when it registers, as the service does.
-    /// Returns whether the credential was verified, or the CONNACK code of a refusal.
+    /// Returns whether the credential was verified, or the CONNACK code of a refusal and its reason.
     #[cfg(feature = "mqtt")]
-    pub(crate) fn check_connect(&mut self, now: Now, caller: &Caller<'_>) -> Result<bool, u8> {
+    pub(crate) fn check_connect(&mut self, now: Now, caller: &Caller<'_>) -> Result<bool, (u8, RefusalReason)> {
         const BAD_CREDENTIALS: u8 = 4;
         const NOT_AUTHORIZED: u8 = 5;
         let complete = match caller.presented() {
@@ -106,7 +108,7 @@ impl Service {
         self.refusals.note(now, caller.registration_id, reason);
         let no_token = matches!(reason, RefusalReason::NoToken | RefusalReason::Malformed);
         let malformed = no_token && caller.presented().is_none();
-        Err(if malformed { BAD_CREDENTIALS } else { NOT_AUTHORIZED })
+        Err((if malformed { BAD_CREDENTIALS } else { NOT_AUTHORIZED }, reason))
     }
 
     #[cfg(feature = "mqtt")]
@@ -153,7 +155,8 @@ impl Service {
         let admission = match individual.and_then(|individual| individual.settings.attestation.tpm.as_ref()) {
             Some(tpm) => self.verify_challenge(now, caller, tpm, &token, call)?,
             None => {
-                let source = self.find_enrollment(caller.registration_id, &token)?;
+                let found = self.find_enrollment(caller.registration_id, &token);
+                let source = found.map_err(|reason| self.specific(reason, caller.registration_id, &token))?;
                 Admission { source, shown: Shown::SymmetricKey, challenge: None }
             }
         };
@@ -190,8 +193,19 @@ impl Service {
         Err(if no_group { RefusalReason::UnknownRegistration } else { RefusalReason::BadSignature })
     }
 
+    /// A signature that no key of the device has made may be that of another device.
+    fn specific(&self, reason: RefusalReason, registration_id: &str, token: &Token) -> RefusalReason {
+        let is_of_another = |signed_by| matches!(signed_by, SignedBy::OtherDevice { .. });
+        match reason {
+            RefusalReason::BadSignature if is_of_another(self.signed_by(registration_id, token)) => {
+                RefusalReason::OtherDeviceKey
+            }
+            reason => reason,
+        }
+    }
+
     /// The spellings that a key may be derived from: as received, in lower case, and as first registered.
-    fn spellings(&self, registration_id: &str) -> Vec<String> {
+    pub(crate) fn spellings(&self, registration_id: &str) -> Vec<String> {
         if self.options.derive_as_sent {
             return vec![registration_id.to_owned()];
         }
@@ -221,7 +235,7 @@ impl Service {
     pub(crate) fn authorize_owner(&mut self, now: Now, token: Option<&str>, path: &str) -> Result<(), Problem> {
         self.verify_owner(now, token, path).map_err(|reason| {
             self.refusals.note(now, "", reason);
-            Problem::unauthorized(Protocol::Http)
+            Problem::unauthorized(Protocol::Http, reason)
         })
     }
 

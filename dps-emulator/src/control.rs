@@ -78,6 +78,7 @@ impl Service {
                 Ok(AdminReply::ok(&Counted { registration_id, counters, refusals }))
             }
             ControlCall::Refusals => Ok(AdminReply::ok(&RefusalList { refusals: self.refusals().collect() })),
+            ControlCall::Events => self.list_events(query),
             ControlCall::ListCertificates => Ok(self.list_ca_certificates()),
             ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
             ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),

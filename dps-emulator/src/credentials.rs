@@ -146,6 +146,11 @@ impl Token {
         (end.saturating_add(skew_ms) <= now.unix_ms).then(|| now.unix_ms - end)
     }
 
+    /// Until when it is valid, in seconds since 1970.
+    pub(crate) fn expiry_s(&self) -> u64 {
+        self.expiry_s
+    }
+
     pub(crate) fn key_name(&self) -> &str {
         &self.key_name
     }

@@ -5,16 +5,16 @@
 
 use serde_json::{Map, Value};
 
-use crate::activity::Exchange;
 use crate::auth::{Admission, Call, Caller};
+use crate::events::{Arrival, Outcome, RefusalReason};
 use crate::fault::{At, Fault, RetryAfter, TransportFault};
 use crate::ids::{self, FoldedId};
 use crate::registrations::{Assigning, Record};
 use crate::service::Service;
 use crate::time::Now;
 use crate::wire::{
-    CONCURRENT, CSR_NOT_CONFIGURED, ChallengeBody, DeviceRegistration, OperationStatus, Problem, RegistrationState,
-    Status, Substatus, to_json,
+    CONCURRENT, CSR_NOT_CONFIGURED, ChallengeBody, DeviceRegistration, NO_HUB, OperationStatus, Problem,
+    RegistrationState, Status, Substatus, to_json,
 };
 
 /// The most registrations that a service keeps (Azure documentation, "Service limits").
@@ -25,43 +25,47 @@ const LAST_STICKY_VERSION: &str = "2018-04-01";
 impl Service {
     /// Register: starts an assignment. `body` is a `DeviceRegistration`, or empty.
     pub fn register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
-        self.device_call(now, At::Register, caller, |service| service.try_register(now, caller, body))
+        let arrival = Arrival { at: At::Register, caller, body, operation_id: None };
+        self.device_call(now, arrival, |service| service.try_register(now, caller, body))
     }
 
     /// Operation status: the progress of an assignment.
     pub fn operation_status(&mut self, now: Now, caller: &Caller<'_>, operation_id: &str) -> Reply {
-        self.device_call(now, At::Poll, caller, |service| service.try_poll(now, caller, operation_id))
+        let arrival = Arrival { at: At::Poll, caller, body: &[], operation_id: Some(operation_id) };
+        self.device_call(now, arrival, |service| service.try_poll(now, caller, operation_id))
     }
 
     /// Registration status lookup: returns the record, without registering. `body` as for register.
     pub fn lookup(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Reply {
-        self.device_call(now, At::Lookup, caller, |service| service.try_lookup(now, caller, body))
+        let arrival = Arrival { at: At::Lookup, caller, body, operation_id: None };
+        self.device_call(now, arrival, |service| service.try_lookup(now, caller, body))
     }
 
     fn device_call(
         &mut self,
         now: Now,
-        at: At,
-        caller: &Caller<'_>,
+        arrival: Arrival<'_>,
         work: impl FnOnce(&mut Self) -> Result<Success, Problem>,
     ) -> Reply {
         self.advance(now);
         let tracking_id = self.random.guid();
-        let registration = FoldedId::new(caller.registration_id);
-        self.tally.arrived(at, &registration);
-        let refused = self.refusals.count();
-        let fault = self.take_fault(at, &registration);
+        let registration = FoldedId::new(arrival.caller.registration_id);
+        self.tally.arrived(arrival.at, &registration);
+        let wait_kept = self.wait_kept(now, &registration);
+        let fault = self.take_fault(now, arrival.caller.protocol.transport(), arrival.at, &registration);
         let replays = fault == Some(Fault::ReplayedChallenge);
         let earlier = self.challenges.latest(&registration).filter(|_| replays).map(str::to_owned);
+        let planned = |problem: Problem| Err(problem.because(RefusalReason::PlannedFault));
         let outcome = match &fault {
             Some(Fault::DropBefore) => {
-                self.note_exchange(at, caller, 0, refused, None);
-                return Reply::nothing(tracking_id, TransportFault::DropBefore);
+                let reply = Reply::nothing(tracking_id, TransportFault::DropBefore);
+                self.record_call(now, arrival, &reply, Outcome { wait_kept, ..Outcome::default() });
+                return reply;
             }
-            Some(Fault::Throttle { retry_after }) => Err(Problem::throttled(*retry_after)),
+            Some(Fault::Throttle { retry_after }) => planned(Problem::throttled(*retry_after)),
             Some(Fault::ServerError { status, retry_after }) => {
                 let code = u32::from((*status).clamp(400, 599)) * 1000 + 1;
-                Err(Problem { retry_after: *retry_after, ..Problem::new(code, "Failed by a planned fault.") })
+                planned(Problem { retry_after: *retry_after, ..Problem::new(code, "Failed by a planned fault.") })
             }
             Some(Fault::ForgetOperation) => {
                 self.operations.forget_all_of(&registration);
@@ -78,7 +82,11 @@ impl Service {
                 Reply::from_problem(problem, now, tracking_id)
             }
         };
-        self.note_exchange(at, caller, reply.status, refused, outcome.as_ref().err());
+        let (refused, operation_id) = match &outcome {
+            Ok(success) => (success.failure(), success.operation_id()),
+            Err(problem) => (Some((problem.reason, problem.event_message())), None),
+        };
+        self.record_call(now, arrival, &reply, Outcome { refused, operation_id, wait_kept });
         match fault {
             Some(Fault::ReplayedChallenge) => {
                 let replayed = earlier.or_else(|| self.unaccepted_key(&registration, false));
@@ -90,22 +98,8 @@ impl Service {
             Some(Fault::PatchReply { patch }) => reply.patch(patch),
             other => reply.fault = other.and_then(|fault| fault.for_transport()),
         }
+        self.note_wait(now, &registration, &reply);
         reply
-    }
-
-    fn note_exchange(&mut self, at: At, caller: &Caller<'_>, status: u16, refused: u64, problem: Option<&Problem>) {
-        let reason = self.refusals.reason_after(refused);
-        let hint = self.options.hint.filter(|_| status == 202);
-        let challenge = (status == 401).then(|| "TPM challenge".to_owned());
-        self.exchanges.note(|| Exchange {
-            code: problem.map(|problem| problem.error_code),
-            wait: problem.map_or(hint, |problem| problem.retry_after),
-            reason: reason
-                .map(|reason| reason.to_string())
-                .or_else(|| problem.map(|problem| problem.message.clone()))
-                .or(challenge),
-            ..Exchange::new(caller.registration_id, at.name(), status)
-        });
     }
 
     fn try_register(&mut self, now: Now, caller: &Caller<'_>, body: &[u8]) -> Result<Success, Problem> {
@@ -245,12 +239,14 @@ impl Service {
 fn check_id(caller: &Caller<'_>) -> Result<(), Problem> {
     ids::check(caller.registration_id)
         .map_err(|error| Problem::bad_request(format!("The registration id is invalid: {error}.")))
+        .map_err(|problem| problem.because(RefusalReason::RegistrationId))
 }
 
 fn parse_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Problem> {
     let body = DeviceRegistration::parse(body)?;
     if body.registration_id.as_ref().is_some_and(|id| !id.eq_ignore_ascii_case(caller.registration_id)) {
-        return Err(Problem::bad_request("'registrationId' in the body differs from the id in the path."));
+        let problem = Problem::bad_request("'registrationId' in the body differs from the id in the path.");
+        return Err(problem.because(RefusalReason::RegistrationIdMismatch));
     }
     if body.has_csr() {
         return Err(Problem::new(CSR_NOT_CONFIGURED, "Certificate issuance is not configured on the enrollment."));
@@ -259,7 +255,7 @@ fn parse_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Pr
 }
 
 fn unknown_operation(operation_id: &str) -> Problem {
-    Problem::not_found("operation", operation_id)
+    Problem::not_found("operation", operation_id).because(RefusalReason::UnknownOperation)
 }
 
 /// The reply to one device call.
@@ -289,6 +285,28 @@ enum Success {
     Record(RegistrationState),
     /// The key by which the device proves that it has its TPM.
     Challenge(String),
+}
+
+impl Success {
+    /// The operation that the call started.
+    fn operation_id(&self) -> Option<&str> {
+        match self {
+            Self::Operation { id, .. } => Some(id),
+            Self::Record(_) | Self::Challenge(_) => None,
+        }
+    }
+
+    /// Why a registration ended without an assignment.
+    fn failure(&self) -> Option<(RefusalReason, String)> {
+        let (Self::Operation { state, .. } | Self::Record(state)) = self else { return None };
+        let reason = match (state.status, state.error_code) {
+            (Status::Disabled, _) => RefusalReason::EnrollmentDisabled,
+            (Status::Failed, Some(NO_HUB)) => RefusalReason::HubNotLinked,
+            (Status::Failed, _) => RefusalReason::AssignmentFailed,
+            _ => return None,
+        };
+        Some((reason, state.error_message.clone().unwrap_or_else(|| reason.to_string())))
+    }
 }
 
 impl Reply {

@@ -1,11 +1,11 @@
 //! One HTTP request from start to end: routing, protocol checks, the call, the headers of the reply.
 
-use crate::activity::{Exchange, RefusalReason};
 use crate::admin::AdminReply;
 use crate::auth::Caller;
 use crate::device::Reply;
 use crate::encoding::{is_api_version, percent_decode, query_member};
-use crate::http::{DeviceCall, HttpReply, HttpRequest, Route, route};
+use crate::events::RefusalReason;
+use crate::http::{ControlCall, DeviceCall, HttpReply, HttpRequest, Route, route};
 use crate::service::Service;
 use crate::time::{Now, http_date};
 use crate::wire::{BODY_MAX, MEDIA_TYPE, Problem, Protocol, TOO_LARGE};
@@ -26,58 +26,81 @@ impl Service {
         certificates: &ClientCertificates,
     ) -> HttpReply {
         self.advance(now);
-        let (refused, noted) = (self.refusals.count(), self.exchanges.count());
-        let reply = self.dispatch(now, request, certificates);
-        // Device calls are recorded by `device`, whatever protocol they use.
-        if self.exchanges.count() == noted {
-            let reason = self.refusals.reason_after(refused);
-            self.exchanges.note(|| exchange(request, &reply, reason));
-        }
-        reply
-    }
-
-    fn dispatch(&mut self, now: Now, request: &HttpRequest<'_>, certificates: &ClientCertificates) -> HttpReply {
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
-        match route(request.method, path) {
-            Ok(Route::Device { id_scope, registration_id, call }) => {
-                let api_version = match check_protocol(request, query) {
-                    Ok(api_version) => api_version,
-                    Err(problem) => return self.refuse(now, &problem),
-                };
-                let caller = Caller {
-                    id_scope: &id_scope,
-                    registration_id: &registration_id,
-                    token: request.header("Authorization"),
-                    certificates: Some(certificates),
-                    api_version: &api_version,
-                    protocol: Protocol::Http,
-                };
-                let reply = match &call {
-                    DeviceCall::Register => self.register(now, &caller, request.body),
-                    DeviceCall::Status { operation_id } => self.operation_status(now, &caller, operation_id),
-                    DeviceCall::Lookup => self.lookup(now, &caller, request.body),
-                };
-                self.device_reply(now, path, reply)
-            }
+        let mut device = None;
+        let answered = match route(request.method, path) {
+            Ok(Route::Device { id_scope, registration_id, call }) => match check_protocol(request, query) {
+                Ok(api_version) => {
+                    let caller = Caller {
+                        id_scope: &id_scope,
+                        registration_id: &registration_id,
+                        token: request.header("Authorization"),
+                        certificates: Some(certificates),
+                        api_version: &api_version,
+                        user_agent: request.header("User-Agent"),
+                        protocol: Protocol::Http,
+                    };
+                    // Recorded there, whatever the protocol.
+                    return self.device_call_over_http(now, path, &caller, &call, request.body);
+                }
+                Err(problem) => {
+                    device = Some((call, registration_id));
+                    Err((problem, None))
+                }
+            },
             Ok(Route::Admin(call)) => {
                 let decoded = percent_decode(path).unwrap_or_default();
                 let answered = check_protocol(request, query).and_then(|_| self.admin(now, &decoded, &call, request));
-                match answered {
-                    Ok(reply) => self.admin_reply(now, reply),
-                    Err(problem) => self.refuse(now, &problem),
-                }
+                answered.map_err(|problem| (problem, None))
             }
-            Ok(Route::Control(call)) => {
-                let answered = check_body(request).and_then(|()| self.control(now, path, query, &call, request));
-                match answered {
-                    Ok(reply) => self.admin_reply(now, reply),
-                    // Not a call of the service, so it is not counted.
-                    Err(problem) => self.problem_reply(now, &problem),
-                }
-            }
+            Ok(Route::Control(call)) => return self.control_call(now, path, query, &call, request),
+            Err(refused) => Err(refused),
+        };
+        let (reply, refused) = match answered {
+            Ok(reply) => (self.admin_reply(now, reply), None),
             Err((problem, allow)) => {
                 let mut reply = self.refuse(now, &problem);
                 reply.headers.extend(allow.map(|methods| ("Allow", methods)));
+                (reply, Some((problem.reason, problem.event_message())))
+            }
+        };
+        let device = device.as_ref().map(|(call, id)| (call, id.as_str()));
+        self.record_request(now, request, &reply, device, refused);
+        reply
+    }
+
+    fn device_call_over_http(
+        &mut self,
+        now: Now,
+        path: &str,
+        caller: &Caller<'_>,
+        call: &DeviceCall,
+        body: &[u8],
+    ) -> HttpReply {
+        let reply = match call {
+            DeviceCall::Register => self.register(now, caller, body),
+            DeviceCall::Status { operation_id } => self.operation_status(now, caller, operation_id),
+            DeviceCall::Lookup => self.lookup(now, caller, body),
+        };
+        self.device_reply(now, path, reply)
+    }
+
+    /// A call of the emulator's own. It is not one of the service, so that it is neither counted nor, unless it is refused,
+    /// an event: those who read events would otherwise make some.
+    fn control_call(
+        &mut self,
+        now: Now,
+        path: &str,
+        query: &str,
+        call: &ControlCall,
+        request: &HttpRequest<'_>,
+    ) -> HttpReply {
+        match check_body(request).and_then(|()| self.control(now, path, query, call, request)) {
+            Ok(reply) => self.admin_reply(now, reply),
+            Err(problem) => {
+                let reply = self.problem_reply(now, &problem);
+                let refused = Some((problem.reason, problem.event_message()));
+                self.record_request(now, request, &reply, None, refused);
                 reply
             }
         }
@@ -124,24 +147,14 @@ fn http_reply(now: Now, reply: Reply) -> HttpReply {
     HttpReply { status: reply.status, headers, body: reply.body, fault: reply.fault }
 }
 
-fn exchange(request: &HttpRequest<'_>, reply: &HttpReply, reason: Option<RefusalReason>) -> Exchange {
-    let path = request.path_and_query.split('?').next().unwrap_or_default();
-    let code = reply.header("x-ms-error-code").and_then(|code| code.parse().ok());
-    let message = || {
-        let body: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
-        body["message"].as_str().map(str::to_owned)
-    };
-    let reason = reason.map(|reason| reason.to_string()).or_else(|| code.and_then(|_: u32| message()));
-    Exchange { code, reason, ..Exchange::new("", format!("{} {path}", request.method), reply.status) }
-}
-
 /// What the service checks before any call; returns the api version.
 fn check_protocol(request: &HttpRequest<'_>, query: &str) -> Result<String, Problem> {
     check_body(request)?;
     let api_version = query_member(query, "api-version").filter(|version| !version.is_empty());
-    let api_version = api_version.ok_or_else(|| Problem::bad_request("'api-version' is missing in the query."))?;
+    let invalid = |message: &str| Problem::bad_request(message).because(RefusalReason::ApiVersion);
+    let api_version = api_version.ok_or_else(|| invalid("'api-version' is missing in the query."))?;
     if !is_api_version(&api_version) {
-        return Err(Problem::bad_request("'api-version' must be YYYY-MM-DD or YYYY-MM-DD-preview."));
+        return Err(invalid("'api-version' must be YYYY-MM-DD or YYYY-MM-DD-preview."));
     }
     Ok(api_version)
 }

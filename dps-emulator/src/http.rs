@@ -2,7 +2,7 @@
 //! path compare without letter case; every segment is percent-decoded.
 
 use crate::encoding::percent_decode;
-use crate::fault::TransportFault;
+use crate::fault::{At, TransportFault};
 use crate::wire::{METHOD, NO_ROUTE, Problem};
 
 /// A parsed request. Nothing in it is decoded: the path as it was sent, the body as it arrived (`Content-Encoding` is
@@ -67,6 +67,16 @@ pub(crate) enum DeviceCall {
     Lookup,
 }
 
+impl DeviceCall {
+    pub(crate) fn at(&self) -> At {
+        match self {
+            Self::Register => At::Register,
+            Self::Status { .. } => At::Poll,
+            Self::Lookup => At::Lookup,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Collection {
     Enrollments,
@@ -93,6 +103,7 @@ pub(crate) enum ControlCall {
     ClearFaults,
     Counters,
     Refusals,
+    Events,
     ListCertificates,
     ShowCertificate { name: String },
     PutCertificate { name: String },
@@ -172,6 +183,7 @@ fn control_calls(what: &str) -> Calls {
             ("DELETE", control(ControlCall::ClearFaults)),
         ],
         "refusals" => vec![("GET", control(ControlCall::Refusals))],
+        "events" => vec![("GET", control(ControlCall::Events))],
         "counters" => vec![("GET", control(ControlCall::Counters))],
         "certificates" => vec![("GET", control(ControlCall::ListCertificates))],
         _ => Vec::new(),

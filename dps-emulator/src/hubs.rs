@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::credentials::{SymmetricKey, Token};
+use crate::events::RefusalReason;
 use crate::options::{OptionsError, check_host};
 use crate::time::Now;
 use crate::x509::{Certificate, ClientCertificates};
@@ -79,14 +80,34 @@ impl HubDevice {
     /// Whether the hub would accept the device with this SAS token: resource `{hub}/devices/{deviceId}`, no `skn`.
     #[must_use]
     pub fn accepts_token(&self, now: Now, token: &str) -> bool {
-        let HubAuthentication::SymmetricKeys(keys) = &self.authentication else { return false };
-        let Some(token) = Token::parse(token).filter(|_| self.enabled) else { return false };
-        let host_and_path = token.resource().split_once('/');
-        host_and_path.is_some_and(|(host, path)| {
+        self.check_token(now, token).is_ok()
+    }
+
+    /// Checks what [`accepts_token`](Self::accepts_token) does, and returns why the token is refused.
+    pub(crate) fn check_token(&self, now: Now, token: &str) -> Result<(), RefusalReason> {
+        if !self.enabled {
+            return Err(RefusalReason::HubDeviceDisabled);
+        }
+        let HubAuthentication::SymmetricKeys(keys) = &self.authentication else {
+            return Err(RefusalReason::OtherAttestation);
+        };
+        if token.is_empty() {
+            return Err(RefusalReason::NoToken);
+        }
+        let token = Token::parse(token).ok_or(RefusalReason::Malformed)?;
+        let is_for_device = token.resource().split_once('/').is_some_and(|(host, path)| {
             host.eq_ignore_ascii_case(&self.hub) && path.strip_prefix("devices/") == Some(self.device_id.as_str())
-        }) && token.key_name().is_empty()
-            && token.expired_for_ms(now, 0).is_none()
-            && keys.iter().any(|key| token.signed_by(key))
+        });
+        if !is_for_device {
+            return Err(RefusalReason::WrongResource);
+        }
+        if !token.key_name().is_empty() {
+            return Err(RefusalReason::WrongKeyName);
+        }
+        if !keys.iter().any(|key| token.signed_by(key)) {
+            return Err(RefusalReason::BadSignature);
+        }
+        token.expired_for_ms(now, 0).map_or(Ok(()), |for_ms| Err(RefusalReason::Expired { for_ms }))
     }
 
     /// Whether the hub would accept the device with these certificates.

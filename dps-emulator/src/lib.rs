@@ -14,12 +14,14 @@ mod attestation;
 mod auth;
 mod control;
 mod control_certificates;
+mod control_events;
 mod credentials;
 mod device;
 mod dispatch;
 mod encoding;
 mod enrollment;
 mod enrollment_table;
+mod events;
 mod fault;
 mod fault_plan;
 mod fault_queue;
@@ -42,7 +44,7 @@ mod tpm;
 mod wire;
 mod x509;
 
-pub use activity::{Counters, Refusal, RefusalReason};
+pub use activity::{Counters, Refusal};
 pub use attestation::Attestation;
 pub use auth::Caller;
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};
@@ -50,6 +52,10 @@ pub use device::Reply;
 pub use enrollment::{
     AllocationPolicy, Capabilities, EnrollmentGroup, IndividualEnrollment, InitialTwin, ProvisioningStatus,
     ReprovisionPolicy, Settings, TwinProperties,
+};
+pub use events::{
+    Connection, Disconnection, Event, EventFilter, EventKind, Exchange, Handshake, HubSignIn, MetFault, MqttPacket,
+    RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept,
 };
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};

@@ -44,6 +44,7 @@ pub struct ServiceOptions {
     pub(crate) echo_payload: bool,
     pub(crate) unchanged: UnchangedSubstatus,
     pub(crate) limits: Limits,
+    pub(crate) events_kept: usize,
 }
 
 impl Default for ServiceOptions {
@@ -69,6 +70,7 @@ impl Default for ServiceOptions {
             echo_payload: false,
             unchanged: UnchangedSubstatus::default(),
             limits: Limits::default(),
+            events_kept: 10_000,
         }
     }
 }
@@ -234,6 +236,14 @@ impl ServiceOptions {
     #[must_use]
     pub fn unchanged_substatus(mut self, unchanged: UnchangedSubstatus) -> Self {
         self.unchanged = unchanged;
+        self
+    }
+
+    /// How many events are kept; the oldest are dropped. Default 10,000, and never more than about 32 MiB. With 0 no event
+    /// is recorded.
+    #[must_use]
+    pub fn events_kept(mut self, most: usize) -> Self {
+        self.events_kept = most;
         self
     }
 

@@ -149,6 +149,10 @@ impl Records {
         self.0.get(id)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.0.values()
+    }
+
     pub(crate) fn get_mut(&mut self, id: &FoldedId) -> Option<&mut Record> {
         self.0.get_mut(id)
     }

@@ -4,10 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::activity::{Counters, Exchanges, Refusal, Refusals, Tally};
+use crate::activity::{Counters, Refusal, Refusals, Tally};
 use crate::credentials::SymmetricKey;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::enrollment_table::{Entry, Precondition, Table};
+use crate::events::{Recorder, Transport};
 use crate::fault::{At, Fault, RetryAfter, Scope};
 use crate::fault_plan::FaultPlan;
 use crate::fault_queue::{Faults, PlannedFault};
@@ -40,7 +41,7 @@ pub struct Service {
     pub(crate) faults: Faults,
     pub(crate) tally: Tally,
     pub(crate) refusals: Refusals,
-    pub(crate) exchanges: Exchanges,
+    pub(crate) events: Recorder,
     pub(crate) revision: u64,
 }
 
@@ -71,6 +72,7 @@ impl Service {
         Ok(Self {
             policy_key: options.policy_key.clone().unwrap_or_else(|| random.key()),
             throttle: Throttle::new(options.limits),
+            events: Recorder::new(options.events_kept),
             options,
             random,
             hubs,
@@ -83,7 +85,6 @@ impl Service {
             faults: Faults::default(),
             tally: Tally::default(),
             refusals: Refusals::default(),
-            exchanges: Exchanges::default(),
             revision: 0,
         })
     }
@@ -266,20 +267,31 @@ impl Service {
     }
 
     /// Removes the fault that a request meets from the plan and returns it.
-    pub(crate) fn take_fault(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
+    pub(crate) fn take_fault(
+        &mut self,
+        now: Now,
+        transport: Transport,
+        at: At,
+        registration: &FoldedId,
+    ) -> Option<Fault> {
         let fault = self.faults.take(at, registration)?;
-        self.tally.met_fault(registration);
+        self.met_fault(now, transport, at, registration, &fault);
         Some(fault)
+    }
+
+    fn met_fault(&mut self, now: Now, transport: Transport, at: At, registration: &FoldedId, fault: &Fault) {
+        self.tally.met_fault(registration);
+        self.record_fault(now, transport, at, registration, fault);
     }
 
     /// Returns whether a TLS handshake meets this fault, and removes it from the plan. The name is empty before the client has
     /// presented a certificate.
     #[cfg(feature = "server")]
-    pub(crate) fn handshake_meets(&mut self, fault: &Fault, common_name: &str) -> bool {
+    pub(crate) fn handshake_meets(&mut self, now: Now, fault: &Fault, common_name: &str) -> bool {
         let registration = FoldedId::new(common_name);
         let meets = self.faults.take_of_handshake(fault, &registration);
         if meets {
-            self.tally.met_fault(&registration);
+            self.met_fault(now, Transport::Https, At::Handshake, &registration, fault);
         }
         meets
     }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::events::RefusalReason;
 use crate::fault::RetryAfter;
 use crate::time::{Now, iso_8601};
 use crate::tpm::TpmState;
@@ -217,28 +218,36 @@ pub struct Problem {
     pub message: String,
     /// How long to wait before the next request, if the service sends a hint.
     pub retry_after: Option<RetryAfter>,
+    /// Why, which events show and the reply often does not.
+    pub reason: RefusalReason,
 }
 
 impl Problem {
     pub(crate) fn new(error_code: u32, message: impl Into<String>) -> Self {
-        Self { status: (error_code / 1000) as u16, error_code, message: message.into(), retry_after: None }
+        let status = (error_code / 1000) as u16;
+        Self { status, error_code, message: message.into(), retry_after: None, reason: reason_of(error_code) }
+    }
+
+    /// The same for a reason that the code does not tell.
+    pub(crate) fn because(self, reason: RefusalReason) -> Self {
+        Self { reason, ..self }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(BAD_REQUEST, message)
     }
 
-    pub(crate) fn unauthorized(protocol: Protocol) -> Self {
+    pub(crate) fn unauthorized(protocol: Protocol, reason: RefusalReason) -> Self {
         let code = match protocol {
             Protocol::Http => UNAUTHORIZED,
             Protocol::Mqtt => UNAUTHORIZED_MQTT,
         };
-        Self::new(code, "Unauthorized")
+        Self::new(code, "Unauthorized").because(reason)
     }
 
     /// A refused certificate has the same code over every protocol.
-    pub(crate) fn invalid_certificate() -> Self {
-        Self::new(UNAUTHORIZED, "Invalid certificate.")
+    pub(crate) fn invalid_certificate(reason: RefusalReason) -> Self {
+        Self::new(UNAUTHORIZED, "Invalid certificate.").because(reason)
     }
 
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
@@ -247,6 +256,15 @@ impl Problem {
 
     pub(crate) fn throttled(retry_after: Option<RetryAfter>) -> Self {
         Self { retry_after, ..Self::new(THROTTLED, "Too many requests.") }
+    }
+
+    /// The message for events: the reply to a refused credential does not tell the reason.
+    pub(crate) fn event_message(&self) -> String {
+        let is_hidden = match self.reason {
+            RefusalReason::NoTpmEnrollment | RefusalReason::WrongEndorsementKey | RefusalReason::WrongIdScope => true,
+            reason => self.status == 401 || reason == RefusalReason::PlannedFault,
+        };
+        if is_hidden { self.reason.to_string() } else { self.message.clone() }
     }
 
     /// The error body.
@@ -258,6 +276,24 @@ impl Problem {
             timestamp_utc: iso_8601(now.unix_ms),
         };
         to_json(&details)
+    }
+}
+
+/// The reason that an error code stands for.
+fn reason_of(error_code: u32) -> RefusalReason {
+    match error_code {
+        CSR_NOT_CONFIGURED => RefusalReason::CertificateRequest,
+        NO_HUB => RefusalReason::HubNotLinked,
+        NOT_FOUND => RefusalReason::NotFound,
+        NO_ROUTE => RefusalReason::UnknownPath,
+        METHOD => RefusalReason::MethodNotAllowed,
+        CONCURRENT => RefusalReason::ConcurrentRegister,
+        EXISTS | STALE_ETAG => RefusalReason::PreconditionFailed,
+        TOO_LARGE => RefusalReason::BodyTooLarge,
+        MEDIA_TYPE => RefusalReason::MediaType,
+        THROTTLED => RefusalReason::Throttled,
+        500_000.. => RefusalReason::Internal,
+        _ => RefusalReason::InvalidRequest,
     }
 }
 

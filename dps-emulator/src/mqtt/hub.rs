@@ -7,8 +7,10 @@
 use mqtt_protocol_core::mqtt::packet::v3_1_1;
 use serde_json::{Map, Value, json};
 
-use crate::activity::Exchange;
+use crate::credentials::Token;
 use crate::encoding::percent_decode;
+use crate::events::{EventKind, HubSignIn, Mask, RefusalReason, SignedBy, TokenFacts, Transport, bounded};
+use crate::hubs::HubAuthentication;
 use crate::service::Service;
 use crate::time::Now;
 use crate::x509::ClientCertificates;
@@ -26,10 +28,13 @@ pub(super) struct HubClient {
     reported_version: u64,
 }
 
-/// The reply to a publish.
-pub(super) enum Reply {
-    Nothing,
-    Twin { topic: String, payload: Vec<u8> },
+/// What the hub answers to a publish.
+pub(super) struct Answer {
+    /// The name of the call in events.
+    pub(super) call: &'static str,
+    pub(super) status: u16,
+    /// Topic and payload of the reply, if the call has one.
+    pub(super) reply: Option<(String, Vec<u8>)>,
 }
 
 impl HubClient {
@@ -47,6 +52,10 @@ impl HubClient {
         format!("{}/{}", self.hub, self.device_id)
     }
 
+    pub(super) fn device_id(&self) -> &str {
+        &self.device_id
+    }
+
     /// CONNECT: whether the device is accepted.
     pub(super) fn handle_connect(
         &self,
@@ -55,12 +64,12 @@ impl HubClient {
         client_id: &str,
         certificates: &ClientCertificates,
     ) -> bool {
-        let accepted = client_id == self.device_id && self.is_authorized(service, now, certificates);
-        service.exchanges.note(|| {
-            let reason = "the hub has no such device, the device is disabled, or the credential is invalid";
-            let code = if accepted { 0 } else { 5 };
-            Exchange::new(client_id, "hub connect", code).because((!accepted).then(|| reason.into()))
-        });
+        let checked = match client_id == self.device_id {
+            true => self.check(service, now, certificates),
+            false => Err(RefusalReason::HubClientId),
+        };
+        let accepted = checked.is_ok();
+        self.record_sign_in(service, now, checked.err());
         service.hubs.count(&self.hub, &self.device_id, |counters| match accepted {
             true => counters.connects += 1,
             false => counters.refused += 1,
@@ -68,13 +77,51 @@ impl HubClient {
         accepted
     }
 
-    /// Whether the hub has this device, the device is enabled, and its certificate, or else its token, is valid.
-    pub(super) fn is_authorized(&self, service: &Service, now: Now, certificates: &ClientCertificates) -> bool {
-        let device = service.hubs.device(&self.hub, &self.device_id);
-        device.is_some_and(|device| match certificates.is_empty() {
-            true => device.accepts_token(now, &self.token),
-            false => device.accepts_certificates(now, certificates),
-        })
+    fn record_sign_in(&self, service: &mut Service, now: Now, reason: Option<RefusalReason>) {
+        if !service.events.is_on() {
+            return;
+        }
+        let token = Token::parse(&self.token).map(|token| {
+            let keys = service.hubs.device(&self.hub, &self.device_id).map(|device| &device.authentication);
+            let signed_by = match keys {
+                Some(HubAuthentication::SymmetricKeys([primary, _])) if token.signed_by(primary) => {
+                    SignedBy::PrimaryKey { group: None }
+                }
+                Some(HubAuthentication::SymmetricKeys([_, secondary])) if token.signed_by(secondary) => {
+                    SignedBy::SecondaryKey { group: None }
+                }
+                _ => service.signed_by(&self.device_id, &token),
+            };
+            TokenFacts::new(now, &token, &mut Mask::new(&service.keys_of_device(&self.device_id)), signed_by)
+        });
+        let sign_in = HubSignIn {
+            hub: bounded(&self.hub),
+            device_id: bounded(&self.device_id),
+            status: if reason.is_some() { 5 } else { 0 },
+            reason,
+            token,
+            packets: Vec::new(),
+        };
+        let kind = EventKind::HubSignIn(Box::new(sign_in));
+        service.events.record(now, Transport::Mqtt, Some(&self.device_id), kind);
+    }
+
+    /// Checks that the hub has this device, the device is enabled, and its certificate, or else its token, is valid.
+    pub(super) fn check(
+        &self,
+        service: &Service,
+        now: Now,
+        certificates: &ClientCertificates,
+    ) -> Result<(), RefusalReason> {
+        let device = service.hubs.device(&self.hub, &self.device_id).ok_or(RefusalReason::HubDeviceUnknown)?;
+        if certificates.is_empty() {
+            return device.check_token(now, &self.token);
+        }
+        match device.accepts_certificates(now, certificates) {
+            true => Ok(()),
+            false if !device.enabled => Err(RefusalReason::HubDeviceDisabled),
+            false => Err(RefusalReason::HubCertificate),
+        }
     }
 
     pub(super) fn accepts_filter(&self, filter: &str) -> bool {
@@ -90,34 +137,27 @@ impl HubClient {
     }
 
     /// Returns `None` for a topic that ends the connection.
-    pub(super) fn handle_publish(&mut self, service: &mut Service, topic: &str, payload: &[u8]) -> Option<Reply> {
-        let note = |service: &mut Service, call: &str, status| {
-            service.exchanges.note(|| Exchange::new(&self.device_id, call, status));
-        };
+    pub(super) fn handle_publish(&mut self, service: &mut Service, topic: &str, payload: &[u8]) -> Option<Answer> {
         if self.topic_of_device(topic).is_some_and(|topic| topic.starts_with("messages/events/")) {
             service.hubs.count(&self.hub, &self.device_id, |counters| counters.telemetry += 1);
-            note(service, "hub telemetry", 0);
-            return Some(Reply::Nothing);
+            return Some(Answer { call: "hub-telemetry", status: 0, reply: None });
         }
         let request_id =
             |properties: &'_ str| properties.split('&').find_map(|pair| pair.strip_prefix("$rid=")).map(str::to_owned);
         if let Some(properties) = topic.strip_prefix(PATCH_REPORTED) {
             let request_id = request_id(properties)?;
             let is_object = serde_json::from_slice::<Map<String, Value>>(payload).is_ok();
-            note(service, "hub reported", if is_object { 204 } else { 400 });
-            if !is_object {
-                return Some(Reply::Twin {
-                    topic: format!("$iothub/twin/res/400/?$rid={request_id}"),
-                    payload: vec![],
-                });
-            }
-            self.reported_version += 1;
-            let version = self.reported_version;
-            let topic = format!("$iothub/twin/res/204/?$rid={request_id}&$version={version}");
-            return Some(Reply::Twin { topic, payload: Vec::new() });
+            let (status, version) = match is_object {
+                true => {
+                    self.reported_version += 1;
+                    (204, format!("&$version={}", self.reported_version))
+                }
+                false => (400, String::new()),
+            };
+            let topic = format!("$iothub/twin/res/{status}/?$rid={request_id}{version}");
+            return Some(Answer { call: "hub-reported", status, reply: Some((topic, Vec::new())) });
         }
         let request_id = request_id(topic.strip_prefix(GET_TWIN)?)?;
-        note(service, "hub twin", 200);
         service.hubs.count(&self.hub, &self.device_id, |counters| counters.twins += 1);
         let twin = &service.hubs.device(&self.hub, &self.device_id)?.twin;
         let mut desired = twin.desired.clone();
@@ -125,9 +165,7 @@ impl HubClient {
         // A real hub does not show the tags to the device.
         let payload =
             json!({ "tags": twin.tags, "desired": desired, "reported": { "$version": self.reported_version } });
-        Some(Reply::Twin {
-            topic: format!("$iothub/twin/res/200/?$rid={request_id}"),
-            payload: payload.to_string().into_bytes(),
-        })
+        let topic = format!("$iothub/twin/res/200/?$rid={request_id}");
+        Some(Answer { call: "hub-twin", status: 200, reply: Some((topic, payload.to_string().into_bytes())) })
     }
 }

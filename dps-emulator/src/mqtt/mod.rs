@@ -5,17 +5,20 @@
 
 mod hub;
 mod names;
+mod packets;
+mod record;
+mod subscribe;
 
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
 use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Qos, v3_1_1};
-use mqtt_protocol_core::mqtt::result_code::{ConnectReturnCode, SubackReturnCode};
+use mqtt_protocol_core::mqtt::result_code::ConnectReturnCode;
 use mqtt_protocol_core::mqtt::{Connection, Version, role};
 
-use crate::activity::{Exchange, RefusalReason};
 use crate::auth::{Caller, ConnectionAuth};
 use crate::device::Reply;
 use crate::encoding::is_api_version;
+use crate::events::{Mask, RefusalReason, Transport};
 use crate::fault::{At, Fault, Flood, TransportFault};
 use crate::ids::FoldedId;
 use crate::service::Service;
@@ -23,7 +26,8 @@ use crate::time::Now;
 use crate::wire::{BODY_MAX, Protocol};
 use crate::x509::ClientCertificates;
 use hub::HubClient;
-use names::{Call, REPLY_FILTER};
+use names::Call;
+use packets::Packets;
 
 /// The largest packet, in bytes: the largest body, its topic, and some reserve.
 const PACKET_MAX: u32 = (BODY_MAX + 4096) as u32;
@@ -61,12 +65,23 @@ pub struct Session {
     certificates: ClientCertificates,
     /// The first bytes, until they reveal the protocol's version.
     head: Option<Vec<u8>>,
+    /// What events still have to show.
+    packets: Packets,
+    /// Masks the keys of the device in what it sends.
+    mask: Mask,
+    /// When the first bytes arrived, on the monotonic clock.
+    began_ms: Option<u64>,
+    /// Why the service closes the connection.
+    close_reason: Option<RefusalReason>,
+    /// Whether the end of the connection was recorded.
+    is_over: bool,
 }
 
 struct Device {
     id_scope: String,
     registration_id: String,
     api_version: String,
+    user_agent: Option<String>,
     token: Option<String>,
 }
 
@@ -99,6 +114,11 @@ impl Session {
             auth: ConnectionAuth::default(),
             certificates,
             head: Some(Vec::new()),
+            packets: Packets::default(),
+            mask: Mask::default(),
+            began_ms: None,
+            close_reason: None,
+            is_over: false,
         }
     }
 
@@ -132,11 +152,22 @@ impl Session {
 
     /// Handles bytes as they arrive, which may be parts of packets.
     pub fn receive(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
+        self.began_ms.get_or_insert(now.monotonic_ms);
+        let effects = self.receive_bytes(service, now, bytes);
+        if effects.contains(&Effect::Close) {
+            self.disconnected(service, now, self.close_reason);
+        }
+        effects
+    }
+
+    fn receive_bytes(&mut self, service: &mut Service, now: Now, bytes: &[u8]) -> Vec<Effect> {
         let Some(mut head) = self.head.take() else { return self.read(service, now, bytes) };
         head.extend_from_slice(bytes);
         match is_other_version(&head) {
             Some(true) => {
-                vec![Effect::Send(connack(ConnectReturnCode::UnacceptableProtocolVersion)), Effect::Close]
+                let code = ConnectReturnCode::UnacceptableProtocolVersion;
+                self.record_connect(service, now, "", code, Some(RefusalReason::MqttVersion));
+                vec![Effect::Send(connack(code)), Effect::Close]
             }
             Some(false) => self.read(service, now, &head),
             None => {
@@ -154,9 +185,12 @@ impl Session {
                 match event {
                     Event::NotifyPacketReceived(packet) => self.packet(service, now, &packet, &mut effects),
                     Event::RequestSendPacket { packet, .. } => {
+                        self.packets.add(now, false, &packet, &mut self.mask);
                         effects.push(Effect::Send(packet.to_continuous_buffer()))
                     }
-                    Event::RequestClose | Event::NotifyError(_) => effects.push(Effect::Close),
+                    Event::RequestClose | Event::NotifyError(_) => {
+                        self.close(RefusalReason::MalformedPacket, &mut effects);
+                    }
                     _ => {}
                 }
                 if effects.contains(&Effect::Close) {
@@ -168,16 +202,25 @@ impl Session {
     }
 
     fn packet(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
+        let before = service.events.last_seq();
+        self.packets.add(now, true, packet, &mut self.mask);
+        self.handle(service, now, packet, effects);
+        service.events.add_packets(before, self.packets.pending());
+    }
+
+    fn handle(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {
         // A hub disconnects a device that was deleted, disabled or moved, or whose token has expired.
-        if self.hub_client.as_ref().is_some_and(|client| !client.is_authorized(service, now, &self.certificates)) {
-            return effects.push(Effect::Close);
+        if let Some(client) = &self.hub_client
+            && let Err(reason) = client.check(service, now, &self.certificates)
+        {
+            return self.close(reason, effects);
         }
         match packet {
             Packet::V3_1_1Connect(connect) => self.connect(service, now, connect, effects),
-            Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, subscribe, effects),
+            Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, now, subscribe, effects),
             Packet::V3_1_1Publish(publish) => self.publish(service, now, publish, effects),
-            Packet::V3_1_1Pingreq(_) if self.answers_pings => self.send(v3_1_1::Pingresp::new().into(), effects),
-            Packet::V3_1_1Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, effects),
+            Packet::V3_1_1Pingreq(_) if self.answers_pings => self.send(now, v3_1_1::Pingresp::new().into(), effects),
+            Packet::V3_1_1Unsubscribe(unsubscribe) => self.unsubscribe(now, unsubscribe, effects),
             Packet::V3_1_1Disconnect(_) => effects.push(Effect::Close),
             _ => {}
         }
@@ -189,10 +232,9 @@ impl Session {
         }
         let registration = FoldedId::new(connect.client_id());
         service.tally.arrived(At::Connect, &registration);
-        let refused = service.refusals.count();
         let refusal = match self.admit(service, now, connect) {
             Ok(fault) => match fault {
-                Some(Fault::RefuseConnect { code }) => Some(return_code(code)),
+                Some(Fault::RefuseConnect { code }) => Some((return_code(code), RefusalReason::PlannedFault)),
                 Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
                 Some(Fault::Silent) => return,
                 Some(Fault::NoPing) => {
@@ -201,25 +243,35 @@ impl Session {
                 }
                 _ => None,
             },
-            Err(code) => Some(code),
+            Err(refused) => Some(refused),
         };
-        let code = refusal.unwrap_or(ConnectReturnCode::Accepted);
-        service.exchanges.note(|| {
-            let reason = service.refusals.reason_after(refused).map(|reason| reason.to_string());
-            Exchange::new(connect.client_id(), At::Connect.name(), u16::from(code as u8)).because(reason)
-        });
-        let Some(code) = refusal else { return self.accept(connect, effects) };
+        let (code, reason) = refusal.unzip();
+        let accepted = ConnectReturnCode::Accepted;
+        self.record_connect(service, now, connect.client_id(), code.unwrap_or(accepted), reason);
+        let Some(code) = code else { return self.accept(now, connect, effects) };
         self.device = None;
         service.tally.refused(401, Some(&registration));
+        self.refuse(now, code, effects);
+    }
+
+    /// Sends the CONNACK of a refusal, and closes the connection.
+    fn refuse(&mut self, now: Now, code: ConnectReturnCode, effects: &mut Vec<Effect>) {
+        self.packets.add_refusal(now);
         effects.push(Effect::Send(connack(code)));
         effects.push(Effect::Close);
     }
 
-    fn accept(&mut self, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
+    /// Closes the connection because of what the client did.
+    fn close(&mut self, reason: RefusalReason, effects: &mut Vec<Effect>) {
+        self.close_reason = Some(reason);
+        effects.push(Effect::Close);
+    }
+
+    fn accept(&mut self, now: Now, connect: &v3_1_1::Connect, effects: &mut Vec<Effect>) {
         self.keep_alive_s = connect.keep_alive();
         let accepted = v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted);
         match accepted.build() {
-            Ok(connack) => self.send(connack.into(), effects),
+            Ok(connack) => self.send(now, connack.into(), effects),
             Err(_) => effects.push(Effect::Close),
         }
     }
@@ -232,25 +284,26 @@ impl Session {
         client: HubClient,
         effects: &mut Vec<Effect>,
     ) {
+        self.mask = Mask::new(&service.keys_of_device(client.device_id()));
         if client.handle_connect(service, now, connect.client_id(), &self.certificates) {
             self.hub_client = Some(client);
             self.auth.mark_verified();
-            return self.accept(connect, effects);
+            return self.accept(now, connect, effects);
         }
-        effects.push(Effect::Send(connack(ConnectReturnCode::NotAuthorized)));
-        effects.push(Effect::Close);
+        self.refuse(now, ConnectReturnCode::NotAuthorized, effects);
     }
 
-    /// Checks the shape of CONNECT and what the service requires of it. Returns the fault that is planned for it.
+    /// Checks the shape of CONNECT and what the service requires of it. Returns the fault that is planned for it, or the
+    /// code of a refusal and its reason.
     fn admit(
         &mut self,
         service: &mut Service,
         now: Now,
         connect: &v3_1_1::Connect,
-    ) -> Result<Option<Fault>, ConnectReturnCode> {
+    ) -> Result<Option<Fault>, (ConnectReturnCode, RefusalReason)> {
         let mut refuse = |reason, code| {
             service.refusals.note(now, connect.client_id(), reason);
-            Err(code)
+            Err((code, reason))
         };
         if connect.client_id().is_empty() {
             return refuse(RefusalReason::ClientId, ConnectReturnCode::IdentifierRejected);
@@ -276,98 +329,45 @@ impl Session {
             id_scope: user.id_scope.into(),
             registration_id: user.registration_id.into(),
             api_version: user.api_version.into(),
+            user_agent: user.client_version,
             token,
         };
-        if service.check_connect(now, &device.caller(&self.certificates)).map_err(return_code)? {
+        self.mask = Mask::new(&service.keys_of_device(&device.registration_id));
+        let device = self.device.insert(device);
+        let checked = service.check_connect(now, &device.caller(&self.certificates));
+        if checked.map_err(|(code, reason)| (return_code(code), reason))? {
             self.auth.mark_verified();
         }
-        let fault = service.take_fault(At::Connect, &FoldedId::new(&device.registration_id));
-        self.device = Some(device);
-        Ok(fault)
-    }
-
-    fn subscribe(&mut self, service: &mut Service, subscribe: &v3_1_1::Subscribe, effects: &mut Vec<Effect>) {
-        let fault = match &self.device {
-            Some(device) => {
-                let registration = FoldedId::new(&device.registration_id);
-                service.tally.arrived(At::Subscribe, &registration);
-                service.take_fault(At::Subscribe, &registration)
-            }
-            None if self.hub_client.is_some() => None,
-            None => return effects.push(Effect::Close),
-        };
-        let is_taken = |filter: &str| match &self.hub_client {
-            Some(client) => client.accepts_filter(filter),
-            None => filter == REPLY_FILTER,
-        };
-        match fault {
-            Some(Fault::DropBefore | Fault::DropAfter) => return effects.push(Effect::Close),
-            Some(Fault::Silent) => return,
-            _ => {}
-        }
-        let codes = subscribe.entries().iter().map(|entry| {
-            if !is_taken(entry.topic_filter()) || fault == Some(Fault::RefuseSubscribe) {
-                return SubackReturnCode::Failure;
-            }
-            match entry.sub_opts().qos() {
-                Qos::AtMostOnce => {
-                    self.granted = Some(Qos::AtMostOnce);
-                    SubackReturnCode::SuccessMaximumQos0
-                }
-                // Quality 2 is granted as 1.
-                _ => {
-                    self.granted = Some(Qos::AtLeastOnce);
-                    SubackReturnCode::SuccessMaximumQos1
-                }
-            }
-        });
-        let codes: Vec<SubackReturnCode> = codes.collect();
-        let client = self.client().unwrap_or_default();
-        service.exchanges.note(|| {
-            let refused = codes.contains(&SubackReturnCode::Failure);
-            let status = codes.first().map_or(0, |code| *code as u8);
-            let reason =
-                refused.then(|| "a topic filter other than the one for replies, or a planned fault".to_owned());
-            Exchange::new(&client, At::Subscribe.name(), u16::from(status)).because(reason)
-        });
-        let suback = v3_1_1::Suback::builder().packet_id(subscribe.packet_id()).return_codes(codes).build();
-        match suback {
-            Ok(suback) => self.send(suback.into(), effects),
-            Err(_) => effects.push(Effect::Close),
-        }
-    }
-
-    /// Some clients unsubscribe before they disconnect.
-    fn unsubscribe(&mut self, unsubscribe: &v3_1_1::Unsubscribe, effects: &mut Vec<Effect>) {
-        if unsubscribe.entries().iter().any(|filter| filter.as_str() == REPLY_FILTER) {
-            self.granted = None;
-        }
-        match v3_1_1::Unsuback::builder().packet_id(unsubscribe.packet_id()).build() {
-            Ok(unsuback) => self.send(unsuback.into(), effects),
-            Err(_) => effects.push(Effect::Close),
-        }
+        Ok(service.take_fault(now, Transport::Mqtt, At::Connect, &FoldedId::new(&device.registration_id)))
     }
 
     fn publish(&mut self, service: &mut Service, now: Now, publish: &v3_1_1::Publish, effects: &mut Vec<Effect>) {
-        if !self.is_connected() || publish.retain() || publish.qos() == Qos::ExactlyOnce {
-            return effects.push(Effect::Close);
+        if !self.is_connected() {
+            return self.close(RefusalReason::NotConnected, effects);
+        }
+        if publish.retain() || publish.qos() == Qos::ExactlyOnce {
+            return self.close(RefusalReason::PublishFlags, effects);
         }
         // Acknowledged here and not by the library, which panics at packet id 0.
         if let Some(id) = publish.packet_id() {
             match v3_1_1::Puback::builder().packet_id(id).build() {
-                Ok(puback) => self.send(puback.into(), effects),
+                Ok(puback) => self.send(now, puback.into(), effects),
                 Err(_) => return effects.push(Effect::Close),
             }
         }
         if let Some(client) = &mut self.hub_client {
-            return match client.handle_publish(service, publish.topic_name(), publish.payload().as_slice()) {
-                Some(hub::Reply::Nothing) => {}
-                Some(hub::Reply::Twin { topic, payload }) => self.send_publish(topic, payload, effects),
-                None => effects.push(Effect::Close),
+            let Some(answer) = client.handle_publish(service, publish.topic_name(), publish.payload().as_slice())
+            else {
+                return self.close(RefusalReason::Topic, effects);
             };
+            self.record(service, now, answer.call, answer.status, None);
+            if let Some((topic, payload)) = answer.reply {
+                self.send_publish(now, topic, payload, effects);
+            }
+            return;
         }
         let (Some(device), Some((call, request_id))) = (&self.device, names::parse_topic(publish.topic_name())) else {
-            return effects.push(Effect::Close);
+            return self.close(RefusalReason::Topic, effects);
         };
         let reply = match call {
             Call::Register => service.register(now, &device.caller(&self.certificates), publish.payload().as_slice()),
@@ -375,14 +375,14 @@ impl Session {
                 service.operation_status(now, &device.caller(&self.certificates), operation_id)
             }
         };
-        self.reply(&reply, request_id, effects);
+        self.reply(now, &reply, request_id, effects);
         self.auth.record_reply(reply.status);
         if self.auth.has_too_many_refusals() {
-            effects.push(Effect::Close);
+            self.close(RefusalReason::TooManyRefusals, effects);
         }
     }
 
-    fn reply(&mut self, reply: &Reply, request_id: &str, effects: &mut Vec<Effect>) {
+    fn reply(&mut self, now: Now, reply: &Reply, request_id: &str, effects: &mut Vec<Effect>) {
         match reply.fault {
             Some(TransportFault::DropBefore | TransportFault::DropAfter) => return effects.push(Effect::Close),
             Some(TransportFault::Silent) => return,
@@ -398,7 +398,7 @@ impl Session {
         let request_id = if wrong { format!("{request_id}0") } else { request_id.to_owned() };
         let topic = names::reply_topic(reply.status, &request_id, reply.retry_after);
         let before = effects.len();
-        self.send_publish(topic, reply.body.clone(), effects);
+        self.send_publish(now, topic, reply.body.clone(), effects);
         if reply.fault == Some(TransportFault::SlowBytes) {
             for effect in &mut effects[before..] {
                 if let Effect::Send(bytes) = effect {
@@ -412,7 +412,7 @@ impl Session {
     }
 
     /// Sends a publish to a client that has subscribed.
-    fn send_publish(&mut self, topic: String, payload: Vec<u8>, effects: &mut Vec<Effect>) {
+    fn send_publish(&mut self, now: Now, topic: String, payload: Vec<u8>, effects: &mut Vec<Effect>) {
         let Some(granted) = self.granted else { return };
         let mut publish = v3_1_1::Publish::builder().qos(granted).payload(payload);
         if granted != Qos::AtMostOnce {
@@ -420,12 +420,13 @@ impl Session {
             publish = publish.packet_id(id);
         }
         match publish.topic_name(topic).and_then(|publish| publish.build()) {
-            Ok(publish) => self.send(publish.into(), effects),
+            Ok(publish) => self.send(now, publish.into(), effects),
             Err(_) => effects.push(Effect::Close),
         }
     }
 
-    fn send(&mut self, packet: Packet, effects: &mut Vec<Effect>) {
+    fn send(&mut self, now: Now, packet: Packet, effects: &mut Vec<Effect>) {
+        self.packets.add(now, false, &packet, &mut self.mask);
         for event in self.connection.send(packet) {
             match event {
                 Event::RequestSendPacket { packet, .. } => effects.push(Effect::Send(packet.to_continuous_buffer())),
@@ -444,6 +445,7 @@ impl Device {
             token: self.token.as_deref(),
             certificates: Some(certificates),
             api_version: &self.api_version,
+            user_agent: self.user_agent.as_deref(),
             protocol: Protocol::Mqtt,
         }
     }

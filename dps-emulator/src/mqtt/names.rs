@@ -1,6 +1,7 @@
 //! Names in MQTT: the topics of requests and replies, and the user name of CONNECT,
 //! `{idScope}/registrations/{registrationId}/api-version={version}[&ClientVersion=…]`.
 
+use crate::encoding::percent_decode;
 use crate::fault::RetryAfter;
 
 /// The topic filter that clients subscribe to.
@@ -50,6 +51,8 @@ pub(super) struct UserName<'a> {
     pub(super) id_scope: &'a str,
     pub(super) registration_id: &'a str,
     pub(super) api_version: &'a str,
+    /// What the client calls itself.
+    pub(super) client_version: Option<String>,
 }
 
 /// Parses a user name. The id ends at the last `/api-version=`, since it may contain anything that an id may.
@@ -57,9 +60,11 @@ pub(super) fn parse_user_name(text: &str) -> Option<UserName<'_>> {
     let (id_scope, rest) = text.split_once('/')?;
     let rest = rest.strip_prefix("registrations/")?;
     let (registration_id, parameters) = rest.rsplit_once("/api-version=").unwrap_or((rest, ""));
-    let api_version = parameters.split('&').next()?;
+    let mut parameters = parameters.split('&');
+    let api_version = parameters.next()?;
+    let client_version = parameters.find_map(|pair| pair.strip_prefix("ClientVersion=")).and_then(percent_decode);
     let whole = !id_scope.is_empty() && !registration_id.is_empty();
-    whole.then_some(UserName { id_scope, registration_id, api_version })
+    whole.then_some(UserName { id_scope, registration_id, api_version, client_version })
 }
 
 #[cfg(test)]
@@ -93,11 +98,13 @@ mod tests {
 
     #[test]
     fn parse_user_name_reads_the_forms_of_every_client() {
-        let plain = UserName { id_scope: "0ne1", registration_id: "dev-01", api_version: "2019-03-31" };
+        let (registration_id, api_version) = ("dev-01", "2019-03-31");
+        let plain = UserName { id_scope: "0ne1", registration_id, api_version, client_version: None };
         assert_eq!(parse_user_name("0ne1/registrations/dev-01/api-version=2019-03-31"), Some(plain));
         let named =
             parse_user_name("0ne1/registrations/a:b_c.d/api-version=2021-06-01&ClientVersion=c%2F1.2.3").unwrap();
         assert_eq!((named.registration_id, named.api_version), ("a:b_c.d", "2021-06-01"));
+        assert_eq!(named.client_version.as_deref(), Some("c/1.2.3"));
         for missing in ["0ne1/registrations/dev-01", "0ne1/registrations/dev-01/api-version="] {
             let read = parse_user_name(missing).unwrap();
             assert_eq!((read.registration_id, read.api_version), ("dev-01", ""), "{missing}");

@@ -52,7 +52,7 @@ impl ClientCertVerifier for AnyClient {
     ) -> Result<ClientCertVerified, Error> {
         let certificate = Certificate::from_der(end_entity).ok();
         let name = certificate.as_ref().and_then(Certificate::common_name).unwrap_or_default();
-        if self.shared.service().handshake_meets(&Fault::RefuseCertificate, name) {
+        if self.shared.ask(None, |service, now| service.handshake_meets(now, &Fault::RefuseCertificate, name)) {
             return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         }
         Ok(ClientCertVerified::assertion())

@@ -2,7 +2,6 @@
 //! each exchange: read the request, pass it to the service, carry out a fault, send the reply.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,12 +17,12 @@ use tokio::sync::{Mutex, watch};
 
 use super::io::{FaultyIo, WriteFault};
 use super::limits::{PermitHandle, VERIFY_WITHIN};
-use super::shared::Shared;
+use super::open::OpenConnection;
 use crate::auth::ConnectionAuth;
+use crate::events::RefusalReason;
 use crate::fault::TransportFault;
 use crate::http::{HttpReply, HttpRequest};
 use crate::wire::{BODY_MAX, Problem};
-use crate::x509::ClientCertificates;
 
 /// Runs while a request head is awaited, and so also while a device waits between two polls.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
@@ -36,51 +35,57 @@ const DRAIN_MAX: usize = 1024 * 1024;
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    client: ClientCertificates,
-    shared: Arc<Shared>,
+    mut open: OpenConnection,
     handle: PermitHandle,
     mut stop: watch::Receiver<bool>,
 ) {
     let write_fault = WriteFault::default();
     let io = TokioIo::new(FaultyIo::new(stream, write_fault.clone()));
     let auth = Mutex::new(ConnectionAuth::default());
-    let service = service_fn(|request| answer(request, &client, &shared, &write_fault, &auth, &handle));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_MAX)
-        // Replies show the service's clock.
-        .auto_date_header(false)
-        .serve_connection(io, service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = async { drop(stop.wait_for(|stop| *stop).await) } => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = unverified_for_long(&auth) => {
-            // A reply that is ready is still sent. A request that is still arriving would keep the connection open.
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(SEND_TIMEOUT, connection).await.unwrap_or(Ok(()))
+    let ended = {
+        let service = service_fn(|request| answer(request, &open, &write_fault, &auth, &handle));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_MAX)
+            // Replies show the service's clock.
+            .auto_date_header(false)
+            .serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended.map(|()| None),
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => {
+                connection.as_mut().graceful_shutdown();
+                connection.await.map(|()| None)
+            }
+            () = unverified_for_long(&auth) => {
+                // A reply that is ready is still sent. A request that is still arriving would keep the connection open.
+                connection.as_mut().graceful_shutdown();
+                let ended = tokio::time::timeout(SEND_TIMEOUT, connection).await.unwrap_or(Ok(()));
+                ended.map(|()| Some(RefusalReason::Unverified))
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
-    }
+    open.close_reason = match ended {
+        Ok(None) if auth.lock().await.has_too_many_refusals() => Some(RefusalReason::TooManyRefusals),
+        Ok(reason) => reason,
+        Err(error) => {
+            tracing::debug!(%error, "connection ended early");
+            None
+        }
+    };
 }
 
 /// Replies to a request, and records what the reply reveals about the client. `auth` is locked meanwhile.
 async fn answer(
     request: Request<Incoming>,
-    client: &ClientCertificates,
-    shared: &Shared,
+    open: &OpenConnection,
     write_fault: &WriteFault,
     auth: &Mutex<ConnectionAuth>,
     handle: &PermitHandle,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     let mut auth = auth.lock().await;
-    let mut response = exchange(shared, write_fault, request, client).await?;
+    let mut response = exchange(open, write_fault, request).await?;
     auth.record_reply(response.status().as_u16());
     if auth.is_verified() {
         handle.mark_verified();
@@ -104,10 +109,9 @@ async fn unverified_for_long(auth: &Mutex<ConnectionAuth>) {
 struct Cut;
 
 async fn exchange(
-    shared: &Shared,
+    open: &OpenConnection,
     write_fault: &WriteFault,
     request: Request<Incoming>,
-    client: &ClientCertificates,
 ) -> Result<Response<Full<Bytes>>, Cut> {
     write_fault.clean();
     let (head, body) = request.into_parts();
@@ -117,7 +121,7 @@ async fn exchange(
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = HttpRequest { method: head.method.as_str(), path_and_query, headers: &headers, body: &body };
-    let mut reply = ask_service(shared, &request, client).await;
+    let mut reply = ask_service(open, &request).await;
     match reply.fault.take() {
         Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(Cut),
         Some(TransportFault::Silent) => std::future::pending().await,
@@ -145,12 +149,13 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
 }
 
 /// Passes a request to the service; a change of enrollments is on disk before its reply is sent.
-async fn ask_service(shared: &Shared, request: &HttpRequest<'_>, client: &ClientCertificates) -> HttpReply {
-    let (reply, changed) = shared.ask("https", |service, now| {
+async fn ask_service(open: &OpenConnection, request: &HttpRequest<'_>) -> HttpReply {
+    let (reply, changed) = open.ask(|service, now| {
         let before = service.revision();
-        let reply = service.handle_with_certificates(now, request, client);
+        let reply = service.handle_with_certificates(now, request, &open.client);
         (reply, service.revision() != before)
     });
+    let shared = &open.shared;
     let Some(saver) = shared.saver.as_ref().filter(|_| changed) else { return reply };
     match saver.save().await {
         Ok(()) => reply,
@@ -178,14 +183,17 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::limits::ConnectionLimiter;
-    use super::super::testing::{forged_token, good_token, shared};
+    use super::super::shared::Shared;
+    use super::super::testing::{forged_token, good_token, opened, shared};
+    use crate::events::Transport;
+    use std::sync::Arc;
 
     async fn connected(shared: &Arc<Shared>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let (shared, permit) = (Arc::clone(shared), Arc::new(ConnectionLimiter::default()).acquire().await);
         tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(false);
-            serve(server, ClientCertificates::none(), shared, permit.handle(), stopped).await;
+            serve(server, opened(&shared, Transport::Https), permit.handle(), stopped).await;
         });
         client
     }

@@ -15,10 +15,13 @@ use tokio_rustls::server::TlsStream;
 use super::client_certificate::presented;
 use super::io::PrefixedStream;
 use super::limits::{ConnectionLimiter, PermitHandle};
+use super::open::OpenConnection;
 use super::options::{EmulatorOptions, StartError};
 use super::shared::Shared;
 use super::tls::Handshakes;
 use super::{https, mqtt};
+use crate::events::{Accepted, RefusalReason, Transport};
+use crate::x509::ClientCertificates;
 
 /// How long requests in progress have to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
@@ -139,41 +142,63 @@ async fn serve(
 ) {
     // Small replies must not wait for an acknowledgement; a socket that refuses the option still works.
     let _ = tcp.set_nodelay(true);
-    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(tls.next(&shared), tcp));
+    let peer = tcp.peer_addr().ok();
+    let failed = |failure: String| {
+        let (tls, certificates) = (None, &ClientCertificates::none());
+        let accepted = Accepted { transport: protocol.transport(), peer, tls, certificates, failure: Some(failure) };
+        let mut open = OpenConnection::record(Arc::clone(&shared), accepted);
+        open.close_reason = Some(RefusalReason::HandshakeFailed);
+    };
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake_hands(tls.next(&shared), tcp, failed));
     let stream = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
         done = handshake => match done {
             Ok(Some(stream)) => stream,
             Ok(None) => return,
-            Err(_) => return tracing::debug!("no TLS session in time"),
+            Err(_) => return failed("the handshake was not finished within 10 seconds".into()),
         },
     };
     let client = presented(&stream);
+    let mut open = OpenConnection::accept(shared, protocol.transport(), &stream, client);
     match protocol {
-        PortProtocol::Https => https::serve(stream, client, shared, handle, stop).await,
-        PortProtocol::Mqtt => mqtt::serve_tls(stream, client, shared, handle, stop).await,
+        PortProtocol::Https => https::serve(stream, open, handle, stop).await,
+        PortProtocol::Mqtt => mqtt::serve_tls(stream, open, handle, stop).await,
         PortProtocol::WebSocket | PortProtocol::HttpsAndWebSocket => {
             let Ok(Some(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, first_line(stream)).await else {
-                return tracing::debug!("no request");
+                open.close_reason = Some(RefusalReason::Silent);
+                return;
             };
             if asks_for_websocket(stream.prefix()) {
-                mqtt::serve_websocket(stream, client, shared, handle, stop).await;
+                open.is_websocket();
+                mqtt::serve_websocket(stream, open, handle, stop).await;
             } else if protocol == PortProtocol::HttpsAndWebSocket {
-                https::serve(stream, client, shared, handle, stop).await;
+                https::serve(stream, open, handle, stop).await;
             } else {
+                open.close_reason = Some(RefusalReason::WebSocketRefused);
                 refuse(stream).await;
             }
         }
     }
 }
 
-/// Returns the TLS session; `None` if the handshake failed.
-async fn shake_hands(tls: &TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
+impl PortProtocol {
+    /// The transport of a connection whose request is not known yet.
+    fn transport(self) -> Transport {
+        match self {
+            Self::Https | Self::HttpsAndWebSocket => Transport::Https,
+            Self::Mqtt => Transport::Mqtt,
+            Self::WebSocket => Transport::MqttWebSocket,
+        }
+    }
+}
+
+/// Returns the TLS session; `None` if the handshake failed, which is recorded at once.
+async fn shake_hands(tls: &TlsAcceptor, tcp: TcpStream, failed: impl Fn(String)) -> Option<TlsStream<TcpStream>> {
     let (error, mut tcp) = match tls.accept(tcp).into_fallible().await {
         Ok(stream) => return Some(stream),
         Err(failed) => failed,
     };
-    tracing::debug!(%error, "no TLS session");
+    failed(error.to_string());
     // A client that has finished its part may have sent a request already: a close without reading it would reset the
     // connection, and the client would lose the alert.
     if tcp.shutdown().await.is_ok() {

@@ -11,6 +11,7 @@ mod io;
 mod limits;
 mod listener;
 mod mqtt;
+mod open;
 mod options;
 mod shared;
 mod state;

@@ -1,7 +1,6 @@
 //! MQTT over a connection: carries bytes between TLS or a WebSocket and a [`Session`], carries out its effects, and
 //! closes the connection when it is silent, unverified for too long, or superseded by a later one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -18,10 +17,10 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::io::{BYTE_INTERVAL, FLOOD_BYTES, FLOOD_PIECE, FLOOD_TIME, PrefixedStream};
 use super::limits::{ClientIdClaim, PermitHandle, VERIFY_WITHIN};
-use super::shared::Shared;
+use super::open::OpenConnection;
+use crate::events::RefusalReason;
 use crate::fault::Flood;
 use crate::mqtt::{Effect, Session};
-use crate::x509::ClientCertificates;
 
 /// How long a client may take to open a WebSocket, to send CONNECT, or to receive what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,18 +40,16 @@ enum Wire<S> {
 
 pub(super) async fn serve_tls(
     stream: TlsStream<TcpStream>,
-    client: ClientCertificates,
-    shared: Arc<Shared>,
+    open: OpenConnection,
     handle: PermitHandle,
     stop: watch::Receiver<bool>,
 ) {
-    serve(Wire::Stream(Box::new(stream)), client, "mqtt", &shared, &handle, stop).await;
+    serve(Wire::Stream(Box::new(stream)), open, &handle, stop).await;
 }
 
 pub(super) async fn serve_websocket(
     stream: PrefixedStream<TlsStream<TcpStream>>,
-    client: ClientCertificates,
-    shared: Arc<Shared>,
+    mut open: OpenConnection,
     handle: PermitHandle,
     stop: watch::Receiver<bool>,
 ) {
@@ -63,9 +60,12 @@ pub(super) async fn serve_websocket(
         .max_frame_size(Some(MESSAGE_MAX));
     let accepted = accept_hdr_async_with_config(stream, choose_subprotocol, Some(config));
     match tokio::time::timeout(PATIENCE, accepted).await {
-        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), client, "mqtt-ws", &shared, &handle, stop).await,
-        Ok(Err(error)) => tracing::debug!(%error, "no WebSocket"),
-        Err(_) => tracing::debug!("no WebSocket in time"),
+        Ok(Ok(stream)) => serve(Wire::WebSocket(Box::new(stream)), open, &handle, stop).await,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no WebSocket");
+            open.close_reason = Some(RefusalReason::WebSocketRefused);
+        }
+        Err(_) => open.close_reason = Some(RefusalReason::Silent),
     }
 }
 
@@ -86,34 +86,40 @@ fn choose_subprotocol(request: &Request, mut response: Response) -> Result<Respo
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut wire: Wire<S>,
-    client: ClientCertificates,
-    over: &'static str,
-    shared: &Shared,
+    mut open: OpenConnection,
     handle: &PermitHandle,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut session = Session::with_certificates(client);
     let mut claim: Option<ClientIdClaim> = None;
     let verify_by = Instant::now() + VERIFY_WITHIN;
     loop {
+        let (until, reason) = silence_limit(open.session.as_ref(), verify_by);
         let received = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            () = superseded(&mut claim) => break,
-            received = timeout_at(silence_limit(&session, verify_by), wire.receive()) => received,
+            () = superseded(&mut claim) => {
+                open.close_reason = Some(RefusalReason::Superseded);
+                break;
+            }
+            received = timeout_at(until, wire.receive()) => received,
         };
+        open.close_reason = received.is_err().then_some(reason);
         let Ok(Some(bytes)) = received else { break };
-        let effects = shared.ask(over, |service, now| session.receive(service, now, &bytes));
+        let effects = open.receive(&bytes);
+        let Some(session) = &open.session else { break };
         if session.is_verified() {
             handle.mark_verified();
         }
         if claim.is_none() {
-            claim = session.client().and_then(|client| shared.client_ids.claim(client, session.is_verified()));
+            claim = session.client().and_then(|client| open.shared.client_ids.claim(client, session.is_verified()));
         } else if let Some(claim) = claim.as_ref().filter(|_| session.is_verified()) {
             claim.mark_verified();
         }
         for effect in effects {
             let done = tokio::select! {
-                () = superseded(&mut claim) => None,
+                () = superseded(&mut claim) => {
+                    open.close_reason = Some(RefusalReason::Superseded);
+                    None
+                }
                 done = wire.act(effect) => done,
             };
             if done.is_none() {
@@ -124,16 +130,19 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     wire.close().await;
 }
 
-/// Until when the next bytes have to arrive. A client whose credential was not verified is disconnected at `verify_by`,
+/// Until when the next bytes have to arrive, and why the connection is closed otherwise. A client whose credential was not verified is disconnected at `verify_by`,
 /// whatever keep-alive it set: otherwise anybody could hold all permits forever.
-fn silence_limit(session: &Session, verify_by: Instant) -> Instant {
+fn silence_limit(session: Option<&Session>, verify_by: Instant) -> (Instant, RefusalReason) {
     let now = Instant::now();
-    let allowed = match session.is_connected() {
-        true => session.silence_limit_ms().map(Duration::from_millis),
-        false => Some(PATIENCE),
+    let allowed = match session.filter(|session| session.is_connected()) {
+        Some(session) => session.silence_limit_ms().map(Duration::from_millis),
+        None => Some(PATIENCE),
     };
     let allowed = now + allowed.unwrap_or(FAR_AWAY);
-    if session.is_verified() { allowed } else { allowed.min(verify_by) }
+    match session.is_some_and(Session::is_verified) || allowed <= verify_by {
+        true => (allowed, RefusalReason::Silent),
+        false => (verify_by, RefusalReason::Unverified),
+    }
 }
 
 /// Returns when another connection of the same client supersedes this one.
@@ -242,7 +251,10 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::super::limits::ConnectionLimiter;
-    use super::super::testing::{connect, forged_token, good_token, register, shared};
+    use super::super::shared::Shared;
+    use super::super::testing::{connect, forged_token, good_token, opened, register, shared};
+    use crate::events::Transport;
+    use std::sync::Arc;
 
     /// Connects with a forged token, and returns the task that serves the connection.
     async fn connected(shared: &Arc<Shared>, id: &str) -> (DuplexStream, JoinHandle<()>) {
@@ -251,15 +263,8 @@ mod tests {
         let served = tokio::spawn(async move {
             let permit = Arc::new(ConnectionLimiter::default()).acquire().await;
             let (_stop, stopped) = watch::channel(false);
-            serve(
-                Wire::Stream(Box::new(server)),
-                ClientCertificates::none(),
-                "mqtt",
-                &shared_here,
-                &permit.handle(),
-                stopped,
-            )
-            .await;
+            let open = opened(&shared_here, Transport::Mqtt);
+            serve(Wire::Stream(Box::new(server)), open, &permit.handle(), stopped).await;
         });
         client.write_all(&connect(shared, id, &forged_token(shared, id))).await.unwrap();
         let mut connack = [0; 4];
@@ -278,15 +283,8 @@ mod tests {
                 let (shared, handle) = (Arc::clone(&shared), permit.handle());
                 tokio::spawn(permit.hold(async move {
                     let (_stop, stopped) = watch::channel(false);
-                    serve(
-                        Wire::Stream(Box::new(server)),
-                        ClientCertificates::none(),
-                        "mqtt",
-                        &shared,
-                        &handle,
-                        stopped,
-                    )
-                    .await;
+                    let open = opened(&shared, Transport::Mqtt);
+                    serve(Wire::Stream(Box::new(server)), open, &handle, stopped).await;
                 }));
             }
         });

@@ -1,4 +1,4 @@
-//! What all connections share: the service behind its lock, the clock, and the log of exchanges.
+//! What all connections share: the service behind its lock, the clock, and the log of events.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::limits::ClientIds;
 use super::state::Saver;
-use crate::activity::Exchange;
+use crate::events::{Connection, Event, EventKind};
 use crate::fault::RetryAfter;
 use crate::service::Service;
 use crate::time::Now;
@@ -21,28 +21,33 @@ pub(super) struct Shared {
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
+    /// The number of the latest event.
+    pub(super) recorded: watch::Sender<u64>,
 }
 
 impl Shared {
-    pub(super) fn new(mut service: Service, clock: Clock, saver: Option<Saver>) -> Self {
-        service.exchanges.collect();
-        Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused: watch::Sender::new(0) }
+    pub(super) fn new(service: Service, clock: Clock, saver: Option<Saver>) -> Self {
+        let (refused, recorded) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused, recorded }
     }
 
-    /// Calls the service, and passes what happened on to the log and to those who wait for refusals.
-    pub(super) fn ask<R>(&self, over: &'static str, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        let (answer, exchanges, refused) = {
+    /// Calls the service, on a connection where there is one, and passes what happened on to the log and to those who wait
+    /// for it.
+    pub(super) fn ask<R>(&self, connection: Option<&Arc<Connection>>, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
+        let (answer, events, refused) = {
             let mut service = self.service();
-            let answer = ask(&mut service, self.clock.now());
-            (answer, service.exchanges.take(), service.refusals.count())
+            let (now, before) = (self.clock.now(), service.events.last_seq());
+            let answer = match connection {
+                Some(connection) => service.on_connection(connection, |service| ask(service, now)),
+                None => ask(&mut service, now),
+            };
+            let events: Vec<Arc<Event>> = service.events.after(before).cloned().collect();
+            (answer, events, service.refusals.count())
         };
         // The log may block, so the service is unlocked by now.
-        exchanges.iter().for_each(|exchange| log_exchange(over, exchange));
-        self.refused.send_if_modified(|count| {
-            let more = refused > *count;
-            *count = refused.max(*count);
-            more
-        });
+        events.iter().for_each(|event| log_event(event));
+        raise(&self.refused, refused);
+        events.last().into_iter().for_each(|event| raise(&self.recorded, event.seq));
         answer
     }
 
@@ -80,20 +85,40 @@ impl Clock {
     }
 }
 
-/// Logs an exchange. What a client sent is quoted, so that control characters do not reach a terminal.
-fn log_exchange(over: &'static str, exchange: &Exchange) {
-    let Exchange { device, call, status, .. } = exchange;
+/// Tells those who wait for a number to reach a value; calls may come out of order.
+fn raise(number: &watch::Sender<u64>, value: u64) {
+    number.send_if_modified(|number| {
+        let more = value > *number;
+        *number = value.max(*number);
+        more
+    });
+}
+
+/// Logs an exchange or a sign-in. What a client sent is quoted, so that control characters do not reach a terminal.
+fn log_event(event: &Event) {
+    let (call, status, code, wait, message) = match &event.kind {
+        EventKind::Exchange(exchange) => {
+            let message = exchange.message.clone().or_else(|| exchange.reason.map(|reason| reason.to_string()));
+            (exchange.call.as_str(), exchange.status.unwrap_or_default(), exchange.code, exchange.wait_told, message)
+        }
+        EventKind::HubSignIn(sign_in) => {
+            ("hub connect", sign_in.status, None, None, sign_in.reason.map(|reason| reason.to_string()))
+        }
+        _ => {
+            return tracing::debug!(over = event.transport.name(), kind = event.name(), reason = ?event.reason(), "event");
+        }
+    };
     tracing::info!(
-        over,
-        device = (!device.is_empty()).then_some(tracing::field::debug(device)),
+        over = event.transport.name(),
+        device = event.registration_id.as_ref().map(tracing::field::debug),
         ?call,
         status,
-        code = exchange.code,
-        wait_s = exchange.wait.map(|wait| match wait {
+        code,
+        wait_s = wait.map(|wait| match wait {
             RetryAfter::Seconds(seconds) => i64::from(seconds),
             RetryAfter::Date(offset) => offset,
         }),
-        reason = exchange.reason.as_ref().map(tracing::field::debug),
+        reason = message.as_ref().map(tracing::field::debug),
         "exchange"
     );
 }

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use super::open::OpenConnection;
 use super::shared::{Clock, Shared};
 use crate::credentials::SymmetricKey;
 use crate::encoding::encode_base64;
 use crate::enrollment::IndividualEnrollment;
+use crate::events::{Accepted, Transport};
 use crate::options::ServiceOptions;
 use crate::service::Service;
+use crate::x509::ClientCertificates;
 
 /// A service with one enrollment, `dev-01`.
 pub(super) fn shared() -> Arc<Shared> {
@@ -16,6 +19,13 @@ pub(super) fn shared() -> Arc<Shared> {
     let enrollment = IndividualEnrollment::new("dev-01").primary_key(key());
     shared.service().put_enrollment(shared.clock.now(), enrollment).unwrap();
     Arc::new(shared)
+}
+
+/// A connection of a client without a certificate.
+pub(super) fn opened(shared: &Arc<Shared>, transport: Transport) -> OpenConnection {
+    let certificates = &ClientCertificates::none();
+    let accepted = Accepted { transport, peer: None, tls: None, certificates, failure: None };
+    OpenConnection::record(Arc::clone(shared), accepted)
 }
 
 fn key() -> SymmetricKey {

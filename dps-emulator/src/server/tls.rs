@@ -63,7 +63,8 @@ impl Handshakes {
 
     /// The answer to the next handshake.
     pub(super) fn next(&self, shared: &Shared) -> &TlsAcceptor {
-        let without_request = shared.service().handshake_meets(&Fault::NoCertificateRequest, "");
+        let without_request =
+            shared.ask(None, |service, now| service.handshake_meets(now, &Fault::NoCertificateRequest, ""));
         if without_request { &self.without_request } else { &self.requesting }
     }
 }

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::attestation::{TpmAttestation, read_device_keys};
 use super::key_blob::KeyBlob;
 use super::public_key::{TpmKeyError, TpmPublicKey};
-use crate::activity::RefusalReason;
 use crate::auth::{Admission, Call, Caller};
 use crate::credentials::{SymmetricKey, Token};
+use crate::events::RefusalReason;
 use crate::ids::FoldedId;
 use crate::registrations::{Shown, Source};
 use crate::service::Service;
@@ -110,7 +110,7 @@ impl Service {
         found.map_err(|reason| {
             self.refusals.note(now, caller.registration_id, reason);
             // The same for every reason, as the service answers it.
-            Problem::new(NOT_FOUND, "No enrollment has this registration id and endorsement key.")
+            Problem::new(NOT_FOUND, "No enrollment has this registration id and endorsement key.").because(reason)
         })
     }
 

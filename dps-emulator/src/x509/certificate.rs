@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::parse;
-use crate::activity::RefusalReason;
 use crate::encoding::encode_base64;
+use crate::events::RefusalReason;
 use crate::time::Now;
 
 /// Why a certificate cannot be used.

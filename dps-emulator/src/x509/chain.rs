@@ -1,8 +1,8 @@
 //! The chain that a client presented. What does not depend on time and enrollments is checked once, when the connection
 //! begins: size, form, order, signatures.
 
-use super::certificate::{Certificate, CertificateError};
-use crate::activity::RefusalReason;
+use super::certificate::{Certificate, CertificateError, CertificateInfo};
+use crate::events::RefusalReason;
 use crate::time::Now;
 
 /// The largest chain that is read, in bytes of DER, all certificates together. A larger one is refused.
@@ -64,6 +64,17 @@ impl ClientCertificates {
     /// All certificates, if each is issued by the next one.
     pub(super) fn linked(&self) -> Result<&[Certificate], RefusalReason> {
         self.problem.map_or(Ok(&self.certificates), Err)
+    }
+
+    /// What the service shows of the certificates that could be parsed, the client's own first.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = &CertificateInfo> {
+        self.certificates.iter().map(Certificate::info)
+    }
+
+    /// The name of the issuer of the certificate at `at`, or of the last one for `None`.
+    pub(crate) fn issuer_name(&self, at: Option<usize>) -> Option<&str> {
+        let certificate = at.map_or(self.certificates.last(), |at| self.certificates.get(at))?;
+        Some(&certificate.info().issuer_name)
     }
 
     /// The common name of the client's own certificate.

@@ -155,7 +155,7 @@ fn counters_overall_and_per_device() {
         all,
         json!({ "registers": 3, "polls": 1, "lookups": 1, "connects": 0, "subscribes": 0, "admin": 1, "rejected": 2,
             "unauthorized": 1, "throttled": 1, "conflicts": 0, "serverErrors": 0, "faults": 1,
-            "refusals": { "bad-signature": 1 } })
+            "refusals": { "other-device-key": 1 } })
     );
     let one = done(&call(&mut world, "GET", &format!("{COUNTERS}?registrationId=DEV-01"), &Value::Null));
     assert_eq!(

@@ -381,6 +381,7 @@ fn tpm_is_refused_over_mqtt() {
             token,
             certificates: None,
             api_version: "2019-03-31",
+            user_agent: None,
             protocol: Protocol::Mqtt,
         };
         site.world.service.register(now, &caller, &body_of(&SoftTpm::new()))

@@ -80,7 +80,8 @@ impl Fleet {
         let world = World::default();
         let front = RefCell::new(Front {
             world: &world,
-            service: Service::new(ServiceOptions::new().id_scope(ID_SCOPE)).expect("the options are good"),
+            service: Service::new(ServiceOptions::new().id_scope(ID_SCOPE).events_kept(0))
+                .expect("the options are good"),
             hints: !matches!(self.way, Way::Sdk { hints: false, .. }),
             short,
             requests: Series::default(),

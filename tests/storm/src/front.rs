@@ -45,6 +45,7 @@ impl Front<'_> {
             token: request.authorization.map(|authorization| authorization.token.as_str()),
             certificates: None,
             api_version: DEFAULT_API_VERSION,
+            user_agent: None,
             protocol: Protocol::Http,
         };
         let reply = match request.call {

@@ -1,0 +1,156 @@
+//! What clients send, without secrets: known keys, signatures, and members that hold a key are masked.
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::bounded;
+use crate::credentials::SymmetricKey;
+
+const MASKED: &str = "[masked]";
+/// The longest body that is recorded, as JSON, in bytes.
+const BODY_MAX: usize = 4096;
+/// Members whose string is a secret, or would be one at the service.
+const SECRET_MEMBERS: [&str; 10] = [
+    "authenticationkey",
+    "unencryptedauthenticationkey",
+    "primarykey",
+    "secondarykey",
+    "symmetrickey",
+    "sharedaccesskey",
+    "connectionstring",
+    "password",
+    "token",
+    "sig",
+];
+/// After these names follows a secret, up to the next `&`, `;`, quote or space.
+const SECRET_PARAMETERS: [&str; 3] = ["sig=", "sharedaccesskey=", "code="];
+
+/// Removes secrets from what is recorded, and notes where a key was found.
+#[derive(Default)]
+pub(crate) struct Mask {
+    /// As base64 without padding, since clients write keys with and without it.
+    keys: Vec<Zeroizing<String>>,
+    exposed: Vec<&'static str>,
+}
+
+impl Mask {
+    /// Masks these keys.
+    pub(crate) fn new<'a>(keys: impl IntoIterator<Item = &'a SymmetricKey>) -> Self {
+        let keys = keys.into_iter().map(|key| Zeroizing::new(key.expose().trim_end_matches('=').to_owned()));
+        Self { keys: keys.collect(), exposed: Vec::new() }
+    }
+
+    /// Where keys were found since the last call.
+    pub(crate) fn exposed(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.exposed)
+    }
+
+    /// The beginning of a string that the client has sent at `place`.
+    pub(crate) fn text(&mut self, place: &'static str, text: &str) -> String {
+        bounded(&mask_parameters(self.mask_keys(place, text.to_owned())))
+    }
+
+    /// A body as JSON; `None` if it is not JSON, or too large to be recorded.
+    pub(crate) fn json(&mut self, place: &'static str, body: &[u8]) -> Option<String> {
+        let mut value = serde_json::from_slice(body.get(..).filter(|body| body.len() <= 2 * BODY_MAX)?).ok()?;
+        mask_members(&mut value);
+        let text = self.mask_keys(place, value.to_string());
+        (text.len() <= BODY_MAX).then_some(text)
+    }
+
+    /// Only searches a body that is not recorded.
+    pub(crate) fn search(&mut self, place: &'static str, body: &[u8]) {
+        let found = |key: &Zeroizing<String>| body.windows(key.len()).any(|part| part == key.as_bytes());
+        if self.keys.iter().any(found) {
+            self.note(place);
+        }
+    }
+
+    fn mask_keys(&mut self, place: &'static str, mut text: String) -> String {
+        for number in 0..self.keys.len() {
+            let key = self.keys[number].as_str();
+            if text.contains(key) {
+                text = text.replace(key, MASKED);
+                self.note(place);
+            }
+        }
+        text
+    }
+
+    fn note(&mut self, place: &'static str) {
+        if !self.exposed.contains(&place) {
+            self.exposed.push(place);
+        }
+    }
+}
+
+fn mask_members(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if SECRET_MEMBERS.contains(&name.to_ascii_lowercase().as_str()) => {
+                        *text = MASKED.into();
+                    }
+                    _ => mask_members(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mask_members),
+        Value::String(text) => *text = mask_parameters(std::mem::take(text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn mask_parameters(mut text: String) -> String {
+    for name in SECRET_PARAMETERS {
+        let mut from = 0;
+        while let Some(at) = text[from..].to_ascii_lowercase().find(name) {
+            let start = from + at + name.len();
+            let length = text[start..].find(['&', ';', '"', '\'', ' ']).unwrap_or(text.len() - start);
+            text.replace_range(start..start + length, MASKED);
+            from = start + MASKED.len();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+
+    #[test]
+    fn keys_are_masked_wherever_they_are_and_reported() {
+        let key = SymmetricKey::from_base64(KEY).unwrap();
+        let mut mask = Mask::new([&key]);
+        assert_eq!(mask.text("user-agent", "fw 1.2"), "fw 1.2");
+        assert_eq!(mask.text("user-agent", &format!("fw {KEY}")), "fw [masked]=");
+        let body = format!(r#"{{"payload":{{"{KEY}":1,"b":["{}"]}}}}"#, KEY.trim_end_matches('='));
+        assert_eq!(mask.json("body", body.as_bytes()).unwrap(), r#"{"payload":{"[masked]=":1,"b":["[masked]"]}}"#);
+        mask.search("body", KEY.as_bytes());
+        assert_eq!(mask.exposed(), ["user-agent", "body"]);
+    }
+
+    #[test]
+    fn signatures_and_members_that_hold_keys_are_masked() {
+        let mut mask = Mask::default();
+        let token = "SharedAccessSignature sr=a&SIG=abc%3d&se=1 Sig=def";
+        assert_eq!(mask.text("path", token), "SharedAccessSignature sr=a&SIG=[masked]&se=1 Sig=[masked]");
+        let body = br#"{"tpm":{"authenticationKey":"AAAA"},"symmetricKey":{"primaryKey":"x"},"t":"a?code=b"}"#;
+        let masked: Value = serde_json::from_str(&mask.json("body", body).unwrap()).unwrap();
+        assert_eq!(masked["tpm"]["authenticationKey"], MASKED);
+        assert_eq!((&masked["symmetricKey"]["primaryKey"], &masked["t"]), (&MASKED.into(), &"a?code=[masked]".into()));
+        assert!(mask.exposed().is_empty());
+    }
+
+    #[test]
+    fn body_that_is_large_or_not_json_is_not_recorded() {
+        let mut mask = Mask::default();
+        assert_eq!(mask.json("body", b"<html>"), None);
+        assert_eq!(mask.json("body", format!("\"{}\"", "x".repeat(BODY_MAX)).as_bytes()), None);
+        assert_eq!(mask.json("body", format!("\"{}\"", "x".repeat(BODY_MAX - 2)).as_bytes()).unwrap().len(), BODY_MAX);
+        assert_eq!(mask.text("path", &"é".repeat(300)).chars().count(), 256);
+    }
+}
