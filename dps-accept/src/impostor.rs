@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::{Authority, Issued};
@@ -28,7 +28,7 @@ pub(crate) struct Impostor {
     pub(crate) address: SocketAddr,
     began: Instant,
     counted: Arc<Mutex<Counted>>,
-    task: AbortHandle,
+    task: JoinHandle<()>,
 }
 
 #[derive(Default)]
@@ -55,13 +55,19 @@ impl Impostor {
         let listener = TcpListener::bind((listen, port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (began, counted) = (Instant::now(), Arc::<Mutex<Counted>>::default());
-        let task = tokio::spawn(accept(listener, tls, began, Arc::clone(&counted))).abort_handle();
+        let task = tokio::spawn(accept(listener, tls, began, Arc::clone(&counted)));
         Ok(Self { address, began, counted, task })
     }
 
     /// The time on the clock of [`Seen`].
     pub(crate) fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    /// Closes its port.
+    pub(crate) async fn end(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     pub(crate) fn seen(&self) -> Seen {

@@ -96,10 +96,11 @@ fn refused(seen: &Seen) -> Verdict {
 
 /// The place of the first call whose reply was a refusal that a repetition does not change.
 fn refusal(seen: &Seen) -> Option<usize> {
-    seen.calls.iter().position(|call| match call.kind {
-        CallKind::Connect => call.status != 0,
-        CallKind::Subscribe => call.status >= 0x80,
-        _ => (400..429).contains(&call.status) || call.status == 200,
+    seen.calls.iter().position(|call| match (call.kind, call.status) {
+        (_, None) => false,
+        (CallKind::Connect, Some(code)) => code != 0,
+        (CallKind::Subscribe, Some(code)) => code >= 0x80,
+        (_, Some(status)) => (400..429).contains(&status) || status == 200,
     })
 }
 
@@ -159,7 +160,7 @@ fn often(_: &Scenario, seen: &Seen) -> Option<String> {
 
 /// The device starts no second operation without need, and nothing after its assignment.
 fn operations(scenario: &Scenario, seen: &Seen) -> Option<String> {
-    let started = seen.of(CallKind::Register).filter(|call| matches!(call.status, 200 | 202)).count();
+    let started = seen.of(CallKind::Register).filter(|call| matches!(call.status, Some(200 | 202))).count();
     let most = scenario.expect.operations;
     if started > most {
         return Some(format!("it started {started} operations, where {most} would do"));
@@ -172,7 +173,7 @@ fn operations(scenario: &Scenario, seen: &Seen) -> Option<String> {
 /// A refusal that a repetition does not change is not repeated more than a few times.
 fn insisted(scenario: &Scenario, seen: &Seen) -> Option<String> {
     let at = refusal(seen).filter(|_| scenario.expect.ends == Ends::Stops)?;
-    let is_call = |call: &&Call| is_request(call) || call.kind == CallKind::Connect && call.status != 0;
+    let is_call = |call: &&Call| is_request(call) || call.kind == CallKind::Connect && call.status != Some(0);
     let after = seen.calls[at + 1..].iter().filter(is_call).count();
     (after > CALLS_AFTER_REFUSAL).then(|| format!("it made {after} more calls after it was refused"))
 }
@@ -191,9 +192,10 @@ fn token_life(scenario: &Scenario, seen: &Seen) -> Option<String> {
 /// What was last seen of the device, to be appended to a sentence.
 fn last_words(seen: &Seen) -> String {
     match seen.calls.last() {
-        Some(Call { kind: CallKind::Connect, status, .. }) => format!("; last, CONNECT was answered by code {status}"),
-        Some(Call { kind, status: 0, .. }) => format!("; its last {} was not answered", kind.name()),
-        Some(Call { kind, status, .. }) => format!("; its last {} was answered by {status}", kind.name()),
+        Some(Call { kind, status: Some(status), is_readable: true, .. }) => {
+            format!("; its last {} was answered by {status}", kind.name())
+        }
+        Some(Call { kind, .. }) => format!("; its last {} was not answered, or not readably", kind.name()),
         None if seen.other_id.is_some() => {
             format!("; it used the registration id {:?}", seen.other_id.as_deref().unwrap_or_default())
         }
@@ -214,11 +216,13 @@ mod tests {
     }
 
     fn call(at_ms: u64, kind: CallKind, status: u16, told_ms: u64) -> Call {
-        Call { at_ms, kind, status, told_ms: (told_ms > 0).then_some(told_ms), token_life_s: Some(3600) }
+        let status = (status > 0 || kind == CallKind::Connect).then_some(status);
+        let told_ms = (told_ms > 0).then_some(told_ms);
+        Call { at_ms, kind, status, is_readable: true, told_ms, token_life_s: Some(3600) }
     }
 
     fn seen(calls: &[Call]) -> Seen {
-        let is_assigned = calls.last().is_some_and(|call| call.status == 200);
+        let is_assigned = calls.last().is_some_and(|call| call.status == Some(200));
         let record = Some(if is_assigned { Status::Assigned } else { Status::Assigning });
         Seen { calls: calls.to_vec(), connections: vec![0], record, ..Seen::default() }
     }
@@ -307,8 +311,12 @@ mod tests {
     #[test]
     fn device_that_does_not_come_back_or_hangs_fails() {
         let cut = seen(&[call(0, CallKind::Register, 202, 1000), call(1000, CallKind::Poll, 0, 0)]);
-        assert_fails("cut-at-poll", &cut, Device::Over, 1100, "ended without its assignment; its last poll was not answered");
+        assert_fails("cut-at-poll", &cut, Device::Over, 1100, "ended without its assignment; its last poll was not answered, or");
         assert_fails("cut-at-poll", &cut, Device::Running, 60_000, "did not get its assignment within 60 s");
+        // The assignment was in a reply that could not be read.
+        let mut garbled = registered(1000);
+        garbled.calls[1].is_readable = false;
+        assert_fails("not-json-at-poll", &garbled, Device::Running, 90_000, "neither got its assignment nor ended");
         let hangs = seen(&[call(0, CallKind::Register, 202, 0)]);
         assert_fails("not-json-at-register", &hangs, Device::Running, 90_000, "neither got its assignment nor ended");
         assert_eq!(verdict("not-json-at-register", &hangs, Device::Over, 300), Verdict::Passed);

@@ -4,18 +4,8 @@ use dps_emulator::{Emulator, Event, EventKind, Exchange, RetryAfter};
 
 use crate::seen::{Call, CallKind, Seen};
 
-/// Faults after which a device cannot be expected to know the hint of the reply.
-const UNREADABLE: [&str; 9] = [
-    "drop-before",
-    "drop-after",
-    "garbage",
-    "noise",
-    "silent",
-    "slow-bytes",
-    "wrong-request-id",
-    "forget-operation",
-    "flood",
-];
+/// Faults that keep a reply, and so its hint, from the device.
+const UNREADABLE: [&str; 7] = ["drop-before", "drop-after", "garbage", "noise", "silent", "wrong-request-id", "flood"];
 
 /// Returns what the service saw of the device with this registration id.
 pub(crate) fn observe(emulator: &Emulator, registration_id: &str) -> Seen {
@@ -58,10 +48,9 @@ fn call(exchange: &Exchange, at_ms: u64, fault: Option<&str>) -> Option<Call> {
         _ => return None,
     };
     let is_readable = fault.is_none_or(|fault| !UNREADABLE.contains(&fault));
-    // A processed call whose reply was not sent has the status of that reply.
     let told_ms = exchange.wait_told.filter(|_| is_readable).map(told_ms);
     let token_life_s = exchange.token.as_ref().map(|token| token.expires_in_ms / 1000);
-    Some(Call { at_ms, kind, status: exchange.status, told_ms, token_life_s })
+    Some(Call { at_ms, kind, status: exchange.status, is_readable, told_ms, token_life_s })
 }
 
 fn told_ms(wait: RetryAfter) -> u64 {

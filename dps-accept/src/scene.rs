@@ -149,8 +149,9 @@ impl Scene {
 
     /// Closes its ports.
     pub(crate) async fn end(self) {
-        if let Server::Service(emulator) = self.server {
-            emulator.shutdown().await;
+        match self.server {
+            Server::Service(emulator) => emulator.shutdown().await,
+            Server::Impostor(impostor) => impostor.end().await,
         }
     }
 }

@@ -24,8 +24,10 @@ pub(crate) struct Seen {
 pub(crate) struct Call {
     pub(crate) at_ms: u64,
     pub(crate) kind: CallKind,
-    /// The status of the reply, 0 where nothing was sent; for CONNECT the return code.
-    pub(crate) status: u16,
+    /// The status of the reply, even if a fault kept it from the device; for CONNECT and SUBSCRIBE the return code.
+    pub(crate) status: Option<u16>,
+    /// Whether the device could read the reply.
+    pub(crate) is_readable: bool,
     /// The wait that the reply asked for, if the device could read it.
     pub(crate) told_ms: Option<u64>,
     /// How long the token was still valid, in seconds.
@@ -75,8 +77,9 @@ impl Seen {
         self.record == Some(Status::Assigned) && self.final_reply().is_some()
     }
 
-    /// The place of the call whose reply was final.
+    /// The place of the call whose reply was final, and was read.
     pub(crate) fn final_reply(&self) -> Option<usize> {
-        self.calls.iter().position(|call| matches!(call.kind, CallKind::Register | CallKind::Poll) && call.status == 200)
+        let is_final = |call: &Call| matches!(call.kind, CallKind::Register | CallKind::Poll) && call.status == Some(200);
+        self.calls.iter().position(|call| is_final(call) && call.is_readable)
     }
 }
