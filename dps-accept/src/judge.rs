@@ -111,7 +111,7 @@ fn was_refused(seen: &Seen) -> bool {
 /// The first rule that was broken. They apply to every scenario.
 fn violation(scenario: &Scenario, seen: &Seen) -> Option<String> {
     let rules: [fn(&Scenario, &Seen) -> Option<String>; 8] =
-        [leaked, secret, early, often, operations, insisted, too_many_polls, token_life];
+        [leaked, secret, often, early, operations, insisted, too_many_polls, token_life];
     rules.into_iter().find_map(|rule| rule(scenario, seen))
 }
 

@@ -48,15 +48,15 @@ fn call(exchange: &Exchange, at_ms: u64, fault: Option<&str>) -> Option<Call> {
         _ => return None,
     };
     let is_readable = fault.is_none_or(|fault| !UNREADABLE.contains(&fault));
-    let told_ms = exchange.wait_told.filter(|_| is_readable).map(told_ms);
+    let told_ms = exchange.wait_told.filter(|_| is_readable).and_then(told_ms);
     let token_life_s = exchange.token.as_ref().map(|token| token.expires_in_ms / 1000);
     Some(Call { at_ms, kind, status: exchange.status, is_readable, told_ms, token_life_s })
 }
 
-fn told_ms(wait: RetryAfter) -> u64 {
+/// A wait in seconds; the service never sends a date, so that a device need not keep one exactly.
+fn told_ms(wait: RetryAfter) -> Option<u64> {
     match wait {
-        RetryAfter::Seconds(seconds) => u64::from(seconds) * 1000,
-        // The date has whole seconds, and so has the one that it is compared with.
-        RetryAfter::Date(offset) => u64::try_from(offset.saturating_sub(1)).unwrap_or_default() * 1000,
+        RetryAfter::Seconds(seconds) => Some(u64::from(seconds) * 1000),
+        RetryAfter::Date(_) => None,
     }
 }
