@@ -107,13 +107,19 @@ async fn command(line: &str, settings: &Settings) -> Result<(), AcceptError> {
     let failed = |source| AcceptError::Command { program: words[0].clone(), source };
     let mut process = Process::start(&words, settings.environment()).map_err(failed)?;
     let ended = timeout(RESET_TIMEOUT, process.ended()).await;
-    let output = process.stop().await.trim().to_owned();
-    match ended {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(AcceptError::Reset(format!("ended with {status}"), output)),
-        Ok(Err(error)) => Err(failed(error)),
-        Err(_) => Err(AcceptError::Reset(format!("did not end within {} s", RESET_TIMEOUT.as_secs()), output)),
+    if let Ok(Ok(status)) = ended
+        && status.success()
+    {
+        // It may have started what serves the board.
+        process.release();
+        return Ok(());
     }
+    let output = process.stop().await.trim().to_owned();
+    Err(match ended {
+        Ok(Ok(status)) => AcceptError::Reset(format!("ended with {status}"), output),
+        Ok(Err(error)) => failed(error),
+        Err(_) => AcceptError::Reset(format!("did not end within {} s", RESET_TIMEOUT.as_secs()), output),
+    })
 }
 
 impl fmt::Debug for Reset {

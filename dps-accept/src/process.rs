@@ -56,6 +56,11 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Leaves what an ended command has started in the background as it is.
+    pub(crate) fn release(mut self) {
+        self.group = None;
+    }
+
     /// Ends the command and what it started, and returns the last of its output.
     pub(crate) async fn stop(mut self) -> String {
         if self.status().is_none() {
