@@ -7,6 +7,9 @@ use crate::events::{Event, EventQuery};
 use crate::service::Service;
 use crate::wire::Problem;
 
+/// The media type of a reply that goes on as long as events happen.
+pub(crate) const FOLLOWED: &str = "text/event-stream";
+
 /// A page of events.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,8 +22,13 @@ struct EventList<'a> {
 }
 
 impl Service {
+    /// With `follow` the reply is only a head, which a listener follows by the events.
     pub(crate) fn list_events(&self, query: &str) -> Result<AdminReply, Problem> {
-        let EventQuery { filter, limit, .. } = EventQuery::parse(query)?;
+        let EventQuery { filter, limit, follow } = EventQuery::parse(query)?;
+        if follow {
+            let headers = vec![("Content-Type", FOLLOWED.into()), ("Cache-Control", "no-store".into())];
+            return Ok(AdminReply { status: 200, headers, body: Vec::new() });
+        }
         let after = self.events.after(filter.first());
         let events: Vec<&Event> = after.map(AsRef::as_ref).filter(|event| filter.matches(event)).take(limit).collect();
         // A full page ends with its last event; any other has all that there is.

@@ -69,6 +69,14 @@ impl Service {
         reply
     }
 
+    /// Refuses a request that was answered already, since its change could not be saved.
+    #[cfg(feature = "server")]
+    pub(crate) fn refuse_unsaved(&mut self, now: Now, request: &HttpRequest<'_>, problem: &Problem) -> HttpReply {
+        let reply = self.refuse(now, problem);
+        self.record_request(now, request, &reply, None, Some((problem.reason, problem.message.clone())));
+        reply
+    }
+
     fn device_call_over_http(
         &mut self,
         now: Now,

@@ -55,7 +55,7 @@ pub use enrollment::{
 };
 pub use events::{
     Connection, Disconnection, Event, EventFilter, EventKind, Exchange, Handshake, HubSignIn, MetFault, MqttPacket,
-    RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept,
+    RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept, event_line,
 };
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};
@@ -66,7 +66,7 @@ pub use ids::{ID_MAX, IdError};
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use registrations::Record;
 #[cfg(feature = "server")]
-pub use server::{Emulator, EmulatorOptions, StartError, StateError, TlsVersion};
+pub use server::{Emulator, EmulatorOptions, NoEvent, StartError, StateError, TlsVersion};
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};
 pub use throttle::Limits;
 pub use time::Now;

@@ -83,6 +83,20 @@ pub(crate) fn floods() -> Outcome {
     Ok(())
 }
 
+/// The unit tests hold the same bound with fewer devices; this measures, so nothing else should run beside it.
+pub(crate) fn event_load() -> Outcome {
+    let words =
+        ["test", "--locked", "--quiet", "--release", "-p", "dps-emulator", "--features", "server", "--test", "suite"];
+    run(cargo(words).args(["--", "--ignored", "--nocapture", "event_load"]))
+}
+
+/// The test compares the same table; this writes it, to be reviewed in the diff.
+pub(crate) fn write_reasons() -> Outcome {
+    let words =
+        ["test", "--locked", "--quiet", "-p", "dps-emulator", "--features", "server", "--test", "suite", "reasons::"];
+    run(cargo(words).env("DPS_WRITE_REASONS", "1"))
+}
+
 /// The tests hold the same expectations; this writes what comes out, to be looked at in the diff.
 pub(crate) fn write_golden() -> Outcome {
     let mut test = cargo(["test", "--locked", "--quiet", "-p", "dps-edge", "--test", "suite", "golden::"]);

@@ -150,6 +150,16 @@ const OTHERS: &[Task] = &[
         run: cargo_checks::write_golden,
     },
     Task {
+        name: "event-load",
+        about: "10,000 registrations with the emulator, with and without a client that follows its events",
+        run: cargo_checks::event_load,
+    },
+    Task {
+        name: "write-reasons",
+        about: "provoke every refusal of the emulator, and write the table in docs/events.md",
+        run: cargo_checks::write_reasons,
+    },
+    Task {
         name: "install-c",
         about: "install the C library: --prefix FOLDER [--libdir FOLDER], below DESTDIR if that is set",
         run: install_c::install,

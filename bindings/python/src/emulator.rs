@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    Certificate, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now, Problem, RetryAfter,
-    Service, Settings, StartError,
+    Certificate, EmulatorOptions, EnrollmentGroup, EventFilter, FaultPlan, IndividualEnrollment, Limits, Now, Problem,
+    RetryAfter, Service, Settings, StartError,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -266,6 +266,33 @@ impl Emulator {
         self.service(py, |service, _| {
             to_json(&registration_id.map_or_else(|| service.counters(), |id| service.counters_of(id)))
         })?
+    }
+
+    /// Returns the events that match, oldest first, as a JSON array of `{"line": …, "event": …}`.
+    fn events(
+        &self,
+        py: Python<'_>,
+        registration_id: Option<String>,
+        kind: Option<String>,
+        reason: Option<String>,
+        call: Option<String>,
+        status: Option<u16>,
+        after: u64,
+    ) -> PyResult<String> {
+        let mut filter = EventFilter::new().after(after);
+        filter = registration_id.into_iter().fold(filter, EventFilter::registration_id);
+        filter = kind.into_iter().fold(filter, EventFilter::kind);
+        filter = reason.into_iter().fold(filter, EventFilter::reason);
+        filter = call.into_iter().fold(filter, EventFilter::call);
+        filter = status.into_iter().fold(filter, EventFilter::status);
+        let events = self.with(py, |emulator| emulator.events(&filter))?;
+        let shown = events.iter().map(|event| json!({ "line": event.to_string(), "event": **event }));
+        to_json(&shown.collect::<Vec<_>>())
+    }
+
+    /// Returns the number of the latest event.
+    fn last_event(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, dps_emulator::Emulator::last_event)
     }
 
     /// Resets all counters to zero.

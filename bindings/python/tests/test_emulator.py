@@ -102,6 +102,35 @@ def test_counters_and_records_show_what_a_device_did(dps_emulator: Emulator) -> 
     assert device.record is None
 
 
+def test_events_show_what_a_device_did(dps_enrollment: Enrollment) -> None:
+    ProvisioningClient(**dps_enrollment.client_kwargs("mqtt")).register()
+    calls = [event.call for event in dps_enrollment.events if event.kind == "exchange"]
+    assert calls[:3] == ["connect", "subscribe", "register"]
+    poll = dps_enrollment.wait_for(call="poll", status=200)
+    assert poll.members["earlyByMs"] == 0
+    assert poll.members["token"]["signedBy"] == "primary-key"
+    assert "assigned to hub-a.test" in str(poll)
+
+
+def test_wait_for_returns_the_event_or_shows_what_happened_instead(
+    dps_emulator: Emulator, dps_enrollment: Enrollment
+) -> None:
+    arguments = dps_enrollment.client_kwargs()
+    arguments["attestation"] = SymmetricKey("d3Jvbmctd3Jvbmctd3Jvbmc=")
+    before = dps_emulator.last_event
+    with pytest.raises(ServiceError):
+        ProvisioningClient(**arguments).register()
+    refusal = dps_enrollment.wait_for(kind="refusal", after=before)
+    assert (refusal.reason, refusal.status) == ("bad-signature", 401)
+    assert refusal.members["token"]["signedBy"] == "nobody"
+    with pytest.raises(TimeoutError, match="within 0.05 s; the latest events are:\n.*bad-signature"):
+        dps_enrollment.wait_for(status=200, timeout=0.05)
+    with pytest.raises(TypeError, match="unknown condition kinds"):
+        dps_enrollment.wait_for(kinds="refusal")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="'timeout'"):
+        dps_enrollment.wait_for(timeout=-1)
+
+
 def test_refusals_show_why_a_credential_was_refused(dps_enrollment: Enrollment) -> None:
     kwargs = dps_enrollment.client_kwargs()
     kwargs["attestation"] = SymmetricKey(KEY)

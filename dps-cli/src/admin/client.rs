@@ -115,7 +115,7 @@ impl AdminClient {
         }
     }
 
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         method: Method,
         url: Url,
@@ -145,7 +145,21 @@ impl AdminClient {
         .await
     }
 
-    fn url(&self, path: &[&str]) -> Result<Url> {
+    /// Returns a reply whose body has no end. The deadline of the connection is that of its head.
+    pub(super) async fn open(&self, url: Url) -> Result<Response> {
+        let request =
+            self.http.get(url).header(AUTHORIZATION, self.authorization()?).header(ACCEPT, "text/event-stream");
+        within_deadline(self.deadline, async {
+            let response = request.send().await.map_err(link_failure)?;
+            match response.status().is_success() {
+                true => Ok(response),
+                false => Err(read_reply(response).await.err().unwrap_or_else(invalid_reply)),
+            }
+        })
+        .await
+    }
+
+    pub(super) fn url(&self, path: &[&str]) -> Result<Url> {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let path: Vec<String> = path.iter().map(|segment| percent(segment)).collect();
         let text = format!("https://{host}:{}/{}?api-version={API_VERSION}", self.port, path.join("/"));
@@ -206,7 +220,7 @@ fn seconds(header: &HeaderValue) -> Option<Duration> {
     header.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn link_failure(error: reqwest::Error) -> Failure {
+pub(super) fn link_failure(error: reqwest::Error) -> Failure {
     match dps_net::classify(&error) {
         Some(kind) => refusal::from_link_error(kind, NetError::from_error(error, kind).detail()),
         None if error.is_connect() => refusal::from_link_error(LinkError::Connect, ""),
@@ -214,7 +228,7 @@ fn link_failure(error: reqwest::Error) -> Failure {
     }
 }
 
-fn invalid_reply() -> Failure {
+pub(super) fn invalid_reply() -> Failure {
     refusal::from_link_error(LinkError::InvalidReply, "")
 }
 

@@ -8,7 +8,6 @@ use super::client::{AdminClient, Body, to_json};
 use crate::failure::{Failure, Result};
 
 const FAULTS: &[&str] = &["emulator", "faults"];
-const REFUSALS: &[&str] = &["emulator", "refusals"];
 const COUNTERS: &[&str] = &["emulator", "counters"];
 const CERTIFICATES: &[&str] = &["emulator", "certificates"];
 /// The emulator's error code for an unknown device or certificate; other services do not have the path.
@@ -29,11 +28,6 @@ impl AdminClient {
     /// Removes planned faults, all or those of one registration, and returns how many.
     pub(crate) async fn clear_faults(&self, registration_id: Option<&str>) -> Result<Value> {
         self.call_about(Method::DELETE, FAULTS, registration_id, Body::Nothing).await.map_err(explain_not_found)
-    }
-
-    /// Returns the latest rejected credentials.
-    pub(crate) async fn refusals(&self) -> Result<Value> {
-        self.call(Method::GET, REFUSALS, Body::Nothing).await.map_err(explain_not_found)
     }
 
     /// Returns how often the emulator was called, in total or for one registration.
@@ -83,7 +77,7 @@ fn hub_device<'a>(hub: &'a str, device_id: &'a str) -> [&'a str; 5] {
 }
 
 /// Explains the 404 of a service that is not the emulator.
-fn explain_not_found(mut failure: Failure) -> Failure {
+pub(super) fn explain_not_found(mut failure: Failure) -> Failure {
     if failure.http_status == Some(404) && failure.error_code != Some(UNKNOWN) {
         failure.message =
             format!("only the emulator supports this command, and this service is not one: {}", failure.message);

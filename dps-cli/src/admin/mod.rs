@@ -6,6 +6,7 @@ mod client;
 mod connection_string;
 mod emulator;
 mod enrollments;
+mod events;
 mod refusal;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use dps_core::Endpoint;
 pub(crate) use client::AdminClient;
 pub(crate) use connection_string::ConnectionString;
 pub(crate) use enrollments::{Kind, Registrations, take_keys};
+pub(crate) use events::{EventsWanted, FollowedEvent};
 
 use crate::connection::{ProxyArgs, ResolveArgs, TrustArgs, duration, proxy_choice, roots};
 use crate::failure::Result;

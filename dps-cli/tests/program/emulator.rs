@@ -157,20 +157,52 @@ fn refusals_are_printed_on_stderr_and_listed_by_log() {
 
     let log = ["emulator", "log", "--connection-string-file", owner, "--ca-file", ca];
     let listed = dps(log).run().code(0).stdout;
-    assert!(listed.contains("refused dev-01") && listed.contains("unknown-registration"), "{listed}");
-    let listed = dps(log).args(["--json"]).run().code(0).json();
-    assert_eq!(listed["refusals"][0]["reason"], "unknown-registration");
+    let line = listed.lines().find(|line| line.contains("dev-01 register: 401 (401002)")).expect("no line");
+    assert!(
+        line.contains("(unknown-registration)") && line.ends_with("signed with no key that the service knows"),
+        "{line}"
+    );
+    assert!(listed.contains("connected from 127.0.0.1:") && listed.contains("TLS 1.3"), "{listed}");
+    let of_device = ["--rid", "DEV-01", "--kind", "refusal", "--json"];
+    let listed = dps(log).args(of_device).run().code(0).json();
+    let [event] = listed["events"].as_array().unwrap().as_slice() else { panic!("not one event: {listed}") };
+    assert_eq!(event["reason"], "unknown-registration");
+    assert_eq!(dps(log).args(["--rid", "dev-02"]).run().code(0).stdout, "nothing happened\n");
 
     let mut stderr = child.stderr.take().unwrap();
     stop(child, Signal::TERM).code(0);
     let mut told = String::new();
     stderr.read_to_string(&mut told).unwrap();
     let objects: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    assert_eq!(objects, [listed["refusals"][0].clone()], "{told}");
+    let reasons: Vec<&Value> = objects.iter().map(|object| &object["reason"]).collect();
+    assert_eq!(reasons, ["unknown-registration"], "{told}");
     let exchange = told.lines().find(|line| line.contains("register")).expect("no line for the exchange");
     for part in ["https", "dev-01", "401", "401002", "no enrollment"] {
         assert!(exchange.contains(part), "{part} is not in {exchange}");
     }
+}
+
+#[test]
+fn log_follow_prints_events_as_they_happen() {
+    use std::io::{BufRead as _, BufReader};
+
+    let (emulator, ready) = start(&[]);
+    let (ca, owner) = (path(&ready, "caFile"), path(&ready, "connectionStringFile"));
+    let log = ["emulator", "log", "--connection-string-file", owner, "--ca-file", ca, "--follow", "--json"];
+    let mut follower = dps(log).args(["--kind", "refusal"]).start();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let folder = Folder::new();
+    let key = folder.file("wrong.key");
+    std::fs::write(&key, "d3Jvbmctd3Jvbmctd3Jvbmc=").unwrap();
+    let endpoint = path(&ready["endpoints"], "https");
+    for id in ["dev-01", "dev-02"] {
+        let line = ["--registration-id", id, "--key-file", &key, "--endpoint", endpoint, "--ca-file", ca];
+        dps(["register", "--id-scope", "0ne00A1B2C3"]).args(line).run().code(4);
+        let event: Value = serde_json::from_str(&lines.next().expect("no event").unwrap()).unwrap();
+        assert_eq!((&event["registrationId"], &event["kind"]), (&id.into(), &"refusal".into()));
+    }
+    stop(follower, Signal::INT).code(130);
+    stop(emulator, Signal::TERM).code(0);
 }
 
 #[test]

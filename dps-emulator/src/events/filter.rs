@@ -29,6 +29,11 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
+    /// The names of the kinds of events.
+    pub fn kinds() -> impl Iterator<Item = &'static str> {
+        KINDS.into_iter()
+    }
+
     /// All events.
     #[must_use]
     pub fn new() -> Self {
@@ -75,6 +80,12 @@ impl EventFilter {
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
+    }
+
+    /// The filter for all events of the same registration id.
+    #[cfg(feature = "server")]
+    pub(crate) fn of_same_device(&self) -> Self {
+        Self { registration_id: self.registration_id.clone(), ..Self::default() }
     }
 
     /// After which number events are wanted.

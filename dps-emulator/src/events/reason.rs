@@ -313,7 +313,7 @@ reasons! {
     /// Bytes that are not a packet of MQTT 3.1.1, or a packet that may not be sent now.
     MalformedPacket = "malformed-packet",
         "the bytes are not a packet of MQTT 3.1.1 that may be sent now",
-        "Check what the client sends: a larger packet than 100 KiB, a second CONNECT and a TLS port mix-up look like this.";
+        "Check what the client sends: a packet of more than 100 KiB, a second CONNECT and HTTP on the MQTT port look like this.";
 
     // Hubs.
 

@@ -117,6 +117,10 @@ impl Emulator {
         self.wss.map(|address| self.endpoint_at(address.port()))
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     fn endpoint_at(&self, port: u16) -> String {
         format!("{}:{port}", self.host)
     }
@@ -163,6 +167,7 @@ impl Emulator {
         service.advance(self.shared.clock.now());
         let before = service.revision();
         let result = change(&mut service);
+        self.shared.announce(&service);
         if let Some(saver) = self.shared.saver.as_ref().filter(|_| service.revision() != before) {
             saver.request();
         }

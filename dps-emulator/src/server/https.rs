@@ -2,6 +2,7 @@
 //! each exchange: read the request, pass it to the service, carry out a fault, send the reply.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +16,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, watch};
 
+use super::follow::{FOLLOWERS_MAX, ReplyBody, follow};
 use super::io::{FaultyIo, WriteFault};
 use super::limits::{PermitHandle, VERIFY_WITHIN};
 use super::open::OpenConnection;
 use crate::auth::ConnectionAuth;
-use crate::events::RefusalReason;
+use crate::control_events::FOLLOWED;
+use crate::events::{EventQuery, RefusalReason};
 use crate::fault::TransportFault;
 use crate::http::{HttpReply, HttpRequest};
 use crate::wire::{BODY_MAX, Problem};
@@ -43,7 +46,8 @@ pub(super) async fn serve(
     let io = TokioIo::new(FaultyIo::new(stream, write_fault.clone()));
     let auth = Mutex::new(ConnectionAuth::default());
     let ended = {
-        let service = service_fn(|request| answer(request, &open, &write_fault, &auth, &handle));
+        let stopped = stop.clone();
+        let service = service_fn(|request| answer(request, &open, &write_fault, &auth, &handle, &stopped));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -83,9 +87,10 @@ async fn answer(
     write_fault: &WriteFault,
     auth: &Mutex<ConnectionAuth>,
     handle: &PermitHandle,
-) -> Result<Response<Full<Bytes>>, Cut> {
+    stop: &watch::Receiver<bool>,
+) -> Result<Response<ReplyBody>, Cut> {
     let mut auth = auth.lock().await;
-    let mut response = exchange(open, write_fault, request).await?;
+    let mut response = exchange(open, write_fault, request, stop).await?;
     auth.record_reply(response.status().as_u16());
     if auth.is_verified() {
         handle.mark_verified();
@@ -112,7 +117,8 @@ async fn exchange(
     open: &OpenConnection,
     write_fault: &WriteFault,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Cut> {
+    stop: &watch::Receiver<bool>,
+) -> Result<Response<ReplyBody>, Cut> {
     write_fault.clean();
     let (head, body) = request.into_parts();
     let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.map_err(|_| Cut)??;
@@ -132,7 +138,28 @@ async fn exchange(
         // HTTP has no request id.
         Some(TransportFault::WrongRequestId) | None => {}
     }
+    if reply.header("Content-Type") == Some(FOLLOWED) {
+        return follow_events(open, path_and_query, reply, stop);
+    }
     into_response(reply)
+}
+
+/// Begins a reply that goes on as long as events happen.
+fn follow_events(
+    open: &OpenConnection,
+    path_and_query: &str,
+    head: HttpReply,
+    stop: &watch::Receiver<bool>,
+) -> Result<Response<ReplyBody>, Cut> {
+    let shared = &open.shared;
+    let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
+    let (Ok(query), Ok(permit)) = (EventQuery::parse(query), Arc::clone(&shared.followers).try_acquire_owned()) else {
+        let message = format!("{FOLLOWERS_MAX} clients follow the events already.");
+        let busy = Problem { message, ..Problem::throttled(None) };
+        return into_response(shared.service().refuse(shared.clock.now(), &busy));
+    };
+    let (head, _) = into_response(head)?.into_parts();
+    Ok(Response::from_parts(head, follow(Arc::clone(shared), permit, query.filter, stop.clone())))
 }
 
 /// Reads up to one byte more than is allowed, which the service then refuses.
@@ -161,13 +188,13 @@ async fn ask_service(open: &OpenConnection, request: &HttpRequest<'_>) -> HttpRe
         Ok(()) => reply,
         Err(error) => {
             let problem = Problem::new(500_000, format!("The change is in memory but could not be saved: {error}."));
-            shared.service().refuse(shared.clock.now(), &problem)
+            open.ask(|service, now| service.refuse_unsaved(now, request, &problem))
         }
     }
 }
 
-fn into_response(reply: HttpReply) -> Result<Response<Full<Bytes>>, Cut> {
-    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+fn into_response(reply: HttpReply) -> Result<Response<ReplyBody>, Cut> {
+    let mut response = Response::new(ReplyBody::Whole(Full::new(Bytes::from(reply.body))));
     *response.status_mut() = StatusCode::from_u16(reply.status).map_err(|_| Cut)?;
     for (name, value) in reply.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Cut)?;
@@ -186,7 +213,6 @@ mod tests {
     use super::super::shared::Shared;
     use super::super::testing::{forged_token, good_token, opened, shared};
     use crate::events::Transport;
-    use std::sync::Arc;
 
     async fn connected(shared: &Arc<Shared>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);

@@ -6,6 +6,7 @@
 mod certificate;
 mod client_certificate;
 mod emulator;
+mod follow;
 mod https;
 mod io;
 mod limits;
@@ -18,6 +19,8 @@ mod state;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod wait;
 
 pub use emulator::Emulator;
 pub use options::{EmulatorOptions, StartError, StateError, TlsVersion};
+pub use wait::NoEvent;

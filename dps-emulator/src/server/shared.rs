@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::follow::FOLLOWERS_MAX;
 use super::limits::ClientIds;
 use super::state::Saver;
 use crate::events::{Connection, Event, EventKind};
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     pub(super) client_ids: Arc<ClientIds>,
     /// How many credentials were refused so far.
     pub(super) refused: watch::Sender<u64>,
+    /// How many more clients can follow the events.
+    pub(super) followers: Arc<Semaphore>,
     /// The number of the latest event.
     pub(super) recorded: watch::Sender<u64>,
 }
@@ -28,13 +31,21 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(service: Service, clock: Clock, saver: Option<Saver>) -> Self {
         let (refused, recorded) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { service: service.into(), clock, saver, client_ids: Arc::default(), refused, recorded }
+        Self {
+            service: service.into(),
+            clock,
+            saver,
+            client_ids: Arc::default(),
+            refused,
+            recorded,
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        }
     }
 
     /// Calls the service, on a connection where there is one, and passes what happened on to the log and to those who wait
     /// for it.
     pub(super) fn ask<R>(&self, connection: Option<&Arc<Connection>>, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        let (answer, events, refused) = {
+        let (answer, events) = {
             let mut service = self.service();
             let (now, before) = (self.clock.now(), service.events.last_seq());
             let answer = match connection {
@@ -42,13 +53,18 @@ impl Shared {
                 None => ask(&mut service, now),
             };
             let events: Vec<Arc<Event>> = service.events.after(before).cloned().collect();
-            (answer, events, service.refusals.count())
+            self.announce(&service);
+            (answer, events)
         };
         // The log may block, so the service is unlocked by now.
         events.iter().for_each(|event| log_event(event));
-        raise(&self.refused, refused);
-        events.last().into_iter().for_each(|event| raise(&self.recorded, event.seq));
         answer
+    }
+
+    /// Wakes those who wait for refusals or events.
+    pub(super) fn announce(&self, service: &Service) {
+        raise(&self.refused, service.refusals.count());
+        raise(&self.recorded, service.events.last_seq());
     }
 
     /// Locks the service. A panic in a caller's closure leaves it in a usable state: each change is one call.
@@ -85,13 +101,9 @@ impl Clock {
     }
 }
 
-/// Tells those who wait for a number to reach a value; calls may come out of order.
+/// Wakes those who wait for the number to reach this value.
 fn raise(number: &watch::Sender<u64>, value: u64) {
-    number.send_if_modified(|number| {
-        let more = value > *number;
-        *number = value.max(*number);
-        more
-    });
+    number.send_if_modified(|number| std::mem::replace(number, value) != value);
 }
 
 /// Logs an exchange or a sign-in. What a client sent is quoted, so that control characters do not reach a terminal.

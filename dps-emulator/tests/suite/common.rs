@@ -27,9 +27,16 @@ pub fn encode(text: &str) -> String {
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
+thread_local! {
+    /// The signatures of all tokens of this thread, for tests that search for them.
+    pub static SIGNATURES: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 /// A token with this literal `sr`, and `tail` after `se`.
 pub fn token(key: &str, sr: &str, expiry_s: u64, tail: &str) -> String {
-    let signature = encode(&sign(key, &format!("{sr}\n{expiry_s}")));
+    let signature = sign(key, &format!("{sr}\n{expiry_s}"));
+    SIGNATURES.with_borrow_mut(|signatures| signatures.push(signature.clone()));
+    let signature = encode(&signature);
     format!("SharedAccessSignature sr={sr}&sig={signature}&se={expiry_s}{tail}")
 }
 

@@ -40,7 +40,7 @@ const ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
 const NOT_AUTHORIZED: [u8; 4] = [0x20, 2, 0, 5];
 
 /// `gateway-7` at `hub-a.test`, which `dev-01` was assigned to.
-fn provisioned() -> World {
+pub(crate) fn provisioned() -> World {
     provisioned_as("gateway-7")
 }
 
@@ -60,19 +60,30 @@ fn says(world: &mut World, session: &mut Session, bytes: &[u8]) -> Vec<Effect> {
 }
 
 /// Sends CONNECT with this key; returns the hub's reply.
-fn connect(world: &mut World, hub: &str, signed_with: &str) -> (Session, Vec<u8>) {
+pub(crate) fn connect(world: &mut World, hub: &str, signed_with: &str) -> (Session, Vec<u8>) {
     connect_as(world, hub, "gateway-7", signed_with)
 }
 
 fn connect_as(world: &mut World, hub: &str, device_id: &str, signed_with: &str) -> (Session, Vec<u8>) {
+    connect_with(world, hub, device_id, device_id, signed_with, Session::new())
+}
+
+/// The same with another client id than the device id, or with a client certificate.
+pub(crate) fn connect_with(
+    world: &mut World,
+    hub: &str,
+    device_id: &str,
+    client_id: &str,
+    signed_with: &str,
+    mut session: Session,
+) -> (Session, Vec<u8>) {
     let password = token(signed_with, &encode(&format!("{hub}/devices/{device_id}")), world.device_s() + 3600, "");
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.extend_from_slice(&[4, 0xc2, 0, 60]);
-    text(&mut body, device_id);
+    text(&mut body, client_id);
     text(&mut body, &format!("{hub}/{device_id}/?api-version=2021-04-12"));
     text(&mut body, &password);
-    let mut session = Session::new();
     let effects = says(world, &mut session, &packet(0x10, &body));
     let Some(Effect::Send(answer)) = effects.first() else { panic!("{effects:?}") };
     (session, answer.clone())

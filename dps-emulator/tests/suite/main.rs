@@ -5,6 +5,7 @@ mod common;
 
 mod admin;
 mod control;
+mod events;
 mod faults;
 mod groups;
 mod plans;
@@ -33,8 +34,14 @@ mod certificates_tls;
 #[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
+mod events_server;
+#[cfg(feature = "server")]
 mod https;
 #[cfg(feature = "server")]
 mod pki;
+#[cfg(feature = "server")]
+mod reasons;
+#[cfg(feature = "server")]
+mod schema;
 #[cfg(all(feature = "server", unix))]
 mod state;

@@ -14,11 +14,11 @@ struct Device {
 }
 
 /// The contents of CONNECT.
-struct Hello {
-    level: u8,
-    client_id: String,
-    user: String,
-    password: Option<String>,
+pub(crate) struct Hello {
+    pub(crate) level: u8,
+    pub(crate) client_id: String,
+    pub(crate) user: String,
+    pub(crate) password: Option<String>,
 }
 
 fn text(bytes: &mut Vec<u8>, text: &str) {
@@ -41,7 +41,7 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn publish(first: u8, topic: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn publish(first: u8, topic: &str, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, topic);
     if first & 0x06 != 0 {
@@ -51,7 +51,7 @@ fn publish(first: u8, topic: &str, payload: &[u8]) -> Vec<u8> {
     packet(first, &body)
 }
 
-fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
+pub(crate) fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
     let mut body = vec![0, 1];
     text(&mut body, filter);
     body.push(qos);
@@ -59,7 +59,7 @@ fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
 }
 
 impl Hello {
-    fn new(world: &World, id: &str, signed_with: &str) -> Self {
+    pub(crate) fn new(world: &World, id: &str, signed_with: &str) -> Self {
         Self {
             level: 4,
             client_id: id.into(),
@@ -68,7 +68,7 @@ impl Hello {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut body = Vec::new();
         text(&mut body, "MQTT");
         body.push(self.level);

@@ -76,11 +76,11 @@ impl Site {
     }
 }
 
-fn enrollment() -> IndividualEnrollment {
+pub(crate) fn enrollment() -> IndividualEnrollment {
     IndividualEnrollment::new(ID).endorsement_key(TpmPublicKey::from_bytes(&SoftTpm::new().endorsement_key()).unwrap())
 }
 
-fn body_of(tpm: &SoftTpm) -> Vec<u8> {
+pub(crate) fn body_of(tpm: &SoftTpm) -> Vec<u8> {
     let key = |bytes: Vec<u8>| BASE64_STANDARD.encode(bytes);
     let keys = json!({
         "endorsementKey": key(tpm.endorsement_key()), "storageRootKey": key(tpm.storage_root_key()),

@@ -631,6 +631,20 @@ class Emulator:
     def counters(self, registration_id: str | None) -> str:
         """Returns the counters of one registration, or of all together, as JSON."""
 
+    def events(
+        self,
+        registration_id: str | None,
+        kind: str | None,
+        reason: str | None,
+        call: str | None,
+        status: int | None,
+        after: int,
+    ) -> str:
+        """Returns the events that match, oldest first, as a JSON array of {"line": …, "event": …}."""
+
+    def last_event(self) -> int:
+        """Returns the number of the latest event."""
+
     def reset_counters(self) -> None:
         """Resets all counters to zero."""
 

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::accept::{self, AcceptArgs};
 use super::certificate::{self, CertificateCommand};
+use super::log::{self, LogArgs};
 use crate::admin::{OwnerArgs, connect};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
@@ -36,11 +37,8 @@ pub(crate) enum EmulatorCommand {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-    /// Show the latest hundred credentials that an emulator that is running refused, and why
-    Log {
-        #[command(flatten)]
-        owner: OwnerArgs,
-    },
+    /// Show what reached an emulator that is running, and why it was refused
+    Log(LogArgs),
     /// Store, list and delete the CA certificates of an emulator that is running
     #[command(subcommand)]
     Certificate(CertificateCommand),
@@ -55,7 +53,7 @@ impl EmulatorCommand {
         match self {
             Self::Accept(args) => args.stdin_inputs(),
             Self::Fault(command) => command.stdin_inputs(),
-            Self::Counters { owner, .. } | Self::Log { owner } => owner.stdin_inputs(),
+            Self::Counters { owner, .. } | Self::Log(LogArgs { owner, .. }) => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
         }
@@ -214,10 +212,7 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
         }
         EmulatorCommand::Certificate(command) => return certificate::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
-        EmulatorCommand::Log { owner } => {
-            let answer = connect(owner).await?.refusals().await?;
-            output.result(&answer, |out| show_refusals(&answer, out))?;
-        }
+        EmulatorCommand::Log(args) => return log::run(args, output).await,
         EmulatorCommand::Counters { registration_id, owner } => {
             check_id(registration_id.as_deref())?;
             let answer = connect(owner).await?.counters(registration_id.as_deref()).await?;
@@ -227,7 +222,7 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn check_id(registration_id: Option<&str>) -> Result<()> {
+pub(super) fn check_id(registration_id: Option<&str>) -> Result<()> {
     registration_id.map_or(Ok(()), |id| RegistrationId::new(id).map(drop).map_err(Failure::from))
 }
 
@@ -331,24 +326,6 @@ fn show_device(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} in {}: {}", word("deviceId"), word("hub"), word("state"))?;
     for member in ["connects", "refused", "twins", "telemetry"] {
         writeln!(out, "  {member:<9}  {}", answer[member].as_u64().unwrap_or_default())?;
-    }
-    Ok(())
-}
-
-/// Writes the refusals that an emulator has recorded.
-fn show_refusals(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let refusals = answer["refusals"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if refusals.is_empty() {
-        return writeln!(out, "no credentials were refused");
-    }
-    for refusal in refusals {
-        let word = |member: &str| refusal[member].as_str().unwrap_or_default();
-        writeln!(
-            out,
-            "{} {}",
-            word("timestampUtc"),
-            refusal_line(word("registrationId"), word("reason"), word("message"))
-        )?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod accept;
 mod certificate;
 pub(super) mod control;
+mod log;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};

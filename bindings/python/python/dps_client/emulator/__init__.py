@@ -44,6 +44,7 @@ from dps_client.emulator._devices import (
     check_text,
     named_arguments,
 )
+from dps_client.emulator._events import Event, EventConditions, EventKind, events, wait_for
 from dps_client.emulator._findings import (
     Counters,
     HubDevice,
@@ -80,6 +81,9 @@ __all__ = [
     "Enrollment",
     "EnrollmentGroup",
     "EnrollmentSettings",
+    "Event",
+    "EventConditions",
+    "EventKind",
     "FaultDetails",
     "FaultKind",
     "FaultPlace",
@@ -402,6 +406,28 @@ class Emulator:
     def refusals(self) -> list[Refusal]:
         """The latest hundred refused credentials with the reasons, oldest first."""
         return findings(Refusal, self._running.native.refusals())
+
+    @property
+    def events(self) -> list[Event]:
+        """What reached the emulator, oldest first: connections, exchanges, refusals, hub sign-ins and faults."""
+        return events(self._running.native, None, {})
+
+    @property
+    def last_event(self) -> int:
+        """The seq of the latest event, 0 before the first: for events of what a test does next."""
+        return self._running.native.last_event()
+
+    def wait_for(
+        self,
+        *,
+        registration_id: str | None = None,
+        timeout: float | timedelta = 10.0,
+        **conditions: Unpack[EventConditions],
+    ) -> Event:
+        """Waits until an event meets the conditions, and returns the first one: see Device.wait_for."""
+        if registration_id is not None:
+            check_text("registration_id", registration_id)
+        return wait_for(self._running.native, registration_id, timeout, conditions)
 
     def link_hub(self, host: str, weight: int = 1) -> None:
         """Links a hub, or changes its weight, from 1 to 1000."""

@@ -6,10 +6,12 @@ import contextlib
 import enum
 import json
 from collections.abc import Generator, Mapping
+from datetime import timedelta
 from typing import Literal, TypedDict, get_args
 
 from dps_client import _native
 from dps_client._native import X509, DeviceCertificate, GroupKey, Pkcs11Key, Secret, Signer, SymmetricKey, Tpm
+from dps_client.emulator._events import Event, EventConditions, events, wait_for
 from dps_client.emulator._findings import (
     Counters,
     HubDevice,
@@ -312,6 +314,25 @@ class Device:
         own = self._registration_id.lower()
         planned = unmet(planned_faults(self._service.native.planned_faults()))
         return [fault for fault in planned if (fault.registration_id or "").lower() == own]
+
+    @property
+    def events(self) -> list[Event]:
+        """What the device did, and what became of it, oldest first; the emulator keeps its latest 10,000 events."""
+        return events(self._service.native, self._registration_id, {})
+
+    def wait_for(self, *, timeout: float | timedelta = 10.0, **conditions: Unpack[EventConditions]) -> Event:
+        """Waits until an event of the device meets the conditions, and returns the first one.
+
+        Raises TimeoutError, which shows what happened instead.
+
+        >>> from dps_client.emulator import Emulator
+        >>> with Emulator() as emulator:
+        ...     device = emulator.enroll("dev-01")
+        ...     device.wait_for(kind="refusal", timeout=0.01)
+        Traceback (most recent call last):
+        TimeoutError: no event matched within 0.01 s; nothing arrived
+        """
+        return wait_for(self._service.native, self._registration_id, timeout, conditions)
 
     @property
     def counters(self) -> Counters:
