@@ -53,6 +53,7 @@ impl Tally {
 /// What became of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// The device did what is expected.
     Passed,

@@ -119,6 +119,7 @@ impl Scenario {
 /// Whether a scenario counts for the score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Level {
     /// A document of the service or of its protocols requires it; it counts.
     Required,
@@ -129,6 +130,7 @@ pub enum Level {
 /// The transport that a device uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Transport {
     /// HTTPS.
     Https,
@@ -160,6 +162,7 @@ impl Transport {
 /// The credential that a device has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Credential {
     /// A symmetric key, with which the device signs a token.
     Key,

@@ -24,7 +24,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-c", &["dps-client", "dps-core", "dps-files"]),
     ("c-service", &["dps-emulator"]),
     ("dps-c-header", &["dps-core"]),
-    ("dps-python", &["dps-client", "dps-emulator", "dps-files", "shared-features"]),
+    ("dps-python", &["dps-accept", "dps-client", "dps-emulator", "dps-files", "shared-features"]),
     ("dps-examples", &["dps-client", "dps-edge", "dps-emulator", "dps-net"]),
     ("dps-benches", &["dps-client", "dps-core", "pair"]),
     ("pair", &["dps-core", "dps-emulator"]),

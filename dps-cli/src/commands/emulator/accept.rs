@@ -163,18 +163,13 @@ pub(super) async fn run(args: AcceptArgs, output: Output) -> Result<Exit> {
 
 /// Reads the files, and builds the run.
 fn acceptance(args: AcceptArgs) -> Result<Acceptance> {
-    let transport = match args.transport {
-        TransportName::Https => Transport::Https,
-        TransportName::Mqtt => Transport::Mqtt,
-        TransportName::MqttWs => Transport::MqttWs,
-    };
     let place = args.place;
+    let (transport, port) = match args.transport {
+        TransportName::Https => (Transport::Https, place.https_port),
+        TransportName::Mqtt => (Transport::Mqtt, place.mqtt_port),
+        TransportName::MqttWs => (Transport::MqttWs, place.wss_port),
+    };
     let acceptance = if args.board.wait {
-        let port = match transport {
-            Transport::Https => place.https_port,
-            Transport::Mqtt => place.mqtt_port,
-            Transport::MqttWs => place.wss_port,
-        };
         if port == 0 || place.tls_ca_file.is_none() {
             return Err(Failure::usage(
                 "--wait needs the port that the board connects to, such as --https-port 8443, and the certificate \
