@@ -181,7 +181,8 @@ impl Card {
     ) -> Self {
         let tally = |level| {
             let applicable = || scenarios.iter().filter(move |result| result.level == level);
-            let count = |wanted: fn(Outcome) -> bool| applicable().filter(|result| wanted(result.outcome)).count() as u32;
+            let count =
+                |wanted: fn(Outcome) -> bool| applicable().filter(|result| wanted(result.outcome)).count() as u32;
             Tally {
                 passed: count(|outcome| outcome == Outcome::Passed),
                 applicable: count(|outcome| outcome != Outcome::NotApplicable),
@@ -305,7 +306,8 @@ impl fmt::Display for Card {
 /// Makes control characters visible; newlines stay, as ends of lines.
 fn printable(text: &str) -> String {
     let is_control = |c: char| {
-        c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let mut shown = String::with_capacity(text.len());
     for c in text.replace("\r\n", "\n").chars() {
@@ -354,7 +356,10 @@ mod tests {
     #[test]
     fn card_is_written_as_json_with_units_in_names() {
         let json = serde_json::to_value(card(&[("registers", Outcome::Passed)])).unwrap();
-        assert_eq!((&json["score"], &json["transport"], &json["elapsedMs"]), (&100.into(), &"https".into(), &3000.into()));
+        assert_eq!(
+            (&json["score"], &json["transport"], &json["elapsedMs"]),
+            (&100.into(), &"https".into(), &3000.into())
+        );
         assert_eq!((&json["required"]["applicable"], &json["isPartial"]), (&1.into(), &false.into()));
         let scenario = &json["scenarios"][0];
         assert_eq!((&scenario["name"], &scenario["outcome"]), (&"registers".into(), &"passed".into()));

@@ -14,7 +14,9 @@ pub enum AcceptError {
     #[error("no scenario is named '{0}'; `dps emulator accept --list` prints the names")]
     UnknownScenario(String),
     /// No scenario was selected.
-    #[error("no scenario is left to run: --only and --skip leave nothing that applies to this transport and credential")]
+    #[error(
+        "no scenario is left to run: --only and --skip leave nothing that applies to this transport and credential"
+    )]
     NothingToRun,
     /// The command is empty.
     #[error("the command of the device is missing; write it after `--`")]

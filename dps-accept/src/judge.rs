@@ -137,7 +137,9 @@ fn early(_: &Scenario, seen: &Seen) -> Option<String> {
         let is_early = waited_ms + TOLERANCE_MS < told_ms;
         is_early.then(|| {
             let (earlier, later) = (pair[0].kind.name(), pair[1].kind.name());
-            format!("told to wait {told_ms} ms by the reply to a {earlier}, it sent the next {later} after {waited_ms} ms")
+            format!(
+                "told to wait {told_ms} ms by the reply to a {earlier}, it sent the next {later} after {waited_ms} ms"
+            )
         })
     })
 }
@@ -269,8 +271,7 @@ mod tests {
         assert_eq!(verdict("registers", &registered(951), Device::Over, 1001), Verdict::Passed);
         let why = "told to wait 1000 ms by the reply to a register call, it sent the next poll after 900 ms";
         assert_fails("registers", &registered(900), Device::Over, 1001, why);
-        let throttled =
-            seen(&[call(0, CallKind::Register, 429, 3000), call(2000, CallKind::Register, 202, 1000)]);
+        let throttled = seen(&[call(0, CallKind::Register, 429, 3000), call(2000, CallKind::Register, 202, 1000)]);
         assert_fails("throttled-register", &throttled, Device::Running, 2001, "told to wait 3000 ms");
     }
 
@@ -311,7 +312,13 @@ mod tests {
     #[test]
     fn device_that_does_not_come_back_or_hangs_fails() {
         let cut = seen(&[call(0, CallKind::Register, 202, 1000), call(1000, CallKind::Poll, 0, 0)]);
-        assert_fails("cut-at-poll", &cut, Device::Over, 1100, "ended without its assignment; its last poll was not answered, or");
+        assert_fails(
+            "cut-at-poll",
+            &cut,
+            Device::Over,
+            1100,
+            "ended without its assignment; its last poll was not answered, or",
+        );
         assert_fails("cut-at-poll", &cut, Device::Running, 60_000, "did not get its assignment within 60 s");
         // The assignment was in a reply that could not be read.
         let mut garbled = registered(1000);
@@ -331,8 +338,9 @@ mod tests {
         assert_eq!(verdict("wrong-key", &refused(4), Device::Running, 5000), Verdict::Open);
         assert_eq!(verdict("wrong-key", &refused(4), Device::Running, 10_000), Verdict::Passed);
         assert_fails("wrong-key", &refused(5), Device::Running, 5000, "4 more calls after it was refused");
-        let connects =
-            |count: u64| seen(&(0..count).map(|number| call(number * 1000, CallKind::Connect, 5, 0)).collect::<Vec<_>>());
+        let connects = |count: u64| {
+            seen(&(0..count).map(|number| call(number * 1000, CallKind::Connect, 5, 0)).collect::<Vec<_>>())
+        };
         assert_eq!(verdict("refused-at-connect", &connects(2), Device::Over, 5000), Verdict::Passed);
         assert_fails("refused-at-connect", &connects(5), Device::Running, 5000, "4 more calls");
         // A device that never got as far shows nothing.

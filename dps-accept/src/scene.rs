@@ -86,11 +86,7 @@ impl Scene {
             None => {
                 emulator.with_service(|service| scenario.plans.iter().for_each(|plan| service.inject_plan(plan)));
                 let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
-                let ports = [
-                    port(Some(emulator.https_addr())),
-                    port(emulator.mqtt_addr()),
-                    port(emulator.wss_addr()),
-                ];
+                let ports = [port(Some(emulator.https_addr())), port(emulator.mqtt_addr()), port(emulator.wss_addr())];
                 (Server::Service(Box::new(emulator)), ports)
             }
             Some(plan) => {
@@ -213,7 +209,8 @@ impl Enrolled {
             }
             Identity::Fresh(Credential::X509) => {
                 let own = Issued::self_signed(registration_id)?;
-                let other = (plan == EnrollmentPlan::OtherKey).then(|| Issued::self_signed(registration_id)).transpose()?;
+                let other =
+                    (plan == EnrollmentPlan::OtherKey).then(|| Issued::self_signed(registration_id)).transpose()?;
                 let enrolled = parsed(&other.as_ref().unwrap_or(&own).leaf_pem)?;
                 given.certificate = Some(own);
                 enrollment.client_certificate(enrolled)

@@ -79,7 +79,8 @@ impl Seen {
 
     /// The place of the call whose reply was final, and was read.
     pub(crate) fn final_reply(&self) -> Option<usize> {
-        let is_final = |call: &Call| matches!(call.kind, CallKind::Register | CallKind::Poll) && call.status == Some(200);
+        let is_final =
+            |call: &Call| matches!(call.kind, CallKind::Register | CallKind::Poll) && call.status == Some(200);
         self.calls.iter().position(|call| is_final(call) && call.is_readable)
     }
 }

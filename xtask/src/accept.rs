@@ -161,7 +161,9 @@ fn examine_peer(dps: &PathBuf, folder: &std::path::Path, peer: &Published) -> Ve
     let failed: String = card.failed().map(|(name, problem)| format!("\n    {name}: {problem}")).collect();
     let seconds = began.elapsed().as_secs();
     println!("{} over {}: score {}, {seconds} s{failed}", peer.name, peer.transport, card.score);
-    let is_found = |(name, words): &(&str, &str)| card.failed().any(|(failed, problem)| failed == *name && problem.contains(words));
+    let is_found = |(name, words): &(&str, &str)| {
+        card.failed().any(|(failed, problem)| failed == *name && problem.contains(words))
+    };
     let missed = peer.known.iter().filter(|known| !is_found(known));
     missed.map(|(name, words)| format!("{}: {name} did not fail with \"{words}\"", peer.name)).collect()
 }
@@ -179,7 +181,11 @@ fn examine(dps: &PathBuf, options: &[&str], words: &[String]) -> Result<Card, St
     let ended = accept.args(options).arg("--").args(words).output();
     let ended = ended.map_err(|error| format!("cannot run {}: {error}", dps.display()))?;
     let card: Value = serde_json::from_slice(&ended.stdout).map_err(|error| {
-        format!("no card: {error}: {}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr))
+        format!(
+            "no card: {error}: {}{}",
+            String::from_utf8_lossy(&ended.stdout),
+            String::from_utf8_lossy(&ended.stderr)
+        )
     })?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let scenarios = card["scenarios"].as_array().ok_or_else(|| format!("no card: {card}"))?;

@@ -82,9 +82,9 @@ pub(crate) fn acceptance_scenarios() -> Vec<&'static str> {
 fn named<T, const N: usize>(argument: &str, name: &str, known: [(&'static str, T); N]) -> PyResult<T> {
     let names = known.each_ref().map(|(name, _)| *name).join(", ");
     let found = known.into_iter().find(|(known, _)| *known == name);
-    found.map(|(_, value)| value).ok_or_else(|| {
-        PyValueError::new_err(format!("argument '{argument}': must be one of {names}, not '{name}'"))
-    })
+    found
+        .map(|(_, value)| value)
+        .ok_or_else(|| PyValueError::new_err(format!("argument '{argument}': must be one of {names}, not '{name}'")))
 }
 
 fn exception(error: &AcceptError) -> PyErr {

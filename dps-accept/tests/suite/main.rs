@@ -59,11 +59,8 @@ async fn skipped_scenarios_count_as_failed_and_selected_ones_alone() {
     let run = command(&["true"]).only(["registers", "certificate-chain", "tls-1.2"]).skip(["registers"]);
     let card = card_of(run).await;
     let outcomes: Vec<_> = card.scenarios().iter().map(|result| (result.name(), result.outcome())).collect();
-    let expected = [
-        ("registers", Outcome::Skipped),
-        ("tls-1.2", Outcome::Failed),
-        ("certificate-chain", Outcome::NotApplicable),
-    ];
+    let expected =
+        [("registers", Outcome::Skipped), ("tls-1.2", Outcome::Failed), ("certificate-chain", Outcome::NotApplicable)];
     assert_eq!(outcomes, expected);
     assert!(card.is_partial() && card.required().applicable() == 2);
 }

@@ -59,7 +59,10 @@ fn device_that_does_nothing_fails_and_the_card_is_written_in_each_form() {
     assert!(shown.contains("failed         tls-1.3 (recommended)"), "{shown}");
     assert!(shown.contains("nothing of it reached the service (exit status: 0)"), "{shown}");
     let last = shown.lines().last().unwrap();
-    assert!(last.starts_with("score 0: 0 of 1 required scenarios passed, 0 of 1 recommended; https with key"), "{last}");
+    assert!(
+        last.starts_with("score 0: 0 of 1 required scenarios passed, 0 of 1 recommended; https with key"),
+        "{last}"
+    );
     let xml = folder.read("card.xml");
     assert!(xml.contains("tests=\"3\" failures=\"2\" errors=\"0\" skipped=\"1\""), "{xml}");
 }
@@ -92,7 +95,10 @@ fn what_cannot_work_is_a_usage_error() {
         ("emulator accept --only no-such-name -- true", "no scenario is named 'no-such-name'"),
         ("emulator accept -- true {key}", "unknown placeholder {key}"),
         ("emulator accept --wait --registration-id dev-01", "--key-file"),
-        ("emulator accept --wait --registration-id dev-01 --key-file no-such-file --reset-command true", "--tls-ca-file"),
+        (
+            "emulator accept --wait --registration-id dev-01 --key-file no-such-file --reset-command true",
+            "--tls-ca-file",
+        ),
     ] {
         let done = dps_line(line, &[]).run().code(2);
         assert!(done.stderr.contains(why), "{line}: {}", done.stderr);

@@ -1,6 +1,6 @@
 """Acceptance of a device's program: it is run through failures of the service and the network, and scored.
 
-In a test, `card = accept(["./our-device", "--server", "{endpoint}"], transport="mqtt")` and `assert card.score == 100, card`.
+In a test: `card = accept(["./our-device", "--server", "{endpoint}"])`, then `assert card.score == 100, card`.
 """
 
 from __future__ import annotations

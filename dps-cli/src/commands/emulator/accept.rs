@@ -226,7 +226,8 @@ fn key(path: &Path) -> Result<SymmetricKey> {
 fn certificate(path: &Path) -> Result<Certificate> {
     let text: Zeroizing<String> = read_pem(path)?;
     let certificate = Certificate::from_pem(&text);
-    certificate.map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()).in_source(path.display()))
+    certificate
+        .map_err(|error| Failure::new(ErrorCode::InvalidCertificate, error.to_string()).in_source(path.display()))
 }
 
 /// Asks a person to restart the board.
