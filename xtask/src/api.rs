@@ -8,8 +8,18 @@ use std::process::{Command, ExitCode};
 use crate::run::{Outcome, cargo, command, output, read, report, root, run, target_dir};
 
 /// The crates whose API is listed, with all their features.
-const CRATES: [&str; 9] =
-    ["dps-core", "dps-files", "dps-net", "dps-http", "dps-mqtt", "dps-tpm", "dps-client", "dps-edge", "dps-emulator"];
+const CRATES: [&str; 10] = [
+    "dps-core",
+    "dps-files",
+    "dps-net",
+    "dps-http",
+    "dps-mqtt",
+    "dps-tpm",
+    "dps-client",
+    "dps-edge",
+    "dps-emulator",
+    "dps-accept",
+];
 
 /// Enums that are exhaustive on purpose: those that only callers create, and those that callers must match completely, so
 /// that the compiler reports a new variant. All other enums are `#[non_exhaustive]`.

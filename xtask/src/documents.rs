@@ -61,6 +61,7 @@ fn is_path(span: &str) -> bool {
         "dps-net/",
         "dps-http/",
         "dps-client/",
+        "dps-accept/",
         "dps-edge/",
         "dps-emulator/",
         "dps-cli/",

@@ -3,6 +3,7 @@
 //! Each task has its own file; this one finds the task by its name. Tasks are not part of the product.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to the terminal")]
 
+mod accept;
 mod api;
 mod bare;
 mod benches;
@@ -160,6 +161,16 @@ const OTHERS: &[Task] = &[
         run: cargo_checks::write_reasons,
     },
     Task {
+        name: "accept",
+        about: "the clients of this project pass every scenario of `dps emulator accept`; the number of runs can be given",
+        run: accept::check,
+    },
+    Task {
+        name: "accept-peers",
+        about: "`dps emulator accept` finds what is known of published clients of others",
+        run: accept::peers,
+    },
+    Task {
         name: "install-c",
         about: "install the C library: --prefix FOLDER [--libdir FOLDER], below DESTDIR if that is set",
         run: install_c::install,
@@ -174,7 +185,7 @@ const OTHERS: &[Task] = &[
 ];
 
 /// Tasks that accept arguments ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 5] = ["firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
+const TAKE_ARGUMENTS: [&str; 6] = ["accept", "firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
     if let Some(ended) = api::as_rustdoc().or_else(instrumented::as_rustc) {

@@ -3,6 +3,7 @@
 //! It only converts between Python and the Rust crates, which implement the client, the emulator and the error catalogue.
 //! What can be written in Python is written in Python.
 
+mod acceptance;
 mod argument;
 mod asyncio;
 mod attestation;
@@ -37,6 +38,8 @@ mod x509;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::acceptance::{accept, acceptance_scenarios};
     #[pymodule_export]
     use crate::attestation::{GroupKey, SymmetricKey};
     #[pymodule_export]

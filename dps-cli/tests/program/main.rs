@@ -1,5 +1,6 @@
 //! Tests of the built program: its streams, its files and its exit codes.
 
+mod accept;
 mod broken_chains;
 mod bulk;
 mod certificate_device;

@@ -27,6 +27,8 @@ __all__ = [
     "Tpm",
     "TpmIdentity",
     "__version__",
+    "accept",
+    "acceptance_scenarios",
     "derive_device_key",
     "derive_device_keys",
     "error_catalogue",
@@ -739,6 +741,24 @@ def error_catalogue() -> list[tuple[int, str, str, str]]:
 
 def hint_catalogue() -> list[tuple[str, str]]:
     """Returns every hint of the catalogue: name and text."""
+
+def accept(
+    *,
+    command: list[str],
+    transport: str,
+    credential: str,
+    only: list[str],
+    skip: list[str],
+    jobs: int,
+    listen: str,
+    host: str,
+    ports: tuple[int, int, int],
+    id_scope: str | None,
+) -> tuple[str, str, str]:
+    """Runs a device's command through the scenarios; returns the card as JSON, as text, as JUnit XML."""
+
+def acceptance_scenarios() -> list[str]:
+    """Returns the names of all scenarios, in their order."""
 
 def fault_kinds() -> list[tuple[str, str]]:
     """Returns every kind of fault that the emulator supports: name and description."""

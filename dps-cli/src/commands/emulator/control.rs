@@ -12,6 +12,7 @@ use dps_core::RegistrationId;
 use dps_emulator::{FaultPlan, Flood, PlanError};
 use serde_json::{Map, Value, json};
 
+use super::accept::{self, AcceptArgs};
 use super::certificate::{self, CertificateCommand};
 use super::clock::{self, ClockCommand};
 use super::export::{self, ExportArgs};
@@ -26,6 +27,8 @@ const NAMED: [&str; 5] = ["kind", "at", "registrationId", "times", "left"];
 /// The commands for an emulator that is running.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmulatorCommand {
+    /// Run a device through failures of the service and the network, and score it
+    Accept(Box<AcceptArgs>),
     /// Plan failures of an emulator that is running, list them, remove them
     #[command(subcommand)]
     Fault(FaultCommand),
@@ -61,6 +64,7 @@ impl EmulatorCommand {
     /// Returns how many of the command's inputs are to be read from stdin.
     pub(super) fn stdin_inputs(&self) -> usize {
         match self {
+            Self::Accept(args) => args.stdin_inputs(),
             Self::Fault(command) => command.stdin_inputs(),
             Self::Counters { owner, .. } | Self::Log(LogArgs { owner, .. }) => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
@@ -204,6 +208,7 @@ impl HubDeviceCommand {
 /// Runs the command.
 pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit> {
     match command {
+        EmulatorCommand::Accept(args) => return accept::run(*args, output).await,
         EmulatorCommand::Fault(FaultCommand::Add(args)) => {
             let plan = plan(&args)?;
             let answer = connect(args.owner).await?.plan_fault(&plan).await?;

@@ -3,6 +3,7 @@
 //!
 //! What the service does is implemented by `dps-emulator`; this starts it, prints where it is, and ends it.
 
+mod accept;
 mod certificate;
 mod clock;
 pub(super) mod control;
