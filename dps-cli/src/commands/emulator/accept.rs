@@ -17,7 +17,8 @@ use dps_emulator::{Certificate, SymmetricKey};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{read_pem, start_failure};
+use super::options::read_pem;
+use super::start_failure;
 use crate::connection::{TransportName, duration};
 use crate::failure::{Exit, Failure, Result};
 use crate::files::{is_stdin, read_secret, write_public};

@@ -194,7 +194,7 @@ fn read_key(path: &Path) -> Result<SymmetricKey> {
 }
 
 /// Reads a file of PEM, which may contain a key.
-fn read_pem(path: &Path) -> Result<Zeroizing<String>> {
+pub(super) fn read_pem(path: &Path) -> Result<Zeroizing<String>> {
     let content = dps_files::read_secret(path, PEM_MAX).map_err(|error| Failure::file("read", path, &error))?;
     let text = std::str::from_utf8(&content).map_err(|_| {
         Failure::new(ErrorCode::InvalidOption, format!("{} is not valid: it is not PEM", path.display()))
