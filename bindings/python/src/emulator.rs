@@ -318,6 +318,7 @@ impl Emulator {
     }
 
     /// Returns the events that match, oldest first, as a JSON array of `{"line": …, "event": …}`.
+    #[expect(clippy::too_many_arguments, reason = "each is a condition")]
     fn events(
         &self,
         py: Python<'_>,

@@ -83,7 +83,7 @@ def wait_for(
 ) -> Event:
     """Waits for an event. Raises TimeoutError, which shows what happened instead."""
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 0:
+    if not math.isfinite(seconds) or seconds < 0:
         raise ValueError("argument 'timeout': must be a time of at least 0, in seconds or as a timedelta")
     end = time.monotonic() + seconds
     seen = -1
