@@ -123,7 +123,7 @@ def test_wait_for_returns_the_event_or_shows_what_happened_instead(
     refusal = dps_enrollment.wait_for(kind="refusal", after=before)
     assert (refusal.reason, refusal.status) == ("bad-signature", 401)
     assert refusal.members["token"]["signedBy"] == "nobody"
-    with pytest.raises(TimeoutError, match="within 0.05 s; the latest events are:\n.*bad-signature"):
+    with pytest.raises(TimeoutError, match=r"within 0\.05 s; the latest events are:\n.*bad-signature"):
         dps_enrollment.wait_for(status=200, timeout=0.05)
     with pytest.raises(TypeError, match="unknown condition kinds"):
         dps_enrollment.wait_for(kinds="refusal")  # type: ignore[call-arg]

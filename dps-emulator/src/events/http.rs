@@ -2,7 +2,7 @@
 
 use super::{EventKind, Exchange, Mask, RefusalReason, SignedBy, TokenFacts, Transport};
 use crate::credentials::Token;
-use crate::encoding::query_member;
+use crate::encoding::{percent_decode, query_member};
 use crate::http::{DeviceCall, HttpReply, HttpRequest};
 use crate::service::Service;
 use crate::time::Now;
@@ -25,7 +25,11 @@ impl Service {
         let mut mask = Mask::new([&self.policy_key]);
         let call = match device {
             Some((call, _)) => call.at().name().to_owned(),
-            None => format!("{} {}", mask.text("path", request.method), mask.text("path", path)),
+            None => {
+                // Decoded, so that a key is recognized.
+                let path = percent_decode(path).unwrap_or_else(|| path.to_owned());
+                format!("{} {}", mask.text("path", request.method), mask.text("path", &path))
+            }
         };
         let token = request.header("Authorization").and_then(Token::parse).map(|token| {
             let signed_by = if token.signed_by(&self.policy_key) { SignedBy::PolicyKey } else { SignedBy::Nobody };
@@ -46,6 +50,7 @@ impl Service {
             exposed: mask.exposed(),
             ..Exchange::default()
         };
-        self.events.record(now, Transport::Https, device.map(|(_, id)| id), EventKind::Exchange(Box::new(exchange)));
+        let registration_id = device.map(|(_, id)| mask.text("path", id));
+        self.events.record(now, Transport::Https, registration_id.as_deref(), EventKind::Exchange(Box::new(exchange)));
     }
 }

@@ -45,9 +45,10 @@ impl Mask {
         std::mem::take(&mut self.exposed)
     }
 
-    /// The beginning of a string that the client has sent at `place`.
+    /// The beginning of a string that the client has sent at `place`. Whatever looks like a key is masked too: a client may
+    /// send a key that the service does not know.
     pub(crate) fn text(&mut self, place: &'static str, text: &str) -> String {
-        bounded(&mask_parameters(self.mask_keys(place, text.to_owned())))
+        bounded(&mask_key_like(mask_parameters(self.mask_keys(place, text.to_owned()))))
     }
 
     /// A body as JSON; `None` if it is not JSON, or too large to be recorded.
@@ -97,9 +98,33 @@ fn mask_members(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(mask_members),
-        Value::String(text) => *text = mask_parameters(std::mem::take(text)),
+        Value::String(text) => *text = mask_key_like(mask_parameters(std::mem::take(text))),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Masks base64 of 32 or 64 bytes with its padding, the sizes of derived and of generated keys.
+fn mask_key_like(text: String) -> String {
+    // The longer first; what is before the key may be base64 too, such as a path.
+    const KEY_LENGTHS: [usize; 2] = [86, 43];
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    let (mut masked, mut rest) = (String::new(), text.as_str());
+    while let Some(end) = rest.find('=') {
+        let run = rest[..end].bytes().rev().take_while(|byte| is_base64(*byte)).count();
+        match KEY_LENGTHS.into_iter().find(|length| run >= *length) {
+            Some(length) => {
+                masked.push_str(&rest[..end - length]);
+                masked.push_str(MASKED);
+                rest = rest[end..].trim_start_matches('=');
+            }
+            None => {
+                masked.push_str(&rest[..=end]);
+                rest = &rest[end + 1..];
+            }
+        }
+    }
+    masked.push_str(rest);
+    masked
 }
 
 fn mask_parameters(mut text: String) -> String {
@@ -127,6 +152,10 @@ mod tests {
         let mut mask = Mask::new([&key]);
         assert_eq!(mask.text("user-agent", "fw 1.2"), "fw 1.2");
         assert_eq!(mask.text("user-agent", &format!("fw {KEY}")), "fw [masked]=");
+        assert_eq!(Mask::default().text("path", &format!("/a/{KEY}/b=c")), "/a/[masked]/b=c", "an unknown key");
+        let long = "A".repeat(86);
+        assert_eq!(Mask::default().text("topic", &format!("$rid={long}==")), "$rid=[masked]");
+        assert_eq!(Mask::default().text("topic", "$rid=12&b=AAAA=="), "$rid=12&b=AAAA==");
         let body = format!(r#"{{"payload":{{"{KEY}":1,"b":["{}"]}}}}"#, KEY.trim_end_matches('='));
         assert_eq!(mask.json("body", body.as_bytes()).unwrap(), r#"{"payload":{"[masked]=":1,"b":["[masked]"]}}"#);
         mask.search("body", KEY.as_bytes());

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::credentials::Token;
 use crate::encoding::percent_decode;
-use crate::events::{EventKind, HubSignIn, Mask, RefusalReason, SignedBy, TokenFacts, Transport, bounded};
+use crate::events::{EventKind, HubSignIn, Mask, RefusalReason, SignedBy, TokenFacts, Transport};
 use crate::hubs::HubAuthentication;
 use crate::service::Service;
 use crate::time::Now;
@@ -81,6 +81,7 @@ impl HubClient {
         if !service.events.is_on() {
             return;
         }
+        let mut mask = Mask::new(&service.keys_of_device(&self.device_id));
         let token = Token::parse(&self.token).map(|token| {
             let keys = service.hubs.device(&self.hub, &self.device_id).map(|device| &device.authentication);
             let signed_by = match keys {
@@ -92,18 +93,19 @@ impl HubClient {
                 }
                 _ => service.signed_by(&self.device_id, &token),
             };
-            TokenFacts::new(now, &token, &mut Mask::new(&service.keys_of_device(&self.device_id)), signed_by)
+            TokenFacts::new(now, &token, &mut mask, signed_by)
         });
         let sign_in = HubSignIn {
-            hub: bounded(&self.hub),
-            device_id: bounded(&self.device_id),
+            hub: mask.text("path", &self.hub),
+            device_id: mask.text("client-id", &self.device_id),
             status: if reason.is_some() { 5 } else { 0 },
             reason,
             token,
             packets: Vec::new(),
         };
         let kind = EventKind::HubSignIn(Box::new(sign_in));
-        service.events.record(now, Transport::Mqtt, Some(&self.device_id), kind);
+        let device_id = mask.text("client-id", &self.device_id);
+        service.events.record(now, Transport::Mqtt, Some(&device_id), kind);
     }
 
     /// Checks that the hub has this device, the device is enabled, and its certificate, or else its token, is valid.

@@ -271,6 +271,12 @@ mod tests {
             assert_eq!(reply, Some(("401".to_owned(), number == 10)), "request {number}");
         }
         assert_eq!(register(&mut client, &shared, &token).await, None);
+        // The client may see the end before the connection's task has ended.
+        let mut recorded = shared.recorded.subscribe();
+        let last = || shared.service().events().last().and_then(crate::events::Event::reason);
+        while last() != Some(RefusalReason::TooManyRefusals) {
+            recorded.changed().await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -253,7 +253,7 @@ mod tests {
     use super::super::limits::ConnectionLimiter;
     use super::super::shared::Shared;
     use super::super::testing::{connect, forged_token, good_token, opened, register, shared};
-    use crate::events::Transport;
+    use crate::events::{Event, Transport};
     use std::sync::Arc;
 
     /// Connects with a forged token, and returns the task that serves the connection.
@@ -313,6 +313,20 @@ mod tests {
         assert_eq!(pong, [0xd0, 0]);
     }
 
+    /// Why the service closed connections, in the order of their ends.
+    fn close_reasons(shared: &Shared) -> Vec<Option<RefusalReason>> {
+        let service = shared.service();
+        service.events().filter(|event| event.name() == "disconnection").map(Event::reason).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_without_connect_is_closed_after_ten_seconds() {
+        let shared = shared();
+        let mut client = call(&listener(&shared), &[]).await;
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(close_reasons(&shared), [Some(RefusalReason::Silent)]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn forged_tokens_without_keep_alive_are_closed_within_a_minute() {
         let shared = shared();
@@ -326,6 +340,7 @@ mod tests {
             let ended = tokio::time::timeout(Duration::from_secs(86_400), served).await;
             ended.expect("a client without a verified credential stays connected").unwrap();
         }
+        assert_eq!(close_reasons(&shared), vec![Some(RefusalReason::Unverified); 1024]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -367,6 +382,7 @@ mod tests {
         assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0, "the first is closed");
         first_served.await.unwrap();
         assert!(began.elapsed() < VERIFY_WITHIN, "at once, not by a timeout");
+        assert_eq!(close_reasons(&shared), [Some(RefusalReason::Superseded)]);
         assert_open(&mut second).await;
         assert_open(&mut other).await;
     }

@@ -169,6 +169,26 @@ fn keys_that_a_device_sends_are_masked_and_the_place_is_told() {
 }
 
 #[test]
+fn key_in_the_place_of_an_id_is_masked() {
+    let mut world = World::with_device();
+    let encoded = crate::common::encode(OTHER_KEY);
+    let token = device_token(KEY, "dev-01", world.device_s() + 3600);
+    for path in [
+        format!("/{SCOPE}/registrations/{encoded}/register?api-version=2021-06-01"),
+        format!("/{SCOPE}/registrations/{encoded}/register"),
+        format!("/{SCOPE}/registrations/dev-01/operations/{encoded}?api-version=2021-06-01"),
+        format!("/{encoded}/nothing"),
+    ] {
+        world.send("PUT", &path, &[("Authorization", &token)], b"");
+        world.send("GET", &path, &[("Authorization", &token)], b"");
+    }
+    for event in &events(&world) {
+        let text = serde_json::to_string(event).unwrap();
+        assert!(!text.contains(OTHER_KEY.trim_end_matches('=')), "{text}");
+    }
+}
+
+#[test]
 fn owners_bodies_are_not_recorded() {
     let mut world = World::with_device();
     let body = format!(
