@@ -71,8 +71,10 @@ pub struct Reset(How);
 #[derive(Clone)]
 enum How {
     Command(String),
-    Ask(Arc<dyn Fn(&Scenario) -> io::Result<()> + Send + Sync>),
+    Ask(Arc<Ask>),
 }
+
+type Ask = dyn Fn(&Scenario) -> io::Result<()> + Send + Sync;
 
 impl Reset {
     /// Runs a command line by the shell, `sh` or on Windows `cmd`; it fails if its exit status is not 0 or it takes more

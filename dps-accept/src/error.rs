@@ -35,9 +35,6 @@ pub enum AcceptError {
     /// The command that restarts the board failed.
     #[error("the command that restarts the board {0}; its output: {1}")]
     Reset(String, String),
-    /// The registration id of the board is not valid.
-    #[error("the registration id '{0}' is not valid: {1}")]
-    RegistrationId(String, String),
     /// The prompt for restarting the board failed.
     #[error("the prompt to restart the board failed: {0}")]
     Prompt(io::Error),
