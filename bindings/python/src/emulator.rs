@@ -317,7 +317,7 @@ impl Emulator {
         })?
     }
 
-    /// Returns the events that match, oldest first, as a JSON array of `{"line": …, "event": …}`.
+    /// Returns the events that match, oldest first, as a JSON array with the line and the members of each.
     #[expect(clippy::too_many_arguments, reason = "each is a condition")]
     fn events(
         &self,

@@ -667,7 +667,7 @@ class Emulator:
         status: int | None,
         after: int,
     ) -> str:
-        """Returns the events that match, oldest first, as a JSON array of {"line": …, "event": …}."""
+        """Returns the events that match, oldest first, as a JSON array with the line and the members of each."""
 
     def last_event(self) -> int:
         """Returns the number of the latest event."""
