@@ -68,7 +68,6 @@ pub use events::{
     Connection, Disconnection, Event, EventFilter, EventKind, Exchange, Handshake, HubSignIn, MetFault, MqttPacket,
     RefusalReason, SignedBy, Tls, TokenFacts, Transport, WaitKept, WebhookExchange, event_line,
 };
-#[cfg(feature = "config")]
 pub use export::KeyText;
 pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};
