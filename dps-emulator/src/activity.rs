@@ -165,6 +165,7 @@ impl Refusals {
         self.latest.iter()
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

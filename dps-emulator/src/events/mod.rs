@@ -287,25 +287,25 @@ impl Event {
         }
     }
 
-    /// About how much memory the event uses, in bytes.
+    /// About how much memory the event uses, in bytes. What events of one connection share counts for each of them.
     fn size(&self) -> usize {
         const FIXED: usize = 768;
         const PACKET: usize = 128;
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let packets = |packets: &[MqttPacket]| packets.iter().map(|packet| PACKET + text(&packet.topic)).sum::<usize>();
-        FIXED
-            + match &self.kind {
-                EventKind::Exchange(exchange) => {
-                    text(&exchange.request)
-                        + text(&exchange.reply)
-                        + text(&exchange.message)
-                        + packets(&exchange.packets)
-                }
-                EventKind::Disconnection(end) => packets(&end.packets),
-                EventKind::HubSignIn(sign_in) => packets(&sign_in.packets),
-                EventKind::Webhook(call) => call.url.len() + text(&call.failure) + text(&call.assigned_hub),
-                EventKind::Connection(_) | EventKind::Fault(_) => 0,
+        let client = self.connection.as_ref().and_then(|connection| connection.client_certificate.as_ref());
+        let client = client.map_or(0, |info| info.subject_name.len() + info.issuer_name.len());
+        let own = match &self.kind {
+            EventKind::Exchange(exchange) => {
+                let texts = text(&exchange.request) + text(&exchange.reply) + text(&exchange.message);
+                texts + exchange.certificates.size() + packets(&exchange.packets)
             }
+            EventKind::Disconnection(end) => packets(&end.packets),
+            EventKind::HubSignIn(sign_in) => packets(&sign_in.packets),
+            EventKind::Webhook(call) => call.url.len() + text(&call.failure) + text(&call.assigned_hub),
+            EventKind::Connection(_) | EventKind::Fault(_) => 0,
+        };
+        FIXED + client + own
     }
 
     #[cfg(feature = "mqtt")]

@@ -19,6 +19,7 @@ pub(crate) struct Recorder {
     /// How many events are kept at most; 0 records nothing.
     most: usize,
     last_seq: u64,
+    #[cfg(feature = "server")]
     connections: u64,
     /// The connection that the current call arrives on.
     pub(super) current: Option<Arc<Connection>>,
@@ -28,7 +29,16 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new(most: usize) -> Self {
         let (kept, waits) = (VecDeque::new(), Waits::default());
-        Self { kept, bytes: 0, most, last_seq: 0, connections: 0, current: None, waits }
+        Self {
+            kept,
+            bytes: 0,
+            most,
+            last_seq: 0,
+            #[cfg(feature = "server")]
+            connections: 0,
+            current: None,
+            waits,
+        }
     }
 
     /// Whether events are recorded at all.

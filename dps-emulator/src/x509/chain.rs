@@ -66,6 +66,11 @@ impl ClientCertificates {
         self.problem.map_or(Ok(&self.certificates), Err)
     }
 
+    /// About how much memory the certificates use, in bytes: the DER, and as much again for what was parsed from it.
+    pub(crate) fn size(&self) -> usize {
+        self.certificates.iter().map(|certificate| 2 * certificate.der().len()).sum()
+    }
+
     /// What the service shows of the certificates that could be parsed, the client's own first.
     pub(crate) fn infos(&self) -> impl Iterator<Item = &CertificateInfo> {
         self.certificates.iter().map(Certificate::info)

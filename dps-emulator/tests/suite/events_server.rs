@@ -295,6 +295,7 @@ async fn read_all(mut follower: Follower) -> (u64, u64) {
 /// Alternates between no recording, recording, and recording with a client that follows; compares the fastest of each.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures time: cargo xtask event-load"]
+#[expect(clippy::print_stdout, reason = "it measures")]
 async fn event_load() {
     let primary = crate::common::key(crate::common::GROUP_KEY);
     let (silent, site) = (site_that_keeps(0, &primary).await, site_that_keeps(10_000, &primary).await);

@@ -75,7 +75,7 @@ async fn every_reason_has_a_line_in_the_log_and_no_event_has_a_secret() {
     let missing: Vec<&str> =
         RefusalReason::ALL.iter().map(|reason| reason.name()).filter(|name| !seen.lines.contains_key(name)).collect();
     assert_eq!(missing, [""; 0], "not provoked");
-    seen.events.iter().for_each(|event| schema::check(event));
+    seen.events.iter().for_each(schema::check);
     no_secrets(&seen);
     compare(&table(&seen));
 }
@@ -337,7 +337,7 @@ fn mqtt(seen: &mut Seen) {
     says(&mut world, &[good.clone(), replies.clone(), publish(0x30, "devices/dev-01/messages/events/", b"{}")]);
     says(&mut world, &[good.clone(), replies.clone(), publish(0x31, REGISTER, b"{}")]);
     says(&mut world, &[good.clone(), vec![0xf0, 0]]);
-    says(&mut world, &[replies.clone()]);
+    says(&mut world, std::slice::from_ref(&replies));
     let forged = Hello::new(&world, "dev-01", NOBODYS_KEY).bytes();
     let calls = vec![publish(0x30, REGISTER, b"{}"); 10];
     says(&mut world, &[vec![forged, replies], calls].concat());
