@@ -15,8 +15,8 @@ use crate::runtime::with_threads;
 /// The interval at which a run checks for signals, such as Ctrl-C.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Runs the scenarios and returns the card: as JSON, as text, as JUnit XML. A signal whose handler raises ends the run and
-/// its commands.
+/// Runs a device's command through the scenarios; returns the card as JSON, as text, as JUnit XML.
+// A signal whose handler raises ends the run and its commands.
 #[pyfunction]
 #[pyo3(signature = (*, command, transport, credential, only, skip, jobs, listen, host, ports, id_scope))]
 #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]

@@ -217,13 +217,12 @@ impl Emulator {
         Ok(keys(&kept.map_err(|problem| refused(&problem))?.settings))
     }
 
-    /// Returns how the device of an individual enrollment proves who it is, and its two keys, if it has any; None if there is
-    /// no such enrollment.
+    /// Returns the type of an individual enrollment's attestation, and its two keys, if it has any.
     fn enrollment_attestation(&self, py: Python<'_>, registration_id: &str) -> PyResult<Option<Attested>> {
         self.service(py, |service, _| service.enrollment(registration_id).map(|found| attested(&found.settings)))
     }
 
-    /// The same for the devices of a group.
+    /// Returns the type of a group's attestation, and its two keys, if it has any.
     fn group_attestation(&self, py: Python<'_>, group_id: &str) -> PyResult<Option<Attested>> {
         self.service(py, |service, _| service.group(group_id).map(|found| attested(&found.settings)))
     }

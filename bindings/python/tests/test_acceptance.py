@@ -51,9 +51,11 @@ def test_what_cannot_work_is_refused() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_interruption_ends_the_run_and_its_command(tmp_path: Path) -> None:
     started = tmp_path / "started"
+    # The handler is missing if the parent ignores the signal.
     script = f"""if True:
-        import sys
+        import signal, sys
         from dps_client.acceptance import accept
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         device = "import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
         accept([sys.executable, "-c", device], only=["registers"])
     """
