@@ -103,7 +103,7 @@ fn run(work: impl Future<Output = ()>) {
 }
 
 async fn unlimited() -> Emulator {
-    service_with(EmulatorOptions::new().service(|service| service.limits(Limits::none()))).await
+    service_with(EmulatorOptions::new().service(|service| service.limits(Limits::none()).events_kept(0))).await
 }
 
 /// One after the other: they count what the one process holds.
