@@ -71,9 +71,9 @@ pub(super) fn read<E: Entry + DeserializeOwned>(
     own: &'static [Member],
     files: &Files,
 ) -> Result<E, Mistake> {
-    section.required(E::ID_MEMBER)?;
     let known: Vec<&Member> = own.iter().chain(SETTINGS).collect();
     let mut members = convert_members(section, &known, files)?;
+    section.required(E::ID_MEMBER)?;
     members.entry("attestation").or_insert_with(|| json!({ "type": "symmetricKey" }));
     members.remove(DEFINITION);
     let attestation = section.get("attestation");

@@ -230,6 +230,12 @@ fn mistakes_are_reported_with_line_and_column() {
         ("[[certificates]]\nname = 'a'", (1, 1), "one of 'certificate' and 'certificateFile'"),
         ("[[certificates]]\nname = 'a'\ncertificate = 'x'", (3, 15), "is invalid"),
         (TWICE, (4, 18), "in an earlier table"),
+        (
+            "[[enrollments]]\nregistrationid = 'a'",
+            (2, 1),
+            "unknown member 'registrationid'; known here: registrationId",
+        ),
+        ("[[enrollments]]\ndeviceId = 'a'", (1, 1), "'registrationId' is missing"),
         ("[[enrollments]]\nregistrationId = 'a b'", (2, 18), "offset 1"),
         ("[[enrollments]]\nregistrationId = 'a'\netag = 'b'", (3, 1), "unknown member 'etag'"),
         ("[[enrollments]]\nregistrationId = 'a'\niotHubs = [1]", (3, 12), "must be a string"),
