@@ -69,7 +69,7 @@ reasons! {
         "Set `skn` to `registration`, or leave it out; an owner's token has the policy's name.";
     /// Neither an individual enrollment of this id nor any group.
     UnknownRegistration = "unknown-registration",
-        "no enrollment has this registration id, and there is no enrollment group",
+        "no enrollment has this registration id, and no enrollment group exists",
         "Create an enrollment for the registration id, or a group.";
     /// The signature was made with no key that the service knows.
     BadSignature = "bad-signature",

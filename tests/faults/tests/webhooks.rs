@@ -92,7 +92,10 @@ fn rows() -> Vec<Row> {
         row("later, group, a twin and *migrate*", OF_GROUP, Does::Replies(200, WITH_TWIN)),
         failing("a hub that is not linked", Does::Replies(200, r#"{"iotHubHostName":"hub-x.test"}"#)),
         failing("no hub", Does::Replies(200, "{}")),
-        failing("payload that is no object", Does::Replies(200, r#"{"iotHubHostName":"hub-a.test","payload":"x"}"#)),
+        failing(
+            "payload that is not an object",
+            Does::Replies(200, r#"{"iotHubHostName":"hub-a.test","payload":"x"}"#),
+        ),
         failing("invalid JSON", Does::Replies(200, r#"{"iotHubHostName""#)),
         failing("status 204", Does::Replies(204, "")),
         failing("status 401", Does::Replies(401, "")),

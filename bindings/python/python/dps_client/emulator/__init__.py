@@ -394,7 +394,7 @@ class Emulator:
         return EnrollmentGroup(self._running, group_id, keys)
 
     def enrollment(self, registration_id: str) -> Enrollment:
-        """Returns an individual enrollment, such as one of a configuration; raises KeyError if there is none."""
+        """Returns an individual enrollment, such as one of a configuration; raises KeyError if it does not exist."""
         check_text("registration_id", registration_id)
         found = self._running.native.enrollment_attestation(registration_id)
         if found is None:
@@ -406,7 +406,7 @@ class Emulator:
         return Enrollment(self._running, registration_id, elsewhere, None)
 
     def group(self, group_id: str) -> EnrollmentGroup:
-        """Returns an enrollment group, such as one of a configuration; raises KeyError if there is none."""
+        """Returns an enrollment group, such as one of a configuration; raises KeyError if it does not exist."""
         check_text("group_id", group_id)
         found = self._running.native.group_attestation(group_id)
         if found is None:
