@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Connection, Disconnection, EventKind, Handshake, MqttPacket, RefusalReason, Tls, Transport};
+use super::{Connection, Disconnection, Event, EventKind, Handshake, MqttPacket, RefusalReason, Tls, Transport};
 use crate::service::Service;
 use crate::time::Now;
 use crate::x509::ClientCertificates;
@@ -53,8 +53,14 @@ impl Service {
     }
 }
 
+impl Event {
+    /// Whether it happened on this connection.
+    pub(crate) fn is_on(&self, connection: &Connection) -> bool {
+        self.connection.as_ref().is_some_and(|own| own.id == connection.id)
+    }
+}
+
 /// How a connection ended.
-#[derive(Default)]
 pub(crate) struct Ended {
     pub(crate) registration_id: Option<String>,
     pub(crate) lasted_ms: u64,

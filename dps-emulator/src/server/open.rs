@@ -1,6 +1,6 @@
 //! An open connection: calls of the service that arrive on it, and the record of its end, however it ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ use crate::x509::ClientCertificates;
 pub(super) struct OpenConnection {
     pub(super) shared: Arc<Shared>,
     connection: Arc<Connection>,
+    /// The registration id of the latest request that named one, as its event has it.
+    registration_id: Mutex<Option<String>>,
     began: Instant,
     /// The certificates that the client presented.
     pub(super) client: ClientCertificates,
@@ -51,7 +53,8 @@ impl OpenConnection {
     pub(super) fn record(shared: Arc<Shared>, accepted: Accepted<'_>) -> Self {
         let client = accepted.certificates.clone();
         let connection = shared.ask(None, |service, now| service.connected(now, accepted));
-        Self { shared, connection, began: Instant::now(), client, session: None, close_reason: None }
+        let (registration_id, began) = (Mutex::default(), Instant::now());
+        Self { shared, connection, registration_id, began, client, session: None, close_reason: None }
     }
 
     /// The same for a connection that turns out to be one of a WebSocket.
@@ -62,7 +65,15 @@ impl OpenConnection {
 
     /// Calls the service on this connection.
     pub(super) fn ask<R>(&self, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        self.shared.ask(Some(&self.connection), ask)
+        self.shared.ask(Some(&self.connection), |service, now| {
+            let before = service.events.last_seq();
+            let answer = ask(service, now);
+            let own = service.events.after(before).filter(|event| event.is_on(&self.connection));
+            if let Some(id) = own.filter_map(|event| event.registration_id.as_ref()).last() {
+                *self.registration_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
+            }
+            answer
+        })
     }
 
     /// Passes bytes to the MQTT session, which begins with the first ones.
@@ -78,9 +89,12 @@ impl Drop for OpenConnection {
         let reason = self.close_reason;
         let (session, connection) = (self.session.as_mut(), &self.connection);
         let lasted_ms = self.began.elapsed().as_millis() as u64;
+        let registration_id = self.registration_id.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.ask(Some(connection), |service, now| match session {
             Some(session) => session.disconnected(service, now, reason),
-            None => service.disconnected(now, connection, Ended { lasted_ms, reason, ..Ended::default() }),
+            None => {
+                service.disconnected(now, connection, Ended { registration_id, lasted_ms, reason, packets: Vec::new() })
+            }
         });
     }
 }

@@ -53,6 +53,21 @@ async fn connection_is_told_with_its_tls_session_and_its_end() {
 }
 
 #[tokio::test]
+async fn end_of_an_https_connection_names_the_device_of_its_latest_request() {
+    let site = Site::start(at_once()).await;
+    let mut connection = site.client.connect().await.unwrap();
+    for id in ["dev-01", "dev-02"] {
+        let key = site.enroll(id).await;
+        assert_eq!(site.register_on(&mut connection, id, &key).await.unwrap().status, 200);
+    }
+    drop(connection);
+    let end = EventFilter::new().kind("disconnection").registration_id("dev-02");
+    site.emulator.wait_for(&end, LONG).await.unwrap();
+    let others = site.emulator.events(&EventFilter::new().kind("disconnection").registration_id("dev-01"));
+    assert!(others.is_empty(), "{others:?}");
+}
+
+#[tokio::test]
 async fn client_that_does_not_trust_the_ca_is_told() {
     let site = Site::start(at_once()).await;
     let other = Client::new(site.emulator.https_addr(), &Ca::root_of_today("Other").pem());
