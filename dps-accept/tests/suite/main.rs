@@ -48,7 +48,7 @@ async fn client_that_always_retries_at_once_scores_below_30() {
     assert!(card.score() < 30, "{card}");
     // Whichever is noticed first: the wait that was not kept, or the quota.
     assert_ne!(problem(&card, "registers"), "passed", "{card}");
-    assert!(problem(&card, "no-hint").starts_with("more than 5 polls within 10 s"), "{card}");
+    assert!(problem(&card, "no-hint").starts_with("more than 5 polls within 10 s, "), "{card}");
     assert!(problem(&card, "server-error-for-long").starts_with("more than 20 register calls"), "{card}");
     assert!(problem(&card, "wrong-key").contains("more calls after it was refused"), "{card}");
     assert!(problem(&card, "server-of-another-name").starts_with("more than 20 connections"), "{card}");
