@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::shared::Shared;
@@ -19,7 +18,8 @@ pub(super) struct OpenConnection {
     connection: Arc<Connection>,
     /// The registration id of the latest request that named one, as its event has it.
     registration_id: Mutex<Option<String>>,
-    began: Instant,
+    /// On the service's monotonic clock.
+    began_ms: u64,
     /// The certificates that the client presented.
     pub(super) client: ClientCertificates,
     /// The MQTT session, once it began.
@@ -52,9 +52,10 @@ impl OpenConnection {
     /// Records a connection.
     pub(super) fn record(shared: Arc<Shared>, accepted: Accepted<'_>) -> Self {
         let client = accepted.certificates.clone();
-        let connection = shared.ask(None, |service, now| service.connected(now, accepted));
-        let (registration_id, began) = (Mutex::default(), Instant::now());
-        Self { shared, connection, registration_id, began, client, session: None, close_reason: None }
+        let (connection, began_ms) =
+            shared.ask(None, |service, now| (service.connected(now, accepted), now.monotonic_ms));
+        let registration_id = Mutex::default();
+        Self { shared, connection, registration_id, began_ms, client, session: None, close_reason: None }
     }
 
     /// The same for a connection that turns out to be one of a WebSocket.
@@ -87,14 +88,11 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let reason = self.close_reason;
-        let (session, connection) = (self.session.as_mut(), &self.connection);
-        let lasted_ms = self.began.elapsed().as_millis() as u64;
+        let (session, connection, began_ms) = (self.session.as_mut(), &self.connection, self.began_ms);
         let registration_id = self.registration_id.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.ask(Some(connection), |service, now| match session {
             Some(session) => session.disconnected(service, now, reason),
-            None => {
-                service.disconnected(now, connection, Ended { registration_id, lasted_ms, reason, packets: Vec::new() })
-            }
+            None => service.disconnected(now, connection, Ended { registration_id, began_ms, reason }),
         });
     }
 }
