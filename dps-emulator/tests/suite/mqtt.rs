@@ -175,6 +175,16 @@ fn device_registers_over_mqtt() {
 }
 
 #[test]
+fn key_in_a_topic_is_masked_and_its_place_told() {
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    device.says(&publish(0x30, &format!("{REGISTER}{}", KEY.trim_end_matches('=')), b""));
+    let event = device.world.service.events().last().unwrap();
+    assert_eq!(event.exchange().unwrap().exposed, ["topic"]);
+    let topic = event.exchange().unwrap().packets[0].topic.as_deref();
+    assert_eq!(topic, Some("$dps/registrations/PUT/iotdps-register/?$rid=[masked]"));
+}
+
+#[test]
 fn session_accepts_bytes_in_any_portions() {
     let mut device = Device::new(ServiceOptions::new());
     let hello = Hello::new(&device.world, "dev-01", KEY).bytes();
