@@ -49,15 +49,15 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Seen, device: Device, began_ms: 
     let first_ms = seen.first_ms();
     let watched = first_ms.is_some_and(|first| now_ms.saturating_sub(first) >= WATCH_MS);
     let over = device == Device::Over;
-    match violation(scenario, seen) {
+    if let Some(problem) = broken(&RULES, scenario, seen) {
+        return Verdict::Failed(problem);
+    }
+    if let Some(problem) = broken(&RULES_OF_WAITS, scenario, seen) {
         // Whether a device polls seven times or hundreds of times is known only later.
-        Some(Violation::Polls(count)) => {
-            let counted = over || is_late || watched || seen.is_assigned() || count >= POLLS_COUNTED;
-            let problem = format!("more than {POLLS_MOST} polls within {} s, {count} in all", WINDOW_MS / 1000);
-            return if counted { Verdict::Failed(problem) } else { Verdict::Open };
-        }
-        Some(Violation::Other(problem)) => return Verdict::Failed(problem),
-        None => {}
+        let polls = seen.of(CallKind::Poll).count();
+        let counted = over || is_late || watched || seen.is_assigned() || polls >= POLLS_COUNTED;
+        let goes_on = !counted && polls_beyond_the_quota(scenario, seen).is_some();
+        return if goes_on { Verdict::Open } else { Verdict::Failed(problem) };
     }
     match scenario.expect.ends {
         Ends::Assigned | Ends::AssignedOrOver if seen.is_assigned() => {
@@ -117,30 +117,16 @@ fn was_refused(seen: &Seen) -> bool {
     refusal(seen).is_some()
 }
 
-/// A rule that was broken. The rules apply to every scenario.
-enum Violation {
-    /// Polls beyond the quota: how many there were so far.
-    Polls(usize),
-    /// With what was wrong.
-    Other(String),
-}
+type Rule = fn(&Scenario, &Seen) -> Option<String>;
 
-/// The first rule that was broken.
-fn violation(scenario: &Scenario, seen: &Seen) -> Option<Violation> {
-    type Rule = fn(&Scenario, &Seen) -> Option<String>;
-    let first = |rules: &[Rule]| rules.iter().find_map(|rule| rule(scenario, seen)).map(Violation::Other);
-    let later: [Rule; 6] = [often, early, operations, insisted, too_many_polls, token_life];
-    first(&[leaked, secret]).or_else(|| polls_beyond_the_quota(seen)).or_else(|| first(&later))
-}
+/// The rules that apply to every scenario: a device that breaks one of them has failed.
+const RULES: [Rule; 7] = [leaked, secret, often, operations, insisted, too_many_polls, token_life];
+/// The same for waits. A device that polls beyond the quota breaks both, and is watched on.
+const RULES_OF_WAITS: [Rule; 2] = [polls_beyond_the_quota, early];
 
-/// The polls are within the quota.
-fn polls_beyond_the_quota(seen: &Seen) -> Option<Violation> {
-    let polls: Vec<u64> = seen.of(CallKind::Poll).map(|call| call.at_ms).collect();
-    has_more_in_a_window(&polls, POLLS_MOST).then_some(Violation::Polls(polls.len()))
-}
-
-fn has_more_in_a_window(times: &[u64], most: usize) -> bool {
-    times.windows(most + 1).any(|window| window[most] - window[0] < WINDOW_MS)
+/// What was wrong, by the first rule that was broken.
+fn broken(rules: &[Rule], scenario: &Scenario, seen: &Seen) -> Option<String> {
+    rules.iter().find_map(|rule| rule(scenario, seen))
 }
 
 fn leaked(_: &Scenario, seen: &Seen) -> Option<String> {
@@ -170,6 +156,17 @@ fn early(_: &Scenario, seen: &Seen) -> Option<String> {
             )
         })
     })
+}
+
+/// The polls are within the quota.
+fn polls_beyond_the_quota(_: &Scenario, seen: &Seen) -> Option<String> {
+    let polls: Vec<u64> = seen.of(CallKind::Poll).map(|call| call.at_ms).collect();
+    let (is_beyond, count) = (has_more_in_a_window(&polls, POLLS_MOST), polls.len());
+    is_beyond.then(|| format!("more than {POLLS_MOST} polls within {} s, {count} in all", WINDOW_MS / 1000))
+}
+
+fn has_more_in_a_window(times: &[u64], most: usize) -> bool {
+    times.windows(most + 1).any(|window| window[most] - window[0] < WINDOW_MS)
 }
 
 /// Retries are within a rate that backoff stays far below.
