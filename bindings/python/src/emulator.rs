@@ -324,7 +324,7 @@ impl Emulator {
         status: Option<u16>,
         after: u64,
     ) -> PyResult<String> {
-        let filter = filter(registration_id, kind, reason, call, status, after);
+        let filter = filter(registration_id, kind, reason, call, status, after)?;
         let events = self.with(py, |emulator| emulator.events(&filter))?;
         to_json(&events.iter().map(|event| event_json(event)).collect::<Vec<_>>())
     }
@@ -343,7 +343,7 @@ impl Emulator {
         timeout: &Bound<'_, PyAny>,
     ) -> PyResult<Option<String>> {
         let limit = argument::duration("timeout", timeout)?;
-        let filter = filter(registration_id, kind, reason, call, status, after);
+        let filter = filter(registration_id, kind, reason, call, status, after)?;
         // Owned, so that other threads can use and stop the emulator meanwhile.
         let mut wait = pin!(self.with(py, |emulator| emulator.wait_for(&filter, limit))?);
         let runtime = with_time()?;

@@ -1,6 +1,6 @@
 //! Converts what the emulator returns and accepts: JSON, hints, weights, conditions of events, the keys of enrollments.
 
-use dps_emulator::{Event, EventFilter, Problem, RetryAfter, Settings};
+use dps_emulator::{Event, EventFilter, Problem, RefusalReason, RetryAfter, Settings};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -74,7 +74,7 @@ pub(crate) fn refusal(refusal: &dps_emulator::Refusal) -> Value {
     json!({ "registrationId": refusal.registration_id, "reason": refusal.reason.name() })
 }
 
-/// The filter for events that meet every condition that is set.
+/// The filter for events that meet every condition that is set. A name that no event has would be waited for in vain.
 pub(crate) fn filter(
     registration_id: Option<String>,
     kind: Option<String>,
@@ -82,13 +82,21 @@ pub(crate) fn filter(
     call: Option<String>,
     status: Option<u16>,
     after: u64,
-) -> EventFilter {
+) -> PyResult<EventFilter> {
+    if let Some(kind) = kind.as_ref().filter(|kind| !EventFilter::kinds().any(|known| known == kind.as_str())) {
+        let known = EventFilter::kinds().collect::<Vec<_>>().join(", ");
+        return Err(argument::refused("kind", format!("must be one of {known}, not '{kind}'")));
+    }
+    let is_known = |reason: &String| RefusalReason::ALL.iter().any(|known| known.name() == reason);
+    if let Some(reason) = reason.as_ref().filter(|reason| !is_known(reason)) {
+        return Err(argument::refused("reason", format!("no event has '{reason}'; docs/events.md lists the reasons")));
+    }
     let mut filter = EventFilter::new().after(after);
     filter = registration_id.into_iter().fold(filter, EventFilter::registration_id);
     filter = kind.into_iter().fold(filter, EventFilter::kind);
     filter = reason.into_iter().fold(filter, EventFilter::reason);
     filter = call.into_iter().fold(filter, EventFilter::call);
-    status.into_iter().fold(filter, EventFilter::status)
+    Ok(status.into_iter().fold(filter, EventFilter::status))
 }
 
 /// An event's line and its members.
