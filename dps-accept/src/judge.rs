@@ -15,6 +15,8 @@ const WINDOW_MS: u64 = 10_000;
 const POLLS_MOST: usize = 5;
 /// Other calls of one kind, and connections, in a window: backoff with jitter stays far below, retrying at once far above.
 const RETRIES_MOST: usize = 20;
+/// From this number on, polls that are too many are not counted any more.
+const POLLS_COUNTED: usize = 1000;
 /// The calls after a refusal that is final.
 const CALLS_AFTER_REFUSAL: usize = 3;
 /// How long a device is watched after the first sign of it, where a fault lasts.
@@ -42,14 +44,21 @@ pub(crate) enum Verdict {
 
 /// Judges a scenario that began at `began_ms`.
 pub(crate) fn judge(scenario: &Scenario, seen: &Seen, device: Device, began_ms: u64, now_ms: u64) -> Verdict {
-    if let Some(problem) = violation(scenario, seen) {
-        return Verdict::Failed(problem);
-    }
     let within_ms = scenario.expect.within_seconds * 1000;
     let is_late = now_ms.saturating_sub(began_ms) >= within_ms;
     let first_ms = seen.first_ms();
     let watched = first_ms.is_some_and(|first| now_ms.saturating_sub(first) >= WATCH_MS);
     let over = device == Device::Over;
+    if let Some(problem) = broken(&RULES, scenario, seen) {
+        return Verdict::Failed(problem);
+    }
+    if let Some(problem) = broken(&RULES_OF_WAITS, scenario, seen) {
+        // Whether a device polls seven times or hundreds of times is known only later.
+        let polls = seen.of(CallKind::Poll).count();
+        let counted = over || is_late || watched || seen.is_assigned() || polls >= POLLS_COUNTED;
+        let goes_on = !counted && polls_beyond_the_quota(scenario, seen).is_some();
+        return if goes_on { Verdict::Open } else { Verdict::Failed(problem) };
+    }
     match scenario.expect.ends {
         Ends::Assigned | Ends::AssignedOrOver if seen.is_assigned() => {
             let told_ms = seen.final_reply().map_or(0, |at| seen.calls[at].at_ms);
@@ -108,11 +117,16 @@ fn was_refused(seen: &Seen) -> bool {
     refusal(seen).is_some()
 }
 
-/// The first rule that was broken. They apply to every scenario.
-fn violation(scenario: &Scenario, seen: &Seen) -> Option<String> {
-    let rules: [fn(&Scenario, &Seen) -> Option<String>; 8] =
-        [leaked, secret, often, early, operations, insisted, too_many_polls, token_life];
-    rules.into_iter().find_map(|rule| rule(scenario, seen))
+type Rule = fn(&Scenario, &Seen) -> Option<String>;
+
+/// The rules that apply to every scenario: a device that breaks one of them has failed.
+const RULES: [Rule; 7] = [leaked, secret, often, operations, insisted, too_many_polls, token_life];
+/// The same for waits. A device that polls beyond the quota breaks both, and is watched on.
+const RULES_OF_WAITS: [Rule; 2] = [polls_beyond_the_quota, early];
+
+/// What was wrong, by the first rule that was broken.
+fn broken(rules: &[Rule], scenario: &Scenario, seen: &Seen) -> Option<String> {
+    rules.iter().find_map(|rule| rule(scenario, seen))
 }
 
 fn leaked(_: &Scenario, seen: &Seen) -> Option<String> {
@@ -144,19 +158,29 @@ fn early(_: &Scenario, seen: &Seen) -> Option<String> {
     })
 }
 
-/// The polls are within the quota, and retries within a rate that backoff stays far below.
+/// The polls are within the quota.
+fn polls_beyond_the_quota(_: &Scenario, seen: &Seen) -> Option<String> {
+    let polls: Vec<u64> = seen.of(CallKind::Poll).map(|call| call.at_ms).collect();
+    let (is_beyond, count) = (has_more_in_a_window(&polls, POLLS_MOST), polls.len());
+    is_beyond.then(|| format!("more than {POLLS_MOST} polls within {} s, {count} in all", WINDOW_MS / 1000))
+}
+
+fn has_more_in_a_window(times: &[u64], most: usize) -> bool {
+    times.windows(most + 1).any(|window| window[most] - window[0] < WINDOW_MS)
+}
+
+/// Retries are within a rate that backoff stays far below.
 fn often(_: &Scenario, seen: &Seen) -> Option<String> {
     let times = |kind| seen.of(kind).map(|call| call.at_ms).collect::<Vec<_>>();
     let counted = [
-        ("polls", times(CallKind::Poll), POLLS_MOST),
-        ("register calls", times(CallKind::Register), RETRIES_MOST),
-        ("lookups", times(CallKind::Lookup), RETRIES_MOST),
-        ("CONNECTs", times(CallKind::Connect), RETRIES_MOST),
-        ("connections", seen.connections.clone(), RETRIES_MOST),
+        ("register calls", times(CallKind::Register)),
+        ("lookups", times(CallKind::Lookup)),
+        ("CONNECTs", times(CallKind::Connect)),
+        ("connections", seen.connections.clone()),
     ];
-    counted.into_iter().find_map(|(what, times, most)| {
-        let is_too_often = times.windows(most + 1).any(|window| window[most] - window[0] < WINDOW_MS);
-        is_too_often.then(|| format!("more than {most} {what} within {} s", WINDOW_MS / 1000))
+    counted.into_iter().find_map(|(what, times)| {
+        let is_too_often = has_more_in_a_window(&times, RETRIES_MOST);
+        is_too_often.then(|| format!("more than {RETRIES_MOST} {what} within {} s", WINDOW_MS / 1000))
     })
 }
 
@@ -282,7 +306,7 @@ mod tests {
             seen(&[call(0, CallKind::Register, 202, 0)].into_iter().chain(polls).collect::<Vec<_>>())
         };
         assert_eq!(verdict("no-hint", &polls(5), Device::Running, 12_000), Verdict::Open);
-        assert_fails("no-hint", &polls(6), Device::Running, 12_000, "more than 5 polls within 10 s");
+        assert_fails("no-hint", &polls(6), Device::Running, 12_000, "more than 5 polls within 10 s, 6 in all");
         let registers = |every_ms: u64| {
             seen(&(0..21).map(|number| call(number * every_ms, CallKind::Register, 503, 0)).collect::<Vec<_>>())
         };
@@ -290,6 +314,26 @@ mod tests {
         assert_fails("server-error-for-long", &registers(499), Device::Running, 9990, "more than 20 register calls");
         let connected = Seen { connections: (0..21).collect(), ..Seen::default() };
         assert_fails("server-of-another-name", &connected, Device::Running, 50, "more than 20 connections");
+    }
+
+    #[test]
+    fn polls_beyond_the_quota_are_counted_until_the_device_is_assigned_or_was_watched() {
+        let polling = |count: u64| {
+            let polls = (1..=count).map(|number| call(number, CallKind::Poll, 202, 0));
+            seen(&[call(0, CallKind::Register, 202, 0)].into_iter().chain(polls).collect::<Vec<_>>())
+        };
+        let name = "hint-as-a-date";
+        assert_eq!(verdict(name, &polling(300), Device::Running, 9_999), Verdict::Open);
+        assert_fails(name, &polling(300), Device::Running, 10_000, "more than 5 polls within 10 s, 300 in all");
+        assert_fails(name, &polling(300), Device::Over, 400, "300 in all");
+        assert_fails(name, &polling(1000), Device::Running, 1001, "1000 in all");
+        let mut assigned = polling(300);
+        assigned.calls.push(call(2500, CallKind::Poll, 200, 0));
+        assigned.record = Some(Status::Assigned);
+        assert_fails(name, &assigned, Device::Running, 2501, "301 in all");
+        // What it leaked is a reason to stop it at once.
+        let shown = Seen { secret_in: vec!["the user agent".to_owned()], ..polling(300) };
+        assert_fails(name, &shown, Device::Running, 400, "its key is readable");
     }
 
     #[test]

@@ -128,8 +128,12 @@ impl Tail {
     }
 
     fn text(&mut self) -> String {
-        let cut = if self.is_cut { "[…] " } else { "" };
-        format!("{cut}{}", String::from_utf8_lossy(self.bytes.make_contiguous()))
+        let text = String::from_utf8_lossy(self.bytes.make_contiguous()).into_owned();
+        if !self.is_cut {
+            return text;
+        }
+        // The rest of a line that was cut could be that of a key, which is recognized only as a whole.
+        format!("[…] {}", text.split_once('\n').map_or("", |(_, lines)| lines))
     }
 }
 
@@ -159,7 +163,10 @@ mod tests {
         let mut process = shell("i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done");
         process.ended().await.unwrap();
         let output = process.stop().await;
-        assert!(output.starts_with("[…]") && output.ends_with("line 2999\n") && output.len() < OUTPUT_MAX + 20);
+        assert!(output.starts_with("[…] line ") && output.ends_with("line 2999\n") && output.len() < OUTPUT_MAX + 20);
+        let number = |line: &str| line.split(' ').next_back().unwrap().parse::<u32>().unwrap();
+        let numbers: Vec<u32> = output.lines().map(number).collect();
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "the first line is whole: {output}");
     }
 
     #[tokio::test]

@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use dps_emulator::SymmetricKey;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::sleep;
 use zeroize::Zeroizing;
@@ -267,7 +266,7 @@ impl Acceptance {
                 },
             }
         };
-        let output = without(process.stop().await, scene.key.as_ref());
+        let output = without(process.stop().await, &scene.secrets);
         scene.end().await;
         Ok(match problem {
             None => ScenarioResult::new(scenario, Outcome::Passed),
@@ -316,9 +315,6 @@ impl From<&Board> for Identity {
 }
 
 /// Removes the device's key from its output.
-fn without(output: String, key: Option<&SymmetricKey>) -> String {
-    match key {
-        Some(key) => output.replace(key.expose().trim_end_matches('='), "[key]"),
-        None => output,
-    }
+fn without(output: String, secrets: &[Zeroizing<String>]) -> String {
+    secrets.iter().fold(output, |output, secret| output.replace(secret.as_str(), "[key]"))
 }

@@ -8,6 +8,7 @@ use dps_emulator::{
 };
 use dps_files::{Ownership, PrivateFile};
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use crate::certificates::{Authority, Issued};
 use crate::error::AcceptError;
@@ -24,8 +25,8 @@ const GROUP: &str = "acceptance";
 pub(crate) struct Scene {
     server: Server,
     pub(crate) settings: Settings,
-    /// The device's key, to be removed from its output.
-    pub(crate) key: Option<SymmetricKey>,
+    /// What the output of the device must not show: its key, or the lines of its private key.
+    pub(crate) secrets: Vec<Zeroizing<String>>,
     _files: TempDir,
 }
 
@@ -124,7 +125,7 @@ impl Scene {
             cert_file,
             cert_key_file,
         };
-        Ok(Self { server, settings, key: enrolled.key, _files: files })
+        Ok(Self { server, settings, secrets: enrolled.secrets(), _files: files })
     }
 
     /// What was seen so far.
@@ -182,6 +183,15 @@ struct Enrolled {
 }
 
 impl Enrolled {
+    fn secrets(&self) -> Vec<Zeroizing<String>> {
+        let key = self.key.iter().map(SymmetricKey::expose);
+        let private_keys = self.certificate.iter().flat_map(|certificate| certificate.key_pem.lines());
+        let secrets = key.chain(private_keys.filter(|line| !line.starts_with("-----")));
+        // Some devices write base64 without its padding. The last line of a private key can be short.
+        let secrets = secrets.map(|secret| secret.trim_end_matches('=')).filter(|secret| secret.len() >= 8);
+        secrets.map(|secret| Zeroizing::new(secret.to_owned())).collect()
+    }
+
     fn new(
         emulator: &Emulator,
         scenario: &Scenario,

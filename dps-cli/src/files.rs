@@ -154,6 +154,11 @@ impl Draft {
         Self::owned(target, Ownership::Private, when_there)
     }
 
+    /// Starts writing a file that everybody can read for `target`, instead of an existing one.
+    pub(crate) fn begin_public(target: &Path) -> Result<Self> {
+        Self::owned(target, Ownership::Public, WhenThere::Replace)
+    }
+
     fn owned(target: &Path, ownership: Ownership, when_there: WhenThere) -> Result<Self> {
         let target = PrivateFile::new(target);
         let draft = target.draft(ownership, when_there)?;
@@ -202,7 +207,7 @@ pub(crate) fn write_private(target: &Path, bytes: &[u8], when_there: WhenThere) 
 
 /// Writes a small file that everybody can read, and replaces an existing one.
 pub(crate) fn write_public(target: &Path, bytes: &[u8]) -> Result<()> {
-    Draft::owned(target, Ownership::Public, WhenThere::Replace)?.write_whole(bytes)
+    Draft::begin_public(target)?.write_whole(bytes)
 }
 
 /// Writes a small file that everybody can read, and refuses an existing one.

@@ -121,7 +121,8 @@ impl TransportOptions {
                                over MQTT: set the transport to HTTPS (feature `http`)";
                 Err(DpsError::config(ErrorCode::UnsupportedByTransport, message.to_owned()))
             }
-            _ => Ok(()),
+            #[cfg(feature = "http")]
+            Transport::Https => Ok(()),
         }
     }
 

@@ -56,6 +56,8 @@ pub use activity::{Counters, Refusal};
 pub use attestation::Attestation;
 pub use auth::Caller;
 pub use clock::{ClockError, SCALE_MAX, ServiceClock};
+#[cfg(all(feature = "config", fuzzing))]
+pub use config::configured_service;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ExportError, ExportedConfig, KeyFile};
 pub use credentials::{KEY_MAX, KEY_MIN, KeyError, SymmetricKey};

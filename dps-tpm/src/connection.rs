@@ -25,6 +25,8 @@ enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Socket(UnixStream),
+    #[cfg(fuzzing)]
+    Fuzzed(crate::fuzzed::Responses),
 }
 
 /// A connection that was made.
@@ -46,6 +48,11 @@ impl Connection {
         Ok(Self { stream: Some(stream) })
     }
 
+    #[cfg(fuzzing)]
+    pub(crate) fn fuzzed(responses: crate::fuzzed::Responses) -> Self {
+        Self { stream: Some(Stream::Fuzzed(responses)) }
+    }
+
     /// Sends a command and reads its response.
     pub(crate) fn exchange(&mut self, command: &[u8], deadline: Instant) -> Result<Zeroizing<Vec<u8>>, Error> {
         left(deadline).map_err(|error| lost(&error))?;
@@ -62,6 +69,8 @@ impl Connection {
                 socket.set_read_timeout(Some(limit))?;
                 socket.set_write_timeout(Some(limit))
             }),
+            #[cfg(fuzzing)]
+            Stream::Fuzzed(responses) => ask_socket(responses, command, deadline, |_, _| Ok(())),
         };
         let answer = answer.map_err(|error| lost(&error))?;
         self.stream = Some(stream);

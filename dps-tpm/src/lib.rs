@@ -24,6 +24,8 @@ mod code;
 mod command;
 mod connection;
 mod error;
+#[cfg(fuzzing)]
+mod fuzzed;
 mod keys;
 mod password;
 mod registration_id;
@@ -34,6 +36,8 @@ mod tpm;
 mod wire;
 
 pub use error::{Error, ErrorKind};
+#[cfg(fuzzing)]
+pub use fuzzed::use_tpm;
 pub use keys::{ImportedKey, PublicKeys};
 pub use registration_id::registration_id;
 pub use status::Status;

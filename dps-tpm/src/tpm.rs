@@ -14,7 +14,7 @@ use crate::tcti::Tcti;
 use crate::wire::{Malformed, Writer};
 
 /// The pauses before a command is sent to a busy TPM again.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(fuzzing) { 0 } else { 10 });
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long an object may take to be flushed after the deadline.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
@@ -92,6 +92,11 @@ pub struct Tpm {
 }
 
 impl Tpm {
+    #[cfg(fuzzing)]
+    pub(crate) fn on(access: Access, connection: Connection, deadline: Instant) -> Self {
+        Self { access, connection, deadline }
+    }
+
     /// Sends a command, again while the TPM is busy.
     pub(crate) fn send(&mut self, command: &Command, has_handle: bool) -> Result<Response, Refusal> {
         self.send_until(self.deadline, command, has_handle)

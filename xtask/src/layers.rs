@@ -32,7 +32,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("faults", &["dps-client", "dps-emulator", "pair"]),
     ("storm", &["dps-client", "dps-core", "dps-emulator", "pair"]),
     ("shared-features", &[]),
-    ("dps-fuzz", &["dps-client", "dps-core", "dps-edge", "dps-emulator", "dps-mqtt", "dps-net", "shared-features"]),
+    (
+        "dps-fuzz",
+        &["dps-client", "dps-core", "dps-edge", "dps-emulator", "dps-mqtt", "dps-net", "dps-tpm", "shared-features"],
+    ),
     ("xtask", &["dps-core"]),
 ];
 

@@ -1,13 +1,7 @@
 /* A device for `dps emulator accept`: registers with the settings in its environment, and with the library's defaults. */
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "scene.h"
-
-static dps_span setting(const char *name)
-{
-    return dps_span_of(getenv(name));
-}
+#include "environment.h"
 
 int main(void)
 {
@@ -16,15 +10,12 @@ int main(void)
     dps_error *error = NULL;
     if (dps_client_config_default(&config) != DPS_OK)
         return 2;
-    const dps_span transport = setting("DPS_TRANSPORT");
     config.endpoint = setting("DPS_ENDPOINT");
     config.ca_file = setting("DPS_CA_FILE");
     config.id_scope = setting("DPS_ID_SCOPE");
     config.registration_id = setting("DPS_REGISTRATION_ID");
     config.device_key_file = setting("DPS_KEY_FILE");
-    config.transport = span_is(transport, "https")  ? DPS_TRANSPORT_HTTPS
-                       : span_is(transport, "mqtt") ? DPS_TRANSPORT_MQTT
-                                                    : DPS_TRANSPORT_MQTT_WEBSOCKET;
+    config.transport = transport_setting("DPS_TRANSPORT");
     config.no_proxy = true;
     const dps_result result = dps_client_register(&config, &assignment, &error);
     printf("%d\n", (int)result);

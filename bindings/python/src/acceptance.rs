@@ -1,7 +1,6 @@
 //! Acceptance runs of a device's command. The objects of the card are made in Python, from its JSON.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use dps_accept::{AcceptError, Acceptance, Credential, ScenarioSet, Transport};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -10,10 +9,7 @@ use tokio::time::timeout;
 
 use crate::gate::Gate;
 use crate::logging;
-use crate::runtime::with_threads;
-
-/// The interval at which a run checks for signals, such as Ctrl-C.
-const SLICE: Duration = Duration::from_millis(50);
+use crate::runtime::{SLICE, in_slices, with_threads};
 
 /// Runs a device's command through the scenarios; returns the card as JSON, as text, as JUnit XML.
 // A signal whose handler raises ends the run and its commands.
@@ -54,15 +50,7 @@ pub(crate) fn accept(
     let runtime = with_threads("dps-accept", &gate)?;
     let ended = {
         let mut run = pin!(acceptance.run(|_| ()));
-        loop {
-            let slice = || runtime.block_on(async { timeout(SLICE, run.as_mut()).await.ok() });
-            if let Some(ended) = py.detach(slice) {
-                break Ok(ended);
-            }
-            if let Err(raised) = py.check_signals() {
-                break Err(raised);
-            }
-        }
+        in_slices(py, || runtime.block_on(async { timeout(SLICE, run.as_mut()).await.ok() }))
     };
     // The commands have ended with the run.
     gate.close();

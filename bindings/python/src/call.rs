@@ -5,7 +5,6 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use dps_client::{CallRuntime, DpsError};
 use pyo3::exceptions::PyRuntimeError;
@@ -15,9 +14,7 @@ use tokio::time::timeout;
 use crate::asyncio::{self, Awaited, EventLoop};
 use crate::errors;
 use crate::logging;
-
-/// The interval at which a blocking call checks for signals, such as Ctrl-C.
-const SLICE: Duration = Duration::from_millis(50);
+use crate::runtime::{SLICE, in_slices};
 
 tokio::task_local! {
     static CURRENT: Call;
@@ -127,13 +124,8 @@ pub(crate) fn block<T: Send>(py: Python<'_>, work: impl Future<Output = Result<T
     let runtime = CallRuntime::new().map_err(|error| errors::exception(py, &error, None))?;
     let call = Call::new(py, None)?;
     let mut work = pin!(CURRENT.scope(call.clone(), work));
-    loop {
-        let slice = || runtime.block_on(async { timeout(SLICE, work.as_mut()).await.ok() });
-        if let Some(done) = py.detach(slice) {
-            return call.outcome(py, done);
-        }
-        py.check_signals()?;
-    }
+    let done = in_slices(py, || runtime.block_on(async { timeout(SLICE, work.as_mut()).await.ok() }))?;
+    call.outcome(py, done)
 }
 
 /// Returns an awaitable of the loop that runs in this thread. Canceling it ends the work immediately.

@@ -5,31 +5,27 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
 use dps_emulator::{
-    Certificate, ConfigError, EmulatorOptions, EnrollmentGroup, EventFilter, FaultPlan, IndividualEnrollment, Limits,
-    Now, RetryAfter, SCALE_MAX, Service, Settings, StartError, WebhookOptions,
+    Certificate, ConfigError, EmulatorOptions, EnrollmentGroup, FaultPlan, IndividualEnrollment, Limits, Now,
+    SCALE_MAX, Service, Settings, StartError, WebhookOptions,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::argument;
 use crate::emulator_json::{
-    Attested, attested, keys, parse, parse_whole, record_json, refusal, refused, to_json, unknown,
+    Attested, attested, event_json, filter, hint, keys, parse, parse_whole, record_json, refusal, refused, to_json,
+    unknown, weight,
 };
 use crate::gate::Gate;
 use crate::logging;
-use crate::runtime::with_threads;
+use crate::runtime::{SLICE, in_slices, with_threads, with_time};
 use crate::secret::Secret;
-
-/// Ten years, in seconds: the date of a hint still has a four-digit year.
-const DATE_OFFSET_MOST: i64 = 10 * 365 * 24 * 3600;
-/// The largest weight that a hub can have.
-const WEIGHT_MOST: u32 = 1000;
 
 struct Running {
     emulator: dps_emulator::Emulator,
@@ -275,7 +271,7 @@ impl Emulator {
 
     /// Links a hub, or changes its weight.
     fn link_hub(&self, py: Python<'_>, host: &str, weight: &Bound<'_, PyAny>) -> PyResult<()> {
-        let weight = self::weight("weight", weight)?;
+        let weight = weight("weight", weight)?;
         let linked = self.service(py, |service, _| service.link_hub(host, weight))?;
         linked.map_err(|error| PyValueError::new_err(error.to_string()))
     }
@@ -328,15 +324,35 @@ impl Emulator {
         status: Option<u16>,
         after: u64,
     ) -> PyResult<String> {
-        let mut filter = EventFilter::new().after(after);
-        filter = registration_id.into_iter().fold(filter, EventFilter::registration_id);
-        filter = kind.into_iter().fold(filter, EventFilter::kind);
-        filter = reason.into_iter().fold(filter, EventFilter::reason);
-        filter = call.into_iter().fold(filter, EventFilter::call);
-        filter = status.into_iter().fold(filter, EventFilter::status);
+        let filter = filter(registration_id, kind, reason, call, status, after)?;
         let events = self.with(py, |emulator| emulator.events(&filter))?;
-        let shown = events.iter().map(|event| json!({ "line": event.to_string(), "event": **event }));
-        to_json(&shown.collect::<Vec<_>>())
+        to_json(&events.iter().map(|event| event_json(event)).collect::<Vec<_>>())
+    }
+
+    /// Waits until an event matches, and returns the first one, as JSON like those of `events`; None if none did in time.
+    #[expect(clippy::too_many_arguments, reason = "each is a condition")]
+    fn wait_for(
+        &self,
+        py: Python<'_>,
+        registration_id: Option<String>,
+        kind: Option<String>,
+        reason: Option<String>,
+        call: Option<String>,
+        status: Option<u16>,
+        after: u64,
+        timeout: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<String>> {
+        let limit = argument::duration("timeout", timeout)?;
+        let filter = filter(registration_id, kind, reason, call, status, after)?;
+        // Owned, so that other threads can use and stop the emulator meanwhile.
+        let mut wait = pin!(self.with(py, |emulator| emulator.wait_for(&filter, limit))?);
+        let runtime = with_time()?;
+        let waited = in_slices(py, || {
+            let found = runtime.block_on(async { tokio::time::timeout(SLICE, wait.as_mut()).await.ok() });
+            found.map(Some).or_else(|| self.is_stopped().then_some(None))
+        })?;
+        let found = waited.ok_or_else(stopped)?;
+        found.ok().map(|event| to_json(&event_json(&event))).transpose()
     }
 
     /// Returns the number of the latest event.
@@ -422,7 +438,11 @@ impl Emulator {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             running.as_ref().map(|running| ask(&running.emulator))
         });
-        answer.ok_or_else(|| PyRuntimeError::new_err("this emulator was stopped"))
+        answer.ok_or_else(stopped)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     fn service<T: Send>(&self, py: Python<'_>, ask: impl FnOnce(&mut Service, Now) -> T + Send) -> PyResult<T> {
@@ -447,20 +467,8 @@ impl Drop for Emulator {
     }
 }
 
-/// The hint while assigning: seconds, or `{"dateOffset": seconds}` for an HTTP-date.
-fn hint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<RetryAfter> {
-    let Ok(date) = given.cast::<PyDict>() else {
-        return argument::whole(name, given, 0..=u32::MAX).map(RetryAfter::Seconds);
-    };
-    let Some(offset) = date.get_item("dateOffset")?.filter(|_| date.len() == 1) else {
-        return Err(argument::refused(name, "must be whole seconds, {\"dateOffset\": seconds} or None"));
-    };
-    argument::whole(name, &offset, -DATE_OFFSET_MOST..=DATE_OFFSET_MOST).map(RetryAfter::Date)
-}
-
-/// A hub's share of the devices.
-fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
-    argument::whole(name, given, 1..=WEIGHT_MOST)
+fn stopped() -> PyErr {
+    PyRuntimeError::new_err("this emulator was stopped")
 }
 
 fn not_started(error: &StartError) -> PyErr {

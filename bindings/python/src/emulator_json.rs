@@ -1,11 +1,18 @@
-//! What the emulator returns and accepts as JSON, and the keys of enrollments.
+//! Converts what the emulator returns and accepts: JSON, hints, weights, conditions of events, the keys of enrollments.
 
-use dps_emulator::{Problem, Settings};
+use dps_emulator::{Event, EventFilter, Problem, RefusalReason, RetryAfter, Settings};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::{Value, json};
 
+use crate::argument;
 use crate::secret::Secret;
+
+/// Ten years, in seconds: the date of a hint still has a four-digit year.
+const DATE_OFFSET_MOST: i64 = 10 * 365 * 24 * 3600;
+/// The largest weight that a hub can have.
+const WEIGHT_MOST: u32 = 1000;
 
 /// The type of an attestation in the service's spelling, and the two keys, if it has any.
 pub(crate) type Attested = (&'static str, Option<(Secret, Secret)>);
@@ -67,10 +74,56 @@ pub(crate) fn refusal(refusal: &dps_emulator::Refusal) -> Value {
     json!({ "registrationId": refusal.registration_id, "reason": refusal.reason.name() })
 }
 
+/// The filter for events that meet every condition that is set. A name that no event has would be waited for in vain.
+pub(crate) fn filter(
+    registration_id: Option<String>,
+    kind: Option<String>,
+    reason: Option<String>,
+    call: Option<String>,
+    status: Option<u16>,
+    after: u64,
+) -> PyResult<EventFilter> {
+    if let Some(kind) = kind.as_ref().filter(|kind| !EventFilter::kinds().any(|known| known == kind.as_str())) {
+        let known = EventFilter::kinds().collect::<Vec<_>>().join(", ");
+        return Err(argument::refused("kind", format!("must be one of {known}, not '{kind}'")));
+    }
+    let is_known = |reason: &String| RefusalReason::ALL.iter().any(|known| known.name() == reason);
+    if let Some(reason) = reason.as_ref().filter(|reason| !is_known(reason)) {
+        return Err(argument::refused("reason", format!("no event has '{reason}'; docs/events.md lists the reasons")));
+    }
+    let mut filter = EventFilter::new().after(after);
+    filter = registration_id.into_iter().fold(filter, EventFilter::registration_id);
+    filter = kind.into_iter().fold(filter, EventFilter::kind);
+    filter = reason.into_iter().fold(filter, EventFilter::reason);
+    filter = call.into_iter().fold(filter, EventFilter::call);
+    Ok(status.into_iter().fold(filter, EventFilter::status))
+}
+
+/// An event's line and its members.
+pub(crate) fn event_json(event: &Event) -> Value {
+    json!({ "line": event.to_string(), "event": event })
+}
+
 pub(crate) fn record_json(record: &dps_emulator::Record) -> Value {
     json!({
         "registrationId": record.registration_id(), "status": record.status(), "substatus": record.substatus(),
         "assignedHub": record.assigned_hub(), "deviceId": record.device_id(),
         "enrollmentGroupId": record.enrollment_group_id(),
     })
+}
+
+/// The hint while assigning: seconds, or `{"dateOffset": seconds}` for an HTTP-date.
+pub(crate) fn hint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<RetryAfter> {
+    let Ok(date) = given.cast::<PyDict>() else {
+        return argument::whole(name, given, 0..=u32::MAX).map(RetryAfter::Seconds);
+    };
+    let Some(offset) = date.get_item("dateOffset")?.filter(|_| date.len() == 1) else {
+        return Err(argument::refused(name, "must be whole seconds, {\"dateOffset\": seconds} or None"));
+    };
+    argument::whole(name, &offset, -DATE_OFFSET_MOST..=DATE_OFFSET_MOST).map(RetryAfter::Date)
+}
+
+/// A hub's share of the devices.
+pub(crate) fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
+    argument::whole(name, given, 1..=WEIGHT_MOST)
 }

@@ -5,6 +5,7 @@
 //! child that is forked during a call does not use the parent's runtime, but creates its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -12,8 +13,21 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::gate::{self, Gate};
 
+/// The longest time for which a blocking call does not check for signals, such as Ctrl-C.
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
 /// Enough that a Python callback in one thread does not delay the others.
 const WORKERS: usize = 2;
+
+/// Calls `slice`, which works for [`SLICE`] at most, without the GIL until it returns a result. A signal whose handler raises
+/// ends the work.
+pub(crate) fn in_slices<T: Send>(py: Python<'_>, mut slice: impl FnMut() -> Option<T> + Send) -> PyResult<T> {
+    loop {
+        if let Some(done) = py.detach(&mut slice) {
+            return Ok(done);
+        }
+        py.check_signals()?;
+    }
+}
 
 /// A multi-threaded runtime, whose threads attach to the interpreter through the gate.
 pub(crate) fn with_threads(name: &str, gate: &Arc<Gate>) -> PyResult<Runtime> {
@@ -21,6 +35,11 @@ pub(crate) fn with_threads(name: &str, gate: &Arc<Gate>) -> PyResult<Runtime> {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(WORKERS).thread_name(name).on_thread_start(move || gate.adopt_thread());
     builder.enable_all().build().map_err(cannot_start)
+}
+
+/// A runtime for the current thread alone, with time and nothing else.
+pub(crate) fn with_time() -> PyResult<Runtime> {
+    Builder::new_current_thread().enable_time().build().map_err(cannot_start)
 }
 
 struct Shared {

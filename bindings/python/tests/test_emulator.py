@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from dps_client.emulator import (
     _folder,
     _ports,
 )
+from processes import LIMIT
 
 KEY = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 # The TPM2B_PUBLIC of an RSA key that has the attributes of endorsement keys.
@@ -129,6 +131,25 @@ def test_wait_for_returns_the_event_or_shows_what_happened_instead(
         dps_enrollment.wait_for(kinds="refusal")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="'timeout'"):
         dps_enrollment.wait_for(timeout=-1)
+    with pytest.raises(ValueError, match="'kind': must be one of connection, .*, not 'refused'"):
+        dps_enrollment.wait_for(kind="refused")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'reason': no event has 'bad signature'; docs/events.md"):
+        dps_enrollment.wait_for(reason="bad signature")
+
+
+def test_wait_for_ends_with_an_event_of_another_thread_and_when_the_emulator_stops() -> None:
+    emulator = Emulator(assign_at_once=True)
+    emulator.start()
+    device = emulator.enroll("dev-01")
+    with ThreadPoolExecutor(2) as threads:
+        assigned = threads.submit(device.wait_for, call="register", status=200, timeout=LIMIT)
+        never = threads.submit(emulator.wait_for, reason="expired", timeout=3600)
+        ProvisioningClient(**device.client_kwargs()).register()
+        assert assigned.result(LIMIT).registration_id == "dev-01"
+        assert not never.done()
+        emulator.stop()
+        with pytest.raises(RuntimeError, match="was stopped"):
+            never.result(LIMIT)
 
 
 def test_refusals_show_why_a_credential_was_refused(dps_enrollment: Enrollment) -> None:

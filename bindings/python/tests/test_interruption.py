@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -75,6 +76,22 @@ def test_ctrl_c_ends_a_wait_for_a_signer_that_blocks(dps_enrollment: Enrollment)
     with pytest.raises(KeyboardInterrupt):
         ProvisioningClient(**kwargs, timeout=2 * HOUR, request_timeout=2 * HOUR).register()
     over.set()
+    thread.join()
+
+
+def test_ctrl_c_ends_a_wait_for_an_event(dps_enrollment: Enrollment) -> None:
+    waiting = threading.get_ident()
+
+    def press() -> None:
+        if wait_until(lambda: sys._current_frames()[waiting].f_code.co_name == "wait_for"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        thread.start()
+        dps_enrollment.wait_for(kind="refusal", timeout=HOUR)
+    assert time.monotonic() - began < LIMIT
     thread.join()
 
 

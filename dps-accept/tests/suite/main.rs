@@ -5,7 +5,7 @@
 mod board;
 mod hammer;
 
-use dps_accept::{AcceptError, Acceptance, Card, Outcome, Transport};
+use dps_accept::{AcceptError, Acceptance, Card, Credential, Outcome, Transport};
 
 fn command(words: &[&str]) -> Acceptance {
     Acceptance::of_command(words.iter().map(|word| (*word).to_owned()))
@@ -48,7 +48,7 @@ async fn client_that_always_retries_at_once_scores_below_30() {
     assert!(card.score() < 30, "{card}");
     // Whichever is noticed first: the wait that was not kept, or the quota.
     assert_ne!(problem(&card, "registers"), "passed", "{card}");
-    assert!(problem(&card, "no-hint").starts_with("more than 5 polls within 10 s"), "{card}");
+    assert!(problem(&card, "no-hint").starts_with("more than 5 polls within 10 s, "), "{card}");
     assert!(problem(&card, "server-error-for-long").starts_with("more than 20 register calls"), "{card}");
     assert!(problem(&card, "wrong-key").contains("more calls after it was refused"), "{card}");
     assert!(problem(&card, "server-of-another-name").starts_with("more than 20 connections"), "{card}");
@@ -78,6 +78,16 @@ async fn command_learns_its_settings_and_its_key_does_not_reach_the_card() {
     assert_eq!(words[2..], ["https", "0ne00A1B2C3"]);
     // Padding may follow.
     assert!(lines[2].starts_with("[key]") && lines[2].ends_with(r"\u{1b}[31mred"), "{output}");
+}
+
+#[tokio::test]
+async fn private_key_that_a_command_prints_does_not_reach_the_card() {
+    let print = command(&["sh", "-c", "cat {certKeyFile}; tr -d '=\\n' < {certKeyFile}"]);
+    let card = card_of(print.credential(Credential::X509).only(["registers"])).await;
+    let output = card.scenarios()[0].output().unwrap();
+    assert!(output.contains("-----BEGIN") && output.contains("[key]"), "{output}");
+    let longest = output.split(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '+').map(str::len).max();
+    assert!(longest.unwrap() < 32, "{output}");
 }
 
 #[tokio::test]

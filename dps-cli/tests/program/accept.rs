@@ -103,6 +103,11 @@ fn what_cannot_work_is_a_usage_error() {
         let done = dps_line(line, &[]).run().code(2);
         assert!(done.stderr.contains(why), "{line}: {}", done.stderr);
     }
+    let folder = Folder::new();
+    let (started, missing) = (folder.file("started"), folder.file("missing/card.xml"));
+    let line = ["emulator", "accept", "--only", "registers", "--junit", &missing, "--", "touch", &started];
+    let done = dps(line).run().code(7);
+    assert!(done.stderr.contains("missing") && !std::path::Path::new(&started).exists(), "{}", done.stderr);
     let done = dps_line("emulator accept --only registers -- /no/such/program", &[]).run().code(7);
     assert!(done.stderr.contains("'/no/such/program' cannot be started"), "{}", done.stderr);
 }
@@ -112,15 +117,17 @@ fn what_cannot_work_is_a_usage_error() {
 #[test]
 fn board_is_restarted_for_each_scenario_and_keeps_its_identity() {
     const KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
+    // Other tests get their ports on 127.0.0.1: the one that is found here stays free.
+    const ADDRESS: &str = "127.0.0.77";
     let folder = Folder::new();
     let (key, ca) = (folder.write("board.key", KEY), folder.file("ca"));
     dps(["x509", "test-ca", "--out", &ca]).run().code(0);
     let root = [format!("{ca}/root-ca.pem"), format!("{ca}/root-ca.key.pem")];
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind((ADDRESS, 0)).unwrap().local_addr().unwrap().port();
     let program = env!("CARGO_BIN_EXE_dps");
     let reset = format!(
         "setsid {program} register --id-scope $DPS_ID_SCOPE --registration-id board-7 --key-file {key} \
-         --endpoint localhost:{port} --ca-file {} >/dev/null 2>&1 &",
+         --endpoint {ADDRESS}:{port} --ca-file {} >/dev/null 2>&1 &",
         root[0]
     );
     let port = port.to_string();
@@ -129,6 +136,8 @@ fn board_is_restarted_for_each_scenario_and_keeps_its_identity() {
         ["--key-file", &key],
         ["--reset-command", &reset],
         ["--quiet", "10s"],
+        ["--listen", ADDRESS],
+        ["--host", ADDRESS],
         ["--https-port", &port],
         ["--tls-ca-file", &root[0]],
         ["--tls-ca-key-file", &root[1]],

@@ -105,6 +105,18 @@ impl EmulatorOptions {
     }
 }
 
+/// Reads a configuration whose files do not exist, and makes a service of it as the start of an emulator does. The outer error
+/// is line, column and message. Only in builds for fuzzing.
+#[cfg(fuzzing)]
+pub fn configured_service(text: &str) -> Result<Result<(), String>, (usize, usize, String)> {
+    let options = EmulatorOptions::from_config(text, Path::new("/nonexistent"))?;
+    let mut service = match Service::new(options.service) {
+        Ok(service) => service,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(options.contents.put_into(&mut service, Now::default()).map_err(|problem| problem.message))
+}
+
 /// Line and column of an offset, counted from 1.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Connection, Disconnection, EventKind, Handshake, MqttPacket, RefusalReason, Tls, Transport};
+use super::{Connection, Disconnection, Event, EventKind, Handshake, RefusalReason, Tls, Transport, bounded};
 use crate::service::Service;
 use crate::time::Now;
 use crate::x509::ClientCertificates;
@@ -30,6 +30,7 @@ impl Service {
             client_certificate: certificates.infos().next().cloned(),
         });
         self.on_connection(&connection, |service| {
+            let failure = failure.as_deref().map(bounded);
             service.events.record(now, transport, None, EventKind::Connection(Handshake { failure }));
         });
         connection
@@ -45,19 +46,26 @@ impl Service {
 
     /// Records the end of a connection.
     pub(crate) fn disconnected(&mut self, now: Now, connection: &Arc<Connection>, ended: Ended) {
-        let Ended { registration_id, lasted_ms, reason, packets } = ended;
-        let kind = EventKind::Disconnection(Box::new(Disconnection { lasted_ms, reason, packets }));
+        let Ended { registration_id, began_ms, reason } = ended;
+        let lasted_ms = now.monotonic_ms.saturating_sub(began_ms);
+        let kind = EventKind::Disconnection(Box::new(Disconnection { lasted_ms, reason, packets: Vec::new() }));
         self.on_connection(connection, |service| {
             service.events.record(now, connection.transport, registration_id.as_deref(), kind);
         });
     }
 }
 
+impl Event {
+    /// Whether it happened on this connection.
+    pub(crate) fn is_on(&self, connection: &Connection) -> bool {
+        self.connection.as_ref().is_some_and(|own| own.id == connection.id)
+    }
+}
+
 /// How a connection ended.
-#[derive(Default)]
 pub(crate) struct Ended {
     pub(crate) registration_id: Option<String>,
-    pub(crate) lasted_ms: u64,
+    /// When it began, on the service's monotonic clock.
+    pub(crate) began_ms: u64,
     pub(crate) reason: Option<RefusalReason>,
-    pub(crate) packets: Vec<MqttPacket>,
 }

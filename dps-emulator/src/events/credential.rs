@@ -1,6 +1,6 @@
 //! A token, taken apart: what it is for, until when, and whose key signed it. Never its signature.
 
-use super::{Mask, bounded};
+use super::Mask;
 use crate::credentials::Token;
 use crate::time::Now;
 
@@ -87,8 +87,13 @@ impl TokenFacts {
             resource: mask.text("token", token.resource()),
             expires_unix_s,
             expires_in_ms: milliseconds(expires_unix_s.saturating_mul(1000)) - milliseconds(now.unix_ms),
-            key_name: bounded(token.key_name()),
+            key_name: mask.text("token", token.key_name()),
             signed_by,
         }
+    }
+
+    /// The bytes of its strings.
+    pub(super) fn size(&self) -> usize {
+        self.resource.len() + self.key_name.len() + self.signed_by.owner().map_or(0, str::len)
     }
 }

@@ -130,7 +130,7 @@ pub struct Handshake {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Disconnection {
-    /// How long the connection lasted, in milliseconds.
+    /// How long the connection lasted, in milliseconds by the service's clock.
     pub lasted_ms: u64,
     /// Why the service closed it; `None` if the client did, if a fault was planned, or if the emulator stopped.
     pub reason: Option<RefusalReason>,
@@ -293,19 +293,35 @@ impl Event {
         const PACKET: usize = 128;
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let packets = |packets: &[MqttPacket]| packets.iter().map(|packet| PACKET + text(&packet.topic)).sum::<usize>();
-        let client = self.connection.as_ref().and_then(|connection| connection.client_certificate.as_ref());
-        let client = client.map_or(0, |info| info.subject_name.len() + info.issuer_name.len());
+        let token = |token: &Option<TokenFacts>| token.as_ref().map_or(0, TokenFacts::size);
+        let shared = self.connection.as_ref().map_or(0, |connection| {
+            let client = connection.client_certificate.as_ref();
+            let client = client.map_or(0, |info| info.subject_name.len() + info.issuer_name.len());
+            client + connection.tls.as_ref().map_or(0, |tls| text(&tls.server_name))
+        });
         let own = match &self.kind {
             EventKind::Exchange(exchange) => {
-                let texts = text(&exchange.request) + text(&exchange.reply) + text(&exchange.message);
-                texts + exchange.certificates.size() + packets(&exchange.packets)
+                let texts = [
+                    &exchange.client_id,
+                    &exchange.user_agent,
+                    &exchange.api_version,
+                    &exchange.operation_id,
+                    &exchange.message,
+                    &exchange.request,
+                    &exchange.reply,
+                ];
+                let texts = exchange.call.len() + texts.into_iter().map(text).sum::<usize>();
+                texts + token(&exchange.token) + exchange.certificates.size() + packets(&exchange.packets)
             }
             EventKind::Disconnection(end) => packets(&end.packets),
-            EventKind::HubSignIn(sign_in) => packets(&sign_in.packets),
+            EventKind::HubSignIn(sign_in) => {
+                sign_in.hub.len() + sign_in.device_id.len() + token(&sign_in.token) + packets(&sign_in.packets)
+            }
             EventKind::Webhook(call) => call.url.len() + text(&call.failure) + text(&call.assigned_hub),
-            EventKind::Connection(_) | EventKind::Fault(_) => 0,
+            EventKind::Connection(handshake) => text(&handshake.failure),
+            EventKind::Fault(_) => 0,
         };
-        FIXED + client + own
+        FIXED + text(&self.registration_id) + shared + own
     }
 
     #[cfg(feature = "mqtt")]

@@ -103,21 +103,23 @@ impl Recorder {
         usize::try_from(seq.saturating_sub(dropped)).map_or(self.kept.len(), |index| index.min(self.kept.len()))
     }
 
-    /// Adds packets to the latest event after number `seq` that can have some, and removes them from the list. Returns false
-    /// if no event can.
+    /// Adds packets to the latest event after number `seq` that can have some, and removes them from the list; also where the
+    /// packets had a key of the device. Does nothing if no event can.
     #[cfg(feature = "mqtt")]
-    pub(crate) fn add_packets(&mut self, seq: u64, packets: &mut Vec<super::MqttPacket>) -> bool {
+    pub(crate) fn add_packets(&mut self, seq: u64, packets: &mut Vec<super::MqttPacket>, mask: &mut super::Mask) {
         let from = self.index_after(seq);
-        let Some(latest) = self.kept.range(from..).rposition(|event| event.can_have_packets()) else { return false };
+        let Some(latest) = self.kept.range(from..).rposition(|event| event.can_have_packets()) else { return };
         let event = Arc::make_mut(&mut self.kept[from + latest]);
         let before = event.size();
+        if let EventKind::Exchange(exchange) = &mut event.kind {
+            exchange.exposed.extend(mask.exposed());
+        }
         if let Some(own) = event.packets_mut() {
             let room = PACKETS_MAX.saturating_sub(own.len());
             own.extend(packets.drain(..).take(room));
         }
         self.bytes = self.bytes - before + event.size();
         self.bound();
-        true
     }
 }
 
@@ -167,5 +169,22 @@ mod tests {
         assert!(recorder.bytes <= BYTES_MAX && recorder.kept.len() < 33, "{}", recorder.bytes);
         assert_eq!(recorder.bytes, recorder.kept.iter().map(|event| event.size()).sum::<usize>());
         assert_eq!(recorder.dropped_after(0), 100 - recorder.kept.len() as u64);
+    }
+
+    #[test]
+    fn every_string_that_a_client_sends_counts() {
+        let long = || Some("x".repeat(1000));
+        let exchange = Exchange {
+            call: "x".repeat(1000),
+            client_id: long(),
+            user_agent: long(),
+            api_version: long(),
+            operation_id: long(),
+            ..Exchange::default()
+        };
+        let mut recorder = Recorder::new(1);
+        let kind = EventKind::Exchange(Box::new(exchange));
+        recorder.record(Now::default(), Transport::Https, Some(&"x".repeat(100)), kind);
+        assert!(recorder.bytes > 5100, "{}", recorder.bytes);
     }
 }

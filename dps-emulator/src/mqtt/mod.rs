@@ -205,7 +205,7 @@ impl Session {
         let before = service.events.last_seq();
         self.packets.add(now, true, packet, &mut self.mask);
         self.handle(service, now, packet, effects);
-        service.events.add_packets(before, self.packets.pending());
+        service.events.add_packets(before, self.packets.pending(), &mut self.mask);
     }
 
     fn handle(&mut self, service: &mut Service, now: Now, packet: &Packet, effects: &mut Vec<Effect>) {

@@ -132,6 +132,10 @@ impl Emulator {
         &self.shared
     }
 
+    pub(super) fn share(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     fn endpoint_at(&self, port: u16) -> String {
         format!("{}:{port}", self.host)
     }

@@ -218,7 +218,7 @@ mod tests {
     use super::super::limits::ConnectionLimiter;
     use super::super::shared::Shared;
     use super::super::testing::{forged_token, good_token, opened, shared};
-    use crate::events::Transport;
+    use crate::events::{EventKind, Transport};
 
     async fn connected(shared: &Arc<Shared>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);
@@ -252,6 +252,25 @@ mod tests {
         while register(&mut client, &shared, &token).await.is_some() {
             assert!(began.elapsed() < 2 * VERIFY_WITHIN, "a client without a verified credential stays connected");
             tokio::time::sleep(Duration::from_secs(25)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_lasts_by_the_services_clock_as_over_mqtt() {
+        let shared = shared();
+        let mut client = connected(&shared).await;
+        register(&mut client, &shared, &good_token(&shared, "dev-01")).await;
+        shared.clock.service.advance_ms(3_600_000).unwrap();
+        drop(client);
+        let mut recorded = shared.recorded.subscribe();
+        loop {
+            let last = shared.service().events().last().cloned().unwrap();
+            if let EventKind::Disconnection(end) = last.kind {
+                assert!(end.lasted_ms >= 3_600_000, "{}", end.lasted_ms);
+                assert_eq!(last.registration_id.as_deref(), Some("dev-01"));
+                return;
+            }
+            recorded.changed().await.unwrap();
         }
     }
 

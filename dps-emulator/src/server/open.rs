@@ -1,9 +1,8 @@
 //! An open connection: calls of the service that arrive on it, and the record of its end, however it ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::shared::Shared;
@@ -17,7 +16,10 @@ use crate::x509::ClientCertificates;
 pub(super) struct OpenConnection {
     pub(super) shared: Arc<Shared>,
     connection: Arc<Connection>,
-    began: Instant,
+    /// The registration id of the latest request that named one, as its event has it.
+    registration_id: Mutex<Option<String>>,
+    /// On the service's monotonic clock.
+    began_ms: u64,
     /// The certificates that the client presented.
     pub(super) client: ClientCertificates,
     /// The MQTT session, once it began.
@@ -50,8 +52,10 @@ impl OpenConnection {
     /// Records a connection.
     pub(super) fn record(shared: Arc<Shared>, accepted: Accepted<'_>) -> Self {
         let client = accepted.certificates.clone();
-        let connection = shared.ask(None, |service, now| service.connected(now, accepted));
-        Self { shared, connection, began: Instant::now(), client, session: None, close_reason: None }
+        let (connection, began_ms) =
+            shared.ask(None, |service, now| (service.connected(now, accepted), now.monotonic_ms));
+        let registration_id = Mutex::default();
+        Self { shared, connection, registration_id, began_ms, client, session: None, close_reason: None }
     }
 
     /// The same for a connection that turns out to be one of a WebSocket.
@@ -62,7 +66,15 @@ impl OpenConnection {
 
     /// Calls the service on this connection.
     pub(super) fn ask<R>(&self, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        self.shared.ask(Some(&self.connection), ask)
+        self.shared.ask(Some(&self.connection), |service, now| {
+            let before = service.events.last_seq();
+            let answer = ask(service, now);
+            let own = service.events.after(before).filter(|event| event.is_on(&self.connection));
+            if let Some(id) = own.filter_map(|event| event.registration_id.as_ref()).last() {
+                *self.registration_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
+            }
+            answer
+        })
     }
 
     /// Passes bytes to the MQTT session, which begins with the first ones.
@@ -76,11 +88,11 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let reason = self.close_reason;
-        let (session, connection) = (self.session.as_mut(), &self.connection);
-        let lasted_ms = self.began.elapsed().as_millis() as u64;
+        let (session, connection, began_ms) = (self.session.as_mut(), &self.connection, self.began_ms);
+        let registration_id = self.registration_id.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.ask(Some(connection), |service, now| match session {
             Some(session) => session.disconnected(service, now, reason),
-            None => service.disconnected(now, connection, Ended { lasted_ms, reason, ..Ended::default() }),
+            None => service.disconnected(now, connection, Ended { registration_id, began_ms, reason }),
         });
     }
 }

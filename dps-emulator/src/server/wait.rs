@@ -1,10 +1,12 @@
 //! Events of a running emulator, for tests: those that were recorded, and waiting for one.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Emulator;
+use super::shared::Shared;
 use crate::events::{Event, EventFilter};
 
 /// How many events an error shows.
@@ -35,8 +37,7 @@ impl Emulator {
     /// The kept events that match, oldest first.
     #[must_use]
     pub fn events(&self, filter: &EventFilter) -> Vec<Arc<Event>> {
-        let service = self.shared().service();
-        service.events.after(filter.first()).filter(|event| filter.matches(event)).cloned().collect()
+        matching(self.shared(), filter)
     }
 
     /// The number of the latest event; 0 before the first. Events after it are those of what a test does next.
@@ -46,7 +47,8 @@ impl Emulator {
     }
 
     /// Waits until an event matches, at most for `limit`, and returns the first one, which may have been recorded before the
-    /// call.
+    /// call. The future does not borrow the emulator; after a shutdown nothing is recorded any more, so that it ends at the
+    /// limit.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -61,25 +63,37 @@ impl Emulator {
     ///
     /// # Errors
     /// [`NoEvent`] when none matched in time.
-    pub async fn wait_for(&self, filter: &EventFilter, limit: Duration) -> Result<Arc<Event>, NoEvent> {
-        let mut recorded = self.shared().recorded.subscribe();
-        let found = async {
-            let mut seen = filter.first();
-            loop {
-                let events: Vec<Arc<Event>> = self.shared().service().events.after(seen).cloned().collect();
-                seen = events.last().map_or(seen, |event| event.seq);
-                if let Some(event) = events.into_iter().find(|event| filter.matches(event)) {
-                    return event;
-                }
-                // The sender lives as long as `self`.
-                let _ = recorded.wait_for(|last| *last > seen).await;
-            }
-        };
-        let waited = tokio::time::timeout(limit, found).await;
-        waited.map_err(|_| {
-            let of_device = filter.of_same_device();
-            let mut latest = self.events(&of_device);
-            NoEvent { waited: limit, latest: latest.split_off(latest.len().saturating_sub(SHOWN_MAX)) }
-        })
+    pub fn wait_for(
+        &self,
+        filter: &EventFilter,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Arc<Event>, NoEvent>> + Send + use<> {
+        let (shared, filter) = (self.share(), filter.clone());
+        async move {
+            let waited = tokio::time::timeout(limit, first_match(&shared, &filter)).await;
+            waited.map_err(|_| {
+                let mut latest = matching(&shared, &filter.of_same_device());
+                NoEvent { waited: limit, latest: latest.split_off(latest.len().saturating_sub(SHOWN_MAX)) }
+            })
+        }
+    }
+}
+
+fn matching(shared: &Shared, filter: &EventFilter) -> Vec<Arc<Event>> {
+    let service = shared.service();
+    service.events.after(filter.first()).filter(|event| filter.matches(event)).cloned().collect()
+}
+
+async fn first_match(shared: &Shared, filter: &EventFilter) -> Arc<Event> {
+    let mut recorded = shared.recorded.subscribe();
+    let mut seen = filter.first();
+    loop {
+        let events: Vec<Arc<Event>> = shared.service().events.after(seen).cloned().collect();
+        seen = events.last().map_or(seen, |event| event.seq);
+        if let Some(event) = events.into_iter().find(|event| filter.matches(event)) {
+            return event;
+        }
+        // The sender lives as long as `shared`.
+        let _ = recorded.wait_for(|last| *last > seen).await;
     }
 }

@@ -41,7 +41,8 @@ pub enum WebhookError {
     },
     /// The host has an address that must not be called.
     #[error(
-        "the webhook was not called: its host {host} has the address {address}, which is not allowed for this host"
+        "the webhook was not called: its host {host} has the address {address}, which is never called by a name: if it \
+         is meant, write the address into the URL, and name it as a webhook's host"
     )]
     AddressNotAllowed {
         /// The host.
@@ -210,14 +211,21 @@ impl Members {
         let twin = self.twin(body.remove(TWIN));
         let payload = self.object(PAYLOAD, body.remove(PAYLOAD)).map(Value::Object);
         body.remove(HUB);
-        for name in body.keys() {
-            let detail = match [HUB, TWIN, PAYLOAD].into_iter().find(|known| known.eq_ignore_ascii_case(name)) {
-                Some(known) => format!("not a member of a reply; the service's spelling is {known}"),
-                None => "not a member of a reply".to_owned(),
-            };
-            self.note(quoted(name), MemberVerdict::Ignored, detail);
-        }
+        self.ignore(None, &body, &[HUB, TWIN, PAYLOAD]);
         Some(Allocation { hub: hub?, twin, payload })
+    }
+
+    /// Notes what is left of an object once its known members were judged.
+    fn ignore(&mut self, of: Option<&str>, left: &Map<String, Value>, known: &[&str]) {
+        let object = of.unwrap_or("a reply");
+        for name in left.keys() {
+            let detail = match known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+                Some(known) => format!("not a member of {object}; the service's spelling is {known}"),
+                None => format!("not a member of {object}"),
+            };
+            let member = of.map_or_else(|| quoted(name), |of| format!("{of}.{}", quoted(name)));
+            self.note(member, MemberVerdict::Ignored, detail);
+        }
     }
 
     fn body(&mut self, bytes: &[u8]) -> Option<Map<String, Value>> {
@@ -270,7 +278,12 @@ impl Members {
         let mut twin = self.object(TWIN, value)?;
         let tags = self.object(TAGS, twin.remove("tags"));
         let properties = self.object(PROPERTIES, twin.remove("properties"));
-        let desired = properties.and_then(|mut properties| self.object(DESIRED, properties.remove("desired")));
+        let desired = properties.and_then(|mut properties| {
+            let desired = self.object(DESIRED, properties.remove("desired"));
+            self.ignore(Some(PROPERTIES), &properties, &["desired"]);
+            desired
+        });
+        self.ignore(Some(TWIN), &twin, &["tags", "properties"]);
         Some(InitialTwin { tags, properties: Some(TwinProperties { desired }) })
     }
 
@@ -410,5 +423,23 @@ mod tests {
         let ignored = judgment.members().last().unwrap();
         assert_eq!((ignored.member.as_str(), ignored.verdict), ("\"iotHubHostname\"", MemberVerdict::Ignored));
         assert!(ignored.detail.ends_with("iotHubHostName"));
+    }
+
+    #[test]
+    fn unknown_members_of_the_twin_are_ignored_visibly() {
+        let reply =
+            r#"{"iotHubHostName":"hub-a.test","initialTwin":{"Tags":{},"desired":{},"properties":{"reported":{}}}}"#;
+        let judgment = judge(200, reply);
+        assert_eq!(judgment.hub(), Some("hub-a.test"));
+        let ignored = judgment.members().iter().filter(|member| member.verdict == MemberVerdict::Ignored);
+        let ignored: Vec<String> = ignored.map(|member| format!("{}: {}", member.member, member.detail)).collect();
+        assert_eq!(
+            ignored,
+            [
+                "initialTwin.properties.\"reported\": not a member of initialTwin.properties",
+                "initialTwin.\"Tags\": not a member of initialTwin; the service's spelling is tags",
+                "initialTwin.\"desired\": not a member of initialTwin",
+            ]
+        );
     }
 }

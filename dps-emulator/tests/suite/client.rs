@@ -161,9 +161,18 @@ impl Site {
     }
 
     pub async fn register(&self, id: &str, key: &str) -> Result<Answer, Failure> {
+        self.register_on(&mut self.client.connect().await?, id, key).await
+    }
+
+    pub async fn register_on(
+        &self,
+        connection: &mut SendRequest<Full<Bytes>>,
+        id: &str,
+        key: &str,
+    ) -> Result<Answer, Failure> {
         let token = crate::common::device_token(key, id, self.end_s());
         let path = format!("/{}/registrations/{id}/register?api-version=2021-06-01", crate::common::SCOPE);
-        self.client.send("PUT", &path, &token, &format!("{{\"registrationId\":\"{id}\"}}")).await
+        send_on(connection, "PUT", &path, &token, &format!("{{\"registrationId\":\"{id}\"}}")).await
     }
 
     pub async fn poll(&self, id: &str, key: &str, operation: &str) -> Result<Answer, Failure> {

@@ -169,6 +169,18 @@ fn keys_that_a_device_sends_are_masked_and_the_place_is_told() {
 }
 
 #[test]
+fn key_in_the_place_of_a_key_name_is_masked() {
+    let mut world = World::with_device();
+    let token = device_token(KEY, "dev-01", world.device_s() + 3600);
+    let token = token.replace("skn=registration", &format!("skn={}", crate::common::encode(KEY)));
+    assert!(token.contains("skn=Jsm0"), "{token}");
+    let path = format!("/{SCOPE}/registrations/dev-01/register?api-version=2021-06-01");
+    assert_eq!(world.send("PUT", &path, &[("Authorization", &token)], b"").status, 401);
+    let refusal = last(&world);
+    assert_eq!((refusal.exposed, refusal.token.unwrap().key_name), (vec!["token"], "[masked]=".to_owned()));
+}
+
+#[test]
 fn key_in_the_place_of_an_id_is_masked() {
     let mut world = World::with_device();
     let encoded = crate::common::encode(OTHER_KEY);

@@ -126,6 +126,30 @@ impl Device {
     }
 }
 
+/// Everything that the service sends in sessions of `dev-01`, whose key is [`KEY`], each as one string.
+pub(crate) fn transcript(world: &mut World) -> Vec<String> {
+    let mut sessions = Vec::new();
+    for (qos, key) in [(0, KEY), (1, KEY), (1, OTHER_KEY)] {
+        let (mut session, mut sent) = (Session::new(), Vec::new());
+        let mut says = |world: &mut World, bytes: &[u8]| {
+            let now = world.now();
+            sent.extend(session.receive(&mut world.service, now, bytes));
+            sent.clone()
+        };
+        says(world, &Hello::new(world, "dev-01", key).bytes());
+        says(world, &subscribe(FILTER, qos));
+        let effects = says(world, &publish(0x30 | qos << 1, &format!("{REGISTER}1"), b""));
+        let (_, _, payload) = published(&effects);
+        let reply: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        let operation = reply["operationId"].as_str().unwrap_or("none");
+        world.wait(1000);
+        let poll = format!("$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId={operation}");
+        says(world, &publish(0x30 | qos << 1, &poll, b""));
+        sessions.push(format!("{:?}", says(world, &[0xe0, 0])));
+    }
+    sessions
+}
+
 fn refused(code: u8) -> Vec<Effect> {
     vec![Effect::Send(vec![0x20, 2, 0, code]), Effect::Close]
 }
@@ -148,6 +172,16 @@ fn device_registers_over_mqtt() {
     assert!(payload.contains("hub-a.test") && payload.contains(r#""status":"assigned""#), "{payload}");
     assert_eq!(device.says(&[0xc0, 0]), [Effect::Send(vec![0xd0, 0])], "PINGREQ is answered");
     assert_eq!(device.says(&[0xe0, 0]), [Effect::Close]);
+}
+
+#[test]
+fn key_in_a_topic_is_masked_and_its_place_told() {
+    let mut device = Device::ready(ServiceOptions::new(), 1);
+    device.says(&publish(0x30, &format!("{REGISTER}{}", KEY.trim_end_matches('=')), b""));
+    let event = device.world.service.events().last().unwrap();
+    assert_eq!(event.exchange().unwrap().exposed, ["topic"]);
+    let topic = event.exchange().unwrap().packets[0].topic.as_deref();
+    assert_eq!(topic, Some("$dps/registrations/PUT/iotdps-register/?$rid=[masked]"));
 }
 
 #[test]

@@ -36,6 +36,8 @@ fn transcript(options: ServiceOptions) -> Vec<String> {
         note(&world.register("dev-01", OTHER_KEY));
         note(&world.admin("POST", "/enrollments/query", r#"{"query":"*"}"#));
     }
+    #[cfg(feature = "mqtt")]
+    sent.extend(crate::mqtt::transcript(&mut world));
     #[cfg(feature = "tpm")]
     sent.extend(challenges(&mut world));
     sent

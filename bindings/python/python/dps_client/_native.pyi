@@ -669,6 +669,18 @@ class Emulator:
     ) -> str:
         """Returns the events that match, oldest first, as a JSON array with the line and the members of each."""
 
+    def wait_for(
+        self,
+        registration_id: str | None,
+        kind: str | None,
+        reason: str | None,
+        call: str | None,
+        status: int | None,
+        after: int,
+        timeout: float | timedelta,
+    ) -> str | None:
+        """Waits until an event matches, and returns the first one, as JSON like those of `events`; None after the timeout."""
+
     def last_event(self) -> int:
         """Returns the number of the latest event."""
 

@@ -21,7 +21,7 @@ use super::options::read_pem;
 use super::start_failure;
 use crate::connection::{TransportName, duration};
 use crate::failure::{Exit, Failure, Result};
-use crate::files::{is_stdin, read_secret, write_public};
+use crate::files::{Draft, is_stdin, read_secret};
 use crate::output::{Output, lines, note, stderr, write_lines};
 use crate::runtime::blocking;
 
@@ -144,8 +144,13 @@ pub(super) async fn run(args: AcceptArgs, output: Output) -> Result<Exit> {
     if args.list {
         return list(output);
     }
-    let (at_least, junit) = (args.at_least, args.junit.clone());
-    let acceptance = blocking(move || acceptance(args)).await?;
+    let at_least = args.at_least;
+    let (junit, acceptance) = blocking(move || {
+        // Before a run of minutes, whose result could not be written.
+        let junit = args.junit.as_deref().map(Draft::begin_public).transpose()?;
+        Ok((junit, acceptance(args)?))
+    })
+    .await?;
     // Scenarios take minutes together.
     let shows_progress = !output.is_json() && io::stderr().is_terminal();
     let card = acceptance.run(|result| {
@@ -154,9 +159,9 @@ pub(super) async fn run(args: AcceptArgs, output: Output) -> Result<Exit> {
         }
     });
     let card = card.await.map_err(failure)?;
-    if let Some(path) = junit {
+    if let Some(draft) = junit {
         let xml = card.to_junit();
-        blocking(move || write_public(&path, xml.as_bytes())).await?;
+        blocking(move || draft.write_whole(xml.as_bytes())).await?;
     }
     output.result(&card, |out| show(&card, out))?;
     Ok(if card.score() >= at_least { Exit::Done } else { Exit::Findings })

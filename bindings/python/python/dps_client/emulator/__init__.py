@@ -13,19 +13,14 @@ It listens on loopback only, uses TLS with its own certificate authority, and st
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any
 
-from dps_client import _native
 from dps_client._native import X509, CertificateAuthority, DeviceCertificate, Secret
-from dps_client.emulator import _ports
 from dps_client.emulator._devices import (
     AzureClientKwargs,
     AzureServiceKwargs,
@@ -57,6 +52,7 @@ from dps_client.emulator._findings import (
     unmet,
 )
 from dps_client.emulator._folder import own_folder
+from dps_client.emulator._options import EmulatorOptions, check, offset_ms
 from dps_client.emulator._ports import PortsUnavailable
 from dps_client.emulator._settings import (
     EnrollmentSettings,
@@ -66,6 +62,7 @@ from dps_client.emulator._settings import (
     set_certificates,
     set_endorsement_key,
 )
+from dps_client.emulator._start import start_anywhere, start_configured, start_fixed
 from dps_client.emulator._typing import Unpack
 
 __all__ = [
@@ -103,49 +100,6 @@ class UnmetFaultWarning(UserWarning):
     """No request met a planned fault, so that the test did not test what it was meant to."""
 
 
-# Ten years.
-_OFFSET_MOST = 10 * 365 * 24 * 3600
-
-
-class EmulatorOptions(TypedDict, total=False):
-    """Options of an Emulator; everything has a default."""
-
-    fixed_ports: bool
-    """Whether to listen on 443 and 8883, which published clients require, instead of on free ports."""
-    id_scope: str
-    """The id scope; 0ne00A1B2C3 by default."""
-    hubs: Sequence[str] | Mapping[str, int]
-    """The linked hubs, or each with its weight from 1 to 1000; hub-a.test by default."""
-    retry_after: RetryAfter | None
-    """The hint while assigning; 1 second by default, None for no hint."""
-    assigning: float | timedelta
-    """How long an assignment takes, in seconds or as a timedelta; half a second by default."""
-    assign_at_once: bool
-    """Whether to answer the register call with the assignment, so that no poll is needed."""
-    rate_limits: bool
-    """Whether to throttle like the service (default): 1000 registrations per minute, 5 polls per device in 10 s."""
-    echo_payload: bool
-    """Whether to return a device's own payload, as an allocation webhook might."""
-    webhook_hosts: Sequence[str]
-    """Hosts of allocation webhooks that may be called, over plain HTTP too; loopback only by default."""
-    webhook_roots: str
-    """The certificate authorities that are trusted for webhooks over HTTPS, as PEM; the system's by default."""
-    webhook_timeout: float | timedelta
-    """How long an allocation webhook may take to reply, in seconds or as a timedelta; 5 seconds by default."""
-    derive_as_sent: bool
-    """Whether to derive a group's device keys only from the id exactly as sent, not also from its lower-case form."""
-    strict_at_connect: bool
-    """Whether to refuse invalid credentials at MQTT's CONNECT already, unlike the service."""
-    check_expiry_on_poll: bool
-    """Whether to check a token's expiry on polls too, which some clients do not handle."""
-    clock_offset: float | timedelta
-    """How far the service's clock is ahead of the system's, in seconds or as a timedelta; negative for behind."""
-    seed: int
-    """A seed that makes keys and ids the same in every run; they can then be guessed."""
-    state_dir: str | os.PathLike[str]
-    """A directory in which enrollments, the certificate authority and the policy key survive a restart."""
-
-
 class Emulator:
     """A local provisioning service that runs within a `with` block, or between start() and stop().
 
@@ -154,11 +108,7 @@ class Emulator:
 
     def __init__(self, **options: Unpack[EmulatorOptions]) -> None:
         """Stores the options; nothing listens yet."""
-        unknown = options.keys() - EmulatorOptions.__annotations__.keys()
-        if unknown:
-            raise TypeError(f"unknown option {', '.join(sorted(unknown))}")
-        for name, value in options.items():
-            check_type(name, value)
+        check(options)
         self._options = options
         self._config: str | None = None
         self._service: Service | None = None
@@ -181,11 +131,11 @@ class Emulator:
             raise RuntimeError("this emulator was started already")
         with contextlib.ExitStack() as closing:
             if self._config is not None:
-                service = self._start_configured(closing, self._config)
+                service = start_configured(closing, self._config)
             elif self._options.get("fixed_ports"):
-                service = self._start_fixed(closing)
+                service = start_fixed(closing, self._options)
             else:
-                service = self._start_anywhere(closing)
+                service = start_anywhere(closing, self._options)
             folder = closing.enter_context(own_folder())
             self._ca_file = os.path.join(folder, "ca.pem")
             with open(self._ca_file, "w", encoding="ascii") as file:
@@ -220,66 +170,6 @@ class Emulator:
             self.stop()
         else:
             self._close()
-
-    def _start_configured(self, closing: contextlib.ExitStack, path: str) -> Service:
-        native = _native.Emulator.from_config(path)
-        closing.callback(native.stop)
-        fixed = native.ports() == (_ports.HTTPS_PORT, _ports.MQTT_PORT, _ports.HTTPS_PORT)
-        return Service(native, native.host(), fixed_ports=fixed)
-
-    def _start_anywhere(self, closing: contextlib.ExitStack) -> Service:
-        native = self._listen("127.0.0.1", 0, 0, 0)
-        closing.callback(native.stop)
-        return Service(native, "localhost", fixed_ports=False)
-
-    def _start_fixed(self, closing: contextlib.ExitStack) -> Service:
-        problem = "every loopback address is used by another emulator"
-        for address in _ports.addresses():
-            with contextlib.ExitStack() as trying:
-                if not trying.enter_context(_ports.locked(address)):
-                    continue
-                try:
-                    native = self._listen(address, _ports.HTTPS_PORT, _ports.MQTT_PORT, _ports.HTTPS_PORT)
-                except OSError as error:
-                    problem = error.strerror or str(error)
-                    if error.errno == errno.EADDRINUSE:
-                        continue
-                    break
-                trying.callback(native.stop)
-                closing.enter_context(trying.pop_all())
-                return Service(native, "localhost" if address == "127.0.0.1" else address, fixed_ports=True)
-        raise PortsUnavailable(
-            f"the ports 443 and 8883 are not available: {problem}."
-            " Without privilege, once: sudo sysctl net.ipv4.ip_unprivileged_port_start=443"
-        )
-
-    def _listen(self, address: str, https_port: int, mqtt_port: int, wss_port: int) -> _native.Emulator:
-        options = self._options
-        hubs = options.get("hubs", ())
-        retry_after = options.get("retry_after", 1)
-        return _native.Emulator(
-            listen=address,
-            host_name=None if address == "127.0.0.1" else address,
-            https_port=https_port,
-            mqtt_port=mqtt_port,
-            wss_port=wss_port,
-            id_scope=options.get("id_scope"),
-            hubs=list(hubs.items()) if isinstance(hubs, Mapping) else [(hub, 1) for hub in hubs],
-            retry_after=dict(retry_after) if isinstance(retry_after, Mapping) else retry_after,
-            assigning=options.get("assigning", 0.5),
-            assign_at_once=options.get("assign_at_once", False),
-            rate_limits=options.get("rate_limits", True),
-            echo_payload=options.get("echo_payload", False),
-            webhook_hosts=list(options.get("webhook_hosts", ())),
-            webhook_roots=options.get("webhook_roots"),
-            webhook_timeout=options.get("webhook_timeout", 5),
-            derive_as_sent=options.get("derive_as_sent", False),
-            strict_at_connect=options.get("strict_at_connect", False),
-            check_expiry_on_poll=options.get("check_expiry_on_poll", False),
-            clock_offset_ms=_offset_ms("clock_offset", options.get("clock_offset", 0)),
-            seed=options.get("seed"),
-            state_dir=options.get("state_dir"),
-        )
 
     @property
     def _running(self) -> Service:
@@ -496,7 +386,7 @@ class Emulator:
 
         This is what a device with a wrong clock sees. To let time pass, use advance_clock().
         """
-        self._running.native.set_clock_offset_ms(_offset_ms("offset", offset))
+        self._running.native.set_clock_offset_ms(offset_ms("offset", offset))
 
     def advance_clock(self, time: float | timedelta) -> None:
         """Lets time pass on the service's clock at once, in seconds or as a timedelta.
@@ -523,14 +413,3 @@ class Emulator:
         if self._service is None:
             return "Emulator(stopped)"
         return f"Emulator(host={self.host!r}, https_port={self.https_port}, mqtt_port={self.mqtt_port})"
-
-
-def _offset_ms(name: str, offset: object) -> int:
-    """Returns the offset of a clock in milliseconds."""
-    seconds = offset.total_seconds() if isinstance(offset, timedelta) else offset
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        kind = type(seconds).__name__
-        raise TypeError(f"argument '{name}': must be a time in seconds or a timedelta, not {kind}")
-    if not math.isfinite(seconds) or abs(seconds) > _OFFSET_MOST:
-        raise ValueError(f"argument '{name}': must be at most {_OFFSET_MOST} seconds either way, not {seconds}")
-    return round(seconds * 1000)

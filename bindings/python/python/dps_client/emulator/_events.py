@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,8 +13,6 @@ from dps_client import _native
 EventKind = Literal["connection", "disconnection", "exchange", "refusal", "hub-sign-in", "fault", "webhook"]
 """What happened; "refusal" is an exchange that was refused."""
 
-# How long a wait sleeps between two looks.
-_PAUSE = 0.02
 # How many events the error of a wait shows.
 _SHOWN_MAX = 8
 
@@ -64,39 +60,32 @@ class EventConditions(TypedDict, total=False):
 
 def events(native: _native.Emulator, registration_id: str | None, conditions: EventConditions) -> list[Event]:
     """Returns the events that the emulator keeps, oldest first."""
-    unknown = conditions.keys() - EventConditions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unknown condition {', '.join(sorted(unknown))}")
-    text = native.events(
-        registration_id,
-        conditions.get("kind"),
-        conditions.get("reason"),
-        conditions.get("call"),
-        conditions.get("status"),
-        conditions.get("after", 0),
-    )
-    return [_event(found["line"], found["event"]) for found in json.loads(text)]
+    text = native.events(registration_id, *_arguments(conditions))
+    return [_event(**found) for found in json.loads(text)]
 
 
 def wait_for(
     native: _native.Emulator, registration_id: str | None, timeout: float | timedelta, conditions: EventConditions
 ) -> Event:
     """Waits for an event. Raises TimeoutError, which shows what happened instead."""
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError("argument 'timeout': must be a time of at least 0, in seconds or as a timedelta")
-    end = time.monotonic() + seconds
-    seen = -1
-    while True:
-        last = native.last_event()
-        if last != seen:
-            seen = last
-            found = events(native, registration_id, conditions)
-            if found:
-                return found[0]
-        if time.monotonic() >= end:
-            raise TimeoutError(_told_instead(native, registration_id, seconds))
-        time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
+    found = native.wait_for(registration_id, *_arguments(conditions), timeout)
+    if found is None:
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        raise TimeoutError(_told_instead(native, registration_id, seconds))
+    return _event(**json.loads(found))
+
+
+def _arguments(conditions: EventConditions) -> tuple[str | None, str | None, str | None, int | None, int]:
+    unknown = conditions.keys() - EventConditions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unknown condition {', '.join(sorted(unknown))}")
+    return (
+        conditions.get("kind"),
+        conditions.get("reason"),
+        conditions.get("call"),
+        conditions.get("status"),
+        conditions.get("after", 0),
+    )
 
 
 def _told_instead(native: _native.Emulator, registration_id: str | None, seconds: float) -> str:
@@ -107,14 +96,14 @@ def _told_instead(native: _native.Emulator, registration_id: str | None, seconds
     return problem + "the latest events are:\n" + "\n".join(f"  {event}" for event in latest)
 
 
-def _event(line: str, members: dict[str, Any]) -> Event:
+def _event(line: str, event: dict[str, Any]) -> Event:
     return Event(
-        seq=members["seq"],
-        kind=members["kind"],
-        registration_id=members.get("registrationId"),
-        call=members.get("call"),
-        status=members.get("status"),
-        reason=members.get("reason"),
-        members=members,
+        seq=event["seq"],
+        kind=event["kind"],
+        registration_id=event.get("registrationId"),
+        call=event.get("call"),
+        status=event.get("status"),
+        reason=event.get("reason"),
+        members=event,
         line=line,
     )

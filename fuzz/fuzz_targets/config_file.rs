@@ -1,8 +1,10 @@
-//! A gateway's configuration, read as either generation: every finding has a position in the file, the result of a
-//! conversion can be read without errors, and an edit changes only one line.
+//! Configuration files. A gateway's, read as either generation: every finding has a position in the file, the result of a
+//! conversion can be read without errors, and an edit changes only one line. The emulator's: a mistake has a place in the
+//! file, and without one the service can be made.
 #![no_main]
 
 use dps_edge::{EdgeVersion, Finding, Format, Severity, convert, read, set};
+use dps_emulator::configured_service;
 use libfuzzer_sys::fuzz_target;
 
 const KEYS: [&str; 4] = [
@@ -20,6 +22,7 @@ fuzz_target!(|text: &str| {
         }
     }
     conversion_is_read(text);
+    emulator_is_made_or_the_mistake_has_a_place(text);
 });
 
 fn findings_have_places(text: &str, format: Format) {
@@ -42,6 +45,16 @@ fn conversion_is_read(text: &str) {
     assert_eq!(refused, converted.findings.iter().any(is_error), "{:?}", converted.findings);
     let after = read(converted.text.expose(), Format::Toml, EdgeVersion::V1_6);
     assert!(!after.has_errors(), "{:?}\n{}", after.findings, converted.text.expose());
+}
+
+fn emulator_is_made_or_the_mistake_has_a_place(text: &str) {
+    match configured_service(text) {
+        Ok(made) => made.unwrap(),
+        Err((line, column, message)) => {
+            let lines = text.matches('\n').count() + 1;
+            assert!((1..=lines).contains(&line) && column >= 1 && !message.is_empty(), "{line}:{column}: {message}");
+        }
+    }
 }
 
 fn is_error(finding: &Finding) -> bool {
