@@ -192,7 +192,8 @@ fn hub_device_is_disabled_moved_and_deleted() {
 
     let shown = done(&call(&mut world, "GET", &device("hub-a.test"), &Value::Null));
     let counters = json!({ "hub": "hub-a.test", "deviceId": "dev-01", "state": "enabled",
-        "connects": 0, "refused": 0, "twins": 0, "telemetry": 0 });
+        "connects": 0, "refused": 0, "twins": 0, "telemetry": 0,
+        "iotEdge": false, "twin": { "tags": {}, "desired": {} } });
     assert_eq!(shown, counters);
     for (enabled, expected) in [(false, "disabled"), (true, "enabled"), (false, "disabled")] {
         let changed = done(&call(&mut world, "PATCH", &in_a, &json!({ "enabled": enabled })));
@@ -232,7 +233,7 @@ fn invalid_change_of_a_hub_device_changes_nothing() {
         assert!(world.service.hub_device("hub-a.test", "dev-01").unwrap().enabled, "{body}");
     }
     assert_eq!(call(&mut world, "PUT", path, &json!({})).header("Allow"), Some("GET, PATCH, DELETE"));
-    assert_eq!(call(&mut world, "GET", "/emulator/hubs/hub-a.test/devices", &Value::Null).status, 404);
+    assert_eq!(call(&mut world, "GET", "/emulator/hubs/hub-a.test/devices/", &Value::Null).status, 404);
     assert!(!world.service.move_hub_device("hub-a.test", "dev-01", "nowhere.test"));
     assert!(!world.service.move_hub_device("hub-a.test", "dev-03", "hub-a.test"));
 }
