@@ -9,7 +9,6 @@ use super::shared::Shared;
 use crate::events::{Accepted, Connection, Ended, RefusalReason, Tls, Transport};
 use crate::mqtt::Session;
 use crate::service::Service;
-use crate::time::Now;
 use crate::x509::ClientCertificates;
 
 /// A connection. Its end is recorded when this is dropped, so also when its task is cancelled.
@@ -64,17 +63,20 @@ impl OpenConnection {
         self.connection = Arc::new(connection);
     }
 
-    /// Calls the service on this connection.
-    pub(super) fn ask<R>(&self, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        self.shared.ask(Some(&self.connection), |service, now| {
-            let before = service.events.last_seq();
-            let answer = ask(service, now);
-            let own = service.events.after(before).filter(|event| event.is_on(&self.connection));
-            if let Some(id) = own.filter_map(|event| event.registration_id.as_ref()).last() {
-                *self.registration_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
-            }
-            answer
-        })
+    /// The connection, for calls that arrive on it.
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Makes a call that arrives on this connection, and remembers the device that it names.
+    pub(super) fn call<R>(&self, service: &mut Service, call: impl FnOnce(&mut Service) -> R) -> R {
+        let before = service.events.last_seq();
+        let answer = call(service);
+        let own = service.events.after(before).filter(|event| event.is_on(&self.connection));
+        if let Some(id) = own.filter_map(|event| event.registration_id.as_ref()).last() {
+            *self.registration_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
+        }
+        answer
     }
 
     /// Passes bytes to the MQTT session, which begins with the first ones.
