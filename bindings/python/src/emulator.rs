@@ -329,7 +329,7 @@ impl Emulator {
         to_json(&events.iter().map(|event| event_json(event)).collect::<Vec<_>>())
     }
 
-    /// Waits until an event matches, and returns the first one, as JSON like those of `events`; None if none did in time.
+    /// Waits until an event matches, and returns the first one, as JSON like `events`; None after the timeout.
     #[expect(clippy::too_many_arguments, reason = "each is a condition")]
     fn wait_for(
         &self,
