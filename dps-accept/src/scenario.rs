@@ -231,11 +231,13 @@ pub(crate) struct ServiceSettings {
     #[serde(deserialize_with = "hint")]
     pub(crate) retry_after: Option<RetryAfter>,
     pub(crate) tls_version: Option<TlsVersionName>,
+    /// Whether polls beyond the quota are refused. Where they are not, it is seen how often a device would poll.
+    pub(crate) refuses_polls: bool,
 }
 
 impl Default for ServiceSettings {
     fn default() -> Self {
-        Self { assigning_ms: 500, retry_after: Some(RetryAfter::Seconds(1)), tls_version: None }
+        Self { assigning_ms: 500, retry_after: Some(RetryAfter::Seconds(1)), tls_version: None, refuses_polls: true }
     }
 }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dps_emulator::{
-    Certificate, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Problem, SymmetricKey, TlsVersion,
+    Certificate, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Limits, Problem, SymmetricKey,
+    TlsVersion,
 };
 use dps_files::{Ownership, PrivateFile};
 use tempfile::TempDir;
@@ -167,6 +168,10 @@ fn options(scenario: &Scenario, place: &Place, authority: &Authority) -> Emulato
     let options = match &place.id_scope {
         Some(id_scope) => options.id_scope(id_scope),
         None => options,
+    };
+    let options = match settings.refuses_polls {
+        true => options,
+        false => options.service(|service| service.limits(Limits { polls_per_10_s: None, ..Limits::default() })),
     };
     match settings.tls_version {
         Some(TlsVersionName::Tls12) => options.tls_version(TlsVersion::Tls12),

@@ -19,8 +19,8 @@ use tokio::runtime::Runtime;
 
 use crate::argument;
 use crate::emulator_json::{
-    Attested, attested, event_json, filter, hint, keys, parse, parse_whole, record_json, refusal, refused, to_json,
-    unknown, weight,
+    self, Attested, attested, event_json, filter, hint, keys, parse, parse_whole, record_json, refusal, refused,
+    to_json, unknown, weight,
 };
 use crate::gate::Gate;
 use crate::logging;
@@ -271,7 +271,7 @@ impl Emulator {
 
     /// Links a hub, or changes its weight.
     fn link_hub(&self, py: Python<'_>, host: &str, weight: &Bound<'_, PyAny>) -> PyResult<()> {
-        let weight = weight("weight", weight)?;
+        let weight = emulator_json::weight("weight", weight)?;
         let linked = self.service(py, |service, _| service.link_hub(host, weight))?;
         linked.map_err(|error| PyValueError::new_err(error.to_string()))
     }
@@ -329,7 +329,7 @@ impl Emulator {
         to_json(&events.iter().map(|event| event_json(event)).collect::<Vec<_>>())
     }
 
-    /// Waits until an event matches, and returns the first one, as JSON like those of `events`; None if none did in time.
+    /// Waits until an event matches, and returns the first one, as JSON like `events`; None after the timeout.
     #[expect(clippy::too_many_arguments, reason = "each is a condition")]
     fn wait_for(
         &self,

@@ -131,9 +131,9 @@ def test_wait_for_returns_the_event_or_shows_what_happened_instead(
         dps_enrollment.wait_for(kinds="refusal")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="'timeout'"):
         dps_enrollment.wait_for(timeout=-1)
-    with pytest.raises(ValueError, match="'kind': must be one of connection, .*, not 'refused'"):
+    with pytest.raises(ValueError, match=r"'kind': must be one of connection, .*, not 'refused'"):
         dps_enrollment.wait_for(kind="refused")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="'reason': no event has 'bad signature'; docs/events.md"):
+    with pytest.raises(ValueError, match=r"'reason': no event has 'bad signature'; docs/events\.md"):
         dps_enrollment.wait_for(reason="bad signature")
 
 

@@ -679,7 +679,7 @@ class Emulator:
         after: int,
         timeout: float | timedelta,
     ) -> str | None:
-        """Waits until an event matches, and returns the first one, as JSON like those of `events`; None after the timeout."""
+        """Waits until an event matches, and returns the first one, as JSON like `events`; None after the timeout."""
 
     def last_event(self) -> int:
         """Returns the number of the latest event."""
