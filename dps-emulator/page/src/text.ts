@@ -18,9 +18,10 @@ export function date(utc: string): string {
   return `${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC`;
 }
 
-/** `90 s`, `2 h 5 min`: of a number of seconds, without its sign. */
+/** `25 ms`, `90 s`, `2 h 5 min`: of a number of seconds, without its sign. */
 export function duration(seconds: number): string {
   const rest = Math.abs(seconds);
+  if (rest < 1 && rest > 0) return `${Math.round(rest * 1000)} ms`;
   if (rest < 10 && !Number.isInteger(rest)) return `${rest.toFixed(1)} s`;
   if (rest < 120) return `${Math.round(rest)} s`;
   if (rest < 7200) return `${Math.floor(rest / 60)} min`;

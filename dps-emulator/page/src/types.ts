@@ -86,7 +86,8 @@ export interface Clock {
 
 export interface Hub {
   name: string;
-  weight: number;
+  /** `null` if the hub is not linked any more and still has devices. */
+  weight: number | null;
   devices: number;
 }
 
@@ -95,26 +96,35 @@ export interface Overview {
   version: string;
   /** Differs after every start. */
   instance: string;
-  endpoints: { https: string | null; mqtt: string | null; wss: string | null };
-  /** Where clients beyond this machine connect, if that was announced. */
-  announced: string | null;
-  listensBeyondLoopback: boolean;
-  connectionStringFile: string | null;
+  /** `HOST:PORT` that devices are told. */
+  endpoints: { https: string; mqtt: string | null; wss: string | null };
+  /** Whether these are others than those of the listeners. */
+  announced: boolean;
+  /** The IP address that the emulator listens on. */
+  listen: string;
   caSha256: string;
   hubs: Hub[];
   clock: Clock;
-  counts: { enrollments: number; groups: number; registrations: number; events: number };
+  counts: { enrollments: number; enrollmentGroups: number; registrations: number; events: number };
 }
 
+/** A device that has an enrollment, has registered, or has tried to. */
 export interface DeviceRow {
   registrationId: string;
   enrollment: { kind: 'individual' | 'group'; id: string } | null;
-  status: string;
-  assignedHub?: string;
-  deviceId?: string;
-  substatus?: string;
-  lastUpdated: string;
-  lastReason?: string;
+  /** `null` if it has not registered. */
+  status: string | null;
+  assignedHub: string | null;
+  lastUpdated: string | null;
+  /** Why its last call was refused. */
+  lastReason: string | null;
+}
+
+export interface Device extends DeviceRow {
+  record: RegistrationState | null;
+  definition: Enrollment | null;
+  hubDevices: HubDevice[];
+  counters: Record<string, number>;
 }
 
 export interface RegistrationState {

@@ -230,13 +230,7 @@ async fn create(
     show::enrollment(kind, with_keys(created, keys, show_keys), None, output)
 }
 
-async fn show(
-    kind: Kind,
-    id: &str,
-    key_out: Option<PathBuf>,
-    admin: AdminArgs,
-    output: Output,
-) -> Result<Exit> {
+async fn show(kind: Kind, id: &str, key_out: Option<PathBuf>, admin: AdminArgs, output: Output) -> Result<Exit> {
     check_id(kind, id)?;
     let show_keys = admin.show_keys;
     // Opened before the keys are read, which are of no use if the file cannot be written.

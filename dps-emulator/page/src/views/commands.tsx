@@ -26,7 +26,7 @@ export function CommandsView({ rest }: ViewProps) {
       <p>Commands that register a device as they are pasted into a shell. They name files and contain no key.</p>
       <div class="filters">
         <TextField label="Registration id" value={registrationId} onInput={(text) => setRegistrationId(text.trim())} />
-        <TextField label="Enrollment group" value={groupId} hint="Empty: individual enrollment"
+        <TextField label="Enrollment group (if any)" value={groupId}
           onInput={(text) => setGroupId(text.trim())} />
       </div>
       <CommandBlock registrationId={registrationId} groupId={groupId} />
@@ -48,7 +48,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
     client, place, transport: used, registrationId, groupId,
     idScope: about.idScope,
     address: host.includes(':') && !host.startsWith('[') ? host : `${host}:${port}`,
-    owner: about.endpoints.https ?? '',
+    owner: about.endpoints.https,
     origin: location.origin,
     connectionString: 'dps emulator connection-string',
   };
@@ -74,10 +74,12 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
       )}
       {commands && place !== 'host' && (
         <>
-          <p class="hint">
-            The emulator must listen beyond loopback, and its certificate must contain that address:
-            {' '}<code>dps emulator --listen 0.0.0.0 --host {host === '' ? 'ADDRESS' : host}</code>
-          </p>
+          {isLoopback(about.listen) && (
+            <p class="hint">
+              This emulator listens on loopback only. For other machines, start it with an address in its certificate:
+              {' '}<code>dps emulator --listen 0.0.0.0 --host {host}</code>
+            </p>
+          )}
           <Shell title="1. In a shell on this machine" text={commands.files} />
           <Shell title={`2. On the ${place}, with ca.pem and device.key`} text={commands.register} />
         </>
@@ -92,10 +94,13 @@ function endpointOf({ endpoints }: Overview, transport: Transport): string | nul
 
 /** Where a device finds the emulator: what was announced, or the usual name of the machine in a container. */
 function hostOf(about: Overview, place: Place): string {
-  const own = about.endpoints.https?.replace(/:[0-9]+$/, '') ?? 'localhost';
-  if (place === 'host') return own;
-  if (own !== 'localhost') return own;
+  const own = about.endpoints.https.replace(/:[0-9]+$/, '');
+  if (place === 'host' || own !== 'localhost') return own;
   return place === 'container' ? 'host.docker.internal' : '';
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }
 
 function Shell({ title, text }: { title: string; text: string }) {

@@ -8,19 +8,12 @@ import { getJson, problemOf, useLoaded } from '../loaded';
 import { addressOf, go } from '../route';
 import { send } from '../session';
 import { useStore } from '../store';
-import { date, duration, json, printable, summary, timeOfDay, toneOf } from '../text';
-import type { Event, RegistrationState } from '../types';
+import { date, json, printable, summary, timeOfDay, toneOf } from '../text';
+import type { Device, Event, RegistrationState } from '../types';
 import { Confirmed, Facts, Heading, Problem, Sent } from '../ui';
 import { HubEntry } from './hub-entry';
 
 const API = 'api-version=2021-10-01';
-
-interface Device {
-  registration: RegistrationState | null;
-  enrollment: { kind: 'individual' | 'group'; id: string; enabled: boolean } | null;
-  hubDevices: { hub: string; deviceId: string }[];
-  counters: Record<string, number>;
-}
 
 export function DeviceView({ rest }: ViewProps) {
   const id = rest[0] ?? '';
@@ -32,7 +25,7 @@ export function DeviceView({ rest }: ViewProps) {
   // What the device did changes its record.
   const lastSeq = useLater(line.at(-1)?.seq ?? 0, 200);
   useEffect(() => void (lastSeq > 0 && device.load()), [lastSeq]);
-  const registration = value?.registration;
+  const record = value?.record;
   const forget = () => {
     send('DELETE', `/api/registrations/${encodeURIComponent(id)}?${API}`, {}).then(
       () => device.load(),
@@ -47,9 +40,10 @@ export function DeviceView({ rest }: ViewProps) {
       <div class="columns">
         <section>
           <h2>Registration</h2>
-          {registration ? <Registration registration={registration} /> : <p>The device has not been assigned.</p>}
-          {value?.enrollment && <EnrollmentLink enrollment={value.enrollment} />}
-          {registration && (
+          {value && (record ? <Registration record={record} /> : <p>The device has not registered.</p>)}
+          {value?.lastReason && <p class="bad">Its last call was refused: {value.lastReason}</p>}
+          {value?.enrollment && <EnrollmentLink device={value} enrollment={value.enrollment} />}
+          {record && (
             <Confirmed question="Delete the registration record? The device then registers as new." onConfirm={forget}>
               Delete the registration
             </Confirmed>
@@ -71,32 +65,34 @@ export function DeviceView({ rest }: ViewProps) {
   );
 }
 
-function Registration({ registration }: { registration: RegistrationState }) {
+function Registration({ record }: { record: RegistrationState }) {
   return (
     <>
       <Facts
         facts={[
-          ['Status', registration.status],
-          ['Substatus', registration.substatus],
-          ['Hub', registration.assignedHub],
-          ['Device id', registration.deviceId],
-          ['Error', registration.errorMessage],
-          ['Created', date(registration.createdDateTimeUtc)],
-          ['Last change', date(registration.lastUpdatedDateTimeUtc)],
+          ['Status', record.status],
+          ['Substatus', record.substatus],
+          ['Hub', record.assignedHub],
+          ['Device id', record.deviceId],
+          ['Error', record.errorMessage],
+          ['Created', date(record.createdDateTimeUtc)],
+          ['Last change', date(record.lastUpdatedDateTimeUtc)],
         ]}
       />
-      {registration.payload !== undefined && <pre tabIndex={0}>{json(registration.payload)}</pre>}
+      {record.payload !== undefined && <pre tabIndex={0}>{json(record.payload)}</pre>}
     </>
   );
 }
 
-function EnrollmentLink({ enrollment }: { enrollment: NonNullable<Device['enrollment']> }) {
-  const { kind, id, enabled } = enrollment;
+type Enrolled = { device: Device; enrollment: NonNullable<Device['enrollment']> };
+
+function EnrollmentLink({ device, enrollment: { kind, id } }: Enrolled) {
+  const isDisabled = device.definition?.provisioningStatus === 'disabled';
   const address = addressOf('enrollments', kind === 'group' ? 'groups' : 'individual', id);
   return (
     <p>
       {kind === 'group' ? 'Enrollment group' : 'Individual enrollment'} <a href={address}>{printable(id)}</a>
-      {!enabled && <b class="bad"> (disabled)</b>}
+      {isDisabled && <b class="bad"> (disabled)</b>}
     </p>
   );
 }
@@ -119,7 +115,7 @@ function TimeLine({ line }: { line: Event[] }) {
       {line.map((event) => (
         <li key={event.seq} class={toneOf(event)}>
           <time>{timeOfDay(event.timestampUtc)}</time>
-          <span class="after">+{duration((Date.parse(event.timestampUtc) - begin) / 1000)}</span>
+          <span class="after">+{((Date.parse(event.timestampUtc) - begin) / 1000).toFixed(3)} s</span>
           <button type="button" class="link" onClick={() => go('events', String(event.seq))}>
             {event.transport} {summary(event)}
           </button>

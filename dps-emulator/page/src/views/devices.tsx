@@ -41,16 +41,17 @@ export function DevicesView(_: ViewProps) {
 
 function rowOf(device: DeviceRow | undefined): Row | undefined {
   if (!device) return undefined;
-  const { enrollment } = device;
+  const { enrollment, status, lastReason } = device;
+  const isRefused = lastReason !== null || status === 'failed' || status === 'disabled';
   return {
     key: device.registrationId,
-    tone: device.status === 'assigned' ? 'good' : device.status === 'assigning' ? 'plain' : 'bad',
+    tone: isRefused ? 'bad' : status === 'assigned' ? 'good' : 'plain',
     cells: [
       <Sent text={device.registrationId} />,
-      enrollment ? <span>{enrollment.kind === 'group' ? 'group ' : 'individual '}{enrollment.kind === 'group' && <Sent text={enrollment.id} />}</span> : '',
-      device.lastReason === undefined ? device.status : `${device.status}, ${device.lastReason}`,
-      <Sent text={device.assignedHub} />,
-      date(device.lastUpdated),
+      enrollment === null ? '' : enrollment.kind === 'group' ? <span>group <Sent text={enrollment.id} /></span> : 'individual',
+      [status ?? 'not registered', lastReason].filter((text) => text !== null).join(', '),
+      <Sent text={device.assignedHub ?? ''} />,
+      device.lastUpdated === null ? '' : date(device.lastUpdated),
     ],
   };
 }

@@ -1,7 +1,7 @@
 // Faults: what is planned, and a form that plans one.
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { ViewProps } from '../app';
-import KINDS from '../fault-kinds.json';
+import { floods, kinds } from '../faults.json';
 import { getJson, problemOf, useLoaded } from '../loaded';
 import { events } from '../events';
 import { send } from '../session';
@@ -10,11 +10,9 @@ import { useLater } from '../later';
 import { printable } from '../text';
 import type { Fault } from '../types';
 import { Button, CheckField, Heading, Problem, SelectField, Sent, TextField } from '../ui';
-import { useEffect } from 'preact/hooks';
 
 const PATH = '/api/emulator/faults';
 const planned = getJson<{ faults: Fault[] }>(PATH);
-const FLOODS = ['pingresp', 'puback', 'publish', 'ping-frames', 'interim-responses', 'header-lines', 'chunks'];
 
 /** Members of a plan that are numbers, with their names and limits. */
 const NUMBERS: Record<string, { label: string; min: number; max: number; start: string }> = {
@@ -104,7 +102,7 @@ function PlanForm({ onPlan }: { onPlan: (plan: Fault) => void }) {
   const [times, setTimes] = useState('1');
   const [members, setMembers] = useState<Record<string, string>>({});
   const [problem, setProblem] = useState<string>();
-  const kind = KINDS.find(({ name }) => name === kindName) ?? KINDS[0];
+  const kind = kinds.find(({ name }) => name === kindName) ?? kinds[0];
   if (!kind) return null;
   const request = kind.requests.includes(at) ? at : (kind.requests[0] ?? 'any');
   const set = (member: string, value: string) => setMembers({ ...members, [member]: value });
@@ -122,7 +120,7 @@ function PlanForm({ onPlan }: { onPlan: (plan: Fault) => void }) {
   return (
     <form onSubmit={plan}>
       <Problem message={problem} />
-      <SelectField label="Kind" value={kind.name} options={KINDS.map(({ name }) => [name, name] as const)} onChange={setKind}
+      <SelectField label="Kind" value={kind.name} options={kinds.map(({ name }) => [name, name] as const)} onChange={setKind}
         hint={kind.meaning} />
       <SelectField label="At" value={request} options={kind.requests.map((name) => [name, name] as const)} onChange={setAt} />
       <TextField label="Registration id" value={device} hint="Empty: every device" onInput={setDevice} />
@@ -143,7 +141,7 @@ function Member({ member, value, set }: { member: string; value: string | undefi
     case 'retryAfter':
       return <TextField label="Retry-After, in seconds" type="number" min={0} value={value ?? ''} hint="Empty: no hint" onInput={set} />;
     case 'of':
-      return <SelectField label="Flood of" value={value ?? 'pingresp'} options={FLOODS.map((name) => [name, name] as const)} onChange={set} />;
+      return <SelectField label="Flood of" value={value ?? 'pingresp'} options={floods.map((name) => [name, name] as const)} onChange={set} />;
     case 'answered':
       return <CheckField label="After the reply (MQTT)" checked={value === 'true'} onChange={(checked) => set(String(checked))} />;
     default:

@@ -60,7 +60,7 @@ export function HubEntry({ hub, deviceId, onChange }: { hub: string; deviceId: s
 
 function Move({ from, onMove }: { from: string; onMove: (to: string) => void }) {
   const { value: about } = useStore(overview);
-  const others = (about?.hubs ?? []).map((hub) => hub.name).filter((name) => name !== from);
+  const others = (about?.hubs ?? []).filter((hub) => hub.weight !== null).map((hub) => hub.name).filter((name) => name !== from);
   const [to, setTo] = useState('');
   const chosen = others.includes(to) ? to : others[0];
   if (chosen === undefined) return null;

@@ -31,7 +31,7 @@ export function HubsView({ rest }: ViewProps) {
         <nav class="tabs" aria-label="Linked hubs">
           {(value?.hubs ?? []).map(({ name, weight, devices }) => (
             <a key={name} href={addressOf('hubs', name)} {...(name === hub ? { 'aria-current': 'page' } : {})}>
-              <Sent text={name} /> <small>weight {weight}, {devices} {devices === 1 ? 'device' : 'devices'}</small>
+              <Sent text={name} /> <small>{weight === null ? 'not linked' : `weight ${weight}`}, {devices} {devices === 1 ? 'device' : 'devices'}</small>
             </a>
           ))}
         </nav>

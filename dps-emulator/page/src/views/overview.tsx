@@ -21,7 +21,7 @@ export function OverviewView(_: ViewProps) {
           <Facts
             facts={[
               ['Id scope', <Copied text={value.idScope} what="id scope" />],
-              ['HTTPS', endpoints.https ? <Copied text={endpoints.https} what="HTTPS endpoint" /> : 'disabled'],
+              ['HTTPS', <Copied text={endpoints.https} what="HTTPS endpoint" />],
               ['MQTT', endpoints.mqtt ? <Copied text={endpoints.mqtt} what="MQTT endpoint" /> : 'disabled'],
               ['MQTT over WebSocket', endpoints.wss ? <Copied text={endpoints.wss} what="WebSocket endpoint" /> : 'disabled'],
               ['Version', value.version],
@@ -40,7 +40,7 @@ export function OverviewView(_: ViewProps) {
           <Facts
             facts={[
               ['Individual enrollments', <a href={addressOf('enrollments', 'individual')}>{counts.enrollments}</a>],
-              ['Groups', <a href={addressOf('enrollments', 'groups')}>{counts.groups}</a>],
+              ['Groups', <a href={addressOf('enrollments', 'groups')}>{counts.enrollmentGroups}</a>],
               ['Registrations', <a href={addressOf('devices')}>{counts.registrations}</a>],
               ['Hubs', <a href={addressOf('hubs')}>{value.hubs.length}</a>],
               ['Clock', <a href={addressOf('clock')}>{date(value.clock.dateTimeUtc)}</a>],

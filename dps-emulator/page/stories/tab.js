@@ -1,0 +1,116 @@
+// A tab of the browser with the page, which notes everything that the page must not do.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** How long a story waits for what must appear, in milliseconds, on a machine that is busy. */
+const WAIT_MS = 30_000;
+
+/** Starts the browser. */
+export function launch(executablePath) {
+  return chromium.launch({ executablePath, args: ['--disable-gpu'] });
+}
+
+/** The page of an emulator in a tab of its own. */
+export class Tab {
+  static async open(browser, emulator, { size = { width: 1200, height: 760 }, colorScheme = 'light' } = {}) {
+    const tab = new Tab();
+    const context = await browser.newContext({ viewport: size, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
+    context.setDefaultTimeout(WAIT_MS);
+    Object.assign(tab, { emulator, context, faults: [], replies: [], isRestarting: false });
+    tab.page = await context.newPage();
+    tab.#watch();
+    await tab.page.goto(emulator.link);
+    await tab.page.getByText('connected', { exact: true }).waitFor();
+    return tab;
+  }
+
+  #watch() {
+    const { page, faults } = this;
+    page.on('pageerror', (error) => faults.push(`error in the page: ${error.message}`));
+    page.on('console', (message) => {
+      // The browser itself reports a lost connection and a refused call, which a story may provoke.
+      const isProvoked = this.isRestarting && /ERR_|401/.test(message.text());
+      const isAnswer = /the server responded with a status of (404|400)/.test(message.text()) && this.mayBeRefused;
+      if (message.type() === 'error' && !isProvoked && !isAnswer) faults.push(`on the console: ${message.text()}`);
+    });
+    page.on('request', (request) => {
+      const { origin, protocol } = new URL(request.url());
+      if (origin !== this.emulator.origin && protocol !== 'data:') faults.push(`a request to ${request.url()}`);
+    });
+    page.on('response', (reply) => {
+      const isStream = reply.url().includes('follow=true');
+      if (reply.url().includes('/api/') && !isStream) this.replies.push({ url: reply.url(), text: reply.text().catch(() => '') });
+    });
+  }
+
+  /** Shows a view. */
+  async go(...parts) {
+    await this.page.evaluate((hash) => { location.hash = hash; }, `#/${parts.map(encodeURIComponent).join('/')}`);
+  }
+
+  /** Waits until this text is shown, and returns its place. */
+  async sees(text, within = this.page) {
+    const place = within.getByText(text).first();
+    await place.waitFor();
+    return place;
+  }
+
+  /** The list that is shown, and its number of rows by ARIA, without the header. */
+  grid() {
+    return this.page.getByRole('grid');
+  }
+
+  async rowCount() {
+    return Number(await this.grid().getAttribute('aria-rowcount')) - 1;
+  }
+
+  /** Opens the event whose row contains the text. */
+  async openEvent(text) {
+    await this.go('events');
+    await this.page.getByLabel('Search', { exact: true }).fill(text);
+    const row = this.page.locator('.row:not(.head)', { hasText: text }).first();
+    await row.click();
+    return this.page.locator('aside.exchange');
+  }
+
+  /** The text of the whole page, with that of fields. */
+  text() {
+    return this.page.evaluate(() => {
+      const fields = [...document.querySelectorAll('input, textarea')].map((field) => field.value);
+      return [document.body.textContent, ...fields, JSON.stringify(sessionStorage), JSON.stringify(localStorage)].join('\n');
+    });
+  }
+
+  /** Throws if the page did what it must not do, or knows a key. */
+  async check() {
+    await this.hasNoKey();
+    if (this.faults.length > 0) throw new Error(this.faults.join('\n'));
+  }
+
+  /** Throws if the page shows a key, or an answer contained one; `asked` are those that the user asked for. */
+  async hasNoKey(asked = []) {
+    const secrets = this.emulator.secrets();
+    const text = await this.text();
+    if (secrets.some((secret) => text.includes(secret))) throw new Error('the page contains a key that nobody asked for');
+    for (const { url, text: content } of this.replies) {
+      const reply = await content;
+      const found = secrets.find((secret) => reply.includes(secret) && !asked.includes(secret));
+      if (found !== undefined && !url.includes('attestationmechanism')) throw new Error(`a key is in the answer to ${url}`);
+    }
+  }
+
+  /** What axe finds that is serious or critical. */
+  async axe() {
+    // By the debugger's protocol, which the content security policy does not restrict.
+    await this.page.evaluate(AXE);
+    const { violations } = await this.page.evaluate(() => globalThis.axe.run());
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
+  }
+
+  async close() {
+    await this.context.close();
+  }
+}
