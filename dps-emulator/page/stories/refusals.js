@@ -43,7 +43,7 @@ async function earlyPoll({ emulator, tab }) {
   await device.poll(body.operationId);
   await tab.go('devices', 'pump-5');
   await tab.sees(/register: 202 assigning, told to wait 1 s/);
-  await (await tab.sees(/poll: 200 assigning, [0-9.]+ s too early/)).click();
+  await (await tab.sees(/poll: 202 assigning, [0-9.]+ s too early/)).click();
   const event = tab.page.locator('aside.exchange');
   await tab.sees(/ms, .* too early/, event);
 }

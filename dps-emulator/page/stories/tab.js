@@ -18,7 +18,7 @@ export class Tab {
     const tab = new Tab();
     const context = await browser.newContext({ viewport: size, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
     context.setDefaultTimeout(WAIT_MS);
-    Object.assign(tab, { emulator, context, faults: [], replies: [], isRestarting: false });
+    Object.assign(tab, { emulator, context, faults: new Set(), replies: [], isRestarting: false });
     tab.page = await context.newPage();
     tab.#watch();
     await tab.page.goto(emulator.link);
@@ -28,16 +28,15 @@ export class Tab {
 
   #watch() {
     const { page, faults } = this;
-    page.on('pageerror', (error) => faults.push(`error in the page: ${error.message}`));
+    page.on('pageerror', (error) => faults.add(`error in the page: ${error.message}`));
     page.on('console', (message) => {
       // The browser itself reports a lost connection and a refused call, which a story may provoke.
       const isProvoked = this.isRestarting && /ERR_|401/.test(message.text());
-      const isAnswer = /the server responded with a status of (404|400)/.test(message.text()) && this.mayBeRefused;
-      if (message.type() === 'error' && !isProvoked && !isAnswer) faults.push(`on the console: ${message.text()}`);
+      if (message.type() === 'error' && !isProvoked) faults.add(`on the console: ${message.text()}`);
     });
     page.on('request', (request) => {
       const { origin, protocol } = new URL(request.url());
-      if (origin !== this.emulator.origin && protocol !== 'data:') faults.push(`a request to ${request.url()}`);
+      if (origin !== this.emulator.origin && protocol !== 'data:') faults.add(`a request to ${request.url()}`);
     });
     page.on('response', (reply) => {
       const isStream = reply.url().includes('follow=true');
@@ -66,10 +65,10 @@ export class Tab {
     return Number(await this.grid().getAttribute('aria-rowcount')) - 1;
   }
 
-  /** Opens the event whose row contains the text. */
-  async openEvent(text) {
+  /** Searches the events, and opens the first whose row contains the text. */
+  async openEvent(search, text = search) {
     await this.go('events');
-    await this.page.getByLabel('Search', { exact: true }).fill(text);
+    await this.page.getByLabel('Search', { exact: true }).fill(search);
     const row = this.page.locator('.row:not(.head)', { hasText: text }).first();
     await row.click();
     return this.page.locator('aside.exchange');
@@ -86,7 +85,9 @@ export class Tab {
   /** Throws if the page did what it must not do, or knows a key. */
   async check() {
     await this.hasNoKey();
-    if (this.faults.length > 0) throw new Error(this.faults.join('\n'));
+    const faults = [...this.faults];
+    this.faults.clear();
+    if (faults.length > 0) throw new Error(faults.join('\n'));
   }
 
   /** Throws if the page shows a key, or an answer contained one; `asked` are those that the user asked for. */

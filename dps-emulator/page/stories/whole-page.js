@@ -116,7 +116,7 @@ export async function hostileDevice({ emulator, tab }) {
   const device = new Device(emulator, 'hostile', hostile);
   await device.register({ [hostile]: `${hostile} \u202e\u0007` });
   await device.call('GET', `operations/${encodeURIComponent(hostile)}`);
-  const event = await tab.openEvent('onerror');
+  const event = await tab.openEvent('onerror', 'register: 202');
   await tab.sees(hostile, event);
   await tab.sees('\\u202e', event);
   assert.equal(await tab.page.title(), 'DPS emulator');
