@@ -1,6 +1,6 @@
 // The devices that have registered: of a list of any length, the parts that are looked at.
 import { problemOf } from './loaded';
-import { send } from './session';
+import { sendForJson } from './session';
 import { Store } from './store';
 
 const PAGE = 100;
@@ -14,51 +14,63 @@ interface Part<T> {
 export class PagedList<T> extends Store<{ total: number; problem?: string }> {
   readonly #path: string;
   readonly #search: string;
-  #pages = new Map<number, T[] | 'asked'>();
+  #pages = new Map<number, T[]>();
+  /** Pages that are shown as they were until they have been read again. */
+  #stale = new Set<number>();
   #visible: [first: number, last: number] = [0, 0];
+  #isReading = false;
 
   constructor(path: string, search: string) {
     super({ total: 0 });
     this.#path = path;
     this.#search = search;
-    void this.#read(0);
+    void this.#readVisible();
   }
 
   /** The row at an index; undefined while it is read. */
   at(index: number): T | undefined {
-    const page = this.#pages.get(Math.floor(index / PAGE));
-    return Array.isArray(page) ? page[index % PAGE] : undefined;
+    return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE];
   }
 
   /** Reads what is visible and not read yet. */
   show(first: number, last: number): void {
     this.#visible = [first, last];
-    for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page += 1) {
-      if (!this.#pages.has(page)) void this.#read(page);
+    void this.#readVisible();
+  }
+
+  /** Reads what is visible again; other pages are read again when they are scrolled to. */
+  refresh(): void {
+    this.#stale = new Set(this.#pages.keys());
+    void this.#readVisible();
+  }
+
+  /** One page after the other, so that those that were scrolled past are not waited for. */
+  async #readVisible(): Promise<void> {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      for (let page = this.#wanted(); page !== undefined; page = this.#wanted()) await this.#read(page);
+    } catch (error) {
+      this.set({ ...this.value, problem: problemOf(error) });
+    } finally {
+      this.#isReading = false;
     }
   }
 
-  /** Reads again what is visible; other pages are read when they are scrolled to. */
-  refresh(): void {
+  /** The first visible page that is missing or stale. */
+  #wanted(): number | undefined {
     const [first, last] = this.#visible;
-    const shown = (page: number) => page >= Math.floor(first / PAGE) && page <= Math.floor(last / PAGE);
-    for (const page of [...this.#pages.keys()]) {
-      if (!shown(page)) this.#pages.delete(page);
+    for (let page = Math.floor(first / PAGE); page <= Math.max(0, Math.floor(last / PAGE)); page += 1) {
+      if (!this.#pages.has(page) || this.#stale.has(page)) return page;
     }
-    for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page += 1) void this.#read(page);
+    return undefined;
   }
 
   async #read(page: number): Promise<void> {
-    if (!this.#pages.has(page)) this.#pages.set(page, 'asked');
     const query = new URLSearchParams({ search: this.#search, offset: String(page * PAGE), limit: String(PAGE) });
-    try {
-      const reply = await send('GET', `${this.#path}?${query}`, {});
-      const { total, devices } = (await reply.json()) as Part<T>;
-      this.#pages.set(page, devices);
-      this.set({ total });
-    } catch (error) {
-      if (this.#pages.get(page) === 'asked') this.#pages.delete(page);
-      this.set({ ...this.value, problem: problemOf(error) });
-    }
+    this.#stale.delete(page);
+    const { total, devices } = await sendForJson<Part<T>>('GET', `${this.#path}?${query}`);
+    this.#pages.set(page, devices);
+    this.set({ total });
   }
 }

@@ -1,5 +1,5 @@
 // The events of the emulator, as they happen: the latest 10,000, which is as many as the emulator keeps.
-import { send, session } from './session';
+import { openStream, session } from './session';
 import { Store } from './store';
 import { readMessages, type Message } from './stream';
 import type { Event } from './types';
@@ -43,8 +43,8 @@ async function follow(mine: AbortController): Promise<void> {
   while (!mine.signal.aborted && session.value.state === 'open') {
     try {
       const path = `/api/emulator/events?follow=true&after=${lastSeq()}`;
-      const reply = await send('GET', path, { signal: mine.signal });
-      if (reply.body) await readMessages(reply.body, (messages) => receive(messages, mine));
+      const body = await openStream(path, mine.signal);
+      if (body) await readMessages(body, (messages) => receive(messages, mine));
     } catch {
       // The stream was cut, or the call failed: asked again, unless the session is over by then.
     }

@@ -1,6 +1,6 @@
 // What the emulator answered to a GET, and whether it is still being read.
 import { useEffect } from 'preact/hooks';
-import { CallError, send } from './session';
+import { CallError, sendForJson } from './session';
 import { Store, useStore } from './store';
 
 export interface State<T> {
@@ -32,7 +32,7 @@ export class Loaded<T> extends Store<State<T>> {
 }
 
 export function getJson<T>(path: string): Loaded<T> {
-  return new Loaded(async () => (await (await send('GET', path, {})).json()) as T);
+  return new Loaded(() => sendForJson<T>('GET', path));
 }
 
 /** The answer, read when the component appears. */

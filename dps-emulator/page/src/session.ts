@@ -50,8 +50,8 @@ export async function open(): Promise<void> {
 async function exchange(code: string): Promise<void> {
   clearTimeout(retry);
   try {
-    const reply = await send('POST', '/session', { body: { code }, withToken: false });
-    const { token: given } = (await reply.json()) as { token: string };
+    const call = { body: { code }, withToken: false };
+    const { token: given } = await sendForJson<{ token: string }>('POST', '/session', call);
     token = given;
     sessionStorage.setItem(KEY, given);
     session.set({ state: 'open' });
@@ -66,10 +66,10 @@ async function exchange(code: string): Promise<void> {
 /** Finds out whether the emulator still knows the session. */
 export async function check(): Promise<void> {
   try {
-    await send('GET', '/api/overview', {});
+    await send('GET', '/api/overview');
     session.set({ state: 'open' });
   } catch {
-    // `send` has set the state.
+    // the call has set the state.
   }
 }
 
@@ -86,8 +86,29 @@ export interface Call {
   withToken?: boolean;
 }
 
-/** Makes a call and returns the reply, if it is a success. */
-export async function send(method: string, path: string, call: Call): Promise<Response> {
+/** A reply that is a success. */
+export interface Reply {
+  headers: Headers;
+  text: string;
+}
+
+/** Makes a call, and returns the reply if it is a success. */
+export async function send(method: string, path: string, call: Call = {}): Promise<Reply> {
+  const reply = await request(method, path, call);
+  return { headers: reply.headers, text: await reply.text() };
+}
+
+/** Makes a call whose reply is JSON. */
+export async function sendForJson<T>(method: string, path: string, call: Call = {}): Promise<T> {
+  return JSON.parse((await send(method, path, call)).text) as T;
+}
+
+/** Makes a call whose reply does not end, until the signal is aborted. */
+export async function openStream(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | null> {
+  return (await request('GET', path, { signal })).body;
+}
+
+async function request(method: string, path: string, call: Call): Promise<Response> {
   const headers: Record<string, string> = { ...call.headers };
   const hasToken = call.withToken !== false && token !== null;
   if (hasToken) headers['Authorization'] = `Bearer ${token}`;

@@ -1,7 +1,8 @@
 // Runs the stories: real emulators, real devices, and the page in a headless Chromium.
 //
 // Environment: DPS_PROGRAM, CHROMIUM, FOLDER for files; if they exist, DPS_LIBRARY and DPS_INCLUDE (C), DPS_PYTHON (Python);
-// SCREENSHOTS, a directory, to write those of the documents; ONLY, a part of the names of stories.
+// SCREENSHOTS, a directory, to write those of the documents; ONLY, a part of the names of stories; DIST, a build result to use
+// instead of the embedded one, while the page is worked on.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Emulator } from './emulator.js';

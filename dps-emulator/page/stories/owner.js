@@ -124,7 +124,7 @@ async function paste(emulator, { library, include, python }, client, text) {
   const pkgConfig = join(emulator.folder, 'pkgconfig');
   if (library !== undefined && !existsSync(pkgConfig)) {
     mkdirSync(pkgConfig);
-    const lines = ['Name: dps', 'Description: dps', 'Version: 0', `Cflags: -I${include}`, `Libs: -L${library} -ldps -Wl,-rpath,${library}`];
+    const lines = ['Name: dps', 'Description: dps', 'Version: 0', `Cflags: -I${include} -DDPS_HOSTED`, `Libs: -L${library} -ldps -Wl,-rpath,${library}`];
     writeFileSync(join(pkgConfig, 'dps.pc'), `${lines.join('\n')}\n`);
   }
   const path = [dirname(emulator.program), ...(python === undefined ? [] : [dirname(python)]), process.env.PATH].join(':');

@@ -1,6 +1,7 @@
 // A tab of the browser with the page, which notes everything that the page must not do.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -19,6 +20,9 @@ export class Tab {
     const context = await browser.newContext({ viewport: size, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
     context.setDefaultTimeout(WAIT_MS);
     Object.assign(tab, { emulator, context, faults: new Set(), replies: [], isRestarting: false });
+    if (process.env.DIST !== undefined) {
+      await context.route('**/assets/*', (route) => route.fulfill({ path: join(process.env.DIST, new URL(route.request().url()).pathname) }));
+    }
     tab.page = await context.newPage();
     tab.#watch();
     await tab.page.goto(emulator.link);
@@ -40,7 +44,7 @@ export class Tab {
     });
     page.on('response', (reply) => {
       const isStream = reply.url().includes('follow=true');
-      if (reply.url().includes('/api/') && !isStream) this.replies.push({ url: reply.url(), text: reply.text().catch(() => '') });
+      if (reply.url().includes('/api/') && !isStream) this.replies.push({ url: reply.url(), text: within(reply.text(), reply.url()) });
     });
   }
 
@@ -102,16 +106,28 @@ export class Tab {
     }
   }
 
-  /** What axe finds that is serious or critical. */
-  async axe() {
+  /** What axe finds that is serious or critical, by these of its rules or by all. */
+  async axe(rules) {
     // By the debugger's protocol, which the content security policy does not restrict.
-    await this.page.evaluate(AXE);
-    const { violations } = await this.page.evaluate(() => globalThis.axe.run());
+    if (!(await this.page.evaluate(() => 'axe' in globalThis))) await this.page.evaluate(AXE);
+    const violations = await this.page.evaluate(async (rules) => {
+      const only = rules === undefined ? {} : { runOnly: { type: 'rule', values: rules } };
+      const result = await globalThis.axe.run({ ...only, resultTypes: ['violations'], elementRef: false });
+      return result.violations.map(({ id, impact, nodes }) => ({ id, impact, html: nodes.map(({ html }) => html.slice(0, 160)) }));
+    }, rules);
     const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
+    return serious.map(({ id, html }) => `${id}: ${html.join(' | ')}`);
   }
 
   async close() {
     await this.context.close();
   }
+}
+
+/** The text of a reply; nothing if it was cut, such as by a restart. A reply that does not end is an error. */
+function within(text, url) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`the answer to ${url} does not end`)), WAIT_MS); });
+  late.catch(() => {});
+  return Promise.race([text.catch(() => ''), late]).finally(() => clearTimeout(timer));
 }

@@ -50,7 +50,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
     address: host.includes(':') && !host.startsWith('[') ? host : `${host}:${port}`,
     owner: about.endpoints.https,
     origin: location.origin,
-    connectionString: 'dps emulator connection-string',
+    connectionString: connectionStringOf(about),
   };
   const problem = port === '' ? 'The emulator does not listen for this transport.' : problemOf(wanted);
   const commands = problem === undefined ? commandsFor(wanted) : undefined;
@@ -97,6 +97,12 @@ function hostOf(about: Overview, place: Place): string {
   const own = about.endpoints.https.replace(/:[0-9]+$/, '');
   if (place === 'host' || own !== 'localhost') return own;
   return place === 'container' ? 'host.docker.internal' : '';
+}
+
+/** Announced addresses are those of a container's mapped ports; otherwise the port says which emulator of this machine is meant. */
+function connectionStringOf({ announced, endpoints }: Overview): string {
+  if (announced) return 'docker exec dps-emulator dps emulator connection-string';
+  return `dps emulator connection-string --https-port ${endpoints.https.split(':').at(-1)}`;
 }
 
 function isLoopback(address: string): boolean {

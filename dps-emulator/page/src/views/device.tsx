@@ -27,7 +27,7 @@ export function DeviceView({ rest }: ViewProps) {
   useEffect(() => void (lastSeq > 0 && device.load()), [lastSeq]);
   const record = value?.record;
   const forget = () => {
-    send('DELETE', `/api/registrations/${encodeURIComponent(id)}?${API}`, {}).then(
+    send('DELETE', `/api/registrations/${encodeURIComponent(id)}?${API}`).then(
       () => device.load(),
       (error) => setFailed(problemOf(error)),
     );

@@ -38,7 +38,7 @@ export function FaultsView(_: ViewProps) {
     await planned.load();
   };
   const clear = (id?: string) =>
-    void attempt(() => send('DELETE', id === undefined ? PATH : `${PATH}?registrationId=${encodeURIComponent(id)}`, {}));
+    void attempt(() => send('DELETE', id === undefined ? PATH : `${PATH}?registrationId=${encodeURIComponent(id)}`));
   const faults = value?.faults ?? [];
   return (
     <section>
