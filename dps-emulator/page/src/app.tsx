@@ -20,14 +20,24 @@ export interface ViewProps {
   rest: readonly string[];
 }
 
-const VIEWS: readonly { name: string; title: string; view: ComponentType<ViewProps>; detail?: ComponentType<ViewProps> }[] = [
+interface View {
+  name: string;
+  title: string;
+  view: ComponentType<ViewProps>;
+  /** What is shown instead if the address has more than the name. */
+  detail?: ComponentType<ViewProps>;
+  /** Whether it is made anew for every address; others keep their search and position. */
+  isFresh?: true;
+}
+
+const VIEWS: readonly View[] = [
   { name: 'events', title: 'Events', view: EventsView },
-  { name: 'devices', title: 'Devices', view: DevicesView, detail: DeviceView },
+  { name: 'devices', title: 'Devices', view: DevicesView, detail: DeviceView, isFresh: true },
   { name: 'enrollments', title: 'Enrollments', view: EnrollmentsView },
   { name: 'hubs', title: 'Hubs', view: HubsView },
   { name: 'faults', title: 'Faults', view: FaultsView },
   { name: 'clock', title: 'Clock', view: ClockView },
-  { name: 'commands', title: 'Commands', view: CommandsView },
+  { name: 'commands', title: 'Commands', view: CommandsView, isFresh: true },
   { name: 'overview', title: 'Overview', view: OverviewView },
 ];
 
@@ -57,7 +67,7 @@ export function App() {
         </nav>
       </header>
       <Notice state={current} />
-      <main id="main" tabIndex={-1}>{View && <View key={[name, ...rest].join('/')} rest={rest} />}</main>
+      <main id="main" tabIndex={-1}>{View && <View key={shown?.isFresh ? [name, ...rest].join('/') : name} rest={rest} />}</main>
     </>
   );
 }

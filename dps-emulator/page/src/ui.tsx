@@ -38,9 +38,11 @@ export function Confirmed({ children, question, onConfirm }: {
   onConfirm: () => void;
 }) {
   const [asked, ask] = useState(false);
+  const group = useRef<HTMLSpanElement>(null);
+  useEffect(() => { if (asked) group.current?.focus(); }, [asked]);
   if (!asked) return <Button onClick={() => ask(true)}>{children}</Button>;
   return (
-    <span class="confirm" role="group" aria-label={question}>
+    <span class="confirm" role="group" aria-label={question} ref={group} tabIndex={-1}>
       <span>{question}</span>
       <Button kind="danger" onClick={() => { ask(false); onConfirm(); }}>Yes</Button>
       <Button onClick={() => ask(false)}>No</Button>
@@ -169,4 +171,25 @@ export function Heading({ children }: { children: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   return <h1 ref={heading} tabIndex={-1}>{children}</h1>;
+}
+
+/** The heading of what is opened beside a list, with the button that closes it. It receives the focus too. */
+export function PanelTitle({ children, onClose }: { children: ComponentChildren; onClose: () => void }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  return (
+    <div class="title">
+      <h2 ref={heading} tabIndex={-1}>{children}</h2>
+      <Button onClick={onClose}>Close</Button>
+    </div>
+  );
+}
+
+/** Returns the focus to the list when what was open beside it is closed. */
+export function useFocusBack(isOpen: boolean): void {
+  const was = useRef(isOpen);
+  useEffect(() => {
+    if (was.current && !isOpen) document.querySelector<HTMLElement>('[role=grid]')?.focus();
+    was.current = isOpen;
+  }, [isOpen]);
 }

@@ -127,8 +127,9 @@ export async function hostileDevice({ emulator, tab }) {
 export async function byKeyboard({ tab }) {
   const { page } = tab;
   await tab.go('events');
-  await page.getByRole('heading', { name: 'Events' }).waitFor();
+  await page.getByLabel('Search', { exact: true }).fill('');
   await page.getByRole('grid').focus();
+  await page.keyboard.press('Home');
   await page.keyboard.press('ArrowDown');
   const active = await page.getByRole('grid').getAttribute('aria-activedescendant');
   assert.equal(await page.locator(`[id="${active}"]`).getAttribute('aria-rowindex'), '3');
@@ -136,6 +137,10 @@ export async function byKeyboard({ tab }) {
   const event = page.locator('aside.exchange');
   await event.waitFor();
   assert.ok(await event.evaluate((element) => element.contains(document.activeElement)), 'the event has the focus');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await event.waitFor({ state: 'detached' });
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'grid');
 }
 
 /** Every view on a phone's width, in light and in dark: nothing is wider than the screen, and axe finds nothing serious. */

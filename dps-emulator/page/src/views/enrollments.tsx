@@ -6,7 +6,7 @@ import { Loaded, useLoaded } from '../loaded';
 import { addressOf, go } from '../route';
 import { date } from '../text';
 import type { Enrollment } from '../types';
-import { Button, Heading, Problem, Sent, TextField } from '../ui';
+import { Button, Heading, Problem, Sent, TextField, useFocusBack } from '../ui';
 import { VirtualList, type Row } from '../virtual-list';
 import { EnrollmentForm } from './enrollment-form';
 import { Keys } from './keys';
@@ -17,6 +17,7 @@ const NEW = '+';
 export function EnrollmentsView({ rest }: ViewProps) {
   const kind: Kind = rest[0] === 'groups' ? 'groups' : 'individual';
   const open = rest[1];
+  useFocusBack(open !== undefined);
   const lists = useMemo(() => new Loaded(() => listEnrollments(kind)), [kind]);
   const { value = [], problem } = useLoaded(lists);
   const [search, setSearch] = useState('');

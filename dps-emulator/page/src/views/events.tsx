@@ -6,7 +6,7 @@ import { addressOf, go } from '../route';
 import { useStore } from '../store';
 import { summary, timeOfDay, toneOf } from '../text';
 import type { Event } from '../types';
-import { Heading, SelectField, Sent, TextField } from '../ui';
+import { Heading, SelectField, Sent, TextField, useFocusBack } from '../ui';
 import { VirtualList, type Row } from '../virtual-list';
 import { Exchange } from './exchange';
 
@@ -40,6 +40,7 @@ export function EventsView({ rest }: ViewProps) {
   const shown = useMemo(() => list.filter(isShown), [list, text, kind, transport]);
   const seq = Number(rest[0]);
   const open = list.find((event) => event.seq === seq);
+  useFocusBack(open !== undefined);
   const at = (index: number) => shown[shown.length - 1 - index];
   return (
     <div class={open ? 'split' : ''}>

@@ -1,22 +1,16 @@
 // One event, decoded: what was asked and answered, the token taken apart, the chain with its missing link, the packets.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
 import { adviceFor } from '../reasons';
 import { addressOf, go } from '../route';
 import { date, duration, json, signedBy, summary, timeOfDay, toneOf } from '../text';
 import type { Certificate, Event, Packet, Token } from '../types';
-import { Button, Facts, Sent } from '../ui';
+import { Facts, PanelTitle, Sent } from '../ui';
 
 export function Exchange({ event }: { event: Event }) {
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   const device = event.registrationId;
   return (
     <aside class="exchange" aria-label={`Event ${event.seq}`}>
-      <div class="title">
-        <h2 ref={heading} tabIndex={-1}>{summary(event)}</h2>
-        <Button onClick={() => go('events')}>Close</Button>
-      </div>
+      <PanelTitle onClose={() => go('events')}>{summary(event)}</PanelTitle>
       {event.reason !== undefined && <Reason event={event} reason={event.reason} />}
       <Facts
         facts={[

@@ -8,7 +8,7 @@ import { getJson, useLoaded } from '../loaded';
 import { addressOf, go } from '../route';
 import { useStore } from '../store';
 import type { Hub } from '../types';
-import { Button, Heading, Problem, Sent, TextField } from '../ui';
+import { Heading, PanelTitle, Problem, Sent, TextField, useFocusBack } from '../ui';
 import { VirtualList } from '../virtual-list';
 import { HubEntry } from './hub-entry';
 
@@ -23,6 +23,7 @@ const hubs = getJson<{ hubs: Hub[] }>('/api/emulator/hubs');
 export function HubsView({ rest }: ViewProps) {
   const { value, problem } = useLoaded(hubs);
   const hub = rest[0] ?? value?.hubs[0]?.name;
+  useFocusBack(rest[1] !== undefined);
   return (
     <div class={rest[1] === undefined ? '' : 'split'}>
       <section class="wide-list">
@@ -38,11 +39,8 @@ export function HubsView({ rest }: ViewProps) {
         {hub !== undefined && <Devices key={hub} hub={hub} {...(rest[1] === undefined ? {} : { open: rest[1] })} />}
       </section>
       {hub !== undefined && rest[1] !== undefined && (
-        <aside aria-label={rest[1]}>
-          <div class="title">
-            <h2><Sent text={rest[1]} /></h2>
-            <Button onClick={() => go('hubs', hub)}>Close</Button>
-          </div>
+        <aside aria-label={rest[1]} key={`${hub} ${rest[1]}`}>
+          <PanelTitle onClose={() => go('hubs', hub)}><Sent text={rest[1]} /></PanelTitle>
           <HubEntry hub={hub} deviceId={rest[1]} onChange={() => void hubs.load()} />
         </aside>
       )}
