@@ -441,3 +441,27 @@ fn must_be(member: &str, taken: impl Display) -> PlanError {
 fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The page has a form for plans, which no call of the emulator describes.
+    #[test]
+    fn form_of_the_page_has_every_kind_of_fault() {
+        let form: Value = serde_json::from_str(include_str!("../page/src/faults.json")).unwrap();
+        let strings = |value: &Value| -> BTreeSet<String> {
+            value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+        };
+        let shown: Vec<_> = form["kinds"].as_array().unwrap().iter().collect();
+        assert_eq!(shown.len(), KINDS.len());
+        for (shown, kind) in shown.into_iter().zip(&KINDS) {
+            assert_eq!((&shown["name"], &shown["meaning"]), (&kind.name.into(), &kind.meaning.into()));
+            assert_eq!(strings(&shown["requests"]), kind.requests.iter().map(|at| at.name().to_owned()).collect());
+            assert_eq!(strings(&shown["members"]), kind.members.iter().map(|&member| member.to_owned()).collect());
+        }
+        assert_eq!(strings(&form["floods"]), Flood::ALL.map(|of| of.name().to_owned()).into());
+    }
+}

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::run::{IS_PART, Outcome, root, target_dir};
 use crate::{
-    api, bare, benches, c, c_asan, cargo_checks, certificates, core_deps, documents, errors, examples, firmware, fuzz,
-    header, install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy, tpm,
+    api, bare, benches, browser, c, c_asan, cargo_checks, certificates, core_deps, documents, errors, examples,
+    firmware, fuzz, header, install_c, interop, layers, miri, peers, pkcs11, python, setup, sizes, tidy, tpm,
 };
 
 /// A task: its name, what it does, and how.
@@ -103,6 +103,11 @@ pub(crate) const CHECKS: &[Task] = &[
         about: "published clients of others register devices and manage enrollments with the emulator",
         run: interop::check,
     },
+    Task {
+        name: "browser",
+        about: "the emulator's page: built from its sources, and driven in a headless Chromium",
+        run: browser::check,
+    },
     Task { name: "demo", about: "the README's first command", run: cargo_checks::demo },
 ];
 
@@ -128,7 +133,7 @@ const LANES: [&[&str]; 3] = [
     ],
     // Builds for bare metal, then what adds to the workspace's debug build. The Python package and published clients need the
     // same ports.
-    &["tools", "deny", "bare", "sizes", "miri", "fuzz", "firmware", "python", "certificates", "interop"],
+    &["tools", "deny", "bare", "sizes", "miri", "fuzz", "firmware", "python", "certificates", "interop", "browser"],
     // The release build of the C library, also with a sanitizer, then what mostly waits: for devices, or for another lane's build.
     &["installed-c", "c-asan", "clippy", "pkcs11", "tpm"],
 ];
@@ -140,6 +145,7 @@ const WITHOUT_PACKAGES: [&str; 9] =
 /// Returns why a check cannot run here, and what to do about it.
 pub(crate) fn missing(check: &str) -> Option<String> {
     match check {
+        "browser" => browser::missing(),
         "c-asan" => c_asan::missing(),
         "fuzz" => fuzz::missing(),
         "interop" => peers::missing(),

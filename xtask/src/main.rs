@@ -7,6 +7,7 @@ mod accept;
 mod api;
 mod bare;
 mod benches;
+mod browser;
 mod c;
 mod c_asan;
 mod c_image;
@@ -143,6 +144,7 @@ const OTHERS: &[Task] = &[
         about: "each published crate passes the lints with every set of its features",
         run: published::features,
     },
+    Task { name: "write-page", about: "build the emulator's page; write dps-emulator/page/dist", run: browser::write },
     Task { name: "write-api", about: "write the public-api.txt of each crate that has one", run: api::write },
     Task { name: "write-errors", about: "write docs/errors.md and vectors/errors.json", run: errors::write },
     Task {
@@ -185,7 +187,7 @@ const OTHERS: &[Task] = &[
 ];
 
 /// Tasks that accept arguments ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 6] = ["accept", "firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
+const TAKE_ARGUMENTS: [&str; 7] = ["accept", "browser", "firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
     if let Some(ended) = api::as_rustdoc().or_else(instrumented::as_rustc) {

@@ -116,6 +116,7 @@ pub(crate) fn packages() -> Outcome {
         ("softhsm2-util", "softhsm2"),
         ("p11-kit", "p11-kit"),
         ("swtpm", "swtpm"),
+        ("chromium", "chromium"),
     ] {
         if !exists(program) {
             packages.push(package);

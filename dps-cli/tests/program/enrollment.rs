@@ -37,6 +37,20 @@ fn enrollment_is_created_shown_listed_and_deleted() {
 }
 
 #[test]
+fn show_writes_the_key_to_a_private_file() {
+    let service = Service::start();
+    let (made, read) = (service.folder.file("made.key"), service.folder.file("read.key"));
+    service.as_owner("enrollment create --rid dev-01", &["--key-out", &made]).run().code(0);
+    let show = "enrollment show --rid dev-01";
+    let shown = service.as_owner(show, &["--key-out", &read]).run().code(0);
+    assert_eq!((service.folder.read("read.key"), mode_of(&read)), (service.folder.read("made.key"), 0o600));
+    assert!(!shown.stdout.contains(&service.folder.read("made.key")), "the key is only in the file");
+    // An existing file is not changed.
+    service.as_owner(show, &["--key-out", &read]).run().code(7);
+    assert_eq!(service.folder.read("read.key"), service.folder.read("made.key"));
+}
+
+#[test]
 fn group_is_created_shown_listed_and_deleted() {
     let service = Service::start();
     let key = service.folder.file("group.key");

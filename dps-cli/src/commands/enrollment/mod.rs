@@ -4,6 +4,8 @@ mod certificates;
 mod definition;
 mod show;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use dps_core::{ErrorCode, RegistrationId};
 use serde_json::{Map, Value, json};
@@ -30,6 +32,8 @@ pub(crate) enum EnrollmentCommand {
         #[command(flatten)]
         name: IndividualName,
         #[command(flatten)]
+        key: KeyOutArgs,
+        #[command(flatten)]
         admin: AdminArgs,
     },
     /// List all enrollments
@@ -55,6 +59,8 @@ pub(crate) enum GroupCommand {
     Show {
         #[command(flatten)]
         name: GroupName,
+        #[command(flatten)]
+        key: KeyOutArgs,
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -117,6 +123,14 @@ pub(crate) struct GroupCreateArgs {
     pub(crate) admin: AdminArgs,
 }
 
+/// Where `show` writes a key.
+#[derive(Debug, Args)]
+pub(crate) struct KeyOutArgs {
+    /// Write the primary key to this new file, which only its owner can read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_out: Option<PathBuf>,
+}
+
 /// The connection to the service as its owner, and whether to print keys.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
@@ -155,7 +169,9 @@ pub(crate) async fn run_individual(command: EnrollmentCommand, output: Output) -
             let attestation = move || device.attestation();
             create(kind, &name.registration_id, device_id, attestation, args, admin, output).await
         }
-        EnrollmentCommand::Show { name, admin } => show(kind, &name.registration_id, admin, output).await,
+        EnrollmentCommand::Show { name, key, admin } => {
+            show(kind, &name.registration_id, key.key_out, admin, output).await
+        }
         EnrollmentCommand::List { admin } => list(kind, admin, output).await,
         EnrollmentCommand::Delete { name, admin } => delete(kind, &name.registration_id, admin, output).await,
     }
@@ -170,7 +186,7 @@ pub(crate) async fn run_group(command: GroupCommand, output: Output) -> Result<E
             let attestation = move || certificates.attestation();
             create(kind, &name.group_id, None, attestation, args, admin, output).await
         }
-        GroupCommand::Show { name, admin } => show(kind, &name.group_id, admin, output).await,
+        GroupCommand::Show { name, key, admin } => show(kind, &name.group_id, key.key_out, admin, output).await,
         GroupCommand::List { admin } => list(kind, admin, output).await,
         GroupCommand::Delete { name, admin } => delete(kind, &name.group_id, admin, output).await,
     }
@@ -203,7 +219,7 @@ async fn create(
     let mut created = client.put(kind, id, &definition).await?;
     let keys = take_keys(&mut created);
     if let Some(key_out) = key_out
-        && let Err(failure) = write_key(key_out, keys.as_ref()).await
+        && let Err(failure) = write_key(key_out, keys.as_ref(), not_returned).await
     {
         // The disk may have filled up meanwhile. A replaced enrollment cannot be restored.
         if !found {
@@ -214,15 +230,22 @@ async fn create(
     show::enrollment(kind, with_keys(created, keys, show_keys), None, output)
 }
 
-async fn show(kind: Kind, id: &str, admin: AdminArgs, output: Output) -> Result<Exit> {
+async fn show(kind: Kind, id: &str, key_out: Option<PathBuf>, admin: AdminArgs, output: Output) -> Result<Exit> {
     check_id(kind, id)?;
     let show_keys = admin.show_keys;
+    // Opened before the keys are read, which are of no use if the file cannot be written.
+    let begin = move || key_out.as_deref().map(|path| Draft::begin(path, WhenThere::Refuse)).transpose();
+    let key_out = blocking(begin).await?;
     let client = connect(admin.owner).await?;
     let mut enrollment = client.get(kind, id).await?;
     take_keys(&mut enrollment);
-    if show_keys {
+    if show_keys || key_out.is_some() {
         let mut attestation = json!({ "attestation": client.attestation(kind, id).await? });
-        enrollment = with_keys(enrollment, take_keys(&mut attestation), true);
+        let keys = take_keys(&mut attestation);
+        if let Some(key_out) = key_out {
+            write_key(key_out, keys.as_ref(), || no_keys(kind, id)).await?;
+        }
+        enrollment = with_keys(enrollment, keys, show_keys);
     }
     let registrations = match kind {
         Kind::Group => Some(client.registrations(id).await?),
@@ -273,10 +296,21 @@ fn already_exists(kind: Kind, id: &str) -> Failure {
     )
 }
 
-async fn write_key(target: Draft, keys: Option<&Map<String, Value>>) -> Result<()> {
-    let key = keys.and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str);
-    let Some(key) = key else {
-        return Err(Failure::internal("the enrollment was created, but the service did not return its keys"));
+fn not_returned() -> Failure {
+    Failure::internal("the enrollment was created, but the service did not return its keys")
+}
+
+fn no_keys(kind: Kind, id: &str) -> Failure {
+    Failure::option(format!(
+        "no key was written: the {} {id} has another attestation than symmetric keys; leave out --key-out",
+        kind.name()
+    ))
+}
+
+/// Writes the primary key; without one, fails as `missing` returns.
+async fn write_key(target: Draft, keys: Option<&Map<String, Value>>, missing: impl Fn() -> Failure) -> Result<()> {
+    let Some(key) = keys.and_then(|keys| keys.get("primaryKey")).and_then(Value::as_str) else {
+        return Err(missing());
     };
     let key = Zeroizing::new(key.to_owned());
     blocking(move || target.write_whole(key.as_bytes())).await
