@@ -1563,7 +1563,7 @@ dps_result dps_registration_set_certificate_request(dps_registration *registrati
  * last reply was handed over in, which must be unchanged since: the certificate is decoded there, and stays. Check the first
  * certificate against the device's key and registration id before you use it.
  *
- * Returns `DPS_ERROR_MISUSE` unless the device was assigned (`dps_registration_result`); `DPS_ERROR_INVALID_REPLY` when the
+ * Returns `DPS_ERROR_MISUSE` unless the registration succeeded (`dps_registration_result`); `DPS_ERROR_INVALID_REPLY` when the
  * chain is not a list, or this element of it not base64; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
  */
 DPS_NODISCARD
