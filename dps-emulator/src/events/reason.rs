@@ -230,7 +230,7 @@ reasons! {
         "Name a certificate policy in the enrollment, or leave the certificate request out of the body.";
     /// The certificate request is not a PKCS #10 structure, or larger than 6 KiB.
     RequestMalformed = "certificate-request-malformed",
-        "the certificate request is not the base64 of a PKCS #10 structure in DER of at most 6 KiB",
+        "the certificate request is not the base64 of a certification request in DER (RFC 2986) of at most 6 KiB",
         "Send the base64 of the DER: without the lines BEGIN and END of PEM, and without line breaks.";
     /// The common name of the certificate request is not the registration id.
     RequestName = "certificate-request-name",
