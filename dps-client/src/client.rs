@@ -209,7 +209,7 @@ impl ProvisioningClient {
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
         match purpose {
-            Purpose::Lookup => registration.set_lookup(),
+            Purpose::Lookup => registration.set_lookup()?,
             Purpose::Resume(token) => registration.set_operation(&token.operation())?,
             Purpose::Register => {}
         }

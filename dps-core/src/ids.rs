@@ -290,6 +290,7 @@ pub fn is_device_id(id: impl AsRef<[u8]>) -> bool {
 
 /// Whether `word` is one word, such as a substatus: 1 to [`WORD_MAX`] ASCII letters, digits, `-` and `_`.
 #[must_use]
+#[inline(always)] // Firmware that reads no profile has one call.
 pub(crate) fn is_word(word: impl AsRef<[u8]>) -> bool {
     is_made_of(word.as_ref(), WORD_MAX, b"-_")
 }

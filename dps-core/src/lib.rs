@@ -32,6 +32,8 @@
 //! | time | [`Instant`], [`Millis`], [`UnixSeconds`], [`WallAnchor`] |
 //! | deadlines and waits | [`Config`] |
 //! | messages | [`Request`], [`Reply`]; [`codec::http`] and [`codec::mqtt`] write and read them |
+//! | API versions | [`codec::http::DEFAULT_API_VERSION`], [`codec::mqtt::DEFAULT_API_VERSION`], [`codec::ISSUANCE_API_VERSION`], [`codec::PROFILE_API_VERSION`] |
+//! | issued certificates, the hub's protocol | [`Registration::issued_certificate`], [`Registration::connection_profile`] |
 //! | tokens and derived keys | [`credentials`] |
 //! | failures | [`Failure`], [`Verdict`], [`Hint`]; [`ErrorCode`] is the catalogue |
 
@@ -56,10 +58,12 @@ mod config;
 pub mod credentials;
 mod error;
 mod ids;
+mod issued;
 mod link;
 #[cfg(feature = "defmt")]
 mod log;
 mod message;
+mod profile;
 mod registration;
 mod schema;
 mod secret;
@@ -79,6 +83,7 @@ pub use link::{Link, NoSigner, Observer, Progress, Signer, Timer, drive};
 pub use message::{
     ActivateError, Authorization, Body, Call, LinkError, Members, Payload, Reply, Request, RequestId, SignError, Status,
 };
+pub use profile::ConnectionProfile;
 pub use registration::{Action, Assignment, Failure, Operation, Outcome, Record, Registration, storage_size};
 pub use secret::{Key, Signature};
 pub use text::{ByteStr, Text, TooSmall};

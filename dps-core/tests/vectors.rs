@@ -1,7 +1,12 @@
 //! The data in `vectors/`, through the core's own types.
 
+use dps_core::codec::http::{self, Head};
 use dps_core::credentials::{Resource, SasToken, derive_device_key};
-use dps_core::{ConfigError, IdProblem, IdScope, Key, KeyProblem, RegistrationId, Signature, UnixSeconds};
+use dps_core::{
+    Action, Attestation, Config, ConfigError, Endpoint, IdProblem, IdScope, Identity, Instant, Key, KeyProblem,
+    Outcome, Payload, Registration, RegistrationId, ReplyProblem, RequestId, Signature, Text, UnixSeconds,
+    WithCertificateRequest, X509,
+};
 
 use base64::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -174,5 +179,87 @@ fn refused_input_is_explained() {
             other => panic!("{entry}: {other:?}"),
         };
         assert_eq!(problem, text(entry, "problem"), "{entry}");
+    }
+}
+
+fn registered<'m, A: Attestation>(
+    attestation: A,
+    storage: &'m mut [u8],
+    payload: Option<&'m str>,
+) -> Registration<'m, A> {
+    let identity = Identity {
+        endpoint: Endpoint::GLOBAL,
+        id_scope: IdScope::new("0ne00A1B2C3").unwrap(),
+        registration_id: RegistrationId::new("dev-01").unwrap(),
+    };
+    let mut machine = Registration::with_attestation(identity, attestation, Config::new(), storage).unwrap();
+    if let Some(payload) = payload {
+        machine.set_payload(Payload::new(payload).unwrap());
+    }
+    assert!(matches!(machine.poll(Instant::from_millis(0)), Action::Send { .. }));
+    machine
+}
+
+#[test]
+fn certificate_requests_are_written() {
+    let data = data("issuance");
+    for entry in entries(&data, "requests") {
+        let csr = decoded(text(entry, "csr"));
+        assert_eq!(text(entry, "registrationId"), "dev-01");
+        let attestation = WithCertificateRequest::new(X509, csr.as_slice()).unwrap();
+        let mut storage = [0; 1024];
+        let machine = registered(attestation, &mut storage, entry["payload"].as_str());
+        let request = machine.request().unwrap();
+        let mut out = [0; 2048];
+        let mut body = Text::new(&mut out);
+        http::write_body(&mut body, &request);
+        assert_eq!(body.finish().unwrap(), text(entry, "body"), "{entry}");
+    }
+}
+
+/// The machine after `body` was handed over, and the buffer that it is in.
+fn assigned_by<'m>(body: &str, storage: &'m mut [u8]) -> (Registration<'m, X509>, Vec<u8>) {
+    let mut machine = registered(X509, storage, None);
+    let mut buffer = Vec::from(body);
+    let reply = http::read_reply(Head { status: 200, ..Head::default() }, &mut buffer).unwrap();
+    machine.handle_reply(Instant::from_millis(0), RequestId::new(1), &reply).unwrap();
+    assert!(matches!(machine.outcome(), Some(Outcome::Assigned(_))), "{body}");
+    (machine, buffer)
+}
+
+#[test]
+fn issued_certificates_are_read() {
+    let data = data("issuance");
+    for entry in entries(&data, "issued") {
+        let mut storage = [0; 1024];
+        let (machine, mut buffer) = assigned_by(text(entry, "body"), &mut storage);
+        let expected = match entry.get("problem") {
+            Some(_) => Err(ReplyProblem::IssuedChain),
+            None => Ok(entry["certificate"].as_str().map(decoded)),
+        };
+        let index = entry["index"].as_u64().unwrap() as usize;
+        // The others are decoded before, or not.
+        for decodes in [false, true] {
+            for other in (0..4).filter(|_| decodes) {
+                let _ = machine.issued_certificate(&mut buffer, other);
+            }
+            let found = machine.issued_certificate(&mut buffer, index).map(|found| found.map(<[u8]>::to_vec));
+            assert_eq!(found, expected, "{entry}");
+        }
+    }
+}
+
+#[test]
+fn connection_profiles_are_read() {
+    let data = data("issuance");
+    for entry in entries(&data, "profiles") {
+        let mut storage = [0; 1024];
+        let (machine, mut buffer) = assigned_by(text(entry, "body"), &mut storage);
+        let found = machine.connection_profile(&mut buffer, text(entry, "apiVersion"));
+        let expected = match entry.get("problem") {
+            Some(_) => Err(ReplyProblem::Profile),
+            None => Ok(text(entry, "profile").to_owned()),
+        };
+        assert_eq!(found.map(|profile| profile.to_string()), expected, "{entry}");
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
 use crate::hubs::{HubAuthentication, HubDevice, Hubs, Twin};
+use crate::issuance::IssuedCredential;
 use crate::options::UnchangedSubstatus;
 use crate::registrations::{Assigning, Assignment, Record, Shown, Source};
 use crate::service::Service;
 use crate::time::Now;
 use crate::tpm::{KeyBlob, TpmState};
-use crate::wire::{NO_HUB, NOT_FOUND, Status, Substatus};
+use crate::wire::{NO_HUB, NOT_FOUND, NOT_ISSUED, RegistrationState, Status, Substatus};
 
 /// The message of a registration for which no hub can be chosen.
 pub(crate) const NO_HUB_MESSAGE: &str = "None of the hubs that the enrollment allows is linked to this service.";
@@ -21,6 +22,7 @@ struct Plan {
     iot_edge: bool,
     twin: Twin,
     authentication: HubAuthentication,
+    issued: Option<IssuedCredential>,
 }
 
 impl Service {
@@ -46,12 +48,24 @@ impl Service {
         // Every assignment of a device with a TPM has a new key.
         let keys = assigning.challenge.as_ref().map(|challenge| challenge.keys.clone());
         let blob = keys.and_then(|keys| self.key_blob(&keys, &assigning.spelled).ok());
-        let plan = self.plan(&assigning, blob.as_ref());
+        let mut plan = self.plan(&assigning, blob.as_ref());
         let etag = self.random.etag();
+        let chain = match (&plan, &assigning.requested) {
+            (Some(plan), Some(request)) if plan.enabled => {
+                self.issuance.issue(now, self.options.certificate_days, self.random.serial(), request)
+            }
+            _ => None,
+        };
+        let is_lacking = assigning.requested.is_some() && chain.is_none();
+        let (certificates, issued) = chain.map(|chain| (chain.certificates, chain.credential)).unzip();
+        if let Some(plan) = &mut plan {
+            plan.issued = issued;
+        }
         let Some(record) = self.records.get_mut(&assigning.registration) else { return };
         match plan {
             None => fail(record, NOT_FOUND, "The enrollment was deleted while the device was being assigned."),
             Some(plan) if !plan.enabled => record.status = Status::Disabled,
+            Some(_) if is_lacking => fail(record, NOT_ISSUED, "The certificate could not be issued."),
             Some(plan) => match &assigning.allocation {
                 Some(Err((code, message))) => fail(record, *code, message),
                 _ => assign(record, &mut self.hubs, plan, self.options.unchanged, assigning.sticky),
@@ -66,26 +80,35 @@ impl Service {
         };
         record.updated_ms = now.unix_ms;
         record.etag = etag;
-        self.operations.finish(&assigning.operation_id, record.state());
+        let issued_certificate_chain = certificates.filter(|_| record.status == Status::Assigned);
+        let result = RegistrationState { issued_certificate_chain, ..record.state() };
+        self.operations.finish(&assigning.operation_id, result);
+    }
+
+    /// What the enrollment says that a device was authenticated by.
+    pub(crate) fn settings_of(&self, source: &Source, registration_id: &str) -> Option<&Settings> {
+        match source {
+            Source::Individual => self.individuals.get(registration_id).map(|individual| &individual.settings),
+            Source::Group(id) => self.groups.get(id).map(|group| &group.settings),
+        }
     }
 
     fn plan(&self, assigning: &Assigning, blob: Option<&KeyBlob>) -> Option<Plan> {
-        let (settings, device_id) = match &assigning.source {
-            Source::Individual => {
-                let individual = self.individuals.get(assigning.registration.as_str())?;
-                (&individual.settings, individual.device_id.clone())
-            }
-            Source::Group(id) => (&self.groups.get(id)?.settings, None),
+        let settings = self.settings_of(&assigning.source, assigning.registration.as_str())?;
+        let device_id = match &assigning.source {
+            Source::Individual => self.individuals.get(assigning.registration.as_str())?.device_id.clone(),
+            Source::Group(_) => None,
         };
         let chosen = assigning.allocation.as_ref().and_then(|allocation| allocation.as_ref().ok());
         let twin = chosen.and_then(|chosen| chosen.twin.clone()).or_else(|| settings.initial_twin.clone());
         let twin = twin.unwrap_or_default();
+        let hub = match chosen {
+            Some(chosen) => Some(chosen.hub.clone()),
+            None => self.allocate(settings, assigning.registration.as_str()),
+        };
         Some(Plan {
             enabled: settings.is_enabled(),
-            hub: match chosen {
-                Some(chosen) => Some(chosen.hub.clone()),
-                None => self.allocate(settings, assigning.registration.as_str()),
-            },
+            hub,
             reprovision: settings.reprovision_policy.unwrap_or_default(),
             device_id,
             iot_edge: settings.capabilities.unwrap_or_default().iot_edge,
@@ -97,6 +120,7 @@ impl Service {
                 Some(blob) => HubAuthentication::SymmetricKeys([blob.key.clone(), blob.key.clone()]),
                 None => self.device_authentication(&assigning.source, &assigning.spelled)?,
             },
+            issued: None,
         })
     }
 
@@ -143,7 +167,8 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
     let left = old.filter(|_| moved).and_then(|assignment| hubs.remove_device(&assignment.hub, &assignment.device_id));
     enter(hubs, &hub, &device_id, plan, left);
     record.first_hub.get_or_insert_with(|| hub.clone());
-    record.assignment = Some(Assignment { hub, device_id });
+    let profile = hubs.profile(&hub);
+    record.assignment = Some(Assignment { hub, device_id, profile });
     record.status = Status::Assigned;
     record.failure = None;
 }
@@ -152,12 +177,15 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
 fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<HubDevice>) {
     if let Some(device) = hubs.device_mut(hub, device_id) {
         device.authentication = plan.authentication;
+        // A certificate that was issued earlier stays valid.
+        device.issued = plan.issued.or(device.issued.take());
         return;
     }
+    let issued = plan.issued.or_else(|| left.as_ref().and_then(|device| device.issued.clone()));
     let (twin, iot_edge) = match left {
         Some(device) if plan.reprovision.migrate_device_data => (device.twin, device.iot_edge),
         _ => (plan.twin, plan.iot_edge),
     };
     let (hub, device_id, authentication) = (hub.into(), device_id.into(), plan.authentication);
-    hubs.put_device(HubDevice { hub, device_id, iot_edge, twin, authentication, enabled: true });
+    hubs.put_device(HubDevice { hub, device_id, iot_edge, twin, authentication, enabled: true, issued });
 }

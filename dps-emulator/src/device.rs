@@ -9,6 +9,7 @@ use crate::auth::{Admission, Call, Caller};
 use crate::events::{Arrival, Outcome, RefusalReason};
 use crate::fault::{At, Fault, RetryAfter, TransportFault};
 use crate::ids::{self, FoldedId};
+use crate::issuance;
 use crate::registrations::{Assigning, Record};
 use crate::service::Service;
 use crate::time::Now;
@@ -75,7 +76,8 @@ impl Service {
             }
             _ => work(self),
         };
-        let outcome = outcome.map_err(|problem| self.scaled(problem));
+        let outcome =
+            outcome.map(|success| success.known_to(arrival.caller.api_version)).map_err(|problem| self.scaled(problem));
         let hint = self.options.hint.map(|hint| self.clock.scaled(hint));
         let mut reply = match &outcome {
             Ok(success) => Reply::from_success(success, hint, tracking_id),
@@ -116,6 +118,7 @@ impl Service {
         let admission = self.admit(now, caller, Call::Register)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
         let body = self.read_body(now, caller, &admission, body)?;
+        let requested = self.requested_certificate(caller, &admission.source, body.csr.as_ref())?;
         let registration = FoldedId::new(caller.registration_id);
         self.open_record(now, &registration, caller.registration_id, &admission)?;
         let operation_id = self.random.operation_id();
@@ -129,6 +132,7 @@ impl Service {
             shown: admission.shown,
             challenge: admission.challenge,
             payload: body.payload,
+            requested,
             sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
             not_before_ms: due_ms,
             allocation: None,
@@ -141,8 +145,11 @@ impl Service {
         if needs_webhook || self.options.assign_at_once {
             self.advance(now);
         }
-        let record = self.records.get(&registration).ok_or_else(|| unknown_operation(&operation_id))?;
-        Ok(Success::Operation { state: record.state(), id: operation_id, first: true })
+        // With the chain, which a record does not have.
+        let result = self.operations.get(&operation_id).and_then(|operation| operation.result.clone());
+        let state = result.or_else(|| self.records.get(&registration).map(Record::state));
+        let state = state.ok_or_else(|| unknown_operation(&operation_id))?;
+        Ok(Success::Operation { state, id: operation_id, first: true })
     }
 
     /// Creates or updates the record of this registration, with the state assigning.
@@ -214,7 +221,11 @@ impl Service {
         }
         let admission = self.admit(now, caller, Call::Lookup)?;
         self.throttle.registration(now).map_err(|hint| Problem::throttled(Some(hint)))?;
-        self.read_body(now, caller, &admission, body)?;
+        let body = self.read_body(now, caller, &admission, body)?;
+        if body.csr.is_some_and(|csr| !csr.is_null()) && issuance::is_known_to(caller.api_version) {
+            let problem = Problem::bad_request("'csr' is not allowed in a lookup.");
+            return Err(problem.because(RefusalReason::RequestInLookup));
+        }
         let record = self.records.get(&FoldedId::new(caller.registration_id));
         let record = record.ok_or_else(|| Problem::not_found("registration", caller.registration_id))?;
         Ok(Success::Record(record.state()))
@@ -262,7 +273,7 @@ fn parse_body(caller: &Caller<'_>, body: &[u8]) -> Result<DeviceRegistration, Pr
         let problem = Problem::bad_request("'registrationId' in the body differs from the id in the path.");
         return Err(problem.because(RefusalReason::RegistrationIdMismatch));
     }
-    if body.has_csr() {
+    if body.client_certificate_csr.is_some() {
         return Err(Problem::new(CSR_NOT_CONFIGURED, "Certificate issuance is not configured on the enrollment."));
     }
     Ok(body)
@@ -302,6 +313,15 @@ enum Success {
 }
 
 impl Success {
+    /// The same without what this API version does not have.
+    fn known_to(self, api_version: &str) -> Self {
+        match self {
+            Self::Operation { id, state, first } => Self::Operation { id, state: state.known_to(api_version), first },
+            Self::Record(state) => Self::Record(state.known_to(api_version)),
+            Self::Challenge(_) => self,
+        }
+    }
+
     /// The operation that the call started.
     fn operation_id(&self) -> Option<&str> {
         match self {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::attestation::{Attestation, Holder};
 use crate::credentials::SymmetricKey;
 use crate::ids;
+use crate::issuance::CertificatePolicy;
 use crate::options::check_host;
 use crate::tpm::{TpmAttestation, TpmPublicKey};
 use crate::webhook::{CustomAllocationDefinition, WebhookUrl};
@@ -110,6 +111,9 @@ pub struct Settings {
     /// The webhook of a custom allocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_allocation_definition: Option<CustomAllocationDefinition>,
+    /// The certificate policy; without one, no certificates are issued.
+    #[serde(flatten)]
+    pub certificate_policy: CertificatePolicy,
     /// The older member for the hub of a static allocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iot_hub_host_name: Option<String>,
@@ -135,6 +139,7 @@ impl Settings {
             allocation_policy: None,
             iot_hubs: None,
             custom_allocation_definition: None,
+            certificate_policy: CertificatePolicy::default(),
             iot_hub_host_name: None,
             etag: None,
             created_date_time_utc: None,
@@ -311,6 +316,13 @@ macro_rules! settings_builder {
                 self
             }
 
+            /// Has the service issue certificates to devices that send a certificate request.
+            #[must_use]
+            pub fn certificate_policy(mut self, policy: CertificatePolicy) -> Self {
+                self.settings.certificate_policy = policy;
+                self
+            }
+
             /// Has a webhook choose the hub, at every registration: from the hubs that [`allocation`](Self::allocation)
             /// has set, or from all linked hubs.
             #[must_use]
@@ -348,6 +360,7 @@ impl Settings {
             check_host(hub).map_err(|error| Problem::bad_request(format!("'iotHubs': {error}.")))?;
         }
         self.custom_allocation_definition.as_ref().map_or(Ok(()), CustomAllocationDefinition::check)?;
+        self.certificate_policy.check()?;
         match self.allocation_policy {
             Some(AllocationPolicy::Custom) if self.custom_allocation_definition.is_none() => Err(Problem::bad_request(
                 "Custom allocation needs 'customAllocationDefinition' with 'webhookUrl' and 'apiVersion'.",

@@ -10,7 +10,9 @@ use crate::admin::AdminReply;
 use crate::auth::Owner;
 use crate::enrollment_table::Entry;
 use crate::fault::RetryAfter;
+use crate::hubs::ConnectionProfile;
 use crate::ids::FoldedId;
+use crate::issuance::IssuanceCodes;
 use crate::options::{EVENTS_MAX, ServiceOptions, UnchangedSubstatus};
 use crate::service::Service;
 use crate::throttle::Limits;
@@ -19,7 +21,7 @@ use crate::x509::CertificateAuthority;
 
 /// The members of an enrollment that the owner sets, except the attestation. Others are set by the service, or unknown here,
 /// and may be secret.
-const EXPORTED: [&str; 11] = [
+const EXPORTED: [&str; 16] = [
     "registrationId",
     "enrollmentGroupId",
     "deviceId",
@@ -31,6 +33,11 @@ const EXPORTED: [&str; 11] = [
     "allocationPolicy",
     "iotHubs",
     "iotHubHostName",
+    "credentialPolicyName",
+    "certificatePolicyResourceId",
+    "namespaceName",
+    "certificateAuthorityName",
+    "certificatePolicyName",
 ];
 const SHOW_KEYS: &str = "showKeys";
 
@@ -101,7 +108,7 @@ impl Service {
         let mut configuration = self.listening.clone();
         configuration.extend(self.options_json(&mut keys));
         let hubs: Vec<Value> =
-            self.hubs.weighted().map(|(name, weight)| json!({ "name": name, "weight": weight })).collect();
+            self.hubs.weighted().map(|(name, weight)| hub_json(name, weight, self.hubs.profile(name))).collect();
         configuration.insert("hubs".into(), hubs.into());
         let certificates: Vec<Value> = self.authorities.iter().map(authority_json).collect();
         let enrollments: Vec<Value> = self.individuals.iter().map(|entry| entry_json(entry, &mut keys)).collect();
@@ -152,6 +159,11 @@ impl Service {
         put("strictAtConnect", set.strict_at_connect.into(), false.into());
         put("certificatesAtRegister", set.certificates_at_register.into(), false.into());
         put("certificateInfo", set.certificate_info.into(), false.into());
+        put("certificateDays", set.certificate_days.into(), default.certificate_days.into());
+        put("p384Only", set.p384_only.into(), false.into());
+        if set.issuance_codes == IssuanceCodes::Early {
+            put("issuanceCodes", "early".into(), Value::Null);
+        }
         put("checkExpiryOnPoll", set.check_expiry_on_poll.into(), false.into());
         if set.unchanged == UnchangedSubstatus::Reprovisioned {
             put("unchangedSubstatus", "reprovisioned".into(), Value::Null);
@@ -175,6 +187,14 @@ impl Keys {
         self.files.push(ExportedKey { name: name.clone(), key: self.show.then(|| KeyText::new(text)) });
         name
     }
+}
+
+fn hub_json(name: &str, weight: u32, profile: ConnectionProfile) -> Value {
+    let mut hub = json!({ "name": name, "weight": weight });
+    if profile != ConnectionProfile::Classic {
+        hub["profile"] = profile.word().into();
+    }
+    hub
 }
 
 fn hint_json(hint: Option<RetryAfter>) -> Value {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::credentials::{SymmetricKey, Token};
 use crate::events::RefusalReason;
+use crate::issuance::IssuedCredential;
 use crate::options::{OptionsError, check_host};
 use crate::time::Now;
 use crate::x509::{Certificate, ClientCertificates};
@@ -24,6 +25,43 @@ pub struct Twin {
     pub tags: Map<String, Value>,
     /// The desired properties.
     pub desired: Map<String, Value>,
+}
+
+/// The protocol that a hub speaks (`connectionProfile`, since the API version 2026-11-02-preview).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum ConnectionProfile {
+    /// MQTT 3.1.1, AMQP and HTTPS.
+    #[default]
+    Classic,
+    /// MQTT 5. The emulator does not speak it: such a hub refuses every connection.
+    MqttV5,
+}
+
+/// The first day of an API version with the member.
+const PROFILES_SINCE: &str = "2026-11-02";
+
+impl ConnectionProfile {
+    /// The profile with this word; `None` for any other word than `classic` and `mqttV5`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Classic, Self::MqttV5].into_iter().find(|profile| profile.word() == word)
+    }
+
+    /// The word of the service's API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::MqttV5 => "mqttV5",
+        }
+    }
+
+    /// Whether this API version has the member.
+    pub(crate) fn is_known_to(api_version: &str) -> bool {
+        api_version.get(..PROFILES_SINCE.len()).is_some_and(|date| date >= PROFILES_SINCE)
+    }
 }
 
 /// How a hub authenticates a device (Azure IoT Hub documentation, "Authenticate identities").
@@ -60,6 +98,8 @@ pub struct HubDevice {
     pub authentication: HubAuthentication,
     /// Whether the hub accepts the device. True for a new entry.
     pub enabled: bool,
+    /// By what the hub knows the certificates that the service issued to the device, which it accepts too.
+    pub(crate) issued: Option<IssuedCredential>,
 }
 
 /// What one device did at one hub. Stays when the device is deleted.
@@ -113,14 +153,18 @@ impl HubDevice {
     /// Whether the hub would accept the device with these certificates.
     #[must_use]
     pub fn accepts_certificates(&self, now: Now, presented: &ClientCertificates) -> bool {
-        self.enabled
-            && match &self.authentication {
-                HubAuthentication::SymmetricKeys(_) => false,
-                HubAuthentication::SelfSigned { certificates } => presented.is_one_of(now, certificates),
-                HubAuthentication::CertificateAuthority { authorities } => {
-                    presented.common_name() == Some(&self.device_id) && presented.leads_to(now, authorities)
-                }
+        let own = match &self.authentication {
+            HubAuthentication::SymmetricKeys(_) => false,
+            HubAuthentication::SelfSigned { certificates } => presented.is_one_of(now, certificates),
+            HubAuthentication::CertificateAuthority { authorities } => {
+                presented.common_name() == Some(&self.device_id) && presented.leads_to(now, authorities)
             }
+        };
+        let is_issued = |issued: &IssuedCredential| {
+            presented.common_name() == Some(&issued.common_name)
+                && presented.leads_to(now, std::slice::from_ref(&issued.root))
+        };
+        self.enabled && (own || self.issued.as_ref().is_some_and(is_issued))
     }
 }
 
@@ -128,6 +172,7 @@ impl HubDevice {
 struct LinkedHub {
     host: String,
     weight: u32,
+    profile: ConnectionProfile,
 }
 
 /// All hubs with their device entries. Devices stay in a hub that is unlinked.
@@ -152,8 +197,20 @@ impl Hubs {
         if self.linked.len() == HUBS_MAX {
             return Err(OptionsError::TooManyHubs);
         }
-        self.linked.push(LinkedHub { host: host.into(), weight });
+        self.linked.push(LinkedHub { host: host.into(), weight, profile: ConnectionProfile::default() });
         Ok(())
+    }
+
+    /// Sets the profile of a linked hub; returns false if no such hub is linked.
+    pub(crate) fn set_profile(&mut self, host: &str, profile: ConnectionProfile) -> bool {
+        let hub = self.linked.iter_mut().find(|hub| hub.host.eq_ignore_ascii_case(host));
+        hub.map(|hub| hub.profile = profile).is_some()
+    }
+
+    /// The profile of a hub; a classic one if it is not linked.
+    pub(crate) fn profile(&self, host: &str) -> ConnectionProfile {
+        let hub = self.linked.iter().find(|hub| hub.host.eq_ignore_ascii_case(host));
+        hub.map(|hub| hub.profile).unwrap_or_default()
     }
 
     pub(crate) fn unlink(&mut self, host: &str) -> bool {

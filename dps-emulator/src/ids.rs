@@ -122,6 +122,12 @@ impl Random {
         crate::encoding::encode_base64(format!("\"{}-{}\"", &h[..8], &h[8..]).as_bytes())
     }
 
+    /// A serial number of a certificate, which is positive.
+    pub(crate) fn serial(&mut self) -> [u8; 16] {
+        let block = self.ids.next();
+        std::array::from_fn(|at| if at == 0 { block[at] & 0x7F | 0x40 } else { block[at] })
+    }
+
     /// A key of 64 bytes, the length that the service generates.
     pub(crate) fn key(&mut self) -> SymmetricKey {
         let (low, high) = (self.bytes(), self.bytes());

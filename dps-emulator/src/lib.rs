@@ -37,6 +37,7 @@ mod fault_queue;
 mod http;
 mod hubs;
 mod ids;
+mod issuance;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 mod options;
@@ -77,8 +78,9 @@ pub use fault::{At, Fault, Flood, RetryAfter, Scope, TransportFault};
 pub use fault_plan::{FaultPlan, PlanError};
 pub use fault_queue::PlannedFault;
 pub use http::{HttpReply, HttpRequest};
-pub use hubs::{HubAuthentication, HubCounters, HubDevice, Twin};
+pub use hubs::{ConnectionProfile, HubAuthentication, HubCounters, HubDevice, Twin};
 pub use ids::{ID_MAX, IdError};
+pub use issuance::{CertificatePolicy, IssuanceCodes};
 pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus};
 pub use registrations::Record;
 #[cfg(feature = "server")]

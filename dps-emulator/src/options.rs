@@ -1,9 +1,13 @@
 //! The options of a service: identity, hubs, timing, and every choice that the real service leaves open.
 
+use std::ops::RangeInclusive;
+
 use zeroize::Zeroizing;
 
 use crate::credentials::SymmetricKey;
 use crate::fault::RetryAfter;
+use crate::hubs::ConnectionProfile;
+use crate::issuance::IssuanceCodes;
 use crate::throttle::Limits;
 
 /// The name of the one shared access policy.
@@ -18,6 +22,9 @@ pub enum UnchangedSubstatus {
     /// `reprovisionedToInitialAssignment`: what IoT Edge 1.1 expects.
     Reprovisioned,
 }
+
+/// The life of an issued certificate, in days, as policies of the service allow it.
+pub(crate) const CERTIFICATE_DAYS: RangeInclusive<u32> = 7..=90;
 
 /// The largest number of events that a configuration can name; their memory is bounded besides.
 pub(crate) const EVENTS_MAX: usize = 1_000_000;
@@ -34,6 +41,10 @@ pub struct ServiceOptions {
     /// The seed of keys, if it is another one.
     pub(crate) key_seed: Option<Zeroizing<[u8; 32]>>,
     pub(crate) hubs: Option<Vec<(String, u32)>>,
+    pub(crate) hub_profiles: Vec<(String, ConnectionProfile)>,
+    pub(crate) certificate_days: u32,
+    pub(crate) p384_only: bool,
+    pub(crate) issuance_codes: IssuanceCodes,
     pub(crate) hint: Option<RetryAfter>,
     pub(crate) assigning_ms: u64,
     pub(crate) conflict_window_ms: u64,
@@ -65,6 +76,10 @@ impl Default for ServiceOptions {
             small_seed: None,
             key_seed: None,
             hubs: None,
+            hub_profiles: Vec::new(),
+            certificate_days: 30,
+            p384_only: false,
+            issuance_codes: IssuanceCodes::default(),
             hint: Some(RetryAfter::Seconds(1)),
             assigning_ms: 500,
             conflict_window_ms: 20,
@@ -159,6 +174,36 @@ impl ServiceOptions {
     #[must_use]
     pub fn hubs(mut self, hubs: impl IntoIterator<Item = (impl Into<String>, u32)>) -> Self {
         self.hubs = Some(hubs.into_iter().map(|(host, weight)| (host.into(), weight)).collect());
+        self
+    }
+
+    /// Sets the protocol that a hub speaks, which must be linked; repeatable. Hubs are classic ones otherwise. Devices whose API
+    /// version is 2026-11-02-preview or later are told (`connectionProfile`).
+    #[must_use]
+    pub fn hub_profile(mut self, host: impl Into<String>, profile: ConnectionProfile) -> Self {
+        self.hub_profiles.push((host.into(), profile));
+        self
+    }
+
+    /// The life of an issued certificate in days, 7 to 90 as at the service. Default 30.
+    #[must_use]
+    pub fn certificate_days(mut self, days: u32) -> Self {
+        self.certificate_days = days;
+        self
+    }
+
+    /// Accepts certificate requests with keys of EC P-384 only, as the service's documentation states it. Off by default: EC
+    /// P-256 and RSA of 2048 to 4096 bits, which published samples send, are accepted too.
+    #[must_use]
+    pub fn p384_only(mut self, only: bool) -> Self {
+        self.p384_only = only;
+        self
+    }
+
+    /// The codes by which certificate requests are refused.
+    #[must_use]
+    pub fn issuance_codes(mut self, codes: IssuanceCodes) -> Self {
+        self.issuance_codes = codes;
         self
     }
 
@@ -320,6 +365,12 @@ pub enum OptionsError {
         /// The weight that was set.
         weight: u32,
     },
+    /// A profile for a hub that is not linked.
+    #[error("the hub '{0}' has a connection profile, but is not linked")]
+    UnknownHub(String),
+    /// A life of issued certificates outside of 7 to 90 days.
+    #[error("issued certificates cannot be valid for {0} days: it must be 7 to 90")]
+    CertificateDays(u32),
     /// More than 50 hubs.
     #[error("at most 50 hubs can be linked")]
     TooManyHubs,

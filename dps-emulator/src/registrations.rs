@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::hubs::ConnectionProfile;
 use crate::ids::FoldedId;
+use crate::issuance::Requested;
 use crate::time::iso_8601;
 use crate::tpm::{Challenge, TpmState};
 use crate::webhook::Allocation;
@@ -59,6 +61,7 @@ pub(crate) type Failed = (u32, String);
 pub(crate) struct Assignment {
     pub(crate) hub: String,
     pub(crate) device_id: String,
+    pub(crate) profile: ConnectionProfile,
 }
 
 /// A registration record.
@@ -149,12 +152,14 @@ impl Record {
             last_updated_date_time_utc: iso_8601(self.updated_ms),
             etag: self.etag.clone(),
             payload: self.payload.clone().filter(|_| self.status == Status::Assigned),
+            issued_certificate_chain: None,
+            connection_profile: self.assigned().map(|assignment| assignment.profile),
         }
     }
 
     /// What the admin API returns: the same without the attestation.
     pub(crate) fn admin_state(&self) -> RegistrationState {
-        RegistrationState { symmetric_key: None, x509: None, tpm: None, ..self.state() }
+        RegistrationState { symmetric_key: None, x509: None, tpm: None, connection_profile: None, ..self.state() }
     }
 }
 
@@ -231,6 +236,8 @@ pub(crate) struct Assigning {
     pub(crate) shown: Shown,
     pub(crate) challenge: Option<Arc<Challenge>>,
     pub(crate) payload: Option<Value>,
+    /// The certificate request that came with the register call.
+    pub(crate) requested: Option<Requested>,
     /// Whether the api version is so old that a hub is never chosen again.
     pub(crate) sticky: bool,
     /// The earliest end of the assignment, whenever a webhook replies, on the monotonic clock.

@@ -15,9 +15,10 @@ use crate::events::{Recorder, Transport};
 use crate::fault::{At, Fault, RetryAfter, Scope};
 use crate::fault_plan::FaultPlan;
 use crate::fault_queue::{Faults, PlannedFault};
-use crate::hubs::{HubCounters, HubDevice, Hubs};
+use crate::hubs::{ConnectionProfile, HubCounters, HubDevice, Hubs};
 use crate::ids::{FoldedId, Random};
-use crate::options::{OptionsError, POLICY_NAME, ServiceOptions, check_host, check_id_scope};
+use crate::issuance::Issuance;
+use crate::options::{CERTIFICATE_DAYS, OptionsError, POLICY_NAME, ServiceOptions, check_host, check_id_scope};
 use crate::registrations::{Operations, Record, Records, Source};
 use crate::throttle::Throttle;
 use crate::time::Now;
@@ -41,6 +42,7 @@ pub struct Service {
     pub(crate) records: Records,
     pub(crate) operations: Operations,
     pub(crate) webhooks: Webhooks,
+    pub(crate) issuance: Issuance,
     pub(crate) challenges: Challenges,
     pub(crate) hubs: Hubs,
     pub(crate) throttle: Throttle,
@@ -78,6 +80,12 @@ impl Service {
             Some(named) => named.iter().try_for_each(|(host, weight)| hubs.link(host, *weight))?,
             None => hubs.link(DEFAULT_HUB, 1)?,
         }
+        if let Some((hub, _)) = options.hub_profiles.iter().find(|(hub, profile)| !hubs.set_profile(hub, *profile)) {
+            return Err(OptionsError::UnknownHub(hub.clone()));
+        }
+        if !CERTIFICATE_DAYS.contains(&options.certificate_days) {
+            return Err(OptionsError::CertificateDays(options.certificate_days));
+        }
         let mut random =
             Random::new(options.seed.as_deref().copied().unwrap_or_default(), options.key_seed.as_deref().copied());
         Ok(Self {
@@ -94,6 +102,7 @@ impl Service {
             records: Records::default(),
             operations: Operations::default(),
             webhooks: Webhooks::default(),
+            issuance: Issuance::default(),
             challenges: Challenges::default(),
             faults: Faults::default(),
             tally: Tally::default(),
@@ -233,6 +242,12 @@ impl Service {
     /// Unlinks a hub; returns false if it was not linked. Its device entries stay.
     pub fn unlink_hub(&mut self, host: &str) -> bool {
         self.hubs.unlink(host)
+    }
+
+    /// Sets the protocol that a linked hub speaks; returns false if no such hub is linked. Devices that are assigned to it are
+    /// told at their next registration.
+    pub fn set_hub_profile(&mut self, host: &str, profile: ConnectionProfile) -> bool {
+        self.hubs.set_profile(host, profile)
     }
 
     /// The linked hubs.

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::events::RefusalReason;
 use crate::fault::RetryAfter;
+use crate::hubs::ConnectionProfile;
+use crate::issuance;
 use crate::time::{Now, iso_8601};
 use crate::tpm::TpmState;
 use crate::x509::X509State;
@@ -33,8 +35,8 @@ pub enum Protocol {
 pub(crate) struct DeviceRegistration {
     pub(crate) registration_id: Option<String>,
     pub(crate) payload: Option<Value>,
-    csr: Option<Value>,
-    client_certificate_csr: Option<Value>,
+    pub(crate) csr: Option<Value>,
+    pub(crate) client_certificate_csr: Option<Value>,
     pub(crate) tpm: Option<Value>,
 }
 
@@ -46,10 +48,6 @@ impl DeviceRegistration {
             Some(payload) if !payload.is_object() => Err(Problem::bad_request("'payload' must be a JSON object.")),
             _ => Ok(parsed),
         }
-    }
-
-    pub(crate) fn has_csr(&self) -> bool {
-        self.csr.is_some() || self.client_certificate_csr.is_some()
     }
 }
 
@@ -163,6 +161,20 @@ pub(crate) struct RegistrationState {
     pub(crate) etag: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) payload: Option<Value>,
+    /// Of the operation that issued it, never of a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) issued_certificate_chain: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connection_profile: Option<ConnectionProfile>,
+}
+
+impl RegistrationState {
+    /// The same without the members that this API version does not have.
+    pub(crate) fn known_to(mut self, api_version: &str) -> Self {
+        self.issued_certificate_chain = self.issued_certificate_chain.filter(|_| issuance::is_known_to(api_version));
+        self.connection_profile = self.connection_profile.filter(|_| ConnectionProfile::is_known_to(api_version));
+        self
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -177,12 +189,14 @@ pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// A certificate signing request, while issuance is not configured.
+/// A certificate request, while issuance is not configured.
 pub(crate) const CSR_NOT_CONFIGURED: u32 = 400_000;
 /// A member is missing or invalid.
 pub(crate) const BAD_REQUEST: u32 = 400_004;
 /// The custom allocation webhook returned an error, or could not be called.
 pub(crate) const WEBHOOK_FAILED: u32 = 400_207;
+/// The certificate authority failed (ours).
+pub(crate) const NOT_ISSUED: u32 = 500_002;
 /// No hub can be assigned.
 pub(crate) const NO_HUB: u32 = 400_208;
 /// The credential was refused; the service does not say why.

@@ -82,7 +82,7 @@ fuzz_target!(|input: Input<'_>| {
         Registration::with_attestation(identity, attestation, policy.config(start), &mut storage).unwrap();
     match input.kind {
         Kind::Register => {}
-        Kind::Lookup => machine.set_lookup(),
+        Kind::Lookup => machine.set_lookup().unwrap(),
         Kind::Resume => {
             let line = format!("dps-operation/1 {} 0ne00A1B2C3 dev-01 5.op.1", Endpoint::GLOBAL);
             machine.set_operation(&Operation::parse(&line).unwrap()).unwrap();

@@ -72,8 +72,17 @@ pub(crate) struct Tests {
 
 impl Tests {
     pub(crate) fn build(folder: &Path, kind: &str, flags: &[&str], library: &Path) -> Result<Self, String> {
-        let bare =
-            ["bare.c", "pointers.c", "machine.c", "attestation.c", "scene.c", "vectors_run.c", "wire.c", "flat.c"];
+        let bare = [
+            "bare.c",
+            "pointers.c",
+            "machine.c",
+            "attestation.c",
+            "issuance.c",
+            "scene.c",
+            "vectors_run.c",
+            "wire.c",
+            "flat.c",
+        ];
         let tests = Self {
             bare: compile(folder, &format!("bare-{kind}"), &bare, flags, Some(library))?,
             hosted: compile(

@@ -24,7 +24,7 @@ struct Table {
     members: &'static [&'static str],
 }
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 12] = [
     Table {
         name: "derived",
         file: "keys",
@@ -59,6 +59,24 @@ const TABLES: [Table; 9] = [
     Table { name: "format", file: "tokens", list: "format", members: &["name", "sr", "se", "stringToSign"] },
     Table { name: "refused_key", file: "refused", list: "keys", members: &["name", "text"] },
     Table { name: "refused_id", file: "refused", list: "registrationIds", members: &["name", "text"] },
+    Table {
+        name: "csr",
+        file: "issuance",
+        list: "requests",
+        members: &["name", "registrationId", "payload", "csr", "body"],
+    },
+    Table {
+        name: "issued",
+        file: "issuance",
+        list: "issued",
+        members: &["name", "body", "index", "certificate", "problem"],
+    },
+    Table {
+        name: "profile",
+        file: "issuance",
+        list: "profiles",
+        members: &["name", "apiVersion", "body", "profile", "problem"],
+    },
     Table { name: "error", file: "errors", list: "errors", members: &["family", "name", "number", "text"] },
     Table { name: "hint", file: "errors", list: "hints", members: &["name", "text"] },
 ];

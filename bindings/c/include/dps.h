@@ -94,6 +94,8 @@ extern "C" {
 #define dps_tpm_init dps_tpm_init_abi_1
 #define dps_registration_init_tpm dps_registration_init_tpm_abi_1
 #define dps_wire_read_reply dps_wire_read_reply_abi_1
+#define dps_certificate_request_init dps_certificate_request_init_abi_1
+#define dps_certificate_request_init_reader dps_certificate_request_init_reader_abi_1
 #endif
 
 /* Helpers -------------------------------------------------------------------- */
@@ -246,6 +248,8 @@ enum {
     DPS_ERROR_INVALID_TCTI = 2018,
     /** An option requires a feature that this build does not have. */
     DPS_ERROR_FEATURE_MISSING = 2019,
+    /** The hub has a connection profile that hub credentials and connection strings are not for. */
+    DPS_ERROR_UNSUPPORTED_PROFILE = 2020,
     /** The time is not known, and a token cannot be made without it. */
     DPS_ERROR_CLOCK_NEEDED = 3001,
     /** The signer failed. */
@@ -1414,6 +1418,160 @@ dps_result dps_registration_receive_http(dps_registration *registration,
                                          bool ended,
                                          dps_http_progress *progress);
 
+/* Other API versions, and the hub's protocol --------------------------------- */
+
+/** The protocol that the assigned hub speaks. A newer library may return new numbers. */
+typedef uint32_t dps_connection_profile;
+enum {
+    /** The API version of the requests does not report it. */
+    DPS_CONNECTION_PROFILE_NOT_REPORTED = 0,
+    /** MQTT 3.1.1, with the user name that `dps_mqtt_write_hub_user_name` writes. */
+    DPS_CONNECTION_PROFILE_CLASSIC = 1,
+    /** MQTT 5. */
+    DPS_CONNECTION_PROFILE_MQTT_V5 = 2,
+    /** A word that this version does not know. */
+    DPS_CONNECTION_PROFILE_OTHER = 3,
+};
+
+/**
+ * As `dps_mqtt_write_user_name`, by another API version, such as `DPS_API_VERSION_ISSUANCE`.
+ *
+ * Returns the same; `DPS_ERROR_INVALID_ARGUMENT` also when `api_version` is empty or has other characters than a version.
+ */
+DPS_NODISCARD
+dps_result dps_mqtt_write_versioned_user_name(const dps_registration *registration,
+                                              dps_span api_version,
+                                              dps_span user_agent,
+                                              dps_buffer out,
+                                              size_t *length);
+
+/**
+ * As `dps_http_write_target`, by another API version, such as `DPS_API_VERSION_ISSUANCE`.
+ *
+ * Returns the same; `DPS_ERROR_INVALID_ARGUMENT` also when `api_version` is empty or has other characters than a version.
+ */
+DPS_NODISCARD
+dps_result dps_http_write_versioned_target(const dps_registration *registration,
+                                           dps_span api_version,
+                                           dps_buffer out,
+                                           size_t *length);
+
+/**
+ * As `dps_http_write_request`, by another API version, such as `DPS_API_VERSION_ISSUANCE`.
+ *
+ * Returns the same; `DPS_ERROR_INVALID_ARGUMENT` also when `api_version` is empty or has other characters than a version.
+ */
+DPS_NODISCARD
+dps_result dps_http_write_versioned_request(const dps_registration *registration,
+                                            dps_span api_version,
+                                            dps_span user_agent,
+                                            dps_buffer out,
+                                            size_t *length);
+
+/**
+ * Reads which protocol the assigned hub speaks, of an assignment or of the record that a lookup found. `api_version` is the
+ * one that the requests had: `DPS_API_VERSION_PROFILE` or a later one, or the profile is
+ * `DPS_CONNECTION_PROFILE_NOT_REPORTED`. `reply` is the buffer that the last reply was handed over in, which must be unchanged
+ * since. `word` is the service's word, in `reply` or a constant; empty when the service reported nothing. With another profile
+ * than the first two, do not use `dps_mqtt_write_hub_user_name`.
+ *
+ * Returns `DPS_ERROR_MISUSE` unless the registration succeeded (`dps_registration_result`); `DPS_ERROR_INVALID_REPLY` when the
+ * profile is not a word; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_registration_connection_profile(const dps_registration *registration,
+                                               dps_span api_version,
+                                               dps_buffer reply,
+                                               dps_connection_profile *profile,
+                                               dps_span *word);
+
+/** The API version for a registration with a certificate request. */
+#define DPS_API_VERSION_ISSUANCE "2026-11-01"
+/** The API version by which the service reports the hub's protocol, a preview. */
+#define DPS_API_VERSION_PROFILE "2026-11-02-preview"
+
+/* Certificates that the service issues --------------------------------------- */
+
+/** The size of a `dps_certificate_request`, in words of 8 bytes. */
+#define DPS_CERTIFICATE_REQUEST_WORDS 9
+
+/**
+ * A certificate request. Opaque, in the caller's memory; may not be copied or moved. Made by
+ * `dps_certificate_request_init` or `dps_certificate_request_init_reader`, for one registration at a time.
+ */
+typedef struct dps_certificate_request {
+    /** Not for reading. */
+    uint64_t opaque[DPS_CERTIFICATE_REQUEST_WORDS];
+} dps_certificate_request;
+
+/**
+ * Fills `out` with the bytes of the certificate request from `offset` on, and returns true; false when they cannot be read.
+ * It is called several times for the same bytes, which must be the same each time, 48 bytes at a time, and must not call the
+ * library with the registration.
+ */
+typedef bool (*dps_certificate_request_reader)(void *context, size_t offset, dps_buffer out);
+
+/**
+ * Makes a certificate request of its bytes: PKCS #10 in DER (RFC 2986), with the registration id as its common name. They
+ * must stay as they are, and `request` itself, until the `dps_registration_clear` of a registration with it. They are not
+ * parsed.
+ *
+ * Returns `DPS_ERROR_CERTIFICATE_REQUEST` when there are none; `DPS_ERROR_INVALID_ARGUMENT`. Then `request` is not an object.
+ */
+DPS_NODISCARD
+dps_result dps_certificate_request_init(dps_certificate_request *request,
+                                        dps_span der);
+
+/**
+ * As `dps_certificate_request_init`, for a request of `length` bytes that need not be in memory: `read` returns them piece
+ * by piece, from flash, a secure element, or made anew. It is called here, before each registration is signed, and while
+ * the message is written; nothing is sent when the bytes have changed since the first time, and the registration ends with
+ * `DPS_ERROR_CERTIFICATE_REQUEST`.
+ *
+ * Also returns `DPS_ERROR_CERTIFICATE_REQUEST` when `read` returns false.
+ */
+DPS_NODISCARD
+dps_result dps_certificate_request_init_reader(dps_certificate_request *request,
+                                               size_t length,
+                                               dps_certificate_request_reader read,
+                                               void *context);
+
+/**
+ * Sends the certificate request with the registration, whatever its attestation: after one of the
+ * `dps_registration_init` functions, and before the first poll. The service issues a chain if the enrollment has a
+ * certificate policy; `dps_registration_issued_certificate` reads it. Requests must use the API version
+ * `DPS_API_VERSION_ISSUANCE`: write the user name by `dps_mqtt_write_versioned_user_name`, the target or the whole request by
+ * `dps_http_write_versioned_target` or `dps_http_write_versioned_request`. With an older version the service ignores the
+ * request, and the device is assigned without a certificate.
+ *
+ * Add 4 bytes for each 3 of the request, and 16, to the size of buffers for bodies (`DPS_HTTP_BODY_SIZE`,
+ * `DPS_HTTP_REQUEST_SIZE`, `DPS_MQTT_PAYLOAD_SIZE`). The reply buffer must hold the chain: 8 KiB suffice for three
+ * certificates of P-384, 16 KiB for five of RSA-2048. A smaller one ends the registration with
+ * `DPS_ERROR_REPLY_TOO_LARGE`, with the size in `dps_registration_needed` where it is known; write the operation, and go on
+ * from it by `dps_registration_init_resumed` with a larger one.
+ *
+ * Returns `DPS_ERROR_MISUSE` for a lookup, which cannot carry a request, for a registration that has one, and once it was
+ * polled; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`. Then nothing is changed.
+ */
+DPS_NODISCARD
+dps_result dps_registration_set_certificate_request(dps_registration *registration,
+                                                    dps_certificate_request *request);
+
+/**
+ * Reads a certificate of the issued chain, in DER: the device's at `index` 0, each of the next the issuer of the one before,
+ * the root last. `certificate` is empty after the last one; at 0, when nothing was issued. `reply` is the buffer that the
+ * last reply was handed over in, which must be unchanged since: the certificate is decoded there, and stays. Check the first
+ * certificate against the device's key and registration id before you use it.
+ *
+ * Returns `DPS_ERROR_MISUSE` unless the registration succeeded (`dps_registration_result`); `DPS_ERROR_INVALID_REPLY` when the
+ * chain is not a list, or this element of it not base64; `DPS_ERROR_INVALID_OBJECT`, `DPS_ERROR_INVALID_ARGUMENT`.
+ */
+DPS_NODISCARD
+dps_result dps_registration_issued_certificate(const dps_registration *registration,
+                                               dps_buffer reply,
+                                               size_t index,
+                                               dps_span *certificate);
+
 #ifdef DPS_HOSTED
 
 /* Hosted: cancelling --------------------------------------------------------- */
@@ -1750,6 +1908,20 @@ dps_result dps_config_default_sized(size_t size, dps_config *config);
 DPS_NODISCARD
 dps_result dps_client_config_default_sized(size_t size, dps_client_config *config);
 
+/** `dps_certificate_request_init` for a `dps_certificate_request` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_certificate_request_init_sized(size_t size,
+                                              dps_certificate_request *request,
+                                              dps_span der);
+
+/** `dps_certificate_request_init_reader` for a `dps_certificate_request` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_certificate_request_init_reader_sized(size_t size,
+                                                     dps_certificate_request *request,
+                                                     size_t length,
+                                                     dps_certificate_request_reader read,
+                                                     void *context);
+
 /* Tell the library the sizes that this header has. */
 #define dps_key_from_base64(...) dps_key_from_base64_sized(sizeof(dps_key), __VA_ARGS__)
 #define dps_key_from_bytes(...) dps_key_from_bytes_sized(sizeof(dps_key), __VA_ARGS__)
@@ -1764,6 +1936,8 @@ dps_result dps_client_config_default_sized(size_t size, dps_client_config *confi
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
 #define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)
+#define dps_certificate_request_init(...) dps_certificate_request_init_sized(sizeof(dps_certificate_request), __VA_ARGS__)
+#define dps_certificate_request_init_reader(...) dps_certificate_request_init_reader_sized(sizeof(dps_certificate_request), __VA_ARGS__)
 
 /* Hosted: assignments -------------------------------------------------------- */
 

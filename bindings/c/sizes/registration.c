@@ -7,8 +7,17 @@ static struct {
     dps_signature signature;
 #endif
     dps_registration registration;
+#ifdef WITH_ISSUANCE
+    dps_certificate_request csr;
+#endif
     uint8_t storage[768];
 } memory;
+
+#ifdef WITH_ISSUANCE
+/* Set the certificate request, and check the issued chain; both return 0 if all results are correct. */
+static int ask_for_certificate(void);
+static int chain_is_read(dps_buffer reply);
+#endif
 
 _Static_assert(sizeof memory == REGISTRATION_BYTES, "what is stated is what is taken");
 
@@ -64,7 +73,13 @@ static int begin(uint64_t now_ms)
     config.payload = ROW_SPAN("{\"line\":7}");
 #ifdef BY_CERTIFICATE
     (void)now_ms;
-    return dps_registration_init_x509(&memory.registration, &config, ROW_BUFFER(memory.storage)) == DPS_OK ? 0 : 2;
+    if (dps_registration_init_x509(&memory.registration, &config, ROW_BUFFER(memory.storage)) != DPS_OK)
+        return 2;
+#ifdef WITH_ISSUANCE
+    return ask_for_certificate();
+#else
+    return 0;
+#endif
 #else
     if (dps_registration_init(&memory.registration, &config, ROW_BUFFER(memory.storage)) != DPS_OK)
         return 2;
@@ -88,6 +103,10 @@ static int assigned(void)
         status = 21;
     if (status == 0 && !IS(dps_registration_payload(registration, reply), "{\"line\":7}"))
         status = 22;
+#ifdef WITH_ISSUANCE
+    if (status == 0)
+        status = chain_is_read(reply);
+#endif
     dps_registration_clear(&memory.registration);
     return status;
 }

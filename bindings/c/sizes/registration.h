@@ -5,7 +5,9 @@
 #include "row.h"
 
 /* Bytes of memory that the registration itself uses; the transport adds its buffers. */
-#ifdef BY_CERTIFICATE
+#ifdef WITH_ISSUANCE
+#define REGISTRATION_BYTES (sizeof(dps_registration) + sizeof(dps_certificate_request) + 768)
+#elif defined BY_CERTIFICATE
 #define REGISTRATION_BYTES (sizeof(dps_registration) + 768)
 #else
 #define REGISTRATION_BYTES (2 * sizeof(dps_key) + sizeof(dps_signature) + sizeof(dps_registration) + 768)

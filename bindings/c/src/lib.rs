@@ -11,12 +11,14 @@
 #![allow(clippy::missing_safety_doc, reason = "what callers promise is at the top of the C header")]
 
 pub mod action;
+pub mod api_version;
 pub mod config;
 pub mod flat;
 #[cfg(dps_hosted)]
 pub mod hosted;
 pub mod http;
 pub mod input;
+pub mod issuance;
 pub mod key;
 pub mod link;
 pub mod memory;

@@ -72,7 +72,7 @@ pub unsafe extern "C" fn dps_registration_init_lookup(
     // SAFETY: as the caller promises.
     done(unsafe {
         init(registration, config, storage, |machine| {
-            machine.set_lookup();
+            machine.set_lookup()?;
             Ok(())
         })
     })

@@ -34,7 +34,7 @@ pub unsafe extern "C" fn dps_registration_init_x509_lookup(
     storage: dps_buffer,
 ) -> dps_result {
     let look_up = |machine: &mut Machine| {
-        machine.set_lookup();
+        machine.set_lookup()?;
         by_certificate(machine)
     };
     // SAFETY: as the caller promises.

@@ -22,6 +22,8 @@ unsigned checks_done, checks_failed;
     test(a_certificate_that_registers_over_mqtt) test(a_certificate_that_looks_up)                \
     test(a_certificate_that_resumes) test(a_certificate_that_is_refused)                          \
     test(a_tpm_that_registers) test(a_tpm_that_is_refused)                                        \
+    test(certificate_requests_that_are_sent) test(certificate_requests_that_are_refused)          \
+    test(certificates_that_are_issued) test(profiles_of_hubs) test(versions_of_the_api)           \
     test(requests_by_hand) test(requests_by_hand_are_those_of_a_registration)                     \
     test(requests_by_hand_that_are_refused) test(replies_by_hand) test(replies_by_hand_that_are_refused)
 

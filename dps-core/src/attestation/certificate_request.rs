@@ -5,7 +5,7 @@ use core::fmt;
 use thiserror::Error;
 
 use super::Attestation;
-use super::sealed::{KeyIn, Parts, Token};
+use super::sealed::{Ask, KeyIn, Parts, Token};
 use crate::message::WriteMembers;
 use crate::text::Text;
 
@@ -46,6 +46,19 @@ pub struct CertificateRequestError;
 /// An attestation, and a certificate request that goes along with the registration (`csr` in the service's API of
 /// 2026-11-01).
 ///
+/// The service issues a certificate chain for it, if the enrollment has a certificate policy;
+/// [`Registration::issued_certificate`](crate::Registration::issued_certificate) returns it. Three things are the caller's:
+///
+/// - Requests must use an API version that knows the member: [`ISSUANCE_API_VERSION`](crate::codec::ISSUANCE_API_VERSION). An
+///   older one ignores it, and the device is assigned without a certificate.
+/// - The reply buffer must hold the chain: 8 KiB suffice for three certificates of P-384, 16 KiB for five of RSA-2048. A
+///   smaller one ends the registration with [`ErrorCode::ReplyTooLarge`](crate::ErrorCode::ReplyTooLarge) and the size, where
+///   it is known; [`Registration::set_operation`](crate::Registration::set_operation) goes on with a larger one.
+/// - The common name of the request must be the registration id, and its signature is checked by the service: what is in it
+///   is not read here.
+///
+/// A lookup cannot carry a request.
+///
 /// ```
 /// use dps_core::SymmetricKey;
 /// use dps_core::WithCertificateRequest;
@@ -79,6 +92,12 @@ impl<A: Attestation, S: CertificateSource> WithCertificateRequest<A, S> {
         Ok(Self { attestation, source, length, fingerprint })
     }
 
+    /// Sets another attestation of the same type: for a language where one type stands for all of them.
+    #[doc(hidden)]
+    pub fn set_attestation(&mut self, attestation: A) {
+        self.attestation = attestation;
+    }
+
     /// Whether the same was read as at first.
     fn read_again(&self, take: impl FnMut(&[u8])) -> bool {
         self.source.length() == self.length && read(&self.source, self.length, take) == Ok(self.fingerprint)
@@ -88,7 +107,9 @@ impl<A: Attestation, S: CertificateSource> WithCertificateRequest<A, S> {
 impl<A: Attestation, S: CertificateSource> WriteMembers for WithCertificateRequest<A, S> {
     fn write_members(&self, text: &mut Text<'_>) {
         self.attestation.write_members(text);
-        text.push(",\"csr\":\"");
+        // Not of 8 bytes: linkers keep all constants of that size where they keep one.
+        text.push(",\"csr\":");
+        text.push_byte(b'"');
         if !self.read_again(|chunk| text.push_base64(chunk)) {
             text.fail();
         }
@@ -103,8 +124,12 @@ impl<A: Attestation, S: CertificateSource> Parts for WithCertificateRequest<A, S
         self.attestation.token()
     }
 
-    fn is_unchanged(&self) -> bool {
-        self.attestation.is_unchanged() && self.read_again(|_| {})
+    fn allows(&self, ask: Ask) -> bool {
+        match ask {
+            Ask::Register => self.attestation.allows(ask) && self.read_again(|_| {}),
+            Ask::Status => true,
+            Ask::Lookup => false,
+        }
     }
 
     fn find_key(&self, body: &[u8], key: KeyIn) -> Option<usize> {

@@ -26,6 +26,14 @@ pub(crate) mod sealed {
         Never,
     }
 
+    /// What is asked of the service, now or next.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Ask {
+        Register,
+        Status,
+        Lookup,
+    }
+
     /// A key that the service sends to the device.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum KeyIn {
@@ -39,8 +47,9 @@ pub(crate) mod sealed {
     pub trait Parts: WriteMembers {
         fn token(&self) -> Token;
 
-        /// Whether what it adds to the body is what it was.
-        fn is_unchanged(&self) -> bool {
+        /// Whether what it adds to the body is what it was, and may be sent with this call.
+        fn allows(&self, ask: Ask) -> bool {
+            let _ = ask;
             true
         }
 
@@ -52,7 +61,7 @@ pub(crate) mod sealed {
     }
 }
 
-use sealed::{KeyIn, Parts, Token};
+use sealed::{Ask, KeyIn, Parts, Token};
 
 /// An attestation mechanism of the service: [`SymmetricKey`], [`X509`] or [`Tpm`], each of them inside a
 /// [`WithCertificateRequest`] too.
@@ -169,8 +178,8 @@ impl<A: Attestation + ?Sized> Parts for &A {
         (**self).token()
     }
 
-    fn is_unchanged(&self) -> bool {
-        (**self).is_unchanged()
+    fn allows(&self, ask: Ask) -> bool {
+        (**self).allows(ask)
     }
 
     fn find_key(&self, body: &[u8], key: KeyIn) -> Option<usize> {

@@ -7,6 +7,14 @@ use crate::message::{LinkError, Reply};
 use crate::schema;
 use crate::time::Millis;
 
+/// The API version for a registration with a certificate request ([`WithCertificateRequest`](crate::WithCertificateRequest)):
+/// the first final one that has it, over every transport.
+pub const ISSUANCE_API_VERSION: &str = "2026-11-01";
+/// The API version by which the service reports the hub's protocol ([`ConnectionProfile`](crate::ConnectionProfile)), over every
+/// transport: the first one that does, a preview, which accepts certificate requests too. Asked for only by a caller who names
+/// it.
+pub const PROFILE_API_VERSION: &str = "2026-11-02-preview";
+
 /// A longer hint is ignored.
 const HINT_MAX_SECONDS: u32 = 86_400;
 

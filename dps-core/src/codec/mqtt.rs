@@ -27,7 +27,13 @@ pub const SUBSCRIBE_FILTER: &str = "$dps/registrations/res/#";
 const REPLY_PREFIX: &[u8] = b"$dps/registrations/res/";
 
 /// Writes the user name of CONNECT. An empty `user_agent` is left out.
-pub fn write_user_name(text: &mut Text<'_>, identity: &Identity<'_>, api_version: &str, user_agent: impl AsRef<[u8]>) {
+#[inline(always)] // Once in firmware for each type of the version.
+pub fn write_user_name(
+    text: &mut Text<'_>,
+    identity: &Identity<'_>,
+    api_version: impl AsRef<[u8]>,
+    user_agent: impl AsRef<[u8]>,
+) {
     write_user_name_parts(text, identity.id_scope, identity.registration_id, api_version, user_agent.as_ref());
 }
 
@@ -37,7 +43,7 @@ pub fn write_user_name_parts(
     text: &mut Text<'_>,
     id_scope: IdScope<'_>,
     registration_id: RegistrationId<'_>,
-    api_version: &str,
+    api_version: impl AsRef<[u8]>,
     user_agent: &[u8],
 ) {
     // The service expects the id scope and the registration id as they are, and the rest percent-encoded.

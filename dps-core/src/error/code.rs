@@ -119,6 +119,8 @@ catalogue! {
     InvalidTcti = 2018, "invalid-tcti", "the TCTI string of the TPM cannot be used";
     /// The program or library was built without the feature that an option requires.
     FeatureMissing = 2019, "feature-missing", "an option requires a feature that this build does not have";
+    /// The hub speaks another protocol than hub credentials and connection strings are for.
+    UnsupportedProfile = 2020, "unsupported-profile", "the hub has a connection profile that hub credentials and connection strings are not for";
 
     /// A token is needed and nobody set the clock.
     ClockNeeded = 3001, "clock-needed", "the time is not known, and a token cannot be made without it";

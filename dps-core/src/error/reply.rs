@@ -26,4 +26,10 @@ pub enum ReplyProblem {
     /// The substatus is not a word.
     #[error("its substatus is not a word")]
     Substatus,
+    /// The connection profile is not a word.
+    #[error("its connection profile is not a word")]
+    Profile,
+    /// The issued certificate chain is not a list of certificates in base64.
+    #[error("its issued certificate chain is not a list of certificates in base64")]
+    IssuedChain,
 }

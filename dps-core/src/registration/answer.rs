@@ -5,9 +5,9 @@
 
 use super::report::{End, Kept};
 use super::retry::{Retry, code_of_status, retry_of};
-use super::{Ask, Registration, Step, TOKEN_MARGIN_SECONDS};
+use super::{Registration, Step, TOKEN_MARGIN_SECONDS};
 use crate::attestation::Attestation;
-use crate::attestation::sealed::Token;
+use crate::attestation::sealed::{Ask, Token};
 use crate::error::{ErrorCode, Misuse, ReplyProblem, Verdict};
 use crate::ids::is_operation_id;
 use crate::message::{LinkError, Reply, RequestId, Status, code_of_connack};

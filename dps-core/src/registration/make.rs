@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 use super::jitter::Jitter;
 use super::report::Report;
 use super::storage::{Storage, storage_size};
-use super::{Ask, Operation, Registration, Step};
-use crate::attestation::sealed::Token;
+use super::{Operation, Registration, Step};
+use crate::attestation::sealed::{Ask, Token};
 use crate::attestation::{Attestation, SymmetricKey};
 use crate::config::Config;
 use crate::error::ConfigError;
@@ -32,7 +32,7 @@ impl<'m> Registration<'m, SymmetricKey> {
     /// As [`Registration::new`].
     pub fn lookup(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
         let mut lookup = Self::new(identity, config, storage)?;
-        lookup.set_lookup();
+        lookup.set_lookup()?;
         Ok(lookup)
     }
 
@@ -132,6 +132,15 @@ impl<'m, A: Attestation> Registration<'m, A> {
         }
     }
 
+    /// The attestation, while another one can be made of it that sends a certificate request too; `None` for a lookup, where
+    /// there is a request already, and once the registration was polled.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn attestation_for_request(&self) -> Option<&A> {
+        let is_free = !self.started && self.ask != Ask::Lookup && self.attestation.allows(Ask::Lookup);
+        is_free.then_some(&self.attestation)
+    }
+
     /// Sets another attestation of the same type on a registration that was not polled yet. Where that type stands for all of them,
     /// as in C, a firmware that never calls this is not larger for those that it does not use.
     #[doc(hidden)]
@@ -142,8 +151,16 @@ impl<'m, A: Attestation> Registration<'m, A> {
     }
 
     /// Makes a registration that was not polled yet a lookup: see [`Registration::lookup`].
-    pub fn set_lookup(&mut self) {
+    ///
+    /// # Errors
+    /// [`ConfigError::CertificateRequestInLookup`] for a [`WithCertificateRequest`](crate::WithCertificateRequest), which only a
+    /// registration can carry. Then nothing is changed.
+    pub fn set_lookup(&mut self) -> Result<(), ConfigError> {
+        if !self.attestation.allows(Ask::Lookup) {
+            return Err(ConfigError::CertificateRequestInLookup);
+        }
         self.ask = Ask::Lookup;
+        Ok(())
     }
 
     /// Makes a registration that was not polled yet go on from an operation: see [`Registration::resume`]. A device with a TPM is

@@ -12,6 +12,7 @@ mod activation;
 mod answer;
 mod jitter;
 mod make;
+mod members;
 mod outcome;
 mod report;
 mod retry;
@@ -22,7 +23,7 @@ pub use outcome::{Assignment, Ended, Failure, Outcome, Record};
 pub use report::Kept;
 pub use storage::{OPERATION_ID_MAX, storage_size};
 
-use crate::attestation::sealed::Token;
+use crate::attestation::sealed::{Ask, Token};
 use crate::attestation::{Attestation, SymmetricKey};
 use crate::config::Config;
 use crate::credentials::{Resource, SasToken};
@@ -37,14 +38,6 @@ use storage::Storage;
 
 /// A token must outlive the latest moment its request can be answered by this much.
 const TOKEN_MARGIN_SECONDS: u32 = 60;
-
-/// What is asked of the service, now or next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ask {
-    Register,
-    Status,
-    Lookup,
-}
 
 /// The state of the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +196,7 @@ impl<'m, A: Attestation> Registration<'m, A> {
             return;
         }
         // Before anything is signed or sent.
-        if self.ask == Ask::Register && !self.attestation.is_unchanged() {
+        if !self.attestation.allows(self.ask) {
             return self.fail(ErrorCode::CertificateRequest, Verdict::Reconfigure);
         }
         if self.signs {

@@ -145,8 +145,9 @@ fn decode(body: &mut [u8], text: Range<usize>, writes: bool) -> Option<usize> {
     to.checked_sub(text.start)
 }
 
-/// The offset of an element of the array at `at`, or that of the closing bracket where it has none.
-fn element_at(body: &[u8], at: usize, index: usize) -> Option<usize> {
+/// The offset of an element of the array at `at`, or that of the closing bracket where the array is empty. `None` past the
+/// last element, and where there is no array.
+pub(crate) fn element_at(body: &[u8], at: usize, index: usize) -> Option<usize> {
     let mut scan = Scan { body, at };
     if scan.byte() != Some(b'[') {
         return None;
@@ -172,7 +173,7 @@ fn element_at(body: &[u8], at: usize, index: usize) -> Option<usize> {
 }
 
 /// The range of the string at `at`, which is unescaped unless it was before.
-fn string_at(body: &mut [u8], at: usize) -> Option<Range<usize>> {
+pub(crate) fn string_at(body: &mut [u8], at: usize) -> Option<Range<usize>> {
     let mut scan = Scan { body, at };
     let string = match scan.byte()? {
         b'"' => {

@@ -291,7 +291,7 @@ fn operation_of_a_tpm_is_not_resumed_but_registered_afresh() {
 fn lookup_with_a_tpm_starts_with_a_challenge() {
     let mut storage = [0; 1024];
     let mut machine = registration(tpm(), &mut storage);
-    machine.set_lookup();
+    machine.set_lookup().unwrap();
     activate(&mut machine);
     sign(&mut machine, 0);
     let id = send(&mut machine, 0);

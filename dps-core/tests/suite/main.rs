@@ -7,6 +7,7 @@ mod contract;
 mod drive;
 mod examples;
 mod hints;
+mod issuance;
 mod limits;
 mod replies;
 mod sequences;

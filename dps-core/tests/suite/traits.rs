@@ -8,10 +8,11 @@ use dps_core::codec::{http, mqtt};
 use dps_core::credentials::{Resource, SasToken};
 use dps_core::{
     Action, ActivateError, Assignment, Authorization, Body, ByteStr, Call, CertificateRequestError, Config,
-    ConfigError, Endpoint, ErrorCode, Failure, Family, Hint, Hints, IdProblem, IdScope, Identity, Instant, Key,
-    KeyEvidence, KeyProblem, LinkError, Members, Millis, Misuse, NoSigner, Operation, Outcome, Payload, PayloadProblem,
-    Progress, Record, Registration, RegistrationId, Reply, ReplyProblem, Request, RequestId, SignError, Signature,
-    Status, SymmetricKey, Text, TooSmall, Tpm, UnixSeconds, Verdict, WallAnchor, WithCertificateRequest, X509,
+    ConfigError, ConnectionProfile, Endpoint, ErrorCode, Failure, Family, Hint, Hints, IdProblem, IdScope, Identity,
+    Instant, Key, KeyEvidence, KeyProblem, LinkError, Members, Millis, Misuse, NoSigner, Operation, Outcome, Payload,
+    PayloadProblem, Progress, Record, Registration, RegistrationId, Reply, ReplyProblem, Request, RequestId, SignError,
+    Signature, Status, SymmetricKey, Text, TooSmall, Tpm, UnixSeconds, Verdict, WallAnchor, WithCertificateRequest,
+    X509,
 };
 
 /// Checks that each type has every one of the traits.
@@ -31,7 +32,7 @@ fn errors_implement_error() {
 
 #[test]
 fn shown_types_implement_display() {
-    have!([Display] ByteStr<'_>, Endpoint<'_>, ErrorCode, Failure<'_>, Family, Hint, IdScope<'_>, Instant, Millis,
+    have!([Display] ByteStr<'_>, ConnectionProfile<'_>, Endpoint<'_>, ErrorCode, Failure<'_>, Family, Hint, IdScope<'_>, Instant, Millis,
         RegistrationId<'_>, RequestId, Status, UnixSeconds, Verdict);
 }
 
@@ -47,12 +48,12 @@ fn names_convert_from_str_and_back_compare_and_hash() {
     have!([AsRef<[u8]> + From<&'static str> + From<&'static [u8]> + PartialEq<str> + PartialEq<&'static str>] ByteStr<'static>);
     have!([PartialEq<ByteStr<'static>>] &'static str);
     assert!(*"hub-a" == ByteStr::from("hub-a"));
-    have!([Copy + Eq + Hash] ErrorCode, Family, Hint, Identity<'_>, RequestId, Status);
+    have!([Copy + Eq + Hash] ConnectionProfile<'_>, ErrorCode, Family, Hint, Identity<'_>, RequestId, Status);
 }
 
 #[test]
 fn every_public_type_implements_debug() {
-    have!([Debug] Members<'_>, NoSigner, Tpm<'_>, X509, WithCertificateRequest<SymmetricKey, &[u8]>, Action, Assignment<'_>, Authorization<'_>, Body<'_>, ByteStr<'_>, Call<'_>, Config, Endpoint<'_>,
+    have!([Debug] Members<'_>, NoSigner, Tpm<'_>, X509, WithCertificateRequest<SymmetricKey, &[u8]>, Action, Assignment<'_>, Authorization<'_>, Body<'_>, ByteStr<'_>, Call<'_>, Config, ConnectionProfile<'_>, Endpoint<'_>,
         Failure<'_>, Hints, IdScope<'_>, Identity<'_>, Instant, Key, KeyEvidence, Millis, Operation<'_>, Outcome<'_>,
         Payload<'_>, Progress<'_>, Record<'_>, Registration<'_>, RegistrationId<'_>, Reply<'_>, Request<'_>, RequestId,
         Resource<'_>, SasToken<'_>, Signature, Status, SymmetricKey, Text<'_>, UnixSeconds, Verdict, WallAnchor,

@@ -116,7 +116,7 @@ fn certificate_registers_over_mqtt_without_clock_and_password() {
 fn certificate_is_accepted_for_lookup_and_resume() {
     let mut storage = [0; 1024];
     let mut machine = registration(X509, &mut storage);
-    machine.set_lookup();
+    machine.set_lookup().unwrap();
     send(&mut machine, 0);
     let request = machine.request().unwrap();
     assert!(matches!(request.call, Call::Lookup) && request.authorization.is_none());

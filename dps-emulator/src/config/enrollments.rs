@@ -54,6 +54,11 @@ const SETTINGS: &[Member] = &[
     (DEFINITION, Table(&[("webhookUrl", Text), (WEBHOOK_URL_FILE, Text), ("apiVersion", Text)])),
     ("iotHubs", Texts),
     ("iotHubHostName", Text),
+    ("credentialPolicyName", Text),
+    ("certificatePolicyResourceId", Text),
+    ("namespaceName", Text),
+    ("certificateAuthorityName", Text),
+    ("certificatePolicyName", Text),
 ];
 
 pub(super) const INDIVIDUAL: &[Member] =

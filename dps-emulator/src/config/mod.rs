@@ -16,6 +16,7 @@ use crate::contents::{Contents, NamedCertificate};
 use crate::control::PLANNED_MAX;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::fault_plan::FaultPlan;
+use crate::hubs::ConnectionProfile;
 use crate::server::EmulatorOptions;
 use crate::service::Service;
 use crate::time::Now;
@@ -141,8 +142,9 @@ fn read(file: &Section<'_>, files: &Files) -> Result<EmulatorOptions, Mistake> {
 fn hubs(file: &Section<'_>, options: EmulatorOptions) -> Result<EmulatorOptions, Mistake> {
     let Some(hubs) = file.get(HUBS) else { return Ok(options) };
     let mut linked: Vec<(String, u32)> = Vec::new();
+    let mut profiles: Vec<(String, ConnectionProfile)> = Vec::new();
     for hub in hubs.sections()? {
-        hub.check_names(&["name", "weight"])?;
+        hub.check_names(&["name", "weight", "profile"])?;
         let name = hub.required("name")?;
         let weight = hub.get("weight").map_or(Ok(1), |weight| weight.whole(1..=1000))?;
         let host = name.text()?;
@@ -150,9 +152,15 @@ fn hubs(file: &Section<'_>, options: EmulatorOptions) -> Result<EmulatorOptions,
         if linked.iter().any(|(other, _)| other.eq_ignore_ascii_case(host)) {
             return Err(name.mistake("is the name of an earlier hub too"));
         }
+        if let Some(profile) = hub.get("profile") {
+            let word = ConnectionProfile::from_word(profile.text()?);
+            profiles.push((host.to_owned(), word.ok_or_else(|| profile.must_be("\"classic\" or \"mqttV5\""))?));
+        }
         linked.push((host.to_owned(), weight));
     }
-    Ok(options.service(|service| service.hubs(linked)))
+    Ok(options.service(|service| {
+        profiles.into_iter().fold(service.hubs(linked), |service, (hub, profile)| service.hub_profile(hub, profile))
+    }))
 }
 
 /// Reads what the service starts with, and puts it into `trial`.

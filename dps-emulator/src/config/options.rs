@@ -6,7 +6,8 @@ use super::files::Files;
 use super::node::{Mistake, Node, Section};
 use crate::clock::SCALE_MAX;
 use crate::fault::RetryAfter;
-use crate::options::{EVENTS_MAX, ServiceOptions, UnchangedSubstatus, check_host, check_id_scope};
+use crate::issuance::IssuanceCodes;
+use crate::options::{CERTIFICATE_DAYS, EVENTS_MAX, ServiceOptions, UnchangedSubstatus, check_host, check_id_scope};
 use crate::server::{EmulatorOptions, TlsVersion, WebhookClient, WebhookOptions, can_be_announced};
 use crate::throttle::Limits;
 
@@ -51,6 +52,9 @@ pub(super) const NAMES: &[&str] = &[
     "strictAtConnect",
     "certificatesAtRegister",
     "certificateInfo",
+    "certificateDays",
+    "p384Only",
+    "issuanceCodes",
     "checkExpiryOnPoll",
     "unchangedSubstatus",
     "limits",
@@ -183,6 +187,13 @@ fn service(member: &Node<'_>, files: &Files, options: ServiceOptions) -> Result<
         "strictAtConnect" => options.strict_at_connect(member.flag()?),
         "certificatesAtRegister" => options.certificates_at_register(member.flag()?),
         "certificateInfo" => options.certificate_info(member.flag()?),
+        "certificateDays" => options.certificate_days(member.whole(CERTIFICATE_DAYS)?),
+        "p384Only" => options.p384_only(member.flag()?),
+        "issuanceCodes" => match member.text()? {
+            "early" => options.issuance_codes(IssuanceCodes::Early),
+            "current" => options.issuance_codes(IssuanceCodes::Current),
+            _ => return Err(member.must_be("\"early\" or \"current\"")),
+        },
         "checkExpiryOnPoll" => options.check_expiry_on_poll(member.flag()?),
         "unchangedSubstatus" => match member.text()? {
             "keep" => options.unchanged_substatus(UnchangedSubstatus::Keep),

@@ -224,10 +224,30 @@ reasons! {
     MediaType = "media-type",
         "the body is not declared as JSON",
         "Send `Content-Type: application/json`.";
-    /// A certificate signing request, which the enrollment is not configured for.
+    /// A certificate request, and the enrollment has no certificate policy.
     CertificateRequest = "certificate-request",
         "certificate issuance is not configured on the enrollment",
-        "Leave the certificate signing request out of the body.";
+        "Name a certificate policy in the enrollment, or leave the certificate request out of the body.";
+    /// The certificate request is not a PKCS #10 structure, or larger than 6 KiB.
+    RequestMalformed = "certificate-request-malformed",
+        "the certificate request is not the base64 of a certification request in DER (RFC 2986) of at most 6 KiB",
+        "Send the base64 of the DER: without the lines BEGIN and END of PEM, and without line breaks.";
+    /// The common name of the certificate request is not the registration id.
+    RequestName = "certificate-request-name",
+        "the common name of the certificate request is not the registration id",
+        "Make a certificate request whose only common name is the registration id.";
+    /// The key of the certificate request is of a kind that is not allowed.
+    RequestKey = "certificate-request-key",
+        "the key of the certificate request is of a kind that is not allowed",
+        "Use a key of EC P-384; EC P-256 and RSA of 2048 to 4096 bits are accepted unless the service allows only P-384.";
+    /// The certificate request was not signed with its own key.
+    RequestSignature = "certificate-request-signature",
+        "the certificate request was not signed with the key that is in it, or with an unknown algorithm",
+        "Sign the certificate request with the private key of its public key, with SHA-256 or better.";
+    /// A lookup with a certificate request.
+    RequestInLookup = "certificate-request-in-lookup",
+        "a lookup cannot have a certificate request",
+        "Send the certificate request with the register call.";
     /// No resource of the service has this path.
     UnknownPath = "unknown-path",
         "the service has no resource of this path",
@@ -337,6 +357,11 @@ reasons! {
     HubCertificate = "hub-certificate",
         "the hub does not accept the client certificate for this device",
         "Sign in with the certificate that the device registered with.";
+
+    /// A connection by MQTT 3.1.1 to a hub that speaks another protocol.
+    HubProfile = "hub-profile",
+        "the hub has the connection profile mqttV5, and does not accept MQTT 3.1.1",
+        "Read `connectionProfile` of the assignment (api-version 2026-11-02-preview), and connect by MQTT 5.";
 
     // Connections.
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::credentials::Token;
 use crate::encoding::percent_decode;
 use crate::events::{EventKind, HubSignIn, Mask, RefusalReason, SignedBy, TokenFacts, Transport};
-use crate::hubs::HubAuthentication;
+use crate::hubs::{ConnectionProfile, HubAuthentication};
 use crate::service::Service;
 use crate::time::Now;
 use crate::x509::ClientCertificates;
@@ -56,15 +56,16 @@ impl HubClient {
         &self.device_id
     }
 
-    /// CONNECT: whether the device is accepted.
+    /// CONNECT: whether the device is accepted, or why it is not.
     pub(super) fn handle_connect(
         &self,
         service: &mut Service,
         now: Now,
         client_id: &str,
         certificates: &ClientCertificates,
-    ) -> bool {
+    ) -> Result<(), RefusalReason> {
         let checked = match client_id == self.device_id {
+            _ if service.hubs.profile(&self.hub) != ConnectionProfile::Classic => Err(RefusalReason::HubProfile),
             true => self.check(service, now, certificates),
             false => Err(RefusalReason::HubClientId),
         };
@@ -74,7 +75,7 @@ impl HubClient {
             true => counters.connects += 1,
             false => counters.refused += 1,
         });
-        accepted
+        checked
     }
 
     fn record_sign_in(&self, service: &mut Service, now: Now, reason: Option<RefusalReason>) {
@@ -98,7 +99,11 @@ impl HubClient {
         let sign_in = HubSignIn {
             hub: mask.text("path", &self.hub),
             device_id: mask.text("client-id", &self.device_id),
-            status: if reason.is_some() { 5 } else { 0 },
+            status: match reason {
+                None => 0,
+                Some(RefusalReason::HubProfile) => 1,
+                Some(_) => 5,
+            },
             reason,
             token,
             packets: Vec::new(),

@@ -285,12 +285,17 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         self.mask = Mask::new(&service.keys_of_device(client.device_id()));
-        if client.handle_connect(service, now, connect.client_id(), &self.certificates) {
-            self.hub_client = Some(client);
-            self.auth.mark_verified();
-            return self.accept(now, connect, effects);
+        match client.handle_connect(service, now, connect.client_id(), &self.certificates) {
+            Ok(()) => {
+                self.hub_client = Some(client);
+                self.auth.mark_verified();
+                self.accept(now, connect, effects);
+            }
+            Err(RefusalReason::HubProfile) => {
+                self.refuse(now, ConnectReturnCode::UnacceptableProtocolVersion, effects);
+            }
+            Err(_) => self.refuse(now, ConnectReturnCode::NotAuthorized, effects),
         }
-        self.refuse(now, ConnectReturnCode::NotAuthorized, effects);
     }
 
     /// Checks the shape of CONNECT and what the service requires of it. Returns the fault that is planned for it, or the

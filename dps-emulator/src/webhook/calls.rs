@@ -185,14 +185,8 @@ impl Service {
                 && settings.allocation_policy == Some(AllocationPolicy::Custom)
                 && settings.custom_allocation_definition.is_some()
         };
-        assigning.allocation.is_none() && self.settings_of(assigning).is_some_and(custom)
-    }
-
-    fn settings_of(&self, assigning: &Assigning) -> Option<&Settings> {
-        match &assigning.source {
-            Source::Individual => self.individuals.get(assigning.registration.as_str()).map(|entry| &entry.settings),
-            Source::Group(id) => self.groups.get(id).map(|group| &group.settings),
-        }
+        assigning.allocation.is_none()
+            && self.settings_of(&assigning.source, assigning.registration.as_str()).is_some_and(custom)
     }
 
     /// Has an assignment wait for its webhook.
@@ -270,7 +264,7 @@ impl Service {
                 self.groups.get(group).map(|group| AllocationRequest::for_group(group, &assigning.spelled))
             }
         };
-        let settings = self.settings_of(assigning);
+        let settings = self.settings_of(&assigning.source, assigning.registration.as_str());
         let definition = settings.and_then(|settings| settings.custom_allocation_definition.as_ref());
         let (Some(request), Some(settings), Some(definition)) = (request, settings, definition) else {
             return Preparation::NotNeeded;

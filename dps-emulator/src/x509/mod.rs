@@ -21,6 +21,8 @@ pub use chain::{CHAIN_MAX, ClientCertificates};
 
 pub(crate) use authorities::Authorities;
 pub(crate) use decide::X509State;
+#[cfg(feature = "x509")]
+pub(crate) use parse::is_signed_by_key;
 #[cfg(feature = "server")]
 pub(crate) use parse::provider;
 

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use sha1::{Digest, Sha1};
 use x509_parser::asn1_rs::{Any, BitString, FromDer};
 use x509_parser::certificate::{TbsCertificate, X509Certificate};
-use x509_parser::x509::X509Version;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
 use super::certificate::{AuthorityLimits, CertificateError, CertificateInfo, Members};
 use crate::encoding::decode_base64;
@@ -37,6 +37,24 @@ pub(super) fn is_signature(algorithms: (&[u8], &[u8]), key: &[u8], message: &[u8
             known.signature_alg_id().as_ref() == of_signature && known.public_key_alg_id().as_ref() == of_key
         })
         .any(|known| known.verify_signature(key, message, signature).is_ok())
+}
+
+/// Whether a structure of three elements, such as a certificate request, is signed with this key: what is signed, the
+/// algorithm of the signature, the signature.
+pub(crate) fn is_signed_by_key(
+    der: &[u8],
+    key: &SubjectPublicKeyInfo<'_>,
+    signed: &[u8],
+    signature: &BitString<'_>,
+) -> bool {
+    let parts = || {
+        let of_signature = contents(contents(der)?.get(signed.len()..)?)?;
+        let of_key = contents(contents(key.raw)?)?;
+        Some((of_signature, of_key, whole_bytes(&key.subject_public_key)?, whole_bytes(signature)?))
+    };
+    parts().is_some_and(|(of_signature, of_key, key, signature)| {
+        is_signature((of_signature, of_key), key, signed, signature)
+    })
 }
 
 /// The DER of the one certificate in a text: PEM, the base64 of DER, or the base64 of PEM.

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use dps_emulator::mqtt::Session;
 use dps_emulator::{
-    AllocationPolicy, At, Caller, Certificate, ClientCertificates, EmulatorOptions, EnrollmentGroup, Event, Fault,
-    HttpRequest, IndividualEnrollment, Protocol, RefusalReason, Scope, Service, ServiceOptions, WebhookReply,
-    WebhookUrl,
+    AllocationPolicy, At, Caller, Certificate, ClientCertificates, ConnectionProfile, EmulatorOptions, EnrollmentGroup,
+    Event, Fault, HttpRequest, IndividualEnrollment, Protocol, RefusalReason, Scope, Service, ServiceOptions,
+    WebhookReply, WebhookUrl,
 };
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa};
 
@@ -19,7 +19,7 @@ use crate::common::{
 use crate::mqtt::{Hello, publish, subscribe};
 use crate::pki::{Ca, Device, P256, valid};
 use crate::soft_tpm::SoftTpm;
-use crate::{hub, schema, tpm};
+use crate::{hub, issuance, schema, tpm};
 
 const NOBODYS_KEY: &str = "bm9ib2R5LW5vYm9keS1ub2JvZHk=";
 const BEGIN: &str = "<!-- the reasons, written by `cargo xtask write-reasons` -->";
@@ -153,7 +153,6 @@ fn requests(seen: &mut Seen) {
     register(&mut world, r#"{"registrationId":"dev-02"}"#);
     register(&mut world, "[]");
     register(&mut world, &format!(r#"{{"payload":{{"a":"{}"}}}}"#, "x".repeat(97 * 1024)));
-    register(&mut world, r#"{"csr":"MIIB"}"#);
     let path = format!("/{SCOPE}/registrations/dev-01/register");
     let (token, version) = (("Authorization", token.as_str()), "?api-version=2021-06-01");
     world.send("PUT", &path, &[token], b"{}");
@@ -170,6 +169,38 @@ fn requests(seen: &mut Seen) {
     world.admin_with("DELETE", "/enrollments/dev-01", &[("If-Match", "\"old\"")], "");
     world.service.inject(Scope::All, At::Register, Fault::Throttle { retry_after: None }, 1);
     world.register("dev-01", KEY);
+    seen.service(&world.service);
+    certificate_requests(seen);
+}
+
+fn certificate_requests(seen: &mut Seen) {
+    let versioned = |world: &mut World, method: &str, rest: &str, csr: String| {
+        let token = device_token(KEY, "dev-01", world.device_s() + 3600);
+        let path = format!("/{SCOPE}/registrations/dev-01{rest}?api-version=2026-11-01");
+        world.send(
+            method,
+            &path,
+            &[("Authorization", &token)],
+            serde_json::json!({ "csr": csr }).to_string().as_bytes(),
+        );
+    };
+    let good = issuance::request("dev-01", P256);
+    let mut world = World::with_device();
+    versioned(&mut world, "PUT", "/register", good.clone());
+    seen.service(&world.service);
+    let mut world = issuance::Site::new(ServiceOptions::new()).world;
+    let mut forged = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, &good).unwrap();
+    let at = forged.windows(6).position(|bytes| bytes == b"dev-01").unwrap();
+    forged[at] = b'D';
+    for csr in [
+        "MIIB".to_owned(),
+        issuance::request("dev-02", P256),
+        issuance::request("dev-01", &rcgen::PKCS_ED25519),
+        base64::Engine::encode(&base64::prelude::BASE64_STANDARD, forged),
+    ] {
+        versioned(&mut world, "PUT", "/register", csr);
+    }
+    versioned(&mut world, "POST", "", good);
     seen.service(&world.service);
 }
 
@@ -362,6 +393,8 @@ fn hubs(seen: &mut Seen) {
     let session = Session::with_certificates(certificates);
     hub::connect_with(&mut world, "hub-a.test", "gateway-7", "gateway-7", KEY, session);
     world.service.hub_device_mut("hub-a.test", "gateway-7").unwrap().enabled = false;
+    hub::connect(&mut world, "hub-a.test", KEY);
+    assert!(world.service.set_hub_profile("hub-a.test", ConnectionProfile::MqttV5));
     hub::connect(&mut world, "hub-a.test", KEY);
     seen.service(&world.service);
 }

@@ -221,7 +221,7 @@ fn register_accepts_valid_bodies_and_refuses_others() {
         ("{\"payload\":\"text\"}", 400_004),
         ("{\"payload\":[1]}", 400_004),
         ("{} {}", 400_004),
-        ("{\"csr\":\"AQID\"}", 400_000),
+        ("{\"clientCertificateCsr\":\"AQID\"}", 400_000),
     ];
     for (body, code) in refused_with {
         world.wait(100);

@@ -22,6 +22,8 @@ pub struct PairLink {
     pub weather: Vec<Weather>,
     /// The wall clock of the service at the world's zero, in milliseconds since 1970.
     pub service_epoch: u64,
+    /// The API version of the requests.
+    pub api_version: &'static str,
     /// What the device presents in TLS, which is not modelled otherwise.
     pub certificates: ClientCertificates,
     /// The requests that were sent, as method and target, without headers, which contain tokens.
@@ -42,6 +44,7 @@ impl PairLink {
             latency: 20,
             weather: Vec::new(),
             service_epoch: SERVICE_EPOCH,
+            api_version: DEFAULT_API_VERSION,
             certificates: ClientCertificates::none(),
             sent: Vec::new(),
             connected: false,
@@ -109,7 +112,7 @@ impl PairLink {
 
 impl Link for PairLink {
     async fn exchange<'b>(&mut self, request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
-        let length = wire::write_request(request, DEFAULT_API_VERSION, "pair", buffer)
+        let length = wire::write_request(request, self.api_version, "pair", buffer)
             .map_err(|short| LinkError::RequestTooLarge { needed: short.needed })?;
         let bytes = buffer[..length].to_vec();
         self.sent.push(sent(self.world.millis(), &bytes));

@@ -35,6 +35,8 @@ pub struct MqttPairLink {
     pub keep_alive: u16,
     /// The topics of the published messages.
     pub sent: Vec<Sent>,
+    /// The API version of the user name.
+    pub api_version: &'static str,
     /// What the device presents in TLS, which is not modelled otherwise.
     pub certificates: ClientCertificates,
     connection: Option<Connection>,
@@ -51,6 +53,7 @@ impl MqttPairLink {
             weather: Vec::new(),
             keep_alive: 60,
             sent: Vec::new(),
+            api_version: DEFAULT_API_VERSION,
             certificates: ClientCertificates::none(),
             connection: None,
         }
@@ -86,7 +89,7 @@ impl MqttPairLink {
         };
         let mut connect = Connect::new(request.identity.registration_id.as_str());
         connect.keep_alive = self.keep_alive;
-        let user = written(|text| mqtt::write_user_name(text, &request.identity, DEFAULT_API_VERSION, "pair"))?;
+        let user = written(|text| mqtt::write_user_name(text, &request.identity, self.api_version, "pair"))?;
         // The flag of the password is set only where there is one.
         connect.set_login(user, request.authorization.map_or("", |authorization| authorization.token.as_str()));
         connection.send(&Packet::Connect(connect)).await?;

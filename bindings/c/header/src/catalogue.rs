@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use dps_core::ErrorCode;
-use dps_core::codec::mqtt;
+use dps_core::codec::{self, mqtt};
 
 /// Returns the numbers of the catalogue.
 pub(crate) fn results() -> String {
@@ -36,5 +36,17 @@ pub(crate) fn mqtt() -> String {
     format!(
         "\n/** What to subscribe to before the first request. */\n#define DPS_MQTT_SUBSCRIBE_FILTER \"{}\"\n",
         mqtt::SUBSCRIBE_FILTER
+    )
+}
+
+/// Returns the API versions that a caller can ask for.
+pub(crate) fn api_versions() -> String {
+    format!(
+        "\n/** The API version for a registration with a certificate request. */\n\
+         #define DPS_API_VERSION_ISSUANCE \"{}\"\n\
+         /** The API version by which the service reports the hub's protocol, a preview. */\n\
+         #define DPS_API_VERSION_PROFILE \"{}\"\n",
+        codec::ISSUANCE_API_VERSION,
+        codec::PROFILE_API_VERSION
     )
 }

@@ -32,6 +32,12 @@ const EVERYWHERE: &[Section] = &[
     Section { title: "MQTT", file: "mqtt.rs", include: &[] },
     Section { title: "MQTT by hand", file: "wire.rs", include: &[] },
     Section { title: "HTTP", file: "http.rs", include: &[] },
+    Section { title: "Other API versions, and the hub's protocol", file: "api_version.rs", include: &[] },
+    Section {
+        title: "Certificates that the service issues",
+        file: "issuance.rs",
+        include: &["dps_certificate_request_reader"],
+    },
 ];
 
 /// What an operating system adds.
@@ -81,6 +87,9 @@ fn header() -> Result<String, String> {
         text.push_str(&section.write(&source)?.replace(RESULT, &format!("{RESULT}{}", catalogue::results())));
         if section.title == "MQTT" {
             text.push_str(&catalogue::mqtt());
+        }
+        if section.file == "api_version.rs" {
+            text.push_str(&catalogue::api_versions());
         }
     }
     text.push_str("\n#ifdef DPS_HOSTED\n");

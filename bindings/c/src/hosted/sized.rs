@@ -1,9 +1,15 @@
 //! Functions that create an object or fill in a struct get its size from macros of the header: a program that was compiled
 //! with an earlier header works with a newer library or gets an error, but nothing is written beyond its memory.
 
+use core::ffi::c_void;
+
 use crate::config::dps_config;
 use crate::hosted::config::dps_client_config;
 use crate::input::set_to_zero;
+use crate::issuance::{
+    dps_certificate_request, dps_certificate_request_init, dps_certificate_request_init_reader,
+    dps_certificate_request_reader,
+};
 use crate::key::{dps_key, dps_key_derive, dps_key_from_base64, dps_key_from_bytes};
 use crate::registration::{
     dps_registration, dps_registration_init, dps_registration_init_lookup, dps_registration_init_resumed,
@@ -160,4 +166,31 @@ pub unsafe extern "C" fn dps_config_default_sized(size: usize, config: *mut dps_
 pub unsafe extern "C" fn dps_client_config_default_sized(size: usize, config: *mut dps_client_config) -> dps_result {
     // SAFETY: as the caller promises.
     done(unsafe { set_to_zero(config, size) })
+}
+
+/// `dps_certificate_request_init` for a `dps_certificate_request` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_certificate_request_init_sized(
+    size: usize,
+    request: *mut dps_certificate_request,
+    der: dps_span,
+) -> dps_result {
+    // SAFETY: as the caller promises.
+    object::<dps_certificate_request>(size, || unsafe { dps_certificate_request_init(request, der) })
+}
+
+/// `dps_certificate_request_init_reader` for a `dps_certificate_request` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_certificate_request_init_reader_sized(
+    size: usize,
+    request: *mut dps_certificate_request,
+    length: usize,
+    read: dps_certificate_request_reader,
+    context: *mut c_void,
+) -> dps_result {
+    let make = || {
+        // SAFETY: as the caller promises.
+        unsafe { dps_certificate_request_init_reader(request, length, read, context) }
+    };
+    object::<dps_certificate_request>(size, make)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 use dps_core::ErrorCode;
-use dps_emulator::{ConfigError, EmulatorOptions, SymmetricKey, TlsVersion};
+use dps_emulator::{ConfigError, ConnectionProfile, EmulatorOptions, SymmetricKey, TlsVersion};
 use zeroize::Zeroizing;
 
 use super::ui_options::UiRunArgs;
@@ -72,9 +72,10 @@ pub(crate) struct EmulatorRunArgs {
     /// The id scope of the local service
     #[arg(long, value_name = "S", visible_alias = "scope")]
     pub(crate) id_scope: Option<String>,
-    /// A hub to which devices can be assigned (repeatable). Default: hub-a.test
-    #[arg(long = "hub", value_name = "NAME")]
-    pub(crate) hubs: Vec<String>,
+    /// A hub to which devices can be assigned (repeatable). With `=mqttV5` after its name, it refuses MQTT 3.1.1. Default:
+    /// hub-a.test
+    #[arg(long = "hub", value_name = "NAME[=PROFILE]", value_parser = parse_hub)]
+    pub(crate) hubs: Vec<(String, ConnectionProfile)>,
     /// The seconds that the service asks a device to wait while it assigns a hub
     #[arg(long, value_name = "SECONDS")]
     pub(crate) retry_after: Option<u32>,
@@ -198,7 +199,8 @@ fn service(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<Emula
     let policy_key = args.policy_key_file.as_deref().map(read_key).transpose()?;
     Ok(options.service(|mut service| {
         if !args.hubs.is_empty() {
-            service = service.hubs(args.hubs.iter().map(|hub| (hub, 1)));
+            service = service.hubs(args.hubs.iter().map(|(hub, _)| (hub, 1)));
+            service = args.hubs.iter().fold(service, |service, (hub, profile)| service.hub_profile(hub, *profile));
         }
         if let Some(key) = policy_key {
             service = service.policy_key(key);
@@ -211,6 +213,14 @@ fn service(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<Emula
         }
         if args.echo_payload { service.echo_payload(true) } else { service }
     }))
+}
+
+/// The name of a hub, and its connection profile.
+fn parse_hub(text: &str) -> std::result::Result<(String, ConnectionProfile), String> {
+    let (name, word) = text.split_once('=').unwrap_or((text, ConnectionProfile::Classic.word()));
+    let profile = ConnectionProfile::from_word(word);
+    let profile = profile.ok_or("the connection profile after `=` must be classic or mqttV5")?;
+    Ok((name.to_owned(), profile))
 }
 
 /// Reads the key of the policy.

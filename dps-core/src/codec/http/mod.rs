@@ -30,7 +30,7 @@ pub fn method(call: &Call<'_>) -> &'static str {
 }
 
 /// Writes the request target: path and query.
-pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: &str) {
+pub fn write_target(text: &mut Text<'_>, request: &Request<'_>, api_version: impl AsRef<[u8]>) {
     text.push_byte(b'/');
     text.push_percent(request.identity.id_scope.as_bytes());
     text.push("/registrations/");

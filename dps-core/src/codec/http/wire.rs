@@ -17,7 +17,7 @@ use crate::text::{ByteStr, Text, TooSmall, parse_decimal};
 /// [`TooSmall`] with the size that would do.
 pub fn write_request(
     request: &Request<'_>,
-    api_version: &str,
+    api_version: impl AsRef<[u8]>,
     user_agent: &str,
     out: &mut [u8],
 ) -> Result<usize, TooSmall> {
@@ -27,7 +27,7 @@ pub fn write_request(
 }
 
 /// Writes the same into text of the caller's.
-pub fn write_request_to(text: &mut Text<'_>, request: &Request<'_>, api_version: &str, user_agent: &str) {
+pub fn write_request_to(text: &mut Text<'_>, request: &Request<'_>, api_version: impl AsRef<[u8]>, user_agent: &str) {
     let mut body = Text::new(&mut []);
     http::write_body(&mut body, request);
     let body_length = body.len();

@@ -4,6 +4,7 @@ mod clockless;
 mod faults;
 mod flows;
 mod interrupted;
+mod issuance;
 mod matrix;
 mod mqtt;
 mod refusals;
