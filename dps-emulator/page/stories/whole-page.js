@@ -155,7 +155,6 @@ export async function everyView({ emulator, browser, shot }) {
       await tab.go(...view);
       await tab.page.getByRole('heading', { level: 1 }).waitFor();
       assert.deepEqual(await tab.axe(rules), [], `${view.join('/')} in ${colorScheme}`);
-      if (view[0] === 'events') await shot(`events-${colorScheme}`, tab);
       await tab.page.setViewportSize({ width: 360, height: 740 });
       const width = await tab.page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(width <= 360, `${view.join('/')} is ${width} pixels wide`);
