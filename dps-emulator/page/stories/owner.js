@@ -1,6 +1,7 @@
 // Stories of an owner who works with the page: hubs, faults, enrollments, commands.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { run } from './emulator.js';
 
@@ -112,19 +113,27 @@ async function copiedCommandWorks({ emulator, tab, tools, shot }) {
   await tab.sees('192.0.2.7:', page.locator('.shell').nth(1));
 }
 
+/** What an installation of the C library consists of, for programs that are linked with that of the build directory. */
+function install(library, include, folder) {
+  mkdirSync(folder);
+  const file = join(library, 'libdps.so');
+  const [, name] = /SONAME.*\[(.*)\]/.exec(execFileSync('readelf', ['-d', file]).toString());
+  symlinkSync(file, join(folder, 'libdps.so'));
+  symlinkSync(file, join(folder, name));
+  const libs = `Libs: -L${folder} -ldps -Wl,-rpath,${folder}`;
+  const lines = ['Name: dps', 'Description: dps', 'Version: 0', `Cflags: -I${include} -DDPS_HOSTED`, libs];
+  writeFileSync(join(folder, 'dps.pc'), `${lines.join('\n')}\n`);
+}
+
 /** Runs the text in a shell of its own, in an empty directory, where `dps`, the C library and the Python package are installed. */
 async function paste(emulator, { library, include, python }, client, text) {
   const folder = join(emulator.folder, `shell-${client}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
   const pkgConfig = join(emulator.folder, 'pkgconfig');
-  if (library !== undefined && !existsSync(pkgConfig)) {
-    mkdirSync(pkgConfig);
-    const lines = ['Name: dps', 'Description: dps', 'Version: 0', `Cflags: -I${include} -DDPS_HOSTED`, `Libs: -L${library} -ldps -Wl,-rpath,${library}`];
-    writeFileSync(join(pkgConfig, 'dps.pc'), `${lines.join('\n')}\n`);
-  }
+  if (library !== undefined && !existsSync(pkgConfig)) install(library, include, pkgConfig);
   const path = [dirname(emulator.program), ...(python === undefined ? [] : [dirname(python)]), process.env.PATH].join(':');
-  const env = { ...process.env, PATH: path, PKG_CONFIG_PATH: pkgConfig, ...emulator.environment };
+  const env = { ...process.env, PATH: path, PKG_CONFIG_PATH: pkgConfig };
   return run('bash', ['-e', '-c', text], { cwd: folder, env });
 }
 
