@@ -37,7 +37,7 @@ pub(crate) fn check() -> Outcome {
     let mut problems = Vec::new();
     for path in tracked()? {
         // Inputs of a fuzzer are data, seldom text.
-        if path.ends_with(".lock") || path.starts_with("LICENSE") || path.starts_with("fuzz/corpus/") || is_image(path)
+        if path.ends_with(".lock") || path.starts_with("LICENSE") || path.starts_with("fuzz/corpus/") || is_image(&path)
         {
             continue;
         }
