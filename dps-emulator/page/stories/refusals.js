@@ -96,7 +96,7 @@ async function throttling({ emulator, tab, shot }) {
   await tab.sees('Asked to wait', event);
   await event.getByRole('button', { name: 'Close' }).click();
   await tab.page.getByLabel('Search', { exact: true }).fill('');
-  await tab.sees('pump-5', tab.grid());
+  await tab.sees('connected, TLS 1.3', tab.grid());
   await shot('events');
 }
 
