@@ -107,6 +107,8 @@ async function copiedCommandWorks({ emulator, tab, tools, shot }) {
     assert.equal(code, 0, `${text}\n${stdout}${stderr}`);
     assert.match(stdout, client === 'curl' ? /"status":"assigning"/ : /hub-[ab]\.test/, `${text}\n${stdout}${stderr}`);
   }
+  await page.getByLabel('Container of the emulator (if any)').fill('dps');
+  await tab.sees('(umask 077; docker exec dps dps emulator connection-string > owner)');
   await page.getByText('Board', { exact: true }).click();
   await tab.sees('Enter the address of the emulator as the device sees it');
   await page.getByLabel('Address of the emulator for the device').fill('192.0.2.7');
