@@ -17,6 +17,9 @@ const reasons = {
   },
 };
 
+/** The license of what is in the script besides this project's own. */
+const license = readFileSync(new URL('node_modules/preact/LICENSE', import.meta.url), 'utf8').trim();
+
 export default defineConfig({
   plugins: [reasons],
   build: {
@@ -27,6 +30,7 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         codeSplitting: false,
+        postBanner: `/*! Contains Preact:\n${license}\n*/`,
         entryFileNames: 'assets/app.js',
         assetFileNames: 'assets/app[extname]',
       },

@@ -16,10 +16,23 @@ const LOCK: &str = "package-lock.json";
 /// Where the documents have their images.
 const IMAGES: &str = "docs/images";
 
+/// The oldest major version of Node.js that the build runs with.
+const NODE: u32 = 20;
+
 /// Returns why the check cannot run here, and what to do about it.
 pub(crate) fn missing() -> Option<String> {
-    let program = ["npm", "chromium", "openssl", "curl"].into_iter().find(|program| !exists(program))?;
-    Some(format!("{program} is missing; `cargo xtask setup` installs chromium, the others come from your system"))
+    let program = ["node", "npm", "chromium", "openssl", "curl"].into_iter().find(|program| !exists(program));
+    let missing = program.map(|program| {
+        format!("{program} is missing; `cargo xtask setup` installs chromium, the others come from your system")
+    });
+    missing.or_else(node_is_old)
+}
+
+fn node_is_old() -> Option<String> {
+    let version = output(&mut command("node", ["--version"])).unwrap_or_default();
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    let is_old = major.is_none_or(|major: u32| major < NODE);
+    is_old.then(|| format!("node is version {}; install {NODE} or newer", version.trim()))
 }
 
 /// Builds and compares, then runs the stories; with `--write-screenshots` they also write the images of docs/page.md.

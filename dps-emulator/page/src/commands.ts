@@ -14,6 +14,8 @@ export interface Wanted {
   registrationId: string;
   /** The enrollment group, or empty for an individual enrollment. */
   groupId: string;
+  /** The container that the emulator runs in; empty if it runs on this machine. */
+  container: string;
   /** Where the device connects: `HOST:PORT`. */
   address: string;
   /** The HTTPS endpoint on this machine, for the owner. */
@@ -32,12 +34,14 @@ export interface Commands {
 }
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9\-._:]{0,127}$/;
+const CONTAINER = /^([A-Za-z0-9][A-Za-z0-9_.-]*)?$/;
 const ADDRESS = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/;
 
 /** What is wrong with an input, to be shown instead of commands. */
-export function problemOf({ registrationId, groupId, address }: Wanted): string | undefined {
+export function problemOf({ registrationId, groupId, container, address }: Wanted): string | undefined {
   if (!ID.test(registrationId)) return 'Enter a registration id: letters, digits, - . _ and :, a letter or digit first.';
   if (groupId !== '' && !ID.test(groupId)) return 'Enter the id of the group: letters, digits, - . _ and :, a letter or digit first.';
+  if (!CONTAINER.test(container)) return 'Enter the name of the container: letters, digits, _ . and -.';
   if (!ADDRESS.test(address)) return 'Enter the address of the emulator as the device sees it, such as 192.0.2.1:8443.';
   return undefined;
 }

@@ -94,8 +94,6 @@ export interface Hub {
 export interface Overview {
   idScope: string;
   version: string;
-  /** Differs after every start. */
-  instance: string;
   /** `HOST:PORT` that devices are told. */
   endpoints: { https: string; mqtt: string | null; wss: string | null };
   /** Whether these are others than those of the listeners. */

@@ -1,5 +1,7 @@
 // What holds for every view: ten thousand devices, an emulator that starts again, hostile devices, keyboard, phone, axe.
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Device, Emulator } from './emulator.js';
 import { Tab } from './tab.js';
@@ -11,7 +13,7 @@ const VIEWS = [
 
 /** The last of 10,000 devices is found by search and opened; the list has the number of all of them, and few rows. */
 export async function tenThousandDevices({ many, browser }) {
-  const tab = await Tab.open(browser, many);
+  const tab = await Tab.open(browser, await many);
   const { page } = tab;
   await tab.go('devices');
   await page.getByText(`${MANY} devices`, { exact: true }).waitFor();
@@ -54,7 +56,6 @@ function scrollThrough(page) {
 /** An emulator with 10,000 enrollments, which are devices that have not registered. */
 export async function startMany(program, folder) {
   const file = join(folder, 'many.toml');
-  const { mkdirSync, writeFileSync } = await import('node:fs');
   mkdirSync(folder, { recursive: true });
   const enrollments = Array.from({ length: MANY }, (_, index) => {
     return `[[enrollments]]\nregistrationId = "device-${String(index).padStart(4, '0')}"\n`;
@@ -98,7 +99,6 @@ export async function restarted({ program, folder, browser }) {
 }
 
 async function freePorts(count) {
-  const { createServer } = await import('node:net');
   const servers = await Promise.all(
     Array.from({ length: count }, () => new Promise((resolve) => {
       const server = createServer().listen(0, '127.0.0.1', () => resolve(server));
@@ -155,7 +155,6 @@ export async function everyView({ emulator, browser, shot }) {
       await tab.go(...view);
       await tab.page.getByRole('heading', { level: 1 }).waitFor();
       assert.deepEqual(await tab.axe(rules), [], `${view.join('/')} in ${colorScheme}`);
-      if (view[0] === 'events') await shot(`events-${colorScheme}`, tab);
       await tab.page.setViewportSize({ width: 360, height: 740 });
       const width = await tab.page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(width <= 360, `${view.join('/')} is ${width} pixels wide`);

@@ -39,18 +39,20 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
   const [client, setClient] = useState<Client>('dps');
   const [place, setPlace] = useState<Place>('host');
   const [transport, setTransport] = useState<Transport>('https');
+  const [container, setContainer] = useState<string>();
   const [typed, setTyped] = useState<Partial<Record<Place, string>>>({});
   if (!about) return null;
   const used = client === 'curl' ? 'https' : transport;
-  const host = typed[place] ?? hostOf(about, place);
+  const inContainer = container ?? likelyContainer(about);
+  const host = typed[place] ?? hostOf(about, place, inContainer);
   const port = endpointOf(about, used)?.split(':').at(-1) ?? '';
   const wanted: Wanted = {
-    client, place, transport: used, registrationId, groupId,
+    client, place, transport: used, registrationId, groupId, container: inContainer,
     idScope: about.idScope,
     address: host.includes(':') && !host.startsWith('[') ? host : `${host}:${port}`,
     owner: about.endpoints.https,
     origin: location.origin,
-    connectionString: connectionStringOf(about),
+    connectionString: connectionStringOf(inContainer, about),
   };
   const problem = port === '' ? 'The emulator does not listen for this transport.' : problemOf(wanted);
   const commands = problem === undefined ? commandsFor(wanted) : undefined;
@@ -63,6 +65,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
           <SelectField label="Transport" value={transport} options={TRANSPORTS}
             onChange={(value) => setTransport(value as Transport)} />
         )}
+        <TextField label="Container of the emulator (if any)" value={inContainer} onInput={(text) => setContainer(text.trim())} />
         {place !== 'host' && (
           <TextField label="Address of the emulator for the device" value={host}
             onInput={(text) => setTyped({ ...typed, [place]: text.trim() })} />
@@ -92,16 +95,22 @@ function endpointOf({ endpoints }: Overview, transport: Transport): string | nul
   return transport === 'https' ? endpoints.https : transport === 'mqtt' ? endpoints.mqtt : endpoints.wss;
 }
 
-/** Where a device finds the emulator: what was announced, or the usual name of the machine in a container. */
-function hostOf(about: Overview, place: Place): string {
+/** Where a device finds the emulator: what was announced, or in a container the emulator's own, or the usual name of the machine. */
+function hostOf(about: Overview, place: Place, container: string): string {
   const own = about.endpoints.https.replace(/:[0-9]+$/, '');
   if (place === 'host' || own !== 'localhost') return own;
-  return place === 'container' ? 'host.docker.internal' : '';
+  if (place === 'board') return '';
+  return container === '' ? 'host.docker.internal' : container;
 }
 
-/** Announced addresses are those of a container's mapped ports; otherwise the port says which emulator of this machine is meant. */
-function connectionStringOf({ announced, endpoints }: Overview): string {
-  if (announced) return 'docker exec dps-emulator dps emulator connection-string';
+/** The name that the documents give a container; one is likely if the emulator is told to listen everywhere, or to announce ports. */
+function likelyContainer({ announced, listen }: Overview): string {
+  return announced || listen === '0.0.0.0' || listen === '::' ? 'dps' : '';
+}
+
+/** What prints the owner's connection string: the port says which emulator of this machine is meant. */
+function connectionStringOf(container: string, { endpoints }: Overview): string {
+  if (container !== '') return `docker exec ${container} dps emulator connection-string`;
   return `dps emulator connection-string --https-port ${endpoints.https.split(':').at(-1)}`;
 }
 

@@ -1,7 +1,7 @@
 // Every device that has registered, by registration id.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { ViewProps } from '../app';
-import { PagedList } from '../devices';
+import { PagedList } from '../paged-list';
 import { events } from '../events';
 import { go } from '../route';
 import { useStore } from '../store';

@@ -92,7 +92,7 @@ function TokenPart({ token }: { token: Token }) {
       <Facts
         facts={[
           ['Resource (sr)', token.resource],
-          ['Expiry (se)', `${date(token.expiresUtc)}, ${duration(token.expiresInSeconds)} ${expired ? 'ago' : 'from then on'}`],
+          ['Expiry (se)', `${date(token.expiresUtc)}, ${duration(token.expiresInSeconds)} ${expired ? 'before' : 'after'} it arrived`],
           ['Key name (skn)', token.keyName === '' ? 'not sent' : token.keyName],
           ['Signed with', signedBy(token)],
         ]}

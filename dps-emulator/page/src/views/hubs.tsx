@@ -1,7 +1,7 @@
 // The linked hubs, the devices of each, and the entry that is open.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { ViewProps } from '../app';
-import { PagedList } from '../devices';
+import { PagedList } from '../paged-list';
 import { events } from '../events';
 import { useLater } from '../later';
 import { getJson, useLoaded } from '../loaded';

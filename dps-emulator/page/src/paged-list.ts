@@ -1,4 +1,4 @@
-// The devices that have registered: of a list of any length, the parts that are looked at.
+// A list of devices of any length, of which only the parts that are looked at are read.
 import { problemOf } from './loaded';
 import { sendForJson } from './session';
 import { Store } from './store';
