@@ -210,10 +210,10 @@ pub(crate) fn write_new_public(target: &Path, bytes: &[u8]) -> Result<()> {
     Draft::owned(target, Ownership::Public, WhenThere::Refuse)?.write_whole(bytes)
 }
 
-/// Creates a directory that only its owner can read; it is removed when dropped.
-pub(crate) fn temporary_directory() -> Result<TempDir> {
+/// Creates a directory that only its owner can read, and whose name begins with `prefix`; it is removed when dropped.
+pub(crate) fn temporary_directory(prefix: &str) -> Result<TempDir> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("dps-");
+    builder.prefix(prefix);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::auth::Owner;
 use crate::encoding::{decode_base64, encode_base64};
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::enrollment_table::{Entry, Precondition};
@@ -44,9 +45,10 @@ impl Service {
         path: &str,
         call: &AdminCall,
         request: &HttpRequest<'_>,
+        owner: Owner,
     ) -> Result<AdminReply, Problem> {
         self.tally.admin_call();
-        self.authorize_owner(now, request.header("Authorization"), path)?;
+        self.authorize_owner(now, owner, request.header("Authorization"), path)?;
         self.throttle.admin(now).map_err(|hint| Problem::throttled(Some(hint)))?;
         match call {
             AdminCall::GetRegistration(id) => self.get_registration(id),
@@ -54,8 +56,10 @@ impl Service {
             AdminCall::QueryRegistrations { group } => self.query_registrations(group, request),
             AdminCall::Get(Collection::Enrollments, id) => self.get_individual(id),
             AdminCall::Get(Collection::Groups, id) => self.get_entry::<EnrollmentGroup>(id),
-            AdminCall::Put(Collection::Enrollments, id) => self.put_entry::<IndividualEnrollment>(now, id, request),
-            AdminCall::Put(Collection::Groups, id) => self.put_entry::<EnrollmentGroup>(now, id, request),
+            AdminCall::Put(Collection::Enrollments, id) => {
+                self.put_entry::<IndividualEnrollment>(now, id, request, owner)
+            }
+            AdminCall::Put(Collection::Groups, id) => self.put_entry::<EnrollmentGroup>(now, id, request, owner),
             AdminCall::Delete(Collection::Enrollments, id) => self.delete_entry::<IndividualEnrollment>(id, request),
             AdminCall::Delete(Collection::Groups, id) => self.delete_entry::<EnrollmentGroup>(id, request),
             AdminCall::AttestationMechanism(Collection::Enrollments, id) => {
@@ -98,7 +102,14 @@ impl Service {
         Ok(AdminReply::ok(&WithRecord { enrollment, registration_state }))
     }
 
-    fn put_entry<E: Kept>(&mut self, now: Now, id: &str, request: &HttpRequest<'_>) -> Result<AdminReply, Problem> {
+    /// Returns the entry with its keys, as the service does, except to a session.
+    fn put_entry<E: Kept>(
+        &mut self,
+        now: Now,
+        id: &str,
+        request: &HttpRequest<'_>,
+        owner: Owner,
+    ) -> Result<AdminReply, Problem> {
         let entry: E = parse_object(request.body)?;
         if !entry.id().eq_ignore_ascii_case(id) {
             return Err(Problem::bad_request(format!(
@@ -108,7 +119,10 @@ impl Service {
         }
         let condition = Precondition::if_match(request.header("If-Match"));
         let mut kept = self.put(now, entry, &condition)?;
-        kept.settings_mut().mask_webhook_url();
+        match owner {
+            Owner::ByToken => kept.settings_mut().mask_webhook_url(),
+            Owner::BySession => kept = kept.without_secrets(),
+        }
         Ok(AdminReply::ok(&kept))
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::credentials::{SymmetricKey, Token};
 use crate::enrollment::EnrollmentGroup;
 use crate::events::{RefusalReason, SignedBy};
+use crate::http::{ControlCall, Route};
 use crate::hubs::HubAuthentication;
 use crate::ids::FoldedId;
 use crate::options::POLICY_NAME;
@@ -45,6 +46,26 @@ impl<'a> Caller<'a> {
     /// Whether it may be answered by a TPM challenge: it has no credential, and the protocol is not MQTT.
     pub(crate) fn can_be_challenged(&self) -> bool {
         self.token.is_none() && self.presented().is_none() && self.protocol == Protocol::Http
+    }
+}
+
+/// How the caller of an owner's call is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// By a token that is signed with the policy key.
+    ByToken,
+    /// By a session of the page, which has no key and receives none but by `attestationmechanism`.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only a listener has a page"))]
+    BySession,
+}
+
+impl Owner {
+    /// Whether a caller of this kind has the call at all.
+    pub(crate) fn may_call(self, route: &Route) -> bool {
+        match self {
+            Self::ByToken => true,
+            Self::BySession => !matches!(route, Route::Device { .. } | Route::Control(ControlCall::MakePageLink)),
+        }
     }
 }
 
@@ -231,8 +252,17 @@ impl Service {
         Some(HubAuthentication::SymmetricKeys(keys))
     }
 
-    /// Verifies an owner's token: signed with the policy key, for this host or a path below it.
-    pub(crate) fn authorize_owner(&mut self, now: Now, token: Option<&str>, path: &str) -> Result<(), Problem> {
+    /// Verifies an owner's token: signed with the policy key, for this host or a path below it. A session is verified already.
+    pub(crate) fn authorize_owner(
+        &mut self,
+        now: Now,
+        owner: Owner,
+        token: Option<&str>,
+        path: &str,
+    ) -> Result<(), Problem> {
+        if owner == Owner::BySession {
+            return Ok(());
+        }
         self.verify_owner(now, token, path).map_err(|reason| {
             self.refusals.note(now, "", reason);
             Problem::unauthorized(Protocol::Http, reason)

@@ -1,23 +1,23 @@
 //! The emulator's own API, beside the service's and under its policy key: planned faults, counters, refused
-//! credentials, and devices in hubs; its CA certificates are in `control_certificates`, its clock in `control_clock`. The real service has no such
-//! API; its calls are neither counted nor throttled.
+//! credentials. Other calls are in the modules `control_*`. The real service has no such API; its calls are neither counted nor
+//! throttled.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::activity::{Counters, Refusal};
 use crate::admin::AdminReply;
+use crate::auth::Owner;
 use crate::encoding::percent_decode;
 use crate::fault_plan::FaultPlan;
 use crate::fault_queue::PlannedFault;
 use crate::http::{ControlCall, HttpRequest};
-use crate::hubs::HubCounters;
 use crate::ids;
 use crate::service::Service;
 use crate::time::Now;
-use crate::wire::{NOT_FOUND, Problem, parse_object};
+use crate::wire::Problem;
 
 /// How many faults can be planned at a time over the API: each request searches them.
 pub(crate) const PLANNED_MAX: usize = 1000;
@@ -59,9 +59,10 @@ impl Service {
         query: &str,
         call: &ControlCall,
         request: &HttpRequest<'_>,
+        owner: Owner,
     ) -> Result<AdminReply, Problem> {
         // By the machine's date, so that the owner can control a service whose date was moved.
-        self.authorize_owner(self.clock.with_machine_date(now), request.header("Authorization"), path)?;
+        self.authorize_owner(self.clock.with_machine_date(now), owner, request.header("Authorization"), path)?;
         match call {
             ControlCall::PlanFaults => self.plan_faults(request.body),
             ControlCall::ListFaults => Ok(AdminReply::ok(&FaultList { faults: self.planned_faults().collect() })),
@@ -84,9 +85,14 @@ impl Service {
             ControlCall::ShowCertificate { name } => self.show_ca_certificate(name),
             ControlCall::PutCertificate { name } => self.upload_ca_certificate(now, name, request.body),
             ControlCall::DeleteCertificate { name } => self.remove_ca_certificate(name),
-            ControlCall::ExportConfiguration => self.export_configuration(query),
+            ControlCall::ExportConfiguration => self.export_configuration(query, owner),
             ControlCall::ShowClock => Ok(self.show_clock(now)),
             ControlCall::ChangeClock => self.change_clock(now, request.body),
+            ControlCall::ListDevices => self.list_devices(query),
+            ControlCall::ShowDevice { registration_id } => self.show_device(registration_id),
+            ControlCall::MakePageLink => self.make_page_link(),
+            ControlCall::ListHubs => Ok(self.list_hubs()),
+            ControlCall::ListHubDevices { hub } => self.list_hub_devices(hub, query),
             ControlCall::ShowHubDevice { hub, device_id } => Ok(self.show_hub_device(hub, device_id)),
             ControlCall::ChangeHubDevice { hub, device_id } => self.change_hub_device(hub, device_id, request.body),
             ControlCall::DeleteHubDevice { hub, device_id } => self.remove_hub_device(hub, device_id),
@@ -150,65 +156,4 @@ fn registration_of(query: &str) -> Result<Option<String>, Problem> {
         named = Some(id);
     }
     Ok(named)
-}
-
-/// A device at a hub. Counters stay when the entry was deleted.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown<'a> {
-    hub: &'a str,
-    device_id: &'a str,
-    state: &'static str,
-    #[serde(flatten)]
-    counters: HubCounters,
-}
-
-/// A change of a device's entry.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Change {
-    /// Whether the hub accepts the device.
-    enabled: Option<bool>,
-    /// The hub that the device is moved to.
-    hub: Option<String>,
-}
-
-impl Service {
-    fn show_hub_device(&self, hub: &str, device_id: &str) -> AdminReply {
-        let state = match self.hub_device(hub, device_id) {
-            Some(device) if device.enabled => "enabled",
-            Some(_) => "disabled",
-            None => "absent",
-        };
-        AdminReply::ok(&Shown { hub, device_id, state, counters: self.hub_counters(hub, device_id) })
-    }
-
-    /// Applies the whole change, or nothing. Replies with the device at the hub that now has it.
-    fn change_hub_device(&mut self, hub: &str, device_id: &str, body: &[u8]) -> Result<AdminReply, Problem> {
-        let change: Change = parse_object(body)?;
-        if change.enabled.is_none() && change.hub.is_none() {
-            return Err(Problem::bad_request("Set 'enabled', true or false, or 'hub', the hub to move the device to."));
-        }
-        let to = change.hub.as_deref().unwrap_or(hub);
-        if change.hub.is_some() && self.hubs.linked_named(to).is_none() {
-            return Err(Problem::bad_request("'hub' must be a hub that is linked to this service."));
-        }
-        let device = self.hub_device_mut(hub, device_id).ok_or_else(|| absent(hub, device_id))?;
-        device.enabled = change.enabled.unwrap_or(device.enabled);
-        if change.hub.is_some() {
-            self.move_hub_device(hub, device_id, to);
-        }
-        Ok(self.show_hub_device(to, device_id))
-    }
-
-    fn remove_hub_device(&mut self, hub: &str, device_id: &str) -> Result<AdminReply, Problem> {
-        match self.delete_hub_device(hub, device_id) {
-            true => Ok(self.show_hub_device(hub, device_id)),
-            false => Err(absent(hub, device_id)),
-        }
-    }
-}
-
-fn absent(hub: &str, device_id: &str) -> Problem {
-    Problem::new(NOT_FOUND, format!("The hub {hub} has no device {device_id}."))
 }

@@ -1,14 +1,15 @@
 //! One HTTP request from start to end: routing, protocol checks, the call, the headers of the reply.
 
 use crate::admin::AdminReply;
-use crate::auth::Caller;
+use crate::auth::{Caller, Owner};
 use crate::device::Reply;
 use crate::encoding::{is_api_version, percent_decode, query_member};
 use crate::events::RefusalReason;
 use crate::http::{ControlCall, DeviceCall, HttpReply, HttpRequest, Route, route};
+use crate::options::check_host;
 use crate::service::Service;
 use crate::time::{Now, http_date};
-use crate::wire::{BODY_MAX, MEDIA_TYPE, Problem, Protocol, TOO_LARGE};
+use crate::wire::{BODY_MAX, MEDIA_TYPE, NO_ROUTE, Problem, Protocol, TOO_LARGE};
 use crate::x509::ClientCertificates;
 
 impl Service {
@@ -25,10 +26,29 @@ impl Service {
         request: &HttpRequest<'_>,
         certificates: &ClientCertificates,
     ) -> HttpReply {
+        self.dispatch(now, request, certificates, Owner::ByToken)
+    }
+
+    /// Handles a request of a session of the page: an owner's call without a token. Others do not exist there.
+    #[cfg(feature = "server")]
+    pub(crate) fn handle_for_session(&mut self, now: Now, request: &HttpRequest<'_>) -> HttpReply {
+        self.dispatch(now, request, &ClientCertificates::none(), Owner::BySession)
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Now,
+        request: &HttpRequest<'_>,
+        certificates: &ClientCertificates,
+        owner: Owner,
+    ) -> HttpReply {
         self.advance(now);
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
         let mut device = None;
         let answered = match route(request.method, path) {
+            Ok(route) if !owner.may_call(&route) => {
+                Err((Problem::new(NO_ROUTE, "The page has no such resource."), None))
+            }
             Ok(Route::Device { id_scope, registration_id, call }) => match check_protocol(request, query) {
                 Ok(api_version) => {
                     let caller = Caller {
@@ -41,7 +61,7 @@ impl Service {
                         protocol: Protocol::Http,
                     };
                     // Recorded there, whatever the protocol.
-                    return self.device_call_over_http(now, path, &caller, &call, request.body);
+                    return self.device_call_over_http(now, path, &caller, &call, request);
                 }
                 Err(problem) => {
                     device = Some((call, registration_id));
@@ -50,10 +70,11 @@ impl Service {
             },
             Ok(Route::Admin(call)) => {
                 let decoded = percent_decode(path).unwrap_or_default();
-                let answered = check_protocol(request, query).and_then(|_| self.admin(now, &decoded, &call, request));
+                let answered =
+                    check_protocol(request, query).and_then(|_| self.admin(now, &decoded, &call, request, owner));
                 answered.map_err(|problem| (problem, None))
             }
-            Ok(Route::Control(call)) => return self.control_call(now, path, query, &call, request),
+            Ok(Route::Control(call)) => return self.control_call(now, path, query, &call, request, owner),
             Err(refused) => Err(refused),
         };
         let (reply, refused) = match answered {
@@ -83,14 +104,14 @@ impl Service {
         path: &str,
         caller: &Caller<'_>,
         call: &DeviceCall,
-        body: &[u8],
+        request: &HttpRequest<'_>,
     ) -> HttpReply {
         let reply = match call {
-            DeviceCall::Register => self.register(now, caller, body),
+            DeviceCall::Register => self.register(now, caller, request.body),
             DeviceCall::Status { operation_id } => self.operation_status(now, caller, operation_id),
-            DeviceCall::Lookup => self.lookup(now, caller, body),
+            DeviceCall::Lookup => self.lookup(now, caller, request.body),
         };
-        self.device_reply(now, path, reply)
+        self.device_reply(now, path, request.header("Host"), reply)
     }
 
     /// A call of the emulator's own. It is not one of the service, so that it is neither counted nor, unless it is refused,
@@ -102,8 +123,9 @@ impl Service {
         query: &str,
         call: &ControlCall,
         request: &HttpRequest<'_>,
+        owner: Owner,
     ) -> HttpReply {
-        match check_body(request).and_then(|()| self.control(now, path, query, call, request)) {
+        match check_body(request).and_then(|()| self.control(now, path, query, call, request, owner)) {
             Ok(reply) => self.admin_reply(now, reply),
             Err(problem) => {
                 let reply = self.problem_reply(now, &problem);
@@ -124,10 +146,12 @@ impl Service {
         http_reply(now, Reply::from_problem(&self.scaled(problem.clone()), now, tracking_id))
     }
 
-    fn device_reply(&self, now: Now, path: &str, reply: Reply) -> HttpReply {
+    fn device_reply(&self, now: Now, path: &str, host: Option<&str>, reply: Reply) -> HttpReply {
         // The service sends the register path with polls too.
         let base = path.split_once("/operations/").map_or(path, |(base, _)| base).trim_end_matches("/register");
-        let location = (reply.status == 202).then(|| format!("https://{}{base}/register", self.host_name()));
+        // By the name and port that the device used, since ports may be mapped on its way.
+        let host = host.and_then(host_and_port).unwrap_or(self.host_name());
+        let location = (reply.status == 202).then(|| format!("https://{host}{base}/register"));
         let mut reply = http_reply(now, reply);
         reply.headers.extend(location.map(|location| ("Location", location)));
         reply
@@ -138,6 +162,16 @@ impl Service {
         headers.extend(reply.headers);
         HttpReply { status: reply.status, headers, body: reply.body, fault: None }
     }
+}
+
+/// The value of a `Host` header if it is a host and perhaps a port, which is left out if it is 443, as the service does.
+fn host_and_port(host: &str) -> Option<&str> {
+    let host = host.strip_suffix(":443").unwrap_or(host);
+    let end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
+    let (name, port) = host.split_at(end);
+    let is_port = |port: &str| port.parse::<u16>().is_ok() && port.bytes().all(|digit| digit.is_ascii_digit());
+    let is_valid = check_host(name).is_ok() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    is_valid.then_some(host)
 }
 
 fn common_headers(now: Now, tracking_id: String, has_body: bool) -> Vec<(&'static str, String)> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::admin::AdminReply;
+use crate::auth::Owner;
 use crate::enrollment_table::Entry;
 use crate::fault::RetryAfter;
 use crate::ids::FoldedId;
@@ -85,8 +86,14 @@ pub(crate) struct Export {
 }
 
 impl Service {
-    pub(crate) fn export_configuration(&self, query: &str) -> Result<AdminReply, Problem> {
-        Ok(AdminReply::ok(&self.export(shows_keys(query)?)))
+    pub(crate) fn export_configuration(&self, query: &str, owner: Owner) -> Result<AdminReply, Problem> {
+        let show_keys = shows_keys(query)?;
+        if show_keys && owner == Owner::BySession {
+            return Err(Problem::bad_request(format!(
+                "The page has no '{SHOW_KEYS}': use dps emulator export --show-keys."
+            )));
+        }
+        Ok(AdminReply::ok(&self.export(show_keys)))
     }
 
     pub(crate) fn export(&self, show_keys: bool) -> Export {

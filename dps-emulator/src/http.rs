@@ -108,6 +108,11 @@ pub(crate) enum ControlCall {
     ShowCertificate { name: String },
     PutCertificate { name: String },
     DeleteCertificate { name: String },
+    ListDevices,
+    ShowDevice { registration_id: String },
+    ListHubs,
+    ListHubDevices { hub: String },
+    MakePageLink,
     ShowHubDevice { hub: String, device_id: String },
     ExportConfiguration,
     ShowClock,
@@ -161,6 +166,12 @@ fn calls(segments: &[String]) -> Calls {
         [ours, certificates, name] if is(ours, "emulator") && is(certificates, "certificates") => {
             certificate_calls(name)
         }
+        [ours, devices, id] if is(ours, "emulator") && is(devices, "devices") => {
+            vec![("GET", Route::Control(ControlCall::ShowDevice { registration_id: (*id).into() }))]
+        }
+        [ours, hubs, hub, devices] if is(ours, "emulator") && is(hubs, "hubs") && is(devices, "devices") => {
+            vec![("GET", Route::Control(ControlCall::ListHubDevices { hub: (*hub).into() }))]
+        }
         [ours, hubs, hub, devices, id] if is(ours, "emulator") && is(hubs, "hubs") && is(devices, "devices") => {
             hub_device_calls(hub, id)
         }
@@ -191,6 +202,9 @@ fn control_calls(what: &str) -> Calls {
         "configuration" => vec![("GET", control(ControlCall::ExportConfiguration))],
         "clock" => vec![("GET", control(ControlCall::ShowClock)), ("PATCH", control(ControlCall::ChangeClock))],
         "certificates" => vec![("GET", control(ControlCall::ListCertificates))],
+        "devices" => vec![("GET", control(ControlCall::ListDevices))],
+        "hubs" => vec![("GET", control(ControlCall::ListHubs))],
+        "page-links" => vec![("POST", control(ControlCall::MakePageLink))],
         _ => Vec::new(),
     }
 }

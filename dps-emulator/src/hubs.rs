@@ -212,6 +212,13 @@ impl Hubs {
         self.devices.values()
     }
 
+    /// The devices of one hub, ordered by id.
+    pub(crate) fn devices_of(&self, hub: &str) -> impl Iterator<Item = &HubDevice> {
+        let hub = hub.to_ascii_lowercase();
+        let from = self.devices.range((hub.clone(), String::new())..);
+        from.take_while(move |((name, _), _)| *name == hub).map(|(_, device)| device)
+    }
+
     pub(crate) fn put_device(&mut self, device: HubDevice) {
         self.devices.insert((device.hub.to_ascii_lowercase(), device.device_id.clone()), device);
     }

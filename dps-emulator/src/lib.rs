@@ -20,7 +20,9 @@ mod contents;
 mod control;
 mod control_certificates;
 mod control_clock;
+mod control_devices;
 mod control_events;
+mod control_hubs;
 mod credentials;
 mod device;
 mod dispatch;
@@ -79,7 +81,7 @@ pub use options::{OptionsError, POLICY_NAME, ServiceOptions, UnchangedSubstatus}
 pub use registrations::Record;
 #[cfg(feature = "server")]
 pub use server::{
-    Emulator, EmulatorOptions, NoEvent, StartError, StateError, TlsVersion, UnavailablePort, WebhookClient,
+    Emulator, EmulatorOptions, NoEvent, PageLink, StartError, StateError, TlsVersion, UnavailablePort, WebhookClient,
     WebhookOptions, WebhookRootsError,
 };
 pub use service::{ConnectionString, DEFAULT_HUB, Service, Snapshot};

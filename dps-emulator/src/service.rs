@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::activity::{Counters, Refusal, Refusals, Tally};
 use crate::clock::ServiceClock;
+use crate::control_devices::PageLinks;
 use crate::credentials::SymmetricKey;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::enrollment_table::{Entry, Precondition, Table};
@@ -50,6 +51,8 @@ pub struct Service {
     pub(crate) revision: u64,
     /// The options of the listeners around it, as a configuration has them.
     pub(crate) listening: Map<String, Value>,
+    /// Makes a link to the page of the listeners around it, if they have one.
+    pub(crate) page_links: Option<PageLinks>,
 }
 
 /// Enrollments and CA certificates as they are kept across a restart. Holds keys: store it where only its owner can read it.
@@ -97,6 +100,7 @@ impl Service {
             refusals: Refusals::default(),
             revision: 0,
             listening: Map::new(),
+            page_links: None,
         })
     }
 

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Result};
 const FAULTS: &[&str] = &["emulator", "faults"];
 const COUNTERS: &[&str] = &["emulator", "counters"];
 const CONFIGURATION: &[&str] = &["emulator", "configuration"];
+const PAGE_LINKS: &[&str] = &["emulator", "page-links"];
 const CLOCK: &[&str] = &["emulator", "clock"];
 const CERTIFICATES: &[&str] = &["emulator", "certificates"];
 /// The emulator's error code for an unknown device or certificate; other services do not have the path.
@@ -40,6 +41,11 @@ impl AdminClient {
     /// Returns the emulator's state if it can be used; a call that anybody can make.
     pub(crate) async fn readiness(&self) -> Result<Value> {
         self.call(Method::GET, &["readyz"], Body::Nothing).await.map_err(explain_not_found)
+    }
+
+    /// Makes a link that opens the emulator's page once, and returns it.
+    pub(crate) async fn make_page_link(&self) -> Result<Value> {
+        self.call(Method::POST, PAGE_LINKS, Body::Nothing).await.map_err(explain_not_found)
     }
 
     /// Returns the configuration that starts an equal emulator, with its keys if they are asked for.

@@ -39,14 +39,9 @@ pub(crate) struct OwnerArgs {
     pub(crate) reach: ReachArgs,
 }
 
-/// The same for a call that anybody can make: the key is not used.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Service")]
+/// The same for a call that anybody can make: the key is not used, and the connection string only names the host.
 pub(crate) struct PublicArgs {
-    /// A file with HostName=…;SharedAccessKeyName=…;SharedAccessKey=… (- for stdin), whose host is asked
-    #[arg(long, value_name = "FILE|-", required_unless_present = "endpoint")]
     pub(crate) connection_string_file: Option<PathBuf>,
-    #[command(flatten)]
     pub(crate) reach: ReachArgs,
 }
 
@@ -76,14 +71,6 @@ impl OwnerArgs {
     /// Returns how many of these inputs are to be read from stdin.
     pub(crate) fn stdin_inputs(&self) -> usize {
         usize::from(is_stdin(&self.connection_string_file)) + self.reach.proxy.stdin_inputs()
-    }
-}
-
-impl PublicArgs {
-    /// Returns how many of these inputs are to be read from stdin.
-    pub(crate) fn stdin_inputs(&self) -> usize {
-        let from_stdin = self.connection_string_file.as_deref().is_some_and(is_stdin);
-        usize::from(from_stdin) + self.reach.proxy.stdin_inputs()
     }
 }
 

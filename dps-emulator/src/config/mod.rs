@@ -65,7 +65,7 @@ impl EmulatorOptions {
     /// certificates, enrollments, groups and faults that the emulator starts with. Files that it names are relative to its
     /// directory. Options that are set on the result replace those of the file.
     ///
-    /// Like the program, it listens for MQTT and MQTT over WebSocket too, unless the file disables them.
+    /// Like the program, it listens for MQTT and MQTT over WebSocket too, and serves the page, unless the file disables them.
     ///
     /// # Errors
     /// [`ConfigError`] with the place of the first mistake.
@@ -115,7 +115,7 @@ fn place(text: &str, at: usize) -> (usize, usize) {
 fn read(file: &Section<'_>, files: &Files) -> Result<EmulatorOptions, Mistake> {
     let tables = [HUBS, CERTIFICATES, ENROLLMENTS, GROUPS, FAULTS];
     file.check_names(&[options::NAMES, &tables].concat())?;
-    let mut options = options::read(file, files, EmulatorOptions::new().mqtt_port(0).wss_port(0))?;
+    let mut options = options::read(file, files, EmulatorOptions::new().mqtt_port(0).wss_port(0).ui_port(0))?;
     options = hubs(file, options)?;
     // What the service would refuse at the start is found here, where its place is known.
     let mut trial = Service::new(options.service.clone()).map_err(|error| match file.get(HUBS) {

@@ -7,7 +7,7 @@ use super::node::{Mistake, Node, Section};
 use crate::clock::SCALE_MAX;
 use crate::fault::RetryAfter;
 use crate::options::{EVENTS_MAX, ServiceOptions, UnchangedSubstatus, check_host, check_id_scope};
-use crate::server::{EmulatorOptions, TlsVersion, WebhookClient, WebhookOptions};
+use crate::server::{EmulatorOptions, TlsVersion, WebhookClient, WebhookOptions, can_be_announced};
 use crate::throttle::Limits;
 
 /// Ten years, in milliseconds.
@@ -26,6 +26,11 @@ pub(super) const NAMES: &[&str] = &[
     "mqttPort",
     "wssPort",
     "fixedPorts",
+    "announce",
+    "uiPort",
+    "uiListen",
+    "uiHosts",
+    "uiPlainHttp",
     "tlsVersion",
     "tlsCaFile",
     "tlsCaKeyFile",
@@ -68,17 +73,19 @@ pub(super) fn read(file: &Section<'_>, files: &Files, options: EmulatorOptions) 
 
 fn apply(member: &Node<'_>, files: &Files, options: EmulatorOptions) -> Result<EmulatorOptions, Mistake> {
     Ok(match member.name {
-        "listen" => {
-            let address: Option<IpAddr> = member.text()?.parse().ok();
-            options.listen(address.ok_or_else(|| member.must_be("an IP address"))?)
-        }
-        "hostNames" => {
-            let names = member.items()?;
-            names.iter().try_fold(options, |options, name| {
-                check_host(name.text()?).map_err(|error| name.mistake(format!("is not valid: {error}")))?;
-                Ok(options.host_name(name.text()?))
-            })?
-        }
+        "listen" => options.listen(address(member)?),
+        "hostNames" => host_names(member)?.into_iter().fold(options, |options, name| options.host_name(name)),
+        "announce" => member.items()?.iter().try_fold(options, |options, item| match item.text()? {
+            text if can_be_announced(text) => Ok(options.announce(text)),
+            _ => Err(item.must_be("HOST, HOST:PORT or FRONT=HOST:PORT, where FRONT is https, mqtt, wss or ui")),
+        })?,
+        "uiPort" => match member.whole_or_off(0..=u16::MAX)? {
+            Some(port) => options.ui_port(port),
+            None => options.no_ui(),
+        },
+        "uiListen" => options.ui_listen(address(member)?),
+        "uiHosts" => host_names(member)?.into_iter().fold(options, |options, name| options.ui_host(name)),
+        "uiPlainHttp" => options.ui_plain_http(member.flag()?),
         "httpsPort" => options.https_port(member.whole(0..=u16::MAX)?),
         "mqttPort" => EmulatorOptions { mqtt_port: member.whole_or_off(0..=u16::MAX)?, ..options },
         "wssPort" => EmulatorOptions { wss_port: member.whole_or_off(0..=u16::MAX)?, ..options },
@@ -98,6 +105,18 @@ fn apply(member: &Node<'_>, files: &Files, options: EmulatorOptions) -> Result<E
             EmulatorOptions { service, ..options }
         }
     })
+}
+
+fn address(member: &Node<'_>) -> Result<IpAddr, Mistake> {
+    member.text()?.parse().map_err(|_| member.must_be("an IP address"))
+}
+
+fn host_names(member: &Node<'_>) -> Result<Vec<String>, Mistake> {
+    let name = |name: &Node<'_>| {
+        check_host(name.text()?).map_err(|error| name.mistake(format!("is not valid: {error}")))?;
+        Ok(name.text()?.to_owned())
+    };
+    member.items()?.iter().map(name).collect()
 }
 
 fn authority(file: &Section<'_>, files: &Files, options: EmulatorOptions) -> Result<EmulatorOptions, Mistake> {

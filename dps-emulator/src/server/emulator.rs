@@ -1,15 +1,17 @@
 //! A running emulator: its start, its endpoints, its shutdown.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::addresses::{Addresses, certificate_names, in_authority};
 use super::certificate::Authority;
 use super::listener::{self, BoundPorts};
 use super::options::{EmulatorOptions, StartError, StateError};
+use super::page::{self, Page, PageLink};
 use super::public::{Front, Public};
 use super::shared::{Shared, machine_unix_ms};
 use super::state::{Saver, SaverTask, State};
@@ -28,8 +30,8 @@ pub struct Emulator {
     https: SocketAddr,
     mqtt: Option<SocketAddr>,
     wss: Option<SocketAddr>,
-    /// The host name of endpoints, in brackets if it is an IPv6 address.
-    host: String,
+    addresses: Addresses,
+    page: Option<(SocketAddr, Arc<Page>)>,
     id_scope: String,
     ca_pem: String,
     stop: watch::Sender<bool>,
@@ -44,7 +46,7 @@ impl Emulator {
     /// # Errors
     /// [`StartError`]: an option, the port, the state directory, or the certificates.
     pub async fn start(options: EmulatorOptions) -> Result<Self, StartError> {
-        for name in &options.host_names {
+        for name in options.host_names.iter().chain(&options.ui.hosts) {
             check_host(name).map_err(|_| StartError::HostName(name.clone()))?;
         }
         let webhook_client = WebhookClient::new(options.webhooks.clone())?;
@@ -64,19 +66,30 @@ impl Emulator {
         .await?;
         let ca_pem = authority.pem().to_owned();
         let ports = BoundPorts::open(&options).await?;
-        let (port, service_options) = (ports.https.port(), options.clone());
+        let addresses = Addresses::new(&options, &ports)?;
+        let (https, service_options) = (addresses.https.clone(), options.clone());
         let (service, state) = on_files(move || {
-            make_service(&service_options, seed, port, state.as_ref()).map(|service| (service, state))
+            make_service(&service_options, seed, &https, state.as_ref()).map(|service| (service, state))
         })
         .await?;
         let (id_scope, changed) = (service.id_scope().to_owned(), service.revision() > 0);
         let (saver, saver_task) = state.map(Saver::new).unzip();
-        let shared = Arc::new(Shared::new(service, saver, public(&ca_pem, &ports, &host_of(&options))));
+        let shared = Arc::new(Shared::new(service, saver, public(&ca_pem, &addresses)));
         let (stop, stopped) = watch::channel(false);
         let tls = Handshakes::new(authority, certificate_names(&options), &shared, options.tls_version)?;
         let listen = |(socket, protocol)| {
             tokio::spawn(listener::run(socket, tls.clone(), protocol, Arc::clone(&shared), stopped.clone()))
         };
+        let mut listeners: Vec<JoinHandle<()>> = ports.sockets.into_iter().map(listen).collect();
+        let mut page = None;
+        if let Some((socket, address)) = ports.page {
+            let served = Page::new(&options, address, &addresses, &ca_pem).ok_or(StartError::Random)?;
+            let served = Arc::new(served);
+            page = Some((address, Arc::clone(&served)));
+            shared.service().page_links = Some(page::links(&served));
+            let tls = (options.ui.scheme() == "https").then(|| tls.without_request());
+            listeners.push(tokio::spawn(page::run(socket, served, tls, Arc::clone(&shared), stopped.clone())));
+        }
         if let Some(saver) = shared.saver.as_ref().filter(|_| changed) {
             saver.request();
         }
@@ -86,8 +99,9 @@ impl Emulator {
                 task.spawn(move || shared.upgrade().map(|shared| shared.service().snapshot()))
             }),
             webhooks: webhooks::start(&shared, webhook_client),
-            listeners: ports.sockets.into_iter().map(listen).collect(),
-            host: host_of(&options),
+            listeners,
+            addresses,
+            page,
             id_scope,
             ca_pem,
             https: ports.https,
@@ -116,36 +130,52 @@ impl Emulator {
         self.wss
     }
 
+    /// The address that the page listens on, if there is one.
+    #[must_use]
+    pub fn page_addr(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Makes a link that opens the page in a browser, once, within ten minutes. `None` if there is no page, or if the operating
+    /// system returns no random bytes.
+    #[must_use]
+    pub fn page_link(&self) -> Option<PageLink> {
+        self.page.as_ref().and_then(|(_, page)| page.link())
+    }
+
     /// `host:port` of MQTT over TLS, if that is enabled.
     #[must_use]
     pub fn mqtt_endpoint(&self) -> Option<String> {
-        self.mqtt.map(|address| self.endpoint_at(address.port()))
+        self.addresses.mqtt.clone()
     }
 
     /// `host:port` of MQTT over WebSocket, if that is enabled.
     #[must_use]
     pub fn wss_endpoint(&self) -> Option<String> {
-        self.wss.map(|address| self.endpoint_at(address.port()))
+        self.addresses.wss.clone()
     }
 
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    fn endpoint_at(&self, port: u16) -> String {
-        format!("{}:{port}", self.host)
-    }
-
     /// `host:port` of HTTPS, as devices and service clients are configured with.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        self.endpoint_at(self.https.port())
+        self.addresses.https.clone()
     }
 
     /// The CA certificate that clients under test have to trust.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The SHA-256 of the CA certificate (of its DER, as `openssl x509 -fingerprint -sha256` computes it), in hexadecimal
+    /// digits: to compare a CA that was fetched without verifying the server.
+    #[must_use]
+    pub fn ca_sha256(&self) -> String {
+        page::sha256_of(&self.ca_pem)
     }
 
     /// The id scope.
@@ -280,13 +310,12 @@ impl std::fmt::Debug for Emulator {
     }
 }
 
-fn public(ca_pem: &str, ports: &BoundPorts, host: &str) -> Public {
-    let front = |address: Option<SocketAddr>| Front::new(address.map(|address| format!("{host}:{}", address.port())));
+fn public(ca_pem: &str, addresses: &Addresses) -> Public {
     Public {
         ca_pem: ca_pem.to_owned(),
-        https: front(Some(ports.https)),
-        mqtt: front(ports.mqtt),
-        wss: front(ports.wss),
+        https: Front::new(Some(addresses.https.clone())),
+        mqtt: Front::new(addresses.mqtt.clone()),
+        wss: Front::new(addresses.wss.clone()),
     }
 }
 
@@ -294,28 +323,6 @@ fn random_bytes<const N: usize>() -> Result<[u8; N], StartError> {
     let mut bytes = [0; N];
     crate::x509::provider().secure_random.fill(&mut bytes).map_err(|_| StartError::Random)?;
     Ok(bytes)
-}
-
-fn certificate_names(options: &EmulatorOptions) -> Vec<String> {
-    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(Into::into).into();
-    for name in &options.host_names {
-        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            names.push(name.clone());
-        }
-    }
-    names
-}
-
-fn host_of(options: &EmulatorOptions) -> String {
-    in_authority(options.host_names.first().map_or("localhost", String::as_str))
-}
-
-/// An IPv6 address needs brackets where a port follows.
-fn in_authority(name: &str) -> String {
-    match name.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => format!("[{address}]"),
-        _ => name.to_owned(),
-    }
 }
 
 /// Runs file operations on a thread for blocking work, so that a slow disk delays nothing else.
@@ -332,10 +339,10 @@ async fn on_files<T: Send + 'static>(
 fn make_service(
     options: &EmulatorOptions,
     seed: [u8; 32],
-    port: u16,
+    endpoint: &str,
     state: Option<&State>,
 ) -> Result<Service, StartError> {
-    let mut service_options = options.service.clone().host_name(format!("{}:{port}", host_of(options)));
+    let mut service_options = options.service.clone().host_name(endpoint);
     for name in certificate_names(options) {
         service_options = service_options.also_known_as(in_authority(&name));
     }
@@ -377,7 +384,7 @@ mod tests {
     fn seed_makes_keys_on_loopback_only() {
         let policy_key = |listen: Ipv4Addr, entropy: u8| {
             let options = EmulatorOptions::new().listen(listen.into()).service(|service| service.seed(7));
-            let service = make_service(&options, [entropy; 32], 443, None).unwrap();
+            let service = make_service(&options, [entropy; 32], "localhost:443", None).unwrap();
             service.connection_string().expose().to_owned()
         };
         assert_eq!(policy_key(Ipv4Addr::LOCALHOST, 1), policy_key(Ipv4Addr::LOCALHOST, 2));

@@ -1,212 +1,126 @@
-//! HTTP/1.1 over a connection, until it ends, the emulator stops, or its client has no credential verified in time. For
-//! each exchange: read the request, pass it to the service, carry out a fault, send the reply.
+//! HTTPS: each request is passed to the service, a fault is carried out, and the reply is sent.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use super::follow::{FOLLOWERS_MAX, ReplyBody, follow};
+use super::http1::{self, Answers, Cut, into_response};
 use super::io::{FaultyIo, WriteFault};
-use super::limits::{PermitHandle, VERIFY_WITHIN};
+use super::limits::PermitHandle;
 use super::open::OpenConnection;
 use super::public;
+use super::shared::Shared;
 use crate::auth::ConnectionAuth;
 use crate::control_events::FOLLOWED;
-use crate::events::{EventQuery, RefusalReason};
+use crate::events::{Connection, EventQuery};
 use crate::fault::TransportFault;
 use crate::http::{HttpReply, HttpRequest};
-use crate::wire::{BODY_MAX, Problem};
-
-/// Runs while a request head is awaited, and so also while a device waits between two polls.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
-const HEAD_MAX: usize = 32 * 1024;
-/// How long sending the last reply may take when the client's credential was not verified.
-const SEND_TIMEOUT: Duration = Duration::from_secs(2);
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much of an oversized body is read, so that the refusal reaches a client that is still sending.
-const DRAIN_MAX: usize = 1024 * 1024;
+use crate::service::Service;
+use crate::time::Now;
+use crate::wire::Problem;
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     mut open: OpenConnection,
     handle: PermitHandle,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let write_fault = WriteFault::default();
-    let io = TokioIo::new(FaultyIo::new(stream, write_fault.clone()));
-    let auth = Mutex::new(ConnectionAuth::default());
-    let ended = {
-        let stopped = stop.clone();
-        let service = service_fn(|request| answer(request, &open, &write_fault, &auth, &handle, &stopped));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(HEAD_MAX)
-            // Replies show the service's clock.
-            .auto_date_header(false)
-            .serve_connection(io, service);
-        tokio::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended.map(|()| None),
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => {
-                connection.as_mut().graceful_shutdown();
-                connection.await.map(|()| None)
-            }
-            () = unverified_for_long(&auth) => {
-                // A reply that is ready is still sent. A request that is still arriving would keep the connection open.
-                connection.as_mut().graceful_shutdown();
-                let ended = tokio::time::timeout(SEND_TIMEOUT, connection).await.unwrap_or(Ok(()));
-                ended.map(|()| Some(RefusalReason::Unverified))
-            }
-        }
-    };
-    open.close_reason = match ended {
-        Ok(None) if auth.lock().await.has_too_many_refusals() => Some(RefusalReason::TooManyRefusals),
-        Ok(reason) => reason,
-        Err(error) => {
-            tracing::debug!(%error, "connection ended early");
-            None
-        }
-    };
+    let stream = FaultyIo::new(stream, write_fault.clone());
+    let calls = Calls { open: &open, write_fault: &write_fault, stop: &stop };
+    let close_reason = http1::serve(stream, &calls, &handle, stop.clone()).await;
+    open.close_reason = close_reason;
 }
 
-/// Replies to a request, and records what the reply reveals about the client. `auth` is locked meanwhile.
-async fn answer(
-    request: Request<Incoming>,
-    open: &OpenConnection,
-    write_fault: &WriteFault,
-    auth: &Mutex<ConnectionAuth>,
-    handle: &PermitHandle,
+/// The calls that arrive on a connection.
+struct Calls<'a> {
+    open: &'a OpenConnection,
+    write_fault: &'a WriteFault,
+    stop: &'a watch::Receiver<bool>,
+}
+
+impl Answers for Calls<'_> {
+    async fn answer(&self, request: Request<Incoming>, auth: &mut ConnectionAuth) -> Result<Response<ReplyBody>, Cut> {
+        self.write_fault.clean();
+        let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        if let Some(reply) = public::reply(&self.open.shared, request.method().as_str(), path_and_query) {
+            return into_response(reply);
+        }
+        let response = self.exchange(request).await?;
+        auth.record_reply(response.status().as_u16());
+        Ok(response)
+    }
+}
+
+impl Calls<'_> {
+    async fn exchange(&self, request: Request<Incoming>) -> Result<Response<ReplyBody>, Cut> {
+        let (head, body) = http1::receive(request).await?;
+        let headers = http1::headers(&head);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let path_and_query = http1::target(&head);
+        let request = HttpRequest { method: head.method.as_str(), path_and_query, headers: &headers, body: &body };
+        let client = &self.open.client;
+        let call = |service: &mut Service, now| service.handle_with_certificates(now, &request, client);
+        let mut reply = ask_service(&self.open.shared, Some(self.open.connection()), &request, call).await;
+        match reply.fault.take() {
+            Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(Cut),
+            Some(TransportFault::Silent) => std::future::pending().await,
+            Some(TransportFault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Some(TransportFault::SlowBytes) => self.write_fault.slow(),
+            Some(TransportFault::Noise) => self.write_fault.noise(),
+            Some(TransportFault::Flood { of, .. }) => self.write_fault.flood(of),
+            // HTTP has no request id.
+            Some(TransportFault::WrongRequestId) | None => {}
+        }
+        reply_or_follow(&self.open.shared, path_and_query, reply, self.stop)
+    }
+}
+
+/// Sends a reply, or begins one that goes on as long as events happen.
+pub(super) fn reply_or_follow(
+    shared: &Arc<Shared>,
+    path_and_query: &str,
+    reply: HttpReply,
     stop: &watch::Receiver<bool>,
 ) -> Result<Response<ReplyBody>, Cut> {
-    let mut auth = auth.lock().await;
-    let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    if let Some(reply) = public::reply(&open.shared, request.method().as_str(), path_and_query) {
-        write_fault.clean();
+    if reply.header("Content-Type") != Some(FOLLOWED) {
         return into_response(reply);
     }
-    let mut response = exchange(open, write_fault, request, stop).await?;
-    auth.record_reply(response.status().as_u16());
-    if auth.is_verified() {
-        handle.mark_verified();
-    } else if auth.has_too_many_refusals() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
-}
-
-/// Returns when no credential of the client was verified in time and no request of it is in progress.
-async fn unverified_for_long(auth: &Mutex<ConnectionAuth>) {
-    tokio::time::sleep(VERIFY_WITHIN).await;
-    if auth.lock().await.is_verified() {
-        std::future::pending().await
-    }
-}
-
-/// The connection ends here, without a reply.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection ends without a reply")]
-struct Cut;
-
-async fn exchange(
-    open: &OpenConnection,
-    write_fault: &WriteFault,
-    request: Request<Incoming>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Response<ReplyBody>, Cut> {
-    write_fault.clean();
-    let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await.map_err(|_| Cut)??;
-    let headers: Vec<(&str, Cow<'_, str>)> =
-        head.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect();
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
-    let path_and_query = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = HttpRequest { method: head.method.as_str(), path_and_query, headers: &headers, body: &body };
-    let mut reply = ask_service(open, &request).await;
-    match reply.fault.take() {
-        Some(TransportFault::DropBefore | TransportFault::DropAfter) => return Err(Cut),
-        Some(TransportFault::Silent) => std::future::pending().await,
-        Some(TransportFault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        Some(TransportFault::SlowBytes) => write_fault.slow(),
-        Some(TransportFault::Noise) => write_fault.noise(),
-        Some(TransportFault::Flood { of, .. }) => write_fault.flood(of),
-        // HTTP has no request id.
-        Some(TransportFault::WrongRequestId) | None => {}
-    }
-    if reply.header("Content-Type") == Some(FOLLOWED) {
-        return follow_events(open, path_and_query, reply, stop);
-    }
-    into_response(reply)
-}
-
-/// Begins a reply that goes on as long as events happen.
-fn follow_events(
-    open: &OpenConnection,
-    path_and_query: &str,
-    head: HttpReply,
-    stop: &watch::Receiver<bool>,
-) -> Result<Response<ReplyBody>, Cut> {
-    let shared = &open.shared;
     let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
     let (Ok(query), Ok(permit)) = (EventQuery::parse(query), Arc::clone(&shared.followers).try_acquire_owned()) else {
         let message = format!("{FOLLOWERS_MAX} clients follow the events already.");
         let busy = Problem { message, ..Problem::throttled(None) };
         return into_response(shared.service().refuse(shared.clock.now(), &busy));
     };
-    let (head, _) = into_response(head)?.into_parts();
+    let (head, _) = into_response(reply)?.into_parts();
     Ok(Response::from_parts(head, follow(Arc::clone(shared), permit, query.filter, stop.clone())))
 }
 
-/// Reads up to one byte more than is allowed, which the service then refuses.
-async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Cut> {
-    let (mut kept, mut seen) = (Vec::new(), 0);
-    while seen < DRAIN_MAX {
-        let Some(frame) = body.frame().await else { break };
-        let Ok(data) = frame.map_err(|_| Cut)?.into_data() else { continue };
-        let room = (BODY_MAX + 1).saturating_sub(kept.len());
-        kept.extend_from_slice(&data[..data.len().min(room)]);
-        seen += data.len();
-    }
-    Ok(kept)
-}
-
 /// Passes a request to the service; a change of enrollments is on disk before its reply is sent.
-async fn ask_service(open: &OpenConnection, request: &HttpRequest<'_>) -> HttpReply {
-    let (reply, changed) = open.ask(|service, now| {
+pub(super) async fn ask_service(
+    shared: &Shared,
+    connection: Option<&Arc<Connection>>,
+    request: &HttpRequest<'_>,
+    call: impl FnOnce(&mut Service, Now) -> HttpReply,
+) -> HttpReply {
+    let (reply, changed) = shared.ask(connection, |service, now| {
         let before = service.revision();
-        let reply = service.handle_with_certificates(now, request, &open.client);
+        let reply = call(service, now);
         (reply, service.revision() != before)
     });
-    let shared = &open.shared;
     let Some(saver) = shared.saver.as_ref().filter(|_| changed) else { return reply };
     match saver.save().await {
         Ok(()) => reply,
         Err(error) => {
             let problem = Problem::new(500_000, format!("The change is in memory but could not be saved: {error}."));
-            open.ask(|service, now| service.refuse_unsaved(now, request, &problem))
+            shared.ask(connection, |service, now| service.refuse_unsaved(now, request, &problem))
         }
     }
-}
-
-fn into_response(reply: HttpReply) -> Result<Response<ReplyBody>, Cut> {
-    let mut response = Response::new(ReplyBody::Whole(Full::new(Bytes::from(reply.body))));
-    *response.status_mut() = StatusCode::from_u16(reply.status).map_err(|_| Cut)?;
-    for (name, value) in reply.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Cut)?;
-        response.headers_mut().insert(name, HeaderValue::try_from(value).map_err(|_| Cut)?);
-    }
-    Ok(response)
 }
 
 #[cfg(test)]
@@ -215,10 +129,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::time::Instant;
 
-    use super::super::limits::ConnectionLimiter;
+    use super::super::limits::{ConnectionLimiter, VERIFY_WITHIN};
     use super::super::shared::Shared;
     use super::super::testing::{forged_token, good_token, opened, shared};
-    use crate::events::Transport;
+    use crate::events::{RefusalReason, Transport};
 
     async fn connected(shared: &Arc<Shared>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);

@@ -28,7 +28,7 @@ use crate::x509::ClientCertificates;
 const GRACE: Duration = Duration::from_millis(1500);
 /// The pause after a failed accept, which usually means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest first line of a request on a shared port, in bytes.
 const FIRST_LINE_MAX: usize = 4096;
 /// The paths at which clients open a WebSocket: the documented one, and the root, which some clients use.
@@ -40,6 +40,8 @@ pub(super) struct BoundPorts {
     pub(super) https: SocketAddr,
     pub(super) mqtt: Option<SocketAddr>,
     pub(super) wss: Option<SocketAddr>,
+    /// The socket of the page, if that is enabled.
+    pub(super) page: Option<(TcpListener, SocketAddr)>,
 }
 
 impl BoundPorts {
@@ -47,26 +49,33 @@ impl BoundPorts {
     pub(super) async fn open(options: &EmulatorOptions) -> Result<Self, StartError> {
         let shared = options.https_port != 0 && options.wss_port == Some(options.https_port);
         let protocol = if shared { PortProtocol::HttpsAndWebSocket } else { PortProtocol::Https };
+        let at = |port| SocketAddr::new(options.listen, port);
         let wanted = [
-            Some((options.https_port, protocol)),
-            options.mqtt_port.map(|port| (port, PortProtocol::Mqtt)),
-            options.wss_port.filter(|_| !shared).map(|port| (port, PortProtocol::WebSocket)),
+            Some((at(options.https_port), Some(protocol))),
+            options.mqtt_port.map(|port| (at(port), Some(PortProtocol::Mqtt))),
+            options.wss_port.filter(|_| !shared).map(|port| (at(port), Some(PortProtocol::WebSocket))),
+            options.ui.port.map(|port| (SocketAddr::new(options.ui.listen, port), None)),
         ];
-        let (mut sockets, mut bound, mut unavailable) = (Vec::new(), [None; 3], Vec::new());
+        let (mut sockets, mut page, mut bound, mut unavailable) = (Vec::new(), None, [None; 4], Vec::new());
         // All are tried, so that one error names all that cannot be had.
-        for (place, (port, protocol)) in wanted.into_iter().enumerate().filter_map(|(place, port)| Some((place, port?)))
+        for (place, (address, protocol)) in
+            wanted.into_iter().enumerate().filter_map(|(place, port)| Some((place, port?)))
         {
-            let address = SocketAddr::new(options.listen, port);
             match bind(address).await {
                 Ok((socket, address)) => {
-                    sockets.push((socket, protocol));
+                    match protocol {
+                        Some(protocol) => sockets.push((socket, protocol)),
+                        None => page = Some((socket, address)),
+                    }
                     bound[place] = Some(address);
                 }
                 Err(source) => unavailable.push(UnavailablePort { address, source }),
             }
         }
         match (bound, unavailable.pop()) {
-            ([Some(https), mqtt, wss], None) => Ok(Self { sockets, https, mqtt, wss: wss.or(shared.then_some(https)) }),
+            ([Some(https), mqtt, wss, _], None) => {
+                Ok(Self { sockets, https, mqtt, wss: wss.or(shared.then_some(https)), page })
+            }
             (_, Some(UnavailablePort { address, source })) if unavailable.is_empty() => {
                 Err(StartError::Listen { address, source })
             }
@@ -84,6 +93,7 @@ async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((socket, bound))
 }
 
+/// Serves the clients of one port of the service until the emulator stops.
 pub(super) async fn run(
     listener: TcpListener,
     tls: Handshakes,
@@ -92,11 +102,21 @@ pub(super) async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let _ending = Ending { shared: Arc::clone(&shared), protocol };
+    let stopped = stop.clone();
+    let serve = |tcp, handle| serve(tcp, tls.clone(), protocol, Arc::clone(&shared), handle, stopped.clone());
+    run_with(listener, serve, stop).await;
+}
+
+/// Serves the clients of a port until the emulator stops; then connections have a short time to end.
+pub(super) async fn run_with<S: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, PermitHandle) -> S,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
-    let mut stopped = stop.clone();
     tokio::select! {
-        _ = stopped.wait_for(|stop| *stop) => {}
-        () = accept(&listener, &tls, protocol, &shared, &stop, &mut connections) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = accept(&listener, serve, &mut connections) => {}
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
@@ -117,12 +137,9 @@ impl Drop for Ending {
     }
 }
 
-async fn accept(
+async fn accept<S: Future<Output = ()> + Send + 'static>(
     listener: &TcpListener,
-    tls: &Handshakes,
-    protocol: PortProtocol,
-    shared: &Arc<Shared>,
-    stop: &watch::Receiver<bool>,
+    serve: impl Fn(TcpStream, PermitHandle) -> S,
     connections: &mut JoinSet<()>,
 ) {
     let limiter = Arc::new(ConnectionLimiter::default());
@@ -135,9 +152,11 @@ async fn accept(
                 continue;
             }
         };
+        // Small replies must not wait for an acknowledgement; a socket that refuses the option still works.
+        let _ = tcp.set_nodelay(true);
         // While no permit is free, later connections wait in the listen queue.
         let permit = limiter.acquire().await;
-        let served = serve(tcp, tls.clone(), protocol, Arc::clone(shared), permit.handle(), stop.clone());
+        let served = serve(tcp, permit.handle());
         connections.spawn(permit.hold(served));
         while connections.try_join_next().is_some() {}
     }
@@ -160,8 +179,6 @@ async fn serve(
     handle: PermitHandle,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Small replies must not wait for an acknowledgement; a socket that refuses the option still works.
-    let _ = tcp.set_nodelay(true);
     let peer = tcp.peer_addr().ok();
     let failed = |failure: String| {
         let (tls, certificates) = (None, &ClientCertificates::none());

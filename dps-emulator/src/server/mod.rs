@@ -3,10 +3,12 @@
 //!
 //! No rule of the service is implemented here: bytes go to the service and its replies come back.
 
+mod addresses;
 mod certificate;
 mod client_certificate;
 mod emulator;
 mod follow;
+mod http1;
 mod https;
 mod io;
 mod limits;
@@ -14,6 +16,7 @@ mod listener;
 mod mqtt;
 mod open;
 mod options;
+mod page;
 mod public;
 mod shared;
 mod state;
@@ -24,7 +27,10 @@ mod wait;
 mod webhook_client;
 mod webhooks;
 
+#[cfg(feature = "config")]
+pub(crate) use addresses::can_be_announced;
 pub use emulator::Emulator;
 pub use options::{EmulatorOptions, StartError, StateError, TlsVersion, UnavailablePort};
+pub use page::PageLink;
 pub use wait::NoEvent;
 pub use webhook_client::{WebhookClient, WebhookOptions, WebhookRootsError};

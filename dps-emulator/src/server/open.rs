@@ -60,9 +60,9 @@ impl OpenConnection {
         self.connection = Arc::new(connection);
     }
 
-    /// Calls the service on this connection.
-    pub(super) fn ask<R>(&self, ask: impl FnOnce(&mut Service, Now) -> R) -> R {
-        self.shared.ask(Some(&self.connection), ask)
+    /// The connection, for calls that arrive on it.
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
     /// Passes bytes to the MQTT session, which begins with the first ones.

@@ -8,6 +8,7 @@ use dps_files::FileError;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::page::UiOptions;
 use super::webhook_client::{WebhookOptions, WebhookRootsError};
 use crate::clock::ClockError;
 use crate::contents::Contents;
@@ -35,6 +36,8 @@ pub struct EmulatorOptions {
     pub(crate) webhooks: WebhookOptions,
     pub(crate) service: ServiceOptions,
     pub(crate) contents: Contents,
+    pub(crate) ui: UiOptions,
+    pub(crate) announced: Vec<String>,
 }
 
 /// A certificate authority in PEM.
@@ -76,6 +79,8 @@ impl Default for EmulatorOptions {
             webhooks: WebhookOptions::new(),
             service: ServiceOptions::new(),
             contents: Contents::default(),
+            ui: UiOptions::default(),
+            announced: Vec::new(),
         }
     }
 }
@@ -255,6 +260,7 @@ impl EmulatorOptions {
             webhooks.insert("limitMs".into(), self.service.webhook_limit_ms.into());
         }
         put("webhooks", webhooks.into(), Value::Object(Map::new()));
+        members.extend(self.page_members());
         members
     }
 }
@@ -269,6 +275,11 @@ pub enum StartError {
     /// A name for the certificate is neither a host name nor an IP address.
     #[error("invalid name '{0}' for the certificate: it must be a host name or an IP address, without a port")]
     HostName(String),
+    /// An address to announce is invalid.
+    #[error(
+        "invalid address '{0}' to announce: it must be HOST or HOST:PORT, or FRONT=HOST:PORT, where FRONT is https, mqtt, wss or ui"
+    )]
+    Announced(String),
     /// A port cannot be bound.
     #[error("cannot listen on {address}: {source}; {}", advice(&[.source]))]
     Listen {

@@ -61,6 +61,11 @@ impl Handshakes {
         })
     }
 
+    /// The answer to handshakes of browsers, which would ask their user for a client certificate.
+    pub(super) fn without_request(&self) -> TlsAcceptor {
+        self.without_request.clone()
+    }
+
     /// The answer to the next handshake.
     pub(super) fn next(&self, shared: &Shared) -> &TlsAcceptor {
         let without_request =

@@ -13,13 +13,17 @@ use dps_emulator::{FaultPlan, Flood, PlanError};
 use serde_json::{Map, Value, json};
 
 use super::accept::{self, AcceptArgs};
+use super::ca::{self, CaArgs};
 use super::certificate::{self, CertificateCommand};
 use super::clock::{self, ClockCommand};
 use super::export::{self, ExportArgs};
 use super::log::{self, LogArgs};
-use crate::admin::{OwnerArgs, PublicArgs, connect, connect_publicly};
+use super::running::{ReachableArgs, RunningArgs};
+use crate::admin::{OwnerArgs, connect, connect_publicly};
 use crate::failure::{Exit, Failure, Result};
+use crate::files::read_secret;
 use crate::output::Output;
+use crate::runtime::blocking;
 
 /// The members of a fault that its line always contains.
 const NAMED: [&str; 5] = ["kind", "at", "registrationId", "times", "left"];
@@ -48,8 +52,17 @@ pub(crate) enum EmulatorCommand {
     /// Exit with 0 if an emulator that is running can be used; the connection string's key is not needed
     Health {
         #[command(flatten)]
-        service: PublicArgs,
+        emulator: Box<ReachableArgs>,
     },
+    /// Print another link to the page of an emulator that is running
+    Ui {
+        #[command(flatten)]
+        emulator: Box<ReachableArgs>,
+    },
+    /// Print the certificate authority of an emulator that runs here, for devices and as C source for firmware
+    Ca(CaArgs),
+    /// Print the owner's connection string of an emulator that runs here; it contains the policy key
+    ConnectionString(RunningArgs),
     /// Print or write the configuration that starts an emulator equal to one that is running; keys are masked
     Export(ExportArgs),
     /// Show or change the clock of an emulator that is running
@@ -68,7 +81,8 @@ impl EmulatorCommand {
             Self::Fault(command) => command.stdin_inputs(),
             Self::Counters { owner, .. } | Self::Log(LogArgs { owner, .. }) => owner.stdin_inputs(),
             Self::Certificate(command) => command.stdin_inputs(),
-            Self::Health { service } => service.stdin_inputs(),
+            Self::Health { emulator } | Self::Ui { emulator } => emulator.stdin_inputs(),
+            Self::Ca(_) | Self::ConnectionString(_) => 0,
             Self::Export(args) => args.owner.stdin_inputs(),
             Self::Clock(command) => command.stdin_inputs(),
             Self::HubDevice(command) => command.stdin_inputs(),
@@ -227,10 +241,16 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             })?;
         }
         EmulatorCommand::Certificate(command) => return certificate::run(command, output).await,
-        EmulatorCommand::Health { service } => {
-            let answer = connect_publicly(service).await?.readiness().await?;
+        EmulatorCommand::Health { emulator } => {
+            let answer = connect_publicly(emulator.public().await?).await?.readiness().await?;
             output.result(&answer, |out| health(&answer, out))?;
         }
+        EmulatorCommand::Ui { emulator } => {
+            let answer = connect(emulator.owner().await?).await?.make_page_link().await?;
+            output.result(&answer, |out| writeln!(out, "{}", answer["url"].as_str().unwrap_or_default()))?;
+        }
+        EmulatorCommand::Ca(args) => return ca::run(args, output).await,
+        EmulatorCommand::ConnectionString(args) => return connection_string(&args, output).await,
         EmulatorCommand::Export(args) => return export::run(args, output).await,
         EmulatorCommand::Clock(command) => return clock::run(command, output).await,
         EmulatorCommand::HubDevice(command) => return hub_device(command, output).await,
@@ -241,6 +261,14 @@ pub(crate) async fn run(command: EmulatorCommand, output: Output) -> Result<Exit
             output.result(&answer, |out| counters(&answer, out))?;
         }
     }
+    Ok(Exit::Done)
+}
+
+async fn connection_string(args: &RunningArgs, output: Output) -> Result<Exit> {
+    let path = args.find().await?.connection_string_file;
+    let text = blocking(move || read_secret(&path, "the service's connection string")).await?;
+    let answer = json!({ "connectionString": text.expose() });
+    output.result(&answer, |out| writeln!(out, "{}", text.expose()))?;
     Ok(Exit::Done)
 }
 

@@ -4,33 +4,33 @@
 //! What the service does is implemented by `dps-emulator`; this starts it, prints where it is, and ends it.
 
 mod accept;
+mod ca;
 mod certificate;
 mod clock;
 pub(super) mod control;
 mod export;
 mod log;
 mod options;
+mod running;
+mod ui_options;
 mod webhooks;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use dps_core::ErrorCode;
 use dps_emulator::{Emulator, Refusal, StartError};
 use serde::Serialize;
-use tempfile::TempDir;
 
 use crate::failure::{Exit, Failure, Result};
-use crate::files::{WhenThere, temporary_directory, write_private, write_public};
+use crate::files::write_public;
 use crate::output::{Output, note};
 use crate::runtime::{Interrupts, blocking};
 use crate::shell::{Quoted, program};
 use control::{EmulatorCommand, refusal_line};
 use options::EmulatorRunArgs;
-
-const CA_FILE: &str = "ca.pem";
-const CONNECTION_STRING_FILE: &str = "connection-string";
+use running::{Facts, RunDirectory};
 
 /// `dps emulator`, alone or with a subcommand.
 #[derive(Debug, Args)]
@@ -51,7 +51,13 @@ impl EmulatorArgs {
 pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut Interrupts) -> Result<Exit> {
     let (ca_out, authority) = (args.ca_out.clone(), args.tls_ca_file.clone());
     let options = blocking(move || options::read(&args)).await?;
-    let directory = ClientFiles::new(options.state_directory())?;
+    let directory = RunDirectory::create(options.state_directory())?;
+    if options.ui_is_exposed() {
+        note(
+            "warning: the page is served without TLS beyond loopback: whoever can read its traffic can control the emulator; \
+             publish its port on loopback only",
+        );
+    }
     let started = tokio::select! {
         started = Emulator::start(options) => started,
         () = interrupts.next() => return Err(Failure::interrupted()),
@@ -61,8 +67,13 @@ pub(crate) async fn run(args: EmulatorRunArgs, output: Output, interrupts: &mut 
         let failure = start_failure(error);
         if let Some(file) = file { failure.in_source(file.display()) } else { failure }
     })?;
-    let ready = Ready::new(&emulator, &directory)?;
-    ready.write_files(&emulator, ca_out).await?;
+    let facts = directory.facts(&emulator)?;
+    directory.write(&facts, &emulator).await?;
+    if let Some(ca_out) = ca_out {
+        let ca = emulator.ca_pem().to_owned();
+        blocking(move || write_public(&ca_out, ca.as_bytes())).await?;
+    }
+    let ready = Ready::new(&emulator, facts);
     output.result(&ready, |out| ready.show(out))?;
     tokio::select! {
         () = interrupts.next() => {}
@@ -77,6 +88,7 @@ pub(crate) fn start_failure(error: StartError) -> Failure {
     let code = match &error {
         StartError::Options(_)
         | StartError::HostName(_)
+        | StartError::Announced(_)
         | StartError::Authority(_)
         | StartError::Clock(_)
         | StartError::Contents(_)
@@ -89,37 +101,16 @@ pub(crate) fn start_failure(error: StartError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
-/// The directory of the files for clients: the state directory, or a temporary one that only the owner can read.
-enum ClientFiles {
-    Kept(PathBuf),
-    Temporary(TempDir),
-}
-
-impl ClientFiles {
-    fn new(state: Option<&Path>) -> Result<Self> {
-        match state {
-            Some(state) => Ok(Self::Kept(state.to_owned())),
-            None => temporary_directory().map(Self::Temporary),
-        }
-    }
-
-    /// Returns the absolute path, so that it is valid in every working directory.
-    fn path(&self) -> Result<PathBuf> {
-        let path = match self {
-            Self::Kept(path) => path,
-            Self::Temporary(directory) => directory.path(),
-        };
-        path.canonicalize().map_err(|error| Failure::file("use", path, &error))
-    }
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Ready {
     id_scope: String,
     endpoints: Endpoints,
     ca_file: PathBuf,
+    ca_sha256: String,
     connection_string_file: PathBuf,
+    /// `null` if there is no page.
+    page_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -130,23 +121,17 @@ struct Endpoints {
 }
 
 impl Ready {
-    fn new(emulator: &Emulator, directory: &ClientFiles) -> Result<Self> {
-        let directory = directory.path()?;
-        let (ca_file, connection_string_file) = (directory.join(CA_FILE), directory.join(CONNECTION_STRING_FILE));
+    fn new(emulator: &Emulator, facts: Facts) -> Self {
         let endpoints =
             Endpoints { https: emulator.endpoint(), mqtt: emulator.mqtt_endpoint(), wss: emulator.wss_endpoint() };
-        Ok(Self { id_scope: emulator.id_scope().to_owned(), endpoints, ca_file, connection_string_file })
-    }
-
-    async fn write_files(&self, emulator: &Emulator, ca_out: Option<PathBuf>) -> Result<()> {
-        let (ca, connection_string) = (emulator.ca_pem().to_owned(), emulator.connection_string());
-        let (ca_file, connection_string_file) = (self.ca_file.clone(), self.connection_string_file.clone());
-        blocking(move || {
-            write_private(&ca_file, ca.as_bytes(), WhenThere::Replace)?;
-            write_private(&connection_string_file, connection_string.expose().as_bytes(), WhenThere::Replace)?;
-            ca_out.map_or(Ok(()), |ca_out| write_public(&ca_out, ca.as_bytes()))
-        })
-        .await
+        Self {
+            id_scope: emulator.id_scope().to_owned(),
+            endpoints,
+            ca_file: facts.ca_file,
+            ca_sha256: emulator.ca_sha256(),
+            connection_string_file: facts.connection_string_file,
+            page_url: emulator.page_link().map(|link| link.expose().to_owned()),
+        }
     }
 
     fn show(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -163,7 +148,12 @@ impl Ready {
             }
         }
         writeln!(out, "  ca file            {ca}")?;
+        writeln!(out, "  ca sha-256         {}", self.ca_sha256)?;
         writeln!(out, "  connection string  {owner}")?;
+        if let Some(page) = &self.page_url {
+            writeln!(out, "  page               {page}")?;
+            writeln!(out, "The page's link works once, within ten minutes; for another one: {dps} emulator ui")?;
+        }
         writeln!(out, "To try it, create an enrollment group and register a device from another terminal:")?;
         writeln!(
             out,

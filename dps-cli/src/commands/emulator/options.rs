@@ -1,5 +1,6 @@
 //! The options for running an emulator: those of a configuration file, and those of the command line, which replace them.
 
+use std::env::VarError;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,13 @@ use dps_core::ErrorCode;
 use dps_emulator::{ConfigError, EmulatorOptions, SymmetricKey, TlsVersion};
 use zeroize::Zeroizing;
 
+use super::ui_options::UiRunArgs;
 use super::webhooks::WebhookRunArgs;
 use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, read_secret, source_name};
 
+const HOSTS_VARIABLE: &str = "DPS_EMULATOR_HOSTS";
+const STATE_VARIABLE: &str = "DPS_EMULATOR_STATE";
 /// The largest file with a certificate authority, in bytes.
 const PEM_MAX: u64 = 64 * 1024;
 
@@ -25,7 +29,8 @@ pub(crate) struct EmulatorRunArgs {
     /// The address to listen on; beyond loopback, other machines can try to register. Default: 127.0.0.1
     #[arg(long, value_name = "IP")]
     pub(crate) listen: Option<IpAddr>,
-    /// A name or address for the certificate, besides localhost, 127.0.0.1 and ::1 (repeatable)
+    /// A name or address for the certificate, besides localhost, 127.0.0.1 and ::1 (repeatable). Default: those in
+    /// DPS_EMULATOR_HOSTS, separated by commas
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
     /// The HTTPS port; 0, the default, chooses a free one
@@ -53,7 +58,8 @@ pub(crate) struct EmulatorRunArgs {
     /// Accept this version of TLS only. Default: 1.2 and 1.3
     #[arg(long, value_enum, value_name = "VERSION")]
     pub(crate) tls_version: Option<TlsVersionName>,
-    /// Keep enrollments, certificate authority and policy key in this directory. Default: nothing is kept
+    /// Keep enrollments, certificate authority and policy key in this directory. Default: DPS_EMULATOR_STATE, or else
+    /// nothing is kept
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// The file with the key of the policy provisioningserviceowner, so that the connection string is known beforehand (-
@@ -83,6 +89,8 @@ pub(crate) struct EmulatorRunArgs {
     pub(crate) echo_payload: bool,
     #[command(flatten)]
     pub(crate) webhooks: WebhookRunArgs,
+    #[command(flatten)]
+    pub(crate) ui: UiRunArgs,
 }
 
 /// The versions of TLS.
@@ -119,17 +127,18 @@ pub(super) fn read(args: &EmulatorRunArgs) -> Result<EmulatorOptions> {
             ConfigError::Read { path, source, .. } => Failure::file("read", path, source),
             _ => Failure::option(error.to_string()),
         })?,
-        None => EmulatorOptions::new().mqtt_port(0).wss_port(0),
+        None => EmulatorOptions::new().mqtt_port(0).wss_port(0).ui_port(0),
     };
-    args.webhooks.apply(service(args, listeners(args, options)?)?)
+    args.webhooks.apply(service(args, args.ui.apply(listeners(args, options)?))?)
 }
 
 fn listeners(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<EmulatorOptions> {
     if let Some(address) = args.listen {
         options = options.listen(address);
     }
-    if !args.hosts.is_empty() {
-        options = options.host_names(&args.hosts);
+    let hosts = host_names(&args.hosts)?;
+    if !hosts.is_empty() {
+        options = options.host_names(hosts);
     }
     if let Some(port) = args.https_port {
         options = options.https_port(port);
@@ -152,10 +161,28 @@ fn listeners(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<Emu
         let key = args.tls_ca_key_file.as_ref().unwrap_or(certificate);
         options = options.authority(read_pem(certificate)?.as_str(), read_pem(key)?.as_str());
     }
-    if let Some(state) = &args.state {
+    if let Some(state) = state_directory(args.state.as_deref()) {
         options = options.state_dir(state);
     }
     Ok(options)
+}
+
+/// The host names of the command line, or else of the environment.
+fn host_names(named: &[String]) -> Result<Vec<String>> {
+    if !named.is_empty() {
+        return Ok(named.to_vec());
+    }
+    match std::env::var(HOSTS_VARIABLE) {
+        Ok(names) => Ok(names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()),
+        Err(VarError::NotPresent) => Ok(Vec::new()),
+        Err(VarError::NotUnicode(_)) => Err(Failure::option(format!("{HOSTS_VARIABLE} is not text"))),
+    }
+}
+
+/// The state directory of the command line, or else of the environment, for the emulator and for the commands that look for it.
+pub(super) fn state_directory(named: Option<&Path>) -> Option<PathBuf> {
+    let variable = || std::env::var_os(STATE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.map(Path::to_owned).or_else(variable)
 }
 
 fn service(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<EmulatorOptions> {

@@ -1,0 +1,50 @@
+//! The options of `dps emulator` for its page, and for the addresses that clients are told.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use dps_emulator::EmulatorOptions;
+
+/// How the page is served, and which addresses are announced.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub(crate) struct UiRunArgs {
+    /// The port of the page in a browser; 0, the default, chooses a free one
+    #[arg(long, value_name = "N", conflicts_with = "no_ui")]
+    ui_port: Option<u16>,
+    /// Serve no page
+    #[arg(long)]
+    no_ui: bool,
+    /// The address that the page listens on; beyond loopback it is served over HTTPS. Default: 127.0.0.1
+    #[arg(long, value_name = "IP", conflicts_with = "no_ui")]
+    ui_listen: Option<IpAddr>,
+    /// A host name by which the page can be opened, besides localhost, 127.0.0.1 and ::1 (repeatable)
+    #[arg(long = "ui-host", value_name = "NAME", conflicts_with = "no_ui")]
+    ui_hosts: Vec<String>,
+    /// Serve the page without TLS beyond loopback too, for a container whose port is mapped to loopback of its host
+    #[arg(long, conflicts_with = "no_ui")]
+    ui_plain_http: bool,
+    /// The address that clients are told instead of the listener's, for mapped ports or another name (repeatable). FRONT is
+    /// https, mqtt, wss or ui; without it the host is that of all but ui, and the port that of https
+    #[arg(long = "announce", value_name = "[FRONT=]HOST[:PORT]")]
+    announced: Vec<String>,
+}
+
+impl UiRunArgs {
+    /// Sets the options of an emulator that these name.
+    pub(super) fn apply(&self, mut options: EmulatorOptions) -> EmulatorOptions {
+        if self.no_ui {
+            options = options.no_ui();
+        }
+        if let Some(port) = self.ui_port {
+            options = options.ui_port(port);
+        }
+        if let Some(address) = self.ui_listen {
+            options = options.ui_listen(address);
+        }
+        if self.ui_plain_http {
+            options = options.ui_plain_http(true);
+        }
+        options = self.ui_hosts.iter().fold(options, |options, host| options.ui_host(host));
+        self.announced.iter().fold(options, |options, address| options.announce(address))
+    }
+}
