@@ -84,6 +84,9 @@ pub(crate) fn size_line(file: &Path) -> Result<String, String> {
     Ok(format!("{} has {:.1} MB", file.display(), size as f64 / 1e6))
 }
 
+/// The program is static, so that it could not load the module of a PKCS#11 token.
+const PROGRAM: [&str; 5] = ["--package", "dps-cli", "--no-default-features", "--features", "ring"];
+
 /// What builds.
 pub(crate) struct Dist {
     zig: Zig,
@@ -122,14 +125,14 @@ impl Dist {
         for name in LICENSES {
             put(&root().join(name), &tree.join(DOCUMENTS).join(name))?;
         }
-        write(&tree.join(DOCUMENTS).join(LICENSES_OF_OTHERS), &licenses::of_others("dps-cli", target)?)?;
+        write(&tree.join(DOCUMENTS).join(LICENSES_OF_OTHERS), &licenses::of_others(&PROGRAM, target)?)?;
         Ok(tree)
     }
 
     fn program(&self, target: &str) -> Result<PathBuf, String> {
         run(&mut command("rustup", ["target", "add", target]))?;
-        let mut build =
-            cargo(["build", "--locked", "--quiet", "--release", "--package", "dps-cli", "--target", target]);
+        let mut build = cargo(["build", "--locked", "--quiet", "--release", "--target", target]);
+        build.args(PROGRAM);
         self.configure(&mut build);
         self.zig.compiles_c(&mut build, target)?;
         // Rust brings a linker that knows all its targets, and what a static program for musl needs.
@@ -185,7 +188,7 @@ impl Dist {
         for name in LICENSES {
             put(&root().join(name), &sources.join(name))?;
         }
-        write(&sources.join(LICENSES_OF_OTHERS), &licenses::of_others("dps-python", target)?)?;
+        write(&sources.join(LICENSES_OF_OTHERS), &licenses::of_others(&["--package", "dps-python"], target)?)?;
         let out = work.join("wheel");
         let _ = std::fs::remove_dir_all(&out);
         let mut build = self.zig.venv.python(["-m", "maturin", "build", "--release", "--zig", "--quiet"]);

@@ -16,8 +16,9 @@ The program and the Python package contain the libraries of others that are list
 https://musl.libc.org).
 ";
 
-/// Returns the licenses of what `package`, built for `target`, depends on: a list of the crates, then each text once.
-pub(crate) fn of_others(package: &str, target: &str) -> Result<String, String> {
+/// Returns the licenses of what is linked into a package, which these arguments of cargo name with its features: a list of the
+/// crates, then each text once.
+pub(crate) fn of_others(package: &[&str], target: &str) -> Result<String, String> {
     let linked = linked(package, target)?;
     let metadata = output(&mut cargo(["metadata", "--locked", "--format-version", "1"]))?;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
@@ -45,9 +46,9 @@ pub(crate) fn of_others(package: &str, target: &str) -> Result<String, String> {
 }
 
 /// The names and versions of the crates that get linked.
-fn linked(package: &str, target: &str) -> Result<BTreeSet<String>, String> {
+fn linked(package: &[&str], target: &str) -> Result<BTreeSet<String>, String> {
     let words = ["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"];
-    let tree = output(cargo(words).args(["--package", package, "--target", target]))?;
+    let tree = output(cargo(words).args(package).args(["--target", target]))?;
     Ok(tree.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect())
 }
 

@@ -143,7 +143,7 @@ pub(crate) fn wheel(venv: &Venv, folder: &Path, build: Build) -> Result<PathBuf,
 /// Unpacks the source distribution into a folder, which is emptied first, and returns where the sources are.
 pub(crate) fn sources(venv: &Venv, folder: &Path) -> Result<PathBuf, String> {
     let _ = std::fs::remove_dir_all(folder);
-    run(venv.python(["-m", "maturin", "sdist", "--quiet", "--out"]).arg(folder).current_dir(root().join(FOLDER)))?;
+    run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(root().join(FOLDER)))?;
     // The archive's files are dated 2006: with those times cargo would take what it built of an earlier archive.
     let sources = folder.join("sources");
     std::fs::create_dir_all(&sources).map_err(|error| format!("{}: {error}", sources.display()))?;

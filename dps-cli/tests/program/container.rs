@@ -36,7 +36,7 @@ fn every_variable_of_the_container_files_is_one_of_the_program() {
         let variables =
             text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).filter(|word| word.starts_with(PREFIX));
         for variable in variables {
-            assert!(help.contains(&format!("[env: {variable}")), "{name}: {variable}\n{help}");
+            assert!(help.contains(variable), "{name}: {variable}\n{help}");
         }
     }
 }
