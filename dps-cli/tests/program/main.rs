@@ -19,6 +19,7 @@ mod edge_offline;
 mod emulator;
 mod emulator_config;
 mod emulator_end;
+mod emulator_page;
 mod enrollment;
 mod escapes;
 mod failures;

@@ -26,6 +26,8 @@ pub(crate) fn dps<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         "DPS_CERT_KEY_PASSPHRASE",
         "DPS_LOG",
         "DPS_WEBHOOK_URL",
+        "DPS_EMULATOR_HOSTS",
+        "DPS_EMULATOR_STATE",
         "HTTPS_PROXY",
         "https_proxy",
         "HTTP_PROXY",

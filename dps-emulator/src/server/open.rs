@@ -9,8 +9,6 @@ use tokio_rustls::server::TlsStream;
 use super::shared::Shared;
 use crate::events::{Accepted, Connection, Ended, RefusalReason, Tls, Transport};
 use crate::mqtt::Session;
-use crate::service::Service;
-use crate::time::Now;
 use crate::x509::ClientCertificates;
 
 /// A connection. Its end is recorded when this is dropped, so also when its task is cancelled.

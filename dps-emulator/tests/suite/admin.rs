@@ -368,3 +368,25 @@ fn port_443_is_left_out_of_host_names() {
         assert!(location.starts_with(&format!("https://{shown}/")), "{location}");
     }
 }
+
+#[test]
+fn location_follows_the_host_of_the_request() {
+    let mut world = World::with_device();
+    let mut location = |host: &str| {
+        world.wait(60_000);
+        let token = common::device_token(KEY, "dev-01", world.device_s() + 3600);
+        let headers = [("Host", host), ("Authorization", &token)];
+        let path = "/0ne00A1B2C3/registrations/dev-01/register?api-version=2021-06-01";
+        world.send("PUT", path, &headers, b"").header("Location").unwrap().to_owned()
+    };
+    for (host, shown) in
+        [("localhost:9443", "localhost:9443"), ("board.test:443", "board.test"), ("[::1]:1", "[::1]:1")]
+    {
+        assert_eq!(location(host), format!("https://{shown}/0ne00A1B2C3/registrations/dev-01/register"));
+    }
+    for invalid in
+        ["", "a b", "user@host", "host/path", "host:port", "host:+1", "host:99999", "host\r\nX: y", "[::1", "::1"]
+    {
+        assert!(location(invalid).starts_with("https://dps.test/"), "{invalid}");
+    }
+}

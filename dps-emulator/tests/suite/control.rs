@@ -192,7 +192,8 @@ fn hub_device_is_disabled_moved_and_deleted() {
 
     let shown = done(&call(&mut world, "GET", &device("hub-a.test"), &Value::Null));
     let counters = json!({ "hub": "hub-a.test", "deviceId": "dev-01", "state": "enabled",
-        "connects": 0, "refused": 0, "twins": 0, "telemetry": 0 });
+        "connects": 0, "refused": 0, "twins": 0, "telemetry": 0,
+        "iotEdge": false, "twin": { "tags": {}, "desired": {} } });
     assert_eq!(shown, counters);
     for (enabled, expected) in [(false, "disabled"), (true, "enabled"), (false, "disabled")] {
         let changed = done(&call(&mut world, "PATCH", &in_a, &json!({ "enabled": enabled })));
@@ -232,7 +233,7 @@ fn invalid_change_of_a_hub_device_changes_nothing() {
         assert!(world.service.hub_device("hub-a.test", "dev-01").unwrap().enabled, "{body}");
     }
     assert_eq!(call(&mut world, "PUT", path, &json!({})).header("Allow"), Some("GET, PATCH, DELETE"));
-    assert_eq!(call(&mut world, "GET", "/emulator/hubs/hub-a.test/devices", &Value::Null).status, 404);
+    assert_eq!(call(&mut world, "GET", "/emulator/hubs/hub-a.test/devices/", &Value::Null).status, 404);
     assert!(!world.service.move_hub_device("hub-a.test", "dev-01", "nowhere.test"));
     assert!(!world.service.move_hub_device("hub-a.test", "dev-03", "hub-a.test"));
 }
@@ -251,4 +252,66 @@ fn refusals_are_listed_with_their_reasons() {
         (&1.into(), &"2026-01-01T00:00:00.0000000Z".into())
     );
     assert!(!refusals[0]["message"].as_str().unwrap().is_empty());
+}
+
+#[test]
+fn hubs_and_their_devices_are_listed() {
+    let mut world = World::new(ServiceOptions::new().assign_at_once(true).hub("hub-a.test", 1).hub("hub-b.test", 3));
+    for number in 0..3 {
+        let twin = IndividualEnrollment::new(format!("dev-{number}"));
+        world.enroll(twin.primary_key(key(KEY)).allocation(dps_emulator::AllocationPolicy::Static, ["hub-b.test"]));
+        world.register(&format!("dev-{number}"), KEY);
+    }
+    world.service.unlink_hub("hub-b.test");
+    let hubs = done(&call(&mut world, "GET", "/emulator/hubs", &Value::Null));
+    let expected = json!([
+        { "name": "hub-a.test", "weight": 1, "devices": 0 },
+        { "name": "hub-b.test", "weight": null, "devices": 3 },
+    ]);
+    assert_eq!(hubs["hubs"], expected);
+    let list = "/emulator/hubs/HUB-b.test/devices?search=dev&offset=1&limit=1";
+    let devices = done(&call(&mut world, "GET", list, &Value::Null));
+    let [device] = devices["devices"].as_array().unwrap().as_slice() else { panic!("{devices}") };
+    assert_eq!(
+        (&devices["total"], &device["deviceId"], &device["state"]),
+        (&3.into(), &"dev-1".into(), &"enabled".into())
+    );
+    assert_eq!((&device["twin"], &device["iotEdge"]), (&json!({ "tags": {}, "desired": {} }), &false.into()));
+    assert_eq!(call(&mut world, "GET", "/emulator/hubs/hub-c.test/devices", &Value::Null).status, 404);
+}
+
+#[test]
+fn devices_are_listed_with_enrollment_record_and_last_reason() {
+    let mut world = World::new(ServiceOptions::new().assign_at_once(true));
+    let now = world.now();
+    let group = dps_emulator::EnrollmentGroup::new("line-1").primary_key(key(common::GROUP_KEY));
+    world.service.put_group(now, group).unwrap();
+    world.enroll(IndividualEnrollment::new("dev-02").primary_key(key(KEY)));
+    world.register("dev-01", key(common::GROUP_KEY).derive("dev-01").expose());
+    world.register("dev-02", OTHER_KEY);
+    world.register("dev-03", OTHER_KEY);
+    let list = done(&call(&mut world, "GET", "/emulator/devices", &Value::Null));
+    let row = |number: usize| {
+        let device = &list["devices"][number];
+        ["registrationId", "status", "assignedHub", "lastReason"].map(|member| device[member].clone())
+    };
+    assert_eq!(list["total"], 3);
+    assert_eq!(row(0), ["dev-01".into(), "assigned".into(), "hub-a.test".into(), Value::Null]);
+    assert_eq!(row(1), ["dev-02".into(), Value::Null, Value::Null, "bad-signature".into()]);
+    assert_eq!(row(2), ["dev-03".into(), Value::Null, Value::Null, "bad-signature".into()]);
+    assert_eq!(list["devices"][0]["enrollment"], json!({ "kind": "group", "id": "line-1" }));
+    assert_eq!(list["devices"][1]["enrollment"], json!({ "kind": "individual", "id": "dev-02" }));
+    assert_eq!(list["devices"][2]["enrollment"], Value::Null);
+    for (search, total) in [("LINE", 1), ("hub-a", 1), ("dev-0", 3), ("x", 0)] {
+        let found = done(&call(&mut world, "GET", &format!("/emulator/devices?search={search}"), &Value::Null));
+        assert_eq!(found["total"], total, "{search}");
+    }
+    let one = done(&call(&mut world, "GET", "/emulator/devices/DEV-01", &Value::Null));
+    assert_eq!((&one["record"]["deviceId"], &one["counters"]["registers"]), (&"dev-01".into(), &1.into()));
+    assert_eq!(one["definition"]["enrollmentGroupId"], "line-1");
+    assert_eq!(
+        (&one["hubDevices"][0]["hub"], &one["hubDevices"][0]["state"]),
+        (&"hub-a.test".into(), &"enabled".into())
+    );
+    assert_eq!(call(&mut world, "GET", "/emulator/devices/dev-09", &Value::Null).status, 404);
 }

@@ -30,7 +30,7 @@ async fn device_registers_and_polls_over_https() {
     let key = site.enroll("dev-01").await;
     let first = site.register("dev-01", &key).await.unwrap();
     assert_eq!((first.status, first.header("retry-after")), (202, Some("1")));
-    assert!(first.header("location").unwrap().starts_with(&format!("https://{}/", site.emulator.endpoint())));
+    assert!(first.header("location").unwrap().starts_with("https://localhost/"), "as the device named the host");
     assert!(first.header("date").unwrap().ends_with(" GMT"));
     let operation = first.json()["operationId"].as_str().unwrap().to_owned();
     let last = site.poll("dev-01", &key, &operation).await.unwrap();

@@ -45,6 +45,8 @@ mod health;
 #[cfg(feature = "server")]
 mod https;
 #[cfg(feature = "server")]
+mod page;
+#[cfg(feature = "server")]
 mod pki;
 #[cfg(feature = "server")]
 mod reasons;

@@ -317,3 +317,102 @@ fn dated(mut reply: HttpReply) -> HttpReply {
     reply.headers.push(("Date", http_date(machine_unix_ms() / 1000)));
     reply
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio_rustls::TlsConnector;
+
+    use super::super::certificate::Authority;
+    use super::super::limits::{ConnectionLimiter, VERIFY_WITHIN};
+    use super::super::testing::shared;
+    use super::super::tls::Handshakes;
+    use super::*;
+
+    fn page(options: &EmulatorOptions, ca_pem: &str) -> Arc<Page> {
+        let listener = SocketAddr::from(([127, 0, 0, 1], 9080));
+        Arc::new(Page::new(options, listener, &Addresses::default(), ca_pem).unwrap())
+    }
+
+    async fn connected(shared: &Arc<Shared>, page: &Arc<Page>) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(1024);
+        let (shared, page) = (Arc::clone(shared), Arc::clone(page));
+        let permit = Arc::new(ConnectionLimiter::default()).acquire().await;
+        tokio::spawn(async move {
+            let (_stop, stopped) = watch::channel(false);
+            serve_http(server, &page, &shared, &permit.handle(), stopped).await;
+        });
+        client
+    }
+
+    /// Sends this once and then `more` every five seconds, and reads replies if `reads`, until the connection is closed.
+    async fn lasts(head: &[u8], more: &[u8], reads: bool) -> Result<(), tokio::time::error::Elapsed> {
+        let (shared, page) = (shared(), page(&EmulatorOptions::new().ui_port(0), ""));
+        let mut client = connected(&shared, &page).await;
+        let talk = async {
+            client.write_all(head).await.unwrap();
+            while client.write_all(more).await.is_ok() {
+                if reads && client.read(&mut [0; 1024]).await.is_ok_and(|count| count == 0) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        };
+        tokio::time::timeout(2 * VERIFY_WITHIN, talk).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn client_without_a_session_does_not_stay_connected() {
+        let file = b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        lasts(b"", file, true).await.expect("it reads a file again and again");
+        let head = b"POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n";
+        lasts(head, b" ", false).await.expect("it sends slowly");
+        // The replies do not fit into the buffers between the two.
+        let requests = b"GET /api/x HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(9);
+        lasts(&requests, b"\r\n", false).await.expect("it does not read");
+    }
+
+    #[tokio::test]
+    async fn page_beyond_loopback_is_served_over_tls_without_a_client_certificate() {
+        let shared = shared();
+        let authority = Authority::generate(machine_unix_ms() / 1000, [0; 4]).unwrap();
+        let ca = authority.pem().to_owned();
+        let options = EmulatorOptions::new().ui_port(0).ui_listen([0, 0, 0, 0].into()).ui_host("board.test");
+        let page = page(&options, &ca);
+        assert!(page.link().unwrap().expose().starts_with("https://board.test:9080/#"));
+        let names = super::super::addresses::certificate_names(&options);
+        let tls = Handshakes::new(authority, names, &shared, None).unwrap().without_request();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        tokio::spawn(run(listener, page, Some(tls), shared, stopped));
+
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(crate::x509::provider());
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let connector = TlsConnector::from(Arc::new(builder.with_no_client_auth()));
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let mut stream = connector.connect(ServerName::try_from("board.test").unwrap(), tcp).await.unwrap();
+        let request = b"GET /healthz HTTP/1.1\r\nHost: board.test:9080\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut reply = String::new();
+        let _ = stream.read_to_string(&mut reply).await;
+        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_a_choice() {
+        let exposed = |options: EmulatorOptions| (options.ui.scheme(), options.ui_is_exposed());
+        let everywhere = || EmulatorOptions::new().ui_port(0).ui_listen([0, 0, 0, 0].into());
+        assert_eq!(exposed(EmulatorOptions::new().ui_port(0)), ("http", false));
+        assert_eq!(exposed(EmulatorOptions::new().ui_port(0).ui_plain_http(true)), ("http", false));
+        assert_eq!(exposed(everywhere()), ("https", false));
+        assert_eq!(exposed(everywhere().ui_plain_http(true)), ("http", true));
+    }
+}
