@@ -38,9 +38,9 @@ pub(crate) fn make() -> Outcome {
     dist::write_checksums()
 }
 
-/// The file of an image: the format that every engine loads, and that keeps the health check.
+/// The file of an image, in the format that keeps the health check. Not every engine loads a compressed one.
 pub(crate) fn archive(processor: &Processor) -> PathBuf {
-    dist::folder().join(format!("dps-emulator-{VERSION}-image-{}.tar.gz", processor.name))
+    dist::folder().join(format!("dps-emulator-{VERSION}-image-{}.tar", processor.name))
 }
 
 /// The name of the image once it is loaded.
@@ -67,11 +67,10 @@ fn build(dist: &Dist, processor: &Processor) -> Outcome {
     bud.args(["--platform", processor.platform, "--timestamp", &dist.epoch, "--build-arg"]);
     bud.arg(format!("VERSION={VERSION}")).args(["--tag", &tag(), "--file"]);
     run(bud.arg(root().join("container/Containerfile")).arg(&context))?;
-    let file = archive(processor).with_extension("");
+    let file = archive(processor);
     let _ = std::fs::remove_file(&file);
     let place = std::path::absolute(&file).map_err(|error| error.to_string())?;
-    run(buildah.command(["push", "--quiet", &tag()]).arg(format!("docker-archive:{}:{}", place.display(), tag())))?;
-    run(command("gzip", ["--no-name", "--best", "--force"]).arg(&file))
+    run(buildah.command(["push", "--quiet", &tag()]).arg(format!("docker-archive:{}:{}", place.display(), tag())))
 }
 
 /// The bytes of all files below a folder.

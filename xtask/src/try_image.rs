@@ -19,7 +19,8 @@ const DOCUMENT: &str = "docs/container.md";
 const RESTRICTED: [&str; 5] = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
 const ID_SCOPE: &str = "0ne00A1B2C3";
 /// Waits until the page's listener of a container answers.
-const WAIT: [&str; 6] = ["--silent", "--show-error", "--fail", "--retry", "9", "--retry-all-errors"];
+const WAIT: [&str; 9] =
+    ["--silent", "--fail", "--max-time", "60", "--retry", "30", "--retry-delay", "1", "--retry-all-errors"];
 
 pub(crate) fn check() -> Outcome {
     let work = std::path::absolute(target_dir().join("dist-build")).map_err(|error| error.to_string())?;
@@ -97,25 +98,28 @@ impl Trial {
     fn state_that_cannot_be_written(&self, engine: &mut Engine) -> Outcome {
         const NAME: &str = "dps-try-full";
         let [page] = free_ports()?;
-        let publish = format!("127.0.0.1:{page}:9080");
-        let (tag, volume) = (tag(), "/state:rw,size=64k,mode=0777");
-        let words = ["--publish", &publish, "--tmpfs", volume, &tag, "--json"];
+        let small = SmallVolume::mount(self.folder.join("small"))?;
+        let (publish, volume) = (format!("127.0.0.1:{page}:9080"), format!("{}:/state", small.0.display()));
+        let tag = tag();
+        let words = ["--publish", &publish, "--volume", &volume, &tag, "--json"];
         engine.start(NAME, &[&RESTRICTED[..], &words[..]].concat())?;
         wait(page)?;
         let owner = ["--connection-string-file", "/state/connection-string", "--ca-file", "/state/ca.pem"];
+        let tags = format!("{{\"note\":\"{}\"}}", "x".repeat(4000));
         let mut refused = false;
-        for number in 0..200 {
+        for number in 0..20 {
             let id = format!("dev-{number}");
-            let create = ["dps", "enrollment", "create", "--registration-id", &id];
+            let create = ["dps", "enrollment", "create", "--registration-id", &id, "--initial-twin-tags", &tags];
             let (_, code) = engine.exec(NAME, &[&create[..], &owner[..]].concat())?;
             if code != 0 {
                 refused = true;
                 break;
             }
         }
-        expect(refused, "200 enrollments fit into the volume")?;
+        expect(refused, "20 enrollments fit into the volume")?;
         let (said, code) = engine.exec(NAME, &["dps", "emulator", "health"])?;
         println!("{:<44} exit code {code}", "health with a state that cannot be written");
+        output(&mut engine.command(["stop", NAME]))?;
         expect(code == 4, &said)
     }
 
@@ -235,6 +239,24 @@ impl Client<'_> {
 
     fn key(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.key"))
+    }
+}
+
+/// A file system of 64 KB for the user of the image.
+struct SmallVolume(PathBuf);
+
+impl SmallVolume {
+    fn mount(folder: PathBuf) -> Result<Self, String> {
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        run(command("mount", ["-t", "tmpfs", "-o", "size=64k,uid=65532,gid=65532,mode=0700", "tmpfs"]).arg(&folder))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for SmallVolume {
+    fn drop(&mut self) {
+        // It goes away with the container that has it, if that still runs.
+        let _ = run(command("umount", ["--lazy"]).arg(&self.0));
     }
 }
 

@@ -81,7 +81,7 @@ fn container_files_name_the_version_of_the_program() {
     for (name, text) in [
         ("container/compose.yaml", format!("dps-emulator:{version}")),
         ("container/test_device.py", format!("dps-emulator:{version}")),
-        ("docs/container.md", format!("dps-emulator-{version}-image-x86_64.tar.gz")),
+        ("docs/container.md", format!("dps-emulator-{version}-image-x86_64.tar")),
         ("README.md", format!("dps-{version}-x86_64-unknown-linux-musl.tar.gz")),
         ("README.md", format!("dps_client-{version}-cp310-abi3-manylinux")),
     ] {
