@@ -1,6 +1,7 @@
 //! The page of `dps emulator`, and the commands that find an emulator that runs on this machine.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -30,13 +31,14 @@ fn port(ready: &Value) -> String {
 
 /// Opens the page of a link: the status of the exchange of its code.
 fn open(link: &str) -> u16 {
-    let (base, code) = link.split_once("/#").unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = client.post(format!("{base}/session")).header("Content-Type", "application/json");
-        request.body(format!("{{\"code\":\"{code}\"}}")).send().await.unwrap().status().as_u16()
-    })
+    let (host, code) = link.strip_prefix("http://").unwrap().split_once("/#").unwrap();
+    let body = format!("{{\"code\":\"{code}\"}}");
+    let head = format!("POST /session HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close");
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
