@@ -38,7 +38,9 @@ pub(crate) fn check() -> Outcome {
     trial.state_that_cannot_be_written(&mut engine)?;
     trial.published_client(&mut engine)?;
     trial.pasted_lines(&mut engine)?;
-    trial.testcontainers(&mut engine)
+    let venv = trial.venv()?;
+    trial.compose(&mut engine, &venv)?;
+    trial.testcontainers(&mut engine, &venv)
 }
 
 struct Trial {
@@ -167,15 +169,35 @@ impl Trial {
         output(&mut engine.command(["stop", "dps"])).map(drop)
     }
 
-    /// The example, with the library itself. Its service for cleaning up is an image of its own, which is not there.
-    fn testcontainers(&self, engine: &mut Engine) -> Outcome {
-        let venv = Venv::at(&target_dir().join("dist-build/testcontainers"))?;
-        let wheel = std::fs::read_dir(dist::folder()).into_iter().flatten().flatten().map(|entry| entry.path());
-        let wheel = wheel.into_iter().find(|path| path.to_string_lossy().ends_with("manylinux2014_x86_64.whl"));
+    /// Python with what the last trials need, and this project's package as the device.
+    fn venv(&self) -> Result<Venv, String> {
+        let venv = Venv::at(&target_dir().join("dist-build/trials"))?;
+        let wheels = std::fs::read_dir(dist::folder()).into_iter().flatten().flatten().map(|entry| entry.path());
+        let wheel = wheels.into_iter().find(|path| path.to_string_lossy().ends_with("manylinux2014_x86_64.whl"));
         let wheel = wheel.ok_or("the wheel is missing: cargo xtask dist manylinux")?;
-        venv.install(["pytest==9.2.0", "testcontainers==4.15.0"])?;
+        venv.install(["podman-compose==1.6.0", "pytest==9.2.0", "testcontainers==4.15.0"])?;
         venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
+        Ok(venv)
+    }
+
+    /// The compose file starts it, by podman's reader of such files.
+    fn compose(&self, engine: &mut Engine, venv: &Venv) -> Outcome {
+        let compose = |words: &[&str]| {
+            let program = command(venv.program("podman-compose"), ["--file", "container/compose.yaml"]);
+            output(engine.environment(program).args(words))
+        };
+        compose(&["up", "--detach"])?;
+        let ready = wait(9080);
+        println!("{:<44} {}", "compose file", if ready.is_ok() { "ready" } else { "not ready" });
+        compose(&["down", "--volumes"])?;
+        ready
+    }
+
+    /// The example, with the library itself. Its service for cleaning up is an image of its own, which is not there.
+    fn testcontainers(&self, engine: &mut Engine, venv: &Venv) -> Outcome {
         let mut test = venv.python(["-m", "pytest", "-q", "-p", "no:cacheprovider", "container/test_device.py"]);
+        // This machine may be a container itself.
+        test.env("TESTCONTAINERS_CONNECTION_MODE", "docker_host").env("TESTCONTAINERS_HOST_OVERRIDE", "localhost");
         run(test.env("DOCKER_HOST", engine.serve()?).env("TESTCONTAINERS_RYUK_DISABLED", "true"))
     }
 
