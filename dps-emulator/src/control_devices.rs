@@ -157,9 +157,9 @@ impl Service {
     pub(crate) fn list_devices(&self, query: &str) -> Result<AdminReply, Problem> {
         let listed = Listed::parse(query)?;
         let known = self.known_devices();
-        let matching = || known.values().filter(|device| device.matches(&listed));
-        let devices = listed.page(matching()).map(Known::shown).collect();
-        Ok(AdminReply::ok(&DeviceList { total: matching().count(), devices }))
+        let matching: Vec<&Known<'_>> = known.values().filter(|device| device.matches(&listed)).collect();
+        let devices = listed.page(matching.iter()).map(|device| device.shown()).collect();
+        Ok(AdminReply::ok(&DeviceList { total: matching.len(), devices }))
     }
 
     pub(crate) fn show_device(&self, registration_id: &str) -> Result<AdminReply, Problem> {

@@ -90,9 +90,11 @@ impl Service {
             return Err(Problem::new(NOT_FOUND, format!("No hub {hub} is linked.")));
         }
         let listed = Listed::parse(query)?;
-        let matching = || self.hubs.devices_of(hub).filter(|device| listed.matches([device.device_id.as_str()]));
-        let devices = listed.page(matching()).map(|device| self.shown_hub_device(&device.hub, &device.device_id));
-        Ok(AdminReply::ok(&HubDeviceList { devices: devices.collect(), total: matching().count() }))
+        let matches = |device: &&HubDevice| listed.matches([device.device_id.as_str()]);
+        let matching: Vec<&HubDevice> = self.hubs.devices_of(hub).filter(matches).collect();
+        let page = listed.page(matching.iter());
+        let devices = page.map(|device| self.shown_hub_device(&device.hub, &device.device_id)).collect();
+        Ok(AdminReply::ok(&HubDeviceList { total: matching.len(), devices }))
     }
 
     pub(crate) fn shown_hub_device<'a>(&'a self, hub: &'a str, device_id: &'a str) -> ShownHubDevice<'a> {

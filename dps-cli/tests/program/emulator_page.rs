@@ -141,7 +141,9 @@ fn options_of_the_page_that_contradict_each_other_are_refused() {
     for words in [&["--ui-port", "1"][..], &["--ui-listen", "127.0.0.1"], &["--ui-host", "a"], &["--ui-plain-http"]] {
         dps(["emulator", "--no-ui"]).args(words).run().code(2);
     }
-    dps(["emulator", "--ui-host", "not a name"]).run().code(3);
+    for name in ["not a name", "board.test:9080", ""] {
+        dps(["emulator", "--ui-host", name]).run().code(3);
+    }
     dps(["emulator", "--ui-port", "1", "health"]).run().code(2);
 }
 

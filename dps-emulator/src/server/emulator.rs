@@ -46,9 +46,10 @@ impl Emulator {
     /// # Errors
     /// [`StartError`]: an option, the port, the state directory, or the certificates.
     pub async fn start(options: EmulatorOptions) -> Result<Self, StartError> {
-        for name in options.host_names.iter().chain(&options.ui.hosts) {
+        for name in &options.host_names {
             check_host(name).map_err(|_| StartError::HostName(name.clone()))?;
         }
+        options.ui.check()?;
         let webhook_client = WebhookClient::new(options.webhooks.clone())?;
         // Drawn separately, since the CA's name is public.
         let (seed, ca_suffix) = (random_bytes::<32>()?, random_bytes::<4>()?);

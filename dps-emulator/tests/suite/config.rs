@@ -130,6 +130,24 @@ async fn export_of_a_running_emulator_starts_an_equal_one() {
 }
 
 #[tokio::test]
+async fn page_and_announced_addresses_are_exported() {
+    let options = EmulatorOptions::new().mqtt_port(0).announce("localhost:9443").announce("mqtt=board.test");
+    let emulator = Emulator::start(options.ui_port(0).ui_host("board.test")).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let exported = emulator.export_config(true).unwrap();
+    let file = exported.save(folder.path()).unwrap();
+    let equal = Emulator::start(EmulatorOptions::from_config_file(&file).unwrap()).await.unwrap();
+    assert_eq!(equal.export_config(true).unwrap().toml(), exported.toml());
+    assert!(
+        equal.page_addr().is_some() && exported.toml().contains("uiHosts = [\"board.test\"]"),
+        "{}",
+        exported.toml()
+    );
+    assert_eq!(equal.endpoint(), "localhost:9443");
+    assert!(equal.mqtt_endpoint().unwrap().starts_with("board.test:"));
+}
+
+#[tokio::test]
 async fn faults_are_exported_with_the_number_left() {
     let emulator = Emulator::start(EmulatorOptions::new()).await.unwrap();
     let client = crate::client::Client::for_emulator(&emulator);
@@ -214,6 +232,10 @@ fn mistakes_are_reported_with_line_and_column() {
         ("listen = 'here'", (1, 10), "an IP address"),
         ("idScope = 'a b'", (1, 11), "1 to 64 letters and digits"),
         ("hostNames = ['a', 'b c']", (1, 19), "invalid host name 'b c'"),
+        ("uiPort = true", (1, 10), "or false"),
+        ("uiListen = 'here'", (1, 12), "an IP address"),
+        ("uiHosts = ['b c']", (1, 12), "invalid host name 'b c'"),
+        ("announce = ['a', 'amqp=a']", (1, 18), "FRONT is https, mqtt, wss or ui"),
         ("tlsVersion = '1.1'", (1, 14), "\"1.2\" or \"1.3\""),
         ("tlsCaFile = 'none.pem'", (1, 13), "cannot be read"),
         ("tlsCaFile = 'good.key'", (1, 13), "exactly one certificate"),

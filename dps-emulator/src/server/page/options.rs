@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Map, Value};
 
-use super::super::addresses::in_authority;
-use super::super::options::EmulatorOptions;
+use super::super::addresses::{in_authority, split_port};
+use super::super::options::{EmulatorOptions, StartError};
+use crate::options::check_host;
 
 /// How the page is served.
 #[derive(Debug, Clone)]
@@ -30,9 +31,17 @@ impl UiOptions {
         if self.listen.is_loopback() || self.plain_http { "http" } else { "https" }
     }
 
+    pub(in super::super) fn check(&self) -> Result<(), StartError> {
+        let is_name = |name: &str| check_host(name).is_ok() && matches!(split_port(name), Some((_, None)));
+        match self.hosts.iter().find(|name| !is_name(&in_authority(name))) {
+            Some(name) => Err(StartError::HostName(name.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// The hosts that were named, and the address itself where it is one: an address is not resolved by anybody.
     pub(in super::super) fn names(&self) -> Vec<String> {
-        let mut names = self.hosts.clone();
+        let mut names: Vec<String> = self.hosts.iter().map(|name| in_authority(name)).collect();
         if self.port.is_some() && !self.listen.is_unspecified() {
             names.push(in_authority(&self.listen.to_string()));
         }
