@@ -46,7 +46,6 @@ fn image_starts_the_emulator_with_valid_options() {
     let variables = image_variables();
     assert!(variables.len() > 5, "{variables:?}");
     is_accepted(&[], &variables);
-    is_accepted(&["--no-ui"], &variables);
     is_accepted(&["--announce", "localhost:9443", "--announce", "mqtt=localhost:9883"], &variables);
 }
 

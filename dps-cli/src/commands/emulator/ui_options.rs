@@ -9,19 +9,19 @@ use dps_emulator::EmulatorOptions;
 #[derive(Clone, Debug, PartialEq, Args)]
 pub(crate) struct UiRunArgs {
     /// The port of the page in a browser; 0, the default, chooses a free one
-    #[arg(long, value_name = "N", env = "DPS_EMULATOR_UI_PORT")]
+    #[arg(long, value_name = "N", conflicts_with = "no_ui", env = "DPS_EMULATOR_UI_PORT")]
     ui_port: Option<u16>,
-    /// Serve no page, also where a variable sets its port
+    /// Serve no page
     #[arg(long)]
     no_ui: bool,
     /// The address that the page listens on; beyond loopback it is served over HTTPS. Default: 127.0.0.1
-    #[arg(long, value_name = "IP", env = "DPS_EMULATOR_UI_LISTEN")]
+    #[arg(long, value_name = "IP", conflicts_with = "no_ui", env = "DPS_EMULATOR_UI_LISTEN")]
     ui_listen: Option<IpAddr>,
     /// A host name by which the page can be opened, besides localhost, 127.0.0.1 and ::1 (repeatable)
     #[arg(long = "ui-host", value_name = "NAME", conflicts_with = "no_ui")]
     ui_hosts: Vec<String>,
     /// Serve the page without TLS beyond loopback too, for a container whose port is mapped to loopback of its host
-    #[arg(long, env = "DPS_EMULATOR_UI_PLAIN_HTTP")]
+    #[arg(long, conflicts_with = "no_ui", env = "DPS_EMULATOR_UI_PLAIN_HTTP")]
     ui_plain_http: bool,
     /// The address that clients are told instead of the listener's, for mapped ports or another name (repeatable). FRONT is
     /// https, mqtt, wss or ui; without it the host is that of all but ui, and the port that of https
@@ -32,6 +32,9 @@ pub(crate) struct UiRunArgs {
 impl UiRunArgs {
     /// Sets the options of an emulator that these name.
     pub(super) fn apply(&self, mut options: EmulatorOptions) -> EmulatorOptions {
+        if self.no_ui {
+            options = options.no_ui();
+        }
         if let Some(port) = self.ui_port {
             options = options.ui_port(port);
         }
@@ -42,9 +45,6 @@ impl UiRunArgs {
             options = options.ui_plain_http(true);
         }
         options = self.ui_hosts.iter().fold(options, |options, host| options.ui_host(host));
-        if self.no_ui {
-            options = options.no_ui();
-        }
         self.announced.iter().fold(options, |options, address| options.announce(address))
     }
 }
