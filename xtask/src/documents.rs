@@ -18,6 +18,14 @@ pub(crate) fn check() -> Outcome {
     report(&problems)
 }
 
+/// Returns the text of a block below a heading, such as the second one that begins with "```sh".
+pub(crate) fn block<'t>(text: &'t str, heading: &str, begin: &str, number: usize) -> Option<&'t str> {
+    let (_, section) = text.split_once(&format!("{heading}\n"))?;
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    let block = section.split(&format!("{begin}\n")).nth(number + 1)?;
+    block.split_once("\n```").map(|(block, _)| block)
+}
+
 /// Placeholders, which are not names of files.
 fn wrong(path: &str, text: &str, exists: impl Fn(&str) -> bool, tasks: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
@@ -77,6 +85,7 @@ fn is_path(span: &str) -> bool {
         "bindings/",
         "fuzz/",
         "benches/",
+        "container/",
     ];
     let plain = !span.contains([' ', '*', '<', '{', '…']);
     let top = span.ends_with(".md") || ["Cargo.toml", "deny.toml", "rustfmt.toml"].contains(&span);

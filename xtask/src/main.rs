@@ -17,10 +17,13 @@ mod c_vectors;
 mod cargo_checks;
 mod certificates;
 mod checks;
+mod container;
 mod core_deps;
 mod cores;
+mod dist;
 mod documents;
 mod emulator;
+mod engine;
 mod errors;
 mod examples;
 mod firmware;
@@ -35,6 +38,7 @@ mod interop;
 mod interop_service;
 mod interop_tpm;
 mod layers;
+mod licenses;
 mod memory;
 mod miri;
 mod mutants;
@@ -55,7 +59,10 @@ mod storm;
 mod swtpm;
 mod tidy;
 mod tpm;
+mod try_dist;
+mod try_image;
 mod venv;
+mod zig;
 
 use std::process::ExitCode;
 
@@ -135,6 +142,26 @@ const OTHERS: &[Task] = &[
         run: published::least_rust,
     },
     Task {
+        name: "dist",
+        about: "what users install, in target/dist: static programs and wheels for Linux; some by name",
+        run: dist::make,
+    },
+    Task {
+        name: "try-dist",
+        about: "install what `dist` built by the README's lines, in a system without a compiler, and register",
+        run: try_dist::check,
+    },
+    Task {
+        name: "image",
+        about: "the emulator's container image, in target/dist; for a processor by name, or for all",
+        run: container::make,
+    },
+    Task {
+        name: "try-image",
+        about: "run what `image` built as an engine does, and register from outside of it",
+        run: try_image::check,
+    },
+    Task {
         name: "platforms",
         about: "libraries and programs compile for Windows, macOS and Arm",
         run: platforms::check,
@@ -187,7 +214,8 @@ const OTHERS: &[Task] = &[
 ];
 
 /// Tasks that accept arguments ([`run::arguments`]).
-const TAKE_ARGUMENTS: [&str; 7] = ["accept", "browser", "firmware-lib", "fuzz", "install-c", "mutants", "python-exits"];
+const TAKE_ARGUMENTS: [&str; 9] =
+    ["accept", "browser", "dist", "firmware-lib", "fuzz", "image", "install-c", "mutants", "python-exits"];
 
 fn main() -> ExitCode {
     if let Some(ended) = api::as_rustdoc().or_else(instrumented::as_rustc) {

@@ -64,7 +64,7 @@ fn install_node(folder: &Path) -> Outcome {
     run(command("npm", install).current_dir(folder))
 }
 
-fn install_python(folder: &Path) -> Outcome {
+pub(crate) fn install_python(folder: &Path) -> Outcome {
     Venv::at(&folder.join("venv"))?.install(["-r", "interop/python/requirements.txt"])
 }
 

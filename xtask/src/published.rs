@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::run::{Outcome, cargo, command, output, report, run, target_dir};
+use crate::run::{Outcome, cargo, command, output, registries, report, run, target_dir};
 
 /// A crate that is published, as its manifest describes it.
 struct Published {
@@ -58,13 +58,11 @@ pub(crate) fn package() -> Outcome {
 /// Removes what an earlier run has unpacked. Cargo serves the packed crates to each other from a registry of its own, and keeps
 /// their sources by name and version, so that a crate would be built with the others as they were then.
 fn forget_packed(crates: &[Published]) -> Outcome {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
-    let Ok(registries) = std::fs::read_dir(home.join("registry/src")) else { return Ok(()) };
+    let has_no_host =
+        |folder: &PathBuf| folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"-"));
     // A registry in a folder has no host, with which the names of others begin.
-    let own = registries.flatten().filter(|registry| registry.file_name().as_encoded_bytes().starts_with(b"-"));
-    for registry in own {
-        for folder in crates.iter().map(|krate| registry.path().join(krate.folder())).filter(|folder| folder.is_dir()) {
+    for registry in registries().into_iter().filter(has_no_host) {
+        for folder in crates.iter().map(|krate| registry.join(krate.folder())).filter(|folder| folder.is_dir()) {
             std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::pkcs11;
-use crate::run::{Outcome, exists, root, run, target_dir};
+use crate::run::{Outcome, command, exists, read, root, run, target_dir};
 use crate::venv::Venv;
 
 pub(crate) const FOLDER: &str = "bindings/python";
@@ -47,7 +47,7 @@ fn folder() -> PathBuf {
 pub(crate) fn installed() -> Result<Venv, String> {
     let venv = environment()?;
     venv.install(["-r", "bindings/python/requirements.txt"])?;
-    let wheel = wheel(&venv, &root().join(FOLDER), &folder().join("wheel"), Build::Debug)?;
+    let wheel = wheel(&venv, &folder().join("wheel"), Build::Debug)?;
     venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
     Ok(venv)
 }
@@ -81,7 +81,7 @@ pub(crate) fn release_wheel() -> Outcome {
     let venv = Venv::at(&folder.join("venv"))?;
     venv.install(["-r", "bindings/python/requirements.txt"])?;
     let package = root().join(FOLDER);
-    let wheel = wheel(&venv, &package, &folder.join("wheel"), Build::Release)?;
+    let wheel = wheel(&venv, &folder.join("wheel"), Build::Release)?;
     let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
     println!("{} has {:.1} MiB", wheel.display(), size as f64 / (1024.0 * 1024.0));
     if size > WHEEL_MOST {
@@ -93,7 +93,7 @@ pub(crate) fn release_wheel() -> Outcome {
 }
 
 /// The file with this ending in a folder.
-fn only_file(folder: &Path, ending: &str) -> Result<PathBuf, String> {
+pub(crate) fn only_file(folder: &Path, ending: &str) -> Result<PathBuf, String> {
     let listed = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let found =
         listed.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == ending));
@@ -107,13 +107,10 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 fn tool(venv: &Venv, name: &str, words: &[&str], folder: &Path) -> Command {
-    let mut command = crate::run::command(venv.program(name), words);
+    let mut tool = command(venv.program(name), words);
     // pyright looks for the interpreter whose packages it is to know.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let bin = venv.program("python").parent().map(Path::to_path_buf).unwrap_or_default();
-    let paths: Vec<PathBuf> = std::iter::once(bin).chain(std::env::split_paths(&path)).collect();
-    command.current_dir(folder).env("PATH", std::env::join_paths(paths).unwrap_or(path));
-    command
+    tool.current_dir(folder).env("PATH", venv.path());
+    tool
 }
 
 /// The suite that a team copies, where nothing of the repository is near, alone and on four workers.
@@ -130,14 +127,8 @@ fn suite_outside_the_tree(venv: &Venv, folder: &Path) -> Outcome {
 }
 
 /// Builds the wheel from the source distribution, as pip does where no wheel fits.
-pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path, build: Build) -> Result<PathBuf, String> {
-    let _ = std::fs::remove_dir_all(folder);
-    run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(package))?;
-    // The archive's files are dated 2006: with those times cargo would take what it built of an earlier archive.
-    let sources = folder.join("sources");
-    std::fs::create_dir_all(&sources).map_err(|error| format!("{}: {error}", sources.display()))?;
-    let unpack = ["--extract", "--touch", "--strip-components=1", "--file"];
-    run(crate::run::command("tar", unpack).arg(only_file(folder, "gz")?).arg("--directory").arg(&sources))?;
+pub(crate) fn wheel(venv: &Venv, folder: &Path, build: Build) -> Result<PathBuf, String> {
+    let sources = sources(venv, folder)?;
     let words = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"];
     // The crates of others are built once for all, wherever the sources are unpacked.
     let mut pip = venv.python(words);
@@ -147,4 +138,24 @@ pub(crate) fn wheel(venv: &Venv, package: &Path, folder: &Path, build: Build) ->
     }
     run(&mut pip)?;
     only_file(folder, "whl")
+}
+
+/// Unpacks the source distribution into a folder, which is emptied first, and returns where the sources are.
+pub(crate) fn sources(venv: &Venv, folder: &Path) -> Result<PathBuf, String> {
+    let _ = std::fs::remove_dir_all(folder);
+    run(venv.python(["-m", "maturin", "sdist", "--out"]).arg(folder).current_dir(root().join(FOLDER)))?;
+    // The archive's files are dated 2006: with those times cargo would take what it built of an earlier archive.
+    let sources = folder.join("sources");
+    std::fs::create_dir_all(&sources).map_err(|error| format!("{}: {error}", sources.display()))?;
+    let unpack = ["--extract", "--touch", "--strip-components=1", "--file"];
+    run(command("tar", unpack).arg(only_file(folder, "gz")?).arg("--directory").arg(&sources))?;
+    Ok(sources)
+}
+
+/// A tool in the version that the checks of the package pin, as pip names it.
+pub(crate) fn pinned(tool: &str) -> Result<String, String> {
+    let requirements = read(&format!("{FOLDER}/requirements.txt"))?;
+    let is_tool = |line: &&str| line.strip_prefix(tool).is_some_and(|rest| rest.starts_with("=="));
+    let line = requirements.lines().find(is_tool);
+    line.map(str::to_owned).ok_or_else(|| format!("{FOLDER}/requirements.txt does not pin {tool}"))
 }

@@ -17,7 +17,7 @@ pub(crate) fn check() -> Outcome {
     let builder = Venv::at(&folder.join("venv"))?;
     builder.install(["-r", "bindings/python/requirements.txt"])?;
     let package = root().join(FOLDER);
-    let wheel = wheel(&builder, &package, &folder.join("wheel"), Build::Release)?;
+    let wheel = wheel(&builder, &folder.join("wheel"), Build::Release)?;
     let count = arguments().into_iter().next().unwrap_or_else(|| COUNT.into());
     for ((major, minor), interpreter) in interpreters() {
         let venv = Venv::with_interpreter(&interpreter, &folder.join(format!("exits-{major}.{minor}")))?;

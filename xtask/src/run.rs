@@ -35,6 +35,16 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
 }
 
+/// The folders into which cargo has unpacked the crates of each registry.
+pub(crate) fn registries() -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+    let listed = std::fs::read_dir(home.join("registry/src"));
+    let mut folders: Vec<PathBuf> = listed.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    folders
+}
+
 /// What is built and tested together: with other packages, cargo would build the dependencies again with the features that
 /// those need. Not the Python package: its tests are in Python, and its build is by pip. The C library with every feature.
 pub(crate) const TESTED: [&str; 6] =

@@ -1,6 +1,6 @@
 //! Python virtual environments with pinned packages.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,6 +27,13 @@ impl Venv {
     /// Returns the path of a program in it.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.0.join("bin").join(name)
+    }
+
+    /// `PATH` with its programs before all others.
+    pub(crate) fn path(&self) -> OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths: Vec<PathBuf> = std::iter::once(self.0.join("bin")).chain(std::env::split_paths(&path)).collect();
+        std::env::join_paths(paths).unwrap_or(path)
     }
 
     /// Its interpreter.

@@ -185,6 +185,23 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// With `DPS_WRITE_MANUAL` in the environment it writes the pages into that folder: `cargo xtask dist` ships them.
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = std::env::var_os("DPS_WRITE_MANUAL").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+        clap_mangen::generate_to(Cli::command(), &folder).unwrap();
+        for (page, text) in [
+            ("dps", "demo"),
+            ("dps-register", "id\\-scope"),
+            ("dps-emulator", "https\\-port"),
+            ("dps-emulator-fault-add", "retry\\-after"),
+        ] {
+            let page = std::fs::read_to_string(folder.join(format!("{page}.1"))).unwrap();
+            assert!(page.contains(".SH NAME") && page.contains(text), "{page}");
+        }
+    }
+
     #[test]
     fn register_accepts_aliases_and_counts_stdin_inputs() {
         let line =

@@ -11,6 +11,7 @@ mod clock;
 mod clock_offset;
 mod closed_streams;
 mod command_line;
+mod container;
 mod demo;
 mod derive_key;
 mod edge;

@@ -24,23 +24,23 @@ const PEM_MAX: u64 = 64 * 1024;
 pub(crate) struct EmulatorRunArgs {
     /// Start with the options, hubs, certificates, enrollments and faults of this file (TOML). Options of the command line
     /// replace those of the file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "DPS_EMULATOR_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The address to listen on; beyond loopback, other machines can try to register. Default: 127.0.0.1
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", env = "DPS_EMULATOR_LISTEN")]
     pub(crate) listen: Option<IpAddr>,
     /// A name or address for the certificate, besides localhost, 127.0.0.1 and ::1 (repeatable). Default: those in
     /// DPS_EMULATOR_HOSTS, separated by commas
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
     /// The HTTPS port; 0, the default, chooses a free one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "DPS_EMULATOR_HTTPS_PORT")]
     pub(crate) https_port: Option<u16>,
     /// The MQTT port; 0, the default, chooses a free one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "DPS_EMULATOR_MQTT_PORT")]
     pub(crate) mqtt_port: Option<u16>,
     /// The port of MQTT over WebSocket; 0, the default, chooses a free one; it can be the HTTPS port
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "DPS_EMULATOR_WSS_PORT")]
     pub(crate) wss_port: Option<u16>,
     /// Listen on the ports of the service, which some published clients require: 443 and 8883
     #[arg(long, conflicts_with_all = ["https_port", "mqtt_port", "wss_port"])]

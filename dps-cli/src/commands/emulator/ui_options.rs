@@ -9,23 +9,23 @@ use dps_emulator::EmulatorOptions;
 #[derive(Clone, Debug, PartialEq, Args)]
 pub(crate) struct UiRunArgs {
     /// The port of the page in a browser; 0, the default, chooses a free one
-    #[arg(long, value_name = "N", conflicts_with = "no_ui")]
+    #[arg(long, value_name = "N", conflicts_with = "no_ui", env = "DPS_EMULATOR_UI_PORT")]
     ui_port: Option<u16>,
     /// Serve no page
     #[arg(long)]
     no_ui: bool,
     /// The address that the page listens on; beyond loopback it is served over HTTPS. Default: 127.0.0.1
-    #[arg(long, value_name = "IP", conflicts_with = "no_ui")]
+    #[arg(long, value_name = "IP", conflicts_with = "no_ui", env = "DPS_EMULATOR_UI_LISTEN")]
     ui_listen: Option<IpAddr>,
     /// A host name by which the page can be opened, besides localhost, 127.0.0.1 and ::1 (repeatable)
     #[arg(long = "ui-host", value_name = "NAME", conflicts_with = "no_ui")]
     ui_hosts: Vec<String>,
     /// Serve the page without TLS beyond loopback too, for a container whose port is mapped to loopback of its host
-    #[arg(long, conflicts_with = "no_ui")]
+    #[arg(long, conflicts_with = "no_ui", env = "DPS_EMULATOR_UI_PLAIN_HTTP")]
     ui_plain_http: bool,
     /// The address that clients are told instead of the listener's, for mapped ports or another name (repeatable). FRONT is
     /// https, mqtt, wss or ui; without it the host is that of all but ui, and the port that of https
-    #[arg(long = "announce", value_name = "[FRONT=]HOST[:PORT]")]
+    #[arg(long = "announce", value_name = "[FRONT=]HOST[:PORT]", value_delimiter = ',', env = "DPS_EMULATOR_ANNOUNCE")]
     announced: Vec<String>,
 }
 
