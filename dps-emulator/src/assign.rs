@@ -2,7 +2,7 @@
 
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
 use crate::hubs::{HubAuthentication, HubDevice, Hubs, Twin};
-use crate::issuance::IssuedCredential;
+use crate::issuance::{IssuedChain, IssuedCredential};
 use crate::options::UnchangedSubstatus;
 use crate::registrations::{Assigning, Assignment, Record, Shown, Source};
 use crate::service::Service;
@@ -50,12 +50,7 @@ impl Service {
         let blob = keys.and_then(|keys| self.key_blob(&keys, &assigning.spelled).ok());
         let mut plan = self.plan(&assigning, blob.as_ref());
         let etag = self.random.etag();
-        let chain = match (&plan, &assigning.requested) {
-            (Some(plan), Some(request)) if plan.enabled => {
-                self.issuance.issue(now, self.options.certificate_days, self.random.serial(), request)
-            }
-            _ => None,
-        };
+        let chain = plan.as_ref().filter(|plan| plan.enabled).and_then(|_| self.issue(now, &assigning));
         let is_lacking = assigning.requested.is_some() && chain.is_none();
         let (certificates, issued) = chain.map(|chain| (chain.certificates, chain.credential)).unzip();
         if let Some(plan) = &mut plan {
@@ -83,6 +78,12 @@ impl Service {
         let issued_certificate_chain = certificates.filter(|_| record.status == Status::Assigned);
         let result = RegistrationState { issued_certificate_chain, ..record.state() };
         self.operations.finish(&assigning.operation_id, result);
+    }
+
+    /// Issues the certificate that the device has requested.
+    fn issue(&mut self, now: Now, assigning: &Assigning) -> Option<IssuedChain> {
+        let request = assigning.requested.as_ref()?;
+        self.issuance.issue(now, self.options.certificate_days, self.random.serial(), request)
     }
 
     /// What the enrollment says that a device was authenticated by.

@@ -7,14 +7,11 @@
 
 static struct {
     char user_name[128], topic[128], payload[768], reply[16384];
+    /* How many certificates the service issues, each with so many digits of base64. */
+    unsigned certificates, digits;
 } buffers;
 
 const uint32_t row_object_bytes = REGISTRATION_BYTES, row_buffer_bytes = sizeof buffers;
-
-/* How many certificates the service issues, each with so many digits of base64. */
-static struct {
-    unsigned certificates, digits;
-} chain;
 
 enum { CSR_BYTES = 500 };
 
@@ -45,9 +42,9 @@ static size_t put(size_t at, dps_span text)
 static size_t put_chain(size_t at)
 {
     at = put(at, ROW_SPAN(",\"issuedCertificateChain\":["));
-    for (unsigned index = 0; index < chain.certificates; index++) {
+    for (unsigned index = 0; index < buffers.certificates; index++) {
         at = put(at, index == 0 ? ROW_SPAN("\"") : ROW_SPAN(",\""));
-        for (unsigned digit = 0; digit < chain.digits && at < sizeof buffers.reply; digit++)
+        for (unsigned digit = 0; digit < buffers.digits && at < sizeof buffers.reply; digit++)
             buffers.reply[at++] = (char)('A' + (char)index);
         at = put(at, ROW_SPAN("\""));
     }
@@ -57,12 +54,12 @@ static size_t put_chain(size_t at)
 static int chain_is_read(dps_buffer reply)
 {
     dps_span certificate;
-    for (unsigned index = 0; index <= chain.certificates; index++) {
+    for (unsigned index = 0; index <= buffers.certificates; index++) {
         if (dps_registration_issued_certificate(&memory.registration, reply, index, &certificate) != DPS_OK)
             return 60;
-        if (index == chain.certificates)
+        if (index == buffers.certificates)
             return certificate.len == 0 ? 0 : 61;
-        if (certificate.len != chain.digits / 4 * 3)
+        if (certificate.len != buffers.digits / 4 * 3)
             return 62;
         const uint8_t last = (uint8_t)certificate.ptr[certificate.len - 1];
         if ((uint8_t)certificate.ptr[0] != index << 2 || last != (uint8_t)(index << 6 | index))
@@ -101,12 +98,12 @@ int registration_exchange(dps_registration *registration, const dps_action *acti
 /* Three certificates of P-384 through 8 KB, and five of RSA-2048 through 16 KB. */
 int row(void)
 {
-    chain.certificates = 3;
-    chain.digits = 1068;
+    buffers.certificates = 3;
+    buffers.digits = 1068;
     int status = registration_run();
     if (status == 0) {
-        chain.certificates = 5;
-        chain.digits = 1640;
+        buffers.certificates = 5;
+        buffers.digits = 1640;
         status = registration_run();
     }
     return status;

@@ -34,7 +34,7 @@ static dps_span decoded(const char *text, char *out)
 
 static bool spans_are_equal(dps_span one, dps_span other)
 {
-    return one.len == other.len && memcmp(one.ptr, other.ptr, one.len) == 0;
+    return one.len == other.len && (one.len == 0 || memcmp(one.ptr, other.ptr, one.len) == 0);
 }
 
 /* A registration by a certificate, with a payload if it is not null. */

@@ -94,6 +94,7 @@ fn port_in_use_and_invalid_host_name_are_refused() {
     assert!(error["message"].as_str().unwrap().contains(&port));
     dps(["emulator", "--host", "not a name"]).run().code(3);
     dps(["emulator", "--hub", "not a name"]).run().code(3);
+    dps(["emulator", "--hub", "hub-a.test=mqtt5"]).run().code(2);
     dps(["emulator", "--listen", "somewhere"]).run().code(2);
 }
 

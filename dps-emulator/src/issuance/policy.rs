@@ -95,6 +95,7 @@ impl CertificatePolicy {
 
 /// The six-digit codes by which a certificate request is refused. Two generations were observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum IssuanceCodes {
     /// Those of early 2026: 400037 for a request that is refused.
     Early,

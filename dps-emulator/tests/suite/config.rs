@@ -8,9 +8,9 @@ use crate::soft_tpm::SoftTpm;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dps_emulator::{
-    AllocationPolicy, At, ConfigError, Emulator, EmulatorOptions, EnrollmentGroup, ExportedConfig, Fault, FaultPlan,
-    IndividualEnrollment, Limits, ReprovisionPolicy, RetryAfter, Scope, Service, TlsVersion, TpmPublicKey,
-    UnchangedSubstatus, WebhookOptions, WebhookUrl,
+    AllocationPolicy, At, CertificatePolicy, ConfigError, ConnectionProfile, Emulator, EmulatorOptions,
+    EnrollmentGroup, ExportedConfig, Fault, FaultPlan, IndividualEnrollment, IssuanceCodes, Limits, ReprovisionPolicy,
+    RetryAfter, Scope, Service, TlsVersion, TpmPublicKey, UnchangedSubstatus, WebhookOptions, WebhookUrl,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ async fn varied() -> Emulator {
         .service(|service| service.echo_payload(true).check_expiry_on_poll(true).assign_at_once(true))
         .service(|service| service.unchanged_substatus(UnchangedSubstatus::Reprovisioned))
         .service(|service| service.webhook_limit_ms(700).events_kept(77))
+        .service(|service| service.hub_profile("hub-b.test", ConnectionProfile::MqttV5).certificate_days(9))
+        .service(|service| service.p384_only(true).issuance_codes(IssuanceCodes::Early))
         .webhooks(WebhookOptions::new().host("allocate.test").roots_pem(Ca::root("webhooks").pem()));
     let emulator = Emulator::start(options).await.unwrap();
     emulator.set_clock_offset_ms(-86_400_000);
@@ -51,6 +53,7 @@ async fn varied() -> Emulator {
             .device_id("machine 7".replace(' ', "-"))
             .primary_key(key(KEY))
             .iot_edge(true)
+            .certificate_policy(CertificatePolicy::resource_id("/subscriptions/s/policies/p"))
             .enabled(false)
             .initial_twin(object(tags), object(desired))
             .reprovision(ReprovisionPolicy { update_hub_assignment: true, migrate_device_data: false })
@@ -61,7 +64,7 @@ async fn varied() -> Emulator {
         let tpm = TpmPublicKey::from_base64(&BASE64_STANDARD.encode(SoftTpm::new().endorsement_key())).unwrap();
         service.put_enrollment(now, IndividualEnrollment::new("dev-tpm").endorsement_key(tpm)).unwrap();
         let keys = EnrollmentGroup::new("line-1").primary_key(key(GROUP_KEY)).secondary_key(key(OTHER_KEY));
-        service.put_group(now, keys).unwrap();
+        service.put_group(now, keys.certificate_policy(CertificatePolicy::named("n", "a", "p"))).unwrap();
         let url = |text: &str| WebhookUrl::parse(text).unwrap();
         let custom = IndividualEnrollment::new("dev-custom").primary_key(key(KEY));
         service.put_enrollment(now, custom.custom_allocation(url(WEBHOOK))).unwrap();
@@ -110,6 +113,15 @@ fn keys(exported: &ExportedConfig) -> Vec<(String, Option<String>)> {
 async fn export_of_a_running_emulator_starts_an_equal_one() {
     let emulator = varied().await;
     let exported = emulator.export_config(true).unwrap();
+    for member in [
+        "profile = \"mqttV5\"",
+        "certificateDays = 9",
+        "p384Only = true",
+        "issuanceCodes = \"early\"",
+        "namespaceName = \"n\"",
+    ] {
+        assert!(exported.toml().contains(member), "{member}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = exported.save(folder.path().join("export")).unwrap();
     let equal = Emulator::start(EmulatorOptions::from_config_file(&file).unwrap()).await.unwrap();
@@ -248,6 +260,9 @@ fn mistakes_are_reported_with_line_and_column() {
         ("hubs = 'a'", (1, 8), "an array of tables, as [[hubs]]"),
         ("[[hubs]]\nweight = 1", (1, 1), "'name' is missing"),
         ("[[hubs]]\nname = 'a.test'\nweight = 0", (3, 10), "from 1 to 1000"),
+        ("[[hubs]]\nname = 'a.test'\nprofile = 'mqtt5'", (3, 11), "\"classic\" or \"mqttV5\""),
+        ("certificateDays = 91", (1, 19), "from 7 to 90"),
+        ("issuanceCodes = 'old'", (1, 17), "\"early\" or \"current\""),
         ("[[hubs]]\nname = 'a.test'\n[[hubs]]\nname = 'A.test'", (4, 8), "an earlier hub"),
         ("[[certificates]]\nname = 'a'", (1, 1), "one of 'certificate' and 'certificateFile'"),
         ("[[certificates]]\nname = 'a'\ncertificate = 'x'", (3, 15), "is invalid"),

@@ -15,6 +15,8 @@ use crate::common::{GROUP_KEY, KEY, SCOPE, START_S, World, device_token, json, k
 use crate::hub;
 use crate::mqtt::{Hello, publish, subscribe};
 use crate::pki::{Device, P256, P384, params};
+use crate::soft_tpm::SoftTpm;
+use crate::tpm;
 
 const VERSION: &str = "2026-11-01";
 const PREVIEW: &str = "2026-11-02-preview";
@@ -182,6 +184,23 @@ fn certificate_is_issued_to_a_device_that_registers_by_a_certificate() {
     let entry = world.service.hub_device("hub-a.test", "dev-01").unwrap();
     assert!(entry.accepts_certificates(now, &presented(&reply)), "the issued one");
     assert!(entry.accepts_certificates(now, &device.presented()), "and the one it registered with");
+}
+
+#[test]
+fn certificate_is_issued_to_a_device_with_a_tpm() {
+    let mut world = World::new(ServiceOptions::new().assign_at_once(true));
+    world.enroll(tpm::enrollment().certificate_policy(policy()));
+    let device = SoftTpm::new();
+    let mut body: Value = serde_json::from_slice(&tpm::body_of(&device)).unwrap();
+    body["csr"] = request("dev-01", P256).into();
+    let path = format!("/{SCOPE}/registrations/dev-01/register?api-version={VERSION}");
+    let challenge = world.send("PUT", &path, &[], body.to_string().as_bytes());
+    assert_eq!(challenge.status, 401);
+    let imported = device.import(&tpm::blob(&json(&challenge)["authenticationKey"])).unwrap();
+    let token = device_token(&BASE64_STANDARD.encode(imported.key), "dev-01", world.device_s() + 3600);
+    let reply = json(&world.send("PUT", &path, &[("Authorization", &token)], body.to_string().as_bytes()));
+    let entry = world.service.hub_device("hub-a.test", "dev-01").unwrap();
+    assert!(entry.accepts_certificates(world.now(), &presented(&reply)), "{reply}");
 }
 
 #[test]

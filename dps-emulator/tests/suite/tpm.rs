@@ -88,7 +88,7 @@ pub(crate) fn body_of(tpm: &SoftTpm) -> Vec<u8> {
     json!({ "registrationId": ID, "tpm": keys }).to_string().into_bytes()
 }
 
-fn blob(authentication_key: &Value) -> Vec<u8> {
+pub(crate) fn blob(authentication_key: &Value) -> Vec<u8> {
     BASE64_STANDARD.decode(authentication_key.as_str().unwrap()).unwrap()
 }
 
