@@ -121,10 +121,11 @@ fn loaded_by_musl(downloads: &Path) -> Outcome {
             line.rsplit(' ').next().is_some_and(|symbol| symbol.trim_start_matches('_').starts_with("Py"))
         })
     };
-    match said.lines().find(missing) {
-        Some(line) => Err(format!("musl: {line}")),
-        None => Ok(println!("musl loads the wheel's library: {} symbols are Python's", said.lines().count())),
+    if let Some(line) = said.lines().find(missing) {
+        return Err(format!("musl: {line}"));
     }
+    println!("musl loads the wheel's library: {} missing symbols are Python's", said.lines().count());
+    Ok(())
 }
 
 /// Runs the program for Arm, where QEMU can.
