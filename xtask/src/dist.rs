@@ -161,7 +161,7 @@ impl Dist {
         let manual = tree.join(MANUAL);
         std::fs::create_dir_all(&manual).map_err(|error| format!("{}: {error}", manual.display()))?;
         let mut write_pages = cargo(["test", "--quiet", "--bin", "dps"]);
-        write_pages.args(TESTED).args(["--", "--quiet", "every_command_has_a_manual_page"]);
+        write_pages.args(TESTED).args(["--", "every_command_has_a_manual_page"]);
         output(write_pages.env("DPS_WRITE_MANUAL", &manual)).map(drop)
     }
 

@@ -154,7 +154,7 @@ pub(crate) fn sources(venv: &Venv, folder: &Path) -> Result<PathBuf, String> {
 
 /// A tool in the version that the checks of the package pin, as pip names it.
 pub(crate) fn pinned(tool: &str) -> Result<String, String> {
-    let requirements = read(&format!("{FOLDER}/requirements.txt"))?;
+    let requirements = read(format!("{FOLDER}/requirements.txt"))?;
     let is_tool = |line: &&str| line.strip_prefix(tool).is_some_and(|rest| rest.starts_with("=="));
     let line = requirements.lines().find(is_tool);
     line.map(str::to_owned).ok_or_else(|| format!("{FOLDER}/requirements.txt does not pin {tool}"))

@@ -93,7 +93,7 @@ impl Trial {
         output(&mut engine.command(["stop", NAME]))?;
         let stopped = client.health(&expected[0])?;
         println!("{:<44} exit code {stopped}", "health of a container that was stopped");
-        expect(stopped == 5, &stopped)
+        expect(stopped == 5, stopped)
     }
 
     /// The volume has no room for an enrollment: the emulator runs and cannot be used.
