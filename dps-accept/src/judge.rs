@@ -49,15 +49,18 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Seen, device: Device, began_ms: 
     let first_ms = seen.first_ms();
     let watched = first_ms.is_some_and(|first| now_ms.saturating_sub(first) >= WATCH_MS);
     let over = device == Device::Over;
-    if let Some(problem) = broken(&RULES, scenario, seen) {
+    if let Some(problem) = broken(&SECRECY, scenario, seen) {
         return Verdict::Failed(problem);
     }
-    if let Some(problem) = broken(&RULES_OF_WAITS, scenario, seen) {
+    let other = broken(&RULES, scenario, seen);
+    if let Some(problem) = polls_beyond_the_quota(scenario, seen) {
         // Whether a device polls seven times or hundreds of times is known only later.
         let polls = seen.of(CallKind::Poll).count();
         let counted = over || is_late || watched || seen.is_assigned() || polls >= POLLS_COUNTED;
-        let goes_on = !counted && polls_beyond_the_quota(scenario, seen).is_some();
-        return if goes_on { Verdict::Open } else { Verdict::Failed(problem) };
+        return if counted || other.is_some() { Verdict::Failed(problem) } else { Verdict::Open };
+    }
+    if let Some(problem) = other.or_else(|| early(scenario, seen)) {
+        return Verdict::Failed(problem);
     }
     match scenario.expect.ends {
         Ends::Assigned | Ends::AssignedOrOver if seen.is_assigned() => {
@@ -119,10 +122,10 @@ fn was_refused(seen: &Seen) -> bool {
 
 type Rule = fn(&Scenario, &Seen) -> Option<String>;
 
-/// The rules that apply to every scenario: a device that breaks one of them has failed.
-const RULES: [Rule; 7] = [leaked, secret, often, operations, insisted, too_many_polls, token_life];
-/// The same for waits. A device that polls beyond the quota breaks both, and is watched on.
-const RULES_OF_WAITS: [Rule; 2] = [polls_beyond_the_quota, early];
+/// What must be kept secret. These and the following rules apply to every scenario.
+const SECRECY: [Rule; 2] = [leaked, secret];
+/// The rules that end the watch of a device; a wait that it did not keep does not, while its polls are counted.
+const RULES: [Rule; 5] = [often, operations, insisted, too_many_polls, token_life];
 
 /// What was wrong, by the first rule that was broken.
 fn broken(rules: &[Rule], scenario: &Scenario, seen: &Seen) -> Option<String> {

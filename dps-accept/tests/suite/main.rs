@@ -53,7 +53,9 @@ async fn client_that_always_retries_at_once_scores_below_30() {
     let polls = problem(&card, "hint-as-a-date").strip_prefix("more than 5 polls within 10 s, ");
     let polls = polls.and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
     assert!(polls.is_some_and(|polls| polls > 6), "{card}");
-    assert!(problem(&card, "server-error-for-long").starts_with("more than 20 register calls"), "{card}");
+    // Each call has a connection of its own, which is seen first.
+    let often = problem(&card, "server-error-for-long");
+    assert!(often.starts_with("more than 20 register calls") || often.starts_with("more than 20 conn"), "{card}");
     assert!(problem(&card, "wrong-key").contains("more calls after it was refused"), "{card}");
     assert!(problem(&card, "server-of-another-name").starts_with("more than 20 connections"), "{card}");
 }
