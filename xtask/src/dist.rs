@@ -135,6 +135,8 @@ impl Dist {
         build.args(PROGRAM);
         self.configure(&mut build);
         self.zig.compiles_c(&mut build, target)?;
+        // For its size: the image must stay small, and what takes time here is the network.
+        build.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
         // Rust brings a linker that knows all its targets, and what a static program for musl needs.
         let linker = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
         run(build.env(linker, "rust-lld"))?;
