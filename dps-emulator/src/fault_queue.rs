@@ -1,10 +1,13 @@
-//! The queue of the planned faults that are still to be met.
+//! The queue of the planned faults that are still to be met, and the calls of the service that plan, meet and clear them.
 
 use serde::Serialize;
 
+use crate::events::Transport;
 use crate::fault::{At, Fault, Scope};
 use crate::fault_plan::FaultPlan;
 use crate::ids::FoldedId;
+use crate::service::Service;
+use crate::time::Now;
 
 /// A planned fault, and how many more requests will meet it. In JSON the plan's members and `left`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,5 +75,69 @@ impl Faults {
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &PlannedFault> {
         self.planned.iter()
+    }
+}
+
+impl Service {
+    /// Plans a fault for the next `times` matching requests. Each request meets one fault, the one planned first.
+    pub fn inject(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
+        self.faults.plan(scope, at, fault, times);
+    }
+
+    /// Plans a fault from its JSON form.
+    pub fn inject_plan(&mut self, plan: &FaultPlan) {
+        self.faults.add(plan.clone());
+    }
+
+    /// Removes the fault that a request meets from the plan and returns it.
+    pub(crate) fn take_fault(
+        &mut self,
+        now: Now,
+        transport: Transport,
+        at: At,
+        registration: &FoldedId,
+    ) -> Option<Fault> {
+        let fault = self.faults.take(at, registration)?;
+        self.met_fault(now, transport, at, registration, &fault);
+        Some(fault)
+    }
+
+    fn met_fault(&mut self, now: Now, transport: Transport, at: At, registration: &FoldedId, fault: &Fault) {
+        self.tally.met_fault(registration);
+        self.record_fault(now, transport, at, registration, fault);
+    }
+
+    /// Returns whether a TLS handshake meets this fault, and removes it from the plan. The name is empty before the client has
+    /// presented a certificate.
+    #[cfg(feature = "server")]
+    pub(crate) fn handshake_meets(&mut self, now: Now, fault: &Fault, common_name: &str) -> bool {
+        let registration = FoldedId::new(common_name);
+        let meets = self.faults.take_of_handshake(fault, &registration);
+        if meets {
+            self.met_fault(now, Transport::Https, At::Handshake, &registration, fault);
+        }
+        meets
+    }
+
+    /// Removes all planned faults; returns how many plans there were.
+    pub fn clear_faults(&mut self) -> usize {
+        self.faults.clear(|_| true)
+    }
+
+    /// Removes the faults planned for one registration; returns how many plans there were. Faults planned for every
+    /// device stay.
+    pub fn clear_faults_of(&mut self, registration_id: &str) -> usize {
+        self.faults.clear(|plan| plan.is_for(&FoldedId::new(registration_id)))
+    }
+
+    /// The planned faults that were not yet met as often as planned, in the order in which requests meet them.
+    pub fn planned_faults(&self) -> impl Iterator<Item = &PlannedFault> {
+        self.faults.iter()
+    }
+
+    /// How many more requests will meet a planned fault.
+    #[must_use]
+    pub fn pending_faults(&self) -> u64 {
+        self.faults.iter().map(|planned| u64::from(planned.left)).sum()
     }
 }

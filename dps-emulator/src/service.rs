@@ -11,10 +11,9 @@ use crate::control_devices::PageLinks;
 use crate::credentials::SymmetricKey;
 use crate::enrollment::{EnrollmentGroup, IndividualEnrollment};
 use crate::enrollment_table::{Entry, Precondition, Table};
-use crate::events::{Recorder, Transport};
-use crate::fault::{At, Fault, RetryAfter, Scope};
-use crate::fault_plan::FaultPlan;
-use crate::fault_queue::{Faults, PlannedFault};
+use crate::events::Recorder;
+use crate::fault::RetryAfter;
+use crate::fault_queue::Faults;
 use crate::hubs::{ConnectionProfile, HubCounters, HubDevice, Hubs};
 use crate::ids::{FoldedId, Random};
 use crate::issuance::Issuance;
@@ -291,68 +290,6 @@ impl Service {
     /// All device entries of all hubs.
     pub fn hub_devices(&self) -> impl Iterator<Item = &HubDevice> {
         self.hubs.devices()
-    }
-
-    /// Plans a fault for the next `times` matching requests. Each request meets one fault, the one planned first.
-    pub fn inject(&mut self, scope: Scope<'_>, at: At, fault: Fault, times: u32) {
-        self.faults.plan(scope, at, fault, times);
-    }
-
-    /// Plans a fault from its JSON form.
-    pub fn inject_plan(&mut self, plan: &FaultPlan) {
-        self.faults.add(plan.clone());
-    }
-
-    /// Removes the fault that a request meets from the plan and returns it.
-    pub(crate) fn take_fault(
-        &mut self,
-        now: Now,
-        transport: Transport,
-        at: At,
-        registration: &FoldedId,
-    ) -> Option<Fault> {
-        let fault = self.faults.take(at, registration)?;
-        self.met_fault(now, transport, at, registration, &fault);
-        Some(fault)
-    }
-
-    fn met_fault(&mut self, now: Now, transport: Transport, at: At, registration: &FoldedId, fault: &Fault) {
-        self.tally.met_fault(registration);
-        self.record_fault(now, transport, at, registration, fault);
-    }
-
-    /// Returns whether a TLS handshake meets this fault, and removes it from the plan. The name is empty before the client has
-    /// presented a certificate.
-    #[cfg(feature = "server")]
-    pub(crate) fn handshake_meets(&mut self, now: Now, fault: &Fault, common_name: &str) -> bool {
-        let registration = FoldedId::new(common_name);
-        let meets = self.faults.take_of_handshake(fault, &registration);
-        if meets {
-            self.met_fault(now, Transport::Https, At::Handshake, &registration, fault);
-        }
-        meets
-    }
-
-    /// Removes all planned faults; returns how many plans there were.
-    pub fn clear_faults(&mut self) -> usize {
-        self.faults.clear(|_| true)
-    }
-
-    /// Removes the faults planned for one registration; returns how many plans there were. Faults planned for every
-    /// device stay.
-    pub fn clear_faults_of(&mut self, registration_id: &str) -> usize {
-        self.faults.clear(|plan| plan.is_for(&FoldedId::new(registration_id)))
-    }
-
-    /// The planned faults that were not yet met as often as planned, in the order in which requests meet them.
-    pub fn planned_faults(&self) -> impl Iterator<Item = &PlannedFault> {
-        self.faults.iter()
-    }
-
-    /// How many more requests will meet a planned fault.
-    #[must_use]
-    pub fn pending_faults(&self) -> u64 {
-        self.faults.iter().map(|planned| u64::from(planned.left)).sum()
     }
 
     /// The hint that the rate limit would reject a register or lookup with now; `None` when it would be accepted. The

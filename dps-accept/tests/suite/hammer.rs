@@ -26,7 +26,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// It is ended long before.
 const LIFE: Duration = Duration::from_secs(300);
-const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Registers with the settings in the environment until it is assigned.
 pub async fn run() {
