@@ -1,5 +1,5 @@
-//! podman with settings and a storage of its own, so that no other container or image of the machine is touched. It works where
-//! there is no systemd, no overlay file system and no right to raise limits, as in a container of CI.
+//! podman with settings and a storage of its own, so that no other container or image of the machine is touched. It works
+//! without systemd, an overlay file system and the right to raise limits, as in a container of CI.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

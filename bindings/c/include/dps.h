@@ -1516,7 +1516,7 @@ typedef bool (*dps_certificate_request_reader)(void *context, size_t offset, dps
  * must stay as they are, and `request` itself, until the `dps_registration_clear` of a registration with it. They are not
  * parsed.
  *
- * Returns `DPS_ERROR_CERTIFICATE_REQUEST` when there are none; `DPS_ERROR_INVALID_ARGUMENT`. Then `request` is not an object.
+ * Returns `DPS_ERROR_CERTIFICATE_REQUEST` for an empty request; `DPS_ERROR_INVALID_ARGUMENT`. Then `request` is not an object.
  */
 DPS_NODISCARD
 dps_result dps_certificate_request_init(dps_certificate_request *request,

@@ -72,7 +72,7 @@ impl Object for dps_certificate_request {
 /// must stay as they are, and `request` itself, until the `dps_registration_clear` of a registration with it. They are not
 /// parsed.
 ///
-/// Returns `DPS_ERROR_CERTIFICATE_REQUEST` when there are none; `DPS_ERROR_INVALID_ARGUMENT`. Then `request` is not an object.
+/// Returns `DPS_ERROR_CERTIFICATE_REQUEST` for an empty request; `DPS_ERROR_INVALID_ARGUMENT`. Then `request` is not an object.
 #[cfg_attr(not(dps_hosted), unsafe(export_name = "dps_certificate_request_init_abi_1"))]
 pub unsafe extern "C" fn dps_certificate_request_init(
     request: *mut dps_certificate_request,

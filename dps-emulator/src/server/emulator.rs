@@ -137,7 +137,7 @@ impl Emulator {
         self.page.as_ref().map(|(address, _)| *address)
     }
 
-    /// Makes a link that opens the page in a browser, once, within ten minutes. `None` if there is no page, or if the operating
+    /// Makes a link that opens the page in a browser, once, within ten minutes. `None` if the emulator has no page, or if the operating
     /// system returns no random bytes.
     #[must_use]
     pub fn page_link(&self) -> Option<PageLink> {

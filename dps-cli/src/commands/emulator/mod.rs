@@ -109,7 +109,7 @@ struct Ready {
     ca_file: PathBuf,
     ca_sha256: String,
     connection_string_file: PathBuf,
-    /// `null` if there is no page.
+    /// `null` with `--no-ui`.
     page_url: Option<String>,
 }
 

@@ -51,7 +51,7 @@ export function ClockView(_: ViewProps) {
         </form>
         <form onSubmit={change({ scale: Number(scale ?? value?.scale ?? 1) })}>
           <h2>Divide waits</h2>
-          <p class="hint">Assignments, hints, rate windows and operations take this many times less; the date is not changed.</p>
+          <p class="hint">Assignments, hints, rate windows and operations are this many times shorter; the date is not changed.</p>
           <TextField label="Divide by" type="number" min={1} max={1000} value={scale ?? String(value?.scale ?? 1)} required
             onInput={setScale} />
           <div class="actions"><Button kind="primary" type="submit">Set</Button></div>

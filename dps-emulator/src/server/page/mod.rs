@@ -232,7 +232,7 @@ impl Requests<'_> {
         match files::reply(path, known) {
             Some(reply) if matches!(method, "GET" | "HEAD") => Ok(into_response(dated(reply))?),
             Some(_) => Err(Refused::new(405, "This resource supports GET only.").into()),
-            None => Err(Refused::new(404, "There is no such resource.").into()),
+            None => Err(Refused::new(404, "The page has no such resource.").into()),
         }
     }
 
@@ -271,8 +271,8 @@ impl Requests<'_> {
             true => Ok(()),
             false => Err(Refused::new(
                 401,
-                "There is no such session any more, since the emulator was started again or the session is too old: open the \
-                 page with a new link, which dps emulator ui prints.",
+                "This session has ended, since the emulator was started again or the session is too old: open the page with a new \
+                 link, which dps emulator ui prints.",
             )),
         }
     }
@@ -287,7 +287,7 @@ impl Requests<'_> {
         let is_devices = path == "devices" || path.starts_with("devices/");
         let path_and_query = if is_devices { format!("/emulator/{call}") } else { format!("/{call}") };
         let headers = http1::headers(head);
-        // The session's token is no token of the service.
+        // The session's token is not one of the service.
         let headers = headers.iter().filter(|(name, _)| *name != "authorization");
         let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (*name, value.as_ref())).collect();
         let request =

@@ -12,7 +12,7 @@ use crate::options::check_host;
 #[derive(Debug, Clone)]
 pub(crate) struct UiOptions {
     pub(crate) listen: IpAddr,
-    /// `None` if there is no page.
+    /// `None` without a page.
     pub(crate) port: Option<u16>,
     /// Names by which it is opened, besides loopback.
     pub(crate) hosts: Vec<String>,
