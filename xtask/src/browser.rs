@@ -134,8 +134,9 @@ fn stories(page: &Path, options: &Options) -> Outcome {
     }
     // The package is installed by the check `python`, which runs before.
     let python = target_dir().join("python/venv/bin/python3");
-    if output(command(&python, ["-c", "import dps_client"]).current_dir(page)).is_ok() {
-        node.env("DPS_PYTHON", python);
+    let folder = "import dps_client, os; print(os.path.dirname(os.path.dirname(dps_client.__file__)))";
+    if let Ok(packages) = output(command(&python, ["-c", folder]).current_dir(page)) {
+        node.env("DPS_PYTHON", python).env("DPS_PYTHON_PACKAGES", packages.trim());
     }
     if options.write_screenshots {
         node.env("SCREENSHOTS", root().join(IMAGES));

@@ -1,6 +1,7 @@
 // Runs the stories: real emulators, real devices, and the page in a headless Chromium.
 //
-// Environment: DPS_PROGRAM, CHROMIUM, FOLDER for files; if they exist, DPS_LIBRARY and DPS_INCLUDE (C), DPS_PYTHON (Python);
+// Environment: DPS_PROGRAM, CHROMIUM, FOLDER for files; if they exist, DPS_LIBRARY and DPS_INCLUDE (C), DPS_PYTHON and the folder of its
+// packages, DPS_PYTHON_PACKAGES (Python);
 // SCREENSHOTS, a directory, to write those of the documents; ONLY, a part of the names of stories; DIST, a build result to use
 // instead of the embedded one, while the page is worked on.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { launch, Tab } from './tab.js';
 import { byKeyboard, everyView, hostileDevice, restarted, startMany, tenThousandDevices } from './whole-page.js';
 
 const { DPS_PROGRAM: program, CHROMIUM, FOLDER, SCREENSHOTS, ONLY = '' } = process.env;
-const tools = { library: process.env.DPS_LIBRARY, include: process.env.DPS_INCLUDE, python: process.env.DPS_PYTHON };
+const tools = { library: process.env.DPS_LIBRARY, include: process.env.DPS_INCLUDE, python: process.env.DPS_PYTHON, packages: process.env.DPS_PYTHON_PACKAGES };
 
 async function screenshot(name, { page }) {
   if (SCREENSHOTS === undefined) return;

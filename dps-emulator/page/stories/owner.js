@@ -128,14 +128,14 @@ function install(library, include, folder) {
 }
 
 /** Runs the text in a shell of its own, in an empty directory, where `dps`, the C library and the Python package are installed. */
-async function paste(emulator, { library, include, python }, client, text) {
+async function paste(emulator, { library, include, python, packages }, client, text) {
   const folder = join(emulator.folder, `shell-${client}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
   const pkgConfig = join(emulator.folder, 'pkgconfig');
   if (library !== undefined && !existsSync(pkgConfig)) install(library, include, pkgConfig);
   const path = [dirname(emulator.program), ...(python === undefined ? [] : [dirname(python)]), process.env.PATH].join(':');
-  const env = { ...process.env, PATH: path, PKG_CONFIG_PATH: pkgConfig };
+  const env = { ...process.env, PATH: path, PKG_CONFIG_PATH: pkgConfig, ...(packages && { PYTHONPATH: packages }) };
   return run('bash', ['-e', '-c', text], { cwd: folder, env });
 }
 
