@@ -60,7 +60,7 @@ fn image_checks_health_by_its_variables() {
         .envs(image_variables())
         .env("DPS_EMULATOR_STATE", folder.path())
         .run();
-    // There is no emulator here, which is not a mistake of the command line.
+    // Only the emulator is missing here, which is not a mistake of the command line.
     assert!(![0, 2].contains(&health.code), "{health:?}");
 }
 

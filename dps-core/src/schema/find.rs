@@ -146,7 +146,7 @@ fn decode(body: &mut [u8], text: Range<usize>, writes: bool) -> Option<usize> {
 }
 
 /// The offset of an element of the array at `at`, or that of the closing bracket where the array is empty. `None` past the
-/// last element, and where there is no array.
+/// last element, and for a value that is not an array.
 pub(crate) fn element_at(body: &[u8], at: usize, index: usize) -> Option<usize> {
     let mut scan = Scan { body, at };
     if scan.byte() != Some(b'[') {

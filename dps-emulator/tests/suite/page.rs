@@ -394,7 +394,7 @@ async fn session_makes_owners_calls_and_no_device_calls() {
         assert_eq!(browser.admin(method, &path, "{}").await.status, 404, "{path}");
     }
     assert_eq!(emulator.with_service(|service| service.counters()).registers, counters.registers);
-    // Calls of the emulator's own API are no events.
+    // Calls of the emulator's own API are not recorded as events.
     let calls = |events: &[std::sync::Arc<dps_emulator::Event>]| {
         events.iter().filter(|event| event.to_string().contains("/emulator/")).count()
     };
