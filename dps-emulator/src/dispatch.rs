@@ -45,6 +45,8 @@ impl Service {
         self.advance(now);
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
         let mut device = None;
+        // The page looks often, and shows the events: its looking is not one.
+        let mut is_event = true;
         let answered = match route(request.method, path) {
             Ok(route) if !owner.may_call(&route) => {
                 Err((Problem::new(NO_ROUTE, "The page has no such resource."), None))
@@ -72,6 +74,7 @@ impl Service {
                 let decoded = percent_decode(path).unwrap_or_default();
                 let answered =
                     check_protocol(request, query).and_then(|_| self.admin(now, &decoded, &call, request, owner));
+                is_event = answered.is_err() || owner == Owner::ByToken || !call.only_looks();
                 answered.map_err(|problem| (problem, None))
             }
             Ok(Route::Control(call)) => return self.control_call(now, path, query, &call, request, owner),
@@ -85,8 +88,10 @@ impl Service {
                 (reply, Some((problem.reason, problem.event_message())))
             }
         };
-        let device = device.as_ref().map(|(call, id)| (call, id.as_str()));
-        self.record_request(now, request, &reply, device, refused);
+        if is_event {
+            let device = device.as_ref().map(|(call, id)| (call, id.as_str()));
+            self.record_request(now, request, &reply, device, refused);
+        }
         reply
     }
 

@@ -96,6 +96,17 @@ pub(crate) enum AdminCall {
     QueryRegistrations { group: String },
 }
 
+impl AdminCall {
+    /// Whether it changes nothing and returns no key.
+    pub(crate) fn only_looks(&self) -> bool {
+        match self {
+            Self::Get(..) | Self::Query(_) | Self::GetRegistration(_) | Self::QueryRegistrations { .. } => true,
+            Self::Put(..) | Self::Delete(..) | Self::AttestationMechanism(..) => false,
+            Self::Bulk(_) | Self::DeleteRegistration(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ControlCall {
     PlanFaults,

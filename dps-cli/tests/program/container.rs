@@ -50,6 +50,20 @@ fn image_starts_the_emulator_with_valid_options() {
 }
 
 #[test]
+fn option_of_the_command_line_decides_against_variables_of_the_image() {
+    // The key is read after these options.
+    let words = ["emulator", "--fixed-ports", "--no-ui", "--policy-key-file", "missing.key", "--json"];
+    let error = dps(words).envs(image_variables()).run().code(7).error();
+    assert!(error["message"].as_str().unwrap().contains("missing.key"), "{error}");
+    for contradiction in
+        [["--no-ui", "--ui-host=dps"], ["--no-ui", "--ui-plain-http"], ["--fixed-ports", "--wss-port=0"]]
+    {
+        let error = dps(["emulator", "--json"].into_iter().chain(contradiction)).run().code(2).error();
+        assert!(error["message"].as_str().unwrap().contains("exclude each other"), "{error}");
+    }
+}
+
+#[test]
 fn image_checks_health_by_its_variables() {
     let text = file("container/Containerfile");
     let (_, check) = text.split_once("HEALTHCHECK").unwrap();

@@ -402,6 +402,21 @@ async fn session_makes_owners_calls_and_no_device_calls() {
 }
 
 #[tokio::test]
+async fn changes_and_shown_keys_of_the_page_are_events_and_its_looking_is_not() {
+    let browser = Browser::open(EmulatorOptions::new()).await;
+    let seen = || browser.site.emulator.events(&EventFilter::new()).len();
+    assert_eq!(browser.admin("PUT", "/enrollments/dev-01", &enrollment(Some(KEY))).await.status, 200);
+    let before = seen();
+    assert!(before > 0);
+    assert_eq!(browser.admin("GET", "/enrollments/dev-01", "").await.status, 200);
+    assert_eq!(browser.admin("POST", "/enrollments/query", r#"{"query":"*"}"#).await.status, 200);
+    assert_eq!(seen(), before);
+    assert_eq!(browser.admin("POST", "/enrollments/dev-01/attestationmechanism", "{}").await.status, 200);
+    assert_eq!(browser.admin("DELETE", "/enrollments/dev-01", "{}").await.status, 204);
+    assert_eq!(seen(), before + 2);
+}
+
+#[tokio::test]
 async fn change_by_the_page_is_saved() {
     let folder = tempfile::tempdir().unwrap();
     let options = || EmulatorOptions::new().state_dir(folder.path().join("state"));

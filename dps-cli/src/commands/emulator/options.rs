@@ -42,8 +42,8 @@ pub(crate) struct EmulatorRunArgs {
     /// The port of MQTT over WebSocket; 0, the default, chooses a free one; it can be the HTTPS port
     #[arg(long, value_name = "N", env = "DPS_EMULATOR_WSS_PORT")]
     pub(crate) wss_port: Option<u16>,
-    /// Listen on the ports of the service, which some published clients require: 443 and 8883
-    #[arg(long, conflicts_with_all = ["https_port", "mqtt_port", "wss_port"])]
+    /// Listen on the ports of the service, which some published clients require: 443 and 8883, whatever the environment says
+    #[arg(long)]
     pub(crate) fixed_ports: bool,
     /// Also write the certificate authority to this file
     #[arg(long, value_name = "PEM")]
@@ -130,7 +130,7 @@ pub(super) fn read(args: &EmulatorRunArgs) -> Result<EmulatorOptions> {
         })?,
         None => EmulatorOptions::new().mqtt_port(0).wss_port(0).ui_port(0),
     };
-    args.webhooks.apply(service(args, args.ui.apply(listeners(args, options)?))?)
+    args.webhooks.apply(service(args, args.ui.apply(listeners(args, options)?)?)?)
 }
 
 fn listeners(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<EmulatorOptions> {
@@ -141,18 +141,7 @@ fn listeners(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<Emu
     if !hosts.is_empty() {
         options = options.host_names(hosts);
     }
-    if let Some(port) = args.https_port {
-        options = options.https_port(port);
-    }
-    if let Some(port) = args.mqtt_port {
-        options = options.mqtt_port(port);
-    }
-    if let Some(port) = args.wss_port {
-        options = options.wss_port(port);
-    }
-    if args.fixed_ports {
-        options = options.fixed_ports();
-    }
+    options = ports(args, options)?;
     match args.tls_version {
         Some(TlsVersionName::Tls12) => options = options.tls_version(TlsVersion::Tls12),
         Some(TlsVersionName::Tls13) => options = options.tls_version(TlsVersion::Tls13),
@@ -166,6 +155,43 @@ fn listeners(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<Emu
         options = options.state_dir(state);
     }
     Ok(options)
+}
+
+fn ports(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<EmulatorOptions> {
+    if args.fixed_ports {
+        exclude(
+            "--fixed-ports",
+            &[
+                ("--https-port", args.https_port.is_some(), Some("DPS_EMULATOR_HTTPS_PORT")),
+                ("--mqtt-port", args.mqtt_port.is_some(), Some("DPS_EMULATOR_MQTT_PORT")),
+                ("--wss-port", args.wss_port.is_some(), Some("DPS_EMULATOR_WSS_PORT")),
+            ],
+        )?;
+        return Ok(options.fixed_ports());
+    }
+    if let Some(port) = args.https_port {
+        options = options.https_port(port);
+    }
+    if let Some(port) = args.mqtt_port {
+        options = options.mqtt_port(port);
+    }
+    if let Some(port) = args.wss_port {
+        options = options.wss_port(port);
+    }
+    Ok(options)
+}
+
+/// Refuses options that `option` excludes: each by its name, whether it has a value, and its variable. A value is not refused
+/// if the variable is set, as in a container: the one who names `option` then decides against the environment. The parser's own
+/// rule for such options does not know where a value is from.
+pub(super) fn exclude(option: &str, others: &[(&str, bool, Option<&str>)]) -> Result<()> {
+    let is_set = |variable: Option<&str>| variable.is_some_and(|name| std::env::var_os(name).is_some());
+    match others.iter().find(|(_, has_value, variable)| *has_value && !is_set(*variable)) {
+        Some((other, ..)) => {
+            Err(Failure::usage(format!("{option} and {other} exclude each other: leave one of them out")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The host names of the command line, or else of the environment.
