@@ -173,7 +173,7 @@ impl Trial {
     fn venv(&self) -> Result<Venv, String> {
         let venv = Venv::at(&target_dir().join("dist-build/trials"))?;
         let wheels = std::fs::read_dir(dist::folder()).into_iter().flatten().flatten().map(|entry| entry.path());
-        let wheel = wheels.into_iter().find(|path| path.to_string_lossy().ends_with("manylinux2014_x86_64.whl"));
+        let wheel = wheels.into_iter().find(|path| path.to_string_lossy().contains("-manylinux2014_x86_64."));
         let wheel = wheel.ok_or("the wheel is missing: cargo xtask dist manylinux")?;
         venv.install(["podman-compose==1.6.0", "pytest==9.2.0", "testcontainers==4.15.0"])?;
         venv.install([Path::new("--force-reinstall"), Path::new("--no-deps"), &wheel])?;
