@@ -45,7 +45,7 @@ impl Service {
         self.advance(now);
         let (path, query) = request.path_and_query.split_once('?').unwrap_or((request.path_and_query, ""));
         let mut device = None;
-        // The page looks often, and shows the events: its looking is not one.
+        // The page reads often, and would fill the list of events that it shows.
         let mut is_event = true;
         let answered = match route(request.method, path) {
             Ok(route) if !owner.may_call(&route) => {
@@ -74,7 +74,7 @@ impl Service {
                 let decoded = percent_decode(path).unwrap_or_default();
                 let answered =
                     check_protocol(request, query).and_then(|_| self.admin(now, &decoded, &call, request, owner));
-                is_event = answered.is_err() || owner == Owner::ByToken || !call.only_looks();
+                is_event = answered.is_err() || owner == Owner::ByToken || !call.only_reads();
                 answered.map_err(|problem| (problem, None))
             }
             Ok(Route::Control(call)) => return self.control_call(now, path, query, &call, request, owner),

@@ -98,11 +98,14 @@ pub(crate) enum AdminCall {
 
 impl AdminCall {
     /// Whether it changes nothing and returns no key.
-    pub(crate) fn only_looks(&self) -> bool {
+    pub(crate) fn only_reads(&self) -> bool {
         match self {
             Self::Get(..) | Self::Query(_) | Self::GetRegistration(_) | Self::QueryRegistrations { .. } => true,
-            Self::Put(..) | Self::Delete(..) | Self::AttestationMechanism(..) => false,
-            Self::Bulk(_) | Self::DeleteRegistration(_) => false,
+            Self::Put(..)
+            | Self::Delete(..)
+            | Self::AttestationMechanism(..)
+            | Self::Bulk(_)
+            | Self::DeleteRegistration(_) => false,
         }
     }
 }

@@ -86,8 +86,8 @@ pub(crate) fn size_line(file: &Path) -> Result<String, String> {
 
 /// With all that it has by default, `pkcs11` too: a static program cannot load the module of a token, and then says so.
 const PROGRAM: [&str; 2] = ["--package", "dps-cli"];
-/// The library that has `dlopen` elsewhere. In musl it is part of `libc`, and this file of musl's holds nothing, which is an
-/// archive without members. Rust brings musl's libraries without it.
+/// The library that has `dlopen` on other systems. With musl, `libc` has it and this library is an empty archive, which
+/// Rust's copy of musl lacks.
 const LIBDL: (&str, &str) = ("libdl.a", "!<arch>\n");
 
 /// What builds.

@@ -402,7 +402,7 @@ async fn session_makes_owners_calls_and_no_device_calls() {
 }
 
 #[tokio::test]
-async fn changes_and_shown_keys_of_the_page_are_events_and_its_looking_is_not() {
+async fn changes_and_shown_keys_of_the_page_are_events_and_its_reads_are_not() {
     let browser = Browser::open(EmulatorOptions::new()).await;
     let seen = || browser.site.emulator.events(&EventFilter::new()).len();
     assert_eq!(browser.admin("PUT", "/enrollments/dev-01", &enrollment(Some(KEY))).await.status, 200);

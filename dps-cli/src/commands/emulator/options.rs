@@ -181,9 +181,8 @@ fn ports(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<Emulato
     Ok(options)
 }
 
-/// Refuses options that `option` excludes: each by its name, whether it has a value, and its variable. A value is not refused
-/// if the variable is set, as in a container: the one who names `option` then decides against the environment. The parser's own
-/// rule for such options does not know where a value is from.
+/// Refuses options that `option` excludes; `others` has the name of each, whether it has a value, and its variable. If the
+/// variable is set, as in a container, the value is ignored instead. The parser's own rule cannot tell the two apart.
 pub(super) fn exclude(option: &str, others: &[(&str, bool, Option<&str>)]) -> Result<()> {
     let is_set = |variable: Option<&str>| variable.is_some_and(|name| std::env::var_os(name).is_some());
     match others.iter().find(|(_, has_value, variable)| *has_value && !is_set(*variable)) {
