@@ -61,6 +61,8 @@ mod clock;
 mod deriver;
 mod error;
 mod hub;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod issued;
 mod key;
 mod link;
 mod names;
@@ -88,6 +90,10 @@ pub use clock::TokioTimer;
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
 pub use hub::{HubCredentials, HubPassword};
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use issued::{
+    IdentityStore, IssuedIdentity, IssuedState, KeyAlgorithm, LoadedIdentity, LockedIdentityStore, OperationalKey,
+};
 pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 pub use names::{Endpoint, IdScope, Payload, RegistrationId};

@@ -4,6 +4,7 @@ mod common;
 mod config;
 mod endless;
 mod hub;
+mod issued;
 mod memory;
 mod mqtt;
 mod network;
