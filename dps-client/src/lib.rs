@@ -70,6 +70,8 @@ mod names;
 mod pkcs11;
 mod probe;
 mod progress;
+#[cfg(feature = "mqtt")]
+mod renewal;
 mod service_time;
 mod signer;
 mod store;
@@ -101,6 +103,8 @@ pub use names::{Endpoint, IdScope, Payload, RegistrationId};
 pub use pkcs11::Pkcs11Key;
 pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
+#[cfg(feature = "mqtt")]
+pub use renewal::{HubRenewal, OnConflict};
 pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
 #[cfg(feature = "tpm")]

@@ -22,6 +22,7 @@
 
 mod connection;
 mod error;
+mod hub;
 mod link;
 mod options;
 mod session;
@@ -29,6 +30,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use hub::{HubLogin, HubSession};
 pub use link::MqttLink;
 pub use options::{Framing, MqttOptions, OptionError};
 #[cfg(fuzzing)]
