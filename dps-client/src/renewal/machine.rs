@@ -153,7 +153,11 @@ impl Machine {
     /// There is a new connection, which is subscribed.
     pub(super) fn connected(&mut self, now: u64) {
         match self.state {
-            State::Asked(_) => self.state = State::Due(now),
+            State::Asked(_) => {
+                // If it was accepted, it has replaced the other one already.
+                self.replace = None;
+                self.state = State::Due(now);
+            }
             State::Accepted | State::Resumed(_) => self.state = State::Resumed(now),
             _ => {}
         }
@@ -188,10 +192,12 @@ impl Machine {
     }
 
     fn is_own(&self, request_id: &str) -> bool {
-        request_id.strip_prefix(self.prefix.as_str()).is_some_and(|rest| rest.starts_with('-'))
+        let number = request_id.strip_prefix(self.prefix.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        number.and_then(|number| number.parse().ok()).is_some_and(|number: u32| (1..=self.requests).contains(&number))
     }
 
     fn accepted(&mut self) {
+        self.replace = None;
         self.troubles = 0;
         self.last_trouble = None;
         self.state = State::Accepted;
@@ -218,7 +224,11 @@ impl Machine {
                 let wait = self.wait_after(status, body);
                 self.last_trouble = Some(error(status, body, Verdict::After(Millis::new(wait))));
                 self.troubles = self.troubles.saturating_add(1);
-                self.ask_again(now.saturating_add(wait), self.replace.clone());
+                let at = now.saturating_add(wait);
+                if at >= self.deadline {
+                    return self.give_up();
+                }
+                self.ask_again(at, self.replace.clone());
             }
             _ => self.state = State::Finished(Err(error(status, body, Verdict::Never))),
         }
