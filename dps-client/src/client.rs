@@ -62,7 +62,7 @@ enum Purpose<'a> {
 
 /// The outcome of a [`Registration`], owned.
 enum Finished {
-    Assigned(Assignment),
+    Assigned(Box<Assignment>),
     Record(RegistrationRecord),
 }
 
@@ -101,7 +101,7 @@ impl ProvisioningClient {
 
     async fn assignment(&self, purpose: Purpose<'_>) -> Result<Assignment, DpsError> {
         match self.run(purpose).await? {
-            Finished::Assigned(assignment) => Ok(assignment),
+            Finished::Assigned(assignment) => Ok(*assignment),
             Finished::Record(_) => Err(internal("a registration ended as a lookup")),
         }
     }
@@ -206,7 +206,10 @@ impl ProvisioningClient {
         }
         let issued_chain = issued_chain(&registration, &mut buffer)?;
         self.finished(&registration, &buffer, &link, &timer, &credential).map(|finished| match finished {
-            Finished::Assigned(assignment) => Finished::Assigned(Assignment { issued_chain, ..assignment }),
+            Finished::Assigned(mut assignment) => {
+                assignment.issued_chain = issued_chain;
+                Finished::Assigned(assignment)
+            }
             record @ Finished::Record(_) => record,
         })
     }
@@ -274,7 +277,7 @@ impl ProvisioningClient {
                     signing_limit: self.request_timeout,
                 };
                 info!(hub = assignment.hub(), device_id = assignment.device_id(), ?elapsed, "assigned");
-                return Ok(Finished::Assigned(assignment));
+                return Ok(Finished::Assigned(Box::new(assignment)));
             }
             Some(Outcome::Record(record)) => {
                 info!(status = record.status().as_str(), ?elapsed, "record");

@@ -40,6 +40,7 @@ fn load(folder: &Path) -> LoadedIdentity {
 
 /// Runs in a process of its own, for [`kill_saver_at`]: saves a new identity and stops at a point.
 #[test]
+#[expect(clippy::print_stderr, reason = "the other process reads it")]
 fn saver_that_stops_at_a_point() {
     let (Ok(folder), Ok(point)) = (std::env::var(FOLDER), std::env::var(POINT)) else { return };
     let store = IdentityStore::new(folder).lock().unwrap();
