@@ -19,8 +19,8 @@ use tokio::runtime::Runtime;
 
 use crate::argument;
 use crate::emulator_json::{
-    self, Attested, attested, codes, event_json, filter, hint, keys, parse, parse_whole, profile, record_json, refusal,
-    refused, to_json, unknown, weight,
+    self, Attested, attested, codes, event_json, filter, hint, keys, parse, parse_whole, profiles, record_json,
+    refusal, refused, to_json, unknown, weight,
 };
 use crate::gate::Gate;
 use crate::logging;
@@ -88,9 +88,7 @@ impl Emulator {
         let hubs = hubs.into_iter().map(|(host, given)| Ok((host, weight("hubs", &given)?)));
         let hubs = hubs.collect::<PyResult<Vec<_>>>()?;
         let certificate_days = argument::whole("certificate_days", &certificate_days, 7..=90)?;
-        let issuance_codes = codes(issuance_codes)?;
-        let profiles = hub_profiles.into_iter().map(|(hub, word)| Ok((hub, profile(&word)?)));
-        let profiles = profiles.collect::<PyResult<Vec<_>>>()?;
+        let (issuance_codes, profiles) = (codes(issuance_codes)?, profiles(hub_profiles)?);
         let mut options = EmulatorOptions::new()
             .listen(listen)
             .https_port(https_port)

@@ -130,10 +130,13 @@ pub(crate) fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
     argument::whole(name, given, 1..=WEIGHT_MOST)
 }
 
-/// The connection profile of a hub.
-pub(crate) fn profile(word: &str) -> PyResult<ConnectionProfile> {
-    let expected = "argument 'hub_profiles': a profile must be 'classic' or 'mqttV5'";
-    ConnectionProfile::from_word(word).ok_or_else(|| PyValueError::new_err(expected))
+/// The connection profiles of hubs.
+pub(crate) fn profiles(given: Vec<(String, String)>) -> PyResult<Vec<(String, ConnectionProfile)>> {
+    let profile = |word: &str| {
+        let expected = "argument 'hub_profiles': a profile must be 'classic' or 'mqttV5'";
+        ConnectionProfile::from_word(word).ok_or_else(|| PyValueError::new_err(expected))
+    };
+    given.into_iter().map(|(hub, word)| Ok((hub, profile(&word)?))).collect()
 }
 
 /// The generation of codes by which certificate requests are refused.

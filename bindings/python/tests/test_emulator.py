@@ -314,7 +314,7 @@ def test_enrollment_with_invalid_settings_is_refused() -> None:
 def test_enrollment_names_a_certificate_policy_and_options_of_issuance_are_checked() -> None:
     options = {"certificate_days": 7, "p384_only": True, "issuance_codes": "early"}
     with Emulator(hubs=["hub-a.test", "hub-5.test"], hub_profiles={"hub-5.test": "mqttV5"}, **options) as emulator:
-        emulator.enroll("dev-01", certificate_policy="factory/root/devices")
+        emulator.enroll("dev-01", certificate_policy="factory/line-ca/devices")
         for policy in ("devices", "factory//devices", "a/b/c/d"):
             with pytest.raises(ValueError, match=r"'certificate_policy': must have the form"):
                 emulator.enroll_group("line-1", certificate_policy=policy)

@@ -40,7 +40,7 @@ fn enrollment_is_created_shown_listed_and_deleted() {
 fn enrollment_names_a_certificate_policy_in_each_spelling() {
     let service = Service::start();
     for (option, shown, member, value) in [
-        ("--certificate-policy factory/root/devices", "factory/root/devices", "certificatePolicyName", "devices"),
+        ("--certificate-policy factory/line-ca/devices", "factory/line-ca/devices", "certificatePolicyName", "devices"),
         (
             "--certificate-policy-id /subscriptions/s",
             "/subscriptions/s",
