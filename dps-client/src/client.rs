@@ -236,7 +236,8 @@ impl ProvisioningClient {
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
         match purpose {
-            Purpose::Lookup => registration.set_lookup()?,
+            // No attestation of this client has a certificate request, for which a lookup is refused.
+            Purpose::Lookup => registration.set_lookup().map_err(|_| ConfigError::UnsupportedByTransport)?,
             Purpose::Resume(token) => registration.set_operation(&token.operation())?,
             Purpose::Register => {}
         }

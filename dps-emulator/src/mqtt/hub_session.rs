@@ -101,7 +101,7 @@ impl Session {
         self.send_last_answer(service, now, effects);
     }
 
-    /// In how many milliseconds of the service's monotonic clock [`receive_nothing`](Self::receive_nothing) has something to
+    /// In how many milliseconds of the service's monotonic clock [`advance`](Self::advance) has something to
     /// send; `None` if it has nothing.
     #[must_use]
     pub fn due_in_ms(&self, service: &Service, now: Now) -> Option<u64> {
@@ -111,7 +111,7 @@ impl Session {
     }
 
     /// Sends what has become due without a packet of the client: the last answer of a hub to a certificate request.
-    pub fn receive_nothing(&mut self, service: &mut Service, now: Now) -> Vec<Effect> {
+    pub fn advance(&mut self, service: &mut Service, now: Now) -> Vec<Effect> {
         let before = service.events.last_seq();
         let mut effects = Vec::new();
         self.send_last_answer(service, now, &mut effects);

@@ -106,7 +106,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             () = tokio::time::sleep(due_in.unwrap_or_default()), if due_in.is_some() => None,
         };
         let effects = match received {
-            None => open.receive_nothing(),
+            None => open.advance(),
             Some(received) => {
                 open.close_reason = received.is_err().then_some(reason);
                 let Ok(Some(bytes)) = received else { break };

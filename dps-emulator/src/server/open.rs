@@ -100,9 +100,9 @@ impl OpenConnection {
     }
 
     /// Has the MQTT session send what is due.
-    pub(super) fn receive_nothing(&mut self) -> Vec<crate::mqtt::Effect> {
+    pub(super) fn advance(&mut self) -> Vec<crate::mqtt::Effect> {
         let Some(session) = &mut self.session else { return Vec::new() };
-        self.shared.ask(Some(&self.connection), |service, now| session.receive_nothing(service, now))
+        self.shared.ask(Some(&self.connection), |service, now| session.advance(service, now))
     }
 }
 

@@ -136,7 +136,7 @@ impl Device {
         let due_ms = self.session.due_in_ms(&self.world.service, self.world.now()).expect("nothing is due");
         self.world.wait(due_ms);
         let now = self.world.now();
-        self.session.receive_nothing(&mut self.world.service, now)
+        self.session.advance(&mut self.world.service, now)
     }
 
     /// Requests a certificate and acknowledges its delivery; returns the body of the 200.
@@ -169,7 +169,7 @@ fn device_receives_202_and_then_a_chain_with_which_it_signs_in() {
     assert_eq!(accepted.body["operationExpires"], "2026-01-01T12:00:01.0000000Z");
     assert_eq!(device.session.due_in_ms(&device.world.service, device.world.now()), Some(500));
     let now = device.world.now();
-    let early = device.session.receive_nothing(&mut device.world.service, now);
+    let early = device.session.advance(&mut device.world.service, now);
     assert_eq!(early, [], "not before it is due");
 
     let issued = answers(&device.waits()).remove(0);
