@@ -84,8 +84,11 @@ pub(crate) fn size_line(file: &Path) -> Result<String, String> {
     Ok(format!("{} has {:.1} MB", file.display(), size as f64 / 1e6))
 }
 
-/// The program is static, so that it could not load the module of a PKCS#11 token.
-const PROGRAM: [&str; 5] = ["--package", "dps-cli", "--no-default-features", "--features", "ring"];
+/// With all that it has by default, `pkcs11` too: a static program cannot load the module of a token, and then says so.
+const PROGRAM: [&str; 2] = ["--package", "dps-cli"];
+/// The library that has `dlopen` elsewhere. In musl it is part of `libc`, and this file of musl's holds nothing, which is an
+/// archive without members. Rust brings musl's libraries without it.
+const LIBDL: (&str, &str) = ("libdl.a", "!<arch>\n");
 
 /// What builds.
 pub(crate) struct Dist {
@@ -133,7 +136,9 @@ impl Dist {
         run(&mut command("rustup", ["target", "add", target]))?;
         let mut build = cargo(["build", "--locked", "--quiet", "--release", "--target", target]);
         build.args(PROGRAM);
-        self.configure(&mut build);
+        let libraries = self.work.join("libraries");
+        write(&libraries.join(LIBDL.0), LIBDL.1)?;
+        self.configure(&mut build, &[format!("-Lnative={}", libraries.display())]);
         self.zig.compiles_c(&mut build, target)?;
         // For its size: the image must stay small, and what takes time here is the network.
         build.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
@@ -145,11 +150,12 @@ impl Dist {
 
     /// The same result from every machine: flags of the environment do not count, such as those for the machine's own
     /// processor, and no path of it is in the program.
-    fn configure(&self, build: &mut Command) {
+    fn configure(&self, build: &mut Command, further: &[String]) {
         let folders = registries().into_iter().map(|folder| (folder, "registry"));
         let folders = folders.chain([(self.work.clone(), "target"), (root(), ".")]);
         let flags = folders.map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()));
-        build.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"));
+        let flags: Vec<String> = flags.chain(further.iter().cloned()).collect();
+        build.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         build.env_remove("RUSTFLAGS").env("CARGO_TARGET_DIR", &self.work).env("SOURCE_DATE_EPOCH", &self.epoch);
     }
 
@@ -195,7 +201,7 @@ impl Dist {
         let _ = std::fs::remove_dir_all(&out);
         let mut build = self.zig.venv.python(["-m", "maturin", "build", "--release", "--zig", "--quiet"]);
         build.args(["--target", target, "--compatibility", platform, "--out"]).arg(&out).current_dir(&sources);
-        self.configure(&mut build);
+        self.configure(&mut build, &[]);
         run(build.env("PATH", self.zig.venv.path()))?;
         let built = python::only_file(&out, "whl")?;
         let name = built.file_name().unwrap_or_default();

@@ -29,6 +29,10 @@ test -s /usr/local/share/fish/vendor_completions.d/dps.fish
 grep -q 'SH NAME' /usr/local/share/man/man1/dps-emulator.1
 test -s /usr/local/share/doc/dps/LICENSE-MIT
 test \"$(stat -c %U:%G:%a /usr/local/bin)\" = \"$folder\"";
+/// A key in a token: the static program says why it cannot use it.
+const TOKEN: &str = "if dps register --scope 0ne00A1B2C3 --registration-id device-01 \
+    --pkcs11-uri 'pkcs11:token=plant;object=device-01' --pkcs11-module /usr/lib/module.so 2>refusal; then exit 1; fi
+grep 'this program is linked statically, and such a program cannot load modules' refusal";
 
 pub(crate) fn check() -> Outcome {
     let lacking: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !exists(program)).map(|(_, name)| *name).collect();
@@ -54,7 +58,7 @@ pub(crate) fn check() -> Outcome {
     // Root needs no sudo, and this system has none.
     let sudo = "sudo() { \"$@\"; }";
     let python = "venv/bin/python program.py";
-    let script = format!("set -eux\ncd /{DOWNLOADS}\n{sudo}\n{BEFORE}\n{lines}\n{INSTALLED}\n{python}\n");
+    let script = format!("set -eux\ncd /{DOWNLOADS}\n{sudo}\n{BEFORE}\n{lines}\n{INSTALLED}\n{TOKEN}\n{python}\n");
     println!("{lines}");
     let shown = output(isolated(&system).arg(script))?;
     println!("{shown}");

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "which parts are used depends on the features")]
 
+use std::path::Path;
+
 use dps_emulator::{HttpReply, HttpRequest, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
 use hmac_sha256::HMAC;
 use serde_json::Value;
@@ -20,6 +22,12 @@ pub fn key(text: &str) -> SymmetricKey {
 pub fn sign(key: &str, message: &str) -> String {
     let key = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, key).unwrap();
     base64::Engine::encode(&base64::prelude::BASE64_STANDARD, HMAC::mac(message, key))
+}
+
+/// A document of the repository's `docs`. The published package is without them, and then this is `None`.
+pub fn document(name: &str) -> Option<String> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    docs.is_dir().then(|| std::fs::read_to_string(docs.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
 }
 
 pub fn encode(text: &str) -> String {

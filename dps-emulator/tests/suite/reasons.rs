@@ -14,7 +14,8 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa};
 
 use crate::client::Site;
 use crate::common::{
-    GROUP_KEY, KEY, OTHER_KEY, SCOPE, SIGNATURES, START_S, World, device_token, json, key, operation_id, token,
+    GROUP_KEY, KEY, OTHER_KEY, SCOPE, SIGNATURES, START_S, World, device_token, document, json, key, operation_id,
+    token,
 };
 use crate::mqtt::{Hello, publish, subscribe};
 use crate::pki::{Ca, Device, P256, valid};
@@ -92,12 +93,12 @@ fn table(seen: &Seen) -> String {
 
 /// Compares the table with the one of the page, or writes it.
 fn compare(table: &str) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
-    let Ok(text) = std::fs::read_to_string(&page) else { return };
+    let Some(text) = document("events.md") else { return };
     let (before, rest) = text.split_once(BEGIN).expect("the page has no place for the reasons");
     let (written, after) = rest.split_once(END).expect("the reasons of the page have no end");
     if std::env::var_os("DPS_WRITE_REASONS").is_some() {
-        std::fs::write(&page, format!("{before}{BEGIN}\n\n{table}\n{END}{after}")).unwrap();
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+        std::fs::write(page, format!("{before}{BEGIN}\n\n{table}\n{END}{after}")).unwrap();
     } else {
         assert_eq!(written.trim(), table.trim(), "run `cargo xtask write-reasons` and review the change");
     }

@@ -7,20 +7,24 @@ use std::sync::LazyLock;
 use dps_emulator::{EventFilter, RefusalReason};
 use serde_json::Value;
 
-static SCHEMA: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../docs/events.schema.json")).unwrap());
+use crate::common::document;
+
+/// `None` in the published package, which is without the documents.
+static SCHEMA: LazyLock<Option<Value>> =
+    LazyLock::new(|| document("events.schema.json").map(|text| serde_json::from_str(&text).unwrap()));
 
 /// Checks an event against the schema. A member that the schema does not describe is an error.
 pub fn check(event: &Value) {
-    if let Err(error) = valid(&SCHEMA, event, "event") {
+    let Some(schema) = &*SCHEMA else { return };
+    if let Err(error) = valid(schema, schema, event, "event") {
         panic!("{error}: {event}");
     }
 }
 
-fn valid(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
+fn valid(root: &Value, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     if let Some(name) = schema["$ref"].as_str() {
-        let target = SCHEMA.pointer(name.trim_start_matches('#')).ok_or(format!("{name} does not exist"))?;
-        return valid(target, value, place);
+        let target = root.pointer(name.trim_start_matches('#')).ok_or(format!("{name} does not exist"))?;
+        return valid(root, target, value, place);
     }
     let is_type = match schema["type"].as_str() {
         Some("object") => value.is_object(),
@@ -40,7 +44,7 @@ fn valid(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     if let Some(properties) = schema["properties"].as_object() {
         for (name, value) in value.as_object().into_iter().flatten() {
             let schema = properties.get(name).ok_or(format!("{place}.{name} is not in the schema"))?;
-            valid(schema, value, &format!("{place}.{name}"))?;
+            valid(root, schema, value, &format!("{place}.{name}"))?;
         }
     }
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -48,13 +52,14 @@ fn valid(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
         return Err(format!("{place}.{missing} is missing"));
     }
     let items = value.as_array().into_iter().flatten();
-    items.into_iter().try_for_each(|item| valid(&schema["items"], item, &format!("{place}[]")))
+    items.into_iter().try_for_each(|item| valid(root, &schema["items"], item, &format!("{place}[]")))
 }
 
 #[test]
 fn schema_has_every_kind_and_every_reason() {
+    let Some(schema) = &*SCHEMA else { return };
     let names = |place: &str| -> Vec<&str> {
-        SCHEMA.pointer(place).unwrap()["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
+        schema.pointer(place).unwrap()["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
     };
     assert_eq!(names("/properties/kind"), EventFilter::kinds().collect::<Vec<_>>());
     let reasons: Vec<&str> = RefusalReason::ALL.iter().map(|reason| reason.name()).collect();
