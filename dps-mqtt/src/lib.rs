@@ -23,6 +23,8 @@
 mod connection;
 mod error;
 mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod link;
 mod options;
 mod session;
