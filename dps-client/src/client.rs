@@ -115,6 +115,11 @@ impl ProvisioningClient {
         if !self.carrier.can_look_up() {
             return Err(ConfigError::UnsupportedByTransport.into());
         }
+        if self.certificate_request.is_some() {
+            let message =
+                "a lookup cannot carry a certificate request: register with it, or look up with a client without it";
+            return Err(DpsError::new(ErrorCode::Misuse, Verdict::Never, message.to_owned()));
+        }
         match self.run(Purpose::Lookup).await.map_err(DpsError::unless_of_service)? {
             Finished::Record(record) => Ok(record),
             Finished::Assigned(_) => Err(internal("a lookup ended as a registration")),
