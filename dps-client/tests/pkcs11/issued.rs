@@ -32,7 +32,7 @@ fn issue(key: &OperationalKey) -> CertificateChain {
 #[test]
 #[ignore = "needs SoftHSM: cargo xtask pkcs11"]
 fn identity_with_a_key_in_a_token_is_stored_without_the_key_and_loaded_with_the_token() {
-    let rsa = pkcs8(&String::from_utf8(data!("rsa-2048-pkcs1.pem").to_vec()).unwrap());
+    let rsa = pkcs8(std::str::from_utf8(data!("rsa-2048-pkcs1.pem")).unwrap());
     let ec = |kind| KeyPair::generate_for(kind).unwrap().serialize_pem();
     let pairs = [ec(&rcgen::PKCS_ECDSA_P256_SHA256), ec(&rcgen::PKCS_ECDSA_P384_SHA384), rsa];
     let token = Token::new();
