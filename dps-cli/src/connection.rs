@@ -244,6 +244,16 @@ pub(crate) struct DeviceClock {
 }
 
 impl DeviceClock {
+    /// Returns the system's clock, moved by these seconds.
+    pub(crate) fn moved(offset: i64) -> Self {
+        Self { offset }
+    }
+
+    /// Returns the time; `clock-needed` where the platform cannot represent it.
+    pub(crate) fn needed_now(self) -> Result<SystemTime> {
+        self.now().ok_or_else(|| Failure::new(ErrorCode::ClockNeeded, ErrorCode::ClockNeeded.text()))
+    }
+
     /// Returns this clock, moved by more seconds.
     pub(crate) fn moved_by(self, seconds: i64) -> Self {
         Self { offset: self.offset.saturating_add(seconds) }
@@ -280,6 +290,11 @@ fn is_loopback(host: &str) -> bool {
 
 /// Returns a builder of the device's client: checks the names, then reads certificates and key. Blocks while reading.
 pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuilder> {
+    named_client_builder(args).map(|(builder, _)| builder)
+}
+
+/// The same, and the registration id, if it is known.
+pub(crate) fn named_client_builder(args: &DeviceArgs) -> Result<(ProvisioningClientBuilder, Option<RegistrationId>)> {
     let identity = &args.identity;
     let choice = identity.credential()?;
     let id_scope: IdScope = identity.id_scope.parse()?;
@@ -289,9 +304,11 @@ pub(crate) fn client_builder(args: &DeviceArgs) -> Result<ProvisioningClientBuil
     let credential = choice.read()?;
     let registration_id = match (&credential, registration_id) {
         (Credential::Tpm(tpm), id) => Some(connection.id_with_tpm(tpm, id)?),
+        (Credential::Certificate(device), None) => Some(device.registration_id()?),
         (_, id) => id,
     };
-    credential.apply_to(registration_id.into_iter().fold(builder, ProvisioningClientBuilder::registration_id))
+    let named = registration_id.iter().fold(builder, ProvisioningClientBuilder::registration_id);
+    Ok((credential.apply_to(named)?, registration_id))
 }
 
 /// Reads the trusted roots that the options name.

@@ -12,6 +12,7 @@ mod connection;
 mod failure;
 mod files;
 mod identity;
+mod issued;
 mod key;
 mod output;
 mod pkcs11;

@@ -25,6 +25,7 @@ pub struct Assignment {
     pub(crate) substatus: Option<String>,
     pub(crate) operation_id: Option<String>,
     pub(crate) payload: Option<String>,
+    pub(crate) issued_chain: Vec<Vec<u8>>,
     pub(crate) elapsed: Duration,
     pub(crate) credential: Credential,
     pub(crate) clock: Clock,
@@ -67,6 +68,15 @@ impl Assignment {
     #[must_use]
     pub fn payload(&self) -> Option<&str> {
         self.payload.as_deref()
+    }
+
+    /// The certificates that were issued for the
+    /// [certificate request](crate::ProvisioningClientBuilder::certificate_request), as DER, the device's first; none where there
+    /// was no request, or the API version has no issuance. They are as the service sent them:
+    /// `IssuedIdentity::accept` checks them.
+    #[must_use]
+    pub fn issued_chain(&self) -> &[Vec<u8>] {
+        &self.issued_chain
     }
 
     /// How long the registration took.

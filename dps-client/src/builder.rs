@@ -65,6 +65,7 @@ pub struct ProvisioningClientBuilder {
     seed: Option<u32>,
     clock: Clock,
     payload: Option<Payload>,
+    certificate_request: Option<Vec<u8>>,
     reply_limit: usize,
     observer: Option<Observer>,
 }
@@ -90,6 +91,7 @@ impl Default for ProvisioningClientBuilder {
             seed: None,
             clock: Clock::system(),
             payload: None,
+            certificate_request: None,
             reply_limit: MESSAGE_MAX,
             observer: None,
         }
@@ -241,6 +243,16 @@ impl ProvisioningClientBuilder {
         self
     }
 
+    /// Sets a certificate request (PKCS #10 as DER, with the registration id as its common name), which goes along with each
+    /// registration. The service issues a chain for it if the enrollment has a certificate policy
+    /// ([`Assignment::issued_chain`](crate::Assignment::issued_chain)), and refuses the registration with `bad-request` and the
+    /// error code 400000 otherwise. Requests use API version 2026-11-01 then, unless another one is set. A lookup cannot carry
+    /// it: [`lookup`](ProvisioningClient::lookup) is refused.
+    pub fn certificate_request(mut self, request: impl Into<Vec<u8>>) -> Self {
+        self.certificate_request = Some(request.into());
+        self
+    }
+
     /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.reply_limit = bytes;
@@ -309,6 +321,10 @@ impl ProvisioningClientBuilder {
         if self.reply_limit == 0 {
             return Err(DpsError::config(ErrorCode::InvalidOption, "the reply limit cannot be zero".into()));
         }
+        if self.certificate_request.as_ref().is_some_and(Vec::is_empty) {
+            let code = ErrorCode::CertificateRequest;
+            return Err(DpsError::config(code, "the certificate request is empty".to_owned()));
+        }
         let mut config = Config::new()
             .timeout(millis(self.timeout))
             .request_timeout(millis(self.request_timeout))
@@ -331,6 +347,7 @@ impl ProvisioningClientBuilder {
             timeout: self.timeout,
             request_timeout: self.request_timeout,
             payload: self.payload,
+            certificate_request: self.certificate_request,
             reply_limit: self.reply_limit,
             clock: self.clock,
             observer: self.observer,
@@ -340,7 +357,10 @@ impl ProvisioningClientBuilder {
 
     #[cfg(any(feature = "http", feature = "mqtt"))]
     fn carrier(&mut self, credential: &Credential) -> Result<Carrier, DpsError> {
-        let options = std::mem::take(&mut self.transport);
+        let mut options = std::mem::take(&mut self.transport);
+        if self.certificate_request.is_some() && self.custom_link.is_none() {
+            options.api_version.get_or_insert_with(|| dps_core::codec::ISSUANCE_API_VERSION.to_owned());
+        }
         match (self.custom_link.take(), options.first_set()) {
             (Some(link), None) => Ok(Carrier::Custom(link)),
             (Some(_), Some(option)) => {

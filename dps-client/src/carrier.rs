@@ -91,7 +91,7 @@ impl Carrier {
 
 /// The dialer of one link. Where a handshake blocks, connections are made on a thread of their own, which ends with the link.
 #[cfg(any(feature = "http", feature = "mqtt"))]
-fn dialer_for(credential: &Credential, dialer: &dps_net::Dialer) -> Result<dps_net::Dialer, DpsError> {
+pub(crate) fn dialer_for(credential: &Credential, dialer: &dps_net::Dialer) -> Result<dps_net::Dialer, DpsError> {
     if !credential.blocks_handshakes() {
         return Ok(dialer.clone());
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dps_core::{
     Attestation, Config, ConfigError, ErrorCode, Hint, Identity, Instant, Millis, Outcome, Registration, Timer,
-    UnixSeconds, Verdict, WallAnchor, drive, storage_size,
+    UnixSeconds, Verdict, WallAnchor, WithCertificateRequest, drive, storage_size,
 };
 use tokio::sync::Mutex;
 use tracing::{debug, info};
@@ -39,6 +39,8 @@ pub struct ProvisioningClient {
     pub(crate) request_timeout: Duration,
     pub(crate) carrier: Carrier,
     pub(crate) payload: Option<Payload>,
+    /// A certificate request, as DER.
+    pub(crate) certificate_request: Option<Vec<u8>>,
     pub(crate) reply_limit: usize,
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
@@ -60,7 +62,7 @@ enum Purpose<'a> {
 
 /// The outcome of a [`Registration`], owned.
 enum Finished {
-    Assigned(Assignment),
+    Assigned(Box<Assignment>),
     Record(RegistrationRecord),
 }
 
@@ -99,7 +101,7 @@ impl ProvisioningClient {
 
     async fn assignment(&self, purpose: Purpose<'_>) -> Result<Assignment, DpsError> {
         match self.run(purpose).await? {
-            Finished::Assigned(assignment) => Ok(assignment),
+            Finished::Assigned(assignment) => Ok(*assignment),
             Finished::Record(_) => Err(internal("a registration ended as a lookup")),
         }
     }
@@ -112,6 +114,11 @@ impl ProvisioningClient {
     pub async fn lookup(&self) -> Result<RegistrationRecord, DpsError> {
         if !self.carrier.can_look_up() {
             return Err(ConfigError::UnsupportedByTransport.into());
+        }
+        if self.certificate_request.is_some() {
+            let message =
+                "a lookup cannot carry a certificate request: register with it, or look up with a client without it";
+            return Err(DpsError::new(ErrorCode::Misuse, Verdict::Never, message.to_owned()));
         }
         match self.run(Purpose::Lookup).await.map_err(DpsError::unless_of_service)? {
             Finished::Record(record) => Ok(record),
@@ -169,6 +176,14 @@ impl ProvisioningClient {
             Some(tpm) => tpm,
             None => self.credential.attestation(),
         };
+        let with_request;
+        let attestation = match &self.certificate_request {
+            Some(request) => {
+                with_request = self.with_request(attestation, request)?;
+                &with_request
+            }
+            None => attestation,
+        };
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
         let left = self.timeout.saturating_sub(timer.elapsed());
         let mut link =
@@ -194,7 +209,24 @@ impl ProvisioningClient {
             let key = registration.hub_key(&mut buffer).map(<[u8]>::to_vec);
             credential.keep_hub_key(key, self.timeout.saturating_sub(timer.elapsed())).await?;
         }
-        self.finished(&registration, &buffer, &link, &timer, &credential)
+        let issued_chain = issued_chain(&registration, &mut buffer)?;
+        self.finished(&registration, &buffer, &link, &timer, &credential).map(|finished| match finished {
+            Finished::Assigned(mut assignment) => {
+                assignment.issued_chain = issued_chain;
+                Finished::Assigned(assignment)
+            }
+            record @ Finished::Record(_) => record,
+        })
+    }
+
+    fn with_request<'m>(
+        &'m self,
+        attestation: &'m dyn Attestation,
+        request: &'m [u8],
+    ) -> Result<WithCertificateRequest<&'m dyn Attestation, &'m [u8]>, DpsError> {
+        // Bytes in memory can be read, so that it is empty.
+        WithCertificateRequest::new(attestation, request)
+            .map_err(|error| DpsError::config(ErrorCode::CertificateRequest, error.to_string()).caused_by(error))
     }
 
     fn begin<'m>(
@@ -209,7 +241,8 @@ impl ProvisioningClient {
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
         match purpose {
-            Purpose::Lookup => registration.set_lookup()?,
+            // No attestation of this client has a certificate request, for which a lookup is refused.
+            Purpose::Lookup => registration.set_lookup().map_err(|_| ConfigError::UnsupportedByTransport)?,
             Purpose::Resume(token) => registration.set_operation(&token.operation())?,
             Purpose::Register => {}
         }
@@ -243,13 +276,14 @@ impl ProvisioningClient {
                     substatus: owned(assignment.substatus()),
                     operation_id: owned(assignment.operation_id()),
                     payload: payload_text(buffer, assignment.payload()),
+                    issued_chain: Vec::new(),
                     elapsed,
                     credential: self.credential.clone(),
                     clock: self.clock.clone(),
                     signing_limit: self.request_timeout,
                 };
                 info!(hub = assignment.hub(), device_id = assignment.device_id(), ?elapsed, "assigned");
-                return Ok(Finished::Assigned(assignment));
+                return Ok(Finished::Assigned(Box::new(assignment)));
             }
             Some(Outcome::Record(record)) => {
                 info!(status = record.status().as_str(), ?elapsed, "record");
@@ -287,6 +321,22 @@ impl ProvisioningClient {
         match link.certificate_requested() {
             Some(false) => failed.without_certificate(),
             _ => failed,
+        }
+    }
+}
+
+/// The certificates that were issued with an assignment, as DER.
+fn issued_chain(registration: &Conversation<'_>, buffer: &mut [u8]) -> Result<Vec<Vec<u8>>, DpsError> {
+    let mut chain = Vec::new();
+    loop {
+        match registration.issued_certificate(buffer, chain.len()) {
+            Ok(Some(certificate)) => chain.push(certificate.to_vec()),
+            Ok(None) => return Ok(chain),
+            Err(problem) => {
+                let code = ErrorCode::InvalidReply;
+                let message = format!("{}: {problem}", code.text());
+                return Err(DpsError::new(code, Verdict::Never, message).hinted(code.hints().iter()));
+            }
         }
     }
 }

@@ -135,6 +135,15 @@ impl DpsError {
         self
     }
 
+    /// The same with what a hub reports of its refusal.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn with_facts(mut self, status: u16, error_code: Option<u32>, tracking_id: Option<String>) -> Self {
+        self.0.http_status = Some(status);
+        self.0.error_code = error_code;
+        self.0.tracking_id = tracking_id;
+        self
+    }
+
     /// A failure of a link outside of a registration; `diagnosis` is what the link knows beyond it.
     #[cfg(feature = "http")]
     pub(crate) fn from_link(error: LinkError, diagnosis: Option<Diagnosis>) -> Self {

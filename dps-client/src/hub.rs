@@ -79,6 +79,24 @@ impl HubCredentials {
         Self { hub, device_id, life: LIFE, credential, clock, signing_limit, current: None }
     }
 
+    /// The hub's host name.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn hub(&self) -> &str {
+        &self.hub
+    }
+
+    /// What the device signs in with.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The wall clock.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Sets the life of passwords. Default: an hour. No password ends after the year 9999.
     #[must_use]
     pub fn password_life(mut self, life: Duration) -> Self {

@@ -61,6 +61,8 @@ mod clock;
 mod deriver;
 mod error;
 mod hub;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+mod issued;
 mod key;
 mod link;
 mod names;
@@ -68,6 +70,8 @@ mod names;
 mod pkcs11;
 mod probe;
 mod progress;
+#[cfg(feature = "mqtt")]
+mod renewal;
 mod service_time;
 mod signer;
 mod store;
@@ -88,6 +92,10 @@ pub use clock::TokioTimer;
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
 pub use hub::{HubCredentials, HubPassword};
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub use issued::{
+    IdentityStore, IssuedIdentity, IssuedState, KeyAlgorithm, LoadedIdentity, LockedIdentityStore, OperationalKey,
+};
 pub use key::{GroupKey, SymmetricKey};
 pub use link::SendLink;
 pub use names::{Endpoint, IdScope, Payload, RegistrationId};
@@ -95,6 +103,8 @@ pub use names::{Endpoint, IdScope, Payload, RegistrationId};
 pub use pkcs11::Pkcs11Key;
 pub use probe::{Answer, Probe};
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
+#[cfg(feature = "mqtt")]
+pub use renewal::{HubRenewal, OnConflict};
 pub use signer::{BlockingSigner, SendSigner};
 pub use store::{AssignmentStore, Loaded, LockedStore, StoredAssignment};
 #[cfg(feature = "tpm")]

@@ -196,6 +196,6 @@ impl Route {
 }
 
 /// TLS that checks certificates by the client's clock, or by the system's while that one does not know the time.
-fn tls(roots: Roots, clock: Clock) -> TlsOptions {
+pub(crate) fn tls(roots: Roots, clock: Clock) -> TlsOptions {
     TlsOptions::new(roots).clock(move || clock.now().unwrap_or_else(SystemTime::now))
 }

@@ -54,7 +54,7 @@ impl Counters {
             At::Lookup => self.lookups += 1,
             At::Connect => self.connects += 1,
             At::Subscribe => self.subscribes += 1,
-            At::Handshake | At::Any => {}
+            At::Handshake | At::Renew | At::Issue | At::Any => {}
         }
     }
 

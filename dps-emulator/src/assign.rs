@@ -2,19 +2,21 @@
 
 use crate::enrollment::{AllocationPolicy, ReprovisionPolicy, Settings};
 use crate::hubs::{HubAuthentication, HubDevice, Hubs, Twin};
-use crate::issuance::{IssuedChain, IssuedCredential};
+use crate::issuance::IssuedChain;
 use crate::options::UnchangedSubstatus;
 use crate::registrations::{Assigning, Assignment, Record, Shown, Source};
 use crate::service::Service;
 use crate::time::Now;
 use crate::tpm::{KeyBlob, TpmState};
 use crate::wire::{NO_HUB, NOT_FOUND, NOT_ISSUED, RegistrationState, Status, Substatus};
+use crate::x509::Certificate;
 
 /// The message of a registration for which no hub can be chosen.
 pub(crate) const NO_HUB_MESSAGE: &str = "None of the hubs that the enrollment allows is linked to this service.";
 
 /// What an assignment uses of its enrollment.
 struct Plan {
+    registration_id: String,
     enabled: bool,
     hub: Option<String>,
     reprovision: ReprovisionPolicy,
@@ -22,7 +24,8 @@ struct Plan {
     iot_edge: bool,
     twin: Twin,
     authentication: HubAuthentication,
-    issued: Option<IssuedCredential>,
+    /// The root of the certificate that is issued.
+    issued: Option<Certificate>,
 }
 
 impl Service {
@@ -52,7 +55,7 @@ impl Service {
         let etag = self.random.etag();
         let chain = plan.as_ref().filter(|plan| plan.enabled).and_then(|_| self.issue(now, &assigning));
         let is_lacking = assigning.requested.is_some() && chain.is_none();
-        let (certificates, issued) = chain.map(|chain| (chain.certificates, chain.credential)).unzip();
+        let (certificates, issued) = chain.map(|chain| (chain.certificates, chain.root)).unzip();
         if let Some(plan) = &mut plan {
             plan.issued = issued;
         }
@@ -83,7 +86,7 @@ impl Service {
     /// Issues the certificate that the device has requested.
     fn issue(&mut self, now: Now, assigning: &Assigning) -> Option<IssuedChain> {
         let request = assigning.requested.as_ref()?;
-        self.issuance.issue(now, self.options.certificate_days, self.random.serial(), request)
+        self.issue_certificate(now, assigning.registration.as_str(), request)
     }
 
     /// What the enrollment says that a device was authenticated by.
@@ -108,6 +111,7 @@ impl Service {
             None => self.allocate(settings, assigning.registration.as_str()),
         };
         Some(Plan {
+            registration_id: assigning.spelled.clone(),
             enabled: settings.is_enabled(),
             hub,
             reprovision: settings.reprovision_policy.unwrap_or_default(),
@@ -177,6 +181,7 @@ fn assign(record: &mut Record, hubs: &mut Hubs, plan: Plan, unchanged: Unchanged
 /// Creates the device's entry in its hub, or replaces the keys or certificates of an existing one.
 fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<HubDevice>) {
     if let Some(device) = hubs.device_mut(hub, device_id) {
+        device.registration_id = plan.registration_id;
         device.authentication = plan.authentication;
         // A certificate that was issued earlier stays valid.
         device.issued = plan.issued.or(device.issued.take());
@@ -187,6 +192,14 @@ fn enter(hubs: &mut Hubs, hub: &str, device_id: &str, plan: Plan, left: Option<H
         Some(device) if plan.reprovision.migrate_device_data => (device.twin, device.iot_edge),
         _ => (plan.twin, plan.iot_edge),
     };
-    let (hub, device_id, authentication) = (hub.into(), device_id.into(), plan.authentication);
-    hubs.put_device(HubDevice { hub, device_id, iot_edge, twin, authentication, enabled: true, issued });
+    hubs.put_device(HubDevice {
+        hub: hub.into(),
+        device_id: device_id.into(),
+        registration_id: plan.registration_id,
+        iot_edge,
+        twin,
+        authentication: plan.authentication,
+        enabled: true,
+        issued,
+    });
 }

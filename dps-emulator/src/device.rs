@@ -97,10 +97,8 @@ impl Service {
                 reply.replace_key(replayed);
             }
             Some(Fault::ForeignChallenge) => reply.replace_key(self.unaccepted_key(&registration, true)),
-            Some(Fault::Garbage) => reply.garble(),
-            Some(Fault::OversizeReply { bytes }) => reply.inflate(bytes),
-            Some(Fault::PatchReply { patch }) => reply.patch(patch),
-            other => reply.fault = other.and_then(|fault| fault.for_transport()),
+            Some(fault) => reply.spoil(fault),
+            None => {}
         }
         self.note_wait(now, &registration, &reply);
         reply
@@ -373,6 +371,22 @@ impl Reply {
 
     pub(crate) fn nothing(tracking_id: String, fault: TransportFault) -> Self {
         Self { status: 0, retry_after: None, body: Vec::new(), tracking_id, error_code: None, fault: Some(fault) }
+    }
+
+    /// A success of a hub.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn of_hub(status: u16, body: Vec<u8>) -> Self {
+        Self { status, retry_after: None, body, tracking_id: String::new(), error_code: None, fault: None }
+    }
+
+    /// Changes the reply by a fault, or leaves that to whoever sends it.
+    pub(crate) fn spoil(&mut self, fault: Fault) {
+        match fault {
+            Fault::Garbage => self.garble(),
+            Fault::OversizeReply { bytes } => self.inflate(bytes),
+            Fault::PatchReply { patch } => self.patch(patch),
+            other => self.fault = other.for_transport(),
+        }
     }
 
     fn garble(&mut self) {

@@ -212,6 +212,7 @@ fn limits_json(limits: Limits) -> Value {
         ("registrationsPerMinute", limits.registrations_per_minute, default.registrations_per_minute),
         ("pollsPer10Seconds", limits.polls_per_10_s, default.polls_per_10_s),
         ("adminPerMinute", limits.admin_per_minute, default.admin_per_minute),
+        ("renewalsPerMinute", limits.renewals_per_minute, default.renewals_per_minute),
     ] {
         if set != usual {
             members.insert(name.into(), set.map_or(false.into(), Value::from));

@@ -18,6 +18,15 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
+    /// The whole seconds until then, for a protocol without dates; 0 for a date that has passed.
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn seconds(self) -> u64 {
+        match self {
+            Self::Seconds(seconds) => u64::from(seconds),
+            Self::Date(offset) => u64::try_from(offset).unwrap_or_default(),
+        }
+    }
+
     /// The value of the header.
     #[must_use]
     pub fn header_value(self, now: Now) -> String {
@@ -52,13 +61,27 @@ pub enum At {
     Subscribe,
     /// The TLS handshake of a connection.
     Handshake,
+    /// A certificate request to a hub; MQTT only.
+    Renew,
+    /// The last answer of a hub to a certificate request. For [`Fault::ForeignCertificate`] any issuing of a certificate, at
+    /// registration too.
+    Issue,
     /// Any of register, operation status and lookup.
     Any,
 }
 
 impl At {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Register, Self::Poll, Self::Lookup, Self::Connect, Self::Subscribe, Self::Handshake, Self::Any];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Register,
+        Self::Poll,
+        Self::Lookup,
+        Self::Connect,
+        Self::Subscribe,
+        Self::Handshake,
+        Self::Renew,
+        Self::Issue,
+        Self::Any,
+    ];
 
     /// The name in plans.
     pub(crate) fn name(self) -> &'static str {
@@ -69,6 +92,8 @@ impl At {
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
             Self::Handshake => "handshake",
+            Self::Renew => "renew",
+            Self::Issue => "issue",
             Self::Any => "any",
         }
     }
@@ -143,6 +168,10 @@ pub enum Fault {
     /// The key for the device's TPM is made for another TPM, which alone can import it: in the challenge, or for the hub. No
     /// effect on a reply without such a key.
     ForeignChallenge,
+    /// The reply of a hub to a certificate request is sent twice.
+    DuplicateReply,
+    /// The certificate is issued for another key than that of the request.
+    ForeignCertificate,
     /// The request is processed; a flood is sent instead of its reply, or after it. The flood ends when the client
     /// closes the connection, and is bounded in time and size.
     Flood {
@@ -172,6 +201,8 @@ pub enum TransportFault {
     SlowBytes,
     /// Reply with another request id, where the protocol has one.
     WrongRequestId,
+    /// Send the reply twice, where the protocol has request ids.
+    Duplicate,
     /// Never reply, and keep the connection open.
     Silent,
     /// Send this until the client closes the connection, instead of the reply or after it.
@@ -192,6 +223,7 @@ impl Fault {
             Self::Noise => TransportFault::Noise,
             Self::SlowBytes => TransportFault::SlowBytes,
             Self::WrongRequestId => TransportFault::WrongRequestId,
+            Self::DuplicateReply => TransportFault::Duplicate,
             Self::Silent => TransportFault::Silent,
             Self::Flood { of, answered } => TransportFault::Flood { of: *of, answered: *answered },
             _ => return None,

@@ -19,7 +19,7 @@ const NAME_SHOWN: usize = 40;
 /// | member | value |
 /// |---|---|
 /// | `registrationId` | the registration whose requests meet it, in any letter case; every device's when absent; not for `no-certificate-request` |
-/// | `at` | `register`, `poll`, `lookup`, `connect`, `subscribe`, `handshake` or `any` (of the first three), which is the default |
+/// | `at` | `register`, `poll`, `lookup`, `connect`, `subscribe`, `handshake`, `renew` (a certificate request to a hub), `issue` (its last answer) or `any` (of the first three), which is the default |
 /// | `kind` | what goes wrong, as [`kinds`](Self::kinds) lists it |
 /// | `times` | how many requests meet it, 1 by default |
 /// | `retryAfter` | for `throttle` and `server-error`: seconds, or `{"dateOffset": seconds}` for an HTTP-date at that offset from the service's clock |
@@ -156,7 +156,17 @@ impl FaultPlan {
 const CALLS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Any];
 /// Calls about an operation: all that MQTT has.
 const OPERATIONS: &[At] = &[At::Register, At::Poll, At::Any];
-const ALL_REQUESTS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Connect, At::Subscribe, At::Any];
+/// What is not processed: all calls of a device, and a certificate request to a hub.
+const REQUESTS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Renew, At::Any];
+/// What has a reply.
+const REPLIES: &[At] = &[At::Register, At::Poll, At::Lookup, At::Renew, At::Issue, At::Any];
+/// What a hub replies to a certificate request.
+const HUB_REPLIES: &[At] = &[At::Renew, At::Issue];
+/// What has a reply with a request id, which only MQTT has.
+const MQTT_REPLIES: &[At] = &[At::Register, At::Poll, At::Renew, At::Issue, At::Any];
+const ALL_REQUESTS: &[At] = &[At::Register, At::Poll, At::Lookup, At::Connect, At::Subscribe, At::Renew, At::Any];
+const ALL_REPLIES: &[At] =
+    &[At::Register, At::Poll, At::Lookup, At::Connect, At::Subscribe, At::Renew, At::Issue, At::Any];
 
 /// One kind of fault.
 struct Kind {
@@ -172,34 +182,34 @@ struct Kind {
 }
 
 #[rustfmt::skip]
-static KINDS: [Kind; 21] = [
-    Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: CALLS,
+static KINDS: [Kind; 23] = [
+    Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: REQUESTS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
-    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed", requests: CALLS,
+    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed", requests: REPLIES,
         members: &[STATUS, RETRY_AFTER],
         read: |members| Ok(Fault::ServerError { status: members.status()?, retry_after: members.retry_after()? }) },
     Kind { name: "drop-before", meaning: "the connection is closed; not processed", requests: ALL_REQUESTS,
         members: &[], read: |_| Ok(Fault::DropBefore) },
-    Kind { name: "drop-after", meaning: "processed, then the connection is closed without a reply", requests: ALL_REQUESTS,
+    Kind { name: "drop-after", meaning: "processed, then the connection is closed without a reply", requests: ALL_REPLIES,
         members: &[], read: |_| Ok(Fault::DropAfter) },
-    Kind { name: "delay", meaning: "the reply is sent this many milliseconds later", requests: CALLS,
+    Kind { name: "delay", meaning: "the reply is sent this many milliseconds later", requests: REPLIES,
         members: &[MS], read: |members| Ok(Fault::Delay { ms: members.ms()? }) },
-    Kind { name: "garbage", meaning: "the right status, with a body that is not JSON", requests: CALLS,
+    Kind { name: "garbage", meaning: "the right status, with a body that is not JSON", requests: REPLIES,
         members: &[], read: |_| Ok(Fault::Garbage) },
-    Kind { name: "noise", meaning: "bytes that are not the protocol", requests: CALLS,
+    Kind { name: "noise", meaning: "bytes that are not the protocol", requests: REPLIES,
         members: &[], read: |_| Ok(Fault::Noise) },
-    Kind { name: "slow-bytes", meaning: "the reply is sent one byte at a time", requests: CALLS,
+    Kind { name: "slow-bytes", meaning: "the reply is sent one byte at a time", requests: REPLIES,
         members: &[], read: |_| Ok(Fault::SlowBytes) },
-    Kind { name: "wrong-request-id", meaning: "MQTT: the reply has another request id", requests: OPERATIONS,
+    Kind { name: "wrong-request-id", meaning: "MQTT: the reply has another request id", requests: MQTT_REPLIES,
         members: &[], read: |_| Ok(Fault::WrongRequestId) },
     Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll does not find it", requests: OPERATIONS,
         members: &[], read: |_| Ok(Fault::ForgetOperation) },
-    Kind { name: "oversize-reply", meaning: "the right reply, padded to this many bytes", requests: CALLS,
+    Kind { name: "oversize-reply", meaning: "the right reply, padded to this many bytes", requests: REPLIES,
         members: &[OVERSIZE], read: |members| Ok(Fault::OversizeReply { bytes: members.oversize()? }) },
-    Kind { name: "patch-reply", meaning: "the right reply, its body changed by a JSON merge patch", requests: CALLS,
+    Kind { name: "patch-reply", meaning: "the right reply, its body changed by a JSON merge patch", requests: REPLIES,
         members: &[PATCH], read: |members| Ok(Fault::PatchReply { patch: members.patch()? }) },
-    Kind { name: "silent", meaning: "no reply; the connection stays open", requests: ALL_REQUESTS,
+    Kind { name: "silent", meaning: "no reply; the connection stays open", requests: ALL_REPLIES,
         members: &[], read: |_| Ok(Fault::Silent) },
     Kind { name: "refuse-connect", meaning: "MQTT: CONNACK with this code", requests: &[At::Connect],
         members: &[CODE], read: |members| Ok(Fault::RefuseConnect { code: members.code()? }) },
@@ -215,6 +225,10 @@ static KINDS: [Kind; 21] = [
         requests: CALLS, members: &[], read: |_| Ok(Fault::ReplayedChallenge) },
     Kind { name: "foreign-challenge", meaning: "TPM: the key in the reply is made for another TPM",
         requests: CALLS, members: &[], read: |_| Ok(Fault::ForeignChallenge) },
+    Kind { name: "duplicate-reply", meaning: "MQTT: the reply of a hub is sent twice", requests: HUB_REPLIES,
+        members: &[], read: |_| Ok(Fault::DuplicateReply) },
+    Kind { name: "foreign-certificate", meaning: "the certificate is issued for another key than that of the request",
+        requests: &[At::Issue], members: &[], read: |_| Ok(Fault::ForeignCertificate) },
     Kind { name: "flood", meaning: "packets, frames, header lines or chunks without end, instead of the reply or after it",
         requests: CALLS, members: &[OF, ANSWERED],
         read: |members| Ok(Fault::Flood { of: members.flood()?, answered: members.flood_answered()? }) },
@@ -244,6 +258,8 @@ impl Fault {
             Self::RefuseCertificate => "refuse-certificate",
             Self::ReplayedChallenge => "replayed-challenge",
             Self::ForeignChallenge => "foreign-challenge",
+            Self::DuplicateReply => "duplicate-reply",
+            Self::ForeignCertificate => "foreign-certificate",
             Self::Flood { .. } => "flood",
         }
     }

@@ -44,7 +44,14 @@ impl Faults {
     /// Returns the fault that a request meets, and counts it.
     pub(crate) fn take(&mut self, at: At, registration: &FoldedId) -> Option<Fault> {
         let is_call = matches!(at, At::Register | At::Poll | At::Lookup);
-        self.take_if(registration, |plan| plan.at == at || (plan.at == At::Any && is_call))
+        self.take_if(registration, |plan| {
+            (plan.at == at || (plan.at == At::Any && is_call)) && plan.fault != Fault::ForeignCertificate
+        })
+    }
+
+    /// Returns whether a certificate that is issued meets the fault of a foreign key, and counts it.
+    pub(crate) fn take_of_issuing(&mut self, registration: &FoldedId) -> bool {
+        self.take_if(registration, |plan| plan.fault == Fault::ForeignCertificate).is_some()
     }
 
     /// The same for a TLS handshake, which meets a fault of one kind at each of its steps.
@@ -115,6 +122,15 @@ impl Service {
         let meets = self.faults.take_of_handshake(fault, &registration);
         if meets {
             self.met_fault(now, Transport::Https, At::Handshake, &registration, fault);
+        }
+        meets
+    }
+
+    /// Returns whether a certificate is to be issued for another key than that of its request, and removes that from the plan.
+    pub(crate) fn issuing_meets_fault(&mut self, now: Now, registration: &FoldedId) -> bool {
+        let meets = self.faults.take_of_issuing(registration);
+        if meets {
+            self.met_fault(now, Transport::Https, At::Issue, registration, &Fault::ForeignCertificate);
         }
         meets
     }

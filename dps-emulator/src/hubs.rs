@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::credentials::{SymmetricKey, Token};
 use crate::events::RefusalReason;
-use crate::issuance::IssuedCredential;
 use crate::options::{OptionsError, check_host};
 use crate::time::Now;
 use crate::x509::{Certificate, ClientCertificates};
@@ -90,6 +89,8 @@ pub struct HubDevice {
     pub hub: String,
     /// The device id; compared with letter case, as hubs do.
     pub device_id: String,
+    /// The id that it registered with.
+    pub(crate) registration_id: String,
     /// Whether it is an IoT Edge device.
     pub iot_edge: bool,
     /// Its twin.
@@ -98,8 +99,8 @@ pub struct HubDevice {
     pub authentication: HubAuthentication,
     /// Whether the hub accepts the device. True for a new entry.
     pub enabled: bool,
-    /// By what the hub knows the certificates that the service issued to the device, which it accepts too.
-    pub(crate) issued: Option<IssuedCredential>,
+    /// The root of the certificates that were issued to the device, which the hub accepts too.
+    pub(crate) issued: Option<Certificate>,
 }
 
 /// What one device did at one hub. Stays when the device is deleted.
@@ -160,9 +161,9 @@ impl HubDevice {
                 presented.common_name() == Some(&self.device_id) && presented.leads_to(now, authorities)
             }
         };
-        let is_issued = |issued: &IssuedCredential| {
-            presented.common_name() == Some(&issued.common_name)
-                && presented.leads_to(now, std::slice::from_ref(&issued.root))
+        let is_issued = |root: &Certificate| {
+            presented.common_name().is_some_and(|name| name.eq_ignore_ascii_case(&self.registration_id))
+                && presented.leads_to(now, std::slice::from_ref(root))
         };
         self.enabled && (own || self.issued.as_ref().is_some_and(is_issued))
     }

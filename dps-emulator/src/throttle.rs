@@ -23,11 +23,18 @@ pub struct Limits {
     pub polls_per_10_s: Option<u32>,
     /// Admin calls per minute; 1000.
     pub admin_per_minute: Option<u32>,
+    /// Certificate requests to a hub per minute, per device; 10. Azure publishes no limit.
+    pub renewals_per_minute: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { registrations_per_minute: Some(1000), polls_per_10_s: Some(5), admin_per_minute: Some(1000) }
+        Self {
+            registrations_per_minute: Some(1000),
+            polls_per_10_s: Some(5),
+            admin_per_minute: Some(1000),
+            renewals_per_minute: Some(10),
+        }
     }
 }
 
@@ -35,7 +42,7 @@ impl Limits {
     /// No limits, for load tests.
     #[must_use]
     pub fn none() -> Self {
-        Self { registrations_per_minute: None, polls_per_10_s: None, admin_per_minute: None }
+        Self { registrations_per_minute: None, polls_per_10_s: None, admin_per_minute: None, renewals_per_minute: None }
     }
 }
 
@@ -79,12 +86,28 @@ impl Window {
     }
 }
 
+/// Passes one device's window, and removes the windows that are over when there are many.
+fn pass_of(
+    windows: &mut BTreeMap<FoldedId, Window>,
+    now: Now,
+    registration: &FoldedId,
+    window_ms: u64,
+    limit: u32,
+) -> Result<(), RetryAfter> {
+    if windows.len() >= SWEEP_AT {
+        windows.retain(|_, window| !window.is_over(now.monotonic_ms, window_ms));
+    }
+    windows.entry(registration.clone()).or_default().pass(now.monotonic_ms, window_ms, limit)
+}
+
 #[derive(Default)]
 pub(crate) struct Throttle {
     limits: Limits,
     registrations: Window,
     admin: Window,
     polls: BTreeMap<FoldedId, Window>,
+    #[cfg(feature = "mqtt")]
+    renewals: BTreeMap<FoldedId, Window>,
 }
 
 impl Throttle {
@@ -113,9 +136,12 @@ impl Throttle {
 
     pub(crate) fn poll(&mut self, now: Now, registration: &FoldedId) -> Result<(), RetryAfter> {
         let Some(limit) = self.limits.polls_per_10_s else { return Ok(()) };
-        if self.polls.len() >= SWEEP_AT {
-            self.polls.retain(|_, window| !window.is_over(now.monotonic_ms, POLL_WINDOW_MS));
-        }
-        self.polls.entry(registration.clone()).or_default().pass(now.monotonic_ms, POLL_WINDOW_MS, limit)
+        pass_of(&mut self.polls, now, registration, POLL_WINDOW_MS, limit)
+    }
+
+    #[cfg(feature = "mqtt")]
+    pub(crate) fn renewal(&mut self, now: Now, registration: &FoldedId) -> Result<(), RetryAfter> {
+        let Some(limit) = self.limits.renewals_per_minute else { return Ok(()) };
+        pass_of(&mut self.renewals, now, registration, MINUTE_MS, limit)
     }
 }

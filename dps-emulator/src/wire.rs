@@ -193,6 +193,18 @@ pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
 pub(crate) const CSR_NOT_CONFIGURED: u32 = 400_000;
 /// A member is missing or invalid.
 pub(crate) const BAD_REQUEST: u32 = 400_004;
+/// The body of a certificate request to a hub is not JSON.
+#[cfg(feature = "mqtt")]
+pub(crate) const NOT_JSON: u32 = 400_006;
+/// No certificate request that `replace` names is active at the hub.
+#[cfg(feature = "mqtt")]
+pub(crate) const NOTHING_TO_REPLACE: u32 = 412_001;
+/// Too many certificate requests at a hub.
+#[cfg(feature = "mqtt")]
+pub(crate) const HUB_THROTTLED: u32 = 429_002;
+/// A hub failed.
+#[cfg(feature = "mqtt")]
+pub(crate) const HUB_FAILED: u32 = 500_001;
 /// The custom allocation webhook returned an error, or could not be called.
 pub(crate) const WEBHOOK_FAILED: u32 = 400_207;
 /// The certificate authority failed (ours).

@@ -22,6 +22,9 @@
 
 mod connection;
 mod error;
+mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod link;
 mod options;
 mod session;
@@ -29,6 +32,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use hub::{HubLogin, HubSession};
 pub use link::MqttLink;
 pub use options::{Framing, MqttOptions, OptionError};
 #[cfg(fuzzing)]

@@ -60,11 +60,13 @@ impl Session {
             session.queue_request(request)?;
         }
         session.connection.flush().await?;
-        session.connected(certificate).await?;
+        connected(&mut session.connection, certificate).await?;
         if !options.pipelined {
             session.connection.queue(&subscribe)?;
         }
-        session.subscribed(options.pipelined.then_some(request)).await?;
+        let asked = options.pipelined.then_some(request);
+        let is_reply = |publish: &Publish| asked.is_some_and(|request| answers(publish, request));
+        session.early = subscribed(&mut session.connection, is_reply).await?;
         Ok(session)
     }
 
@@ -77,45 +79,6 @@ impl Session {
             login.password.zeroize();
         }
         queued
-    }
-
-    async fn connected(&mut self, certificate: &CertificateUse) -> Result<(), NetError> {
-        let first = self.connection.next().await.map_err(|broken| explain_early_close(broken, "CONNECT"))?;
-        certificate.answered();
-        let Packet::ConnAck(ack) = first else {
-            return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is not CONNACK"));
-        };
-        let code = match ack.code {
-            ConnectReturnCode::Success => return Ok(()),
-            ConnectReturnCode::RefusedProtocolVersion => 1,
-            ConnectReturnCode::BadClientId => 2,
-            ConnectReturnCode::ServiceUnavailable => 3,
-            ConnectReturnCode::BadUserNamePassword => 4,
-            ConnectReturnCode::NotAuthorized => 5,
-        };
-        Err(NetError::new(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
-    }
-
-    /// Waits until the subscription is granted. The server may publish before SUBACK (MQTT 3.1.1, section 3.8.4): the reply
-    /// to `asked`, a request that was sent already, is kept.
-    async fn subscribed(&mut self, asked: Option<&Request<'_>>) -> Result<(), NetError> {
-        loop {
-            match self.connection.next().await? {
-                Packet::SubAck(ack) => {
-                    let granted = !ack.return_codes.is_empty()
-                        && ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
-                    let refused =
-                        || NetError::new(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
-                    return granted.then_some(()).ok_or_else(refused);
-                }
-                Packet::Publish(publish)
-                    if self.early.is_none() && asked.is_some_and(|request| answers(&publish, request)) =>
-                {
-                    self.early = Some(publish);
-                }
-                _ => self.connection.ignore()?,
-            }
-        }
     }
 
     /// Queues the request.
@@ -168,6 +131,45 @@ impl Session {
             if let Err(broken) = ignored {
                 return broken;
             }
+        }
+    }
+}
+
+/// Waits for the answer to CONNECT. `certificate` is the dialer's.
+pub(crate) async fn connected(connection: &mut Connection, certificate: &CertificateUse) -> Result<(), NetError> {
+    let first = connection.next().await.map_err(|broken| explain_early_close(broken, "CONNECT"))?;
+    certificate.answered();
+    let Packet::ConnAck(ack) = first else {
+        return Err(NetError::new(LinkError::InvalidReply, "the server's first packet is not CONNACK"));
+    };
+    let code = match ack.code {
+        ConnectReturnCode::Success => return Ok(()),
+        ConnectReturnCode::RefusedProtocolVersion => 1,
+        ConnectReturnCode::BadClientId => 2,
+        ConnectReturnCode::ServiceUnavailable => 3,
+        ConnectReturnCode::BadUserNamePassword => 4,
+        ConnectReturnCode::NotAuthorized => 5,
+    };
+    Err(NetError::new(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
+}
+
+/// Waits until the subscription is granted. The server may publish before SUBACK (MQTT 3.1.1, section 3.8.4): the first publish
+/// that is a reply is returned.
+pub(crate) async fn subscribed(
+    connection: &mut Connection,
+    is_reply: impl Fn(&Publish) -> bool,
+) -> Result<Option<Publish>, NetError> {
+    let mut early = None;
+    loop {
+        match connection.next().await? {
+            Packet::SubAck(ack) => {
+                let granted = !ack.return_codes.is_empty()
+                    && ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                let refused = || NetError::new(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
+                return granted.then_some(early).ok_or_else(refused);
+            }
+            Packet::Publish(publish) if early.is_none() && is_reply(&publish) => early = Some(publish),
+            _ => connection.ignore()?,
         }
     }
 }

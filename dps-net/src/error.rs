@@ -165,6 +165,12 @@ impl SigningFailed {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
+
+    /// Returns the entry in the error catalog.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
 }
 
 impl From<SigningFailed> for rustls::Error {

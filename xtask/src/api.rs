@@ -23,7 +23,8 @@ const CRATES: [&str; 10] = [
 
 /// Enums that are exhaustive on purpose: those that only callers create, and those that callers must match completely, so
 /// that the compiler reports a new variant. All other enums are `#[non_exhaustive]`.
-const EXHAUSTIVE: [&str; 23] = [
+const EXHAUSTIVE: [&str; 24] = [
+    "dps_client::IssuedState",
     "dps_client::Severity",
     "dps_core::Action",
     "dps_core::Family",

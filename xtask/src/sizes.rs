@@ -60,7 +60,7 @@ const ROWS: [Row; 7] = [
         name: "whole MQTT registration",
         sources: &["mqtt.c", "registration.c"],
         uses: &[],
-        reached: Reached { stable: 15_325, core_rebuilt: 15_361, stack: 768 },
+        reached: Reached { stable: 15_325, core_rebuilt: 15_353, stack: 768 },
     },
     Row {
         name: "whole MQTT registration with an X.509 certificate",
@@ -72,13 +72,13 @@ const ROWS: [Row; 7] = [
         name: "whole MQTT registration with an X.509 certificate, and an issued chain",
         sources: &["issuance.c"],
         uses: &["a certificate request", "an issued chain"],
-        reached: Reached { stable: 16_128, core_rebuilt: 16_167, stack: 808 },
+        reached: Reached { stable: 16_124, core_rebuilt: 16_165, stack: 808 },
     },
     Row {
         name: "whole HTTP registration",
         sources: &["http.c", "registration.c"],
         uses: &[],
-        reached: Reached { stable: 18_649, core_rebuilt: 18_653, stack: 824 },
+        reached: Reached { stable: 18_657, core_rebuilt: 18_653, stack: 824 },
     },
 ];
 

@@ -19,8 +19,8 @@ use tokio::runtime::Runtime;
 
 use crate::argument;
 use crate::emulator_json::{
-    self, Attested, attested, event_json, filter, hint, keys, parse, parse_whole, record_json, refusal, refused,
-    to_json, unknown, weight,
+    self, Attested, attested, codes, event_json, filter, hint, keys, parse, parse_whole, profiles, record_json,
+    refusal, refused, to_json, unknown, weight,
 };
 use crate::gate::Gate;
 use crate::logging;
@@ -44,7 +44,8 @@ impl Emulator {
     #[new]
     #[pyo3(signature = (
         *, listen, host_name, https_port, mqtt_port, wss_port, id_scope, hubs, retry_after, assigning, assign_at_once,
-        rate_limits, echo_payload, webhook_hosts, webhook_roots, webhook_timeout, derive_as_sent, strict_at_connect, check_expiry_on_poll, clock_offset_ms, seed,
+        rate_limits, echo_payload, hub_profiles, certificate_days, p384_only, issuance_codes, webhook_hosts,
+        webhook_roots, webhook_timeout, derive_as_sent, strict_at_connect, check_expiry_on_poll, clock_offset_ms, seed,
         state_dir,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
@@ -62,6 +63,10 @@ impl Emulator {
         assign_at_once: bool,
         rate_limits: bool,
         echo_payload: bool,
+        hub_profiles: Vec<(String, String)>,
+        certificate_days: Bound<'_, PyAny>,
+        p384_only: bool,
+        issuance_codes: &str,
         webhook_hosts: Vec<String>,
         webhook_roots: Option<String>,
         webhook_timeout: Bound<'_, PyAny>,
@@ -82,6 +87,8 @@ impl Emulator {
         let seed = seed.map(|given| argument::whole("seed", &given, 0..=u64::MAX)).transpose()?;
         let hubs = hubs.into_iter().map(|(host, given)| Ok((host, weight("hubs", &given)?)));
         let hubs = hubs.collect::<PyResult<Vec<_>>>()?;
+        let certificate_days = argument::whole("certificate_days", &certificate_days, 7..=90)?;
+        let (issuance_codes, profiles) = (codes(issuance_codes)?, profiles(hub_profiles)?);
         let mut options = EmulatorOptions::new()
             .listen(listen)
             .https_port(https_port)
@@ -95,11 +102,16 @@ impl Emulator {
                     .assign_at_once(assign_at_once)
                     .limits(if rate_limits { Limits::default() } else { Limits::none() })
                     .echo_payload(echo_payload)
+                    .certificate_days(certificate_days)
+                    .p384_only(p384_only)
+                    .issuance_codes(issuance_codes)
                     .webhook_limit_ms(webhook_limit_ms)
                     .derive_as_sent(derive_as_sent)
                     .strict_at_connect(strict_at_connect)
                     .check_expiry_on_poll(check_expiry_on_poll);
                 let service = hubs.into_iter().fold(service, |service, (host, weight)| service.hub(host, weight));
+                let service =
+                    profiles.into_iter().fold(service, |service, (hub, profile)| service.hub_profile(hub, profile));
                 match seed {
                     Some(seed) => service.seed(seed),
                     None => service,

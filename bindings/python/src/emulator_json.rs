@@ -1,6 +1,8 @@
 //! Converts what the emulator returns and accepts: JSON, hints, weights, conditions of events, the keys of enrollments.
 
-use dps_emulator::{Event, EventFilter, Problem, RefusalReason, RetryAfter, Settings};
+use dps_emulator::{
+    ConnectionProfile, Event, EventFilter, IssuanceCodes, Problem, RefusalReason, RetryAfter, Settings,
+};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -126,4 +128,22 @@ pub(crate) fn hint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<RetryAfter>
 /// A hub's share of the devices.
 pub(crate) fn weight(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
     argument::whole(name, given, 1..=WEIGHT_MOST)
+}
+
+/// The connection profiles of hubs.
+pub(crate) fn profiles(given: Vec<(String, String)>) -> PyResult<Vec<(String, ConnectionProfile)>> {
+    let profile = |word: &str| {
+        let expected = "argument 'hub_profiles': a profile must be 'classic' or 'mqttV5'";
+        ConnectionProfile::from_word(word).ok_or_else(|| PyValueError::new_err(expected))
+    };
+    given.into_iter().map(|(hub, word)| Ok((hub, profile(&word)?))).collect()
+}
+
+/// The generation of codes by which certificate requests are refused.
+pub(crate) fn codes(word: &str) -> PyResult<IssuanceCodes> {
+    match word {
+        "current" => Ok(IssuanceCodes::Current),
+        "early" => Ok(IssuanceCodes::Early),
+        _ => Err(PyValueError::new_err("argument 'issuance_codes': must be 'current' or 'early'")),
+    }
 }

@@ -311,6 +311,24 @@ def test_enrollment_with_invalid_settings_is_refused() -> None:
             enroll("dev-01", hubs=["HUB-B.test"], more={"reprovisionPolicy": {"updateHubAssignment": True}})
 
 
+def test_enrollment_names_a_certificate_policy_and_options_of_issuance_are_checked() -> None:
+    options = {"certificate_days": 7, "p384_only": True, "issuance_codes": "early"}
+    with Emulator(hubs=["hub-a.test", "hub-5.test"], hub_profiles={"hub-5.test": "mqttV5"}, **options) as emulator:
+        emulator.enroll("dev-01", certificate_policy="factory/line-ca/devices")
+        for policy in ("devices", "factory//devices", "a/b/c/d"):
+            with pytest.raises(ValueError, match=r"'certificate_policy': must have the form"):
+                emulator.enroll_group("line-1", certificate_policy=policy)
+    for wrong, error in (
+        ({"certificate_days": 6}, ValueError),
+        ({"p384_only": 1}, TypeError),
+        ({"issuance_codes": "old"}, ValueError),
+        ({"hub_profiles": {"hub-a.test": "mqtt5"}}, ValueError),
+        ({"hub_profiles": {"hub-9.test": "mqttV5"}}, ValueError),
+    ):
+        with pytest.raises(error):
+            Emulator(**wrong)
+
+
 def test_errors_name_arguments_instead_of_json_members() -> None:
     with Emulator() as emulator:
         device = emulator.enroll("dev-01")

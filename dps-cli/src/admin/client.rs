@@ -42,6 +42,7 @@ pub(crate) struct AdminClient {
     deadline: Instant,
     /// How far the service's clock is ahead, for tests.
     ahead: Duration,
+    api_version: &'static str,
 }
 
 /// The body of a call.
@@ -81,13 +82,18 @@ impl AdminClient {
             None => http.resolve_to_addrs(&host, &within_deadline(deadline, resolve(resolver, &host, port)).await?),
         };
         let http = http.build().map_err(|error| http_client_failure(&error))?;
-        Ok(Self { http, host, port, owner, timeout, deadline, ahead: Duration::ZERO })
+        Ok(Self { http, host, port, owner, timeout, deadline, ahead: Duration::ZERO, api_version: API_VERSION })
     }
 
     /// Makes tokens for a service whose clock is ahead by this many seconds.
     pub(crate) fn with_clock_offset(self, seconds: i64) -> Self {
         // A service whose clock is behind accepts every token of this clock.
         Self { ahead: Duration::from_secs(seconds.try_into().unwrap_or_default()), ..self }
+    }
+
+    /// Calls by another API version than 2021-10-01, which lacks later members of enrollments.
+    pub(crate) fn with_api_version(self, api_version: &'static str) -> Self {
+        Self { api_version, ..self }
     }
 
     /// Sends one call and returns its reply: JSON, or null.
@@ -186,7 +192,7 @@ impl AdminClient {
     pub(super) fn url(&self, path: &[&str]) -> Result<Url> {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let path: Vec<String> = path.iter().map(|segment| percent(segment)).collect();
-        let text = format!("https://{host}:{}/{}?api-version={API_VERSION}", self.port, path.join("/"));
+        let text = format!("https://{host}:{}/{}?api-version={}", self.port, path.join("/"), self.api_version);
         Url::parse(&text).map_err(|error| Failure::internal(format!("invalid URL: {error}")))
     }
 

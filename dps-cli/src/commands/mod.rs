@@ -40,6 +40,11 @@ use x509::X509Command;
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 internal, 2 usage, 3 configuration, 4 refused by the service, \
                           5 link, 6 deadline or throttled, 7 local, 10 findings, 130 interrupted";
 
+const EDGE_CERTIFICATES: &str = "\
+Certificates: the daemons of IoT Edge take the device's certificate from files, an EST server or a local CA, and the Edge CA from files, \
+an EST server or themselves. They do not request certificates from the provisioning service or the hub: 'dps register --issue' and \
+'dps x509 renew' are for devices without the daemons.";
+
 /// Azure IoT Hub Device Provisioning Service for devices: derive keys, register, find out why a registration fails, and
 /// run a local service to test against.
 #[derive(Debug, Parser)]
@@ -87,9 +92,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     EnrollmentGroup(GroupCommand),
     /// Check, show, convert and change the configuration of an IoT Edge gateway, and provision with it
-    #[command(subcommand)]
+    #[command(subcommand, after_help = EDGE_CERTIFICATES)]
     Edge(EdgeCommand),
-    /// Check the certificate of a device, or make certificates for trying out
+    /// Check the certificate of a device, show and renew one that was issued, or make certificates for trying out
     #[command(subcommand)]
     X509(X509Command),
     /// Print what the enrollment of a device with a TPM needs

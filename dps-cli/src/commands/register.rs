@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use clap::Args;
 use dps_client::{
-    Assignment, DpsError, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, ResumeToken, SecretString,
+    Assignment, DpsError, OperationalKey, Payload, Progress, ProgressObserver, ProvisioningClientBuilder, ResumeToken,
+    SecretString,
 };
 use dps_core::limits::MESSAGE_MAX;
 use dps_core::{ConfigError, ErrorCode, Family, Status};
@@ -20,9 +21,10 @@ use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::connection::{DeviceArgs, client_builder};
+use crate::connection::{DeviceArgs, DeviceClock, named_client_builder};
 use crate::failure::{Exit, Failure, Result};
 use crate::files::is_stdin;
+use crate::issued::{IdentityFolder, IssuedReport, KeyTypeArgs};
 use crate::output::{Output, note};
 use crate::runtime::{blocking, blocking_within};
 
@@ -41,6 +43,12 @@ pub(crate) struct RegisterArgs {
     /// Store the operation in FILE while it is in progress, and resume it if FILE exists
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
+    /// Request a certificate for a new key, and write key and chain into DIR, which is created if it does not exist. The
+    /// enrollment must have a certificate policy
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) issue: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) key_type: KeyTypeArgs,
     /// If the service rejects a token and the clocks differ, sign once more with the service's time
     #[arg(long)]
     pub(crate) correct_clock: bool,
@@ -58,7 +66,8 @@ type SharedResume = Arc<Mutex<ResumeFile>>;
 pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
     let with_secret = args.connection_string;
     let timeout = args.device.connection.timeout;
-    let (builder, resume) = blocking_within(timeout, move || prepare(args)).await?;
+    let clock = DeviceClock::moved(args.device.connection.clock_offset.unwrap_or_default());
+    let Prepared { builder, resume, issue } = blocking_within(timeout, move || prepare(args)).await?;
     let token = resume.as_ref().and_then(|file| locked(file).token());
     let observer = Observer { resume: resume.clone(), verbose: !output.is_json() && io::stderr().is_terminal() };
     let client = builder.observer(observer).build()?;
@@ -72,16 +81,50 @@ pub(crate) async fn run(args: RegisterArgs, output: Output) -> Result<Exit> {
         }
         Ok(registered?)
     });
-    report(&registered.await?, with_secret, output)
+    let assignment = registered.await?;
+    let issued = match issue {
+        Some(Issue { folder, key }) => {
+            let kept = assignment.clone();
+            let kept = blocking(move || Ok((folder.keep_assignment(key, &kept, clock)?, folder))).await?;
+            Some(IssuedReport::new(kept.1.path(), &kept.0, clock.needed_now()?))
+        }
+        None => None,
+    };
+    report(&assignment, issued, with_secret, output)
 }
 
-fn prepare(args: RegisterArgs) -> Result<(ProvisioningClientBuilder, Option<SharedResume>)> {
-    let mut builder = client_builder(&args.device)?.correct_clock(args.correct_clock).pipelined(args.pipelined);
+/// What was read before the registration.
+struct Prepared {
+    builder: ProvisioningClientBuilder,
+    resume: Option<SharedResume>,
+    issue: Option<Issue>,
+}
+
+/// The key of a certificate that is requested, and where they will be.
+struct Issue {
+    folder: IdentityFolder,
+    key: OperationalKey,
+}
+
+fn prepare(args: RegisterArgs) -> Result<Prepared> {
+    let (builder, id) = named_client_builder(&args.device)?;
+    let mut builder = builder.correct_clock(args.correct_clock).pipelined(args.pipelined);
+    let issue = match &args.issue {
+        Some(path) => {
+            let id = id.ok_or_else(|| Failure::usage("--issue requires --registration-id"))?;
+            let folder = IdentityFolder::create(path, &id)?;
+            let key = args.key_type.key_type.generate()?;
+            builder = builder.certificate_request(key.certificate_request(&id)?);
+            Some(Issue { folder, key })
+        }
+        None => None,
+    };
     if let Some(path) = &args.payload_file {
         builder = builder.payload(read_payload(path)?);
     }
     let resume = args.resume.map(ResumeFile::open).transpose()?;
-    Ok((builder, resume.map(|file| Arc::new(Mutex::new(file)))))
+    let resume = resume.map(|file| Arc::new(Mutex::new(file)));
+    Ok(Prepared { builder, resume, issue })
 }
 
 /// Stores the operation before each wait, and reports long waits on a terminal.
@@ -142,6 +185,8 @@ struct Registered<'a> {
     hub_credentials: Option<HubSignIn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_string: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued: Option<IssuedReport>,
 }
 
 /// How a device with a certificate signs in to its hub over MQTT: without a password, with the same certificate.
@@ -162,7 +207,7 @@ impl HubSignIn {
     }
 }
 
-fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<Exit> {
+fn report(assignment: &Assignment, issued: Option<IssuedReport>, with_secret: bool, output: Output) -> Result<Exit> {
     let payload = raw_json(assignment.payload())?;
     let connection_string = if with_secret { Some(connection_string(assignment)?) } else { None };
     let result = Registered {
@@ -176,6 +221,7 @@ fn report(assignment: &Assignment, with_secret: bool, output: Output) -> Result<
         elapsed_ms: u64::try_from(assignment.elapsed().as_millis()).unwrap_or(u64::MAX),
         hub_credentials: HubSignIn::new(assignment),
         connection_string: connection_string.as_ref().map(SecretString::expose),
+        issued,
     };
     output.result(&result, |out| show(&result, out))?;
     Ok(Exit::Done)
@@ -194,6 +240,9 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  duration   {} ms", result.elapsed_ms)?;
     if let Some(sign_in) = &result.hub_credentials {
         writeln!(out, "  hub login  MQTT user name {}, with the same certificate and no password", sign_in.user_name)?;
+    }
+    if let Some(issued) = &result.issued {
+        issued.write(out)?;
     }
     match result.connection_string {
         Some(text) => writeln!(out, "{text}"),

@@ -94,6 +94,18 @@ fn configuration_that_cannot_be_used_starts_nothing() {
 }
 
 #[test]
+fn options_of_issued_certificates_are_those_of_the_service() {
+    let options = ["--certificate-days", "7", "--p384-only", "--issuance-codes", "early", "--hub", "hub-5.test=mqttV5"];
+    let (child, ready) = start(&options);
+    let exported = as_owner(&ready, "emulator export", &[]).run().code(0).stdout;
+    for line in ["certificateDays = 7", "p384Only = true", "issuanceCodes = \"early\"", "profile = \"mqttV5\""] {
+        assert!(exported.contains(line), "{line} in {exported}");
+    }
+    stop(child, Signal::TERM).code(0);
+    dps(["emulator", "--certificate-days", "6"]).run().code(2);
+}
+
+#[test]
 fn export_masks_keys_unless_they_are_written_to_files() {
     let service = Service::start();
     service.enroll(IndividualEnrollment::new("dev-01"));

@@ -37,6 +37,37 @@ fn enrollment_is_created_shown_listed_and_deleted() {
 }
 
 #[test]
+fn enrollment_names_a_certificate_policy_in_each_spelling() {
+    let service = Service::start();
+    for (option, shown, member, value) in [
+        ("--certificate-policy factory/line-ca/devices", "factory/line-ca/devices", "certificatePolicyName", "devices"),
+        (
+            "--certificate-policy-id /subscriptions/s",
+            "/subscriptions/s",
+            "certificatePolicyResourceId",
+            "/subscriptions/s",
+        ),
+        ("--credential-policy default", "default", "credentialPolicyName", "default"),
+    ] {
+        let create = format!("enrollment create --replace --rid dev-01 --json {option}");
+        let made = service.as_owner(&create, &[]).run().code(0).json();
+        assert_eq!(made["enrollment"][member], value, "{made}");
+        let people = service.as_owner("enrollment show --rid dev-01", &[]).run().code(0).stdout;
+        assert!(people.contains(&format!("issued by      {shown}\n")), "{people}");
+        let group = format!("enrollment-group create --replace --group-id line-1 --json {option}");
+        let made = service.as_owner(&group, &[]).run().code(0).json();
+        assert_eq!(made["enrollmentGroup"][member], value, "{made}");
+    }
+    for wrong in [
+        "--certificate-policy devices",
+        "--certificate-policy factory//devices",
+        "--certificate-policy a/b/c --credential-policy default",
+    ] {
+        service.as_owner(&format!("enrollment create --rid dev-02 {wrong}"), &[]).run().code(2);
+    }
+}
+
+#[test]
 fn show_writes_the_key_to_a_private_file() {
     let service = Service::start();
     let (made, read) = (service.folder.file("made.key"), service.folder.file("read.key"));

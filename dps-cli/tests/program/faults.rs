@@ -90,6 +90,8 @@ fn every_fault_kind_can_be_added() {
             // The commands that follow meet it too.
             "no-certificate-request" => "--at handshake --times 100",
             "refuse-certificate" => "--at handshake",
+            "duplicate-reply" => "--at renew",
+            "foreign-certificate" => "--at issue",
             "flood" => "--of publish",
             _ => "",
         };
@@ -120,7 +122,10 @@ fn invalid_fault_options_are_refused_before_anything_is_sent() {
         ("--kind refuse-connect --code 3", "--at must be connect for kind 'refuse-connect'"),
         ("--kind refuse-connect --code 6 --at connect", "--code must be a whole number from 1 to 5"),
         ("--kind refuse-subscribe --at poll", "--at must be subscribe"),
-        ("--kind delay --ms 5 --at connect", "--at must be one of register, poll, lookup, any for kind 'delay'"),
+        (
+            "--kind delay --ms 5 --at connect",
+            "--at must be one of register, poll, lookup, renew, issue, any for kind 'delay'",
+        ),
         ("--kind silent --retry-after 4", "--retry-after is not allowed for kind 'silent'"),
         ("--kind silent --retry-after-date 4", "--retry-after-date is not allowed for kind 'silent'"),
         ("--kind throttle --retry-after-date 999999999", "--retry-after-date must be at most 315360000 seconds"),

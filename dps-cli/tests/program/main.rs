@@ -28,8 +28,9 @@ mod files;
 mod health;
 mod hub_device;
 mod interrupted;
-mod mutual_tls;
 #[cfg(feature = "pkcs11")]
+mod issued;
+mod mutual_tls;
 mod pkcs11;
 #[path = "../../../dps-client/tests/suite/pki.rs"]
 #[expect(unused_imports, unused_macros, reason = "a macro that only tests beside it use")]

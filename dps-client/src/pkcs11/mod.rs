@@ -25,6 +25,8 @@ use dps_files::SecretString;
 use zeroize::Zeroizing;
 
 pub(crate) use failure::TokenError;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+pub(crate) use tls::open_private_key;
 
 use crate::error::DpsError;
 use method::Method;

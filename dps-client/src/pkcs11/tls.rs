@@ -49,15 +49,27 @@ impl X509 {
     /// As [`Pkcs11Key::sign`]; `client-key-mismatch` when the certificate was issued for another key and the token has no
     /// public key to tell it by. Where it has one, a [`ChainCheck`](crate::ChainCheck) compares it.
     pub fn from_pkcs11(certificates: CertificateChain, key: &Pkcs11Key) -> Result<Self, DpsError> {
-        let worker = Arc::new(key.worker(Purpose::Tls)?);
-        let opened = worker.ask_within(LIMIT, |token| token.with_session(Facts::read));
-        let facts = opened.map_err(TokenError::into_error)?;
-        let mut key = TokenKey { worker: Arc::clone(&worker), facts };
+        let mut key = TokenKey::open(key)?;
         if key.facts.public_key.is_none() {
             key.facts.public_key = Some(key.prove(&certificates)?);
         }
+        let worker = Arc::clone(&key.worker);
         Ok(Self::from_token(certificates, Arc::new(key), worker))
     }
+}
+
+/// Opens a private key whose certificate does not exist yet.
+///
+/// # Errors
+/// As [`X509::from_pkcs11`]; `pkcs11-no-object` without a public key in the token.
+pub(crate) fn open_private_key(key: &Pkcs11Key) -> Result<(Arc<dyn SigningKey>, Arc<Worker>), DpsError> {
+    let opened = TokenKey::open(key)?;
+    if opened.facts.public_key.is_none() {
+        let words = format!("there is no public key beside the private key for {key}, with the same id");
+        return Err(TokenError::new(ErrorCode::Pkcs11NoObject, words).into_error());
+    }
+    let worker = Arc::clone(&opened.worker);
+    Ok((Arc::new(opened), worker))
 }
 
 /// What is known of a private key.
@@ -182,6 +194,12 @@ struct TokenKey {
 }
 
 impl TokenKey {
+    fn open(key: &Pkcs11Key) -> Result<Self, DpsError> {
+        let worker = Arc::new(key.worker(Purpose::Tls)?);
+        let opened = worker.ask_within(LIMIT, |token| token.with_session(Facts::read));
+        Ok(Self { worker, facts: opened.map_err(TokenError::into_error)? })
+    }
+
     fn signer(&self, offered: impl Fn(SignatureScheme) -> bool) -> Option<TokenSigner> {
         let (scheme, method) = *self.facts.schemes.iter().find(|(scheme, _)| offered(*scheme))?;
         Some(TokenSigner { worker: Arc::clone(&self.worker), scheme, method })

@@ -6,20 +6,21 @@ use dps_net::crypto_provider;
 use x509_parser::asn1_rs::Any;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate, X509Name};
 use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// The longest name in a message, in characters.
 const NAME_MAX: usize = 120;
 
 /// Facts of one certificate.
-pub(super) struct Certificate<'a> {
-    pub(super) der: &'a [u8],
+pub(crate) struct Certificate<'a> {
+    pub(crate) der: &'a [u8],
     parsed: X509Certificate<'a>,
     signature_algorithm: &'a [u8],
 }
 
 /// Whether one certificate was signed with the key of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signed {
+pub(crate) enum Signed {
     Yes,
     No,
     /// The algorithm is not one that can be verified here.
@@ -28,7 +29,7 @@ pub(super) enum Signed {
 
 /// What certificates with an extended key usage are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Usage {
+pub(crate) enum Usage {
     /// The extension is absent.
     Any,
     /// Client authentication, perhaps among others.
@@ -39,48 +40,48 @@ pub(super) enum Usage {
 
 impl<'a> Certificate<'a> {
     /// Parses a certificate; `None` when it is damaged.
-    pub(super) fn parse(der: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(der: &'a [u8]) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
         Some(Self { der, signature_algorithm: signature_algorithm(der)?, parsed })
     }
 
-    pub(super) fn subject(&self) -> String {
+    pub(crate) fn subject(&self) -> String {
         name(self.parsed.subject())
     }
 
-    pub(super) fn issuer(&self) -> String {
+    pub(crate) fn issuer(&self) -> String {
         name(self.parsed.issuer())
     }
 
     /// The common name; `Err` when it is in an encoding that is not text.
-    pub(super) fn common_name(&self) -> Option<Result<&str, ()>> {
+    pub(crate) fn common_name(&self) -> Option<Result<&str, ()>> {
         let attribute = self.parsed.subject().iter_common_name().next()?;
         Some(attribute.as_str().map_err(drop))
     }
 
     /// First and last second of its validity, in Unix time.
-    pub(super) fn validity(&self) -> (i64, i64) {
+    pub(crate) fn validity(&self) -> (i64, i64) {
         let validity = self.parsed.validity();
         (validity.not_before.timestamp(), validity.not_after.timestamp())
     }
 
     /// Whether subject and issuer are the same, as of a root.
-    pub(super) fn is_self_issued(&self) -> bool {
+    pub(crate) fn is_self_issued(&self) -> bool {
         self.parsed.subject().as_raw() == self.parsed.issuer().as_raw()
     }
 
     /// Whether it names `other` as its issuer.
-    pub(super) fn names_as_issuer(&self, other: &Self) -> bool {
+    pub(crate) fn names_as_issuer(&self, other: &Self) -> bool {
         self.parsed.issuer().as_raw() == other.parsed.subject().as_raw()
     }
 
     /// Whether it is an authority's: basic constraints say so.
-    pub(super) fn is_authority(&self) -> bool {
+    pub(crate) fn is_authority(&self) -> bool {
         self.parsed.is_ca()
     }
 
     /// Whether it may sign certificates. One of version 1 has no extensions that could deny it.
-    pub(super) fn may_sign(&self) -> bool {
+    pub(crate) fn may_sign(&self) -> bool {
         if self.parsed.extensions().is_empty() {
             return self.is_self_issued();
         }
@@ -89,17 +90,17 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether its key usage allows what TLS needs: a signature.
-    pub(super) fn may_authenticate(&self) -> bool {
+    pub(crate) fn may_authenticate(&self) -> bool {
         let usage = self.parsed.key_usage().ok().flatten();
         usage.is_none_or(|usage| usage.value.digital_signature())
     }
 
     /// How many authorities may be between it and the device's certificate.
-    pub(super) fn path_length(&self) -> Option<u32> {
+    pub(crate) fn path_length(&self) -> Option<u32> {
         self.parsed.basic_constraints().ok().flatten().and_then(|constraints| constraints.value.path_len_constraint)
     }
 
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         match self.parsed.extended_key_usage().ok().flatten() {
             None => Usage::Any,
             Some(usage) if usage.value.any || usage.value.client_auth => Usage::Client,
@@ -108,7 +109,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The hash of its signature, where that is broken.
-    pub(super) fn broken_hash(&self) -> Option<&'static str> {
+    pub(crate) fn broken_hash(&self) -> Option<&'static str> {
         match self.parsed.signature_algorithm.algorithm.to_id_string().as_str() {
             // RFC 3279, section 2.2, and the OIW's name of the same
             "1.2.840.113549.1.1.2" => Some("MD2"),
@@ -119,37 +120,18 @@ impl<'a> Certificate<'a> {
     }
 
     /// The kind of its key.
-    pub(super) fn key_kind(&self) -> KeyKind {
-        match self.parsed.public_key().parsed() {
-            Ok(PublicKey::RSA(key)) => KeyKind::Rsa(key.key_size()),
-            Ok(PublicKey::EC(_)) => self.curve().map_or(KeyKind::Other, KeyKind::Ec),
-            _ => KeyKind::Other,
-        }
-    }
-
-    /// The bits of the curve that its key is on, where it is one of NIST's (RFC 5480, section 2.1.1.1).
-    fn curve(&self) -> Option<usize> {
-        let curve = self.parsed.public_key().algorithm.parameters.as_ref()?.as_oid().ok()?;
-        Some(match curve.to_id_string().as_str() {
-            "1.2.840.10045.3.1.1" => 192,
-            "1.3.132.0.33" => 224,
-            "1.2.840.10045.3.1.7" => 256,
-            "1.3.132.0.34" => 384,
-            "1.3.132.0.35" => 521,
-            _ => return None,
-        })
+    pub(crate) fn key_kind(&self) -> KeyKind {
+        KeyKind::new(self.parsed.public_key())
     }
 
     /// Whether this is its key; `public_key` is a SubjectPublicKeyInfo as DER.
-    pub(super) fn has_key(&self, public_key: &[u8]) -> bool {
-        let bits = |info| {
-            x509_parser::x509::SubjectPublicKeyInfo::from_der(info).ok().map(|(_, info)| info.subject_public_key)
-        };
+    pub(crate) fn has_key(&self, public_key: &[u8]) -> bool {
+        let bits = |info| SubjectPublicKeyInfo::from_der(info).ok().map(|(_, info)| info.subject_public_key);
         bits(public_key).is_some_and(|bits| bits == self.parsed.public_key().subject_public_key)
     }
 
     /// Whether it was signed with the key of `issuer`, as far as this build's crypto provider can tell.
-    pub(super) fn signed_by(&self, issuer: &Self) -> Signed {
+    pub(crate) fn signed_by(&self, issuer: &Self) -> Signed {
         let Some(public) = Any::from_der(issuer.parsed.public_key().raw).ok().map(|(_, info)| info.data) else {
             return Signed::No;
         };
@@ -173,21 +155,42 @@ impl<'a> Certificate<'a> {
 
 /// The kind of a public key, and its size in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyKind {
+pub(crate) enum KeyKind {
     Rsa(usize),
     Ec(usize),
     Other,
 }
 
 impl KeyKind {
-    pub(super) fn is_weak(self) -> bool {
+    pub(crate) fn new(key: &SubjectPublicKeyInfo<'_>) -> Self {
+        match key.parsed() {
+            Ok(PublicKey::RSA(key)) => Self::Rsa(key.key_size()),
+            Ok(PublicKey::EC(_)) => curve(key).map_or(Self::Other, Self::Ec),
+            _ => Self::Other,
+        }
+    }
+
+    pub(crate) fn is_weak(self) -> bool {
         matches!(self, Self::Rsa(..2048) | Self::Ec(..256))
     }
 
     /// Whether it is one of those that this SDK is tested with.
-    pub(super) fn is_usual(self) -> bool {
+    pub(crate) fn is_usual(self) -> bool {
         matches!(self, Self::Rsa(2048..=4096) | Self::Ec(256 | 384))
     }
+}
+
+/// The bits of the curve that a key is on, where it is one of NIST's (RFC 5480, section 2.1.1.1).
+fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
+    let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+    Some(match curve.to_id_string().as_str() {
+        "1.2.840.10045.3.1.1" => 192,
+        "1.3.132.0.33" => 224,
+        "1.2.840.10045.3.1.7" => 256,
+        "1.3.132.0.34" => 384,
+        "1.3.132.0.35" => 521,
+        _ => return None,
+    })
 }
 
 impl fmt::Display for KeyKind {
@@ -218,7 +221,7 @@ fn name(name: &X509Name<'_>) -> String {
 }
 
 /// A time for people; `seconds` is Unix time.
-pub(super) fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     let Ok(time) = ASN1Time::from_timestamp(seconds) else { return format!("Unix time {seconds}") };
     let time = time.to_datetime();
     let (year, month, day) = (time.year(), u8::from(time.month()), time.day());

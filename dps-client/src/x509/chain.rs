@@ -66,6 +66,22 @@ impl CertificateChain {
             let labels: Vec<&str> = sections.iter().map(|section| section.label).collect();
             return Err(wrong(format!("there is no certificate, only {}", labels.join(", "))));
         }
+        Self::checked(certificates)
+    }
+
+    /// Takes certificates as DER, each an element, such as those that the service issued.
+    ///
+    /// # Errors
+    /// `invalid-client-certificate` when one is damaged, there are none, or there are more than 32.
+    pub fn from_der(certificates: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Result<Self, DpsError> {
+        let certificates: Vec<Vec<u8>> = certificates.into_iter().take(CERTIFICATES_MAX + 1).map(Into::into).collect();
+        if certificates.is_empty() {
+            return Err(wrong("there is no certificate".to_owned()).into_error(None));
+        }
+        Self::checked(certificates).map_err(|refused| refused.into_error(None))
+    }
+
+    fn checked(certificates: Vec<Vec<u8>>) -> Result<Self, Refused> {
         if certificates.len() > CERTIFICATES_MAX {
             return Err(wrong(format!("there are more than {CERTIFICATES_MAX} certificates")));
         }

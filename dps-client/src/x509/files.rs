@@ -15,11 +15,11 @@ use crate::error::DpsError;
 const FILE_MAX: u64 = 256 * 1024;
 
 /// A file that could not be read.
-pub(super) struct Unread(io::Error);
+pub(crate) struct Unread(io::Error);
 
 impl Unread {
     /// An error with the code of the catalog for the content, or `file` where the file itself is the problem.
-    pub(super) fn into_error(self, code: ErrorCode, path: &Path) -> DpsError {
+    pub(crate) fn into_error(self, code: ErrorCode, path: &Path) -> DpsError {
         if self.0.kind() != io::ErrorKind::FileTooLarge {
             return DpsError::file(path, "cannot be read", self.0);
         }
@@ -28,12 +28,12 @@ impl Unread {
     }
 }
 
-pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
     dps_files::read(path, FILE_MAX).map_err(Unread)
 }
 
 /// The same for a secret, which may come through a FIFO.
-pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
+pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
     let bytes = dps_files::read_secret(path, FILE_MAX).map_err(Unread)?;
     if let Some(mode) = std::fs::metadata(path).ok().as_ref().and_then(mode_open_to_others) {
         warn!("{} can be read by other users (mode {mode:o}); allow it to its owner alone: chmod 600", path.display());
@@ -42,15 +42,15 @@ pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Unread> {
 }
 
 /// Why a certificate, a key or a passphrase cannot be used, before it is known from which file it came.
-pub(super) struct Refused {
-    pub(super) code: ErrorCode,
-    pub(super) hint: Option<Hint>,
+pub(crate) struct Refused {
+    pub(crate) code: ErrorCode,
+    pub(crate) hint: Option<Hint>,
     /// What is wrong, without anything of what was read.
-    pub(super) words: String,
+    pub(crate) words: String,
 }
 
 impl Refused {
-    pub(super) fn into_error(self, path: Option<&Path>) -> DpsError {
+    pub(crate) fn into_error(self, path: Option<&Path>) -> DpsError {
         let words = match path {
             Some(path) => format!("{}: {}", path.display(), self.words),
             None => self.words,

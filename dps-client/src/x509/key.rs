@@ -84,7 +84,7 @@ impl fmt::Debug for Passphrase {
 }
 
 /// Loads a private key.
-pub(super) fn read(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result<Arc<dyn SigningKey>, Refused> {
+pub(crate) fn read(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result<Arc<dyn SigningKey>, Refused> {
     let sections = pem::sections(bytes).map_err(|label| invalid(&format!("the section {label:?} has no end")))?;
     let Some(section) = key_section(&sections) else {
         return if sections.is_empty() { from_der(bytes, passphrase) } else { Err(no_key(&sections)) };

@@ -1,12 +1,12 @@
 //! A device's X.509 certificate with its chain and private key, and the check of it.
 
-mod certificate;
+pub(crate) mod certificate;
 mod chain;
 mod check;
-mod files;
+pub(crate) mod files;
 mod finding;
-mod key;
-mod pem;
+pub(crate) mod key;
+pub(crate) mod pem;
 
 use std::fmt;
 use std::path::Path;
@@ -205,7 +205,7 @@ impl X509 {
         &self.identity
     }
 
-    fn key(&self) -> &Arc<dyn SigningKey> {
+    pub(crate) fn key(&self) -> &Arc<dyn SigningKey> {
         self.identity.key()
     }
 

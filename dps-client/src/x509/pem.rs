@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
 /// Padding is optional, as some tools leave it out.
@@ -11,10 +12,32 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// How many characters of base64 a line has (RFC 7468, section 2).
+const LINE: usize = 64;
+
+/// Appends a section to a text, which must have room for it where it is a secret: see [`section_size`].
+pub(crate) fn write_section(text: &mut Vec<u8>, label: &str, der: &[u8]) {
+    let mut body = Zeroizing::new(vec![0; der.len().div_ceil(3) * 4]);
+    // The buffer holds exactly the base64 of it.
+    let length = BASE64_STANDARD.encode_slice(der, &mut body).unwrap_or_default();
+    text.extend_from_slice(format!("-----BEGIN {label}-----\n").as_bytes());
+    for line in body[..length].chunks(LINE) {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("-----END {label}-----\n").as_bytes());
+}
+
+/// How many bytes [`write_section`] appends.
+pub(crate) fn section_size(label: &str, der: &[u8]) -> usize {
+    let body = der.len().div_ceil(3) * 4;
+    "-----BEGIN -----\n-----END -----\n".len() + 2 * label.len() + body + body.div_ceil(LINE)
+}
+
 /// What is between `-----BEGIN X-----` and `-----END X-----`.
-pub(super) struct Section<'t> {
+pub(crate) struct Section<'t> {
     /// The X, such as `CERTIFICATE`.
-    pub(super) label: &'t str,
+    pub(crate) label: &'t str,
     body: &'t [u8],
 }
 
@@ -25,7 +48,7 @@ impl Section<'_> {
     }
 
     /// Decodes the body, or returns `None` when it is not base64.
-    pub(super) fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
         // Both are allocated whole: a vector that grew would leave copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
         text.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
@@ -38,7 +61,7 @@ impl Section<'_> {
 
 /// Returns the sections of a text, which may have other text around them; none where it is not PEM. `Err` is the label of
 /// a section without an end.
-pub(super) fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, &str> {
+pub(crate) fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, &str> {
     let mut sections = Vec::new();
     let mut open: Option<(&str, usize)> = None;
     let mut at = 0;
@@ -80,6 +103,18 @@ mod tests {
         assert_eq!(found[0].decode().unwrap().as_slice(), [1, 2, 3]);
         assert!(found[1].decode().is_none());
         assert!(sections(b"no PEM").unwrap().is_empty());
+    }
+
+    #[test]
+    fn written_sections_are_read_again_and_have_the_announced_size() {
+        for length in [0, 1, 47, 48, 49, 500] {
+            let der = vec![7; length];
+            let mut text = Vec::new();
+            write_section(&mut text, "A KEY", &der);
+            assert_eq!(text.len(), section_size("A KEY", &der), "{length}");
+            assert_eq!(sections(&text).unwrap()[0].decode().unwrap().as_slice(), der);
+            assert!(text.split(|byte| *byte == b'\n').all(|line| line.len() <= LINE));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod pki;
 
 mod blocked;
 mod errors;
+mod issued;
 mod memory;
 mod process;
 mod symmetric;

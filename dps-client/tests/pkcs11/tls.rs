@@ -63,7 +63,7 @@ fn material(kind: &str) -> (String, String) {
 }
 
 /// Wraps an RSA key in PKCS#1 as PKCS#8 (RFC 5208, section 5), which SoftHSM imports.
-fn pkcs8(pkcs1: &str) -> String {
+pub(crate) fn pkcs8(pkcs1: &str) -> String {
     let base64: String = pkcs1.lines().filter(|line| !line.starts_with("-----")).collect();
     let tagged = |tag: u8, content: &[u8]| {
         let length = u16::try_from(content.len()).unwrap().to_be_bytes();

@@ -44,9 +44,6 @@ pub enum ConfigError {
     /// The transport cannot do what was asked, such as a lookup over MQTT.
     #[error("this transport cannot look up a registration; use HTTPS")]
     UnsupportedByTransport,
-    /// A lookup was to carry a certificate request, which the service accepts only with a registration.
-    #[error("a lookup cannot carry a certificate request; register with it, or look up without")]
-    CertificateRequestInLookup,
 }
 
 impl ConfigError {
@@ -64,7 +61,6 @@ impl ConfigError {
             Self::OperationMismatch => ErrorCode::OperationMismatch,
             Self::PollInterval => ErrorCode::InvalidOption,
             Self::UnsupportedByTransport => ErrorCode::UnsupportedByTransport,
-            Self::CertificateRequestInLookup => ErrorCode::Misuse,
         }
     }
 }

@@ -74,8 +74,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A call that does not fit the machine's state. It changed nothing.
+/// A call that does not fit the state of the registration: an answer that is not awaited, or a lookup with a certificate request.
+/// It changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[error("no such answer is awaited: its id is another, or nothing is pending; the call changed nothing")]
+#[error(
+    "the call does not fit the registration: the answer has another id, nothing is pending, or a lookup has a certificate request; nothing was changed"
+)]
 pub struct Misuse;

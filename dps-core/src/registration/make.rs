@@ -9,7 +9,7 @@ use super::{Operation, Registration, Step};
 use crate::attestation::sealed::{Ask, Token};
 use crate::attestation::{Attestation, SymmetricKey};
 use crate::config::Config;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Misuse};
 use crate::ids::Identity;
 use crate::message::Payload;
 use crate::text::TooSmall;
@@ -32,7 +32,7 @@ impl<'m> Registration<'m, SymmetricKey> {
     /// As [`Registration::new`].
     pub fn lookup(identity: Identity<'m>, config: Config, storage: &'m mut [u8]) -> Result<Self, ConfigError> {
         let mut lookup = Self::new(identity, config, storage)?;
-        lookup.set_lookup()?;
+        lookup.ask = Ask::Lookup;
         Ok(lookup)
     }
 
@@ -153,11 +153,11 @@ impl<'m, A: Attestation> Registration<'m, A> {
     /// Makes a registration that was not polled yet a lookup: see [`Registration::lookup`].
     ///
     /// # Errors
-    /// [`ConfigError::CertificateRequestInLookup`] for a [`WithCertificateRequest`](crate::WithCertificateRequest), which only a
-    /// registration can carry. Then nothing is changed.
-    pub fn set_lookup(&mut self) -> Result<(), ConfigError> {
+    /// [`Misuse`] for a [`WithCertificateRequest`](crate::WithCertificateRequest), which only a registration can carry. Then nothing
+    /// is changed.
+    pub fn set_lookup(&mut self) -> Result<(), Misuse> {
         if !self.attestation.allows(Ask::Lookup) {
-            return Err(ConfigError::CertificateRequestInLookup);
+            return Err(Misuse);
         }
         self.ask = Ask::Lookup;
         Ok(())

@@ -4,7 +4,7 @@ use crate::common::{assigning, at, config, identity};
 use dps_core::codec::http::{self, Head, wire};
 use dps_core::codec::{ISSUANCE_API_VERSION, PROFILE_API_VERSION, mqtt};
 use dps_core::{
-    Action, Attestation, ConfigError, ConnectionProfile, ErrorCode, LinkError, Operation, Outcome, Registration,
+    Action, Attestation, ConnectionProfile, ErrorCode, LinkError, Misuse, Operation, Outcome, Registration,
     ReplyProblem, RequestId, Verdict, WithCertificateRequest, X509,
 };
 
@@ -152,8 +152,7 @@ fn reply_buffer_too_small_for_the_chain_names_the_size_and_the_operation_goes_on
 fn lookup_with_a_certificate_request_is_refused() {
     let mut storage = [0; 1024];
     let mut machine = registration(with_request(), &mut storage);
-    assert_eq!(machine.set_lookup(), Err(ConfigError::CertificateRequestInLookup));
-    assert_eq!(ConfigError::CertificateRequestInLookup.code(), ErrorCode::Misuse);
+    assert_eq!(machine.set_lookup(), Err(Misuse));
     send(&mut machine);
     assert!(matches!(machine.call(), Some(dps_core::Call::Register { .. })), "nothing was changed");
 

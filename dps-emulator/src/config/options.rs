@@ -222,15 +222,17 @@ fn limits(section: &Section<'_>) -> Result<Limits, Mistake> {
     const REGISTRATIONS: &str = "registrationsPerMinute";
     const POLLS: &str = "pollsPer10Seconds";
     const ADMIN: &str = "adminPerMinute";
-    section.check_names(&[REGISTRATIONS, POLLS, ADMIN])?;
+    const RENEWALS: &str = "renewalsPerMinute";
+    section.check_names(&[REGISTRATIONS, POLLS, ADMIN, RENEWALS])?;
     let limit = |name, default| match section.get(name) {
         Some(member) => member.whole_or_off(0..=u32::MAX),
         None => Ok(default),
     };
-    let Limits { registrations_per_minute, polls_per_10_s, admin_per_minute } = Limits::default();
+    let Limits { registrations_per_minute, polls_per_10_s, admin_per_minute, renewals_per_minute } = Limits::default();
     Ok(Limits {
         registrations_per_minute: limit(REGISTRATIONS, registrations_per_minute)?,
         polls_per_10_s: limit(POLLS, polls_per_10_s)?,
         admin_per_minute: limit(ADMIN, admin_per_minute)?,
+        renewals_per_minute: limit(RENEWALS, renewals_per_minute)?,
     })
 }

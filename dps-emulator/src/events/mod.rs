@@ -142,8 +142,8 @@ pub struct Disconnection {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// `register`, `poll`, `lookup`, `connect`, `subscribe`, `hub-twin`, `hub-reported`, `hub-telemetry`, or the method and
-    /// path of another HTTP request.
+    /// `register`, `poll`, `lookup`, `connect`, `subscribe`, `hub-twin`, `hub-reported`, `hub-telemetry`, `hub-renew` (a
+    /// certificate request), `hub-issue` (its last answer), or the method and path of another HTTP request.
     pub call: String,
     /// The MQTT client id.
     pub client_id: Option<String>,

@@ -357,7 +357,18 @@ reasons! {
     HubCertificate = "hub-certificate",
         "the hub does not accept the client certificate for this device",
         "Sign in with the certificate that the device registered with.";
-
+    /// A certificate request to a hub without a request id, or with an invalid one.
+    RequestId = "request-id",
+        "the topic of the certificate request has no request id, or an invalid one",
+        "Publish to `…/issueCertificate/?$rid=…` with 4 to 36 letters, digits and hyphens, with a letter or digit at both ends.";
+    /// A certificate request to a hub while another one of the device is active.
+    RequestActive = "request-active",
+        "another certificate request of the device is active at the hub",
+        "Wait for its answer: subscribe to `$iothub/credentials/res/#`; or cancel it by `replace`, with its request id or `*`.";
+    /// A certificate request to a hub that replaces none.
+    NothingToReplace = "nothing-to-replace",
+        "no active certificate request of the device has the request id in 'replace'",
+        "Send the request without `replace`, or with `*`.";
     /// A connection by MQTT 3.1.1 to a hub that speaks another protocol.
     HubProfile = "hub-profile",
         "the hub has the connection profile mqttV5, and does not accept MQTT 3.1.1",

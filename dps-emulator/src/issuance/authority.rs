@@ -8,8 +8,8 @@ use rcgen::{
     PKCS_ECDSA_P384_SHA384, SerialNumber, date_time_ymd,
 };
 
+use super::IssuedChain;
 use super::request::CertificateRequest;
-use super::{IssuedChain, IssuedCredential};
 use crate::encoding::encode_base64;
 use crate::time::Now;
 use crate::x509::Certificate;
@@ -63,8 +63,7 @@ impl Authority {
         let certificate = params.signed_by(&request.key, &self.issuer).ok()?;
         let mut certificates = vec![encode_base64(certificate.der())];
         certificates.extend_from_slice(&self.certificates);
-        let credential = IssuedCredential { common_name: request.common_name.clone(), root: self.root.clone() };
-        Some(IssuedChain { certificates, credential })
+        Some(IssuedChain { certificates, root: self.root.clone() })
     }
 }
 

@@ -2,11 +2,18 @@
 //! certificate authority that signs.
 //!
 //! A device sends a certificate request with its registration, whatever its attestation; the chain comes with the assignment.
+//! Later it can send one to its hub (`renewal`).
 //! Only `request` and `authority` need the feature `x509`; without it every request is refused.
 
 #[cfg(feature = "x509")]
 mod authority;
 mod policy;
+#[cfg(feature = "mqtt")]
+mod renewal;
+#[cfg(feature = "mqtt")]
+mod renewal_reply;
+#[cfg(feature = "mqtt")]
+mod renewal_request;
 #[cfg(feature = "x509")]
 mod request;
 #[cfg(not(feature = "x509"))]
@@ -17,6 +24,7 @@ use serde_json::Value;
 use crate::auth::Caller;
 use crate::encoding::decode_base64;
 use crate::events::RefusalReason;
+use crate::ids::FoldedId;
 use crate::registrations::Source;
 use crate::service::Service;
 use crate::time::Now;
@@ -28,6 +36,11 @@ use {authority::Authority, request::CertificateRequest};
 use {unsupported::Authority, unsupported::CertificateRequest};
 
 pub use policy::{CertificatePolicy, IssuanceCodes};
+#[cfg(feature = "mqtt")]
+pub(crate) use {
+    renewal::{AtHub, Renewals},
+    renewal_reply::HubReply,
+};
 
 /// The first day of an API version with certificate requests (`csr`) and issued chains.
 const ISSUES_SINCE: &str = "2025-07-01";
@@ -47,13 +60,7 @@ pub(crate) struct Requested(CertificateRequest);
 pub(crate) struct IssuedChain {
     /// The device's certificate first, the root last: the base64 of each one's DER.
     pub(crate) certificates: Vec<String>,
-    pub(crate) credential: IssuedCredential,
-}
-
-/// By what a hub knows the certificates that were issued to a device.
-#[derive(Debug, Clone)]
-pub(crate) struct IssuedCredential {
-    pub(crate) common_name: String,
+    /// By which a hub knows the certificates that were issued to a device.
     pub(crate) root: Certificate,
 }
 
@@ -63,7 +70,7 @@ pub(crate) struct Issuance(Option<Authority>);
 
 impl Issuance {
     /// Issues a chain; `None` if that failed, which only a lack of entropy can cause.
-    pub(crate) fn issue(&mut self, now: Now, days: u32, serial: [u8; 16], request: &Requested) -> Option<IssuedChain> {
+    fn issue(&mut self, now: Now, days: u32, serial: [u8; 16], request: &Requested) -> Option<IssuedChain> {
         if !self.0.as_ref().is_some_and(|authority| authority.outlives(now, days)) {
             self.0 = Authority::new(now);
         }
@@ -91,8 +98,25 @@ impl Service {
         let text = csr.as_str().ok_or_else(|| Problem::bad_request("'csr' must be a string."))?;
         let der = decode_base64(text).filter(|der| !der.is_empty() && der.len() <= REQUEST_MAX);
         let der = der.ok_or_else(|| refused(RefusalReason::RequestMalformed))?;
-        CertificateRequest::verify(&der, caller.registration_id, self.options.p384_only)
-            .map(|request| Some(Requested(request)))
-            .map_err(refused)
+        self.verify_request(&der, caller.registration_id).map(Some).map_err(refused)
+    }
+
+    /// Checks a certificate request of a device.
+    fn verify_request(&self, der: &[u8], registration_id: &str) -> Result<Requested, RefusalReason> {
+        CertificateRequest::verify(der, registration_id, self.options.p384_only).map(Requested)
+    }
+
+    /// Issues a certificate to a device, or by a planned fault one for another key.
+    pub(crate) fn issue_certificate(
+        &mut self,
+        now: Now,
+        registration_id: &str,
+        request: &Requested,
+    ) -> Option<IssuedChain> {
+        let registration = FoldedId::new(registration_id);
+        let foreign = self.issuing_meets_fault(now, &registration).then(|| request.0.with_another_key()).flatten();
+        let foreign = foreign.map(Requested);
+        let serial = self.random.serial();
+        self.issuance.issue(now, self.options.certificate_days, serial, foreign.as_ref().unwrap_or(request))
     }
 }

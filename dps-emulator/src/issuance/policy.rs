@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "mqtt")]
+use crate::wire::BAD_REQUEST;
 use crate::wire::Problem;
 
 /// The certificate policy of an enrollment, by which the service issues certificates. The emulator has no policies of its own:
@@ -93,13 +95,15 @@ impl CertificatePolicy {
     }
 }
 
-/// The six-digit codes by which a certificate request is refused. Two generations were observed.
+/// The six-digit codes by which a certificate request is refused, at registration and by a hub. Two generations were observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum IssuanceCodes {
-    /// Those of early 2026: 400037 for a request that is refused.
+    /// Those of early 2026: 400037 for a request that is refused; by a hub, 400004 for one that is not base64 and 409004 while
+    /// another one is active.
     Early,
-    /// Those that later SDKs name: 400040 for a request that is refused.
+    /// Those that later SDKs name: 400040 for a request that is refused; by a hub, 400040 for one that is not base64 and 409005
+    /// while another one is active.
     #[default]
     Current,
 }
@@ -109,6 +113,24 @@ impl IssuanceCodes {
         match self {
             Self::Early => 400_037,
             Self::Current => 400_040,
+        }
+    }
+
+    /// For a request to a hub that is too long or not base64.
+    #[cfg(feature = "mqtt")]
+    pub(super) fn undecodable(self) -> u32 {
+        match self {
+            Self::Early => BAD_REQUEST,
+            Self::Current => 400_040,
+        }
+    }
+
+    /// For a request to a hub while another one of the device is active.
+    #[cfg(feature = "mqtt")]
+    pub(super) fn conflict(self) -> u32 {
+        match self {
+            Self::Early => 409_004,
+            Self::Current => 409_005,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A certificate request (PKCS #10, RFC 2986): its form, its signature, its common name and its key.
 
-use rcgen::SubjectPublicKeyInfo;
+use rcgen::{KeyPair, PublicKeyData as _, SubjectPublicKeyInfo};
 use x509_parser::asn1_rs::FromDer;
 use x509_parser::asn1_rs::oid;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -39,6 +39,13 @@ impl CertificateRequest {
         }
         let key = SubjectPublicKeyInfo::from_der(info.subject_pki.raw).map_err(|_| RefusalReason::RequestKey)?;
         Ok(Self { common_name: common_name.to_owned(), key })
+    }
+
+    /// The same for a key that the device does not have; `None` if no key could be made.
+    pub(super) fn with_another_key(&self) -> Option<Self> {
+        let key = KeyPair::generate().ok()?;
+        let key = SubjectPublicKeyInfo::from_der(&key.subject_public_key_info()).ok()?;
+        Some(Self { common_name: self.common_name.clone(), key })
     }
 }
 

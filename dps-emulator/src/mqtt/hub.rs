@@ -1,4 +1,5 @@
-//! A hub, as far as a provisioned device needs one to show that it is connected: sign-in, the twin, telemetry.
+//! A hub, as far as a provisioned device needs one to show that it is connected: sign-in, the twin, telemetry, and the topics
+//! of certificate requests.
 //!
 //! It is not a full hub: nothing is kept, routed or sent to a device. Its connections have another user name than those
 //! of the provisioning service, `{hub}/{deviceId}/?api-version=…` (Azure IoT Hub documentation, "Communicate with an
@@ -7,14 +8,19 @@
 use mqtt_protocol_core::mqtt::packet::v3_1_1;
 use serde_json::{Map, Value, json};
 
+use super::hub_session::Credentials;
 use crate::credentials::Token;
 use crate::encoding::percent_decode;
 use crate::events::{EventKind, HubSignIn, Mask, RefusalReason, SignedBy, TokenFacts, Transport};
 use crate::hubs::{ConnectionProfile, HubAuthentication};
+use crate::issuance::AtHub;
 use crate::service::Service;
 use crate::time::Now;
 use crate::x509::ClientCertificates;
 
+/// The filter of the answers to certificate requests.
+pub(super) const CREDENTIALS: &str = "$iothub/credentials/res/#";
+const ISSUE_CERTIFICATE: &str = "$iothub/credentials/POST/issueCertificate/";
 const TWIN_REPLIES: &str = "$iothub/twin/res/#";
 const GET_TWIN: &str = "$iothub/twin/GET/?";
 const PATCH_REPORTED: &str = "$iothub/twin/PATCH/properties/reported/?";
@@ -26,6 +32,7 @@ pub(super) struct HubClient {
     token: String,
     /// The version of the reported properties, which are not kept.
     reported_version: u64,
+    pub(super) credentials: Credentials,
 }
 
 /// What the hub answers to a publish.
@@ -38,13 +45,40 @@ pub(super) struct Answer {
 }
 
 impl HubClient {
+    /// The call of a certificate request in events, and that of its last answer.
+    pub(super) const RENEW: &str = "hub-renew";
+    pub(super) const ISSUE: &str = "hub-issue";
+
     /// The hub client of a CONNECT with a hub's user name; `None` for any other user name.
     pub(super) fn from_connect(connect: &v3_1_1::Connect) -> Option<Self> {
         let (names, _) = connect.user_name()?.split_once("/?api-version=")?;
         let (hub, device_id) =
             names.split_once('/').filter(|(hub, id)| !hub.is_empty() && !id.is_empty() && !id.contains('/'))?;
         let token = connect.password().and_then(|password| std::str::from_utf8(password).ok()).unwrap_or_default();
-        Some(Self { hub: hub.into(), device_id: device_id.into(), token: token.into(), reported_version: 1 })
+        Some(Self {
+            hub: hub.into(),
+            device_id: device_id.into(),
+            token: token.into(),
+            reported_version: 1,
+            credentials: Credentials::default(),
+        })
+    }
+
+    /// The device's entry in the hub.
+    pub(super) fn entry(&self) -> AtHub<'_> {
+        AtHub { hub: &self.hub, device_id: &self.device_id }
+    }
+
+    /// The request id of a certificate request, if the topic is one: it may lack the id.
+    pub(super) fn certificate_request(topic: &str) -> Option<Option<&str>> {
+        let properties = topic.strip_prefix(ISSUE_CERTIFICATE)?.strip_prefix('?').unwrap_or_default();
+        let request_id = properties.split('&').find_map(|pair| pair.strip_prefix("$rid="));
+        Some(request_id.filter(|id| !id.is_empty()))
+    }
+
+    /// The topic of an answer to a certificate request.
+    pub(super) fn credentials_topic(status: u16, request_id: &str) -> String {
+        format!("$iothub/credentials/res/{status}/?$rid={request_id}")
     }
 
     /// The name that only one open connection can have.
@@ -132,7 +166,7 @@ impl HubClient {
     }
 
     pub(super) fn accepts_filter(&self, filter: &str) -> bool {
-        filter == TWIN_REPLIES || self.topic_of_device(filter) == Some("messages/devicebound/#")
+        [TWIN_REPLIES, CREDENTIALS].contains(&filter) || self.topic_of_device(filter) == Some("messages/devicebound/#")
     }
 
     /// What follows `devices/{deviceId}/` in a topic of this device. The id is percent-encoded there, since it may

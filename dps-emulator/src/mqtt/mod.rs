@@ -4,9 +4,11 @@
 //! client's; topics and user names are interpreted here.
 
 mod hub;
+mod hub_session;
 mod names;
 mod packets;
 mod record;
+mod reply;
 mod subscribe;
 
 use mqtt_protocol_core::mqtt::common::Cursor;
@@ -16,10 +18,9 @@ use mqtt_protocol_core::mqtt::result_code::ConnectReturnCode;
 use mqtt_protocol_core::mqtt::{Connection, Version, role};
 
 use crate::auth::{Caller, ConnectionAuth};
-use crate::device::Reply;
 use crate::encoding::is_api_version;
 use crate::events::{Mask, RefusalReason, Transport};
-use crate::fault::{At, Fault, Flood, TransportFault};
+use crate::fault::{At, Fault, Flood};
 use crate::ids::FoldedId;
 use crate::service::Service;
 use crate::time::Now;
@@ -220,7 +221,8 @@ impl Session {
             Packet::V3_1_1Subscribe(subscribe) => self.subscribe(service, now, subscribe, effects),
             Packet::V3_1_1Publish(publish) => self.publish(service, now, publish, effects),
             Packet::V3_1_1Pingreq(_) if self.answers_pings => self.send(now, v3_1_1::Pingresp::new().into(), effects),
-            Packet::V3_1_1Unsubscribe(unsubscribe) => self.unsubscribe(now, unsubscribe, effects),
+            Packet::V3_1_1Puback(puback) => self.acknowledged(service, puback.packet_id()),
+            Packet::V3_1_1Unsubscribe(unsubscribe) => self.unsubscribe(service, now, unsubscribe, effects),
             Packet::V3_1_1Disconnect(_) => effects.push(Effect::Close),
             _ => {}
         }
@@ -273,28 +275,6 @@ impl Session {
         match accepted.build() {
             Ok(connack) => self.send(now, connack.into(), effects),
             Err(_) => effects.push(Effect::Close),
-        }
-    }
-
-    fn connect_to_hub(
-        &mut self,
-        service: &mut Service,
-        now: Now,
-        connect: &v3_1_1::Connect,
-        client: HubClient,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.mask = Mask::new(&service.keys_of_device(client.device_id()));
-        match client.handle_connect(service, now, connect.client_id(), &self.certificates) {
-            Ok(()) => {
-                self.hub_client = Some(client);
-                self.auth.mark_verified();
-                self.accept(now, connect, effects);
-            }
-            Err(RefusalReason::HubProfile) => {
-                self.refuse(now, ConnectReturnCode::UnacceptableProtocolVersion, effects);
-            }
-            Err(_) => self.refuse(now, ConnectReturnCode::NotAuthorized, effects),
         }
     }
 
@@ -360,16 +340,8 @@ impl Session {
                 Err(_) => return effects.push(Effect::Close),
             }
         }
-        if let Some(client) = &mut self.hub_client {
-            let Some(answer) = client.handle_publish(service, publish.topic_name(), publish.payload().as_slice())
-            else {
-                return self.close(RefusalReason::Topic, effects);
-            };
-            self.record(service, now, answer.call, answer.status, None);
-            if let Some((topic, payload)) = answer.reply {
-                self.send_publish(now, topic, payload, effects);
-            }
-            return;
+        if self.hub_client.is_some() {
+            return self.publish_to_hub(service, now, publish, effects);
         }
         let (Some(device), Some((call, request_id))) = (&self.device, names::parse_topic(publish.topic_name())) else {
             return self.close(RefusalReason::Topic, effects);
@@ -380,64 +352,12 @@ impl Session {
                 service.operation_status(now, &device.caller(&self.certificates), operation_id)
             }
         };
-        self.reply(now, &reply, request_id, effects);
+        let (status, hint) = (reply.status, reply.retry_after);
+        let topic = |request_id: &str| names::reply_topic(status, request_id, hint);
+        self.reply(now, &reply, request_id, self.granted, topic, effects);
         self.auth.record_reply(reply.status);
         if self.auth.has_too_many_refusals() {
             self.close(RefusalReason::TooManyRefusals, effects);
-        }
-    }
-
-    fn reply(&mut self, now: Now, reply: &Reply, request_id: &str, effects: &mut Vec<Effect>) {
-        match reply.fault {
-            Some(TransportFault::DropBefore | TransportFault::DropAfter) => return effects.push(Effect::Close),
-            Some(TransportFault::Silent) => return,
-            // A server never sends CONNECT.
-            Some(TransportFault::Noise) => return effects.push(Effect::Send(vec![0x10, 3, 0xff, 0xff, 0xff])),
-            Some(TransportFault::Delay { ms }) => effects.push(Effect::Pause(ms)),
-            Some(TransportFault::Flood { of, answered: false }) if !of.is_http() => {
-                return effects.push(Effect::Flood(of));
-            }
-            _ => {}
-        }
-        let wrong = reply.fault == Some(TransportFault::WrongRequestId);
-        let request_id = if wrong { format!("{request_id}0") } else { request_id.to_owned() };
-        let topic = names::reply_topic(reply.status, &request_id, reply.retry_after);
-        let before = effects.len();
-        self.send_publish(now, topic, reply.body.clone(), effects);
-        if reply.fault == Some(TransportFault::SlowBytes) {
-            for effect in &mut effects[before..] {
-                if let Effect::Send(bytes) = effect {
-                    *effect = Effect::Trickle(std::mem::take(bytes));
-                }
-            }
-        }
-        if let Some(TransportFault::Flood { of, answered: true }) = reply.fault {
-            effects.push(Effect::Flood(of));
-        }
-    }
-
-    /// Sends a publish to a client that has subscribed.
-    fn send_publish(&mut self, now: Now, topic: String, payload: Vec<u8>, effects: &mut Vec<Effect>) {
-        let Some(granted) = self.granted else { return };
-        let mut publish = v3_1_1::Publish::builder().qos(granted).payload(payload);
-        if granted != Qos::AtMostOnce {
-            let Ok(id) = self.connection.acquire_packet_id() else { return effects.push(Effect::Close) };
-            publish = publish.packet_id(id);
-        }
-        match publish.topic_name(topic).and_then(|publish| publish.build()) {
-            Ok(publish) => self.send(now, publish.into(), effects),
-            Err(_) => effects.push(Effect::Close),
-        }
-    }
-
-    fn send(&mut self, now: Now, packet: Packet, effects: &mut Vec<Effect>) {
-        self.packets.add(now, false, &packet, &mut self.mask);
-        for event in self.connection.send(packet) {
-            match event {
-                Event::RequestSendPacket { packet, .. } => effects.push(Effect::Send(packet.to_continuous_buffer())),
-                Event::RequestClose | Event::NotifyError(_) => effects.push(Effect::Close),
-                _ => {}
-            }
         }
     }
 }

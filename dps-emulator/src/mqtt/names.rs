@@ -32,16 +32,8 @@ pub(super) fn parse_topic(topic: &str) -> Option<(Call<'_>, &str)> {
 
 /// The topic of a reply. The order matters: clients split it in several ways.
 pub(super) fn reply_topic(status: u16, request_id: &str, retry_after: Option<RetryAfter>) -> String {
-    let hint = retry_after.map(|hint| format!("&retry-after={}", seconds(hint))).unwrap_or_default();
+    let hint = retry_after.map(|hint| format!("&retry-after={}", hint.seconds())).unwrap_or_default();
     format!("$dps/registrations/res/{status}/?$rid={request_id}{hint}")
-}
-
-/// A topic cannot carry a date: it becomes the seconds until then.
-fn seconds(hint: RetryAfter) -> u64 {
-    match hint {
-        RetryAfter::Seconds(seconds) => u64::from(seconds),
-        RetryAfter::Date(offset) => u64::try_from(offset).unwrap_or_default(),
-    }
 }
 
 /// The parts of a user name, not decoded: clients encode neither scope nor id. The api-version is unchecked, and empty

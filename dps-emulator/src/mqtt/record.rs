@@ -5,6 +5,7 @@ use mqtt_protocol_core::mqtt::result_code::ConnectReturnCode;
 use super::Session;
 use crate::events::{Disconnection, EventKind, Exchange, RefusalReason, Transport};
 use crate::fault::At;
+use crate::issuance::HubReply;
 use crate::service::Service;
 use crate::time::Now;
 
@@ -53,6 +54,33 @@ impl Session {
         let id = self.registration_id();
         let exchange =
             Exchange { call: call.into(), client_id: id.clone(), status: Some(status), reason, ..Exchange::default() };
+        service.events.record(now, Transport::Mqtt, id.as_deref(), EventKind::Exchange(Box::new(exchange)));
+    }
+
+    /// Records a hub's answer to a certificate request.
+    pub(super) fn record_hub_reply(
+        &mut self,
+        service: &mut Service,
+        now: Now,
+        call: &str,
+        request_bytes: usize,
+        answer: &HubReply,
+    ) {
+        let id = self.registration_id();
+        let (reason, message) = answer.refused.clone().unzip();
+        let reply = &answer.reply;
+        let exchange = Exchange {
+            call: call.into(),
+            client_id: id.clone(),
+            status: Some(reply.status).filter(|status| *status > 0),
+            code: reply.error_code,
+            tracking_id: Some(reply.tracking_id.clone()).filter(|id| !id.is_empty()),
+            reason,
+            message,
+            wait_told: reply.retry_after,
+            request_bytes,
+            ..Exchange::default()
+        };
         service.events.record(now, Transport::Mqtt, id.as_deref(), EventKind::Exchange(Box::new(exchange)));
     }
 

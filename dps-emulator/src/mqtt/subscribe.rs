@@ -54,6 +54,14 @@ impl Session {
             }
         });
         let codes: Vec<SubackReturnCode> = codes.collect();
+        let credentials = subscribe.entries().iter().zip(&codes).rev().find_map(|(entry, code)| {
+            let granted = match code {
+                SubackReturnCode::SuccessMaximumQos0 => Some(Qos::AtMostOnce),
+                SubackReturnCode::Failure => None,
+                _ => Some(Qos::AtLeastOnce),
+            };
+            granted.filter(|_| Self::is_credentials_filter(entry.topic_filter()))
+        });
         let reason = match (&fault, codes.contains(&SubackReturnCode::Failure)) {
             (Some(Fault::RefuseSubscribe), _) => Some(RefusalReason::PlannedFault),
             (_, true) => Some(RefusalReason::TopicFilter),
@@ -66,10 +74,22 @@ impl Session {
             Ok(suback) => self.send(now, suback.into(), effects),
             Err(_) => effects.push(Effect::Close),
         }
+        if credentials.is_some() {
+            self.credentials_subscribed(service, now, credentials, effects);
+        }
     }
 
     /// Some clients unsubscribe before they disconnect.
-    pub(super) fn unsubscribe(&mut self, now: Now, unsubscribe: &v3_1_1::Unsubscribe, effects: &mut Vec<Effect>) {
+    pub(super) fn unsubscribe(
+        &mut self,
+        service: &mut Service,
+        now: Now,
+        unsubscribe: &v3_1_1::Unsubscribe,
+        effects: &mut Vec<Effect>,
+    ) {
+        if unsubscribe.entries().iter().any(|filter| Self::is_credentials_filter(filter.as_str())) {
+            self.credentials_subscribed(service, now, None, effects);
+        }
         if unsubscribe.entries().iter().any(|filter| filter.as_str() == REPLY_FILTER) {
             self.granted = None;
         }

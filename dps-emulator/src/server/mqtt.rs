@@ -91,20 +91,29 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut claim: Option<ClientIdClaim> = None;
-    let verify_by = Instant::now() + VERIFY_WITHIN;
+    let mut heard = Instant::now();
+    let verify_by = heard + VERIFY_WITHIN;
     loop {
-        let (until, reason) = silence_limit(open.session.as_ref(), verify_by);
+        let (until, reason) = silence_limit(open.session.as_ref(), heard, verify_by);
+        let due_in = open.due_in();
         let received = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             () = superseded(&mut claim) => {
                 open.close_reason = Some(RefusalReason::Superseded);
                 break;
             }
-            received = timeout_at(until, wire.receive()) => received,
+            received = timeout_at(until, wire.receive()) => Some(received),
+            () = tokio::time::sleep(due_in.unwrap_or_default()), if due_in.is_some() => None,
         };
-        open.close_reason = received.is_err().then_some(reason);
-        let Ok(Some(bytes)) = received else { break };
-        let effects = open.receive(&bytes);
+        let effects = match received {
+            None => open.advance(),
+            Some(received) => {
+                open.close_reason = received.is_err().then_some(reason);
+                let Ok(Some(bytes)) = received else { break };
+                heard = Instant::now();
+                open.receive(&bytes)
+            }
+        };
         let Some(session) = &open.session else { break };
         if session.is_verified() {
             handle.mark_verified();
@@ -130,15 +139,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     wire.close().await;
 }
 
-/// Until when the next bytes have to arrive, and why the connection is closed otherwise. A client whose credential was not verified is disconnected at `verify_by`,
-/// whatever keep-alive it set: otherwise anybody could hold all permits forever.
-fn silence_limit(session: Option<&Session>, verify_by: Instant) -> (Instant, RefusalReason) {
-    let now = Instant::now();
+/// Until when the next bytes have to arrive after those at `heard`, and why the connection is closed otherwise. A client whose
+/// credential was not verified is disconnected at `verify_by`, whatever keep-alive it set: otherwise anybody could hold all
+/// permits forever.
+fn silence_limit(session: Option<&Session>, heard: Instant, verify_by: Instant) -> (Instant, RefusalReason) {
     let allowed = match session.filter(|session| session.is_connected()) {
         Some(session) => session.silence_limit_ms().map(Duration::from_millis),
         None => Some(PATIENCE),
     };
-    let allowed = now + allowed.unwrap_or(FAR_AWAY);
+    let allowed = heard + allowed.unwrap_or(FAR_AWAY);
     match session.is_some_and(Session::is_verified) || allowed <= verify_by {
         true => (allowed, RefusalReason::Silent),
         false => (verify_by, RefusalReason::Unverified),

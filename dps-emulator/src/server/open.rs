@@ -1,6 +1,7 @@
 //! An open connection: calls of the service that arrive on it, and the record of its end, however it ends.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -10,6 +11,9 @@ use crate::events::{Accepted, Connection, Ended, RefusalReason, Tls, Transport};
 use crate::mqtt::Session;
 use crate::service::Service;
 use crate::x509::ClientCertificates;
+
+/// The longest wait for something that is due by the service's clock.
+const RECHECK: Duration = Duration::from_millis(100);
 
 /// A connection. Its end is recorded when this is dropped, so also when its task is cancelled.
 pub(super) struct OpenConnection {
@@ -84,6 +88,21 @@ impl OpenConnection {
         let client = &self.client;
         let session = self.session.get_or_insert_with(|| Session::with_certificates(client.clone()));
         self.shared.ask(Some(&self.connection), |service, now| session.receive(service, now, bytes))
+    }
+
+    /// How long until the MQTT session has something to send by itself; `None` if it has nothing. The service's clock may be
+    /// moved meanwhile: a long wait is cut short, to be asked for again.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let session = self.session.as_ref()?;
+        let due = |service: &mut Service, now| Some((session.due_in_ms(service, now)?, service.clock().scale()));
+        let (ms, scale) = self.shared.ask(Some(&self.connection), due)?;
+        Some(Duration::from_millis(ms.div_ceil(scale.into())).min(RECHECK))
+    }
+
+    /// Has the MQTT session send what is due.
+    pub(super) fn advance(&mut self) -> Vec<crate::mqtt::Effect> {
+        let Some(session) = &mut self.session else { return Vec::new() };
+        self.shared.ask(Some(&self.connection), |service, now| session.advance(service, now))
     }
 }
 

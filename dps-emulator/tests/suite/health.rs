@@ -54,7 +54,12 @@ async fn readiness_on_ipv6_names_the_address_in_brackets() {
 
 #[tokio::test]
 async fn health_is_neither_counted_nor_throttled_and_meets_no_fault() {
-    let none = Limits { admin_per_minute: Some(0), registrations_per_minute: Some(0), polls_per_10_s: Some(0) };
+    let none = Limits {
+        admin_per_minute: Some(0),
+        registrations_per_minute: Some(0),
+        polls_per_10_s: Some(0),
+        ..Limits::none()
+    };
     let site = Site::start(EmulatorOptions::new().service(|service| service.limits(none))).await;
     site.emulator.with_service(|service| service.inject(Scope::All, At::Any, Fault::DropBefore, 5));
     let mut sender = site.client.connect().await.unwrap();

@@ -19,14 +19,14 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn subscribe(filter: &str) -> Vec<u8> {
+pub(crate) fn subscribe(filter: &str) -> Vec<u8> {
     let mut body = vec![0, 1];
     text(&mut body, filter);
     body.push(1);
     packet(0x82, &body)
 }
 
-fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, topic);
     body.extend_from_slice(&[0, 7]);
@@ -54,7 +54,7 @@ fn provisioned_as(device_id: &str) -> World {
     world
 }
 
-fn says(world: &mut World, session: &mut Session, bytes: &[u8]) -> Vec<Effect> {
+pub(crate) fn says(world: &mut World, session: &mut Session, bytes: &[u8]) -> Vec<Effect> {
     let now = world.now();
     session.receive(&mut world.service, now, bytes)
 }
@@ -77,16 +77,22 @@ pub(crate) fn connect_with(
     signed_with: &str,
     mut session: Session,
 ) -> (Session, Vec<u8>) {
-    let password = token(signed_with, &encode(&format!("{hub}/devices/{device_id}")), world.device_s() + 3600, "");
+    let hello = hello(hub, device_id, client_id, signed_with, world.device_s());
+    let effects = says(world, &mut session, &hello);
+    let Some(Effect::Send(answer)) = effects.first() else { panic!("{effects:?}") };
+    (session, answer.clone())
+}
+
+/// CONNECT at this time.
+pub(crate) fn hello(hub: &str, device_id: &str, client_id: &str, signed_with: &str, now_s: u64) -> Vec<u8> {
+    let password = token(signed_with, &encode(&format!("{hub}/devices/{device_id}")), now_s + 3600, "");
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.extend_from_slice(&[4, 0xc2, 0, 60]);
     text(&mut body, client_id);
     text(&mut body, &format!("{hub}/{device_id}/?api-version=2021-04-12"));
     text(&mut body, &password);
-    let effects = says(world, &mut session, &packet(0x10, &body));
-    let Some(Effect::Send(answer)) = effects.first() else { panic!("{effects:?}") };
-    (session, answer.clone())
+    packet(0x10, &body)
 }
 
 fn counters(world: &World, hub: &str) -> HubCounters {

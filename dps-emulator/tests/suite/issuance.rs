@@ -22,7 +22,7 @@ const VERSION: &str = "2026-11-01";
 const PREVIEW: &str = "2026-11-02-preview";
 const DAY_MS: u64 = 86_400_000;
 
-fn policy() -> CertificatePolicy {
+pub(crate) fn policy() -> CertificatePolicy {
     CertificatePolicy::named("factory", "root", "devices")
 }
 
@@ -83,7 +83,7 @@ impl Site {
 }
 
 /// The chain of a final reply, the device's certificate first.
-fn chain_of(reply: &Value) -> Vec<Certificate> {
+pub(crate) fn chain_of(reply: &Value) -> Vec<Certificate> {
     let chain = reply["registrationState"]["issuedCertificateChain"].as_array().unwrap();
     chain.iter().map(|der| Certificate::from_pem(der.as_str().unwrap()).unwrap()).collect()
 }

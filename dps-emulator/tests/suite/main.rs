@@ -53,6 +53,8 @@ mod pki;
 #[cfg(feature = "server")]
 mod reasons;
 #[cfg(feature = "server")]
+mod renewal;
+#[cfg(feature = "server")]
 mod schema;
 #[cfg(all(feature = "server", unix))]
 mod state;

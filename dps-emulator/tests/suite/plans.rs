@@ -56,6 +56,8 @@ fn every_kind() -> Vec<(Value, Fault)> {
         (json!({ "at": "handshake", "kind": "refuse-certificate" }), Fault::RefuseCertificate),
         (json!({ "at": "register", "kind": "replayed-challenge" }), Fault::ReplayedChallenge),
         (json!({ "at": "poll", "kind": "foreign-challenge" }), Fault::ForeignChallenge),
+        (json!({ "at": "renew", "kind": "duplicate-reply" }), Fault::DuplicateReply),
+        (json!({ "at": "issue", "kind": "foreign-certificate" }), Fault::ForeignCertificate),
         (
             json!({ "at": "poll", "kind": "flood", "of": "puback", "answered": true }),
             Fault::Flood { of: Flood::Puback, answered: true },
@@ -100,11 +102,20 @@ fn plan_rejects_requests_that_its_kind_cannot_meet() {
     };
     let calls = vec!["register", "poll", "lookup", "any"];
     let operations = vec!["register", "poll", "any"];
-    let everywhere = vec!["register", "poll", "lookup", "connect", "subscribe", "any"];
     for (kind, _) in every_kind() {
         let wanted = match kind["kind"].as_str().unwrap() {
-            "drop-before" | "drop-after" | "silent" => &everywhere,
-            "wrong-request-id" | "forget-operation" => &operations,
+            "drop-before" => &vec!["register", "poll", "lookup", "connect", "subscribe", "renew", "any"],
+            "drop-after" | "silent" => {
+                &vec!["register", "poll", "lookup", "connect", "subscribe", "renew", "issue", "any"]
+            }
+            "throttle" => &vec!["register", "poll", "lookup", "renew", "any"],
+            "server-error" | "delay" | "garbage" | "noise" | "slow-bytes" | "oversize-reply" | "patch-reply" => {
+                &vec!["register", "poll", "lookup", "renew", "issue", "any"]
+            }
+            "wrong-request-id" => &vec!["register", "poll", "renew", "issue", "any"],
+            "duplicate-reply" => &vec!["renew", "issue"],
+            "foreign-certificate" => &vec!["issue"],
+            "forget-operation" => &operations,
             "refuse-connect" | "no-ping" => &vec!["connect"],
             "refuse-subscribe" => &vec!["subscribe"],
             "no-certificate-request" | "refuse-certificate" => &vec!["handshake"],
@@ -144,7 +155,10 @@ fn plan_error_names_the_member_and_its_valid_values() {
             json!({ "kind": "no-certificate-request", "at": "handshake", "registrationId": "dev-01" }),
             "'registrationId' is not allowed for kind 'no-certificate-request'",
         ),
-        (json!({ "kind": "delay", "ms": 9, "at": "connect" }), "'at' must be one of register, poll, lookup, any for"),
+        (
+            json!({ "kind": "delay", "ms": 9, "at": "connect" }),
+            "'at' must be one of register, poll, lookup, renew, issue, any",
+        ),
         (json!({ "kind": "silent", "at": "Poll" }), "'at' must be one of register, "),
         (json!({ "kind": "silent", "at": null }), "'at' must be one of register, "),
         (json!({ "kind": "silent", "registrationId": null }), "'registrationId' must be a registration id"),

@@ -20,7 +20,7 @@ use crate::common::{
 use crate::mqtt::{Hello, publish, subscribe};
 use crate::pki::{Ca, Device, P256, valid};
 use crate::soft_tpm::SoftTpm;
-use crate::{hub, issuance, schema, tpm};
+use crate::{hub, issuance, renewal, schema, tpm};
 
 const NOBODYS_KEY: &str = "bm9ib2R5LW5vYm9keS1ub2JvZHk=";
 const BEGIN: &str = "<!-- the reasons, written by `cargo xtask write-reasons` -->";
@@ -398,6 +398,7 @@ fn hubs(seen: &mut Seen) {
     assert!(world.service.set_hub_profile("hub-a.test", ConnectionProfile::MqttV5));
     hub::connect(&mut world, "hub-a.test", KEY);
     seen.service(&world.service);
+    seen.service(&renewal::refused_requests());
 }
 
 async fn connections(seen: &mut Seen) {

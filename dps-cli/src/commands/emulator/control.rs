@@ -116,7 +116,7 @@ pub(crate) struct FaultAddArgs {
     /// The kind of failure
     #[arg(long, value_parser = kinds())]
     pub(crate) kind: String,
-    /// The requests that fail; any is register, poll and lookup
+    /// The requests that fail; any is register, poll and lookup; renew is a certificate request to a hub, issue its last answer
     #[arg(long, value_name = "REQUEST", default_value = "any", value_parser = PossibleValuesParser::new(FaultPlan::requests()))]
     pub(crate) at: String,
     /// The device whose requests fail. Default: every device

@@ -9,6 +9,7 @@ mod certificate;
 mod clock;
 pub(super) mod control;
 mod export;
+mod issuance;
 mod log;
 mod options;
 mod running;

@@ -9,6 +9,7 @@ use dps_core::ErrorCode;
 use dps_emulator::{ConfigError, ConnectionProfile, EmulatorOptions, SymmetricKey, TlsVersion};
 use zeroize::Zeroizing;
 
+use super::issuance::IssuanceRunArgs;
 use super::ui_options::UiRunArgs;
 use super::webhooks::WebhookRunArgs;
 use crate::failure::{Failure, Result};
@@ -89,6 +90,8 @@ pub(crate) struct EmulatorRunArgs {
     #[arg(long)]
     pub(crate) echo_payload: bool,
     #[command(flatten)]
+    pub(crate) issuance: IssuanceRunArgs,
+    #[command(flatten)]
     pub(crate) webhooks: WebhookRunArgs,
     #[command(flatten)]
     pub(crate) ui: UiRunArgs,
@@ -130,7 +133,8 @@ pub(super) fn read(args: &EmulatorRunArgs) -> Result<EmulatorOptions> {
         })?,
         None => EmulatorOptions::new().mqtt_port(0).wss_port(0).ui_port(0),
     };
-    args.webhooks.apply(service(args, args.ui.apply(listeners(args, options)?)?)?)
+    let options = args.issuance.apply(service(args, args.ui.apply(listeners(args, options)?)?)?);
+    args.webhooks.apply(options)
 }
 
 fn listeners(args: &EmulatorRunArgs, mut options: EmulatorOptions) -> Result<EmulatorOptions> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use super::certificate_policy::CertificatePolicyArgs;
 use crate::admin::Kind;
 use crate::failure::{Failure, Result};
 use crate::files::is_stdin;
@@ -35,6 +36,8 @@ pub(crate) struct CreateArgs {
     /// The api version of the webhook
     #[arg(long, value_name = "VERSION", default_value = "2021-10-01", requires = "webhook_url_file")]
     pub(crate) webhook_api_version: String,
+    #[command(flatten)]
+    pub(crate) policy: CertificatePolicyArgs,
     /// What a later registration does when the hub changes
     #[arg(long, value_enum, default_value_t = Reprovision::Migrate)]
     pub(crate) reprovision: Reprovision,
@@ -107,6 +110,7 @@ pub(super) fn definition(
         body["customAllocationDefinition"] =
             json!({ "webhookUrl": url.expose(), "apiVersion": args.webhook_api_version });
     }
+    args.policy.write(&mut body);
     body["attestation"] = attestation.map_or_else(|| keys(args), Ok)?;
     Ok(body)
 }

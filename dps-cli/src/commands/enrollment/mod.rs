@@ -1,5 +1,6 @@
 //! `dps enrollment` and `dps enrollment-group`: create, show, list and delete, over the service's admin API.
 
+mod certificate_policy;
 mod certificates;
 mod definition;
 mod show;
@@ -202,7 +203,7 @@ async fn create(
     output: Output,
 ) -> Result<Exit> {
     check_id(kind, id)?;
-    let (show_keys, replace) = (admin.show_keys, args.replace);
+    let (show_keys, replace, api_version) = (admin.show_keys, args.replace, args.policy.api_version());
     // Opened before anything is created: if the file cannot be written, nothing changes at the service.
     let enrollment_id = id.to_owned();
     let (key_out, definition) = blocking(move || {
@@ -211,7 +212,10 @@ async fn create(
         Ok((key_out, definition::definition(kind, &enrollment_id, device_id.as_deref(), attestation, &args)?))
     })
     .await?;
-    let client = connect(admin.owner).await?;
+    let mut client = connect(admin.owner).await?;
+    if let Some(api_version) = api_version {
+        client = client.with_api_version(api_version);
+    }
     let found = client.find(kind, id).await?.is_some();
     if found && !replace {
         return Err(already_exists(kind, id));

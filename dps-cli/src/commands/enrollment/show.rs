@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::certificate_policy;
 use crate::admin::{Kind, Registrations};
 use crate::failure::{Exit, Result};
 use crate::output::Output;
@@ -70,6 +71,9 @@ fn one(kind: Kind, enrollment: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(url) = enrollment.pointer("/customAllocationDefinition/webhookUrl").and_then(Value::as_str) {
         line("webhook", url)?;
+    }
+    if let Some(policy) = certificate_policy::shown(enrollment) {
+        line("issued by", &policy)?;
     }
     for (name, member) in [("created", "createdDateTimeUtc"), ("updated", "lastUpdatedDateTimeUtc"), ("etag", "etag")] {
         if let Some(value) = text(enrollment, member) {

@@ -1,6 +1,8 @@
-//! `dps x509`: certificates of devices. They are checked, and made for trying out; nothing is sent.
+//! `dps x509`: certificates of devices. They are checked, made for trying out, and renewed where the service issued them.
 
 mod check;
+mod renew;
+mod show;
 mod test_ca;
 
 use clap::Subcommand;
@@ -9,6 +11,8 @@ use crate::failure::{Exit, Result};
 use crate::output::Output;
 use crate::runtime::blocking;
 use check::CheckArgs;
+use renew::RenewArgs;
+use show::ShowArgs;
 use test_ca::TestCaArgs;
 
 /// `dps x509 …`.
@@ -19,6 +23,12 @@ pub(crate) enum X509Command {
     Check(CheckArgs),
     /// Make a root, an intermediate and devices' certificates for trying out; never for production
     TestCa(TestCaArgs),
+    /// Show the issued certificate of a device, and whether it is due for renewal
+    #[command(after_help = "Exit codes: 0 valid, 10 renewal is due, or the certificate has expired")]
+    Show(ShowArgs),
+    /// Renew the issued certificate of a device if it is due: for a timer
+    #[command(after_help = "Exit codes: 0 renewed, or not due; others as all commands")]
+    Renew(Box<RenewArgs>),
 }
 
 impl X509Command {
@@ -26,7 +36,8 @@ impl X509Command {
     pub(crate) fn stdin_inputs(&self) -> usize {
         match self {
             Self::Check(args) => args.stdin_inputs(),
-            Self::TestCa(_) => 0,
+            Self::TestCa(_) | Self::Show(_) => 0,
+            Self::Renew(args) => args.stdin_inputs(),
         }
     }
 }
@@ -36,5 +47,7 @@ pub(crate) async fn run(command: X509Command, output: Output) -> Result<Exit> {
     match command {
         X509Command::Check(args) => blocking(move || check::run(args, output)).await,
         X509Command::TestCa(args) => blocking(move || test_ca::run(&args, output)).await,
+        X509Command::Show(args) => blocking(move || show::run(&args, output)).await,
+        X509Command::Renew(args) => renew::run(*args, output).await,
     }
 }

@@ -20,6 +20,7 @@ pub const DEFAULT_API_VERSION: &str = "2021-06-01";
 pub const DEFAULT_PORT: u16 = 443;
 
 /// The method of a call.
+#[inline(always)] // Once in firmware for each type of the version.
 #[must_use]
 pub fn method(call: &Call<'_>) -> &'static str {
     match call {

@@ -52,7 +52,7 @@ from dps_client.emulator._findings import (
     unmet,
 )
 from dps_client.emulator._folder import own_folder
-from dps_client.emulator._options import EmulatorOptions, check, offset_ms
+from dps_client.emulator._options import EmulatorOptions, HubProfile, IssuanceCodes, check, offset_ms
 from dps_client.emulator._ports import PortsUnavailable
 from dps_client.emulator._settings import (
     EnrollmentSettings,
@@ -85,6 +85,8 @@ __all__ = [
     "FaultKind",
     "FaultPlace",
     "HubDevice",
+    "HubProfile",
+    "IssuanceCodes",
     "PlannedFault",
     "PortsUnavailable",
     "Record",

@@ -28,8 +28,11 @@ from dps_client.emulator._typing import Unpack
 Transport = Literal["https", "mqtt", "mqtt-ws"]
 """The transport of a device."""
 
-FaultPlace = Literal["register", "poll", "lookup", "connect", "subscribe", "handshake", "any"]
-"""The requests that meet a fault; "any" is any of the first three, "handshake" is that of TLS."""
+FaultPlace = Literal[
+    "register", "poll", "lookup", "connect", "subscribe", "handshake", "renew", "issue", "any"
+]
+"""The requests that meet a fault; "any" is any of the first three, "handshake" is that of TLS, "renew" a certificate
+request to a hub, "issue" its last answer."""
 
 FaultKind = Literal[
     "throttle",
@@ -52,6 +55,8 @@ FaultKind = Literal[
     "refuse-certificate",
     "replayed-challenge",
     "foreign-challenge",
+    "duplicate-reply",
+    "foreign-certificate",
     "flood",
 ]
 """The kind of a fault."""

@@ -6,11 +6,17 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from dps_client import _native
 from dps_client.emulator._devices import RetryAfter
 from dps_client.emulator._settings import check_type
+
+HubProfile = Literal["classic", "mqttV5"]
+"""The protocol of a hub: MQTT 3.1.1, AMQP and HTTPS, or MQTT 5."""
+
+IssuanceCodes = Literal["current", "early"]
+"""A generation of the codes by which certificate requests are refused."""
 
 # Ten years.
 _OFFSET_MOST = 10 * 365 * 24 * 3600
@@ -35,6 +41,14 @@ class EmulatorOptions(TypedDict, total=False):
     """Whether to throttle like the service (default): 1000 registrations per minute, 5 polls per device in 10 s."""
     echo_payload: bool
     """Whether to return a device's own payload, as an allocation webhook might."""
+    hub_profiles: Mapping[str, HubProfile]
+    """The connection profiles of linked hubs; "classic" by default. A hub with "mqttV5" refuses MQTT 3.1.1."""
+    certificate_days: int
+    """The life of an issued certificate, in days from 7 to 90; 30 by default."""
+    p384_only: bool
+    """Whether to issue certificates for keys of EC P-384 only."""
+    issuance_codes: IssuanceCodes
+    """The codes by which certificate requests are refused: "current" by default, or those of "early" 2026."""
     webhook_hosts: Sequence[str]
     """Hosts of allocation webhooks that may be called, over plain HTTP too; loopback only by default."""
     webhook_roots: str
@@ -81,6 +95,10 @@ def listen(options: EmulatorOptions, address: str, https_port: int, mqtt_port: i
         assign_at_once=options.get("assign_at_once", False),
         rate_limits=options.get("rate_limits", True),
         echo_payload=options.get("echo_payload", False),
+        hub_profiles=list(options.get("hub_profiles", {}).items()),
+        certificate_days=options.get("certificate_days", 30),
+        p384_only=options.get("p384_only", False),
+        issuance_codes=options.get("issuance_codes", "current"),
         webhook_hosts=list(options.get("webhook_hosts", ())),
         webhook_roots=options.get("webhook_roots"),
         webhook_timeout=options.get("webhook_timeout", 5),

@@ -18,10 +18,14 @@ _FLAGS = {
     "enabled",
     "fixed_ports",
     "iot_edge",
+    "p384_only",
     "rate_limits",
     "strict_at_connect",
     "verified",
 }
+
+
+_POLICY_MEMBERS = ("namespaceName", "certificateAuthorityName", "certificatePolicyName")
 
 
 class EnrollmentSettings(TypedDict, total=False):
@@ -39,6 +43,9 @@ class EnrollmentSettings(TypedDict, total=False):
     """The hubs to choose from; a single one is a static allocation. All linked hubs by default."""
     webhook: Secret | str
     """The URL of the allocation webhook that chooses the hub, at every registration; it may hold a function key."""
+    certificate_policy: str
+    """The policy by which certificates are issued to devices that request one, as "namespace/authority/policy"; the emulator
+    accepts any names. None by default."""
     tags: Mapping[str, Any]
     """The tags of the initial twin."""
     desired: Mapping[str, Any]
@@ -70,6 +77,11 @@ def members(settings: EnrollmentSettings) -> dict[str, Any]:
         url = webhook.expose() if isinstance(webhook, Secret) else webhook
         members["allocationPolicy"] = "custom"
         members["customAllocationDefinition"] = {"webhookUrl": url, "apiVersion": "2021-10-01"}
+    if "certificate_policy" in settings:
+        names = settings["certificate_policy"].split("/")
+        if len(names) != 3 or "" in names:
+            raise ValueError("argument 'certificate_policy': must have the form 'namespace/authority/policy'")
+        members.update(zip(_POLICY_MEMBERS, names, strict=True))
     if "tags" in settings or "desired" in settings:
         desired = dict(settings.get("desired", {}))
         members["initialTwin"] = {"tags": dict(settings.get("tags", {})), "properties": {"desired": desired}}
@@ -129,7 +141,7 @@ def check_type(name: str, value: object) -> None:
         raise TypeError(f"argument '{name}': must be a list of hosts, such as ['hub-a.test'], not a str")
     if name == "webhook" and not isinstance(value, Secret):
         check_text(name, value)
-    if name == "id_scope":
+    if name in ("certificate_policy", "id_scope"):
         check_text(name, value)
     if name == "state_dir" and not isinstance(value, str | os.PathLike):
         raise TypeError(f"argument '{name}': must be the path of a directory, not {type(value).__name__}")
