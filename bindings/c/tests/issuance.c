@@ -47,19 +47,28 @@ static void begin(const char *payload)
     RETURNS(DPS_OK, dps_registration_init_x509(&memory.registration, &memory.config, DPS_BUFFER(memory.storage)));
 }
 
-/* Registers, and is assigned by this reply over MQTT, which stays in `body`. */
-static dps_buffer assigned_by(const char *reply)
+/* Registers, and is assigned by this reply over MQTT or HTTP, which stays in `body`. */
+static dps_buffer assigned_over(bool http, const char *reply)
 {
     char topic[64];
     dps_action action;
+    const dps_http_head head = {.size = sizeof head, .status = 200};
     RETURNS(DPS_OK, dps_registration_poll(&memory.registration, 0, &action));
     CHECK(action.kind == DPS_ACTION_SEND && strlen(reply) < sizeof body);
     snprintf(topic, sizeof topic, "$dps/registrations/res/200/?$rid=%u", (unsigned)action.id);
     const dps_buffer buffer = {body, strlen(reply)};
     memcpy(body, reply, buffer.len);
-    RETURNS(DPS_OK, dps_registration_handle_mqtt(&memory.registration, 0, dps_span_of(topic), buffer));
+    if (http)
+        RETURNS(DPS_OK, dps_registration_handle_http(&memory.registration, 0, action.id, &head, buffer));
+    else
+        RETURNS(DPS_OK, dps_registration_handle_mqtt(&memory.registration, 0, dps_span_of(topic), buffer));
     RETURNS(DPS_OK, dps_registration_result(&memory.registration));
     return buffer;
+}
+
+static dps_buffer assigned_by(const char *reply)
+{
+    return assigned_over(false, reply);
 }
 
 /* The bytes of a request, and how often they were read; `changed` makes them others. */
@@ -155,9 +164,10 @@ void certificates_that_are_issued(void)
 {
     static char der[1024];
     dps_span certificate;
-    for (size_t i = 0; i < COUNT(vectors_issued); i++) {
+    for (size_t twice = 0; twice < 2 * COUNT(vectors_issued); twice++) {
+        const size_t i = twice / 2;
         begin(NULL);
-        const dps_buffer buffer = assigned_by(vectors_issued[i].body);
+        const dps_buffer buffer = assigned_over(twice % 2 == 1, vectors_issued[i].body);
         const size_t index = (size_t)(vectors_issued[i].index[0] - '0');
         memset(&certificate, UNTOUCHED, sizeof certificate);
         const dps_result result =

@@ -15,6 +15,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dps_client import ProvisioningClient, ServiceError, SymmetricKey
@@ -312,21 +313,27 @@ def test_enrollment_with_invalid_settings_is_refused() -> None:
 
 
 def test_enrollment_names_a_certificate_policy_and_options_of_issuance_are_checked() -> None:
-    options = {"certificate_days": 7, "p384_only": True, "issuance_codes": "early"}
-    with Emulator(hubs=["hub-a.test", "hub-5.test"], hub_profiles={"hub-5.test": "mqttV5"}, **options) as emulator:
+    with Emulator(
+        hubs=["hub-a.test", "hub-5.test"],
+        hub_profiles={"hub-5.test": "mqttV5"},
+        certificate_days=7,
+        p384_only=True,
+        issuance_codes="early",
+    ) as emulator:
         emulator.enroll("dev-01", certificate_policy="factory/line-ca/devices")
         for policy in ("devices", "factory//devices", "a/b/c/d"):
             with pytest.raises(ValueError, match=r"'certificate_policy': must have the form"):
                 emulator.enroll_group("line-1", certificate_policy=policy)
-    for wrong, error in (
+    refused: list[tuple[dict[str, Any], type[Exception]]] = [
         ({"certificate_days": 6}, ValueError),
         ({"p384_only": 1}, TypeError),
         ({"issuance_codes": "old"}, ValueError),
         ({"hub_profiles": {"hub-a.test": "mqtt5"}}, ValueError),
         ({"hub_profiles": {"hub-9.test": "mqttV5"}}, ValueError),
-    ):
-        with pytest.raises(error):
-            Emulator(**wrong)
+    ]
+    for wrong, error in refused:
+        with pytest.raises(error), Emulator(**wrong):
+            pass
 
 
 def test_errors_name_arguments_instead_of_json_members() -> None:

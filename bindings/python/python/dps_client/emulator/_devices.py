@@ -28,9 +28,7 @@ from dps_client.emulator._typing import Unpack
 Transport = Literal["https", "mqtt", "mqtt-ws"]
 """The transport of a device."""
 
-FaultPlace = Literal[
-    "register", "poll", "lookup", "connect", "subscribe", "handshake", "renew", "issue", "any"
-]
+FaultPlace = Literal["register", "poll", "lookup", "connect", "subscribe", "handshake", "renew", "issue", "any"]
 """The requests that meet a fault; "any" is any of the first three, "handshake" is that of TLS, "renew" a certificate
 request to a hub, "issue" its last answer."""
 

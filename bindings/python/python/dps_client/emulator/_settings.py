@@ -44,8 +44,8 @@ class EnrollmentSettings(TypedDict, total=False):
     webhook: Secret | str
     """The URL of the allocation webhook that chooses the hub, at every registration; it may hold a function key."""
     certificate_policy: str
-    """The policy by which certificates are issued to devices that request one, as "namespace/authority/policy"; the emulator
-    accepts any names. None by default."""
+    """The policy by which certificates are issued to devices that request one, as "namespace/authority/policy" of any
+    names. Without it no certificates are issued."""
     tags: Mapping[str, Any]
     """The tags of the initial twin."""
     desired: Mapping[str, Any]
