@@ -1,6 +1,6 @@
 // The small parts that every view is made of.
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { printable } from './text';
 
 /** Text that a device or an owner sent. */
@@ -39,7 +39,7 @@ export function Confirmed({ children, question, onConfirm }: {
 }) {
   const [asked, ask] = useState(false);
   const group = useRef<HTMLSpanElement>(null);
-  useEffect(() => { if (asked) group.current?.focus(); }, [asked]);
+  useLayoutEffect(() => { if (asked) group.current?.focus(); }, [asked]);
   if (!asked) return <Button onClick={() => ask(true)}>{children}</Button>;
   return (
     <span class="confirm" role="group" aria-label={question} ref={group} tabIndex={-1}>
@@ -169,14 +169,14 @@ export function Copy({ text, label }: { text: string; label: string }) {
 /** The heading of a view, which receives the focus when the view is opened, so that a screen reader reads it. */
 export function Heading({ children }: { children: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), []);
   return <h1 ref={heading} tabIndex={-1}>{children}</h1>;
 }
 
 /** The heading of what is opened beside a list, with the button that closes it. It receives the focus too. */
 export function PanelTitle({ children, onClose }: { children: ComponentChildren; onClose: () => void }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), []);
   return (
     <div class="title">
       <h2 ref={heading} tabIndex={-1}>{children}</h2>
@@ -185,10 +185,10 @@ export function PanelTitle({ children, onClose }: { children: ComponentChildren;
   );
 }
 
-/** Returns the focus to the list when what was open beside it is closed. */
+/** Returns the focus to the list when what was open beside it is closed, before a next key can be pressed. */
 export function useFocusBack(isOpen: boolean): void {
   const was = useRef(isOpen);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (was.current && !isOpen) document.querySelector<HTMLElement>('[role=grid]')?.focus();
     was.current = isOpen;
   }, [isOpen]);

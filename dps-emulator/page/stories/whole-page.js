@@ -125,10 +125,13 @@ export async function hostileDevice({ emulator, tab }) {
 }
 
 /** By the keyboard alone: to the list, along it, and into an event. */
-export async function byKeyboard({ tab }) {
+export async function byKeyboard({ emulator, tab }) {
   const { page } = tab;
+  await emulator.enroll('keyboard');
+  await new Device(emulator, 'keyboard').register();
   await tab.go('events');
   await page.getByLabel('Search', { exact: true }).fill('');
+  await page.locator('[aria-rowindex="3"]').waitFor();
   await page.getByRole('grid').focus();
   await page.keyboard.press('Home');
   await page.keyboard.press('ArrowDown');
@@ -138,10 +141,22 @@ export async function byKeyboard({ tab }) {
   const event = page.locator('aside.exchange');
   await event.waitFor();
   assert.ok(await event.evaluate((element) => element.contains(document.activeElement)), 'the event has the focus');
+  await page.evaluate(noteFocusAtClosing);
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await event.waitFor({ state: 'detached' });
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'grid');
+  assert.equal(await page.evaluate(() => globalThis.focusAtClosing), 'grid');
+}
+
+/** In the page: the role of what has the focus as soon as the event is closed, so that no key of a quick user goes astray. */
+function noteFocusAtClosing() {
+  globalThis.focusAtClosing = new Promise((resolve) => {
+    new MutationObserver((_, observer) => {
+      if (document.querySelector('aside.exchange') !== null) return;
+      observer.disconnect();
+      resolve(document.activeElement.getAttribute('role'));
+    }).observe(document.body, { childList: true, subtree: true });
+  });
 }
 
 /** Every view on a phone's width, in light and in dark: nothing is wider than the screen, and axe finds nothing serious. */
