@@ -60,6 +60,8 @@ mod client;
 mod clock;
 mod deriver;
 mod error;
+#[cfg(fuzzing)]
+mod fuzzed;
 mod hub;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod issued;
@@ -91,6 +93,8 @@ pub use client::ProvisioningClient;
 pub use clock::TokioTimer;
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
+#[cfg(fuzzing)]
+pub use fuzzed::{HubMessage, renew_by, rewrite_identity};
 pub use hub::{HubCredentials, HubPassword};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use issued::{

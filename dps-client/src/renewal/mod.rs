@@ -15,7 +15,7 @@ use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info};
 
 pub use machine::OnConflict;
-use machine::{Action, Limits, Machine};
+pub(crate) use machine::{Action, Limits, Machine};
 
 use crate::blocking::CallRuntime;
 use crate::carrier::dialer_for;
