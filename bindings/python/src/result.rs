@@ -58,8 +58,9 @@ impl Assignment {
         self.0.operation_id()
     }
 
-    /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values. None if not reported:
-    /// only a client with connection_profile=True asks for it.
+    /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+    ///
+    /// None if not reported: only a client with connection_profile=True asks for it.
     #[getter]
     fn connection_profile(&self) -> Option<&str> {
         self.0.connection_profile().word()
@@ -81,8 +82,8 @@ impl Assignment {
     ///
     /// None if a Signer holds the key.
     ///
-    /// Raises ConfigurationError if the device id contains ";", which a connection string cannot contain, or if the hub has a
-    /// connection profile other than "classic".
+    /// Raises ConfigurationError if the device id contains ";", which a connection string cannot contain, or if the hub
+    /// has a connection profile other than "classic".
     fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {
         let found = self.0.connection_string().map_err(|error| errors::exception(py, &error, None))?;
         Ok(found.map(|text| text.expose().into()))
@@ -158,8 +159,9 @@ impl RegistrationRecord {
         self.0.message.as_deref()
     }
 
-    /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values. None if not reported:
-    /// only a client with connection_profile=True asks for it.
+    /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+    ///
+    /// None if not reported: only a client with connection_profile=True asks for it.
     #[getter]
     fn connection_profile(&self) -> Option<&str> {
         self.0.connection_profile.word()

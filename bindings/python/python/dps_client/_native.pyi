@@ -362,8 +362,9 @@ class Assignment:
 
     @property
     def connection_profile(self) -> str | None:
-        """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values. None if not reported:
-        only a client with connection_profile=True asks for it.
+        """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+
+        None if not reported: only a client with connection_profile=True asks for it.
         """
 
     @property
@@ -379,8 +380,8 @@ class Assignment:
 
         None if a Signer holds the key.
 
-        Raises ConfigurationError if the device id contains ";", which a connection string cannot contain, or if the hub has a
-        connection profile other than "classic".
+        Raises ConfigurationError if the device id contains ";", which a connection string cannot contain, or if the hub
+        has a connection profile other than "classic".
         """
 
     def hub_credentials(self, *, password_life: float | timedelta | None = None) -> HubCredentials:
@@ -421,8 +422,9 @@ class RegistrationRecord:
 
     @property
     def connection_profile(self) -> str | None:
-        """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values. None if not reported:
-        only a client with connection_profile=True asks for it.
+        """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+
+        None if not reported: only a client with connection_profile=True asks for it.
         """
 
     @property
