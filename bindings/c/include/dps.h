@@ -1978,8 +1978,8 @@ const char *dps_assignment_payload(const dps_assignment *assignment);
 const char *dps_assignment_connection_string(const dps_assignment *assignment);
 
 /**
- * Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless `connection_profile` of the configuration
- * asked for it.
+ * Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless the API version of the configuration
+ * reports it, as with `connection_profile`.
  */
 dps_connection_profile dps_assignment_connection_profile(const dps_assignment *assignment);
 
