@@ -15,7 +15,9 @@ use tracing::{debug, info};
 use crate::assignment::{Assignment, RegistrationRecord, owned, payload_text};
 use crate::carrier::{Carrier, ClientLink};
 use crate::clock::{Clock, TokioTimer, millis};
+use crate::credentials::{Credentials, Entry, Order};
 use crate::error::DpsError;
+use crate::fallback::{Call, Failed, Refusal};
 use crate::hub::HubCredentials;
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
 use crate::progress::{DynObserver, Progress, ResumeToken};
@@ -33,10 +35,11 @@ pub struct ProvisioningClient {
     pub(crate) id_scope: IdScope,
     pub(crate) registration_id: RegistrationId,
     pub(crate) endpoint: Endpoint,
-    pub(crate) credential: Credential,
+    pub(crate) credentials: Credentials,
     pub(crate) config: Config,
     pub(crate) timeout: Duration,
     pub(crate) request_timeout: Duration,
+    /// Without a certificate; each credential has its own.
     pub(crate) carrier: Carrier,
     pub(crate) payload: Option<Payload>,
     /// A certificate request, as DER.
@@ -45,8 +48,6 @@ pub struct ProvisioningClient {
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
     pub(crate) correct_clock: bool,
-    /// What a check of the certificate found that may be a cause of its refusal.
-    pub(crate) doubts: Vec<Hint>,
 }
 
 /// A registration, whatever the attestation.
@@ -54,14 +55,14 @@ pub(crate) type Conversation<'m> = Registration<'m, &'m dyn Attestation>;
 
 /// What a [`Registration`] is made for.
 #[derive(Clone, Copy, Debug)]
-enum Purpose<'a> {
+pub(crate) enum Purpose<'a> {
     Register,
     Resume(&'a ResumeToken),
     Lookup,
 }
 
 /// The outcome of a [`Registration`], owned.
-enum Finished {
+pub(crate) enum Finished {
     Assigned(Box<Assignment>),
     Record(RegistrationRecord),
 }
@@ -127,14 +128,15 @@ impl ProvisioningClient {
     }
 
     /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before
-    /// it registers again. `None` when the assignment was made in another id scope or for another registration id.
+    /// it registers again. `None` when the assignment was made in another id scope, for another registration id, or with a
+    /// credential that this client does not have.
     #[must_use]
     pub fn hub_credentials(&self, stored: &StoredAssignment) -> Option<HubCredentials> {
         let own = stored.id_scope == self.id_scope && stored.registration_id == self.registration_id;
         let StoredAssignment { hub, device_id, .. } = stored.clone();
-        own.then(|| {
-            HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone(), self.request_timeout)
-        })
+        let entry = self.credentials.at(stored.credential_index).filter(|_| own)?;
+        let credential = entry.credential.clone();
+        Some(HubCredentials::new(hub, device_id, credential, self.clock.clone(), self.request_timeout))
     }
 
     /// Returns the id under which the device registers.
@@ -163,18 +165,19 @@ impl ProvisioningClient {
         }
     }
 
-    async fn run(&self, purpose: Purpose<'_>) -> Result<Finished, DpsError> {
-        self.credential.judge_again(&self.registration_id, &self.clock)?;
+    /// Registers, or looks up, with one of the credentials.
+    pub(crate) async fn attempt(&self, entry: &Entry, order: &Order, call: &mut Call<'_>) -> Result<Finished, Failed> {
+        entry.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
         let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
-        let mut buffer = vec![0; self.reply_limit];
-        let timer = TokioTimer::start();
-        let mut credential = self.credential.clone();
-        let keys = credential.public_keys(self.timeout).await?;
+        let timer = call.timer;
+        let left = || self.timeout.saturating_sub(timer.elapsed());
+        let mut credential = entry.credential.clone();
+        let keys = credential.public_keys(left()).await?;
         let tpm = keys.tpm();
         let attestation = match &tpm {
             Some(tpm) => tpm,
-            None => self.credential.attestation(),
+            None => entry.credential.attestation(),
         };
         let with_request;
         let attestation = match &self.certificate_request {
@@ -185,38 +188,43 @@ impl ProvisioningClient {
             None => attestation,
         };
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
-        let left = self.timeout.saturating_sub(timer.elapsed());
         let mut link =
-            tokio::time::timeout(left, self.carrier.link(&self.credential)).await.map_err(|_| link_is_busy())??;
-        let mut registration = self.begin(purpose, identity, attestation, &mut storage, &timer)?;
+            tokio::time::timeout(left(), entry.carrier.link(&entry.credential)).await.map_err(|_| link_is_busy())??;
+        let mut registration = self.begin(call, entry, identity, attestation, &mut storage)?;
         let mut watch = Watch(self.observer.as_ref());
-        info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
-        let mut asked_for_time = false;
+        info!(registration_id = %self.registration_id, endpoint = %self.endpoint, purpose = ?call.purpose, credential = %entry.place, "start");
         loop {
             // Boxed, as what links do inside it is: a future that is moved is on the stack once for each move.
-            Box::pin(drive(&mut registration, &mut link, &timer, &mut credential, &mut watch, &mut buffer)).await;
-            if std::mem::replace(&mut asked_for_time, true) {
-                break;
-            }
-            match Box::pin(self.time_after_refusal(&registration, &timer)).await {
+            let driving = drive(&mut registration, &mut link, &timer, &mut credential, &mut watch, &mut call.buffer);
+            Box::pin(driving).await;
+            match Box::pin(self.time_after_refusal(&registration, entry, &timer, &mut call.asked_time)).await {
                 Some(anchor) if registration.correct_clock(anchor) => {
                     info!("the clock was corrected by the service's time")
                 }
                 _ => break,
             }
         }
-        if matches!(registration.outcome(), Some(Outcome::Assigned(_))) {
-            let key = registration.hub_key(&mut buffer).map(<[u8]>::to_vec);
-            credential.keep_hub_key(key, self.timeout.saturating_sub(timer.elapsed())).await?;
+        let began = matches!(call.purpose, Purpose::Register) && call.pending.is_none();
+        if registration.record().is_some() || (began && registration.operation().is_some()) {
+            self.credentials.accept(order, entry.place);
         }
-        let issued_chain = issued_chain(&registration, &mut buffer)?;
-        self.finished(&registration, &buffer, &link, &timer, &credential).map(|finished| match finished {
-            Finished::Assigned(mut assignment) => {
+        if matches!(registration.outcome(), Some(Outcome::Assigned(_))) {
+            let key = registration.hub_key(&mut call.buffer).map(<[u8]>::to_vec);
+            credential.keep_hub_key(key, left()).await?;
+        }
+        let issued_chain = issued_chain(&registration, &mut call.buffer)?;
+        call.wall = registration.wall_anchor();
+        call.pending = registration.operation().as_ref().map(ResumeToken::new);
+        let refusal = registration.failure().and_then(|failure| Refusal::of(&failure, &link));
+        let finished = self.finished(&registration, &call.buffer, &link, &timer, &credential, entry);
+        match finished {
+            Ok(Finished::Assigned(mut assignment)) => {
                 assignment.issued_chain = issued_chain;
-                Finished::Assigned(assignment)
+                Ok(Finished::Assigned(assignment))
             }
-            record @ Finished::Record(_) => record,
-        })
+            Ok(record @ Finished::Record(_)) => Ok(record),
+            Err(error) => Err(Failed { error, refusal }),
+        }
     }
 
     fn with_request<'m>(
@@ -231,20 +239,21 @@ impl ProvisioningClient {
 
     fn begin<'m>(
         &'m self,
-        purpose: Purpose<'_>,
+        call: &Call<'_>,
+        entry: &Entry,
         identity: Identity<'m>,
         attestation: &'m dyn Attestation,
         storage: &'m mut [u8],
-        timer: &TokioTimer,
     ) -> Result<Conversation<'m>, ConfigError> {
-        let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
-        let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
+        let config = self.config.timeout(millis(self.timeout.saturating_sub(call.timer.elapsed())));
+        let wall = call.wall.or_else(|| self.wall_anchor(&call.timer));
+        let config = wall.map_or(config, |anchor| config.wall_anchor(anchor)).key_evidence(entry.evidence);
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
-        match purpose {
+        match (call.purpose, &call.pending) {
             // No attestation of this client has a certificate request, for which a lookup is refused.
-            Purpose::Lookup => registration.set_lookup().map_err(|_| ConfigError::UnsupportedByTransport)?,
-            Purpose::Resume(token) => registration.set_operation(&token.operation())?,
-            Purpose::Register => {}
+            (Purpose::Lookup, _) => registration.set_lookup().map_err(|_| ConfigError::UnsupportedByTransport)?,
+            (_, Some(token)) | (Purpose::Resume(token), _) => registration.set_operation(&token.operation())?,
+            (Purpose::Register, None) => {}
         }
         if let Some(payload) = &self.payload {
             registration.set_payload(payload.into());
@@ -264,6 +273,7 @@ impl ProvisioningClient {
         link: &ClientLink,
         timer: &TokioTimer,
         credential: &Credential,
+        entry: &Entry,
     ) -> Result<Finished, DpsError> {
         let elapsed = timer.elapsed();
         let failed = match registration.outcome() {
@@ -278,7 +288,8 @@ impl ProvisioningClient {
                     payload: payload_text(buffer, assignment.payload()),
                     issued_chain: Vec::new(),
                     elapsed,
-                    credential: self.credential.clone(),
+                    credential: entry.credential.clone(),
+                    credential_index: entry.place.index(),
                     clock: self.clock.clone(),
                     signing_limit: self.request_timeout,
                 };
@@ -294,7 +305,7 @@ impl ProvisioningClient {
                 let failed = DpsError::from_failure(&failure, diagnosis, registration.operation().as_ref());
                 match credential.cause_of(failed.code()) {
                     Some(cause) => cause.instead_of(failed),
-                    None => self.explain(failed, link),
+                    None => self.explain(failed, link, entry),
                 }
             }
             _ => internal("the registration has no outcome"),
@@ -306,17 +317,17 @@ impl ProvisioningClient {
 
 impl ProvisioningClient {
     /// Adds what is known of the certificate to a failure that it may have caused.
-    fn explain(&self, failed: DpsError, link: &ClientLink) -> DpsError {
+    fn explain(&self, failed: DpsError, link: &ClientLink, entry: &Entry) -> DpsError {
         let (code, hints) = (failed.code(), failed.hints());
         let may_be_refused = matches!(code, ErrorCode::Unauthorized | ErrorCode::ClientCertificateRefused)
             || hints.contains(&Hint::CertificateAtCut);
-        if self.credential.signs() || !may_be_refused {
+        if entry.credential.signs() || !may_be_refused {
             return failed;
         }
-        let causes = if code == ErrorCode::Unauthorized { self.credential.likely_causes() } else { &[] };
-        let failed = failed.hinted(causes.iter().copied()).hinted(self.doubts.iter().copied());
+        let causes = if code == ErrorCode::Unauthorized { entry.credential.likely_causes() } else { &[] };
+        let failed = failed.hinted(causes.iter().copied()).hinted(entry.doubts.iter().copied());
         // The certificate was valid when the registration began.
-        let lapsed = self.credential.judge_again(&self.registration_id, &self.clock).err();
+        let lapsed = entry.credential.judge_again(&self.registration_id, &self.clock).err();
         let failed = failed.hinted(lapsed.iter().flat_map(|lapsed| lapsed.hints().iter().copied()));
         match link.certificate_requested() {
             Some(false) => failed.without_certificate(),
@@ -372,7 +383,7 @@ impl fmt::Debug for ProvisioningClient {
             .field("endpoint", &self.endpoint)
             .field("id_scope", &self.id_scope)
             .field("registration_id", &self.registration_id)
-            .field("credential", &self.credential)
+            .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }
 }

@@ -58,8 +58,10 @@ mod builder;
 mod carrier;
 mod client;
 mod clock;
+mod credentials;
 mod deriver;
 mod error;
+mod fallback;
 mod hub;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod issued;
@@ -86,11 +88,13 @@ mod x509;
 
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::{BlockingClient, CallRuntime};
-pub use builder::ProvisioningClientBuilder;
+pub use builder::{DeviceCredential, ProvisioningClientBuilder};
 pub use client::ProvisioningClient;
 pub use clock::TokioTimer;
+pub use credentials::{CredentialKind, CredentialPlace};
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
+pub use fallback::RefusedCredential;
 pub use hub::{HubCredentials, HubPassword};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use issued::{

@@ -29,6 +29,9 @@ pub struct StoredAssignment {
     pub hub: String,
     /// The device id at the hub.
     pub device_id: String,
+    /// Which of the client's credentials the service accepted: its index in the order in which they were set, from 0. A file of
+    /// an earlier version has none; it was made with the only one.
+    pub credential_index: usize,
 }
 
 /// The file.
@@ -40,6 +43,8 @@ struct Document {
     registration_id: String,
     hub: String,
     device_id: String,
+    #[serde(default)]
+    credential_index: usize,
 }
 
 /// What [`LockedStore::load`] found.
@@ -72,6 +77,7 @@ pub enum Loaded {
 ///     registration_id: "dev-01".parse()?,
 ///     hub: "hub-a.test".into(),
 ///     device_id: "dev-01".into(),
+///     credential_index: 0,
 /// };
 /// store.save(&assignment)?;
 /// assert_eq!(store.load()?, Loaded::Found(assignment));
@@ -130,9 +136,9 @@ impl LockedStore {
     /// # Errors
     /// [`DpsError`] `file` when it cannot be written.
     pub fn save(&self, assignment: &StoredAssignment) -> Result<(), DpsError> {
-        let StoredAssignment { id_scope, registration_id, hub, device_id } = assignment.clone();
+        let StoredAssignment { id_scope, registration_id, hub, device_id, credential_index } = assignment.clone();
         let (id_scope, registration_id) = (id_scope.to_string(), registration_id.to_string());
-        let document = Document { version: VERSION, id_scope, registration_id, hub, device_id };
+        let document = Document { version: VERSION, id_scope, registration_id, hub, device_id, credential_index };
         let text = serde_json::to_vec_pretty(&document)
             .map_err(|error| DpsError::file(self.file.path(), "cannot be written", io::Error::other(error)))?;
         Ok(self.file.replace(&text, Ownership::Private)?)
@@ -158,6 +164,7 @@ fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
         registration_id: document.registration_id.try_into().map_err(problem)?,
         hub: document.hub,
         device_id: document.device_id,
+        credential_index: document.credential_index,
     };
     // What is refused in a reply is refused in a file.
     if !is_hub_name(&assignment.hub) {

@@ -256,6 +256,7 @@ impl Provisioner {
             registration_id: self.client.registration_id().clone(),
             hub: identity.hub.clone(),
             device_id: identity.device_id.clone(),
+            credential_index: 0,
         };
         let other_scope = || ProvisionError::File(dps_core::ConfigError::OperationMismatch.into());
         let credentials = self.client.hub_credentials(&stored).ok_or_else(other_scope)?;

@@ -133,6 +133,7 @@ mod tests {
             registration_id: DEVICE.parse().unwrap(),
             hub: emulator.endpoint(),
             device_id: DEVICE.into(),
+            credential_index: 0,
         };
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Rejected);
         emulator.shutdown().await;

@@ -103,6 +103,7 @@ fn worn_out(then: Then, seconds: Arc<AtomicU64>) -> HubCredentials {
         registration_id: "dev-01".parse().unwrap(),
         hub: "hub-a.test".into(),
         device_id: "dev-01".into(),
+        credential_index: 0,
     };
     client.hub_credentials(&stored).unwrap()
 }

@@ -3,6 +3,8 @@
 mod common;
 mod config;
 mod endless;
+mod fallback;
+mod fallback_order;
 mod hub;
 mod hub_renewal;
 mod issued;

@@ -13,6 +13,7 @@ fn assignment(hub: &str) -> StoredAssignment {
         registration_id: "dev-01".parse().unwrap(),
         hub: hub.into(),
         device_id: "dev-01".into(),
+        credential_index: 0,
     }
 }
 

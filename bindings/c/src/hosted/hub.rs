@@ -62,6 +62,7 @@ pub unsafe extern "C" fn dps_client_hub_password(
             registration_id: client.registration_id().clone(),
             hub: hub.to_owned(),
             device_id: device_id.to_owned(),
+            credential_index: 0,
         };
         let mismatch = || DpsError::from(ConfigError::OperationMismatch);
         let mut credentials = client.hub_credentials(&stored).ok_or_else(mismatch)?;
