@@ -37,7 +37,7 @@ pub struct ProvisioningClientBuilder {
     fallbacks: Vec<DeviceCredential>,
     endpoint: Endpoint,
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    transport: TransportOptions,
+    pub(crate) transport: TransportOptions,
     custom_link: Option<CustomLink>,
     timeout: Duration,
     request_timeout: Duration,
@@ -48,7 +48,8 @@ pub struct ProvisioningClientBuilder {
     seed: Option<u32>,
     clock: Clock,
     payload: Option<Payload>,
-    certificate_request: Option<Vec<u8>>,
+    pub(crate) certificate_request: Option<Vec<u8>>,
+    pub(crate) connection_profile: bool,
     reply_limit: usize,
     observer: Option<Observer>,
 }
@@ -76,6 +77,7 @@ impl Default for ProvisioningClientBuilder {
             clock: Clock::system(),
             payload: None,
             certificate_request: None,
+            connection_profile: false,
             reply_limit: MESSAGE_MAX,
             observer: None,
         }
@@ -189,7 +191,10 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
+    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit, which every reply fits. Where
+    /// memory is short, 16 KiB hold an issued chain of five RSA certificates. A longer reply ends the registration as
+    /// `reply-too-large`, with its size in [`DpsError::needed_bytes`] where the peer names it: a client with that limit goes on
+    /// from [`DpsError::resume_token`], or registers again where there is none.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.reply_limit = bytes;
         self
@@ -222,6 +227,7 @@ impl ProvisioningClientBuilder {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
+        let api_version = self.chosen_api_version()?;
         let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
         let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
         if self.registration_id.is_none() && self.source.is_none() {
@@ -274,10 +280,11 @@ impl ProvisioningClientBuilder {
                            to another: leave the fallbacks out, or set keys alone";
             return Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()));
         }
-        let carrier = self.carrier()?;
+        let carrier = self.carrier(api_version.clone())?;
         Ok(ProvisioningClient {
             credentials: self.credentials(sources, &registration_id, &carrier)?,
             carrier,
+            api_version,
             id_scope,
             registration_id,
             endpoint: self.endpoint,
@@ -316,11 +323,8 @@ impl ProvisioningClientBuilder {
     }
 
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    fn carrier(&mut self) -> Result<Carrier, DpsError> {
-        let mut options = std::mem::take(&mut self.transport);
-        if self.certificate_request.is_some() && self.custom_link.is_none() {
-            options.api_version.get_or_insert_with(|| dps_core::codec::ISSUANCE_API_VERSION.to_owned());
-        }
+    fn carrier(&mut self, api_version: Option<String>) -> Result<Carrier, DpsError> {
+        let options = std::mem::take(&mut self.transport);
         match (self.custom_link.take(), options.first_set()) {
             (Some(link), None) => Ok(Carrier::Custom(link)),
             (Some(_), Some(option)) => {
@@ -333,12 +337,14 @@ impl ProvisioningClientBuilder {
                                or leave clock correction out";
                 Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()))
             }
-            (None, _) => options.carrier(&self.endpoint, &self.clock, self.request_timeout),
+            (None, _) => {
+                options.with_api_version(api_version).carrier(&self.endpoint, &self.clock, self.request_timeout)
+            }
         }
     }
 
     #[cfg(not(any(feature = "http", feature = "mqtt")))]
-    fn carrier(&mut self) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self, _: Option<String>) -> Result<Carrier, DpsError> {
         self.custom_link.take().map(Carrier::Custom).ok_or_else(|| {
             let message = "a link is missing: this build has no transport (turn on the feature `http` or `mqtt`, or set a \
                            custom link)";
@@ -373,12 +379,6 @@ impl ProvisioningClientBuilder {
     /// resolves names by itself.
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.transport.resolver = Some(resolver);
-        self
-    }
-
-    /// Sets the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.transport.api_version = Some(version.into());
         self
     }
 

@@ -20,6 +20,7 @@ use crate::error::DpsError;
 use crate::fallback::{Call, Failed, Refusal};
 use crate::hub::HubCredentials;
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
+use crate::profile::ConnectionProfile;
 use crate::progress::{DynObserver, Progress, ResumeToken};
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
@@ -41,6 +42,8 @@ pub struct ProvisioningClient {
     pub(crate) request_timeout: Duration,
     /// Without a certificate; each credential has its own.
     pub(crate) carrier: Carrier,
+    /// The API version of requests, unless it is the transport's default one or a custom link's.
+    pub(crate) api_version: Option<String>,
     pub(crate) payload: Option<Payload>,
     /// A certificate request, as DER.
     pub(crate) certificate_request: Option<Vec<u8>>,
@@ -59,6 +62,20 @@ pub(crate) enum Purpose<'a> {
     Register,
     Resume(&'a ResumeToken),
     Lookup,
+}
+
+/// What the last reply has beyond the outcome, owned.
+struct Members {
+    connection_profile: ConnectionProfile,
+    issued_chain: Vec<Vec<u8>>,
+}
+
+/// What a [`Registration`] was driven with.
+struct Used<'a> {
+    entry: &'a Entry,
+    /// The entry's, as it is after the registration: it knows why a signature failed.
+    credential: &'a Credential,
+    link: &'a ClientLink,
 }
 
 /// The outcome of a [`Registration`], owned.
@@ -117,9 +134,7 @@ impl ProvisioningClient {
             return Err(ConfigError::UnsupportedByTransport.into());
         }
         if self.certificate_request.is_some() {
-            let message =
-                "a lookup cannot carry a certificate request: register with it, or look up with a client without it";
-            return Err(DpsError::new(ErrorCode::Misuse, Verdict::Never, message.to_owned()));
+            return Err(lookup_with_request());
         }
         match self.run(Purpose::Lookup).await.map_err(DpsError::unless_of_service)? {
             Finished::Record(record) => Ok(record),
@@ -130,13 +145,18 @@ impl ProvisioningClient {
     /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before
     /// it registers again. `None` when the assignment was made in another id scope, for another registration id, or with a
     /// credential that this client does not have.
-    #[must_use]
-    pub fn hub_credentials(&self, stored: &StoredAssignment) -> Option<HubCredentials> {
-        let own = stored.id_scope == self.id_scope && stored.registration_id == self.registration_id;
-        let StoredAssignment { hub, device_id, .. } = stored.clone();
-        let entry = self.credentials.at(stored.credential_index).filter(|_| own)?;
-        let credential = entry.credential.clone();
-        Some(HubCredentials::new(hub, device_id, credential, self.clock.clone(), self.request_timeout))
+    ///
+    /// # Errors
+    /// `unsupported-profile` for a hub with another connection profile than `classic`.
+    pub fn hub_credentials(&self, stored: &StoredAssignment) -> Result<Option<HubCredentials>, DpsError> {
+        if stored.id_scope != self.id_scope || stored.registration_id != self.registration_id {
+            return Ok(None);
+        }
+        let StoredAssignment { hub, device_id, connection_profile, .. } = stored.clone();
+        connection_profile.require_classic(&hub)?;
+        let Some(entry) = self.credentials.at(stored.credential_index) else { return Ok(None) };
+        let (credential, clock) = (entry.credential.clone(), self.clock.clone());
+        Ok(Some(HubCredentials::new(hub, device_id, credential, clock, self.request_timeout)))
     }
 
     /// Returns the id under which the device registers.
@@ -212,19 +232,13 @@ impl ProvisioningClient {
             let key = registration.hub_key(&mut call.buffer).map(<[u8]>::to_vec);
             credential.keep_hub_key(key, left()).await?;
         }
-        let issued_chain = issued_chain(&registration, &mut call.buffer)?;
         call.wall = registration.wall_anchor();
         call.pending = registration.operation().as_ref().map(ResumeToken::new);
         let refusal = registration.failure().and_then(|failure| Refusal::of(&failure, &link));
-        let finished = self.finished(&registration, &call.buffer, &link, &timer, &credential, entry);
-        match finished {
-            Ok(Finished::Assigned(mut assignment)) => {
-                assignment.issued_chain = issued_chain;
-                Ok(Finished::Assigned(assignment))
-            }
-            Ok(record @ Finished::Record(_)) => Ok(record),
-            Err(error) => Err(Failed { error, refusal }),
-        }
+        let members = self.members(&registration, &mut call.buffer)?;
+        let used = Used { entry, credential: &credential, link: &link };
+        let finished = self.finished(&registration, &call.buffer, members, &timer, &used);
+        finished.map_err(|error| Failed { error, refusal })
     }
 
     fn with_request<'m>(
@@ -244,14 +258,13 @@ impl ProvisioningClient {
         identity: Identity<'m>,
         attestation: &'m dyn Attestation,
         storage: &'m mut [u8],
-    ) -> Result<Conversation<'m>, ConfigError> {
+    ) -> Result<Conversation<'m>, DpsError> {
         let config = self.config.timeout(millis(self.timeout.saturating_sub(call.timer.elapsed())));
         let wall = call.wall.or_else(|| self.wall_anchor(&call.timer));
         let config = wall.map_or(config, |anchor| config.wall_anchor(anchor)).key_evidence(entry.evidence);
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
         match (call.purpose, &call.pending) {
-            // No attestation of this client has a certificate request, for which a lookup is refused.
-            (Purpose::Lookup, _) => registration.set_lookup().map_err(|_| ConfigError::UnsupportedByTransport)?,
+            (Purpose::Lookup, _) => registration.set_lookup().map_err(|_| lookup_with_request())?,
             (_, Some(token)) | (Purpose::Resume(token), _) => registration.set_operation(&token.operation())?,
             (Purpose::Register, None) => {}
         }
@@ -266,14 +279,20 @@ impl ProvisioningClient {
         Some(WallAnchor { at: timer.now(), unix: UnixSeconds::new(since.as_secs()) })
     }
 
+    /// Reads what the last reply has beyond the outcome.
+    fn members(&self, registration: &Conversation<'_>, buffer: &mut [u8]) -> Result<Members, DpsError> {
+        let api_version = self.api_version.as_deref().unwrap_or_default();
+        let connection_profile = registration.connection_profile(buffer, api_version).map_err(DpsError::in_reply)?;
+        Ok(Members { connection_profile: connection_profile.into(), issued_chain: issued_chain(registration, buffer)? })
+    }
+
     fn finished(
         &self,
         registration: &Conversation<'_>,
         buffer: &[u8],
-        link: &ClientLink,
+        members: Members,
         timer: &TokioTimer,
-        credential: &Credential,
-        entry: &Entry,
+        used: &Used<'_>,
     ) -> Result<Finished, DpsError> {
         let elapsed = timer.elapsed();
         let failed = match registration.outcome() {
@@ -286,10 +305,11 @@ impl ProvisioningClient {
                     substatus: owned(assignment.substatus()),
                     operation_id: owned(assignment.operation_id()),
                     payload: payload_text(buffer, assignment.payload()),
-                    issued_chain: Vec::new(),
+                    connection_profile: members.connection_profile,
+                    issued_chain: members.issued_chain,
                     elapsed,
-                    credential: entry.credential.clone(),
-                    credential_index: entry.place.index(),
+                    credential: used.entry.credential.clone(),
+                    credential_index: used.entry.place.index(),
                     clock: self.clock.clone(),
                     signing_limit: self.request_timeout,
                 };
@@ -298,14 +318,14 @@ impl ProvisioningClient {
             }
             Some(Outcome::Record(record)) => {
                 info!(status = record.status().as_str(), ?elapsed, "record");
-                return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
+                return Ok(Finished::Record(RegistrationRecord::new(&record, buffer, members.connection_profile)));
             }
             Some(Outcome::Failed(failure)) => {
-                let diagnosis = link.diagnosis(failure.code());
+                let diagnosis = used.link.diagnosis(failure.code());
                 let failed = DpsError::from_failure(&failure, diagnosis, registration.operation().as_ref());
-                match credential.cause_of(failed.code()) {
+                match used.credential.cause_of(failed.code()) {
                     Some(cause) => cause.instead_of(failed),
-                    None => self.explain(failed, link, entry),
+                    None => self.explain(failed, used),
                 }
             }
             _ => internal("the registration has no outcome"),
@@ -317,7 +337,8 @@ impl ProvisioningClient {
 
 impl ProvisioningClient {
     /// Adds what is known of the certificate to a failure that it may have caused.
-    fn explain(&self, failed: DpsError, link: &ClientLink, entry: &Entry) -> DpsError {
+    fn explain(&self, failed: DpsError, used: &Used<'_>) -> DpsError {
+        let Used { entry, link, .. } = used;
         let (code, hints) = (failed.code(), failed.hints());
         let may_be_refused = matches!(code, ErrorCode::Unauthorized | ErrorCode::ClientCertificateRefused)
             || hints.contains(&Hint::CertificateAtCut);
@@ -339,17 +360,15 @@ impl ProvisioningClient {
 /// The certificates that were issued with an assignment, as DER.
 fn issued_chain(registration: &Conversation<'_>, buffer: &mut [u8]) -> Result<Vec<Vec<u8>>, DpsError> {
     let mut chain = Vec::new();
-    loop {
-        match registration.issued_certificate(buffer, chain.len()) {
-            Ok(Some(certificate)) => chain.push(certificate.to_vec()),
-            Ok(None) => return Ok(chain),
-            Err(problem) => {
-                let code = ErrorCode::InvalidReply;
-                let message = format!("{}: {problem}", code.text());
-                return Err(DpsError::new(code, Verdict::Never, message).hinted(code.hints().iter()));
-            }
-        }
+    while let Some(certificate) = registration.issued_certificate(buffer, chain.len()).map_err(DpsError::in_reply)? {
+        chain.push(certificate.to_vec());
     }
+    Ok(chain)
+}
+
+fn lookup_with_request() -> DpsError {
+    let message = "a lookup cannot carry a certificate request: register with it, or look up with a client without it";
+    DpsError::new(ErrorCode::Misuse, Verdict::Never, message.to_owned())
 }
 
 /// Logs what the loop is about to do, and asks the client's observer.

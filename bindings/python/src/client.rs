@@ -44,7 +44,9 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// payload: a dict for the service's allocation webhook.
 /// reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
 /// seed: the seed of the jitter, for reproducible tests. Default: random.
-/// api_version: the API version. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
+/// connection_profile: whether to ask which protocol the hub speaks: Assignment.connection_profile.
+/// api_version: the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT, 2026-11-02-preview with
+/// connection_profile. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
 /// on_progress: called with a Progress before each step, and awaited if it is a coroutine function; the step begins
 /// once it returns. If it raises an exception, the registration ends and nothing more is sent.
 #[pyclass(frozen, subclass, module = "dps_client")]
@@ -58,7 +60,7 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        on_progress = None, service_time_port = None, clock = None,
+        on_progress = None, service_time_port = None, clock = None, connection_profile = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -88,6 +90,7 @@ impl Client {
         on_progress: Given<'_>,
         service_time_port: Given<'_>,
         clock: Given<'_>,
+        connection_profile: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -124,6 +127,7 @@ impl Client {
             reply_limit => reply_limit: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=REPLY_MOST),
             service_time_port => service_time_port: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=u16::MAX),
             seed => seed: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 0..=u32::MAX),
+            connection_profile => connection_profile: argument::flag,
             api_version => api_version: argument::text,
             user_agent => user_agent: argument::text,
             on_progress => observer: options::watcher,

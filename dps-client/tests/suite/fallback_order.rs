@@ -114,12 +114,12 @@ async fn stored_assignment_signs_in_with_the_credential_that_was_accepted() {
     enroll(&emulator, &device);
     let client = builder(&emulator).symmetric_key(device_key()).fallback(device).build().unwrap();
     let assignment = client.register().await.unwrap();
-    assert!(assignment.hub_credentials().certificate().is_some());
+    assert!(assignment.hub_credentials().unwrap().certificate().is_some());
     let mut stored = assignment.to_stored();
     assert_eq!(stored.credential_index, 1);
     for (index, is_certificate) in [(1, Some(true)), (0, Some(false)), (2, None)] {
         stored.credential_index = index;
-        let credentials = client.hub_credentials(&stored);
+        let credentials = client.hub_credentials(&stored).unwrap();
         assert_eq!(credentials.map(|found| found.certificate().is_some()), is_certificate, "{index}");
     }
 }

@@ -3,9 +3,10 @@
 use core::ffi::c_char;
 use std::ffi::CString;
 
-use dps_client::{Assignment, RegistrationRecord};
+use dps_client::{Assignment, ConnectionProfile, RegistrationRecord};
 use zeroize::Zeroize;
 
+use crate::api_version::dps_connection_profile;
 use crate::outcome::{self, dps_status};
 
 /// The hub that a device was assigned to, or its registration record. Free it with `dps_assignment_free`. All strings end
@@ -18,6 +19,8 @@ pub struct dps_assignment {
     operation_id: CString,
     payload: CString,
     connection_string: CString,
+    profile: dps_connection_profile,
+    profile_word: CString,
 }
 
 impl dps_assignment {
@@ -31,6 +34,8 @@ impl dps_assignment {
             operation_id: c_text(found.operation_id()),
             payload: c_text(found.payload()),
             connection_string: c_text(connection_string.as_ref().map(|secret| secret.expose())),
+            profile: number(found.connection_profile()),
+            profile_word: c_text(found.connection_profile().word()),
         }
     }
 
@@ -43,7 +48,18 @@ impl dps_assignment {
             operation_id: CString::default(),
             payload: c_text(found.payload.as_deref()),
             connection_string: CString::default(),
+            profile: number(&found.connection_profile),
+            profile_word: c_text(found.connection_profile.word()),
         }
+    }
+}
+
+fn number(profile: &ConnectionProfile) -> dps_connection_profile {
+    match profile {
+        ConnectionProfile::NotReported => dps_connection_profile::DPS_CONNECTION_PROFILE_NOT_REPORTED,
+        ConnectionProfile::Classic => dps_connection_profile::DPS_CONNECTION_PROFILE_CLASSIC,
+        ConnectionProfile::MqttV5 => dps_connection_profile::DPS_CONNECTION_PROFILE_MQTT_V5,
+        _ => dps_connection_profile::DPS_CONNECTION_PROFILE_OTHER,
     }
 }
 
@@ -109,11 +125,31 @@ pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignmen
 }
 
 /// Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
-/// freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
+/// freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, if the device id
+/// contains `;`, which a connection string cannot contain, and for a hub with another connection profile than `classic`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.connection_string) }
+}
+
+/// Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless the API version of the configuration
+/// reports it, as with `connection_profile`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_connection_profile(
+    assignment: *const dps_assignment,
+) -> dps_connection_profile {
+    // SAFETY: as the caller promises.
+    unsafe { assignment.as_ref() }
+        .map_or(dps_connection_profile::DPS_CONNECTION_PROFILE_NOT_REPORTED, |assignment| assignment.profile)
+}
+
+/// Returns the service's word for the protocol that the hub speaks, such as `mqttV5`, also one that this version does not know;
+/// empty if it was not reported. Store it with the assignment, for `dps_client_hub_password`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_connection_profile_word(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.profile_word) }
 }
 
 /// Frees an assignment. Null is ignored.

@@ -116,7 +116,11 @@ impl dps_client_config {
             MQTT_WEBSOCKET => Transport::MqttWebSocket,
             other => return Err(refused(ErrorCode::InvalidOption, format!("unknown transport {other}"))),
         };
-        let mut builder = builder.transport(transport).pipelined(self.pipelined).correct_clock(self.correct_clock);
+        let mut builder = builder
+            .transport(transport)
+            .pipelined(self.pipelined)
+            .correct_clock(self.correct_clock)
+            .connection_profile(self.connection_profile);
         let millis = |ms: u32| Duration::from_millis(ms.into());
         let seconds = |s: u32| Duration::from_secs(s.into());
         type Setter = fn(Builder, Duration) -> Builder;
