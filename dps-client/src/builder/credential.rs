@@ -25,13 +25,14 @@ use crate::x509::X509;
 /// How many credentials a client may have.
 const CREDENTIALS_MAX: usize = 8;
 
-/// A credential of a device, for [`fallback`](ProvisioningClientBuilder::fallback). Keys, certificates and TPMs convert to it.
+/// A credential of a device, of whatever kind, for [`credential`](ProvisioningClientBuilder::credential) and
+/// [`fallback`](ProvisioningClientBuilder::fallback). Keys, certificates and TPMs convert to it.
 ///
 /// ```
 /// use dps_client::{DeviceCredential, SymmetricKey};
 ///
 /// let secondary = SymmetricKey::from_base64("Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=")?;
-/// let credentials = [DeviceCredential::key_file("/etc/device/primary.key"), secondary.into()];
+/// let credentials: [DeviceCredential; 2] = [DeviceCredential::key_file("/etc/device/primary.key"), secondary.into()];
 /// # Ok::<(), dps_client::DpsError>(())
 /// ```
 pub struct DeviceCredential(pub(super) Source);
@@ -126,36 +127,44 @@ impl std::fmt::Debug for DeviceCredential {
 
 /// The device's credentials.
 impl ProvisioningClientBuilder {
+    /// Sets the device's credential, of whatever kind; the options below are for one kind each. A second one is refused: to try
+    /// another when the first is refused, add it as a [fallback](Self::fallback).
+    pub fn credential(mut self, credential: impl Into<DeviceCredential>) -> Self {
+        self.second_source |= self.source.is_some();
+        self.source = Some(credential.into());
+        self
+    }
+
     /// Sets the device's own key.
     pub fn symmetric_key(self, key: SymmetricKey) -> Self {
-        self.first(key.into())
+        self.credential(key)
     }
 
     /// Sets the group's key, from which the device's is derived. For factories and tests: see [`GroupKey`].
     pub fn group_key(self, key: GroupKey) -> Self {
-        self.first(key.into())
+        self.credential(key)
     }
 
     /// Sets a file with the device's own key as base64.
     pub fn key_file(self, path: impl AsRef<Path>) -> Self {
-        self.first(DeviceCredential::key_file(path))
+        self.credential(DeviceCredential::key_file(path))
     }
 
     /// Sets a file with the group's key as base64.
     pub fn group_key_file(self, path: impl AsRef<Path>) -> Self {
-        self.first(DeviceCredential::group_key_file(path))
+        self.credential(DeviceCredential::group_key_file(path))
     }
 
     /// Sets a signer that holds the device's key; a [`BlockingSigner`](crate::BlockingSigner) wraps one that blocks.
     pub fn signer(self, signer: impl SendSigner + 'static) -> Self {
-        self.first(DeviceCredential::signer(signer))
+        self.credential(DeviceCredential::signer(signer))
     }
 
     /// Sets the device's symmetric key in a PKCS#11 token, which signs there. The token is opened when it first signs, on a
     /// thread of its own; a registration ends by its deadline also while the token blocks.
     #[cfg(feature = "pkcs11")]
     pub fn pkcs11_key(self, key: Pkcs11Key) -> Self {
-        self.first(key.into())
+        self.credential(key)
     }
 
     /// Sets the TPM that proves who the device is. HTTPS only.
@@ -165,7 +174,7 @@ impl ProvisioningClientBuilder {
     /// set it, or read [`Tpm::identity`] elsewhere, where that matters.
     #[cfg(feature = "tpm")]
     pub fn tpm(self, tpm: Tpm) -> Self {
-        self.first(tpm.into())
+        self.credential(tpm)
     }
 
     /// Sets the device's certificate with its chain and key, which is presented to the service in TLS. The registration id is
@@ -175,7 +184,7 @@ impl ProvisioningClientBuilder {
     /// logged. A registration checks its validity again. A custom link has to present it by itself.
     #[cfg(any(feature = "http", feature = "mqtt"))]
     pub fn x509(self, device: X509) -> Self {
-        self.first(device.into())
+        self.credential(device)
     }
 
     /// Sets the certificate that the service has issued, if there is one, such as
@@ -197,7 +206,7 @@ impl ProvisioningClientBuilder {
     /// ```
     #[cfg(any(feature = "http", feature = "mqtt"))]
     pub fn issued(self, identity: impl Into<Option<IssuedIdentity>>) -> Self {
-        self.first(identity.into().into())
+        self.credential(identity.into())
     }
 
     /// Adds a credential that is tried when the service refuses the one before it; several are tried in the order of these calls,
@@ -232,12 +241,6 @@ impl ProvisioningClientBuilder {
     /// ```
     pub fn fallback(mut self, credential: impl Into<DeviceCredential>) -> Self {
         self.fallbacks.push(credential.into());
-        self
-    }
-
-    fn first(mut self, credential: DeviceCredential) -> Self {
-        self.second_source |= self.source.is_some();
-        self.source = Some(credential);
         self
     }
 
