@@ -59,8 +59,10 @@ mod builder;
 mod carrier;
 mod client;
 mod clock;
+mod credentials;
 mod deriver;
 mod error;
+mod fallback;
 #[cfg(fuzzing)]
 mod fuzzed;
 mod hub;
@@ -90,11 +92,13 @@ mod x509;
 
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::{BlockingClient, CallRuntime};
-pub use builder::ProvisioningClientBuilder;
+pub use builder::{DeviceCredential, ProvisioningClientBuilder};
 pub use client::ProvisioningClient;
 pub use clock::TokioTimer;
+pub use credentials::{CredentialKind, CredentialPlace};
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
+pub use fallback::RefusedCredential;
 #[cfg(fuzzing)]
 pub use fuzzed::{HubMessage, renew_by, rewrite_identity};
 pub use hub::{HubCredentials, HubPassword};

@@ -25,6 +25,10 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
 /// or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
 /// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
+/// fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by the status
+/// 401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (under TLS 1.2, by
+/// two). They are never tried after another failure, such as a timeout, and share the timeout. The credential that was
+/// accepted is tried first the next time.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
 /// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -60,7 +64,7 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        on_progress = None, service_time_port = None, clock = None, connection_profile = None,
+        on_progress = None, service_time_port = None, clock = None, connection_profile = None, fallback = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -91,6 +95,7 @@ impl Client {
         service_time_port: Given<'_>,
         clock: Given<'_>,
         connection_profile: Given<'_>,
+        fallback: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -102,7 +107,10 @@ impl Client {
             builder = builder.registration_id(registration_id);
         }
         let attestation = Attestation::from_argument("attestation", &attestation)?;
-        builder = check(py, "attestation", attestation.give(builder))?;
+        builder = builder.credential(check(py, "attestation", attestation.credential())?);
+        for credential in options::credentials("fallback", fallback)? {
+            builder = builder.fallback(check(py, "fallback", credential.credential())?);
+        }
         // What was not given keeps the builder's default.
         macro_rules! set {
             ($($given:ident => $option:ident: $read:expr),+ $(,)?) => {

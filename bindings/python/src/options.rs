@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::argument::{self, refused, wrong_type};
+use crate::attestation::Attestation;
 use crate::errors::{check, file_error};
 use crate::progress::Watcher;
 
@@ -37,6 +38,15 @@ pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoic
     }
     let proxy = check(given.py(), name, Proxy::parse(&argument::text(name, given)?))?;
     Ok(ProxyChoice::Fixed(proxy.named_by("proxy")))
+}
+
+/// Converts a sequence of credentials.
+pub(crate) fn credentials<'py>(name: &str, given: Given<'py>) -> PyResult<Vec<Attestation<'py>>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let Ok(each) = given.extract::<Vec<Bound<'py, PyAny>>>() else {
+        return Err(wrong_type(name, "a list of credentials", &given));
+    };
+    each.iter().map(|credential| Attestation::from_argument(name, credential)).collect()
 }
 
 pub(crate) fn payload(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Payload> {

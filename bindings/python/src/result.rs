@@ -58,6 +58,12 @@ impl Assignment {
         self.0.operation_id()
     }
 
+    /// Which credential the service accepted: 0 for the client's attestation, 1 and more for its fallback.
+    #[getter]
+    fn credential_index(&self) -> usize {
+        self.0.credential_index()
+    }
+
     /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
     ///
     /// None if not reported: only a client with connection_profile=True asks for it.

@@ -1,6 +1,6 @@
 """The native part of the package. `dps_client` exports what applications use."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, Literal, Protocol, final, type_check_only
@@ -315,8 +315,8 @@ class Progress:
     """The next step of a registration."""
 
     @property
-    def step(self) -> Literal["signing", "sending", "waiting"]:
-        """ "signing", "sending" or "waiting"."""
+    def step(self) -> Literal["signing", "sending", "waiting", "switching"]:
+        """ "signing", "sending", "waiting", or "switching" to the next credential of fallback."""
 
     @property
     def call(self) -> Literal["register", "status", "lookup"] | None:
@@ -331,6 +331,16 @@ class Progress:
         """While waiting for an operation: the token with which a restarted device resumes instead of registering again;
         else None. It contains no secrets.
         """
+
+    @property
+    def refused_credential(self) -> tuple[int, str] | None:
+        """While switching: the credential that the service refused, as its index, from 0 for attestation, and its kind,
+        such as "symmetricKey" or "x509"; else None.
+        """
+
+    @property
+    def next_credential(self) -> tuple[int, str] | None:
+        """While switching: the credential that is tried now, in the same form; else None."""
 
 @final
 class Assignment:
@@ -359,6 +369,10 @@ class Assignment:
     @property
     def operation_id(self) -> str | None:
         """The operation id; None if the service assigned the hub in its first reply."""
+
+    @property
+    def credential_index(self) -> int:
+        """Which credential the service accepted: 0 for the client's attestation, 1 and more for its fallback."""
 
     @property
     def connection_profile(self) -> str | None:
@@ -494,6 +508,10 @@ class Client:
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
     or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
     attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
+    fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by the status
+    401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (under TLS 1.2, by
+    two). They are never tried after another failure, such as a timeout, and share the timeout. The credential that was
+    accepted is tried first the next time.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -549,6 +567,7 @@ class Client:
         service_time_port: int | None = None,
         clock: Callable[[], float | datetime | None] | None = None,
         connection_profile: bool | None = None,
+        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key | Tpm] | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
