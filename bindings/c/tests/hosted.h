@@ -22,4 +22,7 @@ void is_assigned(const dps_client_config *config, const char *id);
 /* The tests of certificates. */
 void certificates(void);
 
+/* The tests of issued certificates. */
+void issued(void);
+
 #endif

@@ -4,7 +4,7 @@ use core::ffi::c_char;
 use std::ffi::CString;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dps_client::{DpsError, ErrorCode, HubPassword, ProvisioningClient, ResumeToken, StoredAssignment};
+use dps_client::{DpsError, ErrorCode, HubCredentials, HubPassword, ProvisioningClient, ResumeToken, StoredAssignment};
 use dps_core::ConfigError;
 use zeroize::Zeroize;
 
@@ -57,14 +57,7 @@ pub unsafe extern "C" fn dps_client_hub_password(
         return done(Err(Refused::ARGUMENT));
     };
     let sign = async |client: &ProvisioningClient, _: Option<&ResumeToken>| {
-        let stored = StoredAssignment {
-            id_scope: client.id_scope().clone(),
-            registration_id: client.registration_id().clone(),
-            hub: hub.to_owned(),
-            device_id: device_id.to_owned(),
-        };
-        let mismatch = || DpsError::from(ConfigError::OperationMismatch);
-        let mut credentials = client.hub_credentials(&stored).ok_or_else(mismatch)?;
+        let mut credentials = credentials_at(client, hub, device_id)?;
         if life_s > 0 {
             credentials = credentials.password_life(Duration::from_secs(life_s.into()));
         }
@@ -72,6 +65,21 @@ pub unsafe extern "C" fn dps_client_hub_password(
     };
     // SAFETY: as the caller promises.
     unsafe { call(config, password, error, sign) }
+}
+
+/// Returns what the client's device signs in to this hub with.
+pub(super) fn credentials_at(
+    client: &ProvisioningClient,
+    hub: &str,
+    device_id: &str,
+) -> Result<HubCredentials, DpsError> {
+    let stored = StoredAssignment {
+        id_scope: client.id_scope().clone(),
+        registration_id: client.registration_id().clone(),
+        hub: hub.to_owned(),
+        device_id: device_id.to_owned(),
+    };
+    client.hub_credentials(&stored).ok_or_else(|| ConfigError::OperationMismatch.into())
 }
 
 /// # Safety
