@@ -39,14 +39,10 @@ async fn main() -> Result<(), AnyError> {
 async fn boot(setting: &Setting, hub: &Hub<'_>, store: &AssignmentStore) -> Result<(), AnyError> {
     let client = setting.client(Transport::Https)?.symmetric_key(setting.key()?).build()?;
     let store = store.lock()?;
-    let kept = match store.load()? {
-        Loaded::Found(stored) => Some(stored),
-        _ => None,
-    };
-    // An assignment of another device or another service is ignored.
-    let (mut stored, mut is_new) = match kept.filter(|stored| client.hub_credentials(stored).is_some()) {
-        Some(stored) => (stored, false),
-        None => (register(&client, &store, "nothing is stored").await?, true),
+    let (mut stored, mut is_new) = match store.load()? {
+        // An assignment of another device or another service is ignored.
+        Loaded::Found(stored) if client.hub_credentials(&stored)?.is_some() => (stored, false),
+        _ => (register(&client, &store, "nothing is stored").await?, true),
     };
     // Twenty minutes in total, then the device registers again. In a fleet, add a random part to each.
     let mut pauses = [5, 10, 20, 40, 80, 160, 320, 640].map(Duration::from_secs).into_iter();

@@ -45,7 +45,7 @@ async fn main() -> Result<(), AnyError> {
         println!("no connection string, since the key is in the element");
     }
     // The hub requires signatures with the same key, so that the same element signs.
-    let mut credentials = assignment.hub_credentials();
+    let mut credentials = assignment.hub_credentials()?;
     if credentials.password().await?.expose().starts_with("SharedAccessSignature ") {
         println!("a password for the hub, signed by the element");
     }

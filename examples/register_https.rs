@@ -40,7 +40,7 @@ async fn main() -> Result<(), AnyError> {
     println!("assigned: hub {}, device id {}", assignment.hub(), assignment.device_id());
 
     // The credentials of the device at its hub, for the MQTT library of your choice.
-    let mut credentials = assignment.hub_credentials();
+    let mut credentials = assignment.hub_credentials()?;
     println!("at the hub: client id {}, user name {}", credentials.client_id(), credentials.user_name());
     // The password is a secret and not printed. Call this for each connection: the password is renewed before it expires.
     let _password = credentials.password().await?.expose();

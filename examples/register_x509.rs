@@ -31,6 +31,6 @@ async fn main() -> Result<(), AnyError> {
     let assignment = client.register().await?;
     println!("{} is assigned to {}", assignment.device_id(), assignment.hub());
     // At the hub the device uses the same certificate, without a password.
-    assert!(assignment.hub_credentials().certificate().is_some());
+    assert!(assignment.hub_credentials()?.certificate().is_some());
     Ok(())
 }

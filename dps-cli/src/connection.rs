@@ -48,6 +48,14 @@ impl DeviceArgs {
     }
 }
 
+/// Whether to ask for the hub's protocol.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// Ask which protocol the hub speaks: classic (MQTT 3.1.1) or mqttV5. Uses the service's API version 2026-11-02-preview
+    #[arg(long)]
+    pub(crate) connection_profile: bool,
+}
+
 /// Endpoint, trust, transport and deadline.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]

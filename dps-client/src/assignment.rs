@@ -12,6 +12,7 @@ use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::key;
 use crate::names::{IdScope, RegistrationId};
+use crate::profile::ConnectionProfile;
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
 
@@ -25,6 +26,7 @@ pub struct Assignment {
     pub(crate) substatus: Option<String>,
     pub(crate) operation_id: Option<String>,
     pub(crate) payload: Option<String>,
+    pub(crate) connection_profile: ConnectionProfile,
     pub(crate) issued_chain: Vec<Vec<u8>>,
     pub(crate) elapsed: Duration,
     pub(crate) credential: Credential,
@@ -70,6 +72,13 @@ impl Assignment {
         self.payload.as_deref()
     }
 
+    /// Returns which protocol the hub speaks, if the client
+    /// [asked for it](crate::ProvisioningClientBuilder::connection_profile).
+    #[must_use]
+    pub fn connection_profile(&self) -> &ConnectionProfile {
+        &self.connection_profile
+    }
+
     /// The certificates that were issued for the
     /// [certificate request](crate::ProvisioningClientBuilder::certificate_request), as DER, the device's first; none where there
     /// was no request, or the API version has no issuance. They are as the service sent them:
@@ -90,8 +99,10 @@ impl Assignment {
     ///
     /// # Errors
     /// `invalid-option` when the device id contains `;`, which separates the parts of a connection string: the text
-    /// would name another device, or another host. [`Assignment::hub_credentials`] has no such limit.
+    /// would name another device, or another host. [`Assignment::hub_credentials`] has no such limit. `unsupported-profile` for a
+    /// hub with another connection profile than `classic`.
     pub fn connection_string(&self) -> Result<Option<SecretString>, DpsError> {
+        self.connection_profile.require_classic(&self.hub)?;
         if self.device_id.contains(';') {
             let message =
                 "the device id contains `;`, which a connection string cannot hold; sign in with hub credentials";
@@ -121,10 +132,14 @@ impl Assignment {
 
     /// What the device signs in to its hub with: client id, user name, and a password that renews itself or the device's
     /// certificate.
-    #[must_use]
-    pub fn hub_credentials(&self) -> HubCredentials {
+    ///
+    /// # Errors
+    /// `unsupported-profile` for a hub with another connection profile than `classic`, which accepts none of these.
+    pub fn hub_credentials(&self) -> Result<HubCredentials, DpsError> {
+        self.connection_profile.require_classic(&self.hub)?;
         let (hub, device_id) = (self.hub.clone(), self.device_id.clone());
-        HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone(), self.signing_limit)
+        let (credential, clock) = (self.credential.clone(), self.clock.clone());
+        Ok(HubCredentials::new(hub, device_id, credential, clock, self.signing_limit))
     }
 
     /// What is worth keeping over a restart; no secret is in it.
@@ -135,6 +150,7 @@ impl Assignment {
             registration_id: self.registration_id.clone(),
             hub: self.hub.clone(),
             device_id: self.device_id.clone(),
+            connection_profile: self.connection_profile.clone(),
         }
     }
 }
@@ -146,6 +162,7 @@ impl std::fmt::Debug for Assignment {
             .field("device_id", &self.device_id)
             .field("substatus", &self.substatus)
             .field("operation_id", &self.operation_id)
+            .field("connection_profile", &self.connection_profile)
             .finish_non_exhaustive()
     }
 }
@@ -168,10 +185,12 @@ pub struct RegistrationRecord {
     pub message: Option<String>,
     /// What the service's allocation webhook gave the device: a JSON object.
     pub payload: Option<String>,
+    /// Which protocol the hub speaks, if the client [asked for it](crate::ProvisioningClientBuilder::connection_profile).
+    pub connection_profile: ConnectionProfile,
 }
 
 impl RegistrationRecord {
-    pub(crate) fn new(record: &dps_core::Record<'_>, buffer: &[u8]) -> Self {
+    pub(crate) fn new(record: &dps_core::Record<'_>, buffer: &[u8], connection_profile: ConnectionProfile) -> Self {
         Self {
             status: record.status(),
             hub: owned(record.assigned_hub()),
@@ -180,6 +199,7 @@ impl RegistrationRecord {
             error_code: record.error_code(),
             message: owned(record.message()),
             payload: payload_text(buffer, record.payload()),
+            connection_profile,
         }
     }
 }

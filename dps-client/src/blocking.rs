@@ -21,7 +21,7 @@ use crate::progress::ResumeToken;
 /// ```no_run
 /// # fn example(client: dps_client::ProvisioningClient) -> Result<(), dps_client::DpsError> {
 /// let assignment = client.blocking().register()?;
-/// let mut credentials = assignment.hub_credentials();
+/// let mut credentials = assignment.hub_credentials()?;
 /// let password = credentials.blocking_password()?;
 /// # let _ = password.expose();
 /// # Ok(()) }

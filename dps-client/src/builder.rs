@@ -54,7 +54,7 @@ pub struct ProvisioningClientBuilder {
     second_source: bool,
     endpoint: Endpoint,
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    transport: TransportOptions,
+    pub(crate) transport: TransportOptions,
     custom_link: Option<CustomLink>,
     timeout: Duration,
     request_timeout: Duration,
@@ -65,7 +65,8 @@ pub struct ProvisioningClientBuilder {
     seed: Option<u32>,
     clock: Clock,
     payload: Option<Payload>,
-    certificate_request: Option<Vec<u8>>,
+    pub(crate) certificate_request: Option<Vec<u8>>,
+    pub(crate) connection_profile: bool,
     reply_limit: usize,
     observer: Option<Observer>,
 }
@@ -92,6 +93,7 @@ impl Default for ProvisioningClientBuilder {
             clock: Clock::system(),
             payload: None,
             certificate_request: None,
+            connection_profile: false,
             reply_limit: MESSAGE_MAX,
             observer: None,
         }
@@ -253,7 +255,10 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
+    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit, which every reply fits. Where
+    /// memory is short, 16 KiB hold an issued chain of five RSA certificates. A longer reply ends the registration as
+    /// `reply-too-large`, with its size in [`DpsError::needed_bytes`] where the peer names it: a client with that limit goes on
+    /// from [`DpsError::resume_token`], or registers again where there is none.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.reply_limit = bytes;
         self
@@ -286,6 +291,7 @@ impl ProvisioningClientBuilder {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
+        let api_version = self.chosen_api_version()?;
         let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
         let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
         if self.second_source {
@@ -337,7 +343,8 @@ impl ProvisioningClientBuilder {
             config = config.token_life(millis(life));
         }
         Ok(ProvisioningClient {
-            carrier: self.carrier(&credential)?,
+            carrier: self.carrier(&credential, api_version.clone())?,
+            api_version,
             id_scope,
             registration_id,
             endpoint: self.endpoint,
@@ -356,11 +363,8 @@ impl ProvisioningClientBuilder {
     }
 
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    fn carrier(&mut self, credential: &Credential) -> Result<Carrier, DpsError> {
-        let mut options = std::mem::take(&mut self.transport);
-        if self.certificate_request.is_some() && self.custom_link.is_none() {
-            options.api_version.get_or_insert_with(|| dps_core::codec::ISSUANCE_API_VERSION.to_owned());
-        }
+    fn carrier(&mut self, credential: &Credential, api_version: Option<String>) -> Result<Carrier, DpsError> {
+        let options = std::mem::take(&mut self.transport);
         match (self.custom_link.take(), options.first_set()) {
             (Some(link), None) => Ok(Carrier::Custom(link)),
             (Some(_), Some(option)) => {
@@ -373,12 +377,17 @@ impl ProvisioningClientBuilder {
                                or leave clock correction out";
                 Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()))
             }
-            (None, _) => options.carrier(&self.endpoint, credential, &self.clock, self.request_timeout),
+            (None, _) => options.with_api_version(api_version).carrier(
+                &self.endpoint,
+                credential,
+                &self.clock,
+                self.request_timeout,
+            ),
         }
     }
 
     #[cfg(not(any(feature = "http", feature = "mqtt")))]
-    fn carrier(&mut self, _: &Credential) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self, _: &Credential, _: Option<String>) -> Result<Carrier, DpsError> {
         self.custom_link.take().map(Carrier::Custom).ok_or_else(|| {
             let message = "a link is missing: this build has no transport (turn on the feature `http` or `mqtt`, or set a \
                            custom link)";
@@ -422,12 +431,6 @@ impl ProvisioningClientBuilder {
     /// resolves names by itself.
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.transport.resolver = Some(resolver);
-        self
-    }
-
-    /// Sets the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
-    pub fn api_version(mut self, version: impl Into<String>) -> Self {
-        self.transport.api_version = Some(version.into());
         self
     }
 

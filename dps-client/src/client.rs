@@ -18,6 +18,7 @@ use crate::clock::{Clock, TokioTimer, millis};
 use crate::error::DpsError;
 use crate::hub::HubCredentials;
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
+use crate::profile::ConnectionProfile;
 use crate::progress::{DynObserver, Progress, ResumeToken};
 use crate::signer::Credential;
 use crate::store::StoredAssignment;
@@ -38,6 +39,8 @@ pub struct ProvisioningClient {
     pub(crate) timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) carrier: Carrier,
+    /// The API version of requests, unless it is the transport's default one or a custom link's.
+    pub(crate) api_version: Option<String>,
     pub(crate) payload: Option<Payload>,
     /// A certificate request, as DER.
     pub(crate) certificate_request: Option<Vec<u8>>,
@@ -58,6 +61,12 @@ enum Purpose<'a> {
     Register,
     Resume(&'a ResumeToken),
     Lookup,
+}
+
+/// What the last reply has beyond the outcome, owned.
+struct Members {
+    connection_profile: ConnectionProfile,
+    issued_chain: Vec<Vec<u8>>,
 }
 
 /// The outcome of a [`Registration`], owned.
@@ -116,9 +125,7 @@ impl ProvisioningClient {
             return Err(ConfigError::UnsupportedByTransport.into());
         }
         if self.certificate_request.is_some() {
-            let message =
-                "a lookup cannot carry a certificate request: register with it, or look up with a client without it";
-            return Err(DpsError::new(ErrorCode::Misuse, Verdict::Never, message.to_owned()));
+            return Err(lookup_with_request());
         }
         match self.run(Purpose::Lookup).await.map_err(DpsError::unless_of_service)? {
             Finished::Record(record) => Ok(record),
@@ -128,13 +135,17 @@ impl ProvisioningClient {
 
     /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before
     /// it registers again. `None` when the assignment was made in another id scope or for another registration id.
-    #[must_use]
-    pub fn hub_credentials(&self, stored: &StoredAssignment) -> Option<HubCredentials> {
-        let own = stored.id_scope == self.id_scope && stored.registration_id == self.registration_id;
-        let StoredAssignment { hub, device_id, .. } = stored.clone();
-        own.then(|| {
-            HubCredentials::new(hub, device_id, self.credential.clone(), self.clock.clone(), self.request_timeout)
-        })
+    ///
+    /// # Errors
+    /// `unsupported-profile` for a hub with another connection profile than `classic`.
+    pub fn hub_credentials(&self, stored: &StoredAssignment) -> Result<Option<HubCredentials>, DpsError> {
+        if stored.id_scope != self.id_scope || stored.registration_id != self.registration_id {
+            return Ok(None);
+        }
+        let StoredAssignment { hub, device_id, connection_profile, .. } = stored.clone();
+        connection_profile.require_classic(&hub)?;
+        let (credential, clock) = (self.credential.clone(), self.clock.clone());
+        Ok(Some(HubCredentials::new(hub, device_id, credential, clock, self.request_timeout)))
     }
 
     /// Returns the id under which the device registers.
@@ -209,14 +220,8 @@ impl ProvisioningClient {
             let key = registration.hub_key(&mut buffer).map(<[u8]>::to_vec);
             credential.keep_hub_key(key, self.timeout.saturating_sub(timer.elapsed())).await?;
         }
-        let issued_chain = issued_chain(&registration, &mut buffer)?;
-        self.finished(&registration, &buffer, &link, &timer, &credential).map(|finished| match finished {
-            Finished::Assigned(mut assignment) => {
-                assignment.issued_chain = issued_chain;
-                Finished::Assigned(assignment)
-            }
-            record @ Finished::Record(_) => record,
-        })
+        let members = self.members(&registration, &mut buffer)?;
+        self.finished(&registration, &buffer, members, &link, &timer, &credential)
     }
 
     fn with_request<'m>(
@@ -236,13 +241,12 @@ impl ProvisioningClient {
         attestation: &'m dyn Attestation,
         storage: &'m mut [u8],
         timer: &TokioTimer,
-    ) -> Result<Conversation<'m>, ConfigError> {
+    ) -> Result<Conversation<'m>, DpsError> {
         let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
         let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
         match purpose {
-            // No attestation of this client has a certificate request, for which a lookup is refused.
-            Purpose::Lookup => registration.set_lookup().map_err(|_| ConfigError::UnsupportedByTransport)?,
+            Purpose::Lookup => registration.set_lookup().map_err(|_| lookup_with_request())?,
             Purpose::Resume(token) => registration.set_operation(&token.operation())?,
             Purpose::Register => {}
         }
@@ -257,10 +261,18 @@ impl ProvisioningClient {
         Some(WallAnchor { at: timer.now(), unix: UnixSeconds::new(since.as_secs()) })
     }
 
+    /// Reads what the last reply has beyond the outcome.
+    fn members(&self, registration: &Conversation<'_>, buffer: &mut [u8]) -> Result<Members, DpsError> {
+        let api_version = self.api_version.as_deref().unwrap_or_default();
+        let connection_profile = registration.connection_profile(buffer, api_version).map_err(DpsError::in_reply)?;
+        Ok(Members { connection_profile: connection_profile.into(), issued_chain: issued_chain(registration, buffer)? })
+    }
+
     fn finished(
         &self,
         registration: &Conversation<'_>,
         buffer: &[u8],
+        members: Members,
         link: &ClientLink,
         timer: &TokioTimer,
         credential: &Credential,
@@ -276,7 +288,8 @@ impl ProvisioningClient {
                     substatus: owned(assignment.substatus()),
                     operation_id: owned(assignment.operation_id()),
                     payload: payload_text(buffer, assignment.payload()),
-                    issued_chain: Vec::new(),
+                    connection_profile: members.connection_profile,
+                    issued_chain: members.issued_chain,
                     elapsed,
                     credential: self.credential.clone(),
                     clock: self.clock.clone(),
@@ -287,7 +300,7 @@ impl ProvisioningClient {
             }
             Some(Outcome::Record(record)) => {
                 info!(status = record.status().as_str(), ?elapsed, "record");
-                return Ok(Finished::Record(RegistrationRecord::new(&record, buffer)));
+                return Ok(Finished::Record(RegistrationRecord::new(&record, buffer, members.connection_profile)));
             }
             Some(Outcome::Failed(failure)) => {
                 let diagnosis = link.diagnosis(failure.code());
@@ -328,17 +341,15 @@ impl ProvisioningClient {
 /// The certificates that were issued with an assignment, as DER.
 fn issued_chain(registration: &Conversation<'_>, buffer: &mut [u8]) -> Result<Vec<Vec<u8>>, DpsError> {
     let mut chain = Vec::new();
-    loop {
-        match registration.issued_certificate(buffer, chain.len()) {
-            Ok(Some(certificate)) => chain.push(certificate.to_vec()),
-            Ok(None) => return Ok(chain),
-            Err(problem) => {
-                let code = ErrorCode::InvalidReply;
-                let message = format!("{}: {problem}", code.text());
-                return Err(DpsError::new(code, Verdict::Never, message).hinted(code.hints().iter()));
-            }
-        }
+    while let Some(certificate) = registration.issued_certificate(buffer, chain.len()).map_err(DpsError::in_reply)? {
+        chain.push(certificate.to_vec());
     }
+    Ok(chain)
+}
+
+fn lookup_with_request() -> DpsError {
+    let message = "a lookup cannot carry a certificate request: register with it, or look up with a client without it";
+    DpsError::new(ErrorCode::Misuse, Verdict::Never, message.to_owned())
 }
 
 /// Logs what the loop is about to do, and asks the client's observer.

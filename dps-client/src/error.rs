@@ -109,6 +109,15 @@ impl DpsError {
         Self::config(ErrorCode::File, format!("{} {what}: {error}", path.display())).caused_by(error)
     }
 
+    /// A member of the reply that has a value which is not allowed.
+    pub(crate) fn in_reply(problem: ReplyProblem) -> Self {
+        let code = ErrorCode::InvalidReply;
+        let mut failed = Self::new(code, Verdict::Never, format!("{}: {problem}", code.text()));
+        failed.0.hints = code.hints().iter().collect();
+        failed.0.reply_problem = Some(problem);
+        failed
+    }
+
     /// The same with these hints before the others.
     pub(crate) fn hinted(mut self, hints: impl IntoIterator<Item = Hint>) -> Self {
         let mut first: Vec<Hint> = hints.into_iter().collect();

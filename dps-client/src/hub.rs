@@ -21,7 +21,7 @@ const LIFE: Duration = Duration::from_secs(3600);
 ///
 /// ```no_run
 /// # async fn example(assignment: dps_client::Assignment) -> Result<(), dps_client::DpsError> {
-/// let mut credentials = assignment.hub_credentials();
+/// let mut credentials = assignment.hub_credentials()?;
 /// println!("connect to {} as {}", assignment.hub(), credentials.user_name());
 /// let password = credentials.password().await?; // at each connection; signed anew when four fifths of its life are over
 /// # let _ = password.expose();

@@ -52,6 +52,7 @@ pub use dps_net::{
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use rustls;
 
+mod api_version;
 mod assignment;
 mod blocking;
 mod builder;
@@ -69,6 +70,7 @@ mod names;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod probe;
+mod profile;
 mod progress;
 #[cfg(feature = "mqtt")]
 mod renewal;
@@ -102,6 +104,7 @@ pub use names::{Endpoint, IdScope, Payload, RegistrationId};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::Pkcs11Key;
 pub use probe::{Answer, Probe};
+pub use profile::ConnectionProfile;
 pub use progress::{Decision, Progress, ProgressObserver, ResumeToken};
 #[cfg(feature = "mqtt")]
 pub use renewal::{HubRenewal, OnConflict};

@@ -15,6 +15,7 @@ use crate::carrier::ClientLink;
 use crate::client::{LINK_IN_USE, ProvisioningClient};
 use crate::clock::TokioTimer;
 use crate::error::DpsError;
+use crate::profile::ConnectionProfile;
 use crate::signer::TOKEN_IS_BUSY;
 
 /// How long the token is good for.
@@ -56,7 +57,7 @@ pub struct Answer {
     pub tracking_id: Option<String>,
     /// The service's message about an error.
     pub message: Option<String>,
-    /// What the service has on record, without the custom payload; none when it answered with anything else.
+    /// What the service has on record, without the custom payload and the connection profile; none when it answered with anything else.
     pub record: Option<RegistrationRecord>,
 }
 
@@ -175,6 +176,7 @@ impl Answer {
             error_code: body.error_code,
             message: owned(body.message),
             payload: None,
+            connection_profile: ConnectionProfile::NotReported,
         });
         Self {
             http_status: reply.status,

@@ -13,13 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DpsError;
 use crate::names::{IdScope, RegistrationId};
+use crate::profile::ConnectionProfile;
 
 const VERSION: u32 = 1;
 /// No stored assignment is longer, in bytes.
 const FILE_MAX: u64 = 16 * 1024;
 
-/// What is worth keeping of an assignment.
+/// What is worth keeping of an assignment; made by [`Assignment::to_stored`](crate::Assignment::to_stored), or by [`Self::new`] of
+/// names that were kept otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredAssignment {
     /// The id scope it was made in.
     pub id_scope: IdScope,
@@ -29,6 +32,22 @@ pub struct StoredAssignment {
     pub hub: String,
     /// The device id at the hub.
     pub device_id: String,
+    /// Which protocol the hub speaks. A file without it is from an assignment that did not report it.
+    pub connection_profile: ConnectionProfile,
+}
+
+impl StoredAssignment {
+    /// An assignment by its names, whose connection profile was not reported.
+    #[must_use]
+    pub fn new(
+        id_scope: IdScope,
+        registration_id: RegistrationId,
+        hub: impl Into<String>,
+        device_id: impl Into<String>,
+    ) -> Self {
+        let (hub, device_id) = (hub.into(), device_id.into());
+        Self { id_scope, registration_id, hub, device_id, connection_profile: ConnectionProfile::NotReported }
+    }
 }
 
 /// The file.
@@ -40,6 +59,8 @@ struct Document {
     registration_id: String,
     hub: String,
     device_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connection_profile: Option<String>,
 }
 
 /// What [`LockedStore::load`] found.
@@ -67,12 +88,7 @@ pub enum Loaded {
 /// # let folder = tempfile::tempdir()?;
 /// let store = AssignmentStore::new(folder.path().join("assignment.json")).lock()?;
 /// assert_eq!(store.load()?, Loaded::Nothing);
-/// let assignment = StoredAssignment {
-///     id_scope: "0ne00A1B2C3".parse()?,
-///     registration_id: "dev-01".parse()?,
-///     hub: "hub-a.test".into(),
-///     device_id: "dev-01".into(),
-/// };
+/// let assignment = StoredAssignment::new("0ne00A1B2C3".parse()?, "dev-01".parse()?, "hub-a.test", "dev-01");
 /// store.save(&assignment)?;
 /// assert_eq!(store.load()?, Loaded::Found(assignment));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -130,9 +146,15 @@ impl LockedStore {
     /// # Errors
     /// [`DpsError`] `file` when it cannot be written.
     pub fn save(&self, assignment: &StoredAssignment) -> Result<(), DpsError> {
-        let StoredAssignment { id_scope, registration_id, hub, device_id } = assignment.clone();
-        let (id_scope, registration_id) = (id_scope.to_string(), registration_id.to_string());
-        let document = Document { version: VERSION, id_scope, registration_id, hub, device_id };
+        let assignment = assignment.clone();
+        let document = Document {
+            version: VERSION,
+            id_scope: assignment.id_scope.to_string(),
+            registration_id: assignment.registration_id.to_string(),
+            hub: assignment.hub,
+            device_id: assignment.device_id,
+            connection_profile: assignment.connection_profile.word().map(str::to_owned),
+        };
         let text = serde_json::to_vec_pretty(&document)
             .map_err(|error| DpsError::file(self.file.path(), "cannot be written", io::Error::other(error)))?;
         Ok(self.file.replace(&text, Ownership::Private)?)
@@ -158,6 +180,10 @@ fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
         registration_id: document.registration_id.try_into().map_err(problem)?,
         hub: document.hub,
         device_id: document.device_id,
+        connection_profile: match document.connection_profile.as_deref().map(ConnectionProfile::from_word) {
+            Some(word) => word.ok_or("its connection profile is not a word of letters, digits, `-` and `_`")?,
+            None => ConnectionProfile::NotReported,
+        },
     };
     // What is refused in a reply is refused in a file.
     if !is_hub_name(&assignment.hub) {

@@ -72,6 +72,11 @@ impl TransportOptions {
         set.into_iter().find_map(|(option, set)| set.then_some(option))
     }
 
+    /// Sets the API version that was chosen.
+    pub(crate) fn with_api_version(self, api_version: Option<String>) -> Self {
+        Self { api_version, ..self }
+    }
+
     /// Checks the options. Links check theirs when they are made; each registration makes its own.
     pub(crate) fn carrier(
         mut self,

@@ -233,6 +233,7 @@ impl Provisioner {
 
     async fn ask(&self, store: &LockedBackup, backup: &Backup) -> Result<Provisioned, DpsError> {
         let assignment = self.client.register().await?;
+        let credentials = assignment.hub_credentials()?;
         let identity = HubIdentity::new(assignment.hub(), assignment.device_id());
         let previous = backup.identity().cloned();
         let origin = if previous.as_ref() == Some(&identity) { Origin::Unchanged } else { Origin::New };
@@ -247,18 +248,16 @@ impl Provisioner {
                 Err(error) => notes.push(Note::NotWritten(error.report().to_string())),
             }
         }
-        Ok(Provisioned { credentials: assignment.hub_credentials(), identity, origin, previous, notes })
+        Ok(Provisioned { credentials, identity, origin, previous, notes })
     }
 
     fn by_backup(&self, identity: HubIdentity, notes: Vec<Note>) -> Result<Provisioned, ProvisionError> {
-        let stored = StoredAssignment {
-            id_scope: self.client.id_scope().clone(),
-            registration_id: self.client.registration_id().clone(),
-            hub: identity.hub.clone(),
-            device_id: identity.device_id.clone(),
-        };
+        let (id_scope, registration_id) = (self.client.id_scope().clone(), self.client.registration_id().clone());
+        // The backup has the format of IoT Edge, without a connection profile.
+        let stored = StoredAssignment::new(id_scope, registration_id, &identity.hub, &identity.device_id);
         let other_scope = || ProvisionError::File(dps_core::ConfigError::OperationMismatch.into());
-        let credentials = self.client.hub_credentials(&stored).ok_or_else(other_scope)?;
+        let credentials =
+            self.client.hub_credentials(&stored).map_err(ProvisionError::File)?.ok_or_else(other_scope)?;
         Ok(Provisioned { previous: Some(identity.clone()), identity, origin: Origin::Backup, notes, credentials })
     }
 }

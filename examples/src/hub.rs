@@ -55,9 +55,9 @@ impl<'s> Hub<'s> {
     /// Signs in to the hub of an assignment.
     ///
     /// # Errors
-    /// If the assignment is of another device, or signing fails.
+    /// If the assignment is of another device, its hub is not a classic one, or signing fails.
     pub async fn ask(&self, client: &ProvisioningClient, stored: &StoredAssignment) -> Result<Answer, AnyError> {
-        let mut credentials = client.hub_credentials(stored).ok_or("the assignment is of another device")?;
+        let mut credentials = client.hub_credentials(stored)?.ok_or("the assignment is of another device")?;
         let token = credentials.password().await?.expose();
         match self {
             Self::Local(service) => {
@@ -128,12 +128,8 @@ mod tests {
             .symmetric_key(SymmetricKey::from_bytes(&[7; 32]).unwrap())
             .build()
             .unwrap();
-        let mut stored = StoredAssignment {
-            id_scope: "0ne00A1B2C3".parse().unwrap(),
-            registration_id: DEVICE.parse().unwrap(),
-            hub: emulator.endpoint(),
-            device_id: DEVICE.into(),
-        };
+        let (id_scope, id) = ("0ne00A1B2C3".parse().unwrap(), DEVICE.parse().unwrap());
+        let mut stored = StoredAssignment::new(id_scope, id, emulator.endpoint(), DEVICE);
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Rejected);
         emulator.shutdown().await;
         assert_eq!(hub.ask(&client, &stored).await.unwrap(), Answer::Trouble);

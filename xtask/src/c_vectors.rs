@@ -24,7 +24,7 @@ struct Table {
     members: &'static [&'static str],
 }
 
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 13] = [
     Table {
         name: "derived",
         file: "keys",
@@ -76,6 +76,12 @@ const TABLES: [Table; 12] = [
         file: "issuance",
         list: "profiles",
         members: &["name", "apiVersion", "body", "profile", "problem"],
+    },
+    Table {
+        name: "api_version",
+        file: "api-versions",
+        list: "versions",
+        members: &["apiVersion", "usedFor", "certificateRequest", "classic", "mqttV5"],
     },
     Table { name: "error", file: "errors", list: "errors", members: &["family", "name", "number", "text"] },
     Table { name: "hint", file: "errors", list: "hints", members: &["name", "text"] },

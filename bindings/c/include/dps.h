@@ -1978,7 +1978,7 @@ typedef struct dps_client_config {
     dps_span proxy;
     /** The proxy's password: a secret. */
     dps_span proxy_password;
-    /** The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT. */
+    /** The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT; 2026-11-02-preview with `connection_profile`. */
     dps_span api_version;
     /** The `User-Agent` of requests, or `ClientVersion` over MQTT. */
     dps_span user_agent;
@@ -2064,6 +2064,11 @@ typedef struct dps_client_config {
      * it. Its registration id is the default then.
      */
     const dps_issued_identity *issued_identity;
+    /**
+     * Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
+     * `api_version` that does not report it.
+     */
+    bool connection_profile;
 } dps_client_config;
 
 /* Hosted: renewal at the hub ------------------------------------------------- */
@@ -2081,6 +2086,11 @@ typedef struct dps_hub_renewal {
     dps_span hub;
     /** The device id at the hub, of the assignment. */
     dps_span device_id;
+    /**
+     * What `dps_assignment_connection_profile_word` returned; empty if it was not reported. With a word other than `classic`, the
+     * renewal ends with `DPS_ERROR_UNSUPPORTED_PROFILE` before anything is sent.
+     */
+    dps_span connection_profile;
     /** A certificate request for a new key, as `dps_operational_key_write_request` writes it; 6 KiB at most. */
     dps_span certificate_request;
     /** The hub's IP address, instead of what its name resolves to; for tests and private networks. */
@@ -2269,7 +2279,8 @@ const char *dps_assignment_payload(const dps_assignment *assignment);
 
 /**
  * Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
- * freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
+ * freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, if the device id
+ * contains `;`, which a connection string cannot contain, and for a hub with another connection profile than `classic`.
  */
 const char *dps_assignment_connection_string(const dps_assignment *assignment);
 
@@ -2279,6 +2290,18 @@ const char *dps_assignment_connection_string(const dps_assignment *assignment);
  * long as the assignment.
  */
 const dps_certificate_chain *dps_assignment_issued_chain(const dps_assignment *assignment);
+
+/**
+ * Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless `connection_profile` of the configuration
+ * asked for it.
+ */
+dps_connection_profile dps_assignment_connection_profile(const dps_assignment *assignment);
+
+/**
+ * Returns the service's word for the protocol that the hub speaks, such as `mqttV5`, also one that this version does not know;
+ * empty if it was not reported. Store it with the assignment, for `dps_client_hub_password`.
+ */
+const char *dps_assignment_connection_profile_word(const dps_assignment *assignment);
 
 /** Frees an assignment. Null is ignored. */
 void dps_assignment_free(dps_assignment *assignment);
@@ -2323,16 +2346,19 @@ typedef struct dps_hub_password dps_hub_password;
  * Signs a password with which the device signs in to its hub: its SAS token, over MQTT with the device id as client id and the
  * user name of `dps_mqtt_write_hub_user_name`. `config` has the id scope, the registration id and the credential with which
  * the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs. `hub` and `device_id`
- * are those of the assignment. Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
+ * are those of the assignment, `profile` what `dps_assignment_connection_profile_word` returned, empty if it was not reported.
+ * Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
  *
  * Returns `DPS_OK` and sets `*password`, to be freed with `dps_hub_password_free`; otherwise the same as `dps_client_register`.
  * `DPS_ERROR_TPM_KEY_MISSING` if the TPM does not have the key: register again. `DPS_ERROR_INVALID_OPTION` for a device with a
- * certificate, which has no password. `DPS_ERROR_INVALID_ARGUMENT` also for an empty `hub` or `device_id`.
+ * certificate, which has no password. `DPS_ERROR_UNSUPPORTED_PROFILE` for a profile other than `classic`.
+ * `DPS_ERROR_INVALID_ARGUMENT` also for an empty `hub` or `device_id`, and for a `profile` that is not a word.
  */
 DPS_NODISCARD
 dps_result dps_client_hub_password(const dps_client_config *config,
                                    dps_span hub,
                                    dps_span device_id,
+                                   dps_span profile,
                                    uint32_t life_s,
                                    dps_hub_password **password,
                                    dps_error **error);

@@ -78,21 +78,21 @@ static void hub_password_is_signed_by_the_credential(void)
     dps_error *error = NULL;
     config.device_key = dps_span_of(DEVICE_KEY);
     const uint64_t now = (uint64_t)time(NULL);
-    RETURNS(DPS_OK, dps_client_hub_password(&config, hub, device, 90, &password, &error));
+    RETURNS(DPS_OK, dps_client_hub_password(&config, hub, device, NO_SPAN(0), 90, &password, &error));
     const char *const text = dps_hub_password_text(password);
     CHECK(strncmp(text, "SharedAccessSignature sr=hub-a.test%2Fdevices%2FDev%201&sig=", 59) == 0);
     CHECK(dps_hub_password_expires_at(password) >= now + 90 && dps_hub_password_expires_at(password) < now + 390);
     dps_hub_password_free(password);
 
     password = NULL;
-    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(NULL, hub, device, 0, &password, &error));
-    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, NO_SPAN(0), device, 0, &password, &error));
-    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, NO_SPAN(1), 0, &password, &error));
-    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, DPS_SPAN("\xff"), 0, &password, &error));
-    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, device, 0, NULL, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(NULL, hub, device, NO_SPAN(0), 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, NO_SPAN(0), device, NO_SPAN(0), 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, NO_SPAN(1), NO_SPAN(0), 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, DPS_SPAN("\xff"), NO_SPAN(0), 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_client_hub_password(&config, hub, device, NO_SPAN(0), 0, NULL, &error));
     CHECK(password == NULL && error == NULL);
     config.device_key = NO_SPAN(0);
-    RETURNS(DPS_ERROR_INVALID_OPTION, dps_client_hub_password(&config, hub, device, 0, &password, &error));
+    RETURNS(DPS_ERROR_INVALID_OPTION, dps_client_hub_password(&config, hub, device, NO_SPAN(0), 0, &password, &error));
     CHECK(password == NULL && error != NULL);
     dps_error_free(error);
     CHECK(*dps_hub_password_text(NULL) == 0 && dps_hub_password_expires_at(NULL) == 0);
@@ -700,6 +700,7 @@ static void *run_all(void *unused)
     log_function_receives_records_without_secrets();
     certificates();
     issued();
+    profiles();
     sigpipe_is_blocked_and_restored();
     many_registrations_close_their_files();
     return NULL;

@@ -25,4 +25,7 @@ void certificates(void);
 /* The tests of issued certificates. */
 void issued(void);
 
+/* The tests of connection profiles. */
+void profiles(void);
+
 #endif

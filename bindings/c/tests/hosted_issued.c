@@ -299,8 +299,12 @@ static void renewal_works_over_websocket_and_its_refusals_have_a_code(void)
     CHECK(failure.http_status == 400 && failure.service_code == 400040 && failure.tracking_id.len > 0);
     dps_error_free(error);
 
-    renewal.address = DPS_SPAN("localhost");
+    renewal.connection_profile = DPS_SPAN("mqttV5");
     dps_result refused = dps_client_renew_at_hub(&config, &renewal, &chain, &error);
+    is_refused(DPS_ERROR_UNSUPPORTED_PROFILE, "mqttV5", refused, &error);
+    renewal.connection_profile = DPS_SPAN("classic");
+    renewal.address = DPS_SPAN("localhost");
+    refused = dps_client_renew_at_hub(&config, &renewal, &chain, &error);
     is_refused(DPS_ERROR_INVALID_OPTION, "address", refused, &error);
     renewal.hub = NO_SPAN(0);
     refused = dps_client_renew_at_hub(&config, &renewal, &chain, &error);

@@ -20,7 +20,7 @@ static dps_hub_password *sign_in(const dps_client_config *config, const char *hu
 {
     dps_hub_password *password = NULL;
     dps_error *error = NULL;
-    RETURNS(DPS_OK, dps_client_hub_password(config, dps_span_of(hub), dps_span_of(id), 0, &password, &error));
+    RETURNS(DPS_OK, dps_client_hub_password(config, dps_span_of(hub), dps_span_of(id), NO_SPAN(0), 0, &password, &error));
     if (error != NULL)
         fprintf(stderr, "  %s\n", dps_error_text(error));
     dps_error_free(error);
@@ -43,7 +43,7 @@ static void hub_password_needs_a_registration(void)
     dps_error *error = NULL;
     dps_hint hint;
     const dps_span hub = DPS_SPAN("hub-a.test"), device = DPS_SPAN("dev-01");
-    RETURNS(DPS_ERROR_TPM_KEY_MISSING, dps_client_hub_password(&config, hub, device, 0, &password, &error));
+    RETURNS(DPS_ERROR_TPM_KEY_MISSING, dps_client_hub_password(&config, hub, device, NO_SPAN(0), 0, &password, &error));
     RETURNS(DPS_OK, dps_error_hint(error, 0, &hint));
     CHECK(span_is(hint.name, "register-again"));
     dps_error_free(error);

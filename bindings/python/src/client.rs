@@ -48,7 +48,9 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// default API version is then 2026-11-01, which has them.
 /// reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
 /// seed: the seed of the jitter, for reproducible tests. Default: random.
-/// api_version: the API version. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
+/// connection_profile: whether to ask which protocol the hub speaks: Assignment.connection_profile.
+/// api_version: the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT, 2026-11-02-preview with
+/// connection_profile. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
 /// on_progress: called with a Progress before each step, and awaited if it is a coroutine function; the step begins
 /// once it returns. If it raises an exception, the registration ends and nothing more is sent.
 #[pyclass(frozen, subclass, module = "dps_client")]
@@ -63,6 +65,7 @@ impl Client {
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
         on_progress = None, service_time_port = None, clock = None, certificate_request = None,
+        connection_profile = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -93,6 +96,7 @@ impl Client {
         service_time_port: Given<'_>,
         clock: Given<'_>,
         certificate_request: Given<'_>,
+        connection_profile: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -129,6 +133,7 @@ impl Client {
             reply_limit => reply_limit: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=REPLY_MOST),
             service_time_port => service_time_port: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=u16::MAX),
             seed => seed: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 0..=u32::MAX),
+            connection_profile => connection_profile: argument::flag,
             api_version => api_version: argument::text,
             user_agent => user_agent: argument::text,
             on_progress => observer: options::watcher,
@@ -153,22 +158,28 @@ impl Client {
 
     /// Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
     ///
-    /// hub and device_id are those of an Assignment. password_life is in seconds or a timedelta; an hour by default.
-    #[pyo3(signature = (*, hub, device_id, password_life = None))]
+    /// hub, device_id and connection_profile are those of an Assignment; connection_profile is None if it was not
+    /// reported. password_life is in seconds or a timedelta; an hour by default.
+    ///
+    /// Raises ConfigurationError for a connection profile other than "classic".
+    #[pyo3(signature = (*, hub, device_id, connection_profile = None, password_life = None))]
     fn hub_credentials(
         &self,
         hub: &Bound<'_, PyAny>,
         device_id: &Bound<'_, PyAny>,
+        connection_profile: Given<'_>,
         password_life: Given<'_>,
     ) -> PyResult<HubCredentials> {
-        let stored = StoredAssignment {
-            id_scope: self.0.id_scope().clone(),
-            registration_id: self.0.registration_id().clone(),
-            hub: argument::text("hub", hub)?,
-            device_id: argument::text("device_id", device_id)?,
-        };
+        let py = hub.py();
+        let (hub, device_id) = (argument::text("hub", hub)?, argument::text("device_id", device_id)?);
+        let (id_scope, registration_id) = (self.0.id_scope().clone(), self.0.registration_id().clone());
+        let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
+        if let Some(given) = connection_profile {
+            stored.connection_profile = options::connection_profile("connection_profile", &given)?;
+        }
         let other = || PyRuntimeError::new_err("the assignment is another device's");
-        let mut credentials = self.0.hub_credentials(&stored).ok_or_else(other)?;
+        let found = self.0.hub_credentials(&stored).map_err(|error| exception(py, &error, None))?;
+        let mut credentials = found.ok_or_else(other)?;
         if let Some(given) = password_life {
             credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
         }

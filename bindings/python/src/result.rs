@@ -58,6 +58,14 @@ impl Assignment {
         self.0.operation_id()
     }
 
+    /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+    ///
+    /// None if not reported: only a client with connection_profile=True asks for it.
+    #[getter]
+    fn connection_profile(&self) -> Option<&str> {
+        self.0.connection_profile().word()
+    }
+
     /// The payload that the service's allocation webhook returned: a new dict for each access, or None.
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -83,7 +91,8 @@ impl Assignment {
     ///
     /// None if a Signer holds the key.
     ///
-    /// Raises ConfigurationError if the device id contains ";", which a connection string cannot contain.
+    /// Raises ConfigurationError if the device id contains ";", which a connection string cannot contain, or if the hub
+    /// has a connection profile other than "classic".
     fn connection_string(&self, py: Python<'_>) -> PyResult<Option<Secret>> {
         let found = self.0.connection_string().map_err(|error| errors::exception(py, &error, None))?;
         Ok(found.map(|text| text.expose().into()))
@@ -92,9 +101,12 @@ impl Assignment {
     /// Returns the credentials of the device at its hub: client id, user name, and a password that is renewed.
     ///
     /// password_life is in seconds or a timedelta; an hour by default.
+    ///
+    /// Raises ConfigurationError if the hub has a connection profile other than "classic".
     #[pyo3(signature = (*, password_life = None))]
-    fn hub_credentials(&self, password_life: Option<Bound<'_, PyAny>>) -> PyResult<HubCredentials> {
-        let mut credentials = self.0.hub_credentials();
+    fn hub_credentials(&self, py: Python<'_>, password_life: Option<Bound<'_, PyAny>>) -> PyResult<HubCredentials> {
+        let credentials = self.0.hub_credentials();
+        let mut credentials = credentials.map_err(|error| errors::exception(py, &error, None))?;
         if let Some(given) = password_life {
             credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
         }
@@ -154,6 +166,14 @@ impl RegistrationRecord {
     #[getter]
     fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
+    }
+
+    /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+    ///
+    /// None if not reported: only a client with connection_profile=True asks for it.
+    #[getter]
+    fn connection_profile(&self) -> Option<&str> {
+        self.0.connection_profile.word()
     }
 
     /// The payload that the service's allocation webhook returned: a new dict for each access, or None.

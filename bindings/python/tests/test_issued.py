@@ -350,6 +350,20 @@ def test_keys_of_every_kind_and_nothing_that_shows_or_copies_one(world: World, t
                 copied(secret)
 
 
+def test_credentials_of_a_hub_follow_its_connection_profile(world: World) -> None:
+    client = ProvisioningClient(**world.client_kwargs(connection_profile=True))
+    assignment = client.register()
+    where = {"hub": assignment.hub, "device_id": assignment.device_id}
+    stored = client.hub_credentials(**where, connection_profile=assignment.connection_profile)
+    assert (stored.hub, stored.user_name) == (HUB, assignment.hub_credentials().user_name)
+    assert stored.password().expires_at > world.emulator.now
+    with pytest.raises(ConfigurationError, match="mqttV5") as modern:
+        client.hub_credentials(**where, connection_profile="mqttV5")
+    assert modern.value.name == "unsupported-profile"
+    with pytest.raises(ValueError, match="'connection_profile'"):
+        client.hub_credentials(**where, connection_profile="no word")
+
+
 def test_options_of_a_renewal_are_checked(world: World) -> None:
     credentials = world.credentials(world.provision("https")[0].x509)
     refused: list[tuple[dict[str, Any], type[Exception]]] = [

@@ -20,7 +20,6 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::connection::DeviceArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::files::is_stdin;
 use crate::output::Output;
@@ -79,7 +78,7 @@ pub(crate) enum Command {
     /// Register a device and print the hub that it is assigned to
     Register(RegisterArgs),
     /// Print the registration of a device that the service has on record, without registering the device
-    Lookup(DeviceArgs),
+    Lookup(lookup::LookupArgs),
     /// Find out what prevents a device from registering, without registering it
     #[command(after_help = "Exit codes: 0 no findings, 10 findings, including warnings")]
     Check(CheckArgs),
@@ -118,7 +117,7 @@ impl Command {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
             Self::Token(args) => args.stdin_inputs(),
             Self::Register(args) => args.device.stdin_inputs() + from_stdin(&args.payload_file),
-            Self::Lookup(args) => args.stdin_inputs(),
+            Self::Lookup(args) => args.device.stdin_inputs(),
             Self::Check(args) => args.device.stdin_inputs(),
             Self::Enrollment(command) => command.stdin_inputs(),
             Self::EnrollmentGroup(command) => command.stdin_inputs(),

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::connection::{DeviceArgs, DeviceClock, named_client_builder};
+use crate::connection::{DeviceArgs, DeviceClock, ProfileArgs, named_client_builder};
 use crate::failure::{Exit, Failure, Result};
 use crate::files::is_stdin;
 use crate::issued::{IdentityFolder, IssuedReport, KeyTypeArgs};
@@ -56,6 +56,8 @@ pub(crate) struct RegisterArgs {
     /// allows it, the service does not guarantee it
     #[arg(long)]
     pub(crate) pipelined: bool,
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }
@@ -108,7 +110,10 @@ struct Issue {
 
 fn prepare(args: RegisterArgs) -> Result<Prepared> {
     let (builder, id) = named_client_builder(&args.device)?;
-    let mut builder = builder.correct_clock(args.correct_clock).pipelined(args.pipelined);
+    let mut builder = builder
+        .correct_clock(args.correct_clock)
+        .pipelined(args.pipelined)
+        .connection_profile(args.profile.connection_profile);
     let issue = match &args.issue {
         Some(path) => {
             let id = id.ok_or_else(|| Failure::usage("--issue requires --registration-id"))?;
@@ -177,6 +182,7 @@ struct Registered<'a> {
     substatus: Option<&'a str>,
     assigned_hub: &'a str,
     device_id: &'a str,
+    connection_profile: Option<&'a str>,
     registration_id: &'a str,
     operation_id: Option<&'a str>,
     payload: Option<&'a RawValue>,
@@ -200,7 +206,8 @@ struct HubSignIn {
 
 impl HubSignIn {
     fn new(assignment: &Assignment) -> Option<Self> {
-        let credentials = assignment.hub_credentials();
+        // A hub with another profile has no MQTT 3.1.1 to sign in to.
+        let credentials = assignment.hub_credentials().ok()?;
         credentials.certificate()?;
         let client_id = credentials.client_id().to_owned();
         Some(Self { client_id, user_name: credentials.user_name(), certificate: true })
@@ -215,6 +222,7 @@ fn report(assignment: &Assignment, issued: Option<IssuedReport>, with_secret: bo
         substatus: assignment.substatus(),
         assigned_hub: assignment.hub(),
         device_id: assignment.device_id(),
+        connection_profile: assignment.connection_profile().word(),
         registration_id: assignment.registration_id().as_str(),
         operation_id: assignment.operation_id(),
         payload,
@@ -231,6 +239,9 @@ fn show(result: &Registered<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} {}", result.registration_id, result.status)?;
     writeln!(out, "  hub        {}", result.assigned_hub)?;
     writeln!(out, "  device id  {}", result.device_id)?;
+    if let Some(profile) = result.connection_profile {
+        writeln!(out, "  profile    {profile}")?;
+    }
     if let Some(substatus) = result.substatus {
         writeln!(out, "  substatus  {substatus}")?;
     }

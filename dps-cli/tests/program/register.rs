@@ -1,6 +1,6 @@
 //! `dps register` and `dps lookup` against a local service.
 
-use dps_emulator::{EnrollmentGroup, IndividualEnrollment, ServiceOptions};
+use dps_emulator::{ConnectionProfile, EnrollmentGroup, IndividualEnrollment, ServiceOptions};
 use serde_json::json;
 
 use super::run::{DEVICE_ID, DEVICE_KEY, GROUP_KEY, Run, dps_line, mode_of};
@@ -19,8 +19,17 @@ fn group_device_registers_and_lookup_finds_it() {
     let result = done.json();
     let mut members: Vec<_> = result.as_object().unwrap().keys().map(String::as_str).collect();
     members.sort_unstable();
-    let expected =
-        ["assignedHub", "deviceId", "elapsedMs", "operationId", "payload", "registrationId", "status", "substatus"];
+    let expected = [
+        "assignedHub",
+        "connectionProfile",
+        "deviceId",
+        "elapsedMs",
+        "operationId",
+        "payload",
+        "registrationId",
+        "status",
+        "substatus",
+    ];
     assert_eq!(members, expected);
     assert_eq!((&result["status"], &result["substatus"]), (&"assigned".into(), &"initialAssignment".into()));
     assert_eq!((&result["assignedHub"], &result["deviceId"]), (&"hub-a.test".into(), &DEVICE_ID.into()));
@@ -51,6 +60,27 @@ fn connection_string_is_printed_only_on_request() {
     assert_eq!(asked.stdout.lines().last(), Some(expected.as_str()));
     let json = service.as_device("register --connection-string --json", "dev-01", &["--key-file", &key]);
     assert_eq!({ json }.run().code(0).json()["connectionString"], expected);
+}
+
+#[test]
+fn profile_of_the_hub_is_printed_on_request_and_refuses_a_connection_string() {
+    let service = Service::with(|options| {
+        options
+            .assign_at_once(true)
+            .service(|service| service.hub("hub-5.test", 1).hub_profile("hub-5.test", ConnectionProfile::MqttV5))
+    });
+    let key = service.enroll(IndividualEnrollment::new("dev-01"));
+    let run = |line: &str| service.as_device(line, "dev-01", &["--key-file", &key]).run();
+    for command in ["register", "lookup"] {
+        let plain = run(&format!("{command} --json")).code(0).json();
+        assert_eq!(plain["connectionProfile"], json!(null), "{command}");
+        let asked = run(&format!("{command} --connection-profile --json")).code(0).json();
+        assert_eq!(asked["connectionProfile"], "mqttV5", "{command}");
+        let shown = run(&format!("{command} --connection-profile")).code(0).stdout;
+        assert!(shown.contains("  profile    mqttV5\n"), "{shown}");
+    }
+    let error = run("register --connection-profile --connection-string --json").code(3).error();
+    assert_eq!(error["name"], "unsupported-profile");
 }
 
 #[test]

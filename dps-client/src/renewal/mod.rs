@@ -55,7 +55,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// let store = IdentityStore::new("/var/lib/device/identity").lock()?;
 /// let id = client.registration_id();
-/// let credentials = client.hub_credentials(&stored).ok_or("another device's assignment")?;
+/// let credentials = client.hub_credentials(&stored)?.ok_or("another device's assignment")?;
 ///
 /// let key = OperationalKey::generate(KeyAlgorithm::EcP256)?;
 /// let chain = HubRenewal::new(credentials).issue(&key.certificate_request(id)?).await?;

@@ -42,7 +42,7 @@ use signer::{TpmWorker, deadline};
 ///     .tpm(Tpm::new("device:/dev/tpmrm0")?)
 ///     .build()?;
 /// let assignment = client.register().await?;
-/// let mut credentials = assignment.hub_credentials();
+/// let mut credentials = assignment.hub_credentials()?;
 /// let password = credentials.password().await?; // signed in the TPM
 /// # let _ = password;
 /// # Ok(()) }

@@ -127,7 +127,7 @@ fn several_tokens_of_the_same_name_are_named() {
 async fn registration_names_what_the_token_failed_with() {
     let (emulator, token) = (service().await, token());
     let client = client(&emulator, token.key(URI));
-    let mut credentials = client.register().await.unwrap().hub_credentials();
+    let mut credentials = client.register().await.unwrap().hub_credentials().unwrap();
     for (fault, expected, words) in [
         ("removed", ErrorCode::Pkcs11NoToken, "DeviceRemoved"),
         ("mechanism-invalid", ErrorCode::Pkcs11Mechanism, "CKM_SHA256_HMAC"),

@@ -28,7 +28,7 @@ impl Site {
         let enrollment = IndividualEnrollment::new("dev-01").primary_key(key).certificate_policy(policy);
         emulator.with_service(|service| service.put_enrollment(now, enrollment)).unwrap();
         let client = builder(&emulator).symmetric_key(device_key()).build().unwrap();
-        let credentials = client.register().await.unwrap().hub_credentials();
+        let credentials = client.register().await.unwrap().hub_credentials().unwrap();
         Self { emulator, credentials, key: OperationalKey::generate(KeyAlgorithm::EcP256).unwrap() }
     }
 

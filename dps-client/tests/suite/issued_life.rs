@@ -111,7 +111,7 @@ impl World {
     async fn renew(&self, old: &IssuedIdentity, stored: &StoredAssignment) -> IssuedIdentity {
         let client: ProvisioningClient = self.client(Transport::Https).x509(old.x509().clone()).build().unwrap();
         let key = OperationalKey::generate(KeyAlgorithm::EcP384).unwrap();
-        let renewal = HubRenewal::new(client.hub_credentials(stored).unwrap())
+        let renewal = HubRenewal::new(client.hub_credentials(stored).unwrap().unwrap())
             .port(self.hub_port())
             .resolver(self.resolver())
             .roots(self.roots())

@@ -1,5 +1,6 @@
 //! The client's tests, in one program, so that it is linked once.
 
+mod api_versions;
 mod common;
 mod config;
 mod endless;

@@ -63,7 +63,7 @@ async fn custom_signer_registers() {
         let assignment = client.build().unwrap().register().await.unwrap();
         assert_eq!(assignment.hub(), "hub-a.test");
         assert!(assignment.connection_string().unwrap().is_none(), "the key is not here to be written down");
-        let mut credentials = assignment.hub_credentials();
+        let mut credentials = assignment.hub_credentials().unwrap();
         assert!(credentials.password().await.unwrap().expose().starts_with("SharedAccessSignature sr=hub-a.test"));
     }
     let broken = BlockingSigner::new(|_: &[u8]| Err::<Signature, _>("the token was pulled out")).unwrap();
@@ -316,7 +316,7 @@ fn blocking_client_has_every_call_and_hub_passwords() {
     let token = format!("dps-operation/1 {} {} dev-01 {operation}", client.endpoint(), client.id_scope());
     assert_eq!(blocking.resume(&token.parse().unwrap()).unwrap().hub(), "hub-a.test");
 
-    let mut credentials = assignment.hub_credentials();
+    let mut credentials = assignment.hub_credentials().unwrap();
     let password = credentials.blocking_password().unwrap().expose();
     assert!(password.starts_with("SharedAccessSignature sr=hub-a.test%2Fdevices%2Fdev-01&sig="));
     let misuse = runtime.block_on(async { credentials.blocking_password().map(|_| ()) });
@@ -360,7 +360,7 @@ async fn connection_string_refuses_a_device_id_with_a_semicolon() {
 async fn device_id_of_the_whole_alphabet_signs_in_to_its_hub() {
     let device_id = "AZaz09-:.+%_#*?!(),=@;$'";
     let (emulator, assignment) = assigned_as(device_id).await;
-    let mut credentials = assignment.hub_credentials();
+    let mut credentials = assignment.hub_credentials().unwrap();
     let token = credentials.password().await.unwrap().expose().to_owned();
     let encoded = "AZaz09-%3A.%2B%25_%23%2A%3F%21%28%29%2C%3D%40%3B%24%27";
     assert!(token.starts_with(&format!("SharedAccessSignature sr=hub-a.test%2Fdevices%2F{encoded}&sig=")), "{token}");

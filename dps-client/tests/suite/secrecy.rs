@@ -104,7 +104,7 @@ async fn sessions_and_failures_log_no_secret() {
         let client = builder(&emulator).signer(signer).build().unwrap();
         match client.register().await {
             Ok(assignment) => {
-                let mut credentials = assignment.hub_credentials();
+                let mut credentials = assignment.hub_credentials().unwrap();
                 let password = format!("{:?}", credentials.password().await.unwrap());
                 note(format!("{assignment:?} {credentials:?} {password}"));
             }

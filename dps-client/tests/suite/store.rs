@@ -8,12 +8,7 @@ use dps_client::{AssignmentStore, Loaded, StoredAssignment};
 use dps_core::ErrorCode;
 
 fn assignment(hub: &str) -> StoredAssignment {
-    StoredAssignment {
-        id_scope: "0ne00A1B2C3".parse().unwrap(),
-        registration_id: "dev-01".parse().unwrap(),
-        hub: hub.into(),
-        device_id: "dev-01".into(),
-    }
+    StoredAssignment::new("0ne00A1B2C3".parse().unwrap(), "dev-01".parse().unwrap(), hub, "dev-01")
 }
 
 fn names(folder: &std::path::Path) -> Vec<String> {

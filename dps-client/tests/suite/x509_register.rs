@@ -214,13 +214,15 @@ async fn certificate_signs_in_to_the_hub_without_a_password() {
     let assignment = client.register().await.unwrap();
     let connection = assignment.connection_string().unwrap().unwrap();
     assert_eq!(connection.expose(), "HostName=hub-a.test;DeviceId=dev-01;x509=true");
-    for mut credentials in [assignment.hub_credentials(), client.hub_credentials(&assignment.to_stored()).unwrap()] {
+    for mut credentials in
+        [assignment.hub_credentials().unwrap(), client.hub_credentials(&assignment.to_stored()).unwrap().unwrap()]
+    {
         assert_eq!(credentials.user_name(), "hub-a.test/dev-01/?api-version=2021-04-12");
         assert_eq!(credentials.certificate().unwrap().chain(), device.chain());
         let none = credentials.password().await.unwrap_err();
         assert!(none.code() == ErrorCode::InvalidOption && none.message().contains("with its certificate"), "{none}");
     }
-    let credentials = assignment.hub_credentials();
+    let credentials = assignment.hub_credentials().unwrap();
     assert_eq!(connack(&emulator, &device, credentials.client_id(), &credentials.user_name()).await, 0);
     let other = Ca::root("Root").device("dev-01").x509();
     assert_ne!(connack(&emulator, &other, credentials.client_id(), &credentials.user_name()).await, 0);
@@ -258,7 +260,7 @@ async fn key_device_has_no_certificate_for_the_hub() {
     let emulator = service().await;
     let client = builder_over(Transport::Mqtt, &emulator).symmetric_key(crate::common::device_key()).build().unwrap();
     let assignment = client.register().await.unwrap();
-    assert!(assignment.hub_credentials().certificate().is_none());
+    assert!(assignment.hub_credentials().unwrap().certificate().is_none());
 }
 
 #[tokio::test]

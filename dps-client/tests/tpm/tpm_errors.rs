@@ -112,7 +112,7 @@ async fn wrong_password_of_a_hierarchy_is_tried_once_and_nothing_is_sent() {
     }
     assert_eq!(emulator.with_service(|service| service.counters().registers), 0);
     let assignment = enrolled(&emulator, &right).build().unwrap().register().await.unwrap();
-    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials()).await, 0);
+    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials().unwrap()).await, 0);
 }
 
 #[test]
@@ -188,7 +188,7 @@ async fn hub_key_for_another_tpm_leaves_the_old_key() {
     assert_eq!(what(&failed), (ErrorCode::TpmForeignChallenge, Some(Hint::CompareEndorsementKey)));
     emulator.with_service(dps_emulator::Service::clear_faults);
     let assignment = client.register().await.unwrap();
-    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials()).await, 0);
+    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials().unwrap()).await, 0);
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn lockout_at_any_command_is_told() {
     let (emulator, swtpm) = (service().await, Swtpm::start());
     let tap = Tap::start(swtpm);
     let client = client(&emulator, &tap.tpm()).await;
-    let mut credentials = client.register().await.unwrap().hub_credentials();
+    let mut credentials = client.register().await.unwrap().hub_credentials().unwrap();
     for code in [POLICY_SECRET, ACTIVATE_CREDENTIAL, IMPORT, LOAD, HMAC, EVICT_CONTROL] {
         tap.at(code, 0, Then::refuse(0x921));
         let failed = client.register().await.map(drop).unwrap_err();
@@ -269,7 +269,7 @@ async fn storage_that_is_full_when_the_key_is_kept_is_reported() {
     }
     tap.rule(|_| Then::Pass);
     let assignment = client.register().await.unwrap();
-    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials()).await, 0);
+    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials().unwrap()).await, 0);
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn object_of_another_program_in_the_slot_is_left_as_it_is() {
 async fn object_of_another_program_does_not_sign_in_to_the_hub() {
     let (emulator, swtpm) = (service().await, Swtpm::start());
     let client = client(&emulator, &swtpm.tpm()).await;
-    let mut credentials = client.register().await.unwrap().hub_credentials();
+    let mut credentials = client.register().await.unwrap().hub_credentials().unwrap();
     assert_eq!(swtpm.send(&raw::evict_control(HUB_KEY, HUB_KEY)).code, 0);
     swtpm.persist_storage_key(HUB_KEY);
     let missing = credentials.password().await.map(drop).unwrap_err();
@@ -310,7 +310,7 @@ async fn tpm_that_is_busy_is_asked_again() {
         if passes { Then::Pass } else { busy.next().map_or(Then::Pass, Then::refuse) }
     });
     let assignment = client.register().await.unwrap();
-    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials()).await, 0);
+    assert_eq!(sign_in(&emulator, &mut assignment.hub_credentials().unwrap()).await, 0);
 }
 
 #[tokio::test]

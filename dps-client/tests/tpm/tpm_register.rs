@@ -66,7 +66,7 @@ pub(crate) async fn sign_in(emulator: &Emulator, credentials: &mut HubCredential
 }
 
 async fn signs_in(emulator: &Emulator, assignment: &Assignment) -> bool {
-    sign_in(emulator, &mut assignment.hub_credentials()).await == 0
+    sign_in(emulator, &mut assignment.hub_credentials().unwrap()).await == 0
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn tpm_registers_and_signs_in_to_its_hub() {
     assert_eq!((handles.transient, handles.sessions), (vec![], vec![]), "nothing else is left");
 
     // As after a restart.
-    let mut stored = client.hub_credentials(&assignment.to_stored()).unwrap();
+    let mut stored = client.hub_credentials(&assignment.to_stored()).unwrap().unwrap();
     assert_eq!(sign_in(&emulator, &mut stored).await, 0);
 }
 

@@ -6,11 +6,12 @@
 use std::error::Error;
 use std::path::Path;
 
-use dps_emulator::{Certificate, Emulator, EnrollmentGroup, IndividualEnrollment};
+use dps_emulator::{AllocationPolicy, Certificate, Emulator, EnrollmentGroup, IndividualEnrollment};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
 
+use crate::profiles::CLASSIC_HUB;
 use crate::written;
 
 /// Of the encrypted key.
@@ -38,12 +39,14 @@ pub(crate) fn enroll(emulator: &Emulator, folder: &Path) -> Result<(), Box<dyn E
     }
     let [ec, rsa] = data!("ec.pem", "rsa-4096.cert.pem").map(|(_, pem)| Certificate::from_pem(pem));
     let device = IndividualEnrollment::new("dev-01").client_certificate(ec?).secondary_client_certificate(rsa?);
+    let device = device.allocation(AllocationPolicy::Static, [CLASSIC_HUB]);
     let root = Signed::new("Root", None, true)?;
     let line = Signed::new("Line", Some(&root), true)?;
     let member = Signed::new("dev-02", Some(&line), false)?;
     written(folder, "group.pem", &(member.chain.concat() + &member.issuer.key().serialize_pem()))?;
     let root = Certificate::from_pem(&root.chain.concat())?;
     let (now, group) = (emulator.now(), EnrollmentGroup::new("line-x509").signing_certificate(root.clone()));
+    let group = group.allocation(AllocationPolicy::Static, [CLASSIC_HUB]);
     emulator.with_service(|service| {
         service.put_ca_certificate(now, "root", root, true)?;
         service.put_enrollment(now, device)?;

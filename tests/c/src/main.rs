@@ -7,16 +7,20 @@
 
 mod certificates;
 mod issuing;
+mod profiles;
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
 use dps_emulator::{
-    Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Limits, SymmetricKey, TpmPublicKey,
+    AllocationPolicy, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, Limits, SymmetricKey,
+    TpmPublicKey,
 };
 use tokio::net::TcpListener;
 use tokio::process::Command;
+
+use crate::profiles::CLASSIC_HUB;
 
 /// The group that any device can register in.
 const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
@@ -76,15 +80,19 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
 
 async fn service() -> Result<Emulator, Box<dyn Error>> {
     let options = EmulatorOptions::new().mqtt_port(0).wss_port(0).assign_at_once(true);
-    let emulator = Emulator::start(options.service(|service| service.limits(Limits::none()))).await?;
+    let emulator = Emulator::start(options.service(|service| profiles::link(service.limits(Limits::none())))).await?;
     let (now, group, device) =
         (emulator.now(), SymmetricKey::from_base64(GROUP_KEY)?, SymmetricKey::from_base64(DEVICE_KEY)?);
     emulator.with_service(|service| {
-        service.put_group(now, EnrollmentGroup::new("line-7").primary_key(group))?;
+        let group = EnrollmentGroup::new("line-7").primary_key(group);
+        service.put_group(now, group.allocation(AllocationPolicy::Static, [CLASSIC_HUB]))?;
+        let named = IndividualEnrollment::new(DEVICE).primary_key(device.clone());
         let other =
             IndividualEnrollment::new(SEMICOLON_DEVICE).device_id(SEMICOLON_DEVICE_ID).primary_key(device.clone());
-        service.put_enrollment(now, other)?;
-        service.put_enrollment(now, IndividualEnrollment::new(DEVICE).primary_key(device)).map(drop)
+        for enrollment in [named, other] {
+            service.put_enrollment(now, enrollment.allocation(AllocationPolicy::Static, [CLASSIC_HUB]))?;
+        }
+        profiles::devices(&device).into_iter().try_for_each(|device| service.put_enrollment(now, device).map(drop))
     })?;
     Ok(emulator)
 }
@@ -93,6 +101,7 @@ async fn service() -> Result<Emulator, Box<dyn Error>> {
 fn enroll_tpm(emulator: &Emulator) -> Result<(), Box<dyn Error>> {
     let Ok(key) = std::env::var("DPS_TEST_TPM_ENDORSEMENT_KEY") else { return Ok(()) };
     let enrollment = IndividualEnrollment::new(std::env::var("DPS_TEST_TPM_ID")?);
+    let enrollment = enrollment.allocation(AllocationPolicy::Static, [CLASSIC_HUB]);
     let (now, enrollment) = (emulator.now(), enrollment.endorsement_key(TpmPublicKey::from_base64(&key)?));
     emulator.with_service(|service| service.put_enrollment(now, enrollment))?;
     Ok(())

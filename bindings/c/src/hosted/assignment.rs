@@ -4,9 +4,10 @@ use core::ffi::c_char;
 use std::ffi::CString;
 use std::ptr;
 
-use dps_client::{Assignment, RegistrationRecord};
+use dps_client::{Assignment, ConnectionProfile, RegistrationRecord};
 use zeroize::Zeroize;
 
+use crate::api_version::dps_connection_profile;
 use crate::hosted::issued::dps_certificate_chain;
 use crate::outcome::{self, dps_status};
 
@@ -21,6 +22,8 @@ pub struct dps_assignment {
     payload: CString,
     connection_string: CString,
     issued_chain: Option<dps_certificate_chain>,
+    profile: dps_connection_profile,
+    profile_word: CString,
 }
 
 impl dps_assignment {
@@ -35,6 +38,8 @@ impl dps_assignment {
             payload: c_text(found.payload()),
             connection_string: c_text(connection_string.as_ref().map(|secret| secret.expose())),
             issued_chain: dps_certificate_chain::new(found.issued_chain().to_vec()),
+            profile: number(found.connection_profile()),
+            profile_word: c_text(found.connection_profile().word()),
         }
     }
 
@@ -48,7 +53,18 @@ impl dps_assignment {
             payload: c_text(found.payload.as_deref()),
             connection_string: CString::default(),
             issued_chain: None,
+            profile: number(&found.connection_profile),
+            profile_word: c_text(found.connection_profile.word()),
         }
+    }
+}
+
+fn number(profile: &ConnectionProfile) -> dps_connection_profile {
+    match profile {
+        ConnectionProfile::NotReported => dps_connection_profile::DPS_CONNECTION_PROFILE_NOT_REPORTED,
+        ConnectionProfile::Classic => dps_connection_profile::DPS_CONNECTION_PROFILE_CLASSIC,
+        ConnectionProfile::MqttV5 => dps_connection_profile::DPS_CONNECTION_PROFILE_MQTT_V5,
+        _ => dps_connection_profile::DPS_CONNECTION_PROFILE_OTHER,
     }
 }
 
@@ -114,7 +130,8 @@ pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignmen
 }
 
 /// Returns the connection string `HostName=...;DeviceId=...;SharedAccessKey=...`: a secret, wiped when the assignment is
-/// freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, and if the device id contains `;`, which a connection string cannot contain.
+/// freed. For a device with a certificate it ends with `x509=true` instead of the key. Empty after a lookup, if the device id
+/// contains `;`, which a connection string cannot contain, and for a hub with another connection profile than `classic`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
@@ -131,6 +148,25 @@ pub unsafe extern "C" fn dps_assignment_issued_chain(
     // SAFETY: as the caller promises.
     let chain = unsafe { assignment.as_ref() }.and_then(|assignment| assignment.issued_chain.as_ref());
     chain.map_or(ptr::null(), ptr::from_ref)
+}
+
+/// Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless `connection_profile` of the configuration
+/// asked for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_connection_profile(
+    assignment: *const dps_assignment,
+) -> dps_connection_profile {
+    // SAFETY: as the caller promises.
+    unsafe { assignment.as_ref() }
+        .map_or(dps_connection_profile::DPS_CONNECTION_PROFILE_NOT_REPORTED, |assignment| assignment.profile)
+}
+
+/// Returns the service's word for the protocol that the hub speaks, such as `mqttV5`, also one that this version does not know;
+/// empty if it was not reported. Store it with the assignment, for `dps_client_hub_password`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_connection_profile_word(assignment: *const dps_assignment) -> *const c_char {
+    // SAFETY: as the caller promises.
+    unsafe { text_of(assignment, |assignment| &assignment.profile_word) }
 }
 
 /// Frees an assignment. Null is ignored.

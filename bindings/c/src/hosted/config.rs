@@ -88,7 +88,7 @@ pub struct dps_client_config {
     pub proxy: dps_span,
     /// The proxy's password: a secret.
     pub proxy_password: dps_span,
-    /// The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT.
+    /// The API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT; 2026-11-02-preview with `connection_profile`.
     pub api_version: dps_span,
     /// The `User-Agent` of requests, or `ClientVersion` over MQTT.
     pub user_agent: dps_span,
@@ -154,6 +154,9 @@ pub struct dps_client_config {
     /// An identity that the service issued. One of the credentials: for the hub, and for the service while the enrollment accepts
     /// it. Its registration id is the default then.
     pub issued_identity: *const dps_issued_identity,
+    /// Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
+    /// `api_version` that does not report it.
+    pub connection_profile: bool,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and optional functions, for which zero is valid.

@@ -4,7 +4,10 @@ use core::ffi::c_char;
 use std::ffi::CString;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dps_client::{DpsError, ErrorCode, HubCredentials, HubPassword, ProvisioningClient, ResumeToken, StoredAssignment};
+use dps_client::{
+    ConnectionProfile, DpsError, ErrorCode, HubCredentials, HubPassword, ProvisioningClient, ResumeToken,
+    StoredAssignment,
+};
 use dps_core::ConfigError;
 use zeroize::Zeroize;
 
@@ -38,26 +41,31 @@ impl Drop for dps_hub_password {
 /// Signs a password with which the device signs in to its hub: its SAS token, over MQTT with the device id as client id and the
 /// user name of `dps_mqtt_write_hub_user_name`. `config` has the id scope, the registration id and the credential with which
 /// the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs. `hub` and `device_id`
-/// are those of the assignment. Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
+/// are those of the assignment, `profile` what `dps_assignment_connection_profile_word` returned, empty if it was not reported.
+/// Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
 ///
 /// Returns `DPS_OK` and sets `*password`, to be freed with `dps_hub_password_free`; otherwise the same as `dps_client_register`.
 /// `DPS_ERROR_TPM_KEY_MISSING` if the TPM does not have the key: register again. `DPS_ERROR_INVALID_OPTION` for a device with a
-/// certificate, which has no password. `DPS_ERROR_INVALID_ARGUMENT` also for an empty `hub` or `device_id`.
+/// certificate, which has no password. `DPS_ERROR_UNSUPPORTED_PROFILE` for a profile other than `classic`.
+/// `DPS_ERROR_INVALID_ARGUMENT` also for an empty `hub` or `device_id`, and for a `profile` that is not a word.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_client_hub_password(
     config: *const dps_client_config,
     hub: dps_span,
     device_id: dps_span,
+    profile: dps_span,
     life_s: u32,
     password: *mut *mut dps_hub_password,
     error: *mut *mut dps_error,
 ) -> dps_result {
     // SAFETY: as the caller promises.
-    let (Ok(hub), Ok(device_id)) = (unsafe { text(hub) }, unsafe { text(device_id) }) else {
+    let (Ok(hub), Ok(device_id), Ok(profile)) =
+        (unsafe { text(hub) }, unsafe { text(device_id) }, unsafe { word(profile) })
+    else {
         return done(Err(Refused::ARGUMENT));
     };
     let sign = async |client: &ProvisioningClient, _: Option<&ResumeToken>| {
-        let mut credentials = credentials_at(client, hub, device_id)?;
+        let mut credentials = credentials_at(client, hub, device_id, &profile)?;
         if life_s > 0 {
             credentials = credentials.password_life(Duration::from_secs(life_s.into()));
         }
@@ -72,14 +80,12 @@ pub(super) fn credentials_at(
     client: &ProvisioningClient,
     hub: &str,
     device_id: &str,
+    profile: &ConnectionProfile,
 ) -> Result<HubCredentials, DpsError> {
-    let stored = StoredAssignment {
-        id_scope: client.id_scope().clone(),
-        registration_id: client.registration_id().clone(),
-        hub: hub.to_owned(),
-        device_id: device_id.to_owned(),
-    };
-    client.hub_credentials(&stored).ok_or_else(|| ConfigError::OperationMismatch.into())
+    let (id_scope, registration_id) = (client.id_scope().clone(), client.registration_id().clone());
+    let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
+    stored.connection_profile = profile.clone();
+    client.hub_credentials(&stored)?.ok_or_else(|| ConfigError::OperationMismatch.into())
 }
 
 /// # Safety
@@ -89,6 +95,17 @@ unsafe fn text<'a>(span: dps_span) -> Result<&'a str, ErrorCode> {
     let bytes = unsafe { bytes(span) }.map_err(|_| ErrorCode::InvalidArgument)?;
     let text = std::str::from_utf8(bytes).map_err(|_| ErrorCode::InvalidArgument)?;
     if text.is_empty() { Err(ErrorCode::InvalidArgument) } else { Ok(text) }
+}
+
+/// # Safety
+/// The span is valid.
+pub(super) unsafe fn word(span: dps_span) -> Result<ConnectionProfile, ErrorCode> {
+    if span.len == 0 {
+        return Ok(ConnectionProfile::NotReported);
+    }
+    // SAFETY: promised on.
+    let word = unsafe { text(span)? };
+    ConnectionProfile::from_word(word).ok_or(ErrorCode::InvalidArgument)
 }
 
 /// Returns the password, which ends with a NUL: a secret, wiped when it is freed.

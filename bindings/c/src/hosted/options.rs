@@ -119,8 +119,11 @@ impl dps_client_config {
     }
 
     fn numbers(&self, builder: Builder) -> Checked<Builder> {
-        let mut builder =
-            builder.transport(self.transport()?).pipelined(self.pipelined).correct_clock(self.correct_clock);
+        let mut builder = builder
+            .transport(self.transport()?)
+            .pipelined(self.pipelined)
+            .correct_clock(self.correct_clock)
+            .connection_profile(self.connection_profile);
         let millis = |ms: u32| Duration::from_millis(ms.into());
         let seconds = |s: u32| Duration::from_secs(s.into());
         type Setter = fn(Builder, Duration) -> Builder;

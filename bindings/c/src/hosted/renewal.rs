@@ -11,7 +11,7 @@ use dps_client::{
 use crate::hosted::client::call;
 use crate::hosted::config::dps_client_config;
 use crate::hosted::error::dps_error;
-use crate::hosted::hub::credentials_at;
+use crate::hosted::hub::{credentials_at, word};
 use crate::hosted::issued::{dps_certificate_chain, needed};
 use crate::hosted::options::{Checked, given, option, refused};
 use crate::input::{Input, input};
@@ -31,6 +31,9 @@ pub struct dps_hub_renewal {
     pub hub: dps_span,
     /// The device id at the hub, of the assignment.
     pub device_id: dps_span,
+    /// What `dps_assignment_connection_profile_word` returned; empty if it was not reported. With a word other than `classic`, the
+    /// renewal ends with `DPS_ERROR_UNSUPPORTED_PROFILE` before anything is sent.
+    pub connection_profile: dps_span,
     /// A certificate request for a new key, as `dps_operational_key_write_request` writes it; 6 KiB at most.
     pub certificate_request: dps_span,
     /// The hub's IP address, instead of what its name resolves to; for tests and private networks.
@@ -74,7 +77,9 @@ pub unsafe extern "C" fn dps_client_renew_at_hub(
         // SAFETY: as the caller promises.
         let (request, renewal) = unsafe {
             let (hub, device_id) = (needed("hub", renewal.hub)?, needed("device_id", renewal.device_id)?);
-            let credentials = credentials_at(client, hub, device_id)?;
+            let profile = word(renewal.connection_profile)
+                .map_err(|code| refused(code, "connection_profile is not a word of the service"))?;
+            let credentials = credentials_at(client, hub, device_id, &profile)?;
             (given("certificate_request", renewal.certificate_request)?, renewal.start(hub, credentials, &options)?)
         };
         Ok(renewal.issue(request).await?.into())

@@ -596,6 +596,13 @@ class Assignment:
         """The operation id; None if the service assigned the hub in its first reply."""
 
     @property
+    def connection_profile(self) -> str | None:
+        """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+
+        None if not reported: only a client with connection_profile=True asks for it.
+        """
+
+    @property
     def payload(self) -> dict[str, Any] | None:
         """The payload that the service's allocation webhook returned: a new dict for each access, or None."""
 
@@ -616,13 +623,16 @@ class Assignment:
 
         None if a Signer holds the key.
 
-        Raises ConfigurationError if the device id contains ";", which a connection string cannot contain.
+        Raises ConfigurationError if the device id contains ";", which a connection string cannot contain, or if the hub
+        has a connection profile other than "classic".
         """
 
     def hub_credentials(self, *, password_life: float | timedelta | None = None) -> HubCredentials:
         """Returns the credentials of the device at its hub: client id, user name, and a password that is renewed.
 
         password_life is in seconds or a timedelta; an hour by default.
+
+        Raises ConfigurationError if the hub has a connection profile other than "classic".
         """
 
 @final
@@ -652,6 +662,13 @@ class RegistrationRecord:
     @property
     def message(self) -> str | None:
         """The service's error message, if failed."""
+
+    @property
+    def connection_profile(self) -> str | None:
+        """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
+
+        None if not reported: only a client with connection_profile=True asks for it.
+        """
 
     @property
     def payload(self) -> dict[str, Any] | None:
@@ -741,7 +758,9 @@ class Client:
     default API version is then 2026-11-01, which has them.
     reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
     seed: the seed of the jitter, for reproducible tests. Default: random.
-    api_version: the API version. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
+    connection_profile: whether to ask which protocol the hub speaks: Assignment.connection_profile.
+    api_version: the API version. Default: 2021-06-01 over HTTPS, 2019-03-31 over MQTT, 2026-11-02-preview with
+    connection_profile. user_agent: the User-Agent of requests, or ClientVersion over MQTT.
     on_progress: called with a Progress before each step, and awaited if it is a coroutine function; the step begins
     once it returns. If it raises an exception, the registration ends and nothing more is sent.
     """
@@ -775,17 +794,26 @@ class Client:
         service_time_port: int | None = None,
         clock: Callable[[], float | datetime | None] | None = None,
         certificate_request: bytes | None = None,
+        connection_profile: bool | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
         """The registration id."""
 
     def hub_credentials(
-        self, *, hub: str, device_id: str, password_life: float | timedelta | None = None
+        self,
+        *,
+        hub: str,
+        device_id: str,
+        connection_profile: str | None = None,
+        password_life: float | timedelta | None = None,
     ) -> HubCredentials:
         """Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
 
-        hub and device_id are those of an Assignment. password_life is in seconds or a timedelta; an hour by default.
+        hub, device_id and connection_profile are those of an Assignment; connection_profile is None if it was not
+        reported. password_life is in seconds or a timedelta; an hour by default.
+
+        Raises ConfigurationError for a connection profile other than "classic".
         """
 
     def _register(self) -> Assignment: ...

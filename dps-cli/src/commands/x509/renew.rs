@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use dps_client::{
-    HubRenewal, IssuedIdentity, IssuedState, OperationalKey, ProvisioningClient, ProvisioningClientBuilder,
-    RegistrationId, StoredAssignment, Transport,
+    ConnectionProfile, HubRenewal, IssuedIdentity, IssuedState, OperationalKey, ProvisioningClient,
+    ProvisioningClientBuilder, RegistrationId, StoredAssignment, Transport,
 };
 use dps_core::ErrorCode;
 use serde::Serialize;
@@ -174,7 +174,9 @@ fn service(args: RenewArgs, stored: &StoredAssignment, request: Vec<u8>) -> Resu
         tpm: args.tpm,
     };
     let builder = client_builder(&DeviceArgs { identity, connection: args.connection })?;
-    Ok(builder.certificate_request(request).build()?)
+    // Asked for again where it was asked for at the registration, so that the stored assignment keeps it.
+    let has_profile = stored.connection_profile != ConnectionProfile::NotReported;
+    Ok(builder.certificate_request(request).connection_profile(has_profile).build()?)
 }
 
 /// A renewal at the hub, with the identity that there is.
@@ -184,7 +186,7 @@ fn hub(args: &RenewArgs, stored: &StoredAssignment, identity: &IssuedIdentity) -
         connection.builder().id_scope(&stored.id_scope).registration_id(&stored.registration_id);
     let client = builder.x509(identity.x509().clone()).build()?;
     let credentials = client
-        .hub_credentials(stored)
+        .hub_credentials(stored)?
         .ok_or_else(|| Failure::internal("the stored assignment is not that of the client, which was made from it"))?;
     let renewal = HubRenewal::new(credentials)
         .transport(match connection.transport.transport() {
