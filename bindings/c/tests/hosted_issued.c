@@ -270,7 +270,7 @@ static void chain_is_issued_over_every_transport_and_only_for_a_request(void)
 
 static void request_without_a_policy_or_in_a_lookup_is_refused(void)
 {
-    dps_operational_key *const key = generate(DPS_KEY_ALGORITHM_RSA_2048);
+    dps_operational_key *const key = generate(DPS_KEY_ALGORITHM_EC_P384);
     dps_client_config config = begin(DEVICE);
     dps_assignment *assignment = NULL;
     dps_error *error = NULL;
