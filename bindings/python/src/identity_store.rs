@@ -1,11 +1,12 @@
 //! The directory that keeps a device's issued identity over restarts.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dps_client::{DpsError, LockedIdentityStore, RegistrationId};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use crate::argument;
 use crate::errors::check;
@@ -28,8 +29,8 @@ use crate::pkcs11::Pkcs11Key;
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct IdentityStore {
     directory: PathBuf,
-    /// Locked by threads that are detached from the interpreter only, so that none waits for another.
-    locked: Mutex<Option<LockedIdentityStore>>,
+    /// None once it was closed. A call has a share of it, so that nothing is locked here while files are read or written.
+    locked: Mutex<Option<Arc<LockedIdentityStore>>>,
 }
 
 /// What IdentityStore.load() found.
@@ -71,7 +72,7 @@ impl IdentityStore {
             store = store.pkcs11_key(given.cast::<Pkcs11Key>().map_err(wrong)?.get().key());
         }
         let locked = detached(py, || store.lock())?;
-        Ok(Self { directory, locked: Mutex::new(Some(locked)) })
+        Ok(Self { directory, locked: Mutex::new(Some(Arc::new(locked))) })
     }
 
     /// The directory.
@@ -116,8 +117,8 @@ impl IdentityStore {
     }
 
     /// Releases the lock. A second call has no effect.
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| drop(self.locked.lock().unwrap_or_else(PoisonError::into_inner).take()));
+    fn close(&self) {
+        *self.share() = None;
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -125,8 +126,8 @@ impl IdentityStore {
     }
 
     #[pyo3(signature = (*_unused))]
-    fn __exit__(&self, py: Python<'_>, _unused: &Bound<'_, pyo3::types::PyTuple>) {
-        self.close(py);
+    fn __exit__(&self, _unused: &Bound<'_, PyTuple>) {
+        self.close();
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -140,10 +141,12 @@ impl IdentityStore {
         py: Python<'_>,
         work: impl FnOnce(&LockedIdentityStore) -> Result<T, DpsError> + Send,
     ) -> PyResult<T> {
-        let done = detached(py, || {
-            let locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
-            locked.as_ref().map(work).transpose()
-        })?;
-        done.ok_or_else(|| PyRuntimeError::new_err("this store was closed"))
+        let closed = || PyRuntimeError::new_err("this store was closed");
+        let locked = self.share().clone().ok_or_else(closed)?;
+        detached(py, || work(&locked))
+    }
+
+    fn share(&self) -> MutexGuard<'_, Option<Arc<LockedIdentityStore>>> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -353,7 +353,7 @@ def test_keys_of_every_kind_and_nothing_that_shows_or_copies_one(world: World, t
 def test_credentials_of_a_hub_follow_its_connection_profile(world: World) -> None:
     client = ProvisioningClient(**world.client_kwargs(connection_profile=True))
     assignment = client.register()
-    where = {"hub": assignment.hub, "device_id": assignment.device_id}
+    where: dict[str, Any] = {"hub": assignment.hub, "device_id": assignment.device_id}
     stored = client.hub_credentials(**where, connection_profile=assignment.connection_profile)
     assert (stored.hub, stored.user_name) == (HUB, assignment.hub_credentials().user_name)
     assert stored.password().expires_at > world.emulator.now
