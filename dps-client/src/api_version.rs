@@ -1,4 +1,5 @@
-//! Which API version requests use: the one that was set, or the oldest one that has what was asked for.
+//! What a client asks for beyond an assignment, and which API version its requests use: the one that was set, or the oldest one
+//! that has what was asked for.
 
 use dps_core::codec::{ISSUANCE_API_VERSION, PROFILE_API_VERSION};
 #[cfg(any(feature = "http", feature = "mqtt"))]
@@ -14,6 +15,16 @@ impl ProvisioningClientBuilder {
     #[cfg(any(feature = "http", feature = "mqtt"))]
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.transport.api_version = Some(version.into());
+        self
+    }
+
+    /// Sets a certificate request (PKCS #10 as DER, with the registration id as its common name), which goes along with each
+    /// registration. The service issues a chain for it if the enrollment has a certificate policy
+    /// ([`Assignment::issued_chain`](crate::Assignment::issued_chain)), and refuses the registration with `bad-request` and the
+    /// error code 400000 otherwise. Requests use API version 2026-11-01 then, unless another one is set. A lookup cannot carry
+    /// it: [`lookup`](crate::ProvisioningClient::lookup) is refused.
+    pub fn certificate_request(mut self, request: impl Into<Vec<u8>>) -> Self {
+        self.certificate_request = Some(request.into());
         self
     }
 

@@ -245,20 +245,9 @@ impl ProvisioningClientBuilder {
         self
     }
 
-    /// Sets a certificate request (PKCS #10 as DER, with the registration id as its common name), which goes along with each
-    /// registration. The service issues a chain for it if the enrollment has a certificate policy
-    /// ([`Assignment::issued_chain`](crate::Assignment::issued_chain)), and refuses the registration with `bad-request` and the
-    /// error code 400000 otherwise. Requests use API version 2026-11-01 then, unless another one is set. A lookup cannot carry
-    /// it: [`lookup`](ProvisioningClient::lookup) is refused.
-    pub fn certificate_request(mut self, request: impl Into<Vec<u8>>) -> Self {
-        self.certificate_request = Some(request.into());
-        self
-    }
-
-    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit, which every reply fits. Where
-    /// memory is short, 16 KiB hold an issued chain of five RSA certificates. A longer reply ends the registration as
-    /// `reply-too-large`, with its size in [`DpsError::needed_bytes`] where the peer names it: a client with that limit goes on
-    /// from [`DpsError::resume_token`], or registers again where there is none.
+    /// Sets the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit, which every reply fits. A longer
+    /// reply ends the registration as `reply-too-large`, with [`DpsError::needed_bytes`] where the peer names its size; a client
+    /// with that limit goes on from [`DpsError::resume_token`], or registers again. 16 KiB hold an issued chain.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.reply_limit = bytes;
         self

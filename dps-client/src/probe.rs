@@ -26,6 +26,7 @@ const DISCONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// The result of a [`ProvisioningClient::probe`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one for each call, and mostly the large one")]
 pub enum Probe {
     /// The service answered the lookup, with a record or a refusal.
     Answered(Answer),

@@ -2060,8 +2060,8 @@ typedef struct dps_client_config {
      */
     dps_span certificate_request;
     /**
-     * An identity that the service issued. One of the credentials: for the hub, and for the service while the enrollment accepts
-     * it. Its registration id is the default then.
+     * An identity that the service issued. One of the credentials, such as for `dps_client_renew_at_hub`; the service accepts it
+     * if an enrollment does. Its registration id is the default then.
      */
     const dps_issued_identity *issued_identity;
     /**
@@ -2292,8 +2292,8 @@ const char *dps_assignment_connection_string(const dps_assignment *assignment);
 const dps_certificate_chain *dps_assignment_issued_chain(const dps_assignment *assignment);
 
 /**
- * Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless `connection_profile` of the configuration
- * asked for it.
+ * Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless the API version of the configuration
+ * reports it, as with `connection_profile`.
  */
 dps_connection_profile dps_assignment_connection_profile(const dps_assignment *assignment);
 

@@ -52,7 +52,7 @@ def test_profile_is_asked_for_by_an_option(devices: dict[str, Enrollment]) -> No
 def test_hub_credentials_are_refused_for_a_hub_that_is_not_classic(devices: dict[str, Enrollment]) -> None:
     for assignment in both(devices["mqttV5"].client_kwargs(), connection_profile=True):
         for refused in (assignment.hub_credentials, assignment.connection_string):
-            with pytest.raises(ConfigurationError, match="hub-5.test has the connection profile `mqttV5`") as error:
+            with pytest.raises(ConfigurationError, match=r"hub-5\.test has the connection profile `mqttV5`") as error:
                 refused()
             assert error.value.name == "unsupported-profile"
     for assignment in both(devices["classic"].client_kwargs(), connection_profile=True):

@@ -150,8 +150,8 @@ pub unsafe extern "C" fn dps_assignment_issued_chain(
     chain.map_or(ptr::null(), ptr::from_ref)
 }
 
-/// Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless `connection_profile` of the configuration
-/// asked for it.
+/// Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless the API version of the configuration
+/// reports it, as with `connection_profile`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dps_assignment_connection_profile(
     assignment: *const dps_assignment,

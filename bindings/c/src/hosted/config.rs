@@ -151,8 +151,8 @@ pub struct dps_client_config {
     /// issues a chain for it, if the enrollment names a certificate policy: `dps_assignment_issued_chain`. The default API version is
     /// then 2026-11-01, which has certificate requests.
     pub certificate_request: dps_span,
-    /// An identity that the service issued. One of the credentials: for the hub, and for the service while the enrollment accepts
-    /// it. Its registration id is the default then.
+    /// An identity that the service issued. One of the credentials, such as for `dps_client_renew_at_hub`; the service accepts it
+    /// if an enrollment does. Its registration id is the default then.
     pub issued_identity: *const dps_issued_identity,
     /// Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
     /// `api_version` that does not report it.
