@@ -1726,7 +1726,7 @@ void dps_error_free(dps_error *error);
 /** What the time means for an issued identity. */
 typedef uint32_t dps_issued_state;
 enum {
-    /** There is no identity: the pointer is null. */
+    /** The pointer to the identity is null. */
     DPS_ISSUED_STATE_NONE = 0,
     /** It is not valid yet: the device's clock may be behind. */
     DPS_ISSUED_STATE_NOT_YET_VALID = 1,
@@ -2416,7 +2416,7 @@ dps_result dps_identity_store_open_pkcs11(dps_span directory,
  * Reads the stored identity, which may have expired, and repairs the copies of its key and chain. A key in a token is opened, in
  * 30 s at most. A file that cannot be used is renamed: see `dps_identity_store_set_aside`.
  *
- * Returns `DPS_OK` and sets `*identity`, to be freed with `dps_issued_identity_free`, or to null if there is none. Otherwise the
+ * Returns `DPS_OK` and sets `*identity`, to be freed with `dps_issued_identity_free`, or to null if nothing is stored. Otherwise the
  * same as `dps_operational_key_generate`: `DPS_ERROR_FILE` if the file cannot be read, `DPS_ERROR_COMMON_NAME_MISMATCH` if it is another
  * device's, `DPS_ERROR_INVALID_OPTION` if its key is in a token that was not named.
  */

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use dps_client::{DpsError, IdScope, RegistrationId, ResumeToken, StoredAssignment};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::argument;
@@ -166,16 +165,18 @@ impl Client {
 
     /// Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
     ///
-    /// hub, device_id and connection_profile are those of an Assignment; connection_profile is None if it was not
-    /// reported. password_life is in seconds or a timedelta; an hour by default.
+    /// hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
+    /// it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
     ///
-    /// Raises ConfigurationError for a connection profile other than "classic".
-    #[pyo3(signature = (*, hub, device_id, connection_profile = None, password_life = None))]
+    /// Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
+    /// client does not have.
+    #[pyo3(signature = (*, hub, device_id, connection_profile = None, credential_index = None, password_life = None))]
     fn hub_credentials(
         &self,
         hub: &Bound<'_, PyAny>,
         device_id: &Bound<'_, PyAny>,
         connection_profile: Given<'_>,
+        credential_index: Given<'_>,
         password_life: Given<'_>,
     ) -> PyResult<HubCredentials> {
         let py = hub.py();
@@ -185,9 +186,12 @@ impl Client {
         if let Some(given) = connection_profile {
             stored.connection_profile = options::connection_profile("connection_profile", &given)?;
         }
-        let other = || PyRuntimeError::new_err("the assignment is another device's");
+        if let Some(given) = credential_index {
+            stored.credential_index = argument::whole("credential_index", &given, 0..=u16::MAX)?.into();
+        }
+        let missing = || argument::refused("credential_index", "is not the place of one of the client's credentials");
         let found = self.0.hub_credentials(&stored).map_err(|error| exception(py, &error, None))?;
-        let mut credentials = found.ok_or_else(other)?;
+        let mut credentials = found.ok_or_else(missing)?;
         if let Some(given) = password_life {
             credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
         }

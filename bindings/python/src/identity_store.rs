@@ -36,7 +36,7 @@ pub(crate) struct IdentityStore {
 /// What IdentityStore.load() found.
 #[pyclass(frozen, module = "dps_client", get_all)]
 pub(crate) struct LoadedIdentity {
-    /// The identity, which may have expired; None if there is none.
+    /// The identity, which may have expired; None if nothing usable is stored.
     identity: Option<Py<IssuedIdentity>>,
     /// Where a file is now that contained no identity, or a key and chain that do not fit; else None.
     set_aside: Option<PathBuf>,

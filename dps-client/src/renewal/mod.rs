@@ -355,7 +355,7 @@ fn is_passing(error: LinkError) -> bool {
     )
 }
 
-/// Why there is no connection to the hub.
+/// Why the hub could not be connected with.
 fn failed(broken: &NetError, verdict: Verdict) -> DpsError {
     let code = broken.kind().code();
     let message = format!("no certificate was issued: {}: {}", code.text(), broken.detail());

@@ -40,7 +40,7 @@ pub enum dps_key_algorithm {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum dps_issued_state {
-    /// There is no identity: the pointer is null.
+    /// The pointer to the identity is null.
     DPS_ISSUED_STATE_NONE = 0,
     /// It is not valid yet: the device's clock may be behind.
     DPS_ISSUED_STATE_NOT_YET_VALID = 1,

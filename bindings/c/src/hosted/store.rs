@@ -101,7 +101,7 @@ fn with_token(_: IdentityStore, key: &crate::hosted::credential::TokenKey) -> Id
 /// Reads the stored identity, which may have expired, and repairs the copies of its key and chain. A key in a token is opened, in
 /// 30 s at most. A file that cannot be used is renamed: see `dps_identity_store_set_aside`.
 ///
-/// Returns `DPS_OK` and sets `*identity`, to be freed with `dps_issued_identity_free`, or to null if there is none. Otherwise the
+/// Returns `DPS_OK` and sets `*identity`, to be freed with `dps_issued_identity_free`, or to null if nothing is stored. Otherwise the
 /// same as `dps_operational_key_generate`: `DPS_ERROR_FILE` if the file cannot be read, `DPS_ERROR_COMMON_NAME_MISMATCH` if it is another
 /// device's, `DPS_ERROR_INVALID_OPTION` if its key is in a token that was not named.
 #[unsafe(no_mangle)]

@@ -353,7 +353,7 @@ class LoadedIdentity:
 
     @property
     def identity(self) -> IssuedIdentity | None:
-        """The identity, which may have expired; None if there is none."""
+        """The identity, which may have expired; None if nothing usable is stored."""
 
     @property
     def set_aside(self) -> Path | None:
@@ -825,14 +825,16 @@ class Client:
         hub: str,
         device_id: str,
         connection_profile: str | None = None,
+        credential_index: int | None = None,
         password_life: float | timedelta | None = None,
     ) -> HubCredentials:
         """Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
 
-        hub, device_id and connection_profile are those of an Assignment; connection_profile is None if it was not
-        reported. password_life is in seconds or a timedelta; an hour by default.
+        hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
+        it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
 
-        Raises ConfigurationError for a connection profile other than "classic".
+        Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
+        client does not have.
         """
 
     def _register(self) -> Assignment: ...
