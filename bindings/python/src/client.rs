@@ -26,10 +26,10 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
 /// or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
 /// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
-/// fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by the status
-/// 401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (under TLS 1.2, by
-/// two). They are never tried after another failure, such as a timeout, and share the timeout. The credential that was
-/// accepted is tried first the next time.
+/// fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
+/// 401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
+/// under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
+/// that was accepted is tried first the next time.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
 /// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.

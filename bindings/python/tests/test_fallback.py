@@ -1,4 +1,4 @@
-"""Several credentials: the next one when the service refuses one, and never after another failure, with both clients."""
+"""Several credentials: which failures make a client of either kind try the next one."""
 
 import asyncio
 import base64
@@ -92,7 +92,8 @@ def test_error_has_the_refusal_of_each_credential(dps_enrollment: Enrollment, cl
 
 
 def test_fallback_that_is_not_a_list_of_credentials_is_refused(dps_enrollment: Enrollment) -> None:
-    kwargs: dict[str, Any] = {**dps_enrollment.client_kwargs()}
+    kwargs = dps_enrollment.client_kwargs()
+    wrong: Any
     for wrong in ("AAEC", WRONG, ["AAEC"]):
         with pytest.raises(TypeError, match="argument 'fallback'"):
             ProvisioningClient(**kwargs, fallback=wrong)

@@ -6,6 +6,7 @@ Numbers and names are the same in Rust and C and never change. Exceptions contai
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from errno import ENOENT
 from typing import Any, Literal, NamedTuple
@@ -44,7 +45,8 @@ class Hint(NamedTuple):
     """One sentence for people."""
 
 
-class RefusedCredential(NamedTuple):
+@dataclass(frozen=True)
+class RefusedCredential:
     """Why the service refused one of a client's credentials."""
 
     index: int
