@@ -242,7 +242,7 @@ def test_foreign_certificate_is_refused_and_the_old_identity_kept(world: World) 
 
 def silent_renewal(world: World) -> HubRenewal:
     credentials = ProvisioningClient(**world.client_kwargs()).register().hub_credentials()
-    world.device.inject("silent", at="renew", times=100)
+    world.device.inject("silent", at="issue", times=100)
     return world.renewal(credentials, timeout=2 * HOUR, request_timeout=HOUR)
 
 
