@@ -63,6 +63,8 @@ mod credentials;
 mod deriver;
 mod error;
 mod fallback;
+#[cfg(fuzzing)]
+mod fuzzed;
 mod hub;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod issued;
@@ -97,6 +99,8 @@ pub use credentials::{CredentialKind, CredentialPlace};
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
 pub use fallback::RefusedCredential;
+#[cfg(fuzzing)]
+pub use fuzzed::{HubMessage, renew_by, rewrite_identity};
 pub use hub::{HubCredentials, HubPassword};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use issued::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dps_client::{DpsError, IdScope, RegistrationId, ResumeToken};
+use dps_client::{DpsError, IdScope, RegistrationId, ResumeToken, StoredAssignment};
 use pyo3::prelude::*;
 
 use crate::argument;
@@ -10,6 +10,7 @@ use crate::attestation::Attestation;
 use crate::call;
 use crate::clock::SuppliedClock;
 use crate::errors::{check, exception};
+use crate::hub::HubCredentials;
 use crate::logging;
 use crate::options::{self, Given};
 use crate::result::{Assignment, RegistrationRecord};
@@ -46,6 +47,8 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// keep_alive: the keep-alive of MQTT, in whole seconds.
 /// pipelined: over MQTT, whether to send everything in one flight, which saves two round trips.
 /// payload: a dict for the service's allocation webhook.
+/// certificate_request: a request for an issued certificate, as OperationalKey.certificate_request returns it. The
+/// default API version is then 2026-11-01, which has them.
 /// reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
 /// seed: the seed of the jitter, for reproducible tests. Default: random.
 /// connection_profile: whether to ask which protocol the hub speaks: Assignment.connection_profile.
@@ -64,7 +67,8 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        on_progress = None, service_time_port = None, clock = None, connection_profile = None, fallback = None,
+        on_progress = None, service_time_port = None, clock = None, certificate_request = None,
+        connection_profile = None, fallback = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -94,6 +98,7 @@ impl Client {
         on_progress: Given<'_>,
         service_time_port: Given<'_>,
         clock: Given<'_>,
+        certificate_request: Given<'_>,
         connection_profile: Given<'_>,
         fallback: Given<'_>,
     ) -> PyResult<Self> {
@@ -139,6 +144,7 @@ impl Client {
             api_version => api_version: argument::text,
             user_agent => user_agent: argument::text,
             on_progress => observer: options::watcher,
+            certificate_request => certificate_request: |name, given: &Bound<'_, PyAny>| argument::bytes(name, given).map(<[u8]>::to_vec),
         );
         if let Some(clock) = clock {
             let clock = SuppliedClock::new("clock", &clock)?;
@@ -155,6 +161,41 @@ impl Client {
     #[getter]
     fn registration_id(&self) -> &str {
         self.0.registration_id().as_str()
+    }
+
+    /// Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
+    ///
+    /// hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
+    /// it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
+    ///
+    /// Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
+    /// client does not have.
+    #[pyo3(signature = (*, hub, device_id, connection_profile = None, credential_index = None, password_life = None))]
+    fn hub_credentials(
+        &self,
+        hub: &Bound<'_, PyAny>,
+        device_id: &Bound<'_, PyAny>,
+        connection_profile: Given<'_>,
+        credential_index: Given<'_>,
+        password_life: Given<'_>,
+    ) -> PyResult<HubCredentials> {
+        let py = hub.py();
+        let (hub, device_id) = (argument::text("hub", hub)?, argument::text("device_id", device_id)?);
+        let (id_scope, registration_id) = (self.0.id_scope().clone(), self.0.registration_id().clone());
+        let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
+        if let Some(given) = connection_profile {
+            stored.connection_profile = options::connection_profile("connection_profile", &given)?;
+        }
+        if let Some(given) = credential_index {
+            stored.credential_index = argument::whole("credential_index", &given, 0..=u16::MAX)?.into();
+        }
+        let missing = || argument::refused("credential_index", "is not the place of one of the client's credentials");
+        let found = self.0.hub_credentials(&stored).map_err(|error| exception(py, &error, None))?;
+        let mut credentials = found.ok_or_else(missing)?;
+        if let Some(given) = password_life {
+            credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
+        }
+        Ok(HubCredentials::new(&stored.hub, credentials))
     }
 
     fn _register(&self, py: Python<'_>) -> PyResult<Assignment> {

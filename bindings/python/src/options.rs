@@ -1,6 +1,6 @@
 //! Converts the options of a client that are not a str, a number or a time.
 
-use dps_client::{Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport};
+use dps_client::{ConnectionProfile, Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -27,6 +27,12 @@ pub(crate) fn transport(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Transp
 
 pub(crate) fn endpoint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
     check(given.py(), name, argument::text(name, given)?.parse())
+}
+
+pub(crate) fn connection_profile(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ConnectionProfile> {
+    let word = argument::text(name, given)?;
+    ConnectionProfile::from_word(&word)
+        .ok_or_else(|| refused(name, format!("must be the service's word, not {word:?}")))
 }
 
 pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoice> {

@@ -78,6 +78,15 @@ impl Assignment {
         from_json(py, self.0.payload())
     }
 
+    /// The certificates that were issued for the client's certificate_request, as DER, the device's own first.
+    ///
+    /// Empty without a request, or if the API version has no issuance. They are as the service sent them:
+    /// IssuedIdentity.accept checks them.
+    #[getter]
+    fn issued_chain(&self) -> Vec<Vec<u8>> {
+        self.0.issued_chain().to_vec()
+    }
+
     /// How long the registration took.
     #[getter]
     fn elapsed(&self) -> Duration {
