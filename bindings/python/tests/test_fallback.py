@@ -68,7 +68,7 @@ def test_hub_credentials_are_those_of_the_credential_that_was_accepted(dps_enrol
     assignment = ProvisioningClient(**kwargs).register()
     # Nothing but the assignment is kept over a restart.
     restarted = ProvisioningClient(**kwargs)
-    place = {"hub": assignment.hub, "device_id": assignment.device_id}
+    place: dict[str, Any] = {"hub": assignment.hub, "device_id": assignment.device_id}
     assert is_signed_with_the_wrong_key(restarted.hub_credentials(**place))
     assert not is_signed_with_the_wrong_key(
         restarted.hub_credentials(**place, credential_index=assignment.credential_index)
