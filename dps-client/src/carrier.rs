@@ -9,6 +9,8 @@ use crate::link::{CustomLink, LentLink};
 #[cfg(feature = "http")]
 use crate::names::Endpoint;
 use crate::signer::Credential;
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::x509::X509;
 
 /// What links are made of.
 #[derive(Clone, Debug)]
@@ -40,19 +42,24 @@ pub(crate) struct TimeSource {
 impl Carrier {
     /// Returns the same for this credential: a certificate is presented in TLS, by dialers of its own. A custom link has to
     /// present it by itself.
-    pub(crate) fn with_credential(mut self, credential: &Credential) -> Self {
-        let _ = credential;
-        #[cfg(any(feature = "http", feature = "mqtt"))]
-        if let Credential::Certificate(device) = credential {
-            let dialer = match &mut self {
-                #[cfg(feature = "http")]
-                Self::Http { dialer, .. } => dialer,
-                #[cfg(feature = "mqtt")]
-                Self::Mqtt { dialer, .. } => dialer,
-                Self::Custom(_) => return self,
-            };
-            **dialer = (**dialer).clone().identity(device.identity().clone());
+    pub(crate) fn with_credential(self, credential: &Credential) -> Self {
+        match credential {
+            #[cfg(any(feature = "http", feature = "mqtt"))]
+            Credential::Certificate(device) => self.with_certificate(device),
+            _ => self,
         }
+    }
+
+    #[cfg(any(feature = "http", feature = "mqtt"))]
+    fn with_certificate(mut self, device: &X509) -> Self {
+        let dialer = match &mut self {
+            #[cfg(feature = "http")]
+            Self::Http { dialer, .. } => dialer,
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt { dialer, .. } => dialer,
+            Self::Custom(_) => return self,
+        };
+        **dialer = (**dialer).clone().identity(device.identity().clone());
         self
     }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::argument;
 use crate::errors::{check, exception};
 use crate::ids::registration_id;
+use crate::issued::IssuedIdentity;
 use crate::pkcs11::Pkcs11Key;
 use crate::secret::{Secret, not_pickled, secret_argument};
 use crate::signer::Signer;
@@ -154,6 +155,7 @@ pub(crate) enum Attestation<'py> {
     Group(Bound<'py, GroupKey>),
     Signer(Bound<'py, Signer>),
     Certificate(Bound<'py, X509>),
+    Issued(Bound<'py, IssuedIdentity>),
     Token(Bound<'py, Pkcs11Key>),
     Tpm(Bound<'py, Tpm>),
 }
@@ -172,14 +174,17 @@ impl<'py> Attestation<'py> {
         if let Ok(device) = object.cast::<X509>() {
             return Ok(Self::Certificate(device.clone()));
         }
+        if let Ok(identity) = object.cast::<IssuedIdentity>() {
+            return Ok(Self::Issued(identity.clone()));
+        }
         if let Ok(key) = object.cast::<Pkcs11Key>() {
             return Ok(Self::Token(key.clone()));
         }
         if let Ok(tpm) = object.cast::<Tpm>() {
             return Ok(Self::Tpm(tpm.clone()));
         }
-        let right =
-            "a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm (wrap base64 as SymmetricKey(text))";
+        let right = "a SymmetricKey, a GroupKey, a Signer, an X509, an IssuedIdentity, a Pkcs11Key or a Tpm (wrap base64 as \
+                     SymmetricKey(text))";
         Err(argument::wrong_type(name, right, object))
     }
 
@@ -193,6 +198,7 @@ impl<'py> Attestation<'py> {
             }
             Self::Signer(signer) => DeviceCredential::signer(signer.get().calling(signer.py())),
             Self::Certificate(device) => device.get().device().clone().into(),
+            Self::Issued(identity) => Some(identity.get().identity().clone()).into(),
             Self::Token(key) => key.get().key().clone().into(),
             Self::Tpm(tpm) => tpm.get().credential(),
         })

@@ -11,6 +11,7 @@ use crate::call;
 use crate::clock::SuppliedClock;
 use crate::errors::{check, exception};
 use crate::hub::HubCredentials;
+use crate::issued::{IssuedIdentity, detached};
 use crate::logging;
 use crate::options::{self, Given};
 use crate::result::{Assignment, RegistrationRecord};
@@ -25,7 +26,8 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// id_scope: the id scope of the service, such as 0ne00A1B2C3.
 /// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
 /// or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
-/// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
+/// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key, a Tpm, or an IssuedIdentity, which is left
+/// out while it is not valid if there is a fallback.
 /// fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
 /// 401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
 /// under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
@@ -165,11 +167,12 @@ impl Client {
 
     /// Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
     ///
-    /// hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
-    /// it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
+    /// hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None
+    /// if it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by
+    /// default.
     ///
-    /// Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
-    /// client does not have.
+    /// Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that
+    /// the client does not have.
     #[pyo3(signature = (*, hub, device_id, connection_profile = None, credential_index = None, password_life = None))]
     fn hub_credentials(
         &self,
@@ -196,6 +199,16 @@ impl Client {
             credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
         }
         Ok(HubCredentials::new(&stored.hub, credentials))
+    }
+
+    /// Replaces the IssuedIdentity of attestation or fallback, after a registration or a renewal.
+    ///
+    /// Calls that start later try the credentials in their order again. Raises ConfigurationError if the client has no
+    /// IssuedIdentity, or if this one is for another registration id.
+    fn set_issued(&self, identity: &Bound<'_, PyAny>) -> PyResult<()> {
+        let wrong = |_| argument::wrong_type("identity", "an IssuedIdentity", identity);
+        let issued = identity.cast::<IssuedIdentity>().map_err(wrong)?.get().identity();
+        detached(identity.py(), || self.0.set_issued(issued))
     }
 
     fn _register(&self, py: Python<'_>) -> PyResult<Assignment> {

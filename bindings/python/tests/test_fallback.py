@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,13 +11,16 @@ import pytest
 from dps_client import (
     Assignment,
     AsyncProvisioningClient,
+    ConfigurationError,
     DpsError,
     HubCredentials,
+    IssuedIdentity,
+    OperationalKey,
     Progress,
     ProvisioningClient,
     SymmetricKey,
 )
-from dps_client.emulator import CertificateAuthority, Enrollment, Transport
+from dps_client.emulator import CertificateAuthority, Emulator, Enrollment, Transport
 
 TRANSPORTS: list[Transport] = ["https", "mqtt", "mqtt-ws"]
 CLIENTS = [ProvisioningClient, AsyncProvisioningClient]
@@ -64,9 +68,11 @@ def test_hub_credentials_are_those_of_the_credential_that_was_accepted(dps_enrol
     assignment = ProvisioningClient(**kwargs).register()
     # Nothing but the assignment is kept over a restart.
     restarted = ProvisioningClient(**kwargs)
-    place = {"hub": assignment.hub, "device_id": assignment.device_id}
+    place: dict[str, Any] = {"hub": assignment.hub, "device_id": assignment.device_id}
     assert is_signed_with_the_wrong_key(restarted.hub_credentials(**place))
-    assert not is_signed_with_the_wrong_key(restarted.hub_credentials(**place, credential_index=assignment.credential_index))
+    assert not is_signed_with_the_wrong_key(
+        restarted.hub_credentials(**place, credential_index=assignment.credential_index)
+    )
     with pytest.raises(ValueError, match="'credential_index'"):
         restarted.hub_credentials(**place, credential_index=2)
 
@@ -97,3 +103,35 @@ def test_fallback_that_is_not_a_list_of_credentials_is_refused(dps_enrollment: E
     for wrong in ("AAEC", WRONG, ["AAEC"]):
         with pytest.raises(TypeError, match="argument 'fallback'"):
             ProvisioningClient(**kwargs, fallback=wrong)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_issued_certificate_is_tried_while_it_is_valid(client: Any) -> None:
+    refused = []
+
+    def watch(progress: Progress) -> None:
+        refused.extend([progress.refused_credential] if progress.step == "switching" else [])
+
+    with Emulator(assign_at_once=True) as emulator:
+        device = emulator.enroll("dev-01", certificate_policy="factory/line-ca/devices")
+        kwargs: dict[str, Any] = {**device.client_kwargs(), "clock": lambda: emulator.now}
+
+        def issue() -> IssuedIdentity:
+            key = OperationalKey.generate()
+            request = key.certificate_request("dev-01")
+            chain = ProvisioningClient(**kwargs, certificate_request=request).register().issued_chain
+            return IssuedIdentity.accept(key, chain, "dev-01", now=emulator.now)
+
+        both = {**kwargs, "attestation": issue(), "fallback": [kwargs["attestation"]]}
+        # The enrollment has a key, so that the service itself does not accept the certificate.
+        made = client(**both, on_progress=watch)
+        assert [register(made).credential_index for _ in range(2)] == [1, 1]
+        assert refused == [(0, "issued")], "the key is kept"
+        made.set_issued(issue())
+        assert register(made).credential_index == 1
+        assert refused == [(0, "issued")] * 2, "a new certificate is tried first"
+        emulator.advance_clock(timedelta(days=31))
+        assert register(client(**both, on_progress=watch)).credential_index == 1
+        assert refused == [(0, "issued")] * 2, "one that has expired is left out"
+        with pytest.raises(ConfigurationError, match="no place for an issued certificate"):
+            client(**kwargs).set_issued(issue())

@@ -750,7 +750,8 @@ class Client:
     id_scope: the id scope of the service, such as 0ne00A1B2C3.
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
     or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
-    attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
+    attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key, a Tpm, or an IssuedIdentity, which is left
+    out while it is not valid if there is a fallback.
     fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
     401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
     under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
@@ -787,7 +788,7 @@ class Client:
         cls,
         *,
         id_scope: str,
-        attestation: SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key | Tpm,
+        attestation: SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm,
         registration_id: str | None = None,
         transport: Literal["https", "mqtt", "mqtt-ws"] | None = None,
         endpoint: str | None = None,
@@ -813,11 +814,18 @@ class Client:
         clock: Callable[[], float | datetime | None] | None = None,
         certificate_request: bytes | None = None,
         connection_profile: bool | None = None,
-        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key | Tpm] | None = None,
+        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm] | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
         """The registration id."""
+
+    def set_issued(self, identity: IssuedIdentity) -> None:
+        """Replaces the IssuedIdentity of attestation or fallback, after a registration or a renewal.
+
+        Calls that start later try the credentials in their order again. Raises ConfigurationError if the client has no
+        IssuedIdentity, or if this one is for another registration id.
+        """
 
     def hub_credentials(
         self,
@@ -830,11 +838,12 @@ class Client:
     ) -> HubCredentials:
         """Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
 
-        hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
-        it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
+        hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None
+        if it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by
+        default.
 
-        Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
-        client does not have.
+        Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that
+        the client does not have.
         """
 
     def _register(self) -> Assignment: ...
