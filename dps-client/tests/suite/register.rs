@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
 use dps_client::{
-    BlockingSigner, Probe, Progress, ProvisioningClient, RegistrationId, Resolver, ResumeToken, Roots, SendLink,
+    BlockingSigner, ConnectionProfile, Probe, Progress, ProvisioningClient, RegistrationId, Resolver, ResumeToken, Roots, SendLink,
     SendSigner, SymmetricKey, Transport,
 };
 use dps_core::codec::http;
@@ -200,6 +200,11 @@ async fn custom_link_registers() {
     let client = builder().build().unwrap();
     for _ in 0..2 {
         assert_eq!(client.register().await.unwrap().hub(), "hub-m.test");
+    }
+    // The link decides which API version it uses; the application tells whether that one reports the profile.
+    for (asked, profile) in [(false, ConnectionProfile::NotReported), (true, ConnectionProfile::Classic)] {
+        let assignment = builder().connection_profile(asked).build().unwrap().register().await.unwrap();
+        assert_eq!(*assignment.connection_profile(), profile);
     }
     for (with_option, name) in [
         (builder().transport(Transport::Mqtt), "transport"),
