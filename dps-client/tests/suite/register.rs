@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::common::{Counted, GROUP_DEVICE, builder, device_key, group_key, service, service_with, what};
 use dps_client::{
-    BlockingSigner, ConnectionProfile, Probe, Progress, ProvisioningClient, RegistrationId, Resolver, ResumeToken, Roots, SendLink,
-    SendSigner, SymmetricKey, Transport,
+    BlockingSigner, ConnectionProfile, Probe, Progress, ProvisioningClient, RegistrationId, Resolver, ResumeToken,
+    Roots, SendLink, SendSigner, SymmetricKey, Transport,
 };
 use dps_core::codec::http;
 use dps_core::{
